@@ -1,0 +1,46 @@
+"""Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in MLflow.
+
+The public names are resolved when first used; importing this package imports neither TensorFlow nor NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuning.dataset import Dataset
+    from tuning.run import run_study
+    from tuning.space import Choice, Float, Int
+    from tuning.study import Maximize, Minimize, Study, load_study
+    from tuning.training.estimators import KerasClassifier, KerasRegressor
+
+_HOMES = {
+    "Choice": "tuning.space",
+    "Dataset": "tuning.dataset",
+    "Float": "tuning.space",
+    "Int": "tuning.space",
+    "KerasClassifier": "tuning.training.estimators",
+    "KerasRegressor": "tuning.training.estimators",
+    "Maximize": "tuning.study",
+    "Minimize": "tuning.study",
+    "Study": "tuning.study",
+    "load_study": "tuning.study",
+    "run_study": "tuning.run",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Choice", "Dataset", "Float", "Int", "KerasClassifier", "KerasRegressor", "Maximize", "Minimize", "Study",
+    "load_study", "run_study",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tuning' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,57 @@
+"""Files that are whole or absent: temporary name, fsync, rename."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tuning.errors import StorageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` so that after any kill or power cut `path` is either as before or complete (mode 0600).
+
+    Raises:
+        StorageError: The disk is full, read-only or failing; nothing was changed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in _FULL:
+            raise StorageError(f"cannot write {path}: {error.strerror}. Free some space, then run again.") from error
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, durably. NaN and infinities are written as the strings `"nan"`, `"inf"`, `"-inf"`."""
+    write_bytes(path, json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode())
+
+
+def read_json(path: Path) -> Any | None:
+    """Return what `write_json` wrote, or None where the file is absent or torn (F20: torn is absent)."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value.item() if hasattr(value, "item") and not isinstance(value, str) else value

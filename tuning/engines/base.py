@@ -1,0 +1,35 @@
+"""What every engine does, whichever library proposes: `ask`, `report`, `tell`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+
+
+class Engine(Protocol):
+    """Who proposes. One thread calls it; trials may end in any order, several may be open at once.
+
+    Contract: proposals lie inside the space; the same study and seed with the same order of asks, reports and tells
+    give the same proposals; a failed, diverged or infeasible trial never ends or corrupts the search; after
+    `Pause.EXHAUSTED` every later ask answers the same unless a trial is still open.
+    """
+
+    remarks: tuple[str, ...]
+    """What the user should know before it starts, e.g. which axes a grid has cut and what was left out."""
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """Return the proposal that will carry `number`, `WAIT` (tell me something first) or `EXHAUSTED`."""
+
+    def report(self, report: EpochReport) -> bool:
+        """Take one epoch of an open trial; True asks to prune it."""
+
+    def tell(self, result: TrialResult) -> None:
+        """Take how a trial ended. Called once for each proposal."""
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Return files to keep beside the search when it ends: name → text, e.g. `cv_results.csv`."""
+
+    def close(self) -> None:
+        """End threads; called once, also after an error."""

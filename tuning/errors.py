@@ -1,0 +1,83 @@
+"""Every error this package raises on purpose.
+
+    TuningError                 exit code
+    ├── StudyError          2   the study, the arguments or the builder are wrong; holds every fault found
+    │   └── BuilderError    2   a builder was called with an argument outside its range
+    ├── ChangedError        2   a search is resumed under another definition
+    ├── MissingError        3   a device, data set or optional package that was asked for is not there
+    ├── BusyError          75   somebody else holds what is needed; try again later
+    ├── StorageError       75   the disk is full or a store is down; nothing was lost
+    ├── TrialError          –   one trial failed: it is told to the engine, the search goes on
+    └── SearchFailed        1   no trial completed, or too many failed in a row
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class TuningError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class StudyError(TuningError):
+    """The definition of a search is wrong. `faults` holds one sentence for each thing to mend."""
+
+    exit_code = 2
+
+    def __init__(self, faults: str | Sequence[str], *, where: str = "") -> None:
+        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        self.where = where
+        head = f"{where}: " if where else ""
+        body = self.faults[0] if len(self.faults) == 1 else "".join(f"\n  - {fault}" for fault in self.faults)
+        super().__init__(f"{head}{body}" if len(self.faults) == 1 else f"{head}{len(self.faults)} faults:{body}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.faults, self.where)
+
+
+class BuilderError(StudyError, ValueError):
+    """A builder argument is out of its range."""
+
+
+class ChangedError(StudyError):
+    """The study differs from the one its search was begun with; `faults` lists the differences."""
+
+
+class MissingError(TuningError):
+    """A device, data set or optional package that was asked for is not there."""
+
+    exit_code = 3
+
+
+class BusyError(TuningError):
+    """Another process holds the search or the device."""
+
+    exit_code = 75
+
+
+class StorageError(TuningError):
+    """The disk is full or a store cannot be reached."""
+
+    exit_code = 75
+
+
+class TrialError(TuningError):
+    """One trial cannot give a value."""
+
+
+class SearchFailed(TuningError):
+    """The search ended without a winner."""
+
+
+def _rebuild(kind: type[StudyError], faults: tuple[str, ...], where: str) -> StudyError:
+    return kind(faults, where=where)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the nearest of `known`, or `""` where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""

@@ -1,0 +1,120 @@
+"""What every executor does: run jobs on slots, pass on their epochs, tell how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from tuning.trial import EpochReport
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where one trial runs.
+
+    Attributes:
+        name: The lease's name: `cpu:<core>`, or the UUID of a GPU (several joined by `+`).
+        environment: Variables set in the worker before TensorFlow touches a device.
+        cores: CPU cores the worker is bound to; empty: not bound.
+        threads: TensorFlow's intra- and inter-op threads; 0: its own choice.
+    """
+
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call to make in a worker: `function(*args, context)`.
+
+    Attributes:
+        id: Unique within the executor.
+        function: `"package.module:name"`, imported by the worker.
+        args: Picklable.
+        wants_verdict: Each epoch report waits for `answer`; else training goes on at once.
+        timeout_s, no_progress_timeout_s: Limits on the monotonic clock; then TERM, 2 s later KILL.
+    """
+
+    id: str
+    function: str
+    args: tuple[Any, ...] = ()
+    wants_verdict: bool = False
+    timeout_s: float | None = None
+    no_progress_timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has begun a job."""
+
+    job: str
+    slot: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An epoch has ended; answer it where the job wants a verdict."""
+
+    job: str
+    report: EpochReport
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The job's function returned `value`."""
+
+    job: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The job's function raised; the worker lives on."""
+
+    job: str
+    error: str
+    traceback: str
+    exit_code: int | None = None  # of a TuningError: ends the whole run
+
+
+@dataclass(frozen=True)
+class Died:
+    """The worker is gone; the executor has already begun to replace it."""
+
+    job: str
+    cause: Literal["crashed", "killed", "timeout", "no_progress", "cancelled"]
+    detail: str
+
+
+Event: TypeAlias = Started | Reported | Finished | Raised | Died
+
+
+class Executor(Protocol):
+    """Where trials run. Contract: each submitted job ends in exactly one of Finished, Raised, Died."""
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The slots held now."""
+
+    @property
+    def room(self) -> int:
+        """How many more jobs may be submitted so that each slot has one running and one waiting."""
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; it starts when a slot is free."""
+
+    def events(self, timeout_s: float) -> list[Event]:
+        """Wait at most `timeout_s` for something to happen; return all that has, in order."""
+
+    def answer(self, job: str, verdict: str) -> None:
+        """Answer the last report of a job: "continue", "prune" or "stop"."""
+
+    def cancel(self, job: str) -> None:
+        """Stop a job at once, by ending its worker; a waiting job is dropped. It ends in Died("cancelled")."""
+
+    def close(self) -> None:
+        """End all workers and give the leases back; called once, also after an error."""

@@ -1,0 +1,281 @@
+"""`Study`: the frozen definition of one search, and `load_study`."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+
+from tuning.dataset import Dataset
+from tuning.errors import StudyError, did_you_mean
+from tuning.space import Domain, Space
+from tuning.studyfile import NAME, find_study, import_file, source_hash
+
+SCIKIT_ENGINES = ("gridsearchcv", "randomizedsearchcv", "halvinggridsearchcv", "halvingrandomsearchcv")
+OPTUNA_ENGINES = tuple(f"optuna:{name}" for name in ("tpe", "random", "cmaes", "qmc", "nsga2", "gp", "grid"))
+KERAS_TUNER_ENGINES = tuple(f"keras-tuner:{name}" for name in ("random", "bayesian", "hyperband", "grid"))
+ENGINES = (*SCIKIT_ENGINES, *OPTUNA_ENGINES, *KERAS_TUNER_ENGINES)
+PRUNERS = ("none", "median", "asha", "hyperband")
+FIT_PARAMETERS = ("batch_size",)
+METRICS = ("loss", "rmse", "mae", "r2", "accuracy", "auc")
+FROM_DATA = ("input_shape", "task", "n_outputs")
+
+Builder: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a trial is judged by: a metric on the validation part, and which way is better."""
+
+    metric: str
+    direction: Literal["minimize", "maximize"]
+
+    @property
+    def name(self) -> str:
+        """The metric without `val_`: `rmse` for `val_rmse`."""
+        return self.metric.removeprefix("val_")
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether `a` beats `b`."""
+        return a < b if self.direction == "minimize" else a > b
+
+    def key(self, value: float) -> float:
+        """A number that sorts the best value first."""
+        return value if self.direction == "minimize" else -value
+
+
+def Minimize(metric: str) -> Objective:  # noqa: N802 - reads as a declaration in a study file
+    """The objective is to make `metric`, e.g. `"val_rmse"`, small."""
+    return Objective(metric, "minimize")
+
+
+def Maximize(metric: str) -> Objective:  # noqa: N802
+    """The objective is to make `metric`, e.g. `"val_accuracy"`, large."""
+    return Objective(metric, "maximize")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One search: what is built, on which data, judged how, over which space, with which budget.
+
+    Every fault is found at once, when the study is made.
+
+    Attributes:
+        name: `[a-z0-9][a-z0-9_-]*`, at most 64 characters.
+        builder: A plain function that returns a compiled `keras.Model`. Besides the searched parameters it may take
+            `input_shape`, `task` and `n_outputs`, which are filled in from the data.
+        data: A function without arguments that returns a `Dataset`.
+        objective: `Minimize("val_rmse")`, `Maximize("val_accuracy")`; rmse, mae, r2, accuracy, auc and loss are
+            computed by us from validation predictions, any other name is looked up in Keras' own history.
+        space: The searched parameters: builder arguments and `batch_size`.
+        fixed: Builder arguments that are the same in every trial.
+        engine: Who proposes; see `ENGINES`.
+        pruner: Who stops bad trials early (Optuna engines only); see `PRUNERS`.
+        trials: Trials to be finished, rungs included; None: until the engine has no more (grids, Hyperband).
+        epochs: Most epochs of a trial.
+        batch_size: Rows a step, where it is not searched.
+        patience: Stop after this many epochs without improvement and keep the best weights; None: train to the end.
+        cv: Folds of a cross-validated trial; None: one fit, judged on the validation part.
+        seed: Feeds splits, engine and training.
+        top_k: The best trials that are trained again on fresh seeds.
+        seeds: Fresh seeds for each of these.
+        timeout: Seconds after which no further trial is begun; None: no limit.
+        trial_timeout: Seconds after which one attempt is stopped; None: no limit.
+        no_progress_timeout: Seconds without a finished epoch after which an attempt is stopped.
+        attempts: How often a trial is begun before it counts as failed.
+        max_failures: Failed trials in a row that end the search.
+        test_size, validation_size: Shares of the rows, and of what remains.
+        gpus_per_trial: GPUs of one trial; more than one trains under `tf.distribute.MirroredStrategy`.
+        trainer: "auto", "compiled" (whole epochs as one graph call) or "fit" (Keras' own loop).
+    """
+
+    name: str
+    builder: Builder
+    data: Callable[[], Dataset]
+    objective: Objective
+    space: Space
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    engine: str = "optuna:tpe"
+    pruner: str = "none"
+    trials: int | None = 20
+    epochs: int = 30
+    batch_size: int = 32
+    patience: int | None = None
+    cv: int | None = None
+    seed: int = 0
+    top_k: int = 3
+    seeds: int = 3
+    timeout: float | None = None
+    trial_timeout: float | None = None
+    no_progress_timeout: float = 600.0
+    attempts: int = 3
+    max_failures: int = 10
+    test_size: float = 0.25
+    validation_size: float = 0.25
+    gpus_per_trial: int = 1
+    trainer: Literal["auto", "compiled", "fit"] = "auto"
+
+    def __init__(self, *, space: Mapping[str, Domain] | Space, **rest: Any) -> None:
+        given = {"space": space if isinstance(space, Space) else Space(space), **rest}
+        known = {f.name for f in fields(type(self))}
+        unknown = [f"a study has no '{name}'.{did_you_mean(name, known)}" for name in given if name not in known]
+        required = ("name", "builder", "data", "objective")
+        unknown += [f"'{name}' is missing" for name in required if name not in given]
+        where = f"study {given.get('name')!r}"
+        if unknown:
+            raise StudyError(unknown, where=where)
+        for f in fields(type(self)):
+            default = f.default_factory() if callable(f.default_factory) else f.default
+            object.__setattr__(self, f.name, given.get(f.name, default))
+        faults = list(_faults(self))
+        if faults:
+            raise StudyError(faults, where=where)
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with some fields replaced, checked like any study."""
+        return replace(self, **changes)
+
+    @property
+    def deterministic_seeds(self) -> tuple[int, ...]:
+        """Training seeds of the finalists, one for each of `seeds`."""
+        return tuple(derive_seed(self.seed, "finalist", i) for i in range(self.seeds))
+
+    def split_params(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return (builder arguments, fit settings); a name the builder takes goes to the builder too."""
+        takes = _takes(self.builder)
+        to_fit = {name: params[name] for name in FIT_PARAMETERS if name in params}
+        to_builder = {n: v for n, v in {**self.fixed, **params}.items() if takes is None or n in takes}
+        if takes is None:
+            to_builder = {n: v for n, v in to_builder.items() if n not in FIT_PARAMETERS}
+        return to_builder, {"batch_size": self.batch_size, **to_fit}
+
+    def from_data(self, dataset: Dataset) -> dict[str, Any]:
+        """Return the builder arguments that the data fixes: those of `FROM_DATA` that the builder names."""
+        known = {"input_shape": dataset.input_shape, "task": dataset.task, "n_outputs": dataset.n_outputs}
+        named = inspect.signature(self.builder).parameters
+        return {n: v for n, v in known.items() if n in named and n not in self.fixed and n not in self.space}
+
+    def definition(self) -> dict[str, Any]:
+        """Return what makes two searches comparable, as JSON types; budgets and time limits are left out."""
+        kept = ("name", "engine", "pruner", "epochs", "batch_size", "patience", "cv", "seed", "test_size",
+                "validation_size", "gpus_per_trial", "trainer")  # fmt: skip
+        return {
+            **{name: getattr(self, name) for name in kept},
+            "objective": f"{self.objective.direction} {self.objective.metric}",
+            "space": {n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in _items(self.space)},
+            "fixed": {name: repr(value) for name, value in self.fixed.items()},
+            "builder": source_hash(self.builder),
+            "data": source_hash(self.data),
+        }
+
+    @property
+    def hash(self) -> str:
+        """sha256 of `definition()`, 16 hex digits."""
+        return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def derive_seed(seed: int, *purpose: str | int) -> int:
+    """Return a 31-bit seed for one purpose, independent of every other (NumPy's `SeedSequence`)."""
+    words = [int.from_bytes(hashlib.sha256(str(p).encode()).digest()[:4], "big") for p in purpose]
+    return int(np.random.SeedSequence([seed, *words]).generate_state(1)[0] >> 1)
+
+
+def load_study(name_or_path: str, root: Path | None = None) -> Study:
+    """Import a study file and return its `STUDY`.
+
+    Raises:
+        StudyError: There is no such file, it cannot be imported (with file and line), or it makes no `STUDY`.
+    """
+    path = find_study(name_or_path, root)
+    study = getattr(import_file(path), "STUDY", None)
+    if not isinstance(study, Study):
+        raise StudyError(f"{path} must end with STUDY = Study(…); found {study!r}")
+    return study
+
+
+def _items(space: Space) -> Iterator[tuple[str, Domain]]:
+    return iter(space.domains.items())
+
+
+def _takes(builder: Builder) -> set[str] | None:
+    """Return the names a builder takes, or None where it takes any (`**kwargs`)."""
+    parameters = inspect.signature(builder).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name for p in parameters if p.kind is not p.POSITIONAL_ONLY}
+
+
+def _faults(study: Study) -> Iterator[str]:
+    if not isinstance(study.name, str) or not NAME.fullmatch(study.name):
+        yield f"name {study.name!r} must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"
+    if not callable(study.builder):
+        yield f"builder must be a function that returns a compiled keras.Model, got {study.builder!r}"
+    if not callable(study.data):
+        yield f"data must be a function that returns a Dataset, got {study.data!r}"
+    if not isinstance(study.objective, Objective):
+        yield f'objective must be Minimize("val_…") or Maximize("val_…"), got {study.objective!r}'
+    elif not study.objective.metric.startswith("val_"):
+        yield f"objective '{study.objective.metric}' is not a validation metric; use 'val_{study.objective.metric}'"
+    yield from study.space.faults()
+    yield from _choice_faults(study)
+    yield from _number_faults(study)
+    if callable(study.builder):
+        yield from _signature_faults(study)
+
+
+def _choice_faults(study: Study) -> Iterator[str]:
+    for kind, value, known in (
+        ("engine", study.engine, ENGINES),
+        ("pruner", study.pruner, PRUNERS),
+        ("trainer", study.trainer, ("auto", "compiled", "fit")),
+    ):
+        if value not in known:
+            yield f"{kind} '{value}' is unknown.{did_you_mean(str(value), known)} There are: {', '.join(known)}"
+    if study.pruner != "none" and study.engine in ENGINES and not study.engine.startswith("optuna:"):
+        yield f"pruner '{study.pruner}' works with Optuna's engines only, not with {study.engine}; use --pruner none"
+
+
+def _number_faults(study: Study) -> Iterator[str]:
+    whole = {"epochs": 1, "batch_size": 1, "seed": 0, "top_k": 1, "seeds": 1, "attempts": 1, "max_failures": 1,
+             "gpus_per_trial": 1, "trials": 1, "patience": 1, "cv": 2}  # fmt: skip
+    optional = ("trials", "patience", "cv", "timeout", "trial_timeout")
+    for name, least in whole.items():
+        value = getattr(study, name)
+        if value is None and name in optional:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            yield f"{name} must be a whole number, at least {least}, got {value!r}"
+    for name in ("timeout", "trial_timeout", "no_progress_timeout"):
+        value = getattr(study, name)
+        if not (value is None and name in optional) and (not isinstance(value, int | float) or value <= 0):
+            yield f"{name} must be a number of seconds above 0, got {value!r}"
+    for name in ("test_size", "validation_size"):
+        value = getattr(study, name)
+        if not isinstance(value, float) or not 0 < value < 1:
+            yield f"{name} must be a share between 0 and 1, got {value!r}"
+
+
+def _signature_faults(study: Study) -> Iterator[str]:
+    label = getattr(study.builder, "__name__", "builder")
+    takes = _takes(study.builder)
+    given = {*study.space, *study.fixed}
+    if takes is not None:
+        listed = f"{label} takes: {', '.join(inspect.signature(study.builder).parameters)}"
+        for name in (n for n in (*study.space, *study.fixed) if n not in takes and n not in FIT_PARAMETERS):
+            guess = did_you_mean(name, {*takes, *FIT_PARAMETERS})
+            yield f"nothing takes '{name}'.{guess} {listed}; fit takes: {', '.join(FIT_PARAMETERS)}."
+    for name in set(study.space) & set(study.fixed):
+        yield f"'{name}' is both searched and fixed; keep one"
+    for parameter in inspect.signature(study.builder).parameters.values():
+        needed = parameter.default is parameter.empty and parameter.kind in (
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        )
+        if needed and parameter.name not in given | {*FROM_DATA, *FIT_PARAMETERS}:
+            yield f"{label} needs '{parameter.name}', which has no default: put it into space or fixed"

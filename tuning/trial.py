@@ -1,0 +1,184 @@
+"""The frozen records that pass between rooms: `Proposal` in, `EpochReport` on the way, `TrialResult` out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self
+
+from tuning.space import Space
+
+
+class Status(enum.StrEnum):
+    """How a trial ended. Only COMPLETED and PRUNED carry a value that an engine may believe."""
+
+    COMPLETED = "completed"
+    PRUNED = "pruned"  # stopped early by a pruner; the value is that of the last epoch
+    FAILED = "failed"  # an error in the builder or a worker that died on every attempt
+    DIVERGED = "diverged"  # loss or objective not finite
+    INFEASIBLE = "infeasible"  # out of memory
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One point to try, as an engine asked for it.
+
+    Attributes:
+        number: Rank of the ask, from 0, without gaps.
+        params: The searched parameters that exist here, builder arguments and fit settings together.
+        epochs: Train until this many epochs are done in all, those of the parent included.
+        parent: The trial whose checkpoint this one continues, or None to start fresh.
+        continued: False where the parent is only named (scikit-learn's halving trains each rung from zero).
+        call: What scikit-learn wants run, opaque to everybody but the engine and the worker's runner; never stored.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    epochs: int
+    parent: int | None = None
+    continued: bool = True
+    call: bytes | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "number": self.number, "params": dict(self.params), "epochs": self.epochs,
+            "parent": self.parent, "continued": self.continued,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], space: Space) -> Self:
+        """Rebuild from `to_json`; `space` gives the parameters their types."""
+        return cls(
+            stored["number"], space.decode(stored["params"]), stored["epochs"], stored["parent"], stored["continued"]
+        )
+
+
+class Pause(enum.Enum):
+    """What an engine answers where it has no proposal."""
+
+    WAIT = "wait"  # tell me a result first
+    EXHAUSTED = "exhausted"  # there is nothing left to propose: a good end
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One trained epoch. `metrics` are as Keras names them (`loss`, `val_loss`, …) plus the objective.
+
+    Attributes:
+        number: The trial.
+        epoch: From 1; a continued trial starts above its parent's.
+        value: The objective after this epoch, the mean over folds with `--cv`.
+        seconds: Wall time since this attempt began.
+    """
+
+    number: int
+    epoch: int
+    value: float
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+class Context(Protocol):
+    """What a job is given by the worker it runs in."""
+
+    slot: str
+    """The lease it runs on."""
+
+    def report(self, report: EpochReport) -> str:
+        """Pass an epoch to the driver; return "continue", "prune" or "stop" (end at this epoch, nothing decided)."""
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fit of a trial; without `--cv` there is one, fold 0.
+
+    Attributes:
+        curve: One mapping an epoch, as in `EpochReport.metrics`, with `epoch` (from 1) among the keys.
+        best_epoch: The epoch (from 1) of the weights kept: the best where patience is set, else the last.
+        scores: What scikit-learn's own `_fit_and_score` returned, JSON types only; empty for other engines.
+    """
+
+    fold: int
+    value: float
+    metrics: Mapping[str, float]
+    curve: tuple[Mapping[str, float], ...]
+    best_epoch: int
+    seconds: float
+    seed: int
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from `dataclasses.asdict` through JSON."""
+        floats = {key: float(value) for key, value in stored["metrics"].items()}
+        curve = tuple({key: float(value) for key, value in row.items()} for row in stored["curve"])
+        return cls(**{**stored, "value": float(stored["value"]), "metrics": floats, "curve": curve})
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a trial ended, as told to the engine and kept for ever in `result.json`.
+
+    Attributes:
+        value: The objective of the weights kept, the mean over folds; None unless completed or pruned.
+        metrics: Final validation metrics of the weights kept, means over folds.
+        folds: One entry for each fit that was finished.
+        epochs: Epochs trained in this trial, over all folds, those of a parent not counted.
+        attempt: From 1; how often the trial was begun.
+        error: `"Class: message"` where it failed, else "".
+        notes: What the reader of the trial should know (a fall-back with its reason, half batch after OOM …).
+        copied_from: The earlier trial of equal parameters whose result this is; nothing was trained.
+        seconds: Wall time of the attempt that ended it.
+        training_s: The part of it spent in training and validation passes.
+        slot: The lease it ran on, e.g. `cpu:0` or a GPU's UUID.
+        started_at, ended_at: Seconds since the epoch (Unix), for display only; nothing is decided by them.
+        rss_mb: Resident memory of the worker at the end, in MiB.
+    """
+
+    number: int
+    status: Status
+    value: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    folds: tuple[FoldResult, ...] = ()
+    epochs: int = 0
+    attempt: int = 1
+    seed: int = 0
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    copied_from: int | None = None
+    seconds: float = 0.0
+    training_s: float = 0.0
+    slot: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    rss_mb: float = 0.0
+
+    @property
+    def curve(self) -> tuple[dict[str, float], ...]:
+        """Per-epoch metrics, the mean over the folds that reached the epoch."""
+        epochs = sorted({row["epoch"] for fold in self.folds for row in fold.curve})
+        return tuple(_mean([r for f in self.folds for r in f.curve if r["epoch"] == epoch]) for epoch in epochs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_json` through JSON."""
+        return cls(
+            **{
+                **stored,
+                "status": Status(stored["status"]),
+                "value": None if stored["value"] is None else float(stored["value"]),
+                "metrics": {key: float(value) for key, value in stored["metrics"].items()},
+                "folds": tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
+                "notes": tuple(stored["notes"]),
+            }
+        )
+
+
+def _mean(rows: list[Mapping[str, float]]) -> dict[str, float]:
+    return {key: sum(row[key] for row in rows if key in row) / sum(key in row for row in rows) for key in rows[0]}
