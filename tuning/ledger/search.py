@@ -1,0 +1,172 @@
+"""The files of one search, the only truth about its trials.
+
+    <home>/ledger/<study>/<key>/
+        search.json                 what was searched, since when, under which definition(s)
+        trials/00007/spec.json      the ask: parameters, and which results the engine had been told before it
+        trials/00007/result.json    how it ended; written once, by the worker that trained it
+        trials/00007/attempt-1/     folds that are finished, checkpoints; died.json where the worker was lost
+        finalists/00007/0.json      the same parameters on a fresh seed
+        winner.json  winner.keras   the honest winner
+        status.json                 how the last run ended
+
+The key is the engine and what the command line changed of the study (`optuna-tpe+epochs=5`), so that the same command
+finds its search again and another command never mixes with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuning.durable import read_json, write_json
+from tuning.errors import StudyError
+from tuning.space import Space
+from tuning.trial import Proposal, Status, TrialResult
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trial as the files have it; `result` is None while it is open."""
+
+    proposal: Proposal
+    tells: tuple[int, ...]
+    result: TrialResult | None
+
+
+class SearchFiles:
+    """Read and write the files of one search. Holds no state, so a second process may read while the first writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """`search.json`, empty where the search has not begun."""
+        return read_json(self.folder / "search.json") or {}
+
+    def trial_folder(self, number: int) -> Path:
+        """Where everything about one trial lies."""
+        return self.folder / "trials" / f"{number:05d}"
+
+    def write_spec(self, proposal: Proposal, tells: Sequence[int]) -> None:
+        """Keep an ask, and the results told since the ask before, durably and before anything is trained."""
+        stored = {**proposal.to_json(), "tells": list(tells), "asked_at": time.time()}
+        write_json(self.trial_folder(proposal.number) / "spec.json", stored)
+
+    def write_result(self, result: TrialResult) -> None:
+        """Keep how a trial ended, unless that is known already."""
+        keep_result(self.trial_folder(result.number), result)
+
+    def result(self, number: int) -> TrialResult | None:
+        """Return how a trial ended, or None where it has not or the file is torn."""
+        return read_result(self.trial_folder(number))
+
+    def entries(self, space: Space, start: int = 0) -> Iterator[Entry]:
+        """Yield the trials from number `start` on, by number, up to the first that was never asked."""
+        number = start
+        while (stored := read_json(self.trial_folder(number) / "spec.json")) is not None:
+            yield Entry(Proposal.from_json(stored, space), tuple(stored["tells"]), self.result(number))
+            number += 1
+
+    def begin_attempt(self, number: int) -> tuple[int, Path]:
+        """Return the rank (from 1) and the folder of the next go at a trial."""
+        folder = self.trial_folder(number)
+        attempt = 1 + sum(1 for _ in folder.glob("attempt-*"))
+        path = folder / f"attempt-{attempt}"
+        path.mkdir(parents=True, mode=0o700)
+        return attempt, path
+
+    def deaths(self, number: int) -> int:
+        """How many attempts at a trial took their worker with them."""
+        return sum(1 for _ in self.trial_folder(number).glob("attempt-*/died.json"))
+
+    def finalist(self, number: int, index: int) -> dict[str, Any] | None:
+        """Return what came of a trial's parameters on the fresh seed number `index`."""
+        return read_json(self.finalist_file(number, index))
+
+    def finalist_file(self, number: int, index: int) -> Path:
+        """Where the worker writes that."""
+        return self.folder / "finalists" / f"{number:05d}" / f"{index}.json"
+
+
+def keep_result(folder: Path, result: TrialResult) -> None:
+    """Write `result.json` into a trial's folder; never over one that is whole."""
+    if read_json(folder / "result.json") is None:
+        write_json(folder / "result.json", result.to_json())
+
+
+def read_result(folder: Path) -> TrialResult | None:
+    """Return the result kept in a trial's folder; a torn file counts as none."""
+    stored = read_json(folder / "result.json")
+    return None if stored is None else TrialResult.from_json(stored)
+
+
+def search_key(engine: str, pruner: str, variant: Mapping[str, Any]) -> str:
+    """Return the folder name of a search: `optuna-tpe-asha+cv=3+epochs=5`; long ones end in a hash."""
+    name = engine.replace(":", "-") + (f"-{pruner}" if pruner != "none" else "")
+    parts = [f"{key}={_word(value)}" for key, value in sorted(variant.items()) if key not in ("engine", "pruner")]
+    key = "+".join([name, *parts])
+    return key if len(key) <= 120 else f"{key[:100]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change: bool) -> SearchFiles:
+    """Open the search in `folder`, or begin it; call only while its lock is held.
+
+    Args:
+        folder: `<home>/ledger/<study>/<key>`.
+        header: What `search.json` shall say; its `definition` is compared with the one the search was begun under.
+        fresh: Set an existing search aside (nothing is deleted) and begin anew.
+        allow_change: Go on although the definition differs; the new one is added to `versions`.
+
+    Raises:
+        StudyError: The definition differs; lists each difference and what would work.
+    """
+    files = SearchFiles(folder)
+    found = files.header
+    if found and fresh:
+        folder.rename(folder.with_name(f"{folder.name}~{found['id'].rsplit('-', 1)[-1]}"))
+        found = {}
+    if not found:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = f"{header['study']}-{header['engine'].replace(':', '-')}-{secrets.token_hex(4)}"
+        found = {**header, "id": name, "created_at": time.time(), "versions": [header["definition"]]}
+        write_json(folder / "search.json", found)
+    elif faults := differences(found["versions"][-1], header["definition"]):
+        if not allow_change:
+            raise StudyError(
+                [*faults, "use --fresh to begin anew (the old search is kept) or --allow-change to go on with it"],
+                where=f"search {found['id']} was begun under another definition",
+            )
+        write_json(folder / "search.json", {**found, **header, "versions": [*found["versions"], header["definition"]]})
+    return files
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each field, and each parameter of the space, that differs."""
+    faults = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            faults += [f"{name}.{fault}" for fault in differences(before, after)]
+        elif before != after:
+            faults.append(f"{name} was {before!r}, is {after!r}")
+    return faults
+
+
+def counts(results: Iterator[TrialResult] | Sequence[TrialResult]) -> dict[str, int]:
+    """Count trials as the command line reports them: completed, pruned, failed (diverged included), infeasible."""
+    names = {Status.DIVERGED: "failed"}
+    totals = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
+    for result in results:
+        totals[names.get(result.status, result.status.value)] += 1
+    return totals
+
+
+def _word(value: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", str(value))

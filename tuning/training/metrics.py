@@ -1,0 +1,87 @@
+"""Objectives computed by us from validation predictions, the same for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tuning.dataset import Array, Task
+from tuning.errors import StudyError
+
+GREATER_IS_BETTER = frozenset({"r2", "accuracy", "auc"})
+
+
+def score(name: str, task: Task, y: Array, predicted: Array) -> float:
+    """Return one task metric.
+
+    Args:
+        name: rmse, mae, r2, accuracy or auc.
+        task: Fixes how `predicted` is read: binary and multilabel as probabilities, multiclass as one a class.
+        y: `(rows,)`, `(rows, outputs)`; class numbers for binary and multiclass, one-hot rows also for multiclass.
+        predicted: `(rows, outputs)` as the model returns it.
+
+    Returns:
+        The metric in its natural sign and, for rmse and mae, in the target's unit. NaN where a prediction is not
+        finite.
+
+    Raises:
+        StudyError: The metric does not fit the task; names those that do.
+    """
+    check(name, task)
+    if not np.all(np.isfinite(predicted)):
+        return float("nan")
+    truth = np.asarray(y)
+    return _METRICS[name](truth.reshape(len(truth), -1), np.asarray(predicted, dtype=float).reshape(len(truth), -1))
+
+
+def fitting(task: Task) -> tuple[str, ...]:
+    """Name the metrics that fit a task; `loss` always does."""
+    return ("rmse", "mae", "r2", "loss") if task == "regression" else ("accuracy", "auc", "loss")
+
+
+def check(name: str, task: Task) -> None:
+    """Raise `StudyError` where one of our metrics does not fit the task."""
+    if name not in fitting(task):
+        raise StudyError(f"objective 'val_{name}' does not fit {task} data; use {_listed(task)}", where="objective")
+
+
+def _listed(task: Task) -> str:
+    return ", ".join(f"val_{name}" for name in fitting(task))
+
+
+def _rmse(y: Array, p: Array) -> float:
+    return float(np.sqrt(np.mean((y - p) ** 2)))
+
+
+def _mae(y: Array, p: Array) -> float:
+    return float(np.mean(np.abs(y - p)))
+
+
+def _r2(y: Array, p: Array) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(y, p))
+
+
+def _accuracy(y: Array, p: Array) -> float:
+    if p.shape[1] > 1 and y.shape[1] == 1:  # one probability a class
+        return float(np.mean(y[:, 0] == p.argmax(axis=1)))
+    if p.shape[1] == 2 and np.all(y.sum(axis=1) == 1):  # one-hot
+        return float(np.mean(y.argmax(axis=1) == p.argmax(axis=1)))
+    return float(np.mean(np.all(y == (p > 0.5), axis=1)))
+
+
+def _auc(y: Array, p: Array) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if p.shape[1] > 1 and y.shape[1] == 1:
+        if p.shape[1] == 2:
+            return float(roc_auc_score(y[:, 0], p[:, 1]))
+        return float(roc_auc_score(y[:, 0], p / p.sum(axis=1, keepdims=True), multi_class="ovr"))
+    return float(roc_auc_score(y, p))
+
+
+_METRICS: dict[str, Callable[[Array, Array], float]] = {
+    "rmse": _rmse, "mae": _mae, "r2": _r2, "accuracy": _accuracy, "auc": _auc,
+}  # fmt: skip
