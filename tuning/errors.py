@@ -1,14 +1,14 @@
 """Every error this package raises on purpose.
 
-    TuningError                 exit code
-    ├── StudyError          2   the study, the arguments or the builder are wrong; holds every fault found
-    │   └── BuilderError    2   a builder was called with an argument outside its range
-    ├── ChangedError        2   a search is resumed under another definition
-    ├── MissingError        3   a device, data set or optional package that was asked for is not there
-    ├── BusyError          75   somebody else holds what is needed; try again later
-    ├── StorageError       75   the disk is full or a store is down; nothing was lost
-    ├── TrialError          –   one trial failed: it is told to the engine, the search goes on
-    └── SearchFailed        1   no trial completed, or too many failed in a row
+TuningError                 exit code
+├── StudyError          2   the study, the arguments or the builder are wrong; holds every fault found
+│   └── BuilderError    2   a builder was called with an argument outside its range
+├── ChangedError        2   a search is resumed under another definition
+├── MissingError        3   a device, data set or optional package that was asked for is not there
+├── BusyError          75   somebody else holds what is needed; try again later
+├── StorageError       75   the disk is full or a store is down; nothing was lost
+├── TrialError          –   one trial failed: it is told to the engine, the search goes on
+└── SearchFailed        1   no trial completed, or too many failed in a row
 """
 
 from __future__ import annotations

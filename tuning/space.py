@@ -94,7 +94,9 @@ class Space:
 
     def check(self, params: Params) -> None:
         """Raise `StudyError` where `params` is not a point of this space."""
-        faults = [f"'{n}' is no parameter of the space.{did_you_mean(n, self)}" for n in params if n not in self.domains]
+        faults = [
+            f"'{n}' is no parameter of the space.{did_you_mean(n, self)}" for n in params if n not in self.domains
+        ]
         for name, domain in self.domains.items():
             if name not in params and domain.exists_under(params):
                 faults.append(f"'{name}' is missing")

@@ -44,7 +44,8 @@ def import_file(path: Path) -> ModuleType:
     # Registered under its own name, so that functions of it can be pickled to a worker that loads it the same way.
     name = f"tuning_study_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # noqa: S101 - always so for a path that ends in .py
+    assert spec is not None  # noqa: S101 - always so for a path that ends in .py
+    assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     if str(path.parent) not in sys.path:

@@ -1,0 +1,1 @@
+"""Verbs of the command line: parse, one call, print, exit code."""

@@ -1,0 +1,1 @@
+"""Loaders, seeded splits, and scalers fitted on the training part only."""

@@ -1,0 +1,1 @@
+"""Who proposes: one file for each foreign library."""

@@ -1,0 +1,1 @@
+"""The durable truth about trials, and what is projected from it."""

@@ -1,0 +1,1 @@
+"""Where runs are shown: MLflow, or memory in tests."""

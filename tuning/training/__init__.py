@@ -1,0 +1,1 @@
+"""One proposal in, one result out."""
