@@ -1,0 +1,217 @@
+"""Training, validation and test part of a data set; scaling, folds and inner splits, all by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuning.data.faults import class_name, dataset_faults
+from tuning.dataset import Array, Dataset, Task
+from tuning.errors import StudyError
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some rows of a data set, ready for Keras.
+
+    Attributes:
+        X: `(rows, *input_shape)`, float32. In parts that wait for `scaled()` the data set's own type is kept:
+            a large number that varies little (a date in seconds) must be centred before it is rounded.
+        y: float32 `(rows,)` or `(rows, outputs)`; for multiclass int32 `(rows,)`.
+    """
+
+    X: Array
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def take(self, rows: Array) -> Part:
+        """Return these rows, in this order."""
+        return Part(self.X[rows], self.y[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """Column means and standard deviations of some rows; a constant column has deviation 1 and becomes 0.
+
+    Attributes:
+        mean, deviation: float64 `(features,)`, over the flattened input; None: `transform` only casts.
+    """
+
+    mean: Array | None = None
+    deviation: Array | None = None
+
+    def transform(self, X: Array) -> NDArray[np.float32]:
+        """Return `X` centred and divided, in its own shape, as float32; computed in float64."""
+        if self.mean is None or self.deviation is None:
+            return np.asarray(X, np.float32)
+        flat = (X.reshape(len(X), -1) - self.mean) / self.deviation
+        return flat.reshape(X.shape).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A data set cut in three, with what the other rooms need to know of it.
+
+    Attributes:
+        digest: `Dataset.digest` of the whole.
+        scale: Whether inputs are to be standardised.
+        seed: What the split was drawn with.
+        scaler: What `scaled()` has applied; None: not scaled yet.
+        input_shape: One sample's shape, without the batch axis.
+        n_outputs: Units of the last layer.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+    dataset_name: str
+    task: Task
+    classes: tuple[str, ...]
+    digest: str
+    scale: bool
+    seed: int
+    n_outputs: int
+    feature_names: tuple[str, ...] = ()
+    unit: str = ""
+    scaler: Scaler | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One sample's shape, without the batch axis."""
+        return tuple(self.train.X.shape[1:])
+
+    @property
+    def search_part(self) -> Part:
+        """Training and validation rows together, in this order: what `--cv` cuts into folds."""
+        both = (self.train, self.validation)
+        return Part(np.concatenate([p.X for p in both]), np.concatenate([p.y for p in both]))
+
+    def scaled(self) -> Parts:
+        """Return float32 parts, standardised with the training part's figures alone where `scale` is set."""
+        if self.scaler is not None:
+            return self
+        fitted = scaler(self.train.X) if self.scale else Scaler()
+        train, validation, test = (
+            Part(fitted.transform(part.X), part.y) for part in (self.train, self.validation, self.test)
+        )
+        return replace(self, train=train, validation=validation, test=test, scaler=fitted)
+
+
+def split(dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_size: float = 0.25) -> Parts:
+    """Cut a data set in three: scikit-learn's `train_test_split(random_state=seed)` twice, stratified by class.
+
+    Args:
+        dataset: Its `parts` win where they are given; validation or test rows that are not come off the training rows.
+        seed: From 0 to 2³² − 1; with 42 and the default sizes it is the course's own split of California housing.
+        test_size: Share of the rows.
+        validation_size: Share of the rows that remain.
+
+    Raises:
+        StudyError: Every fault of the data set, or a class too small for the split.
+    """
+    where = f"data '{dataset.name}'"
+    faults = list(dataset_faults(dataset))
+    if faults:
+        raise StudyError(faults, where=where)
+    try:
+        rows = _rows(dataset, seed, test_size, validation_size)
+    except ValueError as error:  # scikit-learn's: too few rows or members for these shares
+        raise StudyError(f"cannot split {len(dataset.X)} rows in three: {error}", where=where) from error
+    return Parts(
+        _part(dataset, rows["train"]), _part(dataset, rows["validation"]), _part(dataset, rows["test"]),
+        dataset_name=dataset.name, task=dataset.task, classes=dataset.classes, digest=dataset.digest,
+        scale=dataset.scale, seed=seed, n_outputs=dataset.n_outputs, feature_names=dataset.feature_names,
+        unit=dataset.unit,
+    )  # fmt: skip
+
+
+def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float) -> dict[str, Rows]:
+    fixed = {name: np.asarray(rows, np.intp) for name, rows in dataset.parts.items()}
+    rest = fixed.get("train", np.arange(len(dataset.X)))
+    found: dict[str, Rows] = {}
+    for name, share in (("test", test_size), ("validation", validation_size)):
+        if name in fixed:
+            found[name] = fixed[name]
+        else:
+            rest, found[name] = _cut(rest, dataset.y[rest] if _has_classes(dataset.task) else None, share, seed)
+    return {**found, "train": rest}
+
+
+def _cut(rows: Rows, classes: Array | None, share: float, seed: int) -> tuple[Rows, Rows]:
+    from sklearn.model_selection import train_test_split
+
+    kept, taken = train_test_split(rows, test_size=share, random_state=seed, stratify=classes)
+    return kept, taken
+
+
+def _part(dataset: Dataset, rows: Rows) -> Part:
+    X = dataset.X[rows]
+    y = dataset.y[rows].astype(np.int32 if dataset.task == "multiclass" else np.float32)
+    return Part(X if dataset.scale else X.astype(np.float32), y)
+
+
+def scaler(train_X: Array) -> Scaler:
+    """Return scikit-learn's `StandardScaler` fitted on `train_X`, `(rows, *input_shape)`, each input by itself."""
+    from sklearn.preprocessing import StandardScaler
+
+    fitted = StandardScaler().fit(train_X.reshape(len(train_X), -1).astype(np.float64))
+    return Scaler(fitted.mean_, fitted.scale_)
+
+
+def folds(y: Array, k: int, task: Task) -> list[tuple[Rows, Rows]]:
+    """Return (training rows, scoring rows) of `k` folds, those of scikit-learn's `check_cv(k, y, classifier=…)`.
+
+    Not shuffled: by class for binary and multiclass, in blocks for the others.
+
+    Raises:
+        StudyError: A class has fewer members than there are folds, or there are fewer rows.
+    """
+    from sklearn.model_selection import check_cv
+
+    faults = list(_fold_faults(y, k, task))
+    if faults:
+        raise StudyError(faults, where=f"cv={k}")
+    return list(check_cv(k, y, classifier=_has_classes(task)).split(np.zeros(len(y)), y))
+
+
+def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
+    if k < 2:
+        yield "cross-validation needs at least 2 folds"
+    if len(y) < k:
+        yield f"{len(y)} rows cannot make {k} folds"
+    elif _has_classes(task):
+        numbers, counts = np.unique(y.astype(int), return_counts=True)
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            if count < k:
+                yield f"class {class_name((), number)} has {count} members, fewer than the {k} folds; use a smaller cv"
+
+
+def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple[Rows, Rows]:
+    """Return (rows to fit, rows to stop by): early stopping inside a fold never looks at the scoring rows.
+
+    By class where every class has two members and the stopping rows can hold one of each; else plainly shuffled.
+
+    Raises:
+        StudyError: Fewer than two rows.
+    """
+    if len(y) < 2:
+        raise StudyError(f"{len(y)} rows cannot be split into rows to fit and rows to stop by")
+    classes = y if _has_classes(task) and _can_stratify(y, share) else None
+    return _cut(np.arange(len(y)), classes, share, seed)
+
+
+def _can_stratify(y: Array, share: float) -> bool:
+    counts = np.unique(y, return_counts=True)[1]
+    taken = int(np.ceil(share * len(y)))
+    return bool(counts.min() >= 2 and min(taken, len(y) - taken) >= len(counts))
+
+
+def _has_classes(task: Task) -> bool:
+    return task in ("binary", "multiclass")
