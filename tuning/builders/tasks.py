@@ -1,0 +1,103 @@
+"""Last layer, loss and metrics by task; optimizers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tuning.builders.arguments import one_of, whole
+from tuning.dataset import TASKS, Task
+
+if TYPE_CHECKING:
+    import keras
+
+OUTPUT_ACTIVATIONS = {
+    "regression": ("linear", "softplus", "exponential", "relu", "sigmoid", "tanh"),
+    "binary": ("sigmoid",),
+    "multiclass": ("softmax",),
+    "multilabel": ("sigmoid",),
+}
+"""First the default. Regression: softplus, exponential and relu for positive targets; sigmoid for targets in (0, 1),
+tanh for (-1, 1)."""
+
+LOSSES = {
+    "regression": ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
+                   "mean_squared_logarithmic_error", "huber", "log_cosh"),
+    "binary": ("binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge", "mean_squared_error",
+               "mean_absolute_error"),
+    "multiclass": ("sparse_categorical_crossentropy",),
+    "multilabel": ("binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge",
+                   "mean_squared_error", "mean_absolute_error"),
+}  # fmt: skip
+"""First the default; all of them take y as a data set holds it: multiclass as class numbers, not one-hot."""
+
+SHORT = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
+    "bce": "binary_crossentropy",
+}
+
+OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop", "nadam")
+TAKES_MOMENTUM = ("sgd", "momentum", "rmsprop")
+
+
+def head_faults(task: Task, n_outputs: int, activation: str | None, loss: str | None) -> Iterator[str]:
+    """Yield what is wrong with the last layer asked for, or with its loss."""
+    yield from whole("n_outputs", n_outputs, 1)
+    if task not in TASKS:
+        yield from one_of("task", task, TASKS)
+        return
+    if task == "binary" and n_outputs != 1:
+        yield f"a binary task has n_outputs=1, got {n_outputs!r}; for one unit a class use task='multiclass'"
+    if task == "multiclass" and n_outputs == 1:
+        yield "a multiclass task has one unit a class, got n_outputs=1; for two classes use task='binary'"
+    if activation is not None and activation not in OUTPUT_ACTIVATIONS[task]:
+        fitting = ", ".join(OUTPUT_ACTIVATIONS[task])
+        yield f"output_activation {activation!r} does not fit a {task} task; fitting: {fitting}"
+    if loss is not None and (not isinstance(loss, str) or SHORT.get(loss, loss) not in LOSSES[task]):
+        yield f"loss {loss!r} does not fit a {task} task; fitting: {', '.join(LOSSES[task])}"
+
+
+def last_layer(
+    task: Task, n_outputs: int, activation: str | None = None, *, initializer: str = "glorot_uniform", l2: float = 0.0
+) -> keras.layers.Dense:
+    """Return the last layer of a task: k linear units, 1 sigmoid, k softmax or k sigmoid units."""
+    import keras
+
+    return keras.layers.Dense(
+        int(n_outputs),
+        activation=activation or OUTPUT_ACTIVATIONS[task][0],
+        kernel_initializer=initializer,
+        kernel_regularizer=keras.regularizers.L2(float(l2)) if l2 else None,
+    )
+
+
+def compile_for(model: keras.Model, task: Task, loss: str | None, optimizer: keras.optimizers.Optimizer) -> None:
+    """Compile `model` with the task's loss (or the one given); accuracy is the only metric, of classes only."""
+    import keras
+
+    metrics: dict[Task, list[Any]] = {
+        "regression": [],
+        "binary": ["accuracy"],
+        "multiclass": ["accuracy"],
+        "multilabel": [keras.metrics.BinaryAccuracy(name="accuracy")],  # "accuracy" would compare the largest label
+    }
+    chosen = LOSSES[task][0] if loss is None else SHORT.get(loss, loss)
+    model.compile(optimizer=optimizer, loss=chosen, metrics=metrics[task])
+
+
+def make_optimizer(
+    name: str, lr: float, momentum: float = 0.0, clipnorm: float | None = None
+) -> keras.optimizers.Optimizer:
+    """Return an optimizer of `OPTIMIZERS`; `momentum` is SGD with 0.9 unless another is given."""
+    import keras
+
+    common: dict[str, Any] = {"learning_rate": float(lr), "clipnorm": None if clipnorm is None else float(clipnorm)}
+    if name in ("sgd", "momentum"):
+        return keras.optimizers.SGD(momentum=float(momentum or (0.9 if name == "momentum" else 0.0)), **common)
+    if name == "rmsprop":
+        return keras.optimizers.RMSprop(momentum=float(momentum), **common)
+    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "nadam": keras.optimizers.Nadam}
+    return kinds[name](**common)
