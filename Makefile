@@ -1,0 +1,46 @@
+# Verbs are those of `python -m tuning`; make turns every failure of theirs into its own exit code 2.
+PYTHON := .venv/bin/python
+UV ?= uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
+.PHONY: help tune ui doctor schedule test check lock clean need-STUDY need-CALENDAR
+
+help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
+
+tune: need-STUDY .venv/ready ## search one study: make tune STUDY=housing ARGS="--trials 5 --devices cpu:2"
+	$(PYTHON) -m tuning run "$(STUDY)" $(ARGS)
+
+ui: .venv/ready ## show every trial in MLflow, on this machine only: make ui ARGS="--port 5001"
+	$(PYTHON) -m tuning ui $(ARGS)
+
+doctor: .venv/ready ## check Python, libraries, devices and the state folder: make doctor ARGS=--deep
+	$(PYTHON) -m tuning doctor $(ARGS)
+
+schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make schedule STUDY=housing CALENDAR="Mon..Fri 22:00"
+	$(PYTHON) -m tuning schedule "$(STUDY)" --calendar "$(CALENDAR)" $(ARGS)
+
+test: .venv/ready ## run all tests: make test ARGS="-k housing"
+	$(PYTHON) -m pytest $(ARGS)
+
+check: .venv/ready ## lint, layout and types: ruff, mypy --strict
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy --strict
+
+lock: ## pin today's versions within the ranges of pyproject.toml (needs uv)
+	$(COMPILE) --extra cpu --output-file requirements/cpu.txt
+	$(COMPILE) --extra cuda --output-file requirements/cuda.txt
+
+clean: ## remove the environment and caches; mlruns/ stays
+	rm -rf .venv .venv.old .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './mlruns/*' -prune -exec rm -rf {} +
+
+.venv/ready: requirements/cpu.txt requirements/cuda.txt pyproject.toml
+	@PYTHON3="$(PYTHON3)" LOCK="$(LOCK)" sh scripts/setup.sh
+
+need-STUDY:
+	@$(if $(STUDY),,$(error say which study: STUDY=housing; there are: $(notdir $(basename $(filter-out studies/_%,$(wildcard studies/*.py))))))
+
+need-CALENDAR:
+	@$(if $(CALENDAR),,$(error say when, as systemd writes it: CALENDAR="Mon..Fri 22:00"))
