@@ -1,0 +1,156 @@
+"""`Summary`: how a search ended, for the table at the end and for `--json`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from tuning.reports.texts import masked
+from tuning.study import Objective
+from tuning.trial import Proposal, Status, TrialResult
+
+Trials: TypeAlias = Sequence[tuple[Proposal, TrialResult]]
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The parameters with the best mean over fresh seeds.
+
+    Attributes:
+        number: The trial they come from.
+        seeds: The fresh training seeds.
+        values: The validation objective on each of them, in the order of `seeds`.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean of `values`."""
+        return math.fsum(self.values) / len(self.values)
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation of `values` (n - 1); 0 for a single seed."""
+        if len(self.values) < 2:
+            return 0.0
+        return math.sqrt(math.fsum((v - self.mean) ** 2 for v in self.values) / (len(self.values) - 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types: number, params, seeds, validation (mean, std, values)."""
+        validation = {"mean": self.mean, "std": self.std, "values": list(self.values)}
+        return {"number": self.number, "params": dict(self.params), "seeds": list(self.seeds), "validation": validation}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Winner:
+        """Rebuild from `to_json`; `params` in their own types, where the caller has decoded them."""
+        values = tuple(float(value) for value in stored["validation"]["values"])
+        return cls(stored["number"], params or stored["params"], tuple(stored["seeds"]), values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Everything the end of a run tells.
+
+    Attributes:
+        study, engine, search: The study's name, the engine, the search's id.
+        status: How the run ended, in a word or two: `finished`, `exhausted`, `interrupted`, …
+        objective: What trials were judged by.
+        trials: Every finished trial of the search, those of earlier runs included.
+        winner: None where there was none to choose.
+        test: The winner's metrics on the test part, by name without prefix (`rmse`).
+        dummy, linear: The same metrics of the two baselines, on the test part.
+        unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
+        total_s, startup_s, training_s: Wall time of this run, of it until the first trial began, and the time trials
+            spent training (summed over slots).
+        tracking_uri, experiment_id, run_id: Where MLflow has it; "" where it has not.
+        report, model: Paths; None where there is none.
+        again: The command that continues the search; "" where there is nothing to continue.
+    """
+
+    study: str
+    engine: str
+    search: str
+    status: str
+    objective: Objective
+    trials: Trials
+    winner: Winner | None = None
+    test: Mapping[str, float] = field(default_factory=dict)
+    dummy: Mapping[str, float] = field(default_factory=dict)
+    linear: Mapping[str, float] = field(default_factory=dict)
+    unit: str = ""
+    total_s: float = 0.0
+    startup_s: float = 0.0
+    training_s: float = 0.0
+    tracking_uri: str = ""
+    experiment_id: str = ""
+    run_id: str = ""
+    report: str | None = None
+    model: str | None = None
+    again: str = ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by outcome: completed, pruned, failed (diverged included), infeasible."""
+        return count_trials(self.trials)
+
+    @property
+    def best(self) -> tuple[Proposal, TrialResult] | None:
+        """The completed trial with the best value, the earliest of equals; None where no trial was completed."""
+        first = next(iter(ranked(self.trials, self.objective)), None)
+        return first if first is not None and first[1].status is Status.COMPLETED else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `--json` prints: plain JSON types, null for what is unknown or not finite, secrets masked."""
+        best = None
+        if self.best is not None:
+            proposal, result = self.best
+            best = {"number": result.number, "params": dict(proposal.params), "metric": self.objective.metric,
+                    "value": result.value}  # fmt: skip
+        tracking = {"tracking_uri": self.tracking_uri, "experiment_id": self.experiment_id, "run_id": self.run_id}
+        whole = {
+            "study": self.study, "engine": self.engine, "search": self.search, "status": self.status,
+            "trials": self.counts, "best": best, "test": dict(self.test),
+            "baseline": {"dummy": dict(self.dummy), "linear": dict(self.linear)},
+            "seconds": {"total": self.total_s, "startup": self.startup_s, "training": self.training_s},
+            "mlflow": {key: value or None for key, value in tracking.items()},
+            "report": self.report, "model": self.model,
+        }  # fmt: skip
+        plain: dict[str, Any] = plain_json(whole)
+        return plain
+
+
+def count_trials(trials: Trials) -> dict[str, int]:
+    """Count trials by outcome, as `--json` has them."""
+    totals = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
+    for _, result in trials:
+        totals["failed" if result.status is Status.DIVERGED else result.status.value] += 1
+    return totals
+
+
+def ranked(trials: Trials, objective: Objective) -> list[tuple[Proposal, TrialResult]]:
+    """Return the trials that have a value: completed ones, the best first, then pruned ones, the best first."""
+    with_value = [pair for pair in trials if pair[1].value is not None]
+    return sorted(with_value, key=lambda pair: (pair[1].status is not Status.COMPLETED, _key(pair[1], objective)))
+
+
+def plain_json(value: Any) -> Any:
+    """Return `value` as JSON types: tuples as lists, NumPy's scalars as Python's, NaN as null, strings masked."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(item) for item in value]
+    if isinstance(value, str):
+        return masked(value)
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _key(result: TrialResult, objective: Objective) -> tuple[float, int]:
+    return (objective.key(result.value) if result.value is not None else math.inf, result.number)
