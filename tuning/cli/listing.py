@@ -1,0 +1,115 @@
+"""`tuning list`: what studies there are, read from their text without running it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tuning.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One study file. A field is None where only running the file would tell.
+
+    Attributes:
+        name: The file's name, which is its command.
+        engine, trials: As in `Study`.
+        objective: e.g. `"minimize val_rmse"`.
+        about: First line of the file's docstring, or why it does not parse.
+    """
+
+    name: str
+    engine: str | None
+    objective: str | None
+    trials: int | None
+    about: str
+
+
+def read_entry(path: Path) -> Entry:
+    """Return what a study file says about itself."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        where = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        return Entry(path.stem, None, None, None, f"does not parse: {error.args[0]}{where}")
+    given = _study_fields(tree)
+    about = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return Entry(path.stem, given.get("engine"), given.get("objective"), given.get("trials"), about)
+
+
+def read_folder(folder: Path) -> list[Entry]:
+    """Return the studies of a folder, by name.
+
+    Raises:
+        StudyError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise StudyError(f"no folder {folder}; run this where the project is, or make a study: tuning new NAME")
+    return [read_entry(path) for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+
+
+def _study_fields(tree: ast.Module) -> dict[str, Any]:
+    call = next(_study_calls(tree), None)
+    if call is None:
+        return {}
+    given = {k.arg: _value(k.value) for k in call.keywords if k.arg}
+    made_here = isinstance(call.func, ast.Name | ast.Attribute) and ast.unparse(call.func).split(".")[-1] == "Study"
+    return {**_defaults(), **given} if made_here else given  # else a copy of another: BASE.with_(…)
+
+
+def _study_calls(tree: ast.Module) -> Iterator[ast.Call]:
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.Call) and any(isinstance(t, ast.Name) and t.id == "STUDY" for t in targets):
+            yield value
+
+
+def _defaults() -> dict[str, Any]:
+    from tuning.study import Study
+
+    return {f.name: f.default for f in fields(Study) if f.name in ("engine", "trials")}
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Minimize", "Maximize"):
+        metric = next((_value(argument) for argument in (*node.args, *(k.value for k in node.keywords))), "")
+        return f"{node.func.id.lower()} {metric}"
+    return node.value if isinstance(node, ast.Constant) else ast.unparse(node)
+
+
+def _table(entries: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("study", "engine", "objective", "trials", "", box=None, pad_edge=False)
+    for entry in entries:
+        cells = (entry.name, entry.engine, entry.objective, entry.trials, entry.about)
+        table.add_row(*(Text("–" if cell is None else str(cell)) for cell in cells))
+    Console().print(table)
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def listing(as_json: bool) -> None:
+    """List the studies of this folder.
+
+    \b
+    Example:
+      python -m tuning list
+    """
+    entries = read_folder(Path.cwd() / "studies")
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in entries]))
+    elif entries:
+        _table(entries)
+    else:
+        click.echo("no studies yet; make one: python -m tuning new NAME")

@@ -1,0 +1,80 @@
+"""The command line: verbs found by name, each imported only when it is called; errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tuning import __version__
+from tuning.errors import StudyError, TuningError, did_you_mean
+
+# Verb: the room of its `click.Command`, which has the verb's name there, and what it does, told without importing it.
+VERBS = {
+    "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
+    "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
+    "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),
+    "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),
+    "doctor": ("tuning.cli.doctor:doctor", "Check Python, libraries, devices and the state folder."),
+    "schedule": ("tuning.cli.schedule:schedule", "Run a study at set times: a systemd timer and the cron line."),
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb when it is called, so that help and listing start at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of a user's day."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one verb, or None where there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As Click's, with the nearest verb in the message."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"no verb '{args[0]}'.{did_you_mean(args[0], VERBS)} There are: {', '.join(VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs from `VERBS`, without importing any."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tuning")
+def app() -> None:
+    """Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in MLflow.
+
+    \b
+    Example:
+      python -m tuning run housing --trials 5 --devices cpu:2
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code: what the verb returned, or that of its error.
+
+    An error of ours is told in one piece on stderr; any other is a bug and keeps its traceback.
+    """
+    try:
+        code = app.main(args=None if arguments is None else list(arguments), prog_name="tuning", standalone_mode=False)
+    except click.ClickException as error:  # unknown verbs and options, bad arguments
+        error.show()
+        return StudyError.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except TuningError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return code if isinstance(code, int) else 0
