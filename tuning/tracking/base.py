@@ -1,0 +1,134 @@
+"""What every tracker does with a search: show it, its trials and its winner to a person. It is never asked for truth.
+
+A tracker is a projection of the ledger. Every method may be called again with the same records, after a crash or by
+`tuning sync`, and nothing is doubled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from tuning.trial import Proposal, Status, TrialResult
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """What is shown of a search before its first trial; made from `search.json`.
+
+    Attributes:
+        id: Unique in the world; the name under which the search is found again.
+        metric: The objective as the study names it, e.g. `val_rmse`.
+        params: What the study fixes (budget, epochs, seed …) and its space (`space.lr`), as text.
+        tags: What identifies it: engine, git commit, study hash, data digest.
+        dataset: Name, digest, source and shape of the data; empty where not known.
+        study_file: The file that defines the study, or None.
+    """
+
+    id: str
+    study: str
+    engine: str
+    metric: str
+    direction: str
+    created_at: float
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    study_file: Path | None = None
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> Self:
+        """Read `search.json`: the last of its `versions`, and `settings`, `dataset`, `study_file`, … where given."""
+        definition = {**header.get("definition", {}), **(header.get("versions") or [{}])[-1]}
+        direction, _, metric = str(definition.get("objective", "minimize val_loss")).partition(" ")
+        tags = {name: str(header[name]) for name in ("git_commit", "study_hash") if header.get(name)}
+        if digest := header.get("dataset", {}).get("digest"):
+            tags["data_digest"] = digest
+        return cls(
+            id=header["id"],
+            study=header["study"],
+            engine=header["engine"],
+            metric=metric,
+            direction=direction,
+            created_at=float(header.get("created_at", 0.0)),
+            params=dict(_study_params({**definition, **header.get("settings", {})})),
+            tags=tags,
+            dataset=header.get("dataset", {}),
+            study_file=Path(header["study_file"]) if header.get("study_file") else None,
+        )
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether `a` beats `b`."""
+        return a < b if self.direction == "minimize" else a > b
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search was when `finished` trials had ended.
+
+    Attributes:
+        best: The best value of a completed trial so far, with its number; None before the first.
+        counts: Trials by outcome: completed, pruned, failed, infeasible.
+        at: When the last of them ended, seconds since the epoch.
+    """
+
+    finished: int
+    best: tuple[float, int] | None
+    counts: Mapping[str, int]
+    at: float
+
+
+class TrialSink(Protocol):
+    """Whatever takes finished trials; MLflow and Optuna's storage are both written through it."""
+
+    def begin(self, search: SearchRecord) -> None:
+        """Create or find the place of a search, mark it as running, look up which trials are there already."""
+
+    def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
+        """Add one finished trial, unless it is there."""
+
+
+class Tracker(TrialSink, Protocol):
+    """A sink that also shows the search as a whole."""
+
+    def record_progress(self, points: Sequence[Progress]) -> None:
+        """Add points of the anytime curve; those at or below the last one that is there are left out."""
+
+    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult) -> None:
+        """Add one of the best trials as trained again on the fresh seed number `index`, unless it is there."""
+
+    def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
+        """Show `winner.json` and the model saved with it."""
+
+    def keep_files(self, folder: Path) -> None:
+        """Show every file of `folder`; a file of the same name is replaced."""
+
+    def end(self, status: str) -> None:
+        """Mark the search as ended: "completed", "interrupted", "terminated" or "failed"."""
+
+
+def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> list[Progress]:
+    """Return one point a finished trial, in the order in which they ended."""
+    points: list[Progress] = []
+    best: tuple[float, int] | None = None
+    counts = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
+    for result in sorted(results, key=lambda r: (r.ended_at, r.number)):
+        counts["failed" if result.status is Status.DIVERGED else result.status.value] += 1
+        if result.status is Status.COMPLETED and result.value is not None and math.isfinite(result.value):
+            better = best is None or search.better(result.value, best[0])
+            best = (result.value, result.number) if better else best
+        points.append(Progress(len(points) + 1, best, dict(counts), result.ended_at))
+    return points
+
+
+def _study_params(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in fields.items():
+        if name in ("name", "builder", "data"):
+            continue
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{key}", str(item)) for key, item in value.items())
+        elif value is not None:
+            yield name, str(value)

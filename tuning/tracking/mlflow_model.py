@@ -1,0 +1,56 @@
+"""A `.keras` file as an MLflow model, without importing TensorFlow: `mlflow.keras.load_model` reads it back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import zipfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder in MLflow's layout, and the sha256 (hex) of the `.keras` file in it."""
+
+    path: Path
+    digest: str
+
+
+def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
+    """Lay out `model` as `mlflow.keras.save_model` does (MLflow 3.17): MLmodel, requirements, `data/model.keras`."""
+    from mlflow.models import Model
+
+    data = folder / "data"
+    data.mkdir(parents=True)
+    shutil.copyfile(model, data / "model.keras")
+    (data / "keras_module.txt").write_text("keras")
+    keras = _keras_version(model)
+    needs = [f"keras=={keras}", *_installed("tensorflow-cpu", "tensorflow", "numpy")]
+    (folder / "requirements.txt").write_text("\n".join(needs) + "\n")
+    about = Model(run_id=run_id)
+    about.add_flavor("keras", data="data", keras_version=keras, keras_backend="tensorflow", save_exported_model=False)
+    about.add_flavor(
+        "python_function", loader_module="mlflow.keras", data="data", python_version=platform.python_version()
+    )
+    about.model_size_bytes = model.stat().st_size
+    about.save(str(folder / "MLmodel"))
+    return ModelFolder(folder, hashlib.sha256(model.read_bytes()).hexdigest())
+
+
+def _keras_version(model: Path) -> str:
+    with zipfile.ZipFile(model) as archive:
+        return str(json.loads(archive.read("metadata.json"))["keras_version"])
+
+
+def _installed(*names: str) -> list[str]:
+    found = []
+    for name in names:
+        try:
+            found.append(f"{name}=={version(name)}")
+        except PackageNotFoundError:
+            continue
+    return found
