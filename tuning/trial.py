@@ -89,6 +89,9 @@ class Context(Protocol):
     def report(self, report: EpochReport) -> str:
         """Pass an epoch to the driver; return "continue", "prune" or "stop" (end at this epoch, nothing decided)."""
 
+    def retire(self) -> None:
+        """Have the worker replaced after this job."""
+
 
 @dataclass(frozen=True)
 class FoldResult:

@@ -26,6 +26,7 @@ from typing import Any
 
 from tuning.durable import read_json, write_json
 from tuning.errors import StudyError
+from tuning.results import keep_result, read_result
 from tuning.space import Space
 from tuning.trial import Proposal, Status, TrialResult
 
@@ -93,18 +94,6 @@ class SearchFiles:
     def finalist_file(self, number: int, index: int) -> Path:
         """Where the worker writes that."""
         return self.folder / "finalists" / f"{number:05d}" / f"{index}.json"
-
-
-def keep_result(folder: Path, result: TrialResult) -> None:
-    """Write `result.json` into a trial's folder; never over one that is whole."""
-    if read_json(folder / "result.json") is None:
-        write_json(folder / "result.json", result.to_json())
-
-
-def read_result(folder: Path) -> TrialResult | None:
-    """Return the result kept in a trial's folder; a torn file counts as none."""
-    stored = read_json(folder / "result.json")
-    return None if stored is None else TrialResult.from_json(stored)
 
 
 def search_key(engine: str, pruner: str, variant: Mapping[str, Any]) -> str:

@@ -1,0 +1,101 @@
+"""`Judge`: the callback that computes the objective after each epoch, reports it, and stops what is hopeless."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tuning.dataset import Array, Task
+from tuning.study import METRICS, Objective
+from tuning.training import metrics
+from tuning.training.trainer import Rows, predict
+
+
+class Judge(keras.callbacks.Callback):
+    """Adds the objective to each epoch's logs and keeps the curve.
+
+    Must come first in the list: callbacks after it find `val_rmse` (or whatever the objective is) in their logs, and
+    `inner_rmse` where early stopping has rows of its own.
+
+    Attributes:
+        curve: One mapping an epoch, with `epoch` (from 1).
+        diverged: Loss or objective was not finite; training stops at that epoch.
+        verdict: The first answer of `on_epoch` that was not "continue".
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        task: Task,
+        scoring: Rows,
+        stopping: Rows,
+        on_epoch: Callable[[Mapping[str, float]], str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.curve: list[dict[str, float]] = []
+        self.diverged = False
+        self.verdict = "continue"
+        self.seconds = 0.0
+        self._objective, self._task = objective, task
+        self._scoring, self._stopping = scoring, stopping
+        self._on_epoch = on_epoch
+        self._predicted: Array | None = None
+        self._began = time.perf_counter()
+
+    @property
+    def monitor(self) -> str:
+        """What early stopping watches."""
+        return self._objective.metric if self._stopping is self._scoring else f"inner_{self._objective.name}"
+
+    def take_predictions(self, predicted: Array) -> None:
+        """Take the predictions on the scoring rows after this epoch."""
+        self._predicted = predicted
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Complete the logs, keep them, report them."""
+        assert logs is not None  # noqa: S101 - Keras passes its dictionary, shared by all callbacks
+        name = self._objective.name
+        if name in METRICS and name != "loss":
+            logs[self._objective.metric] = self._score(self._scoring, self._predicted)
+        if self._stopping is not self._scoring:
+            logs[self.monitor] = self._inner(name)
+        self._predicted = None
+        self.curve.append({"epoch": epoch + 1, **{key: float(value) for key, value in logs.items()}})
+        self.seconds += time.perf_counter() - self._began
+        self._decide(logs)
+
+    def _decide(self, logs: Mapping[str, float]) -> None:
+        watched = (logs.get("loss", 0.0), logs[self._objective.metric])
+        if not all(map(math.isfinite, watched)):
+            self.diverged = True
+        elif self._on_epoch is not None and self.verdict == "continue":
+            self.verdict = self._on_epoch(self.curve[-1])
+        if self.diverged or self.verdict != "continue":
+            self.model.stop_training = True
+
+    def _score(self, rows: Rows, predicted: Array | None) -> float:
+        if predicted is None:
+            predicted = predict(self.model, rows.X)
+        return metrics.score(self._objective.name, self._task, rows.y, predicted)
+
+    def _inner(self, name: str) -> float:
+        if name in METRICS and name != "loss":
+            return self._score(self._stopping, None)
+        predicted = predict(self.model, self._stopping.X)
+        loss = self.model.compute_loss(x=None, y=self._stopping.y, y_pred=predicted, training=False)
+        return float(np.asarray(loss))
+
+
+def early_stopping(judge: Judge, objective: Objective, patience: int) -> keras.callbacks.EarlyStopping:
+    """Return Keras' own early stopping on what the judge computes, best weights restored."""
+    mode = "min" if objective.direction == "minimize" or judge.monitor == "inner_loss" else "max"
+    return keras.callbacks.EarlyStopping(judge.monitor, patience=patience, mode=mode, restore_best_weights=True)

@@ -1,0 +1,198 @@
+"""The honest winner: finalists on fresh seeds, one evaluation on the test part, baselines beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tuning.data.parts import Scaler
+from tuning.dataset import Array, Task
+from tuning.durable import read_json, write_json
+from tuning.errors import TuningError
+from tuning.study import derive_seed
+from tuning.training import metrics
+from tuning.training.trainer import predict
+from tuning.training.trials import FoldFit, Stopped, prepare_fit
+from tuning.training.workbench import FoldRows, Source, Workbench, workbench
+from tuning.trial import Context, EpochReport
+
+
+@dataclass(frozen=True)
+class FinalistJob:
+    """Parameters of one of the best trials, to be trained on one fresh seed.
+
+    Attributes:
+        number: The trial they come from.
+        index: Which of the study's fresh seeds.
+        file: Where the outcome is kept; the model lies beside it as `<index>.keras`.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    number: int
+    params: Mapping[str, Any]
+    epochs: int
+    index: int
+    file: Path
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """The winner, to be looked at once with the test part.
+
+    Attributes:
+        model: The finalist's file of the median seed.
+        saved: Where the winner is saved, taking raw features.
+        file: Where the outcome is kept.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    model: Path
+    saved: Path
+    file: Path
+
+
+def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
+    """Train parameters on a fresh seed and keep the outcome and the model.
+
+    Returns:
+        `number`, `index`, `seed`, `value` (objective; with `--cv` the mean over folds; None if it diverged), `epochs`
+        (of the model that was kept), `model` (file name).
+    """
+    bench = workbench(job.source, job.overrides)
+    seed = derive_seed(bench.study.seed, "finalist", job.index)
+
+    def on_epoch(row: Mapping[str, float]) -> str:
+        return context.report(EpochReport(job.number, int(row["epoch"]), row[bench.study.objective.metric], row, 0.0))
+
+    fits = [_trained(bench, job, bench.fold(fold), seed, on_epoch) for fold in range(bench.n_fits)]
+    results = [item.result(bench, seed) for item in fits]
+    diverged = any(item.judge.diverged for item in fits)
+    kept = fits[0] if bench.study.cv is None or diverged else _trained(bench, job, bench.final(), seed, on_epoch)
+    path = job.file.with_suffix(".keras")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept.fit.model.save(path)
+    outcome = {
+        "number": job.number, "index": job.index, "seed": seed, "model": path.name,
+        "value": None if diverged else float(np.mean([result.value for result in results])),
+        "epochs": kept.result(bench, seed).best_epoch,
+    }  # fmt: skip
+    write_json(job.file, outcome)
+    return outcome
+
+
+def _trained(bench: Workbench, job: FinalistJob, rows: FoldRows, seed: int, on_epoch: Any) -> FoldFit:
+    item = prepare_fit(bench, job.params, job.epochs, rows, seed, on_epoch)
+    for _ in item.fit.epochs():
+        pass
+    if item.judge.verdict == "stop":
+        raise Stopped(f"finalist {job.number}")
+    return item
+
+
+def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
+    """Score the winner once on the test part, save it for raw inputs, check the saved file, fit the baselines.
+
+    Returns:
+        `test` {metric: value}, `baseline` {"dummy": {…}, "linear": {…}}, `model` (path), `sha256` (of the file),
+        `parameters` (count), `reload_error` (largest difference of the reloaded model's predictions).
+
+    Raises:
+        TuningError: The reloaded model predicts something else.
+    """
+    known = read_json(job.file)
+    if known is not None and job.saved.exists():
+        return dict(known)
+    bench = workbench(job.source, job.overrides)
+    rows = bench.final()
+    model = keras.saving.load_model(job.model, compile=False, custom_objects=_custom(bench))
+    raw, y = bench.parts.test.X, bench.parts.test.y
+    predicted = predict(model, rows.scaler.transform(raw))
+    save_for_raw_inputs(model, rows.scaler, job.saved)
+    reloaded = keras.saving.load_model(job.saved, compile=False, custom_objects=_custom(bench))
+    difference = float(np.max(np.abs(predict(reloaded, raw.astype("float32")) - predicted)))
+    if not difference <= 1e-3 * max(1.0, float(np.max(np.abs(predicted)))):
+        raise TuningError(f"the saved winner predicts something else than the trained one: they differ by {difference}")
+    outcome = {
+        "test": scores(bench.parts.task, y, predicted),
+        "baseline": baselines(bench.parts.task, rows, rows.scaler.transform(raw), y),
+        "model": str(job.saved),
+        "sha256": hashlib.sha256(job.saved.read_bytes()).hexdigest(),
+        "parameters": int(model.count_params()),
+        "reload_error": difference,
+    }
+    write_json(job.file, outcome)
+    return outcome
+
+
+def save_for_raw_inputs(model: keras.Model, scaler: Scaler, path: Path) -> None:
+    """Save a model as `.keras` with its scaling inside: the file takes features as the data set has them."""
+    if scaler.mean is not None and scaler.deviation is not None:
+        shape = model.input_shape[1:]
+        inputs = keras.Input(shape)
+        mean, variance = (np.asarray(a).reshape(shape) for a in (scaler.mean, scaler.deviation**2))
+        layer = keras.layers.Normalization(axis=None if not shape else tuple(range(1, len(shape) + 1)),
+                                           mean=mean, variance=variance, name="scaling")  # fmt: skip
+        model = keras.Model(inputs, model(layer(inputs)), name=f"{model.name}_on_raw_inputs")
+    temporary = path.with_name(f".{path.stem}.tmp.keras")
+    model.save(temporary)
+    temporary.replace(path)
+
+
+def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
+    """Return every task metric that has a value here (auc needs two classes)."""
+    found = {}
+    for name in metrics.fitting(task):
+        if name == "loss" or (name == "auc" and len(np.unique(y)) < 2):
+            continue
+        found[name] = metrics.score(name, task, y, predicted)
+    return found
+
+
+def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[str, dict[str, float]]:
+    """Fit a dummy and a linear (logistic) model on the training rows; return their test scores."""
+    X, y = (a.reshape(len(a), -1) if a.ndim > 2 else a for a in (rows.train.X, rows.train.y))
+    flat_test = X_test.reshape(len(X_test), -1)
+    return {
+        name: scores(task, y_test, _probabilities(task, fitted.fit(X.reshape(len(X), -1), y), flat_test))
+        for name, fitted in _baseline_models(task).items()
+    }
+
+
+def _baseline_models(task: Task) -> dict[str, Any]:
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    if task == "regression":
+        return {"dummy": DummyRegressor(), "linear": LinearRegression()}
+    logistic = LogisticRegression(max_iter=1000)
+    return {
+        "dummy": DummyClassifier(strategy="prior"),
+        "linear": OneVsRestClassifier(logistic) if task == "multilabel" else logistic,
+    }
+
+
+def _probabilities(task: Task, fitted: Any, X: Array) -> Array:
+    """Return predictions in the shape a Keras model of the task gives."""
+    if task == "regression":
+        return np.asarray(fitted.predict(X)).reshape(len(X), -1)
+    found = fitted.predict_proba(X)
+    if isinstance(found, list):  # a dummy on several labels
+        found = np.stack([p[:, -1] for p in found], axis=1)
+    return np.asarray(found[:, 1:] if task == "binary" else found)
+
+
+def _custom(bench: Workbench) -> dict[str, Any]:
+    """Return the user's own layers and functions by name: whatever the builder's module defines."""
+    home = bench.study.builder.__module__
+    defined = vars(sys.modules[home]) if home in sys.modules else {}
+    return {name: value for name, value in defined.items() if getattr(value, "__module__", None) == home}

@@ -1,0 +1,113 @@
+"""What a process that trains a study needs, made once: the study, its data in parts, the rows of each fit."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cloudpickle
+
+from tuning.data.parts import Part, Parts, Scaler, folds, inner_split, scaler, split
+from tuning.errors import StudyError
+from tuning.study import Study, derive_seed, load_study
+from tuning.training.trainer import Rows
+
+Source: TypeAlias = str | bytes
+"""The path of a study file, or a Study made in a notebook, pickled by its own driver."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoldRows:
+    """The rows of one fit, scaled by what is trained on alone.
+
+    Attributes:
+        train: What is trained on.
+        scoring: What the objective is computed on.
+        stopping: What early stopping looks at; the scoring rows themselves without `--cv`, never with it.
+        scaler: What the inputs were scaled with.
+    """
+
+    train: Rows
+    scoring: Rows
+    stopping: Rows
+    scaler: Scaler
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """One study and its data, ready to train."""
+
+    study: Study
+    parts: Parts
+    builder_arguments: Mapping[str, Any]
+    """Filled in from the data: `input_shape`, `task`, `n_outputs`, as far as the builder names them."""
+
+    @functools.cached_property
+    def n_fits(self) -> int:
+        """Fits of one trial."""
+        return self.study.cv or 1
+
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - a workbench lives as long as its process
+    def fold(self, fold: int) -> FoldRows:
+        """Return the rows of fit number `fold`, from 0; the same arrays at every call."""
+        if self.study.cv is None:
+            scaled = self.parts.scaled()
+            scoring = _rows(scaled.validation)
+            return FoldRows(_rows(scaled.train), scoring, scoring, scaled.scaler or Scaler())
+        whole = self.parts.search_part
+        train_rows, scoring_rows = folds(whole.y, self.study.cv, self.parts.task)[fold]
+        return self._inner(whole.take(train_rows), whole.take(scoring_rows))
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019
+    def final(self) -> FoldRows:
+        """Return the rows the winner is trained on: with `--cv` training and validation part together."""
+        if self.study.cv is None:
+            return self.fold(0)
+        return self._inner(self.parts.search_part, None)
+
+    def _inner(self, train: Part, scoring: Part | None) -> FoldRows:
+        """Take the stopping rows out of the training rows where patience needs them; scale by what remains."""
+        stopping = scoring
+        if self.study.patience is not None:
+            seed = derive_seed(self.study.seed, "inner") % 2**31
+            fit_rows, stop_rows = inner_split(train.y, seed=seed, task=self.parts.task)
+            train, stopping = train.take(fit_rows), train.take(stop_rows)
+        fitted = scaler(train.X) if self.parts.scale else Scaler()
+        scaled = [None if p is None else Rows(fitted.transform(p.X), p.y) for p in (train, scoring, stopping)]
+        rows, score_rows, stop = scaled
+        assert rows is not None  # noqa: S101 - train is always given
+        return FoldRows(rows, score_rows or stop or rows, stop or score_rows or rows, fitted)
+
+
+def load_source(source: Source, overrides: Mapping[str, Any]) -> Study:
+    """Return the study meant, with the command line's changes.
+
+    Raises:
+        StudyError: The file or the changes are wrong; all faults at once.
+    """
+    study = load_study(source) if isinstance(source, str) else cloudpickle.loads(source)
+    if not isinstance(study, Study):
+        raise StudyError(f"expected a Study, got {study!r}")
+    return study.with_(**overrides) if overrides else study
+
+
+def workbench(source: Source, overrides: Mapping[str, Any]) -> Workbench:
+    """Return the study's workbench; made once a process."""
+    return _workbench(source, json.dumps(dict(overrides), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _workbench(source: Source, overrides: str) -> Workbench:
+    study = load_source(source, json.loads(overrides))
+    dataset = study.data()
+    parts = split(
+        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
+    )
+    return Workbench(study, parts, study.from_data(dataset))
+
+
+def _rows(part: Part) -> Rows:
+    return Rows(part.X, part.y)
