@@ -60,9 +60,7 @@ def python_version() -> Check:
     found = f"{sys.version.split()[0]} in {sys.prefix}"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return Check("Python", "ok", found)
-    return Check(
-        "Python", "FAIL", found, "use Python 3.11, 3.12 or 3.13: make clean, then make doctor PYTHON3=python3.13"
-    )
+    return Check("Python", "FAIL", found, "use Python 3.11 to 3.13: make clean, then make doctor PYTHON3=python3.13")
 
 
 def libraries() -> Iterator[Check]:

@@ -39,7 +39,7 @@ def _show(checks: list[Check]) -> None:
     console = Console(file=sys.stdout, soft_wrap=True)
     for check in checks:
         line = Text(f"{check.state:<5}", style=_STYLES[check.state])
-        line.append(f"{check.name:<14}{check.found}", style="default")
+        line.append(f"{check.name:<16}{check.found}", style="default")
         if check.advice:
             line.append(f"  → {check.advice}", style="default")
         console.print(line)
