@@ -16,7 +16,7 @@ def build_model(
     n_hidden: int = 1,
     n_neurons: int = 30,
     lr: float = 1e-3,
-    input_shape: Sequence[int] = [8],  # noqa: B006 - the courses' own line; nobody changes it
+    input_shape: Sequence[int] = [8],
 ) -> keras.Model:
     """Return the courses' regression MLP: `n_hidden` ReLU layers, one linear unit, SGD and mean squared error."""
     import keras
