@@ -1,0 +1,224 @@
+"""The report of one search: a single HTML file that needs no network."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from tuning.durable import write_bytes
+from tuning.errors import StorageError
+from tuning.reports import plots
+from tuning.reports.axes import describe
+from tuning.reports.importance import LEAST_TRIALS
+from tuning.reports.summary import Trials, count_trials
+from tuning.reports.texts import failure_groups, masked, score, seconds_text, shown
+from tuning.space import Space
+from tuning.study import Objective
+from tuning.trial import Proposal, TrialResult
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_BASELINES = (("linear", "linear baseline, test"), ("dummy", "dummy baseline, test"))
+
+
+def write_report(
+    folder: Path,
+    *,
+    header: Mapping[str, Any],
+    trials: Trials,
+    winner: Mapping[str, Any] | None,
+    space: Space,
+    objective: Objective,
+) -> Path:
+    """Write `<folder>/<search id>.html` and return its path; a report that is there already is replaced.
+
+    Args:
+        folder: `<TUNING_HOME>/reports`; made where it is missing.
+        header: `search.json`: `id`, `study`, `engine`, `versions` (the last definition is shown), `created_at`.
+        trials: Every finished trial.
+        winner: `Winner.to_json()` with, where known, `test`, `baseline` (`dummy`, `linear`) and `unit`; None: none.
+        space: For the types and scales of the parameters.
+        objective: What the trials were judged by.
+
+    Raises:
+        StorageError: The disk is full or read-only, or the id cannot be a file's name.
+    """
+    from plotly.offline import get_plotlyjs
+
+    name = str(header["id"])
+    if not _ID.fullmatch(name):
+        raise StorageError(f"search id {name!r} cannot be the name of a report; use letters, digits, '.', '_', '-'")
+    drawn = plots.draw(trials, space, objective)
+    parts = (
+        _heading(header, trials),
+        '<div class="grid">',
+        _winner(winner, trials, objective),
+        _failures(trials),
+        _card("Best so far", _figure("history", drawn.history), drawn.note),
+        _card("Learning curves", _figure("curves", drawn.curves), "The best five in colour."),
+        _card(
+            "All parameters at once",
+            _figure("parallel", drawn.parallel),
+            "One line a completed trial. " + drawn.note,
+            wide=True,
+        ),
+        _card("Each parameter alone", _scroll(drawn.slices, len(space)), wide=True),
+        _importance(drawn),
+        _definition(header, winner, space),
+        _trial_table(trials, space, objective, winner),
+        "</div>",
+    )  # fmt: skip
+    template = Template(_beside("report.html"))
+    title = _text(f"{header.get('study', '')} · {header.get('engine', '')}")
+    page = template.substitute(title=title, css=_beside("report.css"), plotly=get_plotlyjs(), body="\n".join(parts))
+    path = folder / f"{name}.html"
+    write_bytes(path, page.encode())
+    return path
+
+
+def _heading(header: Mapping[str, Any], trials: Trials) -> str:
+    begun = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header["created_at"])) if "created_at" in header else ""
+    chips: list[tuple[int | str, str]] = [(count, name) for name, count in count_trials(trials).items()]
+    chips.append((sum(result.epochs for _, result in trials), "epochs"))
+    chips.append((seconds_text(sum(result.training_s for _, result in trials)), "in training"))
+    shown_chips = "".join(f'<span class="chip"><b>{count}</b> {name}</span>' for count, name in chips)
+    return (
+        f"<h1>{_text(header.get('study', ''))} <span>{_text(header.get('engine', ''))}</span></h1>"
+        f'<p class="soft">search <code>{_text(header["id"])}</code> {f"begun {begun}" if begun else ""}</p>'
+        f'<div class="chips">{shown_chips}</div>'
+    )
+
+
+def _winner(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
+    if winner is None:
+        return _card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
+    params = "".join(f"<code>{_text(n)} = {_text(shown(v))}</code>" for n, v in winner["params"].items())
+    test, baseline = winner.get("test") or {}, winner.get("baseline") or {}
+    metrics = list(dict.fromkeys([objective.name, *test]))
+    validation = winner["validation"]
+    mean = f"{score(validation['mean'])} ± {validation['std']:.2g}"
+    rows = [("winner, validation", [mean, *[""] * (len(metrics) - 1)], "")]
+    rows.append(("winner, test", [score(test.get(m)) for m in metrics], "lead"))
+    for key, label in _BASELINES:
+        if values := baseline.get(key):
+            rows.append((label, [score(values.get(m)) for m in metrics], ""))
+    head = "".join(f'<th class="n">{_text(m)}</th>' for m in metrics)
+    body = "".join(
+        f'<tr class="{kind}"><td>{label}</td>{"".join(f"<td class=n>{_text(c)}</td>" for c in cells)}</tr>'
+        for label, cells, kind in rows
+    )
+    unit = f" One unit of the target is {_text(winner['unit'])}." if winner.get("unit") else ""
+    seeds = ", ".join(f"{seed}: {score(value)}" for seed, value in _by_seed(winner))
+    return (
+        f'<section class="card winner"><h2>Winner: trial {_text(winner["number"])}</h2>'
+        f'<div class="params">{params}</div>'
+        f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'<p class="soft">The best mean over {len(winner["seeds"])} fresh seeds ({_text(seeds)}); '
+        f"the test part was looked at once.{unit}</p></section>"
+    )
+
+
+def _by_seed(winner: Mapping[str, Any]) -> Iterable[tuple[int, float]]:
+    return zip(winner["seeds"], winner["validation"]["values"], strict=False)
+
+
+def _failures(trials: Trials) -> str:
+    groups = failure_groups(trials)
+    if not groups:
+        return _card("What failed", "<p>Nothing.</p>")
+    rows = "".join(
+        f"<tr><td class=n>{len(numbers)} ×</td><td>{_text(text)}<br>"
+        f'<span class="soft">trial{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}</span></td></tr>'
+        for text, numbers in groups
+    )
+    return _card("What failed", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
+
+
+def _importance(drawn: plots.Plots) -> str:
+    if drawn.importance is None:
+        return _card("Importance of the parameters", f"<p>Told from {LEAST_TRIALS} completed trials on.</p>")
+    note = "What it took to be among the better trials (PED-ANOVA); a guess while trials are few."
+    return _card("Importance of the parameters", _figure("importance", drawn.importance), note)
+
+
+def _definition(header: Mapping[str, Any], winner: Mapping[str, Any] | None, space: Space) -> str:
+    versions = header.get("versions") or [header.get("definition") or {}]
+    spelled = {name: describe(domain) for name, domain in space.domains.items()}
+    pairs = list(_flat({**versions[-1], "space": spelled}))
+    if winner is not None:
+        pairs.append(("fresh seeds", ", ".join(map(str, winner["seeds"]))))
+    if len(versions) > 1:
+        pairs.append(("versions", f"{len(versions)}; the last is shown"))
+    rows = "".join(f"<tr><td>{_text(name)}</td><td><code>{_text(value)}</code></td></tr>" for name, value in pairs)
+    return _card("Definition and seeds", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
+
+
+def _flat(definition: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in definition.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _trial_table(trials: Trials, space: Space, objective: Objective, winner: Mapping[str, Any] | None) -> str:
+    names = list(dict.fromkeys([*space, *(n for p, _ in trials for n in p.params)]))
+    heads = ["trial", *names, objective.metric, "epochs", "seconds", "seed", "slot", "status", "remarks"]
+    head = "".join(f"<th><button>{_text(name)}</button></th>" for name in heads)
+    won = None if winner is None else winner["number"]
+    body = "".join(_trial_row(p, r, names, won) for p, r in trials)
+    table = f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return _card("Trials", f'<div class="tall scroll">{table}</div>', "Press a heading to sort.", wide=True)
+
+
+def _trial_row(proposal: Proposal, result: TrialResult, names: list[str], won: int | None) -> str:
+    status = result.status.value
+    cells = [_cell(result.number, str(result.number))]
+    cells += [_cell(proposal.params[n], shown(proposal.params[n])) if n in proposal.params else "<td data-v></td>"
+              for n in names]  # fmt: skip
+    value = "" if result.value is None else result.value
+    cells += [_cell(value, score(result.value)), _cell(result.epochs, str(result.epochs)),
+              _cell(result.seconds, f"{result.seconds:.1f}"), _cell(result.seed, str(result.seed)),
+              _cell(result.slot, result.slot),
+              f'<td data-v="{status}"><span class="tag {status}">{status}</span></td>']  # fmt: skip
+    copied = [f"as trial {result.copied_from}"] if result.copied_from is not None else []
+    cells.append(_cell("", "; ".join([*copied, *filter(None, [result.error]), *result.notes])))
+    return f"<tr{' class=won' if result.number == won else ''}>{''.join(cells)}</tr>"
+
+
+def _cell(key: Any, text: str) -> str:
+    return f'<td data-v="{_text(key)}">{_text(text)}</td>'
+
+
+def _card(title: str, body: str, note: str = "", *, wide: bool = False) -> str:
+    told = f'<p class="soft">{_text(note)}</p>' if note else ""
+    return f'<section class="card{" wide" if wide else ""}"><h2>{_text(title)}</h2>{told}{body}</section>'
+
+
+def _figure(name: str, figure: Any) -> str:
+    if figure is None:
+        return '<p class="soft">There is nothing to draw yet.</p>'
+    # < and > as escapes: a label must not be able to end the script it stands in.
+    drawn = figure.to_json().replace("<", "\\u003c").replace(">", "\\u003e")
+    config = json.dumps({"responsive": True, "displaylogo": False, "displayModeBar": False})
+    return (
+        f'<div id="{name}"></div><script>{{ const f = {drawn}; Plotly.newPlot("{name}", f.data, f.layout, {config}); }}'
+        "</script>"
+    )
+
+
+def _scroll(figure: Any, columns: int) -> str:
+    return f'<div class="scroll"><div style="min-width:{170 * columns}px">{_figure("slices", figure)}</div></div>'
+
+
+def _text(value: object) -> str:
+    return html.escape(masked(str(value)))
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
