@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,9 @@ def _model_faults(model: keras.Model, input_shape: tuple[int, ...], task: Task, 
         yield wrong_input
         return
     try:
-        predicted = model(np.zeros((2, *input_shape), np.float32))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*You are using a softmax over axis")  # told below, as a fault
+            predicted = model(np.zeros((2, *input_shape), np.float32))
     except (ValueError, TypeError) as error:  # what Keras raises for shapes that do not fit
         yield f"the model does not take data of shape {input_shape}: {_first_line(error)}"
         return

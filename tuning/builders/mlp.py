@@ -57,7 +57,7 @@ def build_model(
 ) -> keras.Model:
     """Return a compiled MLP: `n_hidden` hidden layers, then the last layer of the task.
 
-    Called with the defaults and `n_hidden`, `n_neurons`, `lr`, `input_shape` it is the courses' regression model.
+    With `n_hidden`, `n_neurons`, `lr` and `input_shape` alone it is the courses' regression model.
 
     Args:
         n_hidden: Hidden layers, >= 0; 0 is a linear model.

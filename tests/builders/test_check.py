@@ -1,0 +1,173 @@
+"""`check_builder`: a model that does not fit the data is refused before anything is trained."""
+
+import keras
+import numpy as np
+import pytest
+
+from tuning.builders.check import check_builder
+from tuning.builders.mlp import build_model
+from tuning.builders.wide_deep import build_wide_deep
+from tuning.errors import BuilderError, StudyError
+
+HOUSING = {"input_shape": (8,), "task": "regression"}
+IRIS = {"input_shape": (4,), "task": "multiclass", "n_outputs": 3}
+
+
+def head(units, activation=None, loss="mse", inputs=8):
+    def user_builder():
+        model = keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(units, activation=activation)])
+        model.compile("sgd", loss)
+        return model
+
+    return user_builder
+
+
+def fault(builder, data, arguments=None):
+    with pytest.raises(StudyError) as caught:
+        check_builder(builder, arguments or {}, **data)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("builder", "data"),
+    [
+        (build_model, HOUSING),
+        (build_wide_deep, HOUSING),
+        (head(3, "softmax", "sparse_categorical_crossentropy", 4), IRIS),
+        (head(3, None, keras.losses.SparseCategoricalCrossentropy(from_logits=True), 4), IRIS),
+        (head(3, "softmax", "crossentropy", 4), IRIS),
+        (head(1, "sigmoid", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"}),
+        (head(1, "tanh", "hinge"), {"input_shape": (8,), "task": "binary"}),
+        (head(2, "softmax", "sparse_categorical_crossentropy"), {"input_shape": (8,), "task": "binary"}),
+        (head(2, "sigmoid", "binary_crossentropy"), {"input_shape": (8,), "task": "multilabel", "n_outputs": 2}),
+        (head(1, None, lambda y, p: keras.ops.mean(keras.ops.abs(y - p))), HOUSING),
+    ],
+)
+def test_a_builder_that_fits_passes(builder, data):
+    check_builder(builder, {}, **data)
+
+
+def test_a_model_without_an_input_layer_passes():
+    def shapeless():
+        model = keras.Sequential([keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    check_builder(shapeless, {}, **HOUSING)
+
+
+def test_another_input_shape_is_told():
+    told = fault(build_model, {"input_shape": (4,), "task": "regression"})
+    assert told == (
+        "build_model: the model takes inputs of shape (8,), the data has (4,); let the builder take `input_shape`, "
+        "it is filled in from the data"
+    )
+
+
+def test_images_for_a_flat_model_are_told():
+    assert "takes inputs of shape (784,), the data has (28, 28)" in fault(
+        head(1, inputs=784), {"input_shape": (28, 28), "task": "regression"}
+    )
+
+
+def test_two_inputs_are_told():
+    def two_inputs():
+        a, b = keras.Input((4,)), keras.Input((4,))
+        model = keras.Model([a, b], keras.layers.Dense(1)(keras.layers.concatenate([a, b])))
+        model.compile("sgd", "mse")
+        return model
+
+    assert fault(two_inputs, HOUSING) == "two_inputs: the model has 2 inputs; it must have one"
+
+
+def test_two_outputs_are_told():
+    def two_outputs():
+        a = keras.Input((8,))
+        model = keras.Model(a, [keras.layers.Dense(1)(a), keras.layers.Dense(1)(a)])
+        model.compile("sgd", ["mse", "mse"])
+        return model
+
+    assert fault(two_outputs, HOUSING) == "two_outputs: the model has 2 outputs; it must have one"
+
+
+def test_a_wrong_number_of_units_is_told():
+    assert fault(head(1, "sigmoid", "sparse_categorical_crossentropy", 4), IRIS) == (
+        "user_builder: the last layer gives 1 unit; a multiclass task with this y needs 3 units: "
+        "let the builder take `n_outputs`, it is filled in from the data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("builder", "data", "told"),
+    [
+        (
+            head(3, "softmax", "categorical_crossentropy", 4), IRIS,
+            "loss categorical_crossentropy does not fit y, which holds class numbers, one a row; "
+            "use sparse_categorical_crossentropy",
+        ),
+        (
+            head(3, "softmax", keras.losses.MeanSquaredError(name="mine"), 4), IRIS,
+            "loss mean_squared_error does not fit y, which holds class numbers, one a row; "
+            "use sparse_categorical_crossentropy",
+        ),
+        (
+            head(1, "sigmoid", "sparse_categorical_crossentropy"), {"input_shape": (8,), "task": "binary"},
+            "loss sparse_categorical_crossentropy does not fit y, which holds 0 or 1, one a row; "
+            "use binary_crossentropy",
+        ),
+        (
+            head(1, "sigmoid", "bce"), HOUSING,
+            "loss binary_crossentropy does not fit y, which holds real numbers; use mean_squared_error",
+        ),
+        (
+            head(2, "sigmoid", "sparse_categorical_crossentropy"),
+            {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
+            "loss sparse_categorical_crossentropy does not fit y, which holds 0 and 1 a label; "
+            "use binary_crossentropy",
+        ),
+        (
+            head(1, "softmax", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"},
+            "softmax over one unit is always 1; use sigmoid",
+        ),
+        (
+            head(3, None, "sparse_categorical_crossentropy", 4), IRIS,
+            "sparse_categorical_crossentropy needs probabilities, but the last layer is linear; "
+            "give it activation='softmax'",
+        ),
+        (head(1, None, None), HOUSING, "the model is compiled without a loss; give model.compile(loss=…)"),
+    ],
+)  # fmt: skip
+def test_a_loss_or_last_layer_that_means_something_else_is_told(builder, data, told):
+    assert fault(builder, data) == f"user_builder: {told}"
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_eror", lambda y, p: keras.ops.matmul(y, p)])
+def test_a_loss_that_fails_on_y_is_told(loss):
+    assert "the loss cannot compare y of shape (2, 1) with outputs of shape (2, 1): " in fault(
+        head(1, None, loss), HOUSING
+    )
+
+
+def test_an_error_in_the_builder_is_told_with_its_arguments_and_line():
+    def broken(n_neurons):
+        return keras.layers.Dense(n_neurons)(None)
+
+    told = fault(broken, HOUSING, {"n_neurons": 3})
+    assert told.startswith("broken(n_neurons=3) raised ")
+
+
+def test_a_bad_argument_stays_the_builders_own_error():
+    with pytest.raises(BuilderError, match="build_model: lr must be a number above 0"):
+        check_builder(build_model, {"lr": -1}, **HOUSING)
+
+
+def test_a_builder_that_returns_nothing_is_told():
+    assert fault(lambda: None, HOUSING) == "<lambda> returned None; end it with `return model`"
+
+
+def test_checking_leaves_random_states_as_they_were():
+    np.random.seed(1)
+    before = float(np.random.rand())
+    np.random.seed(1)
+    check_builder(build_model, {}, **HOUSING)
+    assert float(np.random.rand()) == before

@@ -1,0 +1,83 @@
+"""Every study that ships: it loads without TensorFlow, bears its file's name, and its builder fits its data."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tuning import load_study
+from tuning.builders.build import build
+from tuning.builders.check import check_builder
+from tuning.data.parts import folds, split
+from tuning.studyfile import import_file
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "studies").glob("*.py"))
+NAMES = [path.stem for path in FILES]
+
+
+def arguments_of(study, point):
+    builder_arguments, _ = study.split_params(point)
+    return {**study.from_data(study.data()), **builder_arguments}
+
+
+def test_the_studies_of_the_courses_are_there():
+    assert {"housing", "housing_grid", "wide_deep", "iris", "digits", "blobs", "circles", "moons"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_bears_the_name_of_its_file(name):
+    assert load_study(name, ROOT).name == name
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_study_says_in_its_first_line_what_it_is(path):
+    first = (import_file(path).__doc__ or "").splitlines()[0]
+    assert 20 < len(first) <= 120
+    assert first.endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_builder_fits_the_data_anywhere_in_the_space(name):
+    study = load_study(name, ROOT)
+    data = study.data()
+    for seed in range(2):
+        arguments = arguments_of(study, study.space.sample(np.random.default_rng(seed)))
+        check_builder(study.builder, arguments, input_shape=data.input_shape, task=data.task, n_outputs=data.n_outputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_few_rows_can_be_trained_on(name):
+    study = load_study(name, ROOT)
+    parts = split(
+        study.data(), seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
+    ).scaled()
+    model = build(study.builder, arguments_of(study, study.space.sample(np.random.default_rng(0))), study.seed)
+    before = model.get_weights()
+    model.train_on_batch(parts.train.X[:16], parts.train.y[:16])
+    assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_data_can_be_cut_into_the_folds_a_study_asks_for(name):
+    study = load_study(name, ROOT)
+    parts = split(study.data(), seed=study.seed)
+    assert len(folds(parts.search_part.y, study.cv or 2, parts.task)) == (study.cv or 2)
+
+
+def test_housing_grid_is_the_courses_very_grid():
+    study = load_study("housing_grid", ROOT)
+    points = {(p["n_hidden"], p["n_neurons"], p["lr"]) for p in study.space.grid()}
+    assert points == {(h, n, lr) for h in (1, 2, 3) for n in (50, 100, 200) for lr in (1e-4, 1e-3, 1e-1)}
+    assert (study.engine, study.trials, study.cv, study.epochs, study.patience) == ("gridsearchcv", None, 2, 30, None)
+
+
+def test_loading_every_study_imports_no_tensorflow():
+    code = (
+        "import sys; from tuning import load_study; "
+        f"[load_study(name) for name in {NAMES!r}]; "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
