@@ -14,7 +14,7 @@ WORDS = {
     "monthly": "0 0 1 * *", "quarterly": "0 0 1 1,4,7,10 *", "semiannually": "0 0 1 1,7 *", "yearly": "0 0 1 1 *",
     "annually": "0 0 1 1 *",
 }  # fmt: skip
-_DAYS = {day: number for number, day in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
+_DAYS = {day: number for number, day in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), start=1)}
 _FORM = re.compile(
     r"(?:(?P<days>[A-Za-z]+(?:(?:\.\.|,)[A-Za-z]+)*)\s+)?"
     r"(?:\*-(?P<month>\*|\d+(?:,\d+)*)-(?P<day>\*|\d+(?:,\d+)*)\s+)?"
@@ -75,7 +75,9 @@ def _weekdays(text: str) -> str | None:
         if "" in names or len(names) > 2:
             return None
         first, last = _DAYS[names[0]], _DAYS[names[-1]]
-        numbers.update((first + i) % 7 for i in range((last - first) % 7 + 1))  # Fri..Mon goes over the weekend
+        if first > last:  # systemd takes no range over the end of its week, Sunday
+            return None
+        numbers.update(day % 7 for day in range(first, last + 1))
     return _runs(sorted(numbers))
 
 
