@@ -1,0 +1,96 @@
+"""KerasTuner's oracles with what our use of them needs changed: no files, and speed.
+
+Importing this module imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from scipy.linalg import lapack
+from sklearn.gaussian_process import GaussianProcessRegressor
+from threadpoolctl import threadpool_limits
+
+from tuning.dataset import Array
+
+
+class _WithoutFiles:
+    """State is in memory only: after a crash it is replayed from the ledger."""
+
+    def save(self) -> None:
+        """Write nothing."""
+
+    def _save_trial(self, trial: Any) -> None:
+        pass
+
+
+class Random(_WithoutFiles, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
+    """Random search, without repetition."""
+
+
+class Hyperband(_WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
+    """Hyperband (Li et al. 2018, jmlr.org/papers/v18/16-558.html)."""
+
+
+class Bayesian(_WithoutFiles, keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+    """Gaussian process with a lower confidence bound."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """As the oracle does, on one thread: the matrices are tiny, BLAS threads only wait for one another."""
+        with threadpool_limits(1):
+            return super().populate_space(trial_id)  # type: ignore[no-any-return]
+
+    def _make_gpr(self) -> GaussianProcessRegressor:
+        return _QuickRegressor(**super()._make_gpr().get_params(deep=False))
+
+
+class Grid(_WithoutFiles, keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
+    """Goes through the grid in order and leaves out the points that are not among `points` (labels)."""
+
+    def __init__(self, points: Iterable[Mapping[str, Any]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._kept = frozenset(map(_key, points))
+
+    def keeps(self, values: Mapping[str, Any]) -> bool:
+        """Whether a point is wanted; the very first is made unasked."""
+        return _key(values) in self._kept
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """As the oracle does, for any number of trials at once.
+
+        The oracle waits for a trial's end before it makes the next, in case the trial brings new parameters, and so
+        keeps at most two in flight. Ours are all known up front.
+        """
+        response: dict[str, Any] = super().populate_space(trial_id)
+        if response["status"] == "RUNNING":
+            self._populate_next.append(trial_id)
+        return response
+
+    def _get_next_combination(self, values: dict[str, Any]) -> dict[str, Any] | None:
+        following: dict[str, Any] | None = super()._get_next_combination(values)
+        while following is not None and not self.keeps(following):
+            following = super()._get_next_combination(following)
+        return following
+
+
+class _QuickRegressor(GaussianProcessRegressor):  # type: ignore[misc]
+    """The same predictions without the checks of the input, which cost five times as much as the arithmetic.
+
+    The oracle asks for several thousand single points each time: 3–6 s at 6 trials, 0.5–0.9 s with this.
+    """
+
+    def predict(self, X: Array, return_std: bool = False, return_cov: bool = False) -> Any:
+        """Return mean and standard deviation at `(points, dimensions)`; all else is left to the library."""
+        if not return_std or not hasattr(self, "X_train_"):
+            return super().predict(X, return_std=return_std, return_cov=return_cov)
+        near = self.kernel_(X, self.X_train_)
+        explained, _ = lapack.dtrtrs(self.L_, near.T, lower=1)
+        variance = np.maximum(self.kernel_.diag(X) - np.einsum("ij,ij->j", explained, explained), 0.0)
+        return self._y_train_std * (near @ self.alpha_) + self._y_train_mean, np.sqrt(variance) * self._y_train_std
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    return repr(sorted(values.items()))
