@@ -1,0 +1,261 @@
+"""`ForkServer`: forks children that have TensorFlow and Keras imported already.
+
+Not multiprocessing's: that is one per process and shared with the user's own code, imports the user's `__main__`
+again, hides what fails to import, and blocks its caller while it imports.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from tuning.errors import MissingError, TuningError
+from tuning.executors.server import NUMBER
+from tuning.executors.wire import Wire, wait_fd
+
+PRELOAD = ("tuning.executors.preload:load",)
+
+
+class ForkServer:
+    """Starts children quickly: `start()` early, it returns at once while TensorFlow is imported (4-13 s).
+
+    The server and every child end with this process, whatever ends it.
+
+    Args:
+        preload: Modules to import, or functions to call as `module:function`; `()` starts in 0.1 s.
+    """
+
+    def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
+        self._preload = tuple(preload)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._alive_w = -1
+        self._lock = threading.RLock()
+        self.import_s: float | None = None
+        """Seconds the imports took; None while they run."""
+
+    def start(self) -> None:
+        """Start the server unless it runs; does not wait for it."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                return
+            self._discard()
+            if threading.current_thread() is threading.main_thread():
+                self._launch()
+            else:
+                _in_lasting_thread(self._launch)
+
+    def wait_ready(self, timeout_s: float = 120.0) -> float:
+        """Wait until the imports are done; return the seconds they took.
+
+        Raises:
+            MissingError: An import failed, with its traceback.
+        """
+        self.start()
+        until = time.monotonic() + timeout_s
+        while self.import_s is None:
+            if not self.check(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
+                raise TuningError(f"the forkserver was not ready within {timeout_s} s")
+        return self.import_s
+
+    def check(self, timeout_s: float = 0.0) -> bool:
+        """Take in what the server has said; return whether there was something.
+
+        Raises:
+            MissingError: An import failed.
+            TuningError: The server has died; the next `start` or `spawn` begins a new one.
+        """
+        with self._lock:
+            if self._control is None or self.import_s is not None:
+                return False
+            if not wait_fd(self._control.fileno(), timeout_s):
+                return False
+            word, _, rest = self._control.recv(1 << 16).decode(errors="replace").partition(":")
+            if word == "ready":
+                self.import_s = float(rest)
+                return True
+            code = self._discard()
+        if word == "failed":
+            raise MissingError(f"the workers cannot import what trials need: {rest}")
+        raise TuningError(f"the forkserver died while it imported TensorFlow (exit code {code})")
+
+    def spawn(self, target: str, args: tuple[Any, ...] = (), *, fds: Sequence[int] = ()) -> Child:
+        """Fork a child that calls `target(wire, *args)`; does not wait for it.
+
+        The child has this process' `sys.path`, folder and environment; its result is its exit code, 0 unless an int.
+
+        Args:
+            target: `"package.module:function"`.
+            args: Picklable.
+            fds: Descriptors the child keeps open, e.g. leases.
+
+        Raises:
+            MissingError: The server could not import what it was told to.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        sentinel, status_w = os.pipe()
+        try:
+            self._request([theirs.fileno(), status_w, *fds])
+        except BaseException:
+            ours.close()
+            os.close(sentinel)
+            raise
+        finally:
+            theirs.close()
+            os.close(status_w)
+        child = Child(Wire(ours), sentinel)
+        child.wire.post((target, args, list(sys.path), os.getcwd(), dict(os.environ)))
+        return child
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when `check` has news, or -1."""
+        return -1 if self._control is None or self.import_s is not None else self._control.fileno()
+
+    def close(self) -> None:
+        """End the server and every child it has forked."""
+        with self._lock:
+            self._discard()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _launch(self) -> None:
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        alive_r, alive_w = os.pipe()
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; from tuning.executors.server import main; "
+            f"main({theirs.fileno()}, {alive_r}, {os.getpid()}, {self._preload!r})"
+        )
+        try:
+            # Its own group: a Ctrl-C at the terminal is for the driver to decide on.
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                pass_fds=(theirs.fileno(), alive_r),
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+            )
+        except BaseException:
+            control.close()
+            os.close(alive_w)
+            raise
+        finally:
+            theirs.close()
+            os.close(alive_r)
+        self._control, self._alive_w, self.import_s = control, alive_w, None
+
+    def _request(self, fds: list[int]) -> None:
+        for last in (False, True):
+            self.start()
+            with self._lock:
+                if self._control is None:
+                    continue
+                try:
+                    socket.send_fds(self._control, [b"fork"], fds)
+                    return
+                except (BrokenPipeError, ConnectionResetError):
+                    self.check(1.0)
+                    self._discard()
+            if last:
+                raise TuningError("the forkserver died twice; is there enough memory?")
+
+    def _discard(self) -> int | None:
+        """Let go of the server; return its exit code."""
+        if self._control is not None:
+            self._control.close()
+            os.close(self._alive_w)
+        process, self._process, self._control, self.import_s = self._process, None, None, None
+        if process is None:
+            return None
+        try:
+            return process.wait(0.5)
+        except subprocess.TimeoutExpired:  # in the middle of its imports
+            process.kill()
+            return process.wait()
+
+
+class Child:
+    """A forked process and the wire to it."""
+
+    def __init__(self, wire: Wire, sentinel: int) -> None:
+        self.wire = wire
+        self.sentinel = sentinel
+        """Readable when `poll` has news: the child was forked, or has ended."""
+        self.pid: int | None = None
+        """Known once `poll` has seen the fork."""
+        self.exitcode: int | None = None
+        """As subprocess gives it, minus the signal's number where one ended it; 255 if it was never forked."""
+        os.set_blocking(sentinel, False)
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the child lives or has still to be forked."""
+        while self.exitcode is None:
+            try:
+                data = os.read(self.sentinel, NUMBER.size)
+            except BlockingIOError:
+                break
+            if not data:  # the server is gone, and with it the child
+                self.exitcode = -signal.SIGKILL if self.pid else 255
+            elif self.pid is None:
+                self.pid = NUMBER.unpack(data)[0]
+            else:
+                self.exitcode = NUMBER.unpack(data)[0]
+        return self.exitcode
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the child and what it has started; nothing where it has ended or has yet to begin."""
+        if self.poll() is None and self.pid is not None:
+            for send in (os.killpg, os.kill):  # at its very start it has no group of its own yet
+                try:
+                    send(self.pid, number)
+                    return
+                except ProcessLookupError:
+                    continue
+
+    def join(self, timeout_s: float | None = None) -> int | None:
+        """Wait for the end; return the exit code, or None where it did not come in time."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while self.poll() is None:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            wait_fd(self.sentinel, left)
+        return self.exitcode
+
+    def close(self) -> None:
+        """Give up the child: it ends when it next listens to its wire."""
+        self.wire.close()
+        if self.sentinel >= 0:
+            os.close(self.sentinel)
+            self.sentinel = -1
+
+
+def _in_lasting_thread(work: Any) -> None:
+    """Run `work` in a thread that never ends: the kernel's parent-death signal goes by the thread that forked."""
+    done = threading.Event()
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # raised in the caller's thread
+            failure.append(error)
+        done.set()
+        if not failure:
+            threading.Event().wait()
+
+    threading.Thread(target=run, name="forkserver-parent", daemon=True).start()
+    done.wait()
+    if failure:
+        raise failure[0]

@@ -1,0 +1,194 @@
+"""`Leases`: who holds which device of this box, kept by the kernel as `flock`s.
+
+A lease ends when the last process that has its descriptor ends: driver and worker both. No heartbeat, no clock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from tuning.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to one device; `fd` may be handed to a worker, which then holds it too."""
+
+    name: str
+    fd: int = field(repr=False)
+
+    def release(self) -> None:
+        """Give up this process' share. Not `LOCK_UN`, which would take the worker's share away as well."""
+        os.close(self.fd)
+
+
+class Leases:
+    """The leases of one user on this box, whatever the `TUNING_HOME`.
+
+    Args:
+        folder: Default `TUNING_LEASES`, else `tuning-<uid>` in the system's temporary folder. Not
+            `XDG_RUNTIME_DIR`: cron and services have none, and would not see what a login session holds.
+
+    Raises:
+        StorageError: The folder belongs to another user, or others may write there.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        chosen = folder or Path(os.environ.get("TUNING_LEASES") or default_folder())
+        self.folder = _own_folder(chosen)
+        # systemd-tmpfiles leaves a folder alone while somebody has a lock on it (tmpfiles.d(5), "Age").
+        self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._guard, fcntl.LOCK_SH)
+
+    def try_acquire(self, name: str, holder: str = "") -> Lease | None:
+        """Take a device if it is free.
+
+        Args:
+            name: The device, e.g. `cpu:0` or a GPU's UUID.
+            holder: What others are told about who holds it, e.g. the study's name.
+        """
+        fd = _lock(self._path(name))
+        if fd is None:
+            return None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps({"pid": os.getpid(), "holder": holder, "device": name}).encode(), 0)
+        return Lease(name, fd)
+
+    def acquire_all(self, names: Collection[str], holder: str = "") -> tuple[Lease, ...] | None:
+        """Take all of `names`, or none."""
+        taken: list[Lease] = []
+        for name in names:
+            lease = self.try_acquire(name, holder)
+            if lease is None:
+                for other in taken:
+                    other.release()
+                return None
+            taken.append(lease)
+        return tuple(taken)
+
+    def holder(self, name: str) -> str:
+        """Return who took a device last, in words; meant for messages about one that is held."""
+        try:
+            told = json.loads(self._path(name).read_text())
+            return f"{told['holder'] or 'another search'} (process {told['pid']})"
+        except (FileNotFoundError, json.JSONDecodeError, KeyError):  # it is just being written
+            return "another search"
+
+    def queue(self, names: Collection[str]) -> Ticket:
+        """Stand in line for any of `names`; first come, first served."""
+        return Ticket(self.folder, frozenset(names))
+
+    def close(self) -> None:
+        """Forget the folder; leases that were taken stay."""
+        os.close(self._guard)
+
+    def _path(self, name: str) -> Path:
+        quoted = quote(name, safe="")
+        # A long name would not fit a file name.
+        return self.folder / f"device-{quoted if len(quoted) < 200 else hashlib.sha256(name.encode()).hexdigest()}"
+
+
+class Ticket:
+    """A place in the line, held as a locked file, so that the dead leave it by themselves."""
+
+    def __init__(self, folder: Path, names: frozenset[str]) -> None:
+        self._folder = folder
+        self._names = names
+        with _door(folder):
+            self._number = 1 + max((_number(path) for path in folder.glob("ticket-*")), default=0)
+            self._path = folder / f"ticket-{self._number:012d}"
+            fd = _lock(self._path)
+            if fd is None:
+                raise StorageError(f"{self._path} is locked although it was not there")
+            self._fd = fd
+            os.pwrite(fd, json.dumps(sorted(names)).encode(), 0)
+
+    def ahead(self, names: Collection[str]) -> bool:
+        """Return whether somebody who came earlier waits for one of `names`."""
+        return _waited_for(self._folder, names, before=self._number)
+
+    def leave(self) -> None:
+        """Give up the place."""
+        with _door(self._folder):
+            self._path.unlink()
+            os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.leave()
+
+
+def somebody_waits(leases: Leases, names: Collection[str]) -> bool:
+    """Return whether anybody stands in line for one of `names`."""
+    return _waited_for(leases.folder, names)
+
+
+def default_folder() -> Path:
+    """Return where leases are when nothing else is said; not in `TMPDIR`, which batch systems set for each job."""
+    return Path(f"/tmp/tuning-{os.getuid()}")  # noqa: S108 - owner and mode are checked
+
+
+def _own_folder(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    told = folder.lstat()
+    if not stat.S_ISDIR(told.st_mode) or told.st_uid != os.getuid() or told.st_mode & 0o022:
+        raise StorageError(
+            f"{folder} must be a folder of yours that nobody else may write to; it keeps the device leases. "
+            "Mend it, or name another one in TUNING_LEASES."
+        )
+    return folder
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removeprefix("ticket-"))
+
+
+def _waited_for(folder: Path, names: Collection[str], before: float = math.inf) -> bool:
+    with _door(folder):
+        earlier = [path for path in folder.glob("ticket-*") if _number(path) < before]
+        return any([_waits_for(path, names) for path in earlier])
+
+
+def _waits_for(path: Path, names: Collection[str]) -> bool:
+    fd = _lock(path)
+    if fd is not None:  # its owner is gone
+        path.unlink()
+        os.close(fd)
+        return False
+    return not set(json.loads(path.read_text())).isdisjoint(names)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a file without waiting; None where another holds it."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+@contextmanager
+def _door(folder: Path) -> Iterator[None]:
+    """One at a time at the line: nobody sees a ticket before it is locked and written."""
+    fd = os.open(folder / "door", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,173 @@
+"""The forkserver's own process: imports once, then forks a child for each request. See `forkserver` for the driver's side."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from tuning.executors.wire import Wire
+
+NUMBER = struct.Struct("q")
+_PR_SET_PDEATHSIG = 1
+
+
+def main(control_fd: int, alive_fd: int, driver: int, preload: Sequence[str]) -> None:
+    """Import `preload`, then serve fork requests until the driver hangs up or dies.
+
+    Args:
+        control_fd: A `SOCK_SEQPACKET` socket; a request carries the child's wire, its status pipe and leases.
+        alive_fd: A pipe whose other end only the driver holds.
+        driver: The driver's process id.
+        preload: Modules to import, or functions to call, as `module:function`.
+    """
+    die_with(driver)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)  # stdout is the driver's alone
+    control = socket.socket(fileno=control_fd)
+    started = time.monotonic()
+    try:
+        for name in preload:
+            resolve(name)() if ":" in name else importlib.import_module(name)
+    except BaseException as error:  # told to the driver, which raises it
+        control.send(b"failed:" + f"{type(error).__name__}: {error}\n{traceback.format_exc()}".encode()[:60_000])
+        raise
+    gc.collect()
+    gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
+    control.send(f"ready:{time.monotonic() - started:.3f}".encode())
+    _Server(control, alive_fd).run()
+
+
+def die_with(parent: int) -> None:
+    """Be killed when `parent`, the process that made this one, is gone; also in C, stopped or holding the GIL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def resolve(target: str) -> Any:
+    """Return what `"package.module:name"` names."""
+    module, _, name = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class _Server:
+    def __init__(self, control: socket.socket, alive_fd: int) -> None:
+        self._control = control
+        self._alive_fd = alive_fd
+        self._children: dict[int, int] = {}  # pid -> write end of its status pipe
+        self._wake_r, self._wake_w = os.pipe()
+        os.set_blocking(self._wake_r, False)
+        os.set_blocking(self._wake_w, False)
+
+    def run(self) -> None:
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+        while True:
+            ready = select.select([self._control, self._wake_r], [], [])[0]
+            if self._wake_r in ready:
+                os.read(self._wake_r, 4096)
+                self._reap()
+            if self._control in ready:
+                request, fds, _, _ = socket.recv_fds(self._control, 64, 128)
+                if not request:
+                    break
+                self._fork(fds)
+        for pid in self._children:
+            _kill_group(pid)
+
+    def _fork(self, fds: list[int]) -> None:
+        wire_fd, status_fd, *leases = fds
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        server = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError:  # told by a status pipe that closes without a process id
+            traceback.print_exc()
+            os.close(status_fd)
+        else:
+            if pid == 0:
+                self._become_child(server, wire_fd, status_fd)
+            self._children[pid] = status_fd
+            _write(status_fd, pid)
+        for fd in (wire_fd, *leases):
+            os.close(fd)
+
+    def _become_child(self, server: int, wire_fd: int, status_fd: int) -> None:
+        code = 1
+        try:
+            die_with(server)
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for fd in (self._control.detach(), self._wake_r, self._wake_w, status_fd, *self._children.values()):
+                os.close(fd)
+            threading.Thread(target=_watch, args=(self._alive_fd,), name="driver-watch", daemon=True).start()
+            code = _run(Wire.from_fd(wire_fd))
+        except BaseException:  # a child never returns into the server's loop
+            traceback.print_exc()
+        finally:
+            _flush()
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while self._children:
+            # Not reaped yet, a dead child keeps its id, so the group killed is surely its own.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return
+            _kill_group(ended.si_pid)
+            _, status = os.waitpid(ended.si_pid, 0)
+            status_fd = self._children.pop(ended.si_pid)
+            _write(status_fd, os.waitstatus_to_exitcode(status))
+            os.close(status_fd)
+
+
+def _run(wire: Wire) -> int:
+    """Take over the driver's paths and environment, then call what it asks for."""
+    target, args, sys_path, folder, environment = wire.recv()
+    sys.path[:] = sys_path
+    os.chdir(folder)
+    os.environ.update(environment)
+    code = resolve(target)(wire, *args)
+    return code if isinstance(code, int) else 0
+
+
+def _watch(alive_fd: int) -> None:
+    os.read(alive_fd, 1)
+    os._exit(1)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # it died before it had its own group, or none of it is left
+        pass
+
+
+def _write(fd: int, number: int) -> None:
+    try:
+        os.write(fd, NUMBER.pack(number))
+    except BrokenPipeError:  # the driver has given up this child
+        pass
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

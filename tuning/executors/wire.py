@@ -1,0 +1,149 @@
+"""`Wire`: pickled messages over a local socket; neither a stopped nor a torn peer can block the driver."""
+
+from __future__ import annotations
+
+import pickle
+import select
+import socket
+import struct
+import threading
+import time
+from typing import Any
+
+_HEAD = struct.Struct("!Q")
+_CHUNK = 1 << 18
+
+
+class Wire:
+    """One end of a socket pair between the driver and one of its own children.
+
+    Only processes forked for this driver hold the other end, which is what makes pickle safe here.
+    One thread may read while others send.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._in = bytearray()
+        self._out = bytearray()
+        self._lock = threading.Lock()
+        self._deaf = False  # the peer reads no more
+        self.closed = False
+        """Whether the peer has hung up; what it said before has been returned."""
+
+    @classmethod
+    def from_fd(cls, fd: int) -> Wire:
+        """Take over a descriptor that was inherited or received."""
+        return cls(socket.socket(fileno=fd))
+
+    def fileno(self) -> int:
+        """Return the descriptor, for `select`."""
+        return self._socket.fileno()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something posted has not left yet: call `flush` when the descriptor is writable."""
+        return bool(self._out)
+
+    def post(self, message: Any) -> None:
+        """Send without waiting; what the socket does not take is kept for `flush`."""
+        body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        with self._lock:
+            self._out += _HEAD.pack(len(body)) + body
+            self._flush()
+
+    def flush(self) -> None:
+        """Send as much as the socket takes now."""
+        with self._lock:
+            self._flush()
+
+    def send(self, message: Any) -> None:
+        """Send and wait until the socket has taken it all.
+
+        Raises:
+            BrokenPipeError: The peer is gone.
+        """
+        self.post(message)
+        while self._out:
+            wait_fd(self._socket.fileno(), None, select.POLLOUT)
+            self.flush()
+        if self._deaf:
+            raise BrokenPipeError("the other end of the wire is gone")
+
+    def receive(self) -> list[Any]:
+        """Return the messages that are there, without waiting."""
+        while not self.closed:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:  # the peer died with messages unread; all it sent came before
+                data = b""
+            self.closed = not data
+            self._in += data
+        messages = []
+        while (body := self._cut()) is not None:
+            messages.append(pickle.loads(body))  # noqa: S301 - from our own child, see the class
+        return messages
+
+    def recv(self, timeout_s: float | None = None) -> Any:
+        """Wait for one message.
+
+        Raises:
+            EOFError: The peer is gone.
+            TimeoutError: Nothing came within `timeout_s`.
+        """
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            if (body := self._cut()) is not None:
+                return pickle.loads(body)  # noqa: S301
+            if not wait_fd(self._socket.fileno(), None if until is None else until - time.monotonic()):
+                raise TimeoutError(f"no message within {timeout_s} s")
+            self._read_some()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.closed = True
+        self._socket.close()
+
+    def _read_some(self) -> None:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self.closed = True
+            raise EOFError("the other end of the wire is gone")
+        self._in += data
+
+    def _cut(self) -> bytearray | None:
+        """Take one whole message off the buffer."""
+        if len(self._in) < _HEAD.size:
+            return None
+        end = _HEAD.size + int(_HEAD.unpack_from(self._in)[0])
+        if len(self._in) < end:
+            return None
+        body = self._in[_HEAD.size : end]
+        del self._in[:end]
+        return body
+
+    def _flush(self) -> None:
+        try:
+            while self._out:
+                sent = self._socket.send(self._out[:_CHUNK])
+                del self._out[:sent]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            # Reading goes on: the peer's last words may still be in the socket. Its death is seen at its sentinel.
+            self._out.clear()
+            self._deaf = True
+
+
+def wait_fd(fd: int, timeout_s: float | None, event: int = select.POLLIN) -> bool:
+    """Return whether `fd` became ready in time (None: wait for ever); `poll`, as `select` ends at descriptor 1023."""
+    poller = select.poll()
+    poller.register(fd, event)
+    return bool(poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
