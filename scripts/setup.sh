@@ -32,7 +32,8 @@ choose_lock() {  # tensorflow-cpu and tensorflow own the same files: one lock, o
 
 quietly() {  # runs a command; where it fails, its reason in one line
     "$@" >"$log" 2>&1 && return
-    reason=$(grep -i 'error' "$log" | tail -n 1 | cut -c 1-300) || reason=$(tail -n 1 "$log")
+    reason=$(grep -i 'error' "$log" | tail -n 1)
+    reason=${reason:-$(tail -n 1 "$log")}
     if grep -q -i -E 'connection (broken|refused|reset)|NewConnection|name resolution|unreachable|timed out|ProxyError' "$log"; then
         reason="the package index cannot be reached. Is there a network? ($reason)"
     fi

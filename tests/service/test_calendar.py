@@ -25,17 +25,9 @@ CRON = {
 }
 BEYOND_CRON = ["*-*-* 22:00:30", "2027-01-01 00:00", "22:00 Europe/Berlin", "Mon *-*-01 03:00", "*-*~03 10:00"]
 WRONG = [
-    "",
-    "Fri..Mon 01:00",
-    "every day",
-    "Mon..Fri",
-    "25:00",
-    "Moon 10:00",
-    "22:00\nExecStart=x",
-    "--help",
-    "10:60",
-    "*-13-01 10:00",
-]
+    "", "every day", "Mon..Fri", "Fri..Mon 01:00", "Moon 10:00", "25:00", "10:60", "*-13-01 10:00",
+    "22:00\nExecStart=x", "--help",
+]  # fmt: skip
 
 
 @pytest.fixture(params=["systemd", "own"])
