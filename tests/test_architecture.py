@@ -14,11 +14,12 @@ ROOT = Path(__file__).parents[1]
 # A room or a file of the package's root, and its floor. An import goes to the same floor or down.
 FLOORS = {
     "__main__": 8, "cli": 7,
-    "run": 6, "writer": 6, "service": 6, "bench": 6,
+    "run": 6, "loop": 6, "finals": 6, "record": 6, "roster": 6, "writer": 6, "service": 6, "bench": 6,
     "reports": 5, "tracking": 5, "ledger": 5, "executors": 5, "engines": 5,
     "training": 4, "builders": 3, "data": 3,
     "study": 2, "studyfile": 2,
-    "results": 1, "sqlitefile": 1, "dataset": 1, "trial": 1, "space": 1, "domains": 1, "durable": 1, "errors": 1,
+    "results": 1, "sqlitefile": 1, "dataset": 1, "trial": 1, "space": 1, "domains": 1, "durable": 1,
+    "home": 1, "errors": 1,
 }  # fmt: skip
 STRANGERS = {"reports", "tracking", "ledger", "executors", "engines"}  # none imports another
 # A foreign library and the only files that may name it, wherever in the file the import stands.
@@ -79,7 +80,7 @@ def imports(tree: ast.AST, module: str = "") -> Iterator[str]:
 def own_imports(file: File, modules: set[str]) -> Iterator[str]:
     """The modules of this package that a file imports; `tuning` itself for the public names."""
     for name in imports(file.tree, file.module):
-        if name == "tuning" or name.startswith("tuning."):
+        if name.startswith("tuning.") and not name.startswith("tuning.__"):  # `__version__` is not a room's
             known = [name, name.rpartition(".")[0]]
             yield next((n for n in known if n in modules), "tuning")
 
@@ -90,7 +91,7 @@ def faults_of_direction(files: list[File]) -> list[str]:
     for file in files:
         for name in own_imports(file, modules):
             room = name.split(".")[1] if name != "tuning" else ""
-            if not room and file.room != "cli":
+            if not room:
                 faults.append(f"{file.path} imports a public name from tuning; import it from its home")
             elif FLOORS.get(room, 0) > FLOORS.get(file.room, 9):
                 faults.append(f"{file.path} imports {name}, which is above it")
