@@ -17,7 +17,7 @@ from tuning.reports import plots
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
 from tuning.reports.summary import Trials, count_trials
-from tuning.reports.texts import failure_groups, masked, score, seconds_text, shown
+from tuning.reports.texts import failure_groups, masked, score, seconds_text, shown, spread
 from tuning.space import Space
 from tuning.study import Objective
 from tuning.trial import Proposal, TrialResult
@@ -101,19 +101,19 @@ def _winner(winner: Mapping[str, Any] | None, trials: Trials, objective: Objecti
     test, baseline = winner.get("test") or {}, winner.get("baseline") or {}
     metrics = list(dict.fromkeys([objective.name, *test]))
     validation = winner["validation"]
-    mean = f"{score(validation['mean'])} ± {validation['std']:.2g}"
+    mean = f"{_score(validation['mean'])} ± {spread(float(validation['std']))}"
     rows = [("winner, validation", [mean, *[""] * (len(metrics) - 1)], "")]
-    rows.append(("winner, test", [score(test.get(m)) for m in metrics], "lead"))
+    rows.append(("winner, test", [_score(test.get(m)) for m in metrics], "lead"))
     for key, label in _BASELINES:
         if values := baseline.get(key):
-            rows.append((label, [score(values.get(m)) for m in metrics], ""))
+            rows.append((label, [_score(values.get(m)) for m in metrics], ""))
     head = "".join(f'<th class="n">{_text(m)}</th>' for m in metrics)
     body = "".join(
         f'<tr class="{kind}"><td>{label}</td>{"".join(f"<td class=n>{_text(c)}</td>" for c in cells)}</tr>'
         for label, cells, kind in rows
     )
     unit = f" One unit of the target is {_text(winner['unit'])}." if winner.get("unit") else ""
-    seeds = ", ".join(f"{seed}: {score(value)}" for seed, value in _by_seed(winner))
+    seeds = ", ".join(f"{seed}: {_score(value)}" for seed, value in _by_seed(winner))
     return (
         f'<section class="card winner"><h2>Winner: trial {_text(winner["number"])}</h2>'
         f'<div class="params">{params}</div>'
@@ -214,6 +214,11 @@ def _figure(name: str, figure: Any) -> str:
 
 def _scroll(figure: Any, columns: int) -> str:
     return f'<div class="scroll"><div style="min-width:{170 * columns}px">{_figure("slices", figure)}</div></div>'
+
+
+def _score(stored: Any) -> str:
+    """Write a metric read from JSON, where NaN and infinities are strings."""
+    return score(None if stored is None else float(stored))
 
 
 def _text(value: object) -> str:

@@ -149,7 +149,7 @@ class PlainProgress(SilentProgress):
         if best is not None and best.value is not None:
             parts.append(f"best {score(best.value)} (trial {best.number})")
         parts.append(self._params.pop(result.number, ""))
-        self._say("  ".join(filter(None, parts)))
+        self._say(" · ".join(filter(None, parts)))
 
     def _outcome(self, result: TrialResult) -> str:
         worked = f"{result.epochs} epochs in {seconds_text(result.seconds)}"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning.reports.summary import Summary, Trials, ranked
-from tuning.reports.texts import failure_lines, one_line, params_text, score, seconds_text, shown
+from tuning.reports.texts import failure_lines, one_line, params_text, score, seconds_text, shown, spread
 
 IN_UNITS = ("rmse", "mae")  # metrics on the target's own scale
 
@@ -91,7 +91,7 @@ def _plain_table(first: str, gap: int = 1) -> Table:
 
 def _validation(summary: Summary) -> Iterator[str]:
     if summary.winner is not None:
-        yield f"{score(summary.winner.mean)} ± {summary.winner.std:.2g}"
+        yield f"{score(summary.winner.mean)} ± {spread(summary.winner.std)}"
 
 
 def _row(values: Mapping[str, float], metrics: list[str]) -> list[str]:

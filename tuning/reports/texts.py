@@ -39,7 +39,12 @@ def score(value: float | None) -> str:
         return f"{value:.3g}"
     if abs(value) >= 1000:
         return f"{value:.1f}"
-    return f"{value:#.4g}" if abs(value) >= 0.01 else f"{value:.3g}"
+    return f"{value:#.4g}".rstrip(".") if abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def spread(value: float) -> str:
+    """Write a standard deviation with two significant digits, without an exponent where it is large."""
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
 def shown(value: Any) -> str:

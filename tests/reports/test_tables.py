@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+
+from tuning.reports import tables
+from tuning.reports.summary import Summary
+from tuning.trial import Status
+
+
+def printed(summary: Summary, width: int = 80) -> list[str]:
+    console = Console(file=StringIO(), width=width, color_system=None)
+    tables.summary(console, summary)
+    assert isinstance(console.file, StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_the_summary_fits_eighty_columns_but_for_its_first_line_and_the_paths(summary: Summary):
+    assert max(map(len, printed(summary)[2:])) <= 80
+
+
+def test_the_five_best_are_listed_with_a_column_for_each_parameter(summary: Summary):
+    lines = printed(summary)
+    assert lines[1] == "housing · optuna:tpe finished after 183 s: 15 completed, 1 pruned, 3 failed, 1 infeasible"
+    heads = lines[3].split()
+    wanted = ["trial", "n_hidden", "n_neurons", "lr", "batch_size", "val_rmse", "epochs", "seconds", "status"]
+    assert heads == wanted
+    assert [line.split()[0] for line in lines[5:10]] == ["0", "3", "6", "9", "12"]
+    assert lines[5].split()[-4:] == ["0.5000", "30", "4.0", "completed"]
+
+
+def test_pruned_trials_fill_the_table_only_after_completed_ones(summary: Summary):
+    trials = [(p, r) for p, r in summary.trials if r.number in (18, 1, 2)]
+    rows = printed(replace(summary, trials=trials))[5:8]
+    assert [row.split()[0] for row in rows] == ["1", "2", "18"]
+
+
+def test_the_winner_stands_beside_the_baselines(summary: Summary):
+    lines = printed(summary)
+    start = next(n for n, line in enumerate(lines) if line.startswith("Winner: trial 0, n_hidden="))
+    assert [" ".join(line.split()) for line in lines[start + 2 : start + 9]] == [
+        "rmse mae r2",
+        "─" * len(lines[start + 3]),
+        "winner, validation 0.5540 ± 0.0036",
+        "winner, test 0.5531 0.3712 0.7712",
+        "linear baseline, test 0.7301 0.5300 nan",
+        "dummy baseline, test 1.153 0.9100 -0.0003",
+        "± is the spread over 3 fresh seeds; rmse and mae in 100,000 USD",
+    ]
+
+
+def test_what_failed_and_where_to_look_next_close_it(summary: Summary):
+    assert printed(summary)[-10:] == [
+        "Not completed",
+        "  2 × failed: ValueError: Dense needs 7 units (trials 7, 16)",
+        "  1 × diverged: the loss or the objective was not finite (trial 13)",
+        "  1 × infeasible: ResourceExhaustedError: shape[100,20] (trial 17)",
+        "",
+        "Where to look next",
+        "  MLflow   make ui",
+        "  report   mlruns/reports/housing.html",
+        "  model    mlruns/winner.keras",
+        '  continue make tune STUDY=housing ARGS="--trials 40"',
+    ]
+
+
+def test_many_parameters_share_a_column_where_the_terminal_is_narrow(summary: Summary):
+    lines = printed(summary, width=60)
+    assert lines[3].split() == ["trial", "parameters", "val_rmse", "epochs", "seconds", "status"]
+    assert max(map(len, lines[3:10])) <= 60
+
+
+def test_a_path_is_never_broken(summary: Summary):
+    path = "/a" * 100 + "/report.html"
+    assert f"  report   {path}" in printed(replace(summary, report=path))
+
+
+def test_a_search_without_a_value_says_so(summary: Summary):
+    failed = [(p, replace(r, status=Status.FAILED, value=None, error="E: x")) for p, r in summary.trials]
+    lines = printed(replace(summary, trials=failed, winner=None))
+    assert "No trial gave a value." in lines
+    assert "  20 × failed: E: x (trials 0, 1, 2, 3, 4, 5, …)" in lines
+
+
+def test_user_text_is_no_markup_and_secrets_stay_out(summary: Summary):
+    proposal, result = summary.trials[0]
+    odd = (replace(proposal, params={"[bold]p": "[/red]", "url": "http://me:canary@host"}), result)
+    text = "\n".join(printed(replace(summary, trials=[odd], study="[blink]s"), width=200))
+    assert "[bold]p" in text
+    assert "[/red]" in text
+    assert "[blink]s" in text
+    assert "canary" not in text
+
+
+def test_one_fresh_seed_has_no_spread_to_tell(summary: Summary):
+    assert summary.winner is not None
+    one = replace(summary.winner, seeds=(1,), values=(0.5,))
+    assert "one fresh seed only: the spread is not known; rmse and mae in 100,000 USD" in printed(
+        replace(summary, winner=one)
+    )
