@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 # A Python that answers as asked in its folder, and notes what it was called for.
@@ -216,8 +222,6 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_host_or_path(lock):
 
 
 def test_tensorflow_and_tensorflow_cpu_are_never_in_one_environment():
-    from packaging.requirements import Requirement
-
     for lock in ("cpu", "cuda"):
         text = (ROOT / "requirements" / f"{lock}.txt").read_text()
         pins = [Requirement(line.rstrip(" \\")) for line in re.findall(r"^tensorflow.*==.*$", text, flags=re.M)]
@@ -228,3 +232,52 @@ def test_tensorflow_and_tensorflow_cpu_are_never_in_one_environment():
                 cpu = "tensorflow-cpu" if (system, machine) == ("linux", "x86_64") else "tensorflow"
                 cuda = ["tensorflow"] if (system, machine) == ("linux", "x86_64") else []
                 assert chosen == ([cpu] if lock == "cpu" else cuda)
+
+
+def test_every_package_imported_is_declared():
+    given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {Requirement(text).name for text in given["dependencies"]}
+    for extra in given["optional-dependencies"].values():
+        declared |= {Requirement(text).name for text in extra}
+    imported = {
+        name.split(".")[0]
+        for path in (ROOT / "tuning").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        for name in _names(node)
+    }
+    packages = {
+        name: {canonicalize_name(owner) for owner in owners}
+        for name, owners in metadata.packages_distributions().items()
+    }
+    foreign = imported - sys.stdlib_module_names - {"tuning"}
+    assert [name for name in sorted(foreign) if name in packages and not declared & packages[name]] == []
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [] if node.level else [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
+@pytest.mark.parametrize(
+    ("check", "test", "closing", "code"),
+    [
+        (0, 0, "12 passed, 1 skipped in 3.21s", 0),
+        (0, 2, "1 failed, 12 passed in 3.21s", 1),
+        (2, 0, "12 passed in 3.21s", 1),
+        (0, 2, "no tests ran in 0.01s", 1),
+        (0, 2, "", 1),
+    ],
+)
+def test_ci_passes_only_when_checks_and_tests_do_and_ends_with_pytests_own_line(tmp_path, check, test, closing, code):
+    folder = tmp_path / ".ci"
+    folder.mkdir()
+    shutil.copy(ROOT / ".ci" / "run", folder / "run")
+    stub = tmp_path / "make"
+    stub.write_text(f"#!/bin/sh\ncase $1 in check) exit {check} ;; esac\necho '{closing}'\nexit {test}\n")
+    stub.chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([folder / "run"], env=env, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == code
+    last = done.stdout.splitlines()[-1]
+    assert last == ("no tests ran" if "passed" not in closing else closing)

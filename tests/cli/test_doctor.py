@@ -56,11 +56,14 @@ def test_both_tensorflow_packages_at_once_are_a_fail(home, capsys, monkeypatch):
     assert "own the same files" in check["advice"]
 
 
-def test_a_state_folder_others_can_write_is_a_warning(home, capsys):
+def test_a_state_folder_others_can_write_is_a_fail_as_it_is_for_a_search(home, capsys):
     home.mkdir()
     home.chmod(0o777)
     check = found(capsys)["state"]
-    assert (check["state"], check["advice"]) == ("warn", f"others can change it: chmod 700 {home}")
+    assert (check["state"], check["advice"]) == (
+        "FAIL",
+        f"others can change it, a search will refuse it: chmod 700 {home}",
+    )
 
 
 def test_a_state_folder_that_is_a_file_is_a_fail(home, capsys):

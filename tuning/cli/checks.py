@@ -133,7 +133,7 @@ def _permissions(home: Path) -> Check:
     if not home.is_dir() or not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         return Check("state", "FAIL", found, "it must be a folder you can write; mend it, or set TUNING_HOME")
     if mode & 0o022:
-        return Check("state", "warn", found, f"others can change it: chmod 700 {home}")
+        return Check("state", "FAIL", found, f"others can change it, a search will refuse it: chmod 700 {home}")
     return Check("state", "ok", found)
 
 
