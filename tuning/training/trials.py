@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import psutil
@@ -22,33 +22,12 @@ from tuning.study import derive_seed
 from tuning.training.callbacks import Judge, early_stopping
 from tuning.training.checkpoint import load_checkpoint, save_checkpoint
 from tuning.training.devices import strategy_scope
+from tuning.training.jobs import TrialJob
 from tuning.training.trainer import Fit
-from tuning.training.workbench import FoldRows, Source, Workbench, workbench
+from tuning.training.workbench import FoldRows, Workbench, workbench
 from tuning.trial import Context, EpochReport, FoldResult, Proposal, Status, TrialResult
 
-
-@dataclass(frozen=True)
-class TrialJob:
-    """What a worker is told of a trial.
-
-    Attributes:
-        source, overrides: The study.
-        proposal: What to train.
-        folder: The trial's folder in the ledger; `result.json` is written there before the driver is told.
-        attempt: From 1; finished folds of earlier attempts are taken over.
-        parent: The folder of the trial that is continued.
-        keep_end: Keep the state at the end, for a trial that may continue this one.
-        lockstep: Advance the folds together, an epoch at a time, so that a pruner sees their mean.
-    """
-
-    source: Source
-    overrides: Mapping[str, Any]
-    proposal: Proposal
-    folder: Path
-    attempt: int = 1
-    parent: Path | None = None
-    keep_end: bool = False
-    lockstep: bool = False
+Train: TypeAlias = "Callable[[TrialJob, Workbench, int, Context], TrialResult]"
 
 
 @dataclass(eq=False)
@@ -85,11 +64,16 @@ def run_trial(job: TrialJob, context: Context) -> TrialResult:
         TuningError: The study, its data or the disk: these end the run, not the trial.
         Stopped: The driver said "stop"; nothing is decided about the trial.
     """
+    return carry_out(_train, job, context)
+
+
+def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
+    """Do what `run_trial` promises around `train`, which makes the result of a trial that goes well."""
     began = time.time()
     clock = time.perf_counter()
     bench = workbench(job.source, job.overrides)
     seed = derive_seed(bench.study.seed, "training")
-    result = _guarded(job, bench, seed, context)
+    result = _guarded(train, job, bench, seed, context)
     result = replace(
         result,
         attempt=job.attempt, seed=seed, slot=context.slot, started_at=began, ended_at=time.time(),
@@ -103,11 +87,11 @@ class Stopped(Exception):
     """The driver wants the slot back; the trial stays open."""
 
 
-def _guarded(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+def _guarded(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
     """Train; turn what goes wrong with this trial alone into its result."""
     number = job.proposal.number
     try:
-        return _train(job, bench, seed, context)
+        return train(job, bench, seed, context)
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         context.retire()  # the allocator of this process is fragmented now
         return TrialResult(number, Status.INFEASIBLE, error=f"out of memory: {first_line(error)}")
@@ -120,9 +104,9 @@ def _guarded(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tr
 
 def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
     began = time.perf_counter()
-    kept = [] if job.lockstep else _folds_of_earlier_attempts(job.folder)
+    kept = [] if job.lockstep else folds_of_earlier_attempts(job.folder)
     done = {fold.fold for fold in kept}
-    reporter = _Reporter(job, bench, context, began)
+    reporter = EpochReporter(job, bench, context, began)
     fits = [_prepare(job, bench, fold, seed, reporter) for fold in range(bench.n_fits) if fold not in done]
     if job.lockstep:
         _advance_together(fits, reporter)
@@ -140,9 +124,7 @@ def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tria
     return summarise(job.proposal, results, [item.judge for item in fits], [n for i in fits for n in i.fit.notes])
 
 
-def summarise(
-    proposal: Proposal, folds: list[FoldResult], judges: list[Judge], notes: list[str]
-) -> TrialResult:
+def summarise(proposal: Proposal, folds: list[FoldResult], judges: list[Judge], notes: list[str]) -> TrialResult:
     """Make one result of the fits of a trial: the value is the mean over folds."""
     if any(judge.diverged for judge in judges):
         status = Status.DIVERGED
@@ -166,7 +148,7 @@ def summarise(
     )
 
 
-def _prepare(job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: _Reporter) -> FoldFit:
+def _prepare(job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: EpochReporter) -> FoldFit:
     """Build the model of one fit, continue its parent where it has one, and set up what watches it."""
     proposal, rows = job.proposal, bench.fold(fold)
     on_epoch = None if job.lockstep else reporter.one_fold
@@ -213,13 +195,13 @@ def prepare_fit(
     return FoldFit(0, fit, judge, stopper)
 
 
-def _advance(item: FoldFit, reporter: _Reporter) -> None:
+def _advance(item: FoldFit, reporter: EpochReporter) -> None:
     for _ in item.fit.epochs():
         pass
     reporter.check(item.judge.verdict)
 
 
-def _advance_together(fits: list[FoldFit], reporter: _Reporter) -> None:
+def _advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
     """Train one epoch of each fold in turn, report their mean, obey the verdict for all."""
     running = {item.fold: item.fit.epochs() for item in fits}
     while running:
@@ -238,7 +220,7 @@ def _advance_together(fits: list[FoldFit], reporter: _Reporter) -> None:
     reporter.check(fits[0].judge.verdict)
 
 
-class _Reporter:
+class EpochReporter:
     """Passes epochs to the driver."""
 
     def __init__(self, job: TrialJob, bench: Workbench, context: Context, began: float) -> None:
@@ -261,7 +243,8 @@ class _Reporter:
             raise Stopped(f"trial {self._job.proposal.number}")
 
 
-def _folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
+def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
+    """Return the fits that were finished before the trial was interrupted."""
     found: dict[int, FoldResult] = {}
     for path in sorted(folder.glob("attempt-*/fold-*.json")):
         stored = read_json(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +17,11 @@ from tuning.durable import read_json, write_json
 from tuning.errors import TuningError
 from tuning.study import derive_seed
 from tuning.training import metrics
+from tuning.training.jobs import EvaluationJob, FinalistJob
 from tuning.training.trainer import predict
 from tuning.training.trials import FoldFit, Stopped, prepare_fit
-from tuning.training.workbench import FoldRows, Source, Workbench, workbench
+from tuning.training.workbench import FoldRows, Workbench, workbench
 from tuning.trial import Context, EpochReport
-
-
-@dataclass(frozen=True)
-class FinalistJob:
-    """Parameters of one of the best trials, to be trained on one fresh seed.
-
-    Attributes:
-        number: The trial they come from.
-        index: Which of the study's fresh seeds.
-        file: Where the outcome is kept; the model lies beside it as `<index>.keras`.
-    """
-
-    source: Source
-    overrides: Mapping[str, Any]
-    number: int
-    params: Mapping[str, Any]
-    epochs: int
-    index: int
-    file: Path
-
-
-@dataclass(frozen=True)
-class EvaluationJob:
-    """The winner, to be looked at once with the test part.
-
-    Attributes:
-        model: The finalist's file of the median seed.
-        saved: Where the winner is saved, taking raw features.
-        file: Where the outcome is kept.
-    """
-
-    source: Source
-    overrides: Mapping[str, Any]
-    model: Path
-    saved: Path
-    file: Path
 
 
 def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:

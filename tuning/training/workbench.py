@@ -6,17 +6,15 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import cloudpickle
 
 from tuning.data.parts import Part, Parts, Scaler, folds, inner_split, scaler, split
 from tuning.errors import StudyError
 from tuning.study import Study, derive_seed, load_study
+from tuning.training.jobs import Source
 from tuning.training.trainer import Rows
-
-Source: TypeAlias = str | bytes
-"""The path of a study file, or a Study made in a notebook, pickled by its own driver."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +101,7 @@ def workbench(source: Source, overrides: Mapping[str, Any]) -> Workbench:
 def _workbench(source: Source, overrides: str) -> Workbench:
     study = load_source(source, json.loads(overrides))
     dataset = study.data()
-    parts = split(
-        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
-    )
+    parts = split(dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size)
     return Workbench(study, parts, study.from_data(dataset))
 
 

@@ -1,0 +1,56 @@
+"""`TUNING_HOME`: the one folder that holds all state, and the lock of each search in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tuning.durable import read_json
+from tuning.errors import BusyError, StorageError
+
+
+def tuning_home(given: str | None = None) -> Path:
+    """Return the state folder, made with mode 0700 where it is missing.
+
+    Args:
+        given: Wins over the variable TUNING_HOME, which wins over `./mlruns`.
+
+    Raises:
+        StorageError: It is writable for others; says which command mends it.
+    """
+    home = Path(given or os.environ.get("TUNING_HOME") or "mlruns").absolute()
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(f"cannot make the state folder {home}: {error.strerror}") from error
+    if home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StorageError(f"{home} is writable for others, who could change results: chmod 700 {home}")
+    return home
+
+
+@contextmanager
+def locked(folder: Path, holder: str) -> Iterator[None]:
+    """Hold the lock of the search in `folder`; the kernel frees it at any death of the holder.
+
+    Raises:
+        BusyError: Another process holds it; names that one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0, mode=0o600)
+    note = folder.with_name(f".{folder.name}.holder")
+    try:
+        lock.acquire()
+    except Timeout as error:
+        by = (read_json(note) or {}).get("holder", "another process")
+        raise BusyError(f"this search is being run by {by}; wait for it, or run another engine or study") from error
+    try:
+        note.write_text(json.dumps({"holder": holder}))
+        yield
+    finally:
+        lock.release()

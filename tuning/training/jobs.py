@@ -1,0 +1,73 @@
+"""What a worker is told. Plain records: the driver makes them without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tuning.trial import Proposal
+
+Source: TypeAlias = str | bytes
+"""The path of a study file, or a Study made in a notebook, pickled by its own driver."""
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What a worker is told of a trial.
+
+    Attributes:
+        source, overrides: The study.
+        proposal: What to train.
+        folder: The trial's folder in the ledger; `result.json` is written there before the driver is told.
+        attempt: From 1; finished folds of earlier attempts are taken over.
+        parent: The folder of the trial that is continued.
+        keep_end: Keep the state at the end, for a trial that may continue this one.
+        lockstep: Advance the folds together, an epoch at a time, so that a pruner sees their mean.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    proposal: Proposal
+    folder: Path
+    attempt: int = 1
+    parent: Path | None = None
+    keep_end: bool = False
+    lockstep: bool = False
+
+
+@dataclass(frozen=True)
+class FinalistJob:
+    """Parameters of one of the best trials, to be trained on one fresh seed.
+
+    Attributes:
+        number: The trial they come from.
+        index: Which of the study's fresh seeds.
+        file: Where the outcome is kept; the model lies beside it as `<index>.keras`.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    number: int
+    params: Mapping[str, Any]
+    epochs: int
+    index: int
+    file: Path
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """The winner, to be looked at once with the test part.
+
+    Attributes:
+        model: The finalist's file of the median seed.
+        saved: Where the winner is saved, taking raw features.
+        file: Where the outcome is kept.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    model: Path
+    saved: Path
+    file: Path
