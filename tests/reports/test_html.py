@@ -130,7 +130,8 @@ def test_every_trial_has_a_row(page, summary):
 def test_best_so_far_falls_in_steps_and_leaves_out_pruned_trials(tmp_path, summary):
     found = written(tmp_path, replace(summary, trials=summary.trials[1:6] + summary.trials[18:]))
     line = next(trace for trace in figure(found, "history")["data"] if trace["name"] == "best so far")
-    assert (line["x"], line["y"]) == ([1, 2, 3, 4, 5, 19], [0.57, 0.57, 0.51, 0.51, 0.51, 0.51])
+    assert line["x"] == [1, 2, 3, 4, 5, 19]
+    assert line["y"] == pytest.approx([0.57, 0.57, 0.51, 0.51, 0.51, 0.51])
 
 
 def test_learning_curves_are_log_and_name_the_best_five(page):

@@ -25,6 +25,6 @@ def styled(figure: Any, height: int, *, legend: bool = True) -> Any:
         font={"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 12.5},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
-    figure.update_xaxes(automargin=True, zeroline=False)
-    figure.update_yaxes(automargin=True, zeroline=False)
+    figure.update_xaxes(automargin=True, zeroline=False, title_font_size=13)
+    figure.update_yaxes(automargin=True, zeroline=False, title_font_size=13)
     return figure

@@ -7,7 +7,7 @@ trace a trial (3 s for 300), and its colours fade on a dark page.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,16 +104,17 @@ def _best_so_far(trials: Trials, objective: Objective) -> tuple[list[int], list[
 def _curves(trials: Trials, objective: Objective) -> Any:
     import plotly.graph_objects as go
 
-    with_curve = [result for _, result in trials if result.folds and result.curve]
-    if not with_curve:
+    curves = {result.number: curve for _, result in trials if (curve := _curve(result))}
+    if not curves:
         return None
-    metric = objective.metric if all(objective.metric in r.curve[0] for r in with_curve) else "val_loss"
-    points = {r.number: _points(r, metric) for r in with_curve}
+    metric = objective.metric if all(objective.metric in curve[0] for curve in curves.values()) else "val_loss"
+    points = {number: _points(curve, metric) for number, curve in curves.items()}
     best = [r.number for _, r in ranked(trials, objective)[:5] if r.number in points]
     xs: list[float | None] = []
     ys: list[float | None] = []
     for x, y in (points[number] for number in points if number not in best):
-        xs, ys = [*xs, *x, None], [*ys, *y, None]  # one trace with gaps: a trace for each trial is slow to draw
+        xs += [*x, None]
+        ys += [*y, None]  # one trace with gaps: a trace for each trial is slow to draw
     line = {"color": GREY, "width": 1}
     figure = go.Figure(go.Scatter(x=xs, y=ys, mode="lines", line=line, name="others", hoverinfo="skip"))
     for number, colour in zip(best, COLOURS, strict=False):
@@ -129,8 +130,12 @@ def _curves(trials: Trials, objective: Objective) -> Any:
     return styled(figure, 330)
 
 
-def _points(result: TrialResult, metric: str) -> tuple[list[float | None], list[float | None]]:
-    rows = result.curve
+def _curve(result: TrialResult) -> Sequence[Mapping[str, float]]:
+    # `TrialResult.curve` looks for each epoch in every row, which long curves of one fit need not pay for.
+    return result.folds[0].curve if len(result.folds) == 1 else result.curve
+
+
+def _points(rows: Sequence[Mapping[str, float]], metric: str) -> tuple[list[float | None], list[float | None]]:
     thinned = [*rows[: -1 : math.ceil(len(rows) / _CURVE_POINTS)], rows[-1]]
     values = (row.get(metric, math.nan) for row in thinned)
     return [row["epoch"] for row in thinned], [v if math.isfinite(v) else None for v in values]
