@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tuning.errors import BusyError
+
 CHECKED_BYTES = 256 * 2**20
 """Up to this size a file is checked page by page whenever it is opened by `ensure`."""
 
@@ -62,11 +64,18 @@ def set_aside(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel frees it at any death of the holder."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; the kernel frees it at any death of the holder.
+
+    Raises:
+        BusyError: Another process holds it, and `wait` is False.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(f"another process holds {path}") from error
         yield
     finally:
         os.close(descriptor)

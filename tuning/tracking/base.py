@@ -41,11 +41,12 @@ class SearchRecord:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> Self:
-        """Read `search.json`: the last of its `versions`, and `settings`, `dataset`, `study_file`, … where given."""
+        """Read `search.json`: the last of its `versions`, and `data`, `trials`, `study_file`, … where they are given."""
         definition = {**header.get("definition", {}), **(header.get("versions") or [{}])[-1]}
         direction, _, metric = str(definition.get("objective", "minimize val_loss")).partition(" ")
         tags = {name: str(header[name]) for name in ("git_commit", "study_hash") if header.get(name)}
-        if digest := header.get("dataset", {}).get("digest"):
+        tags |= {f"version.{name}": str(found) for name, found in header.get("versions_of", {}).items()}
+        if digest := header.get("data", {}).get("digest"):
             tags["data_digest"] = digest
         return cls(
             id=header["id"],
@@ -54,9 +55,9 @@ class SearchRecord:
             metric=metric,
             direction=direction,
             created_at=float(header.get("created_at", 0.0)),
-            params=dict(_study_params({**definition, **header.get("settings", {})})),
+            params=dict(_study_params({**definition, "trials": header.get("trials")})),
             tags=tags,
-            dataset=header.get("dataset", {}),
+            dataset=header.get("data", {}),
             study_file=Path(header["study_file"]) if header.get("study_file") else None,
         )
 
@@ -88,7 +89,11 @@ class TrialSink(Protocol):
         """Create or find the place of a search, mark it as running, look up which trials are there already."""
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
-        """Add one finished trial, unless it is there."""
+        """Add one finished trial, unless it is there.
+
+        Raises:
+            TrialError: The store will never take this trial; any other error is worth another try.
+        """
 
 
 class Tracker(TrialSink, Protocol):
@@ -103,11 +108,11 @@ class Tracker(TrialSink, Protocol):
     def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
         """Show `winner.json` and the model saved with it."""
 
-    def keep_files(self, folder: Path) -> None:
-        """Show every file of `folder`; a file of the same name is replaced."""
+    def keep_files(self, path: Path) -> None:
+        """Show a file, or every file of a folder; one of the same name is replaced."""
 
-    def end(self, status: str) -> None:
-        """Mark the search as ended: "completed", "interrupted", "terminated" or "failed"."""
+    def end(self, status: str, at: float) -> None:
+        """Mark the search as ended: "completed", "interrupted", "terminated" or "failed"; `at` in Unix seconds."""
 
 
 def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> list[Progress]:
@@ -126,7 +131,7 @@ def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> lis
 
 def _study_params(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in fields.items():
-        if name in ("name", "builder", "data"):
+        if name in ("name", "builder", "data", "data_digest"):
             continue
         if isinstance(value, Mapping):
             yield from ((f"{name}.{key}", str(item)) for key, item in value.items())

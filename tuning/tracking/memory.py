@@ -56,11 +56,12 @@ class MemoryTracker:
         if model is not None:
             self.files.setdefault(self._now, set()).add(model.name)
 
-    def keep_files(self, folder: Path) -> None:
-        """Keep the names of the files below `folder`."""
-        names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    def keep_files(self, path: Path) -> None:
+        """Keep the name of a file, or the names of the files below a folder."""
+        below = {str(item.relative_to(path)) for item in path.rglob("*") if item.is_file()}
+        names = below if path.is_dir() else {path.name}
         self.files.setdefault(self._now, set()).update(names)
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, at: float) -> None:
         """Keep how it ended."""
         self.statuses[self._now] = status

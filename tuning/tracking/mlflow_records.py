@@ -22,11 +22,12 @@ STATUSES = {
     Status.DIVERGED: "FAILED",
     Status.INFEASIBLE: "FAILED",
 }
-ENDS = {"completed": "FINISHED", "failed": "FAILED"}
+ENDS = {"completed": "FINISHED", "exhausted": "FINISHED", "timeout": "FINISHED", "failed": "FAILED"}
 """How a search ended → MLflow's status; whatever else ended it has KILLED it."""
 
 _UNFIT = re.compile(r"[^\w\-./ :]")  # what MLflow refuses in names
-_SECRET = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# All before the last @ is taken as secret: database drivers accept passwords with / and @ in them.
+_SECRET = re.compile(r"(?<=://)\S+(?=@)")
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,19 @@ def progress_metrics(search: SearchRecord, points: Sequence[Progress], above: in
 
 def winner_metrics(winner: Mapping[str, Any]) -> dict[str, float]:
     """Return every finite number of `winner.json` under its path: `test_rmse`, `baseline_linear_rmse`, …"""
-    return dict(_numbers({name: value for name, value in winner.items() if name not in ("params", "seed", "seeds")}))
+    return dict(_numbers({name: value for name, value in winner.items() if name not in ("params", "number", "seed")}))
 
 
 def dataset_texts(dataset: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields of MLflow's `Dataset` entity."""
     source = str(dataset.get("source") or dataset.get("name", "data"))
-    names = dataset.get("feature_names") or []
+    names = dataset.get("features") or []
     columns = [{"name": name, "type": "double", "required": True} for name in names]
-    profile = {name: dataset[name] for name in ("rows", "input_shape", "task", "n_outputs", "unit") if name in dataset}
+    profile = {
+        name: dataset[name]
+        for name in ("rows", "train", "validation", "test", "input_shape", "task", "classes", "unit")
+        if name in dataset
+    }
     return {
         "name": text_of(dataset.get("name", "data"), 500),
         "digest": str(dataset.get("digest", ""))[:36] or "unknown",

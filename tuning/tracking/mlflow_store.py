@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from tuning import sqlitefile
@@ -15,7 +16,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_CONFIGURE_LOGGING": "false",  # it would write URLs with their passwords; our root handlers mask them
 }
 """Set in every process of ours that imports MLflow, before it does."""
 
@@ -55,7 +56,8 @@ def _create_tables(path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     uri = f"sqlite:///{path}"
-    store = SqlAlchemyStore(uri, (path.parent / "artifacts").as_uri())
+    store: Any = SqlAlchemyStore  # without annotations in MLflow
+    store = store(uri, (path.parent / "artifacts").as_uri())
     # MLflow adds an experiment "Default" to an empty store. Deleted, it is neither shown nor made again.
     store.delete_experiment(SqlAlchemyStore.DEFAULT_EXPERIMENT_ID)
     engine: sqlalchemy.engine.Engine = SqlAlchemyStore._engine_map.pop(uri)  # MLflow would keep it open for ever

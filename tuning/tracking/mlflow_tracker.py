@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuning.errors import TrialError
 from tuning.tracking import mlflow_records as records
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_model import model_folder
@@ -54,7 +55,11 @@ class MlflowTracker:
         self._step = int(max((p.step for p in self._client.get_metric_history(self.run_id, "trials")), default=0))
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
-        """Add one finished trial, unless it is there."""
+        """Add one finished trial, unless it is there.
+
+        Raises:
+            TrialError: MLflow finds something wrong with what is logged.
+        """
         self._record(
             records.attempt_id(self._search.id, "trial", result.number, result.attempt),
             f"trial {result.number}", proposal, result, {},
@@ -79,21 +84,26 @@ class MlflowTracker:
         """Show the numbers of `winner.json` on the search's run, and the model beside them."""
         at = records.milliseconds(self._search.created_at)  # fixed, so that the same number is never stored twice
         points = [records.Point(name, value, 0, at) for name, value in records.winner_metrics(winner).items()]
-        params = {f"winner.{name}": value for name, value in dict(winner.get("params", {})).items()}
-        self._log(self.run_id, points, {}, records.texts(params))
+        tags = {f"winner.{name}": value for name, value in dict(winner.get("params", {})).items()}
+        if "number" in winner:
+            tags["winner_trial"] = winner["number"]
+        self._log(self.run_id, points, {}, records.texts(tags))
         self._client.log_dict(self.run_id, dict(winner), "winner.json")
         if model is not None:
             self._log_model(model, winner)
 
-    def keep_files(self, folder: Path) -> None:
-        """Show every file of `folder` as an artifact of the search's run."""
-        self._client.log_artifacts(self.run_id, str(folder))
+    def keep_files(self, path: Path) -> None:
+        """Show a file, or every file of a folder, as artifacts of the search's run."""
+        if path.is_dir():
+            self._client.log_artifacts(self.run_id, str(path))
+        else:
+            self._client.log_artifact(self.run_id, str(path))
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, at: float) -> None:
         """Remove what lost answers have left twice, then mark the search's run as ended."""
         self._drop_doubles()
         self._client.set_tag(self.run_id, "status", status)
-        self._client.set_terminated(self.run_id, records.ENDS.get(status, "KILLED"))
+        self._client.set_terminated(self.run_id, records.ENDS.get(status, "KILLED"), records.milliseconds(at))
 
     def _parent_name(self) -> str:
         return f"{self._search.engine} {self._search.id.rsplit('-', 1)[-1]}"
@@ -133,8 +143,20 @@ class MlflowTracker:
     def _record(
         self, attempt: str, name: str, proposal: Proposal, result: TrialResult, changed: Mapping[str, str]
     ) -> None:
+        from mlflow.exceptions import MlflowException
+
         if self._known.get(attempt, ("", "RUNNING"))[1] != "RUNNING":
             return
+        try:
+            self._write(attempt, name, proposal, result, changed)
+        except MlflowException as error:
+            if error.error_code == "INVALID_PARAMETER_VALUE":
+                raise TrialError(f"{name}: {error.message}") from error
+            raise
+
+    def _write(
+        self, attempt: str, name: str, proposal: Proposal, result: TrialResult, changed: Mapping[str, str]
+    ) -> None:
         tags = {**records.trial_tags(self._search, proposal, result), **changed, _PARENT: self.run_id}
         run_id = self._run(attempt, name, result.started_at, tags)
         points = records.trial_points(self._search, result)
@@ -172,7 +194,7 @@ class MlflowTracker:
         # A resumed search may have another budget; MLflow never changes a parameter.
         changed = {f"now.{name}": value for name, value in params.items() if known.get(name, value) != value}
         self._log(self.run_id, [], new, {**records.parent_tags(self._search), **changed, "status": "running"})
-        if self._search.dataset and not run.inputs.dataset_inputs:
+        if self._search.dataset and not (run.inputs and run.inputs.dataset_inputs):
             self._log_dataset()
         study = self._search.study_file
         if study is not None and study.is_file():

@@ -1,0 +1,63 @@
+"""`tuning sync`: bring MLflow and Optuna's storage up to date with the ledger, or make them anew from it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from tuning.errors import BusyError, StorageError
+
+
+@click.command("sync")
+@click.argument("study", required=False)
+@click.option("--home", type=click.Path(path_type=Path), envvar="TUNING_HOME", default=Path("mlruns"),
+              show_default=True, help="The state folder.")  # fmt: skip
+@click.option("--timeout", "timeout_s", type=float, default=600.0, show_default=True,
+              help="Seconds after which a search that cannot be written is given up.")  # fmt: skip
+def sync(study: str | None, home: Path, timeout_s: float) -> int:
+    """Write every trial of the ledger that is missing in MLflow or in Optuna's storage; of one STUDY, or of all.
+
+    A database that was deleted is made anew; a damaged one is kept beside it as `.corrupt`. A search that is running
+    is left to its own writer.
+
+    \b
+    Example:
+      python -m tuning sync housing
+    """
+    folders = sorted(path.parent for path in (home / "ledger").glob(f"{study or '*'}/*/search.json"))
+    if not folders:
+        click.echo(
+            f"No searches{f' of {study}' if study else ''} in {home}. Run one: make tune STUDY=housing", err=True
+        )
+        return 0
+    os.umask(0o077)
+    missing = [warning for folder in folders for warning in _written(folder, home, timeout_s)]
+    if missing:
+        raise StorageError("\n".join(missing))
+    return 0
+
+
+def _written(folder: Path, home: Path, timeout_s: float) -> list[str]:
+    """Write one search; return what could not be written."""
+    from tuning.tracking.mlflow_store import QUIET, tracking_uri
+
+    os.environ.update(QUIET)  # before MLflow is imported
+    from tuning import sqlitefile
+    from tuning.ledger.optuna_rdb import storage_url
+    from tuning.writer.project import Projection
+
+    name = f"{folder.parent.name}/{folder.name}"
+    try:
+        with sqlitefile.locked(folder / ".writer.lock", wait=False):
+            projection = Projection(folder, home, tracking_uri(home), storage_url(home))
+            projection.drain(timeout_s)
+    except BusyError:
+        click.echo(f"{name}: running, its own writer does it", err=True)
+        return []
+    report = projection.report(final=True)
+    click.echo(f"{name}: {report.written} trials", err=True)
+    for note in projection.aside:
+        click.echo(note, err=True)
+    return [f"{name}: {warning}" for warning in report.warnings if warning not in projection.aside]

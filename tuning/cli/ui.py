@@ -1,0 +1,80 @@
+"""`tuning ui`: MLflow's page over the state folder, on this machine only."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import click
+
+from tuning.errors import BusyError, MissingError, StudyError
+
+LOOPBACK = ("127.0.0.1", "localhost")
+_PORTS = 50  # tried from --port upwards
+
+
+@click.command("ui")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True,
+              help="The next free one is taken where it is in use.")  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="Only this machine's own address is accepted.")
+@click.option("--home", type=click.Path(path_type=Path), envvar="TUNING_HOME", default=Path("mlruns"),
+              show_default=True, help="The state folder.")  # fmt: skip
+def ui(port: int, host: str, home: Path) -> int:
+    """Show every search and trial in MLflow's page. Ends with Ctrl-C.
+
+    \b
+    Example:
+      python -m tuning ui --port 5001
+    """
+    if host not in LOOPBACK:
+        raise StudyError(
+            f"--host {host}: the page has no password, so it is served on 127.0.0.1 only. From another machine use "
+            f"ssh -L {port}:127.0.0.1:{port} THIS-MACHINE and open http://127.0.0.1:{port} there"
+        )
+    uri = store_uri(home)
+    with free_port(port) as listener:
+        chosen = listener.getsockname()[1]
+        if chosen != port:
+            click.echo(f"Port {port} is in use.", err=True)
+        from tuning.cli.ui_server import serve
+
+        click.echo(f"MLflow: http://127.0.0.1:{chosen}  (Ctrl-C ends it)")
+        serve(listener, uri, home)
+    return 0
+
+
+def store_uri(home: Path) -> str:
+    """Return the store to show.
+
+    Raises:
+        MissingError: There is none yet, or it is a server that shows itself.
+    """
+    from tuning.tracking.mlflow_store import sqlite_path, tracking_uri
+
+    uri = tracking_uri(home)
+    if uri.startswith(("http://", "https://")):
+        raise MissingError("MLFLOW_TRACKING_URI names a server: open its address in a browser")
+    path = sqlite_path(uri)
+    if path is not None and not path.exists():
+        raise MissingError(f"Nothing to show yet: {path} is not there. Run a search first: make tune STUDY=housing")
+    return uri
+
+
+def free_port(port: int) -> socket.socket:
+    """Return a socket bound to 127.0.0.1 and the first free port from `port` on.
+
+    Raises:
+        BusyError: None of the next 50 is free.
+    """
+    for candidate in range(port, min(port + _PORTS, 65536)):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a restart, not beside another
+        try:
+            listener.bind(("127.0.0.1", candidate))
+        except OSError:
+            listener.close()
+            continue
+        return listener
+    raise BusyError(f"no free port from {port} to {port + _PORTS - 1}; give another --port")

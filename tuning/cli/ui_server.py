@@ -1,0 +1,91 @@
+"""MLflow's server in this process, behind a gate: who may ask, and which doors stay shut."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tuning.tracking.mlflow_store import QUIET
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SHUT = ("/ajax-api/3.0/jobs", "/ajax-api/3.0/mlflow/assistant", "/gateway")
+"""Routes that start work on this machine or speak to models elsewhere; the pages about runs need none of them."""
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+class Gate:
+    """Lets through requests for this host, from this origin, to routes that are open; answers 403 to the rest.
+
+    MLflow's own checks stay behind it. They let pass every origin on localhost, whatever its port, and any host for
+    `/health`.
+    """
+
+    def __init__(self, app: Application, port: int) -> None:
+        self._app = app
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self._origins = {f"http://{host}" for host in self._hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] == "lifespan" or self._passes(scope):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            headers = [(b"content-type", b"text/plain"), (b"x-frame-options", b"DENY")]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body", "body": b"refused"})
+
+    def _passes(self, scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["path"].startswith(SHUT):
+            return False
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        origin = headers.get(b"origin")
+        foreign = origin is not None and origin not in self._origins
+        return headers.get(b"host") in self._hosts and not (foreign and scope["method"] not in _READS)
+
+
+def environment(uri: str, home: Path, port: int) -> dict[str, str]:
+    """Return what MLflow's server reads when it is imported (names as in MLflow 3.17)."""
+    hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+    return {
+        **QUIET,
+        "_MLFLOW_SERVER_FILE_STORE": uri,
+        "_MLFLOW_SERVER_REGISTRY_STORE": uri,
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": (home.resolve() / "artifacts").as_uri(),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "false",
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts),
+        "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY",
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ENABLE_AI_GATEWAY": "false",
+        "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
+    }
+
+
+def serve(listener: socket.socket, uri: str, home: Path) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        listener: Bound to the loopback address.
+        uri: MLflow's store.
+        home: The state folder.
+    """
+    port = int(listener.getsockname()[1])
+    os.environ.update(environment(uri, home, port))  # before MLflow is imported
+    os.umask(0o077)
+    import uvicorn
+    from mlflow.server.fastapi_app import app
+
+    config = uvicorn.Config(Gate(app, port), log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn has shut down in order and passes it on
+        return
