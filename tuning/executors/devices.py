@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 from tuning.errors import MissingError, StudyError
 from tuning.executors.base import Slot
@@ -119,7 +120,9 @@ def _listed(gpus: Sequence[Device]) -> str:
 
 def _names(word: str, device: Device) -> bool:
     """Whether a number, or a UUID or the beginning of one as CUDA takes it, means this device."""
-    return word == str(device.index) or device.uuid == word or (word.startswith("GPU-") and device.uuid.startswith(word))
+    return (
+        word == str(device.index) or device.uuid == word or (word.startswith("GPU-") and device.uuid.startswith(word))
+    )
 
 
 def _words(text: str) -> list[str]:
@@ -143,7 +146,7 @@ def _from_nvml() -> list[Device]:
         pynvml.nvmlShutdown()
 
 
-def _from_handle(pynvml: object, index: int) -> Device:
+def _from_handle(pynvml: ModuleType, index: int) -> Device:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle).total >> 20
     return Device(index, pynvml.nvmlDeviceGetUUID(handle), pynvml.nvmlDeviceGetName(handle), memory)

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from tuning.errors import MissingError, TuningError
 from tuning.executors.server import NUMBER
@@ -38,6 +39,7 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._alive_w = -1
+        self._noise: IO[bytes]
         self._lock = threading.RLock()
         self.import_s: float | None = None
         """Seconds the imports took; None while they run."""
@@ -82,10 +84,12 @@ class ForkServer:
             if word == "ready":
                 self.import_s = float(rest)
                 return True
+            self._noise.seek(0)
+            said = self._noise.read().decode(errors="replace")[-4000:]
             code = self._discard()
         if word == "failed":
             raise MissingError(f"the workers cannot import what trials need: {rest}")
-        raise TuningError(f"the forkserver died while it imported TensorFlow (exit code {code})")
+        raise TuningError(f"the forkserver died while it imported TensorFlow (exit code {code}). {said}".strip())
 
     def spawn(self, target: str, args: tuple[Any, ...] = (), *, fds: Sequence[int] = ()) -> Child:
         """Fork a child that calls `target(wire, *args)`; does not wait for it.
@@ -134,16 +138,20 @@ class ForkServer:
     def _launch(self) -> None:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         alive_r, alive_w = os.pipe()
+        # TensorFlow greets everybody on stderr, whatever its log level; shown only where the imports fail.
+        self._noise = TemporaryFile()  # noqa: SIM115 - lives as long as the imports
+        stderr = os.dup(2)
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from tuning.executors.server import main; "
-            f"main({theirs.fileno()}, {alive_r}, {os.getpid()}, {self._preload!r})"
+            f"main(({theirs.fileno()}, {alive_r}, {stderr}), {os.getpid()}, {self._preload!r})"
         )
         try:
             # Its own group: a Ctrl-C at the terminal is for the driver to decide on.
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code],
-                pass_fds=(theirs.fileno(), alive_r),
+                pass_fds=(theirs.fileno(), alive_r, stderr),
                 stdin=subprocess.DEVNULL,
+                stderr=self._noise,
                 process_group=0,
             )
         except BaseException:
@@ -153,6 +161,7 @@ class ForkServer:
         finally:
             theirs.close()
             os.close(alive_r)
+            os.close(stderr)
         self._control, self._alive_w, self.import_s = control, alive_w, None
 
     def _request(self, fds: list[int]) -> None:
@@ -175,6 +184,7 @@ class ForkServer:
         if self._control is not None:
             self._control.close()
             os.close(self._alive_w)
+            self._noise.close()
         process, self._process, self._control, self.import_s = self._process, None, None, None
         if process is None:
             return None
@@ -241,7 +251,7 @@ class Child:
             self.sentinel = -1
 
 
-def _in_lasting_thread(work: Any) -> None:
+def _in_lasting_thread(work: Callable[[], None]) -> None:
     """Run `work` in a thread that never ends: the kernel's parent-death signal goes by the thread that forked."""
     done = threading.Event()
     failure: list[BaseException] = []

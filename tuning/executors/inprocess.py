@@ -45,7 +45,7 @@ class InProcessExecutor:
         self._waiting.append(job)
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Run the next job to its end, or to a report that waits for a verdict; `timeout_s` is how long to wait for it."""
+        """Run the next job to its end, or to a report that waits for a verdict."""
         if self._running is None and self._waiting and not self._happened:
             self._running = _Run(self._waiting.popleft(), self._slots[0].name)
         if self._running is not None and not self._happened:

@@ -95,9 +95,7 @@ class Leases:
         os.close(self._guard)
 
     def _path(self, name: str) -> Path:
-        quoted = quote(name, safe="")
-        # A long name would not fit a file name.
-        return self.folder / f"device-{quoted if len(quoted) < 200 else hashlib.sha256(name.encode()).hexdigest()}"
+        return self.folder / f"device-{file_name(name)}"
 
 
 class Ticket:
@@ -137,9 +135,15 @@ def somebody_waits(leases: Leases, names: Collection[str]) -> bool:
     return _waited_for(leases.folder, names)
 
 
+def file_name(name: str) -> str:
+    """Return a file name that no other device's name gives."""
+    quoted = quote(name, safe="")
+    return quoted if len(quoted) < 200 else hashlib.sha256(name.encode()).hexdigest()
+
+
 def default_folder() -> Path:
     """Return where leases are when nothing else is said; not in `TMPDIR`, which batch systems set for each job."""
-    return Path(f"/tmp/tuning-{os.getuid()}")  # noqa: S108 - owner and mode are checked
+    return Path(f"/tmp/tuning-{os.getuid()}")
 
 
 def _own_folder(folder: Path) -> Path:
@@ -160,7 +164,7 @@ def _number(path: Path) -> int:
 def _waited_for(folder: Path, names: Collection[str], before: float = math.inf) -> bool:
     with _door(folder):
         earlier = [path for path in folder.glob("ticket-*") if _number(path) < before]
-        return any([_waits_for(path, names) for path in earlier])
+        return any(_waits_for(path, names) for path in earlier)
 
 
 def _waits_for(path: Path, names: Collection[str]) -> bool:

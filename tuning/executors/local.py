@@ -7,13 +7,16 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
 from tuning.errors import BusyError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, Leases, somebody_waits
 from tuning.executors.localworker import Entry, LocalWorker
@@ -22,6 +25,7 @@ from tuning.executors.worker import Limits
 _POLL_S = 0.2  # while no slot is free
 _GROW_S = 1.0  # between looks for further slots
 _FALSE_STARTS = 3
+_NO_LIMITS = Limits()
 
 
 class LocalExecutor:
@@ -51,7 +55,7 @@ class LocalExecutor:
         forkserver: ForkServer,
         leases: Leases,
         log_folder: Path,
-        limits: Limits = Limits(),
+        limits: Limits = _NO_LIMITS,
         label: str = "",
         wait: bool = True,
         on_wait: Callable[[str], None] | None = None,
@@ -250,6 +254,32 @@ class LocalExecutor:
                 raise TuningError(f"workers end before they begin: {worker.obituary('').detail}")
         worker.child.close()
         self._workers[self._workers.index(worker)] = self._begin(worker.slot, worker.leases)
+
+
+@contextmanager
+def open_local(
+    devices: str = "auto",
+    *,
+    gpus_per_trial: int = 1,
+    forkserver: ForkServer | None = None,
+    log_folder: Path | None = None,
+    label: str = "",
+) -> Iterator[LocalExecutor]:
+    """Give a `LocalExecutor` on the devices named as for `--devices`; everything it needs ends with the block.
+
+    Args:
+        forkserver: One that runs already; it is left running.
+        log_folder: Default: a temporary one.
+    """
+    slots = parse_devices(devices, gpus_per_trial)
+    with ExitStack() as stack:
+        server = forkserver or stack.enter_context(ForkServer())
+        leases = Leases()
+        stack.callback(leases.close)
+        folder = log_folder or Path(stack.enter_context(TemporaryDirectory(prefix="tuning-logs-")))
+        yield stack.enter_context(
+            LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder, label=label)
+        )
 
 
 def _names(slot: Slot) -> list[str]:

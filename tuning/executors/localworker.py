@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tuning.executors.base import Died, Job, Slot
 from tuning.executors.forkserver import Child, ForkServer
-from tuning.executors.leases import Lease
+from tuning.executors.leases import Lease, file_name
 from tuning.executors.logs import last_lines
 from tuning.executors.worker import Limits, Order
 
@@ -57,7 +57,7 @@ class LocalWorker:
         cls, forkserver: ForkServer, slot: Slot, leases: tuple[Lease, ...], folder: Path, limits: Limits
     ) -> LocalWorker:
         """Fork the worker; does not wait for it."""
-        log = folder / f"{slot.name.replace('/', '_')[:100]}.log"
+        log = folder / f"{file_name(slot.name)}.log"
         child = forkserver.spawn(
             "tuning.executors.worker:main", (slot, log, limits), fds=[lease.fd for lease in leases]
         )
@@ -120,7 +120,8 @@ class LocalWorker:
     def obituary(self, job: str) -> Died:
         """Return how the worker ended, for the job it was running."""
         if self.cause is not None:
-            return self.cause
+            other = "its worker was ended because of the job before"
+            return self.cause if self.cause.job == job else Died(job, "killed", other)
         code = self.child.exitcode or 0
         if code == -signal.SIGKILL:
             return Died(job, "killed", f"worker {self.child.pid} was killed by SIGKILL; maybe out of memory")

@@ -47,7 +47,7 @@ class CappedLog:
         os.close(fd)
 
 
-def last_lines(path: Path, count: int = 8) -> str:
+def last_lines(path: Path, count: int = 40) -> str:
     """Return the last lines a log holds of its latest job, `""` where there are none."""
     try:
         with path.open("rb") as log:

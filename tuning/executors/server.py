@@ -1,4 +1,4 @@
-"""The forkserver's own process: imports once, then forks a child for each request. See `forkserver` for the driver's side."""
+"""The forkserver's own process: imports once, then forks a child for each request (driver's side: `forkserver`)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from tuning.executors.wire import Wire
@@ -23,18 +24,18 @@ NUMBER = struct.Struct("q")
 _PR_SET_PDEATHSIG = 1
 
 
-def main(control_fd: int, alive_fd: int, driver: int, preload: Sequence[str]) -> None:
+def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None:
     """Import `preload`, then serve fork requests until the driver hangs up or dies.
 
     Args:
-        control_fd: A `SOCK_SEQPACKET` socket; a request carries the child's wire, its status pipe and leases.
-        alive_fd: A pipe whose other end only the driver holds.
+        fds: A `SOCK_SEQPACKET` socket (a request carries the child's wire, its status pipe and leases), a pipe whose
+            other end only the driver holds, and the stderr to use after the imports.
         driver: The driver's process id.
         preload: Modules to import, or functions to call, as `module:function`.
     """
     die_with(driver)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(2, 1)  # stdout is the driver's alone
+    control_fd, alive_fd, stderr = fds
     control = socket.socket(fileno=control_fd)
     started = time.monotonic()
     try:
@@ -42,7 +43,10 @@ def main(control_fd: int, alive_fd: int, driver: int, preload: Sequence[str]) ->
             resolve(name)() if ":" in name else importlib.import_module(name)
     except BaseException as error:  # told to the driver, which raises it
         control.send(b"failed:" + f"{type(error).__name__}: {error}\n{traceback.format_exc()}".encode()[:60_000])
-        raise
+        sys.exit(1)
+    os.dup2(stderr, 2)
+    os.dup2(stderr, 1)  # stdout is the driver's alone
+    os.close(stderr)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
     control.send(f"ready:{time.monotonic() - started:.3f}".encode())
@@ -79,11 +83,11 @@ class _Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         while True:
-            ready = select.select([self._control, self._wake_r], [], [])[0]
+            ready = select.select([self._control.fileno(), self._wake_r], [], [])[0]
             if self._wake_r in ready:
                 os.read(self._wake_r, 4096)
                 self._reap()
-            if self._control in ready:
+            if self._control.fileno() in ready:
                 request, fds, _, _ = socket.recv_fds(self._control, 64, 128)
                 if not request:
                     break
@@ -155,17 +159,14 @@ def _watch(alive_fd: int) -> None:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    # It may have died before it had a group of its own.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # it died before it had its own group, or none of it is left
-        pass
 
 
 def _write(fd: int, number: int) -> None:
-    try:
+    with suppress(BrokenPipeError):  # the driver has given up this child
         os.write(fd, NUMBER.pack(number))
-    except BrokenPipeError:  # the driver has given up this child
-        pass
 
 
 def _flush() -> None:

@@ -1,0 +1,103 @@
+"""What every executor must do; each one's tests inherit `ExecutorContract`."""
+
+import time
+
+import pytest
+
+from tuning.executors.base import Died, Finished, Job, Raised, Reported, Started
+
+JOBS = "tests.executors.jobs"
+ENDS = (Finished, Raised, Died)
+
+
+def job(name, *args, **options):
+    return Job(options.pop("id", name), f"{JOBS}:{name}", args, **options)
+
+
+def run(executor, *jobs, answer=lambda event: "continue", seconds=20.0):
+    """Submit `jobs`, answer their reports, and return all events until each job has ended."""
+    for each in jobs:
+        executor.submit(each)
+    wanted = {each.id for each in jobs if each.wants_verdict}
+    events, open_, until = [], {each.id for each in jobs}, time.monotonic() + seconds
+    while open_:
+        assert time.monotonic() < until, f"still open: {open_}, so far: {events}"
+        for event in executor.events(0.5):
+            events.append(event)
+            if isinstance(event, Reported) and event.job in wanted:
+                executor.answer(event.job, answer(event))
+            if isinstance(event, ENDS):
+                assert sum(isinstance(other, ENDS) and other.job == event.job for other in events) == 1
+                open_.discard(event.job)
+    return events
+
+
+def ends(events):
+    return {event.job: event for event in events if isinstance(event, ENDS)}
+
+
+def epochs(events):
+    return [event.report.epoch for event in events if isinstance(event, Reported)]
+
+
+class ExecutorContract:
+    """Subclasses give the fixture `executor`, with at least one slot."""
+
+    def test_each_of_many_jobs_starts_and_ends_once(self, executor):
+        events = run(executor, *(job("double", n, id=f"j{n}") for n in range(20)))
+        for n in range(20):
+            mine = [event for event in events if event.job == f"j{n}"]
+            assert [type(event) for event in mine] == [Started, Finished]
+            assert mine[1].value == 2 * n
+
+    def test_reports_arrive_in_order_between_start_and_end(self, executor):
+        events = run(executor, job("train", 5))
+        assert [type(event) for event in events] == [Started, *[Reported] * 5, Finished]
+        assert epochs(events) == [1, 2, 3, 4, 5]
+
+    @pytest.mark.parametrize("verdict", ["prune", "stop"])
+    def test_a_verdict_acts_at_the_epoch_it_answers(self, executor, verdict):
+        events = run(
+            executor,
+            job("train", 9, wants_verdict=True),
+            answer=lambda event: verdict if event.report.epoch == 3 else "continue",
+        )
+        assert events[-1].value == ["continue", "continue", verdict]
+
+    def test_a_job_that_raises_leaves_the_worker_usable(self, executor):
+        events = run(executor, job("fail"), job("leave", 3), job("double", 4))
+        told = ends(events)
+        assert told["fail"].error == "ValueError: no such luck"
+        assert "in fail" in told["fail"].traceback
+        assert told["leave"].error == "SystemExit: 3"
+        assert told["double"].value == 8
+
+    def test_an_error_that_ends_the_run_is_told_with_its_exit_code(self, executor):
+        assert ends(run(executor, job("end_the_run")))["end_the_run"].exit_code == 3
+
+    def test_a_job_that_does_not_exist_raises(self, executor):
+        assert "nothing_here" in ends(run(executor, job("nothing_here")))["nothing_here"].error
+
+    def test_a_running_job_is_cancelled(self, executor):
+        executor.submit(job("train", 1000, wants_verdict=True))
+        events = []
+        while not epochs(events):
+            events += executor.events(1.0)
+        executor.cancel("train")
+        assert isinstance(ends([*executor.events(5.0), *run(executor, job("double", 1))])["train"], Died)
+
+    def test_a_waiting_job_is_cancelled_and_never_starts(self, executor):
+        for number in range(2 * len(executor.slots) + 1):
+            executor.submit(job("sleep", 0.1, id=f"s{number}"))
+        executor.submit(job("double", 1, id="victim"))
+        executor.cancel("victim")
+        events = run(executor, job("double", 2, id="last"))
+        events += executor.events(0.0)
+        assert [event for event in events if event.job == "victim"] == [Died("victim", "cancelled", "cancelled")]
+
+    def test_room_counts_one_running_and_one_waiting_for_each_slot(self, executor):
+        room = executor.room
+        assert room >= 2
+        executor.submit(job("double", 1))
+        assert executor.room == room - 1
+        run(executor, job("double", 2, id="other"))

@@ -1,0 +1,112 @@
+"""What the tests of executors run in workers."""
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+from tuning.errors import MissingError
+from tuning.trial import EpochReport
+
+
+def double(number, context):
+    return 2 * number
+
+
+def where(context):
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {"slot": context.slot, "visible": visible, "cores": os.sched_getaffinity(0), "pid": os.getpid()}
+
+
+def train(epochs, context, seconds=0.0):
+    """Report each epoch; return the verdicts."""
+    verdicts = []
+    for epoch in range(1, epochs + 1):
+        time.sleep(seconds)
+        verdicts.append(context.report(EpochReport(0, epoch, 1 / epoch, {"loss": 1.0}, 0.0)))
+        if verdicts[-1] != "continue":
+            break
+    return verdicts
+
+
+def train_slowly(epochs, context):
+    return train(epochs, context, seconds=0.02)
+
+
+def fail(context):
+    raise ValueError("no such luck")
+
+
+def leave(code, context):
+    raise SystemExit(code)
+
+
+def end_the_run(context):
+    raise MissingError("no data")
+
+
+def sleep(seconds, context):
+    time.sleep(seconds)
+    return "slept"
+
+
+def sleep_in_c_with_the_gil(seconds, context):
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+
+
+def ignore_term(seconds, context):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(seconds)
+
+
+def stop_itself(context):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def abort(context):
+    print("the last thing it said")
+    os.abort()
+
+
+def flood(megabytes, context):
+    line = b"x" * 1023 + b"\n"
+    for _ in range(megabytes):
+        os.write(1, line * 1024)
+
+
+def meet(folder, count, context):
+    """Return where it ran once `count` jobs are in the same place at the same time."""
+    Path(folder, context.slot).touch()
+    until = time.monotonic() + 20
+    while len(list(Path(folder).iterdir())) < count:
+        if time.monotonic() > until:
+            raise TimeoutError("the others never came")
+        time.sleep(0.01)
+    return where(context)
+
+
+def unpicklable(context):
+    return lambda: None
+
+
+def retire(context):
+    context.retire()
+    return os.getpid()
+
+
+def echo_length(data, context):
+    return len(data)
+
+
+def hold(wire, seconds):
+    """Run as a bare child of the forkserver."""
+    wire.send(os.getpid())
+    time.sleep(seconds)
+
+
+def echo(wire):
+    """Answer each message of the driver with itself, until None; return 7."""
+    while (message := wire.recv()) is not None:
+        wire.send(message)
+    return 7

@@ -1,0 +1,246 @@
+"""Real processes and real kills, without TensorFlow."""
+
+import os
+import random
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.executors.contract import ENDS, ExecutorContract, ends, epochs, job, run
+from tuning.errors import BusyError
+from tuning.executors.base import Died, Finished, Started
+from tuning.executors.devices import parse_devices
+from tuning.executors.local import LocalExecutor
+from tuning.executors.worker import Limits
+
+
+@pytest.fixture
+def open_(light_forkserver, leases, tmp_path):
+    """Open executors on this test's own leases."""
+    opened = []
+
+    def open_(devices="cpu:2", **options):
+        opened.append(
+            LocalExecutor(
+                parse_devices(devices),
+                forkserver=light_forkserver,
+                leases=leases,
+                log_folder=tmp_path / "logs",
+                **options,
+            )
+        )
+        return opened[-1]
+
+    yield open_
+    for executor in opened:
+        executor.close()
+
+
+@pytest.fixture
+def executor(open_):
+    return open_()
+
+
+def until(executor, kind, seconds=10.0):
+    """Return the events up to the first of a kind."""
+    events, end = [], time.monotonic() + seconds
+    while not any(isinstance(event, kind) for event in events):
+        assert time.monotonic() < end, events
+        events += executor.events(0.5)
+    return events
+
+
+def started(events):
+    return next(event for event in events if isinstance(event, Started))
+
+
+class TestLocalExecutor(ExecutorContract):
+    @pytest.fixture
+    def executor(self, open_):
+        return open_()
+
+
+def test_a_cpu_worker_is_bound_to_its_core_and_sees_no_gpu(open_):
+    executor = open_("cpu:1")
+    told = run(executor, job("where"))[-1].value
+    assert told["visible"] == "-1"
+    assert told["slot"] == f"cpu:{min(told['cores'])}"
+    assert len(told["cores"]) == 1
+
+
+def test_four_devices_run_four_jobs_at_once_each_with_its_own(open_, monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNING_DEVICES", "a,b,c,d")
+    (tmp_path / "met").mkdir()
+    executor = open_("auto")
+    told = ends(run(executor, *(job("meet", str(tmp_path / "met"), 4, id=f"m{n}") for n in range(4))))
+    assert {end.value["visible"] for end in told.values()} == {"a", "b", "c", "d"}
+
+
+def test_a_killed_worker_is_seen_and_replaced_within_a_second_and_others_go_on(open_):
+    executor = open_("cpu:2")
+    executor.submit(job("sleep", 60, id="victim"))
+    victim = started(until(executor, Started))
+    executor.submit(job("sleep", 1.5, id="other"))
+    until(executor, Started)
+    killed_at = time.monotonic()
+    os.kill(victim.pid, signal.SIGKILL)
+    died = next(event for event in until(executor, Died) if isinstance(event, Died))
+    assert time.monotonic() - killed_at < 1
+    assert (died.job, died.cause) == ("victim", "killed")
+    assert "out of memory" in died.detail
+    events = run(executor, job("where"))
+    assert time.monotonic() - killed_at < 1.5
+    told = ends(events)
+    assert told["where"].value["slot"] == victim.slot
+    assert ends([*events, *until(executor, Finished)] if "other" not in told else events)["other"].value == "slept"
+
+
+def test_no_job_is_lost_or_ends_twice_under_kills_at_random_moments(open_):
+    executor = open_("cpu:3")
+    chance = random.Random(7)
+    open_jobs, kinds, kills = {f"j{n}" for n in range(60)}, [], 0
+    for name in sorted(open_jobs):
+        executor.submit(job("train_slowly", 3, id=name))
+    end = time.monotonic() + 40
+    while open_jobs:
+        assert time.monotonic() < end
+        for event in executor.events(chance.uniform(0, 0.05)):
+            if isinstance(event, ENDS):
+                open_jobs.remove(event.job)  # a second end is a KeyError
+                kinds.append(type(event))
+        pids = [worker.child.pid for worker in executor._workers if worker.child.pid]
+        if kills < 25 and pids and chance.random() < 0.5:
+            os.kill(chance.choice(pids), signal.SIGKILL)
+            kills += 1
+    assert kinds.count(Finished) >= 20
+    assert Died in kinds
+
+
+def test_a_crash_is_told_with_its_signal_and_last_lines(executor):
+    died = run(executor, job("abort"))[-1]
+    assert died.cause == "crashed"
+    assert "SIGABRT" in died.detail
+    assert "the last thing it said" in died.detail
+
+
+@pytest.mark.parametrize("name", ["sleep", "ignore_term", "sleep_in_c_with_the_gil"])
+def test_a_job_that_hangs_is_stopped_at_its_limit(executor, name):
+    begin = time.monotonic()
+    died = run(executor, job(name, 60, timeout_s=0.3))[-1]
+    assert (died.cause, died.detail) == ("timeout", "stopped after 0.3 s, the trial's limit")
+    assert time.monotonic() - begin < 4
+
+
+def test_a_stopped_worker_is_ended_for_lack_of_progress_and_replaced(executor):
+    died = run(executor, job("stop_itself", no_progress_timeout_s=0.3))[-1]
+    assert died.cause == "no_progress"
+    assert run(executor, job("double", 1))[-1].value == 2
+
+
+def test_reports_count_as_progress(executor):
+    events = run(executor, job("train_slowly", 30, no_progress_timeout_s=0.3))
+    assert isinstance(events[-1], Finished)
+    assert len(epochs(events)) == 30
+
+
+def test_waiting_for_a_verdict_is_no_lack_of_progress(executor):
+    executor.submit(job("train", 2, wants_verdict=True, no_progress_timeout_s=0.2))
+    events, end = [], time.monotonic() + 0.8
+    while time.monotonic() < end:
+        events += executor.events(0.1)
+    assert epochs(events) == [1]
+    executor.answer("train", "stop")
+    assert isinstance(until(executor, ENDS)[-1], Finished)
+
+
+def test_stop_reaches_a_job_that_does_not_wait_for_verdicts(executor):
+    executor.submit(job("train_slowly", 1000))
+    until(executor, Started)
+    executor.answer("train_slowly", "stop")
+    assert until(executor, Finished)[-1].value[-1] == "stop"
+
+
+def test_a_job_fed_ahead_moves_to_a_worker_that_idles(open_):
+    executor = open_("cpu:2")
+    executor.submit(job("sleep", 30, id="long"))
+    executor.submit(job("sleep", 0.3, id="short"))
+    executor.submit(job("double", 1, id="a"))
+    executor.submit(job("double", 2, id="b"))
+    told = {}
+    while len(told) < 3:
+        told |= ends(executor.events(5.0))
+    assert set(told) == {"short", "a", "b"}
+    executor.cancel("long")
+    assert until(executor, Died)[-1].cause == "cancelled"
+
+
+def test_a_worker_is_replaced_after_its_number_of_jobs(open_):
+    executor = open_("cpu:1", limits=Limits(jobs=2))
+    told = ends(run(executor, *(job("where", id=f"w{n}") for n in range(6))))
+    assert len({end.value["pid"] for end in told.values()}) == 3
+
+
+def test_a_worker_is_replaced_when_it_has_grown_too_large(open_):
+    executor = open_("cpu:1", limits=Limits(rss_mb=1.0))
+    told = ends(run(executor, *(job("where", id=f"w{n}") for n in range(3))))
+    assert len({end.value["pid"] for end in told.values()}) == 3
+
+
+def test_a_job_may_ask_for_its_worker_to_be_replaced(open_):
+    executor = open_("cpu:1")
+    told = ends(run(executor, job("retire"), job("where")))
+    assert told["retire"].value != told["where"].value["pid"]
+
+
+def test_a_flood_of_output_is_capped(open_, tmp_path):
+    executor = open_("cpu:1", limits=Limits(log_bytes=1_000_000))
+    run(executor, job("flood", 300))
+    time.sleep(0.3)
+    assert sum(path.stat().st_size for path in (tmp_path / "logs").iterdir()) <= 1_000_000
+
+
+def test_large_arguments_do_not_block_the_driver_behind_a_stopped_worker(open_):
+    executor = open_("cpu:1")
+    executor.submit(job("stop_itself", timeout_s=0.5))
+    begin = time.monotonic()
+    executor.submit(job("echo_length", b"x" * 30_000_000))
+    assert time.monotonic() - begin < 0.4
+    told = ends([*until(executor, Died), *until(executor, Finished)])
+    assert told["stop_itself"].cause == "timeout"
+    assert told["echo_length"].value == 30_000_000
+
+
+def test_a_result_that_cannot_be_pickled_raises(executor):
+    assert "pickle" in run(executor, job("unpicklable"))[-1].error
+
+
+def test_close_ends_the_workers_and_frees_the_devices(open_, leases):
+    executor = open_("cpu:2")
+    executor.submit(job("ignore_term", 60))
+    worker = started(until(executor, Started))
+    names = [slot.name for slot in executor.slots]
+    begin = time.monotonic()
+    executor.close()
+    assert time.monotonic() - begin < 1
+    assert not psutil.pid_exists(worker.pid)
+    for name in names:
+        leases.try_acquire(name).release()
+
+
+def test_a_held_device_is_refused_with_its_holder_when_told_not_to_wait(open_):
+    open_("cpu:1", label="housing")
+    with pytest.raises(BusyError, match=rf"cpu:\d+ is held by housing \(process {os.getpid()}\)"):
+        open_("cpu:1", wait=False)
+
+
+def test_a_second_executor_takes_the_free_devices_and_grows_when_others_come_free(open_):
+    first, second = open_("cpu:1"), open_("cpu:2")
+    assert len(second.slots) == 1
+    assert {slot.name for slot in first.slots}.isdisjoint(slot.name for slot in second.slots)
+    first.close()
+    end = time.monotonic() + 3
+    while len(second.slots) < 2 and time.monotonic() < end:
+        second.events(0.2)
+    assert len(second.slots) == 2
