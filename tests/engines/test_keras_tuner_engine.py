@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 
 import numpy as np
+import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from tests.engines.contract import (
@@ -19,8 +20,10 @@ from tests.engines.contract import (
     run,
 )
 from tuning.domains import Choice, Float, Int
+from tuning.engines.factory import make_engine
 from tuning.engines.keras_tuner_engine import KerasTunerEngine, hyperparameters
 from tuning.space import Space
+from tuning.study import KERAS_TUNER_ENGINES
 from tuning.trial import Pause, Status
 
 
@@ -35,7 +38,7 @@ class TestRandom(KerasTunerContract):
 
 class TestBayesian(KerasTunerContract):
     engine = "keras-tuner:bayesian"
-    trials = 6
+    trials = 5
 
     def make(self, space=FLAT, **changes):
         return super().make(space, **{"trials": 6, **changes})  # three random points, then the regressor
@@ -183,6 +186,11 @@ def test_the_quick_regressor_predicts_what_the_library_does():
         quick.fit(X, y).predict(points, return_std=True), plain.fit(X, y).predict(points, return_std=True), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", KERAS_TUNER_ENGINES)
+def test_the_factory_gives_this_engine_for_its_names(name):
+    assert isinstance(make_engine(make_study(name, FLAT), list), KerasTunerEngine)
 
 
 def test_the_oracle_prints_nothing(capfd):

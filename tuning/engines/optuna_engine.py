@@ -81,7 +81,7 @@ class OptunaEngine:
         self._seen[report.number] = report.epoch
         trial = self._open[report.number]
         trial.report(report.value, step=report.epoch)
-        return trial.should_prune()
+        return bool(trial.should_prune())  # some pruners answer in NumPy's own bool
 
     def tell(self, result: TrialResult) -> None:
         """Take how a trial ended; out of memory becomes a violated constraint."""

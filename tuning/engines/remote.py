@@ -1,0 +1,232 @@
+"""An engine in a process of its own, so that the driver imports neither TensorFlow nor a user's study file.
+
+The engine process runs `serve`; the driver holds a `RemoteEngine` at the other end of the connection.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tuning.engines.base import Engine
+from tuning.errors import StudyError, TuningError
+from tuning.record import StudyRecord, describe
+from tuning.training.jobs import Source
+from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+
+if TYPE_CHECKING:
+    from tuning.data.parts import Parts
+    from tuning.dataset import Dataset
+    from tuning.study import Study
+
+_CALLS = ("ask", "report", "tell", "artifacts", "close")
+_GONE = (
+    "the engine process has ended, with all the engine knew (out of memory, or killed?); "
+    "the results are on disk: the same command goes on from them"
+)
+
+
+class Connection(Protocol):
+    """Either end: picklable messages, `EOFError` or `ConnectionError` where the other end is gone."""
+
+    def send(self, message: Any, /) -> None:
+        """Send one message."""
+
+    def recv(self) -> Any:
+        """Wait for one message."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class RemoteEngine:
+    """The driver's side. Errors of the engine process are raised here, with the same class and text.
+
+    Raises:
+        TuningError: From any method, where the engine process has died.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.remarks: tuple[str, ...] = ()
+        """Known once `describe` has returned."""
+        self._connection = connection
+        self._record: StudyRecord | None = None
+
+    def describe(self) -> StudyRecord:
+        """Wait until the study is loaded and checked, and its engine made; return what the driver may know of it.
+
+        Raises:
+            StudyError: The study, its data or its builder is wrong.
+            MissingError: Data or a package is not there.
+        """
+        if self._record is None:
+            record: StudyRecord = self._answer()
+            self._record, self.remarks = record, record.remarks
+        return self._record
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """Return what the engine proposes."""
+        answer: Proposal | Pause = self._call("ask", number)
+        return answer
+
+    def report(self, report: EpochReport) -> bool:
+        """Return whether the engine wants the trial pruned."""
+        return bool(self._call("report", report))
+
+    def tell(self, result: TrialResult) -> None:
+        """Tell the engine how a trial ended."""
+        self._call("tell", result)
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Return the engine's own files."""
+        files: Mapping[str, str] = self._call("artifacts")
+        return files
+
+    def close(self) -> None:
+        """End the engine process; nothing where it has ended by itself."""
+        try:
+            self._connection.send(("close",))
+            self._connection.recv()
+        except (EOFError, ConnectionError):
+            return
+        finally:
+            self._connection.close()
+
+    def _call(self, name: str, *args: Any) -> Any:
+        self.describe()  # else its answer would be taken for this one's
+        try:
+            self._connection.send((name, *args))
+        except ConnectionError as error:
+            raise TuningError(_GONE) from error
+        return self._answer()
+
+    def _answer(self) -> Any:
+        try:
+            error, value = self._connection.recv()
+        except (EOFError, ConnectionError) as gone:
+            raise TuningError(_GONE) from gone
+        if error is not None:
+            raise error
+        return value
+
+
+def serve(connection: Connection, source: Source, overrides: Mapping[str, Any]) -> None:
+    """Be the engine process: load and check the study, then answer until told to close or the driver is gone.
+
+    Args:
+        connection: To the driver.
+        source: The study.
+        overrides: Study fields set on the command line.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the builder is tried here, on the CPU; GPUs are the workers' alone
+    try:
+        engine, record = _prepare(source, overrides)
+    except Exception as error:  # all of them are told: the driver raises them
+        _reply(connection, error)
+        return
+    try:
+        _reply(connection, None, record)
+        _answer_calls(connection, engine)
+    except (EOFError, ConnectionError):
+        engine.close()
+
+
+def _answer_calls(connection: Connection, engine: Engine) -> None:
+    while True:
+        name, *args = connection.recv()
+        try:
+            if name not in _CALLS:
+                raise ValueError(f"an engine has no '{name}'")
+            _reply(connection, None, getattr(engine, name)(*args))
+        except (EOFError, ConnectionError):
+            raise
+        except Exception as error:  # told, as above
+            _reply(connection, error)
+        if name == "close":
+            return
+
+
+def _prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyRecord]:
+    from tuning.data.parts import folds, split
+    from tuning.engines.factory import make_engine
+    from tuning.study import METRICS
+    from tuning.studyfile import find_study
+    from tuning.training.metrics import check
+    from tuning.training.workbench import load_source
+
+    study = load_source(source, overrides)
+    dataset = _load_data(study)
+    parts = split(dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size)
+    if study.cv is not None:
+        folds(parts.search_part.y, study.cv, parts.task)  # raises now, and not in the first trial
+    if study.objective.name in METRICS:
+        check(study.objective.name, dataset.task)
+    _try_builder(study, dataset)
+    engine = make_engine(study, lambda: parts)
+    file = str(find_study(source)) if isinstance(source, str) else ""
+    return engine, describe(study, dataset, _sizes(parts), file, engine.remarks)
+
+
+def _load_data(study: Study) -> Dataset:
+    from tuning.dataset import Dataset
+
+    dataset = study.data()
+    if not isinstance(dataset, Dataset):
+        name = getattr(study.data, "__name__", "data")
+        raise StudyError(
+            f"{name}() must return a Dataset, got a {type(dataset).__name__}", where=f"study '{study.name}'"
+        )
+    return dataset
+
+
+def _try_builder(study: Study, dataset: Dataset) -> None:
+    """Build the model at the low end of the space, the cheapest there is."""
+    from tuning.builders.check import check_builder
+
+    point = study.space.active({name: domain.cut()[0] for name, domain in study.space.domains.items()})
+    arguments, _ = study.split_params(point)
+    check_builder(
+        study.builder,
+        {**study.from_data(dataset), **arguments},
+        input_shape=dataset.input_shape,
+        task=dataset.task,
+        n_outputs=dataset.n_outputs,
+    )
+
+
+def _sizes(parts: Parts) -> dict[str, int]:
+    return {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)}
+
+
+def _reply(connection: Connection, error: Exception | None, value: Any = None) -> None:
+    connection.send((None if error is None else _told(error), value))
+
+
+def _told(error: Exception) -> TuningError:
+    """Return the error to raise in the driver: ours as it is, a user's with file and line, any other as its traceback.
+
+    The original may hold anything, also what cannot be pickled.
+    """
+    if isinstance(error, TuningError):
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301 - written in this line
+            return error
+        except (TypeError, AttributeError, pickle.PicklingError):
+            return TuningError(f"{type(error).__name__}: {error}")
+    place = _user_line(error)
+    if place:
+        return StudyError(f"{place}: {type(error).__name__}: {error}")
+    return TuningError("the engine failed:\n" + "".join(traceback.format_exception(error)).rstrip())
+
+
+def _user_line(error: BaseException) -> str:
+    """Return `file:line` of the innermost frame of a user's code, or "" where there is none."""
+    ours = (str(Path(__file__).parents[1]), *sysconfig.get_paths().values(), "<frozen")
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(ours)]
+    return f"{theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""
