@@ -32,6 +32,8 @@ HEADER = {
     "study": "housing",
     "engine": "optuna:tpe",
     "created_at": 0.0,
+    "data": {"name": "california", "digest": "ab12"},
+    "versions_of": {"keras": "3.15.1"},
     "versions": [{"seed": 41}, {"seed": 42, "space": {"lr": "Float(…)"}, "fixed": {"activation": "'relu'"}}],
 }
 
@@ -118,6 +120,7 @@ def test_the_last_definition_is_shown_with_the_space_in_words(page):
     assert "seed 42" in page.text
     assert "space.lr 0.0003 … 0.03, log" in page.text
     assert "fixed.activation 'relu'" in page.text
+    assert "data.name california data.digest ab12 versions_of.keras 3.15.1" in page.text
     assert "fresh seeds 11, 12, 13 versions 2; the last is shown" in page.text
 
 

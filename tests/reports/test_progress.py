@@ -89,6 +89,14 @@ def test_the_view_tells_counts_best_times_and_what_each_slot_does(live, clock):
     ]
 
 
+def test_before_the_search_starts_the_phase_stands_alone_with_its_seconds(live, clock):
+    live.phase("starting TensorFlow")
+    clock.now = 3.0
+    assert [line.rstrip() for line in drawn(live)] == ["starting TensorFlow  3 s"]
+    live.start("housing", 20)
+    assert "elapsed 0:03" in drawn(live)[3]
+
+
 def test_time_left_is_unknown_before_the_first_trial_ends(live):
     live.start("housing", 20)
     live.running("cpu:0", 0, {})

@@ -23,6 +23,7 @@ from tuning.study import Objective
 from tuning.trial import Proposal, TrialResult
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_FACTS = ("study_hash", "data", "git_commit", "versions_of")  # of search.json, shown below the definition
 _BASELINES = (("linear", "linear baseline, test"), ("dummy", "dummy baseline, test"))
 
 
@@ -39,7 +40,8 @@ def write_report(
 
     Args:
         folder: `<TUNING_HOME>/reports`; made where it is missing.
-        header: `search.json`: `id`, `study`, `engine`, `versions` (the last definition is shown), `created_at`.
+        header: `search.json`: `id`, `study`, `engine`, `versions` (the last definition is shown), `created_at`;
+            `data`, `git_commit`, `study_hash` and `versions_of` are shown where they are there.
         trials: Every finished trial.
         winner: `Winner.to_json()` with, where known, `test`, `baseline` (`dummy`, `linear`) and `unit`; None: none.
         space: For the types and scales of the parameters.
@@ -150,6 +152,7 @@ def _definition(header: Mapping[str, Any], winner: Mapping[str, Any] | None, spa
     versions = header.get("versions") or [header.get("definition") or {}]
     spelled = {name: describe(domain) for name, domain in space.domains.items()}
     pairs = list(_flat({**versions[-1], "space": spelled}))
+    pairs += _flat({name: header[name] for name in _FACTS if header.get(name)})
     if winner is not None:
         pairs.append(("fresh seeds", ", ".join(map(str, winner["seeds"]))))
     if len(versions) > 1:

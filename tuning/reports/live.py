@@ -41,7 +41,7 @@ class _Board:
     metric: str = "value"
     phase: str = ""
     best: TrialResult | None = None
-    began: float = 0.0
+    began: float | None = None  # when the view was first shown
     counts: Counter[str] = field(default_factory=Counter)
     durations: list[float] = field(default_factory=list)
     slots: dict[str, _Work | None] = field(default_factory=dict)
@@ -52,6 +52,10 @@ class _Board:
         self.counts[name] += 1
         if result.copied_from is None:
             self.durations.append(result.seconds)
+
+    @property
+    def elapsed_s(self) -> float:
+        return 0.0 if self.began is None else self.clock() - self.began
 
     @property
     def eta_s(self) -> float | None:
@@ -68,7 +72,7 @@ class _Board:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self.lock:
-            lines = [*self._head(), *self._slot_lines()]
+            lines = [*self._head(), *self._slot_lines()] if self.title else [self._starting()]
             done, total = self.counts.total(), self.total
         for index, line in enumerate(lines):
             line.no_wrap, line.overflow = True, "ellipsis"
@@ -76,6 +80,9 @@ class _Board:
             if index == 0 and total:
                 yield ProgressBar(total=total, completed=min(done, total), width=min(options.max_width, 60))
                 yield Text("")
+
+    def _starting(self) -> Text:
+        return Text.assemble((self.phase, "cyan"), f"  {self.elapsed_s:.0f} s")
 
     def _head(self) -> list[Text]:
         title = Text.assemble((self.title, "bold"), ("  " + self.phase if self.phase else "", "cyan"))
@@ -87,7 +94,7 @@ class _Board:
         if self.counts["infeasible"]:
             parts.append(f"{self.counts['infeasible']} out of memory")
         eta = "unknown" if self.eta_s is None else clock_text(self.eta_s)
-        times = f"elapsed {clock_text(self.clock() - self.began)}  left {eta}"
+        times = f"elapsed {clock_text(self.elapsed_s)}  left {eta}"
         return [title, Text(" · ".join(parts)), Text.assemble(self._best(), "  ", (times, "dim"))]
 
     def _best(self) -> Text:
@@ -139,18 +146,25 @@ class LiveProgress:
         """Draw the view."""
         board = self._board
         board.title, board.metric, board.total = one_line(title), one_line(metric), total_trials
-        board.best, board.began = best, board.clock()
+        board.best = best
         for result in earlier:
             board.count(result)
+        self._show()
+
+    def _show(self) -> None:
+        if self._live is not None:
+            return
+        self._board.began = self._board.clock()
         # Only what goes to stderr is drawn above the view: stdout may be a pipe and must stay as it is.
         self._live = Live(
-            board, console=self._console, refresh_per_second=REFRESH_HZ, transient=True, redirect_stdout=False
+            self._board, console=self._console, refresh_per_second=REFRESH_HZ, transient=True, redirect_stdout=False
         )
         self._live.start(refresh=True)
 
     def phase(self, text: str) -> None:
-        """Show it beside the title."""
+        """Show it beside the title; before `start` alone, with the seconds since."""
         self._board.phase = one_line(text)
+        self._show()
 
     def remark(self, text: str) -> None:
         """Print it above the view."""
