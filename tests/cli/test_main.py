@@ -57,12 +57,11 @@ def test_help_and_list_start_within_a_second():
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_an_example_and_the_words_of_the_overview(verb):
+def test_every_verb_has_help_with_an_example(verb):
     done = tuning(verb, "--help")
     assert done.returncode == 0, done.stderr
     assert "Example" in done.stdout
     assert f"python -m tuning {verb}" in done.stdout
-    assert " ".join(VERBS[verb][1].split()) in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(
