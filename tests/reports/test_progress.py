@@ -194,6 +194,9 @@ def test_the_view_stops_after_an_error_and_twice():
         fail()
     progress.stop()
     assert "\x1b[?25h" in text_of(console)  # the cursor is back
+    shown = text_of(console)
+    progress.phase("writing to MLflow")
+    assert text_of(console) == shown
 
 
 def test_plain_lines_tell_how_each_trial_ended():

@@ -45,6 +45,12 @@ def test_json_of_a_search_without_a_trial_has_null_where_nothing_is_known(summar
     assert found["trials"] == {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
 
 
+def test_metrics_read_back_from_a_file_are_numbers(summary: Summary):
+    found = replace(summary, test={"rmse": "nan"}, linear={"rmse": "inf", "r2": np.float32(0.5)}).to_json()  # type: ignore[dict-item]
+    assert found["test"] == {"rmse": None}
+    assert found["baseline"]["linear"] == {"rmse": None, "r2": 0.5}
+
+
 def test_a_pruned_trial_is_never_the_best(summary: Summary):
     pruned = tuple((p, replace(r, status=Status.PRUNED)) for p, r in summary.trials if r.value is not None)
     assert replace(summary, trials=pruned).best is None

@@ -133,6 +133,7 @@ class LiveProgress:
         self._console = console
         self._board = _Board(clock)
         self._live: Live | None = None
+        self._ended = False
 
     def start(
         self,
@@ -152,7 +153,7 @@ class LiveProgress:
         self._show()
 
     def _show(self) -> None:
-        if self._live is not None:
+        if self._live is not None or self._ended:
             return
         self._board.began = self._board.clock()
         # Only what goes to stderr is drawn above the view: stdout may be a pipe and must stay as it is.
@@ -198,7 +199,8 @@ class LiveProgress:
             self._board.slots[slot] = None
 
     def stop(self) -> None:
-        """Take the view off the screen."""
+        """Take the view off the screen, for good."""
+        self._ended = True
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -94,6 +94,10 @@ class Summary:
     model: str | None = None
     again: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("test", "dummy", "linear"):  # read back from JSON, NaN and infinities are strings
+            object.__setattr__(self, name, {key: float(value) for key, value in getattr(self, name).items()})
+
     @property
     def counts(self) -> dict[str, int]:
         """Trials by outcome: completed, pruned, failed (diverged included), infeasible."""
