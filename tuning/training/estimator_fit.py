@@ -6,6 +6,9 @@ Its `random_state` context switches op determinism on for the rest of the proces
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,16 +23,39 @@ from tuning.dataset import Array
 from tuning.study import derive_seed
 from tuning.training.estimator_data import ChecksAndBuilds
 from tuning.training.estimator_targets import fit_for_output
+from tuning.training.trainer import Fit, Rows
 from tuning.training.trainer import predict as predict_model
-from tuning.training.trainer import train
 
 _TRAINER_TAKES = ("batch_size", "shuffle")
 _PASSED_ON = (*_TRAINER_TAKES, "epochs", "initial_epoch", "sample_weight")
 _OURS = {"epochs", "verbose", "initial_epoch", "sample_weight", "class_weight", "validation_split"}
 
 
+@dataclass(eq=False)
+class Watch:
+    """How a search looks into one fit: a worker sets it as `_watch` on the estimator, a clone has none.
+
+    Attributes:
+        scoring: Rows scored after each epoch, ready for Keras.
+        callbacks: Take the place of the estimator's own, early stopping included.
+        inner_seed: Draws the rows that `patience` holds out.
+        hold_out: Whether such rows are needed.
+        scope: What the model is built under, e.g. a distribution strategy.
+        fit: The training, once it has begun.
+    """
+
+    scoring: Rows
+    callbacks: Sequence[keras.callbacks.Callback]
+    inner_seed: int
+    hold_out: bool
+    scope: AbstractContextManager[Any]
+    fit: Fit | None = None
+
+
 class TrainsWithTuning(ChecksAndBuilds):
     """Replaces SciKeras' `_fit` and `_predict_raw`."""
+
+    _watch: Watch | None = None
 
     epochs: int
     patience: int | None
@@ -57,7 +83,8 @@ class TrainsWithTuning(ChecksAndBuilds):
                 self._fit_encoder(y)
             rows, held = self._cut_for_stopping(y, settings)
             if fresh:
-                self._prepare(X[rows])
+                with nullcontext() if self._watch is None else self._watch.scope:
+                    self._prepare(X[rows])
             validation = self._validation(X[held], y[held]) if len(held) else self._validation(*self._given())
             settings["sample_weight"] = None if sample_weight is None else np.asarray(sample_weight)[rows]
             kept = history_of_fit(self, fresh, initial_epoch)
@@ -66,12 +93,20 @@ class TrainsWithTuning(ChecksAndBuilds):
                 kept[key] += values
         self.history_ = kept
 
-    def _train(self, X: Array, y: Array, validation: Any, settings: dict[str, Any]) -> dict[str, list[float]]:
-        return train(
-            self.model_, self._prepared(X), self._encoded(y), validation_data=validation,
-            callbacks=self._callbacks(validation), seed=self._seed, trainer=self.trainer,
-            **self._trainer_settings(len(X), settings),
+    def _train(self, X: Array, y: Array, validation: Rows | None, settings: dict[str, Any]) -> dict[str, list[float]]:
+        passed = self._trainer_settings(len(X), settings)
+        rows = Rows(self._prepared(X), self._encoded(y), passed.pop("sample_weight", None))
+        watch = self._watch
+        fit = Fit(
+            self.model_, rows, validation=validation if watch is None else watch.scoring,
+            epochs_total=passed.pop("epochs"), seed=self._seed, trainer=self.trainer,
+            callbacks=self._callbacks(validation) if watch is None else watch.callbacks, **passed,
         )  # fmt: skip
+        if watch is not None:
+            watch.fit = fit
+        for _ in fit.epochs():
+            pass
+        return fit.history
 
     def _initialize(self, X: Any, y: Any = None) -> tuple[Any, Any]:
         """Check X and y, fit encoder and preprocessor on them, build the model: SciKeras' `initialize`."""
@@ -97,21 +132,21 @@ class TrainsWithTuning(ChecksAndBuilds):
     def _given(self) -> tuple[Any, Any]:
         return (None, None) if self.validation_data is None else (self.validation_data[0], self.validation_data[1])
 
-    def _validation(self, X: Any, y: Any) -> tuple[Array, Array] | None:
+    def _validation(self, X: Any, y: Any) -> Rows | None:
         if X is None:
             return None
         X, y = self._validate_data(X, y)
-        return self._prepared(X), self._encoded(y)
+        return Rows(self._prepared(X), self._encoded(y))
 
     def _cut_for_stopping(self, y: Array, settings: dict[str, Any]) -> tuple[Array, Array]:
         """Return (rows to train on, rows to stop by); the second is empty where none are to be held out."""
-        share = settings.pop("validation_split", self.validation_split) or (0.1 if self.patience else 0.0)
+        hold_out = self.patience is not None if self._watch is None else self._watch.hold_out
+        share = settings.pop("validation_split", self.validation_split) or (0.1 if hold_out else 0.0)
         if self.validation_data is not None or not share or len(y) < 2:
             return np.arange(len(y)), np.arange(0)
         numbers = self.target_encoder_.transform(y) if self._is_classifier else y
-        return inner_split(
-            np.squeeze(numbers), seed=derive_seed(self._seed, "inner split"), share=share, task=self._task
-        )
+        seed = derive_seed(self._seed, "inner") if self._watch is None else self._watch.inner_seed
+        return inner_split(np.squeeze(numbers), seed=seed, share=share, task=self._task)
 
     def _callbacks(self, validation: Any) -> list[Any]:
         found = list(self._fit_callbacks)

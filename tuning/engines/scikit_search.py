@@ -1,0 +1,212 @@
+"""A study as one of scikit-learn's own search objects: grids, distributions, rounds of halving, scorer, folds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from tuning.data.parts import Parts, folds
+from tuning.dataset import Array, Task
+from tuning.domains import Choice, Domain
+from tuning.engines.gridpoints import grid_points
+from tuning.errors import StudyError
+from tuning.space import Space
+from tuning.study import FROM_DATA, METRICS, Study, derive_seed
+
+FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
+MOST_BRANCHES = 10_000
+
+
+@dataclass(frozen=True)
+class ObjectiveScorer:
+    """The study's objective as scikit-learn's scorer: greater is better."""
+
+    name: str
+    task: Task
+    sign: int
+
+    def __call__(self, estimator: Any, X: Any, y: Any) -> float:
+        """Return the signed objective of a fitted estimator on X, y; NaN where a prediction is not finite."""
+        from tuning.training.metrics import score
+
+        if self.name in METRICS and self.name != "loss":
+            return self.sign * score(self.name, self.task, y, estimator._predict_raw(X))
+        prepared, encoded = estimator._prepared(np.asarray(X)), estimator._encoded(np.asarray(y))
+        return self.sign * float(estimator.model_.evaluate(prepared, encoded, verbose=0, return_dict=True)[self.name])
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One axis as scikit-learn's samplers want it: an object with `rvs`."""
+
+    domain: Domain
+
+    def rvs(self, random_state: np.random.RandomState) -> Any:
+        """Draw a value, of Python's own type."""
+        return self.domain.sample(np.random.default_rng(random_state.randint(2**31)))
+
+
+@lru_cache(maxsize=2)
+def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
+    """Return what every fit of a search needs, by name: X, y and the rows of each fold; equal in all processes.
+
+    X is not scaled: each fit scales by what it trains on. Without `cv` the one fold is the study's own split.
+    """
+    part = parts.search_part
+    if cv is None:
+        n_train = len(parts.train)
+        rows = [(np.arange(n_train), np.arange(n_train, len(part)))]
+    else:
+        rows = folds(part.y, cv, parts.task)
+    named = {f"{kind}-{k}": pair[i] for k, pair in enumerate(rows) for i, kind in enumerate(("train", "test"))}
+    return {"X": part.X, "y": part.y, **named}
+
+
+def make_estimator(study: Study, parts: Parts) -> Any:
+    """Return the estimator all candidates are clones of."""
+    from tuning.training.estimators import KerasClassifier, KerasRegressor
+    from tuning.training.fold_scaler import FoldScaler
+
+    kind = KerasRegressor if parts.task == "regression" else KerasClassifier
+    known = {"input_shape": parts.input_shape, "task": parts.task, "n_outputs": parts.n_outputs}
+    arguments, _ = study.split_params(study.fixed)
+    named = set(kind(study.builder).get_params())
+    filled = {n: known[n] for n in FROM_DATA if n in named and n not in study.fixed and n not in study.space}
+    return kind(
+        study.builder, epochs=study.epochs, batch_size=study.batch_size, patience=study.patience,
+        preprocessor=FoldScaler() if parts.scale else None, random_state=derive_seed(study.seed, "training"),
+        trainer=study.trainer, **{**filled, **arguments},
+    )  # fmt: skip
+
+
+def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
+    """Return scikit-learn's search object, not fitted, and the remarks on what the study became.
+
+    Raises:
+        StudyError: The study leaves open what the search must know, or its grid is too large.
+    """
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the halving classes need it
+    from sklearn.model_selection import (
+        GridSearchCV,
+        HalvingGridSearchCV,
+        HalvingRandomSearchCV,
+        RandomizedSearchCV,
+    )
+
+    known = arrays_of(parts, study.cv)
+    sign = -1 if study.objective.direction == "minimize" else 1
+    common: dict[str, Any] = {
+        "estimator": make_estimator(study, parts),
+        "scoring": ObjectiveScorer(study.objective.name, parts.task, sign),
+        "cv": [(known[f"train-{k}"], known[f"test-{k}"]) for k in range(study.cv or 1)],
+        "refit": False,  # the winner is trained by us, on fresh seeds
+        "error_score": np.nan,
+    }
+    seed = derive_seed(study.seed, "engine")
+    if study.engine == "gridsearchcv":
+        grid, remarks = _grid(study)
+        return GridSearchCV(param_grid=grid, pre_dispatch="all", **common), remarks
+    if study.engine == "randomizedsearchcv":
+        draws = {"param_distributions": distributions(study.space), "n_iter": _trials(study), "random_state": seed}
+        return RandomizedSearchCV(**draws, pre_dispatch="all", **common), ()
+    halving = {**common, "resource": "epochs", "max_resources": study.epochs, "min_resources": "exhaust",
+               "factor": FACTOR, "return_train_score": False, "random_state": seed}  # fmt: skip
+    if study.engine == "halvinggridsearchcv":
+        grid, n, remarks = _grid_for_halving(study)
+        return _undivided(HalvingGridSearchCV(param_grid=grid, **halving)), (*remarks, halving_remark(n, study))
+    n = candidates_within(_trials(study), study.epochs)
+    draws = {"param_distributions": distributions(study.space), "n_candidates": n}
+    return _undivided(HalvingRandomSearchCV(**draws, **halving)), (halving_remark(n, study),)
+
+
+def _undivided(search: Any) -> Any:
+    search.pre_dispatch = "all"  # the halving classes have the attribute, but no argument for it
+    return search
+
+
+def distributions(space: Space) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return what scikit-learn draws from: a list where a value is chosen, else an object with `rvs`.
+
+    With conditions one mapping for each combination of the parents' values, each as likely as the others; a parent on
+    a log scale is drawn evenly here.
+
+    Raises:
+        StudyError: More than 10,000 combinations.
+    """
+    if not space.conditional:
+        return {name: _axis(space[name]) for name in space}
+    parents = [n for n in space if any(n == parent for d in space.domains.values() for parent, _ in d.conditions)]
+    size = math.prod(len(space[name].cut(None)) for name in parents)
+    if size > MOST_BRANCHES:
+        raise StudyError(f"space: the conditions depend on {size:,} combinations of {', '.join(parents)}; use Optuna")
+    return [_branch(space, dict(zip(parents, values, strict=True))) for values in _product(space, parents)]
+
+
+def rounds(n: int, epochs: int) -> list[tuple[int, int]]:
+    """Return (candidates, epochs) of each round that scikit-learn makes of `n` candidates, min_resources="exhaust"."""
+    needed = 1 + math.floor(math.log(n, FACTOR))
+    least = max(1, epochs // FACTOR ** (needed - 1))
+    possible = 1 + math.floor(math.log(epochs // least, FACTOR))
+    found = []
+    for i in range(min(needed, possible)):
+        found.append((n, min(FACTOR**i * least, epochs)))
+        n = math.ceil(n / FACTOR)
+    return found
+
+
+def candidates_within(trials: int, epochs: int) -> int:
+    """Return how many candidates a halving search can begin with so that all its rounds together are `trials`."""
+    fitting = (n for n in range(trials, 0, -1) if sum(size for size, _ in rounds(n, epochs)) <= trials)
+    return next(fitting, 1)
+
+
+def halving_remark(n: int, study: Study) -> str:
+    """Say what the rounds are."""
+    made = rounds(n, study.epochs)
+    sizes, epochs = " + ".join(str(size) for size, _ in made), ", ".join(str(e) for _, e in made)
+    return f"halving: {sizes} trials of {epochs} epochs, each rung trained from zero"
+
+
+def _grid(study: Study) -> tuple[Any, tuple[str, ...]]:
+    """Return the whole grid as one mapping where that is possible, else a list of one-point grids."""
+    points, remarks = grid_points(study)
+    axes = {name: study.space[name].cut() for name in study.space}
+    if not study.space.conditional and len(points) == math.prod(map(len, axes.values())):
+        return axes, remarks
+    return [{name: [value] for name, value in point.items()} for point in points], remarks
+
+
+def _grid_for_halving(study: Study) -> tuple[Any, int, tuple[str, ...]]:
+    whole, _ = grid_points(study.with_(trials=None))
+    n = len(whole) if study.trials is None else min(len(whole), candidates_within(study.trials, study.epochs))
+    grid, remarks = _grid(study.with_(trials=n))
+    return grid, n, remarks
+
+
+def _trials(study: Study) -> int:
+    if study.trials is None:
+        raise StudyError(f"trials must be given: {study.engine} draws without end", where=study.engine)
+    return study.trials
+
+
+def _axis(domain: Domain) -> Any:
+    return list(domain.values) if isinstance(domain, Choice) else Draw(domain)
+
+
+def _product(space: Space, names: Sequence[str]) -> itertools.product[tuple[Any, ...]]:
+    return itertools.product(*(space[name].cut(None) for name in names))
+
+
+def _branch(space: Space, parents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the axes that exist where the parents have these values."""
+    kept: dict[str, Any] = {}
+    for name, domain in space.domains.items():
+        if domain.exists_under({n: parents[n] for n in kept if n in parents}):
+            kept[name] = [parents[name]] if name in parents else _axis(domain)
+    return kept
