@@ -124,6 +124,14 @@ def test_a_data_function_that_fails_is_told_with_file_and_line(start, tmp_path):
     assert str(caught.value) == f"{path}:{line}: RuntimeError: the server is down"
 
 
+def test_a_study_file_that_exits_is_told_with_file_and_line(start, tmp_path):
+    path = _study_with(tmp_path, "STUDY = STUDY.with_(data=lambda: exit(3))")
+    line = len(Path(path).read_text().splitlines())
+    with pytest.raises(StudyError) as caught:
+        start(path)[0].describe()
+    assert str(caught.value) == f"{path}:{line}: SystemExit: 3"
+
+
 def test_a_data_function_that_returns_something_else_is_told(start, tmp_path):
     engine, _ = start(_study_with(tmp_path, "STUDY = STUDY.with_(data=not_a_dataset)"))
     with pytest.raises(StudyError) as caught:
@@ -159,8 +167,7 @@ def test_a_failure_of_ours_is_told_with_its_traceback_and_the_engine_lives_on(st
 def test_the_death_of_the_engine_process_is_told_as_such(start):
     engine, child = start()
     engine.ask(0)
-    child.signal(signal.SIGKILL)
-    child.join(5)
+    _kill(child)
     for call in (lambda: engine.ask(1), lambda: engine.report(EpochReport(0, 1, 1.0, {}, 0.1))):
         with pytest.raises(TuningError, match="the engine process has ended, with all the engine knew"):
             call()
@@ -172,6 +179,30 @@ def test_the_engine_process_ends_when_the_driver_hangs_up(start):
     engine.describe()
     child.wire.close()
     assert child.join(5) == 0
+
+
+def test_closing_ends_the_engine_process_also_after_an_interrupted_ask(start):
+    engine, child = start()
+    engine.describe()
+    child.wire.send(("ask", 0))  # an interrupt came before its answer was read
+    engine.close()
+    assert child.join(5) == 0
+
+
+def _kill(child):
+    while child.pid is None and child.poll() is None:  # it has still to be forked
+        time.sleep(0.01)
+    child.signal(signal.SIGKILL)
+    assert child.join(5) == -signal.SIGKILL
+
+
+def test_closing_does_not_wait_for_a_study_that_is_still_loading(start, tmp_path):
+    slow = "import time\nSTUDY = STUDY.with_(data=lambda: time.sleep(60))"
+    engine, child = start(_study_with(tmp_path, slow))
+    began = time.monotonic()
+    engine.close()
+    assert time.monotonic() - began < 5
+    _kill(child)
 
 
 def test_the_engine_process_sees_no_gpu(start, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ The engine process runs `serve`; the driver holds a `RemoteEngine` at the other 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sysconfig
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tuning.dataset import Dataset
     from tuning.study import Study
 
-_CALLS = ("ask", "report", "tell", "artifacts", "close")
+_CALLS = ("ask", "report", "tell", "artifacts")
 _GONE = (
     "the engine process has ended, with all the engine knew (out of memory, or killed?); "
     "the results are on disk: the same command goes on from them"
@@ -88,12 +89,15 @@ class RemoteEngine:
         return files
 
     def close(self) -> None:
-        """End the engine process; nothing where it has ended by itself."""
+        """End the engine process; one that is still loading its study ends by itself when it is done."""
         try:
-            self._connection.send(("close",))
-            self._connection.recv()
+            if self._record is not None:
+                self._connection.send(("close",))
+                error, _ = self._connection.recv()
+                if error is not None:
+                    raise error
         except (EOFError, ConnectionError):
-            return
+            return  # it has ended already, which was told to whoever called it
         finally:
             self._connection.close()
 
@@ -126,29 +130,35 @@ def serve(connection: Connection, source: Source, overrides: Mapping[str, Any]) 
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the builder is tried here, on the CPU; GPUs are the workers' alone
     try:
         engine, record = _prepare(source, overrides)
-    except Exception as error:  # all of them are told: the driver raises them
-        _reply(connection, error)
+    except (Exception, SystemExit) as error:  # all of them are told: the driver raises them
+        with contextlib.suppress(ConnectionError):
+            _reply(connection, error)
         return
-    try:
+    with contextlib.suppress(EOFError, ConnectionError):  # the driver is gone: nobody is left to tell
         _reply(connection, None, record)
         _answer_calls(connection, engine)
-    except (EOFError, ConnectionError):
+    failure = None
+    try:
         engine.close()
+    except Exception as error:  # told, as above
+        failure = error
+    with contextlib.suppress(ConnectionError):
+        _reply(connection, failure)
 
 
 def _answer_calls(connection: Connection, engine: Engine) -> None:
+    """Answer until told to close."""
     while True:
         name, *args = connection.recv()
+        if name == "close":
+            return
         try:
             if name not in _CALLS:
                 raise ValueError(f"an engine has no '{name}'")
-            _reply(connection, None, getattr(engine, name)(*args))
-        except (EOFError, ConnectionError):
-            raise
+            answer, failure = getattr(engine, name)(*args), None
         except Exception as error:  # told, as above
-            _reply(connection, error)
-        if name == "close":
-            return
+            answer, failure = None, error
+        _reply(connection, failure, answer)
 
 
 def _prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyRecord]:
@@ -203,11 +213,11 @@ def _sizes(parts: Parts) -> dict[str, int]:
     return {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)}
 
 
-def _reply(connection: Connection, error: Exception | None, value: Any = None) -> None:
+def _reply(connection: Connection, error: BaseException | None, value: Any = None) -> None:
     connection.send((None if error is None else _told(error), value))
 
 
-def _told(error: Exception) -> TuningError:
+def _told(error: BaseException) -> TuningError:
     """Return the error to raise in the driver: ours as it is, a user's with file and line, any other as its traceback.
 
     The original may hold anything, also what cannot be pickled.
