@@ -3,6 +3,9 @@
 import ctypes
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -86,6 +89,11 @@ def meet(folder, count, context):
     return where(context)
 
 
+def finish_and_die(context):
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return "done"
+
+
 def unpicklable(context):
     return lambda: None
 
@@ -110,3 +118,31 @@ def echo(wire):
     while (message := wire.recv()) is not None:
         wire.send(message)
     return 7
+
+
+def import_for_ever():
+    """Stand for an import that holds the GIL in C."""
+    ctypes.PyDLL(None).usleep(600_000_000)
+
+
+def start_a_process(wire):
+    """Tell the pid of a process of our own, then wait."""
+    wire.send(subprocess.Popen(["sleep", "600"]).pid)
+    time.sleep(600)
+
+
+def loaded(wire):
+    """Tell what the forkserver had imported."""
+    wire.send({name: name in sys.modules for name in ("tensorflow", "keras")})
+
+
+def tensorflow_setup(context):
+    """Tell what TensorFlow was set up with, and that it computes."""
+    import tensorflow as tf
+
+    return {
+        "intra": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter": tf.config.threading.get_inter_op_parallelism_threads(),
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "product": (tf.ones((1, 3)) @ tf.ones((3, 1))).numpy().tolist(),
+    }

@@ -9,9 +9,10 @@ import psutil
 import pytest
 
 from tests.executors.contract import ENDS, ExecutorContract, ends, epochs, job, run
-from tuning.errors import BusyError
+from tuning.errors import BusyError, MissingError
 from tuning.executors.base import Died, Finished, Started
 from tuning.executors.devices import parse_devices
+from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
 from tuning.executors.worker import Limits
 
@@ -116,6 +117,41 @@ def test_no_job_is_lost_or_ends_twice_under_kills_at_random_moments(open_):
             kills += 1
     assert kinds.count(Finished) >= 20
     assert Died in kinds
+
+
+def test_a_result_sent_just_before_death_is_not_lost(open_):
+    executor = open_("cpu:1")
+    executor.submit(job("finish_and_die"))
+    executor.submit(job("double", 3))
+    until(executor, Started)
+    time.sleep(0.6)  # both ends of the story are in the wire and the sentinel by now
+    told = ends(run(executor, job("double", 4, id="next")))
+    assert told["finish_and_die"].value == "done"
+    assert told["next"].value == 8
+
+
+def test_an_executor_survives_the_death_of_its_forkserver(leases, tmp_path):
+    with (
+        ForkServer(["tuning.executors.worker"]) as server,
+        LocalExecutor(
+            parse_devices("cpu:2"), forkserver=server, leases=leases, log_folder=tmp_path / "logs"
+        ) as executor,
+    ):
+        executor.submit(job("sleep", 60))
+        until(executor, Started)
+        server._process.kill()
+        assert until(executor, Died)[-1].cause == "killed"
+        assert run(executor, job("double", 2))[-1].value == 4
+
+
+def test_a_failed_preload_is_raised_and_frees_the_devices(leases, tmp_path):
+    with ForkServer(["tuning.no_such_module"]) as server:
+        executor = LocalExecutor(parse_devices("cpu:1"), forkserver=server, leases=leases, log_folder=tmp_path / "logs")
+        name = executor.slots[0].name
+        with pytest.raises(MissingError, match="no_such_module"):
+            executor.events(10.0)
+        executor.close()
+        leases.try_acquire(name).release()
 
 
 def test_a_crash_is_told_with_its_signal_and_last_lines(executor):
@@ -244,3 +280,12 @@ def test_a_second_executor_takes_the_free_devices_and_grows_when_others_come_fre
     while len(second.slots) < 2 and time.monotonic() < end:
         second.events(0.2)
     assert len(second.slots) == 2
+
+
+def test_tensorflow_in_a_worker_keeps_to_the_slot(forkserver, leases, tmp_path):
+    forkserver.wait_ready()
+    with LocalExecutor(
+        parse_devices("cpu:1"), forkserver=forkserver, leases=leases, log_folder=tmp_path / "logs"
+    ) as executor:
+        told = run(executor, job("tensorflow_setup"), seconds=60.0)[-1].value
+    assert told == {"intra": 1, "inter": 1, "gpus": 0, "product": [[3.0]]}

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from tuning.errors import MissingError, TuningError
-from tuning.executors.server import NUMBER
+from tuning.executors.server import END, NUMBER
 from tuning.executors.wire import Wire, wait_fd
 
 PRELOAD = ("tuning.executors.preload:load",)
@@ -80,7 +80,7 @@ class ForkServer:
                 return False
             if not wait_fd(self._control.fileno(), timeout_s):
                 return False
-            word, _, rest = self._control.recv(1 << 16).decode(errors="replace").partition(":")
+            word, _, rest = _read_words(self._control).partition(":")
             if word == "ready":
                 self.import_s = float(rest)
                 return True
@@ -136,7 +136,7 @@ class ForkServer:
         self.close()
 
     def _launch(self) -> None:
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         alive_r, alive_w = os.pipe()
         # TensorFlow greets everybody on stderr, whatever its log level; shown only where the imports fail.
         self._noise = TemporaryFile()  # noqa: SIM115 - lives as long as the imports
@@ -171,7 +171,7 @@ class ForkServer:
                 if self._control is None:
                     continue
                 try:
-                    socket.send_fds(self._control, [b"fork"], fds)
+                    socket.send_fds(self._control, [b"f"], fds)
                     return
                 except (BrokenPipeError, ConnectionResetError):
                     self.check(1.0)
@@ -249,6 +249,20 @@ class Child:
         if self.sentinel >= 0:
             os.close(self.sentinel)
             self.sentinel = -1
+
+
+def _read_words(control: socket.socket) -> str:
+    """Return what the server says, `""` where it has died."""
+    said = b""
+    while not said.endswith(END):
+        try:
+            more = control.recv(1 << 16)
+        except ConnectionResetError:  # it died with requests unread
+            more = b""
+        if not more:
+            return ""
+        said += more
+    return said[: -len(END)].decode(errors="replace")
 
 
 def _in_lasting_thread(work: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,8 +72,7 @@ class Leases:
         for name in names:
             lease = self.try_acquire(name, holder)
             if lease is None:
-                for other in taken:
-                    other.release()
+                release(taken)
                 return None
             taken.append(lease)
         return tuple(taken)
@@ -128,6 +127,12 @@ class Ticket:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.leave()
+
+
+def release(leases: Iterable[Lease]) -> None:
+    """Give up this process' share of several leases."""
+    for lease in leases:
+        lease.release()
 
 
 def somebody_waits(leases: Leases, names: Collection[str]) -> bool:

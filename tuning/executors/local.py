@@ -7,18 +7,15 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
 from tuning.errors import BusyError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
-from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Lease, Leases, somebody_waits
+from tuning.executors.leases import Lease, Leases, release, somebody_waits
 from tuning.executors.localworker import Entry, LocalWorker
 from tuning.executors.worker import Limits
 
@@ -72,7 +69,11 @@ class LocalExecutor:
         self._happened: list[Event] = []
         self._false_starts = 0
         self._grow_at = time.monotonic() + _GROW_S
-        self._acquire(wait, on_wait)
+        try:
+            self._acquire(wait, on_wait)
+        except BaseException:  # KeyboardInterrupt too: nothing may keep a lease
+            self.close()
+            raise
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -133,9 +134,11 @@ class LocalExecutor:
         for worker in workers:
             worker.child.signal(signal.SIGKILL)
             worker.child.wire.close()  # one that is still to be forked ends at once
+        until = time.monotonic() + 2.0
         for worker in workers:
-            worker.child.join(2.0)
-            worker.release()
+            worker.child.join(max(0.0, until - time.monotonic()))
+            worker.child.close()
+            release(worker.leases)
 
     def __enter__(self) -> Self:
         return self
@@ -161,8 +164,12 @@ class LocalExecutor:
         for slot in [slot for slot in self._wanted if may(slot)]:
             leases = self._leases.acquire_all(_names(slot), self._label)
             if leases is not None:
+                try:
+                    self._workers.append(self._begin(slot, leases))
+                except BaseException:
+                    release(leases)
+                    raise
                 self._wanted.remove(slot)
-                self._workers.append(self._begin(slot, leases))
         return len(self._workers) > before
 
     def _begin(self, slot: Slot, leases: tuple[Lease, ...]) -> LocalWorker:
@@ -254,32 +261,6 @@ class LocalExecutor:
                 raise TuningError(f"workers end before they begin: {worker.obituary('').detail}")
         worker.child.close()
         self._workers[self._workers.index(worker)] = self._begin(worker.slot, worker.leases)
-
-
-@contextmanager
-def open_local(
-    devices: str = "auto",
-    *,
-    gpus_per_trial: int = 1,
-    forkserver: ForkServer | None = None,
-    log_folder: Path | None = None,
-    label: str = "",
-) -> Iterator[LocalExecutor]:
-    """Give a `LocalExecutor` on the devices named as for `--devices`; everything it needs ends with the block.
-
-    Args:
-        forkserver: One that runs already; it is left running.
-        log_folder: Default: a temporary one.
-    """
-    slots = parse_devices(devices, gpus_per_trial)
-    with ExitStack() as stack:
-        server = forkserver or stack.enter_context(ForkServer())
-        leases = Leases()
-        stack.callback(leases.close)
-        folder = log_folder or Path(stack.enter_context(TemporaryDirectory(prefix="tuning-logs-")))
-        yield stack.enter_context(
-            LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder, label=label)
-        )
 
 
 def _names(slot: Slot) -> list[str]:

@@ -129,12 +129,6 @@ class LocalWorker:
         lines = last_lines(self.log)
         return Died(job, "crashed", f"worker {self.child.pid} {how}" + (f"; its last lines:\n{lines}" if lines else ""))
 
-    def release(self) -> None:
-        """Let go of the process and the leases."""
-        self.child.close()
-        for lease in self.leases:
-            lease.release()
-
     def _limits(self) -> list[tuple[float, Died]]:
         if not self.entries or self.child.pid is None:
             return []

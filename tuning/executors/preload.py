@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 _MODULES = (
     "numpy",
@@ -15,6 +17,8 @@ _MODULES = (
     "psutil",
     "tuning.executors.worker",
 )
+# One thread must be alive at the fork: OpenBLAS and the allocator that comes with pandas start others when loaded.
+_QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 def load() -> None:
@@ -23,5 +27,18 @@ def load() -> None:
     `TF_ENABLE_ONEDNN_OPTS` is left alone: a trial must give what the same code gives outside our workers.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in _MODULES:
-        importlib.import_module(name)
+    with _environment(_QUIET):
+        for name in _MODULES:
+            importlib.import_module(name)
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value

@@ -21,6 +21,7 @@ from typing import Any
 from tuning.executors.wire import Wire
 
 NUMBER = struct.Struct("q")
+END = b"\0"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -28,7 +29,7 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     """Import `preload`, then serve fork requests until the driver hangs up or dies.
 
     Args:
-        fds: A `SOCK_SEQPACKET` socket (a request carries the child's wire, its status pipe and leases), a pipe whose
+        fds: A stream socket (a request is one byte, with the child's wire, its status pipe and leases), a pipe whose
             other end only the driver holds, and the stderr to use after the imports.
         driver: The driver's process id.
         preload: Modules to import, or functions to call, as `module:function`.
@@ -42,14 +43,14 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
         for name in preload:
             resolve(name)() if ":" in name else importlib.import_module(name)
     except BaseException as error:  # told to the driver, which raises it
-        control.send(b"failed:" + f"{type(error).__name__}: {error}\n{traceback.format_exc()}".encode()[:60_000])
+        _say(control, f"failed:{type(error).__name__}: {error}\n{traceback.format_exc()}")
         sys.exit(1)
     os.dup2(stderr, 2)
     os.dup2(stderr, 1)  # stdout is the driver's alone
     os.close(stderr)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
-    control.send(f"ready:{time.monotonic() - started:.3f}".encode())
+    _say(control, f"ready:{time.monotonic() - started:.3f}")
     _Server(control, alive_fd).run()
 
 
@@ -88,7 +89,7 @@ class _Server:
                 os.read(self._wake_r, 4096)
                 self._reap()
             if self._control.fileno() in ready:
-                request, fds, _, _ = socket.recv_fds(self._control, 64, 128)
+                request, fds, _, _ = socket.recv_fds(self._control, 1, 128)
                 if not request:
                     break
                 self._fork(fds)
@@ -132,13 +133,15 @@ class _Server:
 
     def _reap(self) -> None:
         while self._children:
-            # Not reaped yet, a dead child keeps its id, so the group killed is surely its own.
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is None:
+            if hasattr(os, "waitid"):  # macOS has it from Python 3.13
+                # Not reaped yet, a dead child keeps its id, so the group killed is surely its own.
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if ended is not None:
+                    _kill_group(ended.si_pid)
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
                 return
-            _kill_group(ended.si_pid)
-            _, status = os.waitpid(ended.si_pid, 0)
-            status_fd = self._children.pop(ended.si_pid)
+            status_fd = self._children.pop(pid)
             _write(status_fd, os.waitstatus_to_exitcode(status))
             os.close(status_fd)
 
@@ -156,6 +159,11 @@ def _run(wire: Wire) -> int:
 def _watch(alive_fd: int) -> None:
     os.read(alive_fd, 1)
     os._exit(1)
+
+
+def _say(control: socket.socket, words: str) -> None:
+    with suppress(BrokenPipeError):  # the driver has gone
+        control.sendall(words.encode() + END)
 
 
 def _kill_group(pid: int) -> None:
