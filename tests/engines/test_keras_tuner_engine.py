@@ -24,7 +24,7 @@ from tuning.engines.factory import make_engine
 from tuning.engines.keras_tuner_engine import KerasTunerEngine, hyperparameters
 from tuning.space import Space
 from tuning.study import KERAS_TUNER_ENGINES
-from tuning.trial import Pause, Status
+from tuning.trial import Pause, Proposal, Status
 
 
 class KerasTunerContract(EngineContract):
@@ -117,6 +117,26 @@ def test_hyperband_waits_for_open_trials_and_then_ends():
 def test_random_ends_when_the_space_holds_no_new_point():
     space = Space({"a": Choice("x", "y"), "b": Int(1, 2)})
     assert len(run(KerasTunerEngine(make_study("keras-tuner:random", space, trials=None)), 100)) == 4
+
+
+@pytest.mark.parametrize("name", ["random", "hyperband"])
+def test_asks_that_were_answered_with_a_pause_leave_no_trace(name):
+    """A replay repeats only the answered asks; where few points are left many others are made."""
+    study = make_study(f"keras-tuner:{name}", Space({"a": Choice(*range(40))}), trials=None, epochs=27, seed=1)
+    engine, replayed = KerasTunerEngine(study), KerasTunerEngine(study)
+    given, running, pauses = [], [], 0
+    for _ in range(200):
+        answer = engine.ask(len(given)) if len(running) < 3 else None
+        if isinstance(answer, Proposal):
+            assert replayed.ask(len(given)) == answer
+            given.append(answer)
+            running.append(answer)
+        elif running:
+            pauses += answer is not None
+            result = result_of(running.pop(0))
+            engine.tell(result)
+            replayed.tell(result)
+    assert pauses > 0
 
 
 def test_more_failures_in_a_row_than_kerastuner_bears_do_not_end_the_search():

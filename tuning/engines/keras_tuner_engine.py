@@ -49,9 +49,13 @@ class KerasTunerEngine:
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; a promotion of Hyperband names the trial it continues."""
+        drawn = self._oracle._seed_state
         with _quiet():
             trial = self._create(f"ask-{number}")
         if trial.status in _PAUSES:
+            # What was drawn in vain, in a space with few points left, must not shift later draws: a replay knows
+            # only the asks that were answered.
+            self._oracle._seed_state = drawn
             return _PAUSES[trial.status]
         self._open[number] = trial
         self._numbers[trial.trial_id] = number
