@@ -39,7 +39,17 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tuning' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    found = getattr(importlib.import_module(_HOMES[name]), name)
+    if _HOMES[name] == "tuning.training.estimators":
+        _tell_joblib()
+    return found
+
+
+def _tell_joblib() -> None:
+    """Make `joblib.parallel_config("tuning")` work, now that joblib is imported in any case."""
+    from joblib.parallel import EXTERNAL_BACKENDS
+
+    EXTERNAL_BACKENDS["tuning"] = lambda: importlib.import_module("tuning.joblib_backend").register()
 
 
 def __dir__() -> list[str]:

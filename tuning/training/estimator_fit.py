@@ -68,7 +68,7 @@ class TrainsWithTuning(ChecksAndBuilds):
     initialized_: bool
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, warm_start: bool, epochs: int, initial_epoch: int, **settings: Any
+        self, X: Any, y: Any, *, sample_weight: Any, warm_start: bool, epochs: int, initial_epoch: int, **settings: Any
     ) -> None:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")

@@ -1,0 +1,133 @@
+"""`Pool`: workers that a process keeps between its joblib calls, served by a thread of their own."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+from tuning.errors import TuningError
+from tuning.executors.base import Died, Finished, Job, Raised
+from tuning.executors.devices import parse_devices
+from tuning.executors.forkserver import ForkServer
+from tuning.executors.leases import Leases
+from tuning.executors.local import LocalExecutor
+
+Ended: TypeAlias = Finished | Raised | Died
+
+IDLE_S = 30.0  # then the slots are given back to others; the forkserver stays, so new workers cost 0.1 s
+_LOOK_S = 0.05  # how long a new job may wait while others run
+
+
+class Pool:
+    """Runs jobs on the slots of `devices` and tells each one's end; leases them only while there is work.
+
+    Args:
+        devices: As for `--devices`.
+        forkserver: One that runs already; it is left running.
+    """
+
+    def __init__(self, devices: str, forkserver: ForkServer | None = None) -> None:
+        self._devices = devices
+        self._lent = forkserver is not None
+        self._forkserver = forkserver or ForkServer()
+        self._folder = TemporaryDirectory(prefix="tuning-pool-")
+        self._inbox: queue.SimpleQueue[Callable[[LocalExecutor], None] | None] = queue.SimpleQueue()
+        self._open: dict[str, Callable[[Ended], None]] = {}
+        self._resting = self._closing = False
+        self._thread = threading.Thread(target=self._live, name="tuning pool", daemon=True)
+
+    @property
+    def spool(self) -> Path:
+        """Where arrays for the workers are kept."""
+        return Path(self._folder.name)
+
+    def start(self) -> None:
+        """Begin to import TensorFlow for the workers; returns at once."""
+        self._forkserver.start()
+        if not self._thread.ident:
+            self._thread.start()
+
+    def submit(self, job: Job, settle: Callable[[Ended], None]) -> None:
+        """Queue a job; `settle` is called in the pool's thread when it has ended."""
+        self.start()
+
+        def begin(executor: LocalExecutor) -> None:
+            self._open[job.id] = settle
+            executor.submit(job)
+
+        self._resting = False
+        self._inbox.put(begin)
+
+    def cancel(self, job: str) -> None:
+        """Stop a job; it ends in Died("cancelled")."""
+        if self._open:
+            self._inbox.put(lambda executor: executor.cancel(job) if job in self._open else None)
+
+    def rest(self) -> None:
+        """Give the slots back as soon as nothing runs."""
+        self._resting = True
+        self._inbox.put(_nothing)
+
+    def close(self) -> None:
+        """End workers, forkserver and thread; jobs that run end in Died."""
+        self._closing = True
+        self._inbox.put(None)
+        if self._thread.ident and self._thread is not threading.current_thread():
+            self._thread.join(10.0)
+        if not self._lent:
+            self._forkserver.close()
+        self._folder.cleanup()
+
+    def _live(self) -> None:
+        while not self._closing and (order := self._inbox.get()) is not None:
+            if order is _nothing:
+                continue
+            try:
+                with ExitStack() as stack:
+                    self._serve(self._opened(stack), order)
+            except TuningError as error:
+                self._lose(str(error))
+        self._lose("the pool was closed")
+
+    def _opened(self, stack: ExitStack) -> LocalExecutor:
+        leases = Leases()
+        stack.callback(leases.close)
+        logs = self.spool / "logs"
+        logs.mkdir(exist_ok=True)
+        return stack.enter_context(
+            LocalExecutor(
+                parse_devices(self._devices), forkserver=self._forkserver, leases=leases, log_folder=logs,
+                label="joblib", on_wait=lambda text: print(text, file=sys.stderr),
+            )
+        )  # fmt: skip
+
+    def _serve(self, executor: LocalExecutor, order: Callable[[LocalExecutor], None]) -> None:
+        """Run jobs until there were none for a while."""
+        order(executor)
+        while not self._closing:
+            try:
+                idle_s = 0.0 if self._resting else IDLE_S
+                next_one = self._inbox.get_nowait() if self._open else self._inbox.get(timeout=idle_s)
+                if next_one is not None:
+                    next_one(executor)
+                    continue
+            except queue.Empty:
+                if not self._open:
+                    return
+            for event in executor.events(_LOOK_S):
+                if isinstance(event, Finished | Raised | Died):
+                    self._open.pop(event.job)(event)
+
+    def _lose(self, why: str) -> None:
+        for job in list(self._open):
+            self._open.pop(job)(Died(job, "cancelled", why))
+
+
+def _nothing(executor: LocalExecutor) -> None:
+    """Wake the thread."""
