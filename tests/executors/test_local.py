@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from tests.executors.contract import ENDS, ExecutorContract, ends, epochs, job, run
-from tuning.errors import BusyError, MissingError
-from tuning.executors.base import Died, Finished, Started
+from tuning.errors import BusyError, MissingError, TuningError
+from tuning.executors.base import Died, Finished, Slot, Started
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
@@ -142,6 +142,15 @@ def test_an_executor_survives_the_death_of_its_forkserver(leases, tmp_path):
         server._process.kill()
         assert until(executor, Died)[-1].cause == "killed"
         assert run(executor, job("double", 2))[-1].value == 4
+
+
+def test_workers_that_cannot_begin_end_the_run_with_their_reason(light_forkserver, leases, tmp_path):
+    slot = Slot("cpu:0", cores=(100_000,))  # the kernel refuses to bind it there
+    with (
+        LocalExecutor([slot], forkserver=light_forkserver, leases=leases, log_folder=tmp_path / "logs") as executor,
+        pytest.raises(TuningError, match=r"workers on cpu:0 end before they begin(.|\n)*Invalid argument"),
+    ):
+        run(executor, job("double", 1))
 
 
 def test_a_failed_preload_is_raised_and_frees_the_devices(leases, tmp_path):

@@ -21,7 +21,7 @@ from tuning.executors.worker import Limits
 
 _POLL_S = 0.2  # while no slot is free
 _GROW_S = 1.0  # between looks for further slots
-_FALSE_STARTS = 3
+_FALSE_STARTS = 5  # of a slot in a row
 _NO_LIMITS = Limits()
 
 
@@ -67,7 +67,6 @@ class LocalExecutor:
         self._workers: list[LocalWorker] = []
         self._waiting: deque[Entry] = deque()
         self._happened: list[Event] = []
-        self._false_starts = 0
         self._grow_at = time.monotonic() + _GROW_S
         try:
             self._acquire(wait, on_wait)
@@ -225,7 +224,6 @@ class LocalExecutor:
     def _hear(self, worker: LocalWorker, kind: str, *content: Any) -> None:
         if kind == "hello":
             worker.hello = True
-            self._false_starts = 0
             worker.reset_clock()
             return
         job, *rest = content
@@ -255,12 +253,13 @@ class LocalExecutor:
             worker.entries.popleft()
             self._happened.append(worker.obituary(running.job.id))
         self._waiting.extendleft(reversed(worker.entries))
-        if not worker.hello and worker.cause is None:
-            self._false_starts += 1
-            if self._false_starts >= _FALSE_STARTS:
-                raise TuningError(f"workers end before they begin: {worker.obituary('').detail}")
+        false_starts = 0 if worker.hello else worker.false_starts + 1
+        if false_starts >= _FALSE_STARTS:
+            raise TuningError(f"workers on {worker.slot.name} end before they begin: {worker.obituary('').detail}")
         worker.child.close()
-        self._workers[self._workers.index(worker)] = self._begin(worker.slot, worker.leases)
+        successor = self._begin(worker.slot, worker.leases)
+        successor.false_starts = false_starts
+        self._workers[self._workers.index(worker)] = successor
 
 
 def _names(slot: Slot) -> list[str]:

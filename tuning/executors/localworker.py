@@ -44,6 +44,9 @@ class LocalWorker:
     entries: deque[Entry] = field(default_factory=deque)
     disowned: set[str] = field(default_factory=set)
     hello: bool = False
+    """Whether it has begun to serve."""
+    false_starts: int = 0
+    """How many before it on this slot ended without."""
     cause: Died | None = None
     """Why we are ending it; None: we are not."""
     kill_at: float = 0.0

@@ -89,12 +89,20 @@ class _Server:
                 os.read(self._wake_r, 4096)
                 self._reap()
             if self._control.fileno() in ready:
-                request, fds, _, _ = socket.recv_fds(self._control, 1, 128)
-                if not request:
+                fds = self._next_request()
+                if fds is None:
                     break
                 self._fork(fds)
         for pid in self._children:
             _kill_group(pid)
+
+    def _next_request(self) -> list[int] | None:
+        """Return a request's descriptors, or None where the driver has hung up."""
+        try:
+            request, fds, _, _ = socket.recv_fds(self._control, 1, 128)
+        except ConnectionResetError:  # without having read what we said
+            return None
+        return fds if request else None
 
     def _fork(self, fds: list[int]) -> None:
         wire_fd, status_fd, *leases = fds
