@@ -17,6 +17,7 @@ VERBS = {
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),
+    "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),
     "doctor": ("tuning.cli.doctor:doctor", "Check Python, libraries, devices and the state folder."),
     "schedule": ("tuning.cli.schedule:schedule", "Run a study at set times: a systemd timer and the cron line."),
 }

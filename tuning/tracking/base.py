@@ -7,6 +7,7 @@ A tracker is a projection of the ledger. Every method may be called again with t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class SearchRecord:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> Self:
-        """Read `search.json`: the last of its `versions`, and `data`, `trials`, `study_file`, … where they are given."""
+        """Read `search.json`: the last of its `versions`, and `data`, `trials`, `study_file`, … where given."""
         definition = {**header.get("definition", {}), **(header.get("versions") or [{}])[-1]}
         direction, _, metric = str(definition.get("objective", "minimize val_loss")).partition(" ")
         tags = {name: str(header[name]) for name in ("git_commit", "study_hash") if header.get(name)}
@@ -134,6 +135,11 @@ def _study_params(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if name in ("name", "builder", "data", "data_digest"):
             continue
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{key}", str(item)) for key, item in value.items())
+            yield from ((f"{name}.{key}", _domain_text(str(item))) for key, item in value.items())
         elif value is not None:
             yield name, str(value)
+
+
+def _domain_text(text: str) -> str:
+    """Return a domain as a study file would have it: its conditions are told once, behind `when`."""
+    return re.sub(r"^(Int|Float)\(conditions=\(.*?\), (?=low=)", r"\1(", text)

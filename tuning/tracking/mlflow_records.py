@@ -107,7 +107,7 @@ def trial_points(search: SearchRecord, result: TrialResult) -> list[Point]:
         final["best_epoch"] = sum(fold.best_epoch for fold in result.folds) / len(result.folds)
     if result.value is not None:
         final[search.metric] = result.value
-    end = milliseconds(result.ended_at)
+    end = milliseconds(result.ended_at) + 1  # of two values at one step and time MLflow shows the larger
     last_values = {point.key: point.value for point in points if point.step == last}
     points += [
         Point(_name(name), float(value), last, end)
@@ -151,6 +151,19 @@ def progress_metrics(search: SearchRecord, points: Sequence[Progress], above: in
     return found
 
 
+def progress_tags(search: SearchRecord, now: Progress) -> dict[str, Any]:
+    """Return the description at the head of a search's page, and its best trial."""
+    counts = ", ".join(f"{count} {name}" for name, count in now.counts.items() if count)
+    text = f"**{search.engine}** on study `{search.study}`: {now.finished} trials ({counts})."
+    if now.best is None:
+        return {"mlflow.note.content": text}
+    best, number = now.best
+    return {
+        "mlflow.note.content": f"{text} Best {search.metric}: **{best:.4g}** (trial {number}).",
+        "best_trial": number,
+    }
+
+
 def winner_metrics(winner: Mapping[str, Any]) -> dict[str, float]:
     """Return every finite number of `winner.json` under its path: `test_rmse`, `baseline_linear_rmse`, …"""
     return dict(_numbers({name: value for name, value in winner.items() if name not in ("params", "number", "seed")}))
@@ -161,11 +174,8 @@ def dataset_texts(dataset: Mapping[str, Any]) -> dict[str, str]:
     source = str(dataset.get("source") or dataset.get("name", "data"))
     names = dataset.get("features") or []
     columns = [{"name": name, "type": "double", "required": True} for name in names]
-    profile = {
-        name: dataset[name]
-        for name in ("rows", "train", "validation", "test", "input_shape", "task", "classes", "unit")
-        if name in dataset
-    }
+    facts = ("rows", "train", "validation", "test", "input_shape", "task", "classes", "unit")
+    profile = {name: dataset[name] for name in facts if dataset.get(name)}
     return {
         "name": text_of(dataset.get("name", "data"), 500),
         "digest": str(dataset.get("digest", ""))[:36] or "unknown",

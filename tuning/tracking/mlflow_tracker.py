@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _PARENT = "mlflow.parentRunId"
 _ATTEMPT = "attempt_id"
 _PAGE = 500
+_KIND = "custom_model_development"
 
 
 class MlflowTracker:
@@ -76,8 +77,7 @@ class MlflowTracker:
         """Add the points above the last one that is there."""
         found = records.progress_metrics(self._search, points, self._step)
         if found:
-            tags = {"best_trial": points[-1].best[1]} if points[-1].best else {}
-            self._log(self.run_id, found, {}, records.texts(tags))
+            self._log(self.run_id, found, {}, records.texts(records.progress_tags(self._search, points[-1])))
             self._step = points[-1].finished
 
     def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
@@ -111,7 +111,9 @@ class MlflowTracker:
     def _experiment(self, study: str) -> str:
         found = self._client.get_experiment_by_name(study)
         if found is None:
-            return str(self._client.create_experiment(study, artifact_location(self._uri, self._home, study)))
+            location = artifact_location(self._uri, self._home, study)
+            # Without the kind MLflow's page opens on its views of language models.
+            return str(self._client.create_experiment(study, location, {"mlflow.experimentKind": _KIND}))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,6 +132,7 @@ class Writer:
         if not self._child.stdin.closed:
             self._child.stdin.close()
             self._channel.close()
+            threading.Thread(target=self._child.wait, daemon=True).start()  # so that it leaves no zombie
 
     def _spawn(self) -> None:
         if self._channel is None:

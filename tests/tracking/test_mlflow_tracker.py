@@ -1,0 +1,190 @@
+"""MLflow on SQLite: the contract, and how a search looks there."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import replace
+
+import pytest
+
+from tests.tracking.contract import Seen, TrackerContract, record
+from tests.writer.searches import search as make_search
+from tests.writer.searches import spoiled, trial
+from tuning.tracking.base import SearchRecord
+from tuning.tracking.mlflow_store import QUIET, ensure_database
+from tuning.tracking.mlflow_tracker import MlflowTracker
+from tuning.trial import Status
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """One database for all tests of this file: each has its own experiment."""
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    home = tmp_path_factory.mktemp("mlflow")
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    ensure_database(uri)
+    return uri, home
+
+
+def client(store):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=store[0])
+
+
+def runs(store, tracker, kind="trial"):
+    found = client(store).search_runs([tracker.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"])
+    return list(found)
+
+
+class TestMlflowTracker(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def _store(self, store):
+        self.store = store
+
+    def tracker(self):
+        return MlflowTracker(*self.store)
+
+    def again(self, tracker):
+        return MlflowTracker(*self.store)
+
+    def seen(self, tracker, search):
+        run = client(self.store).get_run(tracker.run_id)
+        return Seen(
+            [int(found.data.tags["trial"]) for found in runs(self.store, tracker)],
+            [int(found.data.tags["trial"]) for found in runs(self.store, tracker, "finalist")],
+            [point.step for point in client(self.store).get_metric_history(tracker.run_id, "trials")],
+            run.data.tags["status"],
+            {file.path for file in client(self.store).list_artifacts(tracker.run_id)},
+        )
+
+
+@pytest.fixture
+def begun(store, request):
+    tracker = MlflowTracker(*store)
+    tracker.begin(record(f"s{abs(hash(request.node.nodeid)) % 10**8}-optuna-tpe-00000001"))
+    return tracker
+
+
+def test_a_trial_is_a_child_with_its_parameters_curve_times_and_tags(store, begun):
+    proposal, result = trial(7, epochs=4)
+    begun.record_trial(proposal, result)
+    (run,) = runs(store, begun)
+    assert run.info.run_name == "trial 7"
+    assert run.info.status == "FINISHED"
+    assert (run.info.start_time, run.info.end_time) == (result.started_at * 1000, result.ended_at * 1000)
+    assert run.data.params == {name: str(value) for name, value in proposal.params.items()}
+    assert run.data.metrics["val_rmse"] == result.value
+    assert run.data.metrics["best_epoch"] == 4
+    history = client(store).get_metric_history(run.info.run_id, "val_rmse")
+    assert [point.step for point in history] == [1, 2, 3, 4]
+    tags = {name: run.data.tags[name] for name in ("device", "seed", "attempt", "status", "mlflow.parentRunId")}
+    assert tags == {
+        "device": "cpu:1", "seed": "14", "attempt": "1", "status": "completed", "mlflow.parentRunId": begun.run_id,
+    }  # fmt: skip
+
+
+def test_the_metric_shown_is_that_of_the_weights_kept_not_of_the_last_epoch(store, begun):
+    proposal, result = trial(0, epochs=4)
+    begun.record_trial(proposal, replace(result, value=0.25, metrics={"val_rmse": 0.25}))
+    (run,) = runs(store, begun)
+    assert run.data.metrics["val_rmse"] == 0.25
+
+
+def test_long_curves_are_thinned_to_fifty_points_with_both_ends(store, begun):
+    begun.record_trial(*trial(0, epochs=120))
+    history = client(store).get_metric_history(runs(store, begun)[0].info.run_id, "val_loss")
+    assert len(history) == 50
+    assert (history[0].step, history[-1].step) == (1, 120)
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [(Status.PRUNED, "KILLED"), (Status.FAILED, "FAILED"), (Status.DIVERGED, "FAILED"), (Status.INFEASIBLE, "FAILED")],
+)
+def test_bad_ends_are_told_apart_and_nothing_infinite_is_logged(store, begun, status, shown):
+    proposal, result = trial(3)
+    begun.record_trial(proposal, spoiled(result, status))
+    (run,) = runs(store, begun)
+    assert (run.info.status, run.data.tags["status"]) == (shown, status.value)
+    assert all(math.isfinite(value) and value < 1e300 for value in run.data.metrics.values())
+
+
+def test_folds_are_a_table(store, begun):
+    from mlflow.artifacts import load_dict
+
+    begun.record_trial(*trial(0, folds=3))
+    (run,) = runs(store, begun)
+    table = load_dict(f"{run.info.artifact_uri}/folds.json")
+    assert table["columns"][:2] == ["fold", "value"]
+    assert [row[0] for row in table["data"]] == [0, 1, 2]
+
+
+def test_the_parent_shows_study_space_data_and_source_without_secrets(store, tmp_path):
+    header = make_search(tmp_path, "secretive").header
+    tracker = MlflowTracker(*store)
+    tracker.begin(SearchRecord.from_header(header))
+    run = client(store).get_run(tracker.run_id)
+    assert run.data.params["space.lr"] == "Float(low=0.0003, high=0.03, log=True)"
+    assert run.data.params["trials"] == "20"
+    assert run.data.tags["git_commit"] == "c0ffee"
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.name == "california housing"
+    assert json.loads(data.dataset.profile)["rows"] == 20640
+    assert {file.path for file in client(store).list_artifacts(tracker.run_id)} == {"secretive.py"}
+    assert "canary" not in str(run.to_dictionary())
+
+
+def test_a_resumed_search_with_another_budget_keeps_the_first_and_shows_the_new_one(store, tmp_path):
+    header = make_search(tmp_path, "regrown").header
+    tracker = MlflowTracker(*store)
+    tracker.begin(SearchRecord.from_header(header))
+    tracker.begin(SearchRecord.from_header({**header, "trials": 40}))
+    data = client(store).get_run(tracker.run_id).data
+    assert (data.params["trials"], data.tags["now.trials"]) == ("20", "40")
+    assert len(client(store).get_run(tracker.run_id).inputs.dataset_inputs) == 1
+
+
+def test_a_run_made_by_a_request_whose_answer_was_lost_is_removed_at_the_end(store, begun):
+    begun.record_trial(*trial(0))
+    (run,) = runs(store, begun)
+    lost = client(store).create_run(begun.experiment_id, tags=run.data.tags)
+    begun.end("completed", 1_760_000_100.0)
+    assert [found.info.run_id for found in runs(store, begun)] == [run.info.run_id]
+    assert client(store).get_run(lost.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_run_left_half_written_is_completed_not_doubled(store, begun):
+    proposal, result = trial(0)
+    begun.record_trial(proposal, result)
+    (run,) = runs(store, begun)
+    client(store).update_run(run.info.run_id, status="RUNNING")  # as after a kill before the last call
+    second = MlflowTracker(*store)
+    second.begin(begun._search)
+    second.record_trial(proposal, result)
+    (same,) = runs(store, begun)
+    assert (same.info.run_id, same.info.status) == (run.info.run_id, "FINISHED")
+    assert len(client(store).get_metric_history(run.info.run_id, "val_rmse")) == 3
+
+
+def test_the_default_experiment_is_not_shown(store):
+    assert "Default" not in [found.name for found in client(store).search_experiments()]
+
+
+@pytest.mark.slow
+def test_the_winner_is_a_model_that_mlflow_loads_back(store, begun, tmp_path, monkeypatch):
+    keras = pytest.importorskip("keras")
+    import mlflow
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.save(tmp_path / "winner.keras")
+    for _ in range(2):
+        begun.record_winner({"number": 3, "params": {"lr": 0.1}, "test": {"rmse": 0.5}}, tmp_path / "winner.keras")
+    run = client(store).get_run(begun.run_id)
+    (logged,) = client(store).search_logged_models([begun.experiment_id])
+    assert run.data.metrics["test_rmse"] == 0.5
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
+    loaded = mlflow.keras.load_model(logged.artifact_location)
+    assert [w.tolist() for w in loaded.get_weights()] == [w.tolist() for w in model.get_weights()]
