@@ -62,7 +62,7 @@ def store_uri(home: Path) -> str:
 
 
 def free_port(port: int) -> socket.socket:
-    """Return a socket bound to 127.0.0.1 and the first free port from `port` on.
+    """Return a socket that listens on 127.0.0.1 at the first free port from `port` on.
 
     Raises:
         BusyError: None of the next 50 is free.
@@ -73,6 +73,7 @@ def free_port(port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a restart, not beside another
         try:
             listener.bind(("127.0.0.1", candidate))
+            listener.listen(128)  # a browser that comes while MLflow is imported waits
         except OSError:
             listener.close()
             continue

@@ -81,11 +81,11 @@ def serve(listener: socket.socket, uri: str, home: Path) -> None:
     port = int(listener.getsockname()[1])
     os.environ.update(environment(uri, home, port))  # before MLflow is imported
     os.umask(0o077)
-    import uvicorn
-    from mlflow.server.fastapi_app import app
-
-    config = uvicorn.Config(Gate(app, port), log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
     try:
+        import uvicorn
+        from mlflow.server.fastapi_app import app
+
+        config = uvicorn.Config(Gate(app, port), log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has shut down in order and passes it on
         return

@@ -17,7 +17,9 @@ from tuning.tracking.mlflow_store import tracking_uri
 from tuning.writer.handle import tell
 from tuning.writer.project import Projection
 
-_POLL_S = 2.0  # a look at the files without being asked, and the pace of retries
+_POLL_S = 2.0  # a look at the files without being asked
+_RETRY_S = 0.3
+_CHUNK_S = 0.5  # of writing, then the driver is told and asked
 _ORPHAN_S = 60.0  # to write what is on disk after the driver died
 _NICENESS = 10
 
@@ -47,9 +49,10 @@ def _serve(projection: Projection, descriptor: int) -> float:
     left = b""
     asked_at = time.monotonic()
     while True:
-        projection.step(until=asked_at + _POLL_S)
-        tell(descriptor, projection.report())
-        ready, _, _ = select.select([0], [], [], _POLL_S if not projection.report().behind else 0.3)
+        projection.step(until=asked_at + _CHUNK_S)
+        report = projection.report()
+        tell(descriptor, report)
+        ready, _, _ = select.select([0], [], [], _pause(projection, report.behind))
         asked_at = time.monotonic()
         if not ready:
             continue
@@ -60,6 +63,12 @@ def _serve(projection: Projection, descriptor: int) -> float:
         for line in lines:
             if line.startswith(b"f "):
                 return max(float(line[2:]) - (time.monotonic() - asked_at), 0.0)
+
+
+def _pause(projection: Projection, behind: int) -> float:
+    """Return how long to wait for a notice: not at all while there is something to write and it can be written."""
+    faults = any(feed.fault for feed in projection.feeds)
+    return 0.0 if behind and not faults else _RETRY_S if faults else _POLL_S
 
 
 def _log_without_secrets() -> None:

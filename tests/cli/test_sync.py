@@ -1,0 +1,47 @@
+"""`tuning sync`: both stores come back from the ledger alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from click.testing import CliRunner
+
+from tests.writer import searches
+from tuning import sqlitefile
+from tuning.cli.sync import sync
+from tuning.tracking.mlflow_store import QUIET
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)  # `sync` sets them too; here they are taken back
+    return tmp_path / "home"
+
+
+def names(home):
+    with closing(sqlite3.connect(home / "mlflow.db")) as db:
+        return sorted(name for (name,) in db.execute("SELECT name FROM runs WHERE name LIKE 'trial %'"))
+
+
+def test_deleted_databases_are_made_anew_and_a_running_search_is_left_alone(home):
+    for study, engine in (("toy", "optuna:tpe"), ("toy", "gridsearchcv"), ("other", "optuna:random")):
+        files = searches.search(home, study, engine)
+        searches.add_trials(files, range(2))
+        searches.end(files)
+    with sqlitefile.locked(home / "ledger" / "other" / "optuna-random" / ".writer.lock"):
+        told = CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
+    assert "other/optuna-random: running, its own writer does it" in told.output
+    assert names(home) == ["trial 0", "trial 0", "trial 1", "trial 1"]
+    CliRunner().invoke(sync, ["--home", str(home), "other"], catch_exceptions=False)
+    CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
+    assert len(names(home)) == 6
+
+
+def test_without_a_ledger_it_says_so(home):
+    told = CliRunner().invoke(sync, ["--home", str(home), "toy"], catch_exceptions=False)
+    assert told.output.startswith("No searches of toy in ")
