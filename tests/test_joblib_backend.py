@@ -141,6 +141,18 @@ def test_a_resting_pool_gives_its_slots_back(parallel, pool):
     others.close()
 
 
+def test_an_idle_pool_gives_its_slots_to_somebody_who_waits(parallel, pool):
+    parallel()([joblib.delayed(int)(), joblib.delayed(int)()])
+    slot, others = parse_devices("cpu:2")[0].name, Leases()
+    until = time.monotonic() + 10
+    with others.queue([slot]):
+        while (lease := others.try_acquire(slot)) is None:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    lease.release()
+    others.close()
+
+
 def test_a_grid_search_over_keras_agrees_with_the_sequential_one(parallel):
     from tuning import KerasRegressor
 
@@ -183,10 +195,14 @@ SCRIPT = """
 """
 
 
-def test_an_unguarded_script_with_its_own_classes_works_and_ends(tmp_path, leases):
+def test_an_unguarded_script_with_its_own_classes_works_and_ends(tmp_path):
     script = tmp_path / "search.py"
     script.write_text(textwrap.dedent(SCRIPT))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "TUNING_LEASES": str(tmp_path / "leases"),
+    }
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "[0, 1, 4, 9] False\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,15 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from tuning.errors import TuningError
-from tuning.executors.base import Died, Finished, Job, Raised
+from tuning.executors.base import Died, Event, Finished, Job, Raised
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
+from tuning.executors.leases import Leases, somebody_waits
 from tuning.executors.local import LocalExecutor
 
 Ended: TypeAlias = Finished | Raised | Died
+Order: TypeAlias = Callable[[LocalExecutor], None]
 
-IDLE_S = 30.0  # then the slots are given back to others; the forkserver stays, so new workers cost 0.1 s
+IDLE_S = 30.0  # then the slots are given back, at once where somebody waits; new workers cost 0.1 s
+_GLANCE_S = 0.5  # between looks whether somebody waits
 _LOOK_S = 0.05  # how long a new job may wait while others run
 
 
@@ -37,7 +40,7 @@ class Pool:
         self._lent = forkserver is not None
         self._forkserver = forkserver or ForkServer()
         self._folder = TemporaryDirectory(prefix="tuning-pool-")
-        self._inbox: queue.SimpleQueue[Callable[[LocalExecutor], None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._open: dict[str, Callable[[Ended], None]] = {}
         self._resting = self._closing = False
         self._thread = threading.Thread(target=self._live, name="tuning pool", daemon=True)
@@ -90,14 +93,14 @@ class Pool:
                 continue
             try:
                 with ExitStack() as stack:
-                    self._serve(self._opened(stack), order)
+                    leases = Leases()
+                    stack.callback(leases.close)
+                    self._serve(self._opened(stack, leases), leases, order)
             except TuningError as error:
                 self._lose(str(error))
         self._lose("the pool was closed")
 
-    def _opened(self, stack: ExitStack) -> LocalExecutor:
-        leases = Leases()
-        stack.callback(leases.close)
+    def _opened(self, stack: ExitStack, leases: Leases) -> LocalExecutor:
         logs = self.spool / "logs"
         logs.mkdir(exist_ok=True)
         return stack.enter_context(
@@ -107,26 +110,35 @@ class Pool:
             )
         )  # fmt: skip
 
-    def _serve(self, executor: LocalExecutor, order: Callable[[LocalExecutor], None]) -> None:
+    def _serve(self, executor: LocalExecutor, leases: Leases, order: Order) -> None:
         """Run jobs until there were none for a while."""
         order(executor)
+        idle_since = time.monotonic()
         while not self._closing:
             try:
-                idle_s = 0.0 if self._resting else IDLE_S
-                next_one = self._inbox.get_nowait() if self._open else self._inbox.get(timeout=idle_s)
-                if next_one is not None:
-                    next_one(executor)
-                    continue
+                following = self._inbox.get_nowait() if self._open else self._inbox.get(timeout=_GLANCE_S)
+                if following is not None:
+                    following(executor)
             except queue.Empty:
-                if not self._open:
-                    return
-            for event in executor.events(_LOOK_S):
-                if isinstance(event, Finished | Raised | Died):
-                    self._open.pop(event.job)(event)
+                pass
+            if self._open:
+                idle_since = time.monotonic()
+                self._settle(executor.events(_LOOK_S if self._inbox.empty() else 0.0))
+            elif self._resting or time.monotonic() - idle_since > IDLE_S or _wanted_elsewhere(executor, leases):
+                return
+
+    def _settle(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Finished | Raised | Died):
+                self._open.pop(event.job)(event)
 
     def _lose(self, why: str) -> None:
         for job in list(self._open):
             self._open.pop(job)(Died(job, "cancelled", why))
+
+
+def _wanted_elsewhere(executor: LocalExecutor, leases: Leases) -> bool:
+    return somebody_waits(leases, [name for slot in executor.slots for name in slot.name.split("+")])
 
 
 def _nothing(executor: LocalExecutor) -> None:

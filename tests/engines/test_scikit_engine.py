@@ -145,9 +145,16 @@ def test_branches_of_conditions_are_as_likely_as_their_values():
         assert ("last" in branch) == (branch["n_hidden"][0] >= 2)
 
 
-def test_a_random_search_without_a_number_of_trials_is_refused():
-    with pytest.raises(StudyError, match="trials must be given"):
-        ScikitEngine(make_study("randomizedsearchcv", FLAT, trials=None), PARTS)
+def test_a_random_search_that_only_a_timeout_ends_says_how_far_it_plans(make):
+    engine = make("randomizedsearchcv", trials=None, timeout=60.0)
+    assert len(run(engine, 3)) == 3
+    assert engine.remarks == ("random: at most 1000 trials until the timeout",)
+
+
+def test_conditions_with_too_many_branches_are_refused_in_words():
+    space = Space({"n": Int(1, 20_000), "last": Int(1, 9).when(n=7)})
+    with pytest.raises(StudyError, match=r"20,000 combinations of n; use Optuna"):
+        ScikitEngine(make_study("randomizedsearchcv", space), PARTS)
 
 
 def test_an_error_inside_the_search_is_raised_by_ask(make):

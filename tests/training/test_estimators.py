@@ -5,6 +5,7 @@ import random
 import joblib
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_iris, make_regression
@@ -93,6 +94,13 @@ def test_probabilities_stand_in_the_order_of_classes(iris):
 def test_a_builder_that_compiles_categorical_cross_entropy_gets_one_hot_rows(iris):
     estimator = KerasClassifier(one_hot_net, epochs=2, random_state=0).fit(*iris)
     assert set(estimator.predict(iris[0])) <= set(iris[1])
+
+
+def test_one_hot_targets_train_a_builder_that_wants_class_numbers(iris):
+    one_hot = np.eye(3)[np.unique(iris[1], return_inverse=True)[1]]
+    predicted = KerasClassifier(net, epochs=1, random_state=0).fit(iris[0], one_hot).predict(iris[0])
+    assert predicted.shape == one_hot.shape
+    assert set(predicted.sum(axis=1)) == {1}
 
 
 def test_multilabel_targets_come_back_as_zeros_and_ones(iris):
@@ -216,6 +224,37 @@ def test_patience_restores_the_weights_of_the_best_epoch(numbers):
     assert len(stopped.history_["loss"]) == best + 2
     straight = KerasRegressor(net, epochs=best, **settings).fit(X[20:], y[20:])
     np.testing.assert_allclose(weights(stopped), weights(straight), rtol=1e-5, atol=1e-7)
+
+
+class Wide(KerasRegressor):
+    """A subclass in SciKeras' manner, with a builder of its own."""
+
+    def __init__(self, width=3, **settings):
+        super().__init__(**settings)
+        self.width = width
+
+    def _keras_build_fn(self, lr=0.01):
+        return net(n_neurons=self.width, lr=lr)
+
+
+def test_a_subclass_with_its_own_builder_survives_clone(numbers):
+    estimator = clone(Wide(width=7, epochs=1, lr=0.5)).fit(*numbers)
+    assert estimator.model_.layers[0].units == 7
+    assert float(estimator.model_.optimizer.learning_rate) == 0.5
+
+
+def test_an_uncompiled_model_is_compiled_with_the_estimators_own_loss(numbers):
+    def bare():
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+
+    estimator = KerasRegressor(bare, loss="mae", optimizer="sgd", optimizer__learning_rate=0.5, epochs=1)
+    assert float(estimator.fit(*numbers).model_.optimizer.learning_rate) == 0.5
+
+
+def test_held_out_rows_of_a_data_frame_raise_no_warning_about_its_names(numbers):
+    X = pd.DataFrame(numbers[0], columns=list("abcd"))
+    estimator = KerasRegressor(net, patience=1, epochs=1).fit(X, numbers[1])
+    assert list(estimator.feature_names_in_) == list("abcd")
 
 
 def test_weights_of_samples_count_and_stay_as_they_are(numbers):

@@ -36,7 +36,7 @@ class ScikitEngine:
         parts: The data; `search_part` is what the search is given.
 
     Raises:
-        StudyError: The study leaves open what the search must know.
+        StudyError: The space is too large for scikit-learn.
     """
 
     def __init__(self, study: Study, parts: Parts) -> None:

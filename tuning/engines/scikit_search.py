@@ -21,6 +21,7 @@ from tuning.study import FROM_DATA, METRICS, Study, derive_seed
 
 FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
 MOST_BRANCHES = 10_000
+MOST_PLANNED = 1_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
     """Return scikit-learn's search object, not fitted, and the remarks on what the study became.
 
     Raises:
-        StudyError: The study leaves open what the search must know, or its grid is too large.
+        StudyError: Its grid is too large, or its conditions have too many branches.
     """
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the halving classes need it
     from sklearn.model_selection import (
@@ -114,7 +115,8 @@ def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
         return GridSearchCV(param_grid=grid, pre_dispatch="all", **common), remarks
     if study.engine == "randomizedsearchcv":
         draws = {"param_distributions": distributions(study.space), "n_iter": _trials(study), "random_state": seed}
-        return RandomizedSearchCV(**draws, pre_dispatch="all", **common), ()
+        remarks = (f"random: at most {MOST_PLANNED} trials until the timeout",) if study.trials is None else ()
+        return RandomizedSearchCV(**draws, pre_dispatch="all", **common), remarks
     halving = {**common, "resource": "epochs", "max_resources": study.epochs, "min_resources": "exhaust",
                "factor": FACTOR, "return_train_score": False, "random_state": seed}  # fmt: skip
     if study.engine == "halvinggridsearchcv":
@@ -190,9 +192,8 @@ def _grid_for_halving(study: Study) -> tuple[Any, int, tuple[str, ...]]:
 
 
 def _trials(study: Study) -> int:
-    if study.trials is None:
-        raise StudyError(f"trials must be given: {study.engine} draws without end", where=study.engine)
-    return study.trials
+    """Return how many trials to plan for; without a number a timeout ends the search, and scikit-learn plans ahead."""
+    return MOST_PLANNED if study.trials is None else study.trials
 
 
 def _axis(domain: Domain) -> Any:

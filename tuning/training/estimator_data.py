@@ -92,9 +92,8 @@ class ChecksAndBuilds(BuilderParameters):
             return builder
         if not callable(builder):
             raise TypeError(f"model must be a function that returns a compiled keras.Model, got {builder!r}")
-        bound = builder if self.model is not None else builder.__get__(self)
         arguments = self._builder_arguments(builder)
-        return build(self._compiling(bound), arguments, None, input_shape=self._input_shape)  # seeded around it
+        return build(self._compiling(builder), arguments, None, input_shape=self._input_shape)  # seeded around it
 
     def _compiling(self, builder: Any) -> Any:
         """Return the builder, completed where it leaves compiling to SciKeras: `optimizer=`, `loss=`, `metrics=`."""

@@ -85,7 +85,7 @@ class TrainsWithTuning(ChecksAndBuilds):
             if fresh:
                 with nullcontext() if self._watch is None else self._watch.scope:
                     self._prepare(X[rows])
-            validation = self._validation(X[held], y[held]) if len(held) else self._validation(*self._given())
+            validation = self._rows(X[held], y[held]) if len(held) else self._given()
             settings["sample_weight"] = None if sample_weight is None else np.asarray(sample_weight)[rows]
             kept = history_of_fit(self, fresh, initial_epoch)
             epochs_of = {"epochs": initial_epoch + epochs, "initial_epoch": initial_epoch}
@@ -129,13 +129,12 @@ class TrainsWithTuning(ChecksAndBuilds):
         encoded = np.asarray(self.target_encoder_.transform(y), np.float32)
         return fit_for_output(encoded, self.model_) if self._is_classifier else encoded
 
-    def _given(self) -> tuple[Any, Any]:
-        return (None, None) if self.validation_data is None else (self.validation_data[0], self.validation_data[1])
-
-    def _validation(self, X: Any, y: Any) -> Rows | None:
-        if X is None:
+    def _given(self) -> Rows | None:
+        if self.validation_data is None:
             return None
-        X, y = self._validate_data(X, y)
+        return self._rows(*self._validate_data(*self.validation_data))
+
+    def _rows(self, X: Array, y: Array) -> Rows:
         return Rows(self._prepared(X), self._encoded(y))
 
     def _cut_for_stopping(self, y: Array, settings: dict[str, Any]) -> tuple[Array, Array]:

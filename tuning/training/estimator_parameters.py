@@ -32,7 +32,7 @@ def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
 
     `input_shape`, `task` and `n_outputs` have the default None: taken from the data in `fit`.
     """
-    if not inspect.isroutine(builder) and not hasattr(builder, "func"):  # a function or a functools.partial
+    if builder is None or not (inspect.isroutine(builder) or hasattr(builder, "func")):  # functools.partial has it
         return {}
     return {
         p.name: None if p.name in FROM_DATA else Unset.REQUIRED if p.default is p.empty else p.default
@@ -98,7 +98,7 @@ class BuilderParameters:
 
     def _builder(self) -> Callable[..., Any] | None:
         stored: Callable[..., Any] | None = self.__dict__.get("model")
-        return stored if stored is not None else getattr(type(self), "_keras_build_fn", None)
+        return stored if stored is not None else getattr(self, "_keras_build_fn", None)
 
     def _own(self) -> dict[str, Any]:
         kind: Any = type(self)
@@ -148,6 +148,11 @@ class BuilderParameters:
         return bool(tail) and (head in self._routing_prefixes or hasattr(getattr(self, head, None), "set_params"))
 
 
-@lru_cache(maxsize=256)
 def _signature(builder: Callable[..., Any]) -> inspect.Signature:
+    # A bound method would keep its estimator alive in the cache.
+    return _signature_of_function(builder) if inspect.isfunction(builder) else inspect.signature(builder)
+
+
+@lru_cache(maxsize=256)
+def _signature_of_function(builder: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(builder)

@@ -35,15 +35,18 @@ class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
 
 
 def fit_for_output(encoded: Array, model: Any) -> Array:
-    """Return class numbers `(rows, 1)` as one-hot rows where the model's loss compares whole distributions."""
+    """Return class numbers `(rows, 1)` as one-hot rows, or one-hot rows as numbers, where the model's loss wants so."""
     from scikeras.utils import loss_name
 
     units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
-    loss = model.loss if isinstance(model.loss, str) or callable(model.loss) else None
-    whole = loss is not None and loss_name(loss) == "categorical_crossentropy"
-    if not whole or encoded.ndim != 2 or encoded.shape[1] != 1 or not units or units < 2:
+    loss = loss_name(model.loss) if isinstance(model.loss, str) or callable(model.loss) else ""
+    if not units or units < 2 or encoded.ndim != 2:
         return encoded
-    return np.asarray(np.eye(units, dtype=np.float32)[encoded[:, 0].astype(int)])
+    if loss == "categorical_crossentropy" and encoded.shape[1] == 1:
+        return np.asarray(np.eye(units, dtype=np.float32)[encoded[:, 0].astype(int)])
+    if loss == "sparse_categorical_crossentropy" and encoded.shape[1] == units:
+        return np.asarray(encoded.argmax(axis=1, keepdims=True), np.float32)
+    return encoded
 
 
 def task_of(y: Array, classifier: bool, classes: Array | None) -> tuple[Task, int]:
