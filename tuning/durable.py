@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         if error.errno in _FULL:
             raise StorageError(f"cannot write {path}: {error.strerror}. Free some space, then run again.") from error
         raise
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Raise `StorageError` for what a full disk makes of any call in the block, one of a library too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise StorageError(f"{error.strerror}{where}. Free some space, then run again.") from error
 
 
 def write_json(path: Path, value: Any) -> None:

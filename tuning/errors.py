@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class TuningError(Exception):
@@ -70,7 +71,13 @@ class TrialError(TuningError):
 
 
 class SearchFailed(TuningError):
-    """The search ended without a winner."""
+    """The search ended without a winner.
+
+    Attributes:
+        summary: What it found all the same, a `Summary`; None where it did not come that far.
+    """
+
+    summary: Any = None
 
 
 def _rebuild(kind: type[StudyError], faults: tuple[str, ...], where: str) -> StudyError:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tuning.attempts import as_error
 from tuning.durable import read_json, write_json
 from tuning.errors import SearchFailed, TuningError
-from tuning.executors.base import Died, Executor, Finished, Job, Raised, Reported, Started
+from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
 from tuning.ledger.search import SearchFiles
 from tuning.loop import TICK_S
 from tuning.record import StudyRecord
 from tuning.reports.progress import Progress
 from tuning.roster import Pair, Roster
+from tuning.stopping import SAID, Stopping
 from tuning.training.jobs import EvaluationJob, FinalistJob, Source
+
+_TRAIN, _EVALUATE = "tuning.training.winner:train_finalist", "tuning.training.winner:evaluate_winner"
 
 
 @dataclass(eq=False)
 class Finals:
     """Trains finalists and evaluates the winner on the executor the search has used.
 
+    Finalists are trained for all the study's epochs, whatever part of them the search gave a trial: a rung's score
+    is only a hint at what its parameters are worth.
+
     Attributes:
-        stopped: Set by a signal handler to give up; everything finished is kept.
+        stopping: A signal ends it without a winner, the deadline does not; everything finished is kept.
     """
 
     record: StudyRecord
@@ -34,7 +41,7 @@ class Finals:
     executor: Executor
     files: SearchFiles
     progress: Progress
-    stopped: Callable[[], str] = lambda: ""
+    stopping: Stopping = field(default_factory=Stopping)
 
     def run(self, roster: Roster) -> dict[str, Any] | None:
         """Return what `winner.json` says, or None where it was stopped before there was a winner.
@@ -50,43 +57,53 @@ class Finals:
             return None
         winner = self._pick(chosen, outcomes)
         known = read_json(self.files.folder / "winner.json")
-        if known is not None and all(known.get(key) == winner[key] for key in ("number", "seeds", "validation")):
+        if known is not None and _same(known, winner) and Path(known["model"]).exists():
             return dict(known)
         return self._evaluate(winner)
+
+    def tidy(self) -> None:
+        """Drop the checkpoints that only an unfinished search needs."""
+        for pattern in ("trials/*/end-*.npz", "trials/*/attempt-*/*.npz"):
+            for path in self.files.folder.glob(pattern):
+                path.unlink()
 
     def _train(self, chosen: list[Pair]) -> dict[tuple[int, int], dict[str, Any]] | None:
         wanted = [(proposal, i) for proposal, _ in chosen for i in range(self.record.seeds)]
         found = {(p.number, i): self.files.finalist(p.number, i) for p, i in wanted}
         jobs = {
             f"final-{p.number}-{i}": FinalistJob(
-                self.source, self.overrides, p.number, p.params, p.epochs, i, self.files.finalist_file(p.number, i)
+                self.source, self.overrides, p.number, p.params, self.record.epochs, i,
+                self.files.finalist_file(p.number, i),
             )
             for p, i in wanted
             if found[p.number, i] is None
-        }
-        ended = self._work("tuning.training.winner:train_finalist", jobs)
-        if ended is None:
+        }  # fmt: skip
+        round_ = _Round(self, _TRAIN, jobs)
+        if not round_.run():
             return None
-        found |= {(outcome["number"], outcome["index"]): outcome for outcome in ended.values()}
+        found |= {(jobs[name].number, jobs[name].index): outcome for name, outcome in round_.ended.items()}
+        for name, error in round_.failed.items():
+            self.progress.remark(f"{name}: {error}")
+            found[jobs[name].number, jobs[name].index] = {"value": None, "seed": None, "model": None}
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
     def _pick(self, chosen: list[Pair], outcomes: Mapping[tuple[int, int], Mapping[str, Any]]) -> dict[str, Any]:
-        """Choose the best mean over fresh seeds; parameters that diverged on one of them are out."""
-        standing = []
+        """Choose the best mean over fresh seeds; parameters that diverged or failed on one of them are out."""
+        standing: list[dict[str, Any]] = []
         for proposal, _ in chosen:
             mine = [outcomes[proposal.number, i] for i in range(self.record.seeds)]
             values = [outcome["value"] for outcome in mine]
             finite = all(value is not None and math.isfinite(value) for value in values)
             mean = statistics.fmean(values) if finite else None
             standing.append({
-                "number": proposal.number, "params": dict(proposal.params), "epochs": proposal.epochs,
+                "number": proposal.number, "params": dict(proposal.params), "epochs": self.record.epochs,
                 "seeds": [outcome["seed"] for outcome in mine], "models": [outcome["model"] for outcome in mine],
                 "validation": {"mean": mean, "std": _spread(values) if finite else None, "values": values},
             })  # fmt: skip
         stable = [entry for entry in standing if entry["validation"]["mean"] is not None]
         if not stable:
             raise SearchFailed(
-                "each of the best trials diverged on a fresh seed; lower the learning rates of the space"
+                "each of the best trials diverged or failed on a fresh seed; lower the learning rates of the space"
             )
         winner = min(stable, key=lambda entry: self.record.objective.key(entry["validation"]["mean"]))
         return {**winner, "finalists": standing}
@@ -99,65 +116,117 @@ class Finals:
         job = EvaluationJob(self.source, self.overrides, model, saved, self.files.folder / "evaluation.json")
         job.file.unlink(missing_ok=True)  # of an earlier winner
         self.progress.phase("evaluating the winner on the test part")
-        ended = self._work("tuning.training.winner:evaluate_winner", {"evaluate-0-0": job})
-        if ended is None:
+        round_ = _Round(self, _EVALUATE, {"evaluate": job})
+        if not round_.run():
             return None
-        whole = {**winner, **ended["evaluate-0-0"], "seed": winner["seeds"][median]}
+        for error in round_.failed.values():
+            raise TuningError(f"the winner could not be evaluated: {error}")
+        whole = {**winner, **round_.ended["evaluate"], "seed": winner["seeds"][median]}
         write_json(self.files.folder / "winner.json", whole)
-        self._tidy()
         return whole
 
-    def _work(self, function: str, jobs: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Run jobs to their ends; a lost worker's job is begun again, as often as a trial would be."""
-        lost: dict[str, int] = {}
-        ended: dict[str, Any] = {}
-        for name, job in jobs.items():
-            self.executor.submit(Job(name, function, (job,), timeout_s=self.record.trial_timeout))
-        while len(ended) < len(jobs):
-            if self.stopped():
-                return None
-            if function.endswith("finalist"):
-                self.progress.phase(f"training finalists on fresh seeds: {len(ended) + 1} of {len(jobs)}")
-            for event in self.executor.events(TICK_S):
-                if event.job not in jobs:
-                    continue
-                if isinstance(event, Finished):
-                    ended[event.job] = event.value
-                elif isinstance(event, Raised):
-                    raise TuningError(f"{event.job}: {event.error}\n{event.traceback}")
-                elif isinstance(event, Died):
-                    lost[event.job] = lost.get(event.job, 0) + 1
-                    if lost[event.job] >= self.record.attempts:
-                        raise TuningError(
-                            f"{event.job}: its worker {event.cause} {lost[event.job]} times: {event.detail}"
-                        )
-                    self.executor.submit(Job(event.job, function, (jobs[event.job],)))
-                else:
-                    self._show(event, jobs[event.job])
-        return ended
 
-    def _show(self, event: Started | Reported, job: Any) -> None:
-        if isinstance(event, Reported):
-            self.progress.epoch(self._slots.get(event.job, ""), event.report)
-        elif isinstance(job, FinalistJob):
-            self._slots[event.job] = event.slot
-            self.progress.running(event.slot, job.number, job.params, job.epochs)
+class _Round:
+    """Some jobs to be run to their ends; a lost worker's job is begun again, as often as a trial would be.
 
-    def __post_init__(self) -> None:
+    Attributes:
+        ended: What the jobs returned, by name.
+        failed: What went wrong with the others.
+    """
+
+    def __init__(self, finals: Finals, function: str, jobs: Mapping[str, FinalistJob | EvaluationJob]) -> None:
+        self._finals, self._function, self._jobs = finals, function, jobs
+        self.ended: dict[str, Any] = {}
+        self.failed: dict[str, str] = {}
+        self._waiting = set(jobs)
+        self._lost: dict[str, int] = {}
         self._slots: dict[str, str] = {}
 
-    def _tidy(self) -> None:
-        """Drop what only an unfinished search needs: checkpoints of rungs, models that did not win."""
-        for pattern in ("trials/*/end-*.npz", "trials/*/attempt-*/*.npz"):
-            for path in self.files.folder.glob(pattern):
-                path.unlink()
+    def run(self) -> bool:
+        """Return whether all jobs have ended; after Ctrl-C the running ones end, the others do not begin.
+
+        Raises:
+            TuningError: The study, the data or the disk is at fault.
+        """
+        stopping, executor = self._finals.stopping, self._finals.executor
+        if stopping.by_signal:
+            return False
+        for name in self._jobs:
+            self._submit(name)
+        while left := self._jobs.keys() - self.ended.keys() - self.failed.keys():
+            if stopping.by_signal:
+                self._finals.progress.phase(SAID[stopping.reason])
+                if stopping.hurried or left <= self._waiting:
+                    return False
+                for name in sorted(self._waiting & left):
+                    executor.cancel(name)
+            elif self._function == _TRAIN:
+                done = len(self._jobs) - len(left)
+                self._finals.progress.phase(f"training finalists on fresh seeds: {done + 1} of {len(self._jobs)}")
+            for event in executor.events(TICK_S):
+                if event.job in self._jobs:
+                    self._handle(event)
+        return True
+
+    def _submit(self, name: str) -> None:
+        record, job = self._finals.record, self._jobs[name]
+        trains = isinstance(job, FinalistJob)  # the evaluation has no epochs to report
+        self._waiting.add(name)
+        self._finals.executor.submit(
+            Job(
+                name,
+                self._function,
+                (job,),
+                timeout_s=record.trial_timeout if trains else None,
+                no_progress_timeout_s=record.no_progress_timeout if trains else None,
+            )
+        )
+
+    def _handle(self, event: Event) -> None:
+        name, progress = event.job, self._finals.progress
+        if isinstance(event, Reported):
+            progress.epoch(self._slots.get(name, ""), event.report)
+        elif isinstance(event, Started):
+            self._started(event)
+        else:
+            if name in self._slots:
+                progress.idle(self._slots.pop(name))
+            if isinstance(event, Finished):
+                self.ended[name] = event.value
+            elif isinstance(event, Raised):
+                self._raised(event)
+            else:
+                self._died(event)
+
+    def _started(self, event: Started) -> None:
+        job = self._jobs[event.job]
+        self._waiting.discard(event.job)
+        if isinstance(job, FinalistJob):
+            self._slots[event.job] = event.slot
+            self._finals.progress.running(event.slot, job.number, job.params, job.epochs)
+
+    def _raised(self, event: Raised) -> None:
+        fatal = as_error(event)
+        if fatal is not None:
+            raise fatal
+        self.failed[event.job] = event.error
+
+    def _died(self, event: Died) -> None:
+        if event.cause == "cancelled":
+            self._waiting.add(event.job)  # not begun, or not any more
+            return
+        self._lost[event.job] = self._lost.get(event.job, 0) + 1
+        final = event.cause in ("timeout", "no_progress") or self._lost[event.job] >= self._finals.record.attempts
+        if final:
+            self.failed[event.job] = f"worker {event.cause}: {event.detail}"
+        else:
+            self._submit(event.job)
+
+
+def _same(known: Mapping[str, Any], winner: Mapping[str, Any]) -> bool:
+    return all(known.get(key) == winner[key] for key in ("number", "epochs", "seeds", "validation"))
 
 
 def _spread(values: list[float]) -> float:
     """Sample standard deviation; 0 for one seed."""
     return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def kept_models(folder: Path) -> list[Path]:
-    """Return the finalists' models of a search, for whoever wants to compare them."""
-    return sorted(folder.glob("finalists/*/*.keras"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tuning.durable import read_json
+from tuning.durable import read_json, write_json
 from tuning.errors import BusyError, StorageError
 
 
@@ -50,7 +49,7 @@ def locked(folder: Path, holder: str) -> Iterator[None]:
         by = (read_json(note) or {}).get("holder", "another process")
         raise BusyError(f"this search is being run by {by}; wait for it, or run another engine or study") from error
     try:
-        note.write_text(json.dumps({"holder": holder}))
+        write_json(note, {"holder": holder})
         yield
     finally:
         lock.release()

@@ -8,10 +8,12 @@ from tuning.durable import read_json, write_json
 from tuning.trial import TrialResult
 
 
-def keep_result(folder: Path, result: TrialResult) -> None:
-    """Write `result.json` into a trial's folder; never over one that is whole."""
-    if read_json(folder / "result.json") is None:
+def keep_result(folder: Path, result: TrialResult) -> TrialResult:
+    """Write `result.json` into a trial's folder, never over one that is whole; return what is kept."""
+    known = read_result(folder)
+    if known is None:
         write_json(folder / "result.json", result.to_json())
+    return known or result
 
 
 def read_result(folder: Path) -> TrialResult | None:

@@ -41,7 +41,8 @@ class Roster:
     def take(self, proposal: Proposal) -> None:
         """Enter a proposal."""
         self.proposals[proposal.number] = proposal
-        self._first.setdefault(_text(proposal), proposal.number)
+        if not _continues(proposal):
+            self._first.setdefault(_text(proposal), proposal.number)
 
     def mark_told(self, number: int) -> None:
         """Note that the engine knows a result."""
@@ -52,9 +53,9 @@ class Roster:
         """Return the earlier trial that trains, or has trained, the same; None where this one is the first.
 
         A failed trial is no twin: what fails may be a matter of luck, and is tried again. Nor is one that continues
-        another: it starts from that one's weights.
+        another, nor can it be copied: it starts from that one's weights.
         """
-        if proposal.parent is not None and proposal.continued:
+        if _continues(proposal):
             return None
         first = self._first[_text(proposal)]
         if first == proposal.number:
@@ -84,6 +85,10 @@ class Roster:
     def _rank(self, result: TrialResult) -> tuple[float, int]:
         assert result.value is not None  # noqa: S101 - `_completed` has seen to it
         return (self.objective.key(result.value), result.number)
+
+
+def _continues(proposal: Proposal) -> bool:
+    return proposal.parent is not None and proposal.continued
 
 
 def _text(proposal: Proposal) -> str:

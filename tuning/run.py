@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
-import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuning.durable import write_bytes, write_json
-from tuning.engines.remote import RemoteEngine
-from tuning.errors import SearchFailed
-from tuning.executors.base import Executor, Job
+from tuning.durable import full_disk_told, write_bytes, write_json
+from tuning.errors import SearchFailed, StorageError, TuningError
+from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
-from tuning.executors.local import LocalExecutor
-from tuning.executors.worker import Limits
 from tuning.finals import Finals
+from tuning.header import search_header
 from tuning.home import locked, tuning_home
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.loop import SearchLoop
@@ -32,16 +25,18 @@ from tuning.record import StudyRecord
 from tuning.reports.html import write_report
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner
-from tuning.study import SCIKIT_ENGINES, Study, find_study
+from tuning.stopping import Stopping
+from tuning.study import BUDGET_BOUND, SCIKIT_ENGINES, Study
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.training.jobs import Source, TrialJob
 from tuning.trial import Proposal
+from tuning.workshop import Workshop, source_of
 from tuning.writer import Writer
 
 _TRIAL = "tuning.training.trials:run_trial"
 _SCIKIT_TRIAL = "tuning.engines.scikit_fit:run_call"
-_LIBRARIES = ("tensorflow-cpu", "tensorflow", "keras", "scikit-learn", "optuna", "keras-tuner", "scikeras", "mlflow")
-_WORKER_LIMITS = Limits(jobs=200, rss_mb=4096)
+_WRITER_S, _HURRIED_WRITER_S = 30.0, 8.0  # what MLflow may take at the end; what is missing then, `sync` writes
+_LATE_SIGNAL_S = 0.3  # systemd and Slurm signal all processes of a job; ours may hear of it last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +48,9 @@ class RunOptions:
         devices: `auto`, `cpu`, `cpu:2`, `gpu`, `0,1`.
         fresh: Set an earlier search aside and begin anew.
         allow_change: Go on although the study changed.
-        deterministic: Tell results in the order of their numbers.
+        deterministic: Tell results in the order of their numbers; the same devices then give the same trials.
         variant: What was changed of the study file by the command line, for the search's key and for the study.
-        trials, timeout: Budgets, which are no part of the key; 0: as the study says.
+        budget: Changes of fields that are no part of the key, e.g. `trials`; see `Study.definition`.
     """
 
     home: str | None = None
@@ -71,9 +66,17 @@ class RunOptions:
         """All changes of the study's fields."""
         return {**self.variant, **self.budget}
 
+    def variant_of(self, engine: str) -> dict[str, Any]:
+        """Return what tells this search from others of the same study; `trials` where the engine goes by it."""
+        bound = {"trials"} & self.budget.keys() if engine in BUDGET_BOUND else set()
+        return {**self.variant, **{name: self.budget[name] for name in bound}}
+
 
 def run_study(
-    study: Study | str | Path, options: RunOptions = RunOptions(), progress: Progress | None = None
+    study: Study | str | Path,
+    options: RunOptions = RunOptions(),
+    progress: Progress | None = None,
+    forkserver: ForkServer | None = None,
 ) -> Summary:
     """Search a study with its engine, or go on with its search, and return how it ended.
 
@@ -81,34 +84,37 @@ def run_study(
         study: A `Study`, the name of one in `studies/`, or the path of a study file.
         options: Devices, budgets, resumption.
         progress: Told what happens; None: nobody.
+        forkserver: One that runs, and is left running: for several searches from one script, which then import
+            TensorFlow once.
 
     Raises:
         StudyError: The study or the options are wrong (exit code 2).
         MissingError: A device, data set or extra is missing (3).
         BusyError: Another process runs this search (75).
+        StorageError: The disk is full (75); everything finished is kept.
         SearchFailed: No trial was completed, or too many failed in a row (1).
     """
     began = time.monotonic()
-    slots = parse_devices(options.devices)  # before anything costs time
+    source = source_of(study)
+    parse_devices(options.devices)  # a fault is told before anything costs time
     home = tuning_home(options.home)
-    source = _source(study)
-    with ExitStack() as stack, _umask():
+    stopping = Stopping()
+    with ExitStack() as stack, _umask(), full_disk_told(), stopping.handled():
         shown = stack.enter_context(progress or SilentProgress())
-        forkserver = stack.enter_context(ForkServer())
         shown.phase("starting TensorFlow")
-        engine, record = _start_engine(forkserver, source, options, stack)
-        if record.gpus_per_trial > 1:
-            slots = parse_devices(options.devices, record.gpus_per_trial)
-        folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, options.variant)
+        workshop = stack.enter_context(Workshop(source, options.overrides, forkserver))
+        record = workshop.engine.describe()
+        variant = options.variant_of(record.engine)
+        folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
-        files = begin(folder, _header(record, options), fresh=options.fresh, allow_change=options.allow_change)
+        header = search_header(record, variant)
+        files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
+        slots = parse_devices(options.devices, record.gpus_per_trial)
+        executor = workshop.executor(
+            slots, label=record.name, log_folder=folder / "logs", on_wait=shown.remark, stopping=stopping
+        )
         writer = Writer.start(folder, home)
-        executor = LocalExecutor(
-            slots, forkserver=forkserver, leases=Leases(), log_folder=folder / "logs", limits=_WORKER_LIMITS,
-            label=record.name, on_wait=shown.remark,
-        )  # fmt: skip
-        stack.callback(executor.close)
-        run = _Run(record, source, options, engine, executor, files, writer, shown, home, began)
+        run = _Run(record, source, options, slots, workshop, executor, files, writer, shown, home, began, stopping)
         stack.callback(run.catch_up)
         return run.whole()
 
@@ -120,36 +126,48 @@ class _Run:
     record: StudyRecord
     source: Source
     options: RunOptions
-    engine: RemoteEngine
+    slots: list[Slot]
+    workshop: Workshop
     executor: Executor
     files: SearchFiles
     writer: Writer
     progress: Progress
     home: Path
     began: float
+    stopping: Stopping
     caught_up: bool = False
 
     def whole(self) -> Summary:
         """Search, choose the winner, write the report, bring the projections up to date."""
         loop = SearchLoop(
-            self.record, self.engine, self.executor, self.files, make_job=self._job, progress=self.progress,
-            on_result=self.writer.notify, deterministic=self.options.deterministic,
+            self.record, self.workshop.engine, self.executor, self.files, make_job=self._job, progress=self.progress,
+            on_result=self.writer.notify, in_order=len(self.slots) if self.options.deterministic else None,
+            stopping=self.stopping,
         )  # fmt: skip
-        loop.replay()
-        self._announce(loop)
-        self._status("running", loop)
-        winner, status, failure = None, "failed", None
-        with _signals(loop, self.record.timeout, self.began):
-            try:
-                loop.run()
-                finals = self._finals(loop)
-                winner = finals.run(loop.roster) if loop.draining in ("", "timeout") else None
-                status = loop.draining or ("exhausted" if loop.exhausted else "completed")
-            except SearchFailed as error:
-                failure = error
-        self._keep_artifacts()
-        report = self._report(loop, winner)
-        self._status(status, loop)
+        try:
+            loop.replay()
+            self._announce(loop)
+            self._status("running", loop)
+            with self.stopping.flags_only():
+                self.stopping.deadline = None if self.record.timeout is None else self.began + self.record.timeout
+                return self._searched(loop)
+        except SearchFailed:  # its status is written
+            raise
+        except BaseException as error:  # whatever it is: the files say that the run is over
+            with suppress(StorageError, OSError):
+                self._status(self.stopping.reason if self.stopping.by_signal else "failed", loop, str(error))
+            raise
+
+    def _searched(self, loop: SearchLoop) -> Summary:
+        winner, failure = None, None
+        try:
+            winner = self._search(loop)
+        except SearchFailed as error:
+            failure = error
+        status = self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
+        self._close_workshop()
+        report = None if self.stopping.hurried else self._report(loop, winner)
+        self._status(status, loop, str(failure or ""))
         self.catch_up()
         self.progress.stop()
         summary = self._summary(loop, winner, status, report)
@@ -158,26 +176,48 @@ class _Run:
             raise failure
         return summary
 
+    def _search(self, loop: SearchLoop) -> dict[str, Any] | None:
+        try:
+            loop.run()
+            finals = Finals(
+                self.record, self.source, self.options.overrides, self.executor, self.files, self.progress,
+                self.stopping,
+            )  # fmt: skip
+            winner = None if self.stopping.by_signal else finals.run(loop.roster)
+            if winner is not None and loop.exhausted:  # else a larger budget may still continue a trial
+                finals.tidy()
+            return winner
+        except SearchFailed:
+            raise
+        except TuningError:
+            time.sleep(_LATE_SIGNAL_S)
+            if self.stopping.by_signal:  # the engine or the workers were told to end as we were
+                return None
+            raise
+        except (KeyboardInterrupt, SystemExit):  # while a device was waited for
+            return None
+
     def catch_up(self) -> None:
         """Have the writer bring MLflow and Optuna's storage up to date; also on the way out of an error."""
         if not self.caught_up:
             self.caught_up = True
             self.progress.phase("writing to MLflow")
-            for warning in self.writer.finish():
+            for warning in self.writer.finish(_HURRIED_WRITER_S if self.stopping.hurried else _WRITER_S):
                 self.progress.remark(warning)
 
-    def _finals(self, loop: SearchLoop) -> Finals:
-        return Finals(
-            self.record, self.source, self.options.overrides, self.executor, self.files, self.progress,
-            lambda: loop.draining if loop.draining != "timeout" else "",
-        )  # fmt: skip
+    def _close_workshop(self) -> None:
+        """Give the devices back before the report is written; in a hurry the engine is not asked for its files."""
+        self.executor.close()
+        if not self.stopping.by_signal:
+            for name, text in self.workshop.engine.artifacts().items():
+                write_bytes(self.files.folder / "artifacts" / name, text.encode())
+        self.workshop.close(at_once=self.stopping.by_signal)
 
     def _job(self, proposal: Proposal, attempt: int) -> Job:
         record = self.record
-        continues = proposal.parent is not None and proposal.continued
         job = TrialJob(
             self.source, self.options.overrides, proposal, self.files.trial_folder(proposal.number), attempt,
-            parent=self.files.trial_folder(proposal.parent) if continues and proposal.parent is not None else None,
+            parent=self._parent(proposal),
             keep_end=record.engine == "keras-tuner:hyperband",
             lockstep=record.cv is not None and record.pruner != "none",
         )  # fmt: skip
@@ -190,6 +230,14 @@ class _Run:
             no_progress_timeout_s=record.no_progress_timeout,
         )
 
+    def _parent(self, proposal: Proposal) -> Path | None:
+        """Return the folder with the checkpoint that a trial continues; a copied trial's is that of its original."""
+        if proposal.parent is None or not proposal.continued:
+            return None
+        known = self.files.result(proposal.parent)
+        copied = None if known is None else known.copied_from
+        return self.files.trial_folder(proposal.parent if copied is None else copied)
+
     def _announce(self, loop: SearchLoop) -> None:
         earlier = list(loop.roster.results.values())
         title = f"{self.record.name} · {self.record.engine}"
@@ -200,14 +248,12 @@ class _Run:
             self.progress.remark(remark)
         self.progress.phase("searching")
 
-    def _status(self, status: str, loop: SearchLoop) -> None:
-        stored = {"status": status, "counts": counts(list(loop.roster.results.values())), "at": time.time()}
-        write_json(self.files.folder / "status.json", stored)
+    def _status(self, status: str, loop: SearchLoop, error: str = "") -> None:
+        found = counts(list(loop.roster.results.values()))
+        write_json(
+            self.files.folder / "status.json", {"status": status, "counts": found, "error": error, "at": time.time()}
+        )
         self.writer.notify()
-
-    def _keep_artifacts(self) -> None:
-        for name, text in self.engine.artifacts().items():
-            write_bytes(self.files.folder / "artifacts" / name, text.encode())
 
     def _report(self, loop: SearchLoop, winner: Mapping[str, Any] | None) -> Path | None:
         if not loop.roster.results:
@@ -217,9 +263,7 @@ class _Run:
             space=self.record.space, objective=self.record.objective,
         )  # fmt: skip
 
-    def _summary(
-        self, loop: SearchLoop, winner: Mapping[str, Any] | None, status: str, report: Path | None
-    ) -> Summary:
+    def _summary(self, loop: SearchLoop, winner: Mapping[str, Any] | None, status: str, report: Path | None) -> Summary:
         record, found = self.record, winner or {}
         baseline = found.get("baseline", {})
         written = self.writer.progress()
@@ -236,47 +280,6 @@ class _Run:
         )  # fmt: skip
 
 
-def _start_engine(
-    forkserver: ForkServer, source: Source, options: RunOptions, stack: ExitStack
-) -> tuple[RemoteEngine, StudyRecord]:
-    child = forkserver.spawn("tuning.engines.remote:serve", (source, options.overrides))
-    stack.callback(child.close)
-    engine = RemoteEngine(child.wire)
-    stack.callback(engine.close)
-    return engine, engine.describe()
-
-
-def _source(study: Study | str | Path) -> Source:
-    if isinstance(study, Study):
-        import cloudpickle
-
-        pickled: bytes = cloudpickle.dumps(study)
-        return pickled
-    return str(find_study(str(study)))
-
-
-def _header(record: StudyRecord, options: RunOptions) -> dict[str, Any]:
-    return {
-        "study": record.name, "engine": record.engine, "pruner": record.pruner, "variant": dict(options.variant),
-        "definition": dict(record.definition), "study_hash": record.hash, "data": dict(record.data),
-        "objective": {"metric": record.objective.metric, "direction": record.objective.direction},
-        "seed": record.seed, "trials": record.trials, "study_file": record.study_file, "git_commit": _git_commit(),
-        "versions_of": {name: found for name in _LIBRARIES if (found := _version(name))},
-    }  # fmt: skip
-
-
-def _git_commit() -> str:
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return asked.stdout.strip() if asked.returncode == 0 else ""
-
-
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except ModuleNotFoundError:
-        return ""
-
-
 @contextmanager
 def _umask() -> Iterator[None]:
     before = os.umask(0o077)
@@ -284,33 +287,3 @@ def _umask() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-@contextmanager
-def _signals(loop: SearchLoop, timeout: float | None, began: float) -> Iterator[None]:
-    """Ctrl-C once drains, twice aborts; SIGTERM lets go at the next epoch; the deadline does too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        if loop.draining:
-            raise KeyboardInterrupt
-        loop.drain("interrupted", at_once=False)
-
-    def terminate(*_: object) -> None:
-        loop.drain("terminated", at_once=True)
-
-    def alarm(*_: object) -> None:
-        loop.drain("timeout", at_once=True)
-
-    before = {number: signal.signal(number, handler) for number, handler in (
-        (signal.SIGINT, interrupt), (signal.SIGTERM, terminate), (signal.SIGALRM, alarm))}  # fmt: skip
-    if timeout is not None:
-        signal.setitimer(signal.ITIMER_REAL, max(0.01, timeout - (time.monotonic() - began)))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -20,7 +20,11 @@ from tuning.studyfile import NAME, find_study, import_file, source_hash
 SCIKIT_ENGINES = ("gridsearchcv", "randomizedsearchcv", "halvinggridsearchcv", "halvingrandomsearchcv")
 OPTUNA_ENGINES = tuple(f"optuna:{name}" for name in ("tpe", "random", "cmaes", "qmc", "nsga2", "gp", "grid"))
 KERAS_TUNER_ENGINES = tuple(f"keras-tuner:{name}" for name in ("random", "bayesian", "hyperband", "grid"))
-ENGINES = (*SCIKIT_ENGINES, *OPTUNA_ENGINES, *KERAS_TUNER_ENGINES)
+ENGINES = (*SCIKIT_ENGINES, *OPTUNA_ENGINES, *KERAS_TUNER_ENGINES, "capacity")
+# Here `trials` shapes what is proposed (sampled grids, random starts, generations), so it is part of the definition;
+# for the others it is a budget that a later run may extend.
+BUDGET_BOUND = (*SCIKIT_ENGINES, "optuna:grid", "optuna:nsga2", "keras-tuner:grid", "keras-tuner:bayesian")
+ENDLESS = (*OPTUNA_ENGINES[:-1], "keras-tuner:bayesian", "randomizedsearchcv", "halvingrandomsearchcv")
 PRUNERS = ("none", "median", "asha", "hyperband")
 FIT_PARAMETERS = ("batch_size",)
 METRICS = ("loss", "rmse", "mae", "r2", "accuracy", "auc")
@@ -162,11 +166,13 @@ class Study:
         return {n: v for n, v in known.items() if n in named and n not in self.fixed and n not in self.space}
 
     def definition(self) -> dict[str, Any]:
-        """Return what makes two searches comparable, as JSON types; budgets and time limits are left out."""
+        """Return what makes two searches comparable, as JSON types; time limits are left out, and
+        budgets but for the engines of `BUDGET_BOUND`."""
         kept = ("name", "engine", "pruner", "epochs", "batch_size", "patience", "cv", "seed", "test_size",
                 "validation_size", "gpus_per_trial", "trainer")  # fmt: skip
+        bound = ("trials",) if self.engine in BUDGET_BOUND else ()
         return {
-            **{name: getattr(self, name) for name in kept},
+            **{name: getattr(self, name) for name in (*kept, *bound)},
             "objective": f"{self.objective.direction} {self.objective.metric}",
             "space": {n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in _items(self.space)},
             "fixed": {name: repr(value) for name, value in self.fixed.items()},
@@ -251,6 +257,8 @@ def _number_faults(study: Study) -> Iterator[str]:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield f"{name} must be a whole number, at least {least}, got {value!r}"
+    if study.trials is None and study.timeout is None and study.engine in ENDLESS:
+        yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
         value = getattr(study, name)
         if not (value is None and name in optional) and (not isinstance(value, int | float) or value <= 0):

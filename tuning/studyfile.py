@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from tuning.errors import StudyError, did_you_mean
@@ -84,7 +84,13 @@ def source_hash(function: Callable[..., Any]) -> str:
         return _digest(ast.dump(_bare(ast.parse(textwrap.dedent(text)))))
     except (OSError, TypeError, SyntaxError, AttributeError):
         code = getattr(plain, "__code__", None)
-        return _digest(repr((code.co_code, code.co_consts, code.co_names)) if code else repr(type(plain)))
+        return _digest(repr(_plain(code)) if code else repr(type(plain)))
+
+
+def _plain(code: CodeType) -> tuple[object, ...]:
+    """Return what code does, without the addresses and lines that its repr and that of its lambdas hold."""
+    consts = tuple(_plain(const) if isinstance(const, CodeType) else const for const in code.co_consts)
+    return code.co_code, consts, code.co_names
 
 
 def _bare(tree: ast.Module) -> ast.Module:

@@ -93,14 +93,15 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
         raise StudyError("--fresh and --allow-change exclude each other: begin anew, or go on with a changed study")
     options = RunOptions(**_split(given, settings))
     log = Console(stderr=True)
-    failure = None
+    failure: SearchFailed | None = None
     try:
         summary = run_study(study, options, choose_progress(quiet, as_json, log))
     except SearchFailed as error:
-        summary, failure = getattr(error, "summary", None), error
-        if summary is None:
+        if error.summary is None:
             raise
-    print_summary(log if as_json else Console(), summary)
+        summary, failure = error.summary, error
+    if not (quiet and as_json):
+        print_summary(log if as_json else Console(), summary)
     if as_json:
         print(json.dumps(summary.to_json()), flush=True)
     if failure is not None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.durable import read_json, write_json
-from tuning.errors import StudyError
+from tuning.errors import ChangedError, StorageError
 from tuning.results import keep_result, read_result
 from tuning.space import Space
 from tuning.trial import Proposal, Status, TrialResult
@@ -60,28 +60,39 @@ class SearchFiles:
         stored = {**proposal.to_json(), "tells": list(tells), "asked_at": time.time()}
         write_json(self.trial_folder(proposal.number) / "spec.json", stored)
 
-    def write_result(self, result: TrialResult) -> None:
-        """Keep how a trial ended, unless that is known already."""
-        keep_result(self.trial_folder(result.number), result)
+    def write_result(self, result: TrialResult) -> TrialResult:
+        """Keep how a trial ended, unless that is known already; return what is kept."""
+        return keep_result(self.trial_folder(result.number), result)
 
     def result(self, number: int) -> TrialResult | None:
         """Return how a trial ended, or None where it has not or the file is torn."""
         return read_result(self.trial_folder(number))
 
     def entries(self, space: Space, start: int = 0) -> Iterator[Entry]:
-        """Yield the trials from number `start` on, by number, up to the first that was never asked."""
+        """Yield the trials from number `start` on, by number, up to the first that was never asked.
+
+        Raises:
+            StorageError: A spec is damaged: what was asked after it would be asked, and written, anew.
+        """
         number = start
         while (stored := read_json(self.trial_folder(number) / "spec.json")) is not None:
             yield Entry(Proposal.from_json(stored, space), tuple(stored["tells"]), self.result(number))
             number += 1
+        if (self.trial_folder(number + 1) / "spec.json").exists():
+            path = self.trial_folder(number) / "spec.json"
+            raise StorageError(f"{path} is damaged. Put it back from a copy, or begin anew with --fresh.")
 
     def begin_attempt(self, number: int) -> tuple[int, Path]:
         """Return the rank (from 1) and the folder of the next go at a trial."""
         folder = self.trial_folder(number)
-        attempt = 1 + sum(1 for _ in folder.glob("attempt-*"))
+        attempt = 1 + max((int(path.name.removeprefix("attempt-")) for path in folder.glob("attempt-*")), default=0)
         path = folder / f"attempt-{attempt}"
         path.mkdir(parents=True, mode=0o700)
         return attempt, path
+
+    def write_death(self, number: int, attempt: int, how: Mapping[str, Any]) -> None:
+        """Keep that an attempt took its worker with it; only these count against a trial, not a driver's end."""
+        write_json(self.trial_folder(number) / f"attempt-{attempt}" / "died.json", how)
 
     def deaths(self, number: int) -> int:
         """How many attempts at a trial took their worker with them."""
@@ -114,7 +125,7 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
         allow_change: Go on although the definition differs; the new one is added to `versions`.
 
     Raises:
-        StudyError: The definition differs; lists each difference and what would work.
+        ChangedError: The definition differs; lists each difference and what would work.
     """
     files = SearchFiles(folder)
     found = files.header
@@ -123,17 +134,24 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
         found = {}
     if not found:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _set_aside(folder / "search.json")
         name = f"{header['study']}-{header['engine'].replace(':', '-')}-{secrets.token_hex(4)}"
         found = {**header, "id": name, "created_at": time.time(), "versions": [header["definition"]]}
         write_json(folder / "search.json", found)
     elif faults := differences(found["versions"][-1], header["definition"]):
         if not allow_change:
-            raise StudyError(
+            raise ChangedError(
                 [*faults, "use --fresh to begin anew (the old search is kept) or --allow-change to go on with it"],
                 where=f"search {found['id']} was begun under another definition",
             )
         write_json(folder / "search.json", {**found, **header, "versions": [*found["versions"], header["definition"]]})
     return files
+
+
+def _set_aside(torn: Path) -> None:
+    """Keep a damaged header; the trials beside it are gone on with, for replaying them shows whether they fit."""
+    if torn.exists():
+        torn.rename(torn.with_name(f"{torn.name}.corrupt"))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,106 @@
+"""Why a run ends before its budget: signals and the deadline. Handlers set flags; loop and finals look at them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+GRACE_S = 0.8
+"""After SIGTERM: time for the running trials to reach the end of their epoch."""
+SAID = {
+    "timeout": "time is up: the running trials are let go at the end of their epoch",
+    "interrupted": "interrupted: the running trials end, then this run does; Ctrl-C again ends it at once",
+    "terminated": "terminated",
+}
+"""What the user is told, by reason."""
+_ABORTS, _INSISTS = 2, 3  # Ctrl-C so often: let go at once, leave whatever is being done
+
+
+class Stopping:
+    """Ctrl-C once: the running trials end; twice: at once. SIGTERM: at once, after a moment's grace. Deadline: no more.
+
+    A handler that did more than set a flag could cut a message to a worker in two. While nothing of that kind is
+    going on (TensorFlow is starting, a device is waited for) it raises instead, so that a user need not wait.
+
+    Attributes:
+        deadline: On the monotonic clock; None: none.
+    """
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        self._interrupts = 0
+        self._terminated_at: float | None = None
+        self._raises = True
+
+    @property
+    def reason(self) -> str:
+        """Why no further trial is begun: "terminated", "interrupted", "timeout"; "" where nothing speaks against it."""
+        if self._terminated_at is not None:
+            return "terminated"
+        if self._interrupts:
+            return "interrupted"
+        return "timeout" if self.deadline is not None and time.monotonic() >= self.deadline else ""
+
+    @property
+    def by_signal(self) -> bool:
+        """Whether somebody wants the run to end, be there a winner or not."""
+        return self.reason in ("interrupted", "terminated")
+
+    @property
+    def hurried(self) -> bool:
+        """Whether everything that can be done later is left out."""
+        return self._terminated_at is not None or self._interrupts >= _ABORTS
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the running trials are not waited for any longer."""
+        grace_over = self._terminated_at is not None and time.monotonic() >= self._terminated_at + GRACE_S
+        return grace_over or self._interrupts >= _ABORTS
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM; outside the main thread, where Python has no signals, nothing is changed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    @contextmanager
+    def flags_only(self) -> Iterator[None]:
+        """Signals raise nothing in this block, except a third Ctrl-C."""
+        yield from self._with(raises=False)
+
+    @contextmanager
+    def may_raise(self) -> Iterator[None]:
+        """Signals raise in this block, also those that have come."""
+        if self._terminated_at is not None:
+            raise SystemExit(143)
+        if self._interrupts:
+            raise KeyboardInterrupt
+        yield from self._with(raises=True)
+
+    def _with(self, *, raises: bool) -> Iterator[None]:
+        before, self._raises = self._raises, raises
+        try:
+            yield
+        finally:
+            self._raises = before
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupts += 1
+        if self._raises or self._interrupts >= _INSISTS:
+            raise KeyboardInterrupt
+
+    def _terminate(self, *_: object) -> None:
+        self._terminated_at = self._terminated_at or time.monotonic()
+        if self._raises:
+            raise SystemExit(143)
