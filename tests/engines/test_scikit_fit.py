@@ -20,8 +20,9 @@ from tuning.engines.scikit_engine import ScikitEngine
 from tuning.engines.scikit_fit import run_call
 from tuning.study import Maximize, Minimize, Study, derive_seed
 from tuning.training.estimators import KerasRegressor
+from tuning.training.folds import Stopped
 from tuning.training.jobs import TrialJob
-from tuning.training.trials import Stopped, run_trial
+from tuning.training.trials import run_trial
 from tuning.training.workbench import workbench
 from tuning.trial import Proposal, Status, TrialResult
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _OLD_SPELLINGS = ("Argument `input_shape` is deprecated", "Do not pass an `input_shape`/`input_dim` argument")
 """Keras 3 takes these spellings of the courses and warns at every model; once a trial is no help to anybody."""
+
+
+_returned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def build(
@@ -37,7 +41,7 @@ def build(
         input_shape: One sample's shape, for a model that has no weights yet; else the argument of this name.
 
     Raises:
-        StudyError: The builder returned something else than a compiled model.
+        StudyError: The builder returned something else than a compiled model, or one that it has returned before.
     """
     import keras
     from keras.src.utils.naming import reset_uids  # the public clear_session() also forgets a dtype policy
@@ -51,6 +55,9 @@ def build(
         model = builder(**arguments)
     if faults := not_a_model(builder, model):
         raise StudyError(faults)
+    if model in _returned:  # somebody has trained it by now
+        raise StudyError(f"{builder_name(builder)} returned the same model object again; make a new model at each call")
+    _returned.add(model)
     shape = input_shape if input_shape is not None else arguments.get("input_shape")
     if not model.built and shape is not None:
         give_weights(model, shape)

@@ -15,8 +15,9 @@ from tuning.study import derive_seed
 from tuning.training.callbacks import Judge, early_stopping
 from tuning.training.devices import strategy_scope
 from tuning.training.estimator_fit import Watch
+from tuning.training.folds import EpochReporter, FoldFit, folds_of_earlier_attempts, summarise
 from tuning.training.jobs import TrialJob
-from tuning.training.trials import EpochReporter, FoldFit, carry_out, folds_of_earlier_attempts, summarise
+from tuning.training.trials import carry_out
 from tuning.training.workbench import Workbench
 from tuning.trial import Context, FoldResult, TrialResult
 

@@ -11,12 +11,14 @@ import keras
 import numpy as np
 
 from tuning.dataset import Array, Task
+from tuning.errors import StudyError
 from tuning.study import METRICS, Objective
 from tuning.training import metrics
+from tuning.training.outputs import as_probabilities
 from tuning.training.trainer import Rows, predict
 
 
-class Judge(keras.callbacks.Callback):
+class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds the objective to each epoch's logs and keeps the curve.
 
     Must come first in the list: callbacks after it find `val_rmse` (or whatever the objective is) in their logs, and
@@ -27,6 +29,8 @@ class Judge(keras.callbacks.Callback):
         diverged: Loss or objective was not finite; training stops at that epoch.
         verdict: The first answer of `on_epoch` that was not "continue".
     """
+
+    knows_only_its_model = True
 
     def __init__(
         self,
@@ -49,8 +53,14 @@ class Judge(keras.callbacks.Callback):
 
     @property
     def monitor(self) -> str:
-        """What early stopping watches."""
-        return self._objective.metric if self._stopping is self._scoring else f"inner_{self._objective.name}"
+        """What early stopping watches: the objective; on rows of its own the loss, where the objective is not ours."""
+        if self._stopping is self._scoring:
+            return self._objective.metric
+        return f"inner_{self._objective.name if self._ours else 'loss'}"
+
+    @property
+    def _ours(self) -> bool:
+        return self._objective.name in METRICS and self._objective.name != "loss"
 
     def take_predictions(self, predicted: Array) -> None:
         """Take the predictions on the scoring rows after this epoch."""
@@ -63,13 +73,16 @@ class Judge(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Complete the logs, keep them, report them."""
         assert logs is not None  # noqa: S101 - Keras passes its dictionary, shared by all callbacks
-        name = self._objective.name
-        if name in METRICS and name != "loss":
+        if self._ours:
             logs[self._objective.metric] = self._score(self._scoring, self._predicted)
+        elif self._objective.metric not in logs:
+            known = ", ".join(sorted(name for name in logs if name.startswith("val_")))
+            raise StudyError(f"no metric of the model is called '{self._objective.metric}'; there are: {known}")
         if self._stopping is not self._scoring:
-            logs[self.monitor] = self._inner(name)
+            logs[self.monitor] = self._inner()
         self._predicted = None
-        self.curve.append({"epoch": epoch + 1, **{key: float(value) for key, value in logs.items()}})
+        numbers = {key: float(value) for key, value in logs.items() if np.ndim(value) == 0}
+        self.curve.append({"epoch": epoch + 1, **numbers})
         self.seconds += time.perf_counter() - self._began
         self._decide(logs)
 
@@ -85,10 +98,10 @@ class Judge(keras.callbacks.Callback):
     def _score(self, rows: Rows, predicted: Array | None) -> float:
         if predicted is None:
             predicted = predict(self.model, rows.X)
-        return metrics.score(self._objective.name, self._task, rows.y, predicted)
+        return metrics.score(self._objective.name, self._task, rows.y, as_probabilities(self.model, predicted))
 
-    def _inner(self, name: str) -> float:
-        if name in METRICS and name != "loss":
+    def _inner(self) -> float:
+        if self._ours:
             return self._score(self._stopping, None)
         predicted = predict(self.model, self._stopping.X)
         loss = self.model.compute_loss(x=None, y=self._stopping.y, y_pred=predicted, training=False)

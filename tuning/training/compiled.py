@@ -9,6 +9,7 @@ variables (the learning rate among them) and random states of the new model are 
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import OrderedDict
 from typing import Any, TypeAlias
@@ -45,17 +46,31 @@ class CompiledSteps:
     the model before out, so fits of equal structure may also take turns epoch by epoch (folds in lock-step).
     """
 
-    def __init__(self, twin: keras.Model, batch_size: int, xla: bool) -> None:
+    def __init__(self, twin: keras.Model, arrays: Tensors, batch_size: int, xla: bool) -> None:
         self.twin = twin
         self.xla = xla
+        self.traces = 0
         self._bound: keras.Model | None = None
         self._batch_size = batch_size
-        self.run_epoch = tf.function(self._static_epoch, jit_compile=True) if xla else self._relaxed(self._epoch)
-        self.evaluate = self._relaxed(self._evaluate)
+        # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
+        self._chunk = CHUNK if _adds_up(twin) else batch_size
+        self._evaluators: dict[tuple[Any, ...], Any] = {}
+        # As in `fit`, autograph leaves Keras' code alone: it converts the loop here and nothing below it.
+        self._train_step = tf.autograph.experimental.do_not_convert(twin.train_step)
+        self._test_step = tf.autograph.experimental.do_not_convert(self._scored)
+        if xla:
+            self.run_epoch = tf.function(self._static_epoch, jit_compile=True)
+        else:
+            order = tf.TensorSpec([None], tf.int32)
+            self.run_epoch = tf.function(self._epoch, input_signature=[order, *_any_rows(arrays)])
 
-    @staticmethod
-    def _relaxed(function: Any) -> Any:
-        return tf.function(function, reduce_retracing=True)
+    def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
+        specs = _any_rows(arrays)
+        if specs not in self._evaluators:
+            self._evaluators[specs] = tf.function(self._evaluate, input_signature=specs)
+        metrics, predicted = self._evaluators[specs](*arrays)
+        return metrics, predicted
 
     def bind(self, model: keras.Model) -> None:
         """Make the graph work on the state of `model`; the state worked on before goes back to its own model."""
@@ -74,15 +89,17 @@ class CompiledSteps:
 
     def _epoch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         """One pass over the rows in `order` (int32); any number of rows, so one trace serves every fold."""
+        self.traces += 1
         self.twin.reset_metrics()
         rows = tf.shape(order)[0]
         for start in tf.range(0, rows, self._batch_size):
             batch = order[start : tf.minimum(start + self._batch_size, rows)]
-            self.twin.train_step(tuple(tf.gather(a, batch) for a in arrays))
-        return self.twin.get_metrics_result()
+            self._train_step(tuple(tf.gather(a, batch) for a in arrays))
+        return dict(self.twin.get_metrics_result())
 
     def _static_epoch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         """The same with every shape known, which XLA needs; gathered once, since slices are cheaper than gathers."""
+        self.traces += 1
         self.twin.reset_metrics()
         size, rows = self._batch_size, int(order.shape[0])
         full = rows // size
@@ -90,64 +107,81 @@ class CompiledSteps:
         if full:
             batches = tuple(tf.reshape(a[: full * size], (full, size, *a.shape[1:])) for a in mixed)
             for i in tf.range(full):
-                self.twin.train_step(tuple(b[i] for b in batches))
+                self._train_step(tuple(b[i] for b in batches))
         if rows % size:
-            self.twin.train_step(tuple(a[full * size :] for a in mixed))
-        return self.twin.get_metrics_result()
+            self._train_step(tuple(a[full * size :] for a in mixed))
+        return dict(self.twin.get_metrics_result())
 
     def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
+        self.traces += 1
         self.twin.reset_metrics()
-        x, y, *weight = arrays
-        rows = tf.shape(y)[0]
-        predicted = tf.TensorArray(self.twin.compute_dtype, size=0, dynamic_size=True, infer_shape=False)
-        for i in tf.range((rows + CHUNK - 1) // CHUNK):
-            part = slice(i * CHUNK, tf.minimum((i + 1) * CHUNK, rows))
-            predicted = predicted.write(i, self._test_step(x[part], y[part], *(w[part] for w in weight)))
+        rows = tf.shape(arrays[0])[0]
+        predicted = tf.TensorArray(self.twin.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False)
+        for i in tf.range((rows + self._chunk - 1) // self._chunk):
+            part = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, rows))
+            predicted = predicted.write(i, self._test_step(*(a[part] for a in arrays)))
         return self.twin.get_metrics_result(), predicted.concat()
 
-    def _test_step(self, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+    def _scored(self, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
         """Keras' own `test_step`, returning the predictions that it throws away."""
         model = self.twin
         predicted = model(x, training=False)
         loss = model._compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight, training=False)
         model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
         model.compute_metrics(x, y, predicted, sample_weight=weight)
-        return tf.cast(predicted, model.compute_dtype)
+        return predicted
+
+
+def _any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
+    return tuple(tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arrays)
 
 
 _kept: OrderedDict[str, CompiledSteps] = OrderedDict()
 
 
-def steps_for(model: keras.Model, arrays: Tensors, batch_size: int, epochs: int) -> CompiledSteps:
+def steps_for(
+    model: keras.Model, arrays: Tensors, batch_size: int, epochs: int, *, may_xla: bool = True
+) -> CompiledSteps:
     """Return compiled steps for `model`: those of an earlier model of equal structure, else new ones.
 
     Args:
         model: Built and compiled.
         arrays: X, y and perhaps sample weights, rows first.
         batch_size: Rows a step.
-        epochs: Epochs this fit may still run; with the rows they decide whether XLA is used.
+        epochs: Epochs of this fit; with the rows they decide whether XLA is used.
+        may_xla: False where XLA has refused this model.
     """
     rows = int(arrays[0].shape[0])
     steps = epochs * -(-rows // batch_size)
-    xla = steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK
-    model._symbolic_build(data_batch=tuple(a[: min(batch_size, rows)] for a in arrays))
+    xla = may_xla and steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK
+    batch = tuple(a[: min(batch_size, rows)] for a in arrays)
+    if not model.built:
+        model._symbolic_build(data_batch=batch)
     key = _structure(model, arrays, batch_size, xla)
     if key is None:
-        return CompiledSteps(model, batch_size, xla)
+        model._symbolic_build(data_batch=batch)
+        return CompiledSteps(model, arrays, batch_size, xla)
+    if not model.optimizer.built:  # what `bind` copies; the metrics are the twin's own
+        model.optimizer.build(model.trainable_variables)
     if key not in _kept:
-        _kept[key] = CompiledSteps(_twin_of(model, arrays), batch_size, xla)
+        _kept[key] = CompiledSteps(_twin_of(model, batch), arrays, batch_size, xla)
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
         _kept.popitem(last=False)
     return _kept[key]
 
 
-def _twin_of(model: keras.Model, arrays: Tensors) -> keras.Model:
+def _twin_of(model: keras.Model, batch: Tensors) -> keras.Model:
     twin = type(model).from_config(model.get_config())
     twin.compile_from_config(model.get_compile_config())
-    twin._symbolic_build(data_batch=tuple(a[:2] for a in arrays))
+    twin._symbolic_build(data_batch=batch)
     return twin
+
+
+def forget_all() -> None:
+    """Drop every compiled step, to give memory back."""
+    _kept.clear()
+    gc.collect()
 
 
 def forget(steps: CompiledSteps) -> None:
@@ -165,6 +199,8 @@ def _structure(model: keras.Model, arrays: Tensors, batch_size: int, xla: bool) 
     except (NotImplementedError, TypeError, KeyError, ValueError):
         return None
     if not type(model).__module__.startswith("keras.") or not _only_keras(config):
+        return None
+    if not _said_by_config(model):
         return None
     if isinstance(optimizer.get("learning_rate"), float):
         optimizer["learning_rate"] = "assigned"
@@ -185,6 +221,28 @@ def _only_keras(config: Any) -> bool:
     return config is None or isinstance(config, str | int | float | bool | np.generic)
 
 
+def _said_by_config(model: keras.Model) -> bool:
+    """Whether nothing was set after construction that a configuration does not hold."""
+    excluded = any(name.startswith("_exclude_from_weight_decay") for name in vars(model.optimizer))
+    replaced = any(name in vars(model) for name in ("call", "compute_loss", "compute_metrics"))
+    return not excluded and not replaced and all(layer.trainable for layer in _layers(model))
+
+
+def _layers(model: keras.Model) -> list[keras.layers.Layer]:
+    return list(model._flatten_layers())
+
+
+def _adds_up(model: keras.Model) -> bool:
+    """Whether loss and metrics are means over rows, the same however the rows are cut into batches."""
+    try:
+        config = model.get_compile_config()
+    except (NotImplementedError, TypeError, ValueError):
+        return False
+    return _only_keras(config) and '"reduction"' not in json.dumps(config["loss"], default=repr).replace(
+        '"reduction": "sum_over_batch_size"', ""
+    )
+
+
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
     for a, b in zip(_state(source), _state(target), strict=True):
         b.assign(a)
@@ -198,10 +256,13 @@ def _state(model: keras.Model) -> list[Any]:
 
 def state_arrays(model: keras.Model) -> list[Array]:
     """Return all that training changes, for a checkpoint."""
-    return [np.asarray(v) for v in _state(model)]
+    return [keras.ops.convert_to_numpy(v) for v in _state(model)]
 
 
 def load_state(model: keras.Model, arrays: list[Array]) -> None:
     """Put back what `state_arrays` returned, into a model of equal structure."""
-    for variable, array in zip(_state(model), arrays, strict=True):
+    variables = _state(model)
+    if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
+        raise ValueError("it was kept from a model of another structure")
+    for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

@@ -31,8 +31,11 @@ def score(name: str, task: Task, y: Array, predicted: Array) -> float:
     check(name, task)
     if not np.all(np.isfinite(predicted)):
         return float("nan")
-    truth = np.asarray(y)
-    return _METRICS[name](truth.reshape(len(truth), -1), np.asarray(predicted, dtype=float).reshape(len(truth), -1))
+    truth, found = np.asarray(y), np.asarray(predicted, dtype=float)
+    truth, found = truth.reshape(len(truth), -1), found.reshape(len(found), -1)
+    if task == "multiclass" and truth.shape[1] > 1:
+        truth = truth.argmax(axis=1)[:, None]
+    return _METRICS[name](truth, found)
 
 
 def fitting(task: Task) -> tuple[str, ...]:
@@ -67,19 +70,22 @@ def _r2(y: Array, p: Array) -> float:
 def _accuracy(y: Array, p: Array) -> float:
     if p.shape[1] > 1 and y.shape[1] == 1:  # one probability a class
         return float(np.mean(y[:, 0] == p.argmax(axis=1)))
-    if p.shape[1] == 2 and np.all(y.sum(axis=1) == 1):  # one-hot
-        return float(np.mean(y.argmax(axis=1) == p.argmax(axis=1)))
     return float(np.mean(np.all(y == (p > 0.5), axis=1)))
 
 
 def _auc(y: Array, p: Array) -> float:
+    """Mean over classes (each against the rest) or labels; one that is all there is, or not there, has no area."""
+    if p.shape[1] == 2 and y.shape[1] == 1:
+        p = p[:, 1:]
+    columns = y if y.shape[1] == p.shape[1] else (y == np.arange(p.shape[1]))
+    areas = [_area(truth, found) for truth, found in zip(columns.T, p.T, strict=True) if len(np.unique(truth)) == 2]
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def _area(truth: Array, found: Array) -> float:
     from sklearn.metrics import roc_auc_score
 
-    if p.shape[1] > 1 and y.shape[1] == 1:
-        if p.shape[1] == 2:
-            return float(roc_auc_score(y[:, 0], p[:, 1]))
-        return float(roc_auc_score(y[:, 0], p / p.sum(axis=1, keepdims=True), multi_class="ovr"))
-    return float(roc_auc_score(y, p))
+    return float(roc_auc_score(truth, found))
 
 
 _METRICS: dict[str, Callable[[Array, Array], float]] = {

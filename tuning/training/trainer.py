@@ -18,12 +18,7 @@ import tensorflow as tf
 from tuning.dataset import Array
 from tuning.errors import StudyError
 from tuning.training.compiled import CHUNK, CompiledSteps, forget, steps_for
-
-_BATCH_HOOKS = (
-    "on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end", "on_test_batch_begin",
-    "on_test_batch_end",
-)  # fmt: skip
-_OWN_STEPS = ("train_step", "test_step", "make_train_function", "make_test_function")
+from tuning.training.reasons import reads_the_users_model, why_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +34,10 @@ class Rows:
         """X, y and the weights where there are any."""
         return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
 
+    def tensors(self) -> tuple[tf.Tensor, ...]:
+        """X, y and the weights on the device, as `fit` would cast them."""
+        return tuple(map(on_device, self.arrays))
+
 
 @dataclass(eq=False)
 class Fit:
@@ -50,6 +49,7 @@ class Fit:
         validation: Scored after each epoch, or None.
         epochs_total: Train until this many epochs are done.
         initial_epoch: Epochs done before.
+        began_at: The epoch an interrupted training began at, where this one takes it up; it decides on XLA as that did.
         batch_size: Rows a step; the last batch may be smaller.
         callbacks: Keras callbacks. One with a method `take_predictions` is given the validation predictions of each
             epoch before `on_epoch_end`, so that nobody predicts twice.
@@ -57,6 +57,7 @@ class Fit:
         shuffle: Draw a new order of the rows each epoch, from `seed` and the epoch's number alone.
         trainer: "auto", "compiled" (an error where it cannot be) or "fit".
         notes: Why `model.fit` was used, where it was.
+        history: As `model.fit` returns it, when the iteration has ended.
     """
 
     model: keras.Model
@@ -64,6 +65,7 @@ class Fit:
     validation: Rows | None = None
     epochs_total: int = 1
     initial_epoch: int = 0
+    began_at: int | None = None
     batch_size: int = 32
     callbacks: Sequence[keras.callbacks.Callback] = ()
     class_weight: Mapping[int, float] | None = None
@@ -72,6 +74,17 @@ class Fit:
     trainer: str = "auto"
     notes: list[str] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
+    _steps: CompiledSteps | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why this training goes to `model.fit`; "" where it is compiled."""
+        return "trainer='fit'" if self.trainer == "fit" else why_fit(self.model, self.rows.arrays, self.callbacks)
+
+    def sync(self) -> None:
+        """Put the state of an epoch that has ended into `model`, which is the compiled step's until the end."""
+        if self._steps is not None:
+            self._steps.release(self.model)
 
     def epochs(self) -> Generator[int, None, None]:
         """Train; yield each epoch's number (from 1) when it has ended, callbacks included.
@@ -79,90 +92,105 @@ class Fit:
         Raises:
             StudyError: `trainer="compiled"` and the model cannot be trained so; says why.
         """
-        self.rows = _weighted(self.rows, self.class_weight)
-        reason = "trainer='fit'" if self.trainer == "fit" else why_fit(self.model, self.rows, self.callbacks)
+        reason = self.reason
         if reason and self.trainer == "compiled":
             raise StudyError(f"the compiled trainer cannot train this model: {reason}; use trainer='auto'")
-        if not reason:
-            try:
-                yield from self._compiled()
-                return
-            except _Refused as refused:
-                reason = f"XLA refused it: {refused}"
-        if self.trainer != "fit":
-            self.notes.append(f"trained by model.fit: {reason}")
-        yield from self._keras()
+        rows = _weighted(self.rows, self.class_weight)
+        if reason:
+            if self.trainer != "fit":
+                self.notes.append(f"trained by model.fit: {reason}")
+            yield from self._keras(rows)
+            return
+        try:
+            yield from self._compiled(rows, may_xla=True)
+        except _Refused as refused:
+            self.notes.append(f"compiled without XLA, which refused: {refused}")
+            yield from self._compiled(rows, may_xla=False)
 
-    def _compiled(self) -> Generator[int, None, None]:
-        arrays = tuple(map(on_device, self.rows.arrays))
-        remaining = self.epochs_total - self.initial_epoch
-        steps = steps_for(self.model, arrays, self.batch_size, remaining)
-        callbacks = self._callback_list(steps.twin)
-        steps.bind(self.model)
-        logs: dict[str, float] = {}
-        steps.twin._initial_epoch = None
+    def _compiled(self, rows: Rows, *, may_xla: bool) -> Generator[int, None, None]:
+        arrays, validation = rows.tensors(), None if self.validation is None else self.validation.tensors()
+        planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
+        steps = self._steps = steps_for(self.model, arrays, self.batch_size, planned, may_xla=may_xla)
+        watched = self.model if any(map(reads_the_users_model, self.callbacks)) else steps.twin
+        callbacks = self._callback_list(watched)
+        logs: dict[str, Any] = {}
+        watched._initial_epoch = None
+        self._hand_over(steps, watched)
         callbacks.on_train_begin()
         try:
-            first = steps.twin._initial_epoch or self.initial_epoch  # BackupAndRestore says where it left off
+            first = watched._initial_epoch or self.initial_epoch  # BackupAndRestore says where it left off
             for epoch in range(first, self.epochs_total):
-                steps.bind(self.model)
-                steps.twin.stop_training = False
+                self._hand_over(steps, watched)
+                watched.stop_training = False
                 callbacks.on_epoch_begin(epoch)
+                steps.bind(self.model)
                 logs = self._train_once(steps, epoch, arrays)
-                logs |= self._validate(steps, callbacks)
+                logs |= self._validate(steps, validation, callbacks)
                 self._end_on_nan(logs)
+                self._hand_over(steps, watched)
                 callbacks.on_epoch_end(epoch, logs)
-                stop = steps.twin.stop_training
+                stop = watched.stop_training
                 yield epoch + 1
                 if stop:
                     break
-            steps.bind(self.model)
-            steps.twin.optimizer.finalize_variable_values(steps.twin.trainable_weights)
+            self._hand_over(steps, watched)
+            watched.optimizer.finalize_variable_values(watched.trainable_weights)
             callbacks.on_train_end(logs)
         finally:
             steps.release(self.model)
+            self._steps = None
             callbacks.set_model(self.model)
         self.history = _history(callbacks)
 
-    def _train_once(self, steps: CompiledSteps, epoch: int, arrays: tuple[tf.Tensor, ...]) -> dict[str, float]:
-        order = epoch_order(len(self.rows.y), self.seed, epoch) if self.shuffle else np.arange(len(self.rows.y))
-        try:
-            logs = steps.run_epoch(tf.constant(order, tf.int32), *arrays)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, ValueError) as error:
-            forget(steps)
-            if steps.xla and epoch == self.initial_epoch:  # nothing was trained: compilation comes first
-                raise _Refused(str(error).splitlines()[0]) from error
-            raise
-        return {name: float(value) for name, value in logs.items()}
+    def _hand_over(self, steps: CompiledSteps, watched: keras.Model) -> None:
+        """Put the state where the callbacks look: into the compiled step's own model, or back into the user's."""
+        if watched is steps.twin:
+            steps.bind(self.model)
+        else:
+            steps.release(self.model)
 
-    def _validate(self, steps: CompiledSteps, callbacks: keras.callbacks.CallbackList) -> dict[str, float]:
-        if self.validation is None:
+    def _train_once(self, steps: CompiledSteps, epoch: int, arrays: tuple[tf.Tensor, ...]) -> dict[str, Any]:
+        rows = len(self.rows.y)
+        order = epoch_order(rows, self.seed, epoch) if self.shuffle else np.arange(rows, dtype=np.int32)
+        untried = steps.traces == 0
+        try:
+            return _numbers(steps.run_epoch(tf.constant(order), *arrays))
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, ValueError, TypeError) as error:
+            forget(steps)
+            if steps.xla and untried:  # nothing was trained: compilation comes first
+                raise _Refused(str(error).splitlines()[0][:200]) from error
+            raise
+
+    def _validate(
+        self, steps: CompiledSteps, arrays: tuple[tf.Tensor, ...] | None, callbacks: keras.callbacks.CallbackList
+    ) -> dict[str, Any]:
+        if arrays is None:
             return {}
         callbacks.on_test_begin()
-        logs, predicted = steps.evaluate(*map(on_device, self.validation.arrays))
-        floats = {name: float(value) for name, value in logs.items()}
-        callbacks.on_test_end(floats)
+        logs, predicted = steps.evaluate(*arrays)
+        numbers = _numbers(logs)
+        callbacks.on_test_end(numbers)
         for callback in self.callbacks:
             if hasattr(callback, "take_predictions"):
                 callback.take_predictions(predicted.numpy())
-        return {f"val_{name}": value for name, value in floats.items()}
+        return {f"val_{name}": value for name, value in numbers.items()}
 
-    def _end_on_nan(self, logs: dict[str, float]) -> None:
+    def _end_on_nan(self, logs: dict[str, Any]) -> None:
         for callback in self.callbacks:
             if isinstance(callback, keras.callbacks.TerminateOnNaN):
                 callback.on_batch_end(-1, logs)
 
-    def _keras(self) -> Generator[int, None, None]:
+    def _keras(self, rows: Rows) -> Generator[int, None, None]:
         validation = None if self.validation is None else self.validation.arrays
         done: list[int] = []
         marker = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: done.append(epoch + 1))
         keras.utils.set_random_seed(self.seed)  # Keras draws the order of the rows from its global state
         history = self.model.fit(
-            self.rows.X, self.rows.y, sample_weight=self.rows.weight, validation_data=validation,
+            rows.X, rows.y, sample_weight=rows.weight, validation_data=validation,
             epochs=self.epochs_total, initial_epoch=self.initial_epoch, batch_size=self.batch_size,
             callbacks=[*self.callbacks, marker], shuffle=self.shuffle, verbose=0,
         )  # fmt: skip
-        self.history = {name: list(map(float, values)) for name, values in history.history.items()}
+        self.history = dict(history.history)
         yield from done
 
     def _callback_list(self, twin: keras.Model) -> keras.callbacks.CallbackList:
@@ -208,7 +236,9 @@ def predict(model: keras.Model, X: Array) -> Array:
     forward = _forward.get(model)
     if forward is None:
         forward = _forward[model] = _traced(weakref.ref(model))
-    parts = [forward(tf.constant(X[i : i + CHUNK])).numpy() for i in range(0, len(X), CHUNK)]
+    kind = model.inputs[0].dtype if getattr(model, "inputs", None) else keras.config.floatx()
+    X = X.astype(kind, copy=False) if X.dtype.kind == "f" else X
+    parts = [forward(tf.constant(X[i : i + CHUNK])).numpy() for i in range(0, max(len(X), 1), CHUNK)]
     return np.concatenate(parts)
 
 
@@ -217,35 +247,6 @@ _forward: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionar
 
 def _traced(model: Callable[[], keras.Model | None]) -> Any:
     return tf.function(lambda x: model()(x, training=False), reduce_retracing=True)  # type: ignore[misc]
-
-
-def why_fit(model: keras.Model, rows: Rows, callbacks: Sequence[keras.callbacks.Callback]) -> str:
-    """Return why this training needs `model.fit`, or "" where the compiled epoch does the same."""
-    own = [name for name in _OWN_STEPS if getattr(type(model), name) is not getattr(keras.Model, name)]
-    if own:
-        return f"{type(model).__name__} has its own {own[0]}"
-    if model.run_eagerly:
-        return "the model was compiled with run_eagerly=True"
-    if model.distribute_strategy.num_replicas_in_sync > 1:
-        return "the model was built under a distribution strategy"
-    for callback in callbacks:
-        if hook := _batch_hook(callback):
-            return f"callback {type(callback).__name__} acts on each batch ({hook})"
-    if len(model.inputs or []) != 1 or len(model.outputs or []) != 1:
-        return "the model has not one input and one output"
-    if not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiub" for a in rows.arrays):
-        return "the data are not plain numeric arrays"
-    return ""
-
-
-def _batch_hook(callback: keras.callbacks.Callback) -> str:
-    """Return the name of a hook by which the callback acts on batches, or ""."""
-    if isinstance(callback, keras.callbacks.TerminateOnNaN):
-        return ""  # served once an epoch: a loss that is not finite stays so in the epoch's mean
-    if getattr(callback, "save_freq", None) == "epoch":
-        return ""  # ModelCheckpoint and BackupAndRestore define the hook but wait for the epoch's end
-    own = (h for h in _BATCH_HOOKS if getattr(type(callback), h) is not getattr(keras.callbacks.Callback, h))
-    return next(own, next((h for h in _BATCH_HOOKS if h in vars(callback)), ""))
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> Array:
@@ -257,13 +258,17 @@ _device: dict[int, tuple[weakref.ref[Any], tf.Tensor]] = {}
 
 
 def on_device(array: Array) -> tf.Tensor:
-    """Return the array as a tensor; the same array object is moved to the device once in its life."""
+    """Return the array as a tensor, floats as Keras' floatx; a read-only array is moved to the device once in its life.
+
+    One that can be written to may have changed since.
+    """
     found = _device.get(id(array))
     if found is not None and found[0]() is array:
         return found[1]
     key = id(array)
-    tensor = tf.constant(array)
-    _device[key] = (weakref.ref(array, lambda _: _device.pop(key, None)), tensor)
+    tensor = tf.constant(array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array)
+    if not array.flags.writeable:
+        _device[key] = (weakref.ref(array, lambda _: _device.pop(key, None)), tensor)
     return tensor
 
 
@@ -278,4 +283,9 @@ def _weighted(rows: Rows, class_weight: Mapping[int, float] | None) -> Rows:
 def _history(callbacks: keras.callbacks.CallbackList) -> dict[str, list[float]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return {name: [float(v) for v in values] for name, values in callbacks._history.history.items()}
+        return dict(callbacks._history.history)
+
+
+def _numbers(logs: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+    """Return floats; a metric with several values (F1 a class) stays an array, as in `fit`."""
+    return {name: float(value) if value.shape.rank == 0 else value.numpy() for name, value in logs.items()}

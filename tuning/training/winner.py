@@ -17,9 +17,10 @@ from tuning.durable import read_json, write_json
 from tuning.errors import TuningError
 from tuning.study import derive_seed
 from tuning.training import metrics
+from tuning.training.folds import FoldFit, Stopped, prepare_fit
 from tuning.training.jobs import EvaluationJob, FinalistJob
+from tuning.training.outputs import link_of, linked
 from tuning.training.trainer import predict
-from tuning.training.trials import FoldFit, Stopped, prepare_fit
 from tuning.training.workbench import FoldRows, Workbench, workbench
 from tuning.trial import Context, EpochReport
 
@@ -29,7 +30,7 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
 
     Returns:
         `number`, `index`, `seed`, `value` (objective; with `--cv` the mean over folds; None if it diverged), `epochs`
-        (of the model that was kept), `model` (file name).
+        (of the model that was kept), `model` (file name), `link` (what makes its outputs probabilities; see `link_of`).
     """
     bench = workbench(job.source, job.overrides)
     seed = derive_seed(bench.study.seed, "finalist", job.index)
@@ -42,12 +43,11 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     diverged = any(item.judge.diverged for item in fits)
     kept = fits[0] if bench.study.cv is None or diverged else _trained(bench, job, bench.final(), seed, on_epoch)
     path = job.file.with_suffix(".keras")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept.fit.model.save(path)
+    _save(kept.fit.model, path)
     outcome = {
         "number": job.number, "index": job.index, "seed": seed, "model": path.name,
         "value": None if diverged else float(np.mean([result.value for result in results])),
-        "epochs": kept.result(bench, seed).best_epoch,
+        "epochs": kept.result(bench, seed).best_epoch, "link": link_of(kept.fit.model),
     }  # fmt: skip
     write_json(job.file, outcome)
     return outcome
@@ -77,16 +77,16 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
         return dict(known)
     bench = workbench(job.source, job.overrides)
     rows = bench.final()
-    model = keras.saving.load_model(job.model, compile=False, custom_objects=_custom(bench))
+    model = _load(job.model, bench)
+    link = (read_json(job.model.with_suffix(".json")) or {}).get("link", "")
     raw, y = bench.parts.test.X, bench.parts.test.y
     predicted = predict(model, rows.scaler.transform(raw))
     save_for_raw_inputs(model, rows.scaler, job.saved)
-    reloaded = keras.saving.load_model(job.saved, compile=False, custom_objects=_custom(bench))
-    difference = float(np.max(np.abs(predict(reloaded, raw.astype("float32")) - predicted)))
+    difference = float(np.max(np.abs(predict(_load(job.saved, bench), raw) - predicted)))
     if not difference <= 1e-3 * max(1.0, float(np.max(np.abs(predicted)))):
         raise TuningError(f"the saved winner predicts something else than the trained one: they differ by {difference}")
     outcome = {
-        "test": scores(bench.parts.task, y, predicted),
+        "test": scores(bench.parts.task, y, linked(link, predicted)),
         "baseline": baselines(bench.parts.task, rows, rows.scaler.transform(raw), y),
         "model": str(job.saved),
         "sha256": hashlib.sha256(job.saved.read_bytes()).hexdigest(),
@@ -100,15 +100,25 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
 def save_for_raw_inputs(model: keras.Model, scaler: Scaler, path: Path) -> None:
     """Save a model as `.keras` with its scaling inside: the file takes features as the data set has them."""
     if scaler.mean is not None and scaler.deviation is not None:
-        shape = model.input_shape[1:]
-        inputs = keras.Input(shape)
+        shape = model.inputs[0].shape[1:]
+        inputs = keras.Input(shape, dtype="float64")  # a date in seconds must be centred before it is rounded
         mean, variance = (np.asarray(a).reshape(shape) for a in (scaler.mean, scaler.deviation**2))
         layer = keras.layers.Normalization(axis=None if not shape else tuple(range(1, len(shape) + 1)),
-                                           mean=mean, variance=variance, name="scaling")  # fmt: skip
+                                           mean=mean, variance=variance, name="scaling", dtype="float64")  # fmt: skip
         model = keras.Model(inputs, model(layer(inputs)), name=f"{model.name}_on_raw_inputs")
+    _save(model, path)
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.stem}.tmp.keras")
     model.save(temporary)
     temporary.replace(path)
+
+
+def _load(path: Path, bench: Workbench) -> keras.Model:
+    """Read a model that this search has saved; it may hold a lambda of the study's own builder."""
+    return keras.saving.load_model(path, compile=False, custom_objects=_custom(bench), safe_mode=False)
 
 
 def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
@@ -123,10 +133,10 @@ def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
 
 def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[str, dict[str, float]]:
     """Fit a dummy and a linear (logistic) model on the training rows; return their test scores."""
-    X, y = (a.reshape(len(a), -1) if a.ndim > 2 else a for a in (rows.train.X, rows.train.y))
+    X, y = rows.train.X.reshape(len(rows.train.X), -1), rows.train.y
     flat_test = X_test.reshape(len(X_test), -1)
     return {
-        name: scores(task, y_test, _probabilities(task, fitted.fit(X.reshape(len(X), -1), y), flat_test))
+        name: scores(task, y_test, _probabilities(task, fitted.fit(X, y), flat_test))
         for name, fitted in _baseline_models(task).items()
     }
 
@@ -151,7 +161,8 @@ def _probabilities(task: Task, fitted: Any, X: Array) -> Array:
         return np.asarray(fitted.predict(X)).reshape(len(X), -1)
     found = fitted.predict_proba(X)
     if isinstance(found, list):  # a dummy on several labels
-        found = np.stack([p[:, -1] for p in found], axis=1)
+        ones = zip(found, fitted.classes_, strict=True)
+        found = np.stack([p[:, list(c).index(1)] if 1 in c else np.zeros(len(X)) for p, c in ones], axis=1)
     return np.asarray(found[:, 1:] if task == "binary" else found)
 
 

@@ -12,7 +12,8 @@ import cloudpickle
 
 from tuning.data.parts import Part, Parts, Scaler, folds, inner_split, scaler, split
 from tuning.errors import StudyError
-from tuning.study import Study, derive_seed, load_study
+from tuning.study import METRICS, Study, derive_seed, load_study
+from tuning.training import metrics
 from tuning.training.jobs import Source
 from tuning.training.trainer import Rows
 
@@ -68,13 +69,14 @@ class Workbench:
 
     def _inner(self, train: Part, scoring: Part | None) -> FoldRows:
         """Take the stopping rows out of the training rows where patience needs them; scale by what remains."""
-        stopping = scoring
+        stopping: Part | None = None
         if self.study.patience is not None:
             seed = derive_seed(self.study.seed, "inner") % 2**31
             fit_rows, stop_rows = inner_split(train.y, seed=seed, task=self.parts.task)
             train, stopping = train.take(fit_rows), train.take(stop_rows)
         fitted = scaler(train.X) if self.parts.scale else Scaler()
-        scaled = [None if p is None else Rows(fitted.transform(p.X), p.y) for p in (train, scoring, stopping)]
+        parts = (train, scoring, stopping)
+        scaled = [None if p is None else _rows(Part(fitted.transform(p.X), p.y)) for p in parts]
         rows, score_rows, stop = scaled
         assert rows is not None  # noqa: S101 - train is always given
         return FoldRows(rows, score_rows or stop or rows, stop or score_rows or rows, fitted)
@@ -102,8 +104,14 @@ def _workbench(source: Source, overrides: str) -> Workbench:
     study = load_source(source, json.loads(overrides))
     dataset = study.data()
     parts = split(dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size)
+    if study.objective.name in METRICS:
+        metrics.check(study.objective.name, parts.task)
     return Workbench(study, parts, study.from_data(dataset))
 
 
 def _rows(part: Part) -> Rows:
-    return Rows(part.X, part.y)
+    """Return rows that nobody can change, so that a worker moves them to its device once."""
+    arrays = (part.X.view(), part.y.view())
+    for array in arrays:
+        array.flags.writeable = False
+    return Rows(*arrays)

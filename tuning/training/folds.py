@@ -1,0 +1,209 @@
+"""The fits of one trial: one model and what watches it for each, advanced one after another or in lock-step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tuning.builders.build import build
+from tuning.durable import read_json
+from tuning.training.callbacks import Judge, early_stopping
+from tuning.training.checkpoint import Keeper
+from tuning.training.devices import strategy_scope
+from tuning.training.jobs import TrialJob
+from tuning.training.trainer import Fit
+from tuning.training.workbench import FoldRows, Workbench
+from tuning.trial import Context, EpochReport, FoldResult, Proposal, Status, TrialResult
+
+
+class Stopped(Exception):
+    """The driver wants the slot back; the trial stays open."""
+
+
+@dataclass(eq=False)
+class FoldFit:
+    """One fit of a trial while it runs."""
+
+    fold: int
+    fit: Fit
+    judge: Judge
+    stopper: keras.callbacks.EarlyStopping | None
+    keeper: Keeper | None = None
+
+    def result(self, bench: Workbench, seed: int) -> FoldResult:
+        """Return what came of it."""
+        curve = self.judge.curve
+        pruned = self.judge.verdict == "prune"  # its value is that of the last epoch, as pruners compare them
+        best = len(curve) - 1 if self.stopper is None or pruned else self._best_row()
+        row = curve[best] if curve else {}
+        metrics = {key: value for key, value in row.items() if key.startswith("val_")}
+        value = row.get(bench.study.objective.metric, float("nan"))
+        epoch = int(row.get("epoch", 0))
+        return FoldResult(self.fold, value, metrics, tuple(curve), epoch, self.judge.seconds, seed)
+
+    def row_at(self, epoch: int) -> Mapping[str, float]:
+        """Return the curve's row of an epoch, or its last where training ended before."""
+        return next((row for row in self.judge.curve if int(row["epoch"]) == epoch), self.judge.curve[-1])
+
+    def _best_row(self) -> int:
+        assert self.stopper is not None  # noqa: S101
+        epochs = [int(row["epoch"]) for row in self.judge.curve]
+        return epochs.index(self.stopper.best_epoch + 1) if self.stopper.best_epoch + 1 in epochs else len(epochs) - 1
+
+
+def prepare_fit(
+    bench: Workbench,
+    params: Mapping[str, Any],
+    epochs: int,
+    rows: FoldRows,
+    seed: int,
+    on_epoch: Callable[[Mapping[str, float]], str] | None = None,
+) -> FoldFit:
+    """Build the model of `params` and everything around its training; nothing is trained yet.
+
+    Args:
+        bench: The study and its data.
+        params: A point of the space.
+        epochs: Epochs in all.
+        rows: What it is trained, stopped and scored on.
+        seed: Of weights, order of rows, dropout.
+        on_epoch: Given each row of the curve; answers "continue", "prune" or "stop".
+    """
+    study = bench.study
+    arguments, settings = study.split_params(params)
+    arguments = {**bench.builder_arguments, **arguments}
+    with strategy_scope(study.gpus_per_trial):
+        model = build(study.builder, arguments, seed, input_shape=bench.parts.input_shape)
+    judge = Judge(study.objective, bench.parts.task, rows.scoring, rows.stopping, on_epoch)
+    stopper = None if study.patience is None else early_stopping(judge, study.objective, study.patience)
+    fit = Fit(
+        model, rows.train, validation=rows.scoring, epochs_total=epochs, batch_size=settings["batch_size"],
+        callbacks=[judge] if stopper is None else [judge, stopper], seed=seed, trainer=study.trainer,
+    )  # fmt: skip
+    return FoldFit(0, fit, judge, stopper)
+
+
+def advance(item: FoldFit, reporter: EpochReporter) -> None:
+    """Train one fit to its end.
+
+    Raises:
+        Stopped: The driver wants the slot back.
+    """
+    for row in item.judge.curve:  # of an earlier attempt: the driver may not be the one that heard of them
+        if item.judge.verdict == "continue":
+            item.judge.verdict = reporter.one_fold(row)
+    if item.judge.verdict == "continue":
+        for _ in item.fit.epochs():
+            pass
+    reporter.check(item.judge.verdict)
+
+
+def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
+    """Train one epoch of each fold in turn, report their mean, obey the verdict for all.
+
+    Raises:
+        Stopped: The driver wants the slot back.
+    """
+    if any(item.fit.reason for item in fits):
+        fits[0].fit.notes.append("model.fit cannot be advanced epoch by epoch: the folds were trained one by one")
+    running = {item.fold: item.fit.epochs() for item in fits}
+    verdict = _report_again(fits, reporter)
+    while running and verdict == "continue":
+        reached = {fold: next(running[fold], None) for fold in list(running)}
+        for fold in (fold for fold, epoch in reached.items() if epoch is None):
+            del running[fold]
+        if any(item.judge.diverged for item in fits):
+            break
+        if running:
+            epoch = max(epoch for epoch in reached.values() if epoch is not None)
+            verdict = reporter.mean_of(fits, epoch)
+            _keep_together(fits, epoch, at_once=verdict == "stop")
+    for generator in running.values():
+        generator.close()
+    for item in fits:
+        item.judge.verdict = verdict
+    reporter.check(verdict)
+
+
+def _report_again(fits: list[FoldFit], reporter: EpochReporter) -> str:
+    """Report the epochs of an earlier attempt."""
+    for epoch in sorted({int(row["epoch"]) for item in fits for row in item.judge.curve}):
+        verdict = reporter.mean_of(fits, epoch)
+        if verdict != "continue":
+            return verdict
+    return "continue"
+
+
+def _keep_together(fits: list[FoldFit], epoch: int, *, at_once: bool) -> None:
+    keepers = [item.keeper for item in fits if item.keeper is not None and not item.fit.reason]
+    if keepers and (at_once or keepers[0].due):
+        for item in fits:
+            item.fit.sync()
+            if item.keeper is not None:
+                item.keeper.keep(item.fit.model, epoch)
+
+
+class EpochReporter:
+    """Passes epochs to the driver."""
+
+    def __init__(self, job: TrialJob, bench: Workbench, context: Context, began: float) -> None:
+        self._job, self._bench, self._context, self._began = job, bench, context, began
+
+    def one_fold(self, row: Mapping[str, float]) -> str:
+        """Report an epoch of the only fit, or of one fold among several."""
+        number, metric = self._job.proposal.number, self._bench.study.objective.metric
+        seconds = time.perf_counter() - self._began
+        return self._context.report(EpochReport(number, int(row["epoch"]), row[metric], row, seconds))
+
+    def mean_of(self, fits: list[FoldFit], epoch: int) -> str:
+        """Report the mean over folds at an epoch; a fold that has stopped earlier counts with its last."""
+        rows = [item.row_at(epoch) for item in fits]
+        means = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+        return self.one_fold({**means, "epoch": epoch})
+
+    def check(self, verdict: str) -> None:
+        """Raise `Stopped` where the driver wants the slot back."""
+        if verdict == "stop":
+            raise Stopped(f"trial {self._job.proposal.number}")
+
+
+def summarise(proposal: Proposal, folds: list[FoldResult], judges: list[Judge], notes: list[str]) -> TrialResult:
+    """Make one result of the fits of a trial: the value is the mean over folds."""
+    if any(judge.diverged for judge in judges):
+        status = Status.DIVERGED
+    elif any(judge.verdict == "prune" for judge in judges):
+        status = Status.PRUNED
+    else:
+        status = Status.COMPLETED
+    ordered = tuple(sorted(folds, key=lambda fold: fold.fold))
+    names = {name for fold in ordered for name in fold.metrics}
+    means = {n: sum(f.metrics.get(n, math.nan) for f in ordered) / len(ordered) for n in sorted(names)}
+    return TrialResult(
+        proposal.number,
+        status,
+        value=None if status is Status.DIVERGED else sum(fold.value for fold in ordered) / len(ordered),
+        metrics={} if status is Status.DIVERGED else means,
+        folds=ordered,
+        epochs=sum(len(fold.curve) for fold in ordered),
+        notes=tuple(dict.fromkeys(notes)),
+        error="loss or objective is not finite" if status is Status.DIVERGED else "",
+        training_s=sum(fold.seconds for fold in ordered),
+    )
+
+
+def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
+    """Return the fits that were finished before the trial was interrupted."""
+    found: dict[int, FoldResult] = {}
+    for path in sorted(folder.glob("attempt-*/fold-*.json")):
+        stored = read_json(path)
+        if stored is not None:
+            found[stored["fold"]] = FoldResult.from_json(stored)
+    return list(found.values())
+
+
