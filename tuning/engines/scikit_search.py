@@ -188,7 +188,8 @@ def _grid_for_halving(study: Study) -> tuple[Any, int, tuple[str, ...]]:
     whole, _ = grid_points(study.with_(trials=None))
     n = len(whole) if study.trials is None else min(len(whole), candidates_within(study.trials, study.epochs))
     grid, remarks = _grid(study.with_(trials=n))
-    return grid, n, remarks
+    counted = f"(--trials {study.trials} counts rungs)"
+    return grid, n, tuple(remark.replace(f"(--trials {n})", counted) for remark in remarks)
 
 
 def _trials(study: Study) -> int:
