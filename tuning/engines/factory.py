@@ -31,6 +31,10 @@ def make_engine(study: Study, parts: Callable[[], Parts]) -> Engine:
         from tuning.engines.keras_tuner_engine import KerasTunerEngine
 
         return KerasTunerEngine(study)
+    if study.engine == "capacity":
+        from tuning.engines.capacity_engine import CapacityEngine
+
+        return CapacityEngine(study)
     from tuning.engines.scikit_engine import ScikitEngine
 
     return ScikitEngine(study, parts())
