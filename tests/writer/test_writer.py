@@ -79,8 +79,8 @@ def test_trials_reach_both_stores_while_the_search_runs_and_its_end_after(home):
 def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doubled(home):
     chance = random.Random(4)
     files = searches.search(home)
-    searches.add_trials(files, range(60), epochs=20)
-    for _ in range(3):
+    searches.add_trials(files, range(40), epochs=20)
+    for _ in range(2):
         with Writer.start(files.folder, home) as writer:
             there = len(stored(home))
             wait_for_stored(home, there + 3)
@@ -92,9 +92,9 @@ def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doub
     with Writer.start(files.folder, home) as writer:
         assert writer.finish(60) == []
     attempts = [attempt for attempt, _ in shown(home)]
-    assert len(attempts) == len(set(attempts)) == 60
+    assert len(attempts) == len(set(attempts)) == 40
     assert all(status != "RUNNING" for _, status in shown(home))
-    assert stored(home) == list(range(60))
+    assert stored(home) == list(range(40))
 
 
 def test_the_writer_ends_by_itself_when_the_driver_dies_and_writes_what_is_on_disk(home):

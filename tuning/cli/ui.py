@@ -11,6 +11,7 @@ import click
 from tuning.errors import BusyError, MissingError, StudyError
 
 LOOPBACK = ("127.0.0.1", "localhost")
+_START = "/#/experiments?workflowType=machine_learning"  # else the page opens on its views of language models
 _PORTS = 50  # tried from --port upwards
 
 
@@ -39,7 +40,7 @@ def ui(port: int, host: str, home: Path) -> int:
             click.echo(f"Port {port} is in use.", err=True)
         from tuning.cli.ui_server import serve
 
-        click.echo(f"MLflow: http://127.0.0.1:{chosen}  (Ctrl-C ends it)")
+        click.echo(f"MLflow: http://127.0.0.1:{chosen}{_START}  (Ctrl-C ends it)")
         serve(listener, uri, home)
     return 0
 

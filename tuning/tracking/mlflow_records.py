@@ -178,7 +178,7 @@ def dataset_texts(dataset: Mapping[str, Any]) -> dict[str, str]:
     profile = {name: dataset[name] for name in facts if dataset.get(name)}
     return {
         "name": text_of(dataset.get("name", "data"), 500),
-        "digest": str(dataset.get("digest", ""))[:36] or "unknown",
+        "digest": str(dataset.get("digest", ""))[:16] or "unknown",
         "source_type": "http" if source.startswith(("http://", "https://")) else "local",
         "source": json.dumps({"url" if source.startswith("http") else "uri": without_secrets(source)}),
         "schema": json.dumps({"mlflow_colspec": columns} if columns else {}),

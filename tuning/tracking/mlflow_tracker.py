@@ -112,7 +112,6 @@ class MlflowTracker:
         found = self._client.get_experiment_by_name(study)
         if found is None:
             location = artifact_location(self._uri, self._home, study)
-            # Without the kind MLflow's page opens on its views of language models.
             return str(self._client.create_experiment(study, location, {"mlflow.experimentKind": _KIND}))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
