@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
-.PHONY: help tune ui doctor schedule test check lock clean need-STUDY need-CALENDAR
+.PHONY: help tune ui doctor schedule test check perf lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -27,6 +27,9 @@ check: .venv/ready ## lint, layout and types: ruff, mypy --strict
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy --strict
+
+perf: .venv/ready ## measure against the plain libraries, an hour: make perf ARGS="--parts a,e --quick"
+	$(PYTHON) -m tuning.bench.perf $(ARGS)
 
 lock: ## pin today's versions within the ranges of pyproject.toml (needs uv)
 	$(COMPILE) --extra cpu --output-file requirements/cpu.txt

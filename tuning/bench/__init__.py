@@ -1,0 +1,1 @@
+"""Benchmarks of this project: how fast it is (`perf`)."""

@@ -1,0 +1,68 @@
+"""`python -m tuning.bench.perf`: run the benchmark, or some of its parts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tuning.bench.perf.commands import warm_imports
+from tuning.bench.perf.driver import part_e
+from tuning.bench.perf.epochs import part_a, part_floor
+from tuning.bench.perf.memory import part_rss
+from tuning.bench.perf.records import Part, Sizes
+from tuning.bench.perf.report import machine, show, write
+from tuning.bench.perf.searches import part_b, part_c, part_d
+from tuning.bench.perf.startup import part_f
+from tuning.errors import TuningError
+
+PARTS: Mapping[str, Callable[[Sizes], Part]] = {
+    "a": part_a, "b": part_b, "c": part_c, "d": part_d, "e": part_e, "f": part_f, "rss": part_rss, "floor": part_floor,
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write; return 0, or the exit code of the error that ended it. A missed target is no error."""
+    asked = _parser().parse_args(arguments)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for all children: both sides import compiled bytecode
+    sizes = Sizes(asked.quick, asked.repeats or (1 if asked.quick else 3), 0.05 if asked.quick else 4.0)
+    console, about = Console(stderr=True), machine()
+    parts: list[Part] = []
+    try:
+        warm_imports()
+        for key in asked.parts:
+            console.print(f"part {key} …", highlight=False)
+            parts.append(PARTS[key](sizes))
+            write(asked.out, parts, sizes, about)  # after each part: hours may follow
+    except TuningError as error:
+        console.print(str(error), markup=False, highlight=False)
+        return error.exit_code
+    finally:
+        show(Console(), parts)
+    console.print(f"written: {asked.out / 'perf.json'} and perf.html", highlight=False)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make perf", description=__doc__)
+    parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs; the figures say nothing")
+    parser.add_argument("--repeats", type=int, default=0, help="pairs of each comparison; default 3")
+    parser.add_argument("--out", type=Path, default=Path("perf"), help="folder for the files; default ./perf")
+    return parser
+
+
+def _parts(text: str) -> list[str]:
+    keys = text.split(",")
+    unknown = [key for key in keys if key not in PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no part {unknown[0]!r}; there are {','.join(PARTS)}")
+    return keys
+
+
+if __name__ == "__main__":
+    sys.exit(main())

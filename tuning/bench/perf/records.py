@@ -1,0 +1,116 @@
+"""What a part of the benchmark gives back: rows of times, and verdicts on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        quick: Everything so small that it only shows that nothing breaks; no figure means anything.
+        repeats: Pairs measured of each comparison.
+        seconds: Least time of one steady measurement.
+    """
+
+    quick: bool = False
+    repeats: int = 3
+    seconds: float = 4.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: the raw figures of each side, in the order they were measured.
+
+    Attributes:
+        name: What was compared.
+        unit: Of the figures, e.g. `epochs/s`.
+        raw: Side → one figure a repeat; the figures of one repeat were measured one right after the other.
+        ours: The side that is this project's.
+        against: The sides it is compared with.
+        better: Whether the higher or the lower figure wins.
+        notes: What else was seen.
+    """
+
+    name: str
+    unit: str
+    raw: Mapping[str, Sequence[float]]
+    ours: str = "ours"
+    against: tuple[str, ...] = ()
+    better: Literal["higher", "lower"] = "higher"
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """The median of each side."""
+        return {side: median(figures) for side, figures in self.raw.items() if figures}
+
+    def ratio(self, other: str) -> float:
+        """Return how many times better ours is than `other`: the median over the pairs."""
+        pairs = zip(self.raw[self.ours], self.raw[other], strict=True)
+        return median(a / b if self.better == "higher" else b / a for a, b in pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types, medians and ratios included."""
+        return {
+            "name": self.name, "unit": self.unit, "better": self.better,
+            "raw": {side: list(figures) for side, figures in self.raw.items()}, "medians": self.medians,
+            "ours_is_better_by": {other: self.ratio(other) for other in self.against}, "notes": dict(self.notes),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One target and whether it is met.
+
+    Attributes:
+        target: In words, the limit included.
+        measured: The figure the limit is compared with.
+        met: Whether it holds.
+    """
+
+    target: str
+    measured: float
+    met: bool
+
+    @classmethod
+    def at_least(cls, what: str, measured: float, limit: float, unit: str = "×") -> Verdict:
+        """`what` must not be below `limit`."""
+        return cls(f"{what}: at least {limit:g}{_gap(unit)}", measured, measured >= limit)
+
+    @classmethod
+    def at_most(cls, what: str, measured: float, limit: float, unit: str = "×") -> Verdict:
+        """`what` must not be above `limit`."""
+        return cls(f"{what}: at most {limit:g}{_gap(unit)}", measured, measured <= limit)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types, with the verdict in words."""
+        words = f"{self.target}; measured {self.measured:.3g}: {'met' if self.met else 'MISSED'}"
+        return {"target": self.target, "measured": self.measured, "met": self.met, "words": words}
+
+
+@dataclass(frozen=True)
+class Part:
+    """All of one part: its letter, what it is about, rows, verdicts, and series too long for rows."""
+
+    key: str
+    title: str
+    rows: Sequence[Row]
+    verdicts: Sequence[Verdict] = ()
+    series: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "title": self.title, "rows": [row.to_json() for row in self.rows],
+            "targets": [verdict.to_json() for verdict in self.verdicts], "series": dict(self.series),
+        }  # fmt: skip
+
+
+def _gap(unit: str) -> str:
+    return f" {unit}" if unit else ""

@@ -1,0 +1,145 @@
+"""Parts b, c, d: whole searches, our command against the plain libraries' programs, on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from tuning.bench.perf.commands import FINALS, ROOT, Trained, fresh_home, ours, plain
+from tuning.bench.perf.records import Part, Row, Sizes, Verdict
+from tuning.bench.perf.together import at_once, core_slots
+from tuning.data.california import california_housing
+from tuning.data.parts import scaler, split
+from tuning.executors.forkserver import ForkServer
+
+_ALL_EPOCHS = ("--set", "patience=null")
+SPREAD_SEEDS = 5
+
+
+def part_b(sizes: Sizes) -> Part:
+    """The courses' grid: 27 points, 2 folds, 30 epochs."""
+    epochs, most_neurons = (1, 50) if sizes.quick else (30, 200)
+    smaller = ("--epochs", epochs, "--trials", 4) if sizes.quick else ()
+    pairs = []
+    with _rows_file(whole=True) as data:
+        for _ in range(sizes.repeats):
+            with fresh_home() as home:
+                theirs = plain("grid", data, epochs, most_neurons)
+                pairs.append((theirs, ours(home, "housing_grid", *smaller, *FINALS)))
+    scores = {"SciKeras": [p.answer["best"] for p, _ in pairs], "ours": [o.answer["best"] for _, o in pairs]}
+    found = pairs[-1][1].answer["params"]
+    seeds = _spread(found, epochs)
+    title = "the courses' grid: SciKeras and GridSearchCV(n_jobs=2) against `tuning run housing_grid`"
+    row = _whole("whole command", pairs, "SciKeras")
+    last = Row("until the last fit was scored", "s", {
+        "SciKeras": [p.epochs[-1][0] for p, _ in pairs], "ours": [o.epochs[-1][0] for _, o in pairs],
+    }, against=("SciKeras",), better="lower")  # fmt: skip
+    best = Row("best score, RMSE", "100,000 USD", scores, better="lower", notes={
+        "params": [o.answer["params"] for _, o in pairs], "plain params": [p.answer["params"] for p, _ in pairs],
+        "our best point on other seeds": seeds,
+    })  # fmt: skip
+    gap, spread = abs(best.medians["ours"] - best.medians["SciKeras"]), max(seeds) - min(seeds)
+    return Part("b", title, [row, last, best], [
+        Verdict.at_least("the whole command against SciKeras and GridSearchCV", row.ratio("SciKeras"), 15),
+        Verdict.at_most("best scores differ by no more than the seeds of the best point do", gap, spread, ""),
+    ])  # fmt: skip
+
+
+def part_c(sizes: Sizes) -> Part:
+    """Hyperband: the study's 100 epochs at most, factor 3, as many epochs as the plain program is given time for."""
+    epochs, most = (4, 6) if sizes.quick else (100, 600)
+    shorter = ("--epochs", epochs, "--trials", 4) if sizes.quick else ("--set", "trials=null")
+    pairs = []
+    with _rows_file(whole=False) as data:
+        for _ in range(sizes.repeats):
+            with fresh_home() as home:
+                mine = ("--engine", "keras-tuner:hyperband", *_ALL_EPOCHS, *shorter, *FINALS)
+                pairs.append((plain("hyperband", data, epochs, most), ours(home, "housing", *mine)))
+    row = _to_same(pairs, "KerasTuner")
+    what = "time to the same number of epochs, Hyperband's short rungs"
+    title = "KerasTuner's Hyperband with its own loop against `--engine keras-tuner:hyperband`"
+    return Part("c", title, [row], [Verdict.at_least(what, row.ratio("KerasTuner"), 8)])
+
+
+def part_d(sizes: Sizes) -> Part:
+    """TPE: 20 trials of 30 epochs; Optuna in one thread and in two, the faster counts."""
+    epochs, trials = (2, 2) if sizes.quick else (30, 20)
+    runs: list[tuple[Trained, Trained, Trained]] = []
+    with _rows_file(whole=False) as data:
+        for _ in range(sizes.repeats):
+            one, two = (plain("tpe", data, epochs, trials, n_jobs) for n_jobs in (1, 2))
+            with fresh_home() as home:
+                mine = ("--epochs", epochs, "--trials", trials, "--engine", "optuna:tpe", *_ALL_EPOCHS, *FINALS)
+                runs.append((one, two, ours(home, "housing", *mine)))
+    rows = [_to_same([(run[i], run[2]) for run in runs], f"Optuna, n_jobs={i + 1}") for i in (0, 1)]
+    rows += [_whole("whole command", [(run[0], run[2]) for run in runs], "Optuna, n_jobs=1")]
+    least = min(row.ratio(row.against[0]) for row in rows[:2])
+    title = "Optuna's TPE with model.fit in the objective against `--engine optuna:tpe`"
+    what = f"time to the same number of epochs, TPE, {epochs} epochs a trial, against the faster of the two"
+    return Part("d", title, rows, [Verdict.at_least(what, least, 15)])
+
+
+def scores_on_seeds(params: dict[str, Any], epochs: int, seeds: int, context: Any) -> list[float]:
+    """Return the mean over folds of one point of `housing_grid` for several seeds; the function of a `Job`."""
+    from tuning.bench.perf.together import begin_together
+    from tuning.training.folds import prepare_fit
+    from tuning.training.workbench import workbench
+
+    bench = workbench(str(ROOT / "studies" / "housing_grid.py"), {})
+    begin_together(context)
+    found = []
+    for seed in range(seeds):
+        fits = [prepare_fit(bench, params, epochs, bench.fold(fold), seed) for fold in range(bench.n_fits)]
+        for item in fits:
+            for _ in item.fit.epochs():
+                pass
+        found.append(sum(item.result(bench, seed).value for item in fits) / len(fits))
+    return found
+
+
+def _spread(params: dict[str, Any], epochs: int) -> list[float]:
+    with ForkServer() as forkserver:
+        function = "tuning.bench.perf.searches:scores_on_seeds"
+        scores = at_once(forkserver, core_slots()[:1], function, params, epochs, SPREAD_SEEDS)
+    return [float(score) for score in scores[0]]
+
+
+@contextmanager
+def _rows_file(*, whole: bool) -> Iterator[Path]:
+    """Give the studies' own rows as a file; `whole`: training and validation part together, as `--cv` has them."""
+    parts = split(california_housing(), seed=42)
+    with TemporaryDirectory(prefix="tuning-perf-") as folder:
+        path = Path(folder) / "housing.npz"
+        if whole:
+            rows = parts.search_part
+            np.savez(path, X=scaler(rows.X).transform(rows.X), y=rows.y)
+        else:
+            scaled = parts.scaled()
+            train, validation = scaled.train, scaled.validation
+            np.savez(path, X=train.X, y=train.y, X_validation=validation.X, y_validation=validation.y)
+        yield path
+
+
+def _whole(name: str, pairs: list[tuple[Trained, Trained]], other: str) -> Row:
+    raw = {other: [p.whole_s for p, _ in pairs], "ours": [o.whole_s for _, o in pairs]}
+    notes = {"failed": [o.answer["failed"] for _, o in pairs]}
+    return Row(name, "s", raw, against=(other,), better="lower", notes=notes)
+
+
+def _to_same(pairs: list[tuple[Trained, Trained]], other: str) -> Row:
+    """Return the time from each command's start until both had trained as many epochs as the lesser one did."""
+    counts = [min(p.total, o.total) for p, o in pairs]
+    raw = {
+        other: [p.time_to(n) for (p, _), n in zip(pairs, counts, strict=True)],
+        "ours": [o.time_to(n) for (_, o), n in zip(pairs, counts, strict=True)],
+    }
+    notes = {
+        "epochs": counts, "epochs of the plain program": [p.total for p, _ in pairs],
+        "epochs of ours": [o.total for _, o in pairs], "failed": [o.answer["failed"] for _, o in pairs],
+    }  # fmt: skip
+    return Row(f"time to {counts[0]} epochs, against {other}", "s", raw, against=(other,), better="lower", notes=notes)
