@@ -15,13 +15,32 @@ Array: TypeAlias = NDArray[Any]
 TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass", "multilabel")
 
 
+@dataclass(frozen=True)
+class Column:
+    """One column of a user's table, and how `Dataset.X` holds it.
+
+    Attributes:
+        name: As the table has it.
+        categories: The texts of a categorical column, sorted: X holds their numbers. Empty: X holds the numbers
+            themselves. NaN is an empty cell in both.
+    """
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Inputs it becomes: one a category, or one."""
+        return len(self.categories) or 1
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """All rows of one table.
 
     Attributes:
         name: Short name, for display and MLflow.
-        X: `(rows, *input_shape)`, numeric.
+        X: `(rows, *input_shape)`, numeric; with `columns` float64 `(rows, columns)`.
         y: Regression: `(rows,)` or `(rows, outputs)` float. Binary and multiclass: `(rows,)` class numbers from 0.
             Multilabel: `(rows, labels)` of 0 / 1.
         task: Which of the four it is; it fixes metrics, baselines and stratified splits.
@@ -31,6 +50,9 @@ class Dataset:
         unit: What one unit of y is, e.g. `"100,000 USD"`.
         source: Where it comes from, for the reader.
         parts: Row numbers of "train", "validation", "test" where the data set fixes them; else empty, split by seed.
+        columns: What X's columns mean where some are categorical or have empty cells: they are imputed, scaled and
+            one-hot encoded, fitted on the training part alone. Empty: X is numeric and complete.
+        remarks: What the reader of the table should know, such as columns that were left out.
     """
 
     name: str
@@ -43,11 +65,13 @@ class Dataset:
     unit: str = ""
     source: str = ""
     parts: Mapping[str, Array] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """One sample's shape, without the batch axis."""
-        return tuple(self.X.shape[1:])
+        """One sample's shape as a model takes it, without the batch axis."""
+        return input_shape_of(self.X, self.columns)
 
     @property
     def n_outputs(self) -> int:
@@ -58,10 +82,15 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """sha256 over shapes, types and bytes of X and y, and the fixed parts (hex)."""
-        sha = hashlib.sha256()
+        """sha256 over shapes, types and bytes of X and y, the fixed parts and the columns' meaning (hex)."""
+        sha = hashlib.sha256(repr(self.columns).encode() if self.columns else b"")
         for array in (self.X, self.y, *(self.parts[key] for key in sorted(self.parts))):
             whole = np.ascontiguousarray(array)
             sha.update(f"{whole.dtype.str}{whole.shape}".encode())
             sha.update(whole.tobytes())
         return sha.hexdigest()
+
+
+def input_shape_of(X: Array, columns: tuple[Column, ...]) -> tuple[int, ...]:
+    """Return one sample's shape after `columns` have become inputs; X's own where there are none."""
+    return (sum(column.width for column in columns),) if columns else tuple(X.shape[1:])

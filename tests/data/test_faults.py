@@ -43,7 +43,11 @@ def with_nan(array, row):
             "There are: regression, binary, multiclass, multilabel",
         ),
         ({"task": "binary"}, "a binary y must hold 0 and 1 only, found 2, 3, 4, 5, 6, …"),
-        ({"task": "binary", "y": np.eye(2)[TWO]}, "a binary y must be (rows,), got (12, 2)"),
+        (
+            {"task": "binary", "y": np.eye(2)[TWO]},
+            "a binary y must be (rows,), got (12, 2); of one-hot rows take the class numbers: y.argmax(axis=1)",
+        ),
+        ({"task": "binary", "y": np.ones((12, 2))}, "a binary y must be (rows,), got (12, 2)"),
         ({"task": "binary", "y": TWO * 0}, "every row is of class 0; there is nothing to learn"),
         (
             {"task": "binary", "y": np.array([0] * 11 + [1]), "classes": ("no", "yes")},

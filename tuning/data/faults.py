@@ -19,7 +19,7 @@ def dataset_faults(dataset: Dataset) -> Iterator[str]:
     X, y = dataset.X, dataset.y
     if dataset.task not in TASKS:
         yield f"task '{dataset.task}' is unknown.{did_you_mean(str(dataset.task), TASKS)} There are: {', '.join(TASKS)}"
-    yield from _array_faults("X", X)
+    yield from _array_faults("X", _filled(X) if dataset.columns and _has_shape(X) else X)
     yield from _array_faults("y", y)
     if _has_shape(X) and _has_shape(y):
         if len(X) != len(y):
@@ -46,6 +46,11 @@ def _array_faults(name: str, array: Array) -> Iterator[str]:
         yield f"{name} has {int(bad.sum())} NaN or infinite values, the first in row {row}; drop or fill them"
 
 
+def _filled(X: Array) -> Array:
+    """Empty cells of a table are no fault."""
+    return np.where(np.isnan(X), 0.0, X) if X.dtype.kind == "f" else X
+
+
 def _has_shape(array: Array) -> bool:
     return isinstance(array, np.ndarray) and array.ndim > 0
 
@@ -59,6 +64,8 @@ def _input_faults(dataset: Dataset) -> Iterator[str]:
         yield f"X must be (rows, features), got {dataset.X.shape}; for one feature use X.reshape(-1, 1)"
     elif 0 in dataset.X.shape[1:]:
         yield f"X has no features: its shape is {dataset.X.shape}"
+    if dataset.columns and (len(dataset.columns),) != dataset.X.shape[1:]:
+        yield f"there are {len(dataset.columns)} columns described for X of shape {dataset.X.shape}"
     named = len(dataset.feature_names)
     if named and dataset.X.ndim == 2 and named != dataset.X.shape[1]:
         yield f"there are {named} feature_names for {dataset.X.shape[1]} columns of X"
@@ -70,7 +77,8 @@ def _target_faults(dataset: Dataset) -> Iterator[str]:
     fits = shapes.get(dataset.task, (y.ndim,))
     if y.ndim not in fits:
         wanted = " or ".join(("(rows,)", "(rows, outputs)")[n - 1] for n in fits)
-        yield f"a {dataset.task} y must be {wanted}, got {y.shape}"
+        numbers = "; of one-hot rows take the class numbers: y.argmax(axis=1)" if _is_one_hot(y) else ""
+        yield f"a {dataset.task} y must be {wanted}, got {y.shape}{numbers}"
     elif dataset.task == "regression":
         columns = y.reshape(len(y), -1)
         if len(y) > 1 and (np.ptp(columns.astype(float), axis=0) == 0).any():
@@ -82,6 +90,10 @@ def _target_faults(dataset: Dataset) -> Iterator[str]:
             yield from _class_faults(dataset)
     elif dataset.task == "multiclass":
         yield from _number_faults(dataset)
+
+
+def _is_one_hot(y: Array) -> bool:
+    return y.ndim == 2 and y.shape[1] > 1 and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _number_faults(dataset: Dataset) -> Iterator[str]:

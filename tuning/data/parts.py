@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuning.data.columns import table_scaler
 from tuning.data.faults import class_name, dataset_faults
-from tuning.dataset import Array, Dataset, Task
+from tuning.dataset import Array, Column, Dataset, Task, input_shape_of
 from tuning.errors import StudyError
 
 Rows = NDArray[np.intp]
@@ -34,6 +36,13 @@ class Part:
     def take(self, rows: Array) -> Part:
         """Return these rows, in this order."""
         return Part(self.X[rows], self.y[rows])
+
+
+class Scaling(Protocol):
+    """What inputs are prepared with, fitted on some rows: a `Scaler`, or the `TableScaler` of a user's table."""
+
+    def transform(self, X: Array, /) -> NDArray[np.float32]:
+        """Return `X` as a model takes it, `(rows, *input_shape)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +75,7 @@ class Parts:
         scaler: What `scaled()` has applied; None: not scaled yet.
         input_shape: One sample's shape, without the batch axis.
         n_outputs: Units of the last layer.
+        columns: Of a user's table, see `Dataset.columns`.
     """
 
     train: Part
@@ -80,12 +90,13 @@ class Parts:
     n_outputs: int
     feature_names: tuple[str, ...] = ()
     unit: str = ""
-    scaler: Scaler | None = None
+    scaler: Scaling | None = None
+    columns: tuple[Column, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """One sample's shape, without the batch axis."""
-        return tuple(self.train.X.shape[1:])
+        """One sample's shape as a model takes it, without the batch axis."""
+        return input_shape_of(self.train.X, self.columns)
 
     @property
     def search_part(self) -> Part:
@@ -94,14 +105,20 @@ class Parts:
         return Part(np.concatenate([p.X for p in both]), np.concatenate([p.y for p in both]))
 
     def scaled(self) -> Parts:
-        """Return float32 parts, standardised with the training part's figures alone where `scale` is set."""
+        """Return float32 parts, prepared with the training part's figures alone."""
         if self.scaler is not None:
             return self
-        fitted = scaler(self.train.X) if self.scale else Scaler()
+        fitted = self.fitted(self.train.X)
         train, validation, test = (
             Part(fitted.transform(part.X), part.y) for part in (self.train, self.validation, self.test)
         )
         return replace(self, train=train, validation=validation, test=test, scaler=fitted)
+
+    def fitted(self, train_X: Array) -> Scaling:
+        """Return what inputs are prepared with, fitted on these rows; where nothing is asked for, it only casts."""
+        if self.columns:
+            return table_scaler(train_X, self.columns)
+        return scaler(train_X) if self.scale else Scaler()
 
 
 def split(dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_size: float = 0.25) -> Parts:
@@ -128,7 +145,7 @@ def split(dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_si
         _part(dataset, rows["train"]), _part(dataset, rows["validation"]), _part(dataset, rows["test"]),
         dataset_name=dataset.name, task=dataset.task, classes=dataset.classes, digest=dataset.digest,
         scale=dataset.scale, seed=seed, n_outputs=dataset.n_outputs, feature_names=dataset.feature_names,
-        unit=dataset.unit,
+        unit=dataset.unit, columns=dataset.columns,
     )  # fmt: skip
 
 

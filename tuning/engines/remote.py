@@ -162,6 +162,7 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
 
 
 def _prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyRecord]:
+    from tuning.data.facts import remarks_on
     from tuning.data.parts import folds, split
     from tuning.engines.factory import make_engine
     from tuning.study import METRICS
@@ -179,7 +180,7 @@ def _prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Stud
     _try_builder(study, dataset)
     engine = make_engine(study, lambda: parts)
     file = str(find_study(source)) if isinstance(source, str) else ""
-    return engine, describe(study, dataset, _sizes(parts), file, engine.remarks)
+    return engine, describe(study, dataset, _sizes(parts), file, (*remarks_on(dataset), *engine.remarks))
 
 
 def _load_data(study: Study) -> Dataset:

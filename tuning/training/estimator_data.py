@@ -39,6 +39,8 @@ class ChecksAndBuilds(BuilderParameters):
         """Check X and y as scikit-learn's own estimators do; sparse X becomes dense, numbers stay as they are."""
         if X is not None:
             options: dict[str, Any] = {"accept_sparse": True, "allow_nd": True, "reset": reset, "dtype": "numeric"}
+            if self.preprocessor is not None:
+                options["ensure_all_finite"] = "allow-nan"  # it may be the one to fill empty cells
             if y is None:
                 X = validate_data(self, X, **options)
             else:

@@ -10,7 +10,7 @@ from typing import Any
 
 import cloudpickle
 
-from tuning.data.parts import Part, Parts, Scaler, folds, inner_split, scaler, split
+from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import StudyError
 from tuning.study import METRICS, Study, derive_seed, load_study
 from tuning.training import metrics
@@ -32,7 +32,7 @@ class FoldRows:
     train: Rows
     scoring: Rows
     stopping: Rows
-    scaler: Scaler
+    scaler: Scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Workbench:
             seed = derive_seed(self.study.seed, "inner") % 2**31
             fit_rows, stop_rows = inner_split(train.y, seed=seed, task=self.parts.task)
             train, stopping = train.take(fit_rows), train.take(stop_rows)
-        fitted = scaler(train.X) if self.parts.scale else Scaler()
+        fitted = self.parts.fitted(train.X)
         parts = (train, scoring, stopping)
         scaled = [None if p is None else _rows(Part(fitted.transform(p.X), p.y)) for p in parts]
         rows, score_rows, stop = scaled
