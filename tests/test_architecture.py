@@ -24,14 +24,15 @@ FLOORS = {
 }  # fmt: skip
 STRANGERS = {"reports", "tracking", "ledger", "executors", "engines"}  # none imports another
 # A foreign library and the only files that may name it, wherever in the file the import stands.
+PLAIN = "bench/perf/plain/"  # the libraries without us, to be compared with: programs that nothing imports
 HOMES = {
-    "keras_tuner": ("engines/keras_tuner",),
-    "optuna": ("engines/optuna", "ledger/optuna", "reports/"),
+    "keras_tuner": ("engines/keras_tuner", PLAIN),
+    "optuna": ("engines/optuna", "ledger/optuna", "reports/", PLAIN),
     "mlflow": ("tracking/", "cli/ui"),
-    "scikeras": ("training/estimator",),
+    "scikeras": ("training/estimator", PLAIN),
 }
 # These cost seconds: at module level only where that module is itself imported when needed.
-HEAVY = {"tensorflow": ("builders/", "training/"), "keras": ("builders/", "training/"), **HOMES}
+HEAVY = {"tensorflow": ("builders/", "training/"), "keras": ("builders/", "training/", PLAIN), **HOMES}
 MOST_LINES, MOST_BODY, MOST_POSITIONAL = 300, 50, 5
 
 
