@@ -128,7 +128,7 @@ def test_the_parent_shows_study_space_data_and_source_without_secrets(store, tmp
     tracker.begin(SearchRecord.from_header(header))
     run = client(store).get_run(tracker.run_id)
     assert run.data.params["space.lr"] == "Float(low=0.0003, high=0.03, log=True)"
-    assert run.data.params["trials"] == "20"
+    assert run.data.params["study.trials"] == "20"
     assert run.data.tags["git_commit"] == "c0ffee"
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == "california housing"
@@ -143,7 +143,7 @@ def test_a_resumed_search_with_another_budget_keeps_the_first_and_shows_the_new_
     tracker.begin(SearchRecord.from_header(header))
     tracker.begin(SearchRecord.from_header({**header, "trials": 40}))
     data = client(store).get_run(tracker.run_id).data
-    assert (data.params["trials"], data.tags["now.trials"]) == ("20", "40")
+    assert (data.params["study.trials"], data.tags["now.study.trials"]) == ("20", "40")
     assert len(client(store).get_run(tracker.run_id).inputs.dataset_inputs) == 1
 
 
@@ -188,3 +188,11 @@ def test_the_winner_is_a_model_that_mlflow_loads_back(store, begun, tmp_path, mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
     loaded = mlflow.keras.load_model(logged.artifact_location)
     assert [w.tolist() for w in loaded.get_weights()] == [w.tolist() for w in model.get_weights()]
+
+
+def test_the_experiment_has_a_view_with_metrics_and_searched_parameters_as_columns(store, tmp_path):
+    tracker = MlflowTracker(*store)
+    tracker.begin(SearchRecord.from_header(make_search(tmp_path, "viewed").header))
+    tags = client(store).get_experiment(tracker.experiment_id).tags
+    columns = json.loads(tags["mlflow.sharedViewState.tuning"])["selectedColumns"]
+    assert {"metrics.`val_rmse`", "metrics.`test_rmse`", "params.`lr`", "tags.`engine`"} <= set(columns)

@@ -41,6 +41,8 @@ def ui(port: int, host: str, home: Path) -> int:
         from tuning.cli.ui_server import serve
 
         click.echo(f"MLflow: http://127.0.0.1:{chosen}{_START}  (Ctrl-C ends it)")
+        for study, link in links(uri):
+            click.echo(f"  {study}: http://127.0.0.1:{chosen}{link}")
         serve(listener, uri, home)
     return 0
 
@@ -60,6 +62,26 @@ def store_uri(home: Path) -> str:
     if path is not None and not path.exists():
         raise MissingError(f"Nothing to show yet: {path} is not there. Run a search first: make tune STUDY=housing")
     return uri
+
+
+def links(uri: str) -> list[tuple[str, str]]:
+    """Return each study with the path of its page; read without MLflow, whose import takes seconds."""
+    import sqlite3
+    from contextlib import closing
+
+    from tuning.tracking.mlflow_records import VIEW
+    from tuning.tracking.mlflow_store import sqlite_path
+
+    path = sqlite_path(uri)
+    if path is None:
+        return []
+    query = (
+        "select e.name, e.experiment_id from experiments e join experiment_tags t using (experiment_id) "
+        "where t.key = ? and e.lifecycle_stage = 'active' order by e.name"
+    )
+    with closing(sqlite3.connect(path, timeout=5)) as database:
+        rows = database.execute(query, (f"mlflow.sharedViewState.{VIEW}",)).fetchall()
+    return [(name, f"/#/experiments/{number}/runs?viewStateShareKey={VIEW}") for name, number in rows]
 
 
 def free_port(port: int) -> socket.socket:

@@ -137,7 +137,7 @@ def _study_params(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from ((f"{name}.{key}", _domain_text(str(item))) for key, item in value.items())
         elif value is not None:
-            yield name, str(value)
+            yield f"study.{name}", str(value)  # not `batch_size`: a trial has a parameter of that name
 
 
 def _domain_text(text: str) -> str:

@@ -186,6 +186,32 @@ def dataset_texts(dataset: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+VIEW = "tuning"
+"""Name of the view that shows a study's searches with the columns that matter; without it MLflow hides them all."""
+
+
+def view_tag(search: SearchRecord) -> tuple[str, str]:
+    """Return the experiment's tag that holds the view: metrics and parameters as columns.
+
+    The format is that of the page's own "share" button (MLflow 3.17, plain JSON is accepted).
+    """
+    name = search.metric.removeprefix("val_")
+    metrics = [search.metric, f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
+    params = [key.removeprefix("space.") for key in search.params if key.startswith("space.")]
+    columns = [
+        *(f"metrics.`{m}`" for m in metrics),
+        *(f"params.`{p}`" for p in params),
+        "tags.`engine`",
+        "tags.`status`",
+    ]
+    state = {
+        "searchFilter": "", "orderByKey": "attributes.start_time", "orderByAsc": False, "startTime": "ALL",
+        "lifecycleFilter": "Active", "datasetsFilter": [], "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+    }  # fmt: skip
+    return f"mlflow.sharedViewState.{VIEW}", json.dumps(state)
+
+
 def _name(name: str) -> str:
     return _UNFIT.sub("_", name)[:250]
 

@@ -53,6 +53,7 @@ class MlflowTracker:
         run = self._client.get_run(self.run_id)
         self._client.update_run(self.run_id, status="RUNNING")
         self._log_search(run)
+        self._client.set_experiment_tag(self.experiment_id, *records.view_tag(search))
         self._step = int(max((p.step for p in self._client.get_metric_history(self.run_id, "trials")), default=0))
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
