@@ -1,0 +1,147 @@
+"""`tuning run`: options in, exit codes and the one line of JSON out. The search itself is tested elsewhere."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+
+import tuning.run
+from tuning.cli.main import main
+from tuning.cli.run import parse_settings, seconds
+from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, StudyError
+from tuning.reports.summary import Summary
+from tuning.study import Minimize
+from tuning.trial import Proposal, TrialResult
+from tuning.trial import Status as S
+
+
+def summary(status="completed"):
+    trials = [(Proposal(0, {"lr": 0.1}, 3), TrialResult(0, S.COMPLETED, 0.5, epochs=3))]
+    return Summary(study="toy", engine="optuna:tpe", search="toy-1", status=status, objective=Minimize("val_rmse"),
+                   trials=trials)  # fmt: skip
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Stand in for `run_study`; it keeps what it was called with and does as `outcome` says."""
+    calls = []
+
+    def run_study(study, options, progress):
+        calls.append((study, options, type(progress).__name__))
+        if isinstance(run_study.outcome, Exception):
+            raise run_study.outcome
+        return run_study.outcome
+
+    run_study.outcome, run_study.calls = summary(), calls
+    monkeypatch.setattr(tuning.run, "run_study", run_study)
+    return run_study
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("completed", 0), ("exhausted", 0), ("timeout", 0), ("interrupted", 130), ("terminated", 143)],
+)
+def test_the_exit_code_says_how_it_ended(runs, status, code):
+    runs.outcome = summary(status)
+    assert main(["run", "toy", "--quiet"]) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StudyError("no"), 2), (MissingError("no"), 3), (BusyError("no"), 75), (StorageError("no"), 75),
+     (SearchFailed("no"), 1)],
+)  # fmt: skip
+def test_an_error_is_told_once_and_gives_its_code(runs, capsys, error, code):
+    runs.outcome = error
+    assert main(["run", "toy", "--json"]) == code
+    assert capsys.readouterr() == ("", "no\n")
+
+
+def test_a_failed_search_still_gives_its_summary(runs, capsys):
+    runs.outcome = SearchFailed("3 trials failed in a row")
+    runs.outcome.summary = summary("failed")
+    assert main(["run", "toy", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["status"] == "failed"
+    assert err.endswith("3 trials failed in a row\n")
+
+
+def test_with_json_the_last_line_of_stdout_is_the_object_and_the_table_goes_to_stderr(runs, capsys):
+    main(["run", "toy", "--json"])
+    out, err = capsys.readouterr()
+    assert json.loads(out)["trials"]["completed"] == 1
+    assert out.count("\n") == 1
+    assert "val_rmse" in err
+
+
+def test_quiet_with_json_prints_nothing_but_the_object(runs, capsys):
+    main(["run", "toy", "--json", "--quiet"])
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["study"], err) == ("toy", "")
+    assert runs.calls[0][2] == "SilentProgress"
+
+
+def test_without_json_the_table_goes_to_stdout(runs, capsys):
+    main(["run", "toy", "--quiet"])
+    assert "val_rmse" in capsys.readouterr().out
+
+
+def test_what_changes_the_definition_is_kept_apart_from_budgets(runs):
+    main(["run", "toy", "--engine", "optuna:random", "--epochs", "5", "--trials", "7", "--timeout", "1h30m", "--set",
+          "patience=5", "--set", "attempts=2", "--quiet"])  # fmt: skip
+    options = runs.calls[0][1]
+    assert options.variant == {"engine": "optuna:random", "epochs": 5, "patience": 5}
+    assert options.budget == {"trials": 7, "timeout": 5400.0, "attempts": 2}
+
+
+@pytest.mark.parametrize(
+    ("engine", "bound"),
+    [("optuna:tpe", {}), ("optuna:nsga2", {"trials": 7}), ("gridsearchcv", {"trials": 7}), ("keras-tuner:random", {})],
+)
+def test_trials_tells_searches_apart_only_where_the_engine_goes_by_it(runs, engine, bound):
+    main(["run", "toy", "--trials", "7", "--top-k", "2", "--quiet"])
+    assert runs.calls[0][1].variant_of(engine) == bound
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--fresh", "--allow-change"], "exclude each other"),
+        (["--epochs", "3", "--set", "epochs=4"], "'epochs' is given twice"),
+        (["--set", "epoch=4"], "a study has no 'epoch'. Did you mean 'epochs'?"),
+        (["--set", "name=x"], "--set cannot change 'name'"),
+        (["--set", "epochs"], "not of the form name=value"),
+        (["--timeout", "soon"], "'soon' is no time"),
+        (["--trials", "0"], "0 is not in the range"),
+        (["--cv", "1"], "1 is not in the range"),
+    ],
+)
+def test_wrong_arguments_are_told_before_anything_starts(runs, capsys, words, says):
+    assert main(["run", "toy", *words]) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert runs.calls == []
+
+
+def test_the_missing_executor_is_told(runs, capsys):
+    assert main(["run", "toy", "--executor", "ray"]) == 3
+    assert "ray" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90m", 5400.0), ("2h", 7200.0), ("45s", 45.0), ("1h30m", 5400.0), ("12.5", 12.5)]
+)
+def test_times_are_read(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", " ", "m", "1d", "-3", "3 h 4"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(click.BadParameter, match="is no time"):
+        seconds(text)
+
+
+def test_settings_are_json_where_they_can_be():
+    given = ("patience=None", "test_size=0.2", "trainer=fit", "cv=3")
+    assert parse_settings(given) == {"patience": None, "test_size": 0.2, "trainer": "fit", "cv": 3}

@@ -1,0 +1,152 @@
+"""The files of one search."""
+
+from __future__ import annotations
+
+import pytest
+
+from tuning.durable import read_json
+from tuning.errors import ChangedError, StorageError
+from tuning.ledger.search import SearchFiles, begin, counts, search_key
+from tuning.space import Choice, Float, Space
+from tuning.trial import Proposal, Status, TrialResult
+
+SPACE = Space({"lr": Float(1e-4, 1e-1, log=True), "shape": Choice((8, 8), None)})
+HEADER = {"study": "toy", "engine": "optuna:tpe", "definition": {"epochs": 3, "space": {"lr": "Float(0, 1)"}}}
+
+
+def opened(folder, header=HEADER, fresh=False, allow_change=False) -> SearchFiles:
+    return begin(folder / "key", header, fresh=fresh, allow_change=allow_change)
+
+
+def changed(**definition):
+    return {**HEADER, "definition": {**HEADER["definition"], **definition}}
+
+
+def test_asks_tells_and_results_come_back_as_they_were(tmp_path):
+    files = opened(tmp_path)
+    first, second = Proposal(0, {"lr": 0.1 + 0.2, "shape": (8, 8)}, 3), Proposal(1, {"lr": 1e-4, "shape": None}, 3, 0)
+    files.write_spec(first, ())
+    files.write_spec(second, (0,))
+    result = files.write_result(TrialResult(0, Status.COMPLETED, 0.5))
+    entries = list(opened(tmp_path).entries(SPACE))
+    assert [entry.proposal for entry in entries] == [first, second]
+    assert [entry.tells for entry in entries] == [(), (0,)]
+    assert [entry.result for entry in entries] == [result, None]
+
+
+def test_a_result_is_never_rewritten(tmp_path):
+    files = opened(tmp_path)
+    first = files.write_result(TrialResult(0, Status.COMPLETED, 0.5))
+    assert files.write_result(TrialResult(0, Status.FAILED)) == first
+    assert files.result(0) == first
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"number": 0, "sta', b"\0" * 64])
+def test_a_torn_result_counts_as_none_and_is_replaced(tmp_path, torn):
+    files = opened(tmp_path)
+    files.write_result(TrialResult(0, Status.COMPLETED, 0.5))
+    (files.trial_folder(0) / "result.json").write_bytes(torn)
+    assert files.result(0) is None
+    files.write_result(TrialResult(0, Status.COMPLETED, 0.7))
+    assert files.result(0).value == 0.7
+
+
+def test_a_damaged_last_spec_was_never_asked(tmp_path):
+    files = opened(tmp_path)
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3), ())
+    files.trial_folder(1).mkdir()
+    assert len(list(files.entries(SPACE))) == 1
+
+
+def test_a_damaged_spec_in_the_middle_is_told(tmp_path):
+    files = opened(tmp_path)
+    for number in range(3):
+        files.write_spec(Proposal(number, {"lr": 0.1, "shape": None}, 3), ())
+    (files.trial_folder(1) / "spec.json").unlink()
+    with pytest.raises(StorageError, match=r"00001/spec\.json is damaged"):
+        list(files.entries(SPACE))
+
+
+def test_attempts_are_counted_from_one_and_only_deaths_count_against_a_trial(tmp_path):
+    files = opened(tmp_path)
+    assert [files.begin_attempt(0)[0] for _ in range(3)] == [1, 2, 3]
+    files.write_death(0, 2, {"cause": "killed"})
+    assert files.deaths(0) == 1
+
+
+def test_an_attempt_never_takes_a_folder_that_is_there(tmp_path):
+    files = opened(tmp_path)
+    files.begin_attempt(0)[1].rename(files.trial_folder(0) / "attempt-4")
+    assert files.begin_attempt(0)[0] == 5
+
+
+def test_the_same_definition_goes_on_with_the_same_search(tmp_path):
+    assert opened(tmp_path).header["id"] == opened(tmp_path).header["id"]
+
+
+def test_another_definition_is_refused_with_each_difference_and_nothing_is_touched(tmp_path):
+    before = opened(tmp_path).header
+    with pytest.raises(ChangedError) as caught:
+        opened(tmp_path, changed(epochs=5, space={"lr": "Float(0, 2)", "n": "Int(1, 2)"}))
+    assert caught.value.faults[:3] == (
+        "epochs was 3, is 5",
+        "space.lr was 'Float(0, 1)', is 'Float(0, 2)'",
+        "space.n was None, is 'Int(1, 2)'",
+    )
+    assert "--fresh" in caught.value.faults[3]
+    assert SearchFiles(tmp_path / "key").header == before
+
+
+def test_an_allowed_change_is_another_version_of_the_same_search(tmp_path):
+    before = opened(tmp_path).header
+    after = opened(tmp_path, changed(epochs=5), allow_change=True).header
+    assert (after["id"], [version["epochs"] for version in after["versions"]]) == (before["id"], [3, 5])
+    opened(tmp_path, changed(epochs=5))
+
+
+def test_fresh_sets_the_old_search_aside_whole(tmp_path):
+    old = opened(tmp_path)
+    old.write_result(TrialResult(0, Status.COMPLETED, 0.5))
+    new = opened(tmp_path, fresh=True)
+    kept = [SearchFiles(path) for path in tmp_path.iterdir() if path.name.startswith("key~")]
+    assert new.result(0) is None
+    assert [files.result(0).value for files in kept] == [0.5]
+    assert kept[0].header["id"] != new.header["id"]
+
+
+def test_a_damaged_header_is_kept_aside_and_the_trials_are_gone_on_with(tmp_path):
+    files = opened(tmp_path)
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3), ())
+    (files.folder / "search.json").write_text('{"stu')
+    assert len(list(opened(tmp_path).entries(SPACE))) == 1
+    assert (files.folder / "search.json.corrupt").read_text() == '{"stu'
+    assert read_json(files.folder / "search.json")["study"] == "toy"
+
+
+@pytest.mark.parametrize(
+    ("variant", "key"),
+    [
+        ({}, "optuna-tpe"),
+        ({"epochs": 5, "cv": 3}, "optuna-tpe+cv=3+epochs=5"),
+        ({"engine": "optuna:tpe", "pruner": "none"}, "optuna-tpe"),
+        ({"trainer": "a/../b c"}, "optuna-tpe+trainer=a-..-b-c"),
+    ],
+)
+def test_the_key_says_what_was_asked_for(variant, key):
+    assert search_key("optuna:tpe", "none", variant) == key
+
+
+def test_the_pruner_is_part_of_the_key():
+    assert search_key("optuna:tpe", "asha", {"pruner": "asha"}) == "optuna-tpe-asha"
+
+
+def test_long_keys_are_cut_and_stay_different():
+    a, b = (search_key("optuna:tpe", "none", {"x": "y" * 200 + end}) for end in "ab")
+    assert a != b
+    assert len(a) < 120
+
+
+def test_diverged_trials_are_counted_as_failed():
+    ends = [Status.COMPLETED, Status.DIVERGED, Status.FAILED, Status.PRUNED, Status.INFEASIBLE]
+    found = counts([TrialResult(i, status) for i, status in enumerate(ends)])
+    assert found == {"completed": 1, "pruned": 1, "failed": 2, "infeasible": 1}

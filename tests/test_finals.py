@@ -1,0 +1,190 @@
+"""Finalists on fresh seeds and the winner, on an executor that obeys the test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.scripted import RECORD, files_in, result_of
+from tuning.durable import read_json, write_json
+from tuning.errors import SearchFailed, StorageError, TuningError
+from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
+from tuning.finals import Finals
+from tuning.reports.progress import SilentProgress
+from tuning.roster import Roster
+from tuning.stopping import Stopping
+from tuning.training.jobs import FinalistJob
+from tuning.trial import EpochReport, Proposal, Status
+
+
+class Bench:
+    """Runs each job at once. `values` gives the objective by (trial, seed), `script` what happens instead, once each."""
+
+    slots = (Slot("cpu:0"),)
+    room = 2
+
+    def __init__(self, values=None, script=None, on_start=lambda job: None):
+        self.values, self.script, self.on_start = values or {}, script or {}, on_start
+        self.jobs, self.done, self.cancelled = [], [], []
+
+    def submit(self, job):
+        self.jobs.append(job)
+
+    def events(self, timeout_s):
+        if not self.jobs:
+            return []
+        job = self.jobs.pop(0)
+        self.on_start(job)
+        report = Reported(job.id, EpochReport(0, 1, 1.0, {}, 0.0))
+        return [Started(job.id, "cpu:0", 1), report, self._end(job, job.args[0])]
+
+    def cancel(self, job):
+        self.cancelled.append(job)
+        self.jobs = [waiting for waiting in self.jobs if waiting.id != job]
+
+    def answer(self, job, verdict):
+        raise AssertionError("nobody asked")
+
+    def close(self):
+        pass
+
+    def _end(self, job, told):
+        self.done.append(job.id)
+        happens = self.script.get(job.id)
+        if happens:
+            return replace(happens.pop(0), job=job.id)
+        if isinstance(told, FinalistJob):
+            value = self.values.get((told.number, told.index), float(told.params["x"]))
+            outcome = {"number": told.number, "index": told.index, "seed": 100 + told.index, "value": value,
+                       "epochs": told.epochs, "model": f"{told.index}.keras"}  # fmt: skip
+        else:
+            told.saved.write_text("model")
+            outcome = {"test": {"rmse": 1.0}, "baseline": {}, "model": str(told.saved), "of": str(told.model)}
+        write_json(told.file, outcome)
+        return Finished(job.id, outcome)
+
+
+def roster_of(*values):
+    roster = Roster(RECORD.objective)
+    for number, x in enumerate(values):
+        proposal = Proposal(number, {"x": x}, 1)
+        roster.take(proposal)
+        roster.results[number] = result_of(proposal, Status.COMPLETED if x is not None else Status.FAILED)
+    return roster
+
+
+def finals(folder, bench, record=RECORD, stopping=None, progress=None):
+    return Finals(record, "study.py", {}, bench, files_in(folder), progress or SilentProgress(), stopping or Stopping())
+
+
+def test_the_winner_has_the_best_mean_over_fresh_seeds_not_the_best_trial(tmp_path):
+    bench = Bench(values={(1, 0): 9.0, (1, 1): 8.0})
+    winner = finals(tmp_path, bench).run(roster_of(5, 2, 7))
+    assert winner["number"] == 0
+    assert [entry["number"] for entry in winner["finalists"]] == [1, 0]
+    assert winner["validation"] == {"mean": 5.0, "std": 0.0, "values": [5.0, 5.0]}
+
+
+def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(tmp_path):
+    winner = finals(tmp_path, Bench(), replace(RECORD, epochs=27)).run(roster_of(5))
+    assert winner["epochs"] == 27
+    assert files_in(tmp_path).finalist(0, 1)["epochs"] == 27
+
+
+def test_the_model_of_the_median_seed_is_evaluated(tmp_path):
+    bench = Bench(values={(0, 0): 9.0, (0, 1): 1.0, (0, 2): 5.0})
+    winner = finals(tmp_path, bench, replace(RECORD, seeds=3, top_k=1)).run(roster_of(5))
+    assert winner["of"].endswith("finalists/00000/2.keras")
+    assert winner["seed"] == 102
+
+
+def test_a_second_time_nothing_is_trained_nor_evaluated(tmp_path):
+    first = finals(tmp_path, Bench()).run(roster_of(5, 2))
+    bench = Bench()
+    assert finals(tmp_path, bench).run(roster_of(5, 2)) == first
+    assert bench.done == []
+
+
+def test_more_seeds_train_only_the_new_ones(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    bench = Bench()
+    finals(tmp_path, bench, replace(RECORD, seeds=3)).run(roster_of(5))
+    assert bench.done == ["final-0-2", "evaluate"]
+
+
+def test_a_winner_whose_model_is_gone_is_evaluated_again(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    (files_in(tmp_path).folder / "winner.keras").unlink()
+    bench = Bench()
+    finals(tmp_path, bench).run(roster_of(5))
+    assert bench.done == ["evaluate"]
+
+
+def test_a_damaged_outcome_is_trained_again(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    files_in(tmp_path).finalist_file(0, 1).write_text('{"numb')
+    bench = Bench()
+    finals(tmp_path, bench).run(roster_of(5))
+    assert bench.done == ["final-0-1"]
+
+
+def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
+    assert finals(tmp_path, Bench(values={(1, 1): None})).run(roster_of(5, 2))["number"] == 0
+
+
+def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
+    limits = []
+    died = Died("", "killed", "killed by the test")
+    bench = Bench(
+        script={"final-0-0": [died, died]}, on_start=lambda job: limits.append((job.id, job.timeout_s))
+    )
+    assert finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5))["number"] == 0
+    assert limits.count(("final-0-0", 7.0)) == 3
+
+
+def test_a_finalist_that_fails_is_out_and_the_user_is_told(tmp_path):
+    told = []
+    progress = SilentProgress()
+    progress.remark = told.append
+    bench = Bench(script={"final-1-0": [Raised("", "ResourceExhaustedError: OOM", "")]})
+    assert finals(tmp_path, bench, progress=progress).run(roster_of(5, 2))["number"] == 0
+    assert told == ["final-1-0: ResourceExhaustedError: OOM"]
+
+
+def test_without_a_stable_finalist_the_search_has_failed(tmp_path):
+    with pytest.raises(SearchFailed, match="diverged or failed on a fresh seed"):
+        finals(tmp_path, Bench(values={(0, 0): None})).run(roster_of(5))
+
+
+def test_without_a_completed_trial_the_search_has_failed(tmp_path):
+    with pytest.raises(SearchFailed, match="no trial of 0 was completed"):
+        finals(tmp_path, Bench()).run(roster_of())
+
+
+def test_an_evaluation_that_fails_says_so(tmp_path):
+    bench = Bench(script={"evaluate": [Raised("", "ValueError: no", "")]})
+    with pytest.raises(TuningError, match="the winner could not be evaluated: ValueError: no"):
+        finals(tmp_path, bench).run(roster_of(5))
+    assert read_json(files_in(tmp_path).folder / "winner.json") is None
+
+
+def test_a_full_disk_ends_the_run_as_one(tmp_path):
+    bench = Bench(script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "")]})
+    with pytest.raises(StorageError, match="the disk is full"):
+        finals(tmp_path, bench).run(roster_of(5))
+
+
+def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):
+    stopping = Stopping()
+    stopping._raises = False
+    bench = Bench(on_start=lambda job: stopping._interrupt() if not stopping.reason else None)
+    assert finals(tmp_path, bench, stopping=stopping).run(roster_of(5, 2)) is None
+    assert bench.done == ["final-1-0"]
+    assert files_in(tmp_path).finalist(1, 0) is not None
+
+
+def test_time_that_is_up_does_not_keep_the_winner_from_being_chosen(tmp_path):
+    stopping = Stopping()
+    stopping.deadline = 0.0
+    assert finals(tmp_path, Bench(), stopping=stopping).run(roster_of(5))["number"] == 0

@@ -1,0 +1,84 @@
+"""The trials of a search in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scripted import result_of
+from tuning.roster import Roster
+from tuning.study import Maximize, Minimize
+from tuning.trial import Proposal, Status
+
+
+def roster_of(*trials, objective=None):
+    """Enter (x, status) pairs; None as status leaves a trial open."""
+    roster = Roster(objective or Minimize("val_loss"))
+    for number, (x, status) in enumerate(trials):
+        proposal = Proposal(number, {"x": x}, 2)
+        roster.take(proposal)
+        if status is not None:
+            roster.results[number] = result_of(proposal, status)
+    return roster
+
+
+DONE, PRUNED, FAILED, DIVERGED = Status.COMPLETED, Status.PRUNED, Status.FAILED, Status.DIVERGED
+
+
+@pytest.mark.parametrize(("objective", "best"), [(Minimize("val_loss"), 1), (Maximize("val_auc"), 2)])
+def test_the_best_is_the_earliest_of_the_best_completed_trials(objective, best):
+    roster = roster_of((5, DONE), (3, DONE), (7, DONE), (3, DONE), (7, DONE), (1, PRUNED), objective=objective)
+    assert roster.best.number == best
+
+
+def test_without_a_completed_trial_there_is_no_best():
+    assert roster_of((1, PRUNED), (2, FAILED), (3, DIVERGED), (4, None)).best is None
+
+
+def test_finalists_are_the_best_completed_trials_of_different_parameters():
+    roster = roster_of((5, DONE), (3, DONE), (3, DONE), (1, PRUNED), (4, DONE))
+    assert [proposal.number for proposal, _ in roster.finalists(2)] == [1, 4]
+
+
+def test_two_rungs_of_the_same_parameters_are_one_finalist():
+    roster = roster_of((5, DONE), (3, DONE))
+    roster.take(Proposal(2, {"x": 3}, 9, parent=1))
+    roster.results[2] = result_of(Proposal(2, {"x": 3}, 9))
+    assert [proposal.number for proposal, _ in roster.finalists(3)] == [1, 0]
+
+
+def test_there_may_be_fewer_finalists_than_asked_for():
+    assert len(roster_of((5, DONE), (3, FAILED)).finalists(3)) == 1
+
+
+def test_a_trial_of_other_epochs_is_no_twin():
+    roster = roster_of((5, DONE))
+    longer = Proposal(1, {"x": 5}, 3)
+    roster.take(longer)
+    assert roster.twin(longer) is None
+
+
+def test_a_diverged_trial_is_a_twin_for_it_would_diverge_again():
+    roster = roster_of((5, DIVERGED), (5, None))
+    assert roster.twin(roster.proposals[1]) == 0
+
+
+def test_a_trial_that_continues_another_is_neither_a_twin_nor_copied():
+    roster = roster_of((5, DONE))
+    continued = Proposal(1, {"x": 6}, 2, parent=0)
+    fresh = Proposal(2, {"x": 6}, 2)
+    roster.take(continued)
+    roster.take(fresh)
+    assert (roster.twin(continued), roster.twin(fresh)) == (None, None)
+
+
+def test_a_rung_that_is_trained_from_zero_may_be_copied():
+    roster = roster_of((5, DONE))
+    rung = Proposal(1, {"x": 5}, 2, parent=0, continued=False)
+    roster.take(rung)
+    assert roster.twin(rung) == 0
+
+
+def test_the_copy_of_a_copy_names_the_trial_that_was_trained():
+    roster = roster_of((5, DONE), (5, None))
+    roster.results[1] = roster.copy(0, 1)
+    assert (roster.copy(1, 2).copied_from, roster.copy(1, 2).number, roster.copy(1, 2).seconds) == (0, 2, 0.0)
