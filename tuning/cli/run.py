@@ -6,14 +6,18 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tuning.errors import StudyError, did_you_mean
 
+if TYPE_CHECKING:
+    from tuning.study import Study
+
 _SEED_LIMIT = 2**32 - 1
-_NOT_BY_SET = ("name", "builder", "data", "objective", "space", "fixed")
+_TABLES = (".csv", ".csv.gz", ".parquet")
+_NOT_BY_SET = ("name", "builder", "data", "objective", "space", "fixed", "intervals")
 
 
 def seconds(text: str) -> float:
@@ -43,6 +47,8 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _of_study = _options(
+    click.option("--target", help="Of a table: the column to be predicted."),
+    click.option("--task", help="Of a table: regression, binary or multiclass."),
     click.option("--engine", help="Who proposes, e.g. optuna:tpe, gridsearchcv, keras-tuner:hyperband."),
     click.option("--pruner", help="Stop bad trials early: none, median, asha, hyperband (Optuna's engines)."),
     click.option("--trials", type=click.IntRange(1), help="Finish this many trials, rungs counted."),
@@ -70,7 +76,7 @@ _of_run = _options(
 @_of_study
 @_of_run
 def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, executor: str, **given: Any) -> int:
-    """Search STUDY, a name from studies/ or a path to a study file, or go on with its search.
+    """Search STUDY, a name from studies/, a path to a study file or a table, or go on with its search.
 
     The same command again continues where it was interrupted; nothing finished is trained twice.
 
@@ -79,6 +85,7 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
       python -m tuning run housing
       python -m tuning run housing --engine keras-tuner:hyperband --trials 30 --devices cpu:2
       python -m tuning run housing --set patience=5 --set batch_size=64 --timeout 30m --json
+      python -m tuning run path/to/table.csv --target survived --task binary
     """
     from rich.console import Console
 
@@ -91,11 +98,13 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
         raise MissingError("the ray executor is not part of this version; use --executor local")
     if given["fresh"] and given["allow_change"]:
         raise StudyError("--fresh and --allow-change exclude each other: begin anew, or go on with a changed study")
+    table = {name: given.pop(name) for name in ("target", "task")}
+    searched = _table(study, table) if study.lower().endswith(_TABLES) or any(table.values()) else study
     options = RunOptions(**_split(given, settings))
     log = Console(stderr=True)
     failure: SearchFailed | None = None
     try:
-        summary = run_study(study, options, choose_progress(quiet, as_json, log))
+        summary = run_study(searched, options, choose_progress(quiet, as_json, log))
     except SearchFailed as error:
         if error.summary is None:
             raise
@@ -108,6 +117,14 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
         print(failure, file=sys.stderr)
         return failure.exit_code
     return {"interrupted": 130, "terminated": 143}.get(summary.status, 0)
+
+
+def _table(path: str, table: Mapping[str, str | None]) -> Study:
+    from tuning.data.table_study import table_study
+
+    if not path.lower().endswith(_TABLES):
+        raise StudyError(f"--target and --task are for tables ({', '.join(_TABLES)}); {path!r} is none")
+    return table_study(path, target=table["target"], task=table["task"])
 
 
 def _split(given: Mapping[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
