@@ -128,7 +128,8 @@ def _named(stored: Mapping[str, Array], prefix: str) -> list[Array]:
 
 def _put_state(model: keras.Model, stored: Mapping[str, Array]) -> None:
     if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
     load_state(model, _named(stored, "v"))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
+import warnings
 from collections import OrderedDict
 from typing import Any, TypeAlias
 
@@ -193,7 +194,7 @@ def forget(steps: CompiledSteps) -> None:
 def _structure(model: keras.Model, arrays: Tensors, batch_size: int, xla: bool) -> str | None:
     """Return equal texts for models whose graphs are equal; None where that cannot be told from the configuration."""
     try:
-        compiled = model.get_compile_config()
+        compiled = _compile_config(model)
         config = {"class": type(model).__qualname__, "model": model.get_config(), "compile": compiled}
         optimizer = compiled["optimizer"]["config"]
     except (NotImplementedError, TypeError, KeyError, ValueError):
@@ -202,6 +203,7 @@ def _structure(model: keras.Model, arrays: Tensors, batch_size: int, xla: bool) 
         return None
     if not _said_by_config(model):
         return None
+    optimizer["name"] = ""  # counted up by Keras, of no consequence
     if isinstance(optimizer.get("learning_rate"), float):
         optimizer["learning_rate"] = "assigned"
     shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays]
@@ -232,10 +234,16 @@ def _layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers())
 
 
+def _compile_config(model: keras.Model) -> dict[str, Any]:
+    with warnings.catch_warnings():  # of a lambda, which is not going to be saved
+        warnings.simplefilter("ignore", UserWarning)
+        return dict(model.get_compile_config())
+
+
 def _adds_up(model: keras.Model) -> bool:
     """Whether loss and metrics are means over rows, the same however the rows are cut into batches."""
     try:
-        config = model.get_compile_config()
+        config = _compile_config(model)
     except (NotImplementedError, TypeError, ValueError):
         return False
     return _only_keras(config) and '"reduction"' not in json.dumps(config["loss"], default=repr).replace(

@@ -139,6 +139,7 @@ class Fit:
         finally:
             steps.release(self.model)
             self._steps = None
+            steps.twin.history = None  # a callback, which would keep the user's model alive
             callbacks.set_model(self.model)
         self.history = _history(callbacks)
 

@@ -11,12 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from tuning.data.parts import Scaler
-from tuning.dataset import Array, Task
+from tuning.data.columns import TableScaler
+from tuning.data.parts import Scaler, Scaling
+from tuning.dataset import Array
 from tuning.durable import read_json, write_json
 from tuning.errors import TuningError
 from tuning.study import derive_seed
-from tuning.training import metrics
+from tuning.training.baselines import baselines, scores
 from tuning.training.folds import FoldFit, Stopped, prepare_fit
 from tuning.training.jobs import EvaluationJob, FinalistJob
 from tuning.training.outputs import link_of, linked
@@ -82,7 +83,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     raw, y = bench.parts.test.X, bench.parts.test.y
     predicted = predict(model, rows.scaler.transform(raw))
     save_for_raw_inputs(model, rows.scaler, job.saved)
-    difference = float(np.max(np.abs(predict(_load(job.saved, bench), raw) - predicted)))
+    reloaded = predict(_load(job.saved, bench), inputs_of(job.saved, raw))
+    difference = float(np.max(np.abs(reloaded - predicted)))
     if not difference <= 1e-3 * max(1.0, float(np.max(np.abs(predicted)))):
         raise TuningError(f"the saved winner predicts something else than the trained one: they differ by {difference}")
     outcome = {
@@ -97,9 +99,18 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     return outcome
 
 
-def save_for_raw_inputs(model: keras.Model, scaler: Scaler, path: Path) -> None:
-    """Save a model as `.keras` with its scaling inside: the file takes features as the data set has them."""
-    if scaler.mean is not None and scaler.deviation is not None:
+def save_for_raw_inputs(model: keras.Model, scaler: Scaling, path: Path) -> None:
+    """Save a model as `.keras` with its scaling inside: the file takes features as the data set has them.
+
+    Keras has no layer for empty cells and categories: the figures of a user's table are kept as JSON beside the model,
+    and `inputs_of` makes what it takes.
+    """
+    beside = _figures_of(path)
+    if isinstance(scaler, TableScaler):
+        write_json(beside, scaler.to_json())
+    else:
+        beside.unlink(missing_ok=True)
+    if isinstance(scaler, Scaler) and scaler.mean is not None and scaler.deviation is not None:
         shape = model.inputs[0].shape[1:]
         inputs = keras.Input(shape, dtype="float64")  # a date in seconds must be centred before it is rounded
         mean, variance = (np.asarray(a).reshape(shape) for a in (scaler.mean, scaler.deviation**2))
@@ -107,6 +118,16 @@ def save_for_raw_inputs(model: keras.Model, scaler: Scaler, path: Path) -> None:
                                            mean=mean, variance=variance, name="scaling", dtype="float64")  # fmt: skip
         model = keras.Model(inputs, model(layer(inputs)), name=f"{model.name}_on_raw_inputs")
     _save(model, path)
+
+
+def inputs_of(path: Path, raw: Array) -> Array:
+    """Return rows as the data set has them as the model saved at `path` takes them."""
+    figures = read_json(_figures_of(path))
+    return raw if figures is None else TableScaler.from_json(figures).transform(raw)
+
+
+def _figures_of(path: Path) -> Path:
+    return path.with_suffix(".preprocessing.json")
 
 
 def _save(model: keras.Model, path: Path) -> None:
@@ -121,53 +142,12 @@ def _load(path: Path, bench: Workbench) -> keras.Model:
     return keras.saving.load_model(path, compile=False, custom_objects=_custom(bench), safe_mode=False)
 
 
-def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
-    """Return every task metric that has a value here (auc needs two classes)."""
-    found = {}
-    for name in metrics.fitting(task):
-        if name == "loss" or (name == "auc" and len(np.unique(y)) < 2):
-            continue
-        found[name] = metrics.score(name, task, y, predicted)
-    return found
-
-
-def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[str, dict[str, float]]:
-    """Fit a dummy and a linear (logistic) model on the training rows; return their test scores."""
-    X, y = rows.train.X.reshape(len(rows.train.X), -1), rows.train.y
-    flat_test = X_test.reshape(len(X_test), -1)
-    return {
-        name: scores(task, y_test, _probabilities(task, fitted.fit(X, y), flat_test))
-        for name, fitted in _baseline_models(task).items()
-    }
-
-
-def _baseline_models(task: Task) -> dict[str, Any]:
-    from sklearn.dummy import DummyClassifier, DummyRegressor
-    from sklearn.linear_model import LinearRegression, LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
-
-    if task == "regression":
-        return {"dummy": DummyRegressor(), "linear": LinearRegression()}
-    logistic = LogisticRegression(max_iter=1000)
-    return {
-        "dummy": DummyClassifier(strategy="prior"),
-        "linear": OneVsRestClassifier(logistic) if task == "multilabel" else logistic,
-    }
-
-
-def _probabilities(task: Task, fitted: Any, X: Array) -> Array:
-    """Return predictions in the shape a Keras model of the task gives."""
-    if task == "regression":
-        return np.asarray(fitted.predict(X)).reshape(len(X), -1)
-    found = fitted.predict_proba(X)
-    if isinstance(found, list):  # a dummy on several labels
-        ones = zip(found, fitted.classes_, strict=True)
-        found = np.stack([p[:, list(c).index(1)] if 1 in c else np.zeros(len(X)) for p, c in ones], axis=1)
-    return np.asarray(found[:, 1:] if task == "binary" else found)
-
-
 def _custom(bench: Workbench) -> dict[str, Any]:
-    """Return the user's own layers and functions by name: whatever the builder's module defines."""
+    """Return the user's own layers and functions by name: whatever the builder's module defines.
+
+    A module that imports Keras only when needed has a function `custom_objects()` that returns them.
+    """
     home = bench.study.builder.__module__
     defined = vars(sys.modules[home]) if home in sys.modules else {}
-    return {name: value for name, value in defined.items() if getattr(value, "__module__", None) == home}
+    own = {name: value for name, value in defined.items() if getattr(value, "__module__", None) == home}
+    return own | (own["custom_objects"]() if "custom_objects" in own else {})

@@ -1,0 +1,195 @@
+"""Compiled steps are shared by models of equal structure, and by no others."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+
+from tuning.builders.build import build
+from tuning.training import compiled
+from tuning.training.trainer import Fit, Rows, predict, train
+
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=(40, 3)).astype("float32")
+Y = X.sum(axis=1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    compiled.forget_all()
+    yield
+    compiled.forget_all()
+
+
+def net(optimizer=None, *, width=3, loss="mse", seed=0, **layer):
+    def builder():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width, **layer), keras.layers.Dense(1)])
+        model.compile(optimizer or keras.optimizers.SGD(0.01), loss)
+        return model
+
+    return build(builder, {}, seed)  # equal names for equal structures
+
+
+def traces():
+    return sum(steps.traces for steps in compiled._kept.values())
+
+
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+def test_a_second_model_of_equal_structure_traces_nothing(xla, monkeypatch):
+    monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0 if xla else 10**9)
+    train(net(seed=1), X, Y, validation_data=(X[:9], Y[:9]))
+    before = traces()
+    train(net(keras.optimizers.SGD(0.5), seed=2), X, Y, validation_data=(X[:9], Y[:9]), epochs=2)
+    assert (len(compiled._kept), traces()) == (1, before)
+
+
+def test_folds_of_other_lengths_trace_nothing():
+    train(net(), X, Y, validation_data=(X[:9], Y[:9]))
+    before = traces()
+    train(net(), X[:33], Y[:33], validation_data=(X[:8], Y[:8]))
+    assert traces() == before
+
+
+def test_a_new_learning_rate_takes_effect_in_a_step_used_again():
+    still, fast = net(keras.optimizers.SGD(0.0)), net(keras.optimizers.SGD(0.1))
+    before = still.get_weights()
+    train(still, X, Y)
+    train(fast, X, Y)
+    np.testing.assert_array_equal(still.get_weights()[0], before[0])
+    assert not np.allclose(fast.get_weights()[0], before[0])
+    assert float(fast.optimizer.learning_rate) == pytest.approx(0.1)
+
+
+def test_two_fits_of_equal_structure_may_take_turns():
+    alone = [net(seed=s) for s in (1, 2)]
+    for model in alone:
+        train(model, X, Y, epochs=3)
+    turns = [net(seed=s) for s in (1, 2)]
+    for _ in zip(*(Fit(model, Rows(X, Y), epochs_total=3).epochs() for model in turns), strict=True):
+        pass
+    for a, b in zip(alone, turns, strict=True):
+        np.testing.assert_array_equal(a.get_weights()[0], b.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"width": 4},
+        {"loss": "mae"},
+        {"activation": "relu"},
+        {"kernel_regularizer": "l2"},
+        {"optimizer": keras.optimizers.SGD(0.01, momentum=0.5)},
+        {"optimizer": keras.optimizers.SGD(0.01, clipnorm=1.0)},
+        {"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5))},
+    ],
+    ids=["width", "loss", "activation", "regulariser", "momentum", "clipnorm", "schedule"],
+)
+def test_what_the_graph_depends_on_makes_another_step(other):
+    train(net(), X, Y)
+    train(net(other.pop("optimizer", None), **other) if "optimizer" in other else net(**other), X, Y)
+    assert len(compiled._kept) == 2
+
+
+def test_a_users_loss_is_never_shared():
+    def scaled(factor):
+        return lambda y, p: factor * keras.ops.mean((y - p[:, 0]) ** 2)
+
+    histories = [train(net(loss=scaled(factor)), X, Y) for factor in (1.0, 10.0)]
+    assert len(compiled._kept) == 0
+    assert histories[1]["loss"][0] > 2 * histories[0]["loss"][0]
+
+
+def test_a_lambda_layer_is_never_shared():
+    def scaled(factor):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: factor * x), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    train(scaled(1.0), X, Y)
+    train(scaled(2.0), X, Y)
+    assert len(compiled._kept) == 0
+
+
+def test_frozen_layers_stay_frozen():
+    model, free = net(), net()
+    model.layers[0].trainable = False
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    before = model.layers[0].get_weights()[0].copy()
+    train(free, X, Y)
+    train(model, X, Y)
+    np.testing.assert_array_equal(model.layers[0].get_weights()[0], before)
+
+
+def test_variables_left_out_of_weight_decay_make_no_shared_step():
+    def decayed(names):
+        optimizer = keras.optimizers.AdamW(0.0, weight_decay=0.9)
+        optimizer.exclude_from_weight_decay(var_names=names)
+        return net(optimizer)
+
+    kept = decayed(["kernel"])
+    train(kept, X, Y)
+    assert len(compiled._kept) == 0
+
+
+def test_a_users_layer_with_another_setting_is_not_taken_for_the_same():
+    class Scale(keras.layers.Layer):
+        def __init__(self, factor, **rest):
+            super().__init__(**rest)
+            self.factor = factor
+
+        def call(self, x):
+            return x * self.factor
+
+    losses = []
+    for factor in (1.0, 10.0):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1), Scale(factor)])
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        losses += train(model, X, Y)["loss"]
+    assert losses[0] != losses[1]
+
+
+def test_the_oldest_structures_are_dropped(monkeypatch):
+    monkeypatch.setattr(compiled, "KEPT_STRUCTURES", 2)
+    for width in (2, 3, 4):
+        train(net(width=width), X, Y)
+    assert len(compiled._kept) == 2
+    train(net(width=4), X, Y)
+    assert all(steps.traces == 1 for steps in compiled._kept.values())
+
+
+def test_a_trained_model_is_freed_with_its_last_reference():
+    model = net()
+    train(model, X, Y)
+    predict(model, X)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+def test_mixed_precision_predictions_keep_the_last_layers_precision():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, dtype="mixed_float16"), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    seen = []
+
+    class Takes(keras.callbacks.Callback):
+        def take_predictions(self, predicted):
+            seen.append(predicted)
+
+    train(model, X, Y, validation_data=(X, Y), callbacks=[Takes()])
+    assert seen[0].dtype == "float32"
+    np.testing.assert_allclose(seen[0], model.predict(X, verbose=0), rtol=2e-3, atol=2e-3)
+
+
+def test_state_of_another_structure_is_refused():
+    model = net(width=3)
+    model.optimizer.build(model.trainable_variables)
+    other = net(width=4)
+    other.optimizer.build(other.trainable_variables)
+    with pytest.raises(ValueError, match="another structure"):
+        compiled.load_state(other, compiled.state_arrays(model))

@@ -1,0 +1,145 @@
+"""Finalists on fresh seeds, one evaluation on the test part, a file that takes raw inputs."""
+
+from __future__ import annotations
+
+import json
+
+import cloudpickle
+import keras
+import numpy as np
+import pytest
+
+from tests.training.small_study import Heard, logits, rows, study
+from tuning import Maximize
+from tuning.data.parts import Scaler
+from tuning.errors import TuningError
+from tuning.study import derive_seed
+from tuning.training import winner
+from tuning.training.folds import Stopped
+from tuning.training.jobs import EvaluationJob, FinalistJob
+from tuning.training.trainer import predict
+from tuning.training.winner import evaluate_winner, save_for_raw_inputs, scores, train_finalist
+from tuning.training.workbench import workbench
+
+
+def finalist(folder, defined, index=0, lr=0.05):
+    source = cloudpickle.dumps(defined)
+    return FinalistJob(source, {}, 7, {"lr": lr}, defined.epochs, index, folder / f"{index}.json")
+
+
+def evaluation(folder, defined):
+    known = finalist(folder, defined)
+    train_finalist(known, Heard())
+    return EvaluationJob(known.source, {}, folder / "0.keras", folder / "winner.keras", folder / "evaluation.json")
+
+
+def test_a_finalist_keeps_its_outcome_beside_its_model(tmp_path):
+    outcome = train_finalist(finalist(tmp_path, study()), Heard())
+    assert outcome == json.loads((tmp_path / "0.json").read_text())
+    assert (outcome["number"], outcome["index"], outcome["epochs"]) == (7, 0, 4)
+    assert outcome["seed"] == derive_seed(1, "finalist", 0)
+    model = keras.saving.load_model(tmp_path / outcome["model"])
+    fold = workbench(finalist(tmp_path, study()).source, {}).fold(0)
+    rmse = float(np.sqrt(np.mean((predict(model, fold.scoring.X)[:, 0] - fold.scoring.y) ** 2)))
+    assert rmse == pytest.approx(outcome["value"], rel=1e-5)
+
+
+def test_a_finalist_is_the_same_on_the_same_seed_and_another_on_another(tmp_path):
+    defined = study(fixed={"dropout": 0.2})
+    jobs = [finalist(tmp_path / folder, defined, index) for folder, index in (("a", 0), ("b", 0), ("c", 1))]
+    values = [train_finalist(job, Heard())["value"] for job in jobs]
+    assert values[0] == values[1] != values[2]
+
+
+def test_a_finalist_that_diverges_has_no_value(tmp_path):
+    assert train_finalist(finalist(tmp_path, study(epochs=30), lr=1e30), Heard())["value"] is None
+
+
+def test_a_finalist_told_to_stop_leaves_no_outcome(tmp_path):
+    with pytest.raises(Stopped):
+        train_finalist(finalist(tmp_path, study()), Heard("stop"))
+    assert not (tmp_path / "0.json").exists()
+
+
+def test_with_folds_the_model_kept_is_trained_on_all_of_them(tmp_path, monkeypatch):
+    seen, real = [], winner.prepare_fit
+
+    def watched(bench, params, epochs, rows, *rest):
+        seen.append(len(rows.train.y))
+        return real(bench, params, epochs, rows, *rest)
+
+    monkeypatch.setattr(winner, "prepare_fit", watched)
+    train_finalist(finalist(tmp_path, study(cv=2)), Heard())
+    assert seen == [45, 45, 90]
+
+
+def test_the_saved_winner_takes_raw_inputs_and_predicts_the_same(tmp_path):
+    job = evaluation(tmp_path, study())
+    outcome = evaluate_winner(job, Heard())
+    bench = workbench(job.source, {})
+    saved, trained = (keras.saving.load_model(path) for path in (outcome["model"], job.model))
+    raw = bench.parts.test.X
+    expected = predict(trained, bench.fold(0).scaler.transform(raw))
+    np.testing.assert_allclose(saved.predict(raw, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    rmse = float(np.sqrt(np.mean((expected[:, 0] - bench.parts.test.y) ** 2)))
+    assert outcome["test"]["rmse"] == pytest.approx(rmse, rel=1e-5)
+    assert outcome["reload_error"] < 1e-4
+
+
+def test_baselines_stand_beside_the_winner(tmp_path):
+    found = evaluate_winner(evaluation(tmp_path, study()), Heard())
+    assert set(found["baseline"]) == {"dummy", "linear"}
+    assert found["baseline"]["linear"]["rmse"] < found["baseline"]["dummy"]["rmse"]
+
+
+def test_the_winner_is_evaluated_once(tmp_path, monkeypatch):
+    job = evaluation(tmp_path, study())
+    first = evaluate_winner(job, Heard())
+    monkeypatch.setattr(winner, "predict", None)  # looking again would fail
+    assert evaluate_winner(job, Heard()) == first
+
+
+def test_a_saved_file_that_predicts_something_else_is_an_error(tmp_path, monkeypatch):
+    job = evaluation(tmp_path, study())
+    unscaled = lambda model, scaler, path: save_for_raw_inputs(model, Scaler(), path)  # noqa: E731
+    monkeypatch.setattr(winner, "save_for_raw_inputs", unscaled)
+    with pytest.raises(TuningError, match="the saved winner predicts something else than the trained one"):
+        evaluate_winner(job, Heard())
+
+
+@pytest.mark.parametrize(("task", "classes"), [("binary", 2), ("multiclass", 3)])
+def test_a_winner_that_gives_logits_is_scored_by_probabilities(task, classes, tmp_path):
+    def data():
+        return rows(task, classes=classes)
+
+    found = evaluate_winner(
+        evaluation(tmp_path, study(builder=logits, data=data, objective=Maximize("val_accuracy"), epochs=30)), Heard()
+    )
+    assert found["test"]["auc"] > 0.8
+    assert found["test"]["accuracy"] > found["baseline"]["dummy"]["accuracy"]
+
+
+def doubled(lr=0.05, input_shape=(3,)):
+    layers = [keras.Input(input_shape), keras.layers.Lambda(lambda x: 2 * x), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.SGD(lr), "mse")
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`:UserWarning")
+def test_a_winner_with_a_lambda_layer_is_saved_and_checked(tmp_path):
+    assert evaluate_winner(evaluation(tmp_path, study(builder=doubled, epochs=2)), Heard())["reload_error"] < 1e-4
+
+
+def test_large_numbers_that_vary_little_are_centred_before_they_are_rounded(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    seconds = 1.7e9 + np.arange(8.0)[:, None]
+    scaler = Scaler(np.array([1.7e9]), np.array([1.0]))
+    save_for_raw_inputs(model, scaler, tmp_path / "dates.keras")
+    saved = keras.saving.load_model(tmp_path / "dates.keras")
+    np.testing.assert_allclose(predict(saved, seconds)[:, 0], np.arange(8.0), atol=1e-5)
+
+
+def test_scores_leave_out_what_has_no_value():
+    one_class = np.ones(4)
+    assert scores("binary", one_class, np.full((4, 1), 0.9)) == {"accuracy": 1.0}

@@ -1,0 +1,124 @@
+"""`LRRange`: what a learning-rate range test has found. Plain figures: the driver reads them without TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from tuning.dataset import Array
+from tuning.training.jobs import Source
+
+DEFINITIONS: Mapping[str, str] = {
+    "steepest": "where the smoothed loss falls fastest, over the logarithm of the rate",
+    "valley": "the middle, on the log axis, of the longest falling run of the smoothed loss, small bumps left out",
+    "min_over_10": "a tenth of the rate at which the smoothed loss is lowest",
+    "largest_stable": "the largest constant rate at which 100 steps from the same weights end no higher than they began",
+}
+"""How each suggestion is defined.
+
+Source: the sweep is Smith 2017, arXiv:1506.01186, section 3.3. None of the picks is in the paper: steepest and minimum
+/ 10 are conventions of fastai and its users, the valley is fastai's (its default since version 2.3), the largest stable
+rate is what Smith calls the maximum bound, found here by bisection instead of by eye.
+"""
+
+_CURVES = ("lrs", "losses", "low", "high")
+
+
+@dataclass(frozen=True, eq=False)
+class LRRange:
+    """One learning-rate range test.
+
+    Attributes:
+        lrs: Rates of the sweep, rising by a constant factor, up to where at least half of the seeds had diverged.
+        losses: Median over the seeds of the smoothed batch losses, one a rate; the loss before the step at that rate.
+        low, high: Lowest and highest smoothed loss among the seeds that had not diverged.
+        suggestions: Rates by name, see `DEFINITIONS`; always all of them.
+        reasons: For each suggestion that is not what its definition says, why, and what it is instead.
+        bounds: The rates to fall back on.
+        interval: (low, high) to search in: from the lowest suggestion to the rate of the lowest loss, or to the largest
+            stable rate where that is lower; a factor of 10 wide where the bounds allow; `bounds` where nothing could be
+            read off the curve. Above the lowest loss an optimizer like Adam is stable long after it has stopped to learn.
+        stable: The largest stable rate of each seed.
+        batch_size, seeds, steps: As asked for.
+        diverged: Whether the sweep of at least half of the seeds diverged.
+        seconds: What it took.
+        label: What was tested, where it was one of several structures.
+    """
+
+    lrs: Array
+    losses: Array
+    low: Array
+    high: Array
+    suggestions: Mapping[str, float]
+    reasons: Mapping[str, str]
+    bounds: tuple[float, float]
+    interval: tuple[float, float]
+    stable: tuple[float, ...]
+    batch_size: int
+    seeds: int
+    steps: int
+    diverged: bool
+    seconds: float = 0.0
+    label: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; suggestions carry their definitions."""
+        stored = {f.name: getattr(self, f.name) for f in fields(self)}
+        stored |= {name: [float(v) for v in stored[name]] for name in _CURVES}
+        stored |= {"suggestions": dict(self.suggestions), "reasons": dict(self.reasons)}
+        stored |= {name: list(stored[name]) for name in ("bounds", "interval", "stable")}
+        return {**stored, "definitions": dict(DEFINITIONS)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_json` through JSON."""
+        given = {name: value for name, value in stored.items() if name != "definitions"}
+        given |= {name: np.array(given[name], dtype=float) for name in _CURVES}
+        given |= {name: tuple(map(float, given[name])) for name in ("bounds", "interval", "stable")}
+        return cls(**given)
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Return an interactive Plotly figure: log axis, band, suggestions marked.
+
+        Args:
+            path: Also write it: `.html`, or `.png` (drawn by matplotlib).
+        """
+        room = importlib.import_module("tuning.reports.lr_plot")  # by name: it lies above this room
+        if path is not None:
+            room.write(self, Path(path))
+        return room.figure(self)
+
+
+@dataclass(frozen=True)
+class LRRangeJob:
+    """A range test for a worker to do on a study's training part.
+
+    Attributes:
+        source, overrides: The study.
+        structures: Points of the space to test at, without the rate itself: "low", "middle", "high".
+        parameter: The searched learning rate, which is left out of the points; "": the study searches none.
+        batch_size: None: as the study says.
+        lr_min, lr_max, steps, seeds: As for `lr_range_test`.
+        bounds: Rates to fall back on; None: (lr_min, lr_max).
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    structures: tuple[str, ...] = ("middle",)
+    parameter: str = ""
+    batch_size: int | None = None
+    lr_min: float = 1e-5
+    lr_max: float = 1.0
+    steps: int = 500
+    seeds: int = 3
+    bounds: tuple[float, float] | None = field(default=None)
+
+
+def hull(tests: Sequence[LRRange]) -> tuple[float, float]:
+    """Return the interval that holds the intervals of all tests."""
+    return min(test.interval[0] for test in tests), max(test.interval[1] for test in tests)

@@ -1,0 +1,128 @@
+"""A throw-away copy of a model, and random states that are afterwards what they were before."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.saving.serialization_lib import SafeModeScope
+from tensorflow.python.eager import context as eager
+from tensorflow.python.ops import stateful_random_ops
+
+from tuning.errors import StudyError
+
+_NAMES = "object_name_uids"
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Give Python, NumPy, TensorFlow and Keras back the random states they had, whatever ends the block.
+
+    Nothing inside may call `keras.utils.set_random_seed`: TensorFlow's kernels would forget where they were.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    drawn = None if generator is None else generator.state.numpy()
+    names = dict(global_state.get_global_attribute(_NAMES, {}))
+    operations = getattr(eager.context(), "_rng", None)
+    at = None if operations is None else operations.getstate()
+    stateful = stateful_random_ops.global_generator
+    counter = None if stateful is None else stateful.state.numpy()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if generator is not None:
+            generator.state.assign(drawn)
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
+        _restore_names(names)
+        if operations is not None:
+            operations.setstate(at)
+        if stateful is not None:
+            stateful.state.assign(counter)
+
+
+def _restore_names(names: dict[str, int]) -> None:
+    """Have Keras number the layers to come as if none had been made; the mapping counts from 0 by itself."""
+    counts = global_state.get_global_attribute(_NAMES)
+    if counts is not None:
+        counts.clear()
+        counts.update(names)
+
+
+def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = True) -> keras.Model:
+    """Return a compiled copy that shares nothing with `model` that training changes.
+
+    Its optimizer is new, without moments, its learning rate a plain variable; it has the loss but no metrics.
+    Call it inside `random_states_kept`: initialisers without a seed draw theirs from Python's random state.
+
+    Args:
+        model: Compiled; read, never changed.
+        batch: (X, y), perhaps weights, of a few rows, for the shapes.
+        weights: Copy weights, statistics and seed generators; else the copy's initialisers draw them.
+
+    Raises:
+        StudyError: The class cannot be copied by its configuration.
+    """
+    try:
+        with SafeModeScope(safe_mode=False):  # a Lambda of a model in our hands is the caller's own code
+            copy = keras.models.clone_model(model)
+    except (NotImplementedError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise StudyError(
+            f"{type(model).__name__} cannot be copied: {str(error).splitlines()[0][:200]}. Give the class a get_config() "
+            "that returns its constructor's arguments; the test never trains the model itself"
+        ) from error
+    for layer, original in zip(copy._flatten_layers(), model._flatten_layers(), strict=False):
+        layer.trainable = original.trainable
+    _compile_like(copy, model)
+    copy._symbolic_build(data_batch=batch)
+    if weights and model.built:
+        for ours, theirs in zip(trained_state(copy), trained_state(model), strict=True):
+            ours.assign(theirs)
+    return copy
+
+
+def own(model: keras.Model, batch: tuple[Any, ...]) -> keras.Model:
+    """Prepare a model that nobody else holds, in place of a copy: a new optimizer, no metrics."""
+    _compile_like(model, model)
+    model._symbolic_build(data_batch=batch)
+    return model
+
+
+def trained_state(model: keras.Model) -> list[Any]:
+    """Return the variables that training changes besides the optimizer's: weights, statistics, seed generators."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+def rate_variable(optimizer: Any) -> Any:
+    """Return the learning rate of an optimizer made by `throw_away` or `own`, to be assigned."""
+    return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+
+
+def _compile_like(copy: keras.Model, model: keras.Model) -> None:
+    if type(model).compile is not keras.Model.compile:
+        copy.compile_from_config(model.get_compile_config())
+        copy.optimizer = _new_optimizer(model.optimizer)
+        return
+    weights = getattr(model._compile_loss, "_user_loss_weights", None)
+    copy.compile(
+        _new_optimizer(model.optimizer), model.loss, loss_weights=weights, run_eagerly=model.run_eagerly,
+        jit_compile=False, auto_scale_loss=False,
+    )  # fmt: skip
+
+
+def _new_optimizer(optimizer: Any) -> Any:
+    config = optimizer.get_config()
+    if "inner_optimizer" in config:
+        config["inner_optimizer"] = keras.saving.serialize_keras_object(_new_optimizer(optimizer.inner_optimizer))
+    else:
+        config["learning_rate"] = 0.01  # a schedule would decide by itself
+    return type(optimizer).from_config(config)
