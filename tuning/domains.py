@@ -82,6 +82,11 @@ class Float(_Domain):
     high: float
     log: bool = field(default=False, kw_only=True)
 
+    @staticmethod
+    def from_range_test(low: float = 1e-5, high: float = 1.0) -> FromRangeTest:
+        """Return a learning rate that is searched where a range test between `low` and `high` finds it worth while."""
+        return FromRangeTest(low, high, log=True)
+
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
         if not all(isinstance(v, int | float) and math.isfinite(v) for v in (self.low, self.high)):
@@ -109,6 +114,32 @@ class Float(_Domain):
         else:
             drawn = rng.uniform(self.low, self.high)
         return float(min(max(drawn, self.low), self.high))
+
+
+@dataclass(frozen=True, repr=False)
+class FromRangeTest(Float):
+    """A learning rate with a log range that a range test narrows once, before the search; until then it is wide.
+
+    Attributes:
+        within: The wide bounds, once `low` and `high` are what was measured; None: not measured yet.
+    """
+
+    within: tuple[float, float] | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        if self.within is None:
+            return f"Float.from_range_test({self.low!r}, {self.high!r})"
+        return repr(Float(self.low, self.high, log=True, conditions=self.conditions))  # as any range in a definition
+
+    def narrowed(self, low: float, high: float) -> FromRangeTest:
+        """Return a copy with these bounds, which remembers the wide ones."""
+        return replace(self, low=low, high=high, within=self.within or (self.low, self.high))
+
+    def faults(self) -> Iterator[str]:
+        """Yield one sentence for each thing wrong with the bounds, wide or measured."""
+        yield from super().faults()
+        if self.within is not None and not self.within[0] <= self.low <= self.high <= self.within[1]:
+            yield f"{self} is outside {self.within[0]} … {self.within[1]}, where the range test looks"
 
 
 @dataclass(frozen=True, init=False)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tuning.domains import Choice, Conditions, Domain, Float, Int, Params
+from tuning.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int, Params
 from tuning.errors import StudyError, did_you_mean
 
 __all__ = ["Choice", "Domain", "Float", "Int", "Params", "Space"]
+
+FROM_RANGE_TEST = "from_range_test"
+"""Stands for `Float.from_range_test()` in a study's space."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Space:
     domains: Mapping[str, Domain]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "domains", _parents_first(self.domains))
+        named = {n: Float.from_range_test() if d == FROM_RANGE_TEST else d for n, d in self.domains.items()}
+        object.__setattr__(self, "domains", _parents_first(named))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.domains)
@@ -37,6 +41,26 @@ class Space:
     def conditional(self) -> bool:
         """Whether any parameter has a condition."""
         return any(domain.conditions for domain in self.domains.values())
+
+    @property
+    def measured(self) -> dict[str, FromRangeTest]:
+        """The learning rates whose bounds come, or will come, from a range test."""
+        return {name: domain for name, domain in self.domains.items() if isinstance(domain, FromRangeTest)}
+
+    @property
+    def test_ranges(self) -> dict[str, str]:
+        """Where the range test looks, for each of them."""
+        return {name: "{} … {}".format(*(d.within or (d.low, d.high))) for name, d in self.measured.items()}
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Those of them that still have their wide bounds."""
+        return tuple(name for name, domain in self.measured.items() if domain.within is None)
+
+    def narrowed(self, intervals: Mapping[str, Sequence[float]]) -> Space:
+        """Return a copy in which these learning rates have the bounds (low, high) that a range test found."""
+        new = {name: domain.narrowed(*intervals[name]) for name, domain in self.measured.items() if name in intervals}
+        return Space({**self.domains, **new})
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong, over all parameters."""

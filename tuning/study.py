@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
@@ -79,6 +79,8 @@ class Study:
             computed by us from validation predictions, any other name is looked up in Keras' own history.
         space: The searched parameters: builder arguments and `batch_size`.
         fixed: Builder arguments that are the same in every trial.
+        intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space; the run puts in what
+            the range test found.
         engine: Who proposes; see `ENGINES`.
         pruner: Who stops bad trials early (Optuna engines only); see `PRUNERS`.
         trials: Trials to be finished, rungs included; None: until the engine has no more (grids, Hyperband).
@@ -105,6 +107,7 @@ class Study:
     objective: Objective
     space: Space
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
     engine: str = "optuna:tpe"
     pruner: str = "none"
     trials: int | None = 20
@@ -125,7 +128,7 @@ class Study:
     gpus_per_trial: int = 1
     trainer: Literal["auto", "compiled", "fit"] = "auto"
 
-    def __init__(self, *, space: Mapping[str, Domain] | Space, **rest: Any) -> None:
+    def __init__(self, *, space: Mapping[str, Domain | str] | Space, **rest: Any) -> None:
         given = {"space": space if isinstance(space, Space) else Space(space), **rest}
         known = {f.name for f in fields(type(self))}
         unknown = [f"a study has no '{name}'.{did_you_mean(name, known)}" for name in given if name not in known]
@@ -137,6 +140,7 @@ class Study:
         for f in fields(type(self)):
             default = f.default_factory() if callable(f.default_factory) else f.default
             object.__setattr__(self, f.name, given.get(f.name, default))
+        object.__setattr__(self, "space", self.space.narrowed(self.intervals))
         faults = list(_faults(self))
         if faults:
             raise StudyError(faults, where=where)
@@ -176,6 +180,7 @@ class Study:
             "objective": f"{self.objective.direction} {self.objective.metric}",
             "space": {n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in _items(self.space)},
             "fixed": {name: repr(value) for name, value in self.fixed.items()},
+            **({"from_range_test": ranges} if (ranges := self.space.test_ranges) else {}),
             "builder": source_hash(self.builder),
             "data": source_hash(self.data),
         }
@@ -229,6 +234,9 @@ def _faults(study: Study) -> Iterator[str]:
     elif not study.objective.metric.startswith("val_"):
         yield f"objective '{study.objective.metric}' is not a validation metric; use 'val_{study.objective.metric}'"
     yield from study.space.faults()
+    for name in study.intervals:
+        if name not in study.space.measured:
+            yield f"intervals: '{name}' is not from a range test in the space"
     yield from _choice_faults(study)
     yield from _number_faults(study)
     if callable(study.builder):

@@ -20,6 +20,8 @@ QUIET = {
 }
 """Set in every process of ours that imports MLflow, before it does."""
 
+_KIND = "custom_model_development"
+
 
 def tracking_uri(home: Path, given: str | None = None) -> str:
     """Return where runs go: `given`, else `MLFLOW_TRACKING_URI`, else SQLite inside `home`."""
@@ -37,6 +39,17 @@ def artifact_location(uri: str, home: Path, study: str) -> str | None:
     if uri.startswith(("http://", "https://", "databricks")):
         return None
     return "file://" + quote(str(home.resolve() / "artifacts" / study))
+
+
+def experiment_of(client: Any, uri: str, home: Path, study: str) -> str:
+    """Return the id of a study's experiment; it is made, or taken out of the bin, where it must be."""
+    found = client.get_experiment_by_name(study)
+    if found is None:
+        location = artifact_location(uri, home, study)
+        return str(client.create_experiment(study, location, {"mlflow.experimentKind": _KIND}))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def ensure_database(uri: str) -> Path | None:

@@ -16,7 +16,7 @@ from tuning.errors import TrialError
 from tuning.tracking import mlflow_records as records
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_model import model_folder
-from tuning.tracking.mlflow_store import artifact_location
+from tuning.tracking.mlflow_store import experiment_of
 from tuning.trial import Proposal, TrialResult
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _PARENT = "mlflow.parentRunId"
 _ATTEMPT = "attempt_id"
 _PAGE = 500
-_KIND = "custom_model_development"
 
 
 class MlflowTracker:
@@ -110,13 +109,7 @@ class MlflowTracker:
         return f"{self._search.engine} {self._search.id.rsplit('-', 1)[-1]}"
 
     def _experiment(self, study: str) -> str:
-        found = self._client.get_experiment_by_name(study)
-        if found is None:
-            location = artifact_location(self._uri, self._home, study)
-            return str(self._client.create_experiment(study, location, {"mlflow.experimentKind": _KIND}))
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        return experiment_of(self._client, self._uri, self._home, study)
 
     def _runs(self, condition: str) -> Iterator[Run]:
         token: str | None = None

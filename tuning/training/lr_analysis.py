@@ -65,7 +65,7 @@ def warm_up(points: int) -> int:
 
 
 def analyse(
-    lrs: Array, sweeps: Sequence[SeedSweep], bounds: tuple[float, float], *, batch_size: int, label: str = ""
+    lrs: Array, sweeps: Sequence[SeedSweep], bounds: tuple[float, float], *, batch_size: int
 ) -> LRRange:
     """Return the test's result.
 
@@ -74,7 +74,6 @@ def analyse(
         sweeps: One a seed, not empty.
         bounds: Rates to fall back on.
         batch_size: For the record.
-        label: For the record.
     """
     curves = np.full((len(sweeps), len(lrs)), np.inf)
     for row, sweep in zip(curves, sweeps, strict=True):
@@ -91,9 +90,10 @@ def analyse(
     picks["largest_stable"] = _stable(sweeps)
     suggestions, reasons = _complete(picks, bounds)
     return LRRange(
-        lrs=lrs[:kept], losses=losses, low=low, high=high, suggestions=suggestions, reasons=reasons, bounds=bounds,
+        lrs=lrs[:kept], losses=losses, low=low, high=high, suggestions=suggestions, reasons=reasons,
+        lr_min=float(lrs[0]), lr_max=float(lrs[-1]), bounds=bounds,
         interval=_interval(suggestions, reasons, bounds), stable=tuple(sweep.stable for sweep in sweeps),
-        batch_size=batch_size, seeds=len(sweeps), steps=len(lrs), diverged=kept < len(lrs), label=label,
+        batch_size=batch_size, seeds=len(sweeps), steps=len(lrs), diverged=kept < len(lrs),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from tuning.builders.build import build
-from tuning.domains import Domain
+from tuning.domains import Domain, Float
 from tuning.errors import StudyError
 from tuning.study import Study
 from tuning.training.lr_range import Sweep, measure
@@ -20,6 +20,7 @@ from tuning.training.throwaway import own
 from tuning.training.workbench import Workbench, workbench
 from tuning.trial import Context, EpochReport
 
+_RATES = ("lr", "learning_rate")
 _PLACES = {"low": 0, "middle": 1, "high": -1}
 
 
@@ -30,7 +31,8 @@ def run_lr_range(job: LRRangeJob, context: Context) -> list[LRRange]:
         StudyError: The study is wrong, or its parameter does not set the optimizer's learning rate.
     """
     bench = workbench(job.source, job.overrides)
-    points = {place: structure(bench.study, place, job.parameter) for place in job.structures}
+    rate = job.parameter or rate_of(bench.study)
+    points = {place: structure(bench.study, place, rate) for place in job.structures}
     distinct = {repr(sorted(point.items())): (place, point) for place, point in reversed(points.items())}
     done: list[LRRange] = []
     for place, point in reversed(distinct.values()):
@@ -38,6 +40,11 @@ def run_lr_range(job: LRRangeJob, context: Context) -> list[LRRange]:
         if context.report(EpochReport(0, len(done), float(done[-1].losses[-1]), {}, done[-1].seconds)) == "stop":
             break
     return done
+
+
+def rate_of(study: Study) -> str:
+    """Return the name of the learning rate that a study searches, as far as names tell; else ""."""
+    return next((name for name in (*study.space.measured, *_RATES) if name in study.space.domains), "")
 
 
 def structure(study: Study, place: str, parameter: str = "") -> dict[str, Any]:
@@ -80,7 +87,8 @@ def _test(job: LRRangeJob, bench: Workbench, place: str, point: Mapping[str, Any
     arguments = {**bench.builder_arguments, **arguments}
     batch_size = int(job.batch_size or settings["batch_size"])
     label = ", ".join(f"{name}={value}" for name, value in {**point, "batch_size": batch_size}.items())
-    sweep = Sweep(batch_size, job.lr_min, job.lr_max, job.steps, job.seeds, job.bounds, label)
+    bounds = job.bounds or _own_bounds(study)
+    sweep = Sweep(batch_size, job.lr_min, job.lr_max, job.steps, job.seeds, bounds)
     if faults := list(sweep.faults()):
         raise StudyError(faults, where="lr-range")
     data = (np.asarray(rows.X), np.asarray(rows.y))
@@ -91,7 +99,12 @@ def _test(job: LRRangeJob, bench: Workbench, place: str, point: Mapping[str, Any
         model = build(study.builder, arguments, seed, input_shape=bench.parts.input_shape)
         return own(model, first_rows(data))
 
-    return replace(measure(make, data, sweep), label=label)
+    return replace(measure(make, data, sweep), study=study.name, label=label)
+
+
+def _own_bounds(study: Study) -> tuple[float, float] | None:
+    domain = study.space.domains.get(rate_of(study))
+    return (domain.low, domain.high) if isinstance(domain, Float) and domain.low > 0 else None
 
 
 def _check_parameter(name: str, study: Study, arguments: Mapping[str, Any], bench: Workbench) -> None:

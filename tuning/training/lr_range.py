@@ -42,7 +42,6 @@ class Sweep:
     steps: int = 500
     seeds: int = 1
     bounds: tuple[float, float] | None = None
-    label: str = ""
 
     @property
     def lrs(self) -> Array:
@@ -142,7 +141,7 @@ def measure(make: Callable[[int], keras.Model], data: tuple[Any, ...], sweep: Sw
         rng = np.random.default_rng(derive_seed(seed, "lr range", "rows"))
         found.append(_one_seed(steps, row_counts(data)[0], sweep, rng))
     bounds = sweep.bounds or (sweep.lr_min, sweep.lr_max)
-    result = analyse(sweep.lrs, found, bounds, batch_size=sweep.batch_size, label=sweep.label)
+    result = analyse(sweep.lrs, found, bounds, batch_size=sweep.batch_size)
     return replace(result, seconds=time.perf_counter() - began)
 
 

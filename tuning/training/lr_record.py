@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +39,7 @@ class LRRange:
         low, high: Lowest and highest smoothed loss among the seeds that had not diverged.
         suggestions: Rates by name, see `DEFINITIONS`; always all of them.
         reasons: For each suggestion that is not what its definition says, why, and what it is instead.
+        lr_min, lr_max: Ends of the sweep.
         bounds: The rates to fall back on.
         interval: (low, high) to search in: from the lowest suggestion to the rate of the lowest loss, or to the largest
             stable rate where that is lower; a factor of 10 wide where the bounds allow; `bounds` where nothing could be
@@ -47,7 +48,7 @@ class LRRange:
         batch_size, seeds, steps: As asked for.
         diverged: Whether the sweep of at least half of the seeds diverged.
         seconds: What it took.
-        label: What was tested, where it was one of several structures.
+        study, label: Whose model was tested, and with which parameters; "" where the caller gave the model.
     """
 
     lrs: Array
@@ -56,6 +57,8 @@ class LRRange:
     high: Array
     suggestions: Mapping[str, float]
     reasons: Mapping[str, str]
+    lr_min: float
+    lr_max: float
     bounds: tuple[float, float]
     interval: tuple[float, float]
     stable: tuple[float, ...]
@@ -64,6 +67,7 @@ class LRRange:
     steps: int
     diverged: bool
     seconds: float = 0.0
+    study: str = ""
     label: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -101,10 +105,10 @@ class LRRangeJob:
     Attributes:
         source, overrides: The study.
         structures: Points of the space to test at, without the rate itself: "low", "middle", "high".
-        parameter: The searched learning rate, which is left out of the points; "": the study searches none.
+        parameter: The learning rate whose bounds are wanted; "": any, no bounds are.
         batch_size: None: as the study says.
         lr_min, lr_max, steps, seeds: As for `lr_range_test`.
-        bounds: Rates to fall back on; None: (lr_min, lr_max).
+        bounds: Rates to fall back on; None: the study's own bounds of its rate, else (lr_min, lr_max).
     """
 
     source: Source
@@ -116,7 +120,7 @@ class LRRangeJob:
     lr_max: float = 1.0
     steps: int = 500
     seeds: int = 3
-    bounds: tuple[float, float] | None = field(default=None)
+    bounds: tuple[float, float] | None = None
 
 
 def hull(tests: Sequence[LRRange]) -> tuple[float, float]:
