@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
-.PHONY: help tune ui doctor schedule test check perf lock clean need-STUDY need-CALENDAR
+.PHONY: help tune ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -20,8 +20,11 @@ doctor: .venv/ready ## check Python, libraries, devices and the state folder: ma
 schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make schedule STUDY=housing CALENDAR="Mon..Fri 22:00"
 	$(PYTHON) -m tuning schedule "$(STUDY)" --calendar "$(CALENDAR)" $(ARGS)
 
-test: .venv/ready ## run all tests: make test ARGS="-k housing"
-	$(PYTHON) -m pytest $(ARGS)
+test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
+	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+chaos: .venv/ready ## kill searches at random moments, for minutes, and look for anything lost
+	$(PYTHON) -m pytest -m slow $(ARGS)
 
 check: .venv/ready ## lint, layout and types: ruff, mypy --strict
 	$(PYTHON) -m ruff check .

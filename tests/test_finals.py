@@ -19,7 +19,7 @@ from tuning.trial import EpochReport, Proposal, Status
 
 
 class Bench:
-    """Runs each job at once. `values` gives the objective by (trial, seed), `script` what happens instead, once each."""
+    """Runs each job at once. `values`: the objective by (trial, seed); `script`: what happens instead, once each."""
 
     slots = (Slot("cpu:0"),)
     room = 2
@@ -136,9 +136,7 @@ def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
 def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
     limits = []
     died = Died("", "killed", "killed by the test")
-    bench = Bench(
-        script={"final-0-0": [died, died]}, on_start=lambda job: limits.append((job.id, job.timeout_s))
-    )
+    bench = Bench(script={"final-0-0": [died, died]}, on_start=lambda job: limits.append((job.id, job.timeout_s)))
     assert finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5))["number"] == 0
     assert limits.count(("final-0-0", 7.0)) == 3
 

@@ -87,6 +87,6 @@ def test_a_killed_holder_frees_the_search_at_once(tmp_path):
 
 
 def test_two_threads_of_one_process_do_not_share_the_lock(tmp_path):
-    with locked(tmp_path / "key", "mine"), pytest.raises(BusyError, match="run by mine"):
-        with locked(tmp_path / "key", "also mine"):
-            pass
+    key = tmp_path / "key"
+    with locked(key, "mine"), pytest.raises(BusyError, match="run by mine"), locked(key, "also mine"):
+        pass

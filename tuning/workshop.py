@@ -36,6 +36,7 @@ class Workshop:
 
     def __init__(self, source: Source, overrides: Mapping[str, Any], forkserver: ForkServer | None = None) -> None:
         self._stack = ExitStack()
+        self._closed = False
         self._server = forkserver or self._stack.enter_context(ForkServer())
         self._engine_process = self._server.spawn("tuning.engines.remote:serve", (source, overrides))
         self._stack.callback(self._engine_process.close)
@@ -69,8 +70,9 @@ class Workshop:
 
     def close(self, *, at_once: bool = False) -> None:
         """End all processes and give the devices back; `at_once`: the engine is not waited for. May be called twice."""
-        if at_once:
+        if at_once and not self._closed:
             self._engine_process.signal(signal.SIGKILL)
+        self._closed = True
         self._stack.close()
 
     def __enter__(self) -> Self:

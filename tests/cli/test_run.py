@@ -13,12 +13,11 @@ from tuning.cli.run import parse_settings, seconds
 from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, StudyError
 from tuning.reports.summary import Summary
 from tuning.study import Minimize
-from tuning.trial import Proposal, TrialResult
-from tuning.trial import Status as S
+from tuning.trial import Proposal, Status, TrialResult
 
 
 def summary(status="completed"):
-    trials = [(Proposal(0, {"lr": 0.1}, 3), TrialResult(0, S.COMPLETED, 0.5, epochs=3))]
+    trials = [(Proposal(0, {"lr": 0.1}, 3), TrialResult(0, Status.COMPLETED, 0.5, epochs=3))]
     return Summary(study="toy", engine="optuna:tpe", search="toy-1", status=status, objective=Minimize("val_rmse"),
                    trials=trials)  # fmt: skip
 
