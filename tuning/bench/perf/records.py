@@ -81,12 +81,12 @@ class Verdict:
     @classmethod
     def at_least(cls, what: str, measured: float, limit: float, unit: str = "×") -> Verdict:
         """`what` must not be below `limit`."""
-        return cls(f"{what}: at least {limit:g}{_gap(unit)}", measured, measured >= limit)
+        return cls(f"{what}: at least {limit:.3g}{_gap(unit)}", measured, measured >= limit)
 
     @classmethod
     def at_most(cls, what: str, measured: float, limit: float, unit: str = "×") -> Verdict:
         """`what` must not be above `limit`."""
-        return cls(f"{what}: at most {limit:g}{_gap(unit)}", measured, measured <= limit)
+        return cls(f"{what}: at most {limit:.3g}{_gap(unit)}", measured, measured <= limit)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types, with the verdict in words."""

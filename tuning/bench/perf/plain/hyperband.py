@@ -6,7 +6,9 @@ import contextlib
 import json
 import sys
 import time
+from importlib.util import find_spec
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -53,6 +55,7 @@ class Count(keras.callbacks.Callback):  # type: ignore[misc]
 def main(data: str, max_epochs: int, most: int) -> None:
     """Search until `most` epochs have been trained, or to the end of Hyperband."""
     arrays = np.load(data)
+    _stand_in_for_tensorboard()
     with TemporaryDirectory() as folder:
         tuner = keras_tuner.Hyperband(
             Housing(), objective="val_loss", max_epochs=max_epochs, factor=3, seed=42, directory=folder,
@@ -62,6 +65,17 @@ def main(data: str, max_epochs: int, most: int) -> None:
         with contextlib.suppress(KeyboardInterrupt):  # there were enough epochs
             tuner.search(arrays["X"], arrays["y"], validation_data=validation, callbacks=[Count(most)], verbose=0)
         print(json.dumps({"epochs": [[at, i + 1] for i, at in enumerate(ENDED)]}))
+
+
+def _stand_in_for_tensorboard() -> None:
+    """Let KerasTuner's loop import TensorBoard, which it always does and, without its callback, never uses.
+
+    TensorFlow 2.21 does not bring it any more; users install it. Not importing it favours KerasTuner.
+    """
+    if find_spec("tensorboard") is None:
+        for name in ("tensorboard", "tensorboard.plugins", "tensorboard.plugins.hparams"):
+            sys.modules[name] = ModuleType(name)
+        setattr(sys.modules["tensorboard.plugins.hparams"], "api", None)  # noqa: B010 - a module's type has no such name
 
 
 if __name__ == "__main__":
