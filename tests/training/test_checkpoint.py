@@ -16,7 +16,8 @@ Y = X.sum(axis=1)
 
 def net(width=4, seed=0):
     keras.utils.set_random_seed(seed)
-    layers = [keras.Input((3,)), keras.layers.Dense(width), keras.layers.BatchNormalization(), keras.layers.Dropout(0.3)]
+    normal, dropout = keras.layers.BatchNormalization(), keras.layers.Dropout(0.3)
+    layers = [keras.Input((3,)), keras.layers.Dense(width), normal, dropout]
     model = keras.Sequential([*layers, keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(0.01), "mse")
     return model
