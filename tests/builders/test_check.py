@@ -37,7 +37,7 @@ def fault(builder, data, arguments=None):
         (head(3, None, keras.losses.SparseCategoricalCrossentropy(from_logits=True), 4), IRIS),
         (head(3, "softmax", "crossentropy", 4), IRIS),
         (head(1, "sigmoid", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"}),
-        (head(1, "tanh", "hinge"), {"input_shape": (8,), "task": "binary"}),
+        (head(1, "tanh", "mse"), {"input_shape": (8,), "task": "binary"}),
         (head(2, "softmax", "sparse_categorical_crossentropy"), {"input_shape": (8,), "task": "binary"}),
         (head(2, "sigmoid", "binary_crossentropy"), {"input_shape": (8,), "task": "multilabel", "n_outputs": 2}),
         (head(1, None, lambda y, p: keras.ops.mean(keras.ops.abs(y - p))), HOUSING),
@@ -113,17 +113,44 @@ def test_a_wrong_number_of_units_is_told():
         (
             head(1, "sigmoid", "sparse_categorical_crossentropy"), {"input_shape": (8,), "task": "binary"},
             "loss sparse_categorical_crossentropy does not fit y, which holds 0 or 1, one a row; "
-            "use binary_crossentropy",
+            "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
         ),
         (
             head(1, "sigmoid", "bce"), HOUSING,
-            "loss binary_crossentropy does not fit y, which holds real numbers; use mean_squared_error",
+            "loss binary_crossentropy does not fit y, which holds real numbers; use mean_squared_error, "
+            "mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh",
         ),
         (
             head(2, "sigmoid", "sparse_categorical_crossentropy"),
             {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
             "loss sparse_categorical_crossentropy does not fit y, which holds 0 and 1 a label; "
-            "use binary_crossentropy",
+            "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
+        ),
+        (
+            head(1, "sigmoid", "hinge"), {"input_shape": (8,), "task": "binary"},
+            "loss hinge does not fit y, which holds 0 or 1, one a row: it wants −1 and 1; "
+            "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
+        ),
+        (
+            head(2, "sigmoid", "squared_hinge"), {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
+            "loss squared_hinge does not fit y, which holds 0 and 1 a label: it wants −1 and 1; "
+            "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
+        ),
+        (
+            head(2, "softmax", "binary_crossentropy"), {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
+            "softmax makes the labels exclude each other; use sigmoid",
+        ),
+        (
+            head(2, "softmax", "mse"), {"input_shape": (8,), "task": "regression", "n_outputs": 2},
+            "softmax makes the outputs add up to 1; use linear or softplus",
+        ),
+        (
+            head(3, "sigmoid", "sparse_categorical_crossentropy", 4), IRIS,
+            "3 sigmoids are 3 answers that do not exclude each other; use softmax",
+        ),
+        (
+            head(1, "relu", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"},
+            "binary_crossentropy needs probabilities, but the last layer is relu; give it activation='sigmoid'",
         ),
         (
             head(1, "softmax", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"},

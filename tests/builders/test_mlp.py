@@ -193,8 +193,9 @@ def test_l2_is_added_to_the_loss():
             "a multiclass task has one unit a class, got n_outputs=1; for two classes use task='binary'",
         ),
         (
-            {"task": "multiclass", "n_outputs": 3, "loss": "categorical_crossentropy"},
-            "loss 'categorical_crossentropy' does not fit a multiclass task; fitting: sparse_categorical_crossentropy",
+            {"task": "multiclass", "n_outputs": 3, "loss": "hinge"},
+            "loss 'hinge' does not fit a multiclass task; fitting: sparse_categorical_crossentropy, "
+            "categorical_crossentropy, categorical_focal_crossentropy, categorical_hinge",
         ),
         (
             {"task": "binary", "output_activation": "softmax"},

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tuning.builders.build import build, builder_name
+from tuning.builders.losses import is_adapted
 from tuning.builders.seeds import seeded
+from tuning.builders.tasks import OUTPUT_ACTIVATIONS
 from tuning.dataset import Array, Task
 from tuning.errors import StudyError
 
@@ -27,18 +29,21 @@ _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy", "categ
 
 _MISFITS: dict[Task, tuple[str, ...]] = {
     "regression": (*_CROSSENTROPIES, *_HINGES),
-    "binary": (*_ONE_HOT, "sparse_categorical_crossentropy"),
+    "binary": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
     "multiclass": (*_ONE_HOT, *_REAL, *_HINGES[:2], *_CROSSENTROPIES[:2]),
-    "multilabel": (*_ONE_HOT, "sparse_categorical_crossentropy"),
+    "multilabel": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
 }
 """Keras losses that run on the task's y, or fail on it late, and mean something else; a loss of one's own is tried."""
 
-_USUAL: dict[Task, str] = {
-    "regression": "mean_squared_error",
-    "binary": "binary_crossentropy",
+_FITTING: dict[Task, str] = {
+    "regression": "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh",
+    "binary": "binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
     "multiclass": "sparse_categorical_crossentropy",
-    "multilabel": "binary_crossentropy",
+    "multilabel": "binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
 }
+
+_UNBOUNDED = ("linear", "relu", "tanh", "softplus", "exponential", "elu", "selu", "gelu", "leaky_relu")
+"""Last layers whose outputs are no probabilities."""
 
 
 def check_builder(
@@ -93,8 +98,8 @@ def _model_faults(model: keras.Model, input_shape: tuple[int, ...], task: Task, 
     if shape != (n_outputs,) and not two_units:
         yield f"the last layer gives {_units(shape)}; {_wanted(task, n_outputs)}"
         return
-    misfit = "" if two_units else _loss_misfit(loss, task)
-    yield from (fault for fault in (misfit, _activation_fault(model, loss)) if fault)
+    misfit = "" if two_units else _loss_misfit(model.loss, loss, task)
+    yield from (fault for fault in (misfit, _activation_fault(model, loss, task)) if fault)
     if not misfit:
         yield from _loss_failure(model, _sample_y(task, n_outputs), predicted)
 
@@ -133,16 +138,17 @@ def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
-def _loss_misfit(loss: str, task: Task) -> str:
+def _loss_misfit(compiled: Any, loss: str, task: Task) -> str:
     if not loss:
         return "the model is compiled without a loss; give model.compile(loss=…)"
-    if loss not in _MISFITS[task]:
+    if loss not in _MISFITS[task] or is_adapted(compiled):
         return ""
     holds = {"multiclass": "class numbers, one a row", "binary": "0 or 1, one a row", "regression": "real numbers"}
-    return f"loss {loss} does not fit y, which holds {holds.get(task, '0 and 1 a label')}; use {_USUAL[task]}"
+    wants = ": it wants −1 and 1" if loss in _HINGES[:2] and task in ("binary", "multilabel") else ""
+    return f"loss {loss} does not fit y, which holds {holds.get(task, '0 and 1 a label')}{wants}; use {_FITTING[task]}"
 
 
-def _activation_fault(model: keras.Model, loss: str) -> str:
+def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
     import keras
 
     last = model.layers[-1] if model.layers else None
@@ -151,9 +157,14 @@ def _activation_fault(model: keras.Model, loss: str) -> str:
     activation = getattr(last.activation, "__name__", "")
     if activation == "softmax" and last.units == 1:
         return "softmax over one unit is always 1; use sigmoid"
-    if activation == "linear" and loss in _CROSSENTROPIES and not getattr(model.loss, "from_logits", False):
+    if activation == "softmax" and task in ("regression", "multilabel"):
+        sums = "labels exclude each other" if task == "multilabel" else "outputs add up to 1"
+        return f"softmax makes the {sums}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
+    if activation == "sigmoid" and task == "multiclass":
+        return f"{last.units} sigmoids are {last.units} answers that do not exclude each other; use softmax"
+    if activation in _UNBOUNDED and loss in _CROSSENTROPIES and not getattr(model.loss, "from_logits", False):
         usual = "sigmoid" if loss.startswith("binary") else "softmax"
-        return f"{loss} needs probabilities, but the last layer is linear; give it activation='{usual}'"
+        return f"{loss} needs probabilities, but the last layer is {activation}; give it activation='{usual}'"
     return ""
 
 

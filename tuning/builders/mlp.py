@@ -78,7 +78,7 @@ def build_model(
         output_activation: For regression: softplus, exponential or relu (positive targets), sigmoid (0 to 1),
             tanh (−1 to 1); None: linear. The other tasks have one each.
         loss: One that fits the task, see `tasks.LOSSES`; None: mean squared error, binary or sparse categorical
-            cross-entropy.
+            cross-entropy. Class numbers are made one-hot rows for categorical losses.
         clipnorm: Largest norm of one variable's gradient, > 0; None: not clipped.
 
     Returns:

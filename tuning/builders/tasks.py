@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tuning.builders.arguments import one_of, whole
+from tuning.builders.losses import ON_ONE_HOT, ON_SIGNS, adapted
 from tuning.dataset import TASKS, Task
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ tanh for (-1, 1)."""
 LOSSES = {
     "regression": ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
                    "mean_squared_logarithmic_error", "huber", "log_cosh"),
-    "binary": ("binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge", "mean_squared_error",
-               "mean_absolute_error"),
-    "multiclass": ("sparse_categorical_crossentropy",),
-    "multilabel": ("binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge",
-                   "mean_squared_error", "mean_absolute_error"),
+    "binary": ("binary_crossentropy", "binary_focal_crossentropy", *ON_SIGNS, "mean_squared_error",
+               "mean_absolute_error", "huber"),
+    "multiclass": ("sparse_categorical_crossentropy", *ON_ONE_HOT),
+    "multilabel": ("binary_crossentropy", "binary_focal_crossentropy", *ON_SIGNS, "mean_squared_error",
+                   "mean_absolute_error", "huber"),
 }  # fmt: skip
-"""First the default; all of them take y as a data set holds it: multiclass as class numbers, not one-hot."""
+"""First the default; all of them take y as a data set holds it: multiclass as class numbers, binary as 0 and 1.
+
+Those of `losses.ON_ONE_HOT` and `losses.ON_SIGNS` are Keras' own on targets made fit for them.
+"""
 
 SHORT = {
     "mse": "mean_squared_error",
@@ -57,7 +61,12 @@ def head_faults(task: Task, n_outputs: int, activation: str | None, loss: str | 
         fitting = ", ".join(OUTPUT_ACTIVATIONS[task])
         yield f"output_activation {activation!r} does not fit a {task} task; fitting: {fitting}"
     if loss is not None and (not isinstance(loss, str) or SHORT.get(loss, loss) not in LOSSES[task]):
-        yield f"loss {loss!r} does not fit a {task} task; fitting: {', '.join(LOSSES[task])}"
+        yield f"loss {loss!r} does not fit a {task} task{_why(loss, task)}; fitting: {', '.join(LOSSES[task])}"
+
+
+def _why(loss: Any, task: Task) -> str:
+    signs = loss in ON_SIGNS.values() and task in ("binary", "multilabel")
+    return ": it wants labels of −1 and 1, y holds 0 and 1" if signs else ""
 
 
 def last_layer(
@@ -85,7 +94,8 @@ def compile_for(model: keras.Model, task: Task, loss: str | None, optimizer: ker
         "multilabel": [keras.metrics.BinaryAccuracy(name="accuracy")],  # "accuracy" would compare the largest label
     }
     chosen = LOSSES[task][0] if loss is None else SHORT.get(loss, loss)
-    model.compile(optimizer=optimizer, loss=chosen, metrics=metrics[task])
+    made = adapted(chosen) if chosen in (*ON_ONE_HOT, *ON_SIGNS) else chosen
+    model.compile(optimizer=optimizer, loss=made, metrics=metrics[task])
 
 
 def make_optimizer(

@@ -1,0 +1,41 @@
+"""Keras losses that want other targets than a data set holds, given them: one-hot rows, labels of −1 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+ON_ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge")
+"""Of multiclass: class numbers are made one-hot rows; one-hot rows stay."""
+
+ON_SIGNS = {"binary_hinge": "hinge", "binary_squared_hinge": "squared_hinge"}
+"""Of 0 / 1 targets and outputs from 0 to 1: both are moved to −1 … 1, where Keras' hinge losses are at home."""
+
+
+@cache
+def adapted(name: str) -> Callable[[Any, Any], Any]:
+    """Return a loss of this file by its name; one function a name, registered with Keras."""
+    import keras
+
+    inner = keras.losses.get(ON_SIGNS.get(name, name))
+
+    def one_hot(y: Any, predicted: Any) -> Any:
+        k = predicted.shape[-1]
+        is_one_hot = len(y.shape) == 2 and y.shape[-1] == k
+        rows = y if is_one_hot else keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(y, (-1,)), "int32"), k)
+        return inner(rows, predicted)
+
+    def signs(y: Any, predicted: Any) -> Any:
+        return inner(2 * keras.ops.cast(y, predicted.dtype) - 1, 2 * predicted - 1)
+
+    loss = one_hot if name in ON_ONE_HOT else signs
+    loss.__name__ = loss.__qualname__ = name
+    keras.saving.register_keras_serializable(package="tuning", name=name)(loss)
+    return loss
+
+
+def is_adapted(loss: Any) -> bool:
+    """Whether a compiled loss is one of `adapted`."""
+    name = getattr(loss, "__name__", "")
+    return name in (*ON_ONE_HOT, *ON_SIGNS) and loss is adapted(name)
