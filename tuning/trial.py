@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from tuning.space import Space
 
@@ -94,12 +94,29 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """One thing that is wrong with a trained network.
+
+    Attributes:
+        name: `dead_relus`, `vanishing_gradients`, `exploding_gradients`, `lr_too_high`, `lr_too_low`,
+            `epochs_too_few`, `overfitting`, `underfitting` or `not_looked_into`.
+        severity: "note": may be improved; "warning": learns badly; "serious": does not learn.
+        words: The figures that led to it and what to try, one line.
+    """
+
+    name: str
+    severity: Literal["note", "warning", "serious"]
+    words: str
+
+
+@dataclass(frozen=True)
 class FoldResult:
     """One fit of a trial; without `--cv` there is one, fold 0.
 
     Attributes:
         curve: One mapping an epoch, as in `EpochReport.metrics`, with `epoch` (from 1) among the keys.
         best_epoch: The epoch (from 1) of the weights kept: the best where patience is set, else the last.
+        diagnosis: What is wrong with the network of this fit.
         scores: What scikit-learn's own `_fit_and_score` returned, JSON types only; empty for other engines.
     """
 
@@ -110,6 +127,7 @@ class FoldResult:
     best_epoch: int
     seconds: float
     seed: int
+    diagnosis: tuple[Verdict, ...] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -117,7 +135,10 @@ class FoldResult:
         """Rebuild from `dataclasses.asdict` through JSON."""
         floats = {key: float(value) for key, value in stored["metrics"].items()}
         curve = tuple({key: float(value) for key, value in row.items()} for row in stored["curve"])
-        return cls(**{**stored, "value": float(stored["value"]), "metrics": floats, "curve": curve})
+        verdicts = _verdicts(stored)
+        return cls(
+            **{**stored, "value": float(stored["value"]), "metrics": floats, "curve": curve, "diagnosis": verdicts}
+        )
 
 
 @dataclass(frozen=True)
@@ -132,6 +153,7 @@ class TrialResult:
         attempt: From 1; how often the trial was begun.
         error: `"Class: message"` where it failed, else "".
         notes: What the reader of the trial should know (a fall-back with its reason, half batch after OOM …).
+        diagnosis: What is wrong with the network, causes first: what most folds share; empty where it is healthy.
         copied_from: The earlier trial of equal parameters whose result this is; nothing was trained.
         seconds: Wall time of the attempt that ended it.
         training_s: The part of it spent in training and validation passes.
@@ -150,6 +172,7 @@ class TrialResult:
     seed: int = 0
     error: str = ""
     notes: tuple[str, ...] = ()
+    diagnosis: tuple[Verdict, ...] = ()
     copied_from: int | None = None
     seconds: float = 0.0
     training_s: float = 0.0
@@ -179,8 +202,14 @@ class TrialResult:
                 "metrics": {key: float(value) for key, value in stored["metrics"].items()},
                 "folds": tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
                 "notes": tuple(stored["notes"]),
+                "diagnosis": _verdicts(stored),
             }
         )
+
+
+def _verdicts(stored: Mapping[str, Any]) -> tuple[Verdict, ...]:
+    """Return the diagnosis stored; results of earlier versions have none."""
+    return tuple(Verdict(**verdict) for verdict in stored.get("diagnosis", ()))
 
 
 def _mean(rows: list[Mapping[str, float]]) -> dict[str, float]:

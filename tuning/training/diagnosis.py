@@ -38,7 +38,7 @@ def diagnose(
 ) -> tuple[Verdict, ...]:
     """Return what is wrong with a network that has been trained, causes before symptoms; nothing where it is healthy.
 
-    Underfitting is named only where nothing that explains it was found.
+    Underfitting and too few epochs are named only where nothing that explains them was found.
 
     Args:
         model: With the weights that were kept.
@@ -81,8 +81,8 @@ def of_model(signs: Signs) -> Iterator[Verdict]:
     dead = [(name, share) for name, share in signs.dead if share >= DEAD]
     if dead:
         listed = ", ".join(f"{share:.0%} in {name}" for name, share in dead)
-        severity = "serious" if any(share == 1 for _, share in dead) else "warning"
-        yield Verdict("dead_relus", severity, f"relus that are 0 for every row: {listed}; "
+        whole = any(share == 1 for _, share in dead)
+        yield Verdict("dead_relus", "serious" if whole else "warning", f"relus that are 0 for every row: {listed}; "
                       "try a lower learning rate, leaky_relu or elu, or the initializer he_normal")  # fmt: skip
     if signs.first is not None and signs.last is not None:
         first, last = signs.first, signs.last
@@ -107,49 +107,48 @@ def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Verdict]:
     if scatter > JUMPING * constant:
         yield Verdict("lr_too_high", "warning", f"the training loss jumps by {scatter:.2g} from epoch to epoch around "
                       f"{statistics.fmean(tail):.3g}{rate}: {lower}")  # fmt: skip
-    elif losses[0] > 3 * constant and losses[-1] > 0.9 * constant and falls < STEADY:
-        yield Verdict("lr_too_high", "serious", f"the training loss was {losses[0]:.3g} in the first epoch and stays at "
-                      f"{losses[-1]:.3g}, no better than a constant prediction{rate}: {lower}")  # fmt: skip
+    elif losses[0] > 3 * constant and 0.9 * constant < losses[-1] < 0.9 * losses[0] and falls < STEADY:
+        yield Verdict("lr_too_high", "serious", f"the training loss was {losses[0]:.3g} in the first epoch and stays "
+                      f"at {losses[-1]:.3g}, no better than a constant prediction{rate}: {lower}")  # fmt: skip
     elif _slow(losses, constant, falls) and not _stuck(signs):
         yield Verdict("lr_too_low", "warning", f"the training loss went only from {losses[0]:.3g} to {losses[-1]:.3g} "
                       f"in {len(losses)} epochs, and as fast at the end as at the start{rate}: {higher}")  # fmt: skip
 
 
 def of_budget(curve: Curve, objective: Objective, budget: int, causes: Sequence[Verdict]) -> Iterator[Verdict]:
-    """Yield whether the score was still improving when the epochs were used up."""
+    """Yield whether the score was still improving when the epochs were used up, and nothing else is to be mended."""
     scores = [objective.key(value) for value in _series(curve, objective.metric)]
     last = int(curve[-1]["epoch"]) if curve else 0
-    slow = any(verdict.name == "lr_too_low" for verdict in causes)  # its words say more
-    if len(scores) < LEAST_EPOCHS or last < budget or slow or min(scores) < scores[-1]:
+    if len(scores) < LEAST_EPOCHS or last < budget or causes or min(scores) < scores[-1]:
         return
     quarter = max(len(scores) // 4, 1)
     gain, whole = min(scores[:-quarter]) - scores[-1], scores[0] - scores[-1]
     if gain > max(STILL_GAINING * whole, 1e-3 * abs(scores[-1])):
-        yield Verdict("epochs_too_few", "note", f"the best epoch is the last one, {last}, and {objective.metric} improved "
-                      f"by {gain:.2g} over the last {quarter}: more epochs may help")  # fmt: skip
+        yield Verdict("epochs_too_few", "note", f"the best epoch is the last one, {last}, and {objective.metric} "
+                      f"improved by {gain:.2g} over the last {quarter}: more epochs may help")  # fmt: skip
 
 
 def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> Iterator[Verdict]:
     """Yield whether the network has learnt too little of the training rows, or too much."""
     rows = [row for row in curve if "loss" in row and "val_loss" in row]
-    row = next((row for row in rows if int(row["epoch"]) == kept), None)
+    upto = [row for row in rows if int(row["epoch"]) <= kept]
     constant = _constant(signs)
-    if row is None or constant <= 0:
+    if not upto or constant <= 0:
         return
-    loss, val_loss = row["loss"], row["val_loss"]
-    lowest = min(rows, key=lambda r: r["val_loss"])
-    recent = min(r["val_loss"] for r in rows[-max(len(rows) // 4, 3) :])  # one epoch may be thrown off by an outlier
+    loss, lowest = upto[-1]["loss"], min(rows, key=lambda row: row["val_loss"])
+    val_loss = statistics.median(row["val_loss"] for row in upto[-3:])  # one epoch may be thrown off by an outlier
     losses = f"training loss {loss:.3g}, validation loss {val_loss:.3g}"
-    rose = recent - lowest["val_loss"] > max(GAP * constant, 0.1 * lowest["val_loss"]) and loss < lowest["loss"]
-    if rose and row is rows[-1]:
+    learnt = loss < (1 - UNDERFIT) * constant
+    risen = min(row["val_loss"] for row in rows[-max(len(rows) // 4, 3) :]) - lowest["val_loss"]
+    if learnt and upto == rows and risen > max(GAP * constant, 0.1 * lowest["val_loss"]) and loss < lowest["loss"]:
         yield Verdict("overfitting", "warning", f"validation loss was lowest, {lowest['val_loss']:.3g}, in epoch "
                       f"{int(lowest['epoch'])} and has risen since ({losses}): try patience, dropout, l2, "
                       "or fewer neurons")  # fmt: skip
     elif val_loss - loss > GAP * constant and loss < 0.5 * min(val_loss, constant):
         yield Verdict("overfitting", "warning", f"{losses}: try dropout, l2, fewer neurons, or more rows")
-    elif min(loss, val_loss) > (1 - UNDERFIT) * constant and len(rows) >= LEAST_EPOCHS and not causes:
+    elif not learnt and val_loss > (1 - UNDERFIT) * constant and len(rows) >= LEAST_EPOCHS and not causes:
         yield Verdict("underfitting", "warning", f"{losses}, not far below the {constant:.3g} of a constant "
-                      "prediction: try more neurons or layers, or more epochs, unless the inputs say no more")  # fmt: skip
+                      "prediction: try more neurons, layers or epochs, unless the inputs say no more")  # fmt: skip
 
 
 def _not_finite(model: keras.Model, curve: Curve, objective: Objective) -> Verdict | None:

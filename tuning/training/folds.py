@@ -16,10 +16,11 @@ from tuning.durable import read_json
 from tuning.training.callbacks import Judge, early_stopping
 from tuning.training.checkpoint import Keeper
 from tuning.training.devices import strategy_scope
+from tuning.training.diagnosis import diagnose, over_folds
 from tuning.training.jobs import TrialJob
 from tuning.training.trainer import Fit
 from tuning.training.workbench import FoldRows, Workbench
-from tuning.trial import Context, EpochReport, FoldResult, Proposal, Status, TrialResult
+from tuning.trial import Context, EpochReport, FoldResult, Proposal, Status, TrialResult, Verdict
 
 
 class Stopped(Exception):
@@ -45,7 +46,17 @@ class FoldFit:
         metrics = {key: value for key, value in row.items() if key.startswith("val_")}
         value = row.get(bench.study.objective.metric, float("nan"))
         epoch = int(row.get("epoch", 0))
-        return FoldResult(self.fold, value, metrics, tuple(curve), epoch, self.judge.seconds, seed)
+        verdicts = self._diagnosed(bench, epoch)
+        return FoldResult(self.fold, value, metrics, tuple(curve), epoch, self.judge.seconds, seed, verdicts)
+
+    def _diagnosed(self, bench: Workbench, kept: int) -> tuple[Verdict, ...]:
+        study, rows = bench.study, self.fit.validation
+        if rows is None:
+            return ()
+        return diagnose(
+            self.fit.model, self.judge.curve, rows, study.objective,
+            task=bench.parts.task, kept=kept, budget=study.epochs,
+        )  # fmt: skip
 
     def row_at(self, epoch: int) -> Mapping[str, float]:
         """Return the curve's row of an epoch, or its last where training ended before."""
@@ -192,6 +203,7 @@ def summarise(proposal: Proposal, folds: list[FoldResult], judges: list[Judge], 
         folds=ordered,
         epochs=sum(len(fold.curve) for fold in ordered),
         notes=tuple(dict.fromkeys(notes)),
+        diagnosis=over_folds([fold.diagnosis for fold in ordered]),
         error="loss or objective is not finite" if status is Status.DIVERGED else "",
         training_s=sum(fold.seconds for fold in ordered),
     )
