@@ -19,6 +19,7 @@ from tuning.bench.perf.report import machine, show, write
 from tuning.bench.perf.searches import part_b, part_c, part_d
 from tuning.bench.perf.startup import part_f
 from tuning.errors import TuningError
+from tuning.home import tuning_home
 
 PARTS: Mapping[str, Callable[[Sizes], Part]] = {
     "a": part_a, "b": part_b, "c": part_c, "d": part_d, "e": part_e, "f": part_f, "rss": part_rss, "floor": part_floor,
@@ -30,20 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for all children: both sides import compiled bytecode
     sizes = Sizes(asked.quick, asked.repeats or (1 if asked.quick else 3), 0.05 if asked.quick else 4.0)
-    console, about = Console(stderr=True), machine()
+    console, about, out = Console(stderr=True), machine(), asked.out or tuning_home() / "perf"
     parts: list[Part] = []
     try:
         warm_imports()
         for key in asked.parts:
             console.print(f"part {key} …", highlight=False)
             parts.append(PARTS[key](sizes))
-            write(asked.out, parts, sizes, about)  # after each part: hours may follow
+            write(out, parts, sizes, about)  # after each part: many minutes may follow
     except TuningError as error:
         console.print(str(error), markup=False, highlight=False)
         return error.exit_code
     finally:
         show(Console(), parts)
-    console.print(f"written: {asked.out / 'perf.json'} and perf.html", highlight=False)
+    console.print(f"written: {out / 'perf.json'} and perf.html", highlight=False)
     return 0
 
 
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs; the figures say nothing")
     parser.add_argument("--repeats", type=int, default=0, help="pairs of each comparison; default 3")
-    parser.add_argument("--out", type=Path, default=Path("perf"), help="folder for the files; default ./perf")
+    parser.add_argument("--out", type=Path, help="folder for the files; default: perf in TUNING_HOME")
     return parser
 
 
