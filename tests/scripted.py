@@ -20,7 +20,8 @@ from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, Trial
 RECORD = StudyRecord(
     name="scripted", engine="scripted", pruner="none", objective=Minimize("val_loss"),
     space=Space({"x": Int(0, 9999)}), trials=6, epochs=2, batch_size=1, patience=None, cv=None, seed=0, top_k=2,
-    seeds=2, timeout=None, trial_timeout=None, no_progress_timeout=60.0, attempts=3, max_failures=3, gpus_per_trial=1, definition={"space": {}}, hash="0" * 16,
+    seeds=2, timeout=None, trial_timeout=None, no_progress_timeout=60.0, attempts=3, max_failures=3,
+    gpus_per_trial=1, definition={"space": {}}, hash="0" * 16,
 )  # fmt: skip
 
 

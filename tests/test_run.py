@@ -336,6 +336,11 @@ def test_a_script_without_a_main_guard_may_hold_the_study(traces, tmp_path):
     assert done.stdout == "completed\n", done.stderr
 
 
+def _wait_for_a_result(driver, home):
+    known = len(results(home))
+    wait_for(lambda: len(results(home)) > known or driver.poll() is not None, 90)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", [*ENGINES, "keras-tuner:hyperband", "halvinggridsearchcv"])
@@ -344,7 +349,7 @@ def test_many_kills_at_random_moments_lose_nothing(run, traces, engine):
     kept: dict[str, bytes] = {}
     for _ in range(8):
         driver = start_driver(engine, "trials=12")
-        wait_for(lambda known=len(results(home)), it=driver: len(results(home)) > known or it.poll() is not None, 90)
+        _wait_for_a_result(driver, home)
         time.sleep(chance.uniform(0.0, 1.5))
         driver.kill()
         driver.wait()
