@@ -17,6 +17,7 @@ from tuning.reports.html import write_report
 from tuning.reports.summary import Summary
 from tuning.space import Choice, Float, Int, Space
 from tuning.study import Minimize
+from tuning.trial import Verdict
 
 SCRIPT = "</script><script>alert('canary')</script>"
 SPACE = Space(
@@ -114,6 +115,20 @@ def test_a_search_without_a_winner_says_so(tmp_path, summary):
 
 def test_failures_are_grouped(page):
     assert "2 × failed: ValueError: Dense needs 7 units trials 7, 16" in page.text
+
+
+def test_the_diagnosis_of_the_winner_and_the_best_stands_with_its_words(tmp_path, summary):
+    late, jumps = Verdict("epochs_too_few", "note", "still < falling"), Verdict("lr_too_high", "warning", "jumps by 3")
+    told = {0: (late,), 3: (jumps,), 19: (jumps,)}  # trial 19 is not among the best
+    trials = [(p, replace(r, diagnosis=told.get(r.number, ()))) for p, r in summary.trials]
+    text = written(tmp_path, replace(summary, trials=trials)).text
+    assert "Of all 20 trials: lr_too_high 2, epochs_too_few 1." in text
+    assert "0 epochs_too_few still < falling 3 lr_too_high jumps by 3 Best so far" in text
+    assert text.count("lr_too_high") == 1 + 1 + 2  # counted, told of trial 3, a cell each for trials 3 and 19
+
+
+def test_without_a_verdict_the_diagnosis_says_so(page):
+    assert "Diagnosis No trial has a verdict. The best trials: nothing." in page.text
 
 
 def test_the_last_definition_is_shown_with_the_space_in_words(page):

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tuning.reports import tables
 from tuning.reports.summary import Summary
-from tuning.trial import Status
+from tuning.trial import Status, Verdict
 
 
 def printed(summary: Summary, width: int = 80) -> list[str]:
@@ -49,6 +49,17 @@ def test_the_winner_stands_beside_the_baselines(summary: Summary):
         "dummy baseline, test 1.153 0.9100 -0.0003",
         "± is the spread over 3 fresh seeds; rmse and mae in 100,000 USD",
     ]
+
+
+def test_a_verdict_on_the_winner_is_told_within_the_width(summary: Summary):
+    late = Verdict("epochs_too_few", "note", "the best epoch is the last one, 30, and val_rmse improved by 0.01 over "
+                   "the last 7: more epochs may help")  # fmt: skip
+    trials = [(p, replace(r, diagnosis=(late,) if r.number == 0 else ())) for p, r in summary.trials]
+    lines = printed(replace(summary, trials=trials))
+    start = lines.index("Diagnosis of trial 0: the best epoch is the last one, 30, and val_rmse improved")
+    assert lines[start + 1] == "by 0.01 over the last 7: more epochs may help"
+    assert max(map(len, lines[2:])) <= 80
+    assert not any(line.startswith("Diagnosis") for line in printed(summary))
 
 
 def test_what_failed_and_where_to_look_next_close_it(summary: Summary):

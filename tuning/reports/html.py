@@ -6,6 +6,7 @@ import html
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
@@ -16,7 +17,7 @@ from tuning.errors import StorageError
 from tuning.reports import plots
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
-from tuning.reports.summary import Trials, count_trials
+from tuning.reports.summary import Trials, count_trials, ranked
 from tuning.reports.texts import failure_groups, masked, score, seconds_text, shown, spread
 from tuning.space import Space
 from tuning.study import Objective
@@ -61,6 +62,7 @@ def write_report(
         '<div class="grid">',
         _winner(winner, trials, objective),
         _failures(trials),
+        _diagnosis(winner, trials, objective),
         _card("Best so far", _figure("history", drawn.history), drawn.note),
         _card("Learning curves", _figure("curves", drawn.curves), "The best five in colour."),
         _card(
@@ -141,6 +143,26 @@ def _failures(trials: Trials) -> str:
     return _card("What failed", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
 
 
+def _diagnosis(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
+    """Say what is wrong with the winner and the best trials, and how often each verdict was given in all."""
+    won = None if winner is None else winner["number"]
+    best = [result for _, result in ranked(trials, objective)[:5]]
+    shown_first = [result for _, result in trials if result.number == won]
+    rows = "".join(
+        f"<tr{' class=won' if result.number == won else ''}><td class=n>{result.number}</td>"
+        f'<td><span class="tag {_text(verdict.severity)}">{_text(verdict.name)}</span></td>'
+        f"<td>{_text(verdict.words)}</td></tr>"
+        for result in {r.number: r for r in [*shown_first, *best]}.values()
+        for verdict in result.diagnosis
+    )
+    counts = Counter(verdict.name for _, result in trials for verdict in result.diagnosis)
+    told = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    note = f"Of all {len(trials)} trials: {told}." if told else "No trial has a verdict."
+    head = '<thead><tr><th class="n">trial</th><th>verdict</th><th>what was seen, and what to try</th></tr></thead>'
+    table = f"<table>{head}<tbody>{rows}</tbody></table>"
+    return _card("Diagnosis", table if rows else "<p>The best trials: nothing.</p>", note, wide=True)
+
+
 def _importance(drawn: plots.Plots) -> str:
     if drawn.importance is None:
         return _card("Importance of the parameters", f"<p>Told from {LEAST_TRIALS} completed trials on.</p>")
@@ -171,7 +193,7 @@ def _flat(definition: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
 
 def _trial_table(trials: Trials, space: Space, objective: Objective, winner: Mapping[str, Any] | None) -> str:
     names = list(dict.fromkeys([*space, *(n for p, _ in trials for n in p.params)]))
-    heads = ["trial", *names, objective.metric, "epochs", "seconds", "seed", "slot", "status", "remarks"]
+    heads = ["trial", *names, objective.metric, "epochs", "seconds", "seed", "slot", "status", "diagnosis", "remarks"]
     head = "".join(f"<th><button>{_text(name)}</button></th>" for name in heads)
     won = None if winner is None else winner["number"]
     body = "".join(_trial_row(p, r, names, won) for p, r in trials)
@@ -189,6 +211,7 @@ def _trial_row(proposal: Proposal, result: TrialResult, names: list[str], won: i
               _cell(result.seconds, f"{result.seconds:.1f}"), _cell(result.seed, str(result.seed)),
               _cell(result.slot, result.slot),
               f'<td data-v="{status}"><span class="tag {status}">{status}</span></td>']  # fmt: skip
+    cells.append(_cell(*[", ".join(verdict.name for verdict in result.diagnosis)] * 2))
     copied = [f"as trial {result.copied_from}"] if result.copied_from is not None else []
     cells.append(_cell("", "; ".join([*copied, *filter(None, [result.error]), *result.notes])))
     return f"<tr{' class=won' if result.number == won else ''}>{''.join(cells)}</tr>"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from rich import box
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -62,6 +63,8 @@ def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
         yield Text(_footnote(summary), "dim")
     elif not five:
         yield Text("No trial gave a value.", "bold red")
+    if told := _diagnosis(summary):
+        yield Padding(Text.assemble(("Diagnosis", "bold"), f" of {told}"), (1, 0, 0, 0))
     if lines := failure_lines(summary.trials):
         yield Text.assemble(("\nNot completed", "bold"), *(f"\n  {line}" for line in lines))
     yield Text.assemble(("\nWhere to look next", "bold"), *(f"\n  {a:<9}{b}" for a, b in _next(summary)))
@@ -103,6 +106,13 @@ def _footnote(summary: Summary) -> str:
     note = f"± is the spread over {seeds} fresh seeds" if seeds != 1 else "one fresh seed only: the spread is not known"
     names = [name for name in IN_UNITS if name in summary.test or name == summary.objective.name]
     return f"{note}; {' and '.join(names)} in {one_line(summary.unit)}" if names and summary.unit else note
+
+
+def _diagnosis(summary: Summary) -> str:
+    """Return the first verdict on the winner, or on the best trial where there is no winner; "" where it is healthy."""
+    number = summary.winner.number if summary.winner else summary.best[1].number if summary.best else None
+    found = [verdict for _, result in summary.trials if result.number == number for verdict in result.diagnosis]
+    return f"trial {number}: {one_line(found[0].words)}" if found else ""
 
 
 def _next(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -84,6 +84,7 @@ def trial_tags(search: SearchRecord, proposal: Proposal, result: TrialResult) ->
         "copied_from": result.copied_from,
         "error": result.error,
         "notes": "; ".join(result.notes),
+        "diagnosis": "; ".join(f"{verdict.name}: {verdict.words}" for verdict in result.diagnosis),
     }
     return texts({name: value for name, value in tags.items() if value not in (None, "")})
 
