@@ -114,7 +114,9 @@ def run_study(
             slots, label=record.name, log_folder=folder / "logs", on_wait=shown.remark, stopping=stopping
         )
         writer = Writer.start(folder, home)
-        run = _Run(record, source, options, slots, workshop, executor, files, writer, shown, home, began, stopping)
+        run = _Run(
+            record, source, options, slots, workshop, executor, files, header, writer, shown, home, began, stopping
+        )
         stack.callback(run.catch_up)
         return run.whole()
 
@@ -130,6 +132,7 @@ class _Run:
     workshop: Workshop
     executor: Executor
     files: SearchFiles
+    header: Mapping[str, Any]
     writer: Writer
     progress: Progress
     home: Path
@@ -146,6 +149,7 @@ class _Run:
         )  # fmt: skip
         try:
             loop.replay()
+            self.files.add_version(self.header)
             self._announce(loop)
             self._status("running", loop)
             with self.stopping.flags_only():

@@ -97,11 +97,23 @@ def test_another_definition_is_refused_with_each_difference_and_nothing_is_touch
     assert SearchFiles(tmp_path / "key").header == before
 
 
-def test_an_allowed_change_is_another_version_of_the_same_search(tmp_path):
+def test_an_allowed_change_is_another_version_once_the_engine_has_gone_along_with_it(tmp_path):
     before = opened(tmp_path).header
-    after = opened(tmp_path, changed(epochs=5), allow_change=True).header
+    files = opened(tmp_path, changed(epochs=5), allow_change=True)
+    assert files.header == before
+    files.add_version(changed(epochs=5))
+    after = files.header
     assert (after["id"], [version["epochs"] for version in after["versions"]]) == (before["id"], [3, 5])
-    opened(tmp_path, changed(epochs=5))
+    opened(tmp_path, changed(epochs=5)).add_version(changed(epochs=5))
+    assert files.header == after
+
+
+def test_a_trial_that_is_no_point_of_the_changed_space_is_told(tmp_path):
+    files = opened(tmp_path)
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": (8, 8)}, 3), ())
+    for space in (Space({"lr": SPACE["lr"]}), Space({"lr": SPACE["lr"], "shape": Choice(None)})):
+        with pytest.raises(ChangedError, match=r"trial 0 was .*which is no point of the space any more; --fresh"):
+            list(files.entries(space))
 
 
 def test_fresh_sets_the_old_search_aside_whole(tmp_path):

@@ -51,6 +51,13 @@ class SearchFiles:
         """`search.json`, empty where the search has not begun."""
         return read_json(self.folder / "search.json") or {}
 
+    def add_version(self, header: Mapping[str, Any]) -> None:
+        """Enter the definition the search goes on under, where it is another one."""
+        found = self.header
+        if header["definition"] != found["versions"][-1]:
+            versions = [*found["versions"], header["definition"]]
+            write_json(self.folder / "search.json", {**found, **header, "versions": versions})
+
     def trial_folder(self, number: int) -> Path:
         """Where everything about one trial lies."""
         return self.folder / "trials" / f"{number:05d}"
@@ -73,14 +80,24 @@ class SearchFiles:
 
         Raises:
             StorageError: A spec is damaged: what was asked after it would be asked, and written, anew.
+            ChangedError: A trial's parameters are not of this space.
         """
         number = start
         while (stored := read_json(self.trial_folder(number) / "spec.json")) is not None:
-            yield Entry(Proposal.from_json(stored, space), tuple(stored["tells"]), self.result(number))
+            yield Entry(self._proposal(stored, space), tuple(stored["tells"]), self.result(number))
             number += 1
         if (self.trial_folder(number + 1) / "spec.json").exists():
             path = self.trial_folder(number) / "spec.json"
             raise StorageError(f"{path} is damaged. Put it back from a copy, or begin anew with --fresh.")
+
+    def _proposal(self, stored: Mapping[str, Any], space: Space) -> Proposal:
+        try:
+            return Proposal.from_json(stored, space)
+        except (KeyError, ValueError, StopIteration) as error:  # the last: a Choice without the value
+            raise ChangedError(
+                f"trial {stored['number']} was {stored['params']}, which is no point of the space any more; --fresh "
+                "begins anew", where=f"search {self.header.get('id')}",
+            ) from error  # fmt: skip
 
     def begin_attempt(self, number: int) -> tuple[int, Path]:
         """Return the rank (from 1) and the folder of the next go at a trial."""
@@ -122,7 +139,7 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
         folder: `<home>/ledger/<study>/<key>`.
         header: What `search.json` shall say; its `definition` is compared with the one the search was begun under.
         fresh: Set an existing search aside (nothing is deleted) and begin anew.
-        allow_change: Go on although the definition differs; the new one is added to `versions`.
+        allow_change: Go on although the definition differs; `add_version` once the engine has gone along with it.
 
     Raises:
         ChangedError: The definition differs; lists each difference and what would work.
@@ -138,13 +155,11 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
         name = f"{header['study']}-{header['engine'].replace(':', '-')}-{secrets.token_hex(4)}"
         found = {**header, "id": name, "created_at": time.time(), "versions": [header["definition"]]}
         write_json(folder / "search.json", found)
-    elif faults := differences(found["versions"][-1], header["definition"]):
-        if not allow_change:
-            raise ChangedError(
-                [*faults, "use --fresh to begin anew (the old search is kept) or --allow-change to go on with it"],
-                where=f"search {found['id']} was begun under another definition",
-            )
-        write_json(folder / "search.json", {**found, **header, "versions": [*found["versions"], header["definition"]]})
+    elif (faults := differences(found["versions"][-1], header["definition"])) and not allow_change:
+        raise ChangedError(
+            [*faults, "use --fresh to begin anew (the old search is kept) or --allow-change to go on with it"],
+            where=f"search {found['id']} was begun under another definition",
+        )
     return files
 
 
