@@ -9,8 +9,11 @@ from tuning.trial import Proposal, Status, TrialResult, Verdict
 SEARCH = SearchRecord("s-1", "housing", "capacity", "val_rmse", "minimize", 0.0)
 
 
+def tags(*diagnosis):
+    return trial_tags(SEARCH, Proposal(0, {}, 3), TrialResult(0, Status.COMPLETED, 1.0, diagnosis=diagnosis))
+
+
 def test_a_diagnosis_is_a_tag_in_words_and_a_healthy_trial_has_none():
     ill = (Verdict("lr_too_high", "warning", "jumps"), Verdict("overfitting", "warning", "gap"))
-    tags = [trial_tags(SEARCH, Proposal(0, {}, 3), TrialResult(0, Status.COMPLETED, 1.0, diagnosis=d)) for d in (ill, ())]
-    assert tags[0]["diagnosis"] == "lr_too_high: jumps; overfitting: gap"
-    assert "diagnosis" not in tags[1]
+    assert tags(*ill)["diagnosis"] == "lr_too_high: jumps; overfitting: gap"
+    assert "diagnosis" not in tags()
