@@ -196,7 +196,7 @@ def _target_faults(cells: Any, task: Task) -> Iterator[str]:
     different = cells.nunique()
     numeric = pd.api.types.is_numeric_dtype(cells)
     if different == 1:
-        yield f"{head} is constant: every row has {cells.iloc[0]!r}, there is nothing to learn"
+        yield f"{head} is constant: every row has {str(cells.iloc[0])[:40]!r}, there is nothing to learn"
     elif task == "regression" and not numeric:
         fitting = "binary" if different == 2 else "multiclass"
         yield f"{head} holds texts such as {str(cells.iloc[0])[:40]!r}; a regression needs numbers, fitting: {fitting}"

@@ -40,6 +40,42 @@ def iris() -> Dataset:
     return _shipped("iris", load_iris(), "multiclass")
 
 
+def iris_pair() -> Dataset:
+    """Return setosa and virginica by sepal and petal length, 100 flowers: a straight line separates them."""
+    from sklearn.datasets import load_iris
+
+    loaded = load_iris()
+    rows, columns = loaded.target != 1, [0, 2]
+    return Dataset(
+        name="iris_pair", X=np.asarray(loaded.data[rows][:, columns], float), y=(loaded.target[rows] == 2).astype(int),
+        task="binary", classes=("setosa", "virginica"), source="scikit-learn: load_iris, two species, two lengths",
+        feature_names=tuple(str(loaded.feature_names[i]) for i in columns),
+    )  # fmt: skip
+
+
+def multilabel() -> Dataset:
+    """Return 1,000 made documents of 20 word counts; any of 5 topics may apply to each."""
+    from sklearn.datasets import make_multilabel_classification
+
+    X, y = make_multilabel_classification(1000, n_features=20, n_classes=5, n_labels=2, random_state=42)
+    return Dataset(
+        name="multilabel", X=X, y=y, task="multilabel", classes=tuple(f"topic {i}" for i in range(5)),
+        source="scikit-learn: make_multilabel_classification(1000, n_features=20, n_classes=5, random_state=42)",
+    )  # fmt: skip
+
+
+def multi_output() -> Dataset:
+    """Return 2,000 points of a surface with three heights: y = (sin πx₁x₂ + x₃², x₁ cos πx₄, x₂x₅) and noise 0.05."""
+    rng = np.random.default_rng(42)
+    X = rng.uniform(-1, 1, (2000, 5))
+    a, b, c, d, e = X.T
+    heights = np.column_stack([np.sin(np.pi * a * b) + c**2, a * np.cos(np.pi * d), b * e])
+    return Dataset(
+        name="multi_output", X=X, y=heights + rng.normal(0, 0.05, heights.shape), task="regression",
+        feature_names=("x1", "x2", "x3", "x4", "x5"), source="made: smooth functions of 5 numbers, noise 0.05",
+    )  # fmt: skip
+
+
 def wine() -> Dataset:
     """Return 178 wines: 13 measurements, 3 growers."""
     from sklearn.datasets import load_wine

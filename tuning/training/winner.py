@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tuning.durable import read_json, write_json
 from tuning.errors import TuningError
 from tuning.study import derive_seed
 from tuning.training.baselines import baselines, scores
+from tuning.training.checkpoint import load_checkpoint, save_checkpoint
 from tuning.training.folds import FoldFit, Stopped, prepare_fit
 from tuning.training.jobs import EvaluationJob, FinalistJob
 from tuning.training.outputs import link_of, linked
@@ -27,11 +28,11 @@ from tuning.trial import Context, EpochReport
 
 
 def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
-    """Train parameters on a fresh seed and keep the outcome and the model.
+    """Train parameters on a fresh seed and keep the outcome and, without `--cv`, the weights.
 
     Returns:
         `number`, `index`, `seed`, `value` (objective; with `--cv` the mean over folds; None if it diverged), `epochs`
-        (of the model that was kept), `model` (file name), `link` (what makes its outputs probabilities; see `link_of`).
+        (of the weights that were kept), `weights` (file name, or None).
     """
     bench = workbench(job.source, job.overrides)
     seed = derive_seed(bench.study.seed, "finalist", job.index)
@@ -39,27 +40,38 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     def on_epoch(row: Mapping[str, float]) -> str:
         return context.report(EpochReport(job.number, int(row["epoch"]), row[bench.study.objective.metric], row, 0.0))
 
-    fits = [_trained(bench, job, bench.fold(fold), seed, on_epoch) for fold in range(bench.n_fits)]
+    fits = [
+        _trained(bench, job.params, job.epochs, bench.fold(fold), seed, on_epoch=on_epoch)
+        for fold in range(bench.n_fits)
+    ]
     results = [item.result(bench, seed) for item in fits]
-    diverged = any(item.judge.diverged for item in fits)
-    kept = fits[0] if bench.study.cv is None or diverged else _trained(bench, job, bench.final(), seed, on_epoch)
-    path = job.file.with_suffix(".keras")
-    _save(kept.fit.model, path)
+    weights = None
+    if bench.study.cv is None:
+        weights = job.file.with_suffix(".npz")
+        save_checkpoint(weights, fits[0].fit.model, results[0].best_epoch)
     outcome = {
-        "number": job.number, "index": job.index, "seed": seed, "model": path.name,
-        "value": None if diverged else float(np.mean([result.value for result in results])),
-        "epochs": kept.result(bench, seed).best_epoch, "link": link_of(kept.fit.model),
+        "number": job.number, "index": job.index, "seed": seed, "weights": None if weights is None else weights.name,
+        "value": None if any(i.judge.diverged for i in fits) else float(np.mean([r.value for r in results])),
+        "epochs": results[0].best_epoch,
     }  # fmt: skip
     write_json(job.file, outcome)
     return outcome
 
 
-def _trained(bench: Workbench, job: FinalistJob, rows: FoldRows, seed: int, on_epoch: Any) -> FoldFit:
-    item = prepare_fit(bench, job.params, job.epochs, rows, seed, on_epoch)
+def _trained(
+    bench: Workbench,
+    params: Mapping[str, Any],
+    epochs: int,
+    rows: FoldRows,
+    seed: int,
+    *,
+    on_epoch: Callable[[Mapping[str, float]], str] | None = None,
+) -> FoldFit:
+    item = prepare_fit(bench, params, epochs, rows, seed, on_epoch=on_epoch)
     for _ in item.fit.epochs():
         pass
     if item.judge.verdict == "stop":
-        raise Stopped(f"finalist {job.number}")
+        raise Stopped("a finalist")
     return item
 
 
@@ -68,7 +80,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
 
     Returns:
         `test` {metric: value}, `baseline` {"dummy": {…}, "linear": {…}}, `model` (path), `sha256` (of the file),
-        `parameters` (count), `reload_error` (largest difference of the reloaded model's predictions).
+        `parameters` (count), `reload_error` (largest difference of the reloaded model's predictions; None where the
+        file holds a lambda, which is code that Keras rightly refuses to load).
 
     Raises:
         TuningError: The reloaded model predicts something else.
@@ -78,17 +91,15 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
         return dict(known)
     bench = workbench(job.source, job.overrides)
     rows = bench.final()
-    model = _load(job.model, bench)
-    link = (read_json(job.model.with_suffix(".json")) or {}).get("link", "")
+    model = _winner(bench, job, rows)
     raw, y = bench.parts.test.X, bench.parts.test.y
     predicted = predict(model, rows.scaler.transform(raw))
-    save_for_raw_inputs(model, rows.scaler, job.saved)
-    reloaded = predict(_load(job.saved, bench), inputs_of(job.saved, raw))
-    difference = float(np.max(np.abs(reloaded - predicted)))
-    if not difference <= 1e-3 * max(1.0, float(np.max(np.abs(predicted)))):
+    save_for_raw_inputs(model, rows.scaler, job.saved, raw.shape[1:])
+    difference = _reload_error(job.saved, bench, raw, predicted)
+    if difference is not None and not difference <= 1e-3 * max(1.0, float(np.max(np.abs(predicted)))):
         raise TuningError(f"the saved winner predicts something else than the trained one: they differ by {difference}")
     outcome = {
-        "test": scores(bench.parts.task, y, linked(link, predicted)),
+        "test": scores(bench.parts.task, y, linked(link_of(model), predicted)),
         "baseline": baselines(bench.parts.task, rows, rows.scaler.transform(raw), y),
         "model": str(job.saved),
         "sha256": hashlib.sha256(job.saved.read_bytes()).hexdigest(),
@@ -99,11 +110,13 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     return outcome
 
 
-def save_for_raw_inputs(model: keras.Model, scaler: Scaling, path: Path) -> None:
+def save_for_raw_inputs(
+    model: keras.Model, scaler: Scaling, path: Path, input_shape: tuple[int, ...] | None = None
+) -> None:
     """Save a model as `.keras` with its scaling inside: the file takes features as the data set has them.
 
     Keras has no layer for empty cells and categories: the figures of a user's table are kept as JSON beside the model,
-    and `inputs_of` makes what it takes.
+    and `inputs_of` makes what it takes. A subclass of `keras.Model` does not tell its `input_shape`: it must be given.
     """
     beside = _figures_of(path)
     if isinstance(scaler, TableScaler):
@@ -111,7 +124,7 @@ def save_for_raw_inputs(model: keras.Model, scaler: Scaling, path: Path) -> None
     else:
         beside.unlink(missing_ok=True)
     if isinstance(scaler, Scaler) and scaler.mean is not None and scaler.deviation is not None:
-        shape = model.inputs[0].shape[1:]
+        shape = model.inputs[0].shape[1:] if input_shape is None else input_shape
         inputs = keras.Input(shape, dtype="float64")  # a date in seconds must be centred before it is rounded
         mean, variance = (np.asarray(a).reshape(shape) for a in (scaler.mean, scaler.deviation**2))
         layer = keras.layers.Normalization(axis=None if not shape else tuple(range(1, len(shape) + 1)),
@@ -137,9 +150,23 @@ def _save(model: keras.Model, path: Path) -> None:
     temporary.replace(path)
 
 
-def _load(path: Path, bench: Workbench) -> keras.Model:
-    """Read a model that this search has saved; it may hold a lambda of the study's own builder."""
-    return keras.saving.load_model(path, compile=False, custom_objects=_custom(bench), safe_mode=False)
+def _winner(bench: Workbench, job: EvaluationJob, rows: FoldRows) -> keras.Model:
+    """Return the trained model: built again by the builder, with the weights that were kept."""
+    if job.weights is None:
+        return _trained(bench, job.params, job.epochs, rows, job.seed).fit.model
+    model = prepare_fit(bench, job.params, job.epochs, rows, job.seed).fit.model
+    load_checkpoint(job.weights, model)
+    return model
+
+
+def _reload_error(path: Path, bench: Workbench, raw: Array, predicted: Array) -> float | None:
+    try:
+        model = keras.saving.load_model(path, compile=False, custom_objects=_custom(bench))
+    except ValueError as error:
+        if "safe_mode" in str(error) or "unsafe" in str(error):
+            return None
+        raise
+    return float(np.max(np.abs(predict(model, inputs_of(path, raw)) - predicted)))
 
 
 def _custom(bench: Workbench) -> dict[str, Any]:
