@@ -35,7 +35,7 @@ from tuning.writer import Writer
 
 _TRIAL = "tuning.training.trials:run_trial"
 _SCIKIT_TRIAL = "tuning.engines.scikit_fit:run_call"
-_WRITER_S, _HURRIED_WRITER_S = 30.0, 8.0  # what MLflow may take at the end; what is missing then, `sync` writes
+_WRITER_S, _HURRIED_WRITER_S = 30.0, 20.0  # what MLflow may take at the end; what is missing then, `sync` writes
 _LATE_SIGNAL_S = 0.3  # systemd and Slurm signal all processes of a job; ours may hear of it last
 
 
