@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tuning.space import Choice, Float, Int
     from tuning.study import Maximize, Minimize, Study, load_study
     from tuning.training.estimators import KerasClassifier, KerasRegressor
+    from tuning.training.lr_callback import LRRangeTest
+    from tuning.training.lr_range import lr_range_test
 
 _HOMES = {
     "Choice": "tuning.space",
@@ -22,17 +24,19 @@ _HOMES = {
     "Int": "tuning.space",
     "KerasClassifier": "tuning.training.estimators",
     "KerasRegressor": "tuning.training.estimators",
+    "LRRangeTest": "tuning.training.lr_callback",
     "Maximize": "tuning.study",
     "Minimize": "tuning.study",
     "Study": "tuning.study",
     "load_study": "tuning.study",
+    "lr_range_test": "tuning.training.lr_range",
     "run_study": "tuning.run",
 }
 
 __version__ = "0.1.0"
 __all__ = [
-    "Choice", "Dataset", "Float", "Int", "KerasClassifier", "KerasRegressor", "Maximize", "Minimize", "Study",
-    "load_study", "run_study",
+    "Choice", "Dataset", "Float", "Int", "KerasClassifier", "KerasRegressor", "LRRangeTest", "Maximize", "Minimize",
+    "Study", "load_study", "lr_range_test", "run_study",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tuning.attempts import as_error
 from tuning.durable import read_json, write_json
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported
@@ -17,7 +18,7 @@ from tuning.training.jobs import Source
 from tuning.training.lr_record import LRRange, LRRangeJob, hull
 
 STRUCTURES = ("low", "middle", "high")
-"""Points of the space at which a search's rates are measured: what is stable for the smallest is not for the largest."""
+"""Points of the space at which a search's rates are measured: what suits the smallest model may harm the largest."""
 
 _FUNCTION = "tuning.training.lr_jobs:run_lr_range"
 _TICK_S = 0.25
@@ -86,7 +87,7 @@ def rates_for(
     tests: dict[str, Sequence[LRRange]] = {}
     if jobs:
         on_test(f"learning-rate range test of {', '.join(jobs)}")
-        with open_local(devices, forkserver=forkserver, label=record.name) as executor:
+        with open_local(devices, forkserver=forkserver, label=record.name, on_wait=on_test) as executor:
             tests = {name: run_tests(executor, job) for name, job in jobs.items()}
     measured = {name: list(hull(done)) for name, done in tests.items()}
     for name, (low, high) in measured.items():
@@ -120,10 +121,8 @@ def _ended(event: Event) -> list[LRRange] | None:
     if isinstance(event, Finished):
         tests: list[LRRange] = event.value
         return tests
+    if isinstance(event, Raised):
+        raise as_error(event) or TuningError(f"the range test failed: {event.error}\n{event.traceback}".rstrip())
     if isinstance(event, Died):
         raise TuningError(f"the range test's worker {event.cause}: {event.detail}")
-    if isinstance(event, Raised):
-        error = TuningError(event.error)
-        error.exit_code = event.exit_code or error.exit_code
-        raise error
     return None

@@ -22,10 +22,11 @@ FROM_RANGE_TEST = "from_range_test"
 class Space:
     """The parameters of a search, parents before children."""
 
-    domains: Mapping[str, Domain]
+    domains: Mapping[str, Domain]  # or `FROM_RANGE_TEST` where it is made
 
     def __post_init__(self) -> None:
-        named = {n: Float.from_range_test() if d == FROM_RANGE_TEST else d for n, d in self.domains.items()}
+        given: Mapping[str, Any] = self.domains
+        named = {n: Float.from_range_test() if d == FROM_RANGE_TEST else d for n, d in given.items()}
         object.__setattr__(self, "domains", _parents_first(named))
 
     def __iter__(self) -> Iterator[str]:

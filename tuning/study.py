@@ -128,7 +128,7 @@ class Study:
     gpus_per_trial: int = 1
     trainer: Literal["auto", "compiled", "fit"] = "auto"
 
-    def __init__(self, *, space: Mapping[str, Domain | str] | Space, **rest: Any) -> None:
+    def __init__(self, *, space: Mapping[str, Any] | Space, **rest: Any) -> None:
         given = {"space": space if isinstance(space, Space) else Space(space), **rest}
         known = {f.name for f in fields(type(self))}
         unknown = [f"a study has no '{name}'.{did_you_mean(name, known)}" for name in given if name not in known]

@@ -15,6 +15,7 @@ from tuning.errors import StudyError, TuningError, did_you_mean
 VERBS = {
     "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
+    "lr-range": ("tuning.cli.lr_range:lr_range", "Find which learning rates a study's model can be trained with."),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),
     "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),

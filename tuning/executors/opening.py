@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,14 @@ def open_local(
     forkserver: ForkServer | None = None,
     log_folder: Path | None = None,
     label: str = "",
+    on_wait: Callable[[str], None] | None = None,
 ) -> Iterator[LocalExecutor]:
     """Give a `LocalExecutor` on the devices named as for `--devices`; everything it needs ends with the block.
 
     Args:
         forkserver: One that runs already; it is left running.
         log_folder: Default: a temporary one.
+        on_wait: Told once, in words, what is waited for.
     """
     slots = parse_devices(devices, gpus_per_trial)
     with ExitStack() as stack:
@@ -35,5 +37,5 @@ def open_local(
         stack.callback(leases.close)
         folder = log_folder or Path(stack.enter_context(TemporaryDirectory(prefix="tuning-logs-")))
         yield stack.enter_context(
-            LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder, label=label)
+            LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder, label=label, on_wait=on_wait)
         )

@@ -154,9 +154,10 @@ def _loss_at(test: LRRange, rate: float) -> float:
 
 def _loss_range(test: LRRange) -> tuple[float, float, bool]:
     """Return (lowest, highest, log?) of what is worth seeing: the band may go far beyond where it diverges."""
-    bottom = float(test.low.min())
-    top = min(float(test.high.max()), 1.5 * float(test.losses.max())) if test.losses.max() > 0 else float(test.high.max())
-    return bottom, top, 0 < bottom and top > 20 * bottom
+    bottom, top = float(test.low.min()), float(test.high.max())
+    if test.losses.max() > 0:
+        top = min(top, 1.5 * float(test.losses.max()))
+    return bottom, top, bottom > 0 and top > 20 * bottom
 
 
 def _decades(test: LRRange) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,9 +64,7 @@ def warm_up(points: int) -> int:
     return min(10, points // 5)
 
 
-def analyse(
-    lrs: Array, sweeps: Sequence[SeedSweep], bounds: tuple[float, float], *, batch_size: int
-) -> LRRange:
+def analyse(lrs: Array, sweeps: Sequence[SeedSweep], bounds: tuple[float, float], *, batch_size: int) -> LRRange:
     """Return the test's result.
 
     Args:
@@ -92,7 +90,8 @@ def analyse(
     return LRRange(
         lrs=lrs[:kept], losses=losses, low=low, high=high, suggestions=suggestions, reasons=reasons,
         lr_min=float(lrs[0]), lr_max=float(lrs[-1]), bounds=bounds,
-        interval=_interval(suggestions, reasons, bounds), stable=tuple(sweep.stable for sweep in sweeps),
+        interval=bounds if "steepest" in reasons else _interval(suggestions, lrs),
+        stable=tuple(sweep.stable for sweep in sweeps),
         batch_size=batch_size, seeds=len(sweeps), steps=len(lrs), diverged=kept < len(lrs),
     )  # fmt: skip
 
@@ -168,12 +167,8 @@ def _complete(
     return {name: middle if rate is None else rate for name, (rate, _) in picks.items()}, reasons
 
 
-def _interval(
-    suggestions: dict[str, float], reasons: dict[str, str], bounds: tuple[float, float]
-) -> tuple[float, float]:
-    if "steepest" in reasons:  # then nothing could be read off the curve
-        return bounds
+def _interval(suggestions: Mapping[str, float], lrs: Array) -> tuple[float, float]:
+    lowest, highest = float(lrs[0]), float(lrs[-1])
     high = min(suggestions["largest_stable"], 10.0 * suggestions["min_over_10"])
-    high = min(max(high, bounds[0] * NARROWEST), bounds[1])
-    low = min(*suggestions.values(), high / NARROWEST)
-    return max(low, bounds[0]), high
+    high = min(max(high, lowest * NARROWEST), highest)
+    return max(min(*suggestions.values(), high / NARROWEST), lowest), high

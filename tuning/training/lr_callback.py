@@ -17,7 +17,7 @@ MOST_BYTES = 256 * 2**20
 """Rows that are kept for the test; of larger data the first batches of the first epoch are used."""
 
 
-class LRRangeTest(keras.callbacks.Callback):
+class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
     """Turns one `model.fit(…, callbacks=[LRRangeTest()])` into a range test; read `result` afterwards.
 
     The model is not trained: what `fit` would train on is collected for one epoch (256 MB at most), the test runs on a

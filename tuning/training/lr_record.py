@@ -17,7 +17,7 @@ DEFINITIONS: Mapping[str, str] = {
     "steepest": "where the smoothed loss falls fastest, over the logarithm of the rate",
     "valley": "the middle, on the log axis, of the longest falling run of the smoothed loss, small bumps left out",
     "min_over_10": "a tenth of the rate at which the smoothed loss is lowest",
-    "largest_stable": "the largest constant rate at which 100 steps from the same weights end no higher than they began",
+    "largest_stable": "the largest constant rate at which 100 steps from the same weights end no higher than at first",
 }
 """How each suggestion is defined.
 
@@ -43,7 +43,7 @@ class LRRange:
         bounds: The rates to fall back on.
         interval: (low, high) to search in: from the lowest suggestion to the rate of the lowest loss, or to the largest
             stable rate where that is lower; a factor of 10 wide where the bounds allow; `bounds` where nothing could be
-            read off the curve. Above the lowest loss an optimizer like Adam is stable long after it has stopped to learn.
+            read off the curve. Above it, Adam for one is stable long after it has stopped to learn.
         stable: The largest stable rate of each seed.
         batch_size, seeds, steps: As asked for.
         diverged: Whether the sweep of at least half of the seeds diverged.

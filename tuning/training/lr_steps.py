@@ -96,6 +96,5 @@ def row_counts(data: Any) -> Sequence[int]:
 
 
 def _tensor(array: Any) -> tf.Tensor:
-    plain = array if tf.is_tensor(array) else np.asarray(array)
-    floats = plain.dtype.is_floating if tf.is_tensor(plain) else plain.dtype.kind == "f"
-    return tf.cast(plain, keras.config.floatx()) if floats else tf.convert_to_tensor(plain)
+    tensor = tf.convert_to_tensor(array)
+    return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor

@@ -73,11 +73,11 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
     """
     try:
         with SafeModeScope(safe_mode=False):  # a Lambda of a model in our hands is the caller's own code
-            copy = keras.models.clone_model(model)
+            copy = keras.models.clone_model(_not_compiled(model))
     except (NotImplementedError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise StudyError(
-            f"{type(model).__name__} cannot be copied: {str(error).splitlines()[0][:200]}. Give the class a get_config() "
-            "that returns its constructor's arguments; the test never trains the model itself"
+            f"{type(model).__name__} cannot be copied: {str(error).strip().splitlines()[0][:200]}. Give the class a "
+            "get_config() that returns its constructor's arguments; the test never trains the model itself"
         ) from error
     for layer, original in zip(copy._flatten_layers(), model._flatten_layers(), strict=False):
         layer.trainable = original.trainable
@@ -87,6 +87,13 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
         for ours, theirs in zip(trained_state(copy), trained_state(model), strict=True):
             ours.assign(theirs)
     return copy
+
+
+def _not_compiled(model: keras.Model) -> keras.Model:
+    """Return a view of the model: Keras' clone would compile itself from a configuration, which names functions only."""
+    view = object.__new__(type(model))
+    vars(view).update({**vars(model), "compiled": False})
+    return view
 
 
 def own(model: keras.Model, batch: tuple[Any, ...]) -> keras.Model:
@@ -109,7 +116,8 @@ def rate_variable(optimizer: Any) -> Any:
 
 def _compile_like(copy: keras.Model, model: keras.Model) -> None:
     if type(model).compile is not keras.Model.compile:
-        copy.compile_from_config(model.get_compile_config())
+        if copy is not model:
+            _compile_itself(copy, model)
         copy.optimizer = _new_optimizer(model.optimizer)
         return
     weights = getattr(model._compile_loss, "_user_loss_weights", None)
@@ -117,6 +125,13 @@ def _compile_like(copy: keras.Model, model: keras.Model) -> None:
         _new_optimizer(model.optimizer), model.loss, loss_weights=weights, run_eagerly=model.run_eagerly,
         jit_compile=False, auto_scale_loss=False,
     )  # fmt: skip
+
+
+def _compile_itself(copy: keras.Model, model: keras.Model) -> None:
+    if type(model).compile_from_config is keras.Model.compile_from_config:
+        name = type(model).__name__
+        raise StudyError(f"{name} has its own compile(); give it get_compile_config and compile_from_config too")
+    copy.compile_from_config(model.get_compile_config())
 
 
 def _new_optimizer(optimizer: Any) -> Any:
