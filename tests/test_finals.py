@@ -57,10 +57,10 @@ class Bench:
         if isinstance(told, FinalistJob):
             value = self.values.get((told.number, told.index), float(told.params["x"]))
             outcome = {"number": told.number, "index": told.index, "seed": 100 + told.index, "value": value,
-                       "epochs": told.epochs, "model": f"{told.index}.keras"}  # fmt: skip
+                       "epochs": told.epochs, "weights": f"{told.index}.npz"}  # fmt: skip
         else:
             told.saved.write_text("model")
-            outcome = {"test": {"rmse": 1.0}, "baseline": {}, "model": str(told.saved), "of": str(told.model)}
+            outcome = {"test": {"rmse": 1.0}, "baseline": {}, "model": str(told.saved), "of": str(told.weights)}
         write_json(told.file, outcome)
         return Finished(job.id, outcome)
 
@@ -95,7 +95,7 @@ def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(t
 def test_the_model_of_the_median_seed_is_evaluated(tmp_path):
     bench = Bench(values={(0, 0): 9.0, (0, 1): 1.0, (0, 2): 5.0})
     winner = finals(tmp_path, bench, replace(RECORD, seeds=3, top_k=1)).run(roster_of(5))
-    assert winner["of"].endswith("finalists/00000/2.keras")
+    assert winner["of"].endswith("finalists/00000/2.npz")
     assert winner["seed"] == 102
 
 

@@ -84,7 +84,7 @@ class Finals:
         found |= {(jobs[name].number, jobs[name].index): outcome for name, outcome in round_.ended.items()}
         for name, error in round_.failed.items():
             self.progress.remark(f"{name}: {error}")
-            found[jobs[name].number, jobs[name].index] = {"value": None, "seed": None, "model": None}
+            found[jobs[name].number, jobs[name].index] = {"value": None, "seed": None, "weights": None}
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
     def _pick(self, chosen: list[Pair], outcomes: Mapping[tuple[int, int], Mapping[str, Any]]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Finals:
             mean = statistics.fmean(values) if finite else None
             standing.append({
                 "number": proposal.number, "params": dict(proposal.params), "epochs": self.record.epochs,
-                "seeds": [outcome["seed"] for outcome in mine], "models": [outcome["model"] for outcome in mine],
+                "seeds": [outcome["seed"] for outcome in mine], "weights": [outcome["weights"] for outcome in mine],
                 "validation": {"mean": mean, "std": _spread(values) if finite else None, "values": values},
             })  # fmt: skip
         stable = [entry for entry in standing if entry["validation"]["mean"] is not None]
@@ -111,9 +111,12 @@ class Finals:
     def _evaluate(self, winner: dict[str, Any]) -> dict[str, Any] | None:
         values = winner["validation"]["values"]
         median = sorted(range(len(values)), key=lambda i: values[i])[(len(values) - 1) // 2]
-        model = self.files.finalist_file(winner["number"], median).with_name(winner["models"][median])
-        saved = self.files.folder / "winner.keras"
-        job = EvaluationJob(self.source, self.overrides, model, saved, self.files.folder / "evaluation.json")
+        kept = winner["weights"][median]
+        weights = None if kept is None else self.files.finalist_file(winner["number"], median).with_name(kept)
+        job = EvaluationJob(
+            self.source, self.overrides, winner["params"], winner["epochs"], winner["seeds"][median], weights,
+            self.files.folder / "winner.keras", self.files.folder / "evaluation.json",
+        )  # fmt: skip
         job.file.unlink(missing_ok=True)  # of an earlier winner
         self.progress.phase("evaluating the winner on the test part")
         round_ = _Round(self, _EVALUATE, {"evaluate": job})

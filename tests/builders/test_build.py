@@ -196,3 +196,19 @@ def test_what_is_no_compiled_model_is_told_with_the_builders_name(builder, told)
     with pytest.raises(StudyError) as caught:
         build(builder, {}, 0)
     assert str(caught.value) == told
+
+
+def _draws_statefully(input_shape=(2,)):
+    import tensorflow as tf
+
+    start = tf.random.normal((2, 1))  # a stateful op: TensorFlow's kernel keeps count of its draws
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1, use_bias=False)])
+    model.layers[0].set_weights([start.numpy()])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_a_builder_that_draws_with_stateful_ops_repeats_under_a_seed():
+    first, other, again = (build(_draws_statefully, {}, seed).get_weights()[0] for seed in (1, 2, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

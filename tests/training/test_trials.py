@@ -332,17 +332,18 @@ from tests.training.small_study import Heard, job, study
 from tuning.training.trials import run_trial
 from tuning.training.jobs import FinalistJob
 from tuning.training.winner import train_finalist
-import keras, numpy as np, cloudpickle, json
+import json
+import numpy as np
 folder = Path(sys.argv[1])
 defined = study(gpus_per_trial=2, epochs=2)
 task = job(folder, defined, keep_end=True)
 result = run_trial(task, Heard())
 again = run_trial(job(folder / "child", defined, number=1, epochs=3, of=0, parent=folder), Heard())
 known = train_finalist(FinalistJob(task.source, {}, 0, {"lr": 0.05}, 2, 0, folder / "final.json"), Heard())
-model = keras.saving.load_model(folder / known["model"])
+weights = np.load(folder / known["weights"])
 print(again.error, file=sys.stderr)
 print(json.dumps([result.status, result.notes, result.value, again.epochs, again.status, known["value"],
-                  len(model.get_weights())]))
+                  len(weights.files) > 4]))
 """
 
 
@@ -352,6 +353,6 @@ def test_two_devices_train_one_trial_under_a_mirrored_strategy(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     status, notes, value, epochs, child, final, weights = json.loads(done.stdout.splitlines()[-1])
-    assert (status, epochs, child, weights) == ("completed", 1, "completed", 4), done.stderr
+    assert (status, epochs, child, weights) == ("completed", 1, "completed", True), done.stderr
     assert notes == ["trained by model.fit: the model was built under MirroredStrategy"]
     assert np.isfinite([value, final]).all()

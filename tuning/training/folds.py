@@ -74,6 +74,7 @@ def prepare_fit(
     epochs: int,
     rows: FoldRows,
     seed: int,
+    *,
     on_epoch: Callable[[Mapping[str, float]], str] | None = None,
 ) -> FoldFit:
     """Build the model of `params` and everything around its training; nothing is trained yet.
@@ -217,5 +218,3 @@ def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
         if stored is not None:
             found[stored["fold"]] = FoldResult.from_json(stored)
     return list(found.values())
-
-

@@ -44,7 +44,7 @@ class FinalistJob:
     Attributes:
         number: The trial they come from.
         index: Which of the study's fresh seeds.
-        file: Where the outcome is kept; the model lies beside it as `<index>.keras`.
+        file: Where the outcome is kept; the weights lie beside it as `<index>.npz`, without `--cv`.
     """
 
     source: Source
@@ -61,13 +61,17 @@ class EvaluationJob:
     """The winner, to be looked at once with the test part.
 
     Attributes:
-        model: The finalist's file of the median seed.
+        params, epochs, seed: What it is built from: the winning parameters and the median of the fresh seeds.
+        weights: The finalist's weights on that seed; None with `--cv`: it is trained now, on all rows but the test's.
         saved: Where the winner is saved, taking raw features.
         file: Where the outcome is kept.
     """
 
     source: Source
     overrides: Mapping[str, Any]
-    model: Path
+    params: Mapping[str, Any]
+    epochs: int
+    seed: int
+    weights: Path | None
     saved: Path
     file: Path

@@ -134,7 +134,7 @@ def _prepare(job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: Ep
     """Build the model of one fit, continue its parent where it has one, and set up what watches it."""
     proposal, rows = job.proposal, bench.fold(fold)
     on_epoch = None if job.lockstep else reporter.one_fold
-    item = prepare_fit(bench, proposal.params, proposal.epochs, rows, seed, on_epoch)
+    item = prepare_fit(bench, proposal.params, proposal.epochs, rows, seed, on_epoch=on_epoch)
     item.fold = fold
     if job.parent is not None:
         checkpoint = job.parent / f"end-{fold}.npz"
