@@ -143,7 +143,7 @@ def test_a_tiny_network_on_hard_data_underfits():
     hard = {"difficulty": 4.0, "noise": 0.0}
     found = sick(mlp(1, 1, 1e-2), rows(600, 0, **hard), 25, validation=rows(300, 1, **hard))
     assert list(found) == ["underfitting"]
-    assert "of a constant prediction: try more neurons or layers" in found["underfitting"].words
+    assert "of a constant prediction: try more neurons, layers or epochs" in found["underfitting"].words
 
 
 def test_a_large_network_on_thirty_rows_overfits():
@@ -189,6 +189,12 @@ def test_a_loss_that_raises_is_told_and_not_raised():
     model, curve, validation = healthy()
     wrong = Rows(validation.X, np.array([["a"]] * len(validation.X)))
     assert verdicts(model, curve, wrong)["not_looked_into"].words.startswith("the model could not be looked into: ")
+
+
+@pytest.mark.parametrize(("n_hidden", "loss", "looked"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)])
+def test_gradients_are_left_out_where_a_shallow_network_has_learnt(n_hidden, loss, looked):
+    signs = read_signs(mlp(n_hidden, 4, 1e-3), rows(50), "regression", loss)
+    assert (signs.first is not None) == looked
 
 
 def test_looking_changes_nothing_in_the_model():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import math
 import statistics
 from collections.abc import Generator, Mapping, Sequence
@@ -20,6 +19,7 @@ LOOK_AHEAD = 2
 
 _SHARES = ("accuracy", "auc", "r2")  # at most 1: their error is what is missing to it
 _TAIL = 6  # epochs at the end of a curve that show its noise
+_MEDIAN = 0.6745  # of the size of a normal deviate, in standard deviations
 
 Point: TypeAlias = tuple[int, ...]  # a position on each ladder, in their order
 Rounds: TypeAlias = Generator[list[Point], None, Point]
@@ -200,7 +200,10 @@ def _noise(before: Sequence[FoldResult], after: Sequence[FoldResult], metric: st
 
 
 def _scatter(curve: list[float]) -> float:
-    """Return the standard deviation of the last epochs about their trend: differences have twice the variance."""
+    """Return the standard deviation of the last epochs about their trend, from the median of second differences.
+
+    They have six times the variance, hold no straight trend, and their median ignores one epoch thrown off.
+    """
     tail = curve[-_TAIL:]
-    steps = [b - a for a, b in itertools.pairwise(tail)]
-    return statistics.stdev(steps) / math.sqrt(2) if len(steps) > 1 else 0.0
+    bends = [abs(a - 2 * b + c) for a, b, c in zip(tail, tail[1:], tail[2:], strict=False)]
+    return statistics.median(bends) / (_MEDIAN * math.sqrt(6)) if bends else 0.0

@@ -52,7 +52,7 @@ def diagnose(
     if verdict := _not_finite(model, curve, objective):
         return (verdict,)
     try:
-        signs, blind = read_signs(model, rows, task), None
+        signs, blind = read_signs(model, rows, task, next(iter(_series(curve[-1:], "loss")), math.inf)), None
     except Exception as error:  # a user's own loss or layer may raise anything here; the trial itself went well
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         signs = Signs()
@@ -145,7 +145,8 @@ def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> 
                       f"{int(lowest['epoch'])} and has risen since ({losses}): try patience, dropout, l2, "
                       "or fewer neurons")  # fmt: skip
     elif val_loss - loss > GAP * constant and loss < 0.5 * min(val_loss, constant):
-        yield Verdict("overfitting", "warning", f"{losses}: try dropout, l2, fewer neurons, or more rows")
+        yield Verdict("overfitting", "warning", f"{losses}: try dropout, l2, fewer neurons or more rows, "
+                      "unless outliers among the validation rows explain it")  # fmt: skip
     elif not learnt and val_loss > (1 - UNDERFIT) * constant and len(rows) >= LEAST_EPOCHS and not causes:
         yield Verdict("underfitting", "warning", f"{losses}, not far below the {constant:.3g} of a constant "
                       "prediction: try more neurons, layers or epochs, unless the inputs say no more")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,12 @@ from tuning.training.trainer import Rows, on_device
 
 ROWS = 512
 """Most validation rows that are looked at; more would not change a verdict."""
+
+SHALLOW = 3
+"""Kernels of a network too shallow for its gradients to vanish while it learns: two hidden layers."""
+
+LEARNT = 0.5
+"""Training loss, as a share of the best constant's, below which a network has learnt."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Signs:
 
     Attributes:
         dead: Each relu layer's name and the share of its units (channels) that are 0 for every row.
-        first, last: The gradients at the first and the last layer that has a kernel; None with fewer than two.
+        first, last: The gradients at the first and the last layer that has a kernel; None where not looked at.
         constant_loss: The loss of the best constant prediction, regularisation included; None where unknown.
         lr: The optimizer's learning rate; None where it has none.
     """
@@ -45,33 +52,39 @@ class Signs:
     lr: float | None = None
 
 
-def read_signs(model: keras.Model, rows: Rows, task: Task) -> Signs:
+def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.inf) -> Signs:
     """Look at a trained model with up to `ROWS` rows; weights, metrics and random states stay as they are.
+
+    Gradients are left out where they cannot be ill: in a network of at most `SHALLOW` kernels that has learnt. That
+    halves the cost, most of which is the first call of each op after a seed has been set.
 
     Args:
         model: Built and compiled.
         rows: Validation rows.
         task: How the targets are read.
+        loss: The training loss at the end.
     """
     lr = _learning_rate(model)
     if len(getattr(model, "inputs", None) or ()) != 1 or len(getattr(model, "outputs", None) or ()) != 1:
         return Signs(lr=lr)  # a subclass's own `call`, or several inputs
-    x, y = on_device(rows.X)[:ROWS], on_device(rows.y)[:ROWS]
+    x, y = on_device(rows.X[:ROWS]), on_device(rows.y[:ROWS])
     relus = dict(_relus(model))
     kernels = [v for v in model.trainable_variables if len(v.shape) >= 2]
-    ends = [kernels[0], kernels[-1]] if len(kernels) > 1 else []
     look = keras.Function(model.inputs, [*relus.values(), model.outputs[0]])
     with tf.GradientTape(watch_accessed_variables=False) as tape:
+        ends = [kernels[0], kernels[-1]] if len(kernels) > 1 else []
         tape.watch([v.value for v in ends])
         *active, predicted = look([x])
-        loss = model.compute_loss(x=None, y=y, y_pred=predicted, training=False)
-    gradients = tape.gradient(loss, [v.value for v in ends])
+        constant = best_constant(rows.y[:ROWS], int(predicted.shape[-1]), task, link_of(model))
+        again = tf.constant(np.broadcast_to(constant, predicted.shape).astype(predicted.dtype.name))
+        constant_loss = float(model.compute_loss(x=None, y=y, y_pred=again, training=False))
+        if len(kernels) <= SHALLOW and loss < LEARNT * constant_loss:
+            ends = []
+        target = model.compute_loss(x=None, y=y, y_pred=predicted, training=False) if ends else None
+    gradients = tape.gradient(target, [v.value for v in ends]) if ends else []
     found = [_gradient(v, g) for v, g in zip(ends, gradients, strict=True) if g is not None]
     first, last = found if len(found) == 2 else (None, None)
     dead = tuple((name, dead_share(values.numpy())) for name, values in zip(relus, active, strict=True))
-    constant = best_constant(rows.y[:ROWS], int(predicted.shape[-1]), task, link_of(model))
-    again = tf.constant(np.broadcast_to(constant, predicted.shape).astype(predicted.dtype.name))
-    constant_loss = float(model.compute_loss(x=None, y=y, y_pred=again, training=False))
     return Signs(dead, first, last, constant_loss, lr)
 
 
@@ -113,8 +126,8 @@ def _relus(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
 
 
 def _gradient(kernel: keras.Variable, gradient: tf.Tensor) -> Gradient:
-    dense = tf.convert_to_tensor(gradient)  # that of an embedding comes in slices
-    return Gradient(kernel.path.split("/")[-2], float(tf.norm(dense)), float(tf.norm(kernel.value)))
+    dense = tf.convert_to_tensor(gradient).numpy()  # that of an embedding comes in slices
+    return Gradient(kernel.path.split("/")[-2], float(np.linalg.norm(dense)), float(np.linalg.norm(kernel.numpy())))
 
 
 def _learning_rate(model: keras.Model) -> float | None:
