@@ -94,13 +94,14 @@ class ScriptedExecutor:
         self.trained: list[tuple[int, int]] = []
         self.answers: dict[str, list[str]] = {}
         self.cancelled: list[str] = []
-        self.most_at_once = 0
+        self.most_at_once = self.most_submitted = 0
         self._chance = random.Random(seed)
         self._waiting: list[Job] = []
         self._running: dict[str, Job] = {}
 
     def submit(self, job: Job) -> None:
         self._waiting.append(job)
+        self.most_submitted = max(self.most_submitted, len(self._waiting) + len(self._running))
 
     def events(self, timeout_s: float) -> list[Event]:
         self.on_look(self)

@@ -338,3 +338,9 @@ def test_reports_are_shown(tmp_path):
     loop._progress.epoch = lambda slot, report: seen.append(report)  # type: ignore[method-assign]
     loop.run()
     assert [report.epoch for report in seen] == [1, 2]
+
+
+def test_an_engine_that_does_not_learn_has_one_more_trial_waiting_at_each_slot(tmp_path):
+    loop = search(tmp_path, record=replace(RECORD, engine="optuna:random", trials=9), slots=2)
+    assert loop.executor.most_submitted == 4
+    assert loop.executor.most_at_once == 2

@@ -176,7 +176,7 @@ class SearchLoop:
             return False
         busy = len(self.open) + len(self._held)
         # With nothing open the slots are not looked at: there may be nothing left to train, and no device be needed.
-        return busy == 0 or busy < (self._in_order or len(self.executor.slots))
+        return busy == 0 or busy < (self._in_order or self.record.open_per_slot * len(self.executor.slots))
 
     def _begin(self, item: Open) -> None:
         """Answer a proposal from the ledger where an equal one is there; else submit it."""

@@ -12,7 +12,9 @@ import numpy as np
 
 from tuning.dataset import Dataset
 from tuning.space import Space
-from tuning.study import Objective, Study
+from tuning.study import SCIKIT_ENGINES, Objective, Study
+
+_UNSWAYED = (*SCIKIT_ENGINES, "optuna:random", "optuna:qmc", "optuna:grid", "keras-tuner:random", "keras-tuner:grid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,14 @@ class StudyRecord:
     doc: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    @property
+    def open_per_slot(self) -> int:
+        """Trials asked for at a time, a slot: one waits behind the running one, unless the engine learns from results.
+
+        A slot is then never idle; an engine that learns is asked as late as can be.
+        """
+        return 2 if self.engine in _UNSWAYED else 1
 
 
 def describe(
