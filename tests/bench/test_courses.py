@@ -54,7 +54,7 @@ def test_what_is_missing_is_skipped_and_what_fails_is_told(monkeypatch, tmp_path
         raise next(errors)
 
     monkeypatch.setattr(room, "run_study", run)
-    assert room.measured("faces", COURSES["faces"], tmp_path).cells[2] == "skipped: the faces are not here"
+    assert room.measured("faces", COURSES["faces"], tmp_path).cells[2] == "skipped: its data could not be fetched here"
     assert room.measured("blobs", COURSES["blobs"], tmp_path).cells[2] == "failed: no trial was completed"
 
 

@@ -114,7 +114,8 @@ def measured(name: str, known: Known, home: Path) -> Row:
     try:
         summaries = [run_study(study, RunOptions(home=str(home), fresh=True)) for study in _searches(name, known)]
     except MissingError as error:
-        return Row(name, known, skipped=f"skipped: {str(error).splitlines()[0].split(':')[0]}")
+        click.echo(f"{name}: {error}", err=True)
+        return Row(name, known, skipped="skipped: its data could not be fetched here")
     except TuningError as error:
         return Row(name, known, failed=f"failed: {str(error).splitlines()[0]}")
     return Row(

@@ -41,14 +41,14 @@ def iris() -> Dataset:
 
 
 def iris_pair() -> Dataset:
-    """Return setosa and virginica by sepal and petal length, 100 flowers: a straight line separates them."""
+    """Return setosa and virginica by length and width of the petals, 100 flowers: a straight line separates them."""
     from sklearn.datasets import load_iris
 
     loaded = load_iris()
-    rows, columns = loaded.target != 1, [0, 2]
+    rows, columns = loaded.target != 1, [2, 3]
     return Dataset(
         name="iris_pair", X=np.asarray(loaded.data[rows][:, columns], float), y=(loaded.target[rows] == 2).astype(int),
-        task="binary", classes=("setosa", "virginica"), source="scikit-learn: load_iris, two species, two lengths",
+        task="binary", classes=("setosa", "virginica"), source="scikit-learn: load_iris, two species, their petals",
         feature_names=tuple(str(loaded.feature_names[i]) for i in columns),
     )  # fmt: skip
 
