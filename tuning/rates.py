@@ -14,6 +14,7 @@ from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, 
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.opening import open_local
 from tuning.record import StudyRecord
+from tuning.study import Study
 from tuning.training.jobs import Source
 from tuning.training.lr_record import LRRange, LRRangeJob, hull
 
@@ -49,7 +50,7 @@ class Rates:
 
 
 def rates_for(
-    record: StudyRecord,
+    study: StudyRecord | Study,
     source: Source,
     overrides: Mapping[str, Any],
     folder: Path,
@@ -62,8 +63,8 @@ def rates_for(
     """Return the bounds of the learning rates a study takes from a range test; measured once for each search.
 
     Args:
-        record: The study with its wide bounds.
-        source, overrides: The study, for the worker.
+        study: With its wide bounds.
+        source, overrides: The same, for the worker.
         folder: Of the search; its lock is held.
         fresh: Do not look at what is remembered there.
         devices: As for `--devices`.
@@ -74,7 +75,7 @@ def rates_for(
         StudyError: A parameter does not set the optimizer's learning rate.
         TuningError: A builder failed, or the worker died.
     """
-    wanted = record.space.measured
+    wanted = study.space.measured
     if not wanted:
         return Rates()
     stored = {} if fresh else (read_json(folder / "search.json") or {}).get("intervals", {})
@@ -87,7 +88,7 @@ def rates_for(
     tests: dict[str, Sequence[LRRange]] = {}
     if jobs:
         on_test(f"learning-rate range test of {', '.join(jobs)}")
-        with open_local(devices, forkserver=forkserver, label=record.name, on_wait=on_test) as executor:
+        with open_local(devices, forkserver=forkserver, label=study.name, on_wait=on_test) as executor:
             tests = {name: run_tests(executor, job) for name, job in jobs.items()}
     measured = {name: list(hull(done)) for name, done in tests.items()}
     for name, (low, high) in measured.items():
@@ -95,7 +96,7 @@ def rates_for(
     return Rates({**known, **measured}, tests)
 
 
-def tests_of(folder: Path) -> list[LRRange]:
+def kept_tests(folder: Path) -> list[LRRange]:
     """Return the tests that lie in a search's folder, for its report."""
     files = sorted((folder / "artifacts").glob(_NAME.format("*")))
     return [LRRange.from_json(test) for file in files for test in read_json(file) or ()]

@@ -34,12 +34,15 @@ def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
     Example:
       python -m tuning lr-range housing --seeds 3 --batch-size 32
     """
+    from tuning.errors import StudyError
     from tuning.executors.opening import open_local
     from tuning.home import tuning_home
     from tuning.rates import run_tests
-    from tuning.training.lr_record import LRRangeJob
+    from tuning.training.lr_record import LRRangeJob, rate_faults
     from tuning.workshop import source_of
 
+    if faults := list(rate_faults(asked["lr_min"], asked["lr_max"])):
+        raise StudyError(faults, where="lr-range")
     os.umask(0o077)
     home = tuning_home()
     job = LRRangeJob(source_of(study), {}, **asked)

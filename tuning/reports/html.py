@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,10 +17,12 @@ from tuning.errors import StorageError
 from tuning.reports import plots
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
+from tuning.reports.lr_plot import cards
 from tuning.reports.summary import Trials, count_trials, ranked
 from tuning.reports.texts import failure_groups, masked, score, seconds_text, shown, spread
 from tuning.space import Space
 from tuning.study import Objective
+from tuning.training.lr_record import LRRange
 from tuning.trial import Proposal, TrialResult
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -36,6 +38,7 @@ def write_report(
     winner: Mapping[str, Any] | None,
     space: Space,
     objective: Objective,
+    rates: Sequence[LRRange] = (),
 ) -> Path:
     """Write `<folder>/<search id>.html` and return its path; a report that is there already is replaced.
 
@@ -47,6 +50,7 @@ def write_report(
         winner: `Winner.to_json()` with, where known, `test`, `baseline` (`dummy`, `linear`) and `unit`; None: none.
         space: For the types and scales of the parameters.
         objective: What the trials were judged by.
+        rates: The range tests from which a learning rate has its bounds.
 
     Raises:
         StorageError: The disk is full or read-only, or the id cannot be a file's name.
@@ -73,6 +77,7 @@ def write_report(
         ),
         _card("Each parameter alone", _scroll(drawn.slices, len(space)), wide=True),
         _importance(drawn),
+        cards(rates),
         _definition(header, winner, space),
         _trial_table(trials, space, objective, winner),
         "</div>",

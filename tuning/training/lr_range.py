@@ -16,7 +16,7 @@ from tuning.dataset import Array
 from tuning.errors import StudyError
 from tuning.study import derive_seed
 from tuning.training.lr_analysis import SeedSweep, analyse, length_before_divergence, smoothed
-from tuning.training.lr_record import LRRange
+from tuning.training.lr_record import LRRange, rate_faults
 from tuning.training.lr_steps import Steps, batch_order, first_rows, row_counts
 from tuning.training.throwaway import random_states_kept, throw_away
 
@@ -54,9 +54,7 @@ class Sweep:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 yield f"{name} must be a whole number, at least {least}, got {value!r}"
-        numbers = [v for v in (self.lr_min, self.lr_max) if isinstance(v, int | float) and math.isfinite(v)]
-        if len(numbers) < 2 or not 0 < self.lr_min < self.lr_max:
-            yield f"lr_min and lr_max must be 0 < lr_min < lr_max, got {self.lr_min!r} and {self.lr_max!r}"
+        yield from rate_faults(self.lr_min, self.lr_max)
 
 
 def lr_range_test(

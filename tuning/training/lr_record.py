@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -121,6 +122,13 @@ class LRRangeJob:
     steps: int = 500
     seeds: int = 3
     bounds: tuple[float, float] | None = None
+
+
+def rate_faults(lr_min: float, lr_max: float) -> Iterator[str]:
+    """Yield what is wrong with the ends of a sweep."""
+    finite = all(isinstance(rate, int | float) and math.isfinite(rate) for rate in (lr_min, lr_max))
+    if not finite or not 0 < lr_min < lr_max:
+        yield f"lr_min and lr_max must be 0 < lr_min < lr_max, got {lr_min!r} and {lr_max!r}"
 
 
 def hull(tests: Sequence[LRRange]) -> tuple[float, float]:

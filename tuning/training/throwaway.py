@@ -90,7 +90,7 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:
-    """Return a view of the model: Keras' clone would compile itself from a configuration, which names functions only."""
+    """Return a view of the model: Keras' clone would compile itself from a configuration that only names functions."""
     view = object.__new__(type(model))
     vars(view).update({**vars(model), "compiled": False})
     return view

@@ -1,0 +1,77 @@
+"""`tuning lr-range` from the command line to MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tuning.cli.main import main
+from tuning.training.lr_record import LRRange
+
+FILE = '''"""A small study."""
+import numpy as np
+from tuning import Dataset, Int, Float, Minimize, Study
+from tuning.builders.mlp import build_model
+
+def data():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    return Dataset(name="plane", X=X, y=X.sum(axis=1), task="regression")
+
+STUDY = Study(name="plane", builder=build_model, data=data, objective=Minimize("val_rmse"),
+    space={"n_hidden": Int(0, 2), "lr": Float(1e-4, 1e-1, log=True)}, epochs=2, trials=2)
+'''
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "plane.py").write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))  # nobody else's search is waited for
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_a_test_is_printed_drawn_and_recorded(project, capsys):
+    assert main(["lr-range", "plane", "--steps", "60", "--seeds", "2", "--batch-size", "16", "--json"]) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out.splitlines()[-1])
+    assert (told["study"], told["label"], told["batch_size"], told["seeds"]) == (
+        "plane", "n_hidden=1, batch_size=16", 16, 2,
+    )  # fmt: skip
+    assert told["suggestions"].keys() == told["definitions"].keys()
+    assert told["bounds"] == [1e-4, 1e-1]
+    assert "where the smoothed loss falls fastest" in printed.err
+    files = {kind: Path(path) for kind, path in told["files"].items()}
+    assert files["png"].parent == project / "home" / "reports"
+    assert files["png"].read_bytes().startswith(b"\x89PNG")
+    assert LRRange.from_json(json.loads(files["json"].read_text())).suggestions == told["suggestions"]
+    _check_run(told, files)
+
+
+def _check_run(told, files):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(told["mlflow"]["tracking_uri"])
+    run = client.get_run(told["mlflow"]["run_id"])
+    assert client.get_experiment(run.info.experiment_id).name == "plane"
+    assert (run.info.run_name, run.info.status) == ("lr range test", "FINISHED")
+    assert run.data.metrics["suggested.valley"] == pytest.approx(told["suggestions"]["valley"])
+    assert run.data.params["batch_size"] == "16"
+    assert len(client.get_metric_history(run.info.run_id, "smoothed_loss")) > 10
+    kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert kept == {path.name for path in files.values()}
+
+
+@pytest.mark.parametrize("words", [["nowhere"], ["plane", "--steps", "3"], ["plane", "--devices", "tpu"]])
+def test_what_is_wrong_is_told_before_tensorflow_starts(project, words):
+    assert main(["lr-range", *words]) in (2, 3)
+    assert not (project / "home" / "reports").exists()
+
+
+def test_rates_in_the_wrong_order_end_with_two(project, capsys):
+    assert main(["lr-range", "plane", "--lr-min", "1", "--lr-max", "0.1"]) == 2
+    assert "lr_min and lr_max must be 0 < lr_min < lr_max, got 1.0 and 0.1" in capsys.readouterr().err
