@@ -70,7 +70,7 @@ def roster_of(*values):
     for number, x in enumerate(values):
         proposal = Proposal(number, {"x": x}, 1)
         roster.take(proposal)
-        roster.results[number] = result_of(proposal, Status.COMPLETED if x is not None else Status.FAILED)
+        roster.enter(result_of(proposal, Status.COMPLETED if x is not None else Status.FAILED))
     return roster
 
 

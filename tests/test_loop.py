@@ -200,7 +200,7 @@ def test_a_damaged_result_that_was_told_is_trained_again_before_the_search_goes_
     loop = search(tmp_path, record=replace(RECORD, trials=5))
     assert loop.executor.trained == [(1, 2), (4, 1)]
     assert points(loop)[:4] == before
-    assert loop.files.result(1) == loop.roster.results[1]
+    assert loop.files.result(1).value == loop.roster.results[1].value
 
 
 def test_a_missing_copy_that_was_told_is_copied_again(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scripted import result_of
-from tuning.roster import Roster
+from tuning.roster import Roster, copy_of
 from tuning.study import Maximize, Minimize
 from tuning.trial import Proposal, Status
 
@@ -17,7 +17,7 @@ def roster_of(*trials, objective=None):
         proposal = Proposal(number, {"x": x}, 2)
         roster.take(proposal)
         if status is not None:
-            roster.results[number] = result_of(proposal, status)
+            roster.enter(result_of(proposal, status))
     return roster
 
 
@@ -42,7 +42,7 @@ def test_finalists_are_the_best_completed_trials_of_different_parameters():
 def test_two_rungs_of_the_same_parameters_are_one_finalist():
     roster = roster_of((5, DONE), (3, DONE))
     roster.take(Proposal(2, {"x": 3}, 9, parent=1))
-    roster.results[2] = result_of(Proposal(2, {"x": 3}, 9))
+    roster.enter(result_of(Proposal(2, {"x": 3}, 9)))
     assert [proposal.number for proposal, _ in roster.finalists(3)] == [1, 0]
 
 
@@ -79,6 +79,16 @@ def test_a_rung_that_is_trained_from_zero_may_be_copied():
 
 
 def test_the_copy_of_a_copy_names_the_trial_that_was_trained():
-    roster = roster_of((5, DONE), (5, None))
-    roster.results[1] = roster.copy(0, 1)
-    assert (roster.copy(1, 2).copied_from, roster.copy(1, 2).number, roster.copy(1, 2).seconds) == (0, 2, 0.0)
+    again = copy_of(copy_of(result_of(Proposal(0, {"x": 3}, 2)), 1), 2)
+    assert (again.copied_from, again.number, again.seconds) == (0, 2, 0.0)
+
+
+def test_the_best_is_the_first_of_the_best_and_curves_are_left_to_the_files():
+    roster = Roster(Minimize("val_loss"))
+    for number, x in enumerate([5, 2, 7, 2]):
+        proposal = Proposal(number, {"x": x}, 2)
+        roster.take(proposal)
+        roster.enter(result_of(proposal))
+    assert roster.best is not None
+    assert roster.best.number == 1
+    assert all(result.folds == () for result in roster.results.values())

@@ -12,7 +12,7 @@ from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, 
 from tuning.ledger.search import SearchFiles
 from tuning.record import StudyRecord
 from tuning.reports.progress import Progress
-from tuning.roster import Roster
+from tuning.roster import Roster, copy_of
 from tuning.stopping import SAID, Stopping
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 
@@ -74,26 +74,28 @@ class SearchLoop:
             ChangedError: The engine proposes something else than it did; says what would work.
         """
         roster = self.roster
+        known: dict[int, TrialResult] = {}
         for entry in self.files.entries(self.record.space):
             roster.tells = []
             for number in entry.tells:
-                self._tell(roster.results.get(number) or self._train_again(number))
+                self._tell(known.get(number) or self._train_again(number))
             asked = self.engine.ask(entry.proposal.number)
             if not isinstance(asked, Proposal) or asked != entry.proposal:
                 raise self._differs(entry.proposal, asked)
             roster.take(asked)
             if entry.result is not None:
-                roster.results[asked.number] = entry.result
+                known[asked.number] = entry.result
+                roster.enter(entry.result)
                 self._unheard.add(asked.number)
         roster.tells = []
-        self._held = {n: result for n, result in roster.results.items() if n not in roster.told}
+        self._held = {n: result for n, result in known.items() if n not in roster.told}
         for number in sorted(set(roster.proposals) - set(roster.results)):
             self.open[number] = Open(roster.proposals[number])
 
     def _differs(self, before: Proposal, now: object) -> ChangedError:
         told = f"trial {before.number} was {dict(before.params)}, but now {self.record.engine} proposes {now}"
-        where = f"search {self.files.header.get('id')}"
-        return ChangedError(f"{told}; have the study or the libraries changed? --fresh begins anew", where=where)
+        told += "; have the study or the libraries changed? --fresh begins anew"
+        return ChangedError(told, where=f"search {self.files.header.get('id')}")
 
     def _train_again(self, number: int) -> TrialResult:
         self._progress.remark(f"the result of trial {number} is damaged: it is trained again")
@@ -164,8 +166,8 @@ class SearchLoop:
         self.files.write_spec(asked, self.roster.tells)
         self.roster.tells = []
         self.roster.take(asked)
-        self.open[number] = Open(asked)
-        self._begin(self.open[number])
+        item = self.open[number] = Open(asked)
+        self._begin(item)
         return True
 
     def _may_ask(self) -> bool:
@@ -181,8 +183,9 @@ class SearchLoop:
     def _begin(self, item: Open) -> None:
         """Answer a proposal from the ledger where an equal one is there; else submit it."""
         number, twin = item.proposal.number, self.roster.twin(item.proposal)
-        if twin is not None and twin in self.roster.results:
-            self._end(self.files.write_result(self.roster.copy(twin, number)))
+        known = None if twin is None else self.files.result(twin)
+        if known is not None:
+            self._end(self.files.write_result(copy_of(known, number)))
         elif twin is not None and twin in self.open:
             self.open[twin].twins.append(item.proposal)
         elif self._stopping.reason:
@@ -245,22 +248,20 @@ class SearchLoop:
             self._begin(item)
 
     def _fail(self, item: Open, error: str) -> None:
-        number = item.proposal.number
-        failed = TrialResult(number, Status.FAILED, attempt=item.attempt, error=error, slot=item.slot)
+        failed = TrialResult(item.proposal.number, Status.FAILED, attempt=item.attempt, error=error, slot=item.slot)
         self._end(self.files.write_result(failed))
 
     def _let_go(self, item: Open) -> None:
         """Leave a trial open in the files: the next run begins it again."""
         if item.slot:
             self._progress.idle(item.slot)
-        for twin in item.twins:
-            self.open.pop(twin.number, None)
-        self.open.pop(item.proposal.number, None)
+        for proposal in (item.proposal, *item.twins):
+            self.open.pop(proposal.number, None)
 
     def _end(self, result: TrialResult) -> None:
         """Take a result that is on disk, and answer the equal proposals that waited for it."""
         item = self.open.pop(result.number)
-        self.roster.results[result.number] = result
+        self.roster.enter(result)
         self._on_result()
         self._progress.finished(result, self.roster.best)
         if item.slot:

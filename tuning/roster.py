@@ -16,7 +16,9 @@ class Roster:
     """What has been asked and what has come of it.
 
     Attributes:
-        proposals, results: By number.
+        proposals: By number.
+        results: By number, without their folds and curves, which the files keep: 10,000 of them are 100 MB.
+        best: The completed trial with the best value, the earliest of equals.
         told: Numbers whose results the engine has been told, ever.
         tells: Those told since the last ask, in order; the next spec keeps them.
     """
@@ -26,6 +28,7 @@ class Roster:
     results: dict[int, TrialResult] = field(default_factory=dict)
     told: set[int] = field(default_factory=set)
     tells: list[int] = field(default_factory=list)
+    best: TrialResult | None = None
     _first: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -33,16 +36,17 @@ class Roster:
         """Every finished trial, by number."""
         return [(self.proposals[number], self.results[number]) for number in sorted(self.results)]
 
-    @property
-    def best(self) -> TrialResult | None:
-        """The completed trial with the best value, the earliest of equals."""
-        return min((r for _, r in self._completed()), key=self._rank, default=None)
-
     def take(self, proposal: Proposal) -> None:
         """Enter a proposal."""
         self.proposals[proposal.number] = proposal
         if not _continues(proposal):
             self._first.setdefault(_text(proposal), proposal.number)
+
+    def enter(self, result: TrialResult) -> None:
+        """Enter how a trial ended."""
+        kept = self.results[result.number] = replace(result, folds=())
+        if _has_rank(kept) and (self.best is None or self._rank(kept) < self._rank(self.best)):
+            self.best = kept
 
     def mark_told(self, number: int) -> None:
         """Note that the engine knows a result."""
@@ -66,12 +70,6 @@ class Roster:
             return None
         return first
 
-    def copy(self, twin: int, number: int) -> TrialResult:
-        """Return the result of `twin` as that of `number`: nothing was trained."""
-        result = self.results[twin]
-        source = twin if result.copied_from is None else result.copied_from
-        return replace(result, number=number, copied_from=source, epochs=0, seconds=0.0, training_s=0.0, attempt=1)
-
     def finalists(self, top_k: int) -> list[Pair]:
         """Return the best completed trials of different parameters, the best first, `top_k` at most."""
         distinct: dict[str, Pair] = {}
@@ -80,11 +78,21 @@ class Roster:
         return list(distinct.values())[:top_k]
 
     def _completed(self) -> list[Pair]:
-        return [pair for pair in self.trials if pair[1].status is Status.COMPLETED and pair[1].value is not None]
+        return [pair for pair in self.trials if _has_rank(pair[1])]
 
     def _rank(self, result: TrialResult) -> tuple[float, int]:
-        assert result.value is not None  # noqa: S101 - `_completed` has seen to it
+        assert result.value is not None  # noqa: S101 - `_has_rank` has seen to it
         return (self.objective.key(result.value), result.number)
+
+
+def copy_of(result: TrialResult, number: int) -> TrialResult:
+    """Return a result as that of another trial of equal parameters: nothing was trained."""
+    source = result.number if result.copied_from is None else result.copied_from
+    return replace(result, number=number, copied_from=source, epochs=0, seconds=0.0, training_s=0.0, attempt=1)
+
+
+def _has_rank(result: TrialResult) -> bool:
+    return result.status is Status.COMPLETED and result.value is not None
 
 
 def _continues(proposal: Proposal) -> bool:

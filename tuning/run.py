@@ -29,7 +29,7 @@ from tuning.stopping import Stopping
 from tuning.study import BUDGET_BOUND, SCIKIT_ENGINES, Study
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.training.jobs import Source, TrialJob
-from tuning.trial import Proposal
+from tuning.trial import Proposal, TrialResult
 from tuning.workshop import Workshop, source_of
 from tuning.writer import Writer
 
@@ -263,9 +263,12 @@ class _Run:
         if not loop.roster.results:
             return None
         return write_report(
-            self.home / "reports", header=self.files.header, trials=loop.roster.trials, winner=winner,
+            self.home / "reports", header=self.files.header, trials=self._with_curves(loop), winner=winner,
             space=self.record.space, objective=self.record.objective,
         )  # fmt: skip
+
+    def _with_curves(self, loop: SearchLoop) -> list[tuple[Proposal, TrialResult]]:
+        return [(proposal, self.files.result(result.number) or result) for proposal, result in loop.roster.trials]
 
     def _summary(self, loop: SearchLoop, winner: Mapping[str, Any] | None, status: str, report: Path | None) -> Summary:
         record, found = self.record, winner or {}

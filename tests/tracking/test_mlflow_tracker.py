@@ -173,7 +173,6 @@ def test_the_default_experiment_is_not_shown(store):
     assert "Default" not in [found.name for found in client(store).search_experiments()]
 
 
-@pytest.mark.slow
 def test_the_winner_is_a_model_that_mlflow_loads_back(store, begun, tmp_path, monkeypatch):
     keras = pytest.importorskip("keras")
     import mlflow

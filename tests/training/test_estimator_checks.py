@@ -22,7 +22,6 @@ def linear(input_shape=(2,), n_outputs=1, task="regression"):
     return model
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the checks provoke warnings of scikit-learn's own
 @pytest.mark.parametrize("kind", [KerasRegressor, KerasClassifier])
 def test_scikit_learns_own_checks_fail_only_where_listed(kind):
