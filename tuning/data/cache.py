@@ -139,8 +139,9 @@ def _client(command: list[str]) -> str:
         return f"nothing came in {FETCH_TIMEOUT_S} s"
     if done.returncode == 0:
         return ""
-    lines = [line.strip() for line in done.stderr.splitlines() if "ERROR" in line or "error" in line]
-    return lines[0] if lines else f"the client ended with code {done.returncode}"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    told = [line for line in lines if "error" in line.lower()] or lines[-1:]  # "No module named pip" is a last line
+    return told[0] if told else f"the client ended with code {done.returncode}"
 
 
 def _pooch(choice: Remote, folder: Path) -> str:

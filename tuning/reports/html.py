@@ -27,7 +27,11 @@ from tuning.trial import Proposal, TrialResult
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _FACTS = ("study_hash", "data", "git_commit", "versions_of")  # of search.json, shown below the definition
-_BASELINES = (("linear", "linear baseline, test"), ("dummy", "dummy baseline, test"))
+_BASELINES = (
+    ("linear", "linear baseline, test"),
+    ("perceptron", "perceptron, test"),
+    ("dummy", "dummy baseline, test"),
+)
 
 
 def write_report(
