@@ -27,7 +27,7 @@ courses: .venv/ready ## run every study of the courses and write their figures i
 	$(PYTHON) -m tuning.bench.courses $(ARGS)
 
 test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
-	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 chaos: .venv/ready ## kill searches at random moments, for minutes, and look for anything lost
 	$(PYTHON) -m pytest -m slow $(ARGS)

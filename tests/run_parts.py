@@ -73,7 +73,7 @@ def builds(traces: Path) -> list[dict]:
 
 def options_of(engine: str, **changes):
     """Return options as the command line would make them."""
-    from tuning.run import RunOptions
+    from tuning.options import RunOptions
 
     return RunOptions(variant={"engine": engine}, budget=changes)
 

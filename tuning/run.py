@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from tuning.header import search_header
 from tuning.home import locked, tuning_home
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.loop import SearchLoop
+from tuning.options import RunOptions
+from tuning.rates import kept_tests, rates_for
 from tuning.record import StudyRecord
 from tuning.reports.html import write_report
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner
 from tuning.stopping import Stopping
-from tuning.study import BUDGET_BOUND, SCIKIT_ENGINES, Study
+from tuning.study import SCIKIT_ENGINES, Study
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.training.jobs import Source, TrialJob
 from tuning.trial import Proposal, TrialResult
@@ -37,39 +39,6 @@ _TRIAL = "tuning.training.trials:run_trial"
 _SCIKIT_TRIAL = "tuning.engines.scikit_fit:run_call"
 _WRITER_S, _HURRIED_WRITER_S = 30.0, 20.0  # what MLflow may take at the end; what is missing then, `sync` writes
 _LATE_SIGNAL_S = 0.3  # systemd and Slurm signal all processes of a job; ours may hear of it last
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What a run is told besides its study.
-
-    Attributes:
-        home: State folder; None: TUNING_HOME or ./mlruns.
-        devices: `auto`, `cpu`, `cpu:2`, `gpu`, `0,1`.
-        fresh: Set an earlier search aside and begin anew.
-        allow_change: Go on although the study changed.
-        deterministic: Tell results in the order of their numbers; the same devices then give the same trials.
-        variant: What was changed of the study file by the command line, for the search's key and for the study.
-        budget: Changes of fields that are no part of the key, e.g. `trials`; see `Study.definition`.
-    """
-
-    home: str | None = None
-    devices: str = "auto"
-    fresh: bool = False
-    allow_change: bool = False
-    deterministic: bool = False
-    variant: Mapping[str, Any] = field(default_factory=dict)
-    budget: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """All changes of the study's fields."""
-        return {**self.variant, **self.budget}
-
-    def variant_of(self, engine: str) -> dict[str, Any]:
-        """Return what tells this search from others of the same study; `trials` where the engine goes by it."""
-        bound = {"trials"} & self.budget.keys() if engine in BUDGET_BOUND else set()
-        return {**self.variant, **{name: self.budget[name] for name in bound}}
 
 
 def run_study(
@@ -107,8 +76,17 @@ def run_study(
         variant = options.variant_of(record.engine)
         folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
-        header = search_header(record, variant)
+        rates = rates_for(
+            record, source, options.overrides, folder, fresh=options.fresh, devices=options.devices,
+            forkserver=workshop.forkserver, on_test=shown.remark,
+        )  # fmt: skip
+        if rates.intervals:
+            options = replace(options, intervals=rates.intervals)
+            workshop.begin_engine(options.overrides)
+            record = workshop.engine.describe()
+        header = {**search_header(record, variant), "intervals": dict(rates.intervals)}
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
+        rates.keep(folder)
         slots = parse_devices(options.devices, record.gpus_per_trial)
         executor = workshop.executor(
             slots, label=record.name, log_folder=folder / "logs", on_wait=shown.remark, stopping=stopping
@@ -264,7 +242,7 @@ class _Run:
             return None
         return write_report(
             self.home / "reports", header=self.files.header, trials=self._with_curves(loop), winner=winner,
-            space=self.record.space, objective=self.record.objective,
+            space=self.record.space, objective=self.record.objective, rates=kept_tests(self.files.folder),
         )  # fmt: skip
 
     def _with_curves(self, loop: SearchLoop) -> list[tuple[Proposal, TrialResult]]:

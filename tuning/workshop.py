@@ -38,10 +38,23 @@ class Workshop:
         self._stack = ExitStack()
         self._closed = False
         self._server = forkserver or self._stack.enter_context(ForkServer())
-        self._engine_process = self._server.spawn("tuning.engines.remote:serve", (source, overrides))
-        self._stack.callback(self._engine_process.close)
+        self._source, self._engine_end = source, ExitStack()
+        self._stack.callback(lambda: self._engine_end.close())
+        self.begin_engine(overrides)
+
+    @property
+    def forkserver(self) -> ForkServer:
+        """What workers and engine are forked from."""
+        return self._server
+
+    def begin_engine(self, overrides: Mapping[str, Any]) -> None:
+        """Start the engine process, in place of the one there is: the study has other fields now."""
+        self._engine_end.close()
+        self._engine_end = ExitStack()
+        self._engine_process = self._server.spawn("tuning.engines.remote:serve", (self._source, overrides))
+        self._engine_end.callback(self._engine_process.close)
         self.engine = RemoteEngine(self._engine_process.wire)
-        self._stack.callback(self.engine.close)
+        self._engine_end.callback(self.engine.close)
 
     def executor(
         self, slots: Sequence[Slot], *, label: str, log_folder: Path, on_wait: Callable[[str], None], stopping: Stopping

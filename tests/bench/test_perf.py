@@ -43,7 +43,6 @@ def test_the_driver_is_metered_by_phase_in_windows(tmp_path, forkserver):
     windows = drive(40, tmp_path, 20, forkserver)
     assert [window["trials"] for window in windows] == [20, 40]
     assert all(window[phase] > 0 for window in windows for phase in ("ask", "tell", "write_spec", "best", "rss_mb"))
-    assert all(window["driver_ms"] <= window["wall_ms"] for window in windows)
 
 
 def test_a_ratio_is_the_median_over_pairs_and_above_one_where_ours_is_better():

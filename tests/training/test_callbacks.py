@@ -20,9 +20,7 @@ def judged(judge, *, lr=0.05, epochs=3, metrics=(), callbacks=()):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(lr), "mse", metrics=list(metrics))
-    history = train(
-        model, X, Y, epochs=epochs, validation_data=SCORING.arrays, callbacks=[judge, *callbacks], seed=1
-    )
+    history = train(model, X, Y, epochs=epochs, validation_data=SCORING.arrays, callbacks=[judge, *callbacks], seed=1)
     return model, history
 
 

@@ -110,7 +110,7 @@ def test_the_winner_is_evaluated_once(tmp_path, monkeypatch):
 
 def test_a_saved_file_that_predicts_something_else_is_an_error(tmp_path, monkeypatch):
     job = evaluation(tmp_path, study())
-    unscaled = lambda model, scaler, path: save_for_raw_inputs(model, Scaler(), path)  # noqa: E731
+    unscaled = lambda model, scaler, *rest: save_for_raw_inputs(model, Scaler(), *rest)  # noqa: E731
     monkeypatch.setattr(winner, "save_for_raw_inputs", unscaled)
     with pytest.raises(TuningError, match="the saved winner predicts something else than the trained one"):
         evaluate_winner(job, Heard())

@@ -14,8 +14,9 @@ import numpy as np
 from tuning.dataset import Dataset
 from tuning.errors import MissingError, TuningError
 from tuning.home import tuning_home
+from tuning.options import RunOptions
 from tuning.reports.summary import Summary
-from tuning.run import RunOptions, run_study
+from tuning.run import run_study
 from tuning.study import Study, load_study
 
 BEGIN, END = "<!-- courses: begin, written by `make courses` -->", "<!-- courses: end -->"

@@ -19,8 +19,9 @@ from typing import Any
 
 from tuning.domains import Float
 from tuning.executors.forkserver import ForkServer
+from tuning.options import RunOptions
 from tuning.rates import rates_for
-from tuning.run import RunOptions, run_study
+from tuning.run import run_study
 from tuning.study import Study, load_study
 from tuning.trial import Status
 from tuning.workshop import source_of

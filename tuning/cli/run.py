@@ -90,9 +90,10 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
     from rich.console import Console
 
     from tuning.errors import MissingError, SearchFailed
+    from tuning.options import RunOptions
     from tuning.reports.progress import choose_progress
     from tuning.reports.tables import summary as print_summary
-    from tuning.run import RunOptions, run_study
+    from tuning.run import run_study
 
     if executor == "ray":
         raise MissingError("the ray executor is not part of this version; use --executor local")
