@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
 
     Returns:
         `number`, `index`, `seed`, `value` (objective; with `--cv` the mean over folds; None if it diverged), `epochs`
-        (of the weights that were kept), `weights` (file name, or None).
+        (of the weights that were kept), `weights` (file name, or None), when and where it was trained.
     """
+    began = time.time()
     bench = workbench(job.source, job.overrides)
     seed = derive_seed(bench.study.seed, "finalist", job.index)
 
@@ -52,7 +54,8 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     outcome = {
         "number": job.number, "index": job.index, "seed": seed, "weights": None if weights is None else weights.name,
         "value": None if any(i.judge.diverged for i in fits) else float(np.mean([r.value for r in results])),
-        "epochs": results[0].best_epoch,
+        "epochs": results[0].best_epoch, "training_s": sum(result.seconds for result in results),
+        "seconds": time.time() - began, "slot": context.slot, "started_at": began, "ended_at": time.time(),
     }  # fmt: skip
     write_json(job.file, outcome)
     return outcome

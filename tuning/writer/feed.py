@@ -164,6 +164,8 @@ def finalist_result(stored: Mapping[str, Any], written_at: float) -> TrialResult
         epochs=int(stored.get("epochs", 0)),
         seed=int(stored.get("seed", 0)),
         seconds=float(stored.get("seconds", 0.0)),
+        training_s=float(stored.get("training_s", 0.0)),
+        slot=str(stored.get("slot", "")),
         started_at=float(stored.get("started_at", written_at)),
         ended_at=float(stored.get("ended_at", written_at)),
     )
