@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,10 @@ class Finals:
         winner = self._pick(chosen, outcomes)
         known = read_json(self.files.folder / "winner.json")
         if known is not None and _same(known, winner) and Path(known["model"]).exists():
-            return dict(known)
+            whole = {**known, "finalists": winner["finalists"]}
+            if whole != known:  # more of the best were looked at
+                write_json(self.files.folder / "winner.json", whole)
+            return whole
         return self._evaluate(winner)
 
     def tidy(self) -> None:
@@ -73,7 +77,7 @@ class Finals:
         jobs = {
             f"final-{p.number}-{i}": FinalistJob(
                 self.source, self.overrides, p.number, p.params, self.record.epochs, i,
-                self.files.finalist_file(p.number, i),
+                self.files.finalist_file(p.number, i), self.record.pinned,
             )
             for p, i in wanted
             if found[p.number, i] is None
@@ -115,7 +119,7 @@ class Finals:
         weights = None if kept is None else self.files.finalist_file(winner["number"], median).with_name(kept)
         job = EvaluationJob(
             self.source, self.overrides, winner["params"], winner["epochs"], winner["seeds"][median], weights,
-            self.files.folder / "winner.keras", self.files.folder / "evaluation.json",
+            self.files.folder / "winner.keras", self.files.folder / "evaluation.json", self.record.pinned,
         )  # fmt: skip
         job.file.unlink(missing_ok=True)  # of an earlier winner
         self.progress.phase("evaluating the winner on the test part")
@@ -124,7 +128,7 @@ class Finals:
             return None
         for error in round_.failed.values():
             raise TuningError(f"the winner could not be evaluated: {error}")
-        whole = {**winner, **round_.ended["evaluate"], "seed": winner["seeds"][median]}
+        whole = {**winner, **round_.ended["evaluate"], "seed": winner["seeds"][median], "at": time.time()}
         write_json(self.files.folder / "winner.json", whole)
         return whole
 

@@ -58,12 +58,22 @@ class StudyRecord:
     remarks: tuple[str, ...] = ()
 
     @property
+    def pinned(self) -> str:
+        """What workers compare: they load study and data themselves, perhaps long after the search began."""
+        return pin(self.hash, str(self.data.get("digest", "")))
+
+    @property
     def open_per_slot(self) -> int:
         """Trials asked for at a time, a slot: one waits behind the running one, unless the engine learns from results.
 
         A slot is then never idle; an engine that learns is asked as late as can be.
         """
         return 2 if self.engine in _UNSWAYED else 1
+
+
+def pin(study_hash: str, data_digest: str) -> str:
+    """Return one word for a definition and its data."""
+    return f"{study_hash}-{data_digest[:16]}"
 
 
 def describe(

@@ -202,6 +202,7 @@ class _Run:
             parent=self._parent(proposal),
             keep_end=record.engine == "keras-tuner:hyperband",
             lockstep=record.cv is not None and record.pruner != "none",
+            pinned=record.pinned,
         )  # fmt: skip
         return Job(
             f"{proposal.number}-{attempt}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -77,6 +78,8 @@ def source_hash(function: Callable[..., Any]) -> str:
     The module, since a builder calls helpers; its `STUDY = …` is left out, for that is compared field by field.
     A function typed at a prompt or in a notebook counts alone.
     """
+    if isinstance(function, functools.partial):
+        return _digest(f"{source_hash(function.func)} {function.args!r} {function.keywords!r}")
     plain = inspect.unwrap(function)
     try:
         module = sys.modules.get(plain.__module__)

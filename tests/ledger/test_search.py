@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuning.durable import read_json
+from tuning.durable import read_json, write_json
 from tuning.errors import ChangedError, StorageError
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.space import Choice, Float, Space
@@ -162,3 +162,30 @@ def test_diverged_trials_are_counted_as_failed():
     ends = [Status.COMPLETED, Status.DIVERGED, Status.FAILED, Status.PRUNED, Status.INFEASIBLE]
     found = counts([TrialResult(i, status) for i, status in enumerate(ends)])
     assert found == {"completed": 1, "pruned": 1, "failed": 2, "infeasible": 1}
+
+
+def test_another_definition_sets_aside_what_the_old_one_gave_a_winner_by(tmp_path):
+    first = {"study": "s", "engine": "optuna:tpe", "definition": {"builder": "a"}, "trials": 2}
+    files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
+    write_json(files.finalist_file(0, 0), {"value": 1.0})
+    write_json(files.folder / "winner.json", {"number": 0})
+    changed = {**first, "definition": {"builder": "b"}}
+    begin(tmp_path / "key", changed, fresh=False, allow_change=True).add_version(changed)
+    assert files.finalist(0, 0) is None
+    assert not (files.folder / "winner.json").exists()
+    assert (files.folder / "version-1" / "winner.json").exists()
+
+
+@pytest.mark.parametrize("name", ["objective", "data_digest", "test_size", "seed", "cv"])
+def test_values_that_cannot_be_compared_are_not_mixed_even_when_a_change_is_allowed(tmp_path, name):
+    first = {"study": "s", "engine": "optuna:tpe", "definition": {name: "old"}}
+    begin(tmp_path / "key", first, fresh=False, allow_change=False)
+    with pytest.raises(ChangedError, match=f"values under another {name} cannot be compared: use --fresh"):
+        begin(tmp_path / "key", {**first, "definition": {name: "new"}}, fresh=False, allow_change=True)
+
+
+def test_a_larger_budget_is_shown_in_the_header(tmp_path):
+    first = {"study": "s", "engine": "optuna:tpe", "definition": {}, "trials": 20}
+    files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
+    files.add_version({**first, "trials": 40})
+    assert files.header["trials"] == 40

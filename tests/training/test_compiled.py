@@ -8,6 +8,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tuning.builders.build import build
 from tuning.training import compiled
@@ -193,3 +194,12 @@ def test_state_of_another_structure_is_refused():
     other.optimizer.build(other.trainable_variables)
     with pytest.raises(ValueError, match="another structure"):
         compiled.load_state(other, compiled.state_arrays(model))
+
+
+def test_a_model_with_adapted_layers_shares_no_steps():
+    layer = keras.layers.Normalization()
+    layer.adapt(np.array([[10.0], [30.0]], "float32"))
+    model = keras.Sequential([keras.Input((1,)), layer, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    arrays = (tf.zeros((4, 1)), tf.zeros((4, 1)))
+    assert compiled.steps_for(model, arrays, 2, 1).twin is model

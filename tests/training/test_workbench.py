@@ -8,7 +8,8 @@ import pytest
 
 from tests.training.small_study import rows, study
 from tuning.dataset import Dataset
-from tuning.errors import StudyError
+from tuning.errors import ChangedError, StudyError
+from tuning.record import pin
 from tuning.training.workbench import load_source, workbench
 
 
@@ -78,3 +79,11 @@ def test_a_source_that_is_no_study_is_refused():
 
 def test_overrides_change_the_study():
     assert workbench(cloudpickle.dumps(study()), {"epochs": 9}).study.epochs == 9
+
+
+def test_a_study_that_is_no_longer_that_of_its_search_is_refused():
+    source = cloudpickle.dumps(study())
+    known = workbench(source, {})
+    assert workbench(source, {}, pin(known.study.hash, known.parts.digest)) is known
+    with pytest.raises(ChangedError, match="study file or data changed while the search was running"):
+        workbench(source, {}, pin("another", known.parts.digest))

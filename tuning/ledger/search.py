@@ -30,6 +30,9 @@ from tuning.results import keep_result, read_result
 from tuning.space import Space
 from tuning.trial import Proposal, Status, TrialResult
 
+_OF_A_WINNER = ("finalists", "winner.json", "winner.keras", "winner.preprocessing.json", "evaluation.json")
+_INCOMPARABLE = ("objective", "data_digest", "test_size", "validation_size", "seed", "cv")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -52,11 +55,23 @@ class SearchFiles:
         return read_json(self.folder / "search.json") or {}
 
     def add_version(self, header: Mapping[str, Any]) -> None:
-        """Enter the definition the search goes on under, where it is another one."""
+        """Enter the definition the search goes on under, where it is another one, and its budget.
+
+        What the earlier definition gave a winner by is set aside: its weights must not be taken for the new one's.
+        """
         found = self.header
         if header["definition"] != found["versions"][-1]:
+            aside = self.folder / f"version-{len(found['versions'])}"
+            aside.mkdir(exist_ok=True, mode=0o700)
+            for path in [self.folder / name for name in _OF_A_WINNER]:
+                if path.exists():
+                    path.rename(aside / path.name)
+            for unfinished in self.folder.glob("trials/*/attempt-*/fold-*"):
+                unfinished.unlink()
             versions = [*found["versions"], header["definition"]]
             write_json(self.folder / "search.json", {**found, **header, "versions": versions})
+        elif header.get("trials") != found.get("trials"):
+            write_json(self.folder / "search.json", {**found, "trials": header.get("trials")})
 
     def trial_folder(self, number: int) -> Path:
         """Where everything about one trial lies."""
@@ -155,11 +170,17 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
         name = f"{header['study']}-{header['engine'].replace(':', '-')}-{secrets.token_hex(4)}"
         found = {**header, "id": name, "created_at": time.time(), "versions": [header["definition"]]}
         write_json(folder / "search.json", found)
-    elif (faults := differences(found["versions"][-1], header["definition"])) and not allow_change:
-        raise ChangedError(
-            [*faults, "use --fresh to begin anew (the old search is kept) or --allow-change to go on with it"],
-            where=f"search {found['id']} was begun under another definition",
-        )
+    elif faults := differences(found["versions"][-1], header["definition"]):
+        where = f"search {found['id']} was begun under another definition"
+        old, new = found["versions"][-1], header["definition"]
+        if other := [name for name in _INCOMPARABLE if old.get(name) != new.get(name)]:
+            cure = (
+                f"values under another {' and '.join(other)} cannot be compared: use --fresh (the old search is kept)"
+            )
+            raise ChangedError([*faults, cure], where=where)
+        if not allow_change:
+            cure = "use --fresh to begin anew (the old search is kept) or --allow-change to go on with it"
+            raise ChangedError([*faults, cure], where=where)
     return files
 
 

@@ -167,7 +167,8 @@ def progress_tags(search: SearchRecord, now: Progress) -> dict[str, Any]:
 
 def winner_metrics(winner: Mapping[str, Any]) -> dict[str, float]:
     """Return every finite number of `winner.json` under its path: `test_rmse`, `baseline_linear_rmse`, …"""
-    return dict(_numbers({name: value for name, value in winner.items() if name not in ("params", "number", "seed")}))
+    left_out = ("params", "number", "seed", "at")
+    return dict(_numbers({name: value for name, value in winner.items() if name not in left_out}))
 
 
 def dataset_texts(dataset: Mapping[str, Any]) -> dict[str, str]:

@@ -82,11 +82,15 @@ class MlflowTracker:
 
     def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
         """Show the numbers of `winner.json` on the search's run, and the model beside them."""
-        at = records.milliseconds(self._search.created_at)  # fixed, so that the same number is never stored twice
+        # Of the winner, not of this call: the same number is never stored twice, and that of a later winner is shown.
+        at = records.milliseconds(float(winner.get("at", self._search.created_at)))
         points = [records.Point(name, value, 0, at) for name, value in records.winner_metrics(winner).items()]
         tags = {f"winner.{name}": value for name, value in dict(winner.get("params", {})).items()}
         if "number" in winner:
             tags["winner_trial"] = winner["number"]
+        for name in self._client.get_run(self.run_id).data.tags:
+            if name.startswith("winner.") and name not in tags:  # an earlier winner's, which had other parameters
+                self._client.delete_tag(self.run_id, name)
         self._log(self.run_id, points, {}, records.texts(tags))
         self._client.log_dict(self.run_id, dict(winner), "winner.json")
         if model is not None:

@@ -227,7 +227,8 @@ def _said_by_config(model: keras.Model) -> bool:
     """Whether nothing was set after construction that a configuration does not hold."""
     excluded = any(name.startswith("_exclude_from_weight_decay") for name in vars(model.optimizer))
     replaced = any(name in vars(model) for name in ("call", "compute_loss", "compute_metrics"))
-    return not excluded and not replaced and all(layer.trainable for layer in _layers(model))
+    adapted = any(hasattr(layer, "adapt") for layer in _layers(model))  # Normalization keeps constants beside weights
+    return not (excluded or replaced or adapted) and all(layer.trainable for layer in _layers(model))
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:

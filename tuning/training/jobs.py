@@ -25,6 +25,7 @@ class TrialJob:
         parent: The folder of the trial that is continued.
         keep_end: Keep the state at the end, for a trial that may continue this one.
         lockstep: Advance the folds together, an epoch at a time, so that a pruner sees their mean.
+        pinned: The definition and data the search was begun with (`StudyRecord.pinned`); "": not looked at.
     """
 
     source: Source
@@ -35,6 +36,7 @@ class TrialJob:
     parent: Path | None = None
     keep_end: bool = False
     lockstep: bool = False
+    pinned: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class FinalistJob:
         number: The trial they come from.
         index: Which of the study's fresh seeds.
         file: Where the outcome is kept; the weights lie beside it as `<index>.npz`, without `--cv`.
+        pinned: As for a trial.
     """
 
     source: Source
@@ -54,6 +57,7 @@ class FinalistJob:
     epochs: int
     index: int
     file: Path
+    pinned: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class EvaluationJob:
         weights: The finalist's weights on that seed; None with `--cv`: it is trained now, on all rows but the test's.
         saved: Where the winner is saved, taking raw features.
         file: Where the outcome is kept.
+        pinned: As for a trial.
     """
 
     source: Source
@@ -75,3 +80,4 @@ class EvaluationJob:
     weights: Path | None
     saved: Path
     file: Path
+    pinned: str = ""

@@ -54,7 +54,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
         return known
     began = time.time()
     clock = time.perf_counter()
-    bench = workbench(job.source, job.overrides)
+    bench = workbench(job.source, job.overrides, job.pinned)
     seed = derive_seed(bench.study.seed, "training")
     result = _guarded(train, job, bench, seed, context)
     result = replace(

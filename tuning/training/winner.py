@@ -36,7 +36,7 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
         (of the weights that were kept), `weights` (file name, or None), when and where it was trained.
     """
     began = time.time()
-    bench = workbench(job.source, job.overrides)
+    bench = workbench(job.source, job.overrides, job.pinned)
     seed = derive_seed(bench.study.seed, "finalist", job.index)
 
     def on_epoch(row: Mapping[str, float]) -> str:
@@ -92,7 +92,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     known = read_json(job.file)
     if known is not None and job.saved.exists():
         return dict(known)
-    bench = workbench(job.source, job.overrides)
+    bench = workbench(job.source, job.overrides, job.pinned)
     rows = bench.final()
     model = _winner(bench, job, rows)
     raw, y = bench.parts.test.X, bench.parts.test.y

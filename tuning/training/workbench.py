@@ -11,7 +11,8 @@ from typing import Any
 import cloudpickle
 
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
-from tuning.errors import StudyError
+from tuning.errors import ChangedError, StudyError
+from tuning.record import pin
 from tuning.study import METRICS, Study, derive_seed, load_study
 from tuning.training import metrics
 from tuning.training.jobs import Source
@@ -94,9 +95,25 @@ def load_source(source: Source, overrides: Mapping[str, Any]) -> Study:
     return study.with_(**overrides) if overrides else study
 
 
-def workbench(source: Source, overrides: Mapping[str, Any]) -> Workbench:
-    """Return the study's workbench; made once a process."""
-    return _workbench(source, json.dumps(dict(overrides), sort_keys=True))
+def workbench(source: Source, overrides: Mapping[str, Any], pinned: str = "") -> Workbench:
+    """Return the study's workbench; made once a process.
+
+    Args:
+        source, overrides: The study.
+        pinned: `StudyRecord.pinned` of the search; a worker may start long after it and find other files.
+
+    Raises:
+        ChangedError: The study file or its data are no longer those of the search.
+    """
+    bench = _workbench(source, json.dumps(dict(overrides), sort_keys=True))
+    found = pin(bench.study.hash, bench.parts.digest)
+    if pinned and pinned != found:
+        raise ChangedError(
+            f"study file or data changed while the search was running (pinned {pinned}, found {found}); a data "
+            "function must give the same rows at each call. Put the old ones back and run again, or use --fresh",
+            where=f"study '{bench.study.name}'",
+        )
+    return bench
 
 
 @functools.lru_cache(maxsize=2)
