@@ -222,3 +222,23 @@ def test_rungs_of_halving_train_their_own_number_of_epochs(tmp_path):
     results, engine = search(study, tmp_path, context=context)
     assert [r.epochs for r in results] == [1, 1, 1, 3]
     assert engine._search.n_resources_ == [1, 3]
+
+
+def logit_model(input_shape=(1,)):
+    """Says logit x, trained or not: the probability passes one half at 0, the logit at 0.5."""
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
+    return model
+
+
+def between_the_thresholds():
+    x = np.tile([-0.3, 0.3], 20)
+    return Dataset("signs", x[:, None], (x > 0).astype(int), "binary", scale=False)
+
+
+def test_a_model_that_gives_logits_is_ranked_by_probabilities(tmp_path):
+    study = make_study({"batch_size": Choice(8)}, logit_model, between_the_thresholds,
+                       objective=Maximize("val_accuracy"), cv=2, epochs=1)  # fmt: skip
+    results, engine = search(study, tmp_path)
+    assert engine._search.cv_results_["mean_test_score"].tolist() == [1.0]
+    assert results[0].value == 1.0

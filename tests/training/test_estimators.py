@@ -44,6 +44,18 @@ def one_hot_net(input_shape=(4,), n_outputs=3):
     return model
 
 
+def logit_net(lr=0.0, input_shape=(1,)):
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(lr), keras.losses.BinaryCrossentropy(from_logits=True))
+    return model
+
+
+def logits_of_classes(input_shape=(4,), n_outputs=3):
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(n_outputs)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
 @pytest.fixture(scope="module")
 def iris():
     X, y = load_iris(return_X_y=True)
@@ -299,3 +311,16 @@ def test_the_classifier_works_in_votes_and_stacks(iris):
         StackingClassifier([("net", one)], LogisticRegression(max_iter=500), cv=2),
     ):
         assert set(whole.fit(*iris).predict(iris[0])) <= set(iris[1])
+
+
+def test_logits_of_two_classes_are_told_apart_at_zero():
+    X, y = np.array([[-0.3], [0.3]] * 5), np.array(["no", "yes"] * 5)
+    estimator = KerasClassifier(logit_net, epochs=1).fit(X, y)
+    assert estimator.predict(X).tolist() == y.tolist()
+    np.testing.assert_allclose(estimator.predict_proba(X)[:, 1], 1 / (1 + np.exp(-X[:, 0])), rtol=1e-6)
+
+
+def test_logits_of_many_classes_become_probabilities(iris):
+    found = KerasClassifier(logits_of_classes, epochs=1, random_state=0).fit(*iris).predict_proba(iris[0])
+    assert found.min() >= 0
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)

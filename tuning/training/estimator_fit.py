@@ -23,6 +23,7 @@ from tuning.dataset import Array
 from tuning.study import derive_seed
 from tuning.training.estimator_data import ChecksAndBuilds
 from tuning.training.estimator_targets import fit_for_output
+from tuning.training.outputs import as_probabilities
 from tuning.training.trainer import Fit, Rows
 from tuning.training.trainer import predict as predict_model
 
@@ -118,11 +119,14 @@ class TrainsWithTuning(ChecksAndBuilds):
         return X, y
 
     def _predict_raw(self, X: Any, **settings: Any) -> Array:
+        """Return the model's outputs, `(rows, outputs)`; of a classifier probabilities, also where it gives logits."""
         if not self.initialized_:
             raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit before predict")
         X, _ = self._validate_data(X)
         # `settings` (SciKeras: batch_size, verbose, …) change no value; the trainer cuts long X by itself.
         predicted = predict_model(self.model_, self._prepared(X))
+        if self._is_classifier:
+            predicted = as_probabilities(self.model_, predicted)
         return predicted.reshape(len(predicted), -1) if predicted.ndim == 1 else predicted
 
     def _encoded(self, y: Array) -> Array:
