@@ -61,6 +61,10 @@ def with_nan(array, row):
             {"task": "multiclass", "y": TWO + 1},
             "class numbers must run from 0 to 1 without a gap, found 1, 2",
         ),
+        (
+            {"task": "multiclass", "y": TWO * 2, "classes": ("a", "b", "c")},
+            "no row is of class 'b'; add rows, or renumber without it",
+        ),
         ({"task": "multilabel", "y": TWO}, "a multilabel y must be (rows, outputs), got (12,)"),
         ({"parts": {"test": [0]}}, "parts: 'train' is missing; name the training rows too"),
         ({"parts": {"train": [0, 99]}}, "parts: 'train' names row 99 of 12"),

@@ -182,3 +182,14 @@ def test_iris_parts_tell_what_a_builder_needs():
 def test_too_few_rows_for_three_parts_are_refused_in_words():
     with pytest.raises(StudyError, match="data 'd': cannot split 2 rows in three"):
         split(regression(rows=2), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "counts", "lacking"), [("multiclass", [4, 4, 4], "class 1"), ("binary", [4, 8], "class 1")]
+)
+def test_training_rows_fixed_without_a_class_are_a_fault(task, counts, lacking):
+    y = np.repeat(np.arange(len(counts)), counts)
+    held = np.flatnonzero(y == 1)
+    parts = {"train": np.flatnonzero(y != 1), "validation": held[:2], "test": held[2:]}
+    with pytest.raises(StudyError, match=f"no training row is of {lacking}; give 'train' rows of every class"):
+        split(binary(counts, task=task, parts=parts), seed=0)

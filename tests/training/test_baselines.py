@@ -43,3 +43,13 @@ def test_the_others_have_a_dummy_and_a_line_that_is_better(task, y, metric):
     found = of(task, y)
     assert set(found) == {"dummy", "linear"}
     assert found["linear"][metric] > found["dummy"][metric] + 0.2
+
+
+def test_a_class_that_no_training_row_has_gets_no_share_and_the_others_keep_their_columns():
+    y = np.digitize(LINE, [-1, 1])
+    kept = np.flatnonzero(y[:150] != 1)
+    rows = Rows(X[kept], y[kept])
+    found = baselines("multiclass", FoldRows(rows, rows, rows, Scaler()), X[150:], y[150:])
+    peer = LogisticRegression().fit(X[kept], y[kept])
+    assert found["linear"]["accuracy"] == pytest.approx(peer.score(X[150:], y[150:]))
+    assert found["linear"]["auc"] > 0.5

@@ -107,10 +107,21 @@ def _number_faults(dataset: Dataset) -> Iterator[str]:
         yield from _class_faults(dataset)
 
 
+def training_faults(dataset: Dataset, train: Array) -> Iterator[str]:
+    """Yield one sentence for each class that no training row has: a model cannot learn it, and estimators renumber."""
+    if dataset.task in ("binary", "multiclass"):
+        for number in np.setdiff1d(dataset.y, dataset.y[train]).astype(int).tolist():
+            named = class_name(dataset.classes, number)
+            yield f"no training row is of class {named}; give 'train' rows of every class"
+
+
 def _class_faults(dataset: Dataset) -> Iterator[str]:
     numbers, counts = np.unique(dataset.y.astype(int), return_counts=True)
     if len(numbers) == 1:
         yield f"every row is of class {class_name(dataset.classes, int(numbers[0]))}; there is nothing to learn"
+    elif dataset.task == "multiclass":
+        for number in sorted(set(range(len(dataset.classes))) - set(numbers.tolist())):
+            yield f"no row is of class {class_name(dataset.classes, number)}; add rows, or renumber without it"
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         if count < LEAST_MEMBERS and not set(PARTS) <= set(dataset.parts):
             yield (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning.data.columns import table_scaler
-from tuning.data.faults import class_name, dataset_faults
+from tuning.data.faults import class_name, dataset_faults, training_faults
 from tuning.dataset import Array, Column, Dataset, Task, input_shape_of
 from tuning.errors import StudyError
 
@@ -131,7 +131,7 @@ def split(dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_si
         validation_size: Share of the rows that remain.
 
     Raises:
-        StudyError: Every fault of the data set, or a class too small for the split.
+        StudyError: Every fault of the data set, or a class too small for the split or without training rows.
     """
     where = f"data '{dataset.name}'"
     faults = list(dataset_faults(dataset))
@@ -141,6 +141,8 @@ def split(dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_si
         rows = _rows(dataset, seed, test_size, validation_size)
     except ValueError as error:  # scikit-learn's: too few rows or members for these shares
         raise StudyError(f"cannot split {len(dataset.X)} rows in three: {error}", where=where) from error
+    if missing := list(training_faults(dataset, rows["train"])):
+        raise StudyError(missing, where=where)
     return Parts(
         _part(dataset, rows["train"]), _part(dataset, rows["validation"]), _part(dataset, rows["test"]),
         dataset_name=dataset.name, task=dataset.task, classes=dataset.classes, digest=dataset.digest,

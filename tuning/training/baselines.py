@@ -34,8 +34,9 @@ def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[
     """
     X, y = rows.train.X.reshape(len(rows.train.X), -1), rows.train.y
     flat_test = X_test.reshape(len(X_test), -1)
+    n_classes = 2 if task == "binary" else int(max(y.max(), y_test.max())) + 1
     return {
-        name: scores(task, y_test, _probabilities(task, fitted.fit(X, y), flat_test))
+        name: scores(task, y_test, _probabilities(task, fitted.fit(X, y), flat_test, n_classes))
         for name, fitted in _models(task).items()
     }
 
@@ -53,7 +54,7 @@ def _models(task: Task) -> dict[str, Any]:
     return {"dummy": dummy, "linear": logistic} | ({"perceptron": Perceptron()} if task == "binary" else {})
 
 
-def _probabilities(task: Task, fitted: Any, X: Array) -> Array:
+def _probabilities(task: Task, fitted: Any, X: Array, n_classes: int) -> Array:
     """Return predictions in the shape a Keras model of the task gives."""
     if task == "regression":
         return np.asarray(fitted.predict(X)).reshape(len(X), -1)
@@ -62,5 +63,9 @@ def _probabilities(task: Task, fitted: Any, X: Array) -> Array:
     found = fitted.predict_proba(X)
     if isinstance(found, list):  # a dummy on several labels
         ones = zip(found, fitted.classes_, strict=True)
-        found = np.stack([p[:, list(c).index(1)] if 1 in c else np.zeros(len(X)) for p, c in ones], axis=1)
-    return np.asarray(found[:, 1:] if task == "binary" else found)
+        return np.stack([p[:, list(c).index(1)] if 1 in c else np.zeros(len(X)) for p, c in ones], axis=1)
+    if task == "multilabel":
+        return np.asarray(found)
+    whole = np.zeros((len(X), n_classes))  # scikit-learn has a column for each class of the training rows alone
+    whole[:, np.asarray(fitted.classes_, int)] = found
+    return whole[:, 1:] if task == "binary" else whole
