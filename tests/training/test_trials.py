@@ -197,6 +197,14 @@ def test_model_fit_in_lock_step_says_that_folds_were_trained_one_by_one(tmp_path
     assert result.notes == ("model.fit cannot be advanced epoch by epoch: the folds were trained one by one",)
 
 
+@pytest.mark.parametrize("patience", [None, 9])
+def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_told(tmp_path, patience):
+    context, defined = Heard("prune", at=1), study(cv=2, trainer="fit", patience=patience)
+    result = run_trial(job(tmp_path, defined, lockstep=True), context)
+    assert (result.status, result.value) == (Status.PRUNED, context.reports[-1].value)
+    assert [(fold.best_epoch, len(fold.curve)) for fold in result.folds] == [(2, 4), (2, 4)]
+
+
 def test_a_pruned_fold_ends_its_trial(tmp_path):
     context = Heard("prune", at=1)
     result = run_trial(job(tmp_path, study(cv=3)), context)

@@ -29,20 +29,23 @@ class Stopped(Exception):
 
 @dataclass(eq=False)
 class FoldFit:
-    """One fit of a trial while it runs."""
+    """One fit of a trial while it runs.
+
+    Attributes:
+        pruned_at: The epoch whose report was answered with "prune", where training had gone on beyond it.
+    """
 
     fold: int
     fit: Fit
     judge: Judge
     stopper: keras.callbacks.EarlyStopping | None
     keeper: Keeper | None = None
+    pruned_at: int | None = None
 
     def result(self, bench: Workbench, seed: int) -> FoldResult:
         """Return what came of it."""
         curve = self.judge.curve
-        pruned = self.judge.verdict == "prune"  # its value is that of the last epoch, as pruners compare them
-        best = len(curve) - 1 if self.stopper is None or pruned else self._best_row()
-        row = curve[best] if curve else {}
+        row = self._kept_row() if curve else {}
         metrics = {key: value for key, value in row.items() if key.startswith("val_")}
         value = row.get(bench.study.objective.metric, float("nan"))
         epoch = int(row.get("epoch", 0))
@@ -62,10 +65,10 @@ class FoldFit:
         """Return the curve's row of an epoch, or its last where training ended before."""
         return next((row for row in self.judge.curve if int(row["epoch"]) == epoch), self.judge.curve[-1])
 
-    def _best_row(self) -> int:
-        assert self.stopper is not None  # noqa: S101
-        epochs = [int(row["epoch"]) for row in self.judge.curve]
-        return epochs.index(self.stopper.best_epoch + 1) if self.stopper.best_epoch + 1 in epochs else len(epochs) - 1
+    def _kept_row(self) -> Mapping[str, float]:
+        if self.judge.verdict == "prune":  # its value is that of the epoch it was pruned at, as pruners compare them
+            return self.judge.curve[-1] if self.pruned_at is None else self.row_at(self.pruned_at)
+        return self.judge.curve[-1] if self.stopper is None else self.row_at(self.stopper.best_epoch + 1)
 
 
 def prepare_fit(
@@ -125,7 +128,7 @@ def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
     if any(item.fit.reason for item in fits):
         fits[0].fit.notes.append("model.fit cannot be advanced epoch by epoch: the folds were trained one by one")
     running = {item.fold: item.fit.epochs() for item in fits}
-    verdict = _report_again(fits, reporter)
+    verdict, epoch = _report_again(fits, reporter)
     while running and verdict == "continue":
         reached = {fold: next(running[fold], None) for fold in list(running)}
         for fold in (fold for fold, epoch in reached.items() if epoch is None):
@@ -139,17 +142,18 @@ def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
     for generator in running.values():
         generator.close()
     for item in fits:
-        item.judge.verdict = verdict
+        item.judge.verdict, item.pruned_at = verdict, epoch if verdict == "prune" else None
     reporter.check(verdict)
 
 
-def _report_again(fits: list[FoldFit], reporter: EpochReporter) -> str:
-    """Report the epochs of an earlier attempt."""
+def _report_again(fits: list[FoldFit], reporter: EpochReporter) -> tuple[str, int]:
+    """Report the epochs of an earlier attempt; return the last verdict and its epoch."""
+    epoch = 0
     for epoch in sorted({int(row["epoch"]) for item in fits for row in item.judge.curve}):
         verdict = reporter.mean_of(fits, epoch)
         if verdict != "continue":
-            return verdict
-    return "continue"
+            return verdict, epoch
+    return "continue", epoch
 
 
 def _keep_together(fits: list[FoldFit], epoch: int, *, at_once: bool) -> None:
