@@ -144,8 +144,8 @@ def test_a_winner_with_a_lambda_is_scored_and_saved_though_nobody_loads_code_fro
 
 def test_large_numbers_that_vary_little_are_centred_before_they_are_rounded(tmp_path):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
-    seconds = 1.7e9 + np.arange(8.0)[:, None]
-    scaler = Scaler(np.array([1.7e9]), np.array([1.0]))
+    seconds = 1700000003.7 + np.arange(8.0)[:, None]
+    scaler = Scaler(np.array([1700000003.7]), np.array([1.0]))
     save_for_raw_inputs(model, scaler, tmp_path / "dates.keras")
     saved = keras.saving.load_model(tmp_path / "dates.keras")
     np.testing.assert_allclose(predict(saved, seconds)[:, 0], np.arange(8.0), atol=1e-5)
@@ -154,3 +154,13 @@ def test_large_numbers_that_vary_little_are_centred_before_they_are_rounded(tmp_
 def test_scores_leave_out_what_has_no_value():
     one_class = np.ones(4)
     assert scores("binary", one_class, np.full((4, 1), 0.9)) == {"accuracy": 1.0}
+
+
+@pytest.mark.parametrize("deviation", [1e-9, 1e-30])
+def test_a_column_that_varies_by_less_than_keras_divides_by_is_scaled_all_the_same(tmp_path, deviation):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    X = np.column_stack([np.arange(8.0) * deviation, 1.7e9 + 1e7 * np.arange(8.0)])
+    scaler = Scaler(np.array([deviation, 1.7e9]), np.array([deviation, 1e7]))
+    save_for_raw_inputs(model, scaler, tmp_path / "small.keras")
+    saved = keras.saving.load_model(tmp_path / "small.keras")
+    np.testing.assert_allclose(predict(saved, X), predict(model, scaler.transform(X)), rtol=1e-6)

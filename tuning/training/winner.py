@@ -129,10 +129,11 @@ def save_for_raw_inputs(
     if isinstance(scaler, Scaler) and scaler.mean is not None and scaler.deviation is not None:
         shape = model.inputs[0].shape[1:] if input_shape is None else input_shape
         inputs = keras.Input(shape, dtype="float64")  # a date in seconds must be centred before it is rounded
-        mean, variance = (np.asarray(a).reshape(shape) for a in (scaler.mean, scaler.deviation**2))
-        layer = keras.layers.Normalization(axis=None if not shape else tuple(range(1, len(shape) + 1)),
-                                           mean=mean, variance=variance, name="scaling", dtype="float64")  # fmt: skip
-        model = keras.Model(inputs, model(layer(inputs)), name=f"{model.name}_on_raw_inputs")
+        mean, factor = (np.asarray(a).reshape(shape) for a in (scaler.mean, 1.0 / scaler.deviation))
+        # Not Normalization: it divides by 1e-7 at least, and rounds its figures to float32 when it is loaded.
+        centred = keras.layers.Rescaling(1.0, -mean, name="centring", dtype="float64")(inputs)
+        scaled = keras.layers.Rescaling(factor, name="scaling", dtype="float64")(centred)
+        model = keras.Model(inputs, model(scaled), name=f"{model.name}_on_raw_inputs")
     _save(model, path)
 
 
