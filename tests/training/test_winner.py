@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cloudpickle
 import keras
@@ -164,3 +165,10 @@ def test_a_column_that_varies_by_less_than_keras_divides_by_is_scaled_all_the_sa
     save_for_raw_inputs(model, scaler, tmp_path / "small.keras")
     saved = keras.saving.load_model(tmp_path / "small.keras")
     np.testing.assert_allclose(predict(saved, X), predict(model, scaler.transform(X)), rtol=1e-6)
+
+
+def test_a_winner_that_diverges_on_all_rows_is_told_as_such(tmp_path):
+    job = replace(evaluation(tmp_path, study(cv=2)), params={"lr": 1e30}, epochs=30)
+    with pytest.raises(TuningError, match="the winner diverged when it was trained on all rows; lower the learning"):
+        evaluate_winner(job, Heard())
+    assert not job.file.exists()

@@ -87,7 +87,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
         file holds a lambda, which is code that Keras rightly refuses to load).
 
     Raises:
-        TuningError: The reloaded model predicts something else.
+        TuningError: The reloaded model predicts something else; or the winner diverged on all rows, with `--cv`.
     """
     known = read_json(job.file)
     if known is not None and job.saved.exists():
@@ -157,7 +157,12 @@ def _save(model: keras.Model, path: Path) -> None:
 def _winner(bench: Workbench, job: EvaluationJob, rows: FoldRows) -> keras.Model:
     """Return the trained model: built again by the builder, with the weights that were kept."""
     if job.weights is None:
-        return _trained(bench, job.params, job.epochs, rows, job.seed).fit.model
+        item = _trained(bench, job.params, job.epochs, rows, job.seed)
+        if item.judge.diverged:
+            raise TuningError(
+                "the winner diverged when it was trained on all rows; lower the learning rates of the space"
+            )
+        return item.fit.model
     model = prepare_fit(bench, job.params, job.epochs, rows, job.seed).fit.model
     load_checkpoint(job.weights, model)
     return model
