@@ -46,6 +46,19 @@ def test_semicolons_and_tabs_separate_too(tmp_path):
     assert [column.name for column in Table(str(path), "y", "binary")().columns] == ["a", "b"]
 
 
+def test_words_for_nothing_are_empty_cells_among_numbers_and_texts_among_texts(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "roof,age,old,y\nNone,1,True,None\ntiles,NA,NA,some\n,nan,False,None\nNA,4,True,some\nNone,,True,None\n"
+    )
+    data = Table(str(path), "y", "binary")()
+    assert data.columns == (Column("roof", ("NA", "None", "tiles")), Column("age"), Column("old"))
+    empty = np.nan
+    expected = [[1, 1, 1], [2, empty, empty], [empty, empty, 0], [0, 4, 1], [1, empty, 1]]
+    np.testing.assert_array_equal(data.X, expected)
+    assert data.classes == ("None", "some")
+
+
 def test_numbers_stay_numbers_and_texts_become_categories():
     data = of(n=[1, 2, None, 4, 5, 6, 7, 8], t=[*"abababb", None], b=[True, False] * 4, y=Y)
     assert data.columns == (Column("n"), Column("t", ("a", "b")), Column("b"), Column("x"))

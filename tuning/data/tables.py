@@ -70,11 +70,31 @@ def read_table(path: Path) -> Any:
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, sep=_separator(path), low_memory=False)
+        return _read_csv(path)
     except pd.errors.EmptyDataError as error:
         raise StudyError("the file is empty; a header and rows are needed", where=where) from error
     except (ValueError, OSError) as error:  # of pandas and pyarrow: not CSV, not Parquet, not UTF-8
         raise StudyError(f"cannot be read: {str(error).splitlines()[0]}", where=where) from error
+
+
+def _read_csv(path: Path) -> Any:
+    """Read "NA", "nan", "None" as empty among numbers and truth values, as texts among texts: a roof may be None."""
+    import pandas as pd
+
+    options: dict[str, Any] = {"sep": _separator(path), "low_memory": False}
+    frame = pd.read_csv(path, **options)
+    texts = [i for i in range(frame.shape[1]) if not _is_number(frame.iloc[:, i])]
+    if texts:
+        literal = pd.read_csv(path, **options, keep_default_na=False, na_values=[""])
+        for i in texts:
+            frame.isetitem(i, literal.iloc[:, i])
+    return frame
+
+
+def _is_number(cells: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_bool_dtype(cells.dropna().infer_objects()) or pd.api.types.is_numeric_dtype(cells))
 
 
 def _separator(path: Path) -> str:
@@ -157,7 +177,7 @@ def _column(cells: Any) -> tuple[Column, Array] | tuple[str, None] | str:
         return f"column '{name}' holds nothing but {str(met.iloc[0])[:40]!r}: left out", None
     if kind.is_datetime64_any_dtype(cells) or kind.is_timedelta64_dtype(cells):
         return f"column '{name}' holds dates; give numbers, such as days since the first"
-    if kind.is_bool_dtype(met.infer_objects()) or kind.is_numeric_dtype(cells):
+    if _is_number(cells):
         values = cells.astype(float).to_numpy(dtype=float, na_value=np.nan)
         if kind.is_integer_dtype(cells) and len(values) > 2 and (np.diff(values) == 1).all():
             return f"column '{name}' numbers the rows: left out", None
