@@ -55,7 +55,7 @@ def stem(path: str) -> str:
 
 
 def read_table(path: Path) -> Any:
-    """Return a pandas DataFrame.
+    """Return a pandas DataFrame; in CSV "NA", "nan", "None" are empty among numbers, texts among texts.
 
     Raises:
         StudyError: There is no such file, or it cannot be read as what its name says.
@@ -78,13 +78,12 @@ def read_table(path: Path) -> Any:
 
 
 def _read_csv(path: Path) -> Any:
-    """Read "NA", "nan", "None" as empty among numbers and truth values, as texts among texts: a roof may be None."""
     import pandas as pd
 
     options: dict[str, Any] = {"sep": _separator(path), "low_memory": False}
     frame = pd.read_csv(path, **options)
     texts = [i for i in range(frame.shape[1]) if not _is_number(frame.iloc[:, i])]
-    if texts:
+    if texts:  # a roof of the kind "None" is no empty cell
         literal = pd.read_csv(path, **options, keep_default_na=False, na_values=[""])
         for i in texts:
             frame.isetitem(i, literal.iloc[:, i])
