@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -89,7 +90,7 @@ class Float(_Domain):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
-        if not all(isinstance(v, int | float) and math.isfinite(v) for v in (self.low, self.high)):
+        if not all(_is_number(v) and math.isfinite(v) for v in (self.low, self.high)):
             yield f"{self} needs finite numbers"
             return
         yield from _bound_faults(self, self.low, self.high, self.log)
@@ -168,8 +169,9 @@ class Choice(_Domain):
             yield "Choice() has no values"
         for value in self.values:
             if not _is_plain(value):
-                yield f"{self}: {value!r} is a {type(value).__name__}; use strings, numbers, None or tuples of these"
-        if len(set(map(repr, self.values))) < len(self.values):
+                kind = type(value).__name__
+                yield f"{self}: {value!r} is a {kind}; use strings, finite numbers, None or tuples of these"
+        if any(_same(a, b) for a, b in itertools.combinations(self.values, 2)):
             yield f"{self} names a value twice"
 
     @property
@@ -203,7 +205,7 @@ class Choice(_Domain):
         return self.values[int(rng.integers(len(self.values)))]
 
     def _index(self, value: Any) -> int:
-        wanted = tuple(value) if isinstance(value, list) else value
+        wanted = _as_tuple(value)
         return next(i for i, v in enumerate(self.values) if _same(wanted, v))
 
 
@@ -227,8 +229,18 @@ def _spaced(low: float, high: float, points: int, log: bool) -> list[float]:
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | bool | int | float)
+    return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
 
 
 def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
     return a == b and isinstance(a, bool) == isinstance(b, bool)

@@ -62,10 +62,12 @@ def read_json(path: Path) -> Any | None:
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()  # NumPy's own, whose NaN may be no float yet
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
-    return value.item() if hasattr(value, "item") and not isinstance(value, str) else value
+    return value

@@ -15,7 +15,7 @@ import numpy as np
 from tuning.dataset import Dataset
 from tuning.errors import StudyError, did_you_mean
 from tuning.space import Domain, Space
-from tuning.studyfile import NAME, find_study, import_file, source_hash
+from tuning.studyfile import NAME, find_study, import_file, plain_repr, source_hash
 
 SCIKIT_ENGINES = ("gridsearchcv", "randomizedsearchcv", "halvinggridsearchcv", "halvingrandomsearchcv")
 OPTUNA_ENGINES = tuple(f"optuna:{name}" for name in ("tpe", "random", "cmaes", "qmc", "nsga2", "gp", "grid"))
@@ -128,11 +128,12 @@ class Study:
     gpus_per_trial: int = 1
     trainer: Literal["auto", "compiled", "fit"] = "auto"
 
-    def __init__(self, *, space: Mapping[str, Any] | Space, **rest: Any) -> None:
-        given = {"space": space if isinstance(space, Space) else Space(space), **rest}
+    def __init__(self, *, space: Mapping[str, Any] | Space | None = None, **rest: Any) -> None:
+        made = {} if space is None else {"space": space if isinstance(space, Space) else Space(space)}
+        given = {**made, **rest}
         known = {f.name for f in fields(type(self))}
         unknown = [f"a study has no '{name}'.{did_you_mean(name, known)}" for name in given if name not in known]
-        required = ("name", "builder", "data", "objective")
+        required = ("name", "builder", "data", "objective", "space")
         unknown += [f"'{name}' is missing" for name in required if name not in given]
         where = f"study {given.get('name')!r}"
         if unknown:
@@ -179,7 +180,7 @@ class Study:
             **{name: getattr(self, name) for name in (*kept, *bound)},
             "objective": f"{self.objective.direction} {self.objective.metric}",
             "space": {n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in _items(self.space)},
-            "fixed": {name: repr(value) for name, value in self.fixed.items()},
+            "fixed": {name: plain_repr(value) for name, value in self.fixed.items()},
             **({"from_range_test": ranges} if (ranges := self.space.test_ranges) else {}),
             "builder": source_hash(self.builder),
             "data": source_hash(self.data),
@@ -269,7 +270,8 @@ def _number_faults(study: Study) -> Iterator[str]:
         yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
         value = getattr(study, name)
-        if not (value is None and name in optional) and (not isinstance(value, int | float) or value <= 0):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (value is None and name in optional) and not (number and value > 0):
             yield f"{name} must be a number of seconds above 0, got {value!r}"
     for name in ("test_size", "validation_size"):
         value = getattr(study, name)
@@ -286,7 +288,7 @@ def _signature_faults(study: Study) -> Iterator[str]:
         for name in (n for n in (*study.space, *study.fixed) if n not in takes and n not in FIT_PARAMETERS):
             guess = did_you_mean(name, {*takes, *FIT_PARAMETERS})
             yield f"nothing takes '{name}'.{guess} {listed}; fit takes: {', '.join(FIT_PARAMETERS)}."
-    for name in set(study.space) & set(study.fixed):
+    for name in (n for n in study.space if n in study.fixed):
         yield f"'{name}' is both searched and fixed; keep one"
     for parameter in inspect.signature(study.builder).parameters.values():
         needed = parameter.default is parameter.empty and parameter.kind in (

@@ -73,32 +73,51 @@ def _line_of(error: BaseException, path: Path) -> str:
 
 
 def source_hash(function: Callable[..., Any]) -> str:
-    """Return 16 hex digits over the code of the function's module; comments, docstrings and layout don't count.
+    """Return 16 hex digits over a function's name and its module's code, but for comments, docstrings and layout.
 
     The module, since a builder calls helpers; its `STUDY = …` is left out, for that is compared field by field.
     A function typed at a prompt or in a notebook counts alone.
     """
     if isinstance(function, functools.partial):
-        return _digest(f"{source_hash(function.func)} {function.args!r} {function.keywords!r}")
+        return _digest(f"{source_hash(function.func)} {plain_repr(function.args)} {plain_repr(function.keywords)}")
     plain = inspect.unwrap(function)
     try:
         module = sys.modules.get(plain.__module__)
         text = inspect.getsource(plain if module is None or plain.__module__ == "__main__" else module)
-        return _digest(ast.dump(_bare(ast.parse(textwrap.dedent(text)))))
+        return _digest(f"{_told(plain)} {ast.dump(_bare(ast.parse(textwrap.dedent(text))))}")
     except (OSError, TypeError, SyntaxError, AttributeError):
         code = getattr(plain, "__code__", None)
         return _digest(repr(_plain(code)) if code else repr(type(plain)))
 
 
+def plain_repr(value: Any) -> str:
+    """Return `repr(value)` without the addresses in it, which differ in every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def _told(function: Callable[..., Any]) -> str:
+    """Return which function of its module it is; a lambda may stand in `STUDY = …` and says itself what it does."""
+    code = getattr(function, "__code__", None)
+    if code and code.co_name == "<lambda>":
+        return repr(_plain(code))
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
 def _plain(code: CodeType) -> tuple[object, ...]:
     """Return what code does, without the addresses and lines that its repr and that of its lambdas hold."""
-    consts = tuple(_plain(const) if isinstance(const, CodeType) else const for const in code.co_consts)
-    return code.co_code, consts, code.co_names
+    return code.co_code, tuple(map(_plain_const, code.co_consts)), code.co_names
+
+
+def _plain_const(const: object) -> object:
+    if isinstance(const, CodeType):
+        return _plain(const)
+    return sorted(map(repr, const)) if isinstance(const, frozenset) else const  # its order differs in every process
 
 
 def _bare(tree: ast.Module) -> ast.Module:
     def defines_study(node: ast.stmt) -> bool:
-        return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "STUDY" for t in node.targets)
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        return any(isinstance(t, ast.Name) and t.id == "STUDY" for t in targets)
 
     tree.body = [node for node in tree.body if not defines_study(node)]
     for node in ast.walk(tree):
