@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Mapping
@@ -116,4 +117,5 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _doc(study: Study) -> str:
-    return (inspect.getdoc(sys.modules.get(study.builder.__module__)) or "").split("\n")[0]
+    builder = study.builder.func if isinstance(study.builder, functools.partial) else study.builder
+    return (inspect.getdoc(sys.modules.get(builder.__module__)) or "").split("\n")[0]
