@@ -344,3 +344,15 @@ def test_an_engine_that_does_not_learn_has_one_more_trial_waiting_at_each_slot(t
     loop = search(tmp_path, record=replace(RECORD, engine="optuna:random", trials=9), slots=2)
     assert loop.executor.most_submitted == 4
     assert loop.executor.most_at_once == 2
+
+
+def test_a_study_gone_on_with_under_other_epochs_keeps_what_its_trials_were_trained_for(tmp_path):
+    search(tmp_path, record=replace(RECORD, trials=2))
+
+    class Longer(ScriptedEngine):
+        def ask(self, number):
+            asked = super().ask(number)
+            return replace(asked, epochs=7)
+
+    loop = search(tmp_path, engine=Longer(), record=replace(RECORD, trials=3))
+    assert [loop.roster.proposals[number].epochs for number in range(3)] == [2, 2, 7]

@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import dataclass, field
 
-from tuning.errors import MissingError, StorageError, StudyError, TuningError
+from tuning.errors import ChangedError, MissingError, StorageError, StudyError, TuningError
 from tuning.executors.base import Raised
 from tuning.trial import Proposal
 
@@ -41,3 +41,13 @@ def as_error(event: Raised) -> TuningError | None:
     if event.exit_code is None:
         return None
     return _KINDS.get(event.exit_code, TuningError)(event.error.partition(": ")[2])
+
+
+def proposes_other(engine: str, before: Proposal, now: object, search: object) -> ChangedError:
+    """Return the error to raise where a replayed engine does not propose what it did."""
+    other = dict(now.params) if isinstance(now, Proposal) else "nothing"
+    told = (
+        f"trial {before.number} was {dict(before.params)}, but now {engine} proposes {other}: another space, or other "
+    )
+    told += "versions of the libraries; --fresh begins anew (the old search is kept)"
+    return ChangedError(told, where=f"search {search}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from tuning.attempts import Open, as_error
+from tuning.attempts import Open, as_error, proposes_other
 from tuning.engines.base import Engine
-from tuning.errors import ChangedError, SearchFailed, TuningError
+from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
 from tuning.ledger.search import SearchFiles
 from tuning.record import StudyRecord
@@ -80,8 +81,10 @@ class SearchLoop:
             for number in entry.tells:
                 self._tell(known.get(number) or self._train_again(number))
             asked = self.engine.ask(entry.proposal.number)
-            if not isinstance(asked, Proposal) or asked != entry.proposal:
-                raise self._differs(entry.proposal, asked)
+            # Epochs may differ where a changed study is gone on with: a trial keeps those it was trained for.
+            if not isinstance(asked, Proposal) or replace(asked, epochs=entry.proposal.epochs) != entry.proposal:
+                raise proposes_other(self.record.engine, entry.proposal, asked, self.files.header.get("id"))
+            asked = replace(asked, epochs=entry.proposal.epochs)
             roster.take(asked)
             if entry.result is not None:
                 known[asked.number] = entry.result
@@ -91,11 +94,6 @@ class SearchLoop:
         self._held = {n: result for n, result in known.items() if n not in roster.told}
         for number in sorted(set(roster.proposals) - set(roster.results)):
             self.open[number] = Open(roster.proposals[number])
-
-    def _differs(self, before: Proposal, now: object) -> ChangedError:
-        told = f"trial {before.number} was {dict(before.params)}, but now {self.record.engine} proposes {now}"
-        told += "; have the study or the libraries changed? --fresh begins anew"
-        return ChangedError(told, where=f"search {self.files.header.get('id')}")
 
     def _train_again(self, number: int) -> TrialResult:
         self._progress.remark(f"the result of trial {number} is damaged: it is trained again")

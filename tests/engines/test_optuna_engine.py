@@ -65,7 +65,7 @@ def test_gp_without_torch_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingError) as caught:
         OptunaEngine(make_study("optuna:gp", FLAT))
-    assert str(caught.value) == "engine 'optuna:gp' needs PyTorch: pip install 'tuning[gp]'"
+    assert str(caught.value) == "engine 'optuna:gp' needs PyTorch: pip install -e '.[gp]'"
 
 
 def test_labels_of_a_grid_come_back_as_the_values_in_any_order_of_the_seed():

@@ -117,7 +117,7 @@ def make_sampler(kind: str, study: Study) -> optuna.samplers.BaseSampler:
         return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(study.trials))
     if kind == "gp":
         if importlib.util.find_spec("torch") is None:
-            raise MissingError("engine 'optuna:gp' needs PyTorch: pip install 'tuning[gp]'")
+            raise MissingError("engine 'optuna:gp' needs PyTorch: pip install -e '.[gp]'")
         return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
     return optuna.samplers.RandomSampler(seed=seed)  # a grid's points are enqueued: its sampler is never asked
 

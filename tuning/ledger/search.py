@@ -177,10 +177,10 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
             cure = (
                 f"values under another {' and '.join(other)} cannot be compared: use --fresh (the old search is kept)"
             )
-            raise ChangedError([*faults, cure], where=where)
+            raise ChangedError([*faults[:-1], f"{faults[-1]}; {cure}"], where=where)
         if not allow_change:
             cure = "use --fresh to begin anew (the old search is kept) or --allow-change to go on with it"
-            raise ChangedError([*faults, cure], where=where)
+            raise ChangedError([*faults[:-1], f"{faults[-1]}; {cure}"], where=where)
     return files
 
 

@@ -84,7 +84,8 @@ def _index(place: str, domain: Domain) -> int:
 def _test(job: LRRangeJob, bench: Workbench, place: str, point: Mapping[str, Any]) -> LRRange:
     study, rows = bench.study, bench.fold(0).train
     arguments, settings = study.split_params(point)
-    arguments = {**bench.builder_arguments, **arguments}
+    rate = {name: job.lr_min for name in (job.parameter or rate_of(study),) if name}  # a builder may need one
+    arguments = {**bench.builder_arguments, **rate, **arguments}
     batch_size = int(job.batch_size or settings["batch_size"])
     label = ", ".join(f"{name}={value}" for name, value in {**point, "batch_size": batch_size}.items())
     bounds = job.bounds or _own_bounds(study)
