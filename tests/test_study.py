@@ -229,11 +229,6 @@ def test_derived_seeds_differ_by_seed_purpose_and_rank_and_fit_31_bits():
     assert 0 <= min(seeds) <= max(seeds) < 2**31
 
 
-def test_the_finalists_have_one_seed_each_which_more_of_them_do_not_change():
-    three, five = STUDY.deterministic_seeds, STUDY.with_(seeds=5).deterministic_seeds
-    assert (len(set(five)), five[:3], STUDY.with_(seed=1).deterministic_seeds == three) == (5, three, False)
-
-
 def test_a_space_may_be_given_ready_made():
     assert STUDY.with_(space=Space(SPACE)).definition() == STUDY.definition()
 

@@ -150,11 +150,6 @@ class Study:
         """Return a copy with some fields replaced, checked like any study."""
         return replace(self, **changes)
 
-    @property
-    def deterministic_seeds(self) -> tuple[int, ...]:
-        """Training seeds of the finalists, one for each of `seeds`."""
-        return tuple(derive_seed(self.seed, "finalist", i) for i in range(self.seeds))
-
     def split_params(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return (builder arguments, fit settings); a name the builder takes goes to the builder too."""
         takes = _takes(self.builder)
