@@ -62,8 +62,13 @@ _of_study = _options(
 )
 _of_run = _options(
     click.option("--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."),
-    click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-                 help="Where trials run; ray, for several machines, is not part of this version."),  # fmt: skip
+    click.option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where trials run; ray, for several machines, is not part of this version.",
+    ),
     click.option("--deterministic", is_flag=True, help="Tell results in the order of their numbers."),
     click.option("--fresh", is_flag=True, help="Set an earlier search aside and begin anew."),
     click.option("--allow-change", is_flag=True, help="Go on although the study changed, as a new version."),
