@@ -72,6 +72,7 @@ def run_study(
         shown = stack.enter_context(progress or SilentProgress())
         shown.phase("starting TensorFlow")
         workshop = stack.enter_context(Workshop(source, options.overrides, forkserver))
+        writer = stack.enter_context(Writer.start(home))
         record = workshop.engine.describe()
         variant = options.variant_of(record.engine)
         folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
@@ -91,7 +92,7 @@ def run_study(
         executor = workshop.executor(
             slots, label=record.name, log_folder=folder / "logs", on_wait=shown.remark, stopping=stopping
         )
-        writer = Writer.start(folder, home)
+        writer.begin(folder)
         run = _Run(
             record, source, options, slots, workshop, executor, files, header, writer, shown, home, began, stopping
         )

@@ -42,7 +42,7 @@ def traces():
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
 def test_a_second_model_of_equal_structure_traces_nothing(xla, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0 if xla else 10**9)
-    train(net(seed=1), X, Y, validation_data=(X[:9], Y[:9]))
+    train(net(seed=1), X, Y, validation_data=(X[:9], Y[:9]), epochs=2)
     before = traces()
     train(net(keras.optimizers.SGD(0.5), seed=2), X, Y, validation_data=(X[:9], Y[:9]), epochs=2)
     assert (len(compiled._kept), traces()) == (1, before)
@@ -65,6 +65,28 @@ def test_a_new_learning_rate_takes_effect_in_a_step_used_again():
     assert float(fast.optimizer.learning_rate) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "settings"),
+    [
+        (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True, "clipvalue": 0.05}),
+        (keras.optimizers.RMSprop, {"rho": 0.7, "momentum": 0.3, "global_clipnorm": 0.2}),
+        (keras.optimizers.Adam, {"beta_1": 0.5, "beta_2": 0.9, "clipnorm": 0.1}),
+        (keras.optimizers.AdamW, {"weight_decay": 0.2, "beta_1": 0.8}),
+        (keras.optimizers.Nadam, {"beta_1": 0.6, "beta_2": 0.95}),
+    ],
+)
+def test_other_settings_of_an_optimizer_are_assigned_and_take_effect(optimizer, settings):
+    other = {name: value if value is True else value / 2 for name, value in settings.items()}
+    train(net(optimizer(0.05, **settings)), X, Y, epochs=2)
+    before = traces()
+    ours, plain = net(optimizer(0.05, **other)), net(optimizer(0.05, **other))
+    train(ours, X, Y, epochs=3, shuffle=False)
+    assert (len(compiled._kept), traces()) == (1, before)
+    plain.fit(X, Y, epochs=3, shuffle=False, verbose=0)
+    for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-6)
+
+
 def test_two_fits_of_equal_structure_may_take_turns():
     alone = [net(seed=s) for s in (1, 2)]
     for model in alone:
@@ -85,9 +107,10 @@ def test_two_fits_of_equal_structure_may_take_turns():
         {"kernel_regularizer": "l2"},
         {"optimizer": keras.optimizers.SGD(0.01, momentum=0.5)},
         {"optimizer": keras.optimizers.SGD(0.01, clipnorm=1.0)},
+        {"optimizer": keras.optimizers.SGD(0.01, weight_decay=0.1)},
         {"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5))},
     ],
-    ids=["width", "loss", "activation", "regulariser", "momentum", "clipnorm", "schedule"],
+    ids=["width", "loss", "activation", "regulariser", "momentum", "clipnorm", "weight decay", "schedule"],
 )
 def test_what_the_graph_depends_on_makes_another_step(other):
     train(net(), X, Y)

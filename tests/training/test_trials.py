@@ -154,11 +154,11 @@ def greedy(monkeypatch, limit):
     """Let steps of more than `limit` rows run out of memory; return the batch sizes tried."""
     seen, real = [], compiled.steps_for
 
-    def steps_for(model, arrays, batch_size, epochs, *, may_xla):
+    def steps_for(model, arrays, batch_size, epochs):
         seen.append(batch_size)
         if batch_size > limit:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
-        return real(model, arrays, batch_size, epochs, may_xla=may_xla)
+        return real(model, arrays, batch_size, epochs)
 
     monkeypatch.setattr("tuning.training.trainer.steps_for", steps_for)
     return seen

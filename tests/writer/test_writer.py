@@ -62,7 +62,7 @@ def wait_for_end(pid, timeout_s):
 def test_trials_reach_both_stores_while_the_search_runs_and_its_end_after(home):
     files = searches.search(home)
     searches.add_trials(files, range(2))
-    with Writer.start(files.folder, home) as writer:
+    with Writer.start(home).begin(files.folder) as writer:
         assert wait_until_written(writer, 2, 60)
         searches.add_trials(files, range(2, 6))
         writer.notify()
@@ -81,7 +81,7 @@ def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doub
     files = searches.search(home)
     searches.add_trials(files, range(40), epochs=20)
     for _ in range(2):
-        with Writer.start(files.folder, home) as writer:
+        with Writer.start(home).begin(files.folder) as writer:
             there = len(stored(home))
             wait_for_stored(home, there + 3)
             time.sleep(chance.uniform(0.0, 0.2))
@@ -89,7 +89,7 @@ def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doub
             writer._child.wait()
         assert integrity(home) == ["ok", "ok"]
     searches.end(files)
-    with Writer.start(files.folder, home) as writer:
+    with Writer.start(home).begin(files.folder) as writer:
         assert writer.finish(60) == []
     attempts = [attempt for attempt, _ in shown(home)]
     assert len(attempts) == len(set(attempts)) == 40
@@ -99,7 +99,7 @@ def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doub
 
 def test_the_writer_ends_by_itself_when_the_driver_dies_and_writes_what_is_on_disk(home):
     files = searches.search(home)
-    writer = Writer.start(files.folder, home)
+    writer = Writer.start(home).begin(files.folder)
     searches.add_trials(files, range(3))
     pid = writer.pid
     writer.__exit__()  # all that a dead driver's kernel does: close the pipe
@@ -113,7 +113,7 @@ def test_a_store_that_is_down_is_given_up_in_time_with_words_that_name_sync(home
     searches.add_trials(files, range(2))
     searches.end(files)
     uri = "http://me:s3cr3t-canary@127.0.0.1:9"
-    with Writer.start(files.folder, home, tracking_uri=uri) as writer:
+    with Writer.start(home, tracking_uri=uri).begin(files.folder) as writer:
         wait_for_stored(home, 2)
         began = time.monotonic()
         (warning,) = writer.finish(2)
@@ -128,7 +128,7 @@ def test_a_store_that_is_down_is_given_up_in_time_with_words_that_name_sync(home
 
 def test_notices_never_block_even_when_nobody_reads_them(home):
     files = searches.search(home)
-    with Writer.start(files.folder, home) as writer:
+    with Writer.start(home).begin(files.folder) as writer:
         os.kill(writer.pid, signal.SIGSTOP)
         try:
             began = time.monotonic()

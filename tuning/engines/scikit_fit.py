@@ -68,6 +68,7 @@ def _fit(
     watch = Watch(
         rows.scoring, [judge] if stopper is None else [judge, stopper], derive_seed(study.seed, "inner"),
         hold_out=study.patience is not None and study.cv is not None, scope=strategy_scope(study.gpus_per_trial),
+        fits=bench.n_fits,
     )  # fmt: skip
     args[0]._watch = watch
     with warnings.catch_warnings():

@@ -3,25 +3,27 @@
 `model.fit` spends about 1.3 ms of Python on each batch. Here the loop over batches lies inside the graph and calls the
 model's own `train_step`, so loss, metrics, regularisers and optimizer do exactly what they do in `fit`.
 
+A fit begins as a plain graph; where its steps will repay the compiler, XLA takes over from the second epoch. Only
+whole batches go through XLA, which needs fixed shapes: the rest takes the plain graph, or it would be compiled twice.
+
 The compiled steps are kept by the process and used again for every model of equal structure: the weights, optimizer
-variables (the learning rate among them) and random states of the new model are assigned, nothing is traced again.
+variables (the learning rate among them), its other scalar settings and the random states of the new model are assigned,
+nothing is traced again.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import warnings
 from collections import OrderedDict
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tuning.dataset import Array
-
-Tensors: TypeAlias = tuple[tf.Tensor, ...]
+from tuning.training.assigned import Setting, assign_settings, make_settings
+from tuning.training.structure import Tensors, adds_up, structure_of
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
@@ -47,23 +49,54 @@ class CompiledSteps:
     the model before out, so fits of equal structure may also take turns epoch by epoch (folds in lock-step).
     """
 
-    def __init__(self, twin: keras.Model, arrays: Tensors, batch_size: int, xla: bool) -> None:
+    def __init__(self, twin: keras.Model, arrays: Tensors, batch_size: int, *, xla: bool, shared: bool = True) -> None:
         self.twin = twin
         self.xla = xla
         self.traces = 0
+        self.refused = ""
+        """Why XLA does not compile this model, once it was tried."""
+        self._tried = False
         self._bound: keras.Model | None = None
+        self._settings: Mapping[str, Setting] = make_settings(twin.optimizer) if shared else {}
         self._batch_size = batch_size
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
-        self._chunk = CHUNK if _adds_up(twin) else batch_size
+        self._chunk = CHUNK if adds_up(twin) else batch_size
         self._evaluators: dict[tuple[Any, ...], Any] = {}
         # As in `fit`, autograph leaves Keras' code alone: it converts the loop here and nothing below it.
         self._train_step = tf.autograph.experimental.do_not_convert(twin.train_step)
         self._test_step = tf.autograph.experimental.do_not_convert(self._scored)
-        if xla:
-            self.run_epoch = tf.function(self._static_epoch, jit_compile=True)
-        else:
-            order = tf.TensorSpec([None], tf.int32)
-            self.run_epoch = tf.function(self._epoch, input_signature=[order, *_any_rows(arrays)])
+        signature = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool), *_any_rows(arrays)]
+        self._graph = tf.function(self._any_batches, input_signature=signature)
+        self._xla = tf.function(self._whole_batches, jit_compile=True)
+
+    def run_epoch(self, epoch: int, order: Array, arrays: Tensors) -> dict[str, tf.Tensor]:
+        """Train one epoch; return the metrics over it.
+
+        Args:
+            epoch: From 0. It alone decides whether XLA does it, not what this process has compiled before: the same
+                trial gives the same numbers on every worker.
+            order: int32 `(rows,)`.
+            arrays: X, y and perhaps weights.
+        """
+        whole = len(order) // self._batch_size * self._batch_size
+        if self.xla and epoch > 0 and whole and not self.refused:
+            logs = self._by_xla(tf.constant(order[:whole]), arrays)
+            if logs is not None:
+                rest = order[whole:]
+                return dict(self._graph(tf.constant(rest), tf.constant(False), *arrays)) if len(rest) else logs
+        return dict(self._graph(tf.constant(order), tf.constant(True), *arrays))
+
+    def _by_xla(self, order: tf.Tensor, arrays: Tensors) -> dict[str, tf.Tensor] | None:
+        """Return the metrics, or None where XLA refuses: it compiles before it runs, so nothing was trained."""
+        try:
+            logs = dict(self._xla(order, *arrays))
+        except _REFUSALS as error:
+            if self._tried:
+                raise
+            self.refused = str(error).splitlines()[0][:200]
+            return None
+        self._tried = True
+        return logs
 
     def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
@@ -80,6 +113,7 @@ class CompiledSteps:
         if self._bound is not None:
             _copy_state(self.twin, self._bound)
         _copy_state(model, self.twin)
+        assign_settings(self._settings, model.optimizer)
         self._bound = model
 
     def release(self, model: keras.Model) -> None:
@@ -88,29 +122,26 @@ class CompiledSteps:
             _copy_state(self.twin, model)
             self._bound = None
 
-    def _epoch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One pass over the rows in `order` (int32); any number of rows, so one trace serves every fold."""
+    def _any_batches(self, order: tf.Tensor, first: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The rows in `order`, any number of them, so that one trace serves every fold; `first`: metrics begin anew."""
         self.traces += 1
-        self.twin.reset_metrics()
+        if first:
+            self.twin.reset_metrics()
         rows = tf.shape(order)[0]
         for start in tf.range(0, rows, self._batch_size):
             batch = order[start : tf.minimum(start + self._batch_size, rows)]
             self._train_step(tuple(tf.gather(a, batch) for a in arrays))
         return dict(self.twin.get_metrics_result())
 
-    def _static_epoch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The same with every shape known, which XLA needs; gathered once, since slices are cheaper than gathers."""
+    def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Whole batches, from the epoch's first on, every shape known; gathered at once, since a slice costs less."""
         self.traces += 1
         self.twin.reset_metrics()
-        size, rows = self._batch_size, int(order.shape[0])
-        full = rows // size
-        mixed = tuple(tf.gather(a, order) for a in arrays)
-        if full:
-            batches = tuple(tf.reshape(a[: full * size], (full, size, *a.shape[1:])) for a in mixed)
-            for i in tf.range(full):
-                self._train_step(tuple(b[i] for b in batches))
-        if rows % size:
-            self._train_step(tuple(a[full * size :] for a in mixed))
+        count = int(order.shape[0]) // self._batch_size
+        shape = (count, self._batch_size)
+        batches = tuple(tf.reshape(tf.gather(a, order), (*shape, *a.shape[1:])) for a in arrays)
+        for i in tf.range(count):
+            self._train_step(tuple(b[i] for b in batches))
         return dict(self.twin.get_metrics_result())
 
     def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -137,35 +168,38 @@ def _any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
     return tuple(tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arrays)
 
 
+_REFUSALS = (
+    tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError, ValueError, TypeError,
+)  # fmt: skip
+
+
 _kept: OrderedDict[str, CompiledSteps] = OrderedDict()
 
 
-def steps_for(
-    model: keras.Model, arrays: Tensors, batch_size: int, epochs: int, *, may_xla: bool = True
-) -> CompiledSteps:
+def steps_for(model: keras.Model, arrays: Tensors, batch_size: int, epochs: int) -> CompiledSteps:
     """Return compiled steps for `model`: those of an earlier model of equal structure, else new ones.
 
     Args:
         model: Built and compiled.
         arrays: X, y and perhaps sample weights, rows first.
         batch_size: Rows a step.
-        epochs: Epochs of this fit; with the rows they decide whether XLA is used.
-        may_xla: False where XLA has refused this model.
+        epochs: Epochs of this fit and of those of equal structure that are sure to follow; with the rows they decide
+            whether XLA is used.
     """
     rows = int(arrays[0].shape[0])
     steps = epochs * -(-rows // batch_size)
-    xla = may_xla and steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK
+    xla = steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK
     batch = tuple(a[: min(batch_size, rows)] for a in arrays)
     if not model.built:
         model._symbolic_build(data_batch=batch)
-    key = _structure(model, arrays, batch_size, xla)
+    key = structure_of(model, arrays, batch_size, xla)
     if key is None:
         model._symbolic_build(data_batch=batch)
-        return CompiledSteps(model, arrays, batch_size, xla)
+        return CompiledSteps(model, arrays, batch_size, xla=xla, shared=False)
     if not model.optimizer.built:  # what `bind` copies; the metrics are the twin's own
         model.optimizer.build(model.trainable_variables)
     if key not in _kept:
-        _kept[key] = CompiledSteps(_twin_of(model, batch), arrays, batch_size, xla)
+        _kept[key] = CompiledSteps(_twin_of(model, batch), arrays, batch_size, xla=xla)
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
         _kept.popitem(last=False)
@@ -189,67 +223,6 @@ def forget(steps: CompiledSteps) -> None:
     """Drop compiled steps that failed, so that nobody uses them again."""
     for key in [key for key, kept in _kept.items() if kept is steps]:
         del _kept[key]
-
-
-def _structure(model: keras.Model, arrays: Tensors, batch_size: int, xla: bool) -> str | None:
-    """Return equal texts for models whose graphs are equal; None where that cannot be told from the configuration."""
-    try:
-        compiled = _compile_config(model)
-        config = {"class": type(model).__qualname__, "model": model.get_config(), "compile": compiled}
-        optimizer = compiled["optimizer"]["config"]
-    except (NotImplementedError, TypeError, KeyError, ValueError):
-        return None
-    if not type(model).__module__.startswith("keras.") or not _only_keras(config):
-        return None
-    if not _said_by_config(model):
-        return None
-    optimizer["name"] = ""  # counted up by Keras, of no consequence
-    if isinstance(optimizer.get("learning_rate"), float):
-        optimizer["learning_rate"] = "assigned"
-    shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays]
-    return json.dumps([config, shapes, batch_size, xla], sort_keys=True, default=repr)
-
-
-def _only_keras(config: Any) -> bool:
-    """Whether every object named is Keras' own: of a user's function the configuration holds only the name."""
-    if isinstance(config, dict):
-        if config.get("class_name") in ("function", "Lambda", "__lambda__"):
-            return False
-        if "registered_name" in config and not str(config.get("module")).startswith("keras"):
-            return False
-        return all(map(_only_keras, config.values()))
-    if isinstance(config, list | tuple):
-        return all(map(_only_keras, config))
-    return config is None or isinstance(config, str | int | float | bool | np.generic)
-
-
-def _said_by_config(model: keras.Model) -> bool:
-    """Whether nothing was set after construction that a configuration does not hold."""
-    excluded = any(name.startswith("_exclude_from_weight_decay") for name in vars(model.optimizer))
-    replaced = any(name in vars(model) for name in ("call", "compute_loss", "compute_metrics"))
-    adapted = any(hasattr(layer, "adapt") for layer in _layers(model))  # Normalization keeps constants beside weights
-    return not (excluded or replaced or adapted) and all(layer.trainable for layer in _layers(model))
-
-
-def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    return list(model._flatten_layers())
-
-
-def _compile_config(model: keras.Model) -> dict[str, Any]:
-    with warnings.catch_warnings():  # of a lambda, which is not going to be saved
-        warnings.simplefilter("ignore", UserWarning)
-        return dict(model.get_compile_config())
-
-
-def _adds_up(model: keras.Model) -> bool:
-    """Whether loss and metrics are means over rows, the same however the rows are cut into batches."""
-    try:
-        config = _compile_config(model)
-    except (NotImplementedError, TypeError, ValueError):
-        return False
-    return _only_keras(config) and '"reduction"' not in json.dumps(config["loss"], default=repr).replace(
-        '"reduction": "sum_over_batch_size"', ""
-    )
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:

@@ -42,6 +42,7 @@ class Watch:
         inner_seed: Draws the rows that `patience` holds out.
         hold_out: Whether such rows are needed.
         scope: What the model is built under, e.g. a distribution strategy.
+        fits: Folds of the candidate, each a fit of equal structure.
         fit: The training, once it has begun.
     """
 
@@ -50,6 +51,7 @@ class Watch:
     inner_seed: int
     hold_out: bool
     scope: AbstractContextManager[Any]
+    fits: int = 1
     fit: Fit | None = None
 
 
@@ -101,7 +103,8 @@ class TrainsWithTuning(ChecksAndBuilds):
         fit = Fit(
             self.model_, rows, validation=validation if watch is None else watch.scoring,
             epochs_total=passed.pop("epochs"), seed=self._seed, trainer=self.trainer,
-            callbacks=self._callbacks(validation) if watch is None else watch.callbacks, **passed,
+            callbacks=self._callbacks(validation) if watch is None else watch.callbacks,
+            fits=1 if watch is None else watch.fits, **passed,
         )  # fmt: skip
         if watch is not None:
             watch.fit = fit

@@ -98,7 +98,8 @@ def prepare_fit(
     judge = Judge(study.objective, bench.parts.task, rows.scoring, rows.stopping, on_epoch)
     stopper = None if study.patience is None else early_stopping(judge, study.objective, study.patience)
     fit = Fit(
-        model, rows.train, validation=rows.scoring, epochs_total=epochs, batch_size=settings["batch_size"],
+        model, rows.train, validation=rows.scoring, epochs_total=epochs, fits=bench.n_fits,
+        batch_size=settings["batch_size"],
         callbacks=[judge] if stopper is None else [judge, stopper], seed=seed, trainer=study.trainer,
     )  # fmt: skip
     return FoldFit(0, fit, judge, stopper)

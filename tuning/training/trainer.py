@@ -48,6 +48,7 @@ class Fit:
         rows: The training part.
         validation: Scored after each epoch, or None.
         epochs_total: Train until this many epochs are done.
+        fits: Fits of equal structure that this is the first of, for all anybody knows: the folds of its trial.
         initial_epoch: Epochs done before.
         began_at: The epoch an interrupted training began at, where this one takes it up; it decides on XLA as that did.
         batch_size: Rows a step; the last batch may be smaller.
@@ -64,6 +65,7 @@ class Fit:
     rows: Rows
     validation: Rows | None = None
     epochs_total: int = 1
+    fits: int = 1
     initial_epoch: int = 0
     began_at: int | None = None
     batch_size: int = 32
@@ -101,16 +103,12 @@ class Fit:
                 self.notes.append(f"trained by model.fit: {reason}")
             yield from self._keras(rows)
             return
-        try:
-            yield from self._compiled(rows, may_xla=True)
-        except _Refused as refused:
-            self.notes.append(f"compiled without XLA, which refused: {refused}")
-            yield from self._compiled(rows, may_xla=False)
+        yield from self._compiled(rows)
 
-    def _compiled(self, rows: Rows, *, may_xla: bool) -> Generator[int, None, None]:
+    def _compiled(self, rows: Rows) -> Generator[int, None, None]:
         arrays, validation = rows.tensors(), None if self.validation is None else self.validation.tensors()
         planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
-        steps = self._steps = steps_for(self.model, arrays, self.batch_size, planned, may_xla=may_xla)
+        steps = self._steps = steps_for(self.model, arrays, self.batch_size, planned * self.fits)
         watched = self.model if any(map(reads_the_users_model, self.callbacks)) else steps.twin
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
@@ -137,6 +135,8 @@ class Fit:
             watched.optimizer.finalize_variable_values(watched.trainable_weights)
             callbacks.on_train_end(logs)
         finally:
+            if steps.refused:
+                self.notes.append(f"compiled without XLA, which refused: {steps.refused}")
             steps.release(self.model)
             self._steps = None
             steps.twin.history = None  # a callback, which would keep the user's model alive
@@ -153,13 +153,10 @@ class Fit:
     def _train_once(self, steps: CompiledSteps, epoch: int, arrays: tuple[tf.Tensor, ...]) -> dict[str, Any]:
         rows = len(self.rows.y)
         order = epoch_order(rows, self.seed, epoch) if self.shuffle else np.arange(rows, dtype=np.int32)
-        untried = steps.traces == 0
         try:
-            return _numbers(steps.run_epoch(tf.constant(order), *arrays))
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, ValueError, TypeError) as error:
+            return _numbers(steps.run_epoch(epoch, order, arrays))
+        except (tf.errors.OpError, ValueError, TypeError):
             forget(steps)
-            if steps.xla and untried:  # nothing was trained: compilation comes first
-                raise _Refused(str(error).splitlines()[0][:200]) from error
             raise
 
     def _validate(
@@ -199,10 +196,6 @@ class Fit:
         return keras.callbacks.CallbackList(
             list(self.callbacks), add_history=True, model=twin, verbose=0, epochs=self.epochs_total, steps=steps
         )
-
-
-class _Refused(Exception):
-    """XLA does not compile this model."""
 
 
 def train(model: keras.Model, X: Array, y: Array, **settings: Any) -> dict[str, list[float]]:

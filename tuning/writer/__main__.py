@@ -1,7 +1,12 @@
-"""`python -m tuning.writer <search folder> <descriptor>`: the child. Lines on standard input: `n`, `f <seconds>`."""
+"""`python -m tuning.writer <descriptor>`: the child.
+
+Lines on standard input: first `b <search folder>`, then `n` for news, at last `f <seconds>`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import os
 import select
@@ -11,17 +16,19 @@ import time
 from pathlib import Path
 
 from tuning import sqlitefile
-from tuning.ledger.optuna_rdb import storage_url
+from tuning.ledger.optuna_rdb import ensure_storage, storage_url
 from tuning.tracking.mlflow_records import without_secrets
-from tuning.tracking.mlflow_store import tracking_uri
+from tuning.tracking.mlflow_store import ensure_database, tracking_uri
 from tuning.writer.handle import tell
 from tuning.writer.project import Projection
 
 _POLL_S = 2.0  # a look at the files without being asked
 _RETRY_S = 0.3
 _CHUNK_S = 0.5  # of writing, then the driver is told and asked
+_LOG_BYTES = 2**20
 _ORPHAN_S = 60.0  # to write what is on disk after the driver died
 _NICENESS = 10
+_IMPORTED = ("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "optuna.storages")
 
 
 class _Redacted(logging.Formatter):
@@ -29,19 +36,57 @@ class _Redacted(logging.Formatter):
         return without_secrets(super().format(record))
 
 
-def main(folder: Path, descriptor: int) -> int:
+def main(descriptor: int) -> int:
     """Write until told to finish or left alone; return the exit code."""
     os.umask(0o077)
-    os.nice(_NICENESS)  # the first seconds, importing MLflow, fall into TensorFlow's import
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _log_without_secrets()
     home = Path(os.environ["TUNING_HOME"])
+    aside = _warm_up(home)  # while TensorFlow is imported, which takes one core only
+    line = _first_line()
+    if line is None:
+        return 0  # the run has ended before there was a search
+    folder = Path(os.fsdecode(line.removeprefix(b"b ")))
+    _log_to(folder / "writer.log")
     with sqlitefile.locked(folder / ".writer.lock"):  # an orphan of an earlier run may still be writing
         projection = Projection(folder, home, tracking_uri(home), storage_url(home))
+        projection.note(*aside)
         timeout_s = _serve(projection, descriptor)
         projection.drain(timeout_s)
         tell(descriptor, projection.report(final=True))
     return 0
+
+
+def _warm_up(home: Path) -> list[Path | None]:
+    """Import what the stores need and make their databases; return where damaged ones were put."""
+    made: list[Path | None] = []
+    with contextlib.suppress(Exception):  # whatever it is: tried again when there is something to write, and told then
+        for name in _IMPORTED:
+            importlib.import_module(name)
+        made.append(ensure_database(tracking_uri(home)))
+        made.append(ensure_storage(storage_url(home)))
+    return made
+
+
+def _first_line() -> bytes | None:
+    """Return the line that names the search, without reading ahead; None where the driver hung up before it."""
+    line = b""
+    while not line.endswith(b"\n"):
+        got = os.read(0, 1)
+        if not got:
+            return None
+        line += got
+    return line[:-1]
+
+
+def _log_to(path: Path) -> None:
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.unlink()
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _serve(projection: Projection, descriptor: int) -> float:
@@ -78,4 +123,4 @@ def _log_without_secrets() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    raise SystemExit(main(int(sys.argv[1])))

@@ -20,7 +20,6 @@ from tuning.tracking.mlflow_store import QUIET
 
 RECORD_BYTES = 8192
 """Size of the record in which the child tells how far it is; it is written whole, at the start of a shared file."""
-_LOG_BYTES = 2**20
 _GRACE_S = 3.0
 
 
@@ -44,24 +43,25 @@ class Report:
 
 @dataclass
 class Writer:
-    """A running writer; `start` makes one. Nothing here waits for a store, except `finish`.
+    """A writer's process; `begin` gives it its search. Nothing here waits for a store, except `finish`.
+
+    Made early, it imports MLflow while nobody needs the core.
 
     The child has its own session, so Ctrl-C in the terminal does not reach it. It ends by itself when the driver
     does, however that happens: its standard input closes, and it writes what the files hold.
     """
 
-    folder: Path
     environment: Mapping[str, str] = field(repr=False)  # may hold passwords
+    folder: Path | None = None
     _channel: Any = field(default=None, repr=False)
     _child: Any = field(default=None, repr=False)
     _last: Report = field(default_factory=Report)
 
     @classmethod
-    def start(cls, folder: Path, home: Path, tracking_uri: str = "", storage: str = "") -> Self:
-        """Start writing the search in `folder`.
+    def start(cls, home: Path, tracking_uri: str = "", storage: str = "") -> Self:
+        """Start the process.
 
         Args:
-            folder: `<home>/ledger/<study>/<key>`, with its `search.json`.
             home: The state folder.
             tracking_uri: MLflow's; "": `MLFLOW_TRACKING_URI`, else SQLite inside `home`.
             storage: Optuna's; "": `TUNING_STORAGE`, else SQLite inside `home`.
@@ -72,9 +72,16 @@ class Writer:
             "TUNING_HOME": str(home.resolve()),
             "PYTHONPATH": os.pathsep.join([str(Path(tuning.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
         }  # fmt: skip
-        writer = cls(folder.resolve(), environment)
+        writer = cls(environment)
         writer._spawn()
         return writer
+
+    def begin(self, folder: Path) -> Self:
+        """Write the search in `folder`, `<home>/ledger/<study>/<key>` with its `search.json`."""
+        self.folder = folder.resolve()
+        with contextlib.suppress(BrokenPipeError):  # seen by `finish`
+            self._child.stdin.write(b"b " + os.fsencode(self.folder) + b"\n")
+        return self
 
     @property
     def pid(self) -> int:
@@ -104,8 +111,9 @@ class Writer:
 
         Write `status.json` before, so that MLflow shows how the search ended.
         """
-        if self._child.poll() is not None:
+        if self._child.poll() is not None and self.folder is not None:
             self._spawn()  # it was killed, or MLflow brought it down: once more, for what is missing
+            self.begin(self.folder)
         os.set_blocking(self._child.stdin.fileno(), True)
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.write(f"f {timeout_s}\n".encode())
@@ -119,8 +127,8 @@ class Writer:
         report = self.progress()
         warnings = list(report.warnings)
         if self._child.returncode != 0 and not warnings:
-            log = self.folder / "writer.log"
-            warnings = [f"the writer did not end well (see {log}); nothing is lost, `tuning sync` writes the rest"]
+            log = "" if self.folder is None else f" (see {self.folder / 'writer.log'})"
+            warnings = [f"the writer did not end well{log}; nothing is lost, `tuning sync` writes the rest"]
         self._channel.close()
         return warnings
 
@@ -130,6 +138,8 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         # Left without `finish`: the child sees the end of its input and writes what is on disk, nobody waits for it.
         if not self._child.stdin.closed:
+            if self.folder is None:
+                self._child.kill()
             self._child.stdin.close()
             self._channel.close()
             threading.Thread(target=self._child.wait, daemon=True).start()  # so that it leaves no zombie
@@ -137,15 +147,11 @@ class Writer:
     def _spawn(self) -> None:
         if self._channel is None:
             self._channel = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish
-        log = self.folder / "writer.log"
-        if log.exists() and log.stat().st_size > _LOG_BYTES:
-            log.unlink()
-        with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as errors:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "tuning.writer", str(self.folder), str(self._channel.fileno())],
-                stdin=subprocess.PIPE, stdout=errors, stderr=errors, bufsize=0, env=self.environment,
-                start_new_session=True, pass_fds=[self._channel.fileno()],
-            )  # fmt: skip
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tuning.writer", str(self._channel.fileno())],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, bufsize=0,
+            env=self.environment, start_new_session=True, pass_fds=[self._channel.fileno()],
+        )  # fmt: skip
         os.set_blocking(self._child.stdin.fileno(), False)
 
 

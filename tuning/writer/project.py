@@ -32,6 +32,11 @@ class Projection:
             Feed("Optuna's storage", self.view, self._connect_optuna),
         )
 
+    def note(self, *databases: Path | None) -> None:
+        """Remember where damaged databases were put, to be told."""
+        told = "a damaged database was put aside as {}; `tuning sync` writes all searches anew"
+        self.aside += [told.format(path) for path in databases if path is not None]
+
     @property
     def ended(self) -> bool:
         """Whether everything is in both stores, the end of the search included."""
@@ -60,7 +65,7 @@ class Projection:
 
     def _connect_mlflow(self, header: Mapping[str, Any]) -> MlflowTracker:
         if self._tracker is None:
-            self._note(ensure_database(self._uri))
+            self.note(ensure_database(self._uri))
             self._tracker = MlflowTracker(self._uri, self._home)
         self._tracker.begin(SearchRecord.from_header(header))
         ids = {"experiment_id": self._tracker.experiment_id, "run_id": self._tracker.run_id}
@@ -69,14 +74,10 @@ class Projection:
 
     def _connect_optuna(self, header: Mapping[str, Any]) -> OptunaProjection:
         if self._optuna is None:
-            self._note(ensure_storage(self._storage))
+            self.note(ensure_storage(self._storage))
             self._optuna = OptunaProjection(self._storage)
         self._optuna.begin(header)
         return self._optuna
-
-    def _note(self, aside: Path | None) -> None:
-        if aside is not None:
-            self.aside.append(f"a damaged database was put aside as {aside}; `tuning sync` writes all searches anew")
 
     def _show_rest(self, view: LedgerView, ending: bool) -> None:
         tracker: Tracker | None = self._tracker

@@ -1,0 +1,83 @@
+"""Scalar settings of an optimizer (momentum, beta_1, weight_decay, …) that a compiled step reads from variables.
+
+Keras writes such a number into the graph as a constant, so each value would be traced anew. The learning rate is a
+variable in Keras already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_SETTINGS = (
+    "momentum", "rho", "beta_1", "beta_2", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue",
+)  # fmt: skip
+_OPTIMIZERS = (
+    keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW, keras.optimizers.RMSprop,
+    keras.optimizers.Nadam,
+)  # fmt: skip
+
+
+class Setting:
+    """A number that decides like a number, by its value when the graph is traced, and computes like a variable.
+
+    Keras asks `momentum != 0` or `clipnorm > 0` to choose what to build; values on either side of 0 make other graphs
+    (`assigned_names`). The variable is float64, as Python's numbers are: `1 - beta_2` is rounded after, not before.
+    """
+
+    def __init__(self, value: float) -> None:
+        self.variable = tf.Variable(value, dtype=tf.float64, trainable=False)
+        self.dtype = keras.config.floatx()
+        self._value = value
+
+    def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> tf.Tensor:
+        """Return the variable's value as TensorFlow wants it."""
+        return tf.cast(self.variable, dtype or self.dtype)
+
+    def __rsub__(self, other: float) -> tf.Tensor:
+        return tf.cast(other - self.variable, self.dtype)
+
+    def __rtruediv__(self, other: float) -> tf.Tensor:
+        return tf.cast(other / self.variable, self.dtype)
+
+    def __mul__(self, other: tf.Tensor) -> tf.Tensor:
+        return self.__tf_tensor__() * other
+
+    def __neg__(self) -> tf.Tensor:
+        return -self.__tf_tensor__()
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __gt__(self, other: float) -> bool:
+        return self._value > other
+
+    def __ne__(self, other: object) -> bool:
+        return self._value != other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def assigned_names(optimizer: keras.optimizers.Optimizer) -> tuple[str, ...]:
+    """Return the settings whose positive value may change without another graph; none of an optimizer not known."""
+    if type(optimizer) not in _OPTIMIZERS:
+        return ()
+    found = {name: getattr(optimizer, name, None) for name in _SETTINGS}
+    return tuple(name for name, value in found.items() if isinstance(value, float) and value > 0)
+
+
+def make_settings(optimizer: keras.optimizers.Optimizer) -> Mapping[str, Setting]:
+    """Put variables in the place of an optimizer's settings, before its graph is traced; return them."""
+    made = {name: Setting(getattr(optimizer, name)) for name in assigned_names(optimizer)}
+    for name, setting in made.items():
+        setattr(optimizer, name, setting)
+    return made
+
+
+def assign_settings(settings: Mapping[str, Setting], optimizer: keras.optimizers.Optimizer) -> None:
+    """Give the variables the values that another optimizer of equal structure has."""
+    for name, setting in settings.items():
+        setting.variable.assign(getattr(optimizer, name))
