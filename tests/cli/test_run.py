@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import click
 import pytest
@@ -27,7 +28,7 @@ def runs(monkeypatch):
     """Stand in for `run_study`; it keeps what it was called with and does as `outcome` says."""
     calls = []
 
-    def run_study(study, options, progress):
+    def run_study(study, options, progress, forkserver):
         calls.append((study, options, type(progress).__name__))
         if isinstance(run_study.outcome, Exception):
             raise run_study.outcome
@@ -35,6 +36,7 @@ def runs(monkeypatch):
 
     run_study.outcome, run_study.calls = summary(), calls
     monkeypatch.setattr(tuning.run, "run_study", run_study)
+    monkeypatch.setattr("tuning.executors.forkserver.ForkServer", nullcontext)
     return run_study
 
 

@@ -13,6 +13,7 @@ import click
 from tuning.errors import StudyError, did_you_mean
 
 if TYPE_CHECKING:
+    from tuning.executors.forkserver import ForkServer
     from tuning.study import Study
 
 _SEED_LIMIT = 2**32 - 1
@@ -93,13 +94,8 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
       python -m tuning run housing --set patience=5 --set batch_size=64 --timeout 30m --json
       python -m tuning run path/to/table.csv --target survived --task binary
     """
-    from rich.console import Console
-
-    from tuning.errors import MissingError, SearchFailed
-    from tuning.options import RunOptions
-    from tuning.reports.progress import choose_progress
-    from tuning.reports.tables import summary as print_summary
-    from tuning.run import run_study
+    from tuning.errors import MissingError
+    from tuning.executors.forkserver import ForkServer
 
     if executor == "ray":
         raise MissingError("the ray executor is not part of this version; use --executor local")
@@ -107,11 +103,27 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
         raise StudyError("--fresh and --allow-change exclude each other: begin anew, or go on with a changed study")
     table = {name: given.pop(name) for name in ("target", "task")}
     searched = _table(study, table) if study.lower().endswith(_TABLES) or any(table.values()) else study
-    options = RunOptions(**_split(given, settings))
-    log = Console(stderr=True)
+    changes = _split(given, settings)
+    with ForkServer() as forkserver:  # imports TensorFlow while this process imports the rest
+        return _searched(searched, changes, forkserver, as_json=as_json, quiet=quiet)
+
+
+def _searched(
+    study: str | Study, changes: Mapping[str, Any], forkserver: ForkServer, *, as_json: bool, quiet: bool
+) -> int:
+    """Run the search and print how it ended; return the exit code."""
+    from rich.console import Console
+
+    from tuning.errors import SearchFailed
+    from tuning.options import RunOptions
+    from tuning.reports.progress import choose_progress
+    from tuning.reports.tables import summary as print_summary
+    from tuning.run import run_study
+
+    options, log = RunOptions(**changes), Console(stderr=True)
     failure: SearchFailed | None = None
     try:
-        summary = run_study(searched, options, choose_progress(quiet, as_json, log))
+        summary = run_study(study, options, choose_progress(quiet, as_json, log), forkserver)
     except SearchFailed as error:
         if error.summary is None:
             raise

@@ -196,15 +196,17 @@ class ForkServer:
             self._control.close()
             os.close(self._alive_w)
             self._noise.close()
-            self._compiled.cleanup()
+        importing = self.import_s is None
         process, self._process, self._control, self.import_s = self._process, None, None, None
         if process is None:
             return None
         try:
-            return process.wait(0.5)
+            code = process.wait(0.2 if importing else 0.5)
         except subprocess.TimeoutExpired:  # in the middle of its imports
             process.kill()
-            return process.wait()
+            code = process.wait()
+        self._compiled.cleanup()
+        return code
 
 
 class Child:
