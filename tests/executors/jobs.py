@@ -146,3 +146,11 @@ def tensorflow_setup(context):
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "product": (tf.ones((1, 3)) @ tf.ones((3, 1))).numpy().tolist(),
     }
+
+
+def compiles(wire):
+    import tensorflow as tf
+
+    value = float(tf.function(lambda x: 2.0 * x + 1.0, jit_compile=True)(tf.constant(3.0)))
+    folder = Path(os.environ["TF_XLA_FLAGS"].partition("directory=")[2])
+    wire.send((value, sorted((str(path), path.stat().st_mtime_ns) for path in folder.iterdir())))

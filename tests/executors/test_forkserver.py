@@ -197,3 +197,24 @@ def test_the_real_preload_leaves_one_thread_at_the_fork_and_children_start_quick
     assert time.monotonic() - begin < 1
     child.join(5.0)
     child.close()
+
+
+def test_children_share_what_xla_compiles(forkserver):
+    found = []
+    for _ in range(2):
+        child = forkserver.spawn(f"{JOBS}:compiles")
+        found.append(child.wire.recv(60.0))
+        child.join(5.0)
+        child.close()
+    assert [value for value, _ in found] == [7.0, 7.0]
+    assert found[0][1] == found[1][1] != []  # files and their times: nothing was compiled again
+    assert Path(found[0][1][0][0]).parent == Path(forkserver._compiled.name)
+
+
+def test_a_closed_forkserver_leaves_no_compiled_code():
+    server = ForkServer([])
+    server.start()
+    folder = Path(server._compiled.name)
+    assert folder.is_dir()
+    server.close()
+    assert not folder.exists()
