@@ -260,8 +260,8 @@ class _Run:
             objective=record.objective, trials=loop.roster.trials,
             winner=None if winner is None else Winner.from_json(winner, record.space.decode(winner["params"])),
             test=found.get("test", {}), dummy=baseline.get("dummy", {}), linear=baseline.get("linear", {}),
-            unit=record.data["unit"], total_s=time.monotonic() - self.began, startup_s=first - self.began,
-            training_s=sum(result.training_s for result in loop.roster.results.values()),
+            margin=found.get("margin"), unit=record.data["unit"], total_s=time.monotonic() - self.began,
+            startup_s=first - self.began, training_s=sum(result.training_s for result in loop.roster.results.values()),
             tracking_uri=tracking_uri(self.home), experiment_id=written.experiment_id, run_id=written.run_id,
             report=None if report is None else str(report), model=found.get("model"),
         )  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Perceptron
 
 from tuning.data.parts import Scaler
-from tuning.training.baselines import baselines
+from tuning.training.baselines import baselines, scores
 from tuning.training.trainer import Rows
 from tuning.training.workbench import FoldRows
 
@@ -16,7 +16,12 @@ LINE = X @ np.array([1.0, -2.0, 0.5])
 
 def of(task, y):
     rows = Rows(X[:150], y[:150])
-    return baselines(task, FoldRows(rows, rows, rows, Scaler()), X[150:], y[150:])
+    return scored(task, rows, y[150:])
+
+
+def scored(task, rows, truth):
+    found = baselines(task, FoldRows(rows, rows, rows, Scaler()), X[150:], truth)
+    return {name: scores(task, truth, predicted) for name, predicted in found.items()}
 
 
 def test_two_classes_have_a_dummy_a_line_and_the_perceptron_of_scikit_learn():
@@ -49,7 +54,7 @@ def test_a_class_that_no_training_row_has_gets_no_share_and_the_others_keep_thei
     y = np.digitize(LINE, [-1, 1])
     kept = np.flatnonzero(y[:150] != 1)
     rows = Rows(X[kept], y[kept])
-    found = baselines("multiclass", FoldRows(rows, rows, rows, Scaler()), X[150:], y[150:])
+    found = scored("multiclass", rows, y[150:])
     peer = LogisticRegression().fit(X[kept], y[kept])
     assert found["linear"]["accuracy"] == pytest.approx(peer.score(X[150:], y[150:]))
     assert found["linear"]["auc"] > 0.5

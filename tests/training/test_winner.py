@@ -102,6 +102,13 @@ def test_baselines_stand_beside_the_winner(tmp_path):
     assert found["baseline"]["linear"]["rmse"] < found["baseline"]["dummy"]["rmse"]
 
 
+def test_the_winner_is_compared_with_the_line_row_by_row(tmp_path):
+    found = evaluate_winner(evaluation(tmp_path, study(epochs=30)), Heard())
+    ahead = found["baseline"]["linear"]["rmse"] - found["test"]["rmse"]
+    assert found["margin"]["difference"] == pytest.approx(ahead)
+    assert found["margin"]["standard_error"] > 0
+
+
 def test_the_winner_is_evaluated_once(tmp_path, monkeypatch):
     job = evaluation(tmp_path, study())
     first = evaluate_winner(job, Heard())

@@ -65,6 +65,7 @@ class Summary:
         winner: None where there was none to choose.
         test: The winner's metrics on the test part, by name without prefix (`rmse`).
         dummy, linear: The same metrics of the two baselines, on the test part.
+        margin: How much better than the linear one the winner is in the objective, with its `standard_error`.
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
         total_s, startup_s, training_s: Wall time of this run, of it until the first trial began, and the time trials
             spent training (summed over slots).
@@ -83,6 +84,7 @@ class Summary:
     test: Mapping[str, float] = field(default_factory=dict)
     dummy: Mapping[str, float] = field(default_factory=dict)
     linear: Mapping[str, float] = field(default_factory=dict)
+    margin: Mapping[str, float] | None = None
     unit: str = ""
     total_s: float = 0.0
     startup_s: float = 0.0

@@ -22,6 +22,7 @@ from tuning.training.baselines import baselines, scores
 from tuning.training.checkpoint import load_checkpoint, save_checkpoint
 from tuning.training.folds import FoldFit, Stopped, prepare_fit
 from tuning.training.jobs import EvaluationJob, FinalistJob
+from tuning.training.margin import margin
 from tuning.training.outputs import link_of, linked
 from tuning.training.trainer import predict
 from tuning.training.workbench import FoldRows, Workbench, workbench
@@ -82,7 +83,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     """Score the winner once on the test part, save it for raw inputs, check the saved file, fit the baselines.
 
     Returns:
-        `test` {metric: value}, `baseline` {"dummy": {…}, "linear": {…}}, `model` (path), `sha256` (of the file),
+        `test` {metric: value}, `baseline` {"dummy": {…}, "linear": {…}}, `margin` (of the objective, over the linear
+        baseline, see there; None where there is none), `model` (path), `sha256` (of the file),
         `parameters` (count), `reload_error` (largest difference of the reloaded model's predictions; None where the
         file holds a lambda, which is code that Keras rightly refuses to load).
 
@@ -101,9 +103,12 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     difference = _reload_error(job.saved, bench, raw, predicted)
     if difference is not None and not difference <= 1e-3 * max(1.0, float(np.max(np.abs(predicted)))):
         raise TuningError(f"the saved winner predicts something else than the trained one: they differ by {difference}")
+    task, found = bench.parts.task, linked(link_of(model), predicted)
+    beside = baselines(task, rows, rows.scaler.transform(raw), y)
     outcome = {
-        "test": scores(bench.parts.task, y, linked(link_of(model), predicted)),
-        "baseline": baselines(bench.parts.task, rows, rows.scaler.transform(raw), y),
+        "test": scores(task, y, found),
+        "baseline": {name: scores(task, y, theirs) for name, theirs in beside.items()},
+        "margin": margin(bench.study.objective.name, task, y, found, beside["linear"]),
         "model": str(job.saved),
         "sha256": hashlib.sha256(job.saved.read_bytes()).hexdigest(),
         "parameters": int(model.count_params()),
