@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
-.PHONY: help tune courses lr-range ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
+.PHONY: help tune courses lr-range lr-value ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -25,6 +25,9 @@ schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make
 
 courses: .venv/ready ## run every study of the courses and write their figures into the README
 	$(PYTHON) -m tuning.bench.courses $(ARGS)
+
+lr-value: .venv/ready ## measure what a range test gains a search: make lr-value ARGS="--per-structure --seeds 5"
+	$(PYTHON) -m tuning.bench.lr_value $(ARGS)
 
 test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
 	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)

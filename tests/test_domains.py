@@ -188,11 +188,11 @@ def test_when_gives_a_copy_of_the_same_kind_that_exists_under_every_condition(do
 
 def test_a_range_test_narrows_once_more_within_what_it_looked_at_first():
     wide = Float.from_range_test(1e-5, 1.0)
-    narrow = wide.narrowed(1e-3, 1e-1).narrowed(1e-4, 1e-2)
+    narrow = wide.narrowed((1e-3, 1e-1)).narrowed((1e-4, 1e-2))
     assert (narrow.low, narrow.high, narrow.within, narrow.log) == (1e-4, 1e-2, (1e-5, 1.0), True)
     assert (repr(wide), repr(narrow)) == ("Float.from_range_test(1e-05, 1.0)", repr(Float(1e-4, 1e-2, log=True)))
 
 
 def test_bounds_outside_of_where_the_range_test_looks_are_refused():
-    told = list(Float.from_range_test(1e-5, 1.0).narrowed(1e-3, 2.0).faults())
+    told = list(Float.from_range_test(1e-5, 1.0).narrowed((1e-3, 2.0)).faults())
     assert [fault.endswith("is outside 1e-05 … 1.0, where the range test looks") for fault in told] == [True]

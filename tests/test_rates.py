@@ -11,6 +11,7 @@ from tuning.durable import write_json
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import StudyError
 from tuning.ledger.spaces import space_of
+from tuning.positions import Intervals
 from tuning.rates import Rates, kept_tests, rates_for
 from tuning.space import Int, Space
 from tuning.study import Minimize, Study
@@ -142,6 +143,28 @@ def test_every_kind_of_engine_stays_inside_the_measured_bounds(forkserver, study
     try:
         remote.describe()
         assert 0.01 <= remote.ask(0).params["lr"] <= 0.02
+    finally:
+        remote.close()
+        child.close()
+
+
+def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
+    tmp_path, forkserver, study_file, monkeypatch
+):
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
+    source = source_of(study_file(mark="Float.from_range_test(1e-4, 1.0, per_structure=True)"))
+    record, told = described(forkserver, source), []
+    rates = rates_for(record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append)
+    assert [row[:2] for row in rates.intervals["lr"]] == [
+        ["", None], ["n_hidden", 1], ["n_neurons", 2], ["n_neurons", 6], ["optimizer", "adam"],
+    ]  # fmt: skip
+    assert told[-1].startswith("lr is searched in an interval for each structure, from ")
+    remote, child = engine_of(forkserver, source, {"intervals": dict(rates.intervals)})
+    try:
+        assert remote.describe().space.positioned == ("lr",)
+        params = remote.ask(0).params
+        low, high = Intervals(remote.describe().space, "lr").of(params)
+        assert low <= params["lr"] <= high
     finally:
         remote.close()
         child.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
@@ -84,9 +84,15 @@ class Float(_Domain):
     log: bool = field(default=False, kw_only=True)
 
     @staticmethod
-    def from_range_test(low: float = 1e-5, high: float = 1.0) -> FromRangeTest:
-        """Return a learning rate that is searched where a range test between `low` and `high` finds it worth while."""
-        return FromRangeTest(low, high, log=True)
+    def from_range_test(low: float = 1e-5, high: float = 1.0, *, per_structure: bool = False) -> FromRangeTest:
+        """Return a learning rate that is searched where a range test between `low` and `high` finds it worth while.
+
+        Args:
+            low, high: Where the test looks.
+            per_structure: False: one interval for all structures, which holds those of a small, a middling and a large
+                one. True: each structure has an interval of its own, and the engine searches the position in it.
+        """
+        return FromRangeTest(low, high, log=True, per_structure=per_structure)
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
@@ -122,25 +128,47 @@ class FromRangeTest(Float):
     """A learning rate with a log range that a range test narrows once, before the search; until then it is wide.
 
     Attributes:
-        within: The wide bounds, once `low` and `high` are what was measured; None: not measured yet.
+        within: The wide bounds, once it is measured; None: not measured yet.
+        per_structure: `low` and `high` stay wide, and `rows` tell the intervals; see `tuning.positions`.
+        rows: name, value, low, high of each structure that was measured.
     """
 
     within: tuple[float, float] | None = field(default=None, kw_only=True)
+    per_structure: bool = field(default=False, kw_only=True)
+    rows: tuple[tuple[Any, ...], ...] = field(default=(), kw_only=True)
 
     def __repr__(self) -> str:
         if self.within is None:
-            return f"Float.from_range_test({self.low!r}, {self.high!r})"
+            rest = ", per_structure=True" if self.per_structure else ""
+            return f"Float.from_range_test({self.low!r}, {self.high!r}{rest})"
         return repr(Float(self.low, self.high, log=True, conditions=self.conditions))  # as any range in a definition
 
-    def narrowed(self, low: float, high: float) -> FromRangeTest:
-        """Return a copy with these bounds, which remembers the wide ones."""
-        return replace(self, low=low, high=high, within=self.within or (self.low, self.high))
+    @property
+    def test_range(self) -> str:
+        """Where the range test looks, in words."""
+        low, high = self.within or (self.low, self.high)
+        return f"{low} … {high}{' for each structure' if self.per_structure else ''}"
+
+    def narrowed(self, found: Sequence[Any]) -> FromRangeTest:
+        """Return a copy with what was measured, which remembers the wide bounds.
+
+        Args:
+            found: (low, high); per structure a row for each.
+        """
+        wide = self.within or (self.low, self.high)
+        if self.per_structure:
+            return replace(self, within=wide, rows=tuple(map(tuple, found)))
+        return replace(self, low=found[0], high=found[1], within=wide)
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds, wide or measured."""
         yield from super().faults()
-        if self.within is not None and not self.within[0] <= self.low <= self.high <= self.within[1]:
-            yield f"{self} is outside {self.within[0]} … {self.within[1]}, where the range test looks"
+        if self.within is None:
+            return
+        for low, high in [row[2:] for row in self.rows] if self.per_structure else [(self.low, self.high)]:
+            if not self.within[0] <= low <= high <= self.within[1]:
+                measured = Float(low, high, log=True)
+                yield f"{measured} is outside {self.within[0]} … {self.within[1]}, where the range test looks"
 
 
 @dataclass(frozen=True, init=False)

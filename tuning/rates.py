@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from tuning.attempts import as_error
+from tuning.domains import FromRangeTest
 from tuning.durable import read_json, write_json
 from tuning.errors import TuningError
-from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported
+from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.opening import open_local
+from tuning.positions import Varied, diagonal, one_by_one, rows_of
 from tuning.record import StudyRecord
+from tuning.space import Space
 from tuning.study import Study
 from tuning.training.jobs import Source
 from tuning.training.lr_record import LRRange, LRRangeJob, hull
-
-STRUCTURES = ("low", "middle", "high")
-"""Points of the space at which a search's rates are measured: what suits the smallest model may harm the largest."""
 
 _FUNCTION = "tuning.training.lr_jobs:run_lr_range"
 _TICK_S = 0.25
@@ -31,11 +31,12 @@ class Rates:
     """Bounds of a search's learning rates.
 
     Attributes:
-        intervals: (low, high) by parameter; the study's field of that name, and an entry of `search.json`.
+        intervals: By parameter (low, high), or rows of `tuning.positions`; the study's field of that name, and an entry
+            of `search.json`.
         tests: The tests that were done now, by parameter; none where the intervals were remembered.
     """
 
-    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     tests: Mapping[str, Sequence[LRRange]] = field(default_factory=dict)
 
     def keep(self, folder: Path) -> None:
@@ -79,21 +80,43 @@ def rates_for(
     if not wanted:
         return Rates()
     stored = {} if fresh else (read_json(folder / "search.json") or {}).get("intervals", {})
-    known = {name: list(map(float, stored[name])) for name in wanted if name in stored}
-    jobs = {
-        name: LRRangeJob(source, overrides, STRUCTURES, name, lr_min=domain.low, lr_max=domain.high)
-        for name, domain in wanted.items()
-        if name not in known and domain.within is None
-    }
-    tests: dict[str, Sequence[LRRange]] = {}
-    if jobs:
-        on_test(f"learning-rate range test of {', '.join(jobs)}")
-        with open_local(devices, forkserver=forkserver, label=study.name, on_wait=on_test) as executor:
-            tests = {name: run_tests(executor, job) for name, job in jobs.items()}
-    measured = {name: list(hull(done)) for name, done in tests.items()}
-    for name, (low, high) in measured.items():
-        on_test(f"{name} is searched from {low:.3g} to {high:.3g}")
+    known = {name: list(stored[name]) for name in wanted if name in stored}
+    missing = {name: rate for name, rate in wanted.items() if name not in known and rate.within is None}
+    if not missing:
+        return Rates(known)
+    on_test(f"learning-rate range test of {', '.join(missing)}")
+    tests: dict[str, list[LRRange]] = {}
+    measured: dict[str, list[Any]] = {}
+    with open_local(devices, forkserver=forkserver, label=study.name, on_wait=on_test) as executor:
+        for name, rate in missing.items():
+            points = one_by_one(study.space, name) if rate.per_structure else _diagonal(study.space, name)
+            jobs = [
+                LRRangeJob(source, overrides, point, name, lr_min=rate.low, lr_max=rate.high)
+                for point in points.values()
+            ]
+            tests[name] = run_tests(executor, jobs)
+            measured[name] = _found(rate, list(points), tests[name])
+            on_test(_told(name, rate, tests[name]))
     return Rates({**known, **measured}, tests)
+
+
+def _diagonal(space: Space, name: str) -> dict[Varied, dict[str, Any]]:
+    """Return small, middling and large structures: what suits the smallest model may harm the largest."""
+    return {("", i): point for i, point in enumerate(diagonal(space, name))}
+
+
+def _found(rate: FromRangeTest, varied: Sequence[Varied], tests: Sequence[LRRange]) -> list[Any]:
+    if not rate.per_structure:
+        return list(hull(tests))
+    told = [None if "steepest" in test.reasons else test.interval for test in tests]
+    return rows_of(list(zip(varied, told, strict=True)), (rate.low, rate.high))
+
+
+def _told(name: str, rate: FromRangeTest, tests: Sequence[LRRange]) -> str:
+    low, high = hull(tests)
+    if rate.per_structure:
+        return f"{name} is searched in an interval for each structure, from {low:.3g} to {high:.3g} in all measured"
+    return f"{name} is searched from {low:.3g} to {high:.3g}"
 
 
 def kept_tests(folder: Path) -> list[LRRange]:
@@ -102,28 +125,27 @@ def kept_tests(folder: Path) -> list[LRRange]:
     return [LRRange.from_json(test) for file in files for test in read_json(file) or ()]
 
 
-def run_tests(executor: Executor, job: LRRangeJob) -> list[LRRange]:
-    """Have a worker do the tests of one job.
+def run_tests(executor: Executor, jobs: Sequence[LRRangeJob]) -> list[LRRange]:
+    """Have workers do range tests, as many at a time as there are slots; return them in the order of `jobs`.
 
     Raises:
-        TuningError: Whatever the worker raised, with its exit code, or that it died.
+        TuningError: Whatever a worker raised, with its exit code, or that it died.
     """
-    name = f"lr-range-{job.parameter}"
-    executor.submit(Job(name, _FUNCTION, (job,)))
-    while True:
+    names = [f"lr-range-{job.parameter}-{i}" for i, job in enumerate(jobs)]
+    done: dict[str, LRRange] = {}
+    for name, job in zip(names, jobs, strict=True):
+        executor.submit(Job(name, _FUNCTION, (job,)))
+    while len(done) < len(names):
         for event in executor.events(_TICK_S):
-            if not isinstance(event, Reported) and event.job == name:
-                ended = _ended(event)
-                if ended is not None:
-                    return ended
+            if event.job in names and isinstance(event, Finished | Raised | Died):
+                done[event.job] = _ended(event)
+    return [done[name] for name in names]
 
 
-def _ended(event: Event) -> list[LRRange] | None:
+def _ended(event: Finished | Raised | Died) -> LRRange:
     if isinstance(event, Finished):
-        tests: list[LRRange] = event.value
-        return tests
+        test: LRRange = event.value
+        return test
     if isinstance(event, Raised):
         raise as_error(event) or TuningError(f"the range test failed: {event.error}\n{event.traceback}".rstrip())
-    if isinstance(event, Died):
-        raise TuningError(f"the range test's worker {event.cause}: {event.detail}")
-    return None
+    raise TuningError(f"the range test's worker {event.cause}: {event.detail}")

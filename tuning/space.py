@@ -51,17 +51,25 @@ class Space:
     @property
     def test_ranges(self) -> dict[str, str]:
         """Where the range test looks, for each of them."""
-        return {name: "{} … {}".format(*(d.within or (d.low, d.high))) for name, d in self.measured.items()}
+        words = {False: "{} … {}", True: "{} … {} for each structure"}
+        return {
+            name: words[d.per_structure].format(*(d.within or (d.low, d.high))) for name, d in self.measured.items()
+        }
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
         """Those of them that still have their wide bounds."""
         return tuple(name for name, domain in self.measured.items() if domain.within is None)
 
-    def narrowed(self, intervals: Mapping[str, Sequence[float]]) -> Space:
-        """Return a copy in which these learning rates have the bounds (low, high) that a range test found."""
-        new = {name: domain.narrowed(*intervals[name]) for name, domain in self.measured.items() if name in intervals}
+    def narrowed(self, intervals: Mapping[str, Sequence[Any]]) -> Space:
+        """Return a copy in which these learning rates have what a range test found: (low, high), or rows."""
+        new = {name: domain.narrowed(intervals[name]) for name, domain in self.measured.items() if name in intervals}
         return Space({**self.domains, **new})
+
+    @property
+    def positioned(self) -> tuple[str, ...]:
+        """The learning rates that are measured, and have an interval of their own in each structure."""
+        return tuple(name for name, domain in self.measured.items() if domain.rows)
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong, over all parameters."""

@@ -79,8 +79,8 @@ class Study:
             computed by us from validation predictions, any other name is looked up in Keras' own history.
         space: The searched parameters: builder arguments and `batch_size`.
         fixed: Builder arguments that are the same in every trial.
-        intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space; the run puts in what
-            the range test found.
+        intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space, or rows of them per
+            structure; the run puts in what the range test found.
         engine: Who proposes; see `ENGINES`.
         pruner: Who stops bad trials early (Optuna engines only); see `PRUNERS`.
         trials: Trials to be finished, rungs included; None: until the engine has no more (grids, Hyperband).
@@ -107,7 +107,7 @@ class Study:
     objective: Objective
     space: Space
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     engine: str = "optuna:tpe"
     pruner: str = "none"
     trials: int | None = 20
@@ -233,6 +233,12 @@ def _faults(study: Study) -> Iterator[str]:
     for name in study.intervals:
         if name not in study.space.measured:
             yield f"intervals: '{name}' is not from a range test in the space"
+    for name, domain in study.space.measured.items():
+        if domain.per_structure and study.engine in (*SCIKIT_ENGINES, "capacity"):
+            yield (
+                f"'{name}' has an interval for each structure, but {study.engine} plans rates and structures apart; "
+                "use 'from_range_test', or an engine of Optuna or KerasTuner"
+            )
     yield from _choice_faults(study)
     yield from _number_faults(study)
     if callable(study.builder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import nan
 
-from tuning.bench.lr_value import Pair, judge
+from tuning.bench.lr_value import Pair, conclusion, judge, line
 
 IGNORED = (0.0, 0.0)
 
@@ -22,3 +22,14 @@ def test_a_search_that_has_completed_nothing_counts_as_the_worst():
 
 def test_one_that_never_gets_there_says_so():
     assert judge([Pair(0, IGNORED, (1.0,), (2.0,))], "minimize").reached_after is None
+
+
+def test_the_end_tells_medians_seeds_won_and_what_the_range_test_costs():
+    pairs = [Pair(i, (0.01, 0.1), (5.0, 3.0), (3.0, 2.0 + 2 * i), 4.0 + i) for i in range(2)]
+    assert line(pairs[0]) == "seed 0: wide 3.0000, 0.01 … 0.1 2.0000 (range test 4.0 s, training 0 and 0 s)"
+    assert list(conclusion(pairs, judge(pairs, "minimize"), "val_rmse")) == [
+        "median val_rmse of 2 seeds, 2 trials each: wide 3.0000",
+        "from the range test: 3.0000, better with 1 of 2 seeds",
+        "no worse than wide's 2 trials after 1",
+        "the range test takes 4.5 s",
+    ]

@@ -59,15 +59,30 @@ def test_each_suggestion_is_where_its_definition_says():
     assert test.reasons == {}
 
 
-def test_the_interval_ends_at_the_lowest_loss_or_at_the_largest_stable_rate():
-    lowest = found(SeedSweep(curve(), 0.9))
-    assert lowest.interval[1] == pytest.approx(10 * lowest.suggestions["min_over_10"])
-    assert found(SeedSweep(curve(), 0.05)).interval[1] == 0.05
+def test_the_interval_is_the_decade_below_the_middle_of_the_trough():
+    test = found(SeedSweep(curve(), 0.9))
+    low, high = test.interval
+    trough = test.lrs[test.losses <= 1 + 0.05 * 4 + 0.01]
+    assert high == pytest.approx((trough[0] * trough[-1]) ** 0.5, rel=0.1)
+    assert high / low == pytest.approx(10)
 
 
-def test_the_interval_is_at_least_a_decade_wide():
-    low, high = found(SeedSweep(curve(fall_at=1e-2), 0.012)).interval
-    assert high / low >= 10
+def test_the_interval_ends_at_the_largest_stable_rate_where_that_is_lower():
+    assert found(SeedSweep(curve(), 0.05)).interval == pytest.approx((0.005, 0.05))
+
+
+def test_a_dent_in_a_flat_trough_does_not_move_the_interval():
+    flat, dented = curve(fall_at=1e-3), curve(fall_at=1e-3)
+    dented[np.argmin(np.abs(LRS - 0.02))] -= 1.0
+    smooth, bumpy = (found(SeedSweep(losses, 0.9)) for losses in (flat, dented))
+    assert bumpy.suggestions["min_over_10"] < 0.5 * smooth.suggestions["min_over_10"]
+    assert bumpy.interval[1] == pytest.approx(smooth.interval[1], rel=0.15)
+
+
+@pytest.mark.parametrize("stable", [2e-5, 1.0])
+def test_the_interval_stays_inside_the_sweep(stable):
+    low, high = found(SeedSweep(curve(rise_at=1e6), stable)).interval
+    assert LRS[0] <= low < high <= LRS[-1]
 
 
 def test_a_curve_that_falls_to_the_end_says_so():

@@ -23,6 +23,10 @@ def make_engine(study: Study, parts: Callable[[], Parts]) -> Engine:
         MissingError: The engine needs a package that is not installed.
         StudyError: The engine cannot search this space.
     """
+    if study.space.positioned:
+        from tuning.engines.positions import PositionEngine
+
+        return PositionEngine(study, lambda inner: make_engine(inner, parts))
     if study.engine in OPTUNA_ENGINES:
         from tuning.engines.optuna_engine import OptunaEngine
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,10 @@ DIVERGED_AT = 4.0
 """Times the best smoothed loss at which a sweep counts as diverged."""
 
 NARROWEST = 10.0
-"""Least ratio of the ends of the interval to search in."""
+"""Ratio of the ends of the interval to search in."""
+
+TROUGH = 0.05
+"""Losses at most this share of the whole fall above the lowest belong to the trough of a sweep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ def analyse(lrs: Array, sweeps: Sequence[SeedSweep], bounds: tuple[float, float]
     return LRRange(
         lrs=lrs[:kept], losses=losses, low=low, high=high, suggestions=suggestions, reasons=reasons,
         lr_min=float(lrs[0]), lr_max=float(lrs[-1]), bounds=bounds,
-        interval=bounds if "steepest" in reasons else _interval(suggestions, lrs),
+        interval=bounds if "steepest" in reasons else _interval(lrs, losses, suggestions["largest_stable"]),
         stable=tuple(sweep.stable for sweep in sweeps),
         batch_size=batch_size, seeds=len(sweeps), steps=len(lrs), diverged=kept < len(lrs),
     )  # fmt: skip
@@ -167,8 +170,14 @@ def _complete(
     return {name: middle if rate is None else rate for name, (rate, _) in picks.items()}, reasons
 
 
-def _interval(suggestions: Mapping[str, float], lrs: Array) -> tuple[float, float]:
-    lowest, highest = float(lrs[0]), float(lrs[-1])
-    high = min(suggestions["largest_stable"], 10.0 * suggestions["min_over_10"])
-    high = min(max(high, lowest * NARROWEST), highest)
-    return max(min(*suggestions.values(), high / NARROWEST), lowest), high
+def _interval(lrs: Array, losses: Array, stable: float) -> tuple[float, float]:
+    """Return the decade that ends in the middle of the trough, or at the largest stable rate where that is lower.
+
+    The lowest point itself is a matter of luck on a flat trough: a factor of 3 from one structure or seed to the next.
+    """
+    first = warm_up(len(lrs))
+    curve = losses[first:]
+    inside = curve <= curve.min() + TROUGH * (curve[0] - curve.min())
+    middle = math.exp(float(np.log(lrs[first : len(losses)][inside]).mean()))
+    high = min(max(min(middle, stable), float(lrs[0]) * NARROWEST), float(lrs[-1]))
+    return max(high / NARROWEST, float(lrs[0])), high

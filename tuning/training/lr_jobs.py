@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from tuning.builders.build import build
-from tuning.domains import Domain, Float
+from tuning.domains import Float
 from tuning.errors import StudyError
+from tuning.positions import structure
 from tuning.study import Study
 from tuning.training.lr_range import Sweep, measure
 from tuning.training.lr_record import LRRange, LRRangeJob
@@ -21,25 +22,19 @@ from tuning.training.workbench import Workbench, workbench
 from tuning.trial import Context, EpochReport
 
 _RATES = ("lr", "learning_rate")
-_PLACES = {"low": 0, "middle": 1, "high": -1}
 
 
-def run_lr_range(job: LRRangeJob, context: Context) -> list[LRRange]:
-    """Test each structure the job names, equal ones once; the function of its `Job`.
+def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
+    """Do one test; the function of its `Job`.
 
     Raises:
         StudyError: The study is wrong, or its parameter does not set the optimizer's learning rate.
     """
     bench = workbench(job.source, job.overrides)
-    rate = job.parameter or rate_of(bench.study)
-    points = {place: structure(bench.study, place, rate) for place in job.structures}
-    distinct = {repr(sorted(point.items())): (place, point) for place, point in reversed(points.items())}
-    done: list[LRRange] = []
-    for place, point in reversed(distinct.values()):
-        done.append(_test(job, bench, place, point))
-        if context.report(EpochReport(0, len(done), float(done[-1].losses[-1]), {}, done[-1].seconds)) == "stop":
-            break
-    return done
+    point = structure(bench.study.space, "middle", job.parameter or rate_of(bench.study))
+    test = _test(job, bench, point if job.structure is None else job.structure)
+    context.report(EpochReport(0, 1, float(test.losses[-1]), {}, test.seconds))
+    return test
 
 
 def rate_of(study: Study) -> str:
@@ -47,41 +42,7 @@ def rate_of(study: Study) -> str:
     return next((name for name in (*study.space.measured, *_RATES) if name in study.space.domains), "")
 
 
-def structure(study: Study, place: str, parameter: str = "") -> dict[str, Any]:
-    """Return one point of a study's space without `parameter`, which exists there.
-
-    Args:
-        study: The study.
-        place: "low", "middle" or "high": which value of each parameter; of a choice the first, the middle, the last.
-        parameter: The learning rate.
-    """
-    wanted = {} if not parameter else _wanted(study.space.domains, parameter)
-    point = {
-        name: wanted.get(name, _values(domain)[_index(place, domain)]) for name, domain in study.space.domains.items()
-    }
-    point = study.space.active(point)
-    point.pop(parameter, None)
-    return point
-
-
-def _wanted(domains: Mapping[str, Domain], name: str) -> dict[str, Any]:
-    """Return the values of its parents, and of theirs, under which a parameter exists."""
-    found: dict[str, Any] = {}
-    for parent, values in domains[name].conditions:
-        found |= {**_wanted(domains, parent), parent: values[0]}
-    return found
-
-
-def _values(domain: Domain) -> list[Any]:
-    return list(domain.cut(3))
-
-
-def _index(place: str, domain: Domain) -> int:
-    count = len(_values(domain))
-    return (count - 1) // 2 if place == "middle" else _PLACES[place]
-
-
-def _test(job: LRRangeJob, bench: Workbench, place: str, point: Mapping[str, Any]) -> LRRange:
+def _test(job: LRRangeJob, bench: Workbench, point: Mapping[str, Any]) -> LRRange:
     study, rows = bench.study, bench.fold(0).train
     arguments, settings = study.split_params(point)
     rate = {name: job.lr_min for name in (job.parameter or rate_of(study),) if name}  # a builder may need one

@@ -42,9 +42,11 @@ class LRRange:
         reasons: For each suggestion that is not what its definition says, why, and what it is instead.
         lr_min, lr_max: Ends of the sweep.
         bounds: The rates to fall back on.
-        interval: (low, high) to search in: from the lowest suggestion to the rate of the lowest loss, or to the largest
-            stable rate where that is lower; a factor of 10 wide where the bounds allow; `bounds` where nothing could be
-            read off the curve. Above it, Adam for one is stable long after it has stopped to learn.
+        interval: (low, high) to search in: the factor of 10 that ends in the middle, on the log axis, of the trough
+            (rates whose smoothed loss is within a twentieth of its whole fall of the lowest), or at the largest stable
+            rate where that is lower; `bounds` where nothing could be read off the curve. Measured on housing at three
+            structures, the rates with the best validation RMSE after 30 epochs lie in it, with SGD in its upper half,
+            with Adam in its middle; Adam is stable long after it has stopped to learn.
         stable: The largest stable rate of each seed.
         batch_size, seeds, steps: As asked for.
         diverged: Whether the sweep of at least half of the seeds diverged.
@@ -105,7 +107,7 @@ class LRRangeJob:
 
     Attributes:
         source, overrides: The study.
-        structures: Points of the space to test at, without the rate itself: "low", "middle", "high".
+        structure: The point of the space to test at, without the rate itself; None: the middle.
         parameter: The learning rate whose bounds are wanted; "": any, no bounds are.
         batch_size: None: as the study says.
         lr_min, lr_max, steps, seeds: As for `lr_range_test`.
@@ -114,7 +116,7 @@ class LRRangeJob:
 
     source: Source
     overrides: Mapping[str, Any]
-    structures: tuple[str, ...] = ("middle",)
+    structure: Mapping[str, Any] | None = None
     parameter: str = ""
     batch_size: int | None = None
     lr_min: float = 1e-5

@@ -1,0 +1,57 @@
+"""An engine that searches a learning rate's position in the interval of each structure, where it thinks of a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from tuning.domains import Float
+from tuning.engines.base import Engine
+from tuning.positions import Intervals
+from tuning.space import Space
+from tuning.study import Study
+from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+
+
+class PositionEngine:
+    """Any engine on a space in which these learning rates are numbers from 0 to 1; it proposes true rates.
+
+    So what suits one structure helps the next: a rate at 0.7 of the way is a high one for both. Ledger, MLflow and
+    report know nothing of positions.
+
+    Args:
+        study: Its space has rates with rows.
+        make: Makes the engine of a study.
+    """
+
+    def __init__(self, study: Study, make: Callable[[Study], Engine]) -> None:
+        names = study.space.positioned
+        self._intervals = [Intervals(study.space, name) for name in names]
+        positions = {name: Float(0.0, 1.0, conditions=study.space[name].conditions) for name in names}
+        self._engine = make(study.with_(space=Space({**study.space.domains, **positions}), intervals={}))
+        said = f"{', '.join(names)}: searched as a position in the interval of each structure"
+        self.remarks = (said, *self._engine.remarks)
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """Return the engine's proposal, with rates in the place of positions."""
+        asked = self._engine.ask(number)
+        if isinstance(asked, Pause):
+            return asked
+        rates = {i.parameter: i.rate(asked.params) for i in self._intervals if i.parameter in asked.params}
+        return replace(asked, params={**asked.params, **rates})
+
+    def report(self, report: EpochReport) -> bool:
+        """Pass one epoch on."""
+        return self._engine.report(report)
+
+    def tell(self, result: TrialResult) -> None:
+        """Pass a result on."""
+        self._engine.tell(result)
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Return the engine's own files."""
+        return self._engine.artifacts()
+
+    def close(self) -> None:
+        """End the engine."""
+        self._engine.close()
