@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from math import nan
 
+from click.testing import CliRunner
+
+from tuning.bench import lr_value as room
 from tuning.bench.lr_value import Pair, conclusion, judge, line
 
 IGNORED = (0.0, 0.0)
@@ -33,3 +37,30 @@ def test_the_end_tells_medians_seeds_won_and_what_the_range_test_costs():
         "no worse than wide's 2 trials after 1",
         "the range test takes 4.5 s",
     ]
+
+
+class NoServer:
+    """Stands in for a forkserver that nobody asks for anything."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+def test_each_seed_is_measured_once_with_the_bounds_and_the_budget_asked_for(monkeypatch):
+    asked = []
+
+    def compare(study, rate, seed, options, forkserver):
+        asked.append((seed, rate.low, rate.high, rate.per_structure, study.trials, study.epochs))
+        return Pair(seed, (0.01, 0.1), (5.0, 3.0), (4.0, 3.0))
+
+    monkeypatch.setattr(room, "compare", compare)
+    monkeypatch.setattr(room, "ForkServer", NoServer)
+    options = ["--seeds", "2", "--trials", "7", "--epochs", "4", "--lr-min", "0.001", "--per-structure"]
+    done = CliRunner().invoke(room.lr_value, options)
+    assert asked == [(seed, 0.001, 1.0, True, 7, 4) for seed in range(2)]
+    told = json.loads(done.output.splitlines()[-1])
+    assert (told["wide"], told["narrow"], told["reached_after"], told["narrow_better"]) == (3.0, 3.0, 2, 0)
+    assert len(told["pairs"]) == 2
