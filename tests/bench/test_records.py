@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 from tuning.bench.records import AnytimeRun
+from tuning.durable import read_json, write_json
 
 RUN = AnytimeRun(
     "housing", "optuna:tpe", 3, "minimize", "val_rmse",
@@ -19,3 +22,8 @@ def test_a_run_comes_back_from_json_as_it_was():
 def test_a_run_without_times_of_proposals_has_none():
     stored = {key: value for key, value in RUN.to_json().items() if key != "asked_s"}
     assert AnytimeRun.from_json({**stored, "asked_s": []}).asked_s == ()
+
+
+def test_scores_that_our_files_hold_as_text_are_numbers_again(tmp_path):
+    write_json(tmp_path / "run.json", replace(RUN, values=(None, math.inf, 0.6)).to_json())
+    assert AnytimeRun.from_json(read_json(tmp_path / "run.json")).values == (None, math.inf, 0.6)

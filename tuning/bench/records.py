@@ -40,5 +40,6 @@ class AnytimeRun:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json` through JSON."""
-        series = ("epochs", "seconds", "values", "tests", "asked_s")
-        return cls(**{**stored, **{name: tuple(stored[name]) for name in series}})
+        plain = {name: tuple(stored[name]) for name in ("epochs", "seconds", "asked_s")}
+        scores = {name: tuple(None if v is None else float(v) for v in stored[name]) for name in ("values", "tests")}
+        return cls(**{**stored, **plain, **scores})  # NaN and infinities are strings in our files
