@@ -16,6 +16,7 @@ VERBS = {
     "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
     "lr-range": ("tuning.cli.lr_range:lr_range", "Find which learning rates a study's model can be trained with."),
+    "compare": ("tuning.cli.compare:compare", "Show two or more searches side by side, and what differs."),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),
     "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),

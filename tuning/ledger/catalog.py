@@ -1,0 +1,75 @@
+"""Which searches there are under a state folder, and how a user names one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tuning.errors import StudyError, did_you_mean
+from tuning.ledger.search import SearchFiles
+from tuning.ledger.spaces import space_of
+from tuning.space import Space
+from tuning.trial import Proposal, TrialResult
+
+_MOST_NAMED = 10
+
+
+def searches(home: Path) -> Iterator[SearchFiles]:
+    """Yield every search of the ledger, those set aside by `--fresh` included, by study and key."""
+    for header in sorted((home / "ledger").glob("*/*/search.json")):
+        yield SearchFiles(header.parent)
+
+
+def name_of(files: SearchFiles) -> str:
+    """Return the short name of a search: `study/key`."""
+    return f"{files.folder.parent.name}/{files.folder.name}"
+
+
+def find(home: Path, name: str) -> SearchFiles:
+    """Return the search that a user means.
+
+    Args:
+        home: The state folder.
+        name: `study/key`, a search's id, its folder, or a study that has one search only.
+
+    Raises:
+        StudyError: There is no such search, or the study has several; names those near it.
+    """
+    known = {name_of(files): files for files in searches(home)}
+    if found := known.get(name.rstrip("/")):
+        return found
+    if (Path(name) / "search.json").is_file():
+        return SearchFiles(Path(name).absolute())
+    ids = {str(files.header.get("id")): files for files in known.values()}
+    if found := ids.get(name):
+        return found
+    keys = [key for key in known if key.partition("/")[0] == name]
+    if len(keys) == 1:
+        return known[keys[0]]
+    if keys:
+        raise StudyError(f"study '{name}' has {len(keys)} searches; say which: {_listed(keys)}")
+    if not known:
+        raise StudyError(f"no search '{name}': there are none in {home / 'ledger'}. Run one: tuning run STUDY")
+    near = did_you_mean(name, [*known, *ids, *(key.partition("/")[0] for key in known)])
+    raise StudyError(f"no search '{name}'.{near} There are: {_listed(list(known))}")
+
+
+def finished(files: SearchFiles) -> tuple[Space, list[tuple[Proposal, TrialResult]]]:
+    """Return a search's space and its finished trials by number, without folds and curves.
+
+    Raises:
+        StudyError: The header is missing or torn, or its space cannot be read.
+        StorageError: A spec is damaged.
+    """
+    versions = files.header.get("versions")
+    if not versions:
+        raise StudyError(f"{files.folder / 'search.json'} is missing or damaged; put it back from a copy")
+    space = space_of(versions[-1])
+    entries = files.entries(space)
+    return space, [(e.proposal, replace(e.result, folds=())) for e in entries if e.result is not None]
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
