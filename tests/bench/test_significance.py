@@ -125,6 +125,14 @@ def test_differences_that_only_rounding_parts_are_tied():
     assert signed_rank(np.array([0.1 + 0.2 - 0.3, 0.0, 1.0])).statistic == 1.5  # the first is a zero
 
 
+@pytest.mark.parametrize("n", [4, 7, 20])
+def test_the_p_of_tied_pairs_is_scipys(n):
+    differences = np.random.default_rng(n).integers(-2, 4, size=n).astype(float)
+    expected = stats.wilcoxon(differences, zero_method="zsplit")
+    found = signed_rank(differences)
+    assert (found.p, found.statistic) == (pytest.approx(expected.pvalue), expected.statistic)
+
+
 def test_ties_and_zeros_never_make_the_test_reject_too_often():
     chance = np.random.default_rng(0)
     drawn = chance.integers(-2, 3, size=(400, 20)).astype(float)
