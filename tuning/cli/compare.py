@@ -50,7 +50,8 @@ def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
     from tuning.errors import StudyError
     from tuning.ledger.catalog import find
 
-    folders, faults = [], []
+    folders: list[SearchFiles] = []
+    faults: list[str] = []
     for name in names:
         try:
             folders.append(find(home, name))
