@@ -1,13 +1,20 @@
-"""One trial between its ask and its end, and which errors of its job end the whole run."""
+"""One trial between its ask and its end: the job made of it, and which of its errors end the whole run."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from tuning.errors import ChangedError, MissingError, StorageError, StudyError, TuningError
 from tuning.executors.base import Raised
+from tuning.ledger.search import SearchFiles
+from tuning.record import StudyRecord
+from tuning.study import SCIKIT_ENGINES
+from tuning.training.jobs import Source, TrialJob
 from tuning.trial import Proposal
 
 _KINDS: dict[int, type[TuningError]] = {2: StudyError, 3: MissingError, 75: StorageError}
@@ -32,6 +39,42 @@ class Open:
     def job(self) -> str:
         """The job's id; another attempt is another job."""
         return f"{self.proposal.number}-{self.attempt}"
+
+
+def function_of(record: StudyRecord) -> str:
+    """Return what a worker calls for a trial, as a `Job` names it."""
+    scikit = record.engine in SCIKIT_ENGINES
+    return "tuning.engines.scikit_fit:run_call" if scikit else "tuning.training.trials:run_trial"
+
+
+def trial_job(
+    record: StudyRecord,
+    source: Source,
+    overrides: Mapping[str, Any],
+    files: SearchFiles,
+    *,
+    proposal: Proposal,
+    attempt: int,
+    score_test: bool = False,
+) -> TrialJob:
+    """Return what that function is told."""
+    return TrialJob(
+        source, overrides, proposal, files.trial_folder(proposal.number), attempt,
+        parent=_parent(files, proposal),
+        keep_end=record.engine == "keras-tuner:hyperband",
+        lockstep=record.cv is not None and record.pruner != "none",
+        pinned=record.pinned,
+        score_test=score_test,
+    )  # fmt: skip
+
+
+def _parent(files: SearchFiles, proposal: Proposal) -> Path | None:
+    """Return the folder with the checkpoint that a trial continues; a copied trial's is that of its original."""
+    if proposal.parent is None or not proposal.continued:
+        return None
+    known = files.result(proposal.parent)
+    copied = None if known is None else known.copied_from
+    return files.trial_folder(proposal.parent if copied is None else copied)
 
 
 def as_error(event: Raised) -> TuningError | None:

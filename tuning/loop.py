@@ -216,7 +216,7 @@ class SearchLoop:
         if self.record.pruner != "none":
             prune = self.engine.report(report)
             verdict = "prune" if prune else "continue"
-            self.executor.answer(item.job, "stop" if self._heeded in ("terminated", "timeout") else verdict)
+            self.executor.answer(item.job, verdict if self._heeded in ("", "interrupted") else "stop")
 
     def _raised(self, item: Open, event: Raised) -> None:
         fatal = as_error(event)

@@ -1,7 +1,12 @@
-"""`result.json`: how a trial ended, written once by the worker that trained it and never rewritten."""
+"""The files of a trial that has ended: `result.json`, written once by its worker, and in a benchmark `test.json`.
+
+The second lies beside the first and not in it because engines are told whole results: what steers a search must not
+hold the score on the test part.
+"""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from tuning.durable import read_json, write_json
@@ -20,3 +25,15 @@ def read_result(folder: Path) -> TrialResult | None:
     """Return the result kept in a trial's folder; a torn file counts as none."""
     stored = read_json(folder / "result.json")
     return None if stored is None else TrialResult.from_json(stored)
+
+
+def keep_test_score(folder: Path, metric: str, value: float) -> None:
+    """Write the score of a trial's kept weights on the test part."""
+    write_json(folder / "test.json", {metric: value})
+
+
+def read_test_score(folder: Path) -> float | None:
+    """Return the score on the test part kept in a trial's folder; None where there is none or it is not finite."""
+    stored = read_json(folder / "test.json")
+    value = math.nan if stored is None else float(next(iter(stored.values())))
+    return value if math.isfinite(value) else None

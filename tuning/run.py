@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tuning.attempts import function_of, trial_job
 from tuning.durable import full_disk_told, write_bytes, write_json
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Executor, Job, Slot
@@ -28,15 +29,13 @@ from tuning.reports.html import write_report
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner
 from tuning.stopping import Stopping
-from tuning.study import SCIKIT_ENGINES, Study
+from tuning.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
-from tuning.training.jobs import Source, TrialJob
+from tuning.training.jobs import Source
 from tuning.trial import Proposal, TrialResult
 from tuning.workshop import Workshop, source_of
 from tuning.writer import Writer
 
-_TRIAL = "tuning.training.trials:run_trial"
-_SCIKIT_TRIAL = "tuning.engines.scikit_fit:run_call"
 _WRITER_S, _HURRIED_WRITER_S = 30.0, 20.0  # what MLflow may take at the end; what is missing then, `sync` writes
 _LATE_SIGNAL_S = 0.3  # systemd and Slurm signal all processes of a job; ours may hear of it last
 
@@ -198,29 +197,14 @@ class _Run:
 
     def _job(self, proposal: Proposal, attempt: int) -> Job:
         record = self.record
-        job = TrialJob(
-            self.source, self.options.overrides, proposal, self.files.trial_folder(proposal.number), attempt,
-            parent=self._parent(proposal),
-            keep_end=record.engine == "keras-tuner:hyperband",
-            lockstep=record.cv is not None and record.pruner != "none",
-            pinned=record.pinned,
-        )  # fmt: skip
         return Job(
             f"{proposal.number}-{attempt}",
-            _SCIKIT_TRIAL if record.engine in SCIKIT_ENGINES else _TRIAL,
-            (job,),
+            function_of(record),
+            (trial_job(record, self.source, self.options.overrides, self.files, proposal=proposal, attempt=attempt),),
             wants_verdict=record.pruner != "none",
             timeout_s=record.trial_timeout,
             no_progress_timeout_s=record.no_progress_timeout,
         )
-
-    def _parent(self, proposal: Proposal) -> Path | None:
-        """Return the folder with the checkpoint that a trial continues; a copied trial's is that of its original."""
-        if proposal.parent is None or not proposal.continued:
-            return None
-        known = self.files.result(proposal.parent)
-        copied = None if known is None else known.copied_from
-        return self.files.trial_folder(proposal.parent if copied is None else copied)
 
     def _announce(self, loop: SearchLoop) -> None:
         earlier = list(loop.roster.results.values())

@@ -1,11 +1,11 @@
-"""Why a run ends before its budget: signals and the deadline. Handlers set flags; loop and finals look at them."""
+"""Why a search ends: signals, the deadline, a used-up budget. Handlers set flags; loop and finals look at them."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 GRACE_S = 0.8
@@ -14,6 +14,7 @@ SAID = {
     "timeout": "time is up: the running trials are let go at the end of their epoch",
     "interrupted": "interrupted: the running trials end, then this run does; Ctrl-C again ends it at once",
     "terminated": "terminated",
+    "budget": "the budget is used up",
 }
 """What the user is told, by reason."""
 _ABORTS, _INSISTS = 2, 3  # Ctrl-C so often: let go at once, leave whatever is being done
@@ -27,22 +28,28 @@ class Stopping:
 
     Attributes:
         deadline: On the monotonic clock; None: none.
+
+    Args:
+        enough: Whether a budget that is counted in something else than trials is used up; asked often.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, enough: Callable[[], bool] = lambda: False) -> None:
         self.deadline: float | None = None
+        self._enough = enough
         self._interrupts = 0
         self._terminated_at: float | None = None
         self._raises = True
 
     @property
     def reason(self) -> str:
-        """Why no further trial is begun: "terminated", "interrupted", "timeout"; "" where nothing speaks against it."""
+        """Why no further trial is begun: "terminated", "interrupted", "timeout", "budget"; "": there is no reason."""
         if self._terminated_at is not None:
             return "terminated"
         if self._interrupts:
             return "interrupted"
-        return "timeout" if self.deadline is not None and time.monotonic() >= self.deadline else ""
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return "timeout"
+        return "budget" if self._enough() else ""
 
     @property
     def by_signal(self) -> bool:

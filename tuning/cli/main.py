@@ -15,6 +15,7 @@ from tuning.errors import StudyError, TuningError, did_you_mean
 VERBS = {
     "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
+    "bench": ("tuning.cli.bench:bench", "Compare engines on studies, with seeds and statistics."),
     "lr-range": ("tuning.cli.lr_range:lr_range", "Find which learning rates a study's model can be trained with."),
     "compare": ("tuning.cli.compare:compare", "Show two or more searches side by side, and what differs."),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),

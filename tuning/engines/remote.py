@@ -129,7 +129,7 @@ def serve(connection: Connection, source: Source, overrides: Mapping[str, Any]) 
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the builder is tried here, on the CPU; GPUs are the workers' alone
     try:
-        engine, record = _prepare(source, overrides)
+        engine, record = prepare(source, overrides)
     except (Exception, SystemExit) as error:  # all of them are told: the driver raises them
         with contextlib.suppress(ConnectionError):
             _reply(connection, error)
@@ -161,7 +161,13 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
         _reply(connection, failure, answer)
 
 
-def _prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyRecord]:
+def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyRecord]:
+    """Load and check a study, its data and its builder; return its engine, fresh, and what a driver may know of it.
+
+    Raises:
+        StudyError: Something about them is wrong.
+        MissingError: Data or a package is not there.
+    """
     from tuning.data.facts import remarks_on
     from tuning.data.parts import folds, split
     from tuning.engines.factory import make_engine

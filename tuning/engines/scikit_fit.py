@@ -17,6 +17,7 @@ from tuning.training.devices import strategy_scope
 from tuning.training.estimator_fit import Watch
 from tuning.training.folds import EpochReporter, FoldFit, folds_of_earlier_attempts, summarise
 from tuning.training.jobs import TrialJob
+from tuning.training.test_score import score_test_part
 from tuning.training.trials import carry_out
 from tuning.training.workbench import Workbench
 from tuning.trial import Context, FoldResult, TrialResult
@@ -39,20 +40,22 @@ def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tria
     results = folds_of_earlier_attempts(job.folder)
     done = {fold.fold for fold in results}
     reporter = EpochReporter(job, bench, context, time.perf_counter())
-    judges, notes = [], []
+    fits_done: list[FoldFit] = []
     for args, kwargs in fits:
         fold = kwargs["split_progress"][0]
         if fold in done:
             continue
         watched, result = _fit(bench, args, kwargs, reporter, seed)
         results.append(result)
-        judges.append(watched.judge)
-        notes += watched.fit.notes
+        fits_done.append(watched)
         if watched.judge.diverged:
             break
         if len(fits) > 1:
             write_json(job.folder / f"attempt-{job.attempt}" / f"fold-{fold}.json", asdict(result))
-    return summarise(job.proposal, results, judges, notes)
+    if job.score_test:
+        score_test_part(job.folder, bench, fits_done)
+    notes = [note for item in fits_done for note in item.fit.notes]
+    return summarise(job.proposal, results, [item.judge for item in fits_done], notes)
 
 
 def _fit(

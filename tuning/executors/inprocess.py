@@ -1,4 +1,4 @@
-"""`InProcessExecutor`: the executor contract without processes, for tests and debuggers."""
+"""`InProcessExecutor`: the executor contract without processes: a whole search in one worker, tests, debuggers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import queue
 import threading
 import traceback
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
 from tuning.executors.server import resolve
 from tuning.trial import EpochReport
+
+Start: TypeAlias = Callable[[Callable[[], None]], None]
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """Begin `work` in a thread of its own."""
+    threading.Thread(target=work, name="job", daemon=True).start()
 
 
 class InProcessExecutor:
@@ -22,10 +30,13 @@ class InProcessExecutor:
 
     Args:
         slots: Their names are told; only the first ever runs a job.
+        start: Has another thread do a job's work, and returns at once. Keras keeps some of its settings a thread: who
+            has a study's trained where the study was imported gives them to that thread.
     """
 
-    def __init__(self, slots: tuple[Slot, ...] = (Slot("cpu:0"),)) -> None:
+    def __init__(self, slots: tuple[Slot, ...] = (Slot("cpu:0"),), start: Start = in_a_thread) -> None:
         self._slots = slots
+        self._start = start
         self._waiting: deque[Job] = deque()
         self._happened: list[Event] = []
         self._running: _Run | None = None
@@ -47,7 +58,7 @@ class InProcessExecutor:
     def events(self, timeout_s: float) -> list[Event]:
         """Run the next job to its end, or to a report that waits for a verdict."""
         if self._running is None and self._waiting and not self._happened:
-            self._running = _Run(self._waiting.popleft(), self._slots[0].name)
+            self._running = _Run(self._waiting.popleft(), self._slots[0].name, self._start)
         if self._running is not None and not self._happened:
             self._happened += self._running.go_on(timeout_s)
             if self._running.ended:
@@ -82,14 +93,14 @@ class _Cancelled(BaseException):
 class _Run:
     """One job in its thread, and the `Context` it is given."""
 
-    def __init__(self, job: Job, slot: str) -> None:
+    def __init__(self, job: Job, slot: str, start: Start) -> None:
         self.job = job
         self.slot = slot
         self.ended = False
         self._said: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopped = False
-        threading.Thread(target=self._run, name=f"job-{job.id}", daemon=True).start()
+        start(self._run)
 
     def go_on(self, timeout_s: float) -> list[Event]:
         """Return what the job says until its next verdict or its end."""

@@ -29,6 +29,7 @@ from tuning.training.folds import (
     summarise,
 )
 from tuning.training.jobs import TrialJob
+from tuning.training.test_score import score_test_part
 from tuning.training.workbench import Workbench, workbench
 from tuning.trial import Context, Status, TrialResult
 
@@ -124,6 +125,8 @@ def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tria
                 break
             if bench.n_fits > 1:
                 write_json(job.folder / f"attempt-{job.attempt}" / f"fold-{fold}.json", asdict(results[-1]))
+    if job.score_test:
+        score_test_part(job.folder, bench, fits)
     if job.keep_end:
         for item in fits:
             save_checkpoint(job.folder / f"end-{item.fold}.npz", item.fit.model, int(item.judge.curve[-1]["epoch"]))

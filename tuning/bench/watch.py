@@ -1,0 +1,69 @@
+"""What a benchmark says while it works: a bar on a terminal, a line for each search that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tuning.bench.contest import Search
+from tuning.bench.runs import BenchRun
+from tuning.reports.texts import first_line, one_line, score, seconds_text
+
+
+class Watch:
+    """Told by the driver what happens; one thread calls it.
+
+    Args:
+        console: Where it is written; None: nowhere.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(quiet=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        terminal = console is not None and console.is_terminal and not console.is_dumb_terminal
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not terminal)
+        self._task = self._bar.add_task("searches", total=None)
+        self._epochs = self._done = self._total = 0
+
+    def begin(self, searches: Sequence[Search], known: Mapping[str, BenchRun]) -> None:
+        """Say what will be done, and what is done already."""
+        self._total, self._done = len(searches), len(known)
+        earlier = f", {len(known)} done before" if known else ""
+        self.remark(f"{len(searches)} searches{earlier}")
+        self._bar.update(self._task, total=self._total, completed=self._done)
+
+    def epoch(self, search: Search) -> None:
+        """A trial of a search has trained an epoch."""
+        self._epochs += 1
+        self._bar.update(self._task, description=f"searches ({self._epochs} epochs trained)")
+
+    def ended(self, search: Search, run: BenchRun) -> None:
+        """A search has ended."""
+        self._done += 1
+        self._bar.update(self._task, completed=self._done)
+        self.remark(f"[{self._done}/{self._total}] {search.title}: {outcome(run)}")
+
+    def remark(self, text: str) -> None:
+        """Say something that stays on the screen."""
+        self._console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._bar.stop()
+
+
+def outcome(run: BenchRun) -> str:
+    """Return how a search went, in a line."""
+    trials = sum(run.counts.get(name, 0) for name in ("completed", "pruned", "failed", "infeasible"))
+    spent = f"{trials} trials, {run.epochs} epochs, {seconds_text(run.seconds)}"
+    if run.ended == "failed":
+        return f"failed, {first_line(run.error)}; {spent}"
+    found = f"{run.curve.metric} {score(run.best.get('value'))}, test {score(run.best.get('test'))}"
+    return f"{found}; {spent}{', no more to propose' if run.ended == 'exhausted' else ''}"
