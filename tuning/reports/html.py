@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import html
-import json
 import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from tuning.durable import write_bytes
 from tuning.errors import StorageError
 from tuning.reports import plots
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
 from tuning.reports.lr_plot import cards
+from tuning.reports.page import card, html_figure, html_text, write_page
 from tuning.reports.summary import Trials, count_trials, ranked
-from tuning.reports.texts import failure_groups, masked, score, seconds_text, shown, spread
+from tuning.reports.texts import failure_groups, score, seconds_text, shown, spread
 from tuning.space import Space
 from tuning.study import Objective
 from tuning.training.lr_record import LRRange
@@ -59,8 +56,6 @@ def write_report(
     Raises:
         StorageError: The disk is full or read-only, or the id cannot be a file's name.
     """
-    from plotly.offline import get_plotlyjs
-
     name = str(header["id"])
     if not _ID.fullmatch(name):
         raise StorageError(f"search id {name!r} cannot be the name of a report; use letters, digits, '.', '_', '-'")
@@ -71,27 +66,23 @@ def write_report(
         _winner(winner, trials, objective),
         _failures(trials),
         _diagnosis(winner, trials, objective),
-        _card("Best so far", _figure("history", drawn.history), drawn.note),
-        _card("Learning curves", _figure("curves", drawn.curves), "The best five in colour."),
-        _card(
+        card("Best so far", html_figure("history", drawn.history), drawn.note),
+        card("Learning curves", html_figure("curves", drawn.curves), "The best five in colour."),
+        card(
             "All parameters at once",
-            _figure("parallel", drawn.parallel),
+            html_figure("parallel", drawn.parallel),
             "One line a completed trial. " + drawn.note,
             wide=True,
         ),
-        _card("Each parameter alone", _scroll(drawn.slices, len(space)), wide=True),
+        card("Each parameter alone", _scroll(drawn.slices, len(space)), wide=True),
         cards(rates),
         _importance(drawn),
         _definition(header, winner, space),
         _trial_table(trials, space, objective, winner),
         "</div>",
     )  # fmt: skip
-    template = Template(_beside("report.html"))
-    title = _text(f"{header.get('study', '')} · {header.get('engine', '')}")
-    page = template.substitute(title=title, css=_beside("report.css"), plotly=get_plotlyjs(), body="\n".join(parts))
-    path = folder / f"{name}.html"
-    write_bytes(path, page.encode())
-    return path
+    title = f"{header.get('study', '')} · {header.get('engine', '')}"
+    return write_page(folder / f"{name}.html", title, "\n".join(parts))
 
 
 def _heading(header: Mapping[str, Any], trials: Trials) -> str:
@@ -101,16 +92,16 @@ def _heading(header: Mapping[str, Any], trials: Trials) -> str:
     chips.append((seconds_text(sum(result.training_s for _, result in trials)), "in training"))
     shown_chips = "".join(f'<span class="chip"><b>{count}</b> {name}</span>' for count, name in chips)
     return (
-        f"<h1>{_text(header.get('study', ''))} <span>{_text(header.get('engine', ''))}</span></h1>"
-        f'<p class="soft">search <code>{_text(header["id"])}</code> {f"begun {begun}" if begun else ""}</p>'
+        f"<h1>{html_text(header.get('study', ''))} <span>{html_text(header.get('engine', ''))}</span></h1>"
+        f'<p class="soft">search <code>{html_text(header["id"])}</code> {f"begun {begun}" if begun else ""}</p>'
         f'<div class="chips">{shown_chips}</div>'
     )
 
 
 def _winner(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
     if winner is None:
-        return _card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
-    params = "".join(f"<code>{_text(n)} = {_text(shown(v))}</code>" for n, v in winner["params"].items())
+        return card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
+    params = "".join(f"<code>{html_text(n)} = {html_text(shown(v))}</code>" for n, v in winner["params"].items())
     test, baseline = winner.get("test") or {}, winner.get("baseline") or {}
     metrics = list(dict.fromkeys([objective.name, *test]))
     validation = winner["validation"]
@@ -120,18 +111,18 @@ def _winner(winner: Mapping[str, Any] | None, trials: Trials, objective: Objecti
     for key, label in _BASELINES:
         if values := baseline.get(key):
             rows.append((label, [_score(values.get(m)) for m in metrics], ""))
-    head = "".join(f'<th class="n">{_text(m)}</th>' for m in metrics)
+    head = "".join(f'<th class="n">{html_text(m)}</th>' for m in metrics)
     body = "".join(
-        f'<tr class="{kind}"><td>{label}</td>{"".join(f"<td class=n>{_text(c)}</td>" for c in cells)}</tr>'
+        f'<tr class="{kind}"><td>{label}</td>{"".join(f"<td class=n>{html_text(c)}</td>" for c in cells)}</tr>'
         for label, cells, kind in rows
     )
-    unit = f" One unit of the target is {_text(winner['unit'])}." if winner.get("unit") else ""
+    unit = f" One unit of the target is {html_text(winner['unit'])}." if winner.get("unit") else ""
     seeds = ", ".join(f"{seed}: {_score(value)}" for seed, value in _by_seed(winner))
     return (
-        f'<section class="card winner"><h2>Winner: trial {_text(winner["number"])}</h2>'
+        f'<section class="card winner"><h2>Winner: trial {html_text(winner["number"])}</h2>'
         f'<div class="params">{params}</div>'
         f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f'<p class="soft">The best mean over {len(winner["seeds"])} fresh seeds ({_text(seeds)}); '
+        f'<p class="soft">The best mean over {len(winner["seeds"])} fresh seeds ({html_text(seeds)}); '
         f"the test part was looked at once.{unit}</p></section>"
     )
 
@@ -143,13 +134,13 @@ def _by_seed(winner: Mapping[str, Any]) -> Iterable[tuple[int, float]]:
 def _failures(trials: Trials) -> str:
     groups = failure_groups(trials)
     if not groups:
-        return _card("What failed", "<p>Nothing.</p>")
+        return card("What failed", "<p>Nothing.</p>")
     rows = "".join(
-        f"<tr><td class=n>{len(numbers)} ×</td><td>{_text(text)}<br>"
+        f"<tr><td class=n>{len(numbers)} ×</td><td>{html_text(text)}<br>"
         f'<span class="soft">trial{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}</span></td></tr>'
         for text, numbers in groups
     )
-    return _card("What failed", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
+    return card("What failed", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
 
 
 def _diagnosis(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
@@ -159,8 +150,8 @@ def _diagnosis(winner: Mapping[str, Any] | None, trials: Trials, objective: Obje
     shown_first = [result for _, result in trials if result.number == won]
     rows = "".join(
         f"<tr{' class=won' if result.number == won else ''}><td class=n>{result.number}</td>"
-        f'<td><span class="tag {_text(verdict.severity)}">{_text(verdict.name)}</span></td>'
-        f"<td>{_text(verdict.words)}</td></tr>"
+        f'<td><span class="tag {html_text(verdict.severity)}">{html_text(verdict.name)}</span></td>'
+        f"<td>{html_text(verdict.words)}</td></tr>"
         for result in {r.number: r for r in [*shown_first, *best]}.values()
         for verdict in result.diagnosis
     )
@@ -169,14 +160,14 @@ def _diagnosis(winner: Mapping[str, Any] | None, trials: Trials, objective: Obje
     note = f"Of all {len(trials)} trials: {told}." if told else "No trial has a verdict."
     head = '<thead><tr><th class="n">trial</th><th>verdict</th><th>what was seen, and what to try</th></tr></thead>'
     table = f"<table>{head}<tbody>{rows}</tbody></table>"
-    return _card("Diagnosis", table if rows else "<p>The best trials: nothing.</p>", note, wide=True)
+    return card("Diagnosis", table if rows else "<p>The best trials: nothing.</p>", note, wide=True)
 
 
 def _importance(drawn: plots.Plots) -> str:
     if drawn.importance is None:
-        return _card("Importance of the parameters", f"<p>Told from {LEAST_TRIALS} completed trials on.</p>")
+        return card("Importance of the parameters", f"<p>Told from {LEAST_TRIALS} completed trials on.</p>")
     note = "What it took to be among the better trials (PED-ANOVA); a guess while trials are few."
-    return _card("Importance of the parameters", _figure("importance", drawn.importance), note)
+    return card("Importance of the parameters", html_figure("importance", drawn.importance), note)
 
 
 def _definition(header: Mapping[str, Any], winner: Mapping[str, Any] | None, space: Space) -> str:
@@ -188,8 +179,10 @@ def _definition(header: Mapping[str, Any], winner: Mapping[str, Any] | None, spa
         pairs.append(("fresh seeds", ", ".join(map(str, winner["seeds"]))))
     if len(versions) > 1:
         pairs.append(("versions", f"{len(versions)}; the last is shown"))
-    rows = "".join(f"<tr><td>{_text(name)}</td><td><code>{_text(value)}</code></td></tr>" for name, value in pairs)
-    return _card("Definition and seeds", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
+    rows = "".join(
+        f"<tr><td>{html_text(name)}</td><td><code>{html_text(value)}</code></td></tr>" for name, value in pairs
+    )
+    return card("Definition and seeds", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
 
 
 def _flat(definition: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -203,11 +196,11 @@ def _flat(definition: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
 def _trial_table(trials: Trials, space: Space, objective: Objective, winner: Mapping[str, Any] | None) -> str:
     names = list(dict.fromkeys([*space, *(n for p, _ in trials for n in p.params)]))
     heads = ["trial", *names, objective.metric, "epochs", "seconds", "seed", "slot", "status", "diagnosis", "remarks"]
-    head = "".join(f"<th><button>{_text(name)}</button></th>" for name in heads)
+    head = "".join(f"<th><button>{html_text(name)}</button></th>" for name in heads)
     won = None if winner is None else winner["number"]
     body = "".join(_trial_row(p, r, names, won) for p, r in trials)
     table = f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return _card("Trials", f'<div class="tall scroll">{table}</div>', "Press a heading to sort.", wide=True)
+    return card("Trials", f'<div class="tall scroll">{table}</div>', "Press a heading to sort.", wide=True)
 
 
 def _trial_row(proposal: Proposal, result: TrialResult, names: list[str], won: int | None) -> str:
@@ -227,38 +220,13 @@ def _trial_row(proposal: Proposal, result: TrialResult, names: list[str], won: i
 
 
 def _cell(key: Any, text: str) -> str:
-    return f'<td data-v="{_text(key)}">{_text(text)}</td>'
-
-
-def _card(title: str, body: str, note: str = "", *, wide: bool = False) -> str:
-    told = f'<p class="soft">{_text(note)}</p>' if note else ""
-    return f'<section class="card{" wide" if wide else ""}"><h2>{_text(title)}</h2>{told}{body}</section>'
-
-
-def _figure(name: str, figure: Any) -> str:
-    if figure is None:
-        return '<p class="soft">There is nothing to draw yet.</p>'
-    # < and > as escapes: a label must not be able to end the script it stands in.
-    drawn = figure.to_json().replace("<", "\\u003c").replace(">", "\\u003e")
-    config = json.dumps({"responsive": True, "displaylogo": False, "displayModeBar": False})
-    return (
-        f'<div id="{name}"></div><script>{{ const f = {drawn}; Plotly.newPlot("{name}", f.data, f.layout, {config}); }}'
-        "</script>"
-    )
+    return f'<td data-v="{html_text(key)}">{html_text(text)}</td>'
 
 
 def _scroll(figure: Any, columns: int) -> str:
-    return f'<div class="scroll"><div style="min-width:{170 * columns}px">{_figure("slices", figure)}</div></div>'
+    return f'<div class="scroll"><div style="min-width:{170 * columns}px">{html_figure("slices", figure)}</div></div>'
 
 
 def _score(stored: Any) -> str:
     """Write a metric read from JSON, where NaN and infinities are strings."""
     return score(None if stored is None else float(stored))
-
-
-def _text(value: object) -> str:
-    return html.escape(masked(str(value)))
-
-
-def _beside(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from tuning.durable import write_bytes
 from tuning.errors import StudyError
 from tuning.reports.axes import log_ticks, padded
 from tuning.reports.look import COLOURS, escaped, styled
+from tuning.reports.page import write_page
 from tuning.reports.texts import score, shown
 from tuning.training.lr_record import DEFINITIONS, LRRange
 
@@ -73,15 +73,7 @@ def figure(test: LRRange) -> Any:
 
 def write_html(tests: Sequence[LRRange], path: Path, title: str = "learning-rate range test") -> Path:
     """Write one page that needs no network, with a card for each test; return its path."""
-    from plotly.offline import get_plotlyjs
-
-    folder = Path(__file__).parent
-    template = Template((folder / "report.html").read_text(encoding="utf-8"))
-    css = (folder / "report.css").read_text(encoding="utf-8")
-    body = f'<h1>{escaped(title)}</h1><div class="grid">{cards(tests)}</div>'
-    page = template.substitute(title=escaped(title), css=css, plotly=get_plotlyjs(), body=body)
-    write_bytes(path, page.encode())
-    return path
+    return write_page(path, title, f'<h1>{escaped(title)}</h1><div class="grid">{cards(tests)}</div>')
 
 
 def cards(tests: Sequence[LRRange]) -> str:
