@@ -1,0 +1,152 @@
+"""A whole benchmark: many searches on leased slots, interrupted, resumed, extended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import cloudpickle
+import pytest
+
+from tests.training.small_study import study
+from tuning.bench.bench import bury, run_bench
+from tuning.bench.budget import Budget
+from tuning.bench.contest import Contest, parse_entrants
+from tuning.bench.watch import Watch
+from tuning.domains import Choice, Float
+from tuning.errors import BusyError, ChangedError
+from tuning.home import locked
+from tuning.ledger.search import SearchFiles
+from tuning.trial import Proposal, Status, TrialResult
+
+EIGHT = Budget("epochs", 8)
+SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))  # nobody else's search is waited for
+    return tmp_path / "home"
+
+
+def contest(home, engines="optuna:random,randomizedsearchcv", seeds=1, budget=EIGHT, **changes):
+    source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
+    return Contest((source,), parse_entrants(engines), seeds, budget, devices="cpu:1", home=str(home))
+
+
+class Ear(Watch):
+    """Keeps what is said, and calls `on_epoch` at each epoch."""
+
+    def __init__(self, on_epoch=lambda: None):
+        super().__init__()
+        self.said, self.epochs, self._on_epoch = [], 0, on_epoch
+
+    def remark(self, text):
+        self.said.append(text)
+
+    def epoch(self, search):
+        self.epochs += 1
+        self._on_epoch()
+
+
+def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
+    (first,), status = run_bench(contest(home), Ear(), forkserver)
+    assert status == "completed"
+    assert [(run.curve.engine, run.curve.seed, run.epochs) for run in first.runs] == [
+        ("optuna:random", 0, 8), ("randomizedsearchcv", 0, 8),
+    ]  # fmt: skip
+    ear = Ear()
+    (second,), _ = run_bench(contest(home, "randomizedsearchcv,optuna:random", seeds=2), ear, forkserver)
+    assert ear.epochs == 16 + 2  # of the new seed, with the epoch beyond each budget
+    assert [run for run in second.runs if run.curve.seed == 0] == list(first.runs)[::-1]
+    assert "4 searches, 2 done before" in ear.said
+
+
+def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
+    run_bench(contest(home, "optuna:random"), Ear(), forkserver)
+    with pytest.raises(ChangedError, match=r"small · optuna:random · seed 0 was done with another definition"):
+        run_bench(contest(home, "optuna:random", batch_size=8), Ear(), forkserver)
+    fresh = Contest(**{**vars(contest(home, "optuna:random", batch_size=8)), "fresh": True})
+    (done,), _ = run_bench(fresh, Ear(), forkserver)
+    assert len(done.runs) == 1
+    assert len(list((home / "bench" / "small").glob("epochs=8~*"))) == 1
+
+
+def test_a_second_bench_of_the_same_is_refused(home, forkserver):
+    with locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"), pytest.raises(BusyError):
+        run_bench(contest(home), Ear(), forkserver)
+
+
+def test_a_search_whose_worker_is_killed_goes_on_and_comes_to_the_same(home, forkserver):
+    (whole,), _ = run_bench(contest(home / "a", "optuna:random"), Ear(), forkserver)
+    killed = []
+
+    def kill():
+        pid = next(iter(_workers(home / "b")), None)
+        if not killed and pid is not None:
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    ear = Ear(kill)
+    (again,), _ = run_bench(contest(home / "b", "optuna:random"), ear, forkserver)
+    assert killed
+    assert "small · optuna:random · seed 0: worker killed; it goes on" in ear.said
+    assert again.runs[0].curve.values == whole.runs[0].curve.values
+
+
+def _workers(home: Path):
+    """The processes that have a log below `home` open."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            opened = [os.readlink(file) for file in Path("/proc", pid, "fd").iterdir()]
+        except OSError:
+            continue
+        if int(pid) != os.getpid() and any(name.startswith(str(home / "bench" / "logs")) for name in opened):
+            yield int(pid)
+
+
+def test_ctrl_c_keeps_what_there_is_and_the_same_call_goes_on(home, forkserver):
+    sent = []
+
+    def interrupt():
+        if len(sent) < 1:
+            sent.append(time.monotonic())
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
+
+    budget = Budget("epochs", 400)
+    (cut,), status = run_bench(contest(home, "optuna:random", budget=budget, epochs=200), Ear(interrupt), forkserver)
+    assert (status, cut.runs) == ("interrupted", ())
+    (done,), status = run_bench(contest(home, "optuna:random", budget=budget, epochs=200), Ear(), forkserver)
+    assert (status, done.runs[0].epochs) == ("completed", 400)
+
+
+def asked(folder, number=0):
+    files = SearchFiles(folder)
+    files.write_spec(Proposal(number, {"lr": 0.1}, 4), [])
+    files.begin_attempt(number)
+    return files
+
+
+def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
+    files = asked(tmp_path)
+    assert bury(tmp_path, "worker killed: by SIGKILL", 2, final=False)
+    assert files.result(0) is None
+    files.begin_attempt(0)
+    assert bury(tmp_path, "worker killed: by SIGKILL", 2, final=False)
+    result = files.result(0)
+    assert (result.status, result.attempt, result.error) == (Status.FAILED, 2, "worker killed: by SIGKILL")
+
+
+def test_a_trial_that_makes_no_progress_has_failed_at_once(tmp_path):
+    assert bury(asked(tmp_path).folder, "worker no_progress: 600 s", 3, final=True)
+    assert SearchFiles(tmp_path).result(0).status is Status.FAILED
+
+
+def test_a_worker_lost_between_trials_is_no_trials_fault(tmp_path):
+    assert not bury(tmp_path, "worker crashed", 1, final=True)
+    files = asked(tmp_path)
+    files.write_result(TrialResult(0, Status.COMPLETED, 1.0))
+    assert not bury(tmp_path, "worker crashed", 1, final=True)
