@@ -3,13 +3,16 @@ PYTHON := .venv/bin/python
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
-.PHONY: help tune courses lr-range lr-value ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
+.PHONY: help bench tune courses lr-range lr-value ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 tune: need-STUDY .venv/ready ## search one study: make tune STUDY=housing ARGS="--trials 5 --devices cpu:2"
 	$(PYTHON) -m tuning run "$(STUDY)" $(ARGS)
+
+bench: need-STUDY .venv/ready ## compare engines, with statistics: make bench STUDY=housing ARGS="--seeds 5 --budget epochs=400"
+	$(PYTHON) -m tuning bench $(STUDY) $(ARGS)
 
 lr-range: need-STUDY .venv/ready ## find good learning rates: make lr-range STUDY=housing ARGS="--seeds 3 --batch-size 32"
 	$(PYTHON) -m tuning lr-range "$(STUDY)" $(ARGS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,8 @@ from tuning.cli.run import seconds
 if TYPE_CHECKING:
     from tuning.bench.bench import Benched
     from tuning.bench.budget import Budget
+    from tuning.bench.contest import Contest
+    from tuning.bench.statistics import Statistics
 
 
 def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
@@ -64,11 +68,58 @@ def bench(studies: Sequence[str], engines: str | None, as_json: bool, quiet: boo
         benched, status = run_bench(contest, watch)
     if status != "completed":
         return {"interrupted": 130, "terminated": 143}[status]
-    return _told(benched, contest, as_json=as_json, quiet=quiet)
+    return _tell(benched, contest, as_json=as_json, quiet=quiet)
 
 
-def _told(benched: Sequence[Benched], contest: Any, *, as_json: bool, quiet: bool) -> int:
-    for each in benched:
-        for run in each.runs:
-            print(run.curve)
-    return 0
+def _tell(benched: Sequence[Benched], contest: Contest, *, as_json: bool, quiet: bool) -> int:
+    """Write the report and MLflow, print what came out."""
+    from tuning.bench.publish import as_json as object_of
+    from tuning.bench.report import write_bench_report
+    from tuning.bench.statistics import analyse
+    from tuning.home import tuning_home
+
+    curves = [run.curve for each in benched for run in each.runs]
+    found = analyse(curves, budget="seconds" if contest.budget.kind == "time" else "epochs")
+    home = tuning_home()
+    written = write_bench_report(home / "reports", benched, contest, found)
+    mlflow = _to_mlflow(home, benched, contest)
+    if not (quiet and as_json):
+        _print(found, written.page, on_stderr=as_json)
+    if as_json:
+        print(json.dumps(object_of(benched, contest, found, written, mlflow)), flush=True)
+    return 0 if any(value is not None for curve in curves for value in curve.values) else 1
+
+
+def _to_mlflow(home: Path, benched: Sequence[Benched], contest: Contest) -> list[dict[str, str]]:
+    from tuning.bench.publish import to_mlflow
+    from tuning.errors import StorageError
+    from tuning.tracking.mlflow_store import QUIET, tracking_uri
+
+    os.environ.update(QUIET)  # before MLflow is imported
+    try:
+        return to_mlflow(tracking_uri(home), home, benched, contest)
+    except StorageError as error:  # all of it is in files: the same command writes it another time
+        click.echo(str(error), err=True)
+        return []
+
+
+def _print(found: Statistics, page: Path, *, on_stderr: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from tuning.bench.words import sentences
+    from tuning.reports.texts import score
+
+    console = Console(stderr=on_stderr)
+    for study in found.studies:
+        table = Table(study.study, f"median {study.metric}", "test", "rank", box=None, pad_edge=False)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for engine in study.engines:
+            rank = "–" if engine.rank is None else f"{engine.rank:.2f}"
+            table.add_row(engine.engine, score(engine.validation), score(engine.test), rank)
+        console.print(table)
+    for sentence in sentences(found):
+        console.print(Text(sentence))
+    console.print(Text(str(page)), soft_wrap=True)

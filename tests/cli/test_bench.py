@@ -1,0 +1,80 @@
+"""`tuning bench` from the command line to report and MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tuning.cli.main import main
+
+FILE = '''"""A small study."""
+import numpy as np
+from tuning import Dataset, Int, Float, Minimize, Study
+from tuning.builders.mlp import build_model
+
+def data():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    return Dataset(name="plane", X=X, y=X.sum(axis=1), task="regression")
+
+STUDY = Study(name="plane", builder=build_model, data=data, objective=Minimize("val_rmse"),
+    space={"n_hidden": Int(0, 1), "lr": Float(1e-4, 1e-1, log=True)}, epochs=3, trials=2)
+'''
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "plane.py").write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))  # nobody else's search is waited for
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_a_bench_is_told_drawn_and_recorded(project, capsys):
+    words = ["bench", "plane", "--engines", "randomizedsearchcv,optuna:tpe", "--seeds", "2", "--budget", "epochs=7"]
+    assert main([*words, "--devices", "cpu:1", "--json"]) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out.splitlines()[-1])
+    assert (told["study"], told["seeds"], told["budget"]) == ("plane", 2, "epochs=7")
+    assert told["medians"]["plane"].keys() == {"randomizedsearchcv", "optuna:tpe"}
+    assert told["comparisons"]["plane"][0]["verdict"] == "too few seeds"
+    assert "[4/4] plane · optuna:tpe · seed 1: val_rmse" in printed.err
+    assert told["report"] in printed.err
+    page = Path(told["report"])
+    assert page.parent == project / "home" / "reports"
+    assert "optuna:tpe" in page.read_text()
+    _check_mlflow(told)
+
+
+def _check_mlflow(told):
+    from mlflow.tracking import MlflowClient
+
+    (stored,) = told["mlflow"]
+    client = MlflowClient(stored["tracking_uri"])
+    runs = client.search_runs([stored["experiment_id"]])
+    assert sorted(run.info.run_name for run in runs) == [
+        "optuna:tpe seed 0", "optuna:tpe seed 1", "randomizedsearchcv seed 0", "randomizedsearchcv seed 1",
+    ]  # fmt: skip
+    history = client.get_metric_history(runs[0].info.run_id, "best_test_rmse")
+    assert [point.step for point in history] == [3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plane", "--budget", "hours=3"], "'hours=3' is no budget; write epochs=2000, trials=50 or time=10m"),
+        (["plane", "--budget", "epochs=0"], "'epochs=0' is no budget"),
+        (["plane", "--budget", "time=soon"], "'soon' is no time"),
+        (["plane", "--engines", "optuna:tpa"], "Did you mean 'optuna:tpe'?"),
+        (["plain"], "Did you mean 'plane'?"),
+        ([], "Missing argument 'STUDY...'"),
+    ],
+)
+def test_what_is_wrong_is_told_before_tensorflow_starts(project, capsys, words, said):
+    assert main(["bench", *words]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (project / "home").exists()
