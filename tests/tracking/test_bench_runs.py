@@ -21,7 +21,9 @@ def test_each_search_is_a_run_with_its_curve_and_none_is_written_twice(tmp_path)
     told = record_bench(uri, tmp_path, "small", [curve("optuna:tpe")])
     assert record_bench(uri, tmp_path, "small", [curve("optuna:tpe"), curve("gridsearchcv", failed=True)]) == told
     client = MlflowClient(uri)
-    assert client.get_experiment(told["experiment_id"]).name == "small bench"
+    experiment = client.get_experiment(told["experiment_id"])
+    assert experiment.name == "small bench"
+    assert "metrics.`best_test_rmse`" in experiment.tags["mlflow.sharedViewState.tuning"]
     runs = {run.info.run_name: run for run in client.search_runs([told["experiment_id"]])}
     assert {name: run.info.status for name, run in runs.items()} == {
         "optuna:tpe seed 0": "FINISHED", "gridsearchcv seed 0": "FAILED",

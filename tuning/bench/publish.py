@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from tuning.bench.contest import Contest
 from tuning.bench.report import Written
 from tuning.bench.runs import BenchRun
 from tuning.bench.statistics import Statistics
+from tuning.reports.summary import plain_json
 from tuning.tracking.bench_runs import CurveRun, record_bench
 
 
@@ -54,7 +54,7 @@ def as_json(
     benched: Sequence[Benched], contest: Contest, found: Statistics, written: Written, mlflow: list[dict[str, str]]
 ) -> dict[str, Any]:
     """Return what `--json` prints; medians by study and engine, comparisons by study."""
-    told = _plain(found.to_json())
+    told = plain_json(found.to_json())
     return {
         "study": ",".join(figures["study"] for figures in told["studies"]),
         "engines": [entrant.name for entrant in contest.entrants],
@@ -72,12 +72,3 @@ def as_json(
 
 def _medians(engines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {engine["engine"]: {name: value for name, value in engine.items() if name != "engine"} for engine in engines}
-
-
-def _plain(value: Any) -> Any:
-    """Return JSON types; what is not finite (Friedman's F where all studies agree) becomes null."""
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

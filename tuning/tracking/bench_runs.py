@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.errors import StorageError
-from tuning.tracking.mlflow_records import milliseconds, texts, without_secrets
+from tuning.tracking.mlflow_records import milliseconds, texts, view_of, without_secrets
 from tuning.tracking.mlflow_store import ensure_database, experiment_of
 
 _BATCH = 1000  # metrics MLflow takes in one call
@@ -60,6 +60,7 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
         experiment = experiment_of(client, uri, home, f"{study} bench")
+        client.set_experiment_tag(experiment, *view_of(list(_names(runs)), ["engine", "seed", "budget", "ended"]))
         for run in runs:
             if not _is_there(client, experiment, run.id):
                 _write(client, experiment, run)
@@ -67,6 +68,12 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
         said = without_secrets(str(error)).splitlines()[0][:200]
         raise StorageError(f"MLflow has not taken the benchmark: {said}") from error
     return {"tracking_uri": without_secrets(uri), "experiment_id": experiment}
+
+
+def _names(runs: Sequence[CurveRun]) -> dict[str, None]:
+    """Return the names of all metrics, in order."""
+    groups = [values for run in runs for values in (*(values for _, _, values in run.points), run.finals)]
+    return dict.fromkeys(name for values in groups for name in values)
 
 
 def _is_there(client: Any, experiment: str, search: str) -> bool:

@@ -193,19 +193,20 @@ VIEW = "tuning"
 
 
 def view_tag(search: SearchRecord) -> tuple[str, str]:
-    """Return the experiment's tag that holds the view: metrics and parameters as columns.
-
-    The format is that of the page's own "share" button (MLflow 3.17, plain JSON is accepted).
-    """
+    """Return the tag of a study's experiment that holds the view: metrics and parameters as columns."""
     name = search.metric.removeprefix("val_")
     metrics = [search.metric, f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
     params = [key.removeprefix("space.") for key in search.params if key.startswith("space.")]
-    columns = [
-        *(f"metrics.`{m}`" for m in metrics),
-        *(f"params.`{p}`" for p in params),
-        "tags.`engine`",
-        "tags.`status`",
-    ]
+    return view_of(metrics, params, ("engine", "status"))
+
+
+def view_of(metrics: Sequence[str], params: Sequence[str], tags: Sequence[str] = ()) -> tuple[str, str]:
+    """Return an experiment's tag that shows these columns.
+
+    The format is that of the page's own "share" button (MLflow 3.17, plain JSON is accepted).
+    """
+    named = (("metrics", metrics), ("params", params), ("tags", tags))
+    columns = [f"{kind}.`{name}`" for kind, names in named for name in names]
     state = {
         "searchFilter": "", "orderByKey": "attributes.start_time", "orderByAsc": False, "startTime": "ALL",
         "lifecycleFilter": "Active", "datasetsFilter": [], "modelVersionFilter": "All Runs",
