@@ -25,6 +25,7 @@ from tuning.home import locked, tuning_home
 from tuning.ledger.search import SearchFiles
 from tuning.loop import TICK_S
 from tuning.rates import Rates, rates_for
+from tuning.record import StudyRecord
 from tuning.stopping import Stopping
 from tuning.trial import Status, TrialResult
 
@@ -86,10 +87,9 @@ def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = No
                     on_wait=watch.remark,
                 )
             )  # fmt: skip
-            attempts = {each.record.name: each.record.attempts for each in looked}
-            round_ = _Round(contest, executor, watch, stopping, attempts, known)
+            records = {each.record.name: each.record for each in looked}
             with stopping.flags_only():
-                round_.run(missing, {each.record.name: each for each in looked})
+                _Round(contest, executor, watch, stopping, records, known).run(missing)
         return [_benched(each, known) for each in looked], stopping.reason or "completed"
 
 
@@ -152,22 +152,26 @@ def _benched(looked: Looked, known: dict[str, BenchRun]) -> Benched:
 
 @dataclass(eq=False)
 class _Round:
-    """The searches that are still to be done, each one job."""
+    """The searches that are still to be done, each one job.
+
+    Attributes:
+        records: Of the studies, by name.
+        known: Gets what came of each search that has ended, by its id.
+    """
 
     contest: Contest
     executor: Executor
     watch: Watch
     stopping: Stopping
-    attempts: dict[str, int]
+    records: dict[str, StudyRecord]
     known: dict[str, BenchRun]
     _open: dict[str, Search] = field(default_factory=dict)
     _trial: dict[str, tuple[int, float]] = field(default_factory=dict)  # which runs, since when
     _lost: dict[str, int] = field(default_factory=dict)
     _late: set[str] = field(default_factory=set)
 
-    def run(self, searches: Sequence[Search], looked: dict[str, Looked]) -> None:
+    def run(self, searches: Sequence[Search]) -> None:
         """Do them all, or those that end before the user stops it."""
-        self._looked = looked
         for search in searches:
             self._submit(search)
         told = False
@@ -181,7 +185,7 @@ class _Round:
             self._end_late_trials()
 
     def _submit(self, search: Search) -> None:
-        record = self._looked[search.study].record
+        record = self.records[search.study]
         self._open[search.id] = search
         self.executor.submit(
             Job(search.id, _SEARCH, (search, self.contest.budget), no_progress_timeout_s=record.no_progress_timeout)
@@ -221,7 +225,7 @@ class _Round:
     def _end_late_trials(self) -> None:
         """Keep `trial_timeout`, which an executor keeps for whole jobs only."""
         for name, (_, began) in list(self._trial.items()):
-            limit = self._looked[self._open[name].study].record.trial_timeout
+            limit = self.records[self._open[name].study].trial_timeout
             if limit is not None and time.monotonic() > began + limit and name not in self._late:
                 self._late.add(name)
                 self.executor.cancel(name)
@@ -239,7 +243,9 @@ class _Round:
             return
         final = late or event.cause in ("timeout", "no_progress")
         detail = "stopped after the trial's limit" if late else event.detail
-        guilty = bury(search.folder, f"worker {event.cause}: {detail}", self.attempts[search.study], final=final)
+        guilty = bury(
+            search.folder, f"worker {event.cause}: {detail}", self.records[search.study].attempts, final=final
+        )
         if not guilty:
             self._lost[search.id] = self._lost.get(search.id, 0) + 1
             if self._lost[search.id] >= _MOST_LOST:
