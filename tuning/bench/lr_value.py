@@ -134,7 +134,7 @@ def _best_so_far(study: Study, summary: Summary) -> tuple[float, ...]:
 @click.option("--per-structure", is_flag=True, help="An interval for each structure.")
 @click.option("--devices", default="auto", show_default=True, help="As for run.")
 def lr_value(
-    name: str, seeds: int, lr_min: float, lr_max: float, per_structure: bool, devices: str, **asked: int
+    *, name: str, seeds: int, lr_min: float, lr_max: float, per_structure: bool, devices: str, **asked: int
 ) -> int:
     """Measure with several seeds, print one line for each, and the medians."""
     study = load_study(name).with_(**asked, top_k=1, seeds=1)

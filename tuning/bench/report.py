@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tuning.bench import tables
 from tuning.bench.anytime import Budget, Score, bands
@@ -145,7 +146,7 @@ def _trials(benched: Benched) -> Trials:
 
 def _definition(benched: Benched) -> str:
     record = benched.looked.record
-    rows = [(name, describe(domain)) for name, domain in record.space.domains.items()]
+    rows: list[tuple[str, Any]] = [(name, describe(domain)) for name, domain in record.space.domains.items()]
     rows += [("epochs", f"at most {record.epochs} a trial"), ("patience", record.patience), ("folds", record.cv)]
     rows += [("rows", " · ".join(f"{name} {record.data[name]}" for name in ("train", "validation", "test")))]
     rows += [("data", f"{record.data['name']}, sha256 {str(record.data['digest'])[:16]}")]
