@@ -58,7 +58,7 @@ class Finals:
             return None
         winner = self._pick(chosen, outcomes)
         known = read_json(self.files.folder / "winner.json")
-        if known is not None and _same(known, winner) and Path(known["model"]).exists():
+        if known is not None and _same(known, winner) and (known["model"] is None or Path(known["model"]).exists()):
             whole = {**known, "finalists": winner["finalists"]}
             if whole != known:  # more of the best were looked at
                 write_json(self.files.folder / "winner.json", whole)

@@ -98,7 +98,8 @@ class Study:
         max_failures: Failed trials in a row that end the search.
         test_size, validation_size: Shares of the rows, and of what remains.
         gpus_per_trial: GPUs of one trial; more than one trains under `tf.distribute.MirroredStrategy`.
-        trainer: "auto", "compiled" (whole epochs as one graph call) or "fit" (Keras' own loop).
+        trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' own loop), or "function": nothing is
+            trained, the builder returns the objective itself (see `training.functions`).
     """
 
     name: str
@@ -126,7 +127,7 @@ class Study:
     test_size: float = 0.25
     validation_size: float = 0.25
     gpus_per_trial: int = 1
-    trainer: Literal["auto", "compiled", "fit"] = "auto"
+    trainer: Literal["auto", "compiled", "fit", "function"] = "auto"
 
     def __init__(self, *, space: Mapping[str, Any] | Space | None = None, **rest: Any) -> None:
         made = {} if space is None else {"space": space if isinstance(space, Space) else Space(space)}
@@ -249,12 +250,14 @@ def _choice_faults(study: Study) -> Iterator[str]:
     for kind, value, known in (
         ("engine", study.engine, ENGINES),
         ("pruner", study.pruner, PRUNERS),
-        ("trainer", study.trainer, ("auto", "compiled", "fit")),
+        ("trainer", study.trainer, ("auto", "compiled", "fit", "function")),
     ):
         if value not in known:
             yield f"{kind} '{value}' is unknown.{did_you_mean(str(value), known)} There are: {', '.join(known)}"
     if study.pruner != "none" and study.engine in ENGINES and not study.engine.startswith("optuna:"):
         yield f"pruner '{study.pruner}' works with Optuna's engines only, not with {study.engine}; use --pruner none"
+    if study.trainer == "function" and (study.cv is not None or study.patience is not None):
+        yield "trainer='function' has neither folds nor early stopping: leave cv and patience out"
 
 
 def _number_faults(study: Study) -> Iterator[str]:

@@ -10,15 +10,19 @@ import pytest
 from tests.data.titanic_like import titanic_like
 from tuning import Dataset, load_study
 from tuning.bench.courses import COURSES
+from tuning.bench.functions import MINIMA
 from tuning.builders.build import build
 from tuning.builders.check import check_builder
 from tuning.data.parts import folds, split
 from tuning.data.tables import table_dataset
 from tuning.studyfile import import_file
+from tuning.training.functions import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "studies").glob("*.py"))
 NAMES = [path.stem for path in FILES]
+FUNCTIONS = ("branin", "hartmann6", "noisy_branin")  # nothing is trained
+TRAINED = [name for name in NAMES if name not in FUNCTIONS]
 
 
 def images(*shape, classes):
@@ -63,7 +67,7 @@ def test_a_study_says_in_its_first_line_what_it_is(path):
     assert first.endswith(".")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_the_builder_fits_the_data_anywhere_in_the_space(name):
     study = load(name)
     data = study.data()
@@ -72,7 +76,7 @@ def test_the_builder_fits_the_data_anywhere_in_the_space(name):
         check_builder(study.builder, arguments, input_shape=data.input_shape, task=data.task, n_outputs=data.n_outputs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_few_rows_can_be_trained_on(name):
     study = load(name)
     parts = split(
@@ -89,6 +93,14 @@ def test_the_data_can_be_cut_into_the_folds_a_study_asks_for(name):
     study = load(name)
     parts = split(study.data(), seed=study.seed)
     assert len(folds(parts.search_part.y, study.cv or 2, parts.task)) == (study.cv or 2)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_value_anywhere_in_its_space_and_none_below_its_minimum(name):
+    study = load_study(name, ROOT)
+    rng = np.random.default_rng(0)
+    values = [evaluate(study, study.space.sample(rng), epoch=study.epochs, seed=None) for _ in range(200)]
+    assert MINIMA[name] <= min(values) < max(values)
 
 
 def test_housing_grid_is_the_courses_very_grid():

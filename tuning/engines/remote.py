@@ -204,8 +204,12 @@ def _load_data(study: Study) -> Dataset:
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
+    from tuning.training.functions import evaluate
 
     point = study.space.active({name: domain.cut()[0] for name, domain in study.space.domains.items()})
+    if study.trainer == "function":
+        evaluate(study, point, epoch=1, seed=study.seed)
+        return
     arguments, _ = study.split_params(point)
     check_builder(
         study.builder,

@@ -17,14 +17,10 @@ from tuning.training.callbacks import Judge, early_stopping
 from tuning.training.checkpoint import Keeper
 from tuning.training.devices import strategy_scope
 from tuning.training.diagnosis import diagnose, over_folds
-from tuning.training.jobs import TrialJob
+from tuning.training.jobs import Stopped, TrialJob
 from tuning.training.trainer import Fit
 from tuning.training.workbench import FoldRows, Workbench
 from tuning.trial import Context, EpochReport, FoldResult, Proposal, Status, TrialResult, Verdict
-
-
-class Stopped(Exception):
-    """The driver wants the slot back; the trial stays open."""
 
 
 @dataclass(eq=False)

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tuning.study import derive_seed
 from tuning.trial import Proposal
 
 Source: TypeAlias = str | bytes
 """The path of a study file, or a Study made in a notebook, pickled by its own driver."""
+
+
+class Stopped(Exception):
+    """The driver wants the slot back; the trial stays open."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,22 @@ class TrialJob:
     lockstep: bool = False
     pinned: str = ""
     score_test: bool = False
+
+
+@dataclass(frozen=True)
+class RecordJob(TrialJob):
+    """A point of a recording.
+
+    Attributes:
+        index: Which of the recording's training seeds.
+    """
+
+    index: int = 0
+
+
+def training_seed(seed: int, index: int) -> int:
+    """Return a recording's training seed: number 0 is the one every trial of a search is trained on."""
+    return derive_seed(seed, "training") if index == 0 else derive_seed(seed, "recording", index)
 
 
 @dataclass(frozen=True)

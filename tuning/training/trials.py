@@ -21,14 +21,14 @@ from tuning.training.compiled import forget_all
 from tuning.training.folds import (
     EpochReporter,
     FoldFit,
-    Stopped,
     advance,
     advance_together,
     folds_of_earlier_attempts,
     prepare_fit,
     summarise,
 )
-from tuning.training.jobs import TrialJob
+from tuning.training.functions import function_trial
+from tuning.training.jobs import Stopped, TrialJob
 from tuning.training.test_score import score_test_part
 from tuning.training.workbench import Workbench, workbench
 from tuning.trial import Context, Status, TrialResult
@@ -57,7 +57,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
     clock = time.perf_counter()
     bench = workbench(job.source, job.overrides, job.pinned)
     seed = derive_seed(bench.study.seed, "training")
-    result = _guarded(train, job, bench, seed, context)
+    result = _guarded(function_trial if bench.study.trainer == "function" else train, job, bench, seed, context)
     result = replace(
         result,
         attempt=job.attempt, seed=seed, slot=context.slot, started_at=began, ended_at=time.time(),

@@ -20,8 +20,9 @@ from tuning.errors import TuningError
 from tuning.study import derive_seed
 from tuning.training.baselines import baselines, scores
 from tuning.training.checkpoint import load_checkpoint, save_checkpoint
-from tuning.training.folds import FoldFit, Stopped, prepare_fit
-from tuning.training.jobs import EvaluationJob, FinalistJob
+from tuning.training.folds import FoldFit, prepare_fit
+from tuning.training.functions import function_finalist, function_winner
+from tuning.training.jobs import EvaluationJob, FinalistJob, Stopped
 from tuning.training.margin import margin
 from tuning.training.outputs import link_of, linked
 from tuning.training.trainer import predict
@@ -39,6 +40,8 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     began = time.time()
     bench = workbench(job.source, job.overrides, job.pinned)
     seed = derive_seed(bench.study.seed, "finalist", job.index)
+    if bench.study.trainer == "function":
+        return function_finalist(bench.study, job, seed, context.slot)
 
     def on_epoch(row: Mapping[str, float]) -> str:
         return context.report(EpochReport(job.number, int(row["epoch"]), row[bench.study.objective.metric], row, 0.0))
@@ -95,6 +98,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     if known is not None and job.saved.exists():
         return dict(known)
     bench = workbench(job.source, job.overrides, job.pinned)
+    if bench.study.trainer == "function":
+        return function_winner(bench.study, job)
     rows = bench.final()
     model = _winner(bench, job, rows)
     raw, y = bench.parts.test.X, bench.parts.test.y
