@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
-.PHONY: help bench tune courses lr-range lr-value ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
+.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -16,6 +16,12 @@ bench: need-STUDY .venv/ready ## compare engines, with statistics: make bench ST
 
 lr-range: need-STUDY .venv/ready ## find good learning rates: make lr-range STUDY=housing ARGS="--seeds 3 --batch-size 32"
 	$(PYTHON) -m tuning lr-range "$(STUDY)" $(ARGS)
+
+record: need-STUDY .venv/ready ## train a grid or sample fully once, for simulations: make record STUDY=housing ARGS="--points 64"
+	$(PYTHON) -m tuning record "$(STUDY)" $(ARGS)
+
+simulate: need-STUDY .venv/ready ## replay engines on a recording: make simulate STUDY=housing_grid ARGS="--slots 1,8,64"
+	$(PYTHON) -m tuning simulate "$(STUDY)" $(ARGS)
 
 ui: .venv/ready ## show every trial in MLflow, on this machine only: make ui ARGS="--port 5001"
 	$(PYTHON) -m tuning ui $(ARGS)

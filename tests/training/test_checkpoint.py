@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tuning.training.checkpoint import load_checkpoint, save_checkpoint
+from tuning.bench.simulator import CHECKPOINT_S
+from tuning.training.checkpoint import KEEP_EVERY_S, load_checkpoint, save_checkpoint
 from tuning.training.trainer import train
 
 RNG = np.random.default_rng(3)
@@ -48,3 +49,7 @@ def test_a_checkpoint_of_another_structure_is_refused_and_changes_nothing(tmp_pa
     with pytest.raises(ValueError, match="another structure"):
         load_checkpoint(tmp_path / "end.npz", other)
     np.testing.assert_array_equal(other.get_weights()[0], before[0])
+
+
+def test_simulated_checkpoints_are_as_far_apart_as_real_ones():
+    assert CHECKPOINT_S == KEEP_EVERY_S

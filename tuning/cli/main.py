@@ -17,6 +17,8 @@ VERBS = {
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
     "bench": ("tuning.cli.bench:bench", "Compare engines on studies, with seeds and statistics."),
     "lr-range": ("tuning.cli.lr_range:lr_range", "Find which learning rates a study's model can be trained with."),
+    "record": ("tuning.cli.record:record", "Train a grid or a sample fully once, for simulations."),
+    "simulate": ("tuning.cli.simulate:simulate", "Replay engines on a recording: what would more slots bring?"),
     "compare": ("tuning.cli.compare:compare", "Show two or more searches side by side, and what differs."),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),

@@ -1,0 +1,46 @@
+"""`tuning record` through the front door; what it writes is tested in tests/bench."""
+
+import json
+
+import pytest
+
+import tuning.bench.record
+from tests.bench.recorded import write
+from tuning.cli.main import main
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What the verb asks for; nothing is trained."""
+    calls = []
+
+    def record_study(study, options, progress):
+        calls.append((study, options))
+        return write(tmp_path)
+
+    monkeypatch.setattr(tuning.bench.record, "record_study", record_study)
+    return calls
+
+
+def test_options_reach_the_recording_and_the_last_line_is_json(asked, capsys, tmp_path):
+    out = tmp_path / "x.json"
+    arguments = ["--points", "8", "--sobol", "--seeds", "2", "--epochs", "5", "--out", str(out), "--json", "--quiet"]
+    assert main(["record", "housing", *arguments]) == 0
+    ((study, options),) = asked
+    assert study == "housing"
+    assert (options.points, options.sobol, options.seeds, options.out) == (8, True, 2, out)
+    assert options.variant == {"epochs": 5}
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["points"], told["rows"]) == (6, 30)
+    assert told["recording"].endswith("made.json")
+
+
+def test_an_interrupted_recording_ends_with_130(monkeypatch, capsys):
+    monkeypatch.setattr(tuning.bench.record, "record_study", lambda *_: None)
+    assert main(["record", "housing", "--quiet"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_study_that_is_not_there_ends_with_2(capsys):
+    assert main(["record", "hausing", "--quiet"]) == 2
+    assert "Did you mean 'housing'?" in capsys.readouterr().err

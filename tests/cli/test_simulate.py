@@ -1,0 +1,76 @@
+"""`tuning simulate` through the front door."""
+
+import json
+
+import pytest
+
+from tests.bench.recorded import write
+from tuning.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNING_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_the_shipped_recording_can_be_simulated_at_once(capsys):
+    assert (
+        main(["simulate", "housing_grid", "--seeds", "2", "--trials", "9", "--slots", "1,8", "--exact", "--json"]) == 0
+    )
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["study"] == "housing_grid"
+    assert told["simulated_trials"] == 2 * 2 * 2 * 9
+    assert [each["slots"] for each in told["standings"]] == [1, 8, 1, 8]
+    assert told["standings"][1]["wall_s"] < told["standings"][0]["wall_s"]
+    assert told["report"].endswith("simulation-housing_grid.html")
+
+
+def test_a_function_is_simulated_with_a_pruner_and_faults(capsys):
+    arguments = [
+        "--engines",
+        "optuna:tpe+asha",
+        "--slots",
+        "4",
+        "--seeds",
+        "1",
+        "--trials",
+        "12",
+        "--crash-rate",
+        "0.2",
+    ]
+    assert main(["simulate", "noisy_branin", *arguments]) == 0
+    assert "optuna:tpe+asha" in capsys.readouterr().out
+
+
+def test_a_recording_is_named_by_its_path(tmp_path, capsys):
+    path = write(tmp_path)
+    assert main(["simulate", str(path), "--engines", "gridsearchcv", "--slots", "2", "--seeds", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["recording"] == str(path)
+
+
+def test_a_study_without_a_recording_is_told_how_to_make_one(capsys):
+    assert main(["simulate", "housing"]) == 2
+    assert "make one with: tuning record housing" in capsys.readouterr().err
+
+
+def test_exact_ends_with_the_point_that_was_not_recorded(tmp_path, capsys):
+    from tests.bench.recorded import LINE
+
+    path = write(tmp_path, LINE, [{"lr": 0.1}, {"lr": 0.2}])
+    assert main(["simulate", str(path), "--exact", "--engines", "optuna:random"]) == 2
+    assert "was not recorded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--slots", "0"], "no numbers of slots"),
+        (["--slots", "many"], "no numbers of slots"),
+        (["--engines", "optuna:tp"], "Did you mean 'optuna:tpe'?"),
+        (["--crash-rate", "2"], "0<=x<=1"),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_say_what_would_work(arguments, words, capsys):
+    assert main(["simulate", "branin", *arguments]) == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,144 @@
+"""What stands in for the rest of a real search in a simulated one: files in memory, an engine with a stopwatch, the
+incumbent's curve.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuning.bench.outcomes import Outcomes
+from tuning.bench.records import AnytimeRun
+from tuning.bench.simulator import SimulatedExecutor
+from tuning.engines.base import Engine
+from tuning.ledger.search import Entry, SearchFiles
+from tuning.loop import SearchLoop
+from tuning.space import Space
+from tuning.study import Study
+from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+
+
+class TimedEngine:
+    """An engine whose own time is taken."""
+
+    def __init__(self, engine: Engine, on_work: Callable[[float], None] | None) -> None:
+        self.remarks = engine.remarks
+        self.seconds = 0.0
+        self.asked_s: list[float] = []
+        self._engine, self._on_work = engine, on_work
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """Ask, and note what it took."""
+        began = time.perf_counter()
+        asked = self._engine.ask(number)
+        took = self._took(began)
+        if isinstance(asked, Proposal):
+            self.asked_s.append(took)
+        return asked
+
+    def report(self, report: EpochReport) -> bool:
+        """Report."""
+        began = time.perf_counter()
+        verdict = self._engine.report(report)
+        self._took(began)
+        return verdict
+
+    def tell(self, result: TrialResult) -> None:
+        """Tell."""
+        began = time.perf_counter()
+        self._engine.tell(result)
+        self._took(began)
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Return the engine's files."""
+        return self._engine.artifacts()
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.close()
+
+    def _took(self, began: float) -> float:
+        took = time.perf_counter() - began
+        self.seconds += took
+        if self._on_work is not None:
+            self._on_work(took)
+        return took
+
+
+class MemoryFiles(SearchFiles):
+    """A search's files without files."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._results: dict[int, TrialResult] = {}
+        self._attempts: dict[int, int] = {}
+        self._deaths: dict[int, int] = {}
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def write_spec(self, proposal: Proposal, tells: Sequence[int]) -> None:
+        """Keep nothing: the loop has it."""
+
+    def write_result(self, result: TrialResult) -> TrialResult:
+        """Keep how a trial ended, once."""
+        return self._results.setdefault(result.number, result)
+
+    def result(self, number: int) -> TrialResult | None:
+        """Return how a trial ended."""
+        return self._results.get(number)
+
+    def entries(self, space: Space, start: int = 0) -> Iterator[Entry]:
+        """Nothing: no simulated search is resumed."""
+        return iter(())
+
+    def begin_attempt(self, number: int) -> tuple[int, Path]:
+        """Return the rank (from 1) of the next go at a trial."""
+        self._attempts[number] = self._attempts.get(number, 0) + 1
+        return self._attempts[number], self.folder
+
+    def write_death(self, number: int, attempt: int, how: Mapping[str, Any]) -> None:
+        """Count a lost attempt."""
+        self._deaths[number] = self._deaths.get(number, 0) + 1
+
+    def deaths(self, number: int) -> int:
+        """How many attempts were lost."""
+        return self._deaths.get(number, 0)
+
+
+class IncumbentCurve:
+    """The incumbent after each trial."""
+
+    def __init__(self, executor: SimulatedExecutor, outcomes: Outcomes) -> None:
+        self.epochs: list[int] = []
+        self.seconds: list[float] = []
+        self.values: list[float | None] = []
+        self.tests: list[float] = []
+        self._executor, self._outcomes = executor, outcomes
+        self._best = -1
+
+    def add(self, loop: SearchLoop) -> None:
+        """Take the state after a trial."""
+        best = loop.roster.best
+        self.epochs.append(self._executor.epochs)
+        self.seconds.append(self._executor.now)
+        self.values.append(None if best is None else best.value)
+        if best is None:
+            self.tests.append(float("nan"))
+        elif best.number == self._best:
+            self.tests.append(self.tests[-1])
+        else:
+            self._best = best.number
+            self.tests.append(self._outcomes.expected(loop.roster.proposals[best.number].params))
+
+    def run(self, study: Study, entrant: str, seed: int, asked_s: Sequence[float]) -> AnytimeRun:
+        """Return the whole."""
+        tests = tuple(None if value is None else test for value, test in zip(self.values, self.tests, strict=True))
+        return AnytimeRun(
+            study.name, entrant, seed, study.objective.direction, study.objective.metric, tuple(self.epochs),
+            tuple(self.seconds), tuple(self.values), tests, tuple(asked_s),
+        )  # fmt: skip

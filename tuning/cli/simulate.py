@@ -1,0 +1,107 @@
+"""`tuning simulate`: replay engines on recorded trials with a simulated clock, on any number of slots."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tuning.bench.simulation import Replayed, SimulatedRun, Simulation
+    from tuning.bench.standing import Standing
+
+_DEFAULT = "optuna:random,optuna:tpe"
+_MANY = 4_000  # trials, from which on it pays to start processes that share them
+
+
+def _slots(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or any(not word.isdecimal() or int(word) < 1 for word in words):
+        raise click.BadParameter(f"{text!r} are no numbers of slots; write 1,8,64")
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+@click.command("simulate")
+@click.argument("study")
+@click.option("--engines", default=_DEFAULT, show_default=True, help="By comma, with a pruner behind +.")
+@click.option("--slots", default="1,8,64", show_default=True, callback=_slots, help="Numbers of slots, by comma.")
+@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches of each.")
+@click.option("--trials", type=click.IntRange(1), help="Of each search; default: the study's, or 20.")
+@click.option("--crash-rate", type=click.FloatRange(0, 1), default=0.0, help="Share of the attempts that crash.")
+@click.option("--preempt-rate", type=click.FloatRange(0), default=0.0, help="Preemptions an hour of a busy slot.")
+@click.option("--exact", is_flag=True, help="Refuse points that were not recorded.")
+@click.option("--engine-time", is_flag=True, help="Let the clock wait for the engine's own time, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors and the result.")
+def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any) -> int:
+    """Search STUDY's recording as a real search would, on a simulated clock: what would more slots bring?
+
+    STUDY is a name (a recording in the state folder, or one that ships: housing_grid), the path of a recording, or a
+    study whose trials are a function's values (branin, hartmann6, noisy_branin). Nothing is trained.
+
+    \b
+    Examples:
+      python -m tuning simulate housing_grid --engines optuna:random,optuna:tpe --slots 1,8,64 --seeds 20
+      python -m tuning simulate noisy_branin --engines optuna:tpe+asha --slots 8 --crash-rate 0.1
+    """
+    from rich.console import Console
+
+    from tuning.bench.contest import parse_entrants
+    from tuning.bench.simulation import Simulation, open_source, simulate_all
+    from tuning.bench.simulation_report import table, write_simulation_report
+    from tuning.bench.simulator import Faults
+    from tuning.bench.standing import sentences, standings
+    from tuning.home import tuning_home
+
+    os.umask(0o077)
+    home, log, began = tuning_home(), Console(stderr=True), time.perf_counter()
+    entrants = parse_entrants(engines)
+    faults = Faults(asked.pop("crash_rate"), asked.pop("preempt_rate"))
+    simulation = Simulation(study, entrants, faults=faults, home=home, **asked)
+    replayed = open_source(study, home, exact=simulation.exact)
+    for remark in replayed.remarks:
+        log.print(remark, highlight=False, soft_wrap=True)
+
+    def told(run: SimulatedRun) -> None:
+        if not quiet and run.curve.seed == simulation.seeds - 1:
+            log.print(f"{run.curve.engine} on {run.slots} slots: {simulation.seeds} searches simulated")
+
+    total = (
+        len(entrants) * len(simulation.slots) * simulation.seeds * (simulation.trials or replayed.study.trials or 20)
+    )
+    runs = list(simulate_all(simulation, replayed, told, _cores() if total >= _MANY else 1))
+    found = standings(runs)
+    report = write_simulation_report(home / "reports", simulation, replayed, runs, found)
+    trials, took = sum(len(run.curve.values) for run in runs), time.perf_counter() - began
+    if not (quiet and as_json):
+        shown = log if as_json else Console()
+        shown.print(table(found))
+        for text in sentences(found):
+            shown.print(text, highlight=False)
+        shown.print(f"\nValues: {replayed.outcomes.words}.", style="dim", highlight=False)
+        shown.print(f"\n{trials:,} trials simulated in {took:.1f} s\nreport   {report}", soft_wrap=True)
+    if as_json:
+        told = _plain(simulation, replayed, found)
+        print(json.dumps({**told, "simulated_trials": trials, "seconds": took, "report": str(report)}), flush=True)
+    return 0
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _plain(simulation: Simulation, replayed: Replayed, found: Sequence[Standing]) -> dict[str, Any]:
+    from tuning.reports.summary import plain_json
+
+    plain: dict[str, Any] = plain_json({
+        "study": replayed.study.name, "recording": None if replayed.recording is None else str(replayed.recording),
+        "engines": [entrant.name for entrant in simulation.entrants], "slots": simulation.slots,
+        "seeds": simulation.seeds, "values": replayed.outcomes.words,
+        "standings": [each.to_json() for each in found],
+    })  # fmt: skip
+    return plain
