@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.bench.recorded import GRID, LINE, replayed, seconds_of, value_of
-from tuning.bench.outcomes import FunctionOutcomes
+from tests.bench.recorded import GRID, LINE, replayed, seconds_of, value_of, write
+from tuning.bench.outcomes import FunctionOutcomes, RecordedOutcomes
+from tuning.bench.recording import load_recording
 from tuning.errors import StudyError
 from tuning.study import load_study
 from tuning.trial import Proposal, Status
@@ -61,6 +62,18 @@ def test_a_trial_that_ended_before_it_diverged_is_completed(tmp_path):
     training = trained(tmp_path, ends={GRID.grid().index(POINT): Status.DIVERGED})
     assert training.result(Proposal(0, POINT, 3), 0, 3).status is Status.COMPLETED
     assert training.result(Proposal(0, POINT, 4), 0, 4).status is Status.DIVERGED
+
+
+def test_a_trial_fails_from_the_epoch_at_which_a_fold_diverged_on_and_the_folds_after_it_are_not_begun(tmp_path):
+    path = write(tmp_path, cv=3)
+    read = load_recording(path)
+    read.status[:] = "diverged"
+    read.lengths[:, :, 1:] = [2, 0]
+    read.values[:, :, 1, 2:] = read.values[:, :, 2] = read.seconds[:, :, 1, 2:] = read.seconds[:, :, 2] = float("nan")
+    training = RecordedOutcomes(read).training(POINT, 0)
+    assert training.result(Proposal(0, POINT, 1), 0, 1).status is Status.COMPLETED
+    assert training.result(Proposal(0, POINT, 2), 0, 2).status is Status.DIVERGED
+    assert training.ends[-1] == pytest.approx(seconds_of(POINT, 4) + seconds_of(POINT, 2))
 
 
 def test_a_failed_point_fails(tmp_path):

@@ -50,8 +50,8 @@ class Training:
     _made: dict[tuple[int, int, bool], TrialResult] = field(default_factory=dict)
 
     def fails_at(self, epoch: int) -> bool:
-        """Whether training, not the driver, ends badly at this epoch."""
-        return self.status is not Status.COMPLETED and epoch >= len(self.ends)
+        """Whether training to this epoch ends badly: the last fold that was begun is the one that did."""
+        return self.status is not Status.COMPLETED and epoch >= (self.lengths[-1] if self.lengths else 0)
 
     def result(self, proposal: Proposal, first: int, last: int, *, pruned: bool = False) -> TrialResult:
         """Return what a trial that has trained the epochs after `first` up to `last` gives."""
@@ -200,20 +200,27 @@ class RecordedOutcomes:
             if not weights.sum():
                 near, weights = near[:1], np.ones(1)
         lengths = np.rint(weights @ recording.lengths[near, seed]).astype(int)
-        folds = np.tensordot(weights, self._values[near, seed], 1)
+        begun = lengths > 0  # when a fold has diverged, those after it are not begun
+        lengths = lengths[begun]
+        folds = np.tensordot(weights, self._values[near, seed], 1)[begun]
         clock = np.tensordot(weights, self._seconds[near, seed], 1).sum(axis=0)
-        longest = int(lengths.max())
-        best = np.rint(weights @ recording.best[near, seed]).astype(int)
+        longest = int(lengths.max(initial=0))
+        best = np.rint(weights @ recording.best[near, seed]).astype(int)[begun]
         if len(near) > 1 and self._keeps_best:
             keys = folds if self._objective.direction == "minimize" else -folds
             best = np.array([1 + int(np.argmin(k[:n])) for k, n in zip(keys, lengths, strict=True)])
         elif not self._keeps_best:
             best = lengths
         return Training(
-            self._objective, clock[:longest].tolist(), folds.mean(axis=0)[:longest].tolist(), folds.tolist(),
+            self._objective, clock[:longest].tolist(), _mean(folds)[:longest].tolist(), folds.tolist(),
             lengths.tolist(), best.tolist(), float(weights @ recording.overhead_s[near, seed]), status,
             self._keeps_best,
         )  # fmt: skip
+
+
+def _mean(folds: Array) -> Array:
+    """Return the mean over folds, of which there may be none."""
+    return folds.mean(axis=0) if len(folds) else np.zeros(folds.shape[-1])
 
 
 def _carried(curves: Array) -> Array:

@@ -184,14 +184,12 @@ class SimulatedExecutor:
     def _go_on(self, item: _Attempt) -> None:
         """Queue what happens next to a trial: an epoch that waits for a verdict, or its end."""
         following = item.epoch + 1
-        if item.stop == "end":
-            item.stop_at = item.at(item.last)
-        if item.job.wants_verdict and following <= item.last and not item.training.fails_at(following):
-            at = item.at(following)
-            if at <= item.stop_at:
-                self._push(at, "epoch", item)
-                return
-        self._push(item.stop_at, item.stop, item)
+        watched = item.job.wants_verdict and following <= item.last
+        at = item.at(following if watched else item.last)
+        if item.stop == "end" or at <= item.stop_at:
+            self._push(at, "epoch" if watched and not item.training.fails_at(following) else "end", item)
+        else:
+            self._push(max(self.now, item.stop_at), item.stop, item)
 
     def _happens(self, kind: Kind, item: _Attempt) -> list[Event]:
         if kind == "back":
