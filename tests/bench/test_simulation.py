@@ -40,7 +40,7 @@ def small(tmp_path_factory, forkserver):
     """A real recording of `SMALL`'s whole grid, one seed of training."""
     folder = tmp_path_factory.mktemp("recorded")
     options = RecordOptions(seeds=1, home=str(folder / "home"), out=folder / "small.json")
-    return record_study(SMALL, options, forkserver=forkserver)
+    return record_study(SMALL, options, forkserver=forkserver).manifest
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,8 @@ def test_one_slot_makes_the_trials_of_the_real_search(small, engine, tmp_path, m
 def test_a_recording_that_is_made_again_trains_nothing_twice(small, tmp_path, forkserver, monkeypatch):
     monkeypatch.setenv("TRACES", str(tmp_path))
     home = str(small.parent / "home")
-    again = record_study(SMALL, RecordOptions(seeds=1, home=home, out=tmp_path / "again"), forkserver=forkserver)
+    options = RecordOptions(seeds=1, home=home, out=tmp_path / "again")
+    again = record_study(SMALL, options, forkserver=forkserver).manifest
     assert again == tmp_path / "again.json"
     assert not (tmp_path / "builds").exists()
     assert again.with_suffix(".parquet").read_bytes() == small.with_suffix(".parquet").read_bytes()

@@ -6,6 +6,7 @@ import pytest
 
 import tuning.bench.record
 from tests.bench.recorded import write
+from tuning.bench.record import Recorded
 from tuning.cli.main import main
 
 
@@ -16,7 +17,7 @@ def asked(monkeypatch, tmp_path):
 
     def record_study(study, options, progress):
         calls.append((study, options))
-        return write(tmp_path)
+        return Recorded(write(tmp_path), "completed")
 
     monkeypatch.setattr(tuning.bench.record, "record_study", record_study)
     return calls
@@ -35,9 +36,10 @@ def test_options_reach_the_recording_and_the_last_line_is_json(asked, capsys, tm
     assert told["recording"].endswith("made.json")
 
 
-def test_an_interrupted_recording_ends_with_130(monkeypatch, capsys):
-    monkeypatch.setattr(tuning.bench.record, "record_study", lambda *_: None)
-    assert main(["record", "housing", "--quiet"]) == 130
+@pytest.mark.parametrize(("status", "code"), [("interrupted", 130), ("terminated", 143)])
+def test_a_recording_that_is_stopped_ends_with_its_code(status, code, monkeypatch, capsys):
+    monkeypatch.setattr(tuning.bench.record, "record_study", lambda *_: Recorded(None, status))
+    assert main(["record", "housing", "--quiet"]) == code
     assert "the same command goes on" in capsys.readouterr().err
 
 

@@ -65,6 +65,19 @@ class RecordOptions:
     variant: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """How a recording ended.
+
+    Attributes:
+        manifest: Its path; None where it was stopped before the end: the same call goes on.
+        status: "completed", "interrupted" or "terminated".
+    """
+
+    manifest: Path | None
+    status: str
+
+
 class PointsEngine:
     """Proposes given points, in their order, and hears nothing."""
 
@@ -115,11 +128,8 @@ def record_study(
     options: RecordOptions = RecordOptions(),
     progress: Progress | None = None,
     forkserver: ForkServer | None = None,
-) -> Path | None:
+) -> Recorded:
     """Train what is missing of a recording and write it.
-
-    Returns:
-        The manifest's path; None where it was interrupted: the same call goes on.
 
     Raises:
         StudyError: The study or the options are wrong.
@@ -161,9 +171,10 @@ def record_study(
             files = begin(folder / f"seed-{index}", header, fresh=options.fresh, allow_change=False)
             results.append(work.search(files, index))
             if stopping.reason:
-                return None
+                return Recorded(None, stopping.reason)
         out = options.out or home / "recordings" / record.name
-        return write_recording(out, {**_manifest(record, options, words), "slots": len(executor.slots)}, results)
+        told = {**_manifest(record, options, words), "slots": len(executor.slots)}
+        return Recorded(write_recording(out, told, results), "completed")
 
 
 @dataclass(eq=False)

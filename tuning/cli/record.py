@@ -41,11 +41,12 @@ def record(study: str, epochs: int | None, cv: int | None, as_json: bool, quiet:
     os.umask(0o077)
     variant = {name: value for name, value in (("epochs", epochs), ("cv", cv)) if value is not None}
     options = RecordOptions(variant=variant, **asked)
-    written = record_study(study, options, choose_progress(quiet, as_json, Console(stderr=True)))
+    recorded = record_study(study, options, choose_progress(quiet, as_json, Console(stderr=True)))
+    written = recorded.manifest
     if written is None:
-        click.echo("interrupted; the same command goes on", err=True)
-        return 130
-    click.echo(f"{written}", err=as_json)
+        click.echo(f"{recorded.status}; the same command goes on", err=True)
+        return {"interrupted": 130, "terminated": 143}.get(recorded.status, 1)
+    click.echo(str(written), err=as_json)
     if as_json:
         told = json.loads(written.read_text(encoding="utf-8"))
         kept = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
