@@ -101,6 +101,9 @@ class Outcomes(Protocol):
     best: float | None
     """The best expected value there is; None: not known."""
 
+    between: int
+    """Trainings so far at points that were not recorded."""
+
     def training(self, params: Mapping[str, Any], seed: int) -> Training:
         """Return what training at a point on seed number `seed` gives."""
 
@@ -138,7 +141,6 @@ class RecordedOutcomes:
             "weighted by 1 / distance; they fail as the nearest does"
         )
         self.between = 0
-        """Points answered by the surrogate."""
 
     @property
     def seeds(self) -> int:
@@ -246,6 +248,7 @@ class FunctionOutcomes:
         self._study = study
         self.words = f"values are computed; an epoch takes {EPOCH_S:g} simulated second"
         self.best = MINIMA.get(getattr(study.builder, "__name__", ""))
+        self.between = 0
         self._trained: dict[int, int] = {}
 
     def training(self, params: Mapping[str, Any], seed: int) -> Training:

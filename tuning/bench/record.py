@@ -221,7 +221,7 @@ class _Work:
 def _manifest(record: StudyRecord, options: RecordOptions, words: str) -> dict[str, Any]:
     about = search_header(record, options.variant)
     kept = ("study", "definition", "study_hash", "data", "objective", "git_commit", "versions_of")
-    machine = {"platform": platform.platform(), "machine": platform.machine(), "cores": os.cpu_count()}
+    machine = {"platform": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}
     return {
         **{name: about[name] for name in kept},
         **{name: getattr(record, name) for name in ("seed", "epochs", "patience", "cv", "engine", "trials")},

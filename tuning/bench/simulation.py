@@ -43,7 +43,7 @@ class SimulatedRun:
         engine_s: Real seconds the engine took for its proposals and for what it was told.
         regret: The expected value of the incumbent at the end against the best there is; None where that is not known
             or no trial was completed.
-        counts: Trials by outcome, and `copied`, `crashes`, `preemptions`.
+        counts: Trials by outcome, and `copied`, `between` (at points that were not recorded), `crashes`, `preemptions`.
         ended: "completed", "exhausted" or "failed".
         took_s: Real seconds of the whole simulation.
     """
@@ -219,6 +219,7 @@ def simulate_search(
     those of a real one with `--seed` n higher.
     """
     began = time.perf_counter()
+    between = replayed.outcomes.between
     study = _varied(replayed.study, entrant, replayed.study.seed + seed, simulation.trials)
     record = replace(
         _record(replayed), engine=study.engine, pruner=study.pruner, trials=study.trials, seed=study.seed, timeout=None
@@ -254,7 +255,11 @@ def simulate_search(
         key = study.objective.key
         regret = key(curve.tests[-1]) - key(replayed.outcomes.best)
     copied = sum(result.copied_from is not None for result in results)
-    told = {**counts(results), "copied": copied, "crashes": executor.crashes, "preemptions": executor.preemptions}
+    between = replayed.outcomes.between - between
+    told = {
+        **counts(results), "copied": copied, "between": between, "crashes": executor.crashes,
+        "preemptions": executor.preemptions,
+    }  # fmt: skip
     wall_s = max(executor.now, executor.driver_at)
     run = SimulatedRun(
         curve.run(study, entrant.name, seed, engine.asked_s), slots, wall_s, executor.busy_s,

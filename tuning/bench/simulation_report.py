@@ -20,8 +20,8 @@ from tuning.reports.look import COLOURS, escaped, styled
 from tuning.reports.page import card, html_figure, html_text, write_page
 from tuning.reports.texts import score, seconds_text
 
-_HEADS = ("engine", "slots", "trials", "wall", "busy", "slot-hours", "best", "expected", "regret", "lost",
-          "its own time", "ms / proposal")  # fmt: skip
+_HEADS = ("engine", "slots", "trials", "wall", "busy", "slot-h", "best", "expected", "regret", "lost", "its time",
+          "ms / proposal")  # fmt: skip
 
 
 def _cells(each: Standing) -> tuple[str, ...]:
@@ -40,7 +40,8 @@ def _score(value: float | None) -> str:
 def table(found: Sequence[Standing]) -> Table:
     """Return the standings as a Rich table, without what only the report has room for."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
-    kept = [at for at, head in enumerate(_HEADS) if head not in ("best", "lost", "ms / proposal")]
+    told = "expected" if any(each.regret is None for each in found) else "regret"
+    kept = [_HEADS.index(head) for head in ("engine", "slots", "trials", "wall", "busy", "slot-h", told, "its time")]
     for at in kept:
         made.add_column(_HEADS[at], justify="right" if at else "left", no_wrap=True)
     for each in found:
@@ -48,17 +49,27 @@ def table(found: Sequence[Standing]) -> Table:
     return made
 
 
-def assumptions(simulation: Simulation, replayed: Replayed) -> list[str]:
+def values_in_words(replayed: Replayed, runs: Sequence[SimulatedRun]) -> str:
+    """Say where the values come from: all recorded, or how many not."""
+    between = sum(run.counts["between"] for run in runs)
+    trials = sum(len(run.curve.values) - run.counts["copied"] for run in runs)
+    if replayed.recording is None or between:
+        share = f"{between:,} of {trials:,} trials that were not copies are not recorded; " if between else ""
+        return f"Values: {share}{replayed.outcomes.words}."
+    return "Values: every trial was recorded."
+
+
+def assumptions(simulation: Simulation, replayed: Replayed, runs: Sequence[SimulatedRun]) -> list[str]:
     """Say what the clock stands for and what is left out."""
     faults = simulation.faults
     said = [
         f"Medians over {simulation.seeds} seeds. Seed 0 is the study's own; on one slot it makes the trials that the "
         "real search makes, where the points are recorded.",
-        f"Values: {replayed.outcomes.words}.",
+        values_in_words(replayed, runs),
         "Best is what the engine saw; expected is the same point without the luck of one training seed: the mean over "
         "the recorded seeds, or the function without noise. Regret is how far expected is from the best there is.",
         "Wall is simulated, until the last trial has ended. Slot-hours are paid for all slots until then. Busy is the "
-        "share of them in which a trial ran.",
+        "share of them in which a trial ran; its time is the engine's own.",
         f"A crash ({faults.crash_rate:g} of the attempts) or a preemption ({faults.preempt_rate:g} an hour of a busy "
         f"slot, which is then away for {AWAY_S:g} s) loses what came after the last checkpoint, one each "
         f"{CHECKPOINT_S:g} s of training. Crashes count against a trial's attempts, preemptions do not.",
@@ -85,7 +96,7 @@ def write_simulation_report(
         *_curves(simulation, runs),
         card("Time per proposal", html_figure("asked", asked_times([run.curve for run in runs])),
              "The engine's own seconds on this machine; grows with what it has been told."),
-        card("How it was simulated", _items([*replayed.remarks, *assumptions(simulation, replayed)]), wide=True),
+        card("How it was simulated", _items([*replayed.remarks, *assumptions(simulation, replayed, runs)]), wide=True),
         card("What was replayed", _source(replayed), wide=True),
         "</div>",
     ]  # fmt: skip

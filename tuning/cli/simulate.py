@@ -12,7 +12,6 @@ import click
 
 if TYPE_CHECKING:
     from tuning.bench.simulation import Replayed, SimulatedRun, Simulation
-    from tuning.bench.standing import Standing
 
 _DEFAULT = "optuna:random,optuna:tpe"
 _MANY = 4_000  # trials, from which on it pays to start processes that share them
@@ -52,7 +51,7 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
 
     from tuning.bench.contest import parse_entrants
     from tuning.bench.simulation import Simulation, open_source, simulate_all
-    from tuning.bench.simulation_report import table, write_simulation_report
+    from tuning.bench.simulation_report import table, values_in_words, write_simulation_report
     from tuning.bench.simulator import Faults
     from tuning.bench.standing import sentences, standings
     from tuning.home import tuning_home
@@ -82,10 +81,10 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
         shown.print(table(found))
         for text in sentences(found):
             shown.print(text, highlight=False)
-        shown.print(f"\nValues: {replayed.outcomes.words}.", style="dim", highlight=False)
+        shown.print(f"\n{values_in_words(replayed, runs)}", style="dim", highlight=False)
         shown.print(f"\n{trials:,} trials simulated in {took:.1f} s\nreport   {report}", soft_wrap=True)
     if as_json:
-        told = _plain(simulation, replayed, found)
+        told = _plain(simulation, replayed, runs)
         print(json.dumps({**told, "simulated_trials": trials, "seconds": took, "report": str(report)}), flush=True)
     return 0
 
@@ -95,13 +94,15 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _plain(simulation: Simulation, replayed: Replayed, found: Sequence[Standing]) -> dict[str, Any]:
+def _plain(simulation: Simulation, replayed: Replayed, runs: Sequence[SimulatedRun]) -> dict[str, Any]:
+    from tuning.bench.simulation_report import values_in_words
+    from tuning.bench.standing import standings
     from tuning.reports.summary import plain_json
 
     plain: dict[str, Any] = plain_json({
         "study": replayed.study.name, "recording": None if replayed.recording is None else str(replayed.recording),
         "engines": [entrant.name for entrant in simulation.entrants], "slots": simulation.slots,
-        "seeds": simulation.seeds, "values": replayed.outcomes.words,
-        "standings": [each.to_json() for each in found],
+        "seeds": simulation.seeds, "values": values_in_words(replayed, runs),
+        "standings": [each.to_json() for each in standings(runs)],
     })  # fmt: skip
     return plain
