@@ -145,13 +145,12 @@ def record_study(
         overrides = {**options.variant, "pruner": "none"}
         workshop = stack.enter_context(Workshop(source, overrides, forkserver))
         record = workshop.engine.describe()
-        if record.definition["trainer"] == "function":
-            raise StudyError("nothing is trained in it: tuning simulate needs no recording", where=record.name)
+        _check(record)
         label = f"{options.points or 'all'}{'-sobol' if options.sobol else ''}"
         folder = home / "recordings" / record.name / search_key(_ENGINE, "none", {**options.variant, "points": label})
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
         rates = rates_for(
-            record, source, overrides, folder, fresh=options.fresh, devices=options.devices,
+            record, source, overrides, folder / "seed-0", fresh=options.fresh, devices=options.devices,
             forkserver=workshop.forkserver, on_test=shown.remark,
         )  # fmt: skip
         if rates.intervals:
@@ -216,6 +215,16 @@ class _Work:
         with self.stopping.flags_only():
             loop.run()
         return [(proposal.params, files.result(result.number) or result) for proposal, result in loop.roster.trials]
+
+
+def _check(record: StudyRecord) -> None:
+    if record.definition["trainer"] == "function":
+        raise StudyError("nothing is trained in it: tuning simulate needs no recording", where=record.name)
+    if any(rate.per_structure for rate in record.space.measured.values()):
+        raise StudyError(
+            "an interval for each structure cannot be recorded, the points would not be those of a search; use "
+            "Float.from_range_test() without per_structure", where=record.name,
+        )  # fmt: skip
 
 
 def _manifest(record: StudyRecord, options: RecordOptions, words: str) -> dict[str, Any]:
