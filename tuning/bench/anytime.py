@@ -6,6 +6,7 @@ completed trial a search has no incumbent, which is worse than any value.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -69,7 +70,7 @@ def incumbents(runs: Sequence[AnytimeRun], at: np.ndarray, budget: Budget, score
 
 def finals(runs: Sequence[AnytimeRun], score: Score = "validation") -> np.ndarray:
     """Return the score of each run's last incumbent, smaller is better; infinity where there is none."""
-    return np.array([oriented(run, score)[-1] if run.values else np.inf for run in runs])
+    return np.array([_last(run, score) for run in runs], dtype=float)
 
 
 def oriented(run: AnytimeRun, score: Score = "validation") -> np.ndarray:
@@ -144,12 +145,18 @@ def quantile(values: np.ndarray, share: float) -> np.ndarray:
 
 def number(value: Any) -> float | None:
     """Return a finite number as it is, None for any other."""
-    return float(value) if value is not None and np.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _incumbent(run: AnytimeRun, at: np.ndarray, budget: Budget, score: Score) -> np.ndarray:
     place = np.searchsorted(np.asarray(getattr(run, budget), dtype=float), at, side="right")
     return np.concatenate([[np.inf], oriented(run, score)])[place]
+
+
+def _last(run: AnytimeRun, score: Score) -> float:
+    scores = run.values if score == "validation" else run.tests
+    last = number(scores[-1]) if scores else None
+    return np.inf if last is None else sign(run) * last
 
 
 def _band(engine: str, runs: Sequence[AnytimeRun], at: np.ndarray, scores: np.ndarray) -> Band:

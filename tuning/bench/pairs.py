@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -62,13 +62,14 @@ def compare(
         resamples: Of the bootstrap.
     """
     scores = {name: by_seed(runs) for name, runs in engines.items()}
-    names, gains = [], []
+    names, gains, tested = [], [], []
     for first, second in itertools.combinations(scores, 2):
         found = paired(scores[first], scores[second])
-        swapped = signed_rank(found).effect < 0
-        names.append((second, first) if swapped else (first, second))
-        gains.append(-found if swapped else found)
-    tested = [signed_rank(found) for found in gains]
+        test = signed_rank(found)
+        favoured = test.effect >= 0
+        names.append((first, second) if favoured else (second, first))
+        gains.append(found if favoured else -found)
+        tested.append(replace(test, effect=abs(test.effect)))
     adjusted = significance.holm([test.p for test in tested])
     pairs = []
     for (first, second), found, test, p in zip(names, gains, tested, adjusted, strict=True):
