@@ -92,7 +92,9 @@ def pairs_needed(effect: float, level: float, power: float = 0.8) -> int | None:
 
     Source: Noether 1987, "Sample Size Determination for Some Common Nonparametric Tests", JASA 82:
     n = (z_a + z_b)^2 / (3 (p' - 1/2)^2), p' the chance that the mean of two differences is positive, estimated by
-    (effect + 1) / 2. Not from it: never fewer than `fewest_pairs`.
+    (effect + 1) / 2. Its variance is that of no effect, so that it asks for too many where the effect is large: 0.94
+    power instead of 0.8 where differences are one standard deviation off zero. Not from it: never fewer than
+    `fewest_pairs`.
     """
     if not effect:
         return None

@@ -103,7 +103,7 @@ def method(found: Statistics) -> list[str]:
         "Normalised regret: 0 is the best value known on the study, 1 the median of the first completed trials; beyond "
         "that, and before a trial is completed, it is 1. Area: its mean over the budget.",
         "Seeds needed: normal approximation of the signed-rank test (Noether 1987) at the observed effect, 80 % power, "
-        "the level of Holm's first step.",
+        "the level of Holm's first step; rather too many where the effect is large.",
         "Ranks: of the medians on each study; Friedman's test by permutation, Nemenyi's critical difference (Demšar "
         "2006).",
     ]
