@@ -7,6 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from tuning.errors import StorageError
 from tuning.tracking.bench_runs import CurveRun, record_bench
+from tuning.tracking.mlflow_store import QUIET
 
 POINTS = [(4, 0.5, {"best_val_rmse": 0.9}), (8, 1.25, {"best_val_rmse": 0.7, "best_test_rmse": 0.8})]
 
@@ -47,7 +48,9 @@ def test_what_a_kill_has_left_half_written_is_written_anew(tmp_path):
     assert run.info.run_id != half
 
 
-def test_a_store_that_cannot_be_reached_is_told_without_its_password(tmp_path):
+def test_a_store_that_cannot_be_reached_is_told_without_its_password(tmp_path, monkeypatch):
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(StorageError) as raised:
         record_bench("http://me:secret@127.0.0.1:9", tmp_path, "small", [])
     assert "secret" not in str(raised.value)
