@@ -66,6 +66,14 @@ def test_one_search_is_not_compared_with_itself(home, capsys, words):
     assert "two or more searches, got only toy/optuna-tpe" in capsys.readouterr().err
 
 
+def test_searches_of_one_name_from_two_state_folders_are_shown_by_their_ids(home, tmp_path_factory, capsys):
+    other = search(tmp_path_factory.mktemp("other"), "toy", "optuna:tpe")
+    assert main(["compare", "toy/optuna-tpe", str(other.folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in told["searches"]] == [one["search"] for one in told["searches"]]
+    assert told["searches"][1]["name"] == other.header["id"]
+
+
 def test_no_tensorflow_and_no_mlflow_is_imported_for_it(home):
     code = (
         "import sys; from tuning.cli.main import main; main(['compare', 'toy/optuna-tpe', 'toy/gridsearchcv']); "

@@ -8,7 +8,7 @@ import pytest
 
 from tests.writer.searches import SPACE, spoiled, trial
 from tuning.reports.compare import Compared, Comparison, difference_rows, rows, space_rows
-from tuning.reports.compare_html import curves, incumbent, write_page
+from tuning.reports.compare_html import curves, incumbent, write_comparison
 from tuning.space import Float, Space
 from tuning.trial import Status
 
@@ -115,7 +115,7 @@ def test_all_curves_are_in_one_plot():
 
 def test_the_page_needs_no_network_and_escapes_what_users_wrote(tmp_path):
     wild = compared("toy/b", header={"engine": "<script>alert(1)</script>"})
-    page = write_page(Comparison((compared(), wild)), tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(Comparison((compared(), wild)), tmp_path / "compare.html").read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page
     assert "http://" not in page.partition("</style>")[0]
     assert "Best so far, over epochs" in page
@@ -124,11 +124,11 @@ def test_the_page_needs_no_network_and_escapes_what_users_wrote(tmp_path):
 
 def test_searches_for_different_objectives_have_plots_of_their_own(tmp_path):
     other = compared("toy/b", definition={"objective": "maximize val_r2"})
-    page = write_page(Comparison((compared(), other)), tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(Comparison((compared(), other)), tmp_path / "compare.html").read_text(encoding="utf-8")
     assert "Best so far, minimize val_rmse, over epochs" in page
     assert "Best so far, maximize val_r2, over epochs" in page
 
 
 def test_equal_searches_are_told_to_differ_in_nothing(tmp_path):
-    page = write_page(Comparison((compared(), compared())), tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(Comparison((compared(), compared())), tmp_path / "compare.html").read_text(encoding="utf-8")
     assert "Nothing: study, data, versions and code are the same." in page

@@ -59,7 +59,7 @@ def compare(
     Args:
         engines: The runs of each.
         alpha: Level of the verdicts over all pairs together; intervals cover 1 - alpha.
-        resamples: Of the bootstrap.
+        resamples: Of the bootstrap; 0: no intervals.
     """
     scores = {name: by_seed(runs) for name, runs in engines.items()}
     names, gains, tested = [], [], []

@@ -105,12 +105,14 @@ def pairs_needed(effect: float, level: float, power: float = 0.8) -> int | None:
 def median_interval(
     values: np.ndarray, *, level: float = 0.95, resamples: int = 9999, seed: int = 0
 ) -> Interval | None:
-    """Return a bootstrap interval of the median; None for fewer than two values, an end is None where it is infinite.
+    """Return a bootstrap interval of the median; an end is None where it is infinite.
+
+    None for fewer than two values, and without resamples.
 
     Percentiles of the resampled medians: the median's jackknife, on which BCa builds, is not consistent, and fails
     where values are tied.
     """
-    if len(values) < 2:
+    if len(values) < 2 or not resamples:
         return None
     kept = np.clip(values, -_FAR, _FAR)
     drawn = stats.bootstrap(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -31,7 +32,7 @@ def compare(searches: tuple[str, ...], as_json: bool) -> None:
     from tuning.errors import StudyError
     from tuning.home import tuning_home
     from tuning.reports.compare import Comparison
-    from tuning.reports.compare_html import write_page
+    from tuning.reports.compare_html import write_comparison
 
     os.umask(0o077)
     home = tuning_home()
@@ -39,7 +40,7 @@ def compare(searches: tuple[str, ...], as_json: bool) -> None:
     if len(found) < 2:
         raise StudyError(f"compare takes two or more searches, got only {found[0].name}", where="compare")
     comparison = Comparison(tuple(found))
-    report = write_page(comparison, home / "reports" / f"{_file_name(found)}.html")
+    report = write_comparison(comparison, home / "reports" / f"{_file_name(found)}.html")
     _show(comparison, report, as_json=as_json)
     if as_json:
         print(json.dumps(comparison.to_json(str(report))), flush=True)
@@ -59,7 +60,10 @@ def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
             faults += error.faults
     if faults:
         raise StudyError(faults, where="compare")
-    return [_compared(files) for files in {files.folder.resolve(): files for files in folders}.values()]
+    found = [_compared(files) for files in {files.folder.resolve(): files for files in folders}.values()]
+    used = [search.name for search in found]
+    # Equal names are of two state folders: only ids tell them apart.
+    return [replace(s, name=str(s.header["id"])) if used.count(s.name) > 1 else s for s in found]
 
 
 def _compared(files: SearchFiles) -> Compared:

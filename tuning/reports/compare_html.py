@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from tuning.durable import write_bytes
 from tuning.reports.axes import padded
 from tuning.reports.compare import Compared, Comparison, difference_rows, rows, space_rows
 from tuning.reports.look import COLOURS, escaped, styled
-from tuning.reports.texts import masked
+from tuning.reports.page import card, html_figure, html_text, write_page
 from tuning.trial import Status
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
-def write_page(found: Comparison, path: Path) -> Path:
+def write_comparison(found: Comparison, path: Path) -> Path:
     """Write the page; return its path.
 
     Raises:
         StorageError: The disk is full or read-only.
     """
-    from plotly.offline import get_plotlyjs
-
     names = [search.name for search in found.searches]
-    cautions = "".join(f"<li>{_text(caution)}</li>" for caution in found.cautions)
+    studies = ", ".join(dict.fromkeys(str(search.header["study"]) for search in found.searches))
     differing = difference_rows(found)
+    same = "<p>Nothing: study, data, versions and code are the same.</p>"
     parts = [
-        f"<h1>{_text(' · '.join(dict.fromkeys(str(s.header['study']) for s in found.searches)))} "
-        f"<span>{len(names)} searches compared</span></h1>",
-        f'<p class="soft">Read with care:</p><ul class="soft">{cautions}</ul>' if cautions else "",
-        '<div class="grid">', *_curves(found),
-        _card("What each is and found", _table(names, rows(found))),
-        _card(
-            "What differs",
-            _table(names, differing) if differing else "<p>Nothing: study, data, versions and code are the same.</p>",
-        ),
-        _card("Spaces", _table(names, space_rows(found))), "</div>",
-    ]  # fmt: skip
-    folder = Path(__file__).parent
-    template = Template((folder / "report.html").read_text(encoding="utf-8"))
-    css = (folder / "report.css").read_text(encoding="utf-8")
-    page = template.substitute(title="searches compared", css=css, plotly=get_plotlyjs(), body="\n".join(parts))
-    write_bytes(path, page.encode())
-    return path
+        f"<h1>{html_text(studies)} <span>{len(names)} searches compared</span></h1>",
+        *(f'<p class="soft">{html_text(caution)}</p>' for caution in found.cautions),
+        '<div class="grid">',
+        *_curves(found),
+        card("What each is and found", _table(names, rows(found)), wide=True),
+        card("What differs", _table(names, differing) if differing else same, wide=True),
+        card("Spaces", _table(names, space_rows(found)), wide=True),
+        "</div>",
+    ]
+    return write_page(path, f"{studies}: searches compared", "\n".join(parts))
 
 
 def curves(searches: Sequence[Compared], unit: str) -> Any:
@@ -98,32 +86,14 @@ def _curves(found: Comparison) -> list[str]:
     for index, (objective, searches) in enumerate(groups.items()):
         head = "Best so far" if found.comparable else f"Best so far, {objective}"
         for unit, name in (("epochs", "over epochs"), ("seconds", "over training time")):
-            cards.append(_card(f"{head}, {name}", _figure(f"{unit}-{index}", curves(searches, unit)), wide=False))
+            cards.append(card(f"{head}, {name}", html_figure(f"{unit}-{index}", curves(searches, unit))))
     return cards
 
 
-def _figure(name: str, figure: Any) -> str:
-    # < and > as escapes: a label must not be able to end the script it stands in.
-    drawn = figure.to_json().replace("<", "\\u003c").replace(">", "\\u003e")
-    config = json.dumps({"responsive": True, "displaylogo": False, "displayModeBar": False})
-    return (
-        f'<div id="{name}"></div><script>{{ const f = {drawn}; Plotly.newPlot("{name}", f.data, f.layout, {config}); }}'
-        "</script>"
-    )
-
-
 def _table(names: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]]) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in ("", *names))
+    head = "".join(f"<th>{html_text(name)}</th>" for name in ("", *names))
     body = "".join(
-        f"<tr><td>{_text(label)}</td>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
+        f"<tr><td>{html_text(label)}</td>{''.join(f'<td>{html_text(cell)}</td>' for cell in cells)}</tr>"
         for label, cells in lines
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _card(title: str, body: str, *, wide: bool = True) -> str:
-    return f'<section class="card{" wide" if wide else ""}"><h2>{_text(title)}</h2>{body}</section>'
-
-
-def _text(value: object) -> str:
-    return html.escape(masked(str(value)))
