@@ -47,6 +47,21 @@ def test_a_builder_that_fits_passes(builder, data):
     check_builder(builder, {}, **data)
 
 
+def with_mape():
+    model = head(1)()
+    model.compile("sgd", "mse", metrics=["mean_absolute_percentage_error"])
+    return model
+
+
+def test_an_objective_that_no_metric_has_is_told_with_the_nearest():
+    assert fault(with_mape, {**HOUSING, "metric": "mean_absolut_percentage_error"}) == (
+        "with_mape: the objective is 'val_mean_absolut_percentage_error', but no metric of the compiled model is "
+        "called 'mean_absolut_percentage_error'. Did you mean 'mean_absolute_percentage_error'? It has: loss, "
+        "mean_absolute_percentage_error; computed for any model: loss, rmse, mae, r2, accuracy, auc"
+    )
+    check_builder(with_mape, {}, **HOUSING, metric="mean_absolute_percentage_error")
+
+
 def test_a_model_without_an_input_layer_passes():
     def shapeless():
         model = keras.Sequential([keras.layers.Dense(1)])

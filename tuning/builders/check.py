@@ -14,7 +14,8 @@ from tuning.builders.losses import is_adapted
 from tuning.builders.seeds import seeded
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
 from tuning.dataset import Array, Task
-from tuning.errors import StudyError
+from tuning.errors import StudyError, did_you_mean
+from tuning.study import METRICS
 
 if TYPE_CHECKING:
     import keras
@@ -53,6 +54,7 @@ def check_builder(
     input_shape: Sequence[int],
     task: Task,
     n_outputs: int = 1,
+    metric: str = "",
 ) -> None:
     """Build once and check that the model fits the data; random states are left as they were.
 
@@ -60,6 +62,7 @@ def check_builder(
         builder: Any builder: Keras' own names or those of `tensorflow.keras`.
         arguments: One point of the space, the fixed arguments and those that come from the data.
         input_shape, task, n_outputs: Of the data set.
+        metric: One that the compiled model must have, since the objective is not computed by us; "": none.
 
     Raises:
         StudyError: Every fault found, with the builder's name; a `BuilderError` of the builder itself as it is.
@@ -73,6 +76,8 @@ def check_builder(
         except Exception as error:
             raise StudyError(f"{name}({_words(arguments)}) raised {_told(error)}") from error
         faults = list(_model_faults(model, tuple(input_shape), task, n_outputs))
+        if metric and not faults:
+            faults = list(_metric_fault(model, metric, tuple(input_shape), _sample_y(task, n_outputs)))
     if faults:
         raise StudyError(faults, where=name)
 
@@ -102,6 +107,17 @@ def _model_faults(model: keras.Model, input_shape: tuple[int, ...], task: Task, 
     yield from (fault for fault in (misfit, _activation_fault(model, loss, task)) if fault)
     if not misfit:
         yield from _loss_failure(model, _sample_y(task, n_outputs), predicted)
+
+
+def _metric_fault(model: keras.Model, metric: str, input_shape: tuple[int, ...], y: Array) -> Iterator[str]:
+    x = np.zeros((len(y), *input_shape), np.float32)
+    known = sorted(model.test_on_batch(x, y, return_dict=True))
+    if metric not in known:
+        yield (
+            f"the objective is 'val_{metric}', but no metric of the compiled model is called '{metric}'."
+            f"{did_you_mean(metric, [*known, *METRICS])} It has: {', '.join(known)}; computed for any model: "
+            f"{', '.join(METRICS)}"
+        )
 
 
 def _input_fault(model: keras.Model, input_shape: tuple[int, ...]) -> str:

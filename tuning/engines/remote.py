@@ -204,6 +204,7 @@ def _load_data(study: Study) -> Dataset:
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
+    from tuning.study import METRICS
     from tuning.training.functions import evaluate
 
     point = study.space.active({name: domain.cut()[0] for name, domain in study.space.domains.items()})
@@ -217,6 +218,7 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
         input_shape=dataset.input_shape,
         task=dataset.task,
         n_outputs=dataset.n_outputs,
+        metric="" if study.objective.name in METRICS else study.objective.name,
     )
 
 
