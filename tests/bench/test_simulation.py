@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 import tuning.run
-from tests.bench.recorded import LINE, replayed
+from tests.bench.recorded import LINE, replayed, write
 from tests.bench.test_simulator import list_scheduling
 from tests.run_parts import NoWriter, build, plane
 from tuning import Choice, Minimize, Study
@@ -174,3 +175,12 @@ def test_a_study_that_is_not_as_it_was_recorded_is_told(tmp_path, monkeypatch):
     assert open_source("housing_grid", tmp_path).remarks == (
         "the study here is not the one recorded: epochs was 30, is 31",
     )
+
+
+def test_processes_that_share_the_searches_give_the_same(tmp_path):
+    plan = Simulation(str(write(tmp_path, LINE, LINE_POINTS)), (RANDOM, TPE), (4,), 2, 15, home=tmp_path)
+    source = open_source(plan.source, tmp_path)
+    alone, shared = (list(simulate_all(plan, source, processes=processes)) for processes in (1, 2))
+    get_reusable_executor().shutdown(wait=True)
+    assert [run.curve.seconds for run in alone] == [run.curve.seconds for run in shared]
+    assert [run.curve.values for run in alone] == [run.curve.values for run in shared]
