@@ -58,7 +58,7 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
          f"engine 'optuna:tpo' is unknown. Did you mean 'optuna:tpe'? There are: {', '.join(ENGINES)}"),
         ({"pruner": "median", "engine": "capacity"},
          "pruner 'median' works with Optuna's engines only, not with capacity; use --pruner none"),
-        ({"trainer": "fast"}, "trainer 'fast' is unknown. There are: auto, compiled, fit"),
+        ({"trainer": "fast"}, "trainer 'fast' is unknown. There are: auto, compiled, fit, function"),
         ({"trials": None},
          "trials is None and there is no timeout, but optuna:tpe never ends by itself; give one of them"),
     ],

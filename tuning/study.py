@@ -98,8 +98,8 @@ class Study:
         max_failures: Failed trials in a row that end the search.
         test_size, validation_size: Shares of the rows, and of what remains.
         gpus_per_trial: GPUs of one trial; more than one trains under `tf.distribute.MirroredStrategy`.
-        trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' own loop), or "function": nothing is
-            trained, the builder returns the objective itself (see `training.functions`).
+        trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' own loop), "function" (of parameters:
+            the builder returns the objective itself, see `training.functions`).
     """
 
     name: str
@@ -167,8 +167,7 @@ class Study:
         return {n: v for n, v in known.items() if n in named and n not in self.fixed and n not in self.space}
 
     def definition(self) -> dict[str, Any]:
-        """Return what makes two searches comparable, as JSON types; time limits are left out, and
-        budgets but for the engines of `BUDGET_BOUND`."""
+        """Return what makes two searches comparable, as JSON: no time limits, budgets for `BUDGET_BOUND` alone."""
         kept = ("name", "engine", "pruner", "epochs", "batch_size", "patience", "cv", "seed", "test_size",
                 "validation_size", "gpus_per_trial", "trainer")  # fmt: skip
         bound = ("trials",) if self.engine in BUDGET_BOUND else ()
@@ -247,11 +246,9 @@ def _faults(study: Study) -> Iterator[str]:
 
 
 def _choice_faults(study: Study) -> Iterator[str]:
-    for kind, value, known in (
-        ("engine", study.engine, ENGINES),
-        ("pruner", study.pruner, PRUNERS),
-        ("trainer", study.trainer, ("auto", "compiled", "fit", "function")),
-    ):
+    kinds = {"engine": ENGINES, "pruner": PRUNERS, "trainer": ("auto", "compiled", "fit", "function")}
+    for kind, known in kinds.items():
+        value = getattr(study, kind)
         if value not in known:
             yield f"{kind} '{value}' is unknown.{did_you_mean(str(value), known)} There are: {', '.join(known)}"
     if study.pruner != "none" and study.engine in ENGINES and not study.engine.startswith("optuna:"):

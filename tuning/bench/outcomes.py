@@ -133,7 +133,7 @@ class RecordedOutcomes:
         self._seconds = np.nan_to_num(_carried(recording.seconds))
         self._known: dict[tuple[int, int], Training] = {}
         self._expected = _expected(recording)
-        self.best = float(min(self._expected, key=self._objective.key))
+        self.best: float | None = float(min(self._expected, key=self._objective.key))
         self.words = (
             "points that were not recorded are refused"
             if exact

@@ -84,8 +84,8 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
         shown.print(f"\n{values_in_words(replayed, runs)}", style="dim", highlight=False)
         shown.print(f"\n{trials:,} trials simulated in {took:.1f} s\nreport   {report}", soft_wrap=True)
     if as_json:
-        told = _plain(simulation, replayed, runs)
-        print(json.dumps({**told, "simulated_trials": trials, "seconds": took, "report": str(report)}), flush=True)
+        plain = _plain(simulation, replayed, runs)
+        print(json.dumps({**plain, "simulated_trials": trials, "seconds": took, "report": str(report)}), flush=True)
     return 0
 
 

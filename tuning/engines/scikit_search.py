@@ -81,7 +81,8 @@ def make_estimator(study: Study, parts: Parts) -> Any:
     filled = {n: known[n] for n in FROM_DATA if n in named and n not in study.fixed and n not in study.space}
     return kind(
         study.builder, epochs=study.epochs, batch_size=study.batch_size, patience=study.patience,
-        preprocessor=FoldScaler(parts.columns) if parts.scale else None, trainer=study.trainer,
+        preprocessor=FoldScaler(parts.columns) if parts.scale else None,
+        trainer="auto" if study.trainer == "function" else study.trainer,  # of a function no estimator is fitted
         random_state=derive_seed(study.seed, "training"), **{**filled, **arguments},
     )  # fmt: skip
 
