@@ -98,7 +98,7 @@ class Study:
         max_failures: Failed trials in a row that end the search.
         test_size, validation_size: Shares of the rows, and of what remains.
         gpus_per_trial: GPUs of one trial; more than one trains under `tf.distribute.MirroredStrategy`.
-        trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' own loop), "function" (of parameters:
+        trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' loop), "function" (of parameters:
             the builder returns the objective itself, see `training.functions`).
     """
 
