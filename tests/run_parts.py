@@ -52,8 +52,17 @@ class NoWriter:
     """Stands in for the writer process; the files are the truth."""
 
     @classmethod
-    def start(cls, folder, home):
+    def start(cls, home):
         return cls()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def begin(self, folder):
+        pass
 
     def notify(self):
         pass
