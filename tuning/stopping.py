@@ -17,6 +17,8 @@ SAID = {
     "budget": "the budget is used up",
 }
 """What the user is told, by reason."""
+ENDED_BY_SIGNAL = {"interrupted": 130, "terminated": 143}
+"""Exit codes, by reason."""
 _ABORTS, _INSISTS = 2, 3  # Ctrl-C so often: let go at once, leave whatever is being done
 
 
@@ -111,3 +113,13 @@ class Stopping:
         self._terminated_at = self._terminated_at or time.monotonic()
         if self._raises:
             raise SystemExit(143)
+
+
+def go_on_after(status: str) -> None:
+    """Let a program of several searches go on, unless a signal has ended the last one: it was meant for all of them.
+
+    Raises:
+        SystemExit: With the exit code of that signal.
+    """
+    if status in ENDED_BY_SIGNAL:
+        raise SystemExit(ENDED_BY_SIGNAL[status])

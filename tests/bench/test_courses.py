@@ -1,5 +1,7 @@
 """`make courses`: outer folds, the table, its place in the README."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -48,6 +50,20 @@ def test_outer_folds_are_searched_one_by_one_and_averaged(monkeypatch, tmp_path)
     assert asked == [(f"iris-outer-{k}", k, True) for k in range(5)]
     assert (round(row.winner, 6), round(row.seconds, 1)) == (0.96, 61.5)
     assert (row.ahead, row.error) == (pytest.approx(0.1), pytest.approx(0.02 / 5**0.5))
+
+
+@pytest.mark.parametrize(("status", "code"), [("interrupted", 130), ("terminated", 143)])
+def test_a_signal_to_one_search_ends_all_of_them(monkeypatch, tmp_path, status, code):
+    asked = []
+
+    def run(study, options, forkserver):
+        asked.append(study.name)
+        return replace(summary(), status=status)
+
+    monkeypatch.setattr(room, "run_study", run)
+    with pytest.raises(SystemExit) as ended:
+        room.measured("iris", COURSES["iris"], tmp_path)
+    assert (ended.value.code, asked) == (code, ["iris-outer-0"])
 
 
 def test_what_is_missing_is_skipped_and_what_fails_is_told(monkeypatch, tmp_path):

@@ -17,7 +17,9 @@ from tuning.errors import MissingError, TuningError
 from tuning.executors.forkserver import ForkServer
 from tuning.home import tuning_home
 from tuning.options import RunOptions
+from tuning.reports.summary import Summary
 from tuning.run import run_study
+from tuning.stopping import go_on_after
 from tuning.study import Study, load_study
 
 BEGIN, END = "<!-- courses: begin, written by `make courses` -->", "<!-- courses: end -->"
@@ -144,7 +146,7 @@ def measured(name: str, known: Known, home: Path, forkserver: ForkServer | None 
     """Run a study afresh at its defaults; return its line."""
     options = RunOptions(home=str(home), fresh=True)
     try:
-        summaries = [run_study(study, options, forkserver=forkserver) for study in _searches(name, known)]
+        summaries = [_searched(study, options, forkserver) for study in _searches(name, known)]
     except MissingError as error:
         click.echo(f"{name}: {error}", err=True)
         return Row(name, known, skipped="skipped: its data could not be fetched here")
@@ -161,6 +163,12 @@ def measured(name: str, known: Known, home: Path, forkserver: ForkServer | None 
         error=math.hypot(*errors) / len(errors),
         seconds=sum(summary.total_s for summary in summaries),
     )  # fmt: skip
+
+
+def _searched(study: Study | str, options: RunOptions, forkserver: ForkServer | None) -> Summary:
+    summary = run_study(study, options, forkserver=forkserver)
+    go_on_after(summary.status)
+    return summary
 
 
 def _searches(name: str, known: Known) -> Iterator[Study | str]:

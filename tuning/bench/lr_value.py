@@ -25,6 +25,7 @@ from tuning.options import RunOptions
 from tuning.rates import rates_for
 from tuning.reports.summary import Summary
 from tuning.run import run_study
+from tuning.stopping import go_on_after
 from tuning.study import Study, load_study
 from tuning.training.lr_record import hull
 from tuning.trial import Status
@@ -92,7 +93,10 @@ def compare(study: Study, rate: FromRangeTest, seed: int, options: RunOptions, f
     )  # fmt: skip
     test_s = time.perf_counter() - began
     arms["narrow"] = narrow.with_(intervals=rates.intervals)
-    summaries = {name: run_study(arm, options, forkserver=forkserver) for name, arm in arms.items()}
+    summaries: dict[str, Summary] = {}
+    for name, arm in arms.items():
+        summaries[name] = run_study(arm, options, forkserver=forkserver)
+        go_on_after(summaries[name].status)
     best = {name: _best_so_far(study, summary) for name, summary in summaries.items()}
     return Pair(
         seed, hull(rates.tests[RATE]), best["wide"], best["narrow"], test_s, summaries["wide"].training_s,
