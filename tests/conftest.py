@@ -1,8 +1,18 @@
 """What tests of several rooms share."""
 
+import os
+
 import pytest
 
 from tuning.executors.forkserver import ForkServer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_leases(tmp_path_factory):
+    """Give each test process devices of its own: it waits neither for the other one nor for a search of the user's."""
+    os.environ["TUNING_LEASES"] = str(tmp_path_factory.mktemp("leases"))
+    yield
+    del os.environ["TUNING_LEASES"]
 
 
 @pytest.fixture(scope="session")
