@@ -1,10 +1,12 @@
 """Medians over seeds, and what they mean in words."""
 
+from dataclasses import replace
+
 from tests.bench.recorded import LINE, replayed
 from tests.bench.test_simulation import LINE_POINTS
 from tuning.bench.contest import Entrant
 from tuning.bench.simulation import Simulation, simulate_all
-from tuning.bench.simulation_report import assumptions, table, write_simulation_report
+from tuning.bench.simulation_report import assumptions, table, values_in_words, write_simulation_report
 from tuning.bench.standing import Standing, sentences, standings
 
 PLAN = Simulation("", (Entrant("optuna:random"), Entrant("optuna:tpe")), (1, 16), 3, 12)
@@ -58,6 +60,6 @@ def test_the_report_is_one_file_with_every_engine_and_what_was_assumed(tmp_path)
 def test_the_table_and_the_assumptions_are_plain_text(tmp_path):
     source = replayed(tmp_path)
     assert table([standing(1), standing(8)]).row_count == 2
-    assert any(
-        "every trial was recorded" in text for text in assumptions(PLAN, source, list(simulate_all(PLAN, source)))
-    )
+    runs = list(simulate_all(PLAN, source))
+    assert values_in_words(source, runs) in assumptions(PLAN, source, runs)
+    assert values_in_words(replace(source, recording=tmp_path), runs) == "Values: every trial was recorded."
