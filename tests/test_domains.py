@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tuning.domains import Choice, Float, Int
@@ -138,6 +138,7 @@ def test_a_log_range_is_cut_in_equal_ratios_with_exact_ends():
 
 @QUICK
 @given(domain=DOMAINS, points=st.integers(1, 7))
+@example(domain=Float(11.0, 11.000000000000002, log=True), points=3)
 def test_every_point_of_a_cut_lies_inside_and_is_there_once(domain, points):
     cut = domain.cut(points)
     assert all(map(domain.contains, cut))

@@ -112,7 +112,8 @@ class Float(_Domain):
 
     def cut(self, points: int | None = 3) -> list[float]:
         """Return `points` values from low to high, ends included, log where log."""
-        return [float(v) for v in _spaced(self.low, self.high, points or 3, self.log)]
+        spaced = _spaced(self.low, self.high, points or 3, self.log)
+        return [min(max(float(v), self.low), self.high) for v in spaced]  # a logarithm's rounding may lead outside
 
     def sample(self, rng: np.random.Generator) -> float:
         """Draw one value."""
