@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cloudpickle
@@ -17,7 +18,7 @@ from tuning.bench.budget import Budget
 from tuning.bench.contest import Contest, parse_entrants
 from tuning.bench.watch import Watch
 from tuning.domains import Choice, Float
-from tuning.errors import BusyError, ChangedError
+from tuning.errors import BusyError, ChangedError, StudyError
 from tuning.home import locked
 from tuning.ledger.search import SearchFiles
 from tuning.trial import Proposal, Status, TrialResult
@@ -69,10 +70,16 @@ def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
     run_bench(contest(home, "optuna:random"), Ear(), forkserver)
     with pytest.raises(ChangedError, match=r"small · optuna:random · seed 0 was done with another definition"):
         run_bench(contest(home, "optuna:random", batch_size=8), Ear(), forkserver)
-    fresh = Contest(**{**vars(contest(home, "optuna:random", batch_size=8)), "fresh": True})
+    fresh = replace(contest(home, "optuna:random", batch_size=8), fresh=True)
     (done,), _ = run_bench(fresh, Ear(), forkserver)
     assert len(done.runs) == 1
     assert len(list((home / "bench" / "small").glob("epochs=8~*"))) == 1
+
+
+def test_a_study_given_twice_is_refused(home, forkserver):
+    once = contest(home)
+    with pytest.raises(StudyError, match="'small' is there twice"):
+        run_bench(replace(once, sources=once.sources * 2), Ear(), forkserver)
 
 
 def test_a_second_bench_of_the_same_is_refused(home, forkserver):

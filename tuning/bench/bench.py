@@ -16,7 +16,7 @@ from tuning.bench.contest import Contest, Looked, Question, Search
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
 from tuning.durable import full_disk_told, write_json
-from tuning.errors import ChangedError, TuningError
+from tuning.errors import ChangedError, StudyError, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
@@ -60,7 +60,7 @@ def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = No
         What came of each study, and how it ended: "completed", "interrupted" or "terminated". The same call goes on.
 
     Raises:
-        StudyError: A study is wrong, or an engine cannot search it.
+        StudyError: A study is wrong or there twice, or an engine cannot search it.
         ChangedError: Earlier searches of this benchmark were done with another definition or other data.
         BusyError: Another process does this benchmark.
         TuningError: A device, the disk, or a worker that is lost again and again.
@@ -71,9 +71,11 @@ def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = No
     with ExitStack() as stack, full_disk_told(), stopping.handled():
         watch.remark("starting TensorFlow")
         server = forkserver or stack.enter_context(ForkServer())
-        looked = []
+        looked: list[Looked] = []
         for source in contest.sources:
             each, rates = _looked(source, contest, home, server, watch)
+            if any(each.record.name == other.record.name for other in looked):
+                raise StudyError(f"'{each.record.name}' is there twice; name each study once", where="bench")
             looked.append(each)
             _open(stack, each, rates, fresh=contest.fresh)
         known = {search.id: run for each in looked for search in each.searches if (run := _kept(search)) is not None}
@@ -81,13 +83,13 @@ def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = No
         watch.begin(searches, known)
         missing = [search for search in searches if search.id not in known]
         if missing:
+            records = {each.record.name: each.record for each in looked}
             executor = stack.enter_context(
                 open_local(
-                    contest.devices, forkserver=server, log_folder=home / "bench" / "logs", label="bench",
-                    on_wait=watch.remark,
+                    contest.devices, gpus_per_trial=max(record.gpus_per_trial for record in records.values()),
+                    forkserver=server, log_folder=home / "bench" / "logs", label="bench", on_wait=watch.remark,
                 )
             )  # fmt: skip
-            records = {each.record.name: each.record for each in looked}
             with stopping.flags_only():
                 _Round(contest, executor, watch, stopping, records, known).run(missing)
         return [_benched(each, known) for each in looked], stopping.reason or "completed"
@@ -243,10 +245,8 @@ class _Round:
             return
         final = late or event.cause in ("timeout", "no_progress")
         detail = "stopped after the trial's limit" if late else event.detail
-        guilty = bury(
-            search.folder, f"worker {event.cause}: {detail}", self.records[search.study].attempts, final=final
-        )
-        if not guilty:
+        attempts = self.records[search.study].attempts
+        if not bury(search.folder, f"worker {event.cause}: {detail}", attempts, final=final):
             self._lost[search.id] = self._lost.get(search.id, 0) + 1
             if self._lost[search.id] >= _MOST_LOST:
                 raise TuningError(f"{search.title}: its worker was lost {_MOST_LOST} times, the last {event.detail}")
