@@ -125,6 +125,11 @@ class Space:
         """Return parameters read from JSON in their own types."""
         return {name: self.domains[name].decode(value) for name, value in stored.items()}
 
+    def labelled(self, params: Params) -> dict[str, Any]:
+        """Return parameters as engines keep them: of a `Choice` the label."""
+        domains = {name: self.domains[name] for name in params}
+        return {n: d.label_of(params[n]) if isinstance(d, Choice) else params[n] for n, d in domains.items()}
+
     def check(self, params: Params) -> None:
         """Raise `StudyError` where `params` is not a point of this space."""
         faults = [

@@ -86,6 +86,8 @@ class Study:
         trials: Trials to be finished, rungs included; None: until the engine has no more (grids, Hyperband).
         epochs: Most epochs of a trial.
         batch_size: Rows a step, where it is not searched.
+        initial: Points of a Sobol sample, drawn from `seed` alone, that Optuna's engines (but grid) and KerasTuner's
+            random and bayesian begin with: equal beginnings for engines that are compared.
         patience: Stop after this many epochs without improvement and keep the best weights; None: train to the end.
         cv: Folds of a cross-validated trial; None: one fit, judged on the validation part.
         seed: Feeds splits, engine and training.
@@ -114,6 +116,7 @@ class Study:
     trials: int | None = 20
     epochs: int = 30
     batch_size: int = 32
+    initial: int = 0
     patience: int | None = None
     cv: int | None = None
     seed: int = 0
@@ -176,6 +179,7 @@ class Study:
             "objective": f"{self.objective.direction} {self.objective.metric}",
             "space": {n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in _items(self.space)},
             "fixed": {name: plain_repr(value) for name, value in self.fixed.items()},
+            **({"initial": self.initial} if self.initial else {}),
             **({"from_range_test": ranges} if (ranges := self.space.test_ranges) else {}),
             "builder": source_hash(self.builder),
             "data": source_hash(self.data),
@@ -259,7 +263,7 @@ def _choice_faults(study: Study) -> Iterator[str]:
 
 def _number_faults(study: Study) -> Iterator[str]:
     whole = {"epochs": 1, "batch_size": 1, "seed": 0, "top_k": 1, "seeds": 1, "attempts": 1, "max_failures": 1,
-             "gpus_per_trial": 1, "trials": 1, "patience": 1, "cv": 2}  # fmt: skip
+             "initial": 0, "gpus_per_trial": 1, "trials": 1, "patience": 1, "cv": 2}  # fmt: skip
     optional = ("trials", "patience", "cv", "timeout", "trial_timeout")
     for name, least in whole.items():
         value = getattr(study, name)
@@ -270,13 +274,11 @@ def _number_faults(study: Study) -> Iterator[str]:
     if study.trials is None and study.timeout is None and study.engine in ENDLESS:
         yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
-        value = getattr(study, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value := getattr(study, name), int | float) and not isinstance(value, bool)
         if not (value is None and name in optional) and not (number and value > 0):
             yield f"{name} must be a number of seconds above 0, got {value!r}"
     for name in ("test_size", "validation_size"):
-        value = getattr(study, name)
-        if not isinstance(value, float) or not 0 < value < 1:
+        if not isinstance(value := getattr(study, name), float) or not 0 < value < 1:
             yield f"{name} must be a share between 0 and 1, got {value!r}"
 
 
@@ -292,9 +294,7 @@ def _signature_faults(study: Study) -> Iterator[str]:
     for name in (n for n in study.space if n in study.fixed):
         yield f"'{name}' is both searched and fixed; keep one"
     for parameter in inspect.signature(study.builder).parameters.values():
-        needed = parameter.default is parameter.empty and parameter.kind in (
-            parameter.POSITIONAL_OR_KEYWORD,
-            parameter.KEYWORD_ONLY,
-        )
+        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        needed = by_name and parameter.default is parameter.empty
         if needed and parameter.name not in given | {*FROM_DATA, *FIT_PARAMETERS}:
             yield f"{label} needs '{parameter.name}', which has no default: put it into space or fixed"

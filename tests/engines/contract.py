@@ -17,6 +17,7 @@ from tuning.engines.base import Engine
 from tuning.space import Space
 from tuning.study import Minimize, Objective, Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
+from tuning.unitcube import initial_points
 
 FLAT = Space(
     {
@@ -99,6 +100,14 @@ def run(engine: Engine, trials: int, status: Callable[[int], Status] = all_compl
         else:
             assert answer is Pause.EXHAUSTED or len(proposals) >= trials, "told everything, and still WAIT"
             return proposals
+
+
+def assert_begins_with_initial_points(make: Callable[[Study], Engine], name: str, space: Space) -> None:
+    """Check that the engine's first proposals are those of `Study.initial`, on whatever seed of its own."""
+    study = make_study(name, space, initial=3)
+    proposals = [proposal.params for proposal in run(make(study), 5, slots=2)]
+    assert proposals[:3] == initial_points(study)
+    assert all(later not in proposals[:3] for later in proposals[3:])
 
 
 class EngineContract:

@@ -10,10 +10,13 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from tests.engines.contract import (
+    CONDITIONAL,
     FLAT,
+    LABELS,
     SMALL,
     EngineContract,
     GridContract,
+    assert_begins_with_initial_points,
     make_study,
     maximize,
     result_of,
@@ -220,3 +223,9 @@ def test_the_oracle_prints_nothing(capfd):
 
 def _valued(proposal, value):
     return dataclasses.replace(result_of(proposal), value=value)
+
+
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL, LABELS], ids=["flat", "conditional", "labels"])
+@pytest.mark.parametrize("kind", ["random", "bayesian"])
+def test_a_search_begins_with_the_initial_points(kind, space):
+    assert_begins_with_initial_points(KerasTunerEngine, f"keras-tuner:{kind}", space)

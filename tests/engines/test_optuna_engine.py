@@ -12,7 +12,18 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tests.engines.contract import CONDITIONAL, FLAT, EngineContract, GridContract, make_study, maximize, result_of, run
+from tests.engines.contract import (
+    CONDITIONAL,
+    FLAT,
+    LABELS,
+    EngineContract,
+    GridContract,
+    assert_begins_with_initial_points,
+    make_study,
+    maximize,
+    result_of,
+    run,
+)
 from tuning.domains import Choice, Float, Int
 from tuning.engines.optuna_engine import OptunaEngine
 from tuning.errors import MissingError, StudyError
@@ -226,3 +237,9 @@ def test_proposals_do_not_depend_on_the_hashes_of_strings():
         return done.stdout
 
     assert output("1") == output("2") != ""
+
+
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL, LABELS], ids=["flat", "conditional", "labels"])
+@pytest.mark.parametrize("kind", ["tpe", "random", "cmaes", "qmc", "nsga2"])
+def test_a_search_begins_with_the_initial_points(kind, space):
+    assert_begins_with_initial_points(OptunaEngine, f"optuna:{kind}", space)

@@ -24,6 +24,9 @@ DEFAULT_ENGINES = (
 )
 """What people use of each library, and one that stops bad trials early; random search is what all must beat."""
 
+INITIAL = 3
+"""Points that the searches of one seed have in common, where the engine can take them."""
+
 
 @dataclass(frozen=True)
 class Entrant:
@@ -159,10 +162,13 @@ def parse_entrants(text: str) -> tuple[Entrant, ...]:
 def overrides_of(study: Study, entrant: Entrant, index: int, budget: Budget) -> dict[str, Any]:
     """Return what makes a study that of one search: engine, seed and trials, and no timeout.
 
-    The seed feeds splits, engine and training, and hangs on the index alone: what differs between two searches of one
-    index is the engine.
+    The seed feeds splits, first points, engine and training, and hangs on the index alone: what differs between two
+    searches of one index is the engine.
     """
-    changes = {"engine": entrant.engine, "pruner": entrant.pruner, "seed": derive_seed(study.seed, "bench", index)}
+    changes = {
+        "engine": entrant.engine, "pruner": entrant.pruner, "seed": derive_seed(study.seed, "bench", index),
+        "initial": study.initial or INITIAL,
+    }  # fmt: skip
     return {**changes, "trials": budget.trials_for(study.with_(**changes, trials=study.trials or 20)), "timeout": None}
 
 

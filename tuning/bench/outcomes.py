@@ -11,12 +11,12 @@ import numpy as np
 
 from tuning.bench.functions import MINIMA
 from tuning.bench.recording import Recording
-from tuning.bench.unitcube import coordinates
 from tuning.dataset import Array
 from tuning.errors import StudyError
 from tuning.study import Objective, Study, derive_seed
 from tuning.training.functions import evaluate
 from tuning.trial import FoldResult, Proposal, Status, TrialResult
+from tuning.unitcube import coordinates
 
 NEIGHBOURS = 5
 EPOCH_S = 1.0

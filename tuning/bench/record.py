@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tuning.bench.recording import write_recording
-from tuning.bench.unitcube import sobol_points
 from tuning.durable import full_disk_told
 from tuning.errors import StudyError
 from tuning.executors.base import Executor, Job
@@ -34,6 +33,7 @@ from tuning.stopping import Stopping
 from tuning.study import Study, derive_seed
 from tuning.training.jobs import RecordJob, Source, training_seed
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+from tuning.unitcube import sobol_points
 from tuning.workshop import Workshop, source_of
 
 SOBOL_POINTS = 64

@@ -19,6 +19,7 @@ from tuning.engines.gridpoints import CUT, grid_points
 from tuning.space import Space
 from tuning.study import Study, derive_seed
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
+from tuning.unitcube import initial_points
 
 FACTOR = 3  # Hyperband keeps one trial in three
 _TRIAL, _EPOCHS = "tuner/trial_id", "tuner/epochs"  # of a promotion: whose, and up to which epoch in all
@@ -46,6 +47,8 @@ class KerasTunerEngine:
         with _quiet():
             self._oracle, self.remarks = _make_oracle(kind, study, self._space)
             self._oracle.verbose = 0
+            if kind in ("random", "bayesian"):
+                self._oracle.given = tuple(self._space.labelled(point) for point in initial_points(study))
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; a promotion of Hyperband names the trial it continues."""
@@ -156,17 +159,16 @@ def _make_oracle(kind: str, study: Study, space: Space) -> tuple[Any, tuple[str,
         return oracle, (_rungs(oracle, study.trials),)
     # No max_trials: the driver counts, and a search that is resumed may get more.
     if kind == "bayesian":
-        initial = _initial_points(study)
-        remark = f"bayesian: trials are random until {initial} have completed"
-        return oracles.Bayesian(max_trials=None, num_initial_points=initial, **settings), (remark,)
+        random = _random_points(study)
+        remark = f"bayesian: trials are random until {random} have completed"
+        return oracles.Bayesian(max_trials=None, num_initial_points=random, **settings), (remark,)
     if kind == "grid":
         points, remarks = grid_points(study)
-        axes = {name: domain for name, domain in space.domains.items() if isinstance(domain, Choice)}
-        return oracles.Grid([{n: axes[n].label_of(v) for n, v in p.items()} for p in points], **settings), remarks
+        return oracles.Grid([space.labelled(point) for point in points], **settings), remarks
     return oracles.Random(max_trials=None, **settings), ()
 
 
-def _initial_points(study: Study) -> int:
+def _random_points(study: Study) -> int:
     """Return KerasTuner's three points a dimension, but at most half of the budget: else all might be random."""
     usual = 3 * len(study.space)
     return usual if study.trials is None else max(3, min(usual, study.trials // 2))

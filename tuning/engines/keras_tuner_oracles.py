@@ -27,7 +27,21 @@ class _WithoutFiles:
         pass
 
 
-class Random(_WithoutFiles, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
+class _GivenFirst(_WithoutFiles):
+    """Begins with the points it is given (labels)."""
+
+    given: tuple[Mapping[str, Any], ...] = ()
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the next point that was given; after the last, do as the oracle does."""
+        if not self.given:
+            return super().populate_space(trial_id)  # type: ignore[misc,no-any-return]
+        values, self.given = dict(self.given[0]), self.given[1:]
+        self._tried_so_far.add(self._compute_values_hash(values))  # type: ignore[attr-defined]
+        return {"status": "RUNNING", "values": values}
+
+
+class Random(_GivenFirst, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
     """Random search, without repetition."""
 
 
@@ -35,13 +49,13 @@ class Hyperband(_WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # type: ig
     """Hyperband (Li et al. 2018, jmlr.org/papers/v18/16-558.html)."""
 
 
-class Bayesian(_WithoutFiles, keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+class Bayesian(_GivenFirst, keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
     """Gaussian process with a lower confidence bound."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """As the oracle does, on one thread: the matrices are tiny, BLAS threads only wait for one another."""
         with threadpool_limits(1):
-            return super().populate_space(trial_id)  # type: ignore[no-any-return]
+            return super().populate_space(trial_id)
 
     def _make_gpr(self) -> GaussianProcessRegressor:
         return _QuickRegressor(**super()._make_gpr().get_params(deep=False))

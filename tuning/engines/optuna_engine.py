@@ -19,6 +19,7 @@ from tuning.errors import MissingError
 from tuning.space import Space
 from tuning.study import Study, derive_seed
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
+from tuning.unitcube import initial_points
 
 _STATES = {
     Status.COMPLETED: TrialState.COMPLETE,
@@ -60,6 +61,8 @@ class OptunaEngine:
                 sampler=make_sampler(kind, study),
                 pruner=make_pruner(study.pruner, study.epochs),
             )
+            for point in initial_points(study) if kind != "grid" else ():
+                self._study.enqueue_trial(study.space.labelled(point))
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; grids end, the samplers never do."""
@@ -69,7 +72,7 @@ class OptunaEngine:
             return Pause.EXHAUSTED
         with self._quiet():
             if self._points is not None:
-                self._study.enqueue_trial(_labelled(self._space, self._points[number]))
+                self._study.enqueue_trial(self._space.labelled(self._points[number]))
             trial = self._study.ask()
             params = _suggest(trial, self._space)
         self._asked += 1
@@ -154,11 +157,6 @@ def _suggest_one(trial: optuna.Trial, name: str, domain: Domain) -> Any:
         return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
     high = domain.high - (domain.high - domain.low) % domain.step  # else Optuna warns and does the same
     return trial.suggest_int(name, domain.low, high, step=domain.step, log=domain.log)
-
-
-def _labelled(space: Space, point: Mapping[str, Any]) -> dict[str, Any]:
-    domains = {name: space[name] for name in point}
-    return {n: d.label_of(point[n]) if isinstance(d, Choice) else point[n] for n, d in domains.items()}
 
 
 def _shuffled_grid(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

@@ -11,6 +11,7 @@ import numpy as np
 from tuning.dataset import Array
 from tuning.domains import Choice, Domain
 from tuning.space import Space
+from tuning.study import Study, derive_seed
 
 _HALF = 1 / math.sqrt(2)  # two different values of a Choice are then 1 apart, as the ends of a range are
 
@@ -54,6 +55,11 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
         if len(found) == points:
             break
     return list(found.values())
+
+
+def initial_points(study: Study) -> list[dict[str, Any]]:
+    """Return the points that engines are to begin with; they hang on space, seed and number alone."""
+    return sobol_points(study.space, study.initial, derive_seed(study.seed, "initial")) if study.initial else []
 
 
 def _value(domain: Domain, share: float) -> Any:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tuning.bench.unitcube import coordinates, sobol_points
 from tuning.space import Choice, Float, Int, Space
+from tuning.unitcube import coordinates, sobol_points
 
 SPACE = Space({
     "lr": Float(1e-4, 1.0, log=True), "n": Int(0, 10), "step": Int(2, 10, step=4), "kind": Choice("a", None, 3),
