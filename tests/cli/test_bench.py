@@ -34,6 +34,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_bench_is_told_drawn_and_recorded(project, capsys):
     words = ["bench", "plane", "--engines", "randomizedsearchcv,optuna:tpe", "--seeds", "2", "--budget", "epochs=7"]
     assert main([*words, "--devices", "cpu:1", "--json"]) == 0

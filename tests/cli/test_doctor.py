@@ -121,5 +121,6 @@ def test_tensorflow_that_sees_fewer_gpus_than_the_driver_is_a_fail(monkeypatch):
     assert (check.state, check.found) == ("FAIL", "2.21.0 starts and sees 0 GPUs of 1")
 
 
+@pytest.mark.slow
 def test_deep_starts_the_real_tensorflow(home, capsys):
     assert "starts and sees" in found(capsys, "--deep")["TensorFlow run"]["found"]

@@ -35,6 +35,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_test_is_printed_drawn_and_recorded(project, capsys):
     assert main(["lr-range", "plane", "--steps", "60", "--seeds", "2", "--batch-size", "16", "--json"]) == 0
     printed = capsys.readouterr()

@@ -36,6 +36,7 @@ def run(folder, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_table_is_searched_and_its_classes_are_remarked_on(tmp_path):
     titanic_like().to_csv(tmp_path / "people.csv", index=False)
     done = run(tmp_path, "--target", "survived", "--task", "binary")
@@ -47,6 +48,7 @@ def test_a_table_is_searched_and_its_classes_are_remarked_on(tmp_path):
     assert "classes are uneven: '0' " in done.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_column_is_told_with_the_nearest(tmp_path):
     titanic_like().to_csv(tmp_path / "people.csv", index=False)
     done = run(tmp_path, "--target", "surived", "--task", "binary")

@@ -41,7 +41,7 @@ class TestRandom(KerasTunerContract):
 
 class TestBayesian(KerasTunerContract):
     engine = "keras-tuner:bayesian"
-    trials = 5
+    trials = 4  # two of them from the regressor
 
     def make(self, space=FLAT, **changes):
         return super().make(space, **{"trials": 6, **changes})  # three random points, then the regressor

@@ -76,11 +76,12 @@ def test_trials_reach_both_stores_while_the_search_runs_and_its_end_after(home):
     assert stored(home) == list(range(6))
 
 
-def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doubled(home):
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doubled(home, kills):
     chance = random.Random(4)
     files = searches.search(home)
     searches.add_trials(files, range(40), epochs=20)
-    for _ in range(2):
+    for _ in range(kills):
         with Writer.start(home).begin(files.folder) as writer:
             there = len(stored(home))
             wait_for_stored(home, there + 3)

@@ -63,8 +63,8 @@ class CompiledSteps:
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
         self._chunk = CHUNK if adds_up(twin) else batch_size
         self._evaluators: dict[tuple[Any, ...], Any] = {}
-        # As in `fit`, autograph leaves Keras' code alone: it converts the loop here and nothing below it.
-        self._train_step = tf.autograph.experimental.do_not_convert(twin.train_step)
+        # Traced once for both loops. As in `fit`, autograph leaves Keras' code alone.
+        self._train_step = tf.function(self._train_batch, input_signature=_any_rows(arrays), autograph=False)
         self._test_step = tf.autograph.experimental.do_not_convert(self._scored)
         signature = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool), *_any_rows(arrays)]
         self._graph = tf.function(self._any_batches, input_signature=signature)
@@ -131,7 +131,7 @@ class CompiledSteps:
         rows = tf.shape(order)[0]
         for start in tf.range(0, rows, self._batch_size):
             batch = order[start : tf.minimum(start + self._batch_size, rows)]
-            self._train_step(tuple(tf.gather(a, batch) for a in arrays))
+            self._train_step(*(tf.gather(a, batch) for a in arrays))
         return dict(self.twin.get_metrics_result())
 
     def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -142,8 +142,12 @@ class CompiledSteps:
         shape = (count, self._batch_size)
         batches = tuple(tf.reshape(tf.gather(a, order), (*shape, *a.shape[1:])) for a in arrays)
         for i in tf.range(count):
-            self._train_step(tuple(b[i] for b in batches))
+            self._train_step(*(b[i] for b in batches))
         return dict(self.twin.get_metrics_result())
+
+    def _train_batch(self, *batch: tf.Tensor) -> None:
+        self.traces += 1
+        self.twin.train_step(batch)
 
     def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1

@@ -14,7 +14,7 @@ from tuning.bench.perf.commands import FINALS, ROOT, Trained, fresh_home, ours, 
 from tuning.bench.perf.records import Part, Row, Sizes, Verdict
 from tuning.bench.perf.together import at_once, core_slots
 from tuning.data.california import california_housing
-from tuning.data.parts import scaler, split
+from tuning.data.parts import split
 from tuning.executors.forkserver import ForkServer
 
 _ALL_EPOCHS = ("--set", "patience=null")
@@ -117,7 +117,7 @@ def _rows_file(*, whole: bool) -> Iterator[Path]:
         path = Path(folder) / "housing.npz"
         if whole:
             rows = parts.search_part
-            np.savez(path, X=scaler(rows.X).transform(rows.X), y=rows.y)
+            np.savez(path, X=rows.X, y=rows.y)  # scaled within each fold, on both sides
         else:
             scaled = parts.scaled()
             train, validation = scaled.train, scaled.validation

@@ -10,6 +10,10 @@ import keras
 import numpy as np
 from scikeras.wrappers import KerasRegressor
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+STEP = "kerasregressor__model__"
 
 
 def build_model(n_hidden: int = 1, n_neurons: int = 30, lr: float = 1e-3) -> keras.Model:
@@ -23,24 +27,28 @@ def build_model(n_hidden: int = 1, n_neurons: int = 30, lr: float = 1e-3) -> ker
 
 
 def main(data: str, epochs: int, most_neurons: int) -> None:
-    """Search, on the rows of `data`, with two processes; `most_neurons` below 200 makes the grid smaller."""
+    """Search, on the rows of `data`, with two processes; `most_neurons` below 200 makes the grid smaller.
+
+    Scaled within each fold, as ours are: a few districts with extreme values decide how all others are scaled.
+    """
     arrays = np.load(data)
     regressor = KerasRegressor(
         build_model, epochs=epochs, verbose=0, random_state=42,
         model__n_hidden=1, model__n_neurons=50, model__lr=1e-3,
     )  # fmt: skip
     grid = {
-        "model__n_hidden": [1, 2, 3] if most_neurons >= 200 else [1],
-        "model__n_neurons": [n for n in (50, 100, 200) if n <= most_neurons],
-        "model__lr": [1e-4, 1e-3, 1e-1] if most_neurons >= 200 else [1e-3],
+        f"{STEP}n_hidden": [1, 2, 3] if most_neurons >= 200 else [1],
+        f"{STEP}n_neurons": [n for n in (50, 100, 200) if n <= most_neurons],
+        f"{STEP}lr": [1e-4, 1e-3, 1e-1] if most_neurons >= 200 else [1e-3],
     }
-    search = GridSearchCV(regressor, grid, cv=2, n_jobs=2, refit=False, scoring="neg_root_mean_squared_error")
+    steps = make_pipeline(StandardScaler(), regressor)
+    search = GridSearchCV(steps, grid, cv=2, n_jobs=2, refit=False, scoring="neg_root_mean_squared_error")
     search.fit(arrays["X"], arrays["y"])
     fits = 2 * len(search.cv_results_["params"])
     answer = {
         "epochs": [[time.time(), fits * epochs]],
         "best": -float(search.best_score_),
-        "params": {name.removeprefix("model__"): value for name, value in search.best_params_.items()},
+        "params": {name.removeprefix(STEP): value for name, value in search.best_params_.items()},
     }
     print(json.dumps(answer))
 
