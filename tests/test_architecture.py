@@ -18,7 +18,7 @@ FLOORS = {
     "joblib_backend": 6, "rates": 6, "pool": 6, "writer": 6, "service": 6, "bench": 6,
     "reports": 5, "tracking": 5, "ledger": 5, "executors": 5, "engines": 5,
     "training": 4, "builders": 3, "data": 3,
-    "header": 3, "record": 2, "study": 2, "studyfile": 2,
+    "header": 3, "record": 2, "study": 2, "studyfile": 2, "unitcube": 2,
     "results": 1, "sqlitefile": 1, "dataset": 1, "trial": 1, "space": 1, "positions": 1, "domains": 1, "durable": 1,
     "home": 1, "stopping": 1, "errors": 1,
 }  # fmt: skip

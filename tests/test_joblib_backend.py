@@ -195,6 +195,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_an_unguarded_script_with_its_own_classes_works_and_ends(tmp_path):
     script = tmp_path / "search.py"
     script.write_text(textwrap.dedent(SCRIPT))

@@ -115,6 +115,7 @@ def _workers(home: Path):
             yield int(pid)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_there_is_and_the_same_call_goes_on(home, forkserver):
     sent = []
 

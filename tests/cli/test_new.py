@@ -21,6 +21,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_tests_written_for_each_task_pass_as_they_are(project):
     for task in TASKS:
         assert main(["new", f"my-{task}", "--task", task]) == 0

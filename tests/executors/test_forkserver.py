@@ -199,6 +199,7 @@ def test_the_real_preload_leaves_one_thread_at_the_fork_and_children_start_quick
     child.close()
 
 
+@pytest.mark.slow
 def test_children_share_what_xla_compiles(forkserver):
     found = []
     for _ in range(2):

@@ -248,10 +248,10 @@ def test_a_flood_of_output_is_capped(open_, tmp_path):
 
 def test_large_arguments_do_not_block_the_driver_behind_a_stopped_worker(open_):
     executor = open_("cpu:1")
-    executor.submit(job("stop_itself", timeout_s=0.5))
+    executor.submit(job("stop_itself", timeout_s=2.0))
     begin = time.monotonic()
     executor.submit(job("echo_length", b"x" * 30_000_000))
-    assert time.monotonic() - begin < 0.4
+    assert time.monotonic() - begin < 1.5
     told = ends([*until(executor, Died), *until(executor, Finished)])
     assert told["stop_itself"].cause == "timeout"
     assert told["echo_length"].value == 30_000_000
