@@ -134,11 +134,20 @@ def test_nothing_has_changed_after_an_error(net, monkeypatch):
 def test_nothing_has_changed_after_ctrl_c(net):
     model, X, y = net
     before = everything(model)
-    timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        lr_range_test(model, X, y, steps=3000, seeds=500)
-    timer.join()
+    ended = threading.Event()
+
+    def press():  # again: Python drops an interrupt that comes while it frees something
+        while not ended.wait(0.7):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lr_range_test(model, X, y, steps=3000, seeds=500)
+    finally:
+        ended.set()
+    thread.join()
     assert everything(model) == before
 
 
