@@ -47,3 +47,9 @@ def test_a_studys_own_pruner_and_timeout_are_left_out():
     changed = study(engine="optuna:tpe", pruner="median", timeout=5.0, trials=None)
     made = changed.with_(**overrides_of(changed, Entrant("gridsearchcv"), 0, EPOCHS))
     assert (made.pruner, made.timeout, made.trials) == ("none", None, 10)
+
+
+@pytest.mark.parametrize(("budget", "points"), [("trials=50", 3), ("trials=9", 1), ("trials=4", 0)])
+def test_searches_have_first_points_in_common_but_few_of_their_trials(budget, points):
+    kind, _, amount = budget.partition("=")
+    assert overrides_of(study(), Entrant("optuna:tpe"), 0, Budget(kind, float(amount)))["initial"] == points

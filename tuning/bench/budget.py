@@ -44,14 +44,18 @@ class Budget:
         patience may end is taken to train for half of its epochs; a time budget cannot be told in trials, there the
         study's own number counts. The others are ended by the budget itself.
         """
+        if self.kind != "trials" and study.engine not in BUDGET_BOUND:
+            return MOST_TRIALS
+        if self.kind == "epochs" and study.engine.startswith("halving"):
+            return _rungs_within(self.amount / (study.cv or 1), study.epochs)
+        return self.whole_trials(study)
+
+    def whole_trials(self, study: Study) -> int:
+        """Return how many trials of all their epochs a study gets, as far as that can be told."""
         if self.kind == "trials":
             return int(self.amount)
-        if study.engine not in BUDGET_BOUND:
-            return MOST_TRIALS
         if self.kind == "time":
             return study.trials or 20
-        if study.engine.startswith("halving"):
-            return _rungs_within(self.amount / (study.cv or 1), study.epochs)
         share = 1.0 if study.patience is None else _SHARE_WITH_PATIENCE
         return max(1, math.ceil(self.amount / (share * study.epochs * (study.cv or 1))))
 

@@ -24,8 +24,8 @@ DEFAULT_ENGINES = (
 )
 """What people use of each library, and one that stops bad trials early; random search is what all must beat."""
 
-INITIAL = 3
-"""Points that the searches of one seed have in common, where the engine can take them."""
+INITIAL, OF_TRIALS = 3, 5
+"""Points that the searches of one seed have in common, where the engine can take them; at most one trial in five."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def overrides_of(study: Study, entrant: Entrant, index: int, budget: Budget) -> 
     """
     changes = {
         "engine": entrant.engine, "pruner": entrant.pruner, "seed": derive_seed(study.seed, "bench", index),
-        "initial": study.initial or INITIAL,
+        "initial": study.initial or min(INITIAL, budget.whole_trials(study) // OF_TRIALS),
     }  # fmt: skip
     return {**changes, "trials": budget.trials_for(study.with_(**changes, trials=study.trials or 20)), "timeout": None}
 
