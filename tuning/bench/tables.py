@@ -20,7 +20,7 @@ def standing(figures: StudyFigures, unit: str) -> str:
     has_test = any(engine.test is not None for engine in figures.engines)
     test = ("median test", "95 %") if has_test else ()
     heads = ("engine", f"median {figures.metric}", "95 %", *test, "mean rank", "area", f"{unit} to target", "reached")
-    return _table((*heads, "engine's s / proposal"), (_standing(engine, has_test) for engine in figures.engines))
+    return _table((*heads, "s a proposal"), (_standing(engine, has_test) for engine in figures.engines))
 
 
 def standing_note(figures: StudyFigures) -> str:
