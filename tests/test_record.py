@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tuning.dataset import Dataset
+from tuning.names import ENGINES
 from tuning.record import describe
 from tuning.space import Int
-from tuning.study import ENGINES, Maximize, Study
+from tuning.study import Maximize, Study
 
 LABELS = np.array([0, 1, 1, 1])
 SIZES = {"train": 2, "validation": 1, "test": 1}

@@ -7,8 +7,9 @@ import pytest
 
 from tuning.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.names import BUDGET_BOUND, ENGINES
 from tuning.space import Choice, Float, Int, Space
-from tuning.study import BUDGET_BOUND, ENGINES, Maximize, Minimize, Study, derive_seed
+from tuning.study import Maximize, Minimize, Study, derive_seed
 
 
 def build_model(n_hidden=1, n_neurons=30, lr=1e-3, input_shape=(8,)):

@@ -12,8 +12,8 @@ from typing import Any
 from tuning.errors import ChangedError, MissingError, StorageError, StudyError, TuningError
 from tuning.executors.base import Raised
 from tuning.ledger.search import SearchFiles
+from tuning.names import SCIKIT_ENGINES
 from tuning.record import StudyRecord
-from tuning.study import SCIKIT_ENGINES
 from tuning.training.jobs import Source, TrialJob
 from tuning.trial import Proposal
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuning.study import BUDGET_BOUND
+from tuning.names import BUDGET_BOUND
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tuning.dataset import Dataset
+from tuning.names import SCIKIT_ENGINES
 from tuning.space import Space
-from tuning.study import SCIKIT_ENGINES, Objective, Study
+from tuning.study import Objective, Study
 
 _UNSWAYED = (*SCIKIT_ENGINES, "optuna:random", "optuna:qmc", "optuna:grid", "keras-tuner:random", "keras-tuner:grid")
 

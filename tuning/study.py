@@ -14,21 +14,18 @@ import numpy as np
 
 from tuning.dataset import Dataset
 from tuning.errors import StudyError, did_you_mean
-from tuning.space import Domain, Space
+from tuning.names import (
+    BUDGET_BOUND,
+    ENDLESS,
+    ENGINES,
+    FIT_PARAMETERS,
+    FROM_DATA,
+    PRUNERS,
+    SCIKIT_ENGINES,
+    TAKE_INITIAL,
+)
+from tuning.space import Space
 from tuning.studyfile import NAME, find_study, import_file, plain_repr, source_hash
-
-SCIKIT_ENGINES = ("gridsearchcv", "randomizedsearchcv", "halvinggridsearchcv", "halvingrandomsearchcv")
-OPTUNA_ENGINES = tuple(f"optuna:{name}" for name in ("tpe", "random", "cmaes", "qmc", "nsga2", "gp", "grid"))
-KERAS_TUNER_ENGINES = tuple(f"keras-tuner:{name}" for name in ("random", "bayesian", "hyperband", "grid"))
-ENGINES = (*SCIKIT_ENGINES, *OPTUNA_ENGINES, *KERAS_TUNER_ENGINES, "capacity")
-# Here `trials` shapes what is proposed (sampled grids, random starts, generations), so it is part of the definition;
-# for the others it is a budget that a later run may extend.
-BUDGET_BOUND = (*SCIKIT_ENGINES, "optuna:grid", "optuna:nsga2", "keras-tuner:grid", "keras-tuner:bayesian")
-ENDLESS = (*OPTUNA_ENGINES[:-1], "keras-tuner:bayesian", "randomizedsearchcv", "halvingrandomsearchcv")
-PRUNERS = ("none", "median", "asha", "hyperband")
-FIT_PARAMETERS = ("batch_size",)
-METRICS = ("loss", "rmse", "mae", "r2", "accuracy", "auc")
-FROM_DATA = ("input_shape", "task", "n_outputs")
 
 Builder: TypeAlias = Callable[..., Any]
 
@@ -86,8 +83,7 @@ class Study:
         trials: Trials to be finished, rungs included; None: until the engine has no more (grids, Hyperband).
         epochs: Most epochs of a trial.
         batch_size: Rows a step, where it is not searched.
-        initial: Points of a Sobol sample, drawn from `seed` alone, that Optuna's engines (but grid) and KerasTuner's
-            random and bayesian begin with: equal beginnings for engines that are compared.
+        initial: Points of a Sobol sample, drawn from `seed` alone, that the search begins with (see `TAKE_INITIAL`).
         patience: Stop after this many epochs without improvement and keep the best weights; None: train to the end.
         cv: Folds of a cross-validated trial; None: one fit, judged on the validation part.
         seed: Feeds splits, engine and training.
@@ -177,7 +173,9 @@ class Study:
         return {
             **{name: getattr(self, name) for name in (*kept, *bound)},
             "objective": f"{self.objective.direction} {self.objective.metric}",
-            "space": {n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in _items(self.space)},
+            "space": {
+                n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in self.space.domains.items()
+            },
             "fixed": {name: plain_repr(value) for name, value in self.fixed.items()},
             **({"initial": self.initial} if self.initial else {}),
             **({"from_range_test": ranges} if (ranges := self.space.test_ranges) else {}),
@@ -208,10 +206,6 @@ def load_study(name_or_path: str, root: Path | None = None) -> Study:
     if not isinstance(study, Study):
         raise StudyError(f"{path} must end with STUDY = Study(…); found {study!r}")
     return study
-
-
-def _items(space: Space) -> Iterator[tuple[str, Domain]]:
-    return iter(space.domains.items())
 
 
 def _takes(builder: Builder) -> set[str] | None:
@@ -257,6 +251,8 @@ def _choice_faults(study: Study) -> Iterator[str]:
             yield f"{kind} '{value}' is unknown.{did_you_mean(str(value), known)} There are: {', '.join(known)}"
     if study.pruner != "none" and study.engine in ENGINES and not study.engine.startswith("optuna:"):
         yield f"pruner '{study.pruner}' works with Optuna's engines only, not with {study.engine}; use --pruner none"
+    if study.initial and study.engine in ENGINES and study.engine not in TAKE_INITIAL:
+        yield f"initial: {study.engine} chooses its own first points; leave it out, or use {', '.join(TAKE_INITIAL)}"
     if study.trainer == "function" and (study.cv is not None or study.patience is not None):
         yield "trainer='function' has neither folds nor early stopping: leave cv and patience out"
 
@@ -274,11 +270,13 @@ def _number_faults(study: Study) -> Iterator[str]:
     if study.trials is None and study.timeout is None and study.engine in ENDLESS:
         yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
-        number = isinstance(value := getattr(study, name), int | float) and not isinstance(value, bool)
+        value = getattr(study, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (value is None and name in optional) and not (number and value > 0):
             yield f"{name} must be a number of seconds above 0, got {value!r}"
     for name in ("test_size", "validation_size"):
-        if not isinstance(value := getattr(study, name), float) or not 0 < value < 1:
+        value = getattr(study, name)
+        if not isinstance(value, float) or not 0 < value < 1:
             yield f"{name} must be a share between 0 and 1, got {value!r}"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tuning.domains import Choice, Float, Int
 from tuning.engines.base import Engine
+from tuning.errors import StudyError
+from tuning.names import TAKE_INITIAL
 from tuning.space import Space
 from tuning.study import Minimize, Objective, Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
@@ -102,14 +104,6 @@ def run(engine: Engine, trials: int, status: Callable[[int], Status] = all_compl
             return proposals
 
 
-def assert_begins_with_initial_points(make: Callable[[Study], Engine], name: str, space: Space) -> None:
-    """Check that the engine's first proposals are those of `Study.initial`, on whatever seed of its own."""
-    study = make_study(name, space, initial=3)
-    proposals = [proposal.params for proposal in run(make(study), 5, slots=2)]
-    assert proposals[:3] == initial_points(study)
-    assert all(later not in proposals[:3] for later in proposals[3:])
-
-
 class EngineContract:
     """Inherit, set `engine`."""
 
@@ -133,6 +127,16 @@ class EngineContract:
         assert [p.number for p in proposals] == list(range(len(proposals)))
         for proposal in proposals:
             space.check(proposal.params)
+
+    @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+    def test_it_begins_with_the_initial_points_or_they_are_refused(self, space):
+        if self.engine not in TAKE_INITIAL:
+            with pytest.raises(StudyError, match=f"initial: {self.engine} chooses its own first points"):
+                make_study(self.engine, space, initial=3)
+            return
+        proposals = [proposal.params for proposal in run(self.make(space, initial=3), 5, slots=2)]
+        assert proposals[:3] == initial_points(make_study(self.engine, space, initial=3))
+        assert all(later not in proposals[:3] for later in proposals[3:])
 
     @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
     def test_the_same_seed_and_events_give_the_same_proposals(self, space):

@@ -7,7 +7,7 @@ import pytest
 from tests.engines.contract import FLAT, make_study
 from tuning.engines.factory import make_engine
 from tuning.engines.optuna_engine import OptunaEngine
-from tuning.study import OPTUNA_ENGINES
+from tuning.names import OPTUNA_ENGINES
 
 
 def _no_parts():

@@ -10,13 +10,10 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from tests.engines.contract import (
-    CONDITIONAL,
     FLAT,
-    LABELS,
     SMALL,
     EngineContract,
     GridContract,
-    assert_begins_with_initial_points,
     make_study,
     maximize,
     result_of,
@@ -25,8 +22,8 @@ from tests.engines.contract import (
 from tuning.domains import Choice, Float, Int
 from tuning.engines.factory import make_engine
 from tuning.engines.keras_tuner_engine import KerasTunerEngine, hyperparameters
+from tuning.names import KERAS_TUNER_ENGINES
 from tuning.space import Space
-from tuning.study import KERAS_TUNER_ENGINES
 from tuning.trial import Pause, Proposal, Status
 
 
@@ -223,9 +220,3 @@ def test_the_oracle_prints_nothing(capfd):
 
 def _valued(proposal, value):
     return dataclasses.replace(result_of(proposal), value=value)
-
-
-@pytest.mark.parametrize("space", [FLAT, CONDITIONAL, LABELS], ids=["flat", "conditional", "labels"])
-@pytest.mark.parametrize("kind", ["random", "bayesian"])
-def test_a_search_begins_with_the_initial_points(kind, space):
-    assert_begins_with_initial_points(KerasTunerEngine, f"keras-tuner:{kind}", space)

@@ -15,10 +15,8 @@ import pytest
 from tests.engines.contract import (
     CONDITIONAL,
     FLAT,
-    LABELS,
     EngineContract,
     GridContract,
-    assert_begins_with_initial_points,
     make_study,
     maximize,
     result_of,
@@ -237,9 +235,3 @@ def test_proposals_do_not_depend_on_the_hashes_of_strings():
         return done.stdout
 
     assert output("1") == output("2") != ""
-
-
-@pytest.mark.parametrize("space", [FLAT, CONDITIONAL, LABELS], ids=["flat", "conditional", "labels"])
-@pytest.mark.parametrize("kind", ["tpe", "random", "cmaes", "qmc", "nsga2"])
-def test_a_search_begins_with_the_initial_points(kind, space):
-    assert_begins_with_initial_points(OptunaEngine, f"optuna:{kind}", space)

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from tuning.study import BUDGET_BOUND, Study
+from tuning.names import BUDGET_BOUND
+from tuning.study import Study
 from tuning.trial import TrialResult
 
 MOST_TRIALS = 100_000

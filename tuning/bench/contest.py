@@ -10,8 +10,9 @@ from typing import Any
 from tuning.bench.budget import Budget
 from tuning.errors import StudyError, did_you_mean
 from tuning.ledger.search import search_key
+from tuning.names import ENGINES, PRUNERS, TAKE_INITIAL
 from tuning.record import StudyRecord
-from tuning.study import ENGINES, PRUNERS, Study, derive_seed
+from tuning.study import Study, derive_seed
 from tuning.training.jobs import Source
 
 DEFAULT_ENGINES = (
@@ -165,9 +166,10 @@ def overrides_of(study: Study, entrant: Entrant, index: int, budget: Budget) -> 
     The seed feeds splits, first points, engine and training, and hangs on the index alone: what differs between two
     searches of one index is the engine.
     """
+    initial = study.initial or min(INITIAL, budget.whole_trials(study) // OF_TRIALS)
     changes = {
         "engine": entrant.engine, "pruner": entrant.pruner, "seed": derive_seed(study.seed, "bench", index),
-        "initial": study.initial or min(INITIAL, budget.whole_trials(study) // OF_TRIALS),
+        "initial": initial if entrant.engine in TAKE_INITIAL else 0,
     }  # fmt: skip
     return {**changes, "trials": budget.trials_for(study.with_(**changes, trials=study.trials or 20)), "timeout": None}
 

@@ -15,7 +15,7 @@ from tuning.builders.seeds import seeded
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
 from tuning.dataset import Array, Task
 from tuning.errors import StudyError, did_you_mean
-from tuning.study import METRICS
+from tuning.names import METRICS
 
 if TYPE_CHECKING:
     import keras

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tuning.engines.base import Engine
-from tuning.study import KERAS_TUNER_ENGINES, OPTUNA_ENGINES, Study
+from tuning.names import KERAS_TUNER_ENGINES, OPTUNA_ENGINES
+from tuning.study import Study
 
 if TYPE_CHECKING:
     from tuning.data.parts import Parts

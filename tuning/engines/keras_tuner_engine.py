@@ -47,8 +47,7 @@ class KerasTunerEngine:
         with _quiet():
             self._oracle, self.remarks = _make_oracle(kind, study, self._space)
             self._oracle.verbose = 0
-            if kind in ("random", "bayesian"):
-                self._oracle.given = tuple(self._space.labelled(point) for point in initial_points(study))
+            self._oracle.given = tuple(self._space.labelled(point) for point in initial_points(study))
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; a promotion of Hyperband names the trial it continues."""

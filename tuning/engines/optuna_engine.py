@@ -61,7 +61,7 @@ class OptunaEngine:
                 sampler=make_sampler(kind, study),
                 pruner=make_pruner(study.pruner, study.epochs),
             )
-            for point in initial_points(study) if kind != "grid" else ():
+            for point in initial_points(study):
                 self._study.enqueue_trial(study.space.labelled(point))
 
     def ask(self, number: int) -> Proposal | Pause:

@@ -171,7 +171,7 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
     from tuning.data.facts import remarks_on
     from tuning.data.parts import folds, split
     from tuning.engines.factory import make_engine
-    from tuning.study import METRICS
+    from tuning.names import METRICS
     from tuning.studyfile import find_study
     from tuning.training.metrics import check
     from tuning.training.workbench import load_source
@@ -204,7 +204,7 @@ def _load_data(study: Study) -> Dataset:
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
-    from tuning.study import METRICS
+    from tuning.names import METRICS
     from tuning.training.functions import evaluate
 
     point = study.space.active({name: domain.cut()[0] for name, domain in study.space.domains.items()})

@@ -16,8 +16,9 @@ from tuning.dataset import Array, Task
 from tuning.domains import Choice, Domain
 from tuning.engines.gridpoints import grid_points
 from tuning.errors import StudyError
+from tuning.names import FROM_DATA, METRICS
 from tuning.space import Space
-from tuning.study import FROM_DATA, METRICS, Study, derive_seed
+from tuning.study import Study, derive_seed
 
 FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
 MOST_BRANCHES = 10_000

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from tuning.builders.build import build
 from tuning.dataset import Array
-from tuning.study import FROM_DATA
+from tuning.names import FROM_DATA
 from tuning.training.estimator_parameters import (
     SCIKERAS_EXTRAS,
     BuilderParameters,

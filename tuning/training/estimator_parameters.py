@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from tuning.errors import did_you_mean
-from tuning.study import FROM_DATA
+from tuning.names import FROM_DATA
 
 SCIKERAS_EXTRAS = ("meta", "compile_kwargs", "params")  # SciKeras fills these where a builder names them
 

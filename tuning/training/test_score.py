@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tuning.dataset import Array
+from tuning.names import METRICS
 from tuning.results import keep_test_score
-from tuning.study import METRICS
 from tuning.training import metrics
 from tuning.training.folds import FoldFit
 from tuning.training.outputs import as_probabilities

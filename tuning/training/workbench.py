@@ -12,8 +12,9 @@ import cloudpickle
 
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import ChangedError, StudyError
+from tuning.names import METRICS
 from tuning.record import pin
-from tuning.study import METRICS, Study, derive_seed, load_study
+from tuning.study import Study, derive_seed, load_study
 from tuning.training import metrics
 from tuning.training.jobs import Source
 from tuning.training.trainer import Rows
