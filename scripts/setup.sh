@@ -62,7 +62,7 @@ if [ -f .venv/ready ] && cmp -s "$lock" .venv/lock.txt; then  # only pyproject.t
     exit
 fi
 if [ -f .venv/ready ]; then rm -rf .venv.old && mv .venv .venv.old; else rm -rf .venv; fi
-say "installing $(grep -c '==' "$lock") packages from $lock into .venv with $python $version; a few minutes, once"
+say "installing $(grep -c '==' "$lock") packages from $lock into .venv with Python $version; a few minutes, once"
 quietly "$python" -m venv .venv
 # Bytecode is compiled afterwards on all cores; pip would do it on one. It does not heed PYTHONDONTWRITEBYTECODE.
 quietly .venv/bin/python -m pip install --disable-pip-version-check --require-hashes --no-deps --no-compile -r "$lock"
