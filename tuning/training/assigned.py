@@ -25,29 +25,37 @@ class Setting:
     """A number that decides like a number, by its value when the graph is traced, and computes like a variable.
 
     Keras asks `momentum != 0` or `clipnorm > 0` to choose what to build; values on either side of 0 make other graphs
-    (`assigned_names`). The variable is float64, as Python's numbers are: `1 - beta_2` is rounded after, not before.
+    (`assigned_names`). `1 - beta_2` and `1 / clipnorm` are variables too: so they are rounded after the subtraction, as
+    Python's numbers are, and a step reads one and the same tensor for all weights. A cast for each weight is an
+    operation each, and made XLA compute Adam's powers of the betas anew for every weight.
     """
 
     def __init__(self, value: float) -> None:
-        self.variable = tf.Variable(value, dtype=tf.float64, trainable=False)
-        self.dtype = keras.config.floatx()
         self._value = value
+        self._number, self._complement, self._inverse = (
+            tf.Variable(number, dtype=keras.config.floatx(), trainable=False) for number in _forms(value)
+        )
+
+    def assign(self, value: float) -> None:
+        """Compute with another value; what was decided by the first stays."""
+        for variable, number in zip((self._number, self._complement, self._inverse), _forms(value), strict=True):
+            variable.assign(number)
 
     def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> tf.Tensor:
         """Return the variable's value as TensorFlow wants it."""
-        return tf.cast(self.variable, dtype or self.dtype)
+        return tf.cast(self._number.value(), dtype or self._number.dtype)
 
     def __rsub__(self, other: float) -> tf.Tensor:
-        return tf.cast(other - self.variable, self.dtype)
+        return self._complement.value() if other == 1 else other - self._number
 
     def __rtruediv__(self, other: float) -> tf.Tensor:
-        return tf.cast(other / self.variable, self.dtype)
+        return other * self._inverse
 
     def __mul__(self, other: tf.Tensor) -> tf.Tensor:
-        return self.__tf_tensor__() * other
+        return self._number * other
 
     def __neg__(self) -> tf.Tensor:
-        return -self.__tf_tensor__()
+        return -self._number
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -59,6 +67,10 @@ class Setting:
         return self._value != other
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _forms(value: float) -> tuple[float, float, float]:
+    return value, 1 - value, 1 / value
 
 
 def assigned_names(optimizer: keras.optimizers.Optimizer) -> tuple[str, ...]:
@@ -80,4 +92,4 @@ def make_settings(optimizer: keras.optimizers.Optimizer) -> Mapping[str, Setting
 def assign_settings(settings: Mapping[str, Setting], optimizer: keras.optimizers.Optimizer) -> None:
     """Give the variables the values that another optimizer of equal structure has."""
     for name, setting in settings.items():
-        setting.variable.assign(getattr(optimizer, name))
+        setting.assign(getattr(optimizer, name))

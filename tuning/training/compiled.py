@@ -58,10 +58,10 @@ class CompiledSteps:
         """Why XLA does not compile this model, once it was tried."""
         self._tried = False
         self._bound: keras.Model | None = None
-        self._settings: Mapping[str, Setting] = make_settings(twin.optimizer) if shared else {}
         self._batch_size = batch_size
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
         self._chunk = CHUNK if adds_up(twin) else batch_size
+        self._settings: Mapping[str, Setting] = make_settings(twin.optimizer) if shared else {}
         self._evaluators: dict[tuple[Any, ...], Any] = {}
         # Traced once for both loops. As in `fit`, autograph leaves Keras' code alone.
         self._train_step = tf.function(self._train_batch, input_signature=_any_rows(arrays), autograph=False)
@@ -231,8 +231,10 @@ def forget(steps: CompiledSteps) -> None:
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
+    """Copy all that training changes; Keras' own `assign` takes four times as long."""
     for a, b in zip(_state(source), _state(target), strict=True):
-        b.assign(a)
+        value = tf.raw_ops.ReadVariableOp(resource=a.value.handle, dtype=a.value.dtype)
+        tf.raw_ops.AssignVariableOp(resource=b.value.handle, value=value)
 
 
 def _state(model: keras.Model) -> list[Any]:
