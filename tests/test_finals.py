@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.scripted import RECORD, files_in, result_of
+from tuning.bench.replay import MemoryFiles
 from tuning.durable import read_json, write_json
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
@@ -66,11 +67,14 @@ class Bench:
 
 
 def roster_of(*values):
-    roster = Roster(RECORD.objective)
+    files = MemoryFiles()
+    roster = Roster(RECORD.objective, files, RECORD.space)
     for number, x in enumerate(values):
         proposal = Proposal(number, {"x": x}, 1)
+        files.write_spec(proposal, [])
         roster.take(proposal)
-        roster.enter(result_of(proposal, Status.COMPLETED if x is not None else Status.FAILED))
+        status = Status.COMPLETED if x is not None else Status.FAILED
+        roster.enter(files.write_result(result_of(proposal, status)))
     return roster
 
 

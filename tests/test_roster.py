@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from tests.scripted import result_of
+from tuning.bench.replay import MemoryFiles
+from tuning.domains import Int
+from tuning.ledger.search import SearchFiles
 from tuning.roster import Roster, copy_of
+from tuning.space import Space
 from tuning.study import Maximize, Minimize
 from tuning.trial import Proposal, Status
 
 
 def roster_of(*trials, objective=None):
     """Enter (x, status) pairs; None as status leaves a trial open."""
-    roster = Roster(objective or Minimize("val_loss"))
+    roster = Roster(objective or Minimize("val_loss"), MemoryFiles(), Space({}))
     for number, (x, status) in enumerate(trials):
-        proposal = Proposal(number, {"x": x}, 2)
-        roster.take(proposal)
-        if status is not None:
-            roster.enter(result_of(proposal, status))
+        enter(roster, Proposal(number, {"x": x}, 2), status)
     return roster
+
+
+def enter(roster, proposal, status=Status.COMPLETED):
+    roster._files.write_spec(proposal, [])
+    roster.take(proposal)
+    if status is not None:
+        roster.enter(roster._files.write_result(result_of(proposal, status)))
 
 
 DONE, PRUNED, FAILED, DIVERGED = Status.COMPLETED, Status.PRUNED, Status.FAILED, Status.DIVERGED
@@ -41,8 +51,7 @@ def test_finalists_are_the_best_completed_trials_of_different_parameters():
 
 def test_two_rungs_of_the_same_parameters_are_one_finalist():
     roster = roster_of((5, DONE), (3, DONE))
-    roster.take(Proposal(2, {"x": 3}, 9, parent=1))
-    roster.enter(result_of(Proposal(2, {"x": 3}, 9)))
+    enter(roster, Proposal(2, {"x": 3}, 9, parent=1))
     assert [proposal.number for proposal, _ in roster.finalists(3)] == [1, 0]
 
 
@@ -83,12 +92,17 @@ def test_the_copy_of_a_copy_names_the_trial_that_was_trained():
     assert (again.copied_from, again.number, again.seconds) == (0, 2, 0.0)
 
 
-def test_the_best_is_the_first_of_the_best_and_curves_are_left_to_the_files():
-    roster = Roster(Minimize("val_loss"))
-    for number, x in enumerate([5, 2, 7, 2]):
-        proposal = Proposal(number, {"x": x}, 2)
-        roster.take(proposal)
-        roster.enter(result_of(proposal))
-    assert roster.best is not None
-    assert roster.best.number == 1
-    assert all(result.folds == () for result in roster.results.values())
+def test_a_trial_whose_files_were_damaged_since_is_left_out_of_the_trials(tmp_path):
+    roster = Roster(Minimize("val_loss"), SearchFiles(tmp_path), Space({"x": Int(1, 9)}))
+    for number, x in enumerate([5, 2, 7]):
+        enter(roster, Proposal(number, {"x": x}, 2))
+    (roster._files.trial_folder(1) / "result.json").write_text("{")
+    assert [(proposal.number, result.number) for proposal, result in roster.trials] == [(0, 0), (2, 2)]
+
+
+def test_a_trial_is_remembered_in_little_memory():
+    roster = roster_of(*[(1 + number / 7, DONE) for number in range(2000)])
+    roster._files._proposals.clear()
+    roster._files._results.clear()
+    kept = len(pickle.dumps((roster._keys, roster._over, roster._failed, roster._first)))
+    assert kept < 2000 * 60  # the result of a trial of 30 epochs takes 3,000

@@ -51,7 +51,7 @@ class SearchLoop:
         stopping: Stopping | None = None,
     ) -> None:
         self.record, self.engine, self.executor, self.files = record, engine, executor, files
-        self.roster = Roster(record.objective)
+        self.roster = Roster(record.objective, files, record.space)
         self.open: dict[int, Open] = {}
         self.exhausted = False
         self.ended = ""
@@ -76,8 +76,10 @@ class SearchLoop:
         """
         roster = self.roster
         known: dict[int, TrialResult] = {}
+        told: set[int] = set()
         for entry in self.files.entries(self.record.space):
             roster.tells = []
+            told.update(entry.tells)
             for number in entry.tells:
                 self._tell(known.get(number) or self._train_again(number))
             asked = self.engine.ask(entry.proposal.number)
@@ -86,14 +88,14 @@ class SearchLoop:
                 raise proposes_other(self.record.engine, entry.proposal, asked, self.files.header.get("id"))
             asked = replace(asked, epochs=entry.proposal.epochs)
             roster.take(asked)
-            if entry.result is not None:
+            if entry.result is None:
+                self.open[asked.number] = Open(asked)
+            else:
                 known[asked.number] = entry.result
                 roster.enter(entry.result)
                 self._unheard.add(asked.number)
         roster.tells = []
-        self._held = {n: result for n, result in known.items() if n not in roster.told}
-        for number in sorted(set(roster.proposals) - set(roster.results)):
-            self.open[number] = Open(roster.proposals[number])
+        self._held = {n: result for n, result in known.items() if n not in told}
 
     def _train_again(self, number: int) -> TrialResult:
         self._progress.remark(f"the result of trial {number} is damaged: it is trained again")
@@ -286,7 +288,7 @@ class SearchLoop:
                 value = row.get(self.record.objective.metric, float("nan"))
                 self.engine.report(EpochReport(result.number, int(row["epoch"]), value, row, 0.0))
         self.engine.tell(result)
-        self.roster.mark_told(result.number)
+        self.roster.tells.append(result.number)
         self._waiting = False
 
     def _count_failures(self, result: TrialResult) -> None:

@@ -28,11 +28,12 @@ from tuning.record import StudyRecord
 from tuning.reports.html import write_report
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner
+from tuning.roster import Pair
 from tuning.stopping import Stopping
 from tuning.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.training.jobs import Source
-from tuning.trial import Proposal, TrialResult
+from tuning.trial import Proposal
 from tuning.workshop import Workshop, source_of
 from tuning.writer import Writer
 
@@ -128,8 +129,10 @@ class _Run:
         try:
             loop.replay()
             self.files.add_version(self.header)
-            self._announce(loop)
-            self._status("running", loop)
+            earlier = loop.roster.trials
+            self._announce(loop, earlier)
+            self._status("running", earlier)
+            del earlier
             with self.stopping.flags_only():
                 self.stopping.deadline = None if self.record.timeout is None else self.began + self.record.timeout
                 return self._searched(loop)
@@ -137,7 +140,8 @@ class _Run:
             raise
         except BaseException as error:  # whatever it is: the files say that the run is over
             with suppress(StorageError, OSError):
-                self._status(self.stopping.reason if self.stopping.by_signal else "failed", loop, str(error))
+                status = self.stopping.reason if self.stopping.by_signal else "failed"
+                self._status(status, loop.roster.trials, str(error))
             raise
 
     def _searched(self, loop: SearchLoop) -> Summary:
@@ -148,11 +152,12 @@ class _Run:
             failure = error
         status = self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
         self._close_workshop()
-        report = None if self.stopping.hurried else self._report(loop, winner)
-        self._status(status, loop, str(failure or ""))
+        trials = loop.roster.trials
+        report = None if self.stopping.hurried else self._report(trials, winner)
+        self._status(status, trials, str(failure or ""))
         self.catch_up()
         self.progress.stop()
-        summary = self._summary(loop, winner, status, report)
+        summary = self._summary(loop, trials, winner=winner, status=status, report=report)
         if failure is not None:
             failure.summary = summary
             raise failure
@@ -206,46 +211,51 @@ class _Run:
             no_progress_timeout_s=record.no_progress_timeout,
         )
 
-    def _announce(self, loop: SearchLoop) -> None:
-        earlier = list(loop.roster.results.values())
+    def _announce(self, loop: SearchLoop, earlier: list[Pair]) -> None:
         title = f"{self.record.name} · {self.record.engine}"
         self.progress.start(
-            title, self.record.trials, metric=self.record.objective.metric, earlier=earlier, best=loop.roster.best
-        )
+            title, self.record.trials, metric=self.record.objective.metric,
+            earlier=[result for _, result in earlier], best=loop.roster.best,
+        )  # fmt: skip
         for remark in self.record.remarks:
             self.progress.remark(remark)
         self.progress.phase("searching")
 
-    def _status(self, status: str, loop: SearchLoop, error: str = "") -> None:
-        found = counts(list(loop.roster.results.values()))
+    def _status(self, status: str, trials: list[Pair], error: str = "") -> None:
+        found = counts([result for _, result in trials])
         write_json(
             self.files.folder / "status.json", {"status": status, "counts": found, "error": error, "at": time.time()}
         )
         self.writer.notify()
 
-    def _report(self, loop: SearchLoop, winner: Mapping[str, Any] | None) -> Path | None:
-        if not loop.roster.results:
+    def _report(self, trials: list[Pair], winner: Mapping[str, Any] | None) -> Path | None:
+        if not trials:
             return None
         return write_report(
-            self.home / "reports", header=self.files.header, trials=self._with_curves(loop), winner=winner,
+            self.home / "reports", header=self.files.header, trials=trials, winner=winner,
             space=self.record.space, objective=self.record.objective, rates=kept_tests(self.files.folder),
         )  # fmt: skip
 
-    def _with_curves(self, loop: SearchLoop) -> list[tuple[Proposal, TrialResult]]:
-        return [(proposal, self.files.result(result.number) or result) for proposal, result in loop.roster.trials]
-
-    def _summary(self, loop: SearchLoop, winner: Mapping[str, Any] | None, status: str, report: Path | None) -> Summary:
+    def _summary(
+        self,
+        loop: SearchLoop,
+        trials: list[Pair],
+        *,
+        winner: Mapping[str, Any] | None,
+        status: str,
+        report: Path | None,
+    ) -> Summary:
         record, found = self.record, winner or {}
         baseline = found.get("baseline", {})
         written = self.writer.progress()
         first = loop.first_trial_at or self.began
         return Summary(
             study=record.name, engine=record.engine, search=self.files.header["id"], status=status,
-            objective=record.objective, trials=loop.roster.trials,
+            objective=record.objective, trials=trials,
             winner=None if winner is None else Winner.from_json(winner, record.space.decode(winner["params"])),
             test=found.get("test", {}), dummy=baseline.get("dummy", {}), linear=baseline.get("linear", {}),
             margin=found.get("margin"), unit=record.data["unit"], total_s=time.monotonic() - self.began,
-            startup_s=first - self.began, training_s=sum(result.training_s for result in loop.roster.results.values()),
+            startup_s=first - self.began, training_s=sum(result.training_s for _, result in trials),
             tracking_uri=tracking_uri(self.home), experiment_id=written.experiment_id, run_id=written.run_id,
             report=None if report is None else str(report), model=found.get("model"),
         )  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.scripted import RECORD
 from tuning.bench.budget import Budget, Meter
 from tuning.bench.records import AnytimeRun
+from tuning.bench.replay import MemoryFiles
 from tuning.bench.runs import BenchRun, anytime, best_of, counted
 from tuning.ledger.search import SearchFiles
 from tuning.results import keep_test_score
@@ -19,12 +20,15 @@ BUDGET = Budget("epochs", 20)
 
 def roster_of(*ends, objective=RECORD.objective):
     """Trials in order, each given as (status, value, epochs) and, for a copy, the number of its original."""
-    roster, meter = Roster(objective), Meter(BUDGET)
+    files = MemoryFiles()
+    roster, meter = Roster(objective, files, RECORD.space), Meter(BUDGET)
     for number, (status, value, epochs, *original) in enumerate(ends):
-        roster.take(Proposal(number, {"x": number}, 5))
+        proposal = Proposal(number, {"x": number}, 5)
+        files.write_spec(proposal, [])
+        roster.take(proposal)
         copied = original[0] if original else None
         result = TrialResult(number, status, value, epochs=epochs, training_s=epochs / 2, copied_from=copied)
-        roster.enter(result)
+        roster.enter(files.write_result(result))
         meter.end(result)
     return roster, meter
 

@@ -209,12 +209,12 @@ class _Work:
         loop.replay()
         title = f"{record.name} · recording, seed {index}"
         self.progress.start(
-            title, len(self.points), metric=record.objective.metric, earlier=list(loop.roster.results.values()),
-            best=loop.roster.best,
+            title, len(self.points), metric=record.objective.metric,
+            earlier=[result for _, result in loop.roster.trials], best=loop.roster.best,
         )  # fmt: skip
         with self.stopping.flags_only():
             loop.run()
-        return [(proposal.params, files.result(result.number) or result) for proposal, result in loop.roster.trials]
+        return [(proposal.params, result) for proposal, result in loop.roster.trials]
 
 
 def _check(record: StudyRecord) -> None:

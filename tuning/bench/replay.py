@@ -72,6 +72,7 @@ class MemoryFiles(SearchFiles):
 
     def __init__(self) -> None:
         super().__init__(Path())
+        self._proposals: dict[int, Proposal] = {}
         self._results: dict[int, TrialResult] = {}
         self._attempts: dict[int, int] = {}
         self._deaths: dict[int, int] = {}
@@ -82,7 +83,12 @@ class MemoryFiles(SearchFiles):
         return {}
 
     def write_spec(self, proposal: Proposal, tells: Sequence[int]) -> None:
-        """Keep nothing: the loop has it."""
+        """Keep an ask."""
+        self._proposals[proposal.number] = proposal
+
+    def proposal(self, number: int, space: Space) -> Proposal | None:
+        """Return an ask."""
+        return self._proposals.get(number)
 
     def write_result(self, result: TrialResult) -> TrialResult:
         """Keep how a trial ended, once."""

@@ -117,7 +117,7 @@ def best_of(roster: Roster, files: SearchFiles) -> dict[str, Any]:
 
 def counted(roster: Roster) -> dict[str, int]:
     """Return what `BenchRun.counts` holds."""
-    results = list(roster.results.values())
+    results = [result for _, result in roster.trials]
     return {**counts(results), "copied": sum(result.copied_from is not None for result in results)}
 
 

@@ -248,7 +248,7 @@ def simulate_search(
         ended = loop.ended or "failed"
     finally:
         engine.close()
-    results = list(loop.roster.results.values())
+    results = [result for _, result in loop.roster.trials]
     best = loop.roster.best
     regret = None
     if best is not None and replayed.outcomes.best is not None:

@@ -82,6 +82,15 @@ class SearchFiles:
         stored = {**proposal.to_json(), "tells": list(tells), "asked_at": time.time()}
         write_json(self.trial_folder(proposal.number) / "spec.json", stored)
 
+    def proposal(self, number: int, space: Space) -> Proposal | None:
+        """Return what was asked for under this number, or None where nothing was or the file is torn.
+
+        Raises:
+            ChangedError: Its parameters are not of this space.
+        """
+        stored = read_json(self.trial_folder(number) / "spec.json")
+        return None if stored is None else self._proposal(stored, space)
+
     def write_result(self, result: TrialResult) -> TrialResult:
         """Keep how a trial ended, unless that is known already; return what is kept."""
         return keep_result(self.trial_folder(result.number), result)
