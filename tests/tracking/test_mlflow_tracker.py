@@ -13,6 +13,7 @@ from tests.tracking.contract import Seen, TrackerContract, record
 from tests.writer.searches import search as make_search
 from tests.writer.searches import spoiled, trial
 from tuning.tracking.base import SearchRecord
+from tuning.tracking.mlflow_records import POINTS
 from tuning.tracking.mlflow_store import QUIET, ensure_database
 from tuning.tracking.mlflow_tracker import MlflowTracker
 from tuning.trial import Status
@@ -93,10 +94,10 @@ def test_the_metric_shown_is_that_of_the_weights_kept_not_of_the_last_epoch(stor
     assert run.data.metrics["val_rmse"] == 0.25
 
 
-def test_long_curves_are_thinned_to_fifty_points_with_both_ends(store, begun):
+def test_long_curves_are_thinned_with_both_ends(store, begun):
     begun.record_trial(*trial(0, epochs=120))
     history = client(store).get_metric_history(runs(store, begun)[0].info.run_id, "val_loss")
-    assert len(history) == 50
+    assert len(history) == POINTS
     assert (history[0].step, history[-1].step) == (1, 120)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.trial import Proposal, Status, TrialResult
 
-POINTS = 50
+POINTS = 40
 """Most points of a trial's curve; the whole of it is in the ledger's `result.json`."""
 
 STATUSES = {

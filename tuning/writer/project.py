@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from tuning.tracking.mlflow_tracker import MlflowTracker
 from tuning.writer.feed import Feed, LedgerView
 from tuning.writer.handle import Report
 
+_SHOW_S = 10.0  # between two updates of a search's curve, which cost as much as a trial
+
 
 class Projection:
     """Writes what the ledger holds of one search, as far as the stores let it."""
@@ -26,6 +29,7 @@ class Projection:
         self._tracker: MlflowTracker | None = None
         self._optuna: OptunaProjection | None = None
         self._shown = 0
+        self._shown_at = -math.inf
         self.aside: list[str] = []
         self.feeds = (
             Feed("MLflow", self.view, self._connect_mlflow, self._show_rest),
@@ -83,10 +87,10 @@ class Projection:
         tracker: Tracker | None = self._tracker
         if tracker is None:
             return
-        if len(view.finished) > self._shown:
+        if len(view.finished) > self._shown and (ending or time.monotonic() >= self._shown_at + _SHOW_S):
             search = SearchRecord.from_header(view.files.header)
             tracker.record_progress(progress_points(search, [result for _, result in view.finished.values()]))
-            self._shown = len(view.finished)
+            self._shown, self._shown_at = len(view.finished), time.monotonic()
         for (number, index), result in sorted(view.finalists.items()):
             if number in view.finished:
                 tracker.record_finalist(view.finished[number][0], index, result)

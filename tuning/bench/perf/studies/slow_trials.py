@@ -13,7 +13,7 @@ STUDY = Study(
     data=california_housing,
     objective=Minimize("val_rmse"),
     space={"lr": Float(3e-4, 3e-3, log=True)},
-    fixed={"n_hidden": 3, "n_neurons": 200},
+    fixed={"n_hidden": 2, "n_neurons": 150},
     engine="optuna:random",
     trials=24,
     epochs=60,
