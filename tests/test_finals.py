@@ -20,13 +20,16 @@ from tuning.trial import EpochReport, Proposal, Status
 
 
 class Bench:
-    """Runs each job at once. `values`: the objective by (trial, seed); `script`: what happens instead, once each."""
+    """Runs each job at once.
+
+    `values`: the objective by (trial, seed), `folds`: by fold; `script`: what happens instead, once each.
+    """
 
     slots = (Slot("cpu:0"),)
     room = 2
 
-    def __init__(self, values=None, script=None, on_start=lambda job: None):
-        self.values, self.script, self.on_start = values or {}, script or {}, on_start
+    def __init__(self, values=None, script=None, on_start=lambda job: None, folds=None):
+        self.values, self.script, self.on_start, self.folds = values or {}, script or {}, on_start, folds or {}
         self.jobs, self.done, self.cancelled = [], [], []
 
     def submit(self, job):
@@ -57,8 +60,11 @@ class Bench:
             return replace(happens.pop(0), job=job.id)
         if isinstance(told, FinalistJob):
             value = self.values.get((told.number, told.index), float(told.params["x"]))
+            if told.fold is not None:
+                value = self.folds.get(told.fold, value)
             outcome = {"number": told.number, "index": told.index, "seed": 100 + told.index, "value": value,
-                       "epochs": told.epochs, "weights": f"{told.index}.npz"}  # fmt: skip
+                       "epochs": told.epochs, "weights": f"{told.index}.npz" if told.fold is None else None,
+                       "training_s": 1.0, "seconds": 2.0, "started_at": 3.0, "ended_at": 5.0}  # fmt: skip
         else:
             told.saved.write_text("model")
             outcome = {"test": {"rmse": 1.0}, "baseline": {}, "model": str(told.saved), "of": str(told.weights)}
@@ -175,6 +181,30 @@ def test_a_full_disk_ends_the_run_as_one(tmp_path):
     bench = Bench(script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "")]})
     with pytest.raises(StorageError, match="the disk is full"):
         finals(tmp_path, bench).run(roster_of(5))
+
+
+def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
+    bench = Bench(folds={0: 6.0, 1: 4.0})
+    winner = finals(tmp_path, bench, replace(RECORD, cv=2, seeds=1)).run(roster_of(7))
+    assert bench.done == ["final-0-0-0", "final-0-0-1", "evaluate"]
+    assert winner["validation"]["values"] == [5.0]
+    assert winner["of"] == "None"  # it is trained on all rows now
+
+
+def test_a_fold_that_is_kept_is_not_trained_again(tmp_path):
+    record = replace(RECORD, cv=2, seeds=1)
+    finals(tmp_path, Bench(), record).run(roster_of(7))
+    files_in(tmp_path).finalist_file(0, 0).unlink()
+    files_in(tmp_path).finalist_file(0, 0, 1).unlink()
+    bench = Bench()
+    finals(tmp_path, bench, record).run(roster_of(7))
+    assert bench.done == ["final-0-0-1"]
+
+
+def test_a_finalist_of_which_one_fold_diverges_is_out(tmp_path):
+    bench = Bench(folds={0: 6.0, 1: None})
+    with pytest.raises(SearchFailed, match="diverged or failed on a fresh seed"):
+        finals(tmp_path, bench, replace(RECORD, cv=2)).run(roster_of(7))
 
 
 def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,24 +72,57 @@ class Finals:
                 path.unlink()
 
     def _train(self, chosen: list[Pair]) -> dict[tuple[int, int], dict[str, Any]] | None:
-        wanted = [(proposal, i) for proposal, _ in chosen for i in range(self.record.seeds)]
-        found = {(p.number, i): self.files.finalist(p.number, i) for p, i in wanted}
-        jobs = {
-            f"final-{p.number}-{i}": FinalistJob(
-                self.source, self.overrides, p.number, p.params, self.record.epochs, i,
-                self.files.finalist_file(p.number, i), self.record.pinned,
-            )
-            for p, i in wanted
-            if found[p.number, i] is None
-        }  # fmt: skip
+        jobs = dict(self._jobs(chosen))
         round_ = _Round(self, _TRAIN, jobs)
         if not round_.run():
             return None
-        found |= {(jobs[name].number, jobs[name].index): outcome for name, outcome in round_.ended.items()}
         for name, error in round_.failed.items():
             self.progress.remark(f"{name}: {error}")
-            found[jobs[name].number, jobs[name].index] = {"value": None, "seed": None, "weights": None}
-        return {key: outcome for key, outcome in found.items() if outcome is not None}
+        outcomes: dict[tuple[int, int], dict[str, Any]] = {}
+        for proposal, _ in chosen:
+            for i in range(self.record.seeds):
+                failed = {"value": None, "seed": None, "weights": None}
+                outcomes[proposal.number, i] = self._outcome(proposal.number, i) or failed
+        return outcomes
+
+    def _jobs(self, chosen: list[Pair]) -> Iterator[tuple[str, FinalistJob]]:
+        """Yield what is not done: a job for each finalist and seed, with `--cv` one for each fold."""
+        for proposal, _ in chosen:
+            for i in range(self.record.seeds):
+                if self.files.finalist(proposal.number, i) is not None:
+                    continue
+                for fold in self._folds:
+                    file = self.files.finalist_file(proposal.number, i, fold)
+                    if fold is None or read_json(file) is None:
+                        name = f"final-{proposal.number}-{i}" + ("" if fold is None else f"-{fold}")
+                        yield name, FinalistJob(
+                            self.source, self.overrides, proposal.number, proposal.params, self.record.epochs, i,
+                            file, self.record.pinned, fold,
+                        )  # fmt: skip
+
+    @property
+    def _folds(self) -> Sequence[int | None]:
+        return [None] if self.record.cv is None else range(self.record.cv)
+
+    def _outcome(self, number: int, index: int) -> dict[str, Any] | None:
+        """Return what came of a finalist on a seed, with `--cv` of all its folds; None where it failed."""
+        found = self.files.finalist(number, index)
+        if found is not None or self.record.cv is None:
+            return found
+        parts = [read_json(self.files.finalist_file(number, index, fold)) for fold in self._folds]
+        whole = [part for part in parts if part is not None]
+        if len(whole) < len(parts):
+            return None
+        values = [part["value"] for part in whole]
+        outcome = {
+            **whole[0],
+            "value": None if None in values else statistics.fmean(values),
+            **{name: sum(part[name] for part in whole) for name in ("training_s", "seconds")},
+            "started_at": min(part["started_at"] for part in whole),
+            "ended_at": max(part["ended_at"] for part in whole),
+        }
+        write_json(self.files.finalist_file(number, index), outcome)
+        return outcome
 
     def _pick(self, chosen: list[Pair], outcomes: Mapping[tuple[int, int], Mapping[str, Any]]) -> dict[str, Any]:
         """Choose the best mean over fresh seeds; parameters that diverged or failed on one of them are out."""

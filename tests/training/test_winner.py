@@ -57,6 +57,13 @@ def test_a_finalist_is_the_same_on_the_same_seed_and_another_on_another(tmp_path
     assert values[0] == values[1] != values[2]
 
 
+def test_the_value_of_a_finalist_is_the_mean_of_its_folds_trained_alone(tmp_path):
+    whole = finalist(tmp_path, study(cv=2))
+    alone = [replace(whole, file=tmp_path / f"fold-{fold}.json", fold=fold) for fold in range(2)]
+    values = [train_finalist(job, Heard())["value"] for job in alone]
+    assert train_finalist(whole, Heard())["value"] == pytest.approx(np.mean(values), rel=1e-6)
+
+
 def test_a_finalist_that_diverges_has_no_value(tmp_path):
     assert train_finalist(finalist(tmp_path, study(epochs=30), lr=1e30), Heard())["value"] is None
 

@@ -5,7 +5,7 @@
         trials/00007/spec.json      the ask: parameters, and which results the engine had been told before it
         trials/00007/result.json    how it ended; written once, by the worker that trained it
         trials/00007/attempt-1/     folds that are finished, checkpoints; died.json where the worker was lost
-        finalists/00007/0.json      the same parameters on a fresh seed
+        finalists/00007/0.json      the same parameters on a fresh seed; with --cv each fold in 0/fold-1.json before
         winner.json  winner.keras   the honest winner
         status.json                 how the last run ended
 
@@ -143,9 +143,10 @@ class SearchFiles:
         """Return what came of a trial's parameters on the fresh seed number `index`."""
         return read_json(self.finalist_file(number, index))
 
-    def finalist_file(self, number: int, index: int) -> Path:
-        """Where the worker writes that."""
-        return self.folder / "finalists" / f"{number:05d}" / f"{index}.json"
+    def finalist_file(self, number: int, index: int, fold: int | None = None) -> Path:
+        """Where that is kept, or one fold of it."""
+        name = f"{index}.json" if fold is None else f"{index}/fold-{fold}.json"
+        return self.folder / "finalists" / f"{number:05d}" / name
 
 
 def search_key(engine: str, pruner: str, variant: Mapping[str, Any]) -> str:

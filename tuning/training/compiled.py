@@ -39,7 +39,7 @@ before: the same trial gives the same numbers on every worker.
 XLA_MAX_WORK = 20_000_000
 """Parameters x batch size above which the arithmetic dominates and XLA's kernels gain nothing on a CPU."""
 
-CHUNK = 8192
+CHUNK = 2048
 """Rows of one forward pass in validation and prediction."""
 
 

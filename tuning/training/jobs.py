@@ -72,6 +72,7 @@ class FinalistJob:
         index: Which of the study's fresh seeds.
         file: Where the outcome is kept; the weights lie beside it as `<index>.npz`, without `--cv`.
         pinned: As for a trial.
+        fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots. None: the whole.
     """
 
     source: Source
@@ -82,6 +83,7 @@ class FinalistJob:
     index: int
     file: Path
     pinned: str = ""
+    fold: int | None = None
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,8 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     def on_epoch(row: Mapping[str, float]) -> str:
         return context.report(EpochReport(job.number, int(row["epoch"]), row[bench.study.objective.metric], row, 0.0))
 
-    fits = [
-        _trained(bench, job.params, job.epochs, bench.fold(fold), seed, on_epoch=on_epoch)
-        for fold in range(bench.n_fits)
-    ]
+    folds = range(bench.n_fits) if job.fold is None else [job.fold]
+    fits = [_trained(bench, job.params, job.epochs, bench.fold(fold), seed, on_epoch=on_epoch) for fold in folds]
     results = [item.result(bench, seed) for item in fits]
     weights = None
     if bench.study.cv is None:
