@@ -55,6 +55,21 @@ def test_folds_of_other_lengths_trace_nothing():
     assert traces() == before
 
 
+@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD(0.01, momentum=0.9), keras.optimizers.Adam(0.01)])
+def test_validation_is_cut_into_large_parts_whatever_the_optimizer(optimizer):
+    steps = compiled.steps_for(net(optimizer), (tf.constant(X), tf.constant(Y)), batch_size=8, epochs=1)
+    assert steps._chunk == compiled.CHUNK  # 13 ms instead of 4 for housing's 3,870 rows in batches of 32
+
+
+def test_the_powers_of_adam_are_computed_from_one_tensor_for_all_weights():
+    """XLA computed them anew for each weight when each read of a setting was a cast of its own."""
+    net_ = net(keras.optimizers.Adam(0.01))
+    train(net_, X, Y)
+    (steps,) = compiled._kept.values()
+    (traced,) = steps._train_step._list_all_concrete_functions()
+    assert not [op for op in traced.graph.get_operations() if op.type == "Cast" and op.inputs[0].dtype == tf.float64]
+
+
 def test_a_new_learning_rate_takes_effect_in_a_step_used_again():
     still, fast = net(keras.optimizers.SGD(0.0)), net(keras.optimizers.SGD(0.1))
     before = still.get_weights()
@@ -101,7 +116,7 @@ def test_two_fits_of_equal_structure_may_take_turns():
 @pytest.mark.parametrize(
     "other",
     [
-        {"width": 4},
+        {"kernel_constraint": "non_neg"},
         {"loss": "mae"},
         {"activation": "relu"},
         {"kernel_regularizer": "l2"},
@@ -110,7 +125,7 @@ def test_two_fits_of_equal_structure_may_take_turns():
         {"optimizer": keras.optimizers.SGD(0.01, weight_decay=0.1)},
         {"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5))},
     ],
-    ids=["width", "loss", "activation", "regulariser", "momentum", "clipnorm", "weight decay", "schedule"],
+    ids=["constraint", "loss", "activation", "regulariser", "momentum", "clipnorm", "weight decay", "schedule"],
 )
 def test_what_the_graph_depends_on_makes_another_step(other):
     train(net(), X, Y)
@@ -179,11 +194,11 @@ def test_a_users_layer_with_another_setting_is_not_taken_for_the_same():
 
 def test_the_oldest_structures_are_dropped(monkeypatch):
     monkeypatch.setattr(compiled, "KEPT_STRUCTURES", 2)
-    for width in (2, 3, 4):
-        train(net(width=width), X, Y)
+    for activation in ("relu", "elu", "tanh"):
+        train(net(activation=activation), X, Y)
     assert len(compiled._kept) == 2
     before = traces()
-    train(net(width=4), X, Y)
+    train(net(activation="tanh"), X, Y)
     assert traces() == before
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 _SETTINGS = (
     "momentum", "rho", "beta_1", "beta_2", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue",
 )  # fmt: skip
-_OPTIMIZERS = (
+OPTIMIZERS = (
     keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW, keras.optimizers.RMSprop,
     keras.optimizers.Nadam,
 )  # fmt: skip
@@ -75,7 +75,7 @@ def _forms(value: float) -> tuple[float, float, float]:
 
 def assigned_names(optimizer: keras.optimizers.Optimizer) -> tuple[str, ...]:
     """Return the settings whose positive value may change without another graph; none of an optimizer not known."""
-    if type(optimizer) not in _OPTIMIZERS:
+    if type(optimizer) not in OPTIMIZERS:
         return ()
     found = {name: getattr(optimizer, name, None) for name in _SETTINGS}
     return tuple(name for name, value in found.items() if isinstance(value, float) and value > 0)

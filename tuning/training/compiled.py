@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from tuning.dataset import Array
 from tuning.training.assigned import Setting, assign_settings, make_settings
+from tuning.training.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.training.structure import Tensors, adds_up, structure_of
 
 KEPT_STRUCTURES = 24
@@ -50,9 +51,20 @@ class CompiledSteps:
     the model before out, so fits of equal structure may also take turns epoch by epoch (folds in lock-step).
     """
 
-    def __init__(self, twin: keras.Model, arrays: Tensors, batch_size: int, *, xla: bool, shared: bool = True) -> None:
+    def __init__(
+        self,
+        twin: keras.Model,
+        arrays: Tensors,
+        batch_size: int,
+        *,
+        xla: bool,
+        shared: bool = True,
+        elastic: bool = False,
+    ) -> None:
         self.twin = twin
         self.xla = xla
+        self.elastic = elastic
+        """Whether models of any width are bound; then the configuration of `twin` is not that of the model bound."""
         self.traces = 0
         self.refused = ""
         """Why XLA does not compile this model, once it was tried."""
@@ -66,11 +78,12 @@ class CompiledSteps:
         # Traced once for both loops. As in `fit`, autograph leaves Keras' code alone.
         self._train_step = tf.function(self._train_batch, input_signature=_any_rows(arrays), autograph=False)
         self._test_step = tf.autograph.experimental.do_not_convert(self._scored)
-        signature = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool), *_any_rows(arrays)]
+        numbers = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.int32)]
+        signature = [*numbers, *_any_rows(arrays)]
         self._graph = tf.function(self._any_batches, input_signature=signature)
         self._xla = tf.function(self._whole_batches, jit_compile=True)
 
-    def run_epoch(self, epoch: int, order: Array, arrays: Tensors) -> dict[str, tf.Tensor]:
+    def run_epoch(self, epoch: int, order: Array, arrays: Tensors, batch_size: int) -> dict[str, tf.Tensor]:
         """Train one epoch; return the metrics over it.
 
         Args:
@@ -78,14 +91,16 @@ class CompiledSteps:
                 trial gives the same numbers on every worker.
             order: int32 `(rows,)`.
             arrays: X, y and perhaps weights.
+            batch_size: Rows a step; that of these steps, unless they are elastic.
         """
-        whole = len(order) // self._batch_size * self._batch_size
+        size = tf.constant(batch_size)
+        whole = len(order) // batch_size * batch_size
         if self.xla and epoch > 0 and whole and not self.refused:
             logs = self._by_xla(tf.constant(order[:whole]), arrays)
             if logs is not None:
                 rest = order[whole:]
-                return dict(self._graph(tf.constant(rest), tf.constant(False), *arrays)) if len(rest) else logs
-        return dict(self._graph(tf.constant(order), tf.constant(True), *arrays))
+                return dict(self._graph(tf.constant(rest), tf.constant(False), size, *arrays)) if len(rest) else logs
+        return dict(self._graph(tf.constant(order), tf.constant(True), size, *arrays))
 
     def _by_xla(self, order: tf.Tensor, arrays: Tensors) -> dict[str, tf.Tensor] | None:
         """Return the metrics, or None where XLA refuses: it compiles before it runs, so nothing was trained."""
@@ -114,6 +129,8 @@ class CompiledSteps:
         if self._bound is not None:
             _copy_state(self.twin, self._bound)
         _copy_state(model, self.twin)
+        if self.elastic:
+            take_sizes(model, self.twin)
         assign_settings(self._settings, model.optimizer)
         self._bound = model
 
@@ -123,14 +140,16 @@ class CompiledSteps:
             _copy_state(self.twin, model)
             self._bound = None
 
-    def _any_batches(self, order: tf.Tensor, first: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _any_batches(
+        self, order: tf.Tensor, first: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """The rows in `order`, any number of them, so that one trace serves every fold; `first`: metrics begin anew."""
         self.traces += 1
         if first:
             self.twin.reset_metrics()
         rows = tf.shape(order)[0]
-        for start in tf.range(0, rows, self._batch_size):
-            batch = order[start : tf.minimum(start + self._batch_size, rows)]
+        for start in tf.range(0, rows, size):
+            batch = order[start : tf.minimum(start + size, rows)]
             self._train_step(*(tf.gather(a, batch) for a in arrays))
         return dict(self.twin.get_metrics_result())
 
@@ -197,24 +216,30 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int, epochs: int)
     batch = tuple(a[: min(batch_size, rows)] for a in arrays)
     if not model.built:
         model._symbolic_build(data_batch=batch)
-    key = structure_of(model, arrays, batch_size, xla)
+    elastic = not xla and is_elastic(model)
+    key = structure_of(model, arrays, batch_size, xla=xla, elastic=elastic)
     if key is None:
         model._symbolic_build(data_batch=batch)
         return CompiledSteps(model, arrays, batch_size, xla=xla, shared=False)
     if not model.optimizer.built:  # what `bind` copies; the metrics are the twin's own
         model.optimizer.build(model.trainable_variables)
     if key not in _kept:
-        _kept[key] = CompiledSteps(_twin_of(model, batch), arrays, batch_size, xla=xla)
+        twin = _twin_of(model, batch, elastic=elastic)
+        _kept[key] = CompiledSteps(twin, arrays, batch_size, xla=xla, elastic=elastic)
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
         _kept.popitem(last=False)
     return _kept[key]
 
 
-def _twin_of(model: keras.Model, batch: Tensors) -> keras.Model:
+def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:
     twin = type(model).from_config(model.get_config())
+    if elastic:
+        make_elastic(twin)
     twin.compile_from_config(model.get_compile_config())
     twin._symbolic_build(data_batch=batch)
+    if elastic:
+        make_slots_elastic(twin.optimizer)
     return twin
 
 

@@ -55,6 +55,11 @@ def _batch_hook(callback: Any) -> str:
     return next(own, next((hook for hook in _BATCH_HOOKS if hook in vars(callback)), ""))
 
 
+def saves_its_model(callback: Any) -> bool:
+    """Whether a callback writes `self.model` with its configuration, which must be the user's then."""
+    return isinstance(callback, _SAVERS)
+
+
 def reads_the_users_model(callback: Any) -> bool:
     """Whether a callback may hold the user's own model, as a lambda in a notebook does: it must be up to date then.
 

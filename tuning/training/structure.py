@@ -11,12 +11,21 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.training.assigned import assigned_names
+from tuning.training.elastic import without_widths
 
 Tensors: TypeAlias = tuple[tf.Tensor, ...]
 
 
-def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, xla: bool) -> str | None:
-    """Return equal texts for models whose graphs are equal; None where that cannot be told from the configuration."""
+def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, xla: bool, elastic: bool) -> str | None:
+    """Return equal texts for models whose graphs are equal; None where that cannot be told from the configuration.
+
+    Args:
+        model: Built and compiled.
+        arrays: X, y and perhaps weights.
+        batch_size: Of no consequence where the graph takes any and nothing but the training depends on it.
+        xla: Whether it may be compiled.
+        elastic: Whether the graph takes any width.
+    """
     try:
         compiled = _compile_config(model)
         config = {"class": type(model).__qualname__, "model": model.get_config(), "compile": compiled}
@@ -31,8 +40,11 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, xla: bool
     for name in ("learning_rate", *assigned_names(model.optimizer)):
         if isinstance(optimizer.get(name), float):
             optimizer[name] = "assigned"
+    if elastic:
+        config["model"] = without_widths(config["model"])
     shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays]
-    return json.dumps([config, shapes, batch_size, xla], sort_keys=True, default=repr)
+    size = None if elastic and adds_up(model) else batch_size
+    return json.dumps([config, shapes, size, xla], sort_keys=True, default=repr)
 
 
 def _only_keras(config: Any) -> bool:

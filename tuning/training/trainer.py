@@ -18,7 +18,7 @@ import tensorflow as tf
 from tuning.dataset import Array
 from tuning.errors import StudyError
 from tuning.training.compiled import CHUNK, CompiledSteps, forget, steps_for
-from tuning.training.reasons import reads_the_users_model, why_fit
+from tuning.training.reasons import reads_the_users_model, saves_its_model, why_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class Fit:
         arrays, validation = rows.tensors(), None if self.validation is None else self.validation.tensors()
         planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
         steps = self._steps = steps_for(self.model, arrays, self.batch_size, planned * self.fits)
-        watched = self.model if any(map(reads_the_users_model, self.callbacks)) else steps.twin
+        watched = self.model if self._is_read(steps) else steps.twin
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
         watched._initial_epoch = None
@@ -143,6 +143,11 @@ class Fit:
             callbacks.set_model(self.model)
         self.history = _history(callbacks)
 
+    def _is_read(self, steps: CompiledSteps) -> bool:
+        """Whether a callback needs the state in the user's model: one that may hold it, or that saves a whole model."""
+        saved = steps.elastic and any(map(saves_its_model, self.callbacks))
+        return saved or any(map(reads_the_users_model, self.callbacks))
+
     def _hand_over(self, steps: CompiledSteps, watched: keras.Model) -> None:
         """Put the state where the callbacks look: into the compiled step's own model, or back into the user's."""
         if watched is steps.twin:
@@ -154,7 +159,7 @@ class Fit:
         rows = len(self.rows.y)
         order = epoch_order(rows, self.seed, epoch) if self.shuffle else np.arange(rows, dtype=np.int32)
         try:
-            return _numbers(steps.run_epoch(epoch, order, arrays))
+            return _numbers(steps.run_epoch(epoch, order, arrays, self.batch_size))
         except (tf.errors.OpError, ValueError, TypeError):
             forget(steps)
             raise
