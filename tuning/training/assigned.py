@@ -6,7 +6,8 @@ variable in Keras already.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -26,12 +27,12 @@ class Setting:
 
     Keras asks `momentum != 0` or `clipnorm > 0` to choose what to build; values on either side of 0 make other graphs
     (`assigned_names`). `1 - beta_2` and `1 / clipnorm` are variables too: so they are rounded after the subtraction, as
-    Python's numbers are, and a step reads one and the same tensor for all weights. A cast for each weight is an
-    operation each, and made XLA compute Adam's powers of the betas anew for every weight.
+    Python's numbers are.
     """
 
     def __init__(self, value: float) -> None:
         self._value = value
+        self._read: tuple[tf.Tensor, tf.Tensor] | None = None
         self._number, self._complement, self._inverse = (
             tf.Variable(number, dtype=keras.config.floatx(), trainable=False) for number in _forms(value)
         )
@@ -43,10 +44,22 @@ class Setting:
 
     def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> tf.Tensor:
         """Return the variable's value as TensorFlow wants it."""
-        return tf.cast(self._number.value(), dtype or self._number.dtype)
+        return tf.cast(self._numbers()[0], dtype or self._number.dtype)
 
     def __rsub__(self, other: float) -> tf.Tensor:
-        return self._complement.value() if other == 1 else other - self._number
+        return self._numbers()[1] if other == 1 else other - self._number
+
+    @contextmanager
+    def read_once(self) -> Iterator[None]:
+        """Within it, one and the same tensor is computed with."""
+        self._read = self._numbers()
+        try:
+            yield
+        finally:
+            self._read = None
+
+    def _numbers(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._read or (self._number.value(), self._complement.value())
 
     def __rtruediv__(self, other: float) -> tf.Tensor:
         return other * self._inverse
@@ -87,6 +100,27 @@ def make_settings(optimizer: keras.optimizers.Optimizer) -> Mapping[str, Setting
     for name, setting in made.items():
         setattr(optimizer, name, setting)
     return made
+
+
+def update_from_one_reading(optimizer: keras.optimizers.Optimizer, settings: Mapping[str, Setting]) -> None:
+    """Have the update of all weights read the settings, the learning rate and the count of steps once.
+
+    Keras reads them anew for each weight, so neither grappler nor XLA can tell that Adam's powers of the betas are the
+    same for all: they were computed for each, a quarter of an epoch's time with XLA, a tenth without.
+    """
+    update = optimizer._backend_update_step
+
+    def from_one_reading(grads: Sequence[tf.Tensor], weights: Sequence[Any], learning_rate: Any) -> None:
+        iterations = optimizer._iterations
+        with ExitStack() as readings:
+            for setting in settings.values():
+                readings.enter_context(setting.read_once())
+            object.__setattr__(optimizer, "_iterations", tf.identity(iterations.value))  # past Keras' tracking
+            readings.callback(object.__setattr__, optimizer, "_iterations", iterations)
+            update(grads, weights, tf.convert_to_tensor(learning_rate))
+
+    if type(optimizer) in OPTIMIZERS:
+        optimizer._backend_update_step = from_one_reading
 
 
 def assign_settings(settings: Mapping[str, Setting], optimizer: keras.optimizers.Optimizer) -> None:

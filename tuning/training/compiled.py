@@ -22,19 +22,19 @@ import keras
 import tensorflow as tf
 
 from tuning.dataset import Array
-from tuning.training.assigned import Setting, assign_settings, make_settings
+from tuning.training.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.training.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.training.structure import Tensors, adds_up, structure_of
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
 
-XLA_MIN_STEPS = 12_000
-"""Optimizer steps a fit must still have for XLA to repay its compilation.
+XLA_MIN_STEPS = 9_000
+"""Optimizer steps a fit must still have for XLA to repay its compilation, and a trace of its own.
 
-Measured with SGD on two machines of 2 cores: XLA takes 0.4-0.6 s on the one and 0.8-1.3 s on the other, and saves 40-80
-and 5-165 µs a step, least for 3 layers of 200. The rule looks at the trial alone, not at what the process has compiled
-before: the same trial gives the same numbers on every worker.
+Measured on 2 cores (AMD EPYC) for 8-100-100-1, batch 32: with Adam 2.1 s and 290 µs a step saved, with SGD 1.6 s and
+170 µs; least is saved for 3 layers of 200, 140 µs. The rule looks at the trial alone, not at what the process has
+compiled before: the same trial gives the same numbers on every worker.
 """
 
 XLA_MAX_WORK = 20_000_000
@@ -73,7 +73,10 @@ class CompiledSteps:
         self._batch_size = batch_size
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
         self._chunk = CHUNK if adds_up(twin) else batch_size
-        self._settings: Mapping[str, Setting] = make_settings(twin.optimizer) if shared else {}
+        self._settings: Mapping[str, Setting] = {}
+        if shared:
+            self._settings = make_settings(twin.optimizer)
+            update_from_one_reading(twin.optimizer, self._settings)
         self._evaluators: dict[tuple[Any, ...], Any] = {}
         # Traced once for both loops. As in `fit`, autograph leaves Keras' code alone.
         self._train_step = tf.function(self._train_batch, input_signature=_any_rows(arrays), autograph=False)
