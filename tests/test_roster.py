@@ -104,5 +104,5 @@ def test_a_trial_is_remembered_in_little_memory():
     roster = roster_of(*[(1 + number / 7, DONE) for number in range(2000)])
     roster._files._proposals.clear()
     roster._files._results.clear()
-    kept = len(pickle.dumps((roster._keys, roster._over, roster._failed, roster._first)))
+    kept = len(pickle.dumps((roster._keys, roster._ends, roster._first)))
     assert kept < 2000 * 60  # the result of a trial of 30 epochs takes 3,000

@@ -99,7 +99,6 @@ class SearchLoop:
 
     def _train_again(self, number: int) -> TrialResult:
         self._progress.remark(f"the result of trial {number} is damaged: it is trained again")
-        self.open[number] = Open(self.roster.proposals[number])
         self._begin(self.open[number])
         while number in self.open:
             for event in self.executor.events(TICK_S):

@@ -17,6 +17,7 @@ from tuning.trial import Proposal, Status, TrialResult
 
 Pair = tuple[Proposal, TrialResult]
 _T = TypeVar("_T")
+_STATUSES = tuple(Status)
 
 
 class Roster:
@@ -26,20 +27,23 @@ class Roster:
         proposals: By number, from the files.
         results: By number, from the files.
         best: The completed trial with the best value, the earliest of equals.
+        training_s: Seconds spent in training, over all trials.
         tells: Numbers of the results told since the last ask, in order; the next spec keeps them.
     """
 
     def __init__(self, objective: Objective, files: SearchFiles, space: Space) -> None:
         self.best: TrialResult | None = None
         self.tells: list[int] = []
+        self.training_s = 0.0
         self.proposals: Mapping[int, Proposal] = _Kept(
-            lambda: range(len(self._over)), lambda number: files.proposal(number, space)
+            self._asked, lambda number: files.proposal(number, space), lambda: len(self._ends)
         )
-        self.results: Mapping[int, TrialResult] = _Kept(self._ended, files.result)
+        self.results: Mapping[int, TrialResult] = _Kept(
+            self._ended, files.result, lambda: len(self._ends) - self._ends.count(0)
+        )
         self._objective, self._files, self._space = objective, files, space
         self._keys = array("d")  # by number: what the best has least of; NaN without a rank
-        self._over = bytearray()  # by number: whether it has ended
-        self._failed: set[int] = set()
+        self._ends = bytearray()  # by number: 0 while it is open, then one more than the place of its status
         self._first: dict[bytes, int] = {}
 
     @property
@@ -50,8 +54,8 @@ class Roster:
 
     def take(self, proposal: Proposal) -> None:
         """Enter a proposal that is in the files."""
-        missing = proposal.number + 1 - len(self._over)
-        self._over.extend(bytes(missing))
+        missing = proposal.number + 1 - len(self._ends)
+        self._ends.extend(bytes(missing))
         self._keys.extend([math.nan] * missing)
         if not _continues(proposal):
             self._first.setdefault(_digest(proposal), proposal.number)
@@ -59,9 +63,8 @@ class Roster:
     def enter(self, result: TrialResult) -> None:
         """Enter how a trial ended; the files have it."""
         number = result.number
-        self._over[number] = True
-        if result.status is Status.FAILED:
-            self._failed.add(number)
+        self._ends[number] = 1 + _STATUSES.index(result.status)
+        self.training_s += result.training_s
         if result.status is Status.COMPLETED and result.value is not None:
             key = self._keys[number] = self._objective.key(result.value)
             if self.best is None or (key, number) < (self._keys[self.best.number], self.best.number):
@@ -79,7 +82,7 @@ class Roster:
         first = self._first[digest]
         if first == proposal.number:
             return None
-        if first in self._failed:
+        if self._status(first) is Status.FAILED:
             self._first[digest] = proposal.number
             return None
         return first
@@ -91,19 +94,33 @@ class Roster:
         for number in sorted(ranked, key=lambda number: (self._keys[number], number)):
             if len(distinct) == top_k:
                 break
-            proposal = self.proposals[number]
-            distinct.setdefault(_digest(replace(proposal, epochs=0)), (proposal, self.results[number]))
+            proposal, result = self._files.proposal(number, self._space), self._files.result(number)
+            if proposal is not None and result is not None:
+                distinct.setdefault(_digest(replace(proposal, epochs=0)), (proposal, result))
         return list(distinct.values())
 
-    def _ended(self) -> Iterator[int]:
-        return (number for number, over in enumerate(self._over) if over)
+    @property
+    def statuses(self) -> list[Status]:
+        """How each trial that has ended did, by number."""
+        return [_STATUSES[end - 1] for end in self._ends if end]
+
+    def _status(self, number: int) -> Status | None:
+        return _STATUSES[self._ends[number] - 1] if self._ends[number] else None
+
+    def _asked(self) -> Iterable[int]:
+        return range(len(self._ends))
+
+    def _ended(self) -> Iterable[int]:
+        return (number for number, end in enumerate(self._ends) if end)
 
 
 class _Kept(Mapping[int, _T]):
     """Things in files, by number."""
 
-    def __init__(self, numbers: Callable[[], Iterable[int]], read: Callable[[int], _T | None]) -> None:
-        self._numbers, self._read = numbers, read
+    def __init__(
+        self, numbers: Callable[[], Iterable[int]], read: Callable[[int], _T | None], count: Callable[[], int]
+    ) -> None:
+        self._numbers, self._read, self._count = numbers, read, count
 
     def __getitem__(self, number: int) -> _T:
         found = self._read(number)
@@ -115,7 +132,7 @@ class _Kept(Mapping[int, _T]):
         return iter(self._numbers())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._numbers())
+        return self._count()
 
 
 def copy_of(result: TrialResult, number: int) -> TrialResult:

@@ -129,10 +129,8 @@ class _Run:
         try:
             loop.replay()
             self.files.add_version(self.header)
-            earlier = loop.roster.trials
-            self._announce(loop, earlier)
-            self._status("running", earlier)
-            del earlier
+            self._announce(loop)
+            self._status("running", loop)
             with self.stopping.flags_only():
                 self.stopping.deadline = None if self.record.timeout is None else self.began + self.record.timeout
                 return self._searched(loop)
@@ -141,7 +139,7 @@ class _Run:
         except BaseException as error:  # whatever it is: the files say that the run is over
             with suppress(StorageError, OSError):
                 status = self.stopping.reason if self.stopping.by_signal else "failed"
-                self._status(status, loop.roster.trials, str(error))
+                self._status(status, loop, str(error))
             raise
 
     def _searched(self, loop: SearchLoop) -> Summary:
@@ -152,12 +150,12 @@ class _Run:
             failure = error
         status = self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
         self._close_workshop()
-        trials = loop.roster.trials
-        report = None if self.stopping.hurried else self._report(trials, winner)
-        self._status(status, trials, str(failure or ""))
+        trials = None if self.stopping.hurried else loop.roster.trials
+        report = None if trials is None else self._report(trials, winner)
+        self._status(status, loop, str(failure or ""))
         self.catch_up()
         self.progress.stop()
-        summary = self._summary(loop, trials, winner=winner, status=status, report=report)
+        summary = self._summary(loop, trials or loop.roster.trials, winner=winner, status=status, report=report)
         if failure is not None:
             failure.summary = summary
             raise failure
@@ -211,18 +209,18 @@ class _Run:
             no_progress_timeout_s=record.no_progress_timeout,
         )
 
-    def _announce(self, loop: SearchLoop, earlier: list[Pair]) -> None:
+    def _announce(self, loop: SearchLoop) -> None:
         title = f"{self.record.name} · {self.record.engine}"
         self.progress.start(
             title, self.record.trials, metric=self.record.objective.metric,
-            earlier=[result for _, result in earlier], best=loop.roster.best,
+            earlier=list(loop.roster.results.values()), best=loop.roster.best,
         )  # fmt: skip
         for remark in self.record.remarks:
             self.progress.remark(remark)
         self.progress.phase("searching")
 
-    def _status(self, status: str, trials: list[Pair], error: str = "") -> None:
-        found = counts([result for _, result in trials])
+    def _status(self, status: str, loop: SearchLoop, error: str = "") -> None:
+        found = counts(loop.roster.statuses)
         write_json(
             self.files.folder / "status.json", {"status": status, "counts": found, "error": error, "at": time.time()}
         )
@@ -251,11 +249,12 @@ class _Run:
         first = loop.first_trial_at or self.began
         return Summary(
             study=record.name, engine=record.engine, search=self.files.header["id"], status=status,
-            objective=record.objective, trials=trials,
+            objective=record.objective,
+            trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
             winner=None if winner is None else Winner.from_json(winner, record.space.decode(winner["params"])),
             test=found.get("test", {}), dummy=baseline.get("dummy", {}), linear=baseline.get("linear", {}),
             margin=found.get("margin"), unit=record.data["unit"], total_s=time.monotonic() - self.began,
-            startup_s=first - self.began, training_s=sum(result.training_s for _, result in trials),
+            startup_s=first - self.began, training_s=loop.roster.training_s,
             tracking_uri=tracking_uri(self.home), experiment_id=written.experiment_id, run_id=written.run_id,
             report=None if report is None else str(report), model=found.get("model"),
         )  # fmt: skip

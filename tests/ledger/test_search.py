@@ -160,8 +160,7 @@ def test_long_keys_are_cut_and_stay_different():
 
 def test_diverged_trials_are_counted_as_failed():
     ends = [Status.COMPLETED, Status.DIVERGED, Status.FAILED, Status.PRUNED, Status.INFEASIBLE]
-    found = counts([TrialResult(i, status) for i, status in enumerate(ends)])
-    assert found == {"completed": 1, "pruned": 1, "failed": 2, "infeasible": 1}
+    assert counts(ends) == {"completed": 1, "pruned": 1, "failed": 2, "infeasible": 1}
 
 
 def test_another_definition_sets_aside_what_the_old_one_gave_a_winner_by(tmp_path):

@@ -24,13 +24,14 @@ def nothing_kept():
     compiled.forget_all()
 
 
-def net(width, optimizer=None, *, loss="mse", outputs=1, between=(), metrics=None, **dense):
+def net(width, optimizer=None, *, loss="mse", outputs=1, between=(), metrics=None, shape=(3,), frozen=False, **dense):
     def builder():
         layers = []
         for _ in range(2):
             layers += [keras.layers.Dense(width, "relu", **dense), *(kind() for kind in between)]
         activation = "softmax" if outputs > 1 else None
-        model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(outputs, activation)])
+        model = keras.Sequential([keras.Input(shape), *layers, keras.layers.Dense(outputs, activation)])
+        model.trainable = not frozen
         model.compile(optimizer or keras.optimizers.SGD(0.01), loss, metrics=metrics)
         return model
 
@@ -112,9 +113,10 @@ def test_the_best_weights_are_restored_at_another_width():
         assert_equal(model, plain)
 
 
-def test_a_saved_checkpoint_has_the_width_of_the_users_model(tmp_path):
+@pytest.mark.parametrize("between", [[], [keras.layers.BatchNormalization]], ids=["elastic", "not"])
+def test_a_saved_checkpoint_has_the_width_and_the_optimizer_of_the_users_model(tmp_path, between):
     for width in (4, 7):
-        model = net(width)
+        model = net(width, keras.optimizers.Adam(0.01), between=between)
         train(model, X, Y, callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "kept.keras")])
         assert_equal(keras.saving.load_model(tmp_path / "kept.keras"), model)
 
@@ -138,8 +140,20 @@ def test_models_of_two_widths_may_take_turns():
         {"kernel_regularizer": keras.regularizers.OrthogonalRegularizer()},
         {"optimizer": keras.optimizers.Adagrad()},
         {"optimizer": keras.optimizers.Adam(use_ema=True)},
+        {"optimizer": keras.optimizers.Adam(gradient_accumulation_steps=4)},
+        {"shape": (5, 3)},
+        {"frozen": True},
     ],
-    ids=["batch normalisation", "constraint", "regulariser", "optimizer", "moving average"],
+    ids=[
+        "batch normalisation",
+        "constraint",
+        "regulariser",
+        "optimizer",
+        "moving average",
+        "accumulation",
+        "rank 3",
+        "frozen",
+    ],
 )
 def test_what_may_depend_on_sizes_gets_a_graph_of_its_own(other):
     assert is_elastic(net(4))

@@ -117,8 +117,8 @@ def best_of(roster: Roster, files: SearchFiles) -> dict[str, Any]:
 
 def counted(roster: Roster) -> dict[str, int]:
     """Return what `BenchRun.counts` holds."""
-    results = [result for _, result in roster.trials]
-    return {**counts(results), "copied": sum(result.copied_from is not None for result in results)}
+    copied = sum(result.copied_from is not None for _, result in roster.trials)
+    return {**counts(roster.statuses), "copied": copied}
 
 
 def _trained(result: TrialResult) -> int:

@@ -257,7 +257,7 @@ def simulate_search(
     copied = sum(result.copied_from is not None for result in results)
     between = replayed.outcomes.between - between
     told = {
-        **counts(results), "copied": copied, "between": between, "crashes": executor.crashes,
+        **counts(loop.roster.statuses), "copied": copied, "between": between, "crashes": executor.crashes,
         "preemptions": executor.preemptions,
     }  # fmt: skip
     wall_s = max(executor.now, executor.driver_at)

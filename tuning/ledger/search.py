@@ -19,7 +19,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,12 +212,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def counts(results: Iterator[TrialResult] | Sequence[TrialResult]) -> dict[str, int]:
+def counts(statuses: Iterable[Status]) -> dict[str, int]:
     """Count trials as the command line reports them: completed, pruned, failed (diverged included), infeasible."""
     names = {Status.DIVERGED: "failed"}
     totals = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
-    for result in results:
-        totals[names.get(result.status, result.status.value)] += 1
+    for status in statuses:
+        totals[names.get(status, status.value)] += 1
     return totals
 
 

@@ -26,8 +26,10 @@ def is_elastic(model: keras.Model) -> bool:
     dense = _dense(model)
     if any(type(layer) not in _LAYERS for layer in model.layers) or len(dense) < 2 or dense[-1] is not _weighted(model):
         return False
-    flattened = any(type(layer) is keras.layers.Flatten for layer in model.layers[model.layers.index(dense[0]) :])
-    return not flattened and not model.optimizer.use_ema and all(map(_plain, dense))
+    optimizer = model.optimizer
+    if optimizer.use_ema or optimizer.gradient_accumulation_steps:  # these write sizes into the graph
+        return False
+    return all(map(_plain, dense))
 
 
 def without_widths(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,14 +79,15 @@ def _dense(model: keras.Model) -> list[keras.layers.Dense]:
     return [layer for layer in model.layers if type(layer) is keras.layers.Dense]
 
 
-def _weighted(model: keras.Model) -> keras.layers.Layer:
-    return [layer for layer in model.layers if layer.trainable_weights][-1]
+def _weighted(model: keras.Model) -> keras.layers.Layer | None:
+    return next((layer for layer in reversed(model.layers) if layer.trainable_weights), None)
 
 
 def _plain(layer: keras.layers.Dense) -> bool:
     regularizers = (layer.kernel_regularizer, layer.bias_regularizer, layer.activity_regularizer)
     return (
-        all(type(regularizer) in _REGULARIZERS for regularizer in regularizers)
+        len(layer.output.shape) == 2  # with more, Keras looks for the axis of the bias by its size
+        and all(type(regularizer) in _REGULARIZERS for regularizer in regularizers)
         and layer.kernel_constraint is None and layer.bias_constraint is None
         and not layer.lora_enabled and layer.quantization_mode is None
     )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -117,7 +118,8 @@ def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> d
     began = time.time()
     value = evaluate(study, job.params, epoch=job.epochs, seed=seed)
     outcome = {
-        "number": job.number, "index": job.index, "seed": seed, "weights": None, "value": value, "epochs": job.epochs,
+        "number": job.number, "index": job.index, "seed": seed, "weights": None, "epochs": job.epochs,
+        "value": value if math.isfinite(value) else None,
         "training_s": 0.0, "seconds": time.time() - began, "slot": slot, "started_at": began, "ended_at": time.time(),
     }  # fmt: skip
     write_json(job.file, outcome)

@@ -56,7 +56,7 @@ def _batch_hook(callback: Any) -> str:
 
 
 def saves_its_model(callback: Any) -> bool:
-    """Whether a callback writes `self.model` with its configuration, which must be the user's then."""
+    """Whether a callback writes `self.model` with its configuration, which is not that of the compiled step's model."""
     return isinstance(callback, _SAVERS)
 
 

@@ -109,7 +109,7 @@ class Fit:
         arrays, validation = rows.tensors(), None if self.validation is None else self.validation.tensors()
         planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
         steps = self._steps = steps_for(self.model, arrays, self.batch_size, planned * self.fits)
-        watched = self.model if self._is_read(steps) else steps.twin
+        watched = self.model if self._is_read else steps.twin
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
         watched._initial_epoch = None
@@ -143,10 +143,10 @@ class Fit:
             callbacks.set_model(self.model)
         self.history = _history(callbacks)
 
-    def _is_read(self, steps: CompiledSteps) -> bool:
-        """Whether a callback needs the state in the user's model: one that may hold it, or that saves a whole model."""
-        saved = steps.elastic and any(map(saves_its_model, self.callbacks))
-        return saved or any(map(reads_the_users_model, self.callbacks))
+    @property
+    def _is_read(self) -> bool:
+        """Whether a callback needs the state in the user's model: it may hold that, or saves it with its settings."""
+        return any(saves_its_model(callback) or reads_the_users_model(callback) for callback in self.callbacks)
 
     def _hand_over(self, steps: CompiledSteps, watched: keras.Model) -> None:
         """Put the state where the callbacks look: into the compiled step's own model, or back into the user's."""
