@@ -2,10 +2,13 @@
 
 import gc
 import os
+import signal
 
 import pytest
 
 from tuning.executors.forkserver import ForkServer
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
 
 
 def pytest_collection_finish():
