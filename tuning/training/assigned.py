@@ -59,16 +59,17 @@ class Setting:
             self._read = None
 
     def _numbers(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the value and 1 - value."""
         return self._read or (self._number.value(), self._complement.value())
 
     def __rtruediv__(self, other: float) -> tf.Tensor:
         return other * self._inverse
 
     def __mul__(self, other: tf.Tensor) -> tf.Tensor:
-        return self._number * other
+        return self.__tf_tensor__() * other
 
     def __neg__(self) -> tf.Tensor:
-        return -self._number
+        return -self.__tf_tensor__()
 
     def __bool__(self) -> bool:
         return bool(self._value)

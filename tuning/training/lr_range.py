@@ -15,7 +15,6 @@ import numpy as np
 from tuning.dataset import Array
 from tuning.errors import StudyError
 from tuning.study import derive_seed
-from tuning.training.interrupts import interrupts_noted
 from tuning.training.lr_analysis import SeedSweep, analyse, length_before_divergence, smoothed
 from tuning.training.lr_record import LRRange, rate_faults
 from tuning.training.lr_steps import Steps, batch_order, first_rows, row_counts
@@ -130,17 +129,15 @@ def measure(make: Callable[[int], keras.Model], data: tuple[Any, ...], sweep: Sw
     began = time.perf_counter()
     steps: Steps | None = None
     found = []
-    with interrupts_noted() as check:
-        for seed in range(sweep.seeds):
-            random.seed(derive_seed(seed, "lr range"))
-            model = make(seed)
-            if steps is None:
-                steps = Steps(model, data)
-            else:
-                steps.begin_at(model)
-            rng = np.random.default_rng(derive_seed(seed, "lr range", "rows"))
-            found.append(_one_seed(steps, row_counts(data)[0], sweep, rng))
-            check()
+    for seed in range(sweep.seeds):
+        random.seed(derive_seed(seed, "lr range"))
+        model = make(seed)
+        if steps is None:
+            steps = Steps(model, data)
+        else:
+            steps.begin_at(model)
+        rng = np.random.default_rng(derive_seed(seed, "lr range", "rows"))
+        found.append(_one_seed(steps, row_counts(data)[0], sweep, rng))
     bounds = sweep.bounds or (sweep.lr_min, sweep.lr_max)
     result = analyse(sweep.lrs, found, bounds, batch_size=sweep.batch_size)
     return replace(result, seconds=time.perf_counter() - began)

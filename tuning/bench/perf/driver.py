@@ -76,10 +76,10 @@ def _writer(trials: int, sizes: Sizes) -> tuple[Row, list[Verdict]]:
     slots = len({result["slot"] for result in results})
     trial_s = median(result["seconds"] for result in results)
     each = seen["steady_cpu_s"] / max(1, seen["steady_trials"])
-    share = each / _TRIAL_S  # longer trials have less of it
+    share = each * slots / _TRIAL_S  # longer trials have less of it
     behind = seen["ended_at"] - float(status["at"])
     notes = {
-        "share of one core's time, %": 100 * share * slots,
+        "share of a trial's own time, %": 100 * share / slots,
         "trial, s": trial_s,
         "trials": len(results),
         "slots": slots,
@@ -89,7 +89,7 @@ def _writer(trials: int, sizes: Sizes) -> tuple[Row, list[Verdict]]:
     row = Row(f"the writer behind trials of {epochs} epochs", "s", raw, "writer's CPU", better="lower", notes=notes)
     return row, [
         Verdict.at_most(
-            f"the writer's CPU for a trial, share of the wall time of a trial of {_TRIAL_S:.0f} s", 100 * share, 2, "%"
+            f"the writer's CPU with {slots} slots of 5 s trials, share of the wall time", 100 * share, 2, "%"
         ),
         Verdict.at_most("the command's end after the search's (all written)", behind, 5, "s"),
     ]
