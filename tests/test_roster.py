@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import gc
+import weakref
 
 import pytest
 
@@ -100,9 +101,12 @@ def test_a_trial_whose_files_were_damaged_since_is_left_out_of_the_trials(tmp_pa
     assert [(proposal.number, result.number) for proposal, result in roster.trials] == [(0, 0), (2, 2)]
 
 
-def test_a_trial_is_remembered_in_little_memory():
-    roster = roster_of(*[(1 + number / 7, DONE) for number in range(2000)])
-    roster._files._proposals.clear()
-    roster._files._results.clear()
-    kept = len(pickle.dumps((roster._keys, roster._ends, roster._first)))
-    assert kept < 2000 * 60  # the result of a trial of 30 epochs takes 3,000
+def test_proposals_and_results_are_left_to_the_files():
+    roster = roster_of((5, DONE), (3, DONE), (3, FAILED), (7, PRUNED), (1, None))
+    files = roster._files
+    known = [weakref.ref(thing) for kept in (files._proposals, files._results) for thing in kept.values()]
+    assert (len(known), len(roster.trials)) == (9, 4)
+    files._proposals.clear()
+    files._results.clear()
+    gc.collect()
+    assert [thing() for thing in known] == [None] * 9

@@ -136,6 +136,7 @@ def test_models_of_two_widths_may_take_turns():
     "other",
     [
         {"between": [keras.layers.BatchNormalization]},
+        {"between": [keras.layers.Flatten]},
         {"kernel_constraint": "non_neg"},
         {"kernel_regularizer": keras.regularizers.OrthogonalRegularizer()},
         {"optimizer": keras.optimizers.Adagrad()},
@@ -146,6 +147,7 @@ def test_models_of_two_widths_may_take_turns():
     ],
     ids=[
         "batch normalisation",
+        "flatten",
         "constraint",
         "regulariser",
         "optimizer",

@@ -6,9 +6,9 @@ model's own `train_step`, so loss, metrics, regularisers and optimizer do exactl
 A fit begins as a plain graph; where its steps will repay the compiler, XLA takes over from the second epoch. Only
 whole batches go through XLA, which needs fixed shapes: the rest takes the plain graph, or it would be compiled twice.
 
-The compiled steps are kept by the process and used again for every model of equal structure: the weights, optimizer
-variables (the learning rate among them), its other scalar settings and the random states of the new model are assigned,
-nothing is traced again.
+The compiled steps are kept by the process and used again for every model of equal structure, and for plain networks of
+any width (`elastic`): the weights, optimizer variables (the learning rate among them), other scalar settings and the
+random states of the new model are assigned, nothing is traced again.
 """
 
 from __future__ import annotations

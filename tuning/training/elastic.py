@@ -26,6 +26,8 @@ def is_elastic(model: keras.Model) -> bool:
     dense = _dense(model)
     if any(type(layer) not in _LAYERS for layer in model.layers) or len(dense) < 2 or dense[-1] is not _weighted(model):
         return False
+    if any(type(layer) is keras.layers.Flatten for layer in model.layers[model.layers.index(dense[0]) :]):
+        return False
     optimizer = model.optimizer
     if optimizer.use_ema or optimizer.gradient_accumulation_steps:  # these write sizes into the graph
         return False

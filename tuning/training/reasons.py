@@ -17,7 +17,7 @@ _BATCH_HOOKS = (
 _OWN_STEPS = ("fit", "train_step", "test_step", "make_train_function", "make_test_function")
 _SAVERS = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
 _LOOK_AT_THEIR_OWN = (
-    *_SAVERS, keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau, keras.callbacks.CSVLogger,
+    keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau, keras.callbacks.CSVLogger,
     keras.callbacks.TerminateOnNaN, keras.callbacks.History,
 )  # fmt: skip
 
@@ -55,14 +55,10 @@ def _batch_hook(callback: Any) -> str:
     return next(own, next((hook for hook in _BATCH_HOOKS if hook in vars(callback)), ""))
 
 
-def saves_its_model(callback: Any) -> bool:
-    """Whether a callback writes `self.model` with its configuration, which is not that of the compiled step's model."""
-    return isinstance(callback, _SAVERS)
-
-
 def reads_the_users_model(callback: Any) -> bool:
-    """Whether a callback may hold the user's own model, as a lambda in a notebook does: it must be up to date then.
+    """Whether the user's own model must be up to date: a callback may hold it, as a lambda in a notebook does.
 
-    Keras' own and ours only know `self.model`, which may be the compiled step's; that saves two copies an epoch.
+    Some of Keras' and ours only know `self.model`, which may be the compiled step's; that saves two copies an epoch.
+    Those that save it are not among them: the compiled step's has settings of its own in its optimizer, and any width.
     """
     return type(callback) not in _LOOK_AT_THEIR_OWN and not getattr(callback, "knows_only_its_model", False)

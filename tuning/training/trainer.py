@@ -18,7 +18,7 @@ import tensorflow as tf
 from tuning.dataset import Array
 from tuning.errors import StudyError
 from tuning.training.compiled import CHUNK, CompiledSteps, forget, steps_for
-from tuning.training.reasons import reads_the_users_model, saves_its_model, why_fit
+from tuning.training.reasons import reads_the_users_model, why_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class Fit:
         arrays, validation = rows.tensors(), None if self.validation is None else self.validation.tensors()
         planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
         steps = self._steps = steps_for(self.model, arrays, self.batch_size, planned * self.fits)
-        watched = self.model if self._is_read else steps.twin
+        watched = self.model if any(map(reads_the_users_model, self.callbacks)) else steps.twin
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
         watched._initial_epoch = None
@@ -142,11 +142,6 @@ class Fit:
             steps.twin.history = None  # a callback, which would keep the user's model alive
             callbacks.set_model(self.model)
         self.history = _history(callbacks)
-
-    @property
-    def _is_read(self) -> bool:
-        """Whether a callback needs the state in the user's model: it may hold that, or saves it with its settings."""
-        return any(saves_its_model(callback) or reads_the_users_model(callback) for callback in self.callbacks)
 
     def _hand_over(self, steps: CompiledSteps, watched: keras.Model) -> None:
         """Put the state where the callbacks look: into the compiled step's own model, or back into the user's."""
