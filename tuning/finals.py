@@ -52,6 +52,8 @@ class Finals:
         """
         chosen = roster.finalists(self.record.top_k)
         if not chosen:
+            if self.stopping.reason == "timeout" and not roster.results:
+                raise SearchFailed(f"no trial was completed within {self.record.timeout:g} s; give --timeout more")
             raise SearchFailed(f"no trial of {len(roster.results)} was completed; see the errors above")
         outcomes = self._train(chosen)
         if outcomes is None:
