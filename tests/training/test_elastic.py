@@ -162,8 +162,22 @@ def test_what_may_depend_on_sizes_gets_a_graph_of_its_own(other):
     assert not is_elastic(net(4, **other))
 
 
-def test_a_long_fit_is_compiled_for_its_own_width(monkeypatch):
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_xla_compiles_another_width_and_batch_size_from_the_same_trace(name, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
-    for width in (4, 7):
-        train(net(width), X, Y, epochs=2)
-    assert len(compiled._kept) == 2
+    train(net(4, OPTIMIZERS[name]()), X, Y, epochs=2, batch_size=8)
+    before = traces()
+    ours, plain = net(9, OPTIMIZERS[name]()), net(9, OPTIMIZERS[name]())
+    train(ours, X, Y, epochs=3, batch_size=16, shuffle=False)
+    by_fit(plain, X, Y, epochs=3, batch_size=16)
+    (steps,) = compiled._kept.values()
+    assert (steps._tried, steps.refused, traces()) == (True, "", before)
+    assert_equal(ours, plain)
+
+
+def test_dropout_drops_at_another_width_under_xla(monkeypatch):
+    monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
+    for width in (64, 96):
+        model = net(width, keras.optimizers.SGD(0.0), between=[lambda: keras.layers.Dropout(0.5)])
+        losses = train(model, X, Y, epochs=4, shuffle=False)["loss"]
+        assert len(set(losses)) == 4

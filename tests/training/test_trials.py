@@ -154,11 +154,11 @@ def greedy(monkeypatch, limit):
     """Let steps of more than `limit` rows run out of memory; return the batch sizes tried."""
     seen, real = [], compiled.steps_for
 
-    def steps_for(model, arrays, batch_size, epochs):
+    def steps_for(model, arrays, batch_size):
         seen.append(batch_size)
         if batch_size > limit:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
-        return real(model, arrays, batch_size, epochs)
+        return real(model, arrays, batch_size)
 
     monkeypatch.setattr("tuning.training.trainer.steps_for", steps_for)
     return seen

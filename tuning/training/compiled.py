@@ -4,11 +4,12 @@
 model's own `train_step`, so loss, metrics, regularisers and optimizer do exactly what they do in `fit`.
 
 A fit begins as a plain graph; where its steps will repay the compiler, XLA takes over from the second epoch. Only
-whole batches go through XLA, which needs fixed shapes: the rest takes the plain graph, or it would be compiled twice.
+whole batches go through XLA, which compiles for one shape: the rest takes the plain graph, or it would be compiled
+twice.
 
 The compiled steps are kept by the process and used again for every model of equal structure, and for plain networks of
 any width (`elastic`): the weights, optimizer variables (the learning rate among them), other scalar settings and the
-random states of the new model are assigned, nothing is traced again.
+random states of the new model are assigned, nothing is traced again. XLA compiles each width from the same trace.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ import tensorflow as tf
 from tuning.dataset import Array
 from tuning.training.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.training.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
+from tuning.training.graphs import graph_of, repeat
 from tuning.training.structure import Tensors, adds_up, structure_of
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
 
-XLA_MIN_STEPS = 9_000
-"""Optimizer steps a fit must still have for XLA to repay its compilation, and a trace of its own.
+XLA_MIN_STEPS = 6_000
+"""Optimizer steps a fit must still have for XLA to repay its compilation.
 
-Measured on 2 cores (AMD EPYC) for 8-100-100-1, batch 32: with Adam 2.1 s and 290 µs a step saved, with SGD 1.6 s and
-170 µs; least is saved for 3 layers of 200, 140 µs. The rule looks at the trial alone, not at what the process has
-compiled before: the same trial gives the same numbers on every worker.
+Measured on 2 cores (AMD EPYC): 1.1 s for one layer with Adam, 1.7 s for three, 0.7-1 s with SGD, and what a step saves
+grows alike, so it is repaid after 5,300-6,500 steps for widths of 60-114 and batches of 32-128; least is saved for
+3 layers of 200 with SGD (12,000). The rule looks at the trial alone, not at what the process has compiled before: the
+same trial gives the same numbers on every worker.
 """
 
 XLA_MAX_WORK = 20_000_000
@@ -57,12 +60,10 @@ class CompiledSteps:
         arrays: Tensors,
         batch_size: int,
         *,
-        xla: bool,
         shared: bool = True,
         elastic: bool = False,
     ) -> None:
         self.twin = twin
-        self.xla = xla
         self.elastic = elastic
         """Whether models of any width are bound; then the configuration of `twin` is not that of the model bound."""
         self.traces = 0
@@ -70,7 +71,6 @@ class CompiledSteps:
         """Why XLA does not compile this model, once it was tried."""
         self._tried = False
         self._bound: keras.Model | None = None
-        self._batch_size = batch_size
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
         self._chunk = CHUNK if adds_up(twin) else batch_size
         self._settings: Mapping[str, Setting] = {}
@@ -78,28 +78,25 @@ class CompiledSteps:
             self._settings = make_settings(twin.optimizer)
             update_from_one_reading(twin.optimizer, self._settings)
         self._evaluators: dict[tuple[Any, ...], Any] = {}
-        # Traced once for both loops. As in `fit`, autograph leaves Keras' code alone.
-        self._train_step = tf.function(self._train_batch, input_signature=_any_rows(arrays), autograph=False)
-        self._test_step = tf.autograph.experimental.do_not_convert(self._scored)
-        numbers = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.int32)]
-        signature = [*numbers, *_any_rows(arrays)]
-        self._graph = tf.function(self._any_batches, input_signature=signature)
-        self._xla = tf.function(self._whole_batches, jit_compile=True)
+        rows = _any_rows(arrays)
+        self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops
+        numbers = (tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.int32))
+        self._graph = graph_of(self._any_batches, (*numbers, *rows))
+        self._xla = graph_of(self._whole_batches, (tf.TensorSpec([None, None], tf.int32), *rows), jit_compile=True)
 
-    def run_epoch(self, epoch: int, order: Array, arrays: Tensors, batch_size: int) -> dict[str, tf.Tensor]:
+    def run_epoch(self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool) -> dict[str, tf.Tensor]:
         """Train one epoch; return the metrics over it.
 
         Args:
-            epoch: From 0. It alone decides whether XLA does it, not what this process has compiled before: the same
-                trial gives the same numbers on every worker.
             order: int32 `(rows,)`.
             arrays: X, y and perhaps weights.
             batch_size: Rows a step; that of these steps, unless they are elastic.
+            xla: Whether XLA is to do the whole batches.
         """
         size = tf.constant(batch_size)
         whole = len(order) // batch_size * batch_size
-        if self.xla and epoch > 0 and whole and not self.refused:
-            logs = self._by_xla(tf.constant(order[:whole]), arrays)
+        if xla and whole and not self.refused:
+            logs = self._by_xla(tf.constant(order[:whole].reshape(-1, batch_size)), arrays)
             if logs is not None:
                 rest = order[whole:]
                 return dict(self._graph(tf.constant(rest), tf.constant(False), size, *arrays)) if len(rest) else logs
@@ -121,7 +118,7 @@ class CompiledSteps:
         """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
         specs = _any_rows(arrays)
         if specs not in self._evaluators:
-            self._evaluators[specs] = tf.function(self._evaluate, input_signature=specs)
+            self._evaluators[specs] = graph_of(self._evaluate, specs)
         metrics, predicted = self._evaluators[specs](*arrays)
         return metrics, predicted
 
@@ -148,24 +145,27 @@ class CompiledSteps:
     ) -> dict[str, tf.Tensor]:
         """The rows in `order`, any number of them, so that one trace serves every fold; `first`: metrics begin anew."""
         self.traces += 1
-        if first:
-            self.twin.reset_metrics()
+        tf.cond(first, self._reset, tf.no_op)
         rows = tf.shape(order)[0]
-        for start in tf.range(0, rows, size):
+
+        def train(start: tf.Tensor) -> None:
             batch = order[start : tf.minimum(start + size, rows)]
             self._train_step(*(tf.gather(a, batch) for a in arrays))
+
+        repeat(train, rows, step=size)
         return dict(self.twin.get_metrics_result())
 
     def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Whole batches, from the epoch's first on, every shape known; gathered at once, since a slice costs less."""
+        """The batches in the rows of `order`, from the epoch's first on; gathered at once, since a slice costs less."""
         self.traces += 1
         self.twin.reset_metrics()
-        count = int(order.shape[0]) // self._batch_size
-        shape = (count, self._batch_size)
-        batches = tuple(tf.reshape(tf.gather(a, order), (*shape, *a.shape[1:])) for a in arrays)
-        for i in tf.range(count):
-            self._train_step(*(b[i] for b in batches))
+        batches = tuple(tf.gather(a, order) for a in arrays)
+        repeat(lambda i: self._train_step(*(b[i] for b in batches)), tf.shape(order)[0])
         return dict(self.twin.get_metrics_result())
+
+    def _reset(self) -> tf.Operation:
+        self.twin.reset_metrics()
+        return tf.no_op()
 
     def _train_batch(self, *batch: tf.Tensor) -> None:
         self.traces += 1
@@ -176,9 +176,13 @@ class CompiledSteps:
         self.twin.reset_metrics()
         rows = tf.shape(arrays[0])[0]
         predicted = tf.TensorArray(self.twin.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False)
-        for i in tf.range((rows + self._chunk - 1) // self._chunk):
+
+        def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             part = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, rows))
-            predicted = predicted.write(i, self._test_step(*(a[part] for a in arrays)))
+            return i + 1, predicted.write(i, self._scored(*(a[part] for a in arrays)))
+
+        parts = (rows + self._chunk - 1) // self._chunk
+        _, predicted = tf.while_loop(lambda i, _: i < parts, score, (tf.constant(0), predicted))
         return self.twin.get_metrics_result(), predicted.concat()
 
     def _scored(self, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
@@ -203,36 +207,38 @@ _REFUSALS = (
 _kept: OrderedDict[str, CompiledSteps] = OrderedDict()
 
 
-def steps_for(model: keras.Model, arrays: Tensors, batch_size: int, epochs: int) -> CompiledSteps:
+def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledSteps:
     """Return compiled steps for `model`: those of an earlier model of equal structure, else new ones.
 
     Args:
-        model: Built and compiled.
+        model: Compiled; it is built where it is not.
         arrays: X, y and perhaps sample weights, rows first.
         batch_size: Rows a step.
-        epochs: Epochs of this fit and of those of equal structure that are sure to follow; with the rows they decide
-            whether XLA is used.
     """
     rows = int(arrays[0].shape[0])
-    steps = epochs * -(-rows // batch_size)
-    xla = steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK
     batch = tuple(a[: min(batch_size, rows)] for a in arrays)
     if not model.built:
         model._symbolic_build(data_batch=batch)
-    elastic = not xla and is_elastic(model)
-    key = structure_of(model, arrays, batch_size, xla=xla, elastic=elastic)
+    elastic = is_elastic(model)
+    key = structure_of(model, arrays, batch_size, elastic=elastic)
     if key is None:
         model._symbolic_build(data_batch=batch)
-        return CompiledSteps(model, arrays, batch_size, xla=xla, shared=False)
+        return CompiledSteps(model, arrays, batch_size, shared=False)
     if not model.optimizer.built:  # what `bind` copies; the metrics are the twin's own
         model.optimizer.build(model.trainable_variables)
     if key not in _kept:
         twin = _twin_of(model, batch, elastic=elastic)
-        _kept[key] = CompiledSteps(twin, arrays, batch_size, xla=xla, elastic=elastic)
+        _kept[key] = CompiledSteps(twin, arrays, batch_size, elastic=elastic)
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
         _kept.popitem(last=False)
     return _kept[key]
+
+
+def repays_xla(model: keras.Model, rows: int, batch_size: int, epochs: int) -> bool:
+    """Whether so many epochs of `model`, built, are worth its compilation; the same answer in every process."""
+    steps = epochs * -(-rows // batch_size)
+    return bool(steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK)
 
 
 def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:

@@ -1,7 +1,7 @@
 """Plain networks of any width in one graph: its variables have no fixed sizes, so a new width is assigned, not traced.
 
 Tracing a structure costs 0.5-1 s, more than most trials of a few epochs train; a search over widths would pay it for
-nearly every trial. XLA needs fixed sizes: a fit that is worth compiling gets its own steps.
+nearly every trial. XLA compiles for one width, from this graph.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.dataset import Array
+from tuning.training.graphs import graph_of
 from tuning.training.throwaway import rate_variable, trained_state
 
 
@@ -25,14 +26,13 @@ class Steps:
         self._model = model
         self._rate = rate_variable(model.optimizer)
         self._data = keras.tree.map_structure(_tensor, data)
-        self._train_step = tf.autograph.experimental.do_not_convert(self._one_step)
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._optimizer = [(variable, tf.identity(variable.value)) for variable in model.optimizer.variables]
         self._run = self._all_steps
         if not model.run_eagerly:
             signature = [tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.int32)]
-            self._run = tf.function(self._all_steps, input_signature=signature)
+            self._run = graph_of(self._all_steps, signature)
         self.begin_at(model)
 
     def begin_at(self, model: keras.Model) -> None:
@@ -55,12 +55,13 @@ class Steps:
         return np.asarray(found, dtype=np.float64)
 
     def _all_steps(self, rates: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        def step(i: tf.Tensor, losses: tf.TensorArray, _: tf.Tensor) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
+            loss = self._one_step(rates[i], order[i])
+            return i + 1, losses.write(i, loss), tf.math.is_finite(loss)
+
         losses = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[])
-        for i in tf.range(tf.shape(rates)[0]):
-            loss = self._train_step(rates[i], order[i])
-            losses = losses.write(i, loss)
-            if not tf.math.is_finite(loss):
-                break
+        start = (tf.constant(0), losses, tf.constant(True))
+        _, losses, _ = tf.while_loop(lambda i, _, finite: finite & (i < tf.shape(rates)[0]), step, start)
         return losses.stack()
 
     def _one_step(self, rate: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

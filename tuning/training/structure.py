@@ -16,14 +16,13 @@ from tuning.training.elastic import without_widths
 Tensors: TypeAlias = tuple[tf.Tensor, ...]
 
 
-def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, xla: bool, elastic: bool) -> str | None:
+def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elastic: bool) -> str | None:
     """Return equal texts for models whose graphs are equal; None where that cannot be told from the configuration.
 
     Args:
         model: Built and compiled.
         arrays: X, y and perhaps weights.
         batch_size: Of no consequence where the graph takes any and nothing but the training depends on it.
-        xla: Whether it may be compiled.
         elastic: Whether the graph takes any width.
     """
     try:
@@ -44,7 +43,7 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, xla: b
         config["model"] = without_widths(config["model"])
     shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays]
     size = None if elastic and adds_up(model) else batch_size
-    return json.dumps([config, shapes, size, xla], sort_keys=True, default=repr)
+    return json.dumps([config, shapes, size], sort_keys=True, default=repr)
 
 
 def _only_keras(config: Any) -> bool:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tuning.dataset import Array
 from tuning.errors import StudyError
-from tuning.training.compiled import CHUNK, CompiledSteps, forget, steps_for
+from tuning.training.compiled import CHUNK, CompiledSteps, forget, repays_xla, steps_for
 from tuning.training.reasons import reads_the_users_model, why_fit
 
 
@@ -108,7 +108,8 @@ class Fit:
     def _compiled(self, rows: Rows) -> Generator[int, None, None]:
         arrays, validation = rows.tensors(), None if self.validation is None else self.validation.tensors()
         planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
-        steps = self._steps = steps_for(self.model, arrays, self.batch_size, planned * self.fits)
+        steps = self._steps = steps_for(self.model, arrays, self.batch_size)
+        xla = repays_xla(self.model, len(self.rows.y), self.batch_size, planned * self.fits)
         watched = self.model if any(map(reads_the_users_model, self.callbacks)) else steps.twin
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
@@ -122,7 +123,7 @@ class Fit:
                 watched.stop_training = False
                 callbacks.on_epoch_begin(epoch)
                 steps.bind(self.model)
-                logs = self._train_once(steps, epoch, arrays)
+                logs = self._train_once(steps, epoch, arrays, xla=xla)
                 logs |= self._validate(steps, validation, callbacks)
                 self._end_on_nan(logs)
                 self._hand_over(steps, watched)
@@ -150,11 +151,13 @@ class Fit:
         else:
             steps.release(self.model)
 
-    def _train_once(self, steps: CompiledSteps, epoch: int, arrays: tuple[tf.Tensor, ...]) -> dict[str, Any]:
+    def _train_once(
+        self, steps: CompiledSteps, epoch: int, arrays: tuple[tf.Tensor, ...], *, xla: bool
+    ) -> dict[str, Any]:
         rows = len(self.rows.y)
         order = epoch_order(rows, self.seed, epoch) if self.shuffle else np.arange(rows, dtype=np.int32)
         try:
-            return _numbers(steps.run_epoch(epoch, order, arrays, self.batch_size))
+            return _numbers(steps.run_epoch(order, arrays, self.batch_size, xla=xla and epoch > 0))
         except (tf.errors.OpError, ValueError, TypeError):
             forget(steps)
             raise
@@ -240,7 +243,7 @@ _forward: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionar
 
 
 def _traced(model: Callable[[], keras.Model | None]) -> Any:
-    return tf.function(lambda x: model()(x, training=False), reduce_retracing=True)  # type: ignore[misc]
+    return tf.function(lambda x: model()(x, training=False), reduce_retracing=True, autograph=False)  # type: ignore[misc]
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> Array:

@@ -83,8 +83,8 @@ def _fit(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
 
 def _ours(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
     from tuning.training.callbacks import Judge
-    from tuning.training.compiled import steps_for
-    from tuning.training.trainer import Fit, on_device
+    from tuning.training.compiled import repays_xla
+    from tuning.training.trainer import Fit
 
     model, clock = _model(spec), _clock(spec)
     task, objective = ("regression", OURS) if spec.outputs == 1 else ("multiclass", CLASSES)
@@ -96,8 +96,8 @@ def _ours(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
         )  # fmt: skip
         for _ in fit.epochs():
             pass
-    steps = steps_for(model, tuple(map(on_device, train.arrays)), spec.batch, spec.epochs)
-    return clock.times, "xla" if steps.xla else "graph"
+    xla = repays_xla(model, len(train.y), spec.batch, spec.epochs)
+    return clock.times, "xla" if xla else "graph"
 
 
 def _model(spec: Spec) -> Any:
