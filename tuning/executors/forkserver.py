@@ -14,11 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, Any, Self
 
 from tuning.errors import MissingError, TuningError
+from tuning.executors.scratch import Scratch
 from tuning.executors.server import END, NUMBER
 from tuning.executors.wire import Wire, wait_fd
 
@@ -40,7 +41,7 @@ class ForkServer:
         self._control: socket.socket | None = None
         self._alive_w = -1
         self._noise: IO[bytes]
-        self._compiled: TemporaryDirectory[str]
+        self._compiled: Scratch
         self._lock = threading.RLock()
         self.import_s: float | None = None
         """Seconds the imports took; None while they run."""
@@ -141,7 +142,7 @@ class ForkServer:
         alive_r, alive_w = os.pipe()
         # TensorFlow greets everybody on stderr, whatever its log level; shown only where the imports fail.
         self._noise = TemporaryFile()  # noqa: SIM115 - lives as long as the imports
-        self._compiled = TemporaryDirectory(prefix="tuning-xla-", ignore_cleanup_errors=True)
+        self._compiled = Scratch("tuning-xla-")
         stderr = os.dup(2)
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from tuning.executors.server import main; "
@@ -172,7 +173,7 @@ class ForkServer:
 
         TensorFlow reads the flag when it is imported, and puts a file there whole, or not at all.
         """
-        cache = f"--tf_xla_persistent_cache_directory={self._compiled.name}"
+        cache = f"--tf_xla_persistent_cache_directory={self._compiled.path}"
         return {**os.environ, "TF_XLA_FLAGS": f"{os.environ.get('TF_XLA_FLAGS', '')} {cache}".strip()}
 
     def _request(self, fds: list[int]) -> None:
@@ -205,7 +206,7 @@ class ForkServer:
         except subprocess.TimeoutExpired:  # in the middle of its imports
             process.kill()
             code = process.wait()
-        self._compiled.cleanup()
+        self._compiled.remove()
         return code
 
 

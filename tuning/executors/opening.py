@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
+from tuning.executors.scratch import Scratch
 
 
 @contextmanager
@@ -35,7 +35,13 @@ def open_local(
         server = forkserver or stack.enter_context(ForkServer())
         leases = Leases()
         stack.callback(leases.close)
-        folder = log_folder or Path(stack.enter_context(TemporaryDirectory(prefix="tuning-logs-")))
+        folder = log_folder or _temporary(stack)
         yield stack.enter_context(
             LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder, label=label, on_wait=on_wait)
         )
+
+
+def _temporary(stack: ExitStack) -> Path:
+    scratch = Scratch("tuning-logs-")
+    stack.callback(scratch.remove)
+    return scratch.path
