@@ -355,6 +355,7 @@ print(json.dumps([result.status, result.notes, result.value, again.epochs, again
 """
 
 
+@pytest.mark.slow  # 35 s: a process of its own that sees two devices
 def test_two_devices_train_one_trial_under_a_mirrored_strategy(tmp_path):
     environment = {**os.environ, "TUNING_DEVICES": "GPU-a,GPU-b", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", _TWO_DEVICES, str(tmp_path)]
