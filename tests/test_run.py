@@ -153,6 +153,18 @@ def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces
     assert len(built) == 6 - len(kept) + 2
 
 
+@pytest.mark.parametrize("engine", ["gridsearchcv", "optuna:random"])
+def test_a_damaged_result_is_trained_again_and_comes_to_the_same(run, traces, engine):
+    first, home = run(engine, trials=3), traces.parent / "home"
+    before = params_of(home, "00000")
+    next(home.glob("ledger/*/*/trials/00000/result.json")).write_text('{"numb')
+    (traces / "builds").unlink()
+    again = run(engine, trials=3)
+    assert [{"n": line["n"], "lr": line["lr"]} for line in builds(traces)] == [before]
+    assert [result.value for _, result in again.trials] == [result.value for _, result in first.trials]
+    assert again.winner == first.winner
+
+
 def test_four_devices_train_four_trials_at_once_each_in_a_process_that_sees_one(run, traces, monkeypatch):
     monkeypatch.setenv("TUNING_DEVICES", "a,b,c,d")
     (traces / "gate").touch()

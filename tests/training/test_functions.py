@@ -8,8 +8,8 @@ from tuning import Float, Minimize, Study
 from tuning.engines.remote import prepare
 from tuning.errors import StudyError
 from tuning.results import read_test_score
-from tuning.training.functions import evaluate, function_trial, function_winner, no_data
-from tuning.training.jobs import EvaluationJob, Stopped, TrialJob
+from tuning.training.functions import evaluate, function_finalist, function_trial, function_winner, no_data
+from tuning.training.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
 from tuning.trial import Proposal, Status
 
 
@@ -118,3 +118,9 @@ def test_engines_of_optuna_and_scikit_learn_propose_for_a_study_without_a_model(
         assert set(made.ask(0).params) == {"x1", "x2"}
     finally:
         made.close()
+
+
+def test_a_finalist_that_is_not_finite_on_a_fresh_seed_has_no_value(tmp_path):
+    searched = study(lambda x=0.0: x if x > 1 else float("nan"))
+    jobs = [FinalistJob("", {}, 3, {"x": x}, 4, 0, tmp_path / "0.json") for x in (0.5, 1.5)]
+    assert [function_finalist(searched, job, 7, "cpu:0")["value"] for job in jobs] == [None, 1.5]
