@@ -15,7 +15,7 @@ from tuning.finals import Finals
 from tuning.reports.progress import SilentProgress
 from tuning.roster import Roster
 from tuning.stopping import Stopping
-from tuning.training.jobs import FinalistJob
+from tuning.training.jobs import ALL_ROWS, FinalistJob
 from tuning.trial import EpochReport, Proposal, Status
 
 
@@ -62,8 +62,9 @@ class Bench:
             value = self.values.get((told.number, told.index), float(told.params["x"]))
             if told.fold is not None:
                 value = self.folds.get(told.fold, value)
+            trained = told.fold in (None, ALL_ROWS)
             outcome = {"number": told.number, "index": told.index, "seed": 100 + told.index, "value": value,
-                       "epochs": told.epochs, "weights": f"{told.index}.npz" if told.fold is None else None,
+                       "epochs": told.epochs, "weights": told.file.with_suffix(".npz").name if trained else None,
                        "training_s": 1.0, "seconds": 2.0, "started_at": 3.0, "ended_at": 5.0}  # fmt: skip
         else:
             told.saved.write_text("model")
@@ -185,10 +186,22 @@ def test_a_full_disk_ends_the_run_as_one(tmp_path):
 
 def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
     bench = Bench(folds={0: 6.0, 1: 4.0})
-    winner = finals(tmp_path, bench, replace(RECORD, cv=2, seeds=1)).run(roster_of(7))
-    assert bench.done == ["final-0-0-0", "final-0-0-1", "evaluate"]
+    winner = finals(tmp_path, bench, replace(RECORD, cv=2, seeds=1)).run(roster_of(7, 9))
+    assert [job for job in bench.done if job.startswith("final-0")] == ["final-0-0-0", "final-0-0-1"]
     assert winner["validation"]["values"] == [5.0]
     assert winner["of"] == "None"  # it is trained on all rows now
+
+
+def test_a_finalist_without_rivals_is_trained_on_all_rows_beside_its_folds(tmp_path):
+    bench, record = Bench(), replace(RECORD, cv=2, seeds=1, top_k=1)
+    winner = finals(tmp_path, bench, record).run(roster_of(7, 9))
+    assert bench.done == ["final-0-0-all", "final-0-0-0", "final-0-0-1", "evaluate"]
+    assert winner["of"].endswith("finalists/00000/0/all-rows.npz")
+
+
+def test_one_that_diverges_on_all_rows_is_left_to_the_evaluation_which_says_so(tmp_path):
+    bench, record = Bench(folds={ALL_ROWS: None}), replace(RECORD, cv=2, seeds=1, top_k=1)
+    assert finals(tmp_path, bench, record).run(roster_of(7))["of"] == "None"
 
 
 def test_a_fold_that_is_kept_is_not_trained_again(tmp_path):

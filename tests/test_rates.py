@@ -148,6 +148,7 @@ def test_every_kind_of_engine_stays_inside_the_measured_bounds(forkserver, study
         child.close()
 
 
+@pytest.mark.slow  # 22 s: five structures, three seeds each
 def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
     tmp_path, forkserver, study_file, monkeypatch
 ):

@@ -20,7 +20,7 @@ from tuning.record import StudyRecord
 from tuning.reports.progress import Progress
 from tuning.roster import Pair, Roster
 from tuning.stopping import SAID, Stopping
-from tuning.training.jobs import EvaluationJob, FinalistJob, Source
+from tuning.training.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
 
 _TRAIN, _EVALUATE = "tuning.training.winner:train_finalist", "tuning.training.winner:evaluate_winner"
 
@@ -88,15 +88,20 @@ class Finals:
         return outcomes
 
     def _jobs(self, chosen: list[Pair]) -> Iterator[tuple[str, FinalistJob]]:
-        """Yield what is not done: a job for each finalist and seed, with `--cv` one for each fold."""
+        """Yield what is not done: a job for each finalist and seed, with `--cv` one for each fold.
+
+        A finalist without rivals is going to be the winner: it is trained on all rows beside its folds.
+        """
+        alone = self.record.cv is not None and len(chosen) == self.record.seeds == 1
         for proposal, _ in chosen:
             for i in range(self.record.seeds):
                 if self.files.finalist(proposal.number, i) is not None:
                     continue
-                for fold in self._folds:
+                for fold in [ALL_ROWS, *self._folds] if alone else self._folds:  # the longest first
                     file = self.files.finalist_file(proposal.number, i, fold)
                     if fold is None or read_json(file) is None:
-                        name = f"final-{proposal.number}-{i}" + ("" if fold is None else f"-{fold}")
+                        part = "" if fold is None else "-all" if fold == ALL_ROWS else f"-{fold}"
+                        name = f"final-{proposal.number}-{i}{part}"
                         yield name, FinalistJob(
                             self.source, self.overrides, proposal.number, proposal.params, self.record.epochs, i,
                             file, self.record.pinned, fold,
@@ -150,10 +155,9 @@ class Finals:
     def _evaluate(self, winner: dict[str, Any]) -> dict[str, Any] | None:
         values = winner["validation"]["values"]
         median = sorted(range(len(values)), key=lambda i: values[i])[(len(values) - 1) // 2]
-        kept = winner["weights"][median]
-        weights = None if kept is None else self.files.finalist_file(winner["number"], median).with_name(kept)
         job = EvaluationJob(
-            self.source, self.overrides, winner["params"], winner["epochs"], winner["seeds"][median], weights,
+            self.source, self.overrides, winner["params"], winner["epochs"], winner["seeds"][median],
+            self._weights(winner["number"], median),
             self.files.folder / "winner.keras", self.files.folder / "evaluation.json", self.record.pinned,
         )  # fmt: skip
         job.file.unlink(missing_ok=True)  # of an earlier winner
@@ -166,6 +170,14 @@ class Finals:
         whole = {**winner, **round_.ended["evaluate"], "seed": winner["seeds"][median], "at": time.time()}
         write_json(self.files.folder / "winner.json", whole)
         return whole
+
+    def _weights(self, number: int, index: int) -> Path | None:
+        """Return the weights that were trained on all the rows that the winner is, on that seed."""
+        file = self.files.finalist_file(number, index, None if self.record.cv is None else ALL_ROWS)
+        outcome = read_json(file)
+        if outcome is None or outcome["weights"] is None or outcome["value"] is None:
+            return None
+        return file.with_name(outcome["weights"])
 
 
 class _Round:

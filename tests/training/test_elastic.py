@@ -39,8 +39,7 @@ def net(width, optimizer=None, *, loss="mse", outputs=1, between=(), metrics=Non
 
 
 def by_fit(model, *data, **settings):
-    """Train by Keras; not compiled by XLA: the same arithmetic, a second sooner."""
-    model.jit_compile = False
+    """Train by Keras."""
     return model.fit(*data, shuffle=False, verbose=0, **settings).history
 
 

@@ -18,7 +18,7 @@ from tuning.study import derive_seed
 from tuning.training import winner
 from tuning.training.checkpoint import load_checkpoint
 from tuning.training.folds import Stopped
-from tuning.training.jobs import EvaluationJob, FinalistJob
+from tuning.training.jobs import ALL_ROWS, EvaluationJob, FinalistJob
 from tuning.training.trainer import predict
 from tuning.training.winner import evaluate_winner, save_for_raw_inputs, scores, train_finalist
 from tuning.training.workbench import workbench
@@ -62,6 +62,16 @@ def test_the_value_of_a_finalist_is_the_mean_of_its_folds_trained_alone(tmp_path
     alone = [replace(whole, file=tmp_path / f"fold-{fold}.json", fold=fold) for fold in range(2)]
     values = [train_finalist(job, Heard())["value"] for job in alone]
     assert train_finalist(whole, Heard())["value"] == pytest.approx(np.mean(values), rel=1e-6)
+
+
+def test_a_winner_trained_beside_its_folds_is_the_one_trained_afterwards(tmp_path):
+    defined = study(cv=2)
+    afterwards = evaluation(tmp_path, defined)
+    beside = replace(finalist(tmp_path, defined), file=tmp_path / "all-rows.json", fold=ALL_ROWS)
+    weights = tmp_path / train_finalist(beside, Heard())["weights"]
+    kept = replace(afterwards, weights=weights, saved=tmp_path / "kept.keras", file=tmp_path / "kept.json")
+    assert afterwards.weights is None
+    assert evaluate_winner(kept, Heard())["test"] == evaluate_winner(afterwards, Heard())["test"]
 
 
 def test_a_finalist_that_diverges_has_no_value(tmp_path):

@@ -144,9 +144,9 @@ class SearchFiles:
         return read_json(self.finalist_file(number, index))
 
     def finalist_file(self, number: int, index: int, fold: int | None = None) -> Path:
-        """Where that is kept, or one fold of it."""
-        name = f"{index}.json" if fold is None else f"{index}/fold-{fold}.json"
-        return self.folder / "finalists" / f"{number:05d}" / name
+        """Where that is kept, or one fold of it; below 0: what was trained on all rows."""
+        part = "" if fold is None else "/all-rows" if fold < 0 else f"/fold-{fold}"
+        return self.folder / "finalists" / f"{number:05d}" / f"{index}{part}.json"
 
 
 def search_key(engine: str, pruner: str, variant: Mapping[str, Any]) -> str:

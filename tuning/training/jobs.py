@@ -12,6 +12,8 @@ from tuning.trial import Proposal
 
 Source: TypeAlias = str | bytes
 """The path of a study file, or a Study made in a notebook, pickled by its own driver."""
+ALL_ROWS = -1
+"""In the place of a fold: the rows that the winner is trained on."""
 
 
 class Stopped(Exception):
@@ -70,9 +72,10 @@ class FinalistJob:
     Attributes:
         number: The trial they come from.
         index: Which of the study's fresh seeds.
-        file: Where the outcome is kept; the weights lie beside it as `<index>.npz`, without `--cv`.
+        file: Where the outcome is kept; the weights, where no fold is left out of the training, lie beside it.
         pinned: As for a trial.
-        fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots. None: the whole.
+        fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots. `ALL_ROWS`: as the
+            winner, which a finalist without rivals is going to be. None: without `--cv`, or one fold after another.
     """
 
     source: Source
@@ -92,7 +95,7 @@ class EvaluationJob:
 
     Attributes:
         params, epochs, seed: What it is built from: the winning parameters and the median of the fresh seeds.
-        weights: The finalist's weights on that seed; None with `--cv`: it is trained now, on all rows but the test's.
+        weights: Of that seed, trained on all rows that the winner is; None: it is trained now.
         saved: Where the winner is saved, taking raw features.
         file: Where the outcome is kept.
         pinned: As for a trial.

@@ -22,7 +22,7 @@ from tuning.training.baselines import baselines, scores
 from tuning.training.checkpoint import load_checkpoint, save_checkpoint
 from tuning.training.folds import FoldFit, prepare_fit
 from tuning.training.functions import function_finalist, function_winner
-from tuning.training.jobs import EvaluationJob, FinalistJob, Stopped
+from tuning.training.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Stopped
 from tuning.training.margin import margin
 from tuning.training.outputs import link_of, linked
 from tuning.training.trainer import predict
@@ -46,11 +46,10 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     def on_epoch(row: Mapping[str, float]) -> str:
         return context.report(EpochReport(job.number, int(row["epoch"]), row[bench.study.objective.metric], row, 0.0))
 
-    folds = range(bench.n_fits) if job.fold is None else [job.fold]
-    fits = [_trained(bench, job.params, job.epochs, bench.fold(fold), seed, on_epoch=on_epoch) for fold in folds]
+    fits = [_trained(bench, job.params, job.epochs, rows, seed, on_epoch=on_epoch) for rows in _parts(bench, job.fold)]
     results = [item.result(bench, seed) for item in fits]
     weights = None
-    if bench.study.cv is None:
+    if bench.study.cv is None or job.fold == ALL_ROWS:
         weights = job.file.with_suffix(".npz")
         save_checkpoint(weights, fits[0].fit.model, results[0].best_epoch)
     outcome = {
@@ -61,6 +60,12 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     }  # fmt: skip
     write_json(job.file, outcome)
     return outcome
+
+
+def _parts(bench: Workbench, fold: int | None) -> list[FoldRows]:
+    if fold == ALL_ROWS:
+        return [bench.final()]
+    return [bench.fold(number) for number in (range(bench.n_fits) if fold is None else [fold])]
 
 
 def _trained(
