@@ -49,7 +49,7 @@ check: .venv/ready ## lint, layout and types: ruff, mypy --strict
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy --strict
 
-perf: .venv/ready ## measure against the plain libraries, an hour: make perf ARGS="--parts a,e --quick"
+perf: .venv/ready ## measure against the plain libraries, an hour for each of 3 repeats: make perf ARGS="--parts a,e --quick"
 	$(PYTHON) -m tuning.bench.perf $(ARGS)
 
 lock: ## pin today's versions within the ranges of pyproject.toml (needs uv)

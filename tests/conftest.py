@@ -15,7 +15,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its back
 def pytest_collection_finish():
     """Keep the garbage collector from TensorFlow's million objects: each look through them takes 0.2 s.
 
-    And keep `fit` from XLA, unless a test asks for it: the same arithmetic, a second sooner for each model.
+    And keep `fit` from XLA: the same arithmetic, a second sooner for each model.
     """
     gc.collect()
     gc.freeze()

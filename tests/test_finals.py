@@ -195,7 +195,7 @@ def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
 def test_a_finalist_without_rivals_is_trained_on_all_rows_beside_its_folds(tmp_path):
     bench, record = Bench(), replace(RECORD, cv=2, seeds=1, top_k=1)
     winner = finals(tmp_path, bench, record).run(roster_of(7, 9))
-    assert bench.done == ["final-0-0-all", "final-0-0-0", "final-0-0-1", "evaluate"]
+    assert bench.done == ["final-0-0-all-rows", "final-0-0-0", "final-0-0-1", "evaluate"]
     assert winner["of"].endswith("finalists/00000/0/all-rows.npz")
 
 

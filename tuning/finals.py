@@ -100,8 +100,7 @@ class Finals:
                 for fold in [ALL_ROWS, *self._folds] if alone else self._folds:  # the longest first
                     file = self.files.finalist_file(proposal.number, i, fold)
                     if fold is None or read_json(file) is None:
-                        part = "" if fold is None else "-all" if fold == ALL_ROWS else f"-{fold}"
-                        name = f"final-{proposal.number}-{i}{part}"
+                        name = f"final-{proposal.number}-{i}" + ("" if fold is None else f"-{fold}")
                         yield name, FinalistJob(
                             self.source, self.overrides, proposal.number, proposal.params, self.record.epochs, i,
                             file, self.record.pinned, fold,

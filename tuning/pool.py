@@ -17,7 +17,7 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases, somebody_waits
 from tuning.executors.local import LocalExecutor
-from tuning.executors.scratch import Scratch
+from tuning.executors.scratch import scratch_folder
 
 Ended: TypeAlias = Finished | Raised | Died
 Order: TypeAlias = Callable[[LocalExecutor], None]
@@ -39,7 +39,7 @@ class Pool:
         self._devices = devices
         self._lent = forkserver is not None
         self._forkserver = forkserver or ForkServer()
-        self._folder = Scratch("tuning-pool-")
+        self._folder = scratch_folder("tuning-pool-")
         self._inbox: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._open: dict[str, Callable[[Ended], None]] = {}
         self._resting = self._closing = False
@@ -48,7 +48,7 @@ class Pool:
     @property
     def spool(self) -> Path:
         """Where arrays for the workers are kept."""
-        return self._folder.path
+        return Path(self._folder.name)
 
     def start(self) -> None:
         """Begin to import TensorFlow for the workers; returns at once."""
@@ -85,7 +85,7 @@ class Pool:
             self._thread.join(10.0)
         if not self._lent:
             self._forkserver.close()
-        self._folder.remove()
+        self._folder.cleanup()
 
     def _live(self) -> None:
         while not self._closing and (order := self._inbox.get()) is not None:

@@ -209,13 +209,13 @@ def test_children_share_what_xla_compiles(forkserver):
         child.close()
     assert [value for value, _ in found] == [7.0, 7.0]
     assert found[0][1] == found[1][1] != []  # files and their times: nothing was compiled again
-    assert Path(found[0][1][0][0]).parent == forkserver._compiled.path
+    assert Path(found[0][1][0][0]).parent == Path(forkserver._compiled.name)
 
 
 def test_a_closed_forkserver_leaves_no_compiled_code():
     server = ForkServer([])
     server.start()
-    folder = server._compiled.path
+    folder = Path(server._compiled.name)
     assert folder.is_dir()
     server.close()
     assert not folder.exists()

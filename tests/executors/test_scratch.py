@@ -11,12 +11,13 @@ import time
 
 import pytest
 
-from tuning.executors.scratch import Scratch
+from tuning.executors.scratch import scratch_folder
 
 HOLDS = """
 import sys, time
-from tuning.executors.scratch import Scratch
-print(Scratch("tuning-test-").path, flush=True)
+from tuning.executors.scratch import scratch_folder
+folder = scratch_folder("tuning-test-")
+print(folder.name, flush=True)
 time.sleep(60)
 """
 
@@ -32,25 +33,16 @@ def aged(path):
     os.utime(path, (then, then))
 
 
-def test_it_is_made_and_removed_with_all_in_it():
-    scratch = Scratch("tuning-test-")
-    (scratch.path / "deep").mkdir()
-    (scratch.path / "deep" / "file").write_text("x")
-    scratch.remove()
-    scratch.remove()
-    assert not scratch.path.exists()
-
-
 def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", HOLDS], env=environment, stdout=subprocess.PIPE, text=True) as process:
         left = tmp_path / os.path.basename(process.stdout.readline().strip())
         aged(left)
-        Scratch("tuning-test-").remove()
+        scratch_folder("tuning-test-").cleanup()
         assert left.is_dir()  # its process lives
         process.send_signal(signal.SIGKILL)
         process.wait()
-        Scratch("tuning-test-").remove()
+        scratch_folder("tuning-test-").cleanup()
         assert not left.exists()
 
 
@@ -60,7 +52,7 @@ def test_folders_just_made_and_those_of_others_are_left_alone(tmp_path):
     other.mkdir()
     aged(other)
     linked.symlink_to(other)
-    Scratch("tuning-test-").remove()
+    scratch_folder("tuning-test-").cleanup()
     assert new.is_dir()
     assert other.is_dir()
     assert linked.is_symlink()

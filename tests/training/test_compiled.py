@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tuning.builders.build import build
 from tuning.training import compiled
+from tuning.training.lr_range import lr_range_test
 from tuning.training.trainer import Fit, Rows, predict, train
 
 RNG = np.random.default_rng(1)
@@ -53,6 +54,46 @@ def test_folds_of_other_lengths_trace_nothing():
     before = traces()
     train(net(), X[:33], Y[:33], validation_data=(X[:8], Y[:8]))
     assert traces() == before
+
+
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+def test_another_batch_size_traces_nothing_and_equals_fit_also_with_batch_normalisation(xla, monkeypatch):
+    monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0 if xla else 10**9)
+
+    def builder():
+        normal = keras.layers.BatchNormalization()
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), normal, keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        return model
+
+    first, ours, plain = (build(builder, {}, 0) for _ in range(3))
+    train(first, X, Y, validation_data=(X[:9], Y[:9]), epochs=2, batch_size=8)
+    before = traces()
+    settings = {"epochs": 3, "batch_size": 16, "shuffle": False, "validation_data": (X[:9], Y[:9])}
+    history = train(ours, X, Y, **settings)
+    assert (len(compiled._kept), traces()) == (1, before)
+    expected = plain.fit(X, Y, verbose=0, **settings).history
+    np.testing.assert_allclose(history["val_loss"], expected["val_loss"], rtol=5e-5)
+    for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-6)
+
+
+def test_a_fit_is_compiled_where_its_steps_repay_it_and_arithmetic_does_not_dominate():
+    rows, batch_size = 100, 10
+    enough = compiled.XLA_MIN_STEPS // 10
+    assert compiled.repays_xla(net(), rows, batch_size, enough)
+    assert not compiled.repays_xla(net(), rows, batch_size, enough - 1)
+    wide = net(width=compiled.XLA_MAX_WORK // batch_size)
+    assert not compiled.repays_xla(wide, rows, batch_size, enough)
+
+
+def test_training_and_predicting_leave_nothing_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    model = net()
+    train(model, X, Y, validation_data=(X[:9], Y[:9]))
+    predict(model, X)
+    lr_range_test(model, X, Y, batch_size=8, steps=20)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("optimizer", [keras.optimizers.SGD(0.01, momentum=0.9), keras.optimizers.Adam(0.01)])

@@ -7,20 +7,20 @@ again, hides what fails to import, and blocks its caller while it imports.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from types import TracebackType
 from typing import IO, Any, Self
 
 from tuning.errors import MissingError, TuningError
-from tuning.executors.scratch import Scratch
-from tuning.executors.server import END, NUMBER
+from tuning.executors.child import Child
+from tuning.executors.scratch import scratch_folder
+from tuning.executors.server import END
 from tuning.executors.wire import Wire, wait_fd
 
 PRELOAD = ("tuning.executors.preload:load",)
@@ -41,7 +41,7 @@ class ForkServer:
         self._control: socket.socket | None = None
         self._alive_w = -1
         self._noise: IO[bytes]
-        self._compiled: Scratch
+        self._compiled: TemporaryDirectory[str]
         self._lock = threading.RLock()
         self.import_s: float | None = None
         """Seconds the imports took; None while they run."""
@@ -142,7 +142,7 @@ class ForkServer:
         alive_r, alive_w = os.pipe()
         # TensorFlow greets everybody on stderr, whatever its log level; shown only where the imports fail.
         self._noise = TemporaryFile()  # noqa: SIM115 - lives as long as the imports
-        self._compiled = Scratch("tuning-xla-")
+        self._compiled = scratch_folder("tuning-xla-")
         stderr = os.dup(2)
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from tuning.executors.server import main; "
@@ -173,7 +173,7 @@ class ForkServer:
 
         TensorFlow reads the flag when it is imported, and puts a file there whole, or not at all.
         """
-        cache = f"--tf_xla_persistent_cache_directory={self._compiled.path}"
+        cache = f"--tf_xla_persistent_cache_directory={self._compiled.name}"
         return {**os.environ, "TF_XLA_FLAGS": f"{os.environ.get('TF_XLA_FLAGS', '')} {cache}".strip()}
 
     def _request(self, fds: list[int]) -> None:
@@ -206,64 +206,8 @@ class ForkServer:
         except subprocess.TimeoutExpired:  # in the middle of its imports
             process.kill()
             code = process.wait()
-        self._compiled.remove()
+        self._compiled.cleanup()
         return code
-
-
-class Child:
-    """A forked process and the wire to it."""
-
-    def __init__(self, wire: Wire, sentinel: int) -> None:
-        self.wire = wire
-        self.sentinel = sentinel
-        """Readable when `poll` has news: the child was forked, or has ended."""
-        self.pid: int | None = None
-        """Known once `poll` has seen the fork."""
-        self.exitcode: int | None = None
-        """As subprocess gives it, minus the signal's number where one ended it; 255 if it was never forked."""
-        os.set_blocking(sentinel, False)
-
-    def poll(self) -> int | None:
-        """Return the exit code, or None while the child lives or has still to be forked."""
-        while self.exitcode is None:
-            try:
-                data = os.read(self.sentinel, NUMBER.size)
-            except BlockingIOError:
-                break
-            if not data:  # the server is gone, and with it the child
-                self.exitcode = -signal.SIGKILL if self.pid else 255
-            elif self.pid is None:
-                self.pid = NUMBER.unpack(data)[0]
-            else:
-                self.exitcode = NUMBER.unpack(data)[0]
-        return self.exitcode
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the child and what it has started; nothing where it has ended or has yet to begin."""
-        if self.poll() is None and self.pid is not None:
-            for send in (os.killpg, os.kill):  # at its very start it has no group of its own yet
-                try:
-                    send(self.pid, number)
-                    return
-                except ProcessLookupError:
-                    continue
-
-    def join(self, timeout_s: float | None = None) -> int | None:
-        """Wait for the end; return the exit code, or None where it did not come in time."""
-        until = None if timeout_s is None else time.monotonic() + timeout_s
-        while self.poll() is None:
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
-                break
-            wait_fd(self.sentinel, left)
-        return self.exitcode
-
-    def close(self) -> None:
-        """Give up the child: it ends when it next listens to its wire."""
-        self.wire.close()
-        if self.sentinel >= 0:
-            os.close(self.sentinel)
-            self.sentinel = -1
 
 
 def _read_words(control: socket.socket) -> str:

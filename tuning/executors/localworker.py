@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuning.executors.base import Died, Job, Slot
-from tuning.executors.forkserver import Child, ForkServer
+from tuning.executors.child import Child
+from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, file_name
 from tuning.executors.logs import last_lines
 from tuning.executors.worker import Limits, Order

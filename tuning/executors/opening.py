@@ -10,7 +10,7 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
-from tuning.executors.scratch import Scratch
+from tuning.executors.scratch import scratch_folder
 
 
 @contextmanager
@@ -35,13 +35,7 @@ def open_local(
         server = forkserver or stack.enter_context(ForkServer())
         leases = Leases()
         stack.callback(leases.close)
-        folder = log_folder or _temporary(stack)
+        folder = log_folder or Path(stack.enter_context(scratch_folder("tuning-logs-")))
         yield stack.enter_context(
             LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder, label=label, on_wait=on_wait)
         )
-
-
-def _temporary(stack: ExitStack) -> Path:
-    scratch = Scratch("tuning-logs-")
-    stack.callback(scratch.remove)
-    return scratch.path

@@ -1,4 +1,4 @@
-"""`Scratch`: a temporary folder that a later process removes where this one is killed."""
+"""`scratch_folder`: a temporary folder that the next process removes where this one is killed."""
 
 from __future__ import annotations
 
@@ -7,32 +7,27 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _MAKING_S = 60.0
 """So long after it was made, a folder that nobody holds is one whose process has died."""
 
 
-class Scratch:
-    """A folder of this process alone, held by a lock on it; made together with a look for those of dead processes.
+def scratch_folder(prefix: str) -> TemporaryDirectory[str]:
+    """Make a temporary folder that this process holds a lock on; those of dead processes are removed before.
 
     Args:
         prefix: Of its name; the folders of dead processes are looked for by it.
     """
-
-    def __init__(self, prefix: str) -> None:
-        _sweep(prefix)
-        self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        # As on leases: systemd-tmpfiles leaves a locked folder alone, and the kernel unlocks what a dead process held.
-        self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._fd, fcntl.LOCK_SH)
-
-    def remove(self) -> None:
-        """Remove the folder and all in it; a second time nothing happens."""
-        if self._fd >= 0:
-            shutil.rmtree(self.path, ignore_errors=True)  # a worker may be writing its last words
-            os.close(self._fd)
-            self._fd = -1
+    _sweep(prefix)
+    folder = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)  # a worker may write its last words
+    # As on leases: systemd-tmpfiles leaves a locked folder alone, and the kernel unlocks what a dead process held.
+    fd = os.open(folder.name, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    weakref.finalize(folder, os.close, fd)
+    return folder
 
 
 def _sweep(prefix: str) -> None:

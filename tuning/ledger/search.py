@@ -5,7 +5,8 @@
         trials/00007/spec.json      the ask: parameters, and which results the engine had been told before it
         trials/00007/result.json    how it ended; written once, by the worker that trained it
         trials/00007/attempt-1/     folds that are finished, checkpoints; died.json where the worker was lost
-        finalists/00007/0.json      the same parameters on a fresh seed; with --cv each fold in 0/fold-1.json before
+        finalists/00007/0.json      the same parameters on a fresh seed; with --cv each fold in 0/fold-1.json before;
+                                    0/all-rows.npz: trained as the winner is, where it was the only one
         winner.json  winner.keras   the honest winner
         status.json                 how the last run ended
 
@@ -143,10 +144,11 @@ class SearchFiles:
         """Return what came of a trial's parameters on the fresh seed number `index`."""
         return read_json(self.finalist_file(number, index))
 
-    def finalist_file(self, number: int, index: int, fold: int | None = None) -> Path:
-        """Where that is kept, or one fold of it; below 0: what was trained on all rows."""
-        part = "" if fold is None else "/all-rows" if fold < 0 else f"/fold-{fold}"
-        return self.folder / "finalists" / f"{number:05d}" / f"{index}{part}.json"
+    def finalist_file(self, number: int, index: int, part: int | str | None = None) -> Path:
+        """Where that is kept, or one part of it: a fold by its number, another by its name."""
+        name = f"fold-{part}" if isinstance(part, int) else part
+        folder = self.folder / "finalists" / f"{number:05d}"
+        return folder / (f"{index}.json" if name is None else f"{index}/{name}.json")
 
 
 def search_key(engine: str, pruner: str, variant: Mapping[str, Any]) -> str:

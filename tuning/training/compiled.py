@@ -90,7 +90,7 @@ class CompiledSteps:
         Args:
             order: int32 `(rows,)`.
             arrays: X, y and perhaps weights.
-            batch_size: Rows a step; that of these steps, unless they are elastic.
+            batch_size: Rows a step.
             xla: Whether XLA is to do the whole batches.
         """
         size = tf.constant(batch_size)

@@ -12,8 +12,8 @@ from tuning.trial import Proposal
 
 Source: TypeAlias = str | bytes
 """The path of a study file, or a Study made in a notebook, pickled by its own driver."""
-ALL_ROWS = -1
-"""In the place of a fold: the rows that the winner is trained on."""
+ALL_ROWS = "all-rows"
+"""In the place of a fold's number: the rows that the winner is trained on."""
 
 
 class Stopped(Exception):
@@ -86,7 +86,7 @@ class FinalistJob:
     index: int
     file: Path
     pinned: str = ""
-    fold: int | None = None
+    fold: int | str | None = None
 
 
 @dataclass(frozen=True)

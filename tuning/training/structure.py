@@ -22,7 +22,7 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elasti
     Args:
         model: Built and compiled.
         arrays: X, y and perhaps weights.
-        batch_size: Of no consequence where the graph takes any and nothing but the training depends on it.
+        batch_size: Of no consequence where loss and metrics do not depend on how validation is cut.
         elastic: Whether the graph takes any width.
     """
     try:
@@ -42,7 +42,7 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elasti
     if elastic:
         config["model"] = without_widths(config["model"])
     shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays]
-    size = None if elastic and adds_up(model) else batch_size
+    size = None if adds_up(model) else batch_size
     return json.dumps([config, shapes, size], sort_keys=True, default=repr)
 
 

@@ -62,8 +62,8 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     return outcome
 
 
-def _parts(bench: Workbench, fold: int | None) -> list[FoldRows]:
-    if fold == ALL_ROWS:
+def _parts(bench: Workbench, fold: int | str | None) -> list[FoldRows]:
+    if isinstance(fold, str):
         return [bench.final()]
     return [bench.fold(number) for number in (range(bench.n_fits) if fold is None else [fold])]
 

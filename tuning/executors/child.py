@@ -1,0 +1,66 @@
+"""`Child`: the driver's side of a process that the forkserver has forked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from tuning.executors.server import NUMBER
+from tuning.executors.wire import Wire, wait_fd
+
+
+class Child:
+    """A forked process and the wire to it."""
+
+    def __init__(self, wire: Wire, sentinel: int) -> None:
+        self.wire = wire
+        self.sentinel = sentinel
+        """Readable when `poll` has news: the child was forked, or has ended."""
+        self.pid: int | None = None
+        """Known once `poll` has seen the fork."""
+        self.exitcode: int | None = None
+        """As subprocess gives it, minus the signal's number where one ended it; 255 if it was never forked."""
+        os.set_blocking(sentinel, False)
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the child lives or has still to be forked."""
+        while self.exitcode is None:
+            try:
+                data = os.read(self.sentinel, NUMBER.size)
+            except BlockingIOError:
+                break
+            if not data:  # the server is gone, and with it the child
+                self.exitcode = -signal.SIGKILL if self.pid else 255
+            elif self.pid is None:
+                self.pid = NUMBER.unpack(data)[0]
+            else:
+                self.exitcode = NUMBER.unpack(data)[0]
+        return self.exitcode
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the child and what it has started; nothing where it has ended or has yet to begin."""
+        if self.poll() is None and self.pid is not None:
+            for send in (os.killpg, os.kill):  # at its very start it has no group of its own yet
+                try:
+                    send(self.pid, number)
+                    return
+                except ProcessLookupError:
+                    continue
+
+    def join(self, timeout_s: float | None = None) -> int | None:
+        """Wait for the end; return the exit code, or None where it did not come in time."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while self.poll() is None:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            wait_fd(self.sentinel, left)
+        return self.exitcode
+
+    def close(self) -> None:
+        """Give up the child: it ends when it next listens to its wire."""
+        self.wire.close()
+        if self.sentinel >= 0:
+            os.close(self.sentinel)
+            self.sentinel = -1
