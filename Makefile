@@ -29,7 +29,7 @@ ui: .venv/ready ## show every trial in MLflow, on this machine only: make ui ARG
 doctor: .venv/ready ## check Python, libraries, devices and the state folder: make doctor ARGS=--deep
 	$(PYTHON) -m tuning doctor $(ARGS)
 
-schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make schedule STUDY=housing CALENDAR="Mon..Fri 22:00"
+schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make schedule STUDY=housing CALENDAR="Mon..Fri 22:00" ARGS="-- --timeout 6h"
 	$(PYTHON) -m tuning schedule "$(STUDY)" --calendar "$(CALENDAR)" $(ARGS)
 
 courses: .venv/ready ## run every study of the courses and write their figures into the README

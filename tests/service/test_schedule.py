@@ -41,6 +41,28 @@ def test_the_verb_writes_both_units_for_the_user_alone_and_prints_the_next_steps
     assert "0 22 * * 1-5 cd " in page
 
 
+def test_options_of_the_run_go_into_the_unit_and_the_cron_line(project, tmp_path, capsys):
+    assert main(["schedule", "housing", "--calendar", "daily", "--", "--trials", "200", "--set", "patience=null"]) == 0
+    unit = (tmp_path / "config" / "systemd" / "user" / "tuning-housing.service").read_text()
+    assert '"run" "housing" "--trials" "200" "--set" "patience=null"\n' in unit
+    assert "run housing --trials 200 --set patience=null" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--trails", "200"], "No such option '--trails'"),
+        (["--set", "patience"], "--set"),
+        (["--timeout", "late"], "'late' is no time"),
+        (["moons"], "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_option_of_the_run_is_told_now(project, tmp_path, capsys, options, said):
+    assert main(["schedule", "housing", "--calendar", "daily", "--", *options]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "config").exists()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_finds_no_fault_in_the_units(project, tmp_path):
     folder = tmp_path / "units"

@@ -31,6 +31,7 @@ class Schedule:
         project: Absolute path of the folder to run in.
         python: Absolute path of the interpreter.
         environment: Variables that the run is given.
+        options: Of `run`, as on its command line.
     """
 
     study: str
@@ -38,6 +39,7 @@ class Schedule:
     project: Path
     python: str
     environment: tuple[tuple[str, str], ...] = ()
+    options: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -47,22 +49,22 @@ class Schedule:
     @property
     def command(self) -> tuple[str, ...]:
         """The command and its arguments."""
-        return (self.python, "-m", "tuning", "run", self.study)
+        return (self.python, "-m", "tuning", "run", self.study, *self.options)
 
 
-def make_schedule(study: str, calendar: str, project: Path) -> Schedule:
-    """Return a checked schedule for this interpreter and this environment.
+def make_schedule(study: str, calendar: str, project: Path, options: tuple[str, ...] = ()) -> Schedule:
+    """Return a checked schedule for this interpreter and this environment; `options` are taken as they are.
 
     Raises:
-        StudyError: There is no such study, systemd does not take the calendar, or a path holds a line break.
+        StudyError: There is no such study, systemd does not take the calendar, or a word holds a line break.
     """
     path = find_study(study, project)
     check_calendar(calendar)
     given = str(path) if study.endswith(".py") else study
     kept = tuple((name, _absolute(name, os.environ[name])) for name in _KEPT if os.environ.get(name))
-    made = Schedule(given, calendar.strip(), project.absolute(), os.path.abspath(sys.executable), kept)
+    made = Schedule(given, calendar.strip(), project.absolute(), os.path.abspath(sys.executable), kept, options)
     if any("\n" in part for part in (*made.command, str(made.project), *(value for _, value in kept))):
-        raise StudyError("a path with a line break cannot be put into a systemd unit")
+        raise StudyError("a line break cannot be put into a systemd unit")
     return made
 
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(str(error), markup=False, highlight=False)
         return error.exit_code
     finally:
-        show(Console(), parts)
+        show(Console(width=None if sys.stdout.isatty() else 140), parts)  # a log has no width; 80 would fold every cell
     console.print(f"written: {out / 'perf.json'} and perf.html", highlight=False)
     return 0
 
