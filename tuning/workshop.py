@@ -22,7 +22,7 @@ from tuning.study import Study
 from tuning.studyfile import find_study
 from tuning.training.jobs import Source
 
-_LIMITS = Limits(jobs=200, rss_mb=4096)
+_LIMITS = Limits(jobs=200, growth_mb=300)  # a fork costs 0.4 s and its first traces 1-2 s
 
 
 class Workshop:

@@ -49,6 +49,15 @@ def end_the_run(context):
     raise MissingError("no data")
 
 
+_kept = []
+
+
+def keep(megabytes, context):
+    """Grow by so much for good; return the process."""
+    _kept.append(b"x" * (megabytes * 2**20))
+    return os.getpid()
+
+
 def sleep(seconds, context):
     time.sleep(seconds)
     return "slept"

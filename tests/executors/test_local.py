@@ -229,10 +229,12 @@ def test_a_worker_is_replaced_after_its_number_of_jobs(open_):
     assert len({end.value["pid"] for end in told.values()}) == 3
 
 
-def test_a_worker_is_replaced_when_it_has_grown_too_large(open_):
-    executor = open_("cpu:1", limits=Limits(rss_mb=1.0))
-    told = ends(run(executor, *(job("where", id=f"w{n}") for n in range(3))))
-    assert len({end.value["pid"] for end in told.values()}) == 3
+def test_a_worker_is_replaced_when_it_has_grown_since_its_first_job(open_):
+    executor = open_("cpu:1", limits=Limits(growth_mb=100))
+    jobs = [job("keep", megabytes, id=f"k{n}") for n, megabytes in enumerate((300, 1, 150, 1))]
+    told = ends(run(executor, *jobs))
+    first, second, third, fourth = (told[f"k{n}"].value for n in range(4))
+    assert first == second == third != fourth
 
 
 def test_a_job_may_ask_for_its_worker_to_be_replaced(open_):

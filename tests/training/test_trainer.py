@@ -132,6 +132,90 @@ def test_a_loss_summed_over_the_batch_is_validated_in_fits_own_batches():
     assert_same(*both(make, X, Y, epochs=2, validation_data=VALIDATION))
 
 
+def positive(**compiled):
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile(keras.optimizers.SGD(0.1), **compiled)
+    return model
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        {"loss": keras.losses.Dice()},
+        {"loss": "mse", "metrics": [keras.losses.MeanSquaredError()]},
+        {"loss": "mse", "metrics": [keras.metrics.PearsonCorrelation(axis=0)]},
+    ],
+    ids=["dice", "a loss as a metric", "correlation"],
+)
+def test_what_depends_on_the_batch_is_validated_in_fits_own_batches(compiled):
+    y = (Y > 0).astype("float32")[:, None]
+    settings = {"batch_size": 16, "validation_data": (X[:40], y[:40])}
+    assert_same(*both(lambda: positive(**compiled), X, y, **settings))
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        {"loss": keras.losses.Huber(delta=0.05)},
+        {"loss": "mse", "metrics": [keras.metrics.CosineSimilarity(axis=0)]},
+    ],
+    ids=["huber", "cosine"],
+)
+def test_arguments_that_keras_forgets_to_note_count_as_in_fit(compiled):
+    assert_same(*both(lambda: positive(**compiled), X, Y[:, None], validation_data=(X[:40], Y[:40, None])))
+
+
+def frozen_kernel():
+    model = regressor(keras.optimizers.SGD(0.1))
+    model.layers[0].kernel.trainable = False
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def regularized_variable():
+    model = regressor(keras.optimizers.SGD(0.1))
+    model.layers[0].kernel.regularizer = keras.regularizers.L2(0.1)
+    return model
+
+
+def layer_changed_too_late():
+    model = regressor(keras.optimizers.SGD(0.1))
+    model.layers[0].kernel_regularizer = keras.regularizers.L2(0.1)
+    return model
+
+
+def another_optimizer():
+    model = regressor("adam")
+    model.optimizer = keras.optimizers.Adam(0.01, clipnorm=0.01)
+    return model
+
+
+@pytest.mark.parametrize("make", [frozen_kernel, regularized_variable, layer_changed_too_late, another_optimizer])
+def test_what_was_set_after_construction_counts_as_in_fit(make):
+    assert_same(*both(make, X, Y))
+
+
+def test_weights_swapped_for_the_validation_are_validated():
+    def make():
+        return regressor(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9))
+
+    swap = lambda: [keras.callbacks.SwapEMAWeights()]  # noqa: E731 - a fresh one for each side
+    assert_same(*both(make, X, Y, epochs=3, validation_data=VALIDATION, callbacks=swap))
+
+
+def test_a_training_that_could_not_begin_leaves_the_model_to_its_user(tmp_path):
+    model, other = regressor("sgd"), regressor("sgd")
+    with pytest.raises(FileNotFoundError):
+        train(model, X, Y, callbacks=[keras.callbacks.CSVLogger(str(tmp_path / "missing" / "log.csv"))])
+    weights = [np.ones_like(w) for w in model.get_weights()]
+    for each in (model, other):
+        each.set_weights(weights)
+        train(each, X, Y)
+    for found, expected in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_a_users_own_metric_is_averaged_over_fits_own_batches():
     def largest_error(y, p):
         return tf.reduce_max(tf.abs(y - tf.squeeze(p)))

@@ -38,10 +38,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a worker is replaced, looked at between jobs, and how much it may print."""
+    """When a worker is replaced, looked at between jobs, and how much it may print.
+
+    Attributes:
+        jobs: Most jobs it runs.
+        growth_mb: Most MiB by which it is larger than after its first job: TensorFlow keeps what XLA has compiled, 10
+            MiB each, and a user's builder may keep anything. Not a size: a large model is no reason to begin anew.
+    """
 
     jobs: int | None = None
-    rss_mb: float | None = None
+    growth_mb: float | None = None
     log_bytes: int = 10_000_000
 
 
@@ -54,14 +60,16 @@ def main(wire: Wire, slot: Slot, log_path: Path, limits: Limits) -> int:
     inbox = _Inbox(wire, log)
     threading.Thread(target=inbox.attend, name="attendant", daemon=True).start()
     wire.send(("hello",))
-    done = 0
+    done, first_mb = 0, 0.0
     while True:
         order = inbox.take()
         log.begin(order.id)
         context = WorkerContext(order, slot.name, inbox)
         ended = _run(order, context)
         done += 1
-        leaving = context.retiring or _over(limits, done)
+        rss_mb = psutil.Process().memory_info().rss / 2**20
+        first_mb = first_mb or rss_mb
+        leaving = context.retiring or _over(limits, done, rss_mb - first_mb)
         wire.send((*ended, leaving))
         if leaving:
             return 0
@@ -153,9 +161,9 @@ def _run(order: Order, context: WorkerContext) -> tuple[Any, ...]:
         sys.stderr.flush()
 
 
-def _over(limits: Limits, done: int) -> bool:
-    rss_mb = psutil.Process().memory_info().rss / 2**20
-    return (limits.jobs is not None and done >= limits.jobs) or (limits.rss_mb is not None and rss_mb >= limits.rss_mb)
+def _over(limits: Limits, done: int, growth_mb: float) -> bool:
+    many, large = limits.jobs, limits.growth_mb
+    return (many is not None and done >= many) or (large is not None and growth_mb > large)
 
 
 def _prepare(slot: Slot) -> None:

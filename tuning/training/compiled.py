@@ -26,7 +26,7 @@ from tuning.dataset import Array
 from tuning.training.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.training.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.training.graphs import graph_of, repeat
-from tuning.training.structure import Tensors, adds_up, structure_of
+from tuning.training.structure import Tensors, adds_up, facts_of, structure_of
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
@@ -128,6 +128,7 @@ class CompiledSteps:
             return
         if self._bound is not None:
             _copy_state(self.twin, self._bound)
+            self._bound = None  # nobody's, should the next line fail
         _copy_state(model, self.twin)
         if self.elastic:
             take_sizes(model, self.twin)
@@ -222,12 +223,13 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledS
     elastic = is_elastic(model)
     key = structure_of(model, arrays, batch_size, elastic=elastic)
     if key is None:
-        model._symbolic_build(data_batch=batch)
-        return CompiledSteps(model, arrays, batch_size, shared=False)
+        return _unshared(model, arrays, batch_size, batch)
     if not model.optimizer.built:  # what `bind` copies; the metrics are the twin's own
         model.optimizer.build(model.trainable_variables)
     if key not in _kept:
         twin = _twin_of(model, batch, elastic=elastic)
+        if facts_of(twin) != facts_of(model):
+            return _unshared(model, arrays, batch_size, batch)
         _kept[key] = CompiledSteps(twin, arrays, batch_size, elastic=elastic)
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
@@ -239,6 +241,11 @@ def repays_xla(model: keras.Model, rows: int, batch_size: int, epochs: int) -> b
     """Whether so many epochs of `model`, built, are worth its compilation; the same answer in every process."""
     steps = epochs * -(-rows // batch_size)
     return bool(steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK)
+
+
+def _unshared(model: keras.Model, arrays: Tensors, batch_size: int, batch: Tensors) -> CompiledSteps:
+    model._symbolic_build(data_batch=batch)  # its metrics too, which are reset each epoch
+    return CompiledSteps(model, arrays, batch_size, shared=False)
 
 
 def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:

@@ -43,7 +43,19 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elasti
         config["model"] = without_widths(config["model"])
     shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays]
     size = None if adds_up(model) else batch_size
-    return json.dumps([config, shapes, size], sort_keys=True, default=repr)
+    return json.dumps([config, facts_of(model), shapes, size], sort_keys=True, default=repr)
+
+
+def facts_of(model: keras.Model) -> list[list[str]]:
+    """Return what may be set on each variable, which the configuration of a layer need not say."""
+    return [
+        [str(v.trainable), *(_named(getattr(v, name, None)) for name in ("regularizer", "constraint"))]
+        for v in model.variables
+    ]
+
+
+def _named(item: Any) -> str:
+    return "" if item is None else f"{type(item).__qualname__} {item.get_config()}"
 
 
 def _only_keras(config: Any) -> bool:
@@ -64,7 +76,38 @@ def _said_by_config(model: keras.Model) -> bool:
     excluded = any(name.startswith("_exclude_from_weight_decay") for name in vars(model.optimizer))
     replaced = any(name in vars(model) for name in ("call", "compute_loss", "compute_metrics"))
     adapted = any(hasattr(layer, "adapt") for layer in _layers(model))  # Normalization keeps constants beside weights
-    return not (excluded or replaced or adapted) and all(layer.trainable for layer in _layers(model))
+    given = model._compile_config.config
+    swapped = model.optimizer is not given["optimizer"]
+    objects = [item for name in ("loss", "metrics", "weighted_metrics") for item in _leaves(given.get(name))]
+    said = all(_config_says_all(item) for item in objects) and all(layer.trainable for layer in _layers(model))
+    return said and not (excluded or replaced or adapted or swapped)
+
+
+def _config_says_all(item: Any) -> bool:
+    """Whether a loss or metric made from the configuration is the same: that of Keras' `Huber` lacks its `delta`."""
+    if not isinstance(item, keras.losses.Loss | keras.metrics.Metric):
+        return True
+    return _plain(vars(type(item).from_config(item.get_config()))) == _plain(vars(item))
+
+
+def _plain(values: Any) -> dict[str, Any]:
+    """Return what is a number, a text or a list of these, nested ones too."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found[name] = _plain(value)
+        elif value is None or isinstance(value, str | int | float | bool | list | tuple):
+            found[name] = repr(value)
+    return found
+
+
+def _leaves(given: Any) -> list[Any]:
+    """Return the losses or metrics of `compile`, however they are nested."""
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, list | tuple):
+        return [leaf for item in given for leaf in _leaves(item)]
+    return [] if given is None else [given]
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -78,11 +121,76 @@ def _compile_config(model: keras.Model) -> dict[str, Any]:
 
 
 def adds_up(model: keras.Model) -> bool:
-    """Whether loss and metrics are means over rows, the same however the rows are cut into batches."""
+    """Whether loss and metrics are means over rows, the same however the rows are cut into batches.
+
+    What is not known to be so is not: Dice sums over a batch, a loss used as a metric counts 1 a batch, a mask weighs
+    by what is left of a batch, an own layer may add any loss.
+    """
     try:
         config = _compile_config(model)
     except (NotImplementedError, TypeError, ValueError):
         return False
-    return _only_keras(config) and '"reduction"' not in json.dumps(config["loss"], default=repr).replace(
-        '"reduction": "sum_over_batch_size"', ""
+    if not _only_keras(config) or not type(model).__module__.startswith("keras."):
+        return False
+    layers, given = _layers(model), model._compile_config.config
+    if not all(type(layer).__module__.startswith("keras.") for layer in layers):
+        return False
+    if any(isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False) for layer in layers):
+        return False
+    metrics = [*_leaves(given.get("metrics")), *_leaves(given.get("weighted_metrics"))]
+    return all(map(_loss_adds_up, _leaves(given["loss"]))) and all(map(_metric_adds_up, metrics))
+
+
+def _loss_adds_up(item: Any) -> bool:
+    if not isinstance(item, keras.losses.Loss):
+        return (keras.losses.get(item) if isinstance(item, str) else item) in _ROW_FUNCTIONS
+    known = type(item) in _ROW_LOSSES and item.reduction == "sum_over_batch_size"
+    return known and getattr(item, "ignore_class", None) is None and _last_axis(item)
+
+
+def _metric_adds_up(item: Any) -> bool:
+    if item in ("accuracy", "acc", "crossentropy", "ce"):
+        return True
+    found = keras.metrics.get(item) if isinstance(item, str) else item
+    if isinstance(found, keras.metrics.MeanMetricWrapper):
+        return _last_axis(found)
+    if isinstance(found, keras.metrics.Metric):
+        return type(found) not in _BATCH_METRICS
+    return not isinstance(found, keras.losses.Loss)  # a function of Keras' own, one number a row
+
+
+def _last_axis(item: Any) -> bool:
+    return all(a in (None, -1) for a in (getattr(item, "axis", -1), getattr(item, "_fn_kwargs", {}).get("axis", -1)))
+
+
+_ROW_LOSSES = (
+    keras.losses.MeanSquaredError, keras.losses.MeanAbsoluteError, keras.losses.MeanAbsolutePercentageError,
+    keras.losses.MeanSquaredLogarithmicError, keras.losses.Huber, keras.losses.LogCosh, keras.losses.Poisson,
+    keras.losses.KLDivergence, keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy,
+    keras.losses.CategoricalCrossentropy, keras.losses.CategoricalFocalCrossentropy,
+    keras.losses.SparseCategoricalCrossentropy, keras.losses.Hinge, keras.losses.SquaredHinge,
+    keras.losses.CategoricalHinge, keras.losses.CosineSimilarity,
+)  # fmt: skip
+_ROW_FUNCTIONS = tuple(
+    keras.losses.get(name)
+    for name in (
+        "mean_squared_error",
+        "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "mean_squared_logarithmic_error",
+        "huber",
+        "log_cosh",
+        "poisson",
+        "kl_divergence",
+        "binary_crossentropy",
+        "binary_focal_crossentropy",
+        "categorical_crossentropy",
+        "categorical_focal_crossentropy",
+        "sparse_categorical_crossentropy",
+        "hinge",
+        "squared_hinge",
+        "categorical_hinge",
+        "cosine_similarity",
     )
+)
+_BATCH_METRICS = (keras.metrics.PearsonCorrelation, keras.metrics.ConcordanceCorrelation)

@@ -114,9 +114,9 @@ class Fit:
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
         watched._initial_epoch = None
-        self._hand_over(steps, watched)
-        callbacks.on_train_begin()
         try:
+            self._hand_over(steps, watched)
+            callbacks.on_train_begin()
             first = watched._initial_epoch or self.initial_epoch  # BackupAndRestore says where it left off
             for epoch in range(first, self.epochs_total):
                 self._hand_over(steps, watched)
@@ -124,7 +124,7 @@ class Fit:
                 callbacks.on_epoch_begin(epoch)
                 steps.bind(self.model)
                 logs = self._train_once(steps, epoch, arrays, xla=xla)
-                logs |= self._validate(steps, validation, callbacks)
+                logs |= self._validate(steps, validation, callbacks, watched)
                 self._end_on_nan(logs)
                 self._hand_over(steps, watched)
                 callbacks.on_epoch_end(epoch, logs)
@@ -163,13 +163,20 @@ class Fit:
             raise
 
     def _validate(
-        self, steps: CompiledSteps, arrays: tuple[tf.Tensor, ...] | None, callbacks: keras.callbacks.CallbackList
+        self,
+        steps: CompiledSteps,
+        arrays: tuple[tf.Tensor, ...] | None,
+        callbacks: keras.callbacks.CallbackList,
+        watched: keras.Model,
     ) -> dict[str, Any]:
         if arrays is None:
             return {}
+        self._hand_over(steps, watched)  # SwapEMAWeights changes the weights for the validation
         callbacks.on_test_begin()
+        steps.bind(self.model)
         logs, predicted = steps.evaluate(*arrays)
         numbers = _numbers(logs)
+        self._hand_over(steps, watched)
         callbacks.on_test_end(numbers)
         for callback in self.callbacks:
             if hasattr(callback, "take_predictions"):
