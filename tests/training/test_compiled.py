@@ -146,6 +146,17 @@ def test_other_settings_of_an_optimizer_are_assigned_and_take_effect(optimizer, 
         np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-6)
 
 
+def test_a_setting_that_a_callback_switches_off_is_off_from_the_next_epoch():
+    def switch_off(epoch, logs):
+        decayed.optimizer.weight_decay = 0.0
+
+    decayed, plain = (net(keras.optimizers.AdamW(0.05, weight_decay=decay)) for decay in (0.5, 1e-9))
+    train(decayed, X, Y, epochs=3, shuffle=False, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=switch_off)])
+    train(plain, X, Y, epochs=3, shuffle=False)
+    for a, b in zip(decayed.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-6)
+
+
 def test_two_fits_of_equal_structure_may_take_turns():
     alone = [net(seed=s) for s in (1, 2)]
     for model in alone:

@@ -6,6 +6,7 @@ variable in Keras already.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -84,7 +85,7 @@ class Setting:
 
 
 def _forms(value: float) -> tuple[float, float, float]:
-    return value, 1 - value, 1 / value
+    return value, 1 - value, 1 / value if value else math.inf  # 0: a callback has just switched it off
 
 
 def assigned_names(optimizer: keras.optimizers.Optimizer) -> tuple[str, ...]:
