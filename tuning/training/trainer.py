@@ -43,8 +43,8 @@ class Rows:
 class Fit:
     """One training run that can be advanced epoch by epoch: iterate `epochs()`; each item is an epoch that has ended.
 
-    Where a callback changes a scalar setting of the optimizer (momentum, weight_decay, …), it counts from then on; `fit`
-    has written the first value into its graph.
+    Where a callback changes a scalar setting of the optimizer (momentum, weight_decay, …), it counts from then on;
+    `fit` has written the first value into its graph.
 
     Attributes:
         model: Built and compiled; holds the trained weights when the iteration has ended.
