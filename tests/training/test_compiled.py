@@ -281,6 +281,18 @@ def test_mixed_precision_predictions_keep_the_last_layers_precision():
     np.testing.assert_allclose(seen[0], model.predict(X, verbose=0), rtol=2e-3, atol=2e-3)
 
 
+def test_an_optimizer_that_keras_wraps_for_float16_shares_its_steps():
+    steps = []
+    for lr in (0.01, 0.02):
+        layers = [keras.Input((3,), name="x"), keras.layers.Dense(1, dtype="mixed_float16", name="y")]
+        model = keras.Sequential(layers, name="net")
+        model.dtype_policy = keras.DTypePolicy("mixed_float16")  # what `set_dtype_policy` gives it
+        model.compile(keras.optimizers.Adam(lr), "mse")
+        assert type(model.optimizer) is keras.optimizers.LossScaleOptimizer
+        steps.append(compiled.steps_for(model, (tf.constant(X), tf.constant(Y)), 32))
+    assert steps[0] is steps[1]
+
+
 def test_state_of_another_structure_is_refused():
     model = net(width=3)
     model.optimizer.build(model.trainable_variables)

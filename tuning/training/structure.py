@@ -77,7 +77,8 @@ def _said_by_config(model: keras.Model) -> bool:
     replaced = any(name in vars(model) for name in ("call", "compute_loss", "compute_metrics"))
     adapted = any(hasattr(layer, "adapt") for layer in _layers(model))  # Normalization keeps constants beside weights
     given = model._compile_config.config
-    swapped = model.optimizer is not given["optimizer"]
+    used = (model.optimizer, getattr(model.optimizer, "inner_optimizer", None))  # Keras wraps it for float16
+    swapped = given["optimizer"] not in used
     objects = [item for name in ("loss", "metrics", "weighted_metrics") for item in _leaves(given.get(name))]
     said = all(_config_says_all(item) for item in objects) and all(layer.trainable for layer in _layers(model))
     return said and not (excluded or replaced or adapted or swapped)
