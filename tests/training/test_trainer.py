@@ -154,6 +154,28 @@ def test_what_depends_on_the_batch_is_validated_in_fits_own_batches(compiled):
     assert_same(*both(lambda: positive(**compiled), X, y, **settings))
 
 
+class Sums(keras.layers.Layer):
+    """Adds a loss that grows with the batch."""
+
+    def call(self, inputs):
+        self.add_loss(0.01 * keras.ops.sum(inputs**2))
+        return inputs
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Masking, Sums])
+def test_layers_whose_loss_depends_on_the_batch_are_validated_in_fits_own_batches(layer):
+    def make():
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input((5, 2)), layer(), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        return model
+
+    x = RNG.normal(size=(70, 5, 2)).astype("float32")
+    x[np.arange(5) >= RNG.integers(1, 6, size=(70, 1))] = 0.0  # masked: sequences of unequal lengths
+    y = x.sum(axis=2, keepdims=True) + 1
+    assert_same(*both(make, x, y, batch_size=16, validation_data=(x[:40], y[:40])))
+
+
 @pytest.mark.parametrize(
     "compiled",
     [
