@@ -42,7 +42,7 @@ class Limits:
 
     Attributes:
         jobs: Most jobs it runs.
-        growth_mb: Most MiB by which it is larger than after its first job: TensorFlow keeps what XLA has compiled, 10
+        growth_mb: Most MiB by which it is larger than after its first job: TensorFlow keeps what XLA has compiled, 3-10
             MiB each, and a user's builder may keep anything. Not a size: a large model is no reason to begin anew.
     """
 
