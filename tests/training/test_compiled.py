@@ -146,7 +146,7 @@ def test_other_settings_of_an_optimizer_are_assigned_and_take_effect(optimizer, 
         np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-6)
 
 
-def test_a_setting_that_a_callback_switches_off_is_off_from_the_next_epoch():
+def test_a_setting_that_a_callback_switches_off_is_off_from_then_on():
     def switch_off(epoch, logs):
         decayed.optimizer.weight_decay = 0.0
 

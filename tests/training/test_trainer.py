@@ -201,6 +201,12 @@ def regularized_variable():
     return model
 
 
+def constrained_by_a_function():
+    model = regressor(keras.optimizers.SGD(0.1))
+    model.layers[0].kernel.constraint = lambda kernel: keras.ops.clip(kernel, -0.1, 0.1)
+    return model
+
+
 def layer_changed_too_late():
     model = regressor(keras.optimizers.SGD(0.1))
     model.layers[0].kernel_regularizer = keras.regularizers.L2(0.1)
@@ -213,7 +219,10 @@ def another_optimizer():
     return model
 
 
-@pytest.mark.parametrize("make", [frozen_kernel, regularized_variable, layer_changed_too_late, another_optimizer])
+@pytest.mark.parametrize(
+    "make",
+    [frozen_kernel, regularized_variable, constrained_by_a_function, layer_changed_too_late, another_optimizer],
+)
 def test_what_was_set_after_construction_counts_as_in_fit(make):
     assert_same(*both(make, X, Y))
 

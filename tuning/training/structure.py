@@ -55,7 +55,9 @@ def facts_of(model: keras.Model) -> list[list[str]]:
 
 
 def _named(item: Any) -> str:
-    return "" if item is None else f"{type(item).__qualname__} {item.get_config()}"
+    if item is None or not type(item).__module__.startswith("keras."):
+        return "" if item is None else repr(item)  # nobody's but this model's
+    return f"{type(item).__qualname__} {item.get_config()}"
 
 
 def _only_keras(config: Any) -> bool:
@@ -131,10 +133,8 @@ def adds_up(model: keras.Model) -> bool:
         config = _compile_config(model)
     except (NotImplementedError, TypeError, ValueError):
         return False
-    if not _only_keras(config) or not type(model).__module__.startswith("keras."):
-        return False
-    layers, given = _layers(model), model._compile_config.config
-    if not all(type(layer).__module__.startswith("keras.") for layer in layers):
+    layers, given = _layers(model), model._compile_config.config  # the model is one of them
+    if not _only_keras(config) or not all(type(layer).__module__.startswith("keras.") for layer in layers):
         return False
     if any(isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False) for layer in layers):
         return False
@@ -143,8 +143,8 @@ def adds_up(model: keras.Model) -> bool:
 
 
 def _loss_adds_up(item: Any) -> bool:
-    if not isinstance(item, keras.losses.Loss):
-        return (keras.losses.get(item) if isinstance(item, str) else item) in _ROW_FUNCTIONS
+    if isinstance(item, str):
+        return keras.losses.get(item) in _ROW_FUNCTIONS
     known = type(item) in _ROW_LOSSES and item.reduction == "sum_over_batch_size"
     return known and getattr(item, "ignore_class", None) is None and _last_axis(item)
 
@@ -157,7 +157,7 @@ def _metric_adds_up(item: Any) -> bool:
         return _last_axis(found)
     if isinstance(found, keras.metrics.Metric):
         return type(found) not in _BATCH_METRICS
-    return not isinstance(found, keras.losses.Loss)  # a function of Keras' own, one number a row
+    return not isinstance(found, keras.losses.Loss)  # else the name of a function, one number a row
 
 
 def _last_axis(item: Any) -> bool:
@@ -172,26 +172,5 @@ _ROW_LOSSES = (
     keras.losses.SparseCategoricalCrossentropy, keras.losses.Hinge, keras.losses.SquaredHinge,
     keras.losses.CategoricalHinge, keras.losses.CosineSimilarity,
 )  # fmt: skip
-_ROW_FUNCTIONS = tuple(
-    keras.losses.get(name)
-    for name in (
-        "mean_squared_error",
-        "mean_absolute_error",
-        "mean_absolute_percentage_error",
-        "mean_squared_logarithmic_error",
-        "huber",
-        "log_cosh",
-        "poisson",
-        "kl_divergence",
-        "binary_crossentropy",
-        "binary_focal_crossentropy",
-        "categorical_crossentropy",
-        "categorical_focal_crossentropy",
-        "sparse_categorical_crossentropy",
-        "hinge",
-        "squared_hinge",
-        "categorical_hinge",
-        "cosine_similarity",
-    )
-)
+_ROW_FUNCTIONS = tuple(loss().fn for loss in _ROW_LOSSES)  # what their names stand for
 _BATCH_METRICS = (keras.metrics.PearsonCorrelation, keras.metrics.ConcordanceCorrelation)
