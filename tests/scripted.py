@@ -11,10 +11,10 @@ from pathlib import Path
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
 from tuning.ledger.search import SearchFiles, begin
 from tuning.loop import SearchLoop
+from tuning.objective import Minimize
 from tuning.record import StudyRecord
 from tuning.reports.progress import SilentProgress
 from tuning.space import Int, Space
-from tuning.study import Minimize
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 
 RECORD = StudyRecord(

@@ -20,7 +20,7 @@ FLOORS = {
     "training": 4, "builders": 3, "data": 3,
     "header": 3, "record": 2, "study": 2, "studyfile": 2, "unitcube": 2,
     "results": 1, "sqlitefile": 1, "dataset": 1, "trial": 1, "space": 1, "positions": 1, "domains": 1, "durable": 1,
-    "home": 1, "stopping": 1, "errors": 1, "names": 1,
+    "home": 1, "stopping": 1, "objective": 1, "errors": 1, "names": 1,
 }  # fmt: skip
 STRANGERS = {"reports", "tracking", "ledger", "executors", "engines"}  # none imports another
 # A foreign library and the only files that may name it, wherever in the file the import stands.

@@ -11,10 +11,11 @@ from tuning.durable import write_json
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import StudyError
 from tuning.ledger.spaces import space_of
+from tuning.objective import Minimize
 from tuning.positions import Intervals
 from tuning.rates import Rates, kept_tests, rates_for
 from tuning.space import Int, Space
-from tuning.study import Minimize, Study
+from tuning.study import Study
 from tuning.workshop import source_of
 
 FILE = '''"""A small study."""

@@ -10,9 +10,10 @@ import pytest
 
 from tuning.dataset import Dataset
 from tuning.names import ENGINES
+from tuning.objective import Maximize
 from tuning.record import describe
 from tuning.space import Int
-from tuning.study import Maximize, Study
+from tuning.study import Study
 
 LABELS = np.array([0, 1, 1, 1])
 SIZES = {"train": 2, "validation": 1, "test": 1}

@@ -11,9 +11,9 @@ from tests.scripted import result_of
 from tuning.bench.replay import MemoryFiles
 from tuning.domains import Int
 from tuning.ledger.search import SearchFiles
+from tuning.objective import Maximize, Minimize
 from tuning.roster import Roster, copy_of
 from tuning.space import Space
-from tuning.study import Maximize, Minimize
 from tuning.trial import Proposal, Status
 
 

@@ -8,8 +8,9 @@ import pytest
 from tuning.dataset import Dataset
 from tuning.errors import StudyError
 from tuning.names import BUDGET_BOUND, ENGINES
+from tuning.objective import Maximize, Minimize
 from tuning.space import Choice, Float, Int, Space
-from tuning.study import Maximize, Minimize, Study, derive_seed
+from tuning.study import Study, derive_seed
 
 
 def build_model(n_hidden=1, n_neurons=30, lr=1e-3, input_shape=(8,)):
@@ -142,7 +143,7 @@ def test_with_gives_a_checked_copy_and_leaves_the_study_as_it_was():
     "change",
     [
         {"name": "other"}, {"builder": lambda **rest: 3}, {"builder": build_other},
-        {"data": lambda: None}, {"objective": Maximize("val_rmse")},
+        {"data": lambda: None}, {"objective": Maximize("val_r2")},
         {"objective": Minimize("val_mae")}, {"space": {**SPACE, "n_hidden": Int(0, 4)}},
         {"space": {"n_hidden": Int(0, 3)}}, {"space": {**SPACE, "n_neurons": Int(1, 100).when(n_hidden=1)}},
         {"fixed": {"lr": 0.1}}, {"engine": "optuna:random"},
@@ -186,6 +187,20 @@ def test_each_parameter_goes_to_whom_takes_it_with_the_fixed_ones():
     study = STUDY.with_(space={"n_hidden": Int(0, 3), "batch_size": Choice(16, 32)}, fixed={"lr": 0.1})
     assert study.split_params({"n_hidden": 2, "batch_size": 16}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 16})
     assert study.split_params({"n_hidden": 2}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 32})
+
+
+def test_a_fixed_batch_size_is_trained_with():
+    study = STUDY.with_(fixed={"lr": 0.1, "batch_size": 8})
+    assert study.split_params({"n_hidden": 2}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 8})
+    with pytest.raises(StudyError, match="batch_size must be a whole number, at least 1, got 0"):
+        STUDY.with_(fixed={"batch_size": 0})
+
+
+@pytest.mark.parametrize("objective", [Maximize("val_rmse"), Minimize("val_accuracy"), Maximize("val_loss")])
+def test_an_objective_that_looks_for_the_worst_model_is_refused(objective):
+    with pytest.raises(StudyError, match=f"to {objective.direction} {objective.metric} finds the worst model"):
+        STUDY.with_(objective=objective)
+    assert STUDY.with_(objective=objective, trainer="function").objective == objective  # the name means nothing there
 
 
 def test_a_name_that_both_take_goes_to_both():

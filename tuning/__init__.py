@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuning.dataset import Dataset
+    from tuning.objective import Maximize, Minimize
     from tuning.run import run_study
     from tuning.space import Choice, Float, Int
-    from tuning.study import Maximize, Minimize, Study, load_study
+    from tuning.study import Study, load_study
     from tuning.training.estimators import KerasClassifier, KerasRegressor
     from tuning.training.lr_callback import LRRangeTest
     from tuning.training.lr_range import lr_range_test
@@ -25,8 +26,8 @@ _HOMES = {
     "KerasClassifier": "tuning.training.estimators",
     "KerasRegressor": "tuning.training.estimators",
     "LRRangeTest": "tuning.training.lr_callback",
-    "Maximize": "tuning.study",
-    "Minimize": "tuning.study",
+    "Maximize": "tuning.objective",
+    "Minimize": "tuning.objective",
     "Study": "tuning.study",
     "load_study": "tuning.study",
     "lr_range_test": "tuning.training.lr_range",

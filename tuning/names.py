@@ -14,5 +14,7 @@ ENDLESS = (*OPTUNA_ENGINES[:-1], "keras-tuner:bayesian", "randomizedsearchcv", "
 TAKE_INITIAL = (*OPTUNA_ENGINES[:-1], "keras-tuner:random", "keras-tuner:bayesian")
 PRUNERS = ("none", "median", "asha", "hyperband")
 FIT_PARAMETERS = ("batch_size",)
-METRICS = ("loss", "rmse", "mae", "r2", "accuracy", "auc")
+BETTER = {"loss": "minimize", "rmse": "minimize", "mae": "minimize", "r2": "maximize", "accuracy": "maximize",
+          "auc": "maximize"}  # fmt: skip
+METRICS = tuple(BETTER)
 FROM_DATA = ("input_shape", "task", "n_outputs")

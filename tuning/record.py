@@ -13,8 +13,9 @@ import numpy as np
 
 from tuning.dataset import Dataset
 from tuning.names import SCIKIT_ENGINES
+from tuning.objective import Objective
 from tuning.space import Space
-from tuning.study import Objective, Study
+from tuning.study import Study
 
 _UNSWAYED = (*SCIKIT_ENGINES, "optuna:random", "optuna:qmc", "optuna:grid", "keras-tuner:random", "keras-tuner:grid")
 

@@ -11,8 +11,8 @@ from hashlib import blake2b
 from typing import TypeVar
 
 from tuning.ledger.search import SearchFiles
+from tuning.objective import Objective
 from tuning.space import Space
-from tuning.study import Objective
 from tuning.trial import Proposal, Status, TrialResult
 
 Pair = tuple[Proposal, TrialResult]

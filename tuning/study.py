@@ -24,41 +24,11 @@ from tuning.names import (
     SCIKIT_ENGINES,
     TAKE_INITIAL,
 )
+from tuning.objective import Objective
 from tuning.space import Space
 from tuning.studyfile import NAME, find_study, import_file, plain_repr, source_hash
 
 Builder: TypeAlias = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a trial is judged by: a metric on the validation part, and which way is better."""
-
-    metric: str
-    direction: Literal["minimize", "maximize"]
-
-    @property
-    def name(self) -> str:
-        """The metric without `val_`: `rmse` for `val_rmse`."""
-        return self.metric.removeprefix("val_")
-
-    def better(self, a: float, b: float) -> bool:
-        """Whether `a` beats `b`."""
-        return a < b if self.direction == "minimize" else a > b
-
-    def key(self, value: float) -> float:
-        """A number that sorts the best value first."""
-        return value if self.direction == "minimize" else -value
-
-
-def Minimize(metric: str) -> Objective:  # noqa: N802 - reads as a declaration in a study file
-    """The objective is to make `metric`, e.g. `"val_rmse"`, small."""
-    return Objective(metric, "minimize")
-
-
-def Maximize(metric: str) -> Objective:  # noqa: N802
-    """The objective is to make `metric`, e.g. `"val_accuracy"`, large."""
-    return Objective(metric, "maximize")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +123,10 @@ class Study:
     def split_params(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return (builder arguments, fit settings); a name the builder takes goes to the builder too."""
         takes = _takes(self.builder)
-        to_fit = {name: params[name] for name in FIT_PARAMETERS if name in params}
-        to_builder = {n: v for n, v in {**self.fixed, **params}.items() if takes is None or n in takes}
-        if takes is None:
-            to_builder = {n: v for n, v in to_builder.items() if n not in FIT_PARAMETERS}
-        return to_builder, {"batch_size": self.batch_size, **to_fit}
+        given = {"batch_size": self.batch_size, **self.fixed, **params}
+        to_fit = {name: given[name] for name in FIT_PARAMETERS}
+        wanted = given.keys() - set(FIT_PARAMETERS) if takes is None else takes
+        return {n: v for n, v in given.items() if n in wanted}, to_fit
 
     def from_data(self, dataset: Dataset) -> dict[str, Any]:
         """Return the builder arguments that the data fixes: those of `FROM_DATA` that the builder names."""
@@ -227,6 +196,8 @@ def _faults(study: Study) -> Iterator[str]:
         yield f'objective must be Minimize("val_…") or Maximize("val_…"), got {study.objective!r}'
     elif not study.objective.metric.startswith("val_"):
         yield f"objective '{study.objective.metric}' is not a validation metric; use 'val_{study.objective.metric}'"
+    elif study.trainer != "function" and not study.objective.sensible:
+        yield f"objective: to {study.objective.direction} {study.objective.metric} finds the worst model"
     yield from study.space.faults()
     for name in study.intervals:
         if name not in study.space.measured:
@@ -262,7 +233,7 @@ def _number_faults(study: Study) -> Iterator[str]:
              "initial": 0, "gpus_per_trial": 1, "trials": 1, "patience": 1, "cv": 2}  # fmt: skip
     optional = ("trials", "patience", "cv", "timeout", "trial_timeout")
     for name, least in whole.items():
-        value = getattr(study, name)
+        value = study.fixed.get(name, study.batch_size) if name in FIT_PARAMETERS else getattr(study, name)
         if value is None and name in optional:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -11,8 +11,9 @@ from tuning.bench.courses import BEGIN, COURSES, END, Known, OuterFold, Row, cou
 from tuning.data.parts import split
 from tuning.data.toy import iris
 from tuning.errors import MissingError, SearchFailed
+from tuning.objective import Maximize
 from tuning.reports.summary import Summary
-from tuning.study import Maximize, load_study
+from tuning.study import load_study
 
 
 def summary(**test):

@@ -10,9 +10,9 @@ from tuning.bench.records import AnytimeRun
 from tuning.bench.replay import MemoryFiles
 from tuning.bench.runs import BenchRun, anytime, best_of, counted
 from tuning.ledger.search import SearchFiles
+from tuning.objective import Maximize
 from tuning.results import keep_test_score
 from tuning.roster import Roster
-from tuning.study import Maximize
 from tuning.trial import Proposal, Status, TrialResult
 
 BUDGET = Budget("epochs", 20)

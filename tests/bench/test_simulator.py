@@ -10,7 +10,7 @@ from tests.bench.recorded import GRID, LINE, replayed
 from tuning.bench.outcomes import Training
 from tuning.bench.simulator import AWAY_S, Faults, SimulatedExecutor
 from tuning.executors.base import Died, Finished, Job, Reported, Started
-from tuning.study import Minimize
+from tuning.objective import Minimize
 from tuning.trial import Proposal, Status
 
 LONG = [100.0, 200.0, 300.0]

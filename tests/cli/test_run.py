@@ -12,8 +12,8 @@ import tuning.run
 from tuning.cli.main import main
 from tuning.cli.run import parse_settings, seconds
 from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, StudyError
+from tuning.objective import Minimize
 from tuning.reports.summary import Summary
-from tuning.study import Minimize
 from tuning.trial import Proposal, Status, TrialResult
 
 

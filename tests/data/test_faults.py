@@ -65,6 +65,10 @@ def with_nan(array, row):
             {"task": "multiclass", "y": TWO * 2, "classes": ("a", "b", "c")},
             "no row is of class 'b'; add rows, or renumber without it",
         ),
+        (
+            {"y": 1.7e9 + np.arange(12.0)},
+            "y varies little around a large number, and float32, which Keras computes in, rounds it off: centre y",
+        ),
         ({"task": "multilabel", "y": TWO}, "a multilabel y must be (rows, outputs), got (12,)"),
         ({"parts": {"test": [0]}}, "parts: 'train' is missing; name the training rows too"),
         ({"parts": {"train": [0, 99]}}, "parts: 'train' names row 99 of 12"),

@@ -16,8 +16,9 @@ from tuning.domains import Choice, Float, Int
 from tuning.engines.base import Engine
 from tuning.errors import StudyError
 from tuning.names import TAKE_INITIAL
+from tuning.objective import Minimize, Objective
 from tuning.space import Space
-from tuning.study import Minimize, Objective, Study
+from tuning.study import Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 from tuning.unitcube import initial_points
 

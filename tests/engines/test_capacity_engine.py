@@ -11,8 +11,8 @@ from tuning.domains import Choice, Float, Int
 from tuning.engines.capacity_engine import CapacityEngine, compare
 from tuning.engines.factory import make_engine
 from tuning.errors import StudyError
+from tuning.objective import Minimize
 from tuning.space import Space
-from tuning.study import Minimize
 from tuning.trial import FoldResult, Pause, Status, TrialResult
 
 PLAIN = Space({"n_hidden": Int(1, 4), "n_neurons": Int(5, 100), "lr": Float(1e-4, 1e-1, log=True)})

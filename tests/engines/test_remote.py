@@ -19,7 +19,8 @@ from tuning.engines.optuna_engine import OptunaEngine
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import MissingError, StudyError, TuningError
 from tuning.executors.forkserver import ForkServer
-from tuning.study import Maximize, load_study
+from tuning.objective import Maximize
+from tuning.study import load_study
 from tuning.trial import EpochReport, Pause
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,8 @@ from tuning.dataset import Dataset
 from tuning.domains import Choice, Float
 from tuning.engines.scikit_engine import ScikitEngine
 from tuning.engines.scikit_fit import run_call
-from tuning.study import Maximize, Minimize, Study, derive_seed
+from tuning.objective import Maximize, Minimize
+from tuning.study import Study, derive_seed
 from tuning.training.estimators import KerasRegressor
 from tuning.training.folds import Stopped
 from tuning.training.jobs import TrialJob

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tuning.errors import StudyError
+from tuning.objective import Minimize
 from tuning.reports.html import write_report
 from tuning.reports.lr_plot import figure, write, write_html, write_png
 from tuning.space import Space
-from tuning.study import Minimize
 from tuning.training.lr_record import LRRange
 
 LRS = np.geomspace(1e-5, 1.0, 50)

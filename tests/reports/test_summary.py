@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tuning.objective import Maximize, Minimize
 from tuning.reports.summary import Summary, Winner, plain_json, ranked
-from tuning.study import Maximize, Minimize
 from tuning.trial import Status
 
 
@@ -56,7 +56,7 @@ def test_a_pruned_trial_is_never_the_best(summary: Summary):
     assert replace(summary, trials=pruned).best is None
 
 
-@pytest.mark.parametrize("objective", [Minimize("val_rmse"), Maximize("val_rmse")])
+@pytest.mark.parametrize("objective", [Minimize("val_rmse"), Maximize("val_own")])
 def test_the_best_follows_the_direction(make_trials, objective):
     trials = [(p, r) for p, r in make_trials() if r.status is Status.COMPLETED]
     best = ranked(trials, objective)[0][1]

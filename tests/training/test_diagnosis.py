@@ -11,7 +11,7 @@ import pytest
 
 from tuning.builders.build import build
 from tuning.builders.mlp import build_model
-from tuning.study import Maximize, Minimize
+from tuning.objective import Maximize, Minimize
 from tuning.training.callbacks import Judge
 from tuning.training.diagnosis import diagnose, over_folds
 from tuning.training.signs import best_constant, dead_share, read_signs

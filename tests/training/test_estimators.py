@@ -263,6 +263,41 @@ def test_an_uncompiled_model_is_compiled_with_the_estimators_own_loss(numbers):
     assert float(estimator.fit(*numbers).model_.optimizer.learning_rate) == 0.5
 
 
+def test_a_setting_that_a_compiled_model_would_not_have_is_refused(numbers):
+    def compiled():
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    for given in ({"loss": "mae"}, {"optimizer": "adam"}, {"optimizer__learning_rate": 0.5}):
+        with pytest.raises(ValueError, match=r"changes nothing, for the builder compiles the model itself"):
+            KerasRegressor(compiled, epochs=1, **given).fit(*numbers)
+    KerasRegressor(compiled, epochs=1, loss="mean_squared_error", optimizer="sgd").fit(*numbers)
+
+
+@pytest.mark.parametrize("name", ["class_weight", "validation_split", "sample_weight", "callbacks_"])
+def test_what_fit_would_not_heed_is_refused(iris, name):
+    with pytest.raises(ValueError, match=f"fit takes no '{name}'"):
+        KerasClassifier(one_hot_net, epochs=1, **{f"fit__{name}": None}).fit(*iris)
+
+
+@pytest.mark.parametrize("loss", ["mse", "categorical_focal_crossentropy", "kl_divergence", "categorical_hinge"])
+def test_class_numbers_become_one_hot_rows_for_every_loss_that_compares_outputs(iris, loss):
+    def build(input_shape=(4,), n_outputs=3):
+        model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(n_outputs, "softmax")])
+        model.compile(keras.optimizers.Adam(0.05), loss)
+        return model
+
+    X, y = iris
+    assert KerasClassifier(build, epochs=30, random_state=0).fit(X, y).score(X, y) > 0.75
+
+
+def test_a_second_warm_fit_still_knows_the_classes(iris):
+    estimator = KerasClassifier(one_hot_net, epochs=1, warm_start=True).fit(*iris)
+    known = estimator.classes_
+    assert list(estimator.fit(*iris).classes_) == list(known)
+
+
 def test_held_out_rows_of_a_data_frame_raise_no_warning_about_its_names(numbers):
     X = pd.DataFrame(numbers[0], columns=list("abcd"))
     estimator = KerasRegressor(net, patience=1, epochs=1).fit(X, numbers[1])

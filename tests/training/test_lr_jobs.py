@@ -12,7 +12,8 @@ from tuning.builders.mlp import build_model
 from tuning.dataset import Dataset
 from tuning.domains import Choice, Float, Int
 from tuning.errors import StudyError
-from tuning.study import Minimize, Study
+from tuning.objective import Minimize
+from tuning.study import Study
 from tuning.training.lr_jobs import run_lr_range
 from tuning.training.lr_record import LRRangeJob
 

@@ -7,6 +7,7 @@ import cloudpickle
 import keras
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.data.titanic_like import titanic_like
 from tests.training.small_study import Heard
@@ -17,6 +18,7 @@ from tuning.data.columns import TableScaler
 from tuning.data.tables import encode, table_dataset
 from tuning.data.toy import iris_pair
 from tuning.dataset import Dataset
+from tuning.errors import StudyError
 from tuning.training.jobs import EvaluationJob
 from tuning.training.trainer import predict
 from tuning.training.winner import evaluate_winner, inputs_of
@@ -45,8 +47,26 @@ def test_it_predicts_from_raw_rows_with_the_figures_beside_it(tmp_path):
     model, test = keras.saving.load_model(saved), bench.parts.test
     by_hand = predict(model, figures.transform(encode(pd.DataFrame(titanic_like()), figures.columns)))
     assert len(by_hand) == 200
-    accuracy = np.mean((predict(model, inputs_of(saved, test.X))[:, 0] > 0.5) == test.y)
+    accuracy = np.mean((predict(model, inputs_of(saved, as_frame(test.X, figures)))[:, 0] > 0.5) == test.y)
     assert accuracy == outcome["test"]["accuracy"]
+
+
+def test_categories_of_another_table_are_found_by_name_and_an_array_is_refused(tmp_path):
+    bench, saved, _ = evaluated(tmp_path)
+    frame = pd.DataFrame(titanic_like())
+    some = frame[frame["class"] != "1st"]  # read by itself, "2nd" would have the number of "1st"
+    moved = some[reversed(some.columns)]
+    assert np.array_equal(inputs_of(saved, moved), inputs_of(saved, frame)[some.index])
+    with pytest.raises(StudyError, match=r"give a DataFrame: .* categories of gender, class, embarked"):
+        inputs_of(saved, bench.parts.test.X)
+
+
+def as_frame(X, figures: TableScaler) -> pd.DataFrame:
+    """Return the rows with their categories' names again."""
+    return pd.DataFrame({
+        c.name: [None if np.isnan(v) else c.categories[int(v)] for v in X[:, i]] if c.categories else X[:, i]
+        for i, c in enumerate(figures.columns)
+    })  # fmt: skip
 
 
 def test_figures_of_an_earlier_table_do_not_stay_beside_a_winner_of_plain_numbers(tmp_path):

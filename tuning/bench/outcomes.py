@@ -13,7 +13,8 @@ from tuning.bench.functions import MINIMA
 from tuning.bench.recording import Recording
 from tuning.dataset import Array
 from tuning.errors import StudyError
-from tuning.study import Objective, Study, derive_seed
+from tuning.objective import Objective
+from tuning.study import Study, derive_seed
 from tuning.training.functions import evaluate
 from tuning.trial import FoldResult, Proposal, Status, TrialResult
 from tuning.unitcube import coordinates

@@ -21,8 +21,8 @@ from tuning.dataset import Array
 from tuning.durable import read_json, write_bytes, write_json
 from tuning.errors import StudyError
 from tuning.ledger.spaces import space_of
+from tuning.objective import Objective
 from tuning.space import Space
-from tuning.study import Objective
 from tuning.trial import Status, TrialResult
 
 FORMAT = 1

@@ -10,7 +10,8 @@ from tuning.data.tables import Table, is_table, stem
 from tuning.dataset import Task
 from tuning.domains import Choice, Float, Int
 from tuning.errors import StudyError, did_you_mean
-from tuning.study import Maximize, Minimize, Study
+from tuning.objective import Maximize, Minimize
+from tuning.study import Study
 
 TABLE_TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
 

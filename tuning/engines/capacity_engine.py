@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from tuning.engines.capacity_space import DEPTH, RATE, TOLERANCE, WIDTH, faults_of, ladders_of, middle, remarks_on
 from tuning.errors import StudyError
-from tuning.study import Objective, Study
+from tuning.objective import Objective
+from tuning.study import Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 
 LOOK_AHEAD = 2

@@ -77,14 +77,14 @@ def make_estimator(study: Study, parts: Parts) -> Any:
 
     kind = KerasRegressor if parts.task == "regression" else KerasClassifier
     known = {"input_shape": parts.input_shape, "task": parts.task, "n_outputs": parts.n_outputs}
-    arguments, _ = study.split_params(study.fixed)
+    arguments, to_fit = study.split_params(study.fixed)
     named = set(kind(study.builder).get_params())
     filled = {n: known[n] for n in FROM_DATA if n in named and n not in study.fixed and n not in study.space}
     return kind(
-        study.builder, epochs=study.epochs, batch_size=study.batch_size, patience=study.patience,
+        study.builder, epochs=study.epochs, patience=study.patience,
         preprocessor=FoldScaler(parts.columns) if parts.scale else None,
         trainer="auto" if study.trainer == "function" else study.trainer,  # of a function no estimator is fitted
-        random_state=derive_seed(study.seed, "training"), **{**filled, **arguments},
+        random_state=derive_seed(study.seed, "training"), **{**filled, **arguments, **to_fit},
     )  # fmt: skip
 
 

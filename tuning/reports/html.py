@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.errors import StorageError
+from tuning.objective import Objective
 from tuning.reports import plots
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
@@ -18,7 +19,6 @@ from tuning.reports.page import card, html_figure, html_text, write_page
 from tuning.reports.summary import Trials, count_trials, ranked
 from tuning.reports.texts import failure_groups, score, seconds_text, shown, spread
 from tuning.space import Space
-from tuning.study import Objective
 from tuning.training.lr_record import LRRange
 from tuning.trial import Proposal, TrialResult
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from tuning.domains import Choice, Domain, Float, Int
+from tuning.objective import Objective
 from tuning.reports.summary import Trials
 from tuning.space import Space
-from tuning.study import Objective
 from tuning.trial import Status
 
 LEAST_TRIALS = 10

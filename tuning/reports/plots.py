@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuning.domains import Choice
+from tuning.objective import Objective
 from tuning.reports.axes import log_ticks, padded, place, ticks
 from tuning.reports.importance import importances
 from tuning.reports.look import COLOURS, GREY, escaped, styled
@@ -19,7 +20,6 @@ from tuning.reports.parallel import parallel
 from tuning.reports.summary import Trials, ranked
 from tuning.reports.texts import params_text, score
 from tuning.space import Space
-from tuning.study import Objective
 from tuning.trial import Status, TrialResult
 
 _CURVE_POINTS = 100

@@ -13,7 +13,7 @@ import numpy as np
 from tuning.dataset import Array, Task
 from tuning.errors import StudyError
 from tuning.names import METRICS
-from tuning.study import Objective
+from tuning.objective import Objective
 from tuning.training import metrics
 from tuning.training.outputs import as_probabilities
 from tuning.training.trainer import Rows, predict

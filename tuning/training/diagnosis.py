@@ -15,7 +15,7 @@ from dataclasses import replace
 import keras
 
 from tuning.dataset import Task
-from tuning.study import Objective
+from tuning.objective import Objective
 from tuning.training.signs import Signs, read_signs
 from tuning.training.trainer import Rows
 from tuning.trial import Verdict

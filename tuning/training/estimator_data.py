@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from tuning.builders.build import build
+from tuning.builders.check import loss_name
 from tuning.dataset import Array
 from tuning.names import FROM_DATA
 from tuning.training.estimator_parameters import (
@@ -91,6 +92,7 @@ class ChecksAndBuilds(BuilderParameters):
         if builder is None:
             raise ValueError(f"{type(self).__name__} needs a builder: {type(self).__name__}(build_model)")
         if isinstance(builder, keras.Model):
+            self._refuse_ignored(builder)
             return builder
         if not callable(builder):
             raise TypeError(f"model must be a function that returns a compiled keras.Model, got {builder!r}")
@@ -99,17 +101,33 @@ class ChecksAndBuilds(BuilderParameters):
 
     def _compiling(self, builder: Any) -> Any:
         """Return the builder, completed where it leaves compiling to SciKeras: `optimizer=`, `loss=`, `metrics=`."""
-        if self.loss is None or "loss" in builder_defaults(builder):
-            return builder
+        completes = self.loss is not None and "loss" not in builder_defaults(builder)
 
         @functools.wraps(builder)
         def complete(**arguments: Any) -> Any:
             model = builder(**arguments)
-            if not getattr(model, "compiled", True):
+            if completes and not getattr(model, "compiled", True):
                 model.compile(**self._get_compile_kwargs())
+            else:
+                self._refuse_ignored(model)
             return model
 
         return complete
+
+    def _refuse_ignored(self, model: Any) -> None:
+        """Raise where an optimizer or a loss was given that a model compiled by its builder does not have."""
+        builder = self._builder()
+        if not getattr(model, "compiled", True) or (model is not builder and _extras_of(builder)):
+            return
+        taken = builder_defaults(builder)
+        for name in (n for n in vars(self) if n.partition("__")[0] in ("optimizer", "loss") and n not in taken):
+            value, head = getattr(self, name), name.partition("__")[0]
+            if not _is_compiled_with(model, name, value):
+                raise ValueError(
+                    f"{type(self).__name__}: {name}={value!r} changes nothing, for the builder compiles the model "
+                    f"itself: let it take '{head if name == head else name.partition('__')[2]}', or leave compiling to "
+                    f"the estimator"
+                )
 
     def _builder_arguments(self, builder: Any) -> dict[str, Any]:
         params = self.get_params(deep=False)
@@ -128,6 +146,19 @@ class ChecksAndBuilds(BuilderParameters):
         return named
 
     def _scikeras_extras(self, builder: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-        wanted = [name for name in SCIKERAS_EXTRAS if name in inspect.signature(builder).parameters]
         makers = {"meta": self._get_metadata, "compile_kwargs": self._get_compile_kwargs, "params": lambda: params}
-        return {name: makers[name]() for name in wanted}
+        return {name: makers[name]() for name in _extras_of(builder)}
+
+
+def _extras_of(builder: Any) -> list[str]:
+    return [name for name in SCIKERAS_EXTRAS if name in inspect.signature(builder).parameters]
+
+
+def _is_compiled_with(model: Any, name: str, value: Any) -> bool:
+    """Whether a compiled model has the optimizer or loss of this name; settings of one cannot be told."""
+    if value is None:
+        return True
+    if name == "loss":
+        return (isinstance(value, str) or callable(value)) and loss_name(value) == loss_name(model.loss)
+    named = value if isinstance(value, str) else getattr(value, "__name__", "")
+    return name == "optimizer" and named.lower() == type(model.optimizer).__name__.lower()

@@ -29,7 +29,8 @@ from tuning.training.trainer import predict as predict_model
 
 _TRAINER_TAKES = ("batch_size", "shuffle")
 _PASSED_ON = (*_TRAINER_TAKES, "epochs", "initial_epoch", "sample_weight")
-_OURS = {"epochs", "verbose", "initial_epoch", "sample_weight", "class_weight", "validation_split"}
+_OURS = {"epochs", "verbose", "initial_epoch"}
+_OF_THE_ESTIMATOR = ("class_weight", "validation_split")
 
 
 @dataclass(eq=False)
@@ -163,11 +164,16 @@ class TrainsWithTuning(ChecksAndBuilds):
         return found
 
     def _trainer_settings(self, rows: int, settings: dict[str, Any]) -> dict[str, Any]:
+        weights = {"sample_weight": settings.pop("sample_weight", None)}
         routed = route_params(self.get_params(), "fit", pass_filter=set(_TRAINER_TAKES), strict=True) | settings
         extra = [name for name in routed if name not in (*_TRAINER_TAKES, *_OURS)]
         if extra:
             known = ", ".join(sorted({*_TRAINER_TAKES, *_OURS}))
-            raise ValueError(f"{type(self).__name__}: fit takes no '{extra[0]}'; it takes {known}")
+            instead = (
+                f"give it to {type(self).__name__} itself" if extra[0] in _OF_THE_ESTIMATOR else f"it takes {known}"
+            )
+            raise ValueError(f"{type(self).__name__}: fit takes no '{extra[0]}'; {instead}")
+        routed |= weights
         chosen = {name: routed[name] for name in _PASSED_ON if routed.get(name) is not None}
         return chosen | ({"batch_size": rows} if chosen.get("batch_size") == -1 else {})
 

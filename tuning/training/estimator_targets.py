@@ -8,7 +8,10 @@ import numpy as np
 from scikeras.utils.transformers import ClassifierLabelEncoder
 from sklearn.utils.multiclass import type_of_target
 
+from tuning.builders.check import loss_name
 from tuning.dataset import Array, Task
+
+_SPARSE = "sparse_categorical_crossentropy"
 
 
 class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
@@ -35,18 +38,30 @@ class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
 
 
 def fit_for_output(encoded: Array, model: Any) -> Array:
-    """Return class numbers `(rows, 1)` as one-hot rows, or one-hot rows as numbers, where the model's loss wants so."""
-    from scikeras.utils import loss_name
+    """Return class numbers `(rows, 1)` as one-hot rows, or one-hot rows as numbers, where the model's loss wants so.
 
+    Keras' losses all compare output by output, but for the sparse one; a loss of the user's own gets y as it is.
+    """
     units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
     loss = loss_name(model.loss) if isinstance(model.loss, str) or callable(model.loss) else ""
     if not units or units < 2 or encoded.ndim != 2:
         return encoded
-    if loss == "categorical_crossentropy" and encoded.shape[1] == 1:
+    if encoded.shape[1] == 1 and loss != _SPARSE and _is_of_keras(model.loss):
         return np.asarray(np.eye(units, dtype=np.float32)[encoded[:, 0].astype(int)])
-    if loss == "sparse_categorical_crossentropy" and encoded.shape[1] == units:
+    if loss == _SPARSE and encoded.shape[1] == units:
         return np.asarray(encoded.argmax(axis=1, keepdims=True), np.float32)
     return encoded
+
+
+def _is_of_keras(loss: Any) -> bool:
+    import keras
+
+    try:
+        found = keras.losses.get(loss) if isinstance(loss, str) else loss
+    except ValueError:
+        return False  # unknown to Keras, which says so when it is first used
+    home = found if hasattr(found, "__qualname__") else type(found)
+    return str(getattr(home, "__module__", "")).partition(".")[0] == "keras"
 
 
 def task_of(y: Array, classifier: bool, classes: Array | None) -> tuple[Task, int]:

@@ -120,7 +120,8 @@ class KerasClassifier(_Mended, wrappers.KerasClassifier):  # type: ignore[misc]
         Returns:
             Itself, with `model_`, `history_`, `classes_`.
         """
-        self.classes_ = None
+        if not (self.warm_start and self.initialized_):
+            self.classes_ = None  # else the encoder of the fit before is kept, and so are its classes
         wrappers.BaseWrapper.fit(self, X, y, sample_weight=self._weighted(y, sample_weight), **settings)
         return self
 

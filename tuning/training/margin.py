@@ -6,6 +6,7 @@ import numpy as np
 from numpy.random import default_rng
 
 from tuning.dataset import Array, Task
+from tuning.names import BETTER
 from tuning.training import metrics
 
 RESAMPLES = 400
@@ -31,7 +32,7 @@ def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> d
         return None
     from scipy.stats import bootstrap
 
-    sign = 1.0 if metric in metrics.GREATER_IS_BETTER else -1.0
+    sign = 1.0 if BETTER[metric] == "maximize" else -1.0
 
     def difference(rows: Array) -> float:
         kept = np.asarray(rows, int)

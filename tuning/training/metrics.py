@@ -9,8 +9,6 @@ import numpy as np
 from tuning.dataset import Array, Task
 from tuning.errors import StudyError
 
-GREATER_IS_BETTER = frozenset({"r2", "accuracy", "auc"})
-
 
 def score(name: str, task: Task, y: Array, predicted: Array) -> float:
     """Return one task metric.

@@ -14,9 +14,10 @@ import numpy as np
 
 from tuning.data.columns import TableScaler
 from tuning.data.parts import Scaler, Scaling
+from tuning.data.tables import encode
 from tuning.dataset import Array
 from tuning.durable import read_json, write_json
-from tuning.errors import TuningError
+from tuning.errors import StudyError, TuningError
 from tuning.study import derive_seed
 from tuning.training.baselines import baselines, scores
 from tuning.training.checkpoint import load_checkpoint, save_checkpoint
@@ -150,10 +151,26 @@ def save_for_raw_inputs(
     _save(model, path)
 
 
-def inputs_of(path: Path, raw: Array) -> Array:
-    """Return rows as the data set has them as the model saved at `path` takes them."""
+def inputs_of(path: Path, rows: Any) -> Array:
+    """Return rows of a table as the model saved at `path` takes them, float32 `(rows, inputs)`.
+
+    Args:
+        path: The `.keras` file; what its columns mean stands in a JSON file beside it.
+        rows: A DataFrame with the columns that were trained on, in any order and beside any others: categories are
+            found again by their names. An array, `(rows, columns)`, only where no column holds categories.
+
+    Raises:
+        StudyError: A column is missing, or an array is given where categories would have to be guessed.
+    """
     figures = read_json(_figures_of(path))
-    return raw if figures is None else TableScaler.from_json(figures).transform(raw)
+    if figures is None:
+        return np.asarray(rows)
+    scaler = TableScaler.from_json(figures)
+    if hasattr(rows, "columns"):
+        return scaler.transform(encode(rows, scaler.columns))
+    if named := [column.name for column in scaler.columns if column.categories]:
+        raise StudyError(f"give a DataFrame: the numbers of an array do not tell the categories of {', '.join(named)}")
+    return scaler.transform(np.asarray(rows, float))
 
 
 def _figures_of(path: Path) -> Path:
@@ -188,7 +205,9 @@ def _reload_error(path: Path, bench: Workbench, raw: Array, predicted: Array) ->
         if "safe_mode" in str(error) or "unsafe" in str(error):
             return None
         raise
-    return float(np.max(np.abs(predict(model, inputs_of(path, raw)) - predicted)))
+    figures = read_json(_figures_of(path))
+    inputs = raw if figures is None else TableScaler.from_json(figures).transform(raw)
+    return float(np.max(np.abs(predict(model, inputs) - predicted)))
 
 
 def _custom(bench: Workbench) -> dict[str, Any]:

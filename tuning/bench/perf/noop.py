@@ -8,8 +8,9 @@ from dataclasses import replace
 from tuning.builders.mlp import build_model
 from tuning.data.california import california_housing
 from tuning.domains import Choice, Float, Int
+from tuning.objective import Minimize
 from tuning.results import keep_result
-from tuning.study import Minimize, Study
+from tuning.study import Study
 from tuning.training.jobs import TrialJob
 from tuning.trial import Context, EpochReport, FoldResult, Status, TrialResult
 

@@ -11,7 +11,7 @@ import numpy as np
 from tuning.bench.perf.spec import HOUSING_SCORED, Spec
 from tuning.bench.perf.together import begin_together
 from tuning.dataset import Array
-from tuning.study import Minimize, Objective
+from tuning.objective import Minimize, Objective
 from tuning.trial import Context
 
 if TYPE_CHECKING:

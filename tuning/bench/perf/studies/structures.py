@@ -5,7 +5,8 @@ from __future__ import annotations
 from tuning.builders.mlp import build_model
 from tuning.data.california import california_housing
 from tuning.domains import Choice
-from tuning.study import Minimize, Study
+from tuning.objective import Minimize
+from tuning.study import Study
 
 STUDY = Study(
     name="structures",
