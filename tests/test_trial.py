@@ -71,12 +71,12 @@ def test_a_result_of_an_earlier_version_is_read_without_the_newer_fields():
     assert TrialResult.from_json(old) == TrialResult(2, Status.COMPLETED, 0.5, folds=(fold(),))
 
 
-def test_the_curve_is_the_mean_over_the_folds_that_reached_the_epoch():
+def test_the_curve_is_the_mean_over_the_folds_and_one_that_has_stopped_counts_with_its_last_epoch():
     first = fold(0, [{"epoch": 1.0, "loss": 4.0}, {"epoch": 2.0, "loss": 3.0}])
     second = fold(1, [{"epoch": 1.0, "loss": 2.0}])
     assert TrialResult(0, Status.COMPLETED, 0.5, folds=(first, second)).curve == (
         {"epoch": 1.0, "loss": 3.0},
-        {"epoch": 2.0, "loss": 3.0},
+        {"epoch": 2.0, "loss": 2.5},
     )
 
 

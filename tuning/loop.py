@@ -248,7 +248,7 @@ class SearchLoop:
 
     def _fail(self, item: Open, error: str) -> None:
         failed = TrialResult(item.proposal.number, Status.FAILED, attempt=item.attempt, error=error, slot=item.slot)
-        self._end(self.files.write_result(failed))
+        self._end(self.files.write_result(replace(failed, started_at=time.time(), ended_at=time.time())))
 
     def _let_go(self, item: Open) -> None:
         """Leave a trial open in the files: the next run begins it again."""
@@ -283,9 +283,8 @@ class SearchLoop:
     def _tell(self, result: TrialResult) -> None:
         """Tell a result, and before it the epochs where the engine has not heard of them."""
         if self.record.pruner != "none" and result.number in self._unheard:
-            for row in result.curve:
-                value = row.get(self.record.objective.metric, float("nan"))
-                self.engine.report(EpochReport(result.number, int(row["epoch"]), value, row, 0.0))
+            for epoch, value in result.told(self.record.objective.metric):
+                self.engine.report(EpochReport(result.number, epoch, value, {}, 0.0))
         self.engine.tell(result)
         self.roster.tells.append(result.number)
         self._waiting = False

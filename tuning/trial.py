@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, Self
@@ -160,6 +161,7 @@ class TrialResult:
         slot: The lease it ran on, e.g. `cpu:0` or a GPU's UUID.
         started_at, ended_at: Seconds since the epoch (Unix), for display only; nothing is decided by them.
         rss_mb: Resident memory of the worker at the end, in MiB.
+        reported: (epoch, value) of each epoch that a pruner was told, in its order; None: there is no pruner.
     """
 
     number: int
@@ -180,12 +182,24 @@ class TrialResult:
     started_at: float = 0.0
     ended_at: float = 0.0
     rss_mb: float = 0.0
+    reported: tuple[tuple[int, float], ...] | None = None
 
     @property
     def curve(self) -> tuple[dict[str, float], ...]:
-        """Per-epoch metrics, the mean over the folds that reached the epoch."""
-        epochs = sorted({row["epoch"] for fold in self.folds for row in fold.curve})
-        return tuple(_mean([r for f in self.folds for r in f.curve if r["epoch"] == epoch]) for epoch in epochs)
+        """Per-epoch metrics, the mean over the folds; one that has stopped before counts with its last epoch."""
+        by_epoch = [{row["epoch"]: row for row in fold.curve} for fold in self.folds]
+        last: list[Mapping[str, float]] = [{} for _ in by_epoch]
+        means = []
+        for epoch in sorted({epoch for rows in by_epoch for epoch in rows}):
+            last = [rows.get(epoch, before) for rows, before in zip(by_epoch, last, strict=True)]
+            means.append({**_mean([row for row in last if row]), "epoch": epoch})
+        return tuple(means)
+
+    def told(self, metric: str) -> tuple[tuple[int, float], ...]:
+        """Return `reported`; of a result that does not say, its whole curve."""
+        if self.reported is not None:
+            return self.reported
+        return tuple((int(row["epoch"]), row.get(metric, math.nan)) for row in self.curve)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -201,10 +215,15 @@ class TrialResult:
                 "value": None if stored["value"] is None else float(stored["value"]),
                 "metrics": {key: float(value) for key, value in stored["metrics"].items()},
                 "folds": tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
+                "reported": _pairs(stored.get("reported")),
                 "notes": tuple(stored["notes"]),
                 "diagnosis": _verdicts(stored),
             }
         )
+
+
+def _pairs(stored: list[Any] | None) -> tuple[tuple[int, float], ...] | None:
+    return None if stored is None else tuple((epoch, float(value)) for epoch, value in stored)
 
 
 def _verdicts(stored: Mapping[str, Any]) -> tuple[Verdict, ...]:

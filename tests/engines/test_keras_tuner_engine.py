@@ -104,6 +104,31 @@ def test_hyperband_does_not_promote_a_trial_that_failed():
     assert 0 not in [engine.ask(number).parent for number in (9, 10)]
 
 
+@pytest.mark.parametrize("slots", [1, 4])
+def test_trials_that_diverge_cost_hyperband_no_promotions(slots):
+    """In the paper a rung promotes its best third; a trial without a value is the last of its rung."""
+    engine = KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=27))
+    proposals = run(engine, 1000, lambda n: Status.DIVERGED if n % 3 == 0 else Status.COMPLETED, slots)
+    promoted = [p for p in proposals if p.parent is not None]
+    assert Counter(p.epochs for p in proposals if p.parent is None) == {1: 27, 3: 12, 9: 6, 27: 4}
+    assert all(p.parent % 3 for p in promoted)
+    assert Counter(p.epochs for p in promoted)[3] == 9
+    assert len(promoted) >= 19  # of 21: of the last rungs there may be less left than they have places
+
+
+def test_a_rung_goes_on_with_what_is_left_where_more_fail_than_it_discards():
+    engine = KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=9))
+    proposals = run(engine, 1000, lambda n: Status.COMPLETED if n in (4, 7) or n > 8 else Status.DIVERGED)
+    assert sorted(p.parent for p in proposals if p.epochs == 3 and p.parent is not None and p.parent < 9) == [4, 7]
+    assert [p.parent in (9, 10) for p in proposals if p.epochs == 9 and p.parent in (9, 10)] == [True]
+
+
+def test_hyperband_promotes_in_a_space_too_small_for_its_first_rung():
+    space = Space({"a": Choice(*range(6))})
+    proposals = run(KerasTunerEngine(make_study("keras-tuner:hyperband", space, trials=None, epochs=9)), 1000)
+    assert [p.epochs for p in proposals] == [1] * 6 + [3] * 3 + [9]
+
+
 def test_hyperband_waits_for_open_trials_and_then_ends():
     engine = KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=1))
     proposals = []

@@ -26,7 +26,7 @@ from tuning.domains import Choice, Float, Int
 from tuning.engines.optuna_engine import OptunaEngine
 from tuning.errors import MissingError, StudyError
 from tuning.space import Space
-from tuning.trial import EpochReport, Status
+from tuning.trial import EpochReport, Proposal, Status
 
 
 class OptunaContract(EngineContract):
@@ -166,6 +166,27 @@ def test_a_second_attempt_may_report_its_epochs_again():
     for _ in range(2):
         for epoch in (1, 2, 3):
             assert engine.report(EpochReport(0, epoch, 1.0, {}, 0.1)) is False
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median"])
+def test_after_its_last_epoch_nothing_is_pruned(pruner):
+    engine = OptunaEngine(make_study("optuna:random", FLAT, pruner=pruner, epochs=9))
+    for number in range(12):
+        engine.ask(number)
+        for epoch in range(1, 9):
+            engine.report(EpochReport(number, epoch, 1.0, {}, 0.1))
+        assert engine.report(EpochReport(number, 9, 1.0 if number < 11 else 99.0, {}, 0.1)) is False
+        engine.tell(_valued(Proposal(number, {}, 9), 1.0))
+
+
+def test_an_attempt_that_was_condemned_and_then_lost_is_condemned_again():
+    engine = OptunaEngine(make_study("optuna:random", FLAT, pruner="asha", epochs=9))
+    for number in range(6):
+        _train(engine, number, worst=False)
+    engine.ask(6)
+    first = [engine.report(EpochReport(6, epoch, 99.0, {}, 0.1)) for epoch in (1, 2)]
+    again = [engine.report(EpochReport(6, epoch, 99.0, {}, 0.1)) for epoch in (1, 2)]
+    assert first == again == [True, True]
 
 
 def test_hyperband_brackets_are_the_same_after_a_restart():

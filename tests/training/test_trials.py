@@ -15,6 +15,7 @@ import tensorflow as tf
 from tests.training.small_study import Heard, job, logits, net, rows, study
 from tuning import Maximize, Minimize
 from tuning.errors import MissingError, StudyError
+from tuning.results import read_result
 from tuning.training import checkpoint, compiled, trials
 from tuning.training.folds import Stopped
 from tuning.training.trainer import Rows
@@ -203,6 +204,28 @@ def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_t
     result = run_trial(job(tmp_path, defined, lockstep=True), context)
     assert (result.status, result.value) == (Status.PRUNED, context.reports[-1].value)
     assert [(fold.best_epoch, len(fold.curve)) for fold in result.folds] == [(2, 4), (2, 4)]
+
+
+@pytest.mark.parametrize("changes", [{"trainer": "fit"}, {"patience": 1}])
+def test_a_result_keeps_what_its_pruner_was_told(tmp_path, changes):
+    """A resumed search tells it again: trained beyond the prune, or with a fold that has stopped, the curve differs."""
+    context = Heard("prune", at=2)
+    result = run_trial(job(tmp_path, study(cv=2, pruner="asha", **changes), lockstep=True), context)
+    assert result.reported == tuple((report.epoch, report.value) for report in context.reports)
+    assert read_result(tmp_path).told("val_rmse") == result.reported
+    assert len(result.reported) == 3
+
+
+def test_a_trial_that_fails_late_has_trained_all_the_same(tmp_path):
+    class Broken(Heard):
+        def report(self, report):
+            super().report(report)
+            if report.epoch == 3:
+                raise ValueError("broken")
+            return "continue"
+
+    result = run_trial(job(tmp_path, study()), Broken())
+    assert (result.status, result.epochs) == (Status.FAILED, 3)
 
 
 def test_a_pruned_fold_ends_its_trial(tmp_path):

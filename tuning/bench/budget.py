@@ -90,7 +90,7 @@ def cost_of(result: TrialResult, original: Cost | None = None) -> Cost:
     """
     if original is not None:
         return original
-    return Cost(max(1, result.epochs), result.training_s if result.epochs else result.seconds)
+    return Cost(max(1, result.epochs), result.training_s or result.seconds)
 
 
 class Meter:

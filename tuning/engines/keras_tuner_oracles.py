@@ -5,6 +5,7 @@ Importing this module imports TensorFlow.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,7 +47,46 @@ class Random(_GivenFirst, keras_tuner.oracles.RandomSearchOracle):  # type: igno
 
 
 class Hyperband(_WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
-    """Hyperband (Li et al. 2018, jmlr.org/papers/v18/16-558.html)."""
+    """Hyperband (Li et al. 2018, jmlr.org/papers/v18/16-558.html): a trial that failed is the last of its rung.
+
+    The oracle waits for as many completed trials as a rung has places to discard, so that each failure costs a
+    promotion, and with a third of a rung failed it is random search. Nor does it promote where a small space has no
+    further points to fill the first rung with.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the next promotion, else what the oracle does: a fresh point, a new bracket, or a pause."""
+        self._remove_completed_brackets()
+        for bracket in self._brackets:
+            to_come = self._get_size(bracket["bracket_num"], 0) - len(bracket["rounds"][0])
+            if to_come:
+                response: dict[str, Any] = super().populate_space(trial_id)
+                return response if response["status"] == "RUNNING" else self._promotion(bracket, trial_id) or response
+            if promotion := self._promotion(bracket, trial_id):
+                return promotion
+        return super().populate_space(trial_id)  # type: ignore[no-any-return]
+
+    def _promotion(self, bracket: Mapping[str, Any], trial_id: str) -> dict[str, Any] | None:
+        """Return the best trial of a rung, to be continued, once it is sure to be among those the rung promotes."""
+        kind, rungs = bracket["bracket_num"], bracket["rounds"]
+        to_come = 0
+        for number, (rung, following) in enumerate(itertools.pairwise(rungs)):
+            size, places = self._get_size(kind, number), self._get_size(kind, number + 1)
+            promoted = {item["past_id"] for item in following}
+            trials = [self.trials[item["id"]] for item in rung if item["id"] not in promoted]
+            ready = [trial for trial in trials if trial.status == "COMPLETED"]
+            running = sum(trial.status == "RUNNING" for trial in trials)
+            last = size - len(promoted) - len(ready) - running - to_come  # failed, or never to come
+            if ready and len(following) < places and len(ready) + last > size - places:
+                best = (max if self.objective.direction == "max" else min)(ready, key=lambda trial: trial.score)
+                following.append({"past_id": best.trial_id, "id": trial_id})
+                return {"status": "RUNNING", "values": {
+                    **best.hyperparameters.values, "tuner/trial_id": best.trial_id, "tuner/bracket": kind,
+                    "tuner/round": number + 1, "tuner/initial_epoch": self._get_epochs(kind, number),
+                    "tuner/epochs": self._get_epochs(kind, number + 1),
+                }}  # fmt: skip
+            to_come = min(places - len(following), len(ready) + running + to_come)
+        return None
 
 
 class Bayesian(_GivenFirst, keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]

@@ -44,6 +44,7 @@ class OptunaEngine:
         self._asked = 0
         self._open: dict[int, optuna.Trial] = {}
         self._seen: dict[int, int] = {}  # open trial -> last epoch reported
+        self._pruned_at: dict[int, int] = {}  # open trial -> epoch
         kind = study.engine.removeprefix("optuna:")
         self._constrained = kind != "cmaes"  # it warns of a constraint and ignores it
         self._points: list[dict[str, Any]] | None = None
@@ -80,18 +81,24 @@ class OptunaEngine:
         return Proposal(number, params, self._epochs)
 
     def report(self, report: EpochReport) -> bool:
-        """Take one epoch; NaN is taken too, every pruner but `none` stops it when its turn comes."""
-        if report.epoch <= self._seen.get(report.number, 0):
-            return False  # another attempt repeats what was judged already; Optuna keeps the first and warns
-        self._seen[report.number] = report.epoch
-        trial = self._open[report.number]
-        trial.report(report.value, step=report.epoch)
-        return bool(trial.should_prune())  # some pruners answer in NumPy's own bool
+        """Take one epoch; NaN is taken too, every pruner but `none` stops it when its turn comes.
+
+        After its last epoch a trial is complete whatever a pruner thinks of it: nothing is left to be saved.
+        """
+        number, epoch = report.number, report.epoch
+        if epoch > self._seen.get(number, 0):  # else another attempt repeats what was judged, which Optuna warns of
+            self._seen[number] = epoch
+            trial = self._open[number]
+            trial.report(report.value, step=epoch)
+            if number not in self._pruned_at and epoch < self._epochs and trial.should_prune():
+                self._pruned_at[number] = epoch
+        return epoch >= self._pruned_at.get(number, epoch + 1)
 
     def tell(self, result: TrialResult) -> None:
         """Take how a trial ended; out of memory becomes a violated constraint."""
         trial = self._open.pop(result.number)
         self._seen.pop(result.number, None)
+        self._pruned_at.pop(result.number, None)
         if result.status is Status.INFEASIBLE and self._constrained:
             trial.set_constraint("memory", 1.0)
         value = result.value if result.status is Status.COMPLETED else None

@@ -31,7 +31,7 @@ from tuning.training.functions import function_trial
 from tuning.training.jobs import Stopped, TrialJob
 from tuning.training.test_score import score_test_part
 from tuning.training.workbench import Workbench, workbench
-from tuning.trial import Context, Status, TrialResult
+from tuning.trial import Context, EpochReport, Status, TrialResult
 
 Train: TypeAlias = "Callable[[TrialJob, Workbench, int, Context], TrialResult]"
 
@@ -71,6 +71,14 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
 
 def _guarded(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
     """Train, at half the batch if memory runs out; turn what goes wrong with this trial alone into its result."""
+    heard = _Heard(context)
+    result = _tried_twice(train, job, bench, seed, heard)
+    if result.status in (Status.FAILED, Status.INFEASIBLE):  # what it has trained is not lost on those who count
+        result = replace(result, epochs=len(heard.reported) * (bench.n_fits if job.lockstep else 1))
+    return replace(result, reported=None if bench.study.pruner == "none" else tuple(heard.reported))
+
+
+def _tried_twice(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
     result = _tried(train, job, bench, seed, context)
     _, settings = bench.study.split_params(job.proposal.params)
     half = settings["batch_size"] // 2
@@ -94,6 +102,22 @@ def _tried(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Co
             return TrialResult(number, Status.INFEASIBLE, error=f"out of memory: {first_line(error)}")
         traceback.print_exc()  # whole, into the worker's log
         return TrialResult(number, Status.FAILED, error=f"{type(error).__name__}: {first_line(error)}")
+
+
+class _Heard:
+    """A context that keeps what was reported through it."""
+
+    def __init__(self, inner: Context) -> None:
+        self._inner = inner
+        self.slot = inner.slot
+        self.reported: list[tuple[int, float]] = []
+
+    def report(self, report: EpochReport) -> str:
+        self.reported.append((report.epoch, report.value))
+        return self._inner.report(report)
+
+    def retire(self) -> None:
+        self._inner.retire()
 
 
 def out_of_memory(error: Exception) -> bool:
