@@ -80,6 +80,19 @@ def test_an_exception_of_a_task_is_raised_here_with_the_workers_traceback(parall
     assert "in fail" in "".join(caught.value.__notes__)
 
 
+def test_an_exception_that_cannot_be_unpickled_is_told_and_nobody_waits_for_ever(parallel):
+    def fail():
+        class Own(Exception):
+            def __init__(self, what, code):
+                super().__init__(f"{what} {code}")
+
+        raise Own("no such thing", 7)
+
+    with pytest.raises(backend.TuningError, match="no such thing 7"):
+        parallel()(calls(fail, (), ()))
+    assert parallel()(calls(lambda n: n + 1, (0,), (1,))) == [1, 2]
+
+
 def test_a_worker_that_dies_is_told_and_the_next_call_works(parallel):
     def die(number):
         import os

@@ -111,8 +111,12 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         future = self._jobs.pop(ended.job)
         if isinstance(ended, Finished):
             good, packed = ended.value
-            value = pickle.loads(packed)  # noqa: S301 - from our own worker
-            future.set_result(value) if good else future.set_exception(value)
+            try:
+                value = pickle.loads(packed)  # noqa: S301 - from our own worker
+            except Exception as error:  # of a class that cannot be loaded here
+                future.set_exception(TuningError(f"what a task returned cannot be unpickled: {error!r}"))
+            else:
+                future.set_result(value) if good else future.set_exception(value)
         elif isinstance(ended, Raised):
             future.set_exception(TuningError(f"{ended.error}\n{ended.traceback}"))
         elif isinstance(ended, Died):
@@ -147,9 +151,11 @@ def work(packed: bytes, spool: str, context: Any) -> tuple[bool, bytes]:
     except Exception as error:  # the task's own: it is raised where joblib was called
         error.add_note("".join(traceback.format_exception(error)))
         try:
-            return False, cloudpickle.dumps(error)
+            packed = cloudpickle.dumps(error)
+            pickle.loads(packed)  # noqa: S301 - our own; many that take arguments of their own fail only here
         except Exception:  # one that cannot be pickled
-            return False, cloudpickle.dumps(TuningError(traceback.format_exc()))
+            return False, cloudpickle.dumps(TuningError("".join(traceback.format_exception(error))))
+        return False, packed
 
 
 @lru_cache(maxsize=64)

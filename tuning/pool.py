@@ -96,8 +96,8 @@ class Pool:
                     leases = Leases()
                     stack.callback(leases.close)
                     self._serve(self._opened(stack, leases), leases, order)
-            except TuningError as error:
-                self._lose(str(error))
+            except Exception as error:  # whatever it is, nobody shall wait for ever
+                self._lose(str(error) if isinstance(error, TuningError) else repr(error))
         self._lose("the pool was closed")
 
     def _opened(self, stack: ExitStack, leases: Leases) -> LocalExecutor:

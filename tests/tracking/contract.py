@@ -87,6 +87,14 @@ class TrackerContract:
         seen = self.seen(tracker, search)
         assert (seen.trials, seen.finalists) == ([], [4])
 
+    def test_a_finalist_of_a_changed_study_is_another(self, search):
+        tracker = self.tracker()
+        tracker.begin(search)
+        proposal, result = trial(4)
+        for version in (1, 2, 2):
+            tracker.record_finalist(proposal, 0, replace(result, seed=99), version)
+        assert self.seen(tracker, search).finalists == [4, 4]
+
     def test_a_search_runs_until_it_ends(self, search):
         tracker = self.tracker()
         tracker.begin(search)

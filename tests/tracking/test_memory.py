@@ -18,7 +18,7 @@ class TestMemoryTracker(TrackerContract):
     def seen(self, tracker, search):
         return Seen(
             sorted(number for name, number, _ in tracker.trials if name == search.id),
-            sorted(number for name, number, _ in tracker.finalists if name == search.id),
+            sorted(number for name, number, *_ in tracker.finalists if name == search.id),
             sorted(tracker.curves.get(search.id, {})),
             tracker.statuses[search.id],
             tracker.files.get(search.id, set()),

@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from tests.writer import searches
+from tuning.durable import write_json
 from tuning.writer import Writer
+from tuning.writer.feed import LedgerView
 from tuning.writer.handle import wait_until_written
 from tuning.writer.project import Projection
 
@@ -144,7 +146,6 @@ def test_notices_never_block_even_when_nobody_reads_them(home):
 def test_a_search_is_projected_in_full_without_a_process(home, uris):
     files = searches.search(home)
     searches.add_trials(files, range(5), folds=2)
-    from tuning.durable import write_json
 
     write_json(files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.5, "epochs": 3})
     write_json(files.folder / "winner.json", {"number": 0, "params": {"lr": 0.1}, "test": {"rmse": 0.52}})
@@ -157,6 +158,28 @@ def test_a_search_is_projected_in_full_without_a_process(home, uris):
     assert len(shown(home, "finalist")) == 1
     assert [status for _, status in shown(home, "search")] == ["KILLED"]
     assert {path.name for path in (home / "artifacts").rglob("*.csv")} == {"cv_results.csv"}
+
+
+def test_finalists_of_a_changed_study_are_read_anew(home):
+    files = searches.search(home)
+    write_json(files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.5})
+    view = LedgerView(files.folder)
+    view.poll()
+    files.add_version({**files.header, "definition": {**files.header["definition"], "epochs": 99}})
+    write_json(files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.4})
+    view.poll()
+    assert (view.version, view.finalists[0, 0].value) == (2, 0.4)
+
+
+def test_a_writer_whose_folder_has_become_another_searchs_writes_nothing_more(home, uris):
+    files = searches.search(home)
+    searches.add_trials(files, range(2))
+    projection = Projection(files.folder, home, *uris)
+    projection.step()
+    searches.add_trials(files, range(2, 4))
+    write_json(files.folder / "search.json", {**files.header, "id": "small-optuna-another"})
+    projection.step()
+    assert stored(home) == [0, 1]
 
 
 def test_an_open_trial_and_a_torn_result_are_left_out(home, uris):

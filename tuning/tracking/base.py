@@ -103,8 +103,8 @@ class Tracker(TrialSink, Protocol):
     def record_progress(self, points: Sequence[Progress]) -> None:
         """Add points of the anytime curve; those at or below the last one that is there are left out."""
 
-    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult) -> None:
-        """Add one of the best trials as trained again on the fresh seed number `index`, unless it is there."""
+    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult, version: int = 1) -> None:
+        """Add one of the best trials as a version of the study trained it on fresh seed number `index`, once."""
 
     def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
         """Show `winner.json` and the model saved with it."""

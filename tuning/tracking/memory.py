@@ -24,7 +24,7 @@ class MemoryTracker:
         self.searches: dict[str, SearchRecord] = {}
         self.statuses: dict[str, str] = {}
         self.trials: dict[tuple[str, int, int], tuple[Proposal, TrialResult]] = {}
-        self.finalists: dict[tuple[str, int, int], TrialResult] = {}
+        self.finalists: dict[tuple[str, int, int, int], TrialResult] = {}
         self.curves: dict[str, dict[int, Progress]] = {}
         self.winners: dict[str, dict[str, Any]] = {}
         self.files: dict[str, set[str]] = {}
@@ -46,9 +46,9 @@ class MemoryTracker:
         last = max(curve, default=0)
         curve.update({point.finished: point for point in points if point.finished > last})
 
-    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult) -> None:
+    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult, version: int = 1) -> None:
         """Keep one re-run."""
-        self.finalists.setdefault((self._now, proposal.number, index), result)
+        self.finalists.setdefault((self._now, proposal.number, index, version), result)
 
     def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
         """Keep the winner; the model counts as a file."""

@@ -66,11 +66,12 @@ class MlflowTracker:
             f"trial {result.number}", proposal, result, {},
         )  # fmt: skip
 
-    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult) -> None:
+    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult, version: int = 1) -> None:
         """Add one re-run on a fresh seed, unless it is there."""
+        later, said = ((version,), f", version {version}") if version > 1 else ((), "")
         self._record(
-            records.attempt_id(self._search.id, "finalist", proposal.number, index),
-            f"finalist {proposal.number}, seed {result.seed}", proposal, result, {"kind": "finalist"},
+            records.attempt_id(self._search.id, "finalist", proposal.number, index, *later),
+            f"finalist {proposal.number}, seed {result.seed}{said}", proposal, result, {"kind": "finalist"},
         )  # fmt: skip
 
     def record_progress(self, points: Sequence[Progress]) -> None:

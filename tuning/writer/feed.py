@@ -27,7 +27,9 @@ class LedgerView:
 
     Attributes:
         finished: Proposal and result (without its folds) of every trial that has ended.
-        finalists: The re-runs on fresh seeds, by trial and index of the seed.
+        finalists: The re-runs on fresh seeds of the last version of the study, by trial and index of the seed.
+        replaced: The folder has become another search's (`--fresh`): nothing more is read or written.
+        version: Of the study, from 1; a search that is gone on with under a changed study has several.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,13 +39,21 @@ class LedgerView:
         self._open: dict[int, Proposal] = {}
         self._next = 0
         self._space = Space({})
-        self._versions = 0
+        self.version = 0
+        self.replaced = False
+        self._id: str | None = None
 
     def poll(self) -> None:
         """Read what has been written since the last time."""
-        versions = self.files.header.get("versions", [])
-        if len(versions) != self._versions:
-            self._space, self._versions = space_of(versions[-1]), len(versions)
+        header = self.files.header
+        self._id = self._id or header.get("id")
+        self.replaced = header.get("id") != self._id
+        if self.replaced:
+            return
+        versions = header.get("versions", [])
+        if len(versions) != self.version:
+            self._space, self.version = space_of(versions[-1]), len(versions)
+            self.finalists.clear()
         for entry in self._new_entries():
             self._open[entry.number] = entry
         for number, proposal in list(self._open.items()):
@@ -99,6 +109,7 @@ class Feed:
 
     def step(self, ending: bool, until: float) -> None:
         """Write what is missing, unless the last failure is too fresh; stop at `until` (monotonic clock)."""
+        self.ended = self.ended or self.view.replaced
         if time.monotonic() < self._next_try or self.ended:
             return
         try:

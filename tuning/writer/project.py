@@ -93,7 +93,7 @@ class Projection:
             self._shown, self._shown_at = len(view.finished), time.monotonic()
         for (number, index), result in sorted(view.finalists.items()):
             if number in view.finished:
-                tracker.record_finalist(view.finished[number][0], index, result)
+                tracker.record_finalist(view.finished[number][0], index, result, view.version)
         if ending:
             self._show_end(tracker)
 
