@@ -73,7 +73,7 @@ class Bench:
         return Finished(job.id, outcome)
 
 
-def roster_of(*values):
+def roster_of(*values, batch_size=None):
     files = MemoryFiles()
     roster = Roster(RECORD.objective, files, RECORD.space)
     for number, x in enumerate(values):
@@ -81,7 +81,7 @@ def roster_of(*values):
         files.write_spec(proposal, [])
         roster.take(proposal)
         status = Status.COMPLETED if x is not None else Status.FAILED
-        roster.enter(files.write_result(result_of(proposal, status)))
+        roster.enter(files.write_result(replace(result_of(proposal, status), batch_size=batch_size)))
     return roster
 
 
@@ -101,6 +101,13 @@ def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(t
     winner = finals(tmp_path, Bench(), replace(RECORD, epochs=27)).run(roster_of(5))
     assert winner["epochs"] == 27
     assert files_in(tmp_path).finalist(0, 1)["epochs"] == 27
+
+
+def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp_path):
+    trained = []
+    bench = Bench(on_start=lambda job: trained.append(job.args[0].params))
+    assert finals(tmp_path, bench).run(roster_of(5, batch_size=8))["params"] == {"x": 5, "batch_size": 8}
+    assert trained[0] == {"x": 5, "batch_size": 8}
 
 
 def test_the_model_of_the_median_seed_is_evaluated(tmp_path):

@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tuning.reports.progress import Progress
 from tuning.roster import Pair, Roster
 from tuning.stopping import SAID, Stopping
 from tuning.training.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
+from tuning.trial import Proposal, TrialResult
 
 _TRAIN, _EVALUATE = "tuning.training.winner:train_finalist", "tuning.training.winner:evaluate_winner"
 
@@ -50,7 +51,7 @@ class Finals:
         Raises:
             SearchFailed: No trial was completed, or none of the best was stable on fresh seeds.
         """
-        chosen = roster.finalists(self.record.top_k)
+        chosen = [(_as_trained(*pair), pair[1]) for pair in roster.finalists(self.record.top_k)]
         if not chosen:
             if self.stopping.reason == "timeout" and not roster.results:
                 raise SearchFailed(f"no trial was completed within {self.record.timeout:g} s; give --timeout more")
@@ -274,6 +275,13 @@ class _Round:
             self.failed[event.job] = f"worker {event.cause}: {event.detail}"
         else:
             self._submit(event.job)
+
+
+def _as_trained(proposal: Proposal, result: TrialResult) -> Proposal:
+    """Return a proposal with the batch size that memory has left it."""
+    if result.batch_size is None:
+        return proposal
+    return replace(proposal, params={**proposal.params, "batch_size": result.batch_size})
 
 
 def _same(known: Mapping[str, Any], winner: Mapping[str, Any]) -> bool:

@@ -161,6 +161,7 @@ class TrialResult:
         slot: The lease it ran on, e.g. `cpu:0` or a GPU's UUID.
         started_at, ended_at: Seconds since the epoch (Unix), for display only; nothing is decided by them.
         rss_mb: Resident memory of the worker at the end, in MiB.
+        batch_size: Rows a step where memory made them fewer than were asked for, else None.
         reported: (epoch, value) of each epoch that a pruner was told, in its order; None: there is no pruner.
     """
 
@@ -182,6 +183,7 @@ class TrialResult:
     started_at: float = 0.0
     ended_at: float = 0.0
     rss_mb: float = 0.0
+    batch_size: int | None = None
     reported: tuple[tuple[int, float], ...] | None = None
 
     @property

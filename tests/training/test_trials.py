@@ -141,6 +141,23 @@ def test_memory_that_runs_out_is_tried_again_at_half_the_batch(tmp_path, monkeyp
     assert seen == [32, 16]
     assert (result.status, context.retired) == (Status.COMPLETED, True)
     assert result.notes == ("batch_size halved to 16 after running out of memory",)
+    assert result.batch_size == 16
+
+
+def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_begins_with_it_again(
+    tmp_path, monkeypatch
+):
+    defined = study(cv=2)
+    whole = run_trial(job(tmp_path / "whole", defined, params={"batch_size": 8}), Heard())
+    seen = greedy(monkeypatch, limit=99)
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path / "cut", defined), Heard("stop", at=5))  # the first fold is finished at 16
+    seen = greedy(monkeypatch, limit=8)
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path / "cut", defined, attempt=2), Heard("stop", at=5))
+    result = run_trial(job(tmp_path / "cut", defined, attempt=3), Heard())
+    assert seen == [16, 8, 8, 8]
+    assert told(result)["value"] == told(whole)["value"]
 
 
 def test_memory_that_runs_out_twice_makes_the_trial_infeasible(tmp_path, monkeypatch):

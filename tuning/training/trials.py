@@ -79,15 +79,20 @@ def _guarded(train: Train, job: TrialJob, bench: Workbench, seed: int, context: 
 
 
 def _tried_twice(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
-    result = _tried(train, job, bench, seed, context)
     _, settings = bench.study.split_params(job.proposal.params)
-    half = settings["batch_size"] // 2
-    if result.status is not Status.INFEASIBLE or job.proposal.call is not None or half < 1:
-        return result
-    forget_all()
+    half, halved = settings["batch_size"] // 2, job.folder / "halved.json"
+    if not halved.exists():  # else an earlier attempt has come to it
+        result = _tried(train, job, bench, seed, context)
+        if result.status is not Status.INFEASIBLE or job.proposal.call is not None or half < 1:
+            return result
+        forget_all()
+        for path in job.folder.glob("attempt-*/fold-*"):  # one trial has one batch size
+            path.unlink()
+        write_json(halved, {"batch_size": half})
     smaller = replace(job.proposal, params={**job.proposal.params, "batch_size": half})
     again = _tried(train, replace(job, proposal=smaller), bench, seed, context)
-    return replace(again, notes=(*again.notes, f"batch_size halved to {half} after running out of memory"))
+    note = f"batch_size halved to {half} after running out of memory"
+    return replace(again, batch_size=half, notes=(*again.notes, note))
 
 
 def _tried(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
