@@ -72,6 +72,14 @@ def test_a_diverged_trial_is_a_twin_for_it_would_diverge_again():
     assert roster.twin(roster.proposals[1]) == 0
 
 
+def test_a_trial_of_an_earlier_version_of_the_study_is_no_twin(monkeypatch):
+    roster = roster_of((1, DONE), (2, DONE))
+    monkeypatch.setattr(MemoryFiles, "header", {"begins": [0, 2]})
+    for number in (2, 3):
+        enter(roster, Proposal(number, {"x": 1}, 2), None)
+    assert [roster.twin(Proposal(number, {"x": 1}, 2)) for number in (2, 3)] == [None, 2]
+
+
 def test_a_trial_that_continues_another_is_neither_a_twin_nor_copied():
     roster = roster_of((5, DONE))
     continued = Proposal(1, {"x": 6}, 2, parent=0)

@@ -73,8 +73,8 @@ class Roster:
     def twin(self, proposal: Proposal) -> int | None:
         """Return the earlier trial that trains, or has trained, the same; None where this one is the first.
 
-        A failed trial is no twin: what fails may be a matter of luck, and is tried again. Nor is one that continues
-        another, nor can it be copied: it starts from that one's weights.
+        A failed trial is no twin: what fails may be a matter of luck, and is tried again. Nor is one of an earlier
+        version of the study; nor one that continues another, nor can it be copied: it starts from that one's weights.
         """
         if _continues(proposal):
             return None
@@ -82,7 +82,8 @@ class Roster:
         first = self._first[digest]
         if first == proposal.number:
             return None
-        if self._status(first) is Status.FAILED:
+        begins = self._files.header.get("begins", [0])[-1]  # the first number of the study's present version
+        if self._status(first) is Status.FAILED or first < begins <= proposal.number:
             self._first[digest] = proposal.number
             return None
         return first

@@ -72,6 +72,7 @@ class EpochReport:
         epoch: From 1; a continued trial starts above its parent's.
         value: The objective after this epoch, the mean over folds with `--cv`.
         seconds: Wall time since this attempt began.
+        fits: How many fits trained this epoch: with a pruner and `--cv` those folds that have not stopped.
     """
 
     number: int
@@ -79,6 +80,7 @@ class EpochReport:
     value: float
     metrics: Mapping[str, float]
     seconds: float
+    fits: int = 1
 
 
 class Context(Protocol):

@@ -109,13 +109,17 @@ def test_what_is_shown_of_a_study_is_its_objective(name):
     assert load_study(name).objective.name == COURSES[name].metric
 
 
-def test_figures_are_kept_until_the_study_changes(monkeypatch, tmp_path):
+def test_figures_are_kept_until_the_study_its_budget_or_the_code_changes(monkeypatch, tmp_path):
     row = Row("blobs", COURSES["blobs"], 0.9, 0.8, 0.5, 0.1, 0.02, 3.0)
     assert kept("blobs", COURSES["blobs"], tmp_path) is None
     keep(row, tmp_path)
     assert kept("blobs", COURSES["blobs"], tmp_path) == row
     changed = load_study("blobs").with_(epochs=7)
-    monkeypatch.setattr(room, "load_study", lambda name: changed)
+    for different in (changed, load_study("blobs").with_(seeds=9)):
+        monkeypatch.setattr(room, "load_study", lambda name, study=different: study)
+        assert kept("blobs", COURSES["blobs"], tmp_path) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(room, "git_commit", lambda: "another")
     assert kept("blobs", COURSES["blobs"], tmp_path) is None
 
 

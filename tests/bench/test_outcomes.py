@@ -3,9 +3,10 @@
 import pytest
 
 from tests.bench.recorded import GRID, LINE, replayed, seconds_of, value_of, write
-from tuning.bench.outcomes import FunctionOutcomes, RecordedOutcomes
+from tuning.bench.outcomes import FunctionOutcomes, RecordedOutcomes, Training
 from tuning.bench.recording import load_recording
 from tuning.errors import StudyError
+from tuning.objective import Minimize
 from tuning.study import load_study
 from tuning.trial import Proposal, Status
 
@@ -107,6 +108,16 @@ def test_what_fails_does_not_pull_at_its_neighbours_and_what_is_nearest_to_it_fa
     near = outcomes.training({"lr": 0.11}, 0)
     assert near.status is Status.COMPLETED
     assert near.values[-1] < 2.5
+
+
+def test_a_neighbour_that_always_fails_has_no_say_in_what_is_expected(tmp_path):
+    outcomes = replayed(tmp_path, LINE, LINE_POINTS, ends={4: Status.DIVERGED}).outcomes
+    assert 0.0 < outcomes.expected({"lr": 0.5}) < 10.0
+
+
+def test_folds_count_with_the_epochs_that_each_has_trained():
+    training = Training(Minimize("val_loss"), [1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [[3.0] * 3] * 2, [1, 3], [1, 3])
+    assert [training.epochs(*span) for span in ((0, 1), (0, 3), (1, 3), (2, 9))] == [2, 4, 2, 1]
 
 
 def test_the_expected_value_is_the_mean_over_training_seeds(tmp_path):

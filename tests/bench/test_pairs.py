@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,15 @@ def test_the_test_score_is_asked_about_only_where_validation_is_supported():
     assert pair_of([1, 2, 3, 4], [2, 3, 4, 5], **tests).test_p is None
     supported = pair_of([0.1 * i for i in range(8)], [1 + 0.1 * i for i in range(8)], **tests)
     assert (supported.verdict, supported.test_p, supported.test_gain) == ("supported", 1.0, 0.0)
+
+
+def test_a_lost_test_score_leaves_its_seed_out_and_is_not_the_worst_of_all():
+    first, second = ended([0.1 * i for i in range(8)], "a"), ended([1 + 0.1 * i for i in range(8)], "b")
+    lost = [replace(run, tests=(None if run.seed < 4 else 0.5,)) for run in first]
+    tested = [replace(run, tests=(1.0 + run.seed,)) for run in second]
+    (pair,) = compare({"a": lost, "b": tested}, resamples=99)
+    assert (pair.first, pair.test_gain) == ("a", 6.5 - 0.5)
+    assert pair.test_p == 0.125  # of four seeds
 
 
 def test_without_test_scores_nothing_is_said_about_them():

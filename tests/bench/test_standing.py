@@ -31,6 +31,14 @@ def test_there_is_one_standing_an_engine_and_number_of_slots(tmp_path):
     assert found[0].to_json()["trials"] == 12
 
 
+def test_a_search_that_found_nothing_counts_as_the_worst(tmp_path):
+    found, *others = list(simulate_all(PLAN, replayed(tmp_path, LINE, LINE_POINTS)))[:3]
+    nothing = replace(found, regret=None, curve=replace(found.curve, values=(), tests=()))
+    assert standings([found, nothing, nothing])[0].best is None
+    values = [run.curve.values[-1] for run in (found, others[0])]
+    assert standings([found, others[0], nothing])[0].best == max(values)
+
+
 def test_words_say_what_more_slots_bring():
     assert sentences([standing(1), standing(8, slot_hours=1.5, regret=0.4)]) == [
         "optuna:tpe: 8 slots instead of 1 end 8.0 times as soon, at 1.50 times the slot-hours; regret 0.2 → 0.4."

@@ -81,7 +81,7 @@ def test_a_pyramid_shrinks_evenly_to_the_last_hidden_layer():
         ("regression", 3, "linear", "mean_squared_error", []),
         ("binary", 1, "sigmoid", "binary_crossentropy", ["accuracy"]),
         ("multiclass", 4, "softmax", "sparse_categorical_crossentropy", ["accuracy"]),
-        ("multilabel", 4, "sigmoid", "binary_crossentropy", ["accuracy"]),
+        ("multilabel", 4, "sigmoid", "binary_crossentropy", ["label_accuracy"]),
     ],
 )
 def test_last_layer_loss_and_metrics_follow_the_task(task, n_outputs, activation, loss, metrics):
@@ -97,7 +97,7 @@ def test_multilabel_accuracy_counts_each_label():
     model = build_model(0, task="multilabel", n_outputs=2, input_shape=(1,))
     model.set_weights([np.zeros((1, 2)), np.array([9.0, -9.0])])  # says yes, no
     logs = model.evaluate(np.zeros((2, 1)), np.array([[1, 0], [1, 1]]), verbose=0, return_dict=True)
-    assert logs["accuracy"] == pytest.approx(0.75)
+    assert logs["label_accuracy"] == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("activation", ["softplus", "exponential", "relu", "sigmoid", "tanh"])

@@ -115,6 +115,7 @@ def test_trials_tells_searches_apart_only_where_the_engine_goes_by_it(runs, engi
         (["--set", "name=x"], "--set cannot change 'name'"),
         (["--set", "epochs"], "not of the form name=value"),
         (["--timeout", "soon"], "'soon' is no time"),
+        (["--timeout", "1h30"], "'1h30' is no time"),
         (["--trials", "0"], "0 is not in the range"),
         (["--cv", "1"], "1 is not in the range"),
     ],

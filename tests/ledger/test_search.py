@@ -168,11 +168,13 @@ def test_another_definition_sets_aside_what_the_old_one_gave_a_winner_by(tmp_pat
     files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
     write_json(files.finalist_file(0, 0), {"value": 1.0})
     write_json(files.folder / "winner.json", {"number": 0})
+    files.write_spec(Proposal(0, {}, 1), [])
     changed = {**first, "definition": {"builder": "b"}}
     begin(tmp_path / "key", changed, fresh=False, allow_change=True).add_version(changed)
     assert files.finalist(0, 0) is None
     assert not (files.folder / "winner.json").exists()
     assert (files.folder / "version-1" / "winner.json").exists()
+    assert files.header["begins"] == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["objective", "data_digest", "test_size", "seed", "cv"])

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -15,6 +16,7 @@ from tuning.dataset import Dataset
 from tuning.durable import read_json, write_json
 from tuning.errors import MissingError, TuningError
 from tuning.executors.forkserver import ForkServer
+from tuning.header import git_commit
 from tuning.home import tuning_home
 from tuning.options import RunOptions
 from tuning.reports.summary import Summary
@@ -183,7 +185,7 @@ def _searches(name: str, known: Known) -> Iterator[Study | str]:
 def kept(name: str, known: Known, home: Path) -> Row | None:
     """Return the line of a study that an earlier `make courses` has measured, unless the study has changed since."""
     stored = read_json(_row_file(name, home))
-    if stored is None or stored["study"] != load_study(name).hash:
+    if stored is None or stored.get("of") != _measured(name):
         return None
     return Row(name, known, **stored["figures"])
 
@@ -192,7 +194,13 @@ def keep(row: Row, home: Path) -> None:
     """Remember a line that was measured, for a later `make courses`."""
     if not (row.skipped or row.failed):
         figures = {figure: getattr(row, figure) for figure in _FIGURES}
-        write_json(_row_file(row.study, home), {"study": load_study(row.study).hash, "figures": figures})
+        write_json(_row_file(row.study, home), {"of": _measured(row.study), "figures": figures})
+
+
+def _measured(name: str) -> list[Any]:
+    """Return what a line was measured of: the study with its budget, and this code."""
+    study = load_study(name)
+    return [study.hash, study.trials, study.top_k, study.seeds, git_commit()]
 
 
 def _row_file(name: str, home: Path) -> Path:

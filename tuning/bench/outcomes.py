@@ -54,6 +54,10 @@ class Training:
         """Whether training to this epoch ends badly: the last fold that was begun is the one that did."""
         return self.status is not Status.COMPLETED and epoch >= (self.lengths[-1] if self.lengths else 0)
 
+    def epochs(self, first: int, last: int) -> int:
+        """Return how many epochs the folds train together after epoch `first` up to `last`."""
+        return sum(max(0, min(last, length) - first) for length in self.lengths)
+
     def result(self, proposal: Proposal, first: int, last: int, *, pruned: bool = False) -> TrialResult:
         """Return what a trial that has trained the epochs after `first` up to `last` gives."""
         key = (first, last, pruned)
@@ -171,7 +175,8 @@ class RecordedOutcomes:
         if index is not None:
             return float(self._expected[index])
         near, weights = self._near(params)
-        return float(weights @ self._expected[near])
+        known = np.isfinite(self._expected[near])  # the others have no weight
+        return float(weights[known] @ self._expected[near][known]) if known.any() else float(self._expected[near[0]])
 
     def _key(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple([(name, params[name]) for name in self._names if name in params])

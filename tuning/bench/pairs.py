@@ -116,7 +116,14 @@ def _seeds_more(test: significance.SignedRank, level: float) -> int | None:
 
 
 def _on_test(first: Sequence[AnytimeRun], second: Sequence[AnytimeRun]) -> np.ndarray:
-    """Return the paired differences by test score; none where no run has a test score."""
-    sides = by_seed(first, "test"), by_seed(second, "test")
+    """Return the paired differences by test score; none where no run has a test score.
+
+    A search without a model is the worst; one that has a model, but of which the test score was lost, is left out.
+    """
+    sides = [_tested(by_seed(runs), by_seed(runs, "test")) for runs in (first, second)]
     known = any(np.isfinite(value) for side in sides for value in side.values())
     return paired(*sides) if known else np.array([])
+
+
+def _tested(validation: Mapping[int, float], test: Mapping[int, float]) -> dict[int, float]:
+    return {seed: value for seed, value in test.items() if np.isfinite(value) or not np.isfinite(validation[seed])}

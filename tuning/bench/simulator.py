@@ -210,7 +210,7 @@ class SimulatedExecutor:
             return [self._end(item)]
         reached = self._reached(item)
         kept = self._checkpoint(item, reached)
-        self.epochs += (reached - item.kept) * len(item.training.folds)
+        self.epochs += item.training.epochs(item.kept, reached)
         self.lost_s += self.now - item.began - (item.at(kept) - item.at(item.kept))
         if kind == "crash":
             self.crashes += 1
@@ -230,7 +230,7 @@ class SimulatedExecutor:
     def _end(self, item: _Attempt) -> Event:
         self._free.append(item.slot)
         last = item.epoch if item.pruned else item.last
-        self.epochs += (last - item.kept) * len(item.training.folds)
+        self.epochs += item.training.epochs(item.kept, last)
         if item.first >= item.proposal.epochs:
             return Raised(item.job.id, f"TrialError: the parent was trained for {item.first} epochs: none is left", "")
         return Finished(item.job.id, item.training.result(item.proposal, item.first, last, pruned=item.pruned))

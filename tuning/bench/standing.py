@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from tuning.bench.anytime import number, sign
 from tuning.bench.simulation import SimulatedRun
 
 
@@ -55,21 +57,21 @@ def standings(runs: Sequence[SimulatedRun]) -> list[Standing]:
 
 def _standing(engine: str, slots: int, runs: Sequence[SimulatedRun]) -> Standing:
     wall, own = median(run.wall_s for run in runs), median(run.engine_s for run in runs)
+    way = sign(runs[0].curve)
     asked = [1000 * seconds for run in runs for seconds in run.curve.asked_s]
     return Standing(
         engine, slots, len(runs), median(len(run.curve.values) for run in runs), wall,
         median(run.utilisation for run in runs), median(run.slot_hours for run in runs),
-        _median(run.curve.values[-1] if run.curve.values else None for run in runs),
-        _median(run.curve.tests[-1] if run.curve.tests else None for run in runs),
-        _median(run.regret for run in runs), own, median(asked) if asked else 0.0,
+        _median((run.curve.values[-1] if run.curve.values else None for run in runs), way),
+        _median((run.curve.tests[-1] if run.curve.tests else None for run in runs), way),
+        _median((run.regret for run in runs), 1), own, median(asked) if asked else 0.0,
         median(run.lost_s / run.busy_s if run.busy_s else 0.0 for run in runs), "engine" if own > wall else "slots",
     )  # fmt: skip
 
 
-def _median(values: Iterator[float | None]) -> float | None:
-    """Return the median of what is known; None where nothing is."""
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
+def _median(values: Iterator[float | None], way: int) -> float | None:
+    """Return the median, a search that found nothing being the worst; None where it is one of those."""
+    return number(median(way * math.inf if value is None else value for value in values))
 
 
 def sentences(found: Sequence[Standing]) -> list[str]:

@@ -149,10 +149,9 @@ class _JobMaker:
         job = trial_job(
             record, search.source, search.overrides, self.files, proposal=proposal, attempt=attempt, score_test=True
         )
-        fits = record.cv or 1 if job.lockstep else 1
         return Job(
             f"{proposal.number}-{attempt}", f"{__name__}:run_counted",
-            (function_of(record), job, _Counting(self.meter, self.context, fits)),
+            (function_of(record), job, _Counting(self.meter, self.context)),
             wants_verdict=record.pruner != "none",
         )  # fmt: skip
 
@@ -167,9 +166,9 @@ def run_counted(function: str, job: TrialJob, counting: _Counting, context: Cont
 class _Counting:
     """The `Context` of a trial: counts its epochs and stops it where the budget or the driver says so."""
 
-    def __init__(self, meter: Meter, driver: Context, fits: int) -> None:
+    def __init__(self, meter: Meter, driver: Context) -> None:
         self.slot = driver.slot
-        self._meter, self._driver, self._fits = meter, driver, fits
+        self._meter, self._driver = meter, driver
         self._inner: Context | None = None
 
     def begin(self, inner: Context) -> None:
@@ -182,7 +181,7 @@ class _Counting:
         assert self._inner is not None  # noqa: S101 - `begin` is called before anything is trained
         if self._driver.report(report) == "stop":
             self._meter.halted = True
-        if self._meter.epoch(self._fits) or self._meter.halted:
+        if self._meter.epoch(report.fits) or self._meter.halted:
             return "stop"
         return self._inner.report(report)
 

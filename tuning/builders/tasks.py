@@ -91,7 +91,9 @@ def compile_for(model: keras.Model, task: Task, loss: str | None, optimizer: ker
         "regression": [],
         "binary": ["accuracy"],
         "multiclass": ["accuracy"],
-        "multilabel": [keras.metrics.BinaryAccuracy(name="accuracy")],  # "accuracy" would compare the largest label
+        "multilabel": [
+            keras.metrics.BinaryAccuracy(name="label_accuracy")
+        ],  # our accuracy wants all labels of a row right
     }
     chosen = LOSSES[task][0] if loss is None else SHORT.get(loss, loss)
     made = adapted(chosen) if chosen in (*ON_ONE_HOT, *ON_SIGNS) else chosen

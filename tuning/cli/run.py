@@ -28,7 +28,7 @@ def seconds(text: str) -> float:
         click.BadParameter: Anything else.
     """
     found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
-    if not text.strip() or found is None:
+    if not text.strip() or found is None or (text.strip()[-1].isdigit() and re.search("[hm]", text)):  # 1h30: of what?
         raise click.BadParameter(f"{text!r} is no time; write 90m, 2h, 1h30m or seconds")
     hours, minutes, rest = (float(part or 0) for part in found.groups())
     return hours * 3600 + minutes * 60 + rest

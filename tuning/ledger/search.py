@@ -70,7 +70,8 @@ class SearchFiles:
             for unfinished in self.folder.glob("trials/*/attempt-*/fold-*"):
                 unfinished.unlink()
             versions = [*found["versions"], header["definition"]]
-            write_json(self.folder / "search.json", {**found, **header, "versions": versions})
+            begins = [*found.get("begins", [0]), sum(1 for _ in self.folder.glob("trials/*/spec.json"))]
+            write_json(self.folder / "search.json", {**found, **header, "versions": versions, "begins": begins})
         elif header.get("trials") != found.get("trials"):
             write_json(self.folder / "search.json", {**found, "trials": header.get("trials")})
 

@@ -168,17 +168,18 @@ class EpochReporter:
     def __init__(self, job: TrialJob, bench: Workbench, context: Context, began: float) -> None:
         self._job, self._bench, self._context, self._began = job, bench, context, began
 
-    def one_fold(self, row: Mapping[str, float]) -> str:
+    def one_fold(self, row: Mapping[str, float], fits: int = 1) -> str:
         """Report an epoch of the only fit, or of one fold among several."""
         number, metric = self._job.proposal.number, self._bench.study.objective.metric
         seconds = time.perf_counter() - self._began
-        return self._context.report(EpochReport(number, int(row["epoch"]), row[metric], row, seconds))
+        return self._context.report(EpochReport(number, int(row["epoch"]), row[metric], row, seconds, fits))
 
     def mean_of(self, fits: list[FoldFit], epoch: int) -> str:
         """Report the mean over folds at an epoch; a fold that has stopped earlier counts with its last."""
         rows = [item.row_at(epoch) for item in fits]
         means = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
-        return self.one_fold({**means, "epoch": epoch})
+        trained = sum(int(item.judge.curve[-1]["epoch"]) >= epoch for item in fits)
+        return self.one_fold({**means, "epoch": epoch}, trained)
 
     def check(self, verdict: str) -> None:
         """Raise `Stopped` where the driver wants the slot back."""

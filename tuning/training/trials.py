@@ -60,7 +60,8 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
     result = _guarded(function_trial if bench.study.trainer == "function" else train, job, bench, seed, context)
     result = replace(
         result,
-        attempt=job.attempt, seed=seed, slot=context.slot, started_at=began, ended_at=time.time(),
+        attempt=job.attempt, seed=next((fold.seed for fold in result.folds), seed),
+        slot=context.slot, started_at=began, ended_at=time.time(),
         seconds=time.perf_counter() - clock, rss_mb=psutil.Process().memory_info().rss / 2**20,
     )  # fmt: skip
     keep_result(job.folder, result)
@@ -74,7 +75,7 @@ def _guarded(train: Train, job: TrialJob, bench: Workbench, seed: int, context: 
     heard = _Heard(context)
     result = _tried_twice(train, job, bench, seed, heard)
     if result.status in (Status.FAILED, Status.INFEASIBLE):  # what it has trained is not lost on those who count
-        result = replace(result, epochs=len(heard.reported) * (bench.n_fits if job.lockstep else 1))
+        result = replace(result, epochs=heard.epochs)
     return replace(result, reported=None if bench.study.pruner == "none" else tuple(heard.reported))
 
 
@@ -116,9 +117,11 @@ class _Heard:
         self._inner = inner
         self.slot = inner.slot
         self.reported: list[tuple[int, float]] = []
+        self.epochs = 0
 
     def report(self, report: EpochReport) -> str:
         self.reported.append((report.epoch, report.value))
+        self.epochs += report.fits
         return self._inner.report(report)
 
     def retire(self) -> None:
