@@ -39,7 +39,7 @@ lr-value: .venv/ready ## measure what a range test gains a search: make lr-value
 	$(PYTHON) -m tuning.bench.lr_value $(ARGS)
 
 test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
-	$(PYTHON) -m pytest -m "not slow" -n 3 --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: .venv/ready ## the slow tests: whole commands, and searches killed at random moments for minutes
 	$(PYTHON) -m pytest -m slow $(ARGS)

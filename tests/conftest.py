@@ -11,6 +11,20 @@ from tuning.executors.forkserver import ForkServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
 
+# Files of half a minute and more, the longest first: begun late, one would keep a test process when the others rest.
+LONGEST = (
+    "test_trainer", "test_run", "test_elastic", "test_writer", "test_compiled", "test_trials", "test_studies",
+    "test_estimators", "test_scikit_fit", "test_bench", "test_lr_range", "test_simulation", "test_local",
+    "test_diagnosis", "test_lr_callback", "test_worker", "test_remote", "test_cache", "test_estimator_checks",
+)  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Sort the files, each in the random order it has been given."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 def pytest_collection_finish():
     """Keep the garbage collector from TensorFlow's million objects: each look through them takes 0.2 s.

@@ -61,7 +61,9 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name", [n if n in ("SGD", "Adam") else pytest.param(n, marks=pytest.mark.slow) for n in OPTIMIZERS]
+)
 def test_another_width_and_batch_size_trace_nothing_and_equal_fit(name):
     train(net(4, OPTIMIZERS[name]()), X, Y, batch_size=8, validation_data=(X[:9], Y[:9]))
     before = traces()
@@ -161,7 +163,7 @@ def test_what_may_depend_on_sizes_gets_a_graph_of_its_own(other):
     assert not is_elastic(net(4, **other))
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam"])
+@pytest.mark.parametrize("name", ["Adam", pytest.param("SGD", marks=pytest.mark.slow)])
 def test_xla_compiles_another_width_and_batch_size_from_the_same_trace(name, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
     train(net(4, OPTIMIZERS[name]()), X, Y, epochs=2, batch_size=8)
