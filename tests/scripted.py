@@ -55,6 +55,9 @@ class ScriptedEngine:
         digest = int(hashlib.sha256(repr((number, self._told)).encode()).hexdigest(), 16) % 10_000
         return Proposal(number, {"x": digest if self._points is None else self._points[number]}, 2)
 
+    def adopt(self, proposal: Proposal) -> bool:
+        return False
+
     def report(self, report: EpochReport) -> bool:
         self.reports.append((report.number, report.epoch))
         return (report.number, report.epoch) in self._prune

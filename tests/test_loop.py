@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests.scripted import RECORD, ScriptedEngine, ScriptedExecutor, files_in, make_loop, result_of, search
+from tuning.domains import Float
 from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError, TuningError
 from tuning.executors.base import Raised
+from tuning.space import Space
 from tuning.stopping import Stopping
 from tuning.trial import EpochReport, Status
 
@@ -99,6 +101,29 @@ def test_a_replay_that_proposes_something_else_is_refused(tmp_path):
     search(tmp_path, ScriptedEngine(points=[1, 2, 3]))
     with pytest.raises(ChangedError, match=r"trial 1 was \{'x': 2\}, but now scripted proposes .*'x': 7.*--fresh"):
         search(tmp_path, ScriptedEngine(points=[1, 7, 3]))
+
+
+def test_a_replay_that_proposes_something_else_goes_on_with_its_trials_where_the_engine_takes_them(tmp_path):
+    class Adopts(ScriptedEngine):
+        adopted = ()
+
+        def adopt(self, proposal):
+            self.adopted = (*self.adopted, proposal)
+            return True
+
+    search(tmp_path, ScriptedEngine(points=[1, 2, 3]))
+    engine = Adopts(points=[1, 7, 3])
+    loop = search(tmp_path, engine)
+    assert [(p.number, dict(p.params)) for p in engine.adopted] == [(1, {"x": 2})]
+    assert loop.executor.trained == []
+    assert [dict(p.params) for p in loop.roster.proposals.values()] == [{"x": 1}, {"x": 2}, {"x": 3}]
+
+
+def test_what_differs_in_the_last_digits_alone_is_the_same_proposal(tmp_path):
+    search(tmp_path, ScriptedEngine(points=[0.1, 0.2]), record=replace(RECORD, space=Space({"x": Float(0.0, 1.0)})))
+    again = ScriptedEngine(points=[0.1 * (1 + 1e-13), 0.2])
+    loop = search(tmp_path, again, record=replace(RECORD, space=Space({"x": Float(0.0, 1.0)})))
+    assert [p.params["x"] for p in loop.roster.proposals.values()] == [0.1, 0.2]
 
 
 def test_an_equal_proposal_is_answered_from_the_ledger(tmp_path):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tuning.engines.base import Engine
 from tuning.errors import ChangedError, MissingError, StorageError, StudyError, TuningError
 from tuning.executors.base import Raised
 from tuning.ledger.search import SearchFiles
 from tuning.names import SCIKIT_ENGINES
 from tuning.record import StudyRecord
+from tuning.space import Space
 from tuning.training.jobs import Source, TrialJob
 from tuning.trial import Proposal
 
+_ROUNDING = 1e-9
 _KINDS: dict[int, type[TuningError]] = {2: StudyError, 3: MissingError, 75: StorageError}
 
 
@@ -86,11 +90,44 @@ def as_error(event: Raised) -> TuningError | None:
     return _KINDS.get(event.exit_code, TuningError)(event.error.partition(": ")[2])
 
 
-def proposes_other(engine: str, before: Proposal, now: object, search: object) -> ChangedError:
-    """Return the error to raise where a replayed engine does not propose what it did."""
+def asked_again(
+    engine: Engine, record: StudyRecord, header: Mapping[str, Any], before: Proposal
+) -> tuple[Proposal, bool]:
+    """Ask a replayed engine for what it has proposed before, and have it take that where it proposes something else.
+
+    Returns:
+        The proposal, and whether the engine had to take it.
+
+    Epochs may differ where a changed study is gone on with: a trial keeps those it was trained for.
+
+    Raises:
+        ChangedError: It is not the search's own trial, or the engine cannot take it; says what would work.
+    """
+    now = engine.ask(before.number)
+    if isinstance(now, Proposal) and now.parent == before.parent and _near(now.params, before.params):
+        return replace(now, params=before.params, epochs=before.epochs), False
+    ours = isinstance(now, Proposal) and now.parent == before.parent and "recovered" not in header
+    if ours and _inside(record.space, before.params) and engine.adopt(before):
+        return before, True
     other = dict(now.params) if isinstance(now, Proposal) else "nothing"
-    told = (
-        f"trial {before.number} was {dict(before.params)}, but now {engine} proposes {other}: another space, or other "
+    raise ChangedError(
+        f"trial {before.number} was {dict(before.params)}, but now {record.engine} proposes {other}: another space, or "
+        "other versions of the libraries; --fresh begins anew (the old search is kept)",
+        where=f"search {header.get('id')}",
     )
-    told += "versions of the libraries; --fresh begins anew (the old search is kept)"
-    return ChangedError(told, where=f"search {search}")
+
+
+def _near(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether parameters are the same, but for the last digits, in which processors differ."""
+    return now.keys() == before.keys() and all(
+        math.isclose(value, before[name], rel_tol=_ROUNDING) if isinstance(value, float) else value == before[name]
+        for name, value in now.items()
+    )
+
+
+def _inside(space: Space, params: Mapping[str, Any]) -> bool:
+    try:
+        space.check(params)
+    except StudyError:
+        return False
+    return True

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from tuning.attempts import Open, as_error, proposes_other
+from tuning.attempts import Open, as_error, asked_again
 from tuning.engines.base import Engine
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
@@ -77,16 +77,14 @@ class SearchLoop:
         roster = self.roster
         known: dict[int, TrialResult] = {}
         told: set[int] = set()
+        header, others = self.files.header, 0
         for entry in self.files.entries(self.record.space):
             roster.tells = []
             told.update(entry.tells)
             for number in entry.tells:
                 self._tell(known.get(number) or self._train_again(number))
-            asked = self.engine.ask(entry.proposal.number)
-            # Epochs may differ where a changed study is gone on with: a trial keeps those it was trained for.
-            if not isinstance(asked, Proposal) or replace(asked, epochs=entry.proposal.epochs) != entry.proposal:
-                raise proposes_other(self.record.engine, entry.proposal, asked, self.files.header.get("id"))
-            asked = replace(asked, epochs=entry.proposal.epochs)
+            asked, other = asked_again(self.engine, self.record, header, entry.proposal)
+            others += other
             roster.take(asked)
             if entry.result is None:
                 self.open[asked.number] = Open(asked)
@@ -96,6 +94,8 @@ class SearchLoop:
                 self._unheard.add(asked.number)
         roster.tells = []
         self._held = {n: result for n, result in known.items() if n not in told}
+        if others:
+            self._progress.remark(f"{others} trials are not what the engine proposes here (another CPU?), and are kept")
 
     def _train_again(self, number: int) -> TrialResult:
         self._progress.remark(f"the result of trial {number} is damaged: it is trained again")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -112,6 +112,7 @@ class EngineContract:
     trials = 14  # enough to leave the random start
     seeded = True  # another seed gives other proposals
     parallel = 4  # how many of four trials may be open at once
+    adopts = False  # takes what an earlier run has trained for what it proposes now
 
     def make(self, space: Space = FLAT, **changes: Any) -> Engine:
         raise NotImplementedError
@@ -162,6 +163,27 @@ class EngineContract:
     def test_only_failures_do_not_end_the_search_in_an_error(self):
         proposals = run(self.make(), 6, lambda number: Status.FAILED)
         assert len(proposals) == 6
+
+    @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+    def test_what_an_earlier_run_has_trained_is_taken_for_what_is_proposed_now(self, space):
+        """Another CPU computes other proposals; the search goes on with its own trials."""
+        known, engine = run(self.make(space, seed=1), 6), self.make(space, seed=2)
+        for number, before in enumerate(known[:3]):
+            asked = engine.ask(number)
+            assert isinstance(asked, Proposal)
+            if asked != before:
+                assert engine.adopt(before) is self.adopts
+            if not self.adopts:
+                return
+            engine.tell(result_of(before))
+        later = engine.ask(3)
+        assert later.number == 3
+        space.check(later.params)
+        assert self.knows(engine, known[0].params)
+
+    def knows(self, engine: Engine, params: Mapping[str, Any]) -> bool:
+        """Whether the library itself has a trial of these parameters."""
+        raise NotImplementedError
 
     def test_several_trials_are_open_at_once(self):
         engine = self.make()

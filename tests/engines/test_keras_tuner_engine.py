@@ -28,6 +28,12 @@ from tuning.trial import Pause, Proposal, Status
 
 
 class KerasTunerContract(EngineContract):
+    adopts = True
+
+    def knows(self, engine, params):
+        known = [trial.hyperparameters.values for trial in engine._oracle.trials.values()]
+        return any(engine._space.labelled(params).items() <= values.items() for values in known)
+
     def make(self, space=FLAT, **changes):
         return KerasTunerEngine(make_study(self.engine, space, **changes))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from tests.engines.contract import (
     CONDITIONAL,
@@ -30,6 +31,12 @@ from tuning.trial import EpochReport, Proposal, Status
 
 
 class OptunaContract(EngineContract):
+    adopts = True
+
+    def knows(self, engine, params):
+        ended = [trial for trial in engine._study.trials if trial.state is TrialState.COMPLETE]
+        return engine._space.labelled(params) in [trial.params for trial in ended]
+
     def make(self, space=FLAT, **changes):
         return OptunaEngine(make_study(self.engine, space, **changes))
 

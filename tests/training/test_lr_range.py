@@ -131,6 +131,7 @@ def test_nothing_has_changed_after_an_error(net, monkeypatch):
     assert everything(model) == before
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an interrupt that was dropped
 def test_nothing_has_changed_after_ctrl_c(net):
     model, X, y = net
     before = everything(model)

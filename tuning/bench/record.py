@@ -90,6 +90,10 @@ class PointsEngine:
         """Return point `number`."""
         return Proposal(number, self._points[number], self._epochs) if number < len(self._points) else Pause.EXHAUSTED
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Nothing: the points are given."""
+        return False
+
     def report(self, report: EpochReport) -> bool:
         """Stop nothing early."""
         return False

@@ -38,6 +38,10 @@ class TimedEngine:
             self.asked_s.append(took)
         return asked
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Pass it on."""
+        return self._engine.adopt(proposal)
+
     def report(self, report: EpochReport) -> bool:
         """Report."""
         began = time.perf_counter()

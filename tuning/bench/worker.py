@@ -212,6 +212,10 @@ class _MeteredEngine:
             self._spent = 0.0
         return asked
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """As the engine's."""
+        return self._engine.adopt(proposal)
+
     def report(self, report: EpochReport) -> bool:
         """As the engine's."""
         return self._engine.report(report)

@@ -22,6 +22,12 @@ class Engine(Protocol):
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`, `WAIT` (tell me something first) or `EXHAUSTED`."""
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Take `proposal` for the last ask's, whatever was proposed; return whether that is possible.
+
+        An earlier run has trained it: on another CPU, or with other versions, a library may compute something else.
+        """
+
     def report(self, report: EpochReport) -> bool:
         """Take one epoch of an open trial; True asks to prune it."""
 

@@ -77,6 +77,10 @@ class CapacityEngine:
             self._round = next(self._rounds, None)
         return Pause.EXHAUSTED
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Nothing: what is proposed here does not depend on the machine."""
+        return False
+
     def report(self, report: EpochReport) -> bool:
         """Nothing is stopped early."""
         return False

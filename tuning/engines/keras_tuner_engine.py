@@ -74,6 +74,15 @@ class KerasTunerEngine:
         self._end(trial, "FAILED")  # the grid's first point, which the oracle makes in any case
         return self._oracle.create_trial(tuner)
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Write the parameters over those of the open trial."""
+        values = self._open[proposal.number].hyperparameters.values
+        for name in self._space:
+            values.pop(name, None)
+        values.update(self._space.labelled(proposal.params))
+        self._oracle._tried_so_far.add(self._oracle._compute_values_hash(values))
+        return True
+
     def report(self, report: EpochReport) -> bool:
         """Nothing here is stopped early; Hyperband decides between rungs."""
         return False

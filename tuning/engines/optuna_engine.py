@@ -80,6 +80,14 @@ class OptunaEngine:
         self._open[number] = trial
         return Proposal(number, params, self._epochs)
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Take a point as one of the user's, in place of what was sampled."""
+        with self._quiet():
+            self._study.tell(self._open[proposal.number], state=TrialState.FAIL)  # samplers forget it
+            self._study.enqueue_trial(self._space.labelled(proposal.params))
+            trial = self._open[proposal.number] = self._study.ask()
+            return _suggest(trial, self._space) == proposal.params
+
     def report(self, report: EpochReport) -> bool:
         """Take one epoch; NaN is taken too, every pruner but `none` stops it when its turn comes.
 

@@ -40,6 +40,10 @@ class PositionEngine:
         rates = {i.parameter: i.rate(asked.params) for i in self._intervals if i.parameter in asked.params}
         return replace(asked, params={**asked.params, **rates})
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Nothing: the position of a rate is not told by the rate."""
+        return False
+
     def report(self, report: EpochReport) -> bool:
         """Pass one epoch on."""
         return self._engine.report(report)

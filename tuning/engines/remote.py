@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tuning.dataset import Dataset
     from tuning.study import Study
 
-_CALLS = ("ask", "report", "tell", "artifacts")
+_CALLS = ("ask", "adopt", "report", "tell", "artifacts")
 _GONE = (
     "the engine process has ended, with all the engine knew (out of memory, or killed?); "
     "the results are on disk: the same command goes on from them"
@@ -74,6 +74,10 @@ class RemoteEngine:
         """Return what the engine proposes."""
         answer: Proposal | Pause = self._call("ask", number)
         return answer
+
+    def adopt(self, proposal: Proposal) -> bool:
+        """Return whether the engine takes the proposal of an earlier run."""
+        return bool(self._call("adopt", proposal))
 
     def report(self, report: EpochReport) -> bool:
         """Return whether the engine wants the trial pruned."""

@@ -72,6 +72,10 @@ class ScikitEngine:
         self._open[number] = fits
         return self._proposal(number, fits)
 
+    def adopt(self, proposal: Proposal) -> bool:
+        """Nothing: scikit-learn knows what it has proposed."""
+        return False
+
     def report(self, report: EpochReport) -> bool:
         """scikit-learn hears of a fit when it has ended; nothing is pruned."""
         return False

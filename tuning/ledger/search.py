@@ -179,9 +179,9 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
         found = {}
     if not found:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _set_aside(folder / "search.json")
+        recovered = _set_aside(folder / "search.json")
         name = f"{header['study']}-{header['engine'].replace(':', '-')}-{secrets.token_hex(4)}"
-        found = {**header, "id": name, "created_at": time.time(), "versions": [header["definition"]]}
+        found = {**header, "id": name, "created_at": time.time(), "versions": [header["definition"]], **recovered}
         write_json(folder / "search.json", found)
     elif faults := differences(found["versions"][-1], header["definition"]):
         where = f"search {found['id']} was begun under another definition"
@@ -197,10 +197,12 @@ def begin(folder: Path, header: Mapping[str, Any], *, fresh: bool, allow_change:
     return files
 
 
-def _set_aside(torn: Path) -> None:
+def _set_aside(torn: Path) -> dict[str, bool]:
     """Keep a damaged header; the trials beside it are gone on with, for replaying them shows whether they fit."""
-    if torn.exists():
-        torn.rename(torn.with_name(f"{torn.name}.corrupt"))
+    if not torn.exists():
+        return {}
+    torn.rename(torn.with_name(f"{torn.name}.corrupt"))
+    return {"recovered": True}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
