@@ -84,6 +84,7 @@ def test_a_few_rows_can_be_trained_on(name):
     ).scaled()
     model = build(study.builder, arguments_of(study, study.space.sample(np.random.default_rng(0))), study.seed)
     before = model.get_weights()
+    model.run_eagerly = True  # a graph for one step costs seconds
     model.fit(parts.train.X[:16], parts.train.y[:16], verbose=0)
     assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 

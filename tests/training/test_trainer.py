@@ -88,7 +88,7 @@ def test_weights_and_history_equal_fit_for(optimizer):
     assert_same(*result)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_xla_gives_what_fit_gives(optimizer, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
     result = both(lambda: regressor(OPTIMIZERS[optimizer](), batch_norm=True), X, Y, validation_data=VALIDATION)
