@@ -276,6 +276,20 @@ def test_a_builder_that_always_fails_ends_the_search_with_what_it_found(run):
     assert it.value.summary.status == "failed"
 
 
+def test_a_winner_that_memory_made_train_at_half_the_batch_ends_the_run_well(run):
+    def greedy(n: int = 2, lr: float = 0.01, batch_size: int = 64):
+        import tensorflow as tf
+
+        if batch_size > 32 and os.environ["CUDA_VISIBLE_DEVICES"] != "-1":
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+        return build(n, lr)
+
+    for _ in range(2):  # the second time its winner is read
+        summary = run(study=STUDY.with_(builder=greedy, trials=2))
+        assert summary.counts["completed"] == 2
+        assert summary.winner.params["batch_size"] == 32
+
+
 def test_a_study_made_in_a_notebook_runs_and_is_found_again(run, traces):
     offset = 0.5
 

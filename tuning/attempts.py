@@ -20,7 +20,6 @@ from tuning.space import Space
 from tuning.training.jobs import Source, TrialJob
 from tuning.trial import Proposal
 
-_ROUNDING = 1e-9
 _KINDS: dict[int, type[TuningError]] = {2: StudyError, 3: MissingError, 75: StorageError}
 
 
@@ -112,7 +111,7 @@ def asked_again(
     other = dict(now.params) if isinstance(now, Proposal) else "nothing"
     raise ChangedError(
         f"trial {before.number} was {dict(before.params)}, but now {record.engine} proposes {other}: another space, or "
-        "other versions of the libraries; --fresh begins anew (the old search is kept)",
+        "other versions of the libraries or of this program; --fresh begins anew (the old search is kept)",
         where=f"search {header.get('id')}",
     )
 
@@ -120,8 +119,8 @@ def asked_again(
 def _near(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether parameters are the same, but for the last digits, in which processors differ."""
     return now.keys() == before.keys() and all(
-        math.isclose(value, before[name], rel_tol=_ROUNDING) if isinstance(value, float) else value == before[name]
-        for name, value in now.items()
+        value == other or (isinstance(value, float) and isinstance(other, float) and math.isclose(value, other))
+        for value, other in ((value, before[name]) for name, value in now.items())
     )
 
 

@@ -248,6 +248,7 @@ class EngineContract:
 
 
 class GridContract(EngineContract):
+    adopts = False
     """For engines that go through a grid."""
 
     def test_it_ends_after_exactly_the_points_of_the_grid(self):

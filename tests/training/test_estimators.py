@@ -272,7 +272,10 @@ def test_a_setting_that_a_compiled_model_would_not_have_is_refused(numbers):
     for given in ({"loss": "mae"}, {"optimizer": "adam"}, {"optimizer__learning_rate": 0.5}):
         with pytest.raises(ValueError, match=r"changes nothing, for the builder compiles the model itself"):
             KerasRegressor(compiled, epochs=1, **given).fit(*numbers)
-    KerasRegressor(compiled, epochs=1, loss="mean_squared_error", optimizer="sgd").fit(*numbers)
+    set_again = KerasRegressor(compiled, epochs=1).set_params(optimizer="rmsprop", loss=None)  # SciKeras' defaults
+    set_again.fit(*numbers)
+    for loss in ("mean_squared_error", keras.losses.MeanSquaredError, keras.losses.mean_squared_error):
+        KerasRegressor(compiled, epochs=1, loss=loss, optimizer=keras.optimizers.SGD).fit(*numbers)
 
 
 @pytest.mark.parametrize("name", ["class_weight", "validation_split", "sample_weight", "callbacks_"])

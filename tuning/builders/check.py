@@ -136,7 +136,7 @@ def _input_fault(model: keras.Model, input_shape: tuple[int, ...]) -> str:
 
 
 def loss_name(loss: Any) -> str:
-    """Return Keras' name of a compiled loss given as a name, an alias, a function or an object; `""` for none."""
+    """Return Keras' name of a loss given as a name, an alias, a function, a class or an object; `""` for none."""
     import keras
 
     if loss is None or loss in ("crossentropy", "ce"):
@@ -147,6 +147,8 @@ def loss_name(loss: Any) -> str:
         return str(loss)  # unknown to Keras, which says so when it is first used
     if isinstance(found, keras.losses.Loss):
         return _snake(type(found).__name__)  # its `name` may have been changed
+    if isinstance(found, type):
+        return _snake(found.__name__)
     return str(getattr(found, "__name__", type(found).__name__))
 
 

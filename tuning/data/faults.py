@@ -10,7 +10,7 @@ from tuning.dataset import TASKS, Array, Dataset
 from tuning.errors import did_you_mean
 
 PARTS = ("train", "validation", "test")
-ROUNDING = 1e-3
+ROUNDING = 0.03
 """Of a target's standard deviation: what float32 may lose of it."""
 LEAST_MEMBERS = 3
 """Members a class needs so that a stratified split leaves two for the second cut."""
@@ -83,9 +83,10 @@ def _target_faults(dataset: Dataset) -> Iterator[str]:
         yield f"a {dataset.task} y must be {wanted}, got {y.shape}{numbers}"
     elif dataset.task == "regression":
         columns = y.reshape(len(y), -1).astype(float)
+        lost = np.abs(columns - columns.astype(np.float32)).max(axis=0)
         if len(y) > 1 and (np.ptp(columns, axis=0) == 0).any():
             yield "y is constant: every row has the same target, there is nothing to learn"
-        elif (np.abs(columns - columns.astype(np.float32)).max(axis=0) > ROUNDING * columns.std(axis=0)).any():
+        elif len(y) > 1 and (lost > ROUNDING * columns.std(axis=0)).any():
             yield "y varies little around a large number, and float32, which Keras computes in, rounds it off: centre y"
     elif dataset.task in ("binary", "multilabel"):
         if found := [v for v in np.unique(y).tolist() if v not in (0, 1)]:

@@ -76,6 +76,8 @@ class KerasTunerEngine:
 
     def adopt(self, proposal: Proposal) -> bool:
         """Write the parameters over those of the open trial."""
+        if isinstance(self._oracle, oracles.Grid):
+            return False  # its points are known: another order would leave some out
         values = self._open[proposal.number].hyperparameters.values
         for name in self._space:
             values.pop(name, None)

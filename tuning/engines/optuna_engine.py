@@ -82,6 +82,8 @@ class OptunaEngine:
 
     def adopt(self, proposal: Proposal) -> bool:
         """Take a point as one of the user's, in place of what was sampled."""
+        if self._points is not None:
+            return False  # its points are known: another order would leave some out
         with self._quiet():
             self._study.tell(self._open[proposal.number], state=TrialState.FAIL)  # samplers forget it
             self._study.enqueue_trial(self._space.labelled(proposal.params))

@@ -67,8 +67,9 @@ class SearchFiles:
             for path in [self.folder / name for name in _OF_A_WINNER]:
                 if path.exists():
                     path.rename(aside / path.name)
-            for unfinished in self.folder.glob("trials/*/attempt-*/fold-*"):
-                unfinished.unlink()
+            for pattern in ("trials/*/attempt-*/fold-*", "trials/*/halved.json"):
+                for unfinished in self.folder.glob(pattern):
+                    unfinished.unlink()
             versions = [*found["versions"], header["definition"]]
             begins = [*found.get("begins", [0]), sum(1 for _ in self.folder.glob("trials/*/spec.json"))]
             write_json(self.folder / "search.json", {**found, **header, "versions": versions, "begins": begins})

@@ -117,12 +117,13 @@ class ChecksAndBuilds(BuilderParameters):
     def _refuse_ignored(self, model: Any) -> None:
         """Raise where an optimizer or a loss was given that a model compiled by its builder does not have."""
         builder = self._builder()
-        if not getattr(model, "compiled", True) or (model is not builder and _extras_of(builder)):
+        if not getattr(model, "compiled", False) or (model is not builder and _extras_of(builder)):
             return
         taken = builder_defaults(builder)
         for name in (n for n in vars(self) if n.partition("__")[0] in ("optimizer", "loss") and n not in taken):
             value, head = getattr(self, name), name.partition("__")[0]
-            if not _is_compiled_with(model, name, value):
+            usual = (value is None or isinstance(value, str)) and value == self._own().get(name)  # by `set_params`
+            if not usual and not _is_compiled_with(model, name, value):
                 raise ValueError(
                     f"{type(self).__name__}: {name}={value!r} changes nothing, for the builder compiles the model "
                     f"itself: let it take '{head if name == head else name.partition('__')[2]}', or leave compiling to "
@@ -156,9 +157,12 @@ def _extras_of(builder: Any) -> list[str]:
 
 def _is_compiled_with(model: Any, name: str, value: Any) -> bool:
     """Whether a compiled model has the optimizer or loss of this name; settings of one cannot be told."""
-    if value is None:
-        return True
     if name == "loss":
-        return (isinstance(value, str) or callable(value)) and loss_name(value) == loss_name(model.loss)
+        return value is model.loss or value == model.loss or _key(loss_name(value)) == _key(loss_name(model.loss))
     named = value if isinstance(value, str) else getattr(value, "__name__", "")
-    return name == "optimizer" and named.lower() == type(model.optimizer).__name__.lower()
+    used = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # wrapped for float16
+    return name == "optimizer" and _key(named) == _key(type(used).__name__)
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "").lower()

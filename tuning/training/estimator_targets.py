@@ -12,6 +12,7 @@ from tuning.builders.check import loss_name
 from tuning.dataset import Array, Task
 
 _SPARSE = "sparse_categorical_crossentropy"
+_TAKE_NUMBERS = (_SPARSE, "circle", "ctc", "c_t_c")
 
 
 class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
@@ -40,13 +41,18 @@ class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
 def fit_for_output(encoded: Array, model: Any) -> Array:
     """Return class numbers `(rows, 1)` as one-hot rows, or one-hot rows as numbers, where the model's loss wants so.
 
-    Keras' losses all compare output by output, but for the sparse one; a loss of the user's own gets y as it is.
+    Keras' losses compare output by output, but for a few; a loss of the user's own gets y as it is.
+
+    Raises:
+        ValueError: There are more classes than outputs.
     """
     units = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
     loss = loss_name(model.loss) if isinstance(model.loss, str) or callable(model.loss) else ""
     if not units or units < 2 or encoded.ndim != 2:
         return encoded
-    if encoded.shape[1] == 1 and loss != _SPARSE and _is_of_keras(model.loss):
+    if encoded.shape[1] == 1 and loss not in _TAKE_NUMBERS and _is_of_keras(model.loss):
+        if encoded.max(initial=0) >= units:
+            raise ValueError(f"y has {int(encoded.max()) + 1} classes, but the model has {units} outputs")
         return np.asarray(np.eye(units, dtype=np.float32)[encoded[:, 0].astype(int)])
     if loss == _SPARSE and encoded.shape[1] == units:
         return np.asarray(encoded.argmax(axis=1, keepdims=True), np.float32)
@@ -60,6 +66,7 @@ def _is_of_keras(loss: Any) -> bool:
         found = keras.losses.get(loss) if isinstance(loss, str) else loss
     except ValueError:
         return False  # unknown to Keras, which says so when it is first used
+    found = getattr(found, "fn", found)  # of a function in Keras' own wrapper
     home = found if hasattr(found, "__qualname__") else type(found)
     return str(getattr(home, "__module__", "")).partition(".")[0] == "keras"
 
