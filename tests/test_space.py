@@ -146,3 +146,10 @@ def test_the_word_from_range_test_stands_for_a_learning_rate_to_be_measured():
     narrow = space.narrowed({"lr": [1e-3, 1e-1]})
     assert (narrow.unmeasured, narrow["lr"].low, narrow["lr"].high) == ((), 1e-3, 1e-1)
     assert narrow.test_ranges == space.test_ranges == {"lr": "1e-05 … 1.0"}
+
+
+def test_what_a_space_does_not_know_is_decoded_as_it_stands():
+    space = Space({"shape": Choice((1, 2), (3,)), "batch_size": Choice(16, 32)})
+    stored = {"batch_size": 8, "shape": [3], "old": [4, 5]}
+    assert space.decode_known(stored) == {"batch_size": 8, "shape": (3,), "old": (4, 5)}
+    assert list(space.decode_known(stored)) == list(stored)

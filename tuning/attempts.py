@@ -94,10 +94,10 @@ def asked_again(
 ) -> tuple[Proposal, bool]:
     """Ask a replayed engine for what it has proposed before, and have it take that where it proposes something else.
 
+    Epochs may differ where a changed study is gone on with: a trial keeps those it was trained for.
+
     Returns:
         The proposal, and whether the engine had to take it.
-
-    Epochs may differ where a changed study is gone on with: a trial keeps those it was trained for.
 
     Raises:
         ChangedError: It is not the search's own trial, or the engine cannot take it; says what would work.

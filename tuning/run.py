@@ -22,7 +22,6 @@ from tuning.header import search_header
 from tuning.home import locked, tuning_home
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.loop import SearchLoop
-from tuning.names import FIT_PARAMETERS
 from tuning.options import RunOptions
 from tuning.rates import kept_tests, rates_for
 from tuning.record import StudyRecord
@@ -252,19 +251,13 @@ class _Run:
             study=record.name, engine=record.engine, search=self.files.header["id"], status=status,
             objective=record.objective,
             trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
-            winner=None if winner is None else Winner.from_json(winner, _decoded(record, winner["params"])),
+            winner=None if winner is None else Winner.from_json(winner, record.space.decode_known(winner["params"])),
             test=found.get("test", {}), dummy=baseline.get("dummy", {}), linear=baseline.get("linear", {}),
             margin=found.get("margin"), unit=record.data["unit"], total_s=time.monotonic() - self.began,
             startup_s=first - self.began, training_s=loop.roster.training_s,
             tracking_uri=tracking_uri(self.home), experiment_id=written.experiment_id, run_id=written.run_id,
             report=None if report is None else str(report), model=found.get("model"),
         )  # fmt: skip
-
-
-def _decoded(record: StudyRecord, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a winner's parameters in their own types; memory may have left it a batch size outside of the space."""
-    searched = {name: value for name, value in stored.items() if name not in FIT_PARAMETERS}
-    return {**stored, **record.space.decode(searched)}
 
 
 @contextmanager

@@ -125,6 +125,13 @@ class Space:
         """Return parameters read from JSON in their own types."""
         return {name: self.domains[name].decode(value) for name, value in stored.items()}
 
+    def decode_known(self, stored: Params) -> dict[str, Any]:
+        """As `decode`; what is no value of this space (an earlier version's, a batch cut by memory) stays as it is."""
+        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+        domains = {name: self.domains[name] for name in stored if name in self.domains}
+        known = {n for n, d in domains.items() if not isinstance(d, Choice) or d.contains(plain[n])}
+        return {**plain, **self.decode({name: stored[name] for name in known})}
+
     def labelled(self, params: Params) -> dict[str, Any]:
         """Return parameters as engines keep them: of a `Choice` the label."""
         domains = {name: self.domains[name] for name in params}

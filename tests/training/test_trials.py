@@ -149,7 +149,6 @@ def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_beg
 ):
     defined = study(cv=2)
     whole = run_trial(job(tmp_path / "whole", defined, params={"batch_size": 8}), Heard())
-    seen = greedy(monkeypatch, limit=99)
     with pytest.raises(Stopped):
         run_trial(job(tmp_path / "cut", defined), Heard("stop", at=5))  # the first fold is finished at 16
     seen = greedy(monkeypatch, limit=8)

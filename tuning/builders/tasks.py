@@ -91,9 +91,8 @@ def compile_for(model: keras.Model, task: Task, loss: str | None, optimizer: ker
         "regression": [],
         "binary": ["accuracy"],
         "multiclass": ["accuracy"],
-        "multilabel": [
-            keras.metrics.BinaryAccuracy(name="label_accuracy")
-        ],  # our accuracy wants all labels of a row right
+        # Not "accuracy": Keras' would compare the largest label, ours wants all labels of a row right.
+        "multilabel": [keras.metrics.BinaryAccuracy(name="label_accuracy")],
     }
     chosen = LOSSES[task][0] if loss is None else SHORT.get(loss, loss)
     made = adapted(chosen) if chosen in (*ON_ONE_HOT, *ON_SIGNS) else chosen

@@ -58,8 +58,7 @@ class Hyperband(_WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # type: ig
         """Return the next promotion, else what the oracle does: a fresh point, a new bracket, or a pause."""
         self._remove_completed_brackets()
         for bracket in self._brackets:
-            to_come = self._get_size(bracket["bracket_num"], 0) - len(bracket["rounds"][0])
-            if to_come:
+            if len(bracket["rounds"][0]) < self._get_size(bracket["bracket_num"], 0):
                 response: dict[str, Any] = super().populate_space(trial_id)
                 return response if response["status"] == "RUNNING" else self._promotion(bracket, trial_id) or response
             if promotion := self._promotion(bracket, trial_id):
@@ -69,7 +68,7 @@ class Hyperband(_WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # type: ig
     def _promotion(self, bracket: Mapping[str, Any], trial_id: str) -> dict[str, Any] | None:
         """Return the best trial of a rung, to be continued, once it is sure to be among those the rung promotes."""
         kind, rungs = bracket["bracket_num"], bracket["rounds"]
-        to_come = 0
+        to_come = 0  # as many at most; of the first rung none, it is full or there are no further points
         for number, (rung, following) in enumerate(itertools.pairwise(rungs)):
             size, places = self._get_size(kind, number), self._get_size(kind, number + 1)
             promoted = {item["past_id"] for item in following}

@@ -71,7 +71,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
 
 
 def _guarded(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
-    """Train, at half the batch if memory runs out; turn what goes wrong with this trial alone into its result."""
+    """Train; add to the result what the driver was told."""
     heard = _Heard(context)
     result = _tried_twice(train, job, bench, seed, heard)
     if result.status in (Status.FAILED, Status.INFEASIBLE):  # what it has trained is not lost on those who count
@@ -80,6 +80,7 @@ def _guarded(train: Train, job: TrialJob, bench: Workbench, seed: int, context: 
 
 
 def _tried_twice(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+    """Train; where memory runs out once more at half the batch, and in later attempts at that alone."""
     _, settings = bench.study.split_params(job.proposal.params)
     half, halved = settings["batch_size"] // 2, job.folder / "halved.json"
     if not halved.exists():  # else an earlier attempt has come to it
@@ -97,6 +98,7 @@ def _tried_twice(train: Train, job: TrialJob, bench: Workbench, seed: int, conte
 
 
 def _tried(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+    """Train; turn what goes wrong with this trial alone into its result."""
     number = job.proposal.number
     try:
         return train(job, bench, seed, context)

@@ -154,6 +154,8 @@ def save_for_raw_inputs(
 def inputs_of(path: Path, rows: Any) -> Array:
     """Return rows of a table as the model saved at `path` takes them, float32 `(rows, inputs)`.
 
+    A model with its scaling inside has no figures beside it: it takes rows as they are.
+
     Args:
         path: The `.keras` file; what its columns mean stands in a JSON file beside it.
         rows: A DataFrame with the columns that were trained on, in any order and beside any others: categories are
@@ -162,15 +164,19 @@ def inputs_of(path: Path, rows: Any) -> Array:
     Raises:
         StudyError: A column is missing, or an array is given where categories would have to be guessed.
     """
-    figures = read_json(_figures_of(path))
-    if figures is None:
+    scaler = _scaler_beside(path)
+    if scaler is None:
         return np.asarray(rows)
-    scaler = TableScaler.from_json(figures)
     if hasattr(rows, "columns"):
         return scaler.transform(encode(rows, scaler.columns))
     if named := [column.name for column in scaler.columns if column.categories]:
         raise StudyError(f"give a DataFrame: the numbers of an array do not tell the categories of {', '.join(named)}")
     return scaler.transform(np.asarray(rows, float))
+
+
+def _scaler_beside(path: Path) -> TableScaler | None:
+    figures = read_json(_figures_of(path))
+    return None if figures is None else TableScaler.from_json(figures)
 
 
 def _figures_of(path: Path) -> Path:
@@ -205,9 +211,8 @@ def _reload_error(path: Path, bench: Workbench, raw: Array, predicted: Array) ->
         if "safe_mode" in str(error) or "unsafe" in str(error):
             return None
         raise
-    figures = read_json(_figures_of(path))
-    inputs = raw if figures is None else TableScaler.from_json(figures).transform(raw)
-    return float(np.max(np.abs(predict(model, inputs) - predicted)))
+    scaler = _scaler_beside(path)
+    return float(np.max(np.abs(predict(model, raw if scaler is None else scaler.transform(raw)) - predicted)))
 
 
 def _custom(bench: Workbench) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from tuning.domains import Choice
 from tuning.durable import read_json
 from tuning.errors import TrialError
 from tuning.ledger.search import SearchFiles
@@ -155,14 +154,7 @@ class Feed:
 def _proposal(stored: Mapping[str, Any], space: Space) -> Proposal:
     """Return an ask; a parameter that an earlier version of the space knew stays as JSON has it."""
     plain = Proposal.from_json({**stored, "params": {}}, space)
-    return replace(plain, params=dict(_decoded(stored["params"], space)))
-
-
-def _decoded(params: Mapping[str, Any], space: Space) -> Iterator[tuple[str, Any]]:
-    for name, value in params.items():
-        wanted = tuple(value) if isinstance(value, list) else value
-        known = name in space.domains and (not isinstance(space[name], Choice) or space[name].contains(wanted))
-        yield name, space[name].decode(value) if known else wanted
+    return replace(plain, params=space.decode_known(stored["params"]))
 
 
 def finalist_result(stored: Mapping[str, Any], written_at: float) -> TrialResult:
