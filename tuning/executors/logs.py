@@ -32,12 +32,12 @@ class CappedLog:
 
     def rotate(self) -> None:
         """Cut the log where it has grown too long; called every 0.1 s or so."""
-        if os.fstat(1).st_size <= self._half:
-            return
         old = self._path.with_name(self._path.name + ".1")
-        os.replace(self._path, old)
-        self._redirect()
-        if old.stat().st_size > self._half:  # a flood between two looks
+        if os.fstat(1).st_size > self._half:
+            os.replace(self._path, old)
+            self._redirect()
+        # a flood between two looks; looked at again, as a write under way may still end in the old file
+        if old.exists() and old.stat().st_size > self._half:
             os.truncate(old, self._half)
 
     def _redirect(self) -> None:
