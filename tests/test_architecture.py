@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # A room or a file of the package's root, and its floor. An import goes to the same floor or down.
 FLOORS = {
     "__main__": 8, "cli": 7,
-    "run": 6, "options": 5, "loop": 6, "finals": 6, "roster": 6, "attempts": 6, "workshop": 6,
+    "run": 6, "options": 5, "loop": 6, "finals": 6, "roster": 6, "rounds": 6, "attempts": 6, "workshop": 6,
     "joblib_backend": 6, "rates": 6, "pool": 6, "writer": 6, "service": 6, "bench": 6,
     "reports": 5, "tracking": 5, "ledger": 5, "executors": 5, "engines": 5,
     "training": 4, "builders": 3, "data": 3,

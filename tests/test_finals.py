@@ -151,6 +151,24 @@ def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
     assert finals(tmp_path, Bench(values={(1, 1): None})).run(roster_of(5, 2))["number"] == 0
 
 
+def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_at(tmp_path):
+    told = []
+    progress = SilentProgress()
+    progress.remark = told.append
+    bench = Bench(values={(1, 0): None})
+    winner = finals(tmp_path, bench, replace(RECORD, top_k=1), progress=progress).run(roster_of(5, 2, 7))
+    assert winner["number"] == 0
+    assert [entry["number"] for entry in winner["finalists"]] == [1, 0]
+    assert told == ["the best 1 diverged or failed on a fresh seed: the next are looked at"]
+    assert "final-2-0" not in bench.done
+
+
+def test_a_ranking_that_is_unstable_far_down_is_given_up(tmp_path):
+    bench = Bench(values={(number, 0): None for number in range(9)})
+    with pytest.raises(SearchFailed, match="each of the best 3 trials diverged"):
+        finals(tmp_path, bench, replace(RECORD, top_k=1)).run(roster_of(5, 2, 7, 8, 9))
+
+
 def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
     limits = []
     died = Died("", "killed", "killed by the test")

@@ -10,18 +10,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tuning.attempts import as_error
 from tuning.durable import read_json, write_json
 from tuning.errors import SearchFailed, TuningError
-from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
+from tuning.executors.base import Executor
 from tuning.ledger.search import SearchFiles
-from tuning.loop import TICK_S
 from tuning.record import StudyRecord
 from tuning.reports.progress import Progress
 from tuning.roster import Pair, Roster
-from tuning.stopping import SAID, Stopping
+from tuning.rounds import Round
+from tuning.stopping import Stopping
 from tuning.training.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
 from tuning.trial import Proposal, TrialResult
+
+_ROUNDS = 3
+"""How often the next `top_k` of the ranking are looked at where all before them were unstable."""
 
 _TRAIN, _EVALUATE = "tuning.training.winner:train_finalist", "tuning.training.winner:evaluate_winner"
 
@@ -51,15 +53,14 @@ class Finals:
         Raises:
             SearchFailed: No trial was completed, or none of the best was stable on fresh seeds.
         """
-        chosen = [(_as_trained(*pair), pair[1]) for pair in roster.finalists(self.record.top_k)]
-        if not chosen:
+        ranked = [(_as_trained(*pair), pair[1]) for pair in roster.finalists(_ROUNDS * self.record.top_k)]
+        if not ranked:
             if self.stopping.reason == "timeout" and not roster.results:
                 raise SearchFailed(f"no trial was completed within {self.record.timeout:g} s; give --timeout more")
             raise SearchFailed(f"no trial of {len(roster.results)} was completed; see the errors above")
-        outcomes = self._train(chosen)
-        if outcomes is None:
+        winner = self._winner_of(ranked)
+        if winner is None:
             return None
-        winner = self._pick(chosen, outcomes)
         known = read_json(self.files.folder / "winner.json")
         if known is not None and _same(known, winner) and (known["model"] is None or Path(known["model"]).exists()):
             whole = {**known, "finalists": winner["finalists"]}
@@ -74,9 +75,29 @@ class Finals:
             for path in self.files.folder.glob(pattern):
                 path.unlink()
 
+    def _winner_of(self, ranked: list[Pair]) -> dict[str, Any] | None:
+        """Return the winner among the best few, or among the next few where none of these is stable."""
+        few, standing = self.record.top_k, list[dict[str, Any]]()
+        for first in range(0, len(ranked), few):
+            if first:
+                self.progress.remark(f"the best {first} diverged or failed on a fresh seed: the next are looked at")
+            chosen = ranked[first : first + few]
+            outcomes = self._train(chosen)
+            if outcomes is None:
+                return None
+            standing += self._standing(chosen, outcomes)
+            stable = [entry for entry in standing if entry["validation"]["mean"] is not None]
+            if stable:
+                winner = min(stable, key=lambda entry: self.record.objective.key(entry["validation"]["mean"]))
+                return {**winner, "finalists": standing}
+        raise SearchFailed(
+            f"each of the best {len(ranked)} trials diverged or failed on a fresh seed; lower the learning rates of "
+            "the space"
+        )
+
     def _train(self, chosen: list[Pair]) -> dict[tuple[int, int], dict[str, Any]] | None:
         jobs = dict(self._jobs(chosen))
-        round_ = _Round(self, _TRAIN, jobs)
+        round_ = self._round(_TRAIN, jobs)
         if not round_.run():
             return None
         for name, error in round_.failed.items():
@@ -87,6 +108,9 @@ class Finals:
                 failed = {"value": None, "seed": None, "weights": None}
                 outcomes[proposal.number, i] = self._outcome(proposal.number, i) or failed
         return outcomes
+
+    def _round(self, function: str, jobs: Mapping[str, FinalistJob | EvaluationJob]) -> Round:
+        return Round(self.record, self.executor, self.progress, self.stopping, function, jobs)
 
     def _jobs(self, chosen: list[Pair]) -> Iterator[tuple[str, FinalistJob]]:
         """Yield what is not done: a job for each finalist and seed, with `--cv` one for each fold.
@@ -131,26 +155,20 @@ class Finals:
         write_json(self.files.finalist_file(number, index), outcome)
         return outcome
 
-    def _pick(self, chosen: list[Pair], outcomes: Mapping[tuple[int, int], Mapping[str, Any]]) -> dict[str, Any]:
-        """Choose the best mean over fresh seeds; parameters that diverged or failed on one of them are out."""
-        standing: list[dict[str, Any]] = []
+    def _standing(
+        self, chosen: list[Pair], outcomes: Mapping[tuple[int, int], Mapping[str, Any]]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the mean of each over its fresh seeds; None where it diverged or failed on one of them: it is out."""
         for proposal, _ in chosen:
             mine = [outcomes[proposal.number, i] for i in range(self.record.seeds)]
             values = [outcome["value"] for outcome in mine]
             finite = all(value is not None and math.isfinite(value) for value in values)
             mean = statistics.fmean(values) if finite else None
-            standing.append({
+            yield {
                 "number": proposal.number, "params": dict(proposal.params), "epochs": self.record.epochs,
                 "seeds": [outcome["seed"] for outcome in mine], "weights": [outcome["weights"] for outcome in mine],
                 "validation": {"mean": mean, "std": _spread(values) if finite else None, "values": values},
-            })  # fmt: skip
-        stable = [entry for entry in standing if entry["validation"]["mean"] is not None]
-        if not stable:
-            raise SearchFailed(
-                "each of the best trials diverged or failed on a fresh seed; lower the learning rates of the space"
-            )
-        winner = min(stable, key=lambda entry: self.record.objective.key(entry["validation"]["mean"]))
-        return {**winner, "finalists": standing}
+            }  # fmt: skip
 
     def _evaluate(self, winner: dict[str, Any]) -> dict[str, Any] | None:
         values = winner["validation"]["values"]
@@ -162,7 +180,7 @@ class Finals:
         )  # fmt: skip
         job.file.unlink(missing_ok=True)  # of an earlier winner
         self.progress.phase("evaluating the winner on the test part")
-        round_ = _Round(self, _EVALUATE, {"evaluate": job})
+        round_ = self._round(_EVALUATE, {"evaluate": job})
         if not round_.run():
             return None
         for error in round_.failed.values():
@@ -178,103 +196,6 @@ class Finals:
         if outcome is None or outcome["weights"] is None or outcome["value"] is None:
             return None
         return file.with_name(outcome["weights"])
-
-
-class _Round:
-    """Some jobs to be run to their ends; a lost worker's job is begun again, as often as a trial would be.
-
-    Attributes:
-        ended: What the jobs returned, by name.
-        failed: What went wrong with the others.
-    """
-
-    def __init__(self, finals: Finals, function: str, jobs: Mapping[str, FinalistJob | EvaluationJob]) -> None:
-        self._finals, self._function, self._jobs = finals, function, jobs
-        self.ended: dict[str, Any] = {}
-        self.failed: dict[str, str] = {}
-        self._waiting = set(jobs)
-        self._lost: dict[str, int] = {}
-        self._slots: dict[str, str] = {}
-
-    def run(self) -> bool:
-        """Return whether all jobs have ended; after Ctrl-C the running ones end, the others do not begin.
-
-        Raises:
-            TuningError: The study, the data or the disk is at fault.
-        """
-        stopping, executor = self._finals.stopping, self._finals.executor
-        if stopping.by_signal:
-            return False
-        for name in self._jobs:
-            self._submit(name)
-        while left := self._jobs.keys() - self.ended.keys() - self.failed.keys():
-            if stopping.by_signal:
-                self._finals.progress.phase(SAID[stopping.reason])
-                if stopping.hurried or left <= self._waiting:
-                    return False
-                for name in sorted(self._waiting & left):
-                    executor.cancel(name)
-            elif self._function == _TRAIN:
-                done = len(self._jobs) - len(left)
-                self._finals.progress.phase(f"training finalists on fresh seeds: {done + 1} of {len(self._jobs)}")
-            for event in executor.events(TICK_S):
-                if event.job in self._jobs:
-                    self._handle(event)
-        return True
-
-    def _submit(self, name: str) -> None:
-        record, job = self._finals.record, self._jobs[name]
-        trains = isinstance(job, FinalistJob)  # the evaluation has no epochs to report
-        self._waiting.add(name)
-        self._finals.executor.submit(
-            Job(
-                name,
-                self._function,
-                (job,),
-                timeout_s=record.trial_timeout if trains else None,
-                no_progress_timeout_s=record.no_progress_timeout if trains else None,
-            )
-        )
-
-    def _handle(self, event: Event) -> None:
-        name, progress = event.job, self._finals.progress
-        if isinstance(event, Reported):
-            progress.epoch(self._slots.get(name, ""), event.report)
-        elif isinstance(event, Started):
-            self._started(event)
-        else:
-            if name in self._slots:
-                progress.idle(self._slots.pop(name))
-            if isinstance(event, Finished):
-                self.ended[name] = event.value
-            elif isinstance(event, Raised):
-                self._raised(event)
-            else:
-                self._died(event)
-
-    def _started(self, event: Started) -> None:
-        job = self._jobs[event.job]
-        self._waiting.discard(event.job)
-        if isinstance(job, FinalistJob):
-            self._slots[event.job] = event.slot
-            self._finals.progress.running(event.slot, job.number, job.params, job.epochs)
-
-    def _raised(self, event: Raised) -> None:
-        fatal = as_error(event)
-        if fatal is not None:
-            raise fatal
-        self.failed[event.job] = event.error
-
-    def _died(self, event: Died) -> None:
-        if event.cause == "cancelled":
-            self._waiting.add(event.job)  # not begun, or not any more
-            return
-        self._lost[event.job] = self._lost.get(event.job, 0) + 1
-        final = event.cause in ("timeout", "no_progress") or self._lost[event.job] >= self._finals.record.attempts
-        if final:
-            self.failed[event.job] = f"worker {event.cause}: {event.detail}"
-        else:
-            self._submit(event.job)
 
 
 def _as_trained(proposal: Proposal, result: TrialResult) -> Proposal:
