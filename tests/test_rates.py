@@ -122,9 +122,18 @@ def test_the_interval_is_measured_in_a_worker_at_several_structures_and_reaches_
 
 
 def test_what_a_search_remembers_is_not_measured_again(tmp_path):
-    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}})
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [_record().definition]})
     rates = rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
     assert rates == Rates({"lr": [0.01, 0.1]})
+
+
+@pytest.mark.parametrize("changed", [{"builder": "another"}, {"from_range_test": {"lr": "0.1 … 1.0"}}])
+def test_what_was_measured_under_another_range_or_builder_is_not_taken(tmp_path, changed):
+    old = {**_record().definition, **changed}
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
+    assert rates_for(_record(), "nowhere.py", {}, tmp_path, again=False) == Rates()
+    with pytest.raises(StudyError, match="no such device"):
+        rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
 
 
 def test_a_study_without_such_a_rate_costs_nothing(tmp_path):
@@ -134,7 +143,9 @@ def test_a_study_without_such_a_rate_costs_nothing(tmp_path):
 def _record(space=None):
     from types import SimpleNamespace
 
-    return SimpleNamespace(space=Space(space or {"lr": FromRangeTest(1e-5, 1.0, log=True)}), name="a")
+    definition = {"from_range_test": {"lr": "1e-05 … 1.0"}, "builder": "b"}
+    space = Space(space or {"lr": FromRangeTest(1e-5, 1.0, log=True)})
+    return SimpleNamespace(space=space, name="a", definition=definition)
 
 
 @pytest.mark.parametrize("engine", ["optuna:random", "keras-tuner:random", "randomizedsearchcv", "optuna:grid"])

@@ -153,3 +153,11 @@ def test_what_a_space_does_not_know_is_decoded_as_it_stands():
     stored = {"batch_size": 8, "shape": [3], "old": [4, 5]}
     assert space.decode_known(stored) == {"batch_size": 8, "shape": (3,), "old": (4, 5)}
     assert list(space.decode_known(stored)) == list(stored)
+
+
+def test_a_condition_tells_true_from_one():
+    space = Space({"a": Choice(True, 1), "c": Int(1, 2).when(a=True)})
+    space.check({"a": 1})
+    space.check({"a": True, "c": 2})
+    with pytest.raises(StudyError, match="'c'"):
+        space.check({"a": 1, "c": 2})

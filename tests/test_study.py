@@ -63,6 +63,16 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
         ({"trainer": "fast"}, "trainer 'fast' is unknown. There are: auto, compiled, fit, function"),
         ({"trials": None},
          "trials is None and there is no timeout, but optuna:tpe never ends by itself; give one of them"),
+        ({"trials": None, "engine": "keras-tuner:random", "space": {**SPACE, "lr": Float(0.1, 1.0)}, "fixed": {}},
+         "trials is None and there is no timeout, but keras-tuner:random never ends by itself; give one of them"),
+        ({"space": {**SPACE, "batch_size": Choice(0, 32)}},
+         f"batch_size must be whole numbers, at least 1, got {Choice(0, 32)!r}; e.g. Choice(16, 32, 64)"),
+        ({"space": {**SPACE, "batch_size": Choice(None, 32)}},
+         f"batch_size must be whole numbers, at least 1, got {Choice(None, 32)!r}; e.g. Choice(16, 32, 64)"),
+        ({"space": {**SPACE, "batch_size": Float(16, 64)}},
+         f"batch_size must be whole numbers, at least 1, got {Float(16, 64)!r}; e.g. Choice(16, 32, 64)"),
+        ({"space": {**SPACE, "batch_size": Int(-4, 8)}},
+         f"batch_size must be whole numbers, at least 1, got {Int(-4, 8)!r}; e.g. Choice(16, 32, 64)"),
     ],
 )  # fmt: skip
 def test_each_fault_in_its_words(changes, fault):

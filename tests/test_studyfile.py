@@ -120,6 +120,42 @@ def test_the_faults_of_a_study_are_told_as_they_are(write):
         load_study(str(write(STUDY.replace('{"n":', '{"m":'))))
 
 
+MADE = """
+def make(optimum):
+    def build(x):
+        return (x - optimum) ** 2
+    return build
+
+class Hill:
+    def __init__(self, optimum):
+        self.optimum = optimum
+    def __call__(self, x):
+        return (x - self.optimum) ** 2
+
+near, far, again = make(0.2), make(0.9), make(0.2)
+near_hill, far_hill, hill_again = Hill(0.2), Hill(0.9), Hill(0.2)
+"""
+
+
+@pytest.mark.parametrize("names", [("near", "far", "again"), ("near_hill", "far_hill", "hill_again")])
+def test_what_a_function_was_made_with_counts(write, names):
+    module = import_file(write(MADE))
+    one, other, again = (source_hash(getattr(module, name)) for name in names)
+    assert one == again != other
+
+
+def test_a_helper_beside_a_study_counts_and_what_that_one_imports(write):
+    path = write("def build(n=1):\n    from helper_one import N\n    return N\n")
+    folder = path.parent
+    (folder / "helper_one.py").write_text("from helper_two import N\n")
+    (folder / "helper_two.py").write_text("N = 3\n")
+    before = source_hash(import_file(path).build)
+    (folder / "helper_two.py").write_text("N = 3  # three\n")
+    assert source_hash(import_file(path).build) == before
+    (folder / "helper_two.py").write_text("N = 4\n")
+    assert source_hash(import_file(path).build) != before
+
+
 def test_helpers_beside_a_study_are_found(write):
     path = write("from helper_beside_small import N\n")
     (path.parent / "helper_beside_small.py").write_text("N = 3\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
@@ -28,7 +28,7 @@ class _Domain:
 
     def exists_under(self, params: Params) -> bool:
         """Whether all conditions hold in `params`; a parent that is absent does not."""
-        return all(name in params and params[name] in values for name, values in self.conditions)
+        return all(name in params and _among(params[name], values) for name, values in self.conditions)
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ class Choice(_Domain):
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is one of the values, of the same type (True is not 1)."""
-        return any(_same(value, v) for v in self.values)
+        return _among(value, self.values)
 
     def decode(self, stored: Any) -> Any:
         """Return what JSON gave back (tuples as lists) as the value meant."""
@@ -267,6 +267,10 @@ def _is_number(value: Any) -> bool:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
+
+
+def _among(value: Any, values: Iterable[Any]) -> bool:
+    return any(_same(value, v) for v in values)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -57,6 +57,7 @@ def rates_for(
     folder: Path,
     *,
     fresh: bool = False,
+    again: bool = True,
     devices: str = "auto",
     forkserver: ForkServer | None = None,
     on_test: Callable[[str], None] = lambda text: None,
@@ -68,6 +69,7 @@ def rates_for(
         source, overrides: The same, for the worker.
         folder: Of the search; its lock is held.
         fresh: Do not look at what is remembered there.
+        again: Measure where what is remembered is of another range or builder; else return none, for `begin` to refuse.
         devices: As for `--devices`.
         forkserver: One that runs; it is left running.
         on_test: Told in words what is done.
@@ -79,7 +81,13 @@ def rates_for(
     wanted = study.space.measured
     if not wanted:
         return Rates()
-    stored = {} if fresh else (read_json(folder / "search.json") or {}).get("intervals", {})
+    header = {} if fresh else read_json(folder / "search.json") or {}
+    stored = header.get("intervals", {})
+    new = study.definition() if isinstance(study, Study) else study.definition
+    if stored and _moved(header["versions"][-1], new):
+        if not again:
+            return Rates()
+        stored = {}
     known = {name: list(stored[name]) for name in wanted if name in stored}
     missing = {name: rate for name, rate in wanted.items() if name not in known and rate.within is None}
     if not missing:
@@ -98,6 +106,11 @@ def rates_for(
             measured[name] = _found(rate, list(points), tests[name])
             on_test(_told(name, rate, tests[name]))
     return Rates({**known, **measured}, tests)
+
+
+def _moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether what was measured under one definition says nothing about the other."""
+    return any(old.get(name) != new.get(name) for name in ("from_range_test", "builder"))
 
 
 def _diagonal(space: Space, name: str) -> dict[Varied, dict[str, Any]]:

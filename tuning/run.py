@@ -78,8 +78,8 @@ def run_study(
         folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
         rates = rates_for(
-            record, source, options.overrides, folder, fresh=options.fresh, devices=options.devices,
-            forkserver=workshop.forkserver, on_test=shown.remark,
+            record, source, options.overrides, folder, fresh=options.fresh, again=options.allow_change,
+            devices=options.devices, forkserver=workshop.forkserver, on_test=shown.remark,
         )  # fmt: skip
         if rates.intervals:
             options = replace(options, intervals=rates.intervals)
@@ -119,12 +119,18 @@ class _Run:
     stopping: Stopping
     caught_up: bool = False
 
+    @property
+    def _in_order(self) -> int | None:
+        if not self.options.deterministic:
+            return None
+        # A pruner compares with what others have reported by then, so nothing may run beside a trial.
+        return len(self.slots) if self.record.pruner == "none" else 1
+
     def whole(self) -> Summary:
         """Search, choose the winner, write the report, bring the projections up to date."""
         loop = SearchLoop(
             self.record, self.workshop.engine, self.executor, self.files, make_job=self._job, progress=self.progress,
-            on_result=self.writer.notify, in_order=len(self.slots) if self.options.deterministic else None,
-            stopping=self.stopping,
+            on_result=self.writer.notify, in_order=self._in_order, stopping=self.stopping,
         )  # fmt: skip
         try:
             loop.replay()

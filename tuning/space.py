@@ -57,6 +57,11 @@ class Space:
         }
 
     @property
+    def finite(self) -> bool:
+        """Whether there is a last point."""
+        return not any(isinstance(domain, Float) for domain in self.domains.values())
+
+    @property
     def unmeasured(self) -> tuple[str, ...]:
         """Those of them that still have their wide bounds."""
         return tuple(name for name, domain in self.measured.items() if domain.within is None)

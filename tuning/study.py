@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 
 from tuning.dataset import Dataset
+from tuning.domains import Choice, Float
 from tuning.errors import StudyError, did_you_mean
 from tuning.names import (
     BUDGET_BOUND,
@@ -238,7 +239,13 @@ def _number_faults(study: Study) -> Iterator[str]:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield f"{name} must be a whole number, at least {least}, got {value!r}"
-    if study.trials is None and study.timeout is None and study.engine in ENDLESS:
+    for name in FIT_PARAMETERS:
+        domain = study.space.domains.get(name)
+        values = domain.values if isinstance(domain, Choice) else (getattr(domain, "low", 1),)
+        if isinstance(domain, Float) or not all(type(value) is int and value >= 1 for value in values):
+            yield f"{name} must be whole numbers, at least 1, got {domain!r}; e.g. Choice(16, 32, 64)"
+    endless = study.engine in ENDLESS or (study.engine == "keras-tuner:random" and not study.space.finite)
+    if study.trials is None and study.timeout is None and endless:
         yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
         value = getattr(study, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -10,7 +11,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -75,8 +76,9 @@ def _line_of(error: BaseException, path: Path) -> str:
 def source_hash(function: Callable[..., Any]) -> str:
     """Return 16 hex digits over a function's name and its module's code, but for comments, docstrings and layout.
 
-    The module, since a builder calls helpers; its `STUDY = …` is left out, for that is compared field by field.
-    A function typed at a prompt or in a notebook counts alone.
+    The module and those it imports from its own folder, since a builder calls helpers; `STUDY = …` is left out, for
+    that is compared field by field. So does what a function made by another was given, and what a callable object
+    holds. A function typed at a prompt or in a notebook counts alone.
     """
     if isinstance(function, functools.partial):
         return _digest(f"{source_hash(function.func)} {plain_repr(function.args)} {plain_repr(function.keywords)}")
@@ -84,10 +86,64 @@ def source_hash(function: Callable[..., Any]) -> str:
     try:
         module = sys.modules.get(plain.__module__)
         text = inspect.getsource(plain if module is None or plain.__module__ == "__main__" else module)
-        return _digest(f"{_told(plain)} {ast.dump(_bare(ast.parse(textwrap.dedent(text))))}")
+        tree = _bare(ast.parse(textwrap.dedent(text)))
+        return _digest(" ".join([_told(plain), ast.dump(tree), *_helpers(module, tree), *_given(plain)]))
     except (OSError, TypeError, SyntaxError, AttributeError):
         code = getattr(plain, "__code__", None)
         return _digest(repr(_plain(code)) if code else repr(type(plain)))
+
+
+def _helpers(module: ModuleType | None, tree: ast.Module) -> Iterator[str]:
+    """Yield the code of the files that a file imports from its own folder, and of those that they import."""
+    if module is None or module.__package__ or not getattr(module, "__file__", None):
+        return
+    folder, seen, trees = Path(str(module.__file__)).parent, {Path(str(module.__file__))}, [tree]
+    while trees:
+        for name in sorted(_imported(trees.pop())):
+            path = _file_of(name)
+            if path is not None and path.parent == folder and path not in seen:
+                seen.add(path)
+                trees.append(_bare(ast.parse(path.read_text(encoding="utf-8"))))
+                yield f"{name} {ast.dump(trees[-1])}"
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    nodes = list(ast.walk(tree))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.split(".")[0] for name in plain | {str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)}}
+
+
+def _file_of(name: str) -> Path | None:
+    """Return the file a top-level module is, or would be, imported from."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def _given(function: Any) -> Iterator[str]:
+    """Yield what tells a function or object from others of the same code: what it encloses, or holds."""
+    if not hasattr(function, "__code__"):
+        yield from (f"{name}={_steady(value)}" for name, value in sorted(getattr(function, "__dict__", {}).items()))
+        return
+    if "<locals>" in function.__qualname__:
+        yield from map(_steady, (function.__defaults__ or (), function.__kwdefaults__ or {}))
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # a cell that is empty yet
+            yield f"{name}={_steady(cell.cell_contents)}"
+
+
+def _steady(value: Any) -> str:
+    """Return a text that is the same in every process."""
+    if isinstance(value, set | frozenset):
+        return f"set{sorted(map(_steady, value))}"
+    if isinstance(value, dict):
+        return f"dict{[(_steady(name), _steady(item)) for name, item in value.items()]}"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}{list(map(_steady, value))}"
+    code = getattr(value, "__code__", None)
+    return plain_repr(value) if code is None else repr(_plain(code))
 
 
 def plain_repr(value: Any) -> str:

@@ -62,6 +62,16 @@ def test_an_objective_that_no_metric_has_is_told_with_the_nearest():
     check_builder(with_mape, {}, **HOUSING, metric="mean_absolute_percentage_error")
 
 
+def test_an_objective_with_a_value_for_each_class_is_told():
+    def per_class():
+        model = head(3, "sigmoid", "binary_crossentropy", 4)()
+        model.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.F1Score(name="f1")])
+        return model
+
+    data = {"input_shape": (4,), "task": "multilabel", "n_outputs": 3, "metric": "f1"}
+    assert "the objective 'val_f1' has 3 values, one a class; give average='macro'" in fault(per_class, data)
+
+
 def test_a_model_without_an_input_layer_passes():
     def shapeless():
         model = keras.Sequential([keras.layers.Dense(1)])

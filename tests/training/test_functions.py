@@ -25,6 +25,14 @@ def study(builder=slope, **changes):
     )  # fmt: skip
 
 
+def test_a_builder_that_takes_anything_is_given_the_point_but_not_the_batch_size():
+    def anything(**given):
+        assert sorted(given) == ["x"]
+        return given["x"]
+
+    assert evaluate(study(anything, fixed={"batch_size": 8}), {"x": 1.5}, epoch=1, seed=3) == 1.5
+
+
 class Told:
     """A worker's context: answers "continue" until `verdict` is due."""
 

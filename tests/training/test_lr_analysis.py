@@ -124,3 +124,10 @@ def test_a_test_survives_json():
     again = LRRange.from_json(stored)
     assert again.to_json() == test.to_json()
     assert again.interval == test.interval
+
+
+def test_a_curve_that_diverges_at_its_seventh_rate_has_an_interval():
+    rates = np.geomspace(1e-4, 10.0, 50)
+    losses = np.concatenate([np.linspace(5.0, 3.0, 7), np.full(43, np.nan)])
+    found = analyse(rates, [SeedSweep(losses, 5e-4, "")], (1e-4, 10.0), batch_size=32)
+    assert found.interval == pytest.approx((1e-4, 1e-3))  # never less than a decade

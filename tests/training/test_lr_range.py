@@ -169,6 +169,21 @@ def test_the_first_seed_uses_the_models_own_weights_and_the_others_fresh_ones(mo
     assert len({start.tobytes() for start in starts}) == 3
 
 
+@pytest.mark.parametrize("weights", [True, False])
+def test_a_copy_normalises_as_the_model_was_adapted_and_keeps_what_is_frozen(weights):
+    X = np.random.default_rng(0).normal(5000, 1000, (64, 3)).astype("float32")
+    scale, frozen = keras.layers.Normalization(), keras.layers.Dense(4)
+    scale.adapt(X)
+    model = keras.Sequential([keras.Input((3,)), scale, frozen, keras.layers.Dense(1)])
+    frozen.trainable = False
+    model.compile("sgd", "mse")
+    with random_states_kept():
+        copy = throw_away(model, (X[:8], X[:8, 0]), weights=weights)
+    middle, ours = (keras.Model(m.inputs, m.layers[1].output) for m in (model, copy))
+    assert ours.predict(X, verbose=0) == pytest.approx(middle.predict(X, verbose=0), rel=1e-5)
+    assert np.array_equal(copy.layers[-1].kernel, model.layers[-1].kernel) == weights
+
+
 SWEEP = lr_range.SeedSweep(np.linspace(2, 1, 20), 0.1)
 
 

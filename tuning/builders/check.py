@@ -111,7 +111,10 @@ def _model_faults(model: keras.Model, input_shape: tuple[int, ...], task: Task, 
 
 def _metric_fault(model: keras.Model, metric: str, input_shape: tuple[int, ...], y: Array) -> Iterator[str]:
     x = np.zeros((len(y), *input_shape), np.float32)
-    known = sorted(model.test_on_batch(x, y, return_dict=True))
+    values = model.test_on_batch(x, y, return_dict=True)
+    known = sorted(values)
+    if np.ndim(values.get(metric, 0.0)):
+        yield f"the objective 'val_{metric}' has {np.size(values[metric])} values, one a class; give average='macro'"
     if metric not in known:
         yield (
             f"the objective is 'val_{metric}', but no metric of the compiled model is called '{metric}'."

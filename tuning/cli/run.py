@@ -70,7 +70,11 @@ _of_run = _options(
         show_default=True,
         help="Where trials run; ray, for several machines, is not part of this version.",
     ),
-    click.option("--deterministic", is_flag=True, help="Tell results in the order of their numbers."),
+    click.option(
+        "--deterministic",
+        is_flag=True,
+        help="Same devices, same trials; with a pruner one at a time.",
+    ),
     click.option("--fresh", is_flag=True, help="Set an earlier search aside and begin anew."),
     click.option("--allow-change", is_flag=True, help="Go on although the study changed, as a new version."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."),

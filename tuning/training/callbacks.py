@@ -15,6 +15,7 @@ from tuning.errors import StudyError
 from tuning.names import METRICS
 from tuning.objective import Objective
 from tuning.training import metrics
+from tuning.training.compiled import CHUNK
 from tuning.training.outputs import as_probabilities
 from tuning.training.trainer import Rows, predict
 
@@ -104,9 +105,13 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     def _inner(self) -> float:
         if self._ours:
             return self._score(self._stopping, None)
-        predicted = predict(self.model, self._stopping.X)
-        loss = self.model.compute_loss(x=None, y=self._stopping.y, y_pred=predicted, training=False)
-        return float(np.asarray(loss))
+        # Called eagerly: a layer's own losses, which the loss takes in, would else be those of another graph.
+        total = 0.0
+        for start in range(0, len(self._stopping.y), CHUNK):
+            x, y = (keras.ops.convert_to_tensor(a[start : start + CHUNK]) for a in (self._stopping.X, self._stopping.y))
+            predicted = self.model(x, training=False)
+            total += len(y) * float(self.model.compute_loss(x=None, y=y, y_pred=predicted, training=False))
+        return total / len(self._stopping.y)
 
 
 def early_stopping(judge: Judge, objective: Objective, patience: int) -> keras.callbacks.EarlyStopping:

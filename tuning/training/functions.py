@@ -20,6 +20,7 @@ import numpy as np
 from tuning.dataset import Dataset
 from tuning.durable import read_json, write_json
 from tuning.errors import StudyError
+from tuning.names import FIT_PARAMETERS
 from tuning.results import keep_test_score
 from tuning.study import Builder, Study, derive_seed
 from tuning.training.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
@@ -49,8 +50,9 @@ def evaluate(study: Study, params: Mapping[str, Any], *, epoch: int, seed: int |
     Raises:
         StudyError: The builder returned no number.
     """
-    takes = _takes(study.builder)
-    arguments = {name: value for name, value in {**study.fixed, **params}.items() if name in takes}
+    takes, whatever = _takes(study.builder)
+    given = {**study.fixed, **params}
+    arguments = {name: given[name] for name in given if name in takes or (whatever and name not in FIT_PARAMETERS)}
     if "fidelity" in takes:
         arguments["fidelity"] = min(1.0, epoch / study.epochs)
     if "seed" in takes and seed is not None:
@@ -66,8 +68,10 @@ def evaluate(study: Study, params: Mapping[str, Any], *, epoch: int, seed: int |
 
 
 @lru_cache(maxsize=32)
-def _takes(builder: Builder) -> frozenset[str]:
-    return frozenset(inspect.signature(builder).parameters)
+def _takes(builder: Builder) -> tuple[frozenset[str], bool]:
+    """Return the names a builder takes, and whether it takes any other (`**kwargs`)."""
+    parameters = inspect.signature(builder).parameters
+    return frozenset(parameters), any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def function_trial(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
@@ -107,7 +111,7 @@ def _continued_from(job: TrialJob) -> int:
 
 def _ended(number: int, status: Status, metric: str, curve: list[dict[str, float]], seed: int) -> TrialResult:
     value = curve[-1][metric]
-    fold = FoldResult(0, value, {metric: value}, tuple(curve), len(curve), 0.0, seed)
+    fold = FoldResult(0, value, {metric: value}, tuple(curve), int(curve[-1]["epoch"]), 0.0, seed)
     if status is Status.DIVERGED:
         return TrialResult(number, status, folds=(fold,), epochs=len(curve), error="the objective is not finite")
     return TrialResult(number, status, value, {metric: value}, (fold,), len(curve))

@@ -175,7 +175,7 @@ def _interval(lrs: Array, losses: Array, stable: float) -> tuple[float, float]:
 
     The lowest point itself is a matter of luck on a flat trough: a factor of 3 from one structure or seed to the next.
     """
-    first = warm_up(len(lrs))
+    first = warm_up(len(losses))
     curve = losses[first:]
     inside = curve <= curve.min() + TROUGH * (curve[0] - curve.min())
     middle = math.exp(float(np.log(lrs[first : len(losses)][inside]).mean()))

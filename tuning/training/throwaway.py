@@ -66,7 +66,8 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
     Args:
         model: Compiled; read, never changed.
         batch: (X, y), perhaps weights, of a few rows, for the shapes.
-        weights: Copy weights, statistics and seed generators; else the copy's initialisers draw them.
+        weights: Copy weights, statistics and seed generators; else the copy's initialisers draw them, but for what
+            training would not change: frozen layers and adapted ones.
 
     Raises:
         StudyError: The class cannot be copied by its configuration.
@@ -86,7 +87,19 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
     if weights and model.built:
         for ours, theirs in zip(trained_state(copy), trained_state(model), strict=True):
             ours.assign(theirs)
+    for layer, original in zip(copy._flatten_layers(), model._flatten_layers(), strict=False):
+        _copy_given(layer, original)
     return copy
+
+
+def _copy_given(layer: keras.layers.Layer, original: keras.layers.Layer) -> None:
+    """Copy what a layer was given before training: `Normalization` computes with constants made of its weights."""
+    adapted = hasattr(original, "adapt")
+    if original.built and (adapted or not original.trainable):
+        for ours, theirs in zip(layer.variables, original.variables, strict=True):
+            ours.assign(theirs)
+    if adapted and hasattr(layer, "finalize_state"):
+        layer.finalize_state()
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:
