@@ -102,13 +102,43 @@ def test_validation_is_cut_into_large_parts_whatever_the_optimizer(optimizer):
     assert steps._chunk == compiled.CHUNK  # 13 ms instead of 4 for housing's 3,870 rows in batches of 32
 
 
-@pytest.mark.parametrize("optimizer", ["Adam", "AdamW"])
-def test_the_settings_of_an_optimizer_are_read_once_for_all_weights(optimizer):
-    model = net(getattr(keras.optimizers, optimizer)(0.01))
-    train(model, X, Y)
+def operations(kind):
     (steps,) = compiled._kept.values()
     (traced,) = steps._train_step._list_all_concrete_functions()
-    powers = [op for op in traced.graph.get_operations() if op.type == "Pow"]
+    return [op for op in traced.graph.get_operations() if op.type == kind]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kernel"),
+    [
+        (keras.optimizers.Adam(0.01), "ResourceApplyAdam"),
+        (keras.optimizers.AdamW(0.01), "ResourceApplyAdam"),
+        (keras.optimizers.SGD(0.01), "ResourceApplyGradientDescent"),
+        (keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True), "ResourceApplyKerasMomentum"),
+    ],
+)
+def test_each_weight_is_updated_by_one_operation(optimizer, kernel):
+    model = net(optimizer)
+    train(model, X, Y)
+    assert len(operations(kernel)) == len(model.trainable_weights)
+    assert len(operations("Pow")) <= 2
+
+
+@pytest.mark.parametrize("setting", [{"beta_1": 0.99}, {"amsgrad": True}])
+def test_where_no_kernel_computes_as_keras_does_keras_computes(setting):
+    train(net(keras.optimizers.Adam(0.01)), X, Y)
+    compiled_before = len(compiled._kept)
+    train(net(keras.optimizers.Adam(0.01, **setting)), X, Y)
+    assert len(compiled._kept) == compiled_before + 1  # the other one's graph is not taken
+    compiled._kept.popitem(last=False)
+    assert operations("ResourceApplyAdam") == []
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW"])
+def test_the_settings_of_an_optimizer_are_read_once_for_all_weights(optimizer):
+    model = net(getattr(keras.optimizers, optimizer)(0.01, amsgrad=True))
+    train(model, X, Y)
+    powers = operations("Pow")
     assert len(powers) >= 2 * len(model.trainable_weights)
     read = {op.inputs[0].ref() for op in powers if op.inputs[0].op.type != "Const"}
     assert len(read) == 2  # beta_1, beta_2: equal operations are merged

@@ -88,6 +88,18 @@ def test_weights_and_history_equal_fit_for(optimizer):
     assert_same(*result)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_rows_of_an_embedding_are_updated_as_in_fit(optimizer):
+    def make():
+        keras.utils.set_random_seed(3)
+        layers = [keras.Input((4,)), keras.layers.Embedding(9, 3), keras.layers.Flatten(), keras.layers.Dense(1)]
+        model = keras.Sequential(layers)
+        model.compile(OPTIMIZERS[optimizer](), "mse")
+        return model
+
+    assert_same(*both(make, RNG.integers(0, 5, (70, 4)), Y))
+
+
 @pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_xla_gives_what_fit_gives(optimizer, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)

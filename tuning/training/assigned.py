@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tuning.training.kernels import update_of
+
 _SETTINGS = (
     "momentum", "rho", "beta_1", "beta_2", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue",
 )  # fmt: skip
@@ -104,13 +106,15 @@ def make_settings(optimizer: keras.optimizers.Optimizer) -> Mapping[str, Setting
     return made
 
 
-def update_from_one_reading(optimizer: keras.optimizers.Optimizer, settings: Mapping[str, Setting]) -> None:
+def update_from_one_reading(
+    optimizer: keras.optimizers.Optimizer, settings: Mapping[str, Setting], *, kernel: bool
+) -> None:
     """Have the update of all weights read the settings, the learning rate and the count of steps once.
 
     Keras reads them anew for each weight, so neither grappler nor XLA can tell that Adam's powers of the betas are the
     same for all: they were computed for each, a quarter of an epoch's time with XLA, a tenth without.
     """
-    update = optimizer._backend_update_step
+    update = update_of(optimizer) if kernel else optimizer._backend_update_step
 
     def from_one_reading(grads: Sequence[tf.Tensor], weights: Sequence[Any], learning_rate: Any) -> None:
         iterations = optimizer._iterations

@@ -26,18 +26,18 @@ from tuning.dataset import Array
 from tuning.training.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.training.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.training.graphs import graph_of, repeat
+from tuning.training.kernels import by_kernel
 from tuning.training.structure import Tensors, adds_up, facts_of, structure_of
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
 
-XLA_MIN_STEPS = 6_000
+XLA_MIN_STEPS = 10_000
 """Optimizer steps a fit must still have for XLA to repay its compilation.
 
-Measured on 2 cores (AMD EPYC): 1.1 s for one layer with Adam, 1.7 s for three, 0.7-1 s with SGD, and what a step saves
-grows alike, so it is repaid after 5,300-6,500 steps for widths of 60-114 and batches of 32-128; least is saved for
-3 layers of 200 with SGD (12,000). The rule looks at the trial alone, not at what the process has compiled before: the
-same trial gives the same numbers on every worker.
+Measured on one core (Intel, AVX-512), 1-3 layers of 50-130, batch 32: 0.26-0.34 s with SGD are repaid after
+8,400-12,100 steps, 0.41-0.59 s with Adam after 8,800-13,200. The rule looks at the trial alone, not at what the
+process has compiled before: the same trial gives the same numbers on every worker.
 """
 
 XLA_MAX_WORK = 20_000_000
@@ -75,8 +75,9 @@ class CompiledSteps:
         self._chunk = CHUNK if adds_up(twin) else batch_size
         self._settings: Mapping[str, Setting] = {}
         if shared:
+            kernel = by_kernel(twin.optimizer)
             self._settings = make_settings(twin.optimizer)
-            update_from_one_reading(twin.optimizer, self._settings)
+            update_from_one_reading(twin.optimizer, self._settings, kernel=kernel)
         self._evaluators: dict[tuple[Any, ...], Any] = {}
         rows = _any_rows(arrays)
         self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tuning.training.assigned import assigned_names
 from tuning.training.elastic import without_widths
+from tuning.training.kernels import by_kernel
 
 Tensors: TypeAlias = tuple[tf.Tensor, ...]
 
@@ -43,7 +44,8 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elasti
         config["model"] = without_widths(config["model"])
     shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays]
     size = None if adds_up(model) else batch_size
-    return json.dumps([config, facts_of(model), shapes, size], sort_keys=True, default=repr)
+    kernel = by_kernel(model.optimizer)
+    return json.dumps([config, facts_of(model), shapes, size, kernel], sort_keys=True, default=repr)
 
 
 def facts_of(model: keras.Model) -> list[list[str]]:
