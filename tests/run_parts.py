@@ -51,6 +51,8 @@ STUDY = Study(
 class NoWriter:
     """Stands in for the writer process; the files are the truth."""
 
+    folder = None
+
     @classmethod
     def start(cls, home):
         return cls()
@@ -62,7 +64,7 @@ class NoWriter:
         pass
 
     def begin(self, folder):
-        pass
+        self.folder = folder
 
     def notify(self):
         pass

@@ -58,6 +58,13 @@ def test_a_folder_that_others_can_write_to_is_refused_with_the_remedy(tmp_path):
         tuning_home(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["100%", "what?"])
+def test_a_path_that_no_database_url_takes_is_refused(tmp_path, name):
+    with pytest.raises(StorageError, match="neither MLflow nor Optuna takes a path with"):
+        tuning_home(str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot make the state folder"):

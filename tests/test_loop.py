@@ -13,6 +13,7 @@ from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError
 from tuning.executors.base import Raised
 from tuning.space import Space
 from tuning.stopping import Stopping
+from tuning.study import derive_seed
 from tuning.trial import EpochReport, Status
 
 
@@ -198,7 +199,10 @@ def test_a_drivers_death_does_not_count_against_the_trial(tmp_path):
 def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
     loop = search(tmp_path, script={(0, 1): cause})
     assert loop.executor.trained[:2] == [(0, 1), (1, 1)]
-    assert loop.roster.results[0].status is Status.FAILED
+    result = loop.roster.results[0]
+    assert result.status is Status.FAILED
+    assert result.seconds == result.training_s == result.ended_at - result.started_at > 0
+    assert result.seed == derive_seed(loop.record.seed, "training")
 
 
 def test_a_result_that_reached_the_disk_before_its_worker_died_is_taken(tmp_path):

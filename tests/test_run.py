@@ -220,6 +220,20 @@ def test_ctrl_c_lets_the_running_trials_end_and_the_next_run_goes_on(run, traces
     assert len(builds(traces)) - built == 8 - len(stopped.trials) + 2  # and the finalist, and the winner built again
 
 
+def test_a_larger_budget_that_is_stopped_keeps_the_winner_there_was(run, traces):
+    home = traces.parent / "home"
+    before = run(trials=1).winner
+
+    def interrupt():
+        wait_for(lambda: len(results(home)) >= 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    stopped = run(trials=30)
+    assert (stopped.status, stopped.winner) == ("interrupted", before)
+    assert stopped.model is not None
+
+
 def test_when_time_is_up_there_is_a_winner_all_the_same(run, traces, monkeypatch):
     home = traces.parent / "home"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from tuning.ledger.search import SearchFiles
 from tuning.names import SCIKIT_ENGINES
 from tuning.record import StudyRecord
 from tuning.space import Space
+from tuning.study import derive_seed
 from tuning.training.jobs import Source, TrialJob
-from tuning.trial import Proposal
+from tuning.trial import Proposal, Status, TrialResult
 
 _KINDS: dict[int, type[TuningError]] = {2: StudyError, 3: MissingError, 75: StorageError}
 
@@ -30,18 +32,31 @@ class Open:
     Attributes:
         attempt: The one that is under way; 0: none yet.
         slot: Where it runs; "" until it has started.
+        began_at: When its first attempt did, seconds since 1970; 0: not yet.
+        epochs: Trained by all attempts, as far as they were reported.
         twins: Equal proposals that wait for this one's result.
     """
 
     proposal: Proposal
     attempt: int = 0
     slot: str = ""
+    began_at: float = 0.0
+    epochs: int = 0
     twins: list[Proposal] = field(default_factory=list)
 
     @property
     def job(self) -> str:
         """The job's id; another attempt is another job."""
         return f"{self.proposal.number}-{self.attempt}"
+
+    def failed(self, error: str, seed: int) -> TrialResult:
+        """Return the result of a trial whose worker left none, with what it has cost; `seed`: of the study."""
+        now = time.time()
+        took = now - (self.began_at or now)
+        return TrialResult(
+            self.proposal.number, Status.FAILED, attempt=self.attempt, error=error, slot=self.slot, epochs=self.epochs,
+            seed=derive_seed(seed, "training"), started_at=now - took, ended_at=now, seconds=took, training_s=took,
+        )  # fmt: skip
 
 
 def function_of(record: StudyRecord) -> str:

@@ -21,9 +21,13 @@ def tuning_home(given: str | None = None) -> Path:
         given: Wins over the variable TUNING_HOME, which wins over `./mlruns`.
 
     Raises:
-        StorageError: It is writable for others; says which command mends it.
+        StorageError: It is writable for others; says which command mends it. Or no database can lie at this path.
     """
     home = Path(given or os.environ.get("TUNING_HOME") or "mlruns").absolute()
+    if odd := sorted({"%", "?"} & set(str(home))):
+        raise StorageError(
+            f"{home}: neither MLflow nor Optuna takes a path with {' or '.join(odd)} in it; set TUNING_HOME"
+        )
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -31,6 +35,19 @@ def tuning_home(given: str | None = None) -> Path:
     if home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StorageError(f"{home} is writable for others, who could change results: chmod 700 {home}")
     return home
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process runs the search in `folder` right now."""
+    try:
+        with FileLock(_lock_of(folder), timeout=0, mode=0o600):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
 
 
 @contextmanager
@@ -41,7 +58,7 @@ def locked(folder: Path, holder: str) -> Iterator[None]:
         BusyError: Another process holds it; names that one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0, mode=0o600)
+    lock = FileLock(_lock_of(folder), timeout=0, mode=0o600)
     note = folder.with_name(f".{folder.name}.holder")
     try:
         lock.acquire()

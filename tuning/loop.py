@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from tuning.attempts import Open, as_error, asked_again
 from tuning.engines.base import Engine
@@ -200,7 +199,7 @@ class SearchLoop:
         if item is None or item.attempt != attempt:  # a late word of an attempt that is over
             return
         if isinstance(event, Started):
-            item.slot = event.slot
+            item.slot, item.began_at = event.slot, item.began_at or time.time()
             self.first_trial_at = self.first_trial_at or time.monotonic()
             self._progress.running(event.slot, number, item.proposal.params, item.proposal.epochs)
         elif isinstance(event, Reported):
@@ -213,6 +212,7 @@ class SearchLoop:
             self._died(item, event)
 
     def _reported(self, item: Open, report: EpochReport) -> None:
+        item.epochs += report.fits
         self._progress.epoch(item.slot, report)
         if self.record.pruner != "none":
             prune = self.engine.report(report)
@@ -247,8 +247,7 @@ class SearchLoop:
             self._begin(item)
 
     def _fail(self, item: Open, error: str) -> None:
-        failed = TrialResult(item.proposal.number, Status.FAILED, attempt=item.attempt, error=error, slot=item.slot)
-        self._end(self.files.write_result(replace(failed, started_at=time.time(), ended_at=time.time())))
+        self._end(self.files.write_result(item.failed(error, self.record.seed)))
 
     def _let_go(self, item: Open) -> None:
         """Leave a trial open in the files: the next run begins it again."""

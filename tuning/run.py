@@ -7,12 +7,12 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tuning.attempts import function_of, trial_job
-from tuning.durable import full_disk_told, write_bytes, write_json
+from tuning.durable import full_disk_told, read_json, write_bytes, write_json
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
@@ -92,7 +92,6 @@ def run_study(
         executor = workshop.executor(
             slots, label=record.name, log_folder=folder / "logs", on_wait=shown.remark, stopping=stopping
         )
-        writer.begin(folder)
         run = _Run(
             record, source, options, slots, workshop, executor, files, header, writer, shown, home, began, stopping
         )
@@ -117,6 +116,7 @@ class _Run:
     home: Path
     began: float
     stopping: Stopping
+    warnings: list[str] = field(default_factory=list)
     caught_up: bool = False
 
     @property
@@ -135,6 +135,7 @@ class _Run:
         try:
             loop.replay()
             self.files.add_version(self.header)
+            self.writer.begin(self.files.folder)  # only now: the stores are given the definition that holds
             self._announce(loop)
             self._status("running", loop)
             with self.stopping.flags_only():
@@ -154,6 +155,8 @@ class _Run:
             winner = self._search(loop)
         except SearchFailed as error:
             failure = error
+        if winner is None and self.stopping.by_signal:
+            winner = self._kept_winner()
         status = self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
         self._close_workshop()
         trials = None if self.stopping.hurried else loop.roster.trials
@@ -188,12 +191,20 @@ class _Run:
         except (KeyboardInterrupt, SystemExit):  # while a device was waited for
             return None
 
+    def _kept_winner(self) -> dict[str, Any] | None:
+        """Return the winner of an earlier run of this very definition, when this one was stopped before its own."""
+        kept: dict[str, Any] | None = read_json(self.files.folder / "winner.json")
+        if kept is not None:
+            self.progress.remark("stopped before its finals: the winner shown is that of an earlier run")
+        return kept
+
     def catch_up(self) -> None:
         """Have the writer bring MLflow and Optuna's storage up to date; also on the way out of an error."""
-        if not self.caught_up:
+        if not self.caught_up and self.writer.folder is not None:
             self.caught_up = True
             self.progress.phase("writing to MLflow")
-            for warning in self.writer.finish(_HURRIED_WRITER_S if self.stopping.hurried else _WRITER_S):
+            self.warnings += self.writer.finish(_HURRIED_WRITER_S if self.stopping.hurried else _WRITER_S)
+            for warning in self.warnings:
                 self.progress.remark(warning)
 
     def _close_workshop(self) -> None:
@@ -261,8 +272,10 @@ class _Run:
             test=found.get("test", {}), dummy=baseline.get("dummy", {}), linear=baseline.get("linear", {}),
             margin=found.get("margin"), unit=record.data["unit"], total_s=time.monotonic() - self.began,
             startup_s=first - self.began, training_s=loop.roster.training_s,
-            tracking_uri=tracking_uri(self.home), experiment_id=written.experiment_id, run_id=written.run_id,
+            tracking_uri=tracking_uri(self.home) if written.run_id else "", experiment_id=written.experiment_id,
+            run_id=written.run_id,
             report=None if report is None else str(report), model=found.get("model"),
+            warnings=tuple(self.warnings),
         )  # fmt: skip
 
 

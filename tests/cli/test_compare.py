@@ -11,6 +11,8 @@ import pytest
 
 from tests.writer.searches import add_trials, end, search
 from tuning.cli.main import main
+from tuning.durable import write_json
+from tuning.home import locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +35,16 @@ def test_two_searches_are_shown_and_a_page_is_written(home, capsys):
     page = Path(printed.strip().splitlines()[-1])
     assert page.parent == home / "reports"
     assert "Best so far, over epochs" in page.read_text(encoding="utf-8")
+
+
+def test_a_search_that_was_killed_is_not_running(home, capsys):
+    folder = home / "ledger" / "toy" / "optuna-tpe"
+    write_json(folder / "status.json", {"status": "running"})
+    assert main(["compare", "toy/optuna-tpe", "toy/gridsearchcv", "--json"]) == 0
+    assert "interrupted" in capsys.readouterr().err
+    with locked(folder, "this test"):
+        main(["compare", "toy/optuna-tpe", "toy/gridsearchcv", "--json"])
+    assert "running" in capsys.readouterr().err
 
 
 def test_json_is_the_last_line_and_all_else_goes_to_stderr(home, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 
 import click
 import pytest
@@ -147,3 +148,14 @@ def test_what_is_no_time_is_refused(text):
 def test_settings_are_json_where_they_can_be():
     given = ("patience=None", "test_size=0.2", "trainer=fit", "cv=3")
     assert parse_settings(given) == {"patience": None, "test_size": 0.2, "trainer": "fit", "cv": 3}
+
+
+def test_what_could_not_be_written_is_told_to_the_quiet_too(runs, capsys):
+    runs.outcome = replace(summary(), warnings=("MLflow: 2 trials are not written",))
+    assert main(["run", "toy", "--quiet", "--json"]) == 0
+    assert capsys.readouterr().err == "MLflow: 2 trials are not written\n"
+
+
+def test_a_field_that_is_set_twice_is_told():
+    with pytest.raises(StudyError, match="--set epochs is given twice"):
+        parse_settings(("epochs=5", "epochs=6"))

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tests.writer import searches
 from tuning import sqlitefile
 from tuning.cli.sync import sync
+from tuning.errors import StudyError
 from tuning.tracking.mlflow_store import QUIET
 
 
@@ -44,4 +45,15 @@ def test_deleted_databases_are_made_anew_and_a_running_search_is_left_alone(home
 
 def test_without_a_ledger_it_says_so(home):
     told = CliRunner().invoke(sync, ["--home", str(home), "toy"], catch_exceptions=False)
-    assert told.output.startswith("No searches of toy in ")
+    assert told.output.startswith("No searches in ")
+
+
+def test_one_search_is_named_as_elsewhere_and_a_wrong_name_is_told(home):
+    files = searches.search(home, "toy", "optuna:tpe")
+    searches.add_trials(files, range(1))
+    searches.end(files)
+    for name in ("toy/optuna-tpe", files.header["id"], str(files.folder)):
+        told = CliRunner().invoke(sync, ["--home", str(home), name], catch_exceptions=False)
+        assert told.output.splitlines()[-1] == "toy/optuna-tpe: 1 trials"
+    with pytest.raises(StudyError, match=r"no search 'toi'\. Did you mean 'toy'"):
+        CliRunner().invoke(sync, ["--home", str(home), "toi"], catch_exceptions=False)

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from tests.writer import searches
 from tuning.cli.ui import free_port, ui
-from tuning.errors import MissingError, StudyError
+from tuning.errors import MissingError, StorageError, StudyError
 from tuning.tracking.mlflow_store import QUIET, ensure_database
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +180,13 @@ class Lossy:
 def test_a_missing_database_is_told_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(MissingError, match=r"Nothing to show yet: .*mlflow\.db is not there. Run a search first"):
+        CliRunner().invoke(ui, ["--home", str(tmp_path)], catch_exceptions=False)
+
+
+def test_a_damaged_database_is_told_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 500)
+    with pytest.raises(StorageError, match=r"file is not a database\. `tuning sync` puts it aside"):
         CliRunner().invoke(ui, ["--home", str(tmp_path)], catch_exceptions=False)
 
 

@@ -67,3 +67,5 @@ def test_only_values_far_beyond_the_rest_are_left_out():
     assert far_limit([1.0, 1.1, 1.2, 900.0], Minimize("val_rmse")) == pytest.approx(2.0)
     assert far_limit([0.9, 0.8, 0.7, -50.0], Maximize("val_r2")) == pytest.approx(-0.1)
     assert far_limit([1.0, 1.1, 1.2], Minimize("val_rmse")) == pytest.approx(1.2)
+    rounded = [0.9179998265011472, 0.41186061750818165, 0.6304856607729599, 0.5166605105469417]
+    assert far_limit(rounded, Minimize("val_rmse")) == max(rounded)

@@ -29,7 +29,8 @@ def failed(number, error, status=Status.FAILED):
         ("host=db password=canary user=me", "host=db password=*** user=me"),
         ("https://host/?api_key=canary&x=1", "https://host/?api_key=***&x=1"),
         ("sqlite:////home/me/mlruns/mlflow.db", "sqlite:////home/me/mlruns/mlflow.db"),
-        ("n_tokens", "n_tokens"),
+        ("n_tokens=8 tokenizer=bpe", "n_tokens=8 tokenizer=bpe"),
+        ("AWS_SECRET_ACCESS_KEY=canary auth_token: canary", "AWS_SECRET_ACCESS_KEY=*** auth_token: ***"),
     ],
 )
 def test_secrets_are_masked_and_nothing_else(text, shown):

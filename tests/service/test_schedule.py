@@ -55,6 +55,9 @@ def test_options_of_the_run_go_into_the_unit_and_the_cron_line(project, tmp_path
         (["--set", "patience"], "--set"),
         (["--timeout", "late"], "'late' is no time"),
         (["moons"], "unexpected extra argument"),
+        (["--engine", "optuna:tep"], "engine 'optuna:tep' is unknown. Did you mean 'optuna:tpe'?"),
+        (["--fresh", "--allow-change"], "exclude each other"),
+        (["--epochs", "3", "--set", "epochs=4"], "'epochs' is given twice"),
     ],
 )
 def test_a_wrong_option_of_the_run_is_told_now(project, tmp_path, capsys, options, said):
@@ -84,9 +87,10 @@ def test_a_dollar_in_an_argument_is_no_variable():
     assert '"/srv/$$HOME/a.py"' in text
 
 
-def test_a_run_that_finds_its_study_busy_is_no_failure_and_is_stopped_by_its_driver():
+def test_a_run_is_stopped_by_its_driver_and_a_full_disk_is_no_success():
     lines = service_text(ODD).splitlines()
-    assert {"Type=oneshot", "SuccessExitStatus=75", "KillMode=mixed", "UMask=0077"} <= set(lines)
+    assert {"Type=oneshot", "KillMode=mixed", "UMask=0077"} <= set(lines)
+    assert not any(line.startswith("SuccessExitStatus") for line in lines)
 
 
 def test_the_cron_line_gives_the_shell_the_same_words(project):

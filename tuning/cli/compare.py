@@ -68,11 +68,14 @@ def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
 
 def _compared(files: SearchFiles) -> Compared:
     from tuning.durable import read_json
+    from tuning.home import is_locked
     from tuning.ledger.catalog import finished, name_of
     from tuning.reports.compare import Compared
 
     space, trials = finished(files)
     status = (read_json(files.folder / "status.json") or {}).get("status", "")
+    if status == "running" and not is_locked(files.folder):
+        status = "interrupted"  # killed: it could not say so
     return Compared(name_of(files), files.header, space, trials, read_json(files.folder / "winner.json"), status)
 
 

@@ -98,18 +98,32 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
       python -m tuning run housing --set patience=5 --set batch_size=64 --timeout 30m --json
       python -m tuning run path/to/table.csv --target survived --task binary
     """
-    from tuning.errors import MissingError
     from tuning.executors.forkserver import ForkServer
+
+    searched, changes = checked(study, settings, executor, given)
+    with ForkServer() as forkserver:  # imports TensorFlow while this process imports the rest
+        return _searched(searched, changes, forkserver, as_json=as_json, quiet=quiet)
+
+
+def checked(
+    study: str, settings: tuple[str, ...], executor: str, given: Mapping[str, Any]
+) -> tuple[str | Study, dict[str, Any]]:
+    """Return the study or its name and the arguments of `RunOptions`; `given`: the other options of the command.
+
+    Raises:
+        StudyError: Options exclude each other, or one is wrong.
+        MissingError: What was asked for is not there.
+    """
+    from tuning.errors import MissingError
 
     if executor == "ray":
         raise MissingError("the ray executor is not part of this version; use --executor local")
     if given["fresh"] and given["allow_change"]:
         raise StudyError("--fresh and --allow-change exclude each other: begin anew, or go on with a changed study")
-    table = {name: given.pop(name) for name in ("target", "task")}
+    asked = dict(given)
+    table = {name: asked.pop(name) for name in ("target", "task")}
     searched = _table(study, table) if study.lower().endswith(_TABLES) or any(table.values()) else study
-    changes = _split(given, settings)
-    with ForkServer() as forkserver:  # imports TensorFlow while this process imports the rest
-        return _searched(searched, changes, forkserver, as_json=as_json, quiet=quiet)
+    return searched, _split(asked, settings)
 
 
 def _searched(
@@ -132,6 +146,8 @@ def _searched(
         if error.summary is None:
             raise
         summary, failure = error.summary, error
+    for warning in summary.warnings if quiet else ():  # else the view has shown them
+        print(warning, file=sys.stderr)
     if not (quiet and as_json):
         print_summary(log if as_json else Console(), summary)
     if as_json:
@@ -188,6 +204,8 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
             faults.append(f"--set cannot change '{name}'; edit the study file")
         elif name not in known:
             faults.append(f"a study has no '{name}'.{did_you_mean(name, known)} --set takes: {', '.join(known)}")
+        elif name in found:
+            faults.append(f"--set {name} is given twice")
         else:
             found[name] = _value(text)
     if faults:

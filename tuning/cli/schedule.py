@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+_APART = ("study", "settings", "executor", "as_json", "quiet")
+
 
 @click.command("schedule")
 @click.argument("study")
@@ -26,11 +28,18 @@ def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path |
       python -m tuning schedule housing --calendar "Mon..Fri 22:00"
       python -m tuning schedule housing --calendar daily -- --trials 200 --timeout 6h
     """
-    from tuning.cli.run import parse_settings, run
+    from tuning.cli.run import checked, run
+    from tuning.errors import StudyError, did_you_mean
+    from tuning.names import ENGINES, PRUNERS
     from tuning.service.schedule import make_schedule, next_steps, user_folder, write_units
 
-    given = run.make_context("tuning run", [study, *options])  # a wrong option is told now, not at 22:00
-    parse_settings(given.params["settings"])
+    given = run.make_context("tuning run", [study, *options]).params  # a wrong option is told now, not at 22:00
+    rest = {name: value for name, value in given.items() if name not in _APART}
+    _, changes = checked(study, given["settings"], given["executor"], rest)
+    for name, known in (("engine", ENGINES), ("pruner", PRUNERS)):
+        value = changes["variant"].get(name, known[0])
+        if value not in known:
+            raise StudyError(f"{name} '{value}' is unknown.{did_you_mean(str(value), known)}")
     made = make_schedule(study, calendar, Path.cwd(), options)
     into = (folder or user_folder()).absolute()
     for path in write_units(made, into):

@@ -48,6 +48,7 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
       python -m tuning simulate noisy_branin --engines optuna:tpe+asha --slots 8 --crash-rate 0.1
     """
     from rich.console import Console
+    from rich.text import Text
 
     from tuning.bench.contest import parse_entrants
     from tuning.bench.simulation import Simulation, open_source, simulate_all
@@ -63,7 +64,7 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
     simulation = Simulation(study, entrants, faults=faults, home=home, **asked)
     replayed = open_source(study, home, exact=simulation.exact)
     for remark in replayed.remarks:
-        log.print(remark, highlight=False, soft_wrap=True)
+        log.print(Text(remark), soft_wrap=True)
 
     def told(run: SimulatedRun) -> None:
         if not quiet and run.curve.seed == simulation.seeds - 1:
@@ -82,7 +83,7 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
         for text in sentences(found):
             shown.print(text, highlight=False)
         shown.print(f"\n{values_in_words(replayed, runs)}", style="dim", highlight=False)
-        shown.print(f"\n{trials:,} trials simulated in {took:.1f} s\nreport   {report}", soft_wrap=True)
+        shown.print(Text(f"\n{trials:,} trials simulated in {took:.1f} s\nreport   {report}"), soft_wrap=True)
     if as_json:
         plain = _plain(simulation, replayed, runs)
         print(json.dumps({**plain, "simulated_trials": trials, "seconds": took, "report": str(report)}), flush=True)

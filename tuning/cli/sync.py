@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tuning.errors import BusyError, StorageError
+from tuning.ledger.catalog import find, searches
 
 
 @click.command("sync")
@@ -17,7 +18,9 @@ from tuning.errors import BusyError, StorageError
 @click.option("--timeout", "timeout_s", type=float, default=600.0, show_default=True,
               help="Seconds after which a search that cannot be written is given up.")  # fmt: skip
 def sync(study: str | None, home: Path, timeout_s: float) -> int:
-    """Write every trial of the ledger that is missing in MLflow or in Optuna's storage; of one STUDY, or of all.
+    """Write every trial of the ledger that is missing in MLflow or in Optuna's storage.
+
+    Of all searches, of one STUDY, or of one search: its STUDY/KEY, id or folder.
 
     A database that was deleted is made anew; a damaged one is kept beside it as `.corrupt`. A search that is running
     is left to its own writer.
@@ -26,12 +29,11 @@ def sync(study: str | None, home: Path, timeout_s: float) -> int:
     Example:
       python -m tuning sync housing
     """
-    folders = sorted(path.parent for path in (home / "ledger").glob(f"{study or '*'}/*/search.json"))
-    if not folders:
-        click.echo(
-            f"No searches{f' of {study}' if study else ''} in {home}. Run one: make tune STUDY=housing", err=True
-        )
+    known = [files.folder for files in searches(home)]
+    if not known:
+        click.echo(f"No searches in {home}. Run one: make tune STUDY=housing", err=True)
         return 0
+    folders = [folder for folder in known if study in (None, folder.parent.name)] or [find(home, str(study)).folder]
     os.umask(0o077)
     missing = [warning for folder in folders for warning in _written(folder, home, timeout_s)]
     if missing:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tuning.errors import BusyError, MissingError, StudyError
+from tuning.errors import BusyError, MissingError, StorageError, StudyError
 
 LOOPBACK = ("127.0.0.1", "localhost")
 _START = "/#/experiments?workflowType=machine_learning"  # else the page opens on its views of language models
@@ -65,7 +65,11 @@ def store_uri(home: Path) -> str:
 
 
 def links(uri: str) -> list[tuple[str, str]]:
-    """Return each study with the path of its page; read without MLflow, whose import takes seconds."""
+    """Return each study with the path of its page; read without MLflow, whose import takes seconds.
+
+    Raises:
+        StorageError: The database is damaged.
+    """
     import sqlite3
     from contextlib import closing
 
@@ -79,8 +83,13 @@ def links(uri: str) -> list[tuple[str, str]]:
         "select e.name, e.experiment_id from experiments e join experiment_tags t using (experiment_id) "
         "where t.key = ? and e.lifecycle_stage = 'active' order by e.name"
     )
-    with closing(sqlite3.connect(path, timeout=5)) as database:
-        rows = database.execute(query, (f"mlflow.sharedViewState.{VIEW}",)).fetchall()
+    try:
+        with closing(sqlite3.connect(path, timeout=5)) as database:
+            rows = database.execute(query, (f"mlflow.sharedViewState.{VIEW}",)).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise StorageError(
+            f"{path}: {error}. `tuning sync` puts it aside and writes it anew from the ledger"
+        ) from error
     return [(name, f"/#/experiments/{number}/runs?viewStateShareKey={VIEW}") for name, number in rows]
 
 

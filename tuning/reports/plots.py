@@ -62,7 +62,8 @@ def far_limit(values: Sequence[float], objective: Objective) -> float:
     ordered = sorted(values, key=objective.key)
     reach = 5 * abs(ordered[(3 * (len(ordered) - 1)) // 4] - ordered[0])
     worst = abs(ordered[-1] - ordered[0])
-    reach = reach if 0 < reach < worst else worst
+    if not 0 < reach < worst:
+        return ordered[-1]
     return ordered[0] + reach if objective.direction == "minimize" else ordered[0] - reach
 
 

@@ -71,6 +71,7 @@ class Summary:
             spent training (summed over slots).
         tracking_uri, experiment_id, run_id: Where MLflow has it; "" where it has not.
         report, model: Paths; None where there is none.
+        warnings: What could not be written to MLflow or Optuna's storage, and what to do.
         again: The command that continues the search; "" where there is nothing to continue.
     """
 
@@ -94,6 +95,7 @@ class Summary:
     run_id: str = ""
     report: str | None = None
     model: str | None = None
+    warnings: tuple[str, ...] = ()
     again: str = ""
 
     def __post_init__(self) -> None:

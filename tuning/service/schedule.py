@@ -1,6 +1,7 @@
 """Run a study at set times: a systemd service and timer around `python -m tuning run STUDY`, or a cron line.
 
-A scheduled run needs nothing of its own: it resumes, and its search is guarded by a lock (then it ends with 75).
+A scheduled run needs nothing of its own: it resumes, and its search is guarded by a lock. Where a run by hand is at
+work it ends with 75, as it does on a full disk; systemd shows both as failures, for they cannot be told apart.
 """
 
 from __future__ import annotations
@@ -87,8 +88,6 @@ def service_text(schedule: Schedule, user: str | None = None) -> str:
             f"WorkingDirectory={_plain(str(schedule.project))}",
             *settings,
             f"ExecStart={' '.join([_quoted(program), *(_quoted(word).replace('$', '$$') for word in arguments)])}",
-            "# 75: another run of this study is at work; it is not a failure.",
-            "SuccessExitStatus=75",
             "# The driver is asked to stop, keeps what is finished, and ends its workers itself.",
             "KillMode=mixed",
             "UMask=0077",

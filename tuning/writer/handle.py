@@ -90,6 +90,8 @@ class Writer:
 
     def notify(self) -> None:
         """Say that a trial has ended; one small write to a pipe that never blocks."""
+        if self.folder is None:  # the child waits for the search
+            return
         # A full pipe holds notices enough; a broken one is seen by `finish`.
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             self._child.stdin.write(b"n\n")
