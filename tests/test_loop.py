@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from tests.scripted import RECORD, ScriptedEngine, ScriptedExecutor, files_in, make_loop, result_of, search
+from tuning.attempts import Open
 from tuning.domains import Float
 from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError, TuningError
 from tuning.executors.base import Raised
 from tuning.space import Space
 from tuning.stopping import Stopping
 from tuning.study import derive_seed
-from tuning.trial import EpochReport, Status
+from tuning.trial import EpochReport, Proposal, Status
 
 
 class Killed(BaseException):
@@ -203,6 +204,16 @@ def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
     assert result.status is Status.FAILED
     assert result.seconds == result.training_s == result.ended_at - result.started_at > 0
     assert result.seed == derive_seed(loop.record.seed, "training")
+
+
+def test_epochs_that_a_later_attempt_reports_again_count_once():
+    item = Open(Proposal(0, {}, 9))
+    for heard in (3, 5, 2):
+        item.start("cpu:0")
+        for epoch in range(1, heard + 1):
+            item.hear(EpochReport(0, epoch, 1.0, {}, 0.0))
+        item.rest()
+    assert item.failed("no", seed=1).epochs == 5
 
 
 def test_a_result_that_reached_the_disk_before_its_worker_died_is_taken(tmp_path):

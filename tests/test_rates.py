@@ -127,9 +127,16 @@ def test_what_a_search_remembers_is_not_measured_again(tmp_path):
     assert rates == Rates({"lr": [0.01, 0.1]})
 
 
-@pytest.mark.parametrize("changed", [{"builder": "another"}, {"from_range_test": {"lr": "0.1 … 1.0"}}])
-def test_what_was_measured_under_another_range_or_builder_is_not_taken(tmp_path, changed):
-    old = {**_record().definition, **changed}
+def test_bounds_measured_with_the_builder_as_it_was_are_kept_and_that_is_told(tmp_path):
+    old, told = {**_record().definition, "builder": "another"}, []
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
+    rates = rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device", on_test=told.append)
+    assert rates == Rates({"lr": [0.01, 0.1]})
+    assert told == ["the learning rates' bounds are those of the builder as it was; --fresh measures them anew"]
+
+
+def test_what_was_measured_in_another_range_is_not_taken(tmp_path):
+    old = {**_record().definition, "from_range_test": {"lr": "0.1 … 1.0"}}
     write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
     assert rates_for(_record(), "nowhere.py", {}, tmp_path, again=False) == Rates()
     with pytest.raises(StudyError, match="no such device"):

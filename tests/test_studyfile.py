@@ -144,6 +144,40 @@ def test_what_a_function_was_made_with_counts(write, names):
     assert one == again != other
 
 
+def test_what_a_builder_keeps_from_call_to_call_does_not_change_its_study(write):
+    kept = (
+        MADE.replace("return (x - self.optimum) ** 2", "self.calls = 1; return None")
+        + """
+from tuning import Float, Minimize, Study
+STUDY = Study(name="kept", builder=near_hill, data=lambda: None, objective=Minimize("val_loss"),
+              space={"x": Float(0, 1)}, trials=1)
+"""
+    )
+    study = load_study(str(write(kept)))
+    before = study.hash
+    study.builder(0.5)
+    assert study.hash == before
+
+
+def test_neither_paths_nor_modules_count_by_where_they_lie(write):
+    text = """
+from pathlib import Path
+def make(path):
+    import json
+    def build(x):
+        return json.dumps(str(path))
+    return build
+build = make(Path(__file__))
+"""
+    assert source_hash(import_file(write(text)).build) == source_hash(import_file(write(text)).build)
+
+
+def test_an_extension_and_another_encoding_beside_a_study_are_read(write):
+    path = write("import latin_helper\n\ndef build(n=1):\n    return n\n")
+    (path.parent / "latin_helper.py").write_bytes("# coding: latin-1\nN = 'é'\n".encode("latin-1"))
+    assert len(source_hash(import_file(path).build)) == 16
+
+
 def test_a_helper_beside_a_study_counts_and_what_that_one_imports(write):
     path = write("def build(n=1):\n    from helper_one import N\n    return N\n")
     folder = path.parent

@@ -20,7 +20,7 @@ from tuning.record import StudyRecord
 from tuning.space import Space
 from tuning.study import derive_seed
 from tuning.training.jobs import Source, TrialJob
-from tuning.trial import Proposal, Status, TrialResult
+from tuning.trial import EpochReport, Proposal, Status, TrialResult
 
 _KINDS: dict[int, type[TuningError]] = {2: StudyError, 3: MissingError, 75: StorageError}
 
@@ -32,8 +32,10 @@ class Open:
     Attributes:
         attempt: The one that is under way; 0: none yet.
         slot: Where it runs; "" until it has started.
-        began_at: When its first attempt did, seconds since 1970; 0: not yet.
-        epochs: Trained by all attempts, as far as they were reported.
+        began_at: When the attempt did, seconds since 1970; 0: not yet.
+        spent_s: Seconds of the attempts before.
+        heard: Epochs this attempt has reported, those it took over from the one before included.
+        epochs: The most that any attempt has reported.
         twins: Equal proposals that wait for this one's result.
     """
 
@@ -41,6 +43,8 @@ class Open:
     attempt: int = 0
     slot: str = ""
     began_at: float = 0.0
+    spent_s: float = 0.0
+    heard: int = 0
     epochs: int = 0
     twins: list[Proposal] = field(default_factory=list)
 
@@ -49,10 +53,24 @@ class Open:
         """The job's id; another attempt is another job."""
         return f"{self.proposal.number}-{self.attempt}"
 
+    def start(self, slot: str) -> None:
+        """Note that the attempt runs."""
+        self.slot, self.began_at, self.heard = slot, time.time(), 0
+
+    def hear(self, report: EpochReport) -> None:
+        """Count an epoch."""
+        self.heard += report.fits
+        self.epochs = max(self.epochs, self.heard)
+
+    def rest(self) -> None:
+        """Note that the attempt is over."""
+        self.spent_s += time.time() - self.began_at if self.began_at else 0.0
+        self.began_at = 0.0
+
     def failed(self, error: str, seed: int) -> TrialResult:
         """Return the result of a trial whose worker left none, with what it has cost; `seed`: of the study."""
-        now = time.time()
-        took = now - (self.began_at or now)
+        self.rest()
+        now, took = time.time(), self.spent_s
         return TrialResult(
             self.proposal.number, Status.FAILED, attempt=self.attempt, error=error, slot=self.slot, epochs=self.epochs,
             seed=derive_seed(seed, "training"), started_at=now - took, ended_at=now, seconds=took, training_s=took,

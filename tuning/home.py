@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -38,12 +39,15 @@ def tuning_home(given: str | None = None) -> Path:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process runs the search in `folder` right now."""
+    """Whether a process runs the search in `folder` right now; nothing is written, so any folder may be asked about."""
     try:
-        with FileLock(_lock_of(folder), timeout=0, mode=0o600):
-            return False
-    except Timeout:
+        with _lock_of(folder).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
         return True
+    return False
 
 
 def _lock_of(folder: Path) -> Path:
@@ -58,7 +62,7 @@ def locked(folder: Path, holder: str) -> Iterator[None]:
         BusyError: Another process holds it; names that one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(_lock_of(folder), timeout=0, mode=0o600)
+    lock = FileLock(_lock_of(folder), timeout=0.2, mode=0o600)  # `is_locked` holds it for a moment
     note = folder.with_name(f".{folder.name}.holder")
     try:
         lock.acquire()

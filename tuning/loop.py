@@ -199,7 +199,7 @@ class SearchLoop:
         if item is None or item.attempt != attempt:  # a late word of an attempt that is over
             return
         if isinstance(event, Started):
-            item.slot, item.began_at = event.slot, item.began_at or time.time()
+            item.start(event.slot)
             self.first_trial_at = self.first_trial_at or time.monotonic()
             self._progress.running(event.slot, number, item.proposal.params, item.proposal.epochs)
         elif isinstance(event, Reported):
@@ -212,7 +212,7 @@ class SearchLoop:
             self._died(item, event)
 
     def _reported(self, item: Open, report: EpochReport) -> None:
-        item.epochs += report.fits
+        item.hear(report)
         self._progress.epoch(item.slot, report)
         if self.record.pruner != "none":
             prune = self.engine.report(report)
@@ -244,6 +244,7 @@ class SearchLoop:
             self._fail(item, f"worker {event.cause}: {event.detail}")
         else:
             self._progress.idle(item.slot)
+            item.rest()
             self._begin(item)
 
     def _fail(self, item: Open, error: str) -> None:

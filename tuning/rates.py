@@ -69,7 +69,7 @@ def rates_for(
         source, overrides: The same, for the worker.
         folder: Of the search; its lock is held.
         fresh: Do not look at what is remembered there.
-        again: Measure where what is remembered is of another range or builder; else return none, for `begin` to refuse.
+        again: Measure where what is remembered is of another range; else return none, for `begin` to refuse.
         devices: As for `--devices`.
         forkserver: One that runs; it is left running.
         on_test: Told in words what is done.
@@ -83,11 +83,14 @@ def rates_for(
         return Rates()
     header = {} if fresh else read_json(folder / "search.json") or {}
     stored = header.get("intervals", {})
-    new = study.definition() if isinstance(study, Study) else study.definition
-    if stored and _moved(header["versions"][-1], new):
-        if not again:
-            return Rates()
-        stored = {}
+    if stored:
+        old, new = header["versions"][-1], study.definition() if isinstance(study, Study) else study.definition
+        if old.get("from_range_test") != new.get("from_range_test"):
+            if not again:
+                return Rates()
+            stored = {}
+        elif old.get("builder") != new.get("builder"):
+            on_test("the learning rates' bounds are those of the builder as it was; --fresh measures them anew")
     known = {name: list(stored[name]) for name in wanted if name in stored}
     missing = {name: rate for name, rate in wanted.items() if name not in known and rate.within is None}
     if not missing:
@@ -106,11 +109,6 @@ def rates_for(
             measured[name] = _found(rate, list(points), tests[name])
             on_test(_told(name, rate, tests[name]))
     return Rates({**known, **measured}, tests)
-
-
-def _moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether what was measured under one definition says nothing about the other."""
-    return any(old.get(name) != new.get(name) for name in ("from_range_test", "builder"))
 
 
 def _diagonal(space: Space, name: str) -> dict[Varied, dict[str, Any]]:

@@ -23,7 +23,7 @@ from tuning.home import locked, tuning_home
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.loop import SearchLoop
 from tuning.options import RunOptions
-from tuning.rates import kept_tests, rates_for
+from tuning.rates import Rates, kept_tests, rates_for
 from tuning.record import StudyRecord
 from tuning.reports.html import write_report
 from tuning.reports.progress import Progress, SilentProgress
@@ -87,14 +87,14 @@ def run_study(
             record = workshop.engine.describe()
         header = {**search_header(record, variant), "intervals": dict(rates.intervals)}
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
-        rates.keep(folder)
         slots = parse_devices(options.devices, record.gpus_per_trial)
         executor = workshop.executor(
             slots, label=record.name, log_folder=folder / "logs", on_wait=shown.remark, stopping=stopping
         )
         run = _Run(
-            record, source, options, slots, workshop, executor, files, header, writer, shown, home, began, stopping
-        )
+            record, source, options, slots, workshop, executor, files, header, rates, writer, shown, home, began,
+            stopping,
+        )  # fmt: skip
         stack.callback(run.catch_up)
         return run.whole()
 
@@ -111,6 +111,7 @@ class _Run:
     executor: Executor
     files: SearchFiles
     header: Mapping[str, Any]
+    rates: Rates
     writer: Writer
     progress: Progress
     home: Path
@@ -135,6 +136,7 @@ class _Run:
         try:
             loop.replay()
             self.files.add_version(self.header)
+            self.rates.keep(self.files.folder)
             self.writer.begin(self.files.folder)  # only now: the stores are given the definition that holds
             self._announce(loop)
             self._status("running", loop)
@@ -193,9 +195,12 @@ class _Run:
 
     def _kept_winner(self) -> dict[str, Any] | None:
         """Return the winner of an earlier run of this very definition, when this one was stopped before its own."""
-        kept: dict[str, Any] | None = read_json(self.files.folder / "winner.json")
-        if kept is not None:
-            self.progress.remark("stopped before its finals: the winner shown is that of an earlier run")
+        folder = self.files.folder
+        kept: dict[str, Any] | None = read_json(folder / "winner.json")
+        whole = (folder / "evaluation.json").exists()  # else another winner's model may lie there
+        if kept is None or not whole or not (kept["model"] is None or Path(kept["model"]).exists()):
+            return None
+        self.progress.remark("stopped before its finals: the winner shown is that of an earlier run")
         return kept
 
     def catch_up(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -116,6 +117,11 @@ class Study:
         faults = list(_faults(self))
         if faults:
             raise StudyError(faults, where=where)
+        self._sources  # noqa: B018 - before anything is called: a builder may keep something from call to call
+
+    @functools.cached_property
+    def _sources(self) -> dict[str, str]:
+        return {"builder": source_hash(self.builder), "data": source_hash(self.data)}
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced, checked like any study."""
@@ -149,8 +155,7 @@ class Study:
             "fixed": {name: plain_repr(value) for name, value in self.fixed.items()},
             **({"initial": self.initial} if self.initial else {}),
             **({"from_range_test": ranges} if (ranges := self.space.test_ranges) else {}),
-            "builder": source_hash(self.builder),
-            "data": source_hash(self.data),
+            **self._sources,
         }
 
     @property

@@ -95,7 +95,9 @@ def source_hash(function: Callable[..., Any]) -> str:
 
 def _helpers(module: ModuleType | None, tree: ast.Module) -> Iterator[str]:
     """Yield the code of the files that a file imports from its own folder, and of those that they import."""
-    if module is None or module.__package__ or not getattr(module, "__file__", None):
+    if module is None or not getattr(module, "__file__", None):
+        return
+    if module.__package__ and not module.__name__.startswith("tuning_study_"):
         return
     folder, seen, trees = Path(str(module.__file__)).parent, {Path(str(module.__file__))}, [tree]
     while trees:
@@ -103,8 +105,11 @@ def _helpers(module: ModuleType | None, tree: ast.Module) -> Iterator[str]:
             path = _file_of(name)
             if path is not None and path.parent == folder and path not in seen:
                 seen.add(path)
-                trees.append(_bare(ast.parse(path.read_text(encoding="utf-8"))))
-                yield f"{name} {ast.dump(trees[-1])}"
+                if path.suffix == ".py":
+                    trees.append(_bare(ast.parse(path.read_bytes())))
+                    yield f"{name} {ast.dump(trees[-1])}"
+                else:  # an extension
+                    yield f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def _imported(tree: ast.Module) -> set[str]:
@@ -125,6 +130,8 @@ def _file_of(name: str) -> Path | None:
 def _given(function: Any) -> Iterator[str]:
     """Yield what tells a function or object from others of the same code: what it encloses, or holds."""
     if not hasattr(function, "__code__"):
+        if type(function).__module__.startswith("tuning."):  # a table: its rows count, not where it lies
+            return
         yield from (f"{name}={_steady(value)}" for name, value in sorted(getattr(function, "__dict__", {}).items()))
         return
     if "<locals>" in function.__qualname__:
@@ -142,6 +149,10 @@ def _steady(value: Any) -> str:
         return f"dict{[(_steady(name), _steady(item)) for name, item in value.items()]}"
     if isinstance(value, list | tuple):
         return f"{type(value).__name__}{list(map(_steady, value))}"
+    if isinstance(value, ModuleType | type):
+        return value.__name__  # not the folder it was imported from
+    if isinstance(value, Path):
+        return value.name
     code = getattr(value, "__code__", None)
     return plain_repr(value) if code is None else repr(_plain(code))
 

@@ -30,7 +30,7 @@ def failed(number, error, status=Status.FAILED):
         ("https://host/?api_key=canary&x=1", "https://host/?api_key=***&x=1"),
         ("sqlite:////home/me/mlruns/mlflow.db", "sqlite:////home/me/mlruns/mlflow.db"),
         ("n_tokens=8 tokenizer=bpe", "n_tokens=8 tokenizer=bpe"),
-        ("AWS_SECRET_ACCESS_KEY=canary auth_token: canary", "AWS_SECRET_ACCESS_KEY=*** auth_token: ***"),
+        ("AWS_SECRET_ACCESS_KEY=canary access_tokens: canary", "AWS_SECRET_ACCESS_KEY=*** access_tokens: ***"),
     ],
 )
 def test_secrets_are_masked_and_nothing_else(text, shown):

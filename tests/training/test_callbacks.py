@@ -49,15 +49,18 @@ def test_an_objective_of_keras_own_is_stopped_by_the_inner_loss():
     assert stopper.best == min(losses)
 
 
-def test_the_inner_loss_takes_in_what_layers_add():
-    judge = Judge(Minimize("val_loss"), "regression", SCORING, INNER)
-    keras.utils.set_random_seed(0)
-    hidden = keras.layers.Dense(4, activity_regularizer="l2")
-    model = keras.Sequential([keras.Input((3,)), hidden, keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    train(model, X, Y, epochs=2, validation_data=SCORING.arrays, callbacks=[judge], seed=1)
-    expected = model.evaluate(INNER.X, INNER.y, batch_size=len(INNER.y), verbose=0)
-    assert judge.curve[-1]["inner_loss"] == pytest.approx(expected, rel=1e-5)
+@pytest.mark.parametrize("settings", [{}, {"activity_regularizer": "l2"}])
+def test_the_inner_loss_is_that_of_evaluate_for_any_width_and_with_what_layers_add(settings):
+    for width in (4, 7):  # the second takes the first one's graph
+        judge = Judge(Minimize("val_loss"), "regression", SCORING, INNER)
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(0)
+        hidden = keras.layers.Dense(width, **settings)
+        model = keras.Sequential([keras.Input((3,)), hidden, keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        train(model, X, Y, epochs=2, validation_data=SCORING.arrays, callbacks=[judge], seed=1)
+        expected = model.evaluate(INNER.X, INNER.y, batch_size=len(INNER.y), verbose=0)
+        assert judge.curve[-1]["inner_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_verdict_ends_training_at_its_epoch():

@@ -67,7 +67,7 @@ def test_another_batch_size_traces_nothing_and_equals_fit_also_with_batch_normal
         return model
 
     first, ours, plain = (build(builder, {}, 0) for _ in range(3))
-    train(first, X, Y, validation_data=(X[:9], Y[:9]), epochs=2, batch_size=8)
+    train(first, X, Y, validation_data=(X[:9], Y[:9]), epochs=2, batch_size=12)  # the last one smaller
     before = traces()
     settings = {"epochs": 3, "batch_size": 16, "shuffle": False, "validation_data": (X[:9], Y[:9])}
     history = train(ours, X, Y, **settings)

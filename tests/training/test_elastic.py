@@ -166,7 +166,7 @@ def test_what_may_depend_on_sizes_gets_a_graph_of_its_own(other):
 @pytest.mark.parametrize("name", ["Adam", pytest.param("SGD", marks=pytest.mark.slow)])
 def test_xla_compiles_another_width_and_batch_size_from_the_same_trace(name, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
-    train(net(4, OPTIMIZERS[name]()), X, Y, epochs=2, batch_size=8)
+    train(net(4, OPTIMIZERS[name]()), X, Y, epochs=2, batch_size=12)  # the last one smaller
     before = traces()
     ours, plain = net(9, OPTIMIZERS[name]()), net(9, OPTIMIZERS[name]())
     train(ours, X, Y, epochs=3, batch_size=16, shuffle=False)

@@ -184,6 +184,17 @@ def test_a_copy_normalises_as_the_model_was_adapted_and_keeps_what_is_frozen(wei
     assert np.array_equal(copy.layers[-1].kernel, model.layers[-1].kernel) == weights
 
 
+def test_a_copy_keeps_the_bins_a_layer_was_adapted_to():
+    X = np.linspace(0, 1, 64, dtype="float32")[:, None]
+    bins = keras.layers.Discretization(num_bins=4)
+    bins.adapt(X)
+    model = keras.Sequential([keras.Input((1,)), bins, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with random_states_kept():
+        copy = throw_away(model, (X[:8], X[:8, 0]), weights=False)
+    assert np.array_equal(copy.layers[0](X), model.layers[0](X))
+
+
 SWEEP = lr_range.SeedSweep(np.linspace(2, 1, 20), 0.1)
 
 

@@ -12,7 +12,8 @@ from tuning.trial import Proposal, Status, TrialResult
 # All before the last @ of an authority is taken as secret: database drivers accept passwords with / and @ in them.
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>]*@")
 _SECRET_FIELD = re.compile(  # n_tokens and tokenizer are no secrets
-    r"(?i)([\w-]*(?:password|passwd|secret|token(?!s|iz)|api[_-]?key)[\w-]*\s*[=:]\s*)[^\s&;,\"']+"
+    r"(?i)(?<![\w-])(?!(?:n|num|max|min)_tokens?\b|tokeniz)"
+    r"([\w-]*(?:password|passwd|secret|token|api[_-]?key)[\w-]*\s*[=:]\s*)[^\s&;,\"']+"
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 

@@ -81,8 +81,9 @@ class CompiledSteps:
         self._evaluators: dict[tuple[Any, ...], Any] = {}
         rows = _any_rows(arrays)
         self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops
-        numbers = (tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.int32))
-        self._graph = graph_of(self._any_batches, (*numbers, *rows))
+        numbers = tf.TensorSpec([None], tf.int32)
+        self._graph = graph_of(self._any_batches, (numbers, tf.TensorSpec([], tf.int32), *rows))
+        self._last = graph_of(self._last_batch, (numbers, *rows))
         self._xla = graph_of(self._whole_batches, (tf.TensorSpec([None, None], tf.int32), *rows), jit_compile=True)
 
     def run_epoch(self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool) -> dict[str, tf.Tensor]:
@@ -94,14 +95,13 @@ class CompiledSteps:
             batch_size: Rows a step.
             xla: Whether XLA is to do the whole batches.
         """
-        size = tf.constant(batch_size)
         whole = len(order) // batch_size * batch_size
         if xla and whole and not self.refused:
             logs = self._by_xla(tf.constant(order[:whole].reshape(-1, batch_size)), arrays)
             if logs is not None:
                 rest = order[whole:]
-                return dict(self._graph(tf.constant(rest), tf.constant(False), size, *arrays)) if len(rest) else logs
-        return dict(self._graph(tf.constant(order), tf.constant(True), size, *arrays))
+                return dict(self._last(tf.constant(rest), *arrays)) if len(rest) else logs
+        return dict(self._graph(tf.constant(order), tf.constant(batch_size), *arrays))
 
     def _by_xla(self, order: tf.Tensor, arrays: Tensors) -> dict[str, tf.Tensor] | None:
         """Return the metrics, or None where XLA refuses: it compiles before it runs, so nothing was trained."""
@@ -142,12 +142,10 @@ class CompiledSteps:
             _copy_state(self.twin, model)
             self._bound = None
 
-    def _any_batches(
-        self, order: tf.Tensor, first: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """The rows in `order`, any number of them, so that one trace serves every fold; `first`: metrics begin anew."""
+    def _any_batches(self, order: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The rows in `order`, any number of them, so that one trace serves every fold."""
         self.traces += 1
-        tf.cond(first, self._reset, tf.no_op)
+        self.twin.reset_metrics()
         rows = tf.shape(order)[0]
 
         def train(start: tf.Tensor) -> None:
@@ -165,9 +163,11 @@ class CompiledSteps:
         repeat(lambda i: self._train_step(*(b[i] for b in batches)), tf.shape(order)[0])
         return dict(self.twin.get_metrics_result())
 
-    def _reset(self) -> tf.Operation:
-        self.twin.reset_metrics()
-        return tf.no_op()
+    def _last_batch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The epoch's last rows, too few for a whole batch: the metrics go on."""
+        self.traces += 1
+        self._train_step(*(tf.gather(a, order) for a in arrays))
+        return dict(self.twin.get_metrics_result())
 
     def _train_batch(self, *batch: tf.Tensor) -> None:
         self.traces += 1

@@ -52,6 +52,8 @@ def make_elastic(model: keras.Model) -> None:
         _free(layer._kernel, [inputs, units])
         if layer.use_bias:
             _free(layer.bias, [units])
+        if inputs is None:  # Keras would ask a call for the width the layer was built with
+            layer.input_spec = keras.layers.InputSpec(min_ndim=2)
 
 
 def make_slots_elastic(optimizer: keras.optimizers.Optimizer) -> None:

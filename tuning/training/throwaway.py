@@ -93,13 +93,13 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
 
 
 def _copy_given(layer: keras.layers.Layer, original: keras.layers.Layer) -> None:
-    """Copy what a layer was given before training: `Normalization` computes with constants made of its weights."""
-    adapted = hasattr(original, "adapt")
-    if original.built and (adapted or not original.trainable):
+    """Copy what a layer was given before training."""
+    given = hasattr(original, "adapt") or not original.trainable
+    if given and original.built and len(layer.variables) == len(original.variables):
         for ours, theirs in zip(layer.variables, original.variables, strict=True):
             ours.assign(theirs)
-    if adapted and hasattr(layer, "finalize_state"):
-        layer.finalize_state()
+    if isinstance(layer, keras.layers.Normalization):
+        layer.finalize_state()  # it computes with constants made of its weights
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:

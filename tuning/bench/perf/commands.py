@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,12 @@ def params_of(home: Path, number: int) -> dict[str, Any]:
     """Return a trial's parameters."""
     spec = read_json(next(home.glob(f"ledger/*/*/trials/{number:05d}/spec.json")))
     return dict((spec or {}).get("params", {}))
+
+
+def value_at(home: Path, params: Mapping[str, Any]) -> float:
+    """Return the value of the trial of these parameters, NaN where there is none or it did not complete."""
+    values = (r["value"] for r in results_of(home) if params_of(home, r["number"]) == params)
+    return float(next((value for value in values if value is not None), math.nan))
 
 
 def our_command(study: str, *arguments: object) -> list[str]:

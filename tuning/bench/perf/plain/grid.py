@@ -42,7 +42,7 @@ def main(data: str, epochs: int, most_neurons: int) -> None:
         f"{STEP}lr": [1e-4, 1e-3, 1e-1] if most_neurons >= 200 else [1e-3],
     }
     steps = make_pipeline(StandardScaler(), regressor)
-    search = GridSearchCV(steps, grid, cv=2, n_jobs=2, refit=False, scoring="neg_root_mean_squared_error")
+    search = GridSearchCV(steps, grid, cv=2, n_jobs=2, scoring="neg_root_mean_squared_error")
     search.fit(arrays["X"], arrays["y"])
     fits = 2 * len(search.cv_results_["params"])
     answer = {
