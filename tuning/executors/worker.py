@@ -86,7 +86,10 @@ class WorkerContext:
 
     def report(self, report: EpochReport) -> str:
         """Pass an epoch to the driver; return "continue", "prune" or "stop"."""
-        self._inbox.wire.send(("report", self._order.id, report))
+        try:
+            self._inbox.wire.send(("report", self._order.id, report))
+        except BrokenPipeError:
+            os._exit(0)  # the driver is gone, as `attend` is about to see; an error would make the trial a failed one
         return self._inbox.verdict(wait=self._order.wants_verdict)
 
     def retire(self) -> None:

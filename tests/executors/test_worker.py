@@ -1,0 +1,25 @@
+"""What a worker does in the moment its driver dies."""
+
+import subprocess
+import sys
+from textwrap import dedent
+
+
+def test_a_report_to_a_driver_that_is_gone_ends_the_worker_and_is_no_error_of_the_job(tmp_path):
+    program = """
+        import os
+        from types import SimpleNamespace
+        from tuning.executors.worker import Order, WorkerContext
+
+        def send(message):
+            raise BrokenPipeError("the other end of the wire is gone")
+
+        inbox = SimpleNamespace(wire=SimpleNamespace(send=send))
+        try:
+            WorkerContext(Order("1-1", "f", b"", False), "cpu:0", inbox).report(None)
+        except BaseException:
+            os._exit(7)  # a trial would be written down as failed
+        os._exit(8)
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(program)], check=False, timeout=20)
+    assert done.returncode == 0
