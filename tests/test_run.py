@@ -204,14 +204,20 @@ def test_a_second_run_waits_for_the_devices_and_the_same_search_is_refused(run, 
     assert {path.parts[-3]: read_json(path)["status"] for path in kept} == {"traces": "completed", "other": "completed"}
 
 
-def test_ctrl_c_lets_the_running_trials_end_and_the_next_run_goes_on(run, traces):
-    home = traces.parent / "home"
+def interrupt_after(home, trials):
+    """Press Ctrl-C once so many trials have ended."""
 
     def interrupt():
-        wait_for(lambda: len(results(home)) >= 1)
+        wait_for(lambda: len(results(home)) >= trials)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
+
+
+def test_ctrl_c_lets_the_running_trials_end_and_the_next_run_goes_on(run, traces):
+    home = traces.parent / "home"
+
+    interrupt_after(home, 1)
     stopped = run(trials=8)
     assert (stopped.status, stopped.winner) == ("interrupted", None)
     assert 1 <= len(stopped.trials) <= 4
@@ -224,11 +230,7 @@ def test_a_larger_budget_that_is_stopped_keeps_the_winner_there_was(run, traces)
     home = traces.parent / "home"
     before = run(trials=1).winner
 
-    def interrupt():
-        wait_for(lambda: len(results(home)) >= 2)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
+    interrupt_after(home, 2)
     stopped = run(trials=30)
     assert (stopped.status, stopped.winner) == ("interrupted", before)
     assert stopped.model is not None

@@ -61,8 +61,8 @@ class Finals:
         winner = self._winner_of(ranked)
         if winner is None:
             return None
-        known = read_json(self.files.folder / "winner.json")
-        if known is not None and _same(known, winner) and (known["model"] is None or Path(known["model"]).exists()):
+        known = kept_winner(self.files)
+        if known is not None and _same(known, winner):
             whole = {**known, "finalists": winner["finalists"]}
             if whole != known:  # more of the best were looked at
                 write_json(self.files.folder / "winner.json", whole)
@@ -196,6 +196,14 @@ class Finals:
         if outcome is None or outcome["weights"] is None or outcome["value"] is None:
             return None
         return file.with_name(outcome["weights"])
+
+
+def kept_winner(files: SearchFiles) -> dict[str, Any] | None:
+    """Return the winner that an earlier run of a search has left; None where it, or its model, is not whole."""
+    kept: dict[str, Any] | None = read_json(files.folder / "winner.json")
+    if kept is None or not (files.folder / "evaluation.json").exists():  # another winner's model may lie there
+        return None
+    return kept if kept["model"] is None or Path(kept["model"]).exists() else None
 
 
 def _as_trained(proposal: Proposal, result: TrialResult) -> Proposal:

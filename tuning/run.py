@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tuning.attempts import function_of, trial_job
-from tuning.durable import full_disk_told, read_json, write_bytes, write_json
+from tuning.durable import full_disk_told, write_bytes, write_json
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.finals import Finals
+from tuning.finals import Finals, kept_winner
 from tuning.header import search_header
 from tuning.home import locked, tuning_home
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
@@ -158,7 +158,9 @@ class _Run:
         except SearchFailed as error:
             failure = error
         if winner is None and self.stopping.by_signal:
-            winner = self._kept_winner()
+            winner = kept_winner(self.files)
+            if winner is not None:
+                self.progress.remark("stopped before its finals: the winner shown is that of an earlier run")
         status = self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
         self._close_workshop()
         trials = None if self.stopping.hurried else loop.roster.trials
@@ -192,16 +194,6 @@ class _Run:
             raise
         except (KeyboardInterrupt, SystemExit):  # while a device was waited for
             return None
-
-    def _kept_winner(self) -> dict[str, Any] | None:
-        """Return the winner of an earlier run of this very definition, when this one was stopped before its own."""
-        folder = self.files.folder
-        kept: dict[str, Any] | None = read_json(folder / "winner.json")
-        whole = (folder / "evaluation.json").exists()  # else another winner's model may lie there
-        if kept is None or not whole or not (kept["model"] is None or Path(kept["model"]).exists()):
-            return None
-        self.progress.remark("stopped before its finals: the winner shown is that of an earlier run")
-        return kept
 
     def catch_up(self) -> None:
         """Have the writer bring MLflow and Optuna's storage up to date; also on the way out of an error."""

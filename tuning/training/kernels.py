@@ -1,7 +1,7 @@
 """Optimizer updates by TensorFlow's own kernels: one operation, or a few, where Keras builds up to 16 a weight.
 
-The arithmetic is that of the optimizer's `update_step`. A plain graph spends a third of its time on Adam's small
-operations; XLA, which melts them together anyway, has less to compile.
+The arithmetic is that of the optimizer's `update_step`. More than a quarter of a plain graph's time went to
+Adam's small operations; XLA, which melts them together anyway, has less to compile.
 """
 
 from __future__ import annotations
