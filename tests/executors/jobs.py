@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -143,6 +144,18 @@ def start_a_process(wire):
 def loaded(wire):
     """Tell what the forkserver had imported."""
     wire.send({name: name in sys.modules for name in ("tensorflow", "keras")})
+
+
+def pictures(wire):
+    """Tell whether matplotlib is there before Keras draws with it, what is there then, and whether it has drawn."""
+    import keras
+    import numpy as np
+
+    before, images = "matplotlib" in sys.modules, np.zeros((1, 4, 4, 3), "float32")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.png"
+        keras.visualization.plot_image_gallery(images, rows=1, cols=1, path=str(path))
+        wire.send((before, type(sys.modules["matplotlib.pyplot"]).__name__, path.stat().st_size > 100))
 
 
 def tensorflow_setup(context):
