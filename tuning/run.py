@@ -25,7 +25,7 @@ from tuning.loop import SearchLoop
 from tuning.options import RunOptions
 from tuning.rates import Rates, kept_tests, rates_for
 from tuning.record import StudyRecord
-from tuning.reports.html import write_report
+from tuning.reports.html import load_libraries, write_report
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner
 from tuning.roster import Pair
@@ -181,7 +181,10 @@ class _Run:
                 self.record, self.source, self.options.overrides, self.executor, self.files, self.progress,
                 self.stopping,
             )  # fmt: skip
-            winner = None if self.stopping.by_signal else finals.run(loop.roster)
+            if self.stopping.by_signal:
+                return None
+            load_libraries(counts(loop.roster.statuses).get("completed", 0))  # while the finalists train
+            winner = finals.run(loop.roster)
             if winner is not None and loop.exhausted:  # else a larger budget may still continue a trial
                 finals.tidy()
             return winner

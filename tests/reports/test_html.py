@@ -93,6 +93,17 @@ def test_the_report_is_one_file_named_after_the_search_that_only_its_owner_reads
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(("completed", "loaded"), [(9, False), (10, True)])
+def test_importances_are_imported_ahead_of_the_report_that_will_show_them(completed, loaded):
+    code = (
+        "import sys; from tuning.reports.html import load_libraries; "
+        f"load_libraries({completed}).join(); "
+        "print(*(name in sys.modules for name in ('plotly.subplots', 'optuna.importance')))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == f"True {loaded}\n"
+
+
 def test_the_report_loads_nothing(page):
     assert page.loaded == []
     assert "link" not in page.tags

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,24 @@ _BASELINES = (
     ("perceptron", "perceptron, test"),
     ("dummy", "dummy baseline, test"),
 )
+
+
+def load_libraries(completed: int) -> threading.Thread:
+    """Import in a thread what `write_report` will need, for while the driver waits for workers; return the thread.
+
+    Args:
+        completed: Trials; where they are enough for importances, Optuna's bring scikit-learn: a second.
+    """
+    names = ("plotly.subplots", "optuna.importance") if completed >= LEAST_TRIALS else ("plotly.subplots",)
+
+    def load() -> None:
+        with suppress(ImportError):  # told by `write_report`
+            for name in names:
+                importlib.import_module(name)
+
+    thread = threading.Thread(target=load, name="report-libraries")
+    thread.start()
+    return thread
 
 
 def write_report(
