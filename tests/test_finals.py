@@ -139,6 +139,14 @@ def test_a_winner_whose_model_is_gone_is_evaluated_again(tmp_path):
     assert bench.done == ["evaluate"]
 
 
+def test_an_earlier_winner_is_gone_before_its_model_is_replaced(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    bench = Bench(script={"evaluate": [Raised("", "ValueError: no", "")]})
+    with pytest.raises(TuningError, match="could not be evaluated"):
+        finals(tmp_path, bench).run(roster_of(5, 2))
+    assert not (files_in(tmp_path).folder / "winner.json").exists()
+
+
 def test_a_damaged_outcome_is_trained_again(tmp_path):
     finals(tmp_path, Bench()).run(roster_of(5))
     files_in(tmp_path).finalist_file(0, 1).write_text('{"numb')

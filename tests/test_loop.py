@@ -152,6 +152,26 @@ def test_the_twin_of_a_failed_trial_is_trained(tmp_path):
     assert loop.roster.results[2].copied_from == 1
 
 
+def test_a_resumed_search_copies_from_the_twin_that_was_trained_after_a_failed_one(tmp_path):
+    script = {(0, 1): Status.FAILED}
+    search(tmp_path, ScriptedEngine(points=[5, 5]), record=replace(RECORD, trials=2), script=script)
+    loop = search(tmp_path, ScriptedEngine(points=[5, 5, 5]), record=replace(RECORD, trials=3))
+    assert loop.executor.trained == []
+    assert loop.roster.results[2].copied_from == 1
+
+
+@pytest.mark.parametrize("cause", ["crashed", "killed"])
+def test_a_worker_that_the_end_of_everything_ends_first_leaves_its_trial_open(cause, tmp_path, monkeypatch):
+    stopping = Stopping()
+    stopping._raises = False
+    monkeypatch.setattr("tuning.stopping.time.sleep", lambda seconds: stopping._terminate())
+    loop = search(tmp_path, script={(1, 1): cause}, record=replace(RECORD, attempts=1), stopping=stopping)
+    assert (loop.ended, sorted(loop.roster.results)) == ("terminated", [0])
+    assert loop.files.deaths(1) == 0
+    monkeypatch.undo()
+    assert search(tmp_path, record=replace(RECORD, attempts=1)).roster.results[1].status is Status.COMPLETED
+
+
 def test_an_exhausted_engine_ends_the_search_well_once_the_last_trial_has_ended(tmp_path):
     loop = search(tmp_path, ScriptedEngine(points=[1, 2, 3]), record=replace(RECORD, trials=None), slots=2)
     assert (loop.ended, sorted(loop.roster.results)) == ("exhausted", [0, 1, 2])

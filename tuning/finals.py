@@ -178,7 +178,8 @@ class Finals:
             self._weights(winner["number"], median),
             self.files.folder / "winner.keras", self.files.folder / "evaluation.json", self.record.pinned,
         )  # fmt: skip
-        job.file.unlink(missing_ok=True)  # of an earlier winner
+        for earlier in (self.files.folder / "winner.json", job.file):  # their model is about to be replaced
+            earlier.unlink(missing_ok=True)
         self.progress.phase("evaluating the winner on the test part")
         round_ = self._round(_EVALUATE, {"evaluate": job})
         if not round_.run():

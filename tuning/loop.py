@@ -85,6 +85,7 @@ class SearchLoop:
             asked, other = asked_again(self.engine, self.record, header, entry.proposal)
             others += other
             roster.take(asked)
+            roster.twin(asked)  # the first of its equals may be another by now
             if entry.result is None:
                 self.open[asked.number] = Open(asked)
             else:
@@ -236,7 +237,7 @@ class SearchLoop:
             self._unheard.add(number)  # of its last epochs
             self._end(kept)
             return
-        if event.cause == "cancelled":
+        if event.cause == "cancelled" or (event.cause in ("crashed", "killed") and self._stopping.came_late()):
             self._let_go(item)
             return
         self.files.write_death(number, item.attempt, {"cause": event.cause, "detail": event.detail, "slot": item.slot})

@@ -38,7 +38,6 @@ from tuning.workshop import Workshop, source_of
 from tuning.writer import Writer
 
 _WRITER_S, _HURRIED_WRITER_S = 30.0, 20.0  # what MLflow may take at the end; what is missing then, `sync` writes
-_LATE_SIGNAL_S = 0.3  # systemd and Slurm signal all processes of a job; ours may hear of it last
 
 
 def run_study(
@@ -191,8 +190,7 @@ class _Run:
         except SearchFailed:
             raise
         except TuningError:
-            time.sleep(_LATE_SIGNAL_S)
-            if self.stopping.by_signal:  # the engine or the workers were told to end as we were
+            if self.stopping.came_late():  # the engine or the workers were told to end as we were
                 return None
             raise
         except (KeyboardInterrupt, SystemExit):  # while a device was waited for

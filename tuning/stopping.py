@@ -19,6 +19,7 @@ SAID = {
 """What the user is told, by reason."""
 ENDED_BY_SIGNAL = {"interrupted": 130, "terminated": 143}
 """Exit codes, by reason."""
+_LATE_S = 0.3
 _ABORTS, _INSISTS = 2, 3  # Ctrl-C so often: let go at once, leave whatever is being done
 
 
@@ -57,6 +58,15 @@ class Stopping:
     def by_signal(self) -> bool:
         """Whether somebody wants the run to end, be there a winner or not."""
         return self.reason in ("interrupted", "terminated")
+
+    def came_late(self) -> bool:
+        """Whether a signal ends the run, or does within a moment: systemd and Slurm signal all processes of a job.
+
+        What ends a worker may be news to us.
+        """
+        if not self.by_signal:
+            time.sleep(_LATE_S)
+        return self.by_signal
 
     @property
     def hurried(self) -> bool:

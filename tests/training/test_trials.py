@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from tests.training.small_study import Heard, job, logits, net, rows, study
 from tuning import Maximize, Minimize
-from tuning.errors import MissingError, StudyError
+from tuning.errors import MissingError, StorageError, StudyError
 from tuning.results import read_result
 from tuning.training import checkpoint, compiled, trials
 from tuning.training.folds import Stopped
@@ -110,6 +111,22 @@ def test_an_error_in_the_builder_fails_the_trial_alone(tmp_path, capsys):
     result = run_trial(job(tmp_path, study(builder=broken)), Heard())
     assert (result.status, result.error) == (Status.FAILED, "RuntimeError: cannot build for lr=0.05")
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        tf.errors.ResourceExhaustedError(None, None, "/tmp/xla/1.bin; No space left on device"),
+    ],
+)
+def test_a_full_disk_ends_the_run_and_leaves_the_trial_open(error, tmp_path):
+    def full(lr=0.1):
+        raise error
+
+    with pytest.raises(StorageError, match=r"trial 0: .*No space left on device"):
+        run_trial(job(tmp_path, study(builder=full)), Heard())
+    assert read_result(job(tmp_path, study(builder=full)).folder) is None
 
 
 def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):

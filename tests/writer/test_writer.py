@@ -160,6 +160,19 @@ def test_a_search_is_projected_in_full_without_a_process(home, uris):
     assert {path.name for path in (home / "artifacts").rglob("*.csv")} == {"cv_results.csv"}
 
 
+def test_a_killed_search_ends_with_its_last_trial_not_when_it_said_that_it_runs(home, uris):
+    files = searches.search(home)
+    searches.add_trials(files, range(3))
+    write_json(files.folder / "status.json", {"status": "running", "at": searches.STARTED_AT})
+    Projection(files.folder, home, *uris).drain(30)
+    last = max(files.result(number).ended_at for number in range(3))
+    with closing(sqlite3.connect(home / "mlflow.db", timeout=20)) as db:
+        query = (
+            "SELECT end_time FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE t.key = 'kind' AND t.value = ?"
+        )
+        assert db.execute(query).fetchall() == [(int(last * 1000),)]
+
+
 def test_finalists_of_a_changed_study_are_read_anew(home):
     files = searches.search(home)
     write_json(files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.5})

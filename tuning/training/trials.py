@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -105,6 +107,8 @@ def _tried(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Co
     except (Stopped, StorageError, MissingError):
         raise
     except Exception as error:  # whatever a builder or Keras raises is this trial's own fault
+        if os.strerror(errno.ENOSPC) in str(error):  # which TensorFlow calls an exhausted resource, as it does memory
+            raise StorageError(f"trial {number}: {first_line(error)}") from error
         if out_of_memory(error):
             context.retire()  # the allocator of this process is fragmented now
             return TrialResult(number, Status.INFEASIBLE, error=f"out of memory: {first_line(error)}")

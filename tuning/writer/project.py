@@ -110,5 +110,6 @@ class Projection:
         status = read_json(folder / "status.json") or {}
         word = str(status.get("status", "interrupted"))
         last = max((result.ended_at for _, result in self.view.finished.values()), default=0.0)
-        # The driver is gone, so a search that says "running" was killed.
-        tracker.end("interrupted" if word == "running" else word, float(status.get("at", 0.0)) or last or time.time())
+        # The driver is gone, so a search that says "running" was killed, some time after it said so.
+        at = max(float(status.get("at", 0.0)), last) or time.time()
+        tracker.end("interrupted" if word == "running" else word, at)
