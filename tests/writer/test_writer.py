@@ -166,10 +166,8 @@ def test_a_killed_search_ends_with_its_last_trial_not_when_it_said_that_it_runs(
     write_json(files.folder / "status.json", {"status": "running", "at": searches.STARTED_AT})
     Projection(files.folder, home, *uris).drain(30)
     last = max(files.result(number).ended_at for number in range(3))
+    query = "SELECT end_time FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE t.value = 'search'"
     with closing(sqlite3.connect(home / "mlflow.db", timeout=20)) as db:
-        query = (
-            "SELECT end_time FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE t.key = 'kind' AND t.value = ?"
-        )
         assert db.execute(query).fetchall() == [(int(last * 1000),)]
 
 
