@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tuning.durable import says_full
 from tuning.engines.base import Engine
 from tuning.errors import ChangedError, MissingError, StorageError, StudyError, TuningError
 from tuning.executors.base import Raised
@@ -115,7 +114,7 @@ def _parent(files: SearchFiles, proposal: Proposal) -> Path | None:
 
 def as_error(event: Raised) -> TuningError | None:
     """Return the error that ends the whole run, or None where only the job is at fault."""
-    if os.strerror(errno.ENOSPC) in event.error:  # whoever met it: h5py and NumPy raise their own
+    if says_full(event.error):
         return StorageError(f"the disk is full ({event.error}). Free some space, then run again.")
     if event.exit_code is None:
         return None

@@ -36,6 +36,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
+def says_full(text: str) -> bool:
+    """Whether an error's text is of a full disk, whoever met it: h5py, NumPy and TensorFlow raise their own."""
+    return os.strerror(errno.ENOSPC) in text
+
+
 @contextmanager
 def full_disk_told() -> Iterator[None]:
     """Raise `StorageError` for what a full disk makes of any call in the block, one of a library too."""

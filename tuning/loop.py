@@ -237,7 +237,7 @@ class SearchLoop:
             self._unheard.add(number)  # of its last epochs
             self._end(kept)
             return
-        if event.cause == "cancelled" or (event.cause in ("crashed", "killed") and self._stopping.came_late()):
+        if event.cause == "cancelled" or (event.cause in ("crashed", "killed") and self._stopping.by_signal_soon()):
             self._let_go(item)
             return
         self.files.write_death(number, item.attempt, {"cause": event.cause, "detail": event.detail, "slot": item.slot})

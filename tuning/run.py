@@ -182,7 +182,7 @@ class _Run:
             )  # fmt: skip
             if self.stopping.by_signal:
                 return None
-            load_libraries(counts(loop.roster.statuses).get("completed", 0))  # while the finalists train
+            load_libraries(counts(loop.roster.statuses)["completed"])  # while the finalists train
             winner = finals.run(loop.roster)
             if winner is not None and loop.exhausted:  # else a larger budget may still continue a trial
                 finals.tidy()
@@ -190,7 +190,7 @@ class _Run:
         except SearchFailed:
             raise
         except TuningError:
-            if self.stopping.came_late():  # the engine or the workers were told to end as we were
+            if self.stopping.by_signal_soon():  # the engine or the workers were told to end as we were
                 return None
             raise
         except (KeyboardInterrupt, SystemExit):  # while a device was waited for

@@ -59,11 +59,8 @@ class Stopping:
         """Whether somebody wants the run to end, be there a winner or not."""
         return self.reason in ("interrupted", "terminated")
 
-    def came_late(self) -> bool:
-        """Whether a signal ends the run, or does within a moment: systemd and Slurm signal all processes of a job.
-
-        What ends a worker may be news to us.
-        """
+    def by_signal_soon(self) -> bool:
+        """`by_signal`, now or within a moment: systemd and Slurm signal all of a job, ours maybe last."""
         if not self.by_signal:
             time.sleep(_LATE_S)
         return self.by_signal

@@ -1,4 +1,3 @@
-import importlib
 import os
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 
 from tuning.errors import MissingError
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.preload import _Deferred, _deferred
 
 JOBS = "tests.executors.jobs"
 ROOT = Path(__file__).parents[2]
@@ -206,21 +204,6 @@ def test_keras_draws_in_a_child_though_the_preload_put_matplotlib_off(forkserver
     assert child.wire.recv(20.0) == (False, "module", True)
     child.join(5.0)
     child.close()
-
-
-def test_what_was_put_off_is_imported_at_once_where_an_import_needs_it():
-    with _deferred(("wsgiref", "wsgiref.util")):
-        from wsgiref import util
-
-        assert type(util) is _Deferred
-        assert util.FileWrapper.__module__ == "wsgiref.util"
-        assert type(sys.modules["wsgiref.util"]) is not _Deferred
-    assert util.FileWrapper is sys.modules["wsgiref.util"].FileWrapper
-
-
-def test_a_library_that_is_not_there_is_not_put_off():
-    with _deferred(("surely_not_there",)), pytest.raises(ImportError):
-        importlib.import_module("surely_not_there")
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 import traceback
 from collections.abc import Callable
@@ -14,7 +12,7 @@ from typing import TypeAlias
 import psutil
 import tensorflow as tf
 
-from tuning.durable import write_json
+from tuning.durable import says_full, write_json
 from tuning.errors import MissingError, StorageError, TrialError
 from tuning.results import keep_result, read_result
 from tuning.study import derive_seed
@@ -107,7 +105,7 @@ def _tried(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Co
     except (Stopped, StorageError, MissingError):
         raise
     except Exception as error:  # whatever a builder or Keras raises is this trial's own fault
-        if os.strerror(errno.ENOSPC) in str(error):  # which TensorFlow calls an exhausted resource, as it does memory
+        if says_full(str(error)):  # which TensorFlow calls an exhausted resource, as it does memory
             raise StorageError(f"trial {number}: {first_line(error)}") from error
         if out_of_memory(error):
             context.retire()  # the allocator of this process is fragmented now
