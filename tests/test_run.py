@@ -271,6 +271,20 @@ def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, 
     assert run().counts["completed"] == 4
 
 
+def test_a_replay_that_is_refused_leaves_the_status_of_the_run_before(run, traces, monkeypatch):
+    run()
+    path = next((traces.parent / "home").glob("ledger/*/*/status.json"))
+    before = path.read_bytes()
+
+    def refuse(loop):
+        raise ChangedError("the engine proposes something else")
+
+    monkeypatch.setattr("tuning.run.SearchLoop.replay", refuse)
+    with pytest.raises(ChangedError, match="something else"):
+        run()
+    assert path.read_bytes() == before
+
+
 def test_a_study_that_changed_is_refused_before_anything_is_trained(run, traces):
     run()
     built = builds(traces)

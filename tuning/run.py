@@ -132,8 +132,8 @@ class _Run:
             self.record, self.workshop.engine, self.executor, self.files, make_job=self._job, progress=self.progress,
             on_result=self.writer.notify, in_order=self._in_order, stopping=self.stopping,
         )  # fmt: skip
+        loop.replay()  # one that is refused has changed nothing, and leaves the status of the run before
         try:
-            loop.replay()
             self.files.add_version(self.header)
             self.rates.keep(self.files.folder)
             self.writer.begin(self.files.folder)  # only now: the stores are given the definition that holds
