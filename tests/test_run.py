@@ -104,6 +104,15 @@ def test_a_search_ends_with_a_winner_that_was_trained_for_all_epochs(run, traces
     assert read_json(next(home.glob("ledger/*/*/status.json")))["status"] == "completed"
 
 
+def test_the_report_waits_for_its_libraries_however_soon_the_finals_end(run, monkeypatch):
+    seen = []
+    slow = threading.Timer(2, seen.append, ["loaded"])  # the finals take less than a second
+    monkeypatch.setattr(tuning.run, "load_libraries", lambda _: slow.start() or slow)
+    monkeypatch.setattr(tuning.run, "write_report", lambda *_, **__: seen.append("written"))
+    run()
+    assert seen == ["loaded", "written"]
+
+
 def test_the_same_command_again_trains_nothing_and_takes_no_device(run, traces, monkeypatch):
     first, built = run(), builds(traces)
     monkeypatch.setattr("tuning.workshop.LocalExecutor", lambda *_, **__: pytest.fail("it took devices"))

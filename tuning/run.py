@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -118,6 +119,7 @@ class _Run:
     stopping: Stopping
     warnings: list[str] = field(default_factory=list)
     caught_up: bool = False
+    libraries: threading.Thread | None = None
 
     @property
     def _in_order(self) -> int | None:
@@ -182,7 +184,7 @@ class _Run:
             )  # fmt: skip
             if self.stopping.by_signal:
                 return None
-            load_libraries(counts(loop.roster.statuses)["completed"])  # while the finalists train
+            self.libraries = load_libraries(counts(loop.roster.statuses)["completed"])  # while the finalists train
             winner = finals.run(loop.roster)
             if winner is not None and loop.exhausted:  # else a larger budget may still continue a trial
                 finals.tidy()
@@ -244,6 +246,8 @@ class _Run:
     def _report(self, trials: list[Pair], winner: Mapping[str, Any] | None) -> Path | None:
         if not trials:
             return None
+        if self.libraries is not None:
+            self.libraries.join()  # plotly looks for pandas among the loaded modules, and would take half of it
         return write_report(
             self.home / "reports", header=self.files.header, trials=trials, winner=winner,
             space=self.record.space, objective=self.record.objective, rates=kept_tests(self.files.folder),
