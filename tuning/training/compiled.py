@@ -32,12 +32,12 @@ from tuning.training.structure import Tensors, adds_up, facts_of, structure_of
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
 
-XLA_MIN_STEPS = 10_000
+XLA_MIN_STEPS = 14_000
 """Optimizer steps a fit must still have for XLA to repay its compilation.
 
-Measured on one core (Intel, AVX-512), 1-3 layers of 50-130, batch 32: 0.26-0.34 s with SGD are repaid after
-8,400-12,100 steps, 0.41-0.59 s with Adam after 8,800-13,200. The rule looks at the trial alone, not at what the
-process has compiled before: the same trial gives the same numbers on every worker.
+Measured on one core, 1-3 layers of 50-200, batch 32: 0.3-0.7 s are repaid after 8,400-13,200 steps on an Intel and
+after 12,500-19,000 on an AMD Zen 5, both with AVX-512. The rule looks at the trial alone, not at what the process has
+compiled before: the same trial gives the same numbers on every worker.
 """
 
 XLA_MAX_WORK = 20_000_000
