@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tuning.builders.build import build
 from tuning.training import compiled
+from tuning.training.forward import predict
 from tuning.training.lr_range import lr_range_test
-from tuning.training.trainer import Fit, Rows, predict, train
+from tuning.training.trainer import Fit, Rows, train
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(40, 3)).astype("float32")

@@ -19,8 +19,8 @@ from tuning.data.tables import encode, table_dataset
 from tuning.data.toy import iris_pair
 from tuning.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.training.forward import predict
 from tuning.training.jobs import EvaluationJob
-from tuning.training.trainer import predict
 from tuning.training.winner import evaluate_winner, inputs_of
 from tuning.training.workbench import workbench
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tuning.errors import StudyError
 from tuning.training import compiled, trainer
-from tuning.training.trainer import Fit, Rows, epoch_order, predict, train
+from tuning.training.trainer import Fit, Rows, epoch_order, train
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(70, 4)).astype("float32")  # two whole batches of 32 and one of 6
@@ -517,13 +517,6 @@ def test_rows_that_nobody_can_change_are_moved_to_the_device_once():
     frozen.flags.writeable = False
     assert trainer.on_device(frozen) is trainer.on_device(frozen)
     assert trainer.on_device(X) is not trainer.on_device(X)
-
-
-@pytest.mark.parametrize("rows", [1, 50, 70])
-def test_predict_gives_what_the_model_predicts(rows, monkeypatch):
-    monkeypatch.setattr(trainer, "CHUNK", 50)
-    model = classifier()
-    np.testing.assert_allclose(predict(model, X[:rows]), model.predict(X[:rows], verbose=0), rtol=1e-5)
 
 
 def test_a_fit_iterated_twice_weighs_its_classes_once():

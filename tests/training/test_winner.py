@@ -18,8 +18,8 @@ from tuning.study import derive_seed
 from tuning.training import winner
 from tuning.training.checkpoint import load_checkpoint
 from tuning.training.folds import Stopped
+from tuning.training.forward import predict
 from tuning.training.jobs import ALL_ROWS, EvaluationJob, FinalistJob
-from tuning.training.trainer import predict
 from tuning.training.winner import evaluate_winner, save_for_raw_inputs, scores, train_finalist
 from tuning.training.workbench import workbench
 

@@ -16,8 +16,9 @@ from tuning.names import METRICS
 from tuning.objective import Objective
 from tuning.training import metrics
 from tuning.training.compiled import CHUNK
+from tuning.training.forward import predict
 from tuning.training.outputs import as_probabilities
-from tuning.training.trainer import Rows, predict
+from tuning.training.trainer import Rows
 
 
 class Judge(keras.callbacks.Callback):  # type: ignore[misc]

@@ -23,9 +23,9 @@ from tuning.dataset import Array
 from tuning.study import derive_seed
 from tuning.training.estimator_data import ChecksAndBuilds
 from tuning.training.estimator_targets import fit_for_output
+from tuning.training.forward import predict as predict_model
 from tuning.training.outputs import as_probabilities
 from tuning.training.trainer import Fit, Rows
-from tuning.training.trainer import predict as predict_model
 
 _TRAINER_TAKES = ("batch_size", "shuffle")
 _PASSED_ON = (*_TRAINER_TAKES, "epochs", "initial_epoch", "sample_weight")

@@ -12,8 +12,8 @@ from tuning.names import METRICS
 from tuning.results import keep_test_score
 from tuning.training import metrics
 from tuning.training.folds import FoldFit
+from tuning.training.forward import predict
 from tuning.training.outputs import as_probabilities
-from tuning.training.trainer import predict
 from tuning.training.workbench import Workbench
 
 

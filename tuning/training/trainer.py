@@ -1,4 +1,4 @@
-"""`train` and `predict`: `model.fit` and `model.predict` without Python in the loop over batches.
+"""`train`: `model.fit` without Python in the loop over batches.
 
 Whatever the compiled epoch cannot do in the same way goes to `model.fit`; `why_fit` says why.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tuning.dataset import Array
 from tuning.errors import StudyError
-from tuning.training.compiled import CHUNK, CompiledSteps, forget, repays_xla, steps_for
+from tuning.training.compiled import CompiledSteps, forget, repays_xla, steps_for
 from tuning.training.reasons import reads_the_users_model, why_fit
 
 
@@ -236,24 +236,6 @@ def train(model: keras.Model, X: Array, y: Array, **settings: Any) -> dict[str, 
     for _ in fit.epochs():
         pass
     return fit.history
-
-
-def predict(model: keras.Model, X: Array) -> Array:
-    """Return `model.predict(X)`, without its start-up of some 50 ms a call: `(rows, *output_shape)` float32."""
-    forward = _forward.get(model)
-    if forward is None:
-        forward = _forward[model] = _traced(weakref.ref(model))
-    kind = model.inputs[0].dtype if getattr(model, "inputs", None) else keras.config.floatx()
-    X = X.astype(kind, copy=False) if X.dtype.kind == "f" else X
-    parts = [forward(tf.constant(X[i : i + CHUNK])).numpy() for i in range(0, max(len(X), 1), CHUNK)]
-    return np.concatenate(parts)
-
-
-_forward: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
-
-
-def _traced(model: Callable[[], keras.Model | None]) -> Any:
-    return tf.function(lambda x: model()(x, training=False), reduce_retracing=True, autograph=False)  # type: ignore[misc]
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> Array:

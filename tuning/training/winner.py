@@ -22,11 +22,11 @@ from tuning.study import derive_seed
 from tuning.training.baselines import baselines, scores
 from tuning.training.checkpoint import load_checkpoint, save_checkpoint
 from tuning.training.folds import FoldFit, prepare_fit
+from tuning.training.forward import predict
 from tuning.training.functions import function_finalist, function_winner
 from tuning.training.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Stopped
 from tuning.training.margin import margin
 from tuning.training.outputs import link_of, linked
-from tuning.training.trainer import predict
 from tuning.training.workbench import FoldRows, Workbench, workbench
 from tuning.trial import Context, EpochReport
 
