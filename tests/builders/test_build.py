@@ -138,6 +138,25 @@ def test_seeded_gives_every_random_state_back():
     assert all(a != b for a, b in zip(after, after_again, strict=True))
 
 
+def test_seeded_again_keeps_the_kernels_of_graphs_unless_somebody_has_drawn_from_one(monkeypatch):
+    import tensorflow as tf
+
+    def times_dropped():
+        dropped = []
+        whole = keras.utils.set_random_seed
+        with monkeypatch.context() as patched:
+            patched.setattr(keras.utils, "set_random_seed", lambda seed: dropped.append(seed) or whole(seed))
+            with seeded(7):
+                build_model()
+        return len(dropped)
+
+    with seeded(7):
+        tf.random.uniform(())
+    assert [times_dropped(), times_dropped()] == [0, 0]  # by the exit above, and for those after it
+    tf.random.uniform(())
+    assert [times_dropped(), times_dropped()] == [1, 0]
+
+
 def test_seeded_keeps_a_users_own_seeds_at_work():
     def run():
         keras.utils.set_random_seed(3)

@@ -29,11 +29,27 @@ def set_seed(seed: int) -> None:
     tensorflow._seed, tensorflow._rng = int(seed), random.Random(int(seed))
 
 
+def set_seed_afresh(seed: int) -> None:
+    """The same, and where a stateful op of TensorFlow may have drawn since the last call, with fresh kernels."""
+    global _left  # TensorFlow's generator is the process' own, too
+    import keras
+
+    if stateful_draws() == _left:
+        set_seed(seed)
+    else:
+        keras.utils.set_random_seed(int(seed))
+    _left = stateful_draws()
+
+
+_left: object = None
+
+
 def stateful_draws() -> object:
     """Return something that differs once a stateful random op of TensorFlow has drawn since `set_seed`."""
     from tensorflow.python.eager import context
 
-    return context.context()._rng.getstate()
+    generator = getattr(context.context(), "_rng", None)  # nobody has set a seed yet
+    return None if generator is None else generator.getstate()
 
 
 @contextmanager
@@ -42,16 +58,14 @@ def seeded(seed: int) -> Iterator[None]:
 
     Op determinism is left alone: SciKeras' own context switches it on for the rest of the process.
     """
-    import keras
-
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    keras.utils.set_random_seed(int(seed))
+    set_seed_afresh(seed)
     try:
         yield
     finally:
         random.setstate(python_state)
         fresh = random.randrange(2**31)  # nobody can read TensorFlow's old seed; so it goes on as Python's own would
         python_state = random.getstate()
-        keras.utils.set_random_seed(fresh)
+        set_seed_afresh(fresh)
         random.setstate(python_state)
         np.random.set_state(numpy_state)
