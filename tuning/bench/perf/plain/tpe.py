@@ -14,8 +14,8 @@ import optuna
 ENDED: list[float] = []
 
 
-def main(data: str, epochs: int, trials: int, n_jobs: int) -> None:
-    """Search; `n_jobs` are threads, as Optuna has it."""
+def main(data: str, epochs: int, points: str, n_jobs: int) -> None:
+    """Search at these points, JSON, in their order; `n_jobs` are threads, as Optuna has it."""
     arrays = np.load(data)
     validation = (arrays["X_validation"], arrays["y_validation"])
 
@@ -37,7 +37,10 @@ def main(data: str, epochs: int, trials: int, n_jobs: int) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=42))
-    study.optimize(objective, n_trials=trials, n_jobs=n_jobs)
+    chosen = json.loads(points)
+    for point in chosen:
+        study.enqueue_trial(point)
+    study.optimize(objective, n_trials=len(chosen), n_jobs=n_jobs)
     print(json.dumps({"epochs": [[at, i + 1] for i, at in enumerate(ENDED)], "best": study.best_value}))
 
 
@@ -46,4 +49,4 @@ def _note(epoch: int, logs: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
