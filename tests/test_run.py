@@ -21,6 +21,7 @@ import tuning.stopping
 from tests.run_parts import FILE, STUDY, NoWriter, build, builds, options_of
 from tuning.durable import read_json
 from tuning.errors import BusyError, ChangedError, SearchFailed, StorageError, StudyError
+from tuning.executors.leases import Leases, release
 from tuning.ledger.search import SearchFiles
 from tuning.options import RunOptions
 from tuning.reports.progress import SilentProgress
@@ -260,6 +261,19 @@ def test_when_time_is_up_there_is_a_winner_all_the_same(run, traces, monkeypatch
 def test_time_that_was_too_short_for_any_trial_is_said(run):
     with pytest.raises(SearchFailed, match=r"no trial was completed within 0\.1 s; give --timeout more"):
         run(timeout=0.1)
+
+
+def test_a_device_is_not_waited_for_beyond_the_time_there_is(run, traces, monkeypatch):
+    monkeypatch.setenv("TUNING_DEVICES", "a")
+    held = Leases().acquire_all(["a"], "another")
+    assert held is not None
+    try:
+        with pytest.raises(BusyError, match=r"no time left to wait for one: a is held by another"):
+            run(timeout=2.0)
+    finally:
+        release(held)
+    assert read_json(next((traces.parent / "home").glob("ledger/*/*/status.json")))["status"] == "failed"
+    assert run().status == "completed"
 
 
 def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, monkeypatch):

@@ -31,7 +31,7 @@ class Open:
     Attributes:
         attempt: The one that is under way; 0: none yet.
         slot: Where it runs; "" until it has started.
-        began_at: When the attempt did, seconds since 1970; 0: not yet.
+        began_at: When the attempt did, on the monotonic clock; None: not yet.
         spent_s: Seconds of the attempts before.
         heard: Epochs this attempt has reported, those it took over from the one before included.
         epochs: The most that any attempt has reported.
@@ -41,7 +41,7 @@ class Open:
     proposal: Proposal
     attempt: int = 0
     slot: str = ""
-    began_at: float = 0.0
+    began_at: float | None = None
     spent_s: float = 0.0
     heard: int = 0
     epochs: int = 0
@@ -54,7 +54,7 @@ class Open:
 
     def start(self, slot: str) -> None:
         """Note that the attempt runs."""
-        self.slot, self.began_at, self.heard = slot, time.time(), 0
+        self.slot, self.began_at, self.heard = slot, time.monotonic(), 0
 
     def hear(self, report: EpochReport) -> None:
         """Count an epoch."""
@@ -63,8 +63,8 @@ class Open:
 
     def rest(self) -> None:
         """Note that the attempt is over."""
-        self.spent_s += time.time() - self.began_at if self.began_at else 0.0
-        self.began_at = 0.0
+        self.spent_s += 0.0 if self.began_at is None else time.monotonic() - self.began_at
+        self.began_at = None
 
     def failed(self, error: str, seed: int) -> TrialResult:
         """Return the result of a trial whose worker left none, with what it has cost; `seed`: of the study."""

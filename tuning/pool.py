@@ -59,13 +59,9 @@ class Pool:
     def submit(self, job: Job, settle: Callable[[Ended], None]) -> None:
         """Queue a job; `settle` is called in the pool's thread when it has ended."""
         self.start()
-
-        def begin(executor: LocalExecutor) -> None:
-            self._open[job.id] = settle
-            executor.submit(job)
-
+        self._open[job.id] = settle  # from here on it can be cancelled, or lost, and somebody is told
         self._resting = False
-        self._inbox.put(begin)
+        self._inbox.put(lambda executor: executor.submit(job) if job.id in self._open else None)
 
     def cancel(self, job: str) -> None:
         """Stop a job; it ends in Died("cancelled")."""

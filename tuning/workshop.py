@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +66,7 @@ class Workshop:
             label: Who holds the devices, as told to others.
             log_folder: Gets what the workers print.
             on_wait: Told what is waited for.
-            stopping: A signal while it waits raises.
+            stopping: A signal while it waits raises, and at its deadline so does the executor.
         """
 
         def make() -> LocalExecutor:
@@ -74,7 +75,7 @@ class Workshop:
                 self._stack.callback(leases.close)
                 made = LocalExecutor(
                     slots, forkserver=self._server, leases=leases, log_folder=log_folder, limits=_LIMITS, label=label,
-                    on_wait=on_wait,
+                    until=math.inf if stopping.deadline is None else stopping.deadline, on_wait=on_wait,
                 )  # fmt: skip
                 self._stack.callback(made.close)
                 return made

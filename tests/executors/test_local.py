@@ -280,10 +280,13 @@ def test_close_ends_the_workers_and_frees_the_devices(open_, leases):
         leases.try_acquire(name).release()
 
 
-def test_a_held_device_is_refused_with_its_holder_when_told_not_to_wait(open_):
+@pytest.mark.parametrize("patience_s", [0.0, 0.5])
+def test_a_held_device_is_waited_for_so_long_and_then_refused_with_its_holder(open_, patience_s):
     open_("cpu:1", label="housing")
+    begin = time.monotonic()
     with pytest.raises(BusyError, match=rf"cpu:\d+ is held by housing \(process {os.getpid()}\)"):
-        open_("cpu:1", wait=False)
+        open_("cpu:1", until=begin + patience_s)
+    assert patience_s <= time.monotonic() - begin < patience_s + 2
 
 
 def test_a_second_executor_takes_the_free_devices_and_grows_when_others_come_free(open_):

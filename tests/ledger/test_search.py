@@ -177,6 +177,18 @@ def test_another_definition_sets_aside_what_the_old_one_gave_a_winner_by(tmp_pat
     assert files.header["begins"] == [0, 1]
 
 
+def test_a_change_that_a_kill_cut_short_can_be_made_after_the_old_definition_was_gone_on_with(tmp_path):
+    first = {"study": "s", "engine": "optuna:tpe", "definition": {"builder": "a"}, "trials": 2}
+    files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
+    (files.folder / "version-1" / "finalists" / "00007").mkdir(parents=True)  # moved, and then it was killed
+    write_json(files.finalist_file(0, 0), {"value": 1.0})  # by the old definition, afterwards
+    changed = {**first, "definition": {"builder": "b"}}
+    begin(tmp_path / "key", changed, fresh=False, allow_change=True).add_version(changed)
+    aside = files.folder / "version-1"
+    assert (aside / "finalists" / "00007").is_dir()
+    assert (aside / "finalists~2" / "00000" / "0.json").exists()
+
+
 @pytest.mark.parametrize("name", ["objective", "data_digest", "test_size", "seed", "cv"])
 def test_values_that_cannot_be_compared_are_not_mixed_even_when_a_change_is_allowed(tmp_path, name):
     first = {"study": "s", "engine": "optuna:tpe", "definition": {name: "old"}}

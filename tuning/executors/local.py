@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import select
 import signal
@@ -37,11 +38,11 @@ class LocalExecutor:
         log_folder: Gets one capped log for each slot.
         limits: When a worker is replaced, how much it may print.
         label: Who holds the devices, as told to others: the study's name.
-        wait: Whether to wait for a free slot.
+        until: On the monotonic clock, when to give up waiting for a free slot.
         on_wait: Told once, in words, what is waited for.
 
     Raises:
-        BusyError: No slot is free, and it was not to wait.
+        BusyError: No slot was free until then.
         MissingError: The workers cannot import what trials need.
     """
 
@@ -54,7 +55,7 @@ class LocalExecutor:
         log_folder: Path,
         limits: Limits = _NO_LIMITS,
         label: str = "",
-        wait: bool = True,
+        until: float = math.inf,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
         forkserver.start()
@@ -69,7 +70,7 @@ class LocalExecutor:
         self._happened: list[Event] = []
         self._grow_at = time.monotonic() + _GROW_S
         try:
-            self._acquire(wait, on_wait)
+            self._acquire(until, on_wait)
         except BaseException:  # KeyboardInterrupt too: nothing may keep a lease
             self.close()
             raise
@@ -145,13 +146,13 @@ class LocalExecutor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _acquire(self, wait: bool, on_wait: Callable[[str], None] | None) -> None:
+    def _acquire(self, until: float, on_wait: Callable[[str], None] | None) -> None:
         names = [name for slot in self._wanted for name in _names(slot)]
         with self._leases.queue(names) as ticket:
             while not self._take(lambda slot: not ticket.ahead(_names(slot))):
                 holders = ", ".join(f"{name} is held by {self._leases.holder(name)}" for name in names[:4])
-                if not wait:
-                    raise BusyError(f"no device is free: {holders}")
+                if time.monotonic() >= until:
+                    raise BusyError(f"no device is free, and there is no time left to wait for one: {holders}")
                 if on_wait is not None:
                     on_wait(f"waiting for a device: {holders}")
                     on_wait = None

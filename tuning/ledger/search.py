@@ -17,6 +17,7 @@ finds its search again and another command never mixes with it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import secrets
 import time
@@ -66,7 +67,7 @@ class SearchFiles:
             aside.mkdir(exist_ok=True, mode=0o700)
             for path in [self.folder / name for name in _OF_A_WINNER]:
                 if path.exists():
-                    path.rename(aside / path.name)
+                    path.rename(_free(aside / path.name))
             for pattern in ("trials/*/attempt-*/fold-*", "trials/*/halved.json"):
                 for unfinished in self.folder.glob(pattern):
                     unfinished.unlink()
@@ -151,6 +152,12 @@ class SearchFiles:
         name = f"fold-{part}" if isinstance(part, int) else part
         folder = self.folder / "finalists" / f"{number:05d}"
         return folder / (f"{index}.json" if name is None else f"{index}/{name}.json")
+
+
+def _free(path: Path) -> Path:
+    """Return a path beside which there is none: a move that a kill cut short has left some of it there."""
+    others = (path.with_name(f"{path.name}~{i}") for i in itertools.count(2))
+    return next(other for other in itertools.chain([path], others) if not other.exists())
 
 
 def search_key(engine: str, pruner: str, variant: Mapping[str, Any]) -> str:

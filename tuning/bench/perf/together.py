@@ -50,7 +50,7 @@ def at_once(forkserver: ForkServer, slots: Sequence[Slot], function: str, *args:
         leases = Leases()
         try:
             with LocalExecutor(
-                slots, forkserver=forkserver, leases=leases, log_folder=Path(folder), label="make perf", wait=False
+                slots, forkserver=forkserver, leases=leases, log_folder=Path(folder), label="make perf", until=0.0
             ) as executor:
                 if len(executor.slots) < len(slots):
                     raise BusyError("another search holds a core; the benchmark needs them all")
