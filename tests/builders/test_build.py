@@ -125,6 +125,27 @@ def test_seeds_do_not_switch_op_determinism_on():
     assert not config.is_op_determinism_enabled()
 
 
+@pytest.mark.parametrize("own", [None, 5])
+def test_what_a_builder_draws_by_stateful_ops_repeats_whatever_seed_these_have(own):
+    import tensorflow as tf
+
+    def drawn():
+        model = build_model()
+        model.layers[0].bias.assign(tf.random.normal(model.layers[0].bias.shape, seed=own))
+        return model
+
+    def weights(model):
+        return np.asarray(model.layers[0].bias).tolist()
+
+    first, again, other = (weights(build(drawn, {}, seed)) for seed in (1, 1, 2))
+    assert first == again != other
+    inside = []
+    for _ in range(3):
+        with seeded(1):
+            inside.append(weights(drawn()))
+    assert inside[0] == inside[1] == inside[2]
+
+
 def test_seeded_gives_every_random_state_back():
     import tensorflow as tf
 

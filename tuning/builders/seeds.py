@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ def set_seed(seed: int) -> None:
 
 def set_seed_afresh(seed: int) -> None:
     """The same, and where a stateful op of TensorFlow may have drawn since the last call, with fresh kernels."""
-    global _left  # TensorFlow's generator is the process' own, too
+    global _left  # TensorFlow's kernels are the process' own, too
     import keras
 
     if stateful_draws() == _left:
@@ -41,15 +43,26 @@ def set_seed_afresh(seed: int) -> None:
     _left = stateful_draws()
 
 
-_left: object = None
+_left = -1  # what was drawn before anybody counted is not known
 
 
-def stateful_draws() -> object:
-    """Return something that differs once a stateful random op of TensorFlow has drawn since `set_seed`."""
-    from tensorflow.python.eager import context
+def stateful_draws() -> int:
+    """Return how many stateful random ops of TensorFlow were called, or traced, since the first call of this."""
+    from tensorflow.python.framework import random_seed
 
-    generator = getattr(context.context(), "_rng", None)  # nobody has set a seed yet
-    return None if generator is None else generator.getstate()
+    if not hasattr(random_seed.get_seed, "draws"):  # each of them asks it, be it for a seed of its own
+        random_seed.get_seed = _counting(random_seed.get_seed)
+    return int(random_seed.get_seed.draws)
+
+
+def _counting(function: Any) -> Any:
+    @functools.wraps(function)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        counted.draws += 1  # type: ignore[attr-defined]
+        return function(*args, **kwargs)
+
+    counted.draws = 0  # type: ignore[attr-defined]
+    return counted
 
 
 @contextmanager
