@@ -13,15 +13,13 @@ import cloudpickle
 import pytest
 
 from tests.training.small_study import study
-from tuning.bench.bench import bury, run_bench
+from tuning.bench.bench import run_bench
 from tuning.bench.budget import Budget
 from tuning.bench.contest import Contest, parse_entrants
 from tuning.bench.watch import Watch
 from tuning.domains import Choice, Float
 from tuning.errors import BusyError, ChangedError, StudyError
 from tuning.home import locked
-from tuning.ledger.search import SearchFiles
-from tuning.trial import Proposal, Status, TrialResult
 
 EIGHT = Budget("epochs", 8)
 SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
@@ -131,30 +129,22 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_call_goes_on(home, forkserver):
     assert (status, done.runs[0].epochs) == ("completed", 400)
 
 
-def asked(folder, number=0):
-    files = SearchFiles(folder)
-    files.write_spec(Proposal(number, {"lr": 0.1}, 4), [])
-    files.begin_attempt(number)
-    return files
+def uneven(x: float = 0.0, fidelity: float = 1.0) -> float:
+    """Takes 2 s in 4 epochs: even ones at x = 0, a long first one at x = 1."""
+    time.sleep(0.5 if x == 0 else 1.7 if fidelity == 0.25 else 0.1)
+    return x
 
 
-def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
-    files = asked(tmp_path)
-    assert bury(tmp_path, "worker killed: by SIGKILL", 2, final=False)
-    assert files.result(0) is None
-    files.begin_attempt(0)
-    assert bury(tmp_path, "worker killed: by SIGKILL", 2, final=False)
-    result = files.result(0)
-    assert (result.status, result.attempt, result.error) == (Status.FAILED, 2, "worker killed: by SIGKILL")
+def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, forkserver):
+    defined = {"builder": uneven, "trainer": "function", "space": {"x": Choice(0.0, 1.0)}, "trial_timeout": 2.6}
+    (done,), _ = run_bench(contest(home, "gridsearchcv", **defined), Ear(), forkserver)
+    assert done.runs[0].counts["completed"] == 2
 
 
-def test_a_trial_that_makes_no_progress_has_failed_at_once(tmp_path):
-    assert bury(asked(tmp_path).folder, "worker no_progress: 600 s", 3, final=True)
-    assert SearchFiles(tmp_path).result(0).status is Status.FAILED
-
-
-def test_a_worker_lost_between_trials_is_no_trials_fault(tmp_path):
-    assert not bury(tmp_path, "worker crashed", 1, final=True)
-    files = asked(tmp_path)
-    files.write_result(TrialResult(0, Status.COMPLETED, 1.0))
-    assert not bury(tmp_path, "worker crashed", 1, final=True)
+def test_a_trial_beyond_its_time_limit_has_failed_and_is_charged(home, forkserver):
+    defined = {"builder": uneven, "trainer": "function", "space": {"x": Choice(0.0, 1.0)}, "trial_timeout": 1.2}
+    budget = Budget("trials", 2)
+    (done,), _ = run_bench(contest(home, "gridsearchcv", budget=budget, **defined), Ear(), forkserver)
+    (run,) = done.runs
+    assert run.counts["failed"] == 2
+    assert run.seconds >= 2.4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from tuning.attempts import as_error
 from tuning.bench.contest import Contest, Looked, Question, Search
+from tuning.bench.lost import Heard, bury, running_in
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
 from tuning.durable import full_disk_told, write_json
@@ -27,7 +28,6 @@ from tuning.loop import TICK_S
 from tuning.rates import Rates, rates_for
 from tuning.record import StudyRecord
 from tuning.stopping import Stopping
-from tuning.trial import Status, TrialResult
 
 _LOOK, _SEARCH = "tuning.bench.worker:look", "tuning.bench.worker:run_search"
 _MOST_LOST = 3  # workers of one search that ended without a trial being at fault
@@ -168,7 +168,7 @@ class _Round:
     records: dict[str, StudyRecord]
     known: dict[str, BenchRun]
     _open: dict[str, Search] = field(default_factory=dict)
-    _trial: dict[str, tuple[int, float]] = field(default_factory=dict)  # which runs, since when
+    _trial: dict[str, Heard] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
     _late: set[str] = field(default_factory=set)
 
@@ -217,20 +217,28 @@ class _Round:
             self._died(search, event)
 
     def _reported(self, search: Search, event: Reported) -> None:
-        number = event.report.number
-        if self._trial.get(search.id, (-1, 0.0))[0] != number:
-            self._trial[search.id] = (number, time.monotonic())
+        report, before = event.report, self._trial.get(search.id)
+        epochs = before.epochs if before is not None and before.number == report.number else 0
+        self._trial[search.id] = Heard(report.number, time.monotonic() - report.seconds, epochs + report.fits)
         if self.stopping.reason:
             self.executor.answer(search.id, "stop")
         self.watch.epoch(search)
 
     def _end_late_trials(self) -> None:
         """Keep `trial_timeout`, which an executor keeps for whole jobs only."""
-        for name, (_, began) in list(self._trial.items()):
-            limit = self.records[self._open[name].study].trial_timeout
-            if limit is not None and time.monotonic() > began + limit and name not in self._late:
+        for name, trial in list(self._trial.items()):
+            search = self._open[name]
+            limit = self.records[search.study].trial_timeout
+            if limit is None or trial.seconds <= limit or name in self._late:
+                continue
+            running = running_in(SearchFiles(search.folder))
+            if running == trial.number:
                 self._late.add(name)
                 self.executor.cancel(name)
+            elif running is None:
+                del self._trial[name]
+            else:  # the next one, which has not reported yet
+                self._trial[name] = Heard(running, time.monotonic(), 0)
 
     def _forget(self, search: Search) -> None:
         self._open.pop(search.id, None)
@@ -239,48 +247,16 @@ class _Round:
 
     def _died(self, search: Search, event: Died) -> None:
         """Begin a search whose worker is lost again; it goes on where it was. A trial that does so too often failed."""
-        late = search.id in self._late
+        late, trial = search.id in self._late, self._trial.get(search.id)
         self._forget(search)
         if self.stopping.reason or (event.cause == "cancelled" and not late):
             return
         final = late or event.cause in ("timeout", "no_progress")
         detail = "stopped after the trial's limit" if late else event.detail
         attempts = self.records[search.study].attempts
-        if not bury(search.folder, f"worker {event.cause}: {detail}", attempts, final=final):
+        if not bury(search.folder, f"worker {event.cause}: {detail}", attempts, final=final, heard=trial):
             self._lost[search.id] = self._lost.get(search.id, 0) + 1
             if self._lost[search.id] >= _MOST_LOST:
                 raise TuningError(f"{search.title}: its worker was lost {_MOST_LOST} times, the last {event.detail}")
         self.watch.remark(f"{search.title}: worker {event.cause}; it goes on")
         self._submit(search)
-
-
-def bury(folder: Path, how: str, attempts: int, *, final: bool) -> bool:
-    """Keep that the trial that ran in a search's folder took its worker with it; return whether there was one.
-
-    Args:
-        folder: Of the search.
-        how: The worker's end, in words.
-        attempts: After so many the trial counts as failed.
-        final: It counts so at once.
-    """
-    files = SearchFiles(folder)
-    number = _running(files)
-    if number is None:
-        return False
-    attempt = max((int(path.name.removeprefix("attempt-")) for path in _attempts(files, number)), default=0)
-    if attempt:
-        files.write_death(number, attempt, {"cause": "lost", "detail": how})
-    if final or files.deaths(number) >= attempts:
-        files.write_result(TrialResult(number, Status.FAILED, attempt=max(1, attempt), error=how))
-    return True
-
-
-def _attempts(files: SearchFiles, number: int) -> Iterator[Path]:
-    return files.trial_folder(number).glob("attempt-*")
-
-
-def _running(files: SearchFiles) -> int | None:
-    """Return the trial that was asked for last, where it has no result."""
-    numbers = [int(path.parent.name) for path in files.folder.glob("trials/*/spec.json")]
-    newest = max(numbers, default=None)
-    return None if newest is None or files.result(newest) is not None else newest
