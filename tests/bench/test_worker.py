@@ -86,6 +86,15 @@ def test_a_pruner_saves_epochs_and_pruned_trials_count_with_theirs(tmp_path):
     assert (run.epochs, run.curve.epochs[0]) == (40, results(search)[0].epochs)
 
 
+def test_folds_that_had_ended_before_an_interruption_count_against_the_budget(tmp_path):
+    budget = Budget("epochs", 15)
+    whole = run_search(one(tmp_path / "a", "optuna:random", budget, cv=2), budget, Heard())
+    search = one(tmp_path / "b", "optuna:random", budget, cv=2)
+    assert run_search(search, budget, Heard("stop", at=13)) is None  # in the second trial's second fold
+    assert plain(run_search(search, budget, Heard())) == plain(whole)
+    assert len(results(search)) == 1
+
+
 def test_a_search_told_to_stop_goes_on_as_if_nothing_had_happened(tmp_path):
     budget = Budget("epochs", 18)
     straight = one(tmp_path / "a", "optuna:tpe", budget)

@@ -110,9 +110,9 @@ class Meter:
         self._epochs, self._seconds = 0, 0.0
         self._running, self._began = 0, 0.0
 
-    def begin(self) -> None:
-        """A trial begins."""
-        self._running, self._began = 0, time.perf_counter()
+    def begin(self, epochs: int = 0, seconds: float = 0.0) -> None:
+        """A trial begins, or goes on: after so many epochs, beside those it reports again, and so many seconds."""
+        self._running, self._began = epochs, time.perf_counter() - seconds
 
     def epoch(self, fits: int) -> bool:
         """Count an epoch of `fits` fits; return whether the trial has gone beyond the budget, and must stop.

@@ -31,6 +31,7 @@ from tuning.record import StudyRecord, pin
 from tuning.reports.progress import SilentProgress
 from tuning.stopping import Stopping
 from tuning.study import Study
+from tuning.training.folds import trained_by_earlier_attempts
 from tuning.training.jobs import TrialJob
 from tuning.training.workbench import load_source
 from tuning.trial import Context, EpochReport, Pause, Proposal, TrialResult
@@ -158,7 +159,7 @@ class _JobMaker:
 
 def run_counted(function: str, job: TrialJob, counting: _Counting, context: Context) -> TrialResult:
     """Train one trial with its epochs counted; the function of a trial's `Job`, within the search's own process."""
-    counting.begin(context)
+    counting.begin(context, *trained_by_earlier_attempts(job.folder))
     result: TrialResult = resolve(function)(job, counting)
     return result
 
@@ -171,10 +172,10 @@ class _Counting:
         self._meter, self._driver = meter, driver
         self._inner: Context | None = None
 
-    def begin(self, inner: Context) -> None:
-        """A trial begins; `inner` asks the engine's pruner."""
+    def begin(self, inner: Context, epochs: int, seconds: float) -> None:
+        """A trial begins, or goes on, as `Meter.begin` says; `inner` asks the engine's pruner."""
         self._inner = inner
-        self._meter.begin()
+        self._meter.begin(epochs, seconds)
 
     def report(self, report: EpochReport) -> str:
         """Pass an epoch on; return "continue", "prune" or "stop"."""

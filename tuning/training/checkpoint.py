@@ -118,6 +118,11 @@ def kept_at(path: Path) -> int:
     return int(_read(path)["reached"])
 
 
+def seconds_until(path: Path) -> float:
+    """Return the seconds of training that a fit had behind it when a `Keeper` wrote this file."""
+    return float(_read(path)["seconds"])
+
+
 def _numbered(prefix: str, arrays: list[Array]) -> dict[str, Array]:
     return {f"{prefix}{i:05d}": array for i, array in enumerate(arrays)}
 

@@ -14,7 +14,7 @@ import keras
 from tuning.builders.build import build
 from tuning.durable import read_json
 from tuning.training.callbacks import Judge, early_stopping
-from tuning.training.checkpoint import Keeper
+from tuning.training.checkpoint import Keeper, seconds_until
 from tuning.training.devices import strategy_scope
 from tuning.training.diagnosis import diagnose, over_folds
 from tuning.training.jobs import Stopped, TrialJob
@@ -220,3 +220,23 @@ def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
         if stored is not None:
             found[stored["fold"]] = FoldResult.from_json(stored)
     return list(found.values())
+
+
+def trained_by_earlier_attempts(folder: Path) -> tuple[int, float]:
+    """Return the epochs that an interrupted trial will not report again, and the seconds it need not train again.
+
+    Fits that had ended are not reported again; one that goes on reports its earlier epochs once more.
+    """
+    ended = folds_of_earlier_attempts(folder)
+    seconds = sum(fold.seconds for fold in ended)
+    for fold in {int(path.stem.removeprefix("fold-")) for path in folder.glob("attempt-*/fold-*.npz")}:
+        found = kept_by_earlier_attempts(folder, fold)
+        if found is not None and fold not in {each.fold for each in ended}:
+            seconds += seconds_until(found)
+    return sum(len(fold.curve) for fold in ended), seconds
+
+
+def kept_by_earlier_attempts(folder: Path, fold: int) -> Path | None:
+    """Return the newest checkpoint of a fit."""
+    found = folder.glob(f"attempt-*/fold-{fold}.npz")
+    return max(found, key=lambda path: int(path.parent.name.removeprefix("attempt-")), default=None)

@@ -24,6 +24,7 @@ from tuning.training.folds import (
     advance,
     advance_together,
     folds_of_earlier_attempts,
+    kept_by_earlier_attempts,
     prepare_fit,
     summarise,
 )
@@ -191,7 +192,7 @@ def _prepare(job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: Ep
 
 def _take_up(item: FoldFit, folder: Path) -> None:
     """Go on where an earlier attempt at this trial was interrupted, if it has kept something."""
-    found = _kept_by_earlier_attempts(folder, item.fold)
+    found = kept_by_earlier_attempts(folder, item.fold)
     if found is None or item.keeper is None:
         return
     try:
@@ -207,18 +208,13 @@ def _take_up(item: FoldFit, folder: Path) -> None:
 
 def _take_up_together(fits: list[FoldFit], folder: Path) -> None:
     """The same for folds in lock-step: only where all were kept after the same epoch."""
-    found = [_kept_by_earlier_attempts(folder, item.fold) for item in fits]
+    found = [kept_by_earlier_attempts(folder, item.fold) for item in fits]
     if None in found or len({kept_at(path) for path in found if path is not None}) > 1:
         return
     for item in fits:
         _take_up(item, folder)
         if item.keeper is not None and item.keeper.ended:
             item.fit.epochs_total = item.fit.initial_epoch
-
-
-def _kept_by_earlier_attempts(folder: Path, fold: int) -> Path | None:
-    found = folder.glob(f"attempt-*/fold-{fold}.npz")
-    return max(found, key=lambda path: int(path.parent.name.removeprefix("attempt-")), default=None)
 
 
 def first_line(error: BaseException) -> str:
