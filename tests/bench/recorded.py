@@ -72,14 +72,19 @@ def result_of(
 
 
 def write(folder: Path, space: Space = GRID, points: Any = None, *, ends: Any = None, **changes: Any) -> Path:
-    """Write a recording; `ends` maps numbers of points to a status other than completed."""
+    """Write a recording; `ends` maps points, or (point, seed), by number to a status other than completed."""
     told = manifest(space, **{name: v for name, v in changes.items() if name not in ("value", "seconds", "overhead_s")})
     how = {name: changes[name] for name in ("value", "seconds", "overhead_s") if name in changes}
     points = space.grid() if points is None else points
     statuses = ends or {}
     trials = [
         [
-            (point, result_of(i, point, seed, told, status=statuses.get(i, Status.COMPLETED), **how))
+            (
+                point,
+                result_of(
+                    i, point, seed, told, status=statuses.get((i, seed), statuses.get(i, Status.COMPLETED)), **how
+                ),
+            )
             for i, point in enumerate(points)
         ]
         for seed in range(len(told["seeds"]))

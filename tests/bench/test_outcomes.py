@@ -1,5 +1,7 @@
 """What a simulated trial gives: recorded curves, their parts, and what stands for points between them."""
 
+import math
+
 import pytest
 
 from tests.bench.recorded import GRID, LINE, replayed, seconds_of, value_of, write
@@ -112,7 +114,14 @@ def test_what_fails_does_not_pull_at_its_neighbours_and_what_is_nearest_to_it_fa
 
 def test_a_neighbour_that_always_fails_has_no_say_in_what_is_expected(tmp_path):
     outcomes = replayed(tmp_path, LINE, LINE_POINTS, ends={4: Status.DIVERGED}).outcomes
-    assert 0.0 < outcomes.expected({"lr": 0.5}) < 10.0
+    assert 0.0 < outcomes.expected({"lr": 0.2}) < 10.0
+
+
+def test_a_point_that_fails_on_one_training_seed_is_worth_nothing(tmp_path):
+    outcomes = replayed(tmp_path, LINE, LINE_POINTS, seeds=[1, 2], ends={(4, 1): Status.DIVERGED}).outcomes
+    assert outcomes.expected(LINE_POINTS[4]) == math.inf
+    assert outcomes.expected({"lr": 0.9}) == math.inf  # whose nearest it is
+    assert outcomes.training(LINE_POINTS[4], 0).status is Status.COMPLETED
 
 
 def test_folds_count_with_the_epochs_that_each_has_trained():

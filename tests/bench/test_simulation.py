@@ -6,7 +6,7 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 import tuning.run
-from tests.bench.recorded import LINE, replayed, write
+from tests.bench.recorded import GRID, LINE, replayed, write
 from tests.bench.test_simulator import list_scheduling
 from tests.run_parts import NoWriter, build, plane
 from tuning import Choice, Minimize, Study
@@ -18,6 +18,7 @@ from tuning.errors import StudyError
 from tuning.options import RunOptions
 from tuning.run import run_study
 from tuning.study import Study as AnyStudy
+from tuning.trial import Status
 
 RANDOM, TPE = Entrant("optuna:random"), Entrant("optuna:tpe")
 LINE_POINTS = [{"lr": 10.0 ** (-power / 4)} for power in range(17)]
@@ -128,6 +129,18 @@ def test_regret_is_of_the_expected_value_and_ends_at_none_where_the_grid_is_sear
     assert run.regret == 0.0
     assert run.ended == "exhausted"
     assert run.curve.tests[-1] == pytest.approx(source.outcomes.best)
+
+
+def test_a_point_that_is_good_by_luck_is_neither_what_a_search_is_worth_nor_what_it_is_measured_by(tmp_path):
+    """The best of seed 0 diverges on seed 1: finals would take the next, so that one has no regret."""
+    source = replayed(tmp_path, seeds=[1, 2], ends={(0, 1): Status.DIVERGED})
+    values = {n: source.outcomes.training(point, 0).values[-1] for n, point in enumerate(GRID.grid())}
+    best, second = sorted(values.values())[:2]
+    assert best == values[0]
+    run, _ = simulated(source, Entrant("optuna:grid"))
+    assert run.curve.values[-1] == best
+    assert run.curve.tests[-1] == source.outcomes.best == pytest.approx(second + 0.005)  # the mean over two seeds
+    assert run.regret == 0.0
 
 
 def test_engine_time_counts_only_where_it_is_asked_for(tmp_path):

@@ -113,7 +113,7 @@ class Outcomes(Protocol):
         """Return what training at a point on seed number `seed` gives."""
 
     def expected(self, params: Mapping[str, Any]) -> float:
-        """Return what a point is worth at full epochs, without the luck of one training seed."""
+        """Return what a point is worth at full epochs, without the luck of one training seed; infinite: nothing."""
 
 
 class RecordedOutcomes:
@@ -138,7 +138,9 @@ class RecordedOutcomes:
         self._seconds = np.nan_to_num(_carried(recording.seconds))
         self._known: dict[tuple[int, int], Training] = {}
         self._expected = _expected(recording)
-        self.best: float | None = float(min(self._expected, key=self._objective.key))
+        self._usable = (recording.status == Status.COMPLETED.value).any(axis=1)
+        best = float(min(self._expected, key=self._objective.key))
+        self.best: float | None = best if math.isfinite(best) else None
         self.words = (
             "points that were not recorded are refused"
             if exact
@@ -170,13 +172,15 @@ class RecordedOutcomes:
         return self._known[index, seed]
 
     def expected(self, params: Mapping[str, Any]) -> float:
-        """Return the mean over the training seeds that were completed."""
+        """Return the mean over the training seeds; infinitely bad where the point, or its nearest, fails on one."""
         index = self._index.get(self._key(params))
         if index is not None:
             return float(self._expected[index])
         near, weights = self._near(params)
-        known = np.isfinite(self._expected[near])  # the others have no weight
-        return float(weights[known] @ self._expected[near][known]) if known.any() else float(self._expected[near[0]])
+        known = np.isfinite(self._expected[near])
+        if not known[0] or not weights[known].sum():
+            return self._objective.key(math.inf)
+        return float(np.average(self._expected[near][known], weights=weights[known]))
 
     def _key(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple([(name, params[name]) for name in self._names if name in params])
@@ -192,7 +196,7 @@ class RecordedOutcomes:
     def _near(self, params: Mapping[str, Any]) -> tuple[Array, Array]:
         distances, near = self._tree.query(coordinates(self._space, params), k=self._neighbours)
         distances, near = np.atleast_1d(distances), np.atleast_1d(near)
-        usable = np.isfinite(self._expected[near])  # of two points with equal coordinates the first
+        usable = self._usable[near]  # of two points with equal coordinates the first
         weights = np.where(usable, 1.0 / np.maximum(distances, 1e-9), 0.0)
         return near, weights / weights.sum() if weights.sum() else np.full(len(near), 1 / len(near))
 
@@ -238,13 +242,11 @@ def _carried(curves: Array) -> Array:
 
 
 def _expected(recording: Recording) -> Array:
-    """Return each point's mean value over folds and completed seeds; infinitely bad where there is none."""
-    worst = math.inf if recording.objective.direction == "minimize" else -math.inf
+    """Return each point's mean value over folds and seeds; infinitely bad where finals would drop it: one failed."""
     cells = np.maximum(recording.best, 1)[..., None] - 1
     kept = np.take_along_axis(recording.values, cells, axis=-1)[..., 0].mean(axis=-1)
     good = (recording.status == Status.COMPLETED.value) & np.isfinite(kept)
-    sums, counts = np.where(good, kept, 0.0).sum(axis=1), good.sum(axis=1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), worst)
+    return np.where(good.all(axis=1), np.where(good, kept, 0.0).mean(axis=1), recording.objective.key(math.inf))
 
 
 class FunctionOutcomes:

@@ -4,6 +4,7 @@ incumbent's curve.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from tuning.ledger.search import Entry, SearchFiles
 from tuning.loop import SearchLoop
 from tuning.space import Space
 from tuning.study import Study
-from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 
 
 class TimedEngine:
@@ -72,7 +73,11 @@ class TimedEngine:
 
 
 class MemoryFiles(SearchFiles):
-    """A search's files without files."""
+    """A search's files without files.
+
+    Attributes:
+        newest: How the last trial ended.
+    """
 
     def __init__(self) -> None:
         super().__init__(Path())
@@ -80,6 +85,7 @@ class MemoryFiles(SearchFiles):
         self._results: dict[int, TrialResult] = {}
         self._attempts: dict[int, int] = {}
         self._deaths: dict[int, int] = {}
+        self.newest: TrialResult | None = None
 
     @property
     def header(self) -> dict[str, Any]:
@@ -96,7 +102,8 @@ class MemoryFiles(SearchFiles):
 
     def write_result(self, result: TrialResult) -> TrialResult:
         """Keep how a trial ended, once."""
-        return self._results.setdefault(result.number, result)
+        self.newest = self._results.setdefault(result.number, result)
+        return self.newest
 
     def result(self, number: int) -> TrialResult | None:
         """Return how a trial ended."""
@@ -121,34 +128,40 @@ class MemoryFiles(SearchFiles):
 
 
 class IncumbentCurve:
-    """The incumbent after each trial."""
+    """The incumbent after each trial, and what the one is worth that finals would choose."""
 
-    def __init__(self, executor: SimulatedExecutor, outcomes: Outcomes) -> None:
+    def __init__(self, executor: SimulatedExecutor, outcomes: Outcomes, files: MemoryFiles, study: Study) -> None:
         self.epochs: list[int] = []
         self.seconds: list[float] = []
         self.values: list[float | None] = []
-        self.tests: list[float] = []
-        self._executor, self._outcomes = executor, outcomes
-        self._best = -1
+        self.tests: list[float | None] = []
+        self._executor, self._outcomes, self._files, self._study = executor, outcomes, files, study
+        self._sound: float | None = None  # the best value of a point that ends well on every seed
+        self._worth: float | None = None
 
     def add(self, loop: SearchLoop) -> None:
         """Take the state after a trial."""
         best = loop.roster.best
+        self._look_at(self._files.newest)
         self.epochs.append(self._executor.epochs)
         self.seconds.append(self._executor.now)
         self.values.append(None if best is None else best.value)
-        if best is None:
-            self.tests.append(float("nan"))
-        elif best.number == self._best:
-            self.tests.append(self.tests[-1])
-        else:
-            self._best = best.number
-            self.tests.append(self._outcomes.expected(loop.roster.proposals[best.number].params))
+        self.tests.append(self._worth)
 
-    def run(self, study: Study, entrant: str, seed: int, asked_s: Sequence[float]) -> AnytimeRun:
+    def _look_at(self, result: TrialResult | None) -> None:
+        if result is None or result.status is not Status.COMPLETED or result.value is None:
+            return
+        if self._sound is not None and not self._study.objective.better(result.value, self._sound):
+            return
+        proposal = self._files.proposal(result.number, self._study.space)
+        worth = math.nan if proposal is None else self._outcomes.expected(proposal.params)
+        if math.isfinite(worth):
+            self._sound, self._worth = result.value, worth
+
+    def run(self, entrant: str, seed: int, asked_s: Sequence[float]) -> AnytimeRun:
         """Return the whole."""
-        tests = tuple(None if value is None else test for value, test in zip(self.values, self.tests, strict=True))
+        study = self._study
         return AnytimeRun(
             study.name, entrant, seed, study.objective.direction, study.objective.metric, tuple(self.epochs),
-            tuple(self.seconds), tuple(self.values), tests, tuple(asked_s),
+            tuple(self.seconds), tuple(self.values), tuple(self.tests), tuple(asked_s),
         )  # fmt: skip

@@ -23,10 +23,14 @@ from tuning.errors import SearchFailed, StudyError
 from tuning.executors.base import Job
 from tuning.ledger.search import counts, differences
 from tuning.loop import SearchLoop
+from tuning.names import ENDLESS
 from tuning.record import StudyRecord, describe
 from tuning.reports.progress import SilentProgress
 from tuning.study import Study, derive_seed, load_study
 from tuning.trial import Proposal
+
+DEFAULT_TRIALS = 20
+"""Of engines that never end by themselves, where neither the study nor the user gives a number."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,14 @@ class SimulatedRun:
     """One simulated search.
 
     Attributes:
-        curve: The incumbent over epochs and simulated seconds; `tests` are its expected values, without the luck of
-            one training seed.
+        curve: The incumbent over epochs and simulated seconds; `tests` are expected values, without the luck of one
+            training seed: of the best point that ends well on all of them, which is what finals would choose.
         slots: How many there were.
         wall_s: Simulated seconds until the last trial had ended.
         busy_s: Seconds slots have worked, over all of them.
         lost_s: The part of it that crashes and preemptions have thrown away.
         engine_s: Real seconds the engine took for its proposals and for what it was told.
-        regret: The expected value of the incumbent at the end against the best there is; None where that is not known
-            or no trial was completed.
+        regret: The expected value at the end against the best there is; None where one of the two is not known.
         counts: Trials by outcome, and `copied`, `between` (at points that were not recorded), `crashes`, `preemptions`.
         ended: "completed", "exhausted" or "failed".
         took_s: Real seconds of the whole simulation.
@@ -79,7 +82,7 @@ class Simulation:
         entrants: Engines, perhaps with a pruner.
         slots: Numbers of slots.
         seeds: Searches of each.
-        trials: Of each search; None: as the study has it.
+        trials: Of each search; None: as the study has it, else 20 where an engine needs a number.
         faults: What goes wrong.
         exact: Refuse points that were not recorded.
         engine_time: Let the clock wait for the engine's own real time; the outcome then hangs on this machine.
@@ -237,7 +240,7 @@ def simulate_search(
         parent = loop.roster.proposals[proposal.parent].epochs if continued and proposal.parent is not None else 0
         return Job(f"{proposal.number}-{attempt}", "", (proposal, attempt, parent), record.pruner != "none")
 
-    curve = IncumbentCurve(executor, replayed.outcomes)
+    curve = IncumbentCurve(executor, replayed.outcomes, files, study)
     loop = SearchLoop(
         record, engine, executor, files, make_job=make_job, progress=SilentProgress(), on_result=lambda: curve.add(loop)
     )
@@ -249,11 +252,9 @@ def simulate_search(
     finally:
         engine.close()
     results = [result for _, result in loop.roster.trials]
-    best = loop.roster.best
-    regret = None
-    if best is not None and replayed.outcomes.best is not None:
-        key = study.objective.key
-        regret = key(curve.tests[-1]) - key(replayed.outcomes.best)
+    worth, regret = curve.tests[-1] if curve.tests else None, None
+    if worth is not None and replayed.outcomes.best is not None:
+        regret = study.objective.key(worth) - study.objective.key(replayed.outcomes.best)
     copied = sum(result.copied_from is not None for result in results)
     between = replayed.outcomes.between - between
     told = {
@@ -262,7 +263,7 @@ def simulate_search(
     }  # fmt: skip
     wall_s = max(executor.now, executor.driver_at)
     run = SimulatedRun(
-        curve.run(study, entrant.name, seed, engine.asked_s), slots, wall_s, executor.busy_s,
+        curve.run(entrant.name, seed, engine.asked_s), slots, wall_s, executor.busy_s,
         executor.lost_s, engine.seconds, regret, told, ended, time.perf_counter() - began,
     )  # fmt: skip
     return run, loop
@@ -270,7 +271,8 @@ def simulate_search(
 
 def _varied(study: Study, entrant: Entrant, seed: int, trials: int | None) -> Study:
     changes = {"engine": entrant.engine, "pruner": entrant.pruner, "seed": seed, "timeout": None}
-    return study.with_(**changes, trials=trials or study.trials)
+    endless = entrant.engine in ENDLESS or entrant.engine == "keras-tuner:random"
+    return study.with_(**changes, trials=trials or study.trials or (DEFAULT_TRIALS if endless else None))
 
 
 @lru_cache(maxsize=4)

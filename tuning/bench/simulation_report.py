@@ -66,8 +66,9 @@ def assumptions(simulation: Simulation, replayed: Replayed, runs: Sequence[Simul
         f"Medians over {simulation.seeds} seeds. Seed 0 is the study's own; on one slot it makes the trials that the "
         "real search makes, where the points are recorded.",
         values_in_words(replayed, runs),
-        "Best is what the engine saw; expected is the same point without the luck of one training seed: the mean over "
-        "the recorded seeds, or the function without noise. Regret is how far expected is from the best there is.",
+        "Best is what the engine saw; expected leaves the luck of one training seed out: of the best point that ended "
+        "well on every recorded seed, as finals would choose it, the mean over them, or the function without noise. "
+        "Regret is how far expected is from the best there is.",
         "Wall is simulated, until the last trial has ended. Slot-hours are paid for all slots until then. Busy is the "
         "share of them in which a trial ran; its time is the engine's own.",
         f"A crash ({faults.crash_rate:g} of the attempts) or a preemption ({faults.preempt_rate:g} an hour of a busy "
@@ -165,7 +166,7 @@ def _curves(simulation: Simulation, runs: Sequence[SimulatedRun]) -> Iterator[st
         drawn = bands(mine, "seconds", "test")
         title = f"Over time, {slots:,} slot{'s' * (slots > 1)}"
         panel = Panel(title, f"expected {mine[0].metric}", "simulated seconds", drawn, engines)
-        note = "The incumbent's expected value: median over the seeds, the band holds the middle half."
+        note = "Expected value of what finals would choose: median over the seeds, the band holds the middle half."
         yield card(title, html_figure(f"curve-{slots}", anytime_figure(panel)), note)
 
 

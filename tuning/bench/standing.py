@@ -19,7 +19,7 @@ class Standing:
     Attributes:
         wall_s, utilisation, slot_hours, regret: As of `SimulatedRun`.
         best: The incumbent's value at the end, as the engine saw it.
-        expected: What the incumbent is worth without the luck of one training seed.
+        expected: What the best point that ends well on all training seeds is worth, without the luck of one.
         trials: Trials that have ended.
         engine_s: The engine's own seconds in all.
         asked_ms: Its milliseconds for one proposal.

@@ -29,7 +29,7 @@ def _slots(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int,
 @click.option("--engines", default=_DEFAULT, show_default=True, help="By comma, with a pruner behind +.")
 @click.option("--slots", default="1,8,64", show_default=True, callback=_slots, help="Numbers of slots, by comma.")
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches of each.")
-@click.option("--trials", type=click.IntRange(1), help="Of each search; default: the study's, or 20.")
+@click.option("--trials", type=click.IntRange(1), help="Of each search; default: the study's, else 20; of a grid all.")
 @click.option("--crash-rate", type=click.FloatRange(0, 1), default=0.0, help="Share of the attempts that crash.")
 @click.option("--preempt-rate", type=click.FloatRange(0), default=0.0, help="Preemptions an hour of a busy slot.")
 @click.option("--exact", is_flag=True, help="Refuse points that were not recorded.")
