@@ -76,7 +76,7 @@ class MemoryFiles(SearchFiles):
     """A search's files without files.
 
     Attributes:
-        newest: How the last trial ended.
+        newest: The trial that ended last; -1: none has.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class MemoryFiles(SearchFiles):
         self._results: dict[int, TrialResult] = {}
         self._attempts: dict[int, int] = {}
         self._deaths: dict[int, int] = {}
-        self.newest: TrialResult | None = None
+        self.newest = -1
 
     @property
     def header(self) -> dict[str, Any]:
@@ -102,8 +102,8 @@ class MemoryFiles(SearchFiles):
 
     def write_result(self, result: TrialResult) -> TrialResult:
         """Keep how a trial ended, once."""
-        self.newest = self._results.setdefault(result.number, result)
-        return self.newest
+        self.newest = result.number
+        return self._results.setdefault(result.number, result)
 
     def result(self, number: int) -> TrialResult | None:
         """Return how a trial ended."""
@@ -142,7 +142,7 @@ class IncumbentCurve:
     def add(self, loop: SearchLoop) -> None:
         """Take the state after a trial."""
         best = loop.roster.best
-        self._look_at(self._files.newest)
+        self._look_at(self._files.result(self._files.newest))
         self.epochs.append(self._executor.epochs)
         self.seconds.append(self._executor.now)
         self.values.append(None if best is None else best.value)
