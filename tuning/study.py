@@ -249,8 +249,7 @@ def _number_faults(study: Study) -> Iterator[str]:
         values = domain.values if isinstance(domain, Choice) else (getattr(domain, "low", 1),)
         if isinstance(domain, Float) or not all(type(value) is int and value >= 1 for value in values):
             yield f"{name} must be whole numbers, at least 1, got {domain!r}; e.g. Choice(16, 32, 64)"
-    endless = study.engine in ENDLESS or (study.engine == "keras-tuner:random" and not study.space.finite)
-    if study.trials is None and study.timeout is None and endless:
+    if study.trials is None and study.timeout is None and never_ends(study.engine, study.space):
         yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
         value = getattr(study, name)
@@ -279,3 +278,8 @@ def _signature_faults(study: Study) -> Iterator[str]:
         needed = by_name and parameter.default is parameter.empty
         if needed and parameter.name not in given | {*FROM_DATA, *FIT_PARAMETERS}:
             yield f"{label} needs '{parameter.name}', which has no default: put it into space or fixed"
+
+
+def never_ends(engine: str, space: Space) -> bool:
+    """Whether an engine goes on until trials or a timeout end it."""
+    return engine in ENDLESS or (engine == "keras-tuner:random" and not space.finite)

@@ -23,10 +23,9 @@ from tuning.errors import SearchFailed, StudyError
 from tuning.executors.base import Job
 from tuning.ledger.search import counts, differences
 from tuning.loop import SearchLoop
-from tuning.names import ENDLESS
 from tuning.record import StudyRecord, describe
 from tuning.reports.progress import SilentProgress
-from tuning.study import Study, derive_seed, load_study
+from tuning.study import Study, derive_seed, load_study, never_ends
 from tuning.trial import Proposal
 
 DEFAULT_TRIALS = 20
@@ -271,8 +270,8 @@ def simulate_search(
 
 def _varied(study: Study, entrant: Entrant, seed: int, trials: int | None) -> Study:
     changes = {"engine": entrant.engine, "pruner": entrant.pruner, "seed": seed, "timeout": None}
-    endless = entrant.engine in ENDLESS or entrant.engine == "keras-tuner:random"
-    return study.with_(**changes, trials=trials or study.trials or (DEFAULT_TRIALS if endless else None))
+    default = DEFAULT_TRIALS if never_ends(entrant.engine, study.space) else None
+    return study.with_(**changes, trials=trials or study.trials or default)
 
 
 @lru_cache(maxsize=4)
