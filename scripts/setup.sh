@@ -69,5 +69,7 @@ quietly .venv/bin/python -m pip install --disable-pip-version-check --require-ha
 quietly .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 # Packages' own tests are left out: a sixth of the time. Some ship templates that are no Python: that is no failure.
 .venv/bin/python -m compileall -q -j 0 -x '/tests/' .venv/lib >/dev/null 2>&1 || true
+# The epochs in machine code, which the first search would wait for; where there is no room for them it compiles itself.
+.venv/bin/python -c "from tuning.training import native; native.load()" >/dev/null 2>&1 || true
 cp "$lock" .venv/lock.txt
 touch .venv/ready

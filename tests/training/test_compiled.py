@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tuning.builders.build import build
-from tuning.training import compiled
+from tuning.training import compiled, native_steps
 from tuning.training.forward import predict
 from tuning.training.lr_range import lr_range_test
 from tuning.training.trainer import Fit, Rows, train
@@ -22,7 +22,9 @@ Y = X.sum(axis=1)
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept():
+def graphs_alone(monkeypatch):
+    """Nothing is kept from another test, and nothing trained in machine code."""
+    monkeypatch.setattr(native_steps, "MAX_PARAMETERS", 0)
     compiled.forget_all()
     yield
     compiled.forget_all()
@@ -99,7 +101,7 @@ def test_training_and_predicting_leave_nothing_in_the_temporary_folder(tmp_path,
 
 @pytest.mark.parametrize("optimizer", [keras.optimizers.SGD(0.01, momentum=0.9), keras.optimizers.Adam(0.01)])
 def test_validation_is_cut_into_large_parts_whatever_the_optimizer(optimizer):
-    steps = compiled.steps_for(net(optimizer), (tf.constant(X), tf.constant(Y)), batch_size=8)
+    steps = compiled.graph_for(net(optimizer), (tf.constant(X), tf.constant(Y)), batch_size=8)
     assert steps._chunk == compiled.CHUNK  # 13 ms instead of 4 for housing's 3,870 rows in batches of 32
 
 
@@ -320,7 +322,7 @@ def test_an_optimizer_that_keras_wraps_for_float16_shares_its_steps():
         model.dtype_policy = keras.DTypePolicy("mixed_float16")  # what `set_dtype_policy` gives it
         model.compile(keras.optimizers.Adam(lr), "mse")
         assert type(model.optimizer) is keras.optimizers.LossScaleOptimizer
-        steps.append(compiled.steps_for(model, (tf.constant(X), tf.constant(Y)), 32))
+        steps.append(compiled.graph_for(model, (tf.constant(X), tf.constant(Y)), 32))
     assert steps[0] is steps[1]
 
 
@@ -339,4 +341,4 @@ def test_a_model_with_adapted_layers_shares_no_steps():
     model = keras.Sequential([keras.Input((1,)), layer, keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     arrays = (tf.zeros((4, 1)), tf.zeros((4, 1)))
-    assert compiled.steps_for(model, arrays, 2).twin is model
+    assert compiled.graph_for(model, arrays, 2).twin is model

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuning.builders.build import build
-from tuning.training import compiled
+from tuning.training import compiled, native_steps
 from tuning.training.elastic import is_elastic
 from tuning.training.trainer import Fit, Rows, train
 
@@ -18,7 +18,9 @@ CLASSES = (Y > 0).astype("int32") + (Y > 1)
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept():
+def graphs_alone(monkeypatch):
+    """Nothing is kept from another test, and nothing trained in machine code."""
+    monkeypatch.setattr(native_steps, "MAX_PARAMETERS", 0)
     compiled.forget_all()
     yield
     compiled.forget_all()

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tuning.errors import StudyError
-from tuning.training import compiled, trainer
+from tuning.training import compiled, native_steps, trainer
 from tuning.training.trainer import Fit, Rows, epoch_order, train
 
 RNG = np.random.default_rng(7)
@@ -53,6 +53,13 @@ def both(make, x, y, **settings):
     expected = theirs.fit(x, y, verbose=0, callbacks=callbacks(), **settings).history
     found = train(ours, x, y, callbacks=callbacks(), trainer="compiled", **settings)
     return theirs, expected, ours, found
+
+
+@pytest.fixture(params=["native", "graph"])
+def way(request, monkeypatch):
+    """Both ways a plain network may be trained."""
+    if request.param == "graph":
+        monkeypatch.setattr(native_steps, "MAX_PARAMETERS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +115,7 @@ def test_xla_gives_what_fit_gives(optimizer, monkeypatch):
     assert any(steps._tried and not steps.refused for steps in compiled._kept.values())
 
 
+@pytest.mark.usefixtures("way")
 def test_row_weights_and_weighted_validation_count_as_in_fit():
     def make():
         return regressor(keras.optimizers.SGD(0.05), metrics=["mae", "mse"])
@@ -115,6 +123,7 @@ def test_row_weights_and_weighted_validation_count_as_in_fit():
     assert_same(*both(make, X, Y, sample_weight=WEIGHT, validation_data=(*VALIDATION, WEIGHT[:40])))
 
 
+@pytest.mark.usefixtures("way")
 def test_class_weights_and_several_metrics_count_as_in_fit():
     assert_same(*both(classifier, X, LABELS, class_weight={0: 1.0, 1: 3.0}, validation_data=(X[:20], LABELS[:20])))
 
@@ -127,10 +136,12 @@ def test_regularisers_and_clipped_gradients_count_as_in_fit():
     assert_same(*both(make, X, Y, validation_data=VALIDATION))
 
 
+@pytest.mark.usefixtures("way")
 def test_float64_and_integer_inputs_are_cast_as_in_fit():
     assert_same(*both(lambda: regressor("sgd"), X.astype("float64"), (10 * Y).astype("int64"), epochs=2))
 
 
+@pytest.mark.usefixtures("way")
 def test_a_batch_larger_than_the_data_is_one_step_an_epoch():
     *_, ours, found = both(lambda: regressor("sgd"), X, Y, batch_size=500, epochs=2)
     assert int(ours.optimizer.iterations.numpy()) == 2
@@ -276,6 +287,7 @@ def test_a_metric_with_a_value_for_each_class_stays_a_vector():
     assert np.shape(found["f1_score"]) == (1, 2)
 
 
+@pytest.mark.usefixtures("way")
 def test_dropout_has_the_distribution_that_fit_gives():
     def make():
         keras.utils.set_random_seed(2)
@@ -289,6 +301,7 @@ def test_dropout_has_the_distribution_that_fit_gives():
     assert np.std(ours["loss"]) == pytest.approx(np.std(theirs["loss"]), rel=0.6)
 
 
+@pytest.mark.usefixtures("way")
 def test_dropout_draws_another_mask_each_epoch_and_the_same_for_the_same_seed():
     def make():
         keras.utils.set_random_seed(5)
@@ -329,6 +342,7 @@ CALLBACKS = {
 }
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_epoch_level_callbacks_work_as_in_fit(name, theirs, tmp_path):
     made = []
@@ -349,6 +363,7 @@ def test_epoch_level_callbacks_work_as_in_fit(name, theirs, tmp_path):
         assert total == pytest.approx(other[2], rel=5e-5)
 
 
+@pytest.mark.usefixtures("way")
 def test_early_stopping_stops_at_fits_epoch_and_restores_its_weights(theirs):
     def callbacks():
         return [keras.callbacks.EarlyStopping(patience=2, min_delta=0.5, restore_best_weights=True)]
@@ -359,6 +374,7 @@ def test_early_stopping_stops_at_fits_epoch_and_restores_its_weights(theirs):
     assert len(found["loss"]) < 20
 
 
+@pytest.mark.usefixtures("way")
 def test_a_checkpoint_file_holds_the_weights_of_its_epoch(tmp_path):
     model = regressor("sgd")
     train(model, X, Y, epochs=2, callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")])
@@ -367,6 +383,7 @@ def test_a_checkpoint_file_holds_the_weights_of_its_epoch(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_callback_that_holds_the_users_model_finds_it_up_to_date():
     model, seen = regressor("sgd"), []
     look = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.get_weights()[0].sum()))
@@ -375,6 +392,7 @@ def test_a_callback_that_holds_the_users_model_finds_it_up_to_date():
     assert seen[-1] == model.get_weights()[0].sum()
 
 
+@pytest.mark.usefixtures("way")
 def test_a_loss_that_is_not_finite_ends_training_as_in_fit():
     def callbacks():
         return [keras.callbacks.TerminateOnNaN()]
@@ -383,6 +401,7 @@ def test_a_loss_that_is_not_finite_ends_training_as_in_fit():
     assert len(found["loss"]) == len(expected["loss"]) < 6
 
 
+@pytest.mark.usefixtures("way")
 def test_backup_goes_on_where_an_interrupted_training_was(tmp_path):
     def interrupt(epoch, logs):
         if epoch == 2:

@@ -17,7 +17,7 @@ from tests.training.small_study import Heard, job, logits, net, rows, study
 from tuning import Maximize, Minimize
 from tuning.errors import MissingError, StorageError, StudyError
 from tuning.results import read_result
-from tuning.training import checkpoint, compiled, trials
+from tuning.training import checkpoint, compiled, trainer, trials
 from tuning.training.folds import Stopped
 from tuning.training.trainer import Rows
 from tuning.training.trials import run_trial
@@ -186,7 +186,7 @@ def test_memory_that_runs_out_twice_makes_the_trial_infeasible(tmp_path, monkeyp
 
 def greedy(monkeypatch, limit):
     """Let steps of more than `limit` rows run out of memory; return the batch sizes tried."""
-    seen, real = [], compiled.steps_for
+    seen, real = [], trainer.steps_for
 
     def steps_for(model, arrays, batch_size):
         seen.append(batch_size)

@@ -19,7 +19,8 @@ import numpy as np
 from tuning.dataset import Array
 from tuning.durable import write_bytes
 from tuning.training.callbacks import Judge
-from tuning.training.compiled import load_state, state_arrays
+from tuning.training.state import load_state, state_arrays
+from tuning.training.trainer import Fit
 
 KEEP_EVERY_S = 60.0
 """Seconds of training between two checkpoints of a running trial."""
@@ -54,13 +55,13 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     knows_only_its_model = True
 
     def __init__(
-        self, path: Path, judge: Judge, stopper: keras.callbacks.EarlyStopping | None, batch_size: int, *, alone: bool
+        self, path: Path, judge: Judge, stopper: keras.callbacks.EarlyStopping | None, fit: Fit, *, alone: bool
     ) -> None:
-        """Keep to `path`; `alone`: as time goes by, else only when `keep` is called."""
+        """Keep `fit` to `path`; `alone`: as time goes by, else only when `keep` is called."""
         super().__init__()
         self.resumed_from = 0
         self.ended = False
-        self._path, self._judge, self._stopper, self._batch_size, self._alone = path, judge, stopper, batch_size, alone
+        self._path, self._judge, self._stopper, self._fit, self._alone = path, judge, stopper, fit, alone
         self._stored: Mapping[str, Array] = {}
         self._kept_at = time.perf_counter()
 
@@ -71,7 +72,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             ValueError: It was kept from another structure or with another batch size.
         """
         stored = _read(path)
-        if int(stored["batch_size"]) != self._batch_size:
+        if int(stored["batch_size"]) != self._fit.batch_size:
             raise ValueError(f"it was trained with batches of {int(stored['batch_size'])} rows")
         _put_state(model, stored)
         self._stored = stored
@@ -91,20 +92,21 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         """Keep the progress where it is time to, or where the driver wants the slot back."""
         stopped = self._stopper is not None and self._stopper.stopped_epoch > 0
         if self._alone and not stopped and (self.due or self._judge.verdict == "stop"):
-            self.keep(self.model)
+            self.keep()
 
     @property
     def due(self) -> bool:
         """Whether enough time has gone by since the last checkpoint."""
         return time.perf_counter() - self._kept_at >= KEEP_EVERY_S
 
-    def keep(self, model: keras.Model, reached: int = 0) -> None:
+    def keep(self, reached: int = 0) -> None:
         """Write the progress after the last epoch of the judge's curve; `reached`: the epoch of all folds together."""
+        self._fit.sync()
         arrays: dict[str, Any] = {
-            "epoch": np.array(int(self._judge.curve[-1]["epoch"])), "batch_size": np.array(self._batch_size),
+            "epoch": np.array(int(self._judge.curve[-1]["epoch"])), "batch_size": np.array(self._fit.batch_size),
             "reached": np.array(reached), "seconds": np.array(self._judge.seconds),
             "curve": np.array(json.dumps(self._judge.curve)),
-            **_numbered("v", state_arrays(model)),
+            **_numbered("v", state_arrays(self._fit.model)),
         }  # fmt: skip
         if self._stopper is not None and self._stopper.best_weights is not None:
             known = {name: getattr(self._stopper, name) for name in _STOPPER}

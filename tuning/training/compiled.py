@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -27,6 +27,7 @@ from tuning.training.assigned import Setting, assign_settings, make_settings, up
 from tuning.training.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.training.graphs import graph_of, repeat
 from tuning.training.kernels import by_kernel
+from tuning.training.state import copy_state
 from tuning.training.structure import Tensors, adds_up, facts_of, structure_of
 
 KEPT_STRUCTURES = 24
@@ -62,6 +63,7 @@ class CompiledSteps:
         *,
         shared: bool = True,
         elastic: bool = False,
+        chunk: int | None = None,
     ) -> None:
         self.twin = twin
         self.elastic = elastic
@@ -72,7 +74,7 @@ class CompiledSteps:
         self._tried = False
         self._bound: keras.Model | None = None
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
-        self._chunk = CHUNK if adds_up(twin) else batch_size
+        self._chunk = chunk or (CHUNK if adds_up(twin) else batch_size)
         self._settings: Mapping[str, Setting] = {}
         if shared:
             kernel = by_kernel(twin.optimizer)
@@ -128,18 +130,25 @@ class CompiledSteps:
         if model is self._bound or model is self.twin:
             return
         if self._bound is not None:
-            _copy_state(self.twin, self._bound)
+            copy_state(self.twin, self._bound)
             self._bound = None  # nobody's, should the next line fail
-        _copy_state(model, self.twin)
+        copy_state(model, self.twin)
         if self.elastic:
             take_sizes(model, self.twin)
         assign_settings(self._settings, model.optimizer)
         self._bound = model
 
+    def show(self, model: keras.Model, *, weights_only: bool) -> None:
+        """Put the state where callbacks look: into `twin`, or back into the user's model where they may change it."""
+        if weights_only:
+            self.bind(model)
+        else:
+            self.release(model)
+
     def release(self, model: keras.Model) -> None:
         """Move the state worked on back into `model`, if it is the one bound."""
         if model is self._bound:
-            _copy_state(self.twin, model)
+            copy_state(self.twin, model)
             self._bound = None
 
     def _any_batches(self, order: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -209,7 +218,15 @@ _REFUSALS = (
 _kept: OrderedDict[str, CompiledSteps] = OrderedDict()
 
 
-def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledSteps:
+def build(model: keras.Model, arrays: Tensors, batch_size: int) -> Tensors:
+    """Build a model where it is not, from a batch of its data; return the batch."""
+    batch = tuple(a[: min(batch_size, int(arrays[0].shape[0]))] for a in arrays)
+    if not model.built:
+        model._symbolic_build(data_batch=batch)
+    return batch
+
+
+def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledSteps:
     """Return compiled steps for `model`: those of an earlier model of equal structure, else new ones.
 
     Args:
@@ -217,10 +234,7 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledS
         arrays: X, y and perhaps sample weights, rows first.
         batch_size: Rows a step.
     """
-    rows = int(arrays[0].shape[0])
-    batch = tuple(a[: min(batch_size, rows)] for a in arrays)
-    if not model.built:
-        model._symbolic_build(data_batch=batch)
+    batch = build(model, arrays, batch_size)
     elastic = is_elastic(model)
     key = structure_of(model, arrays, batch_size, elastic=elastic)
     if key is None:
@@ -232,6 +246,13 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledS
         if facts_of(twin) != facts_of(model):
             return _unshared(model, arrays, batch_size, batch)
         _kept[key] = CompiledSteps(twin, arrays, batch_size, elastic=elastic)
+    return kept(key)
+
+
+def kept(key: str, make: Callable[[], CompiledSteps] | None = None) -> CompiledSteps:
+    """Return the compiled steps of a structure, made by `make` where there are none; the oldest are dropped."""
+    if key not in _kept and make is not None:
+        _kept[key] = make()
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
         _kept.popitem(last=False)
@@ -270,30 +291,3 @@ def forget(steps: CompiledSteps) -> None:
     """Drop compiled steps that failed, so that nobody uses them again."""
     for key in [key for key, kept in _kept.items() if kept is steps]:
         del _kept[key]
-
-
-def _copy_state(source: keras.Model, target: keras.Model) -> None:
-    """Copy all that training changes; Keras' own `assign` takes four times as long."""
-    for a, b in zip(_state(source), _state(target), strict=True):
-        value = tf.raw_ops.ReadVariableOp(resource=a.value.handle, dtype=a.value.dtype)
-        tf.raw_ops.AssignVariableOp(resource=b.value.handle, value=value)
-
-
-def _state(model: keras.Model) -> list[Any]:
-    """Everything training changes: weights, random states, optimizer variables; metrics are reset each epoch."""
-    metrics = {id(v) for v in model.metrics_variables}
-    return [v for v in model.variables if id(v) not in metrics] + list(model.optimizer.variables)
-
-
-def state_arrays(model: keras.Model) -> list[Array]:
-    """Return all that training changes, for a checkpoint."""
-    return [keras.ops.convert_to_numpy(v) for v in _state(model)]
-
-
-def load_state(model: keras.Model, arrays: list[Array]) -> None:
-    """Put back what `state_arrays` returned, into a model of equal structure."""
-    variables = _state(model)
-    if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
-        raise ValueError("it was kept from a model of another structure")
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)

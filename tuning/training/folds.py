@@ -157,9 +157,8 @@ def _keep_together(fits: list[FoldFit], epoch: int, *, at_once: bool) -> None:
     keepers = [item.keeper for item in fits if item.keeper is not None and not item.fit.reason]
     if keepers and (at_once or keepers[0].due):
         for item in fits:
-            item.fit.sync()
             if item.keeper is not None:
-                item.keeper.keep(item.fit.model, epoch)
+                item.keeper.keep(epoch)
 
 
 class EpochReporter:

@@ -32,13 +32,12 @@ _AT_ONCE = (
 
 
 def _forward_of(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a traced call of a model; the first time, of plain layers, the call itself: most models predict once."""
-    traced = _forward.get(model)
-    if traced is None:
-        traced = _forward[model] = _traced(weakref.ref(model))
-        if type(model) is keras.Sequential and all(type(layer) in _AT_ONCE for layer in model.layers):
-            return lambda x: model(x, training=False)
-    return traced  # type: ignore[no-any-return]
+    """Return a call of a model: a trace unless its layers are plain, the same each time, as the last bit differs."""
+    if type(model) is keras.Sequential and all(type(layer) in _AT_ONCE for layer in model.layers):
+        return lambda x: model(x, training=False)
+    if model not in _forward:
+        _forward[model] = _traced(weakref.ref(model))
+    return _forward[model]  # type: ignore[no-any-return]
 
 
 def _traced(model: Callable[[], keras.Model | None]) -> Any:

@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -17,8 +17,11 @@ import tensorflow as tf
 
 from tuning.dataset import Array
 from tuning.errors import StudyError
-from tuning.training.compiled import CompiledSteps, forget, repays_xla, steps_for
+from tuning.training.compiled import CompiledSteps, forget, repays_xla
+from tuning.training.native_steps import NativeSteps, steps_for
 from tuning.training.reasons import reads_the_users_model, why_fit
+
+Steps: TypeAlias = CompiledSteps | NativeSteps
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ class Fit:
     trainer: str = "auto"
     notes: list[str] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
-    _steps: CompiledSteps | None = None
+    _steps: Steps | None = None
 
     @property
     def reason(self) -> str:
@@ -113,29 +116,31 @@ class Fit:
         planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
         steps = self._steps = steps_for(self.model, arrays, self.batch_size)
         xla = repays_xla(self.model, len(self.rows.y), self.batch_size, planned * self.fits)
-        watched = self.model if any(map(reads_the_users_model, self.callbacks)) else steps.twin
+        quiet = not any(map(reads_the_users_model, self.callbacks))
+        watched = steps.twin if quiet and steps.twin is not None else self.model
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
         watched._initial_epoch = None
+        apart = watched is steps.twin  # then whoever changes it changes what is trained
         try:
-            self._hand_over(steps, watched)
+            steps.show(self.model, weights_only=apart)
             callbacks.on_train_begin()
             first = watched._initial_epoch or self.initial_epoch  # BackupAndRestore says where it left off
             for epoch in range(first, self.epochs_total):
-                self._hand_over(steps, watched)
+                steps.show(self.model, weights_only=quiet)
                 watched.stop_training = False
                 callbacks.on_epoch_begin(epoch)
                 steps.bind(self.model)
                 logs = self._train_once(steps, epoch, arrays, xla=xla)
-                logs |= self._validate(steps, validation, callbacks, watched)
+                logs |= self._validate(steps, validation, callbacks, quiet=quiet)
                 self._end_on_nan(logs)
-                self._hand_over(steps, watched)
+                steps.show(self.model, weights_only=quiet)
                 callbacks.on_epoch_end(epoch, logs)
                 stop = watched.stop_training
                 yield epoch + 1
                 if stop:
                     break
-            self._hand_over(steps, watched)
+            steps.show(self.model, weights_only=apart)
             watched.optimizer.finalize_variable_values(watched.trainable_weights)
             callbacks.on_train_end(logs)
         finally:
@@ -143,43 +148,37 @@ class Fit:
                 self.notes.append(f"compiled without XLA, which refused: {steps.refused}")
             steps.release(self.model)
             self._steps = None
-            steps.twin.history = None  # a callback, which would keep the user's model alive
+            if steps.twin is not None:
+                steps.twin.history = None  # a callback, which would keep the user's model alive
             callbacks.set_model(self.model)
         self.history = _history(callbacks)
 
-    def _hand_over(self, steps: CompiledSteps, watched: keras.Model) -> None:
-        """Put the state where the callbacks look: into the compiled step's own model, or back into the user's."""
-        if watched is steps.twin:
-            steps.bind(self.model)
-        else:
-            steps.release(self.model)
-
-    def _train_once(
-        self, steps: CompiledSteps, epoch: int, arrays: tuple[tf.Tensor, ...], *, xla: bool
-    ) -> dict[str, Any]:
+    def _train_once(self, steps: Steps, epoch: int, arrays: tuple[tf.Tensor, ...], *, xla: bool) -> dict[str, Any]:
         rows = len(self.rows.y)
         order = epoch_order(rows, self.seed, epoch) if self.shuffle else np.arange(rows, dtype=np.int32)
         try:
             return _numbers(steps.run_epoch(order, arrays, self.batch_size, xla=xla and epoch > 0))
         except (tf.errors.OpError, ValueError, TypeError):
-            forget(steps)
+            if isinstance(steps, CompiledSteps):
+                forget(steps)
             raise
 
     def _validate(
         self,
-        steps: CompiledSteps,
+        steps: Steps,
         arrays: tuple[tf.Tensor, ...] | None,
         callbacks: keras.callbacks.CallbackList,
-        watched: keras.Model,
+        *,
+        quiet: bool,
     ) -> dict[str, Any]:
         if arrays is None:
             return {}
-        self._hand_over(steps, watched)  # SwapEMAWeights changes the weights for the validation
+        steps.show(self.model, weights_only=quiet)  # SwapEMAWeights changes the weights for the validation
         callbacks.on_test_begin()
         steps.bind(self.model)
         logs, predicted = steps.evaluate(*arrays)
         numbers = _numbers(logs)
-        self._hand_over(steps, watched)
+        steps.show(self.model, weights_only=quiet)
         callbacks.on_test_end(numbers)
         for callback in self.callbacks:
             if hasattr(callback, "take_predictions"):

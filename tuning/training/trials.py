@@ -185,7 +185,7 @@ def _prepare(job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: Ep
     if item.fit.initial_epoch >= item.fit.epochs_total:
         raise TrialError(f"trial {proposal.parent} was trained for {item.fit.initial_epoch} epochs: none is left")
     path = job.folder / f"attempt-{job.attempt}" / f"fold-{fold}.npz"
-    item.keeper = Keeper(path, item.judge, item.stopper, item.fit.batch_size, alone=not job.lockstep)
+    item.keeper = Keeper(path, item.judge, item.stopper, item.fit, alone=not job.lockstep)
     item.fit.callbacks = [*item.fit.callbacks, item.keeper]
     return item
 

@@ -1,0 +1,300 @@
+"""Epochs of plain dense networks in machine code: the loops by Numba, the matrix products by BLAS.
+
+TensorFlow spends 50-250 microseconds on a step of a small network whose arithmetic takes 5-30, and XLA compiles each
+width anew. Here one function, compiled once on a machine, serves any depth, width and batch size. The arithmetic is
+that of Keras' layers, losses and optimizers in float32.
+
+A network lies in one float32 vector, what its optimizer keeps in two more of the same layout. A table says where,
+int64 `(n_layers + 1, 5)`: in each row the inputs of a layer, its activation, where its kernel begins and where its bias
+(-1: none), and the inputs of the layers before it. The last row holds the outputs as if one more layer took them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import namedtuple
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import typeof, types
+
+from tuning.dataset import Array
+from tuning.training.machine_code import FLUSH_TO_ZERO, in_machine_code, set_float_mode
+
+LINEAR, RELU, TANH, SIGMOID, ELU, SELU, SOFTMAX = range(7)
+MSE, MAE, HUBER, BINARY, CATEGORICAL, SPARSE = range(6)
+SGD, NESTEROV, RMSPROP, ADAM = range(4)
+
+CHUNK = 512
+"""Rows of one forward pass without training."""
+
+_SELU = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
+_NONE, _ONE = np.float32(0), np.float32(1)
+
+
+Update = namedtuple("Update", "kind steps lr first second rest_1 rest_2 epsilon decay")
+"""An optimizer's arithmetic: which one, the steps it has done, and its numbers as float32: `first` and `second` are
+momentum or beta_1, and rho or beta_2; `rest_1` and `rest_2` are 1 - those, rounded after the subtraction."""
+
+
+@in_machine_code
+def train_epoch(
+    x: Array, y: Array, weight: Array, order: Array, batch_size: int, network: Any, state: Any, update: Any, loss: int,
+    delta: Any, logits: Array,
+) -> None:  # fmt: skip
+    """Train one epoch in place.
+
+    Args:
+        x: float32 `(rows, features)`.
+        y: float32 `(rows, outputs)`; class numbers `(rows, 1)` for SPARSE.
+        weight: float32 `(rows,)`, or empty.
+        order: int32 `(rows,)`, as they are trained.
+        batch_size: Rows a step; the last batch may be smaller.
+        network: The table; float32 `(n_layers,)`, the share of each layer's inputs that is dropped; uint64
+            `(n_layers,)`, the seeds of that, to which each step adds 1.
+        state: The vectors of parameters, of the first and of the second moments; those not needed are empty.
+        update, loss: The optimizer; MSE, …
+        delta: Of the Huber loss; 1 for others.
+        logits: float32 `(rows, outputs)`, filled: what the last layer gave for each row before its activation, in the
+            step that row was trained in.
+    """
+    mode = set_float_mode(FLUSH_TO_ZERO)
+    table, _, seeds = network
+    n, rows, grads = len(table) - 1, len(order), np.zeros_like(state[0])
+    buffers = _buffer(table, batch_size), _buffer(table, batch_size), _buffer(table, batch_size)
+    truth, factor = np.empty((batch_size, y.shape[1]), np.float32), np.ones(batch_size, np.float32)
+    for start in range(0, rows, batch_size):
+        batch = order[start : start + batch_size]
+        size = len(batch)
+        _gather(x, batch, _part(buffers[0], table, 0, size))
+        _gather(y, batch, truth)
+        for i in range(min(size, len(weight))):
+            factor[i] = weight[batch[i]]
+        _forward(state[0], network, buffers, size)
+        z = _part(buffers[0], table, n, size)
+        for i in range(size):
+            for j in range(z.shape[1]):
+                logits[batch[i], j] = z[i, j]
+        _loss_slope(z, truth, factor, table[n - 1, 1], loss, delta, _part(buffers[2], table, n, size))
+        _backward(state[0], network, buffers, size, grads)
+        seeds += np.uint64(1)
+        _update(state, grads, update, start // batch_size + 1)
+    set_float_mode(mode)
+
+
+@in_machine_code
+def forward(x: Array, table: Array, params: Array, logits: Array) -> None:
+    """Fill `logits`, float32 `(rows, outputs)`, with what the last layer gives for `x` before its activation."""
+    mode = set_float_mode(FLUSH_TO_ZERO)
+    n, order = len(table) - 1, np.arange(len(x)).astype(np.int32)
+    values, network = _buffer(table, CHUNK), (table, np.zeros(n, np.float32), np.zeros(n, np.uint64))
+    for start in range(0, len(x), CHUNK):
+        batch = order[start : start + CHUNK]
+        _gather(x, batch, _part(values, table, 0, len(batch)))
+        _forward(params, network, (values, values, values), len(batch))
+        z = _part(values, table, n, len(batch))
+        for i in range(len(batch)):
+            for j in range(z.shape[1]):
+                logits[start + i, j] = z[i, j]
+    set_float_mode(mode)
+
+
+@in_machine_code
+def _buffer(table: Array, size: int) -> Array:
+    """Return room for the inputs of all layers and the outputs."""
+    return np.empty(size * (table[-1, 4] + table[-1, 0]), np.float32)
+
+
+@in_machine_code
+def _part(buffer: Array, table: Array, i: int, size: int) -> Array:
+    """Return the inputs of layer `i`, or the outputs after the last, `(size, width)`."""
+    room = len(buffer) // (table[-1, 4] + table[-1, 0])
+    return buffer[table[i, 4] * room : table[i, 4] * room + size * table[i, 0]].reshape(size, table[i, 0])
+
+
+@in_machine_code
+def _kernel(params: Array, table: Array, i: int) -> Array:
+    return params[table[i, 2] :][: table[i, 0] * table[i + 1, 0]].reshape(table[i, 0], table[i + 1, 0])
+
+
+@in_machine_code
+def _gather(source: Array, batch: Array, target: Array) -> None:
+    for i in range(len(batch)):
+        for j in range(target.shape[1]):
+            target[i, j] = source[batch[i], j]
+
+
+@in_machine_code
+def _forward(params: Array, network: Any, buffers: Any, size: int) -> None:
+    (table, rates, seeds), (values, dropped, _) = network, buffers
+    for layer in range(len(rates)):
+        a, z = _part(values, table, layer, size), _part(values, table, layer + 1, size)
+        if rates[layer] > 0:
+            kept = _part(dropped, table, layer, size)
+            _drop(a.reshape(-1), rates[layer], seeds[layer], kept.reshape(-1))
+            a = kept
+        np.dot(a, _kernel(params, table, layer), z)
+        at = table[layer, 3]
+        if at >= 0:
+            for i in range(size):
+                for j in range(z.shape[1]):
+                    z[i, j] += params[at + j]
+        if layer + 1 < len(rates):
+            _activate(table[layer, 1], z.reshape(-1))
+
+
+@in_machine_code
+def _backward(params: Array, network: Any, buffers: Any, size: int, grads: Array) -> None:
+    (table, rates, seeds), (values, dropped, slopes) = network, buffers
+    for layer in range(len(rates) - 1, -1, -1):
+        a = _part(dropped if rates[layer] > 0 else values, table, layer, size)
+        dz = _part(slopes, table, layer + 1, size)
+        np.dot(a.T, dz, _kernel(grads, table, layer))
+        at = table[layer, 3]
+        if at >= 0:
+            grads[at : at + dz.shape[1]] = _NONE
+            for i in range(size):
+                for j in range(dz.shape[1]):
+                    grads[at + j] += dz[i, j]
+        if layer > 0:
+            below = _part(slopes, table, layer, size)
+            np.dot(dz, _kernel(params, table, layer).T, below)
+            if rates[layer] > 0:
+                _drop(below.reshape(-1), rates[layer], seeds[layer], below.reshape(-1))
+            _times_slope(table[layer - 1, 1], _part(values, table, layer, size).reshape(-1), below.reshape(-1))
+
+
+@in_machine_code
+def _drop(values: Array, rate: Any, count: Any, dropped: Array) -> None:
+    """Scale up what is kept, by Keras' rule; the same `count` keeps the same (SplitMix64, Steele et al. 2014)."""
+    scale, limit, key = _ONE / (_ONE - rate), np.uint64(rate * np.float32(1 << 24)), _mixed(count)
+    for i in range(len(values)):
+        dropped[i] = values[i] * scale if _mixed(key + np.uint64(i)) >> np.uint64(40) >= limit else _NONE
+
+
+@in_machine_code
+def _mixed(number: Any) -> Any:
+    h = np.uint64(number) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
+@in_machine_code
+def _activate(kind: int, z: Array) -> None:
+    if kind == RELU:
+        for i in range(len(z)):
+            z[i] = _NONE if z[i] <= _NONE else z[i]  # NaN stays
+    elif kind == TANH:
+        for i in range(len(z)):
+            z[i] = math.tanh(z[i])
+    elif kind == SIGMOID:
+        for i in range(len(z)):
+            z[i] = _ONE / (_ONE + math.exp(-z[i]))
+    elif kind != LINEAR:
+        scale, alpha = (_ONE, _ONE) if kind == ELU else _SELU
+        for i in range(len(z)):
+            z[i] = scale * (alpha * math.expm1(z[i]) if z[i] <= _NONE else z[i])
+
+
+@in_machine_code
+def _times_slope(kind: int, a: Array, slope: Array) -> None:
+    """Multiply by the slope of an activation, told by its value."""
+    if kind == RELU:
+        for i in range(len(a)):
+            slope[i] = slope[i] if a[i] > _NONE else _NONE
+    elif kind == TANH:
+        for i in range(len(a)):
+            slope[i] *= _ONE - a[i] * a[i]
+    elif kind == SIGMOID:
+        for i in range(len(a)):
+            slope[i] *= a[i] * (_ONE - a[i])
+    elif kind != LINEAR:
+        scale, alpha = (_ONE, _ONE) if kind == ELU else _SELU
+        for i in range(len(a)):
+            slope[i] *= scale if a[i] > _NONE else a[i] + scale * alpha
+
+
+@in_machine_code
+def _loss_slope(z: Array, truth: Array, factor: Array, kind: int, loss: int, delta: Any, slope: Array) -> None:
+    """Fill `slope` with that of a batch's mean loss, by what the last layer gave before its activation."""
+    size, units = z.shape
+    if loss <= HUBER:
+        _activate(kind, z.reshape(-1))
+        for i in range(size):
+            share = factor[i] / np.float32(size * units)
+            for j in range(units):
+                error = z[i, j] - truth[i, j]
+                if loss == MAE:
+                    error = np.sign(error)
+                slope[i, j] = (error + error if loss == MSE else min(max(error, -delta), delta)) * share
+        _times_slope(kind, z.reshape(-1), slope.reshape(-1))
+        return
+    if loss == BINARY:
+        _activate(SIGMOID, z.reshape(-1))
+    for i in range(size):
+        if loss != BINARY:
+            _softmax(z[i])
+        share = factor[i] / np.float32(size * units if loss == BINARY else size)
+        for j in range(units):
+            target = np.float32(truth[i, 0] == j) if loss == SPARSE else truth[i, j]
+            slope[i, j] = (z[i, j] - target) * share
+
+
+@in_machine_code
+def _softmax(z: Array) -> None:
+    top, total = z[0], _NONE
+    for value in z:
+        top = max(top, value)
+    for j in range(len(z)):
+        z[j] = math.exp(z[j] - top)
+        total += z[j]
+    for j in range(len(z)):
+        z[j] /= total
+
+
+@in_machine_code
+def _update(state: Any, grads: Array, update: Any, step: int) -> None:
+    params, first, second = state
+    if update.decay > 0:
+        for i in range(len(params)):
+            params[i] -= params[i] * update.decay * update.lr
+    if update.kind == ADAM:
+        t = np.float32(update.steps + step)
+        alpha = update.lr * math.sqrt(_ONE - update.second**t) / (_ONE - update.first**t)
+        for i in range(len(params)):
+            m = first[i] + (grads[i] - first[i]) * update.rest_1
+            v = second[i] + (grads[i] * grads[i] - second[i]) * update.rest_2
+            first[i], second[i] = m, v
+            params[i] -= m * alpha / (math.sqrt(v) + update.epsilon)
+    elif update.kind == RMSPROP:
+        for i in range(len(params)):
+            second[i] = second[i] * update.second + grads[i] * grads[i] * update.rest_2
+            grads[i] = update.lr * grads[i] / math.sqrt(second[i] + update.epsilon)
+            if update.first > 0:
+                first[i] = first[i] * update.first + grads[i]
+            params[i] -= first[i] if update.first > 0 else grads[i]
+    elif update.first == 0:
+        for i in range(len(params)):
+            params[i] -= grads[i] * update.lr
+    else:
+        for i in range(len(params)):
+            v = first[i] * update.first - grads[i] * update.lr
+            first[i] = v
+            params[i] += v * update.first - grads[i] * update.lr if update.kind == NESTEROV else v
+
+
+@cache
+def load() -> None:
+    """Compile the functions for their only types, or read them from disk: seconds once on a machine, then 0.2 s."""
+    kinds = (types.float32, 1), (types.float32, 2), (types.int32, 1), (types.int64, 2)
+    vector, matrix, order, table = (types.Array(kind, axes, "C", readonly=True) for kind, axes in kinds)
+    changed, filled, seeds = types.float32[::1], types.float32[:, ::1], types.uint64[::1]
+    train_epoch.compile((
+        matrix, matrix, vector, order, types.int64, types.Tuple((table, vector, seeds)), types.UniTuple(changed, 3),
+        typeof(Update(0, 0, *[np.float32(0)] * 7)), types.int64, types.float32, filled,
+    ))  # fmt: skip
+    forward.compile((matrix, table, changed, filled))
+    train_epoch.disable_compile()  # arrays of other types would take seconds again: an error instead
+    forward.disable_compile()

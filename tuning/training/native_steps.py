@@ -1,0 +1,185 @@
+"""Epochs of plain dense networks by `native` instead of a graph: nothing is traced or compiled for a new structure.
+
+The state is read out of the Keras model before the first epoch and put back where somebody looks at it. Losses and
+metrics are Keras' own: one small graph computes them, for all networks of equal loss and metrics, from what the last
+layer gave for each row in the step that it was trained in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tuning.dataset import Array
+from tuning.training import native
+from tuning.training.compiled import CompiledSteps, build, graph_for, kept
+from tuning.training.plain_network import Network, network_of
+from tuning.training.state import assign, read
+from tuning.training.structure import Tensors
+
+MAX_PARAMETERS = 300_000
+"""Parameters above which the products of matrices dominate, and TensorFlow takes no longer."""
+
+OUTPUTS_AT_ONCE = 1 << 16
+"""Rows whose losses and metrics are computed at once."""
+
+
+class NativeSteps:
+    """The epoch and the validation pass of one model; see `CompiledSteps`, which does the same by a graph."""
+
+    twin = None
+    refused = ""
+
+    def __init__(self, model: keras.Model, network: Network, head: CompiledSteps) -> None:
+        native.load()
+        self._model, self._network, self._head = model, network, head
+        optimizer = model.optimizer
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+        self._weights = list(model.trainable_variables)
+        self._moments = _moments(optimizer)
+        size = sum(math.prod(v.shape) for v in self._weights)
+        self._params, *self._kept = (np.zeros(size if v else 0, np.float32) for v in (self._weights, *self._moments))
+        self._steps = 0
+        self._seeds = np.zeros(len(network.rates), np.uint64)
+        self._prepared: dict[tuple[int, ...], tuple[Tensors, tuple[Array, ...]]] = {}
+        self._bound = self._shown = False
+
+    def bind(self, model: keras.Model) -> None:
+        """Read the state of the model, unless it is here already."""
+        if self._bound:
+            return
+        for vector, variables in zip((self._params, *self._kept), (self._weights, *self._moments), strict=True):
+            if variables:
+                np.concatenate([read(v).reshape(-1) for v in variables], out=vector)
+        self._steps = int(read(self._model.optimizer._iterations))
+        for i, layer in enumerate(self._network.dropouts):
+            if layer is not None:
+                high, low = read(layer.seed_generator.state).tolist()
+                self._seeds[i] = (high << 32 | low) & (1 << 64) - 1
+        self._bound = self._shown = True
+
+    def show(self, model: keras.Model, *, weights_only: bool) -> None:
+        """Put the weights where callbacks look; all of the state where they may change it, to be read again."""
+        if not weights_only:
+            self.release(model)
+        elif self._bound and not self._shown:
+            _write(self._weights, self._params)
+            self._shown = True
+
+    def release(self, model: keras.Model) -> None:
+        """Put the state into the model, if it is here."""
+        if not self._bound:
+            return
+        for vector, variables in zip((self._params, *self._kept), (self._weights, *self._moments), strict=True):
+            _write(variables, vector)
+        assign(self._model.optimizer._iterations, self._steps)
+        for seed, layer in zip(self._seeds.tolist(), self._network.dropouts, strict=True):
+            if layer is not None:
+                assign(layer.seed_generator.state, (seed >> 32, seed & (1 << 32) - 1))
+        self._bound = False
+
+    def run_epoch(self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool) -> dict[str, tf.Tensor]:
+        """Train one epoch; return the metrics over it. See `CompiledSteps.run_epoch`; XLA has no part in it."""
+        x, y, weight = self._plain(arrays)
+        network, state = self._network, (self._params, *self._kept)
+        logits = np.empty((len(x), network.table[-1, 0]), np.float32)
+        update = _update(self._model.optimizer, self._steps, first_kept=bool(self._moments[0]))
+        native.train_epoch(
+            x, y, weight, order, batch_size, (network.table, network.rates, self._seeds), state, update, network.loss,
+            network.delta, logits,
+        )  # fmt: skip
+        self._steps += -(-len(order) // batch_size)
+        self._shown = False
+        return self._head.evaluate(tf.constant(logits), *arrays[1:])[0]
+
+    def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
+        x = self._plain(arrays)[0]
+        logits = np.empty((len(x), self._network.table[-1, 0]), np.float32)
+        native.forward(x, self._network.table, self._params, logits)
+        return self._head.evaluate(tf.constant(logits), *arrays[1:])
+
+    def _plain(self, arrays: Tensors) -> tuple[Array, Array, Array]:
+        """Return X, y and weights, perhaps none, as the machine code takes them."""
+        key = tuple(map(id, arrays))
+        if key not in self._prepared:
+            x, y, *weight = (np.asarray(a).astype(np.float32, copy=False) for a in arrays)
+            flat = (
+                x.reshape(len(x), -1),
+                y.reshape(len(y), -1),
+                weight[0].reshape(-1) if weight else np.empty(0, np.float32),
+            )
+            self._prepared[key] = arrays, tuple(map(np.ascontiguousarray, flat))
+        return self._prepared[key][1]  # type: ignore[return-value]
+
+
+def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> NativeSteps | CompiledSteps:
+    """Return steps in machine code for a model, or those of a graph where only that does the same.
+
+    The choice depends on the model and the shapes of its data alone: a trial gives the same numbers on every worker.
+
+    Args:
+        model: Compiled; it is built where it is not.
+        arrays: X, y and perhaps sample weights, rows first.
+        batch_size: Rows a step.
+    """
+    build(model, arrays, batch_size)
+    if model.count_params() <= MAX_PARAMETERS and not tf.config.list_logical_devices("GPU"):
+        network = network_of(model, arrays)
+        if network is not None:
+            return NativeSteps(model, network, _head(model, network, arrays))
+    return graph_for(model, arrays, batch_size)
+
+
+def _head(model: keras.Model, network: Network, arrays: Tensors) -> CompiledSteps:
+    """Return the losses and metrics of `model`, computed from its outputs before the activation."""
+    config = {**model.get_compile_config(), "optimizer": "sgd"}
+    outputs = int(network.table[-1, 0])
+    shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays[1:]]
+    key = json.dumps([config, network.activation, outputs, shapes], sort_keys=True, default=repr)
+
+    def make() -> CompiledSteps:
+        head = keras.Sequential([keras.Input((outputs,)), keras.layers.Activation(network.activation)])
+        head.compile_from_config(config)
+        few = tuple(a[:32] for a in arrays[1:])
+        given = (tf.zeros((few[0].shape[0], outputs)), *few)
+        head._symbolic_build(data_batch=given)
+        return CompiledSteps(head, given, OUTPUTS_AT_ONCE, shared=False, chunk=OUTPUTS_AT_ONCE)
+
+    return kept(key, make)
+
+
+def _moments(optimizer: keras.optimizers.Optimizer) -> tuple[list[Any], list[Any]]:
+    """Return the variables of the first and of the second moments, in the order of the weights."""
+    if type(optimizer) is keras.optimizers.SGD:
+        return list(optimizer.momentums), []
+    return list(optimizer._momentums), list(optimizer._velocities)
+
+
+def _update(optimizer: Any, steps: int, *, first_kept: bool) -> native.Update:
+    kind = type(optimizer)
+    if kind is keras.optimizers.SGD:
+        number, first, second = native.NESTEROV if optimizer.nesterov else native.SGD, optimizer.momentum, 0.0
+    elif kind is keras.optimizers.RMSprop:
+        number, first, second = native.RMSPROP, optimizer.momentum, optimizer.rho
+    else:
+        number, first, second = native.ADAM, optimizer.beta_1, optimizer.beta_2
+    first = first if first_kept else 0.0
+    numbers = (float(optimizer.learning_rate), first, second, 1 - first, 1 - second,
+               getattr(optimizer, "epsilon", 0.0), optimizer.weight_decay or 0.0)  # fmt: skip
+    return native.Update(number, steps, *map(np.float32, numbers))
+
+
+def _write(variables: Sequence[Any], vector: Array) -> None:
+    at = 0
+    for variable in variables:
+        size = math.prod(variable.shape)
+        assign(variable, vector[at : at + size].reshape(variable.shape))
+        at += size
