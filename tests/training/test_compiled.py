@@ -14,6 +14,7 @@ from tuning.builders.build import build
 from tuning.training import compiled, native_steps
 from tuning.training.forward import predict
 from tuning.training.lr_range import lr_range_test
+from tuning.training.state import load_state, state_arrays
 from tuning.training.trainer import Fit, Rows, train
 
 RNG = np.random.default_rng(1)
@@ -332,7 +333,7 @@ def test_state_of_another_structure_is_refused():
     other = net(width=4)
     other.optimizer.build(other.trainable_variables)
     with pytest.raises(ValueError, match="another structure"):
-        compiled.load_state(other, compiled.state_arrays(model))
+        load_state(other, state_arrays(model))
 
 
 def test_a_model_with_adapted_layers_shares_no_steps():

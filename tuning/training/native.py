@@ -33,39 +33,33 @@ _SELU = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
 _NONE, _ONE = np.float32(0), np.float32(1)
 
 
-Update = namedtuple("Update", "kind steps lr first second rest_1 rest_2 epsilon decay")
-"""An optimizer's arithmetic: which one, the steps it has done, and its numbers as float32: `first` and `second` are
-momentum or beta_1, and rho or beta_2; `rest_1` and `rest_2` are 1 - those, rounded after the subtraction."""
+Rule = namedtuple("Rule", "batch_size loss delta kind steps lr first second rest_1 rest_2 epsilon decay")
+"""What is done: rows a step, MSE or another loss, Huber's delta or 1; then ADAM or another optimizer, the steps it has
+behind it, its numbers as float32: `first` and `second` are momentum or beta_1, and rho or beta_2; `rest_1` and `rest_2`
+are 1 - those, rounded after the subtraction."""
 
 
 @in_machine_code
-def train_epoch(
-    x: Array, y: Array, weight: Array, order: Array, batch_size: int, network: Any, state: Any, update: Any, loss: int,
-    delta: Any, logits: Array,
-) -> None:  # fmt: skip
+def train_epoch(rows: Any, network: Any, state: Any, rule: Any, logits: Array) -> None:
     """Train one epoch in place.
 
     Args:
-        x: float32 `(rows, features)`.
-        y: float32 `(rows, outputs)`; class numbers `(rows, 1)` for SPARSE.
-        weight: float32 `(rows,)`, or empty.
-        order: int32 `(rows,)`, as they are trained.
-        batch_size: Rows a step; the last batch may be smaller.
+        rows: float32 `(rows, features)`; float32 `(rows, outputs)`, or class numbers `(rows, 1)` for SPARSE; float32
+            `(rows,)`, their weights, or empty; int32 `(rows,)`, the order they are trained in.
         network: The table; float32 `(n_layers,)`, the share of each layer's inputs that is dropped; uint64
             `(n_layers,)`, the seeds of that, to which each step adds 1.
         state: The vectors of parameters, of the first and of the second moments; those not needed are empty.
-        update, loss: The optimizer; MSE, …
-        delta: Of the Huber loss; 1 for others.
+        rule: What is done; the last batch may be smaller.
         logits: float32 `(rows, outputs)`, filled: what the last layer gave for each row before its activation, in the
             step that row was trained in.
     """
     mode = set_float_mode(FLUSH_TO_ZERO)
-    table, _, seeds = network
-    n, rows, grads = len(table) - 1, len(order), np.zeros_like(state[0])
-    buffers = _buffer(table, batch_size), _buffer(table, batch_size), _buffer(table, batch_size)
-    truth, factor = np.empty((batch_size, y.shape[1]), np.float32), np.ones(batch_size, np.float32)
-    for start in range(0, rows, batch_size):
-        batch = order[start : start + batch_size]
+    (x, y, weight, order), (table, _, seeds), most = rows, network, rule.batch_size
+    n, grads = len(table) - 1, np.zeros_like(state[0])
+    buffers = _buffer(table, most), _buffer(table, most), _buffer(table, most)
+    truth, factor = np.empty((most, y.shape[1]), np.float32), np.ones(most, np.float32)
+    for start in range(0, len(order), most):
+        batch = order[start : start + most]
         size = len(batch)
         _gather(x, batch, _part(buffers[0], table, 0, size))
         _gather(y, batch, truth)
@@ -76,10 +70,10 @@ def train_epoch(
         for i in range(size):
             for j in range(z.shape[1]):
                 logits[batch[i], j] = z[i, j]
-        _loss_slope(z, truth, factor, table[n - 1, 1], loss, delta, _part(buffers[2], table, n, size))
+        _loss_slope(z, (truth, factor), table[n - 1, 1], rule, _part(buffers[2], table, n, size))
         _backward(state[0], network, buffers, size, grads)
         seeds += np.uint64(1)
-        _update(state, grads, update, start // batch_size + 1)
+        _update(state, grads, rule, start // most + 1)
     set_float_mode(mode)
 
 
@@ -217,11 +211,11 @@ def _times_slope(kind: int, a: Array, slope: Array) -> None:
 
 
 @in_machine_code
-def _loss_slope(z: Array, truth: Array, factor: Array, kind: int, loss: int, delta: Any, slope: Array) -> None:
+def _loss_slope(z: Array, target: Any, activation: int, rule: Any, slope: Array) -> None:
     """Fill `slope` with that of a batch's mean loss, by what the last layer gave before its activation."""
-    size, units = z.shape
+    (truth, factor), (size, units), loss, delta = target, z.shape, rule.loss, rule.delta
     if loss <= HUBER:
-        _activate(kind, z.reshape(-1))
+        _activate(activation, z.reshape(-1))
         for i in range(size):
             share = factor[i] / np.float32(size * units)
             for j in range(units):
@@ -229,7 +223,7 @@ def _loss_slope(z: Array, truth: Array, factor: Array, kind: int, loss: int, del
                 if loss == MAE:
                     error = np.sign(error)
                 slope[i, j] = (error + error if loss == MSE else min(max(error, -delta), delta)) * share
-        _times_slope(kind, z.reshape(-1), slope.reshape(-1))
+        _times_slope(activation, z.reshape(-1), slope.reshape(-1))
         return
     if loss == BINARY:
         _activate(SIGMOID, z.reshape(-1))
@@ -238,8 +232,8 @@ def _loss_slope(z: Array, truth: Array, factor: Array, kind: int, loss: int, del
             _softmax(z[i])
         share = factor[i] / np.float32(size * units if loss == BINARY else size)
         for j in range(units):
-            target = np.float32(truth[i, 0] == j) if loss == SPARSE else truth[i, j]
-            slope[i, j] = (z[i, j] - target) * share
+            wanted = np.float32(truth[i, 0] == j) if loss == SPARSE else truth[i, j]
+            slope[i, j] = (z[i, j] - wanted) * share
 
 
 @in_machine_code
@@ -255,34 +249,34 @@ def _softmax(z: Array) -> None:
 
 
 @in_machine_code
-def _update(state: Any, grads: Array, update: Any, step: int) -> None:
+def _update(state: Any, grads: Array, rule: Any, step: int) -> None:
     params, first, second = state
-    if update.decay > 0:
+    if rule.decay > 0:
         for i in range(len(params)):
-            params[i] -= params[i] * update.decay * update.lr
-    if update.kind == ADAM:
-        t = np.float32(update.steps + step)
-        alpha = update.lr * math.sqrt(_ONE - update.second**t) / (_ONE - update.first**t)
+            params[i] -= params[i] * rule.decay * rule.lr
+    if rule.kind == ADAM:
+        t = np.float32(rule.steps + step)
+        alpha = rule.lr * math.sqrt(_ONE - rule.second**t) / (_ONE - rule.first**t)
         for i in range(len(params)):
-            m = first[i] + (grads[i] - first[i]) * update.rest_1
-            v = second[i] + (grads[i] * grads[i] - second[i]) * update.rest_2
+            m = first[i] + (grads[i] - first[i]) * rule.rest_1
+            v = second[i] + (grads[i] * grads[i] - second[i]) * rule.rest_2
             first[i], second[i] = m, v
-            params[i] -= m * alpha / (math.sqrt(v) + update.epsilon)
-    elif update.kind == RMSPROP:
+            params[i] -= m * alpha / (math.sqrt(v) + rule.epsilon)
+    elif rule.kind == RMSPROP:
         for i in range(len(params)):
-            second[i] = second[i] * update.second + grads[i] * grads[i] * update.rest_2
-            grads[i] = update.lr * grads[i] / math.sqrt(second[i] + update.epsilon)
-            if update.first > 0:
-                first[i] = first[i] * update.first + grads[i]
-            params[i] -= first[i] if update.first > 0 else grads[i]
-    elif update.first == 0:
+            second[i] = second[i] * rule.second + grads[i] * grads[i] * rule.rest_2
+            grads[i] = rule.lr * grads[i] / math.sqrt(second[i] + rule.epsilon)
+            if rule.first > 0:
+                first[i] = first[i] * rule.first + grads[i]
+            params[i] -= first[i] if rule.first > 0 else grads[i]
+    elif rule.first == 0:
         for i in range(len(params)):
-            params[i] -= grads[i] * update.lr
+            params[i] -= grads[i] * rule.lr
     else:
         for i in range(len(params)):
-            v = first[i] * update.first - grads[i] * update.lr
+            v = first[i] * rule.first - grads[i] * rule.lr
             first[i] = v
-            params[i] += v * update.first - grads[i] * update.lr if update.kind == NESTEROV else v
+            params[i] += v * rule.first - grads[i] * rule.lr if rule.kind == NESTEROV else v
 
 
 @cache
@@ -291,9 +285,10 @@ def load() -> None:
     kinds = (types.float32, 1), (types.float32, 2), (types.int32, 1), (types.int64, 2)
     vector, matrix, order, table = (types.Array(kind, axes, "C", readonly=True) for kind, axes in kinds)
     changed, filled, seeds = types.float32[::1], types.float32[:, ::1], types.uint64[::1]
+    rule = typeof(Rule(1, 0, np.float32(0), 0, 0, *[np.float32(0)] * 7))
     train_epoch.compile((
-        matrix, matrix, vector, order, types.int64, types.Tuple((table, vector, seeds)), types.UniTuple(changed, 3),
-        typeof(Update(0, 0, *[np.float32(0)] * 7)), types.int64, types.float32, filled,
+        types.Tuple((matrix, matrix, vector, order)), types.Tuple((table, vector, seeds)), types.UniTuple(changed, 3),
+        rule, filled,
     ))  # fmt: skip
     forward.compile((matrix, table, changed, filled))
     train_epoch.disable_compile()  # arrays of other types would take seconds again: an error instead

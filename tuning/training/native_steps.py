@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -90,11 +90,11 @@ class NativeSteps:
         x, y, weight = self._plain(arrays)
         network, state = self._network, (self._params, *self._kept)
         logits = np.empty((len(x), network.table[-1, 0]), np.float32)
-        update = _update(self._model.optimizer, self._steps, first_kept=bool(self._moments[0]))
-        native.train_epoch(
-            x, y, weight, order, batch_size, (network.table, network.rates, self._seeds), state, update, network.loss,
-            network.delta, logits,
-        )  # fmt: skip
+        numbers = _numbers_of(self._model.optimizer, first_kept=bool(self._moments[0]))
+        rule = native.Rule(
+            batch_size, network.loss, network.delta, _kind_of(self._model.optimizer), self._steps, *numbers
+        )
+        native.train_epoch((x, y, weight, order), (network.table, network.rates, self._seeds), state, rule, logits)
         self._steps += -(-len(order) // batch_size)
         self._shown = False
         return self._head.evaluate(tf.constant(logits), *arrays[1:])[0]
@@ -163,18 +163,18 @@ def _moments(optimizer: keras.optimizers.Optimizer) -> tuple[list[Any], list[Any
     return list(optimizer._momentums), list(optimizer._velocities)
 
 
-def _update(optimizer: Any, steps: int, *, first_kept: bool) -> native.Update:
-    kind = type(optimizer)
-    if kind is keras.optimizers.SGD:
-        number, first, second = native.NESTEROV if optimizer.nesterov else native.SGD, optimizer.momentum, 0.0
-    elif kind is keras.optimizers.RMSprop:
-        number, first, second = native.RMSPROP, optimizer.momentum, optimizer.rho
-    else:
-        number, first, second = native.ADAM, optimizer.beta_1, optimizer.beta_2
-    first = first if first_kept else 0.0
-    numbers = (float(optimizer.learning_rate), first, second, 1 - first, 1 - second,
-               getattr(optimizer, "epsilon", 0.0), optimizer.weight_decay or 0.0)  # fmt: skip
-    return native.Update(number, steps, *map(np.float32, numbers))
+def _kind_of(optimizer: keras.optimizers.Optimizer) -> int:
+    if type(optimizer) is keras.optimizers.SGD:
+        return native.NESTEROV if optimizer.nesterov else native.SGD
+    return native.RMSPROP if type(optimizer) is keras.optimizers.RMSprop else native.ADAM
+
+
+def _numbers_of(optimizer: Any, *, first_kept: bool) -> Iterator[np.float32]:
+    """Return the numbers of an optimizer as `native.Rule` lists them; callbacks may have changed them."""
+    first = getattr(optimizer, "momentum", getattr(optimizer, "beta_1", 0.0)) if first_kept else 0.0
+    second = getattr(optimizer, "rho", getattr(optimizer, "beta_2", 0.0))
+    rate, epsilon = float(optimizer.learning_rate), getattr(optimizer, "epsilon", 0.0)
+    return map(np.float32, (rate, first, second, 1 - first, 1 - second, epsilon, optimizer.weight_decay or 0.0))
 
 
 def _write(variables: Sequence[Any], vector: Array) -> None:

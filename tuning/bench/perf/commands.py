@@ -63,7 +63,7 @@ def fresh_home() -> Iterator[Path]:
 
 
 def warm_imports() -> None:
-    """Import both sides' libraries once: bytecode, disk cache and machine code are there for everybody, as after set-up."""
+    """Import both sides' libraries once, so that bytecode, disk cache and machine code are there as after set-up."""
     names = "tensorflow, keras, scikeras.wrappers, sklearn.model_selection, keras_tuner, optuna, mlflow, tuning.run"
     run([sys.executable, "-c", f"import {names}; from tuning.training import native; native.load()"])
 
