@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tuning.training import compiled
+from tuning.training import native_steps
 from tuning.training.native_steps import NativeSteps, steps_for
 from tuning.training.state import load_state, state_arrays
 from tuning.training.trainer import Fit, Rows, train
@@ -188,14 +188,22 @@ def test_large_networks_are_left_to_a_graph(monkeypatch):
 
 
 def test_networks_of_any_depth_and_width_share_one_graph_for_their_losses():
-    compiled.forget_all()
+    native_steps._heads.clear()
     for layers in ([4], [9, 3], [2, 5, 8]):
         hidden = [keras.layers.Dense(units, "relu") for units in layers]
         model = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(1)])
         model.compile("adam", "mse", metrics=["mae"])
         train(model, X, Y, validation_data=(X[:20], Y[:20]), trainer="compiled")
-    (head,) = compiled._kept.values()
-    assert head.traces == 1
+    assert len(native_steps._heads) == 1
+
+
+def test_graphs_for_losses_are_dropped_one_by_one(monkeypatch):
+    monkeypatch.setattr(native_steps, "KEPT_HEADS", 2)
+    native_steps._heads.clear()
+    for loss in ("mse", "mae", "huber"):
+        train(net(loss=loss), X, Y)
+    assert len(native_steps._heads) == 2
+    assert_equals_fit(lambda: net(loss="mse"))
 
 
 def dropping():

@@ -50,6 +50,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         self.seconds = 0.0
         self._objective, self._task = objective, task
         self._scoring, self._stopping = scoring, stopping
+        self.looks_at_weights = stopping is not scoring  # to predict
         self._on_epoch = on_epoch
         self._predicted: Array | None = None
         self._began = time.perf_counter()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -27,6 +27,7 @@ from tuning.training.assigned import Setting, assign_settings, make_settings, up
 from tuning.training.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.training.graphs import graph_of, repeat
 from tuning.training.kernels import by_kernel
+from tuning.training.reasons import Looks
 from tuning.training.state import copy_state
 from tuning.training.structure import Tensors, adds_up, facts_of, structure_of
 
@@ -63,7 +64,6 @@ class CompiledSteps:
         *,
         shared: bool = True,
         elastic: bool = False,
-        chunk: int | None = None,
     ) -> None:
         self.twin = twin
         self.elastic = elastic
@@ -74,14 +74,14 @@ class CompiledSteps:
         self._tried = False
         self._bound: keras.Model | None = None
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
-        self._chunk = chunk or (CHUNK if adds_up(twin) else batch_size)
+        self._chunk = CHUNK if adds_up(twin) else batch_size
         self._settings: Mapping[str, Setting] = {}
         if shared:
             kernel = by_kernel(twin.optimizer)
             self._settings = make_settings(twin.optimizer)
             update_from_one_reading(twin.optimizer, self._settings, kernel=kernel)
         self._evaluators: dict[tuple[Any, ...], Any] = {}
-        rows = _any_rows(arrays)
+        rows = any_rows(arrays)
         self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops
         numbers = tf.TensorSpec([None], tf.int32)
         self._graph = graph_of(self._any_batches, (numbers, tf.TensorSpec([], tf.int32), *rows))
@@ -119,7 +119,7 @@ class CompiledSteps:
 
     def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
-        specs = _any_rows(arrays)
+        specs = any_rows(arrays)
         if specs not in self._evaluators:
             self._evaluators[specs] = graph_of(self._evaluate, specs)
         metrics, predicted = self._evaluators[specs](*arrays)
@@ -138,12 +138,12 @@ class CompiledSteps:
         assign_settings(self._settings, model.optimizer)
         self._bound = model
 
-    def show(self, model: keras.Model, *, weights_only: bool) -> None:
-        """Put the state where callbacks look: into `twin`, or back into the user's model where they may change it."""
-        if weights_only:
-            self.bind(model)
-        else:
+    def show(self, model: keras.Model, looks: Looks) -> None:
+        """Put the state where callbacks look: into `twin`, or back into the user's model."""
+        if looks == "all":
             self.release(model)
+        else:
+            self.bind(model)
 
     def release(self, model: keras.Model) -> None:
         """Move the state worked on back into `model`, if it is the one bound."""
@@ -190,23 +190,24 @@ class CompiledSteps:
 
         def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             part = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, rows))
-            return i + 1, predicted.write(i, self._scored(*(a[part] for a in arrays)))
+            return i + 1, predicted.write(i, scored(self.twin, *(a[part] for a in arrays)))
 
         parts = (rows + self._chunk - 1) // self._chunk
         _, predicted = tf.while_loop(lambda i, _: i < parts, score, (tf.constant(0), predicted))
         return self.twin.get_metrics_result(), predicted.concat()
 
-    def _scored(self, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
-        """Keras' own `test_step`, returning the predictions that it throws away."""
-        model = self.twin
-        predicted = model(x, training=False)
-        loss = model._compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight, training=False)
-        model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
-        model.compute_metrics(x, y, predicted, sample_weight=weight)
-        return predicted
+
+def scored(model: keras.Model, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+    """Keras' own `test_step`, returning the predictions that it throws away."""
+    predicted = model(x, training=False)
+    loss = model._compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight, training=False)
+    model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+    model.compute_metrics(x, y, predicted, sample_weight=weight)
+    return predicted
 
 
-def _any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
+def any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
+    """Return the signature of a graph that takes such arrays with any number of rows."""
     return tuple(tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arrays)
 
 
@@ -246,13 +247,6 @@ def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledS
         if facts_of(twin) != facts_of(model):
             return _unshared(model, arrays, batch_size, batch)
         _kept[key] = CompiledSteps(twin, arrays, batch_size, elastic=elastic)
-    return kept(key)
-
-
-def kept(key: str, make: Callable[[], CompiledSteps] | None = None) -> CompiledSteps:
-    """Return the compiled steps of a structure, made by `make` where there are none; the oldest are dropped."""
-    if key not in _kept and make is not None:
-        _kept[key] = make()
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
         _kept.popitem(last=False)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -18,16 +19,21 @@ import tensorflow as tf
 
 from tuning.dataset import Array
 from tuning.training import native
-from tuning.training.compiled import CompiledSteps, build, graph_for, kept
+from tuning.training.compiled import CompiledSteps, any_rows, build, graph_for, scored
+from tuning.training.graphs import graph_of
 from tuning.training.plain_network import Network, network_of
+from tuning.training.reasons import Looks
 from tuning.training.state import assign, read
 from tuning.training.structure import Tensors
 
 MAX_PARAMETERS = 300_000
 """Parameters above which the products of matrices dominate, and TensorFlow takes no longer."""
 
-OUTPUTS_AT_ONCE = 1 << 16
-"""Rows whose losses and metrics are computed at once."""
+KEPT_HEADS = 24
+"""Graphs for losses and metrics that a process keeps, the least recently used dropped first."""
+
+Head: TypeAlias = Callable[..., tuple[dict[str, tf.Tensor], tf.Tensor]]
+"""Takes what the last layer gave, y and perhaps weights; returns (metrics, predictions)."""
 
 
 class NativeSteps:
@@ -36,9 +42,9 @@ class NativeSteps:
     twin = None
     refused = ""
 
-    def __init__(self, model: keras.Model, network: Network, head: CompiledSteps) -> None:
+    def __init__(self, model: keras.Model, network: Network) -> None:
         native.load()
-        self._model, self._network, self._head = model, network, head
+        self._model, self._network, self._compiled = model, network, model.get_compile_config()
         optimizer = model.optimizer
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
@@ -48,7 +54,7 @@ class NativeSteps:
         self._params, *self._kept = (np.zeros(size if v else 0, np.float32) for v in (self._weights, *self._moments))
         self._steps = 0
         self._seeds = np.zeros(len(network.rates), np.uint64)
-        self._prepared: dict[tuple[int, ...], tuple[Tensors, tuple[Array, ...]]] = {}
+        self._prepared: dict[tuple[int, ...], tuple[Tensors, tuple[Array, ...], Head]] = {}
         self._bound = self._shown = False
 
     def bind(self, model: keras.Model) -> None:
@@ -65,11 +71,11 @@ class NativeSteps:
                 self._seeds[i] = (high << 32 | low) & (1 << 64) - 1
         self._bound = self._shown = True
 
-    def show(self, model: keras.Model, *, weights_only: bool) -> None:
-        """Put the weights where callbacks look; all of the state where they may change it, to be read again."""
-        if not weights_only:
+    def show(self, model: keras.Model, looks: Looks) -> None:
+        """Put into the model what callbacks look at; where that is all, they may change it, and it is read again."""
+        if looks == "all":
             self.release(model)
-        elif self._bound and not self._shown:
+        elif looks == "weights" and self._bound and not self._shown:
             _write(self._weights, self._params)
             self._shown = True
 
@@ -87,7 +93,7 @@ class NativeSteps:
 
     def run_epoch(self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool) -> dict[str, tf.Tensor]:
         """Train one epoch; return the metrics over it. See `CompiledSteps.run_epoch`; XLA has no part in it."""
-        x, y, weight = self._plain(arrays)
+        (x, y, weight), head = self._ready(arrays)
         network, state = self._network, (self._params, *self._kept)
         logits = np.empty((len(x), network.table[-1, 0]), np.float32)
         numbers = _numbers_of(self._model.optimizer, first_kept=bool(self._moments[0]))
@@ -97,27 +103,25 @@ class NativeSteps:
         native.train_epoch((x, y, weight, order), (network.table, network.rates, self._seeds), state, rule, logits)
         self._steps += -(-len(order) // batch_size)
         self._shown = False
-        return self._head.evaluate(tf.constant(logits), *arrays[1:])[0]
+        return dict(head(tf.constant(logits), *arrays[1:])[0])
 
     def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
-        x = self._plain(arrays)[0]
+        (x, *_), head = self._ready(arrays)
         logits = np.empty((len(x), self._network.table[-1, 0]), np.float32)
         native.forward(x, self._network.table, self._params, logits)
-        return self._head.evaluate(tf.constant(logits), *arrays[1:])
+        metrics, predicted = head(tf.constant(logits), *arrays[1:])
+        return metrics, predicted
 
-    def _plain(self, arrays: Tensors) -> tuple[Array, Array, Array]:
-        """Return X, y and weights, perhaps none, as the machine code takes them."""
+    def _ready(self, arrays: Tensors) -> tuple[tuple[Array, ...], Head]:
+        """Return X, y and weights, perhaps none, as the machine code takes them, and the graph that scores them."""
         key = tuple(map(id, arrays))
         if key not in self._prepared:
             x, y, *weight = (np.asarray(a).astype(np.float32, copy=False) for a in arrays)
-            flat = (
-                x.reshape(len(x), -1),
-                y.reshape(len(y), -1),
-                weight[0].reshape(-1) if weight else np.empty(0, np.float32),
-            )
-            self._prepared[key] = arrays, tuple(map(np.ascontiguousarray, flat))
-        return self._prepared[key][1]  # type: ignore[return-value]
+            weights = weight[0].reshape(-1) if weight else np.empty(0, np.float32)
+            plain = tuple(map(np.ascontiguousarray, (x.reshape(len(x), -1), y.reshape(len(y), -1), weights)))
+            self._prepared[key] = arrays, plain, _head(self._compiled, self._network, arrays)
+        return self._prepared[key][1:]
 
 
 def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> NativeSteps | CompiledSteps:
@@ -134,26 +138,34 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> NativeSte
     if model.count_params() <= MAX_PARAMETERS and not tf.config.list_logical_devices("GPU"):
         network = network_of(model, arrays)
         if network is not None:
-            return NativeSteps(model, network, _head(model, network, arrays))
+            return NativeSteps(model, network)
     return graph_for(model, arrays, batch_size)
 
 
-def _head(model: keras.Model, network: Network, arrays: Tensors) -> CompiledSteps:
-    """Return the losses and metrics of `model`, computed from its outputs before the activation."""
-    config = {**model.get_compile_config(), "optimizer": "sgd"}
-    outputs = int(network.table[-1, 0])
-    shapes = [(a.shape[1:].as_list(), a.dtype.name) for a in arrays[1:]]
-    key = json.dumps([config, network.activation, outputs, shapes], sort_keys=True, default=repr)
+_heads: OrderedDict[str, Head] = OrderedDict()
 
-    def make() -> CompiledSteps:
+
+def _head(compiled: Mapping[str, Any], network: Network, arrays: Tensors) -> Head:
+    """Return the graph for a model's losses and metrics: that of an earlier one with equal losses, else a new one."""
+    outputs, few = int(network.table[-1, 0]), tuple(a[:32] for a in arrays[1:])
+    config = {**compiled, "optimizer": "sgd"}
+    specs = (tf.TensorSpec([None, outputs], tf.float32), *any_rows(few))
+    key = json.dumps([config, network.activation, *map(repr, specs)], sort_keys=True, default=repr)
+    if key not in _heads:
         head = keras.Sequential([keras.Input((outputs,)), keras.layers.Activation(network.activation)])
         head.compile_from_config(config)
-        few = tuple(a[:32] for a in arrays[1:])
-        given = (tf.zeros((few[0].shape[0], outputs)), *few)
-        head._symbolic_build(data_batch=given)
-        return CompiledSteps(head, given, OUTPUTS_AT_ONCE, shared=False, chunk=OUTPUTS_AT_ONCE)
+        head._symbolic_build(data_batch=(tf.zeros((few[0].shape[0], outputs)), *few))
 
-    return kept(key, make)
+        def score(*given: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            head.reset_metrics()
+            predicted = scored(head, *given)
+            return head.get_metrics_result(), predicted
+
+        _heads[key] = graph_of(score, specs).get_concrete_function()
+    _heads.move_to_end(key)
+    while len(_heads) > KEPT_HEADS:
+        _heads.popitem(last=False)
+    return _heads[key]
 
 
 def _moments(optimizer: keras.optimizers.Optimizer) -> tuple[list[Any], list[Any]]:
@@ -173,7 +185,7 @@ def _numbers_of(optimizer: Any, *, first_kept: bool) -> Iterator[np.float32]:
     """Return the numbers of an optimizer as `native.Rule` lists them; callbacks may have changed them."""
     first = getattr(optimizer, "momentum", getattr(optimizer, "beta_1", 0.0)) if first_kept else 0.0
     second = getattr(optimizer, "rho", getattr(optimizer, "beta_2", 0.0))
-    rate, epsilon = float(optimizer.learning_rate), getattr(optimizer, "epsilon", 0.0)
+    rate, epsilon = float(read(optimizer._learning_rate)), getattr(optimizer, "epsilon", 0.0)
     return map(np.float32, (rate, first, second, 1 - first, 1 - second, epsilon, optimizer.weight_decay or 0.0))
 
 

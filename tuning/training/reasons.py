@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
 
 from tuning.dataset import Array
+
+Looks: TypeAlias = Literal["all", "weights", "nothing"]
 
 _BATCH_HOOKS = (
     "on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end", "on_test_batch_begin",
@@ -55,10 +57,16 @@ def _batch_hook(callback: Any) -> str:
     return next(own, next((hook for hook in _BATCH_HOOKS if hook in vars(callback)), ""))
 
 
-def reads_the_users_model(callback: Any) -> bool:
-    """Whether the user's own model must be up to date: a callback may hold it, as a lambda in a notebook does.
+def looks_of(callbacks: Sequence[Any]) -> Looks:
+    """Return what must be up to date at an epoch's end: all of the user's model, weights alone, or nothing.
 
-    Some of Keras' and ours only know `self.model`, which may be the compiled step's; that saves two copies an epoch.
-    Those that save it are not among them: the compiled step's has settings of its own in its optimizer, and any width.
+    A callback may hold the user's own model, as a lambda in a notebook does. Some of Keras' and ours only know
+    `self.model`, which may be another one or lag behind; that saves copies at each epoch. Those that save it are not
+    among them: the compiled step's has settings of its own in its optimizer, and any width.
     """
-    return type(callback) not in _LOOK_AT_THEIR_OWN and not getattr(callback, "knows_only_its_model", False)
+    if any(type(c) not in _LOOK_AT_THEIR_OWN and not getattr(c, "knows_only_its_model", False) for c in callbacks):
+        return "all"
+    weights = any(
+        isinstance(c, keras.callbacks.EarlyStopping) or getattr(c, "looks_at_weights", False) for c in callbacks
+    )
+    return "weights" if weights else "nothing"

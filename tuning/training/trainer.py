@@ -19,7 +19,7 @@ from tuning.dataset import Array
 from tuning.errors import StudyError
 from tuning.training.compiled import CompiledSteps, forget, repays_xla
 from tuning.training.native_steps import NativeSteps, steps_for
-from tuning.training.reasons import reads_the_users_model, why_fit
+from tuning.training.reasons import Looks, looks_of, why_fit
 
 Steps: TypeAlias = CompiledSteps | NativeSteps
 
@@ -116,31 +116,31 @@ class Fit:
         planned = self.epochs_total - (self.initial_epoch if self.began_at is None else self.began_at)
         steps = self._steps = steps_for(self.model, arrays, self.batch_size)
         xla = repays_xla(self.model, len(self.rows.y), self.batch_size, planned * self.fits)
-        quiet = not any(map(reads_the_users_model, self.callbacks))
-        watched = steps.twin if quiet and steps.twin is not None else self.model
+        looks = looks_of(self.callbacks)
+        watched = self.model if looks == "all" or steps.twin is None else steps.twin
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
         watched._initial_epoch = None
-        apart = watched is steps.twin  # then whoever changes it changes what is trained
+        around: Looks = "all" if watched is self.model else looks  # where callbacks may put other weights into it
         try:
-            steps.show(self.model, weights_only=apart)
+            steps.show(self.model, around)
             callbacks.on_train_begin()
             first = watched._initial_epoch or self.initial_epoch  # BackupAndRestore says where it left off
             for epoch in range(first, self.epochs_total):
-                steps.show(self.model, weights_only=quiet)
+                steps.show(self.model, looks)
                 watched.stop_training = False
                 callbacks.on_epoch_begin(epoch)
                 steps.bind(self.model)
                 logs = self._train_once(steps, epoch, arrays, xla=xla)
-                logs |= self._validate(steps, validation, callbacks, quiet=quiet)
+                logs |= self._validate(steps, validation, callbacks, looks)
                 self._end_on_nan(logs)
-                steps.show(self.model, weights_only=quiet)
+                steps.show(self.model, looks)
                 callbacks.on_epoch_end(epoch, logs)
                 stop = watched.stop_training
                 yield epoch + 1
                 if stop:
                     break
-            steps.show(self.model, weights_only=apart)
+            steps.show(self.model, around)
             watched.optimizer.finalize_variable_values(watched.trainable_weights)
             callbacks.on_train_end(logs)
         finally:
@@ -168,17 +168,16 @@ class Fit:
         steps: Steps,
         arrays: tuple[tf.Tensor, ...] | None,
         callbacks: keras.callbacks.CallbackList,
-        *,
-        quiet: bool,
+        looks: Looks,
     ) -> dict[str, Any]:
         if arrays is None:
             return {}
-        steps.show(self.model, weights_only=quiet)  # SwapEMAWeights changes the weights for the validation
+        steps.show(self.model, looks)  # SwapEMAWeights changes the weights for the validation
         callbacks.on_test_begin()
         steps.bind(self.model)
         logs, predicted = steps.evaluate(*arrays)
         numbers = _numbers(logs)
-        steps.show(self.model, weights_only=quiet)
+        steps.show(self.model, looks)
         callbacks.on_test_end(numbers)
         for callback in self.callbacks:
             if hasattr(callback, "take_predictions"):
