@@ -30,14 +30,15 @@ def test_part_a_measures_fit_and_ours_and_judges_the_worst_ratio(forkserver):
     part = part_a(QUICK, forkserver)
     assert {row.unit for row in part.rows} == {"epochs/s", "s"}
     assert all(figure > 0 for row in part.rows for figures in row.raw.values() for figure in figures)
-    assert part.rows[0].notes == {"compiler": "graph"}
+    assert part.rows[0].notes == {"compiler": "machine code"}
     assert "the worst of the table" in part.verdicts[-1].target
 
 
-def test_the_floor_is_measured_with_the_compiler_our_trainer_chose(forkserver):
-    row = part_floor(QUICK, forkserver).rows[0]
-    assert set(row.raw) == {OURS, HAND}
-    assert row.notes == {"compiler": "graph"}
+def test_the_floor_is_measured_with_the_compiler_our_graph_chose_and_for_machine_code(forkserver):
+    part = part_floor(QUICK, forkserver)
+    assert [row.name.rpartition(", ")[2] for row in part.rows] == ["graph", "machine code"]
+    assert all(set(row.raw) == {OURS, HAND} and row.notes == {"by hand": "graph"} for row in part.rows)
+    assert len(part.verdicts) == 1
 
 
 def test_the_driver_is_metered_by_phase_in_windows(tmp_path, forkserver):

@@ -14,7 +14,7 @@ class Spec:
     """One measurement.
 
     Attributes:
-        side: Who trains.
+        side: Who trains; "graph" is ours where it may not use machine code.
         widths: Units of the hidden layers.
         inputs, outputs: 8 and 1 are California housing; 784 and 10 random data in MNIST's shape.
         batch: Rows a step.
@@ -27,7 +27,7 @@ class Spec:
         compiler: Of the hand-written loop: "xla" or "graph".
     """
 
-    side: Literal["fit", "ours", "hand"]
+    side: Literal["fit", "ours", "graph", "hand"]
     widths: tuple[int, ...]
     inputs: int = 8
     outputs: int = 1
