@@ -29,8 +29,8 @@ from tuning.training.structure import Tensors
 MAX_PARAMETERS = 150_000
 """Parameters above which the products of matrices dominate and TensorFlow's are faster.
 
-Measured on one core of an Intel Xeon with AVX-512, batches of 32 and 128: with Adam machine code is ahead up to 270,000,
-with SGD about even between 100,000 and 180,000 and behind above.
+Measured on one core of an Intel Xeon with AVX-512, batches of 32 and 128: with Adam machine code is ahead up to
+270,000, with SGD about even between 100,000 and 180,000 and behind above.
 """
 
 KEPT_HEADS = 24
