@@ -91,11 +91,12 @@ def only_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_a_fresh_clone_installs_the_cpu_lock_with_hashes_and_compiles(clone):
     assert clone.make("doctor").returncode == 0
-    venv, locked, own, compiled, verb = clone.calls()
+    venv, locked, own, compiled, machine_code, verb = clone.calls()
     assert venv == "venv"
     assert {"--require-hashes", "--no-deps", "requirements/cpu.txt"} <= set(locked.split())
     assert own.endswith("-e .")
     assert compiled.startswith("-m compileall")
+    assert "native.load()" in machine_code
     assert verb == "-m tuning doctor"
 
 
