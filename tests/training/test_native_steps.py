@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -195,6 +198,16 @@ def test_networks_of_any_depth_and_width_share_one_graph_for_their_losses():
         model.compile("adam", "mse", metrics=["mae"])
         train(model, X, Y, validation_data=(X[:20], Y[:20]), trainer="compiled")
     assert len(native_steps._heads) == 1
+
+
+def test_a_graph_for_losses_lives_as_long_as_it_is_kept():
+    native_steps._heads.clear()
+    train(net(), X, Y)
+    ((_, head),) = native_steps._heads.values()
+    alive = weakref.ref(head)
+    del head
+    gc.collect()
+    assert alive() is not None
 
 
 def test_graphs_for_losses_are_dropped_one_by_one(monkeypatch):

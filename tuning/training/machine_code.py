@@ -1,4 +1,7 @@
-"""Functions compiled to machine code by Numba, and the processor's mode for numbers too small for float32."""
+"""Functions compiled to machine code by Numba, and the processor's mode for numbers too small for float32.
+
+Numba compiles anew when the file of a function is newer than what it kept, not when this one is: touch `native.py` too.
+"""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ _SELU = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
 _NONE, _ONE = np.float32(0), np.float32(1)
 
 
-Rule = namedtuple("Rule", "batch_size loss delta kind steps lr first second rest_1 rest_2 epsilon decay")
-"""What is done: rows a step, MSE or another loss, Huber's delta or 1; then ADAM or another optimizer, the steps it has
+Rule = namedtuple("Rule", "batch_size loss kind steps lr first second rest_1 rest_2 epsilon decay")
+"""What is done: rows a step, MSE or another loss; then ADAM or another optimizer, the steps it has
 behind it, its numbers as float32: `first` and `second` are momentum or beta_1, and rho or beta_2; `rest_1` and `rest_2`
 are 1 - those, rounded after the subtraction."""
 
@@ -232,7 +232,7 @@ def _times_slope(kind: int, a: Array, slope: Array) -> None:
 @in_machine_code
 def _loss_slope(z: Array, target: Any, activation: int, rule: Any, slope: Array) -> None:
     """Fill `slope` with that of a batch's mean loss, by what the last layer gave before its activation."""
-    (truth, factor), (size, units), loss, delta = target, z.shape, rule.loss, rule.delta
+    (truth, factor), (size, units), loss = target, z.shape, rule.loss
     if loss <= HUBER:
         _activate(activation, z.reshape(-1))
         for i in range(size):
@@ -241,7 +241,7 @@ def _loss_slope(z: Array, target: Any, activation: int, rule: Any, slope: Array)
                 error = z[i, j] - truth[i, j]
                 if loss == MAE:
                     error = np.sign(error)
-                slope[i, j] = (error + error if loss == MSE else min(max(error, -delta), delta)) * share
+                slope[i, j] = (error + error if loss == MSE else min(max(error, -_ONE), _ONE)) * share
         _times_slope(activation, z.reshape(-1), slope.reshape(-1))
         return
     for i in range(size):
@@ -289,7 +289,7 @@ def load() -> None:
     kinds = (types.float32, 1), (types.float32, 2), (types.int32, 1), (types.int64, 2)
     vector, matrix, order, table = (types.Array(kind, axes, "C", readonly=True) for kind, axes in kinds)
     changed, filled, seeds = types.float32[::1], types.float32[:, ::1], types.uint64[::1]
-    rule = typeof(Rule(1, 0, np.float32(0), 0, 0, *[np.float32(0)] * 7))
+    rule = typeof(Rule(1, 0, 0, 0, *[np.float32(0)] * 7))
     train_epoch.compile((
         types.Tuple((matrix, matrix, vector, order)), types.Tuple((table, vector, seeds)), types.UniTuple(changed, 3),
         rule, filled,

@@ -101,9 +101,7 @@ class NativeSteps:
         network, state = self._network, (self._params, *self._kept)
         logits = np.empty((len(x), network.table[-1, 0]), np.float32)
         numbers = _numbers_of(self._model.optimizer, first_kept=bool(self._moments[0]))
-        rule = native.Rule(
-            batch_size, network.loss, network.delta, _kind_of(self._model.optimizer), self._steps, *numbers
-        )
+        rule = native.Rule(batch_size, network.loss, _kind_of(self._model.optimizer), self._steps, *numbers)
         native.train_epoch((x, y, weight, order), (network.table, network.rates, self._seeds), state, rule, logits)
         self._steps += -(-len(order) // batch_size)
         self._shown = False
@@ -146,7 +144,7 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> NativeSte
     return graph_for(model, arrays, batch_size)
 
 
-_heads: OrderedDict[str, Head] = OrderedDict()
+_heads: OrderedDict[str, tuple[Head, keras.Model]] = OrderedDict()
 
 
 def _head(compiled: Mapping[str, Any], network: Network, arrays: Tensors) -> Head:
@@ -165,11 +163,11 @@ def _head(compiled: Mapping[str, Any], network: Network, arrays: Tensors) -> Hea
             predicted = scored(head, *given)
             return head.get_metrics_result(), predicted
 
-        _heads[key] = graph_of(score, specs).get_concrete_function()
+        _heads[key] = graph_of(score, specs).get_concrete_function(), head  # the graph alone would not keep it alive
     _heads.move_to_end(key)
     while len(_heads) > KEPT_HEADS:
         _heads.popitem(last=False)
-    return _heads[key]
+    return _heads[key][0]
 
 
 def _moments(optimizer: keras.optimizers.Optimizer) -> tuple[list[Any], list[Any]]:

@@ -40,7 +40,6 @@ class Network:
         rates: Share of each layer's inputs that is dropped.
         dropouts: The Keras layer that drops them, or None.
         loss: Its number in `native`.
-        delta: Of the Huber loss.
         activation: Of the outputs, by Keras' name.
     """
 
@@ -48,7 +47,6 @@ class Network:
     rates: Array
     dropouts: Sequence[keras.layers.Dropout | None]
     loss: int
-    delta: np.float32
     activation: str
 
 
@@ -69,13 +67,13 @@ def network_of(model: keras.Model, arrays: Tensors) -> Network | None:
     table, (x, y, *weight) = found.table(), (tuple(a.shape) for a in arrays)
     activation = int(table[-2, 1])
     loss = _loss(model, activation)
-    outputs = 1 if loss is not None and loss[0] == native.SPARSE else int(table[-1, 0])
+    outputs = 1 if loss == native.SPARSE else int(table[-1, 0])
     if loss is None or math.prod(x[1:]) != table[0, 0] or y[1:] not in ((outputs,), () if outputs == 1 else None):
         return None
     if weight and weight[0][1:] not in ((), (1,)):
         return None
     rates = np.array([0.0 if layer is None else layer.rate for layer in found.dropouts], np.float32)
-    return Network(table, rates, found.dropouts, *loss, _ACTIVATION_NAMES[activation])
+    return Network(table, rates, found.dropouts, loss, _ACTIVATION_NAMES[activation])
 
 
 def _plain_settings(model: keras.Model) -> bool:
@@ -134,8 +132,8 @@ class _LayersRead:
         return self._activations[-1] is not None
 
 
-def _loss(model: keras.Model, activation: int) -> tuple[int, np.float32] | None:
-    """Return the loss by its number in `native`, and Huber's delta; None where it is another one."""
+def _loss(model: keras.Model, activation: int) -> int | None:
+    """Return the loss by its number in `native`; None where it is another one."""
     given = model._compile_config.config
     if given.get("loss_weights") is not None or isinstance(given["loss"], dict | list | tuple):
         return None
@@ -144,8 +142,10 @@ def _loss(model: keras.Model, activation: int) -> tuple[int, np.float32] | None:
     loss = _LOSSES.get(getattr(item, "fn", item))
     if loss is None:
         return None
-    delta, logits = settings.pop("delta", 1.0), settings.pop("from_logits", False)
-    plain = settings.pop("axis", -1) == -1 and not any(settings.values())  # label_smoothing, ignore_class
+    logits, delta = settings.pop("from_logits", False), settings.pop("delta", 1.0)
+    plain = (
+        settings.pop("axis", -1) == -1 and delta == 1 and not any(settings.values())
+    )  # label_smoothing, ignore_class
     expected = activation if loss not in _OUTPUTS else native.LINEAR if logits else _OUTPUTS[loss]
     fits = activation == expected and (loss in _OUTPUTS or activation != native.SOFTMAX)
-    return (loss, np.float32(delta)) if plain and fits else None
+    return loss if plain and fits else None
