@@ -35,11 +35,10 @@ SMALL_PRODUCT = 1e6
 _SELU = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
 _NONE, _ONE = np.float32(0), np.float32(1)
 
-
 Rule = namedtuple("Rule", "batch_size loss kind steps lr first second rest_1 rest_2 epsilon decay")
-"""What is done: rows a step, MSE or another loss; then ADAM or another optimizer, the steps it has
-behind it, its numbers as float32: `first` and `second` are momentum or beta_1, and rho or beta_2; `rest_1` and `rest_2`
-are 1 - those, rounded after the subtraction."""
+"""What is done: rows a step, MSE or another loss; ADAM or another optimizer, the steps it has behind it, its numbers as
+float32. `first` and `second` are momentum or beta_1, and rho or beta_2; `rest_1` and `rest_2` are 1 - those, rounded
+after the subtraction."""
 
 
 @in_machine_code
