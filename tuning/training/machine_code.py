@@ -1,16 +1,17 @@
-"""Functions compiled to machine code by Numba, and the processor's mode for numbers too small for float32.
-
-Numba compiles anew when the file of a function is newer than what it kept, not when this one is: touch `native.py` too.
-"""
+"""Functions compiled to machine code by Numba, and the processor's mode for numbers too small for float32."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -18,11 +19,28 @@ FLUSH_TO_ZERO = np.uint32(0x9FC0)  # x86: no exceptions, round to nearest, denor
 
 
 def in_machine_code(function: Any) -> Any:
-    """Compile at the first call, and keep the machine code on disk where there is a place for it."""
+    """Compile at the first call."""
+    return njit(nogil=True, error_model="numpy")(function)
+
+
+def kept_in_machine_code(function: Any) -> Any:
+    """Compile at the first call with all that is called, and keep the machine code on disk where there is a place."""
+    before, config.CACHE_DIR = config.CACHE_DIR, _folder()
     try:
-        return njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:  # Numba: "no locator available", neither beside this file nor in the user's cache
-        return njit(nogil=True, error_model="numpy")(function)
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # Numba: "no locator available"
+        return in_machine_code(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+@cache
+def _folder() -> str:
+    """Return a folder for machine code of these very sources: Numba looks at the file of the function alone."""
+    here = Path(__file__).parent
+    sources = b"".join((here / name).read_bytes() for name in ("machine_code.py", "products.py", "native.py"))
+    place = here / "__pycache__" if os.access(here, os.W_OK) else Path.home() / ".cache" / "tuning"
+    return str(Path(config.CACHE_DIR or place) / hashlib.sha256(sources).hexdigest()[:16])
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""Epochs of plain dense networks in machine code: the loops by Numba, the matrix products by BLAS.
+"""Epochs of plain dense networks in machine code.
 
 TensorFlow spends 50-250 microseconds on a step of a small network whose arithmetic takes 5-30, and XLA compiles each
 width anew. Here one function, compiled once on a machine, serves any depth, width and batch size. The arithmetic is
@@ -20,7 +20,8 @@ import numpy as np
 from numba import typeof, types
 
 from tuning.dataset import Array
-from tuning.training.machine_code import FLUSH_TO_ZERO, in_machine_code, set_float_mode
+from tuning.training.machine_code import FLUSH_TO_ZERO, in_machine_code, kept_in_machine_code, set_float_mode
+from tuning.training.products import LANES, multiply, transpose
 
 LINEAR, RELU, TANH, SIGMOID, ELU, SELU, SOFTMAX = range(7)
 MSE, MAE, HUBER, BINARY, CATEGORICAL, SPARSE = range(6)
@@ -28,9 +29,6 @@ SGD, NESTEROV, RMSPROP, ADAM = range(4)
 
 CHUNK = 512
 """Rows of one forward pass without training."""
-
-SMALL_PRODUCT = 1e6
-"""Rows x inputs x units up to which OpenBLAS (AVX-512) packs nothing: 36 instead of 57 microseconds for 32x200x200."""
 
 _SELU = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
 _NONE, _ONE = np.float32(0), np.float32(1)
@@ -41,7 +39,7 @@ float32. `first` and `second` are momentum or beta_1, and rho or beta_2; `rest_1
 after the subtraction."""
 
 
-@in_machine_code
+@kept_in_machine_code
 def train_epoch(rows: Any, network: Any, state: Any, rule: Any, logits: Array) -> None:
     """Train one epoch in place.
 
@@ -58,7 +56,8 @@ def train_epoch(rows: Any, network: Any, state: Any, rule: Any, logits: Array) -
     mode = set_float_mode(FLUSH_TO_ZERO)
     (x, y, weight, order), (table, _, seeds), most = rows, network, rule.batch_size
     n, grads = len(table) - 1, np.zeros_like(state[0])
-    buffers = _buffer(table, most), _buffer(table, most), _buffer(table, most)
+    turned = np.empty(np.max(table[1:, 0] * (table[:-1, 0] + LANES)), np.float32)
+    buffers = _buffer(table, most), _buffer(table, most), _buffer(table, most), turned
     truth, factor = np.empty((most, y.shape[1]), np.float32), np.ones(most, np.float32)
     for start in range(0, len(order), most):
         batch = order[start : start + most]
@@ -79,7 +78,7 @@ def train_epoch(rows: Any, network: Any, state: Any, rule: Any, logits: Array) -
     set_float_mode(mode)
 
 
-@in_machine_code
+@kept_in_machine_code
 def forward(x: Array, table: Array, params: Array, logits: Array) -> None:
     """Fill `logits`, float32 `(rows, outputs)`, with what the last layer gives for `x` before its activation."""
     mode = set_float_mode(FLUSH_TO_ZERO)
@@ -88,7 +87,7 @@ def forward(x: Array, table: Array, params: Array, logits: Array) -> None:
     for start in range(0, len(x), CHUNK):
         batch = order[start : start + CHUNK]
         _gather(x, batch, _part(values, table, 0, len(batch)))
-        _forward(params, network, (values, values, values), len(batch))
+        _forward(params, network, (values, values, values, values), len(batch))
         _gather(_part(values, table, n, len(batch)), order[: len(batch)], logits[start:])
     set_float_mode(mode)
 
@@ -120,14 +119,14 @@ def _gather(source: Array, batch: Array, target: Array) -> None:
 
 @in_machine_code
 def _forward(params: Array, network: Any, buffers: Any, size: int) -> None:
-    (table, rates, seeds), (values, dropped, _) = network, buffers
+    (table, rates, seeds), (values, dropped, _, _) = network, buffers
     for layer in range(len(rates)):
         a, z = _part(values, table, layer, size), _part(values, table, layer + 1, size)
         if rates[layer] > 0:
             kept = _part(dropped, table, layer, size)
             _drop(a.reshape(-1), rates[layer], seeds[layer], kept.reshape(-1))
             a = kept
-        _product(a, _kernel(params, table, layer), z)
+        multiply(a, _kernel(params, table, layer), z)
         at = table[layer, 3]
         if at >= 0:
             for i in range(size):
@@ -138,21 +137,12 @@ def _forward(params: Array, network: Any, buffers: Any, size: int) -> None:
 
 
 @in_machine_code
-def _product(a: Array, b: Array, out: Array) -> None:
-    """Multiply in parts small enough for OpenBLAS' kernels for small matrices, where that takes few parts."""
-    small = max(8, int(SMALL_PRODUCT / (b.shape[0] * b.shape[1])))
-    rows = small if len(a) <= 4 * small else len(a)
-    for start in range(0, len(a), rows):
-        np.dot(a[start : start + rows], b, out[start : start + rows])
-
-
-@in_machine_code
 def _backward(params: Array, network: Any, buffers: Any, size: int, grads: Array) -> None:
-    (table, rates, seeds), (values, dropped, slopes) = network, buffers
+    (table, rates, seeds), (values, dropped, slopes, turned) = network, buffers
     for layer in range(len(rates) - 1, -1, -1):
         a = _part(dropped if rates[layer] > 0 else values, table, layer, size)
         dz = _part(slopes, table, layer + 1, size)
-        np.dot(a.T, dz, _kernel(grads, table, layer))
+        multiply(a.T, dz, _kernel(grads, table, layer))
         at = table[layer, 3]
         if at >= 0:
             grads[at : at + dz.shape[1]] = _NONE
@@ -160,8 +150,11 @@ def _backward(params: Array, network: Any, buffers: Any, size: int, grads: Array
                 for j in range(dz.shape[1]):
                     grads[at + j] += dz[i, j]
         if layer > 0:
-            below = _part(slopes, table, layer, size)
-            np.dot(dz, _kernel(params, table, layer).T, below)
+            below, kernel = _part(slopes, table, layer, size), _kernel(params, table, layer)
+            room = dz.shape[1], below.shape[1] + LANES  # rows a power of two apart would share few cache lines
+            kernel_T = turned[: room[0] * room[1]].reshape(room)
+            transpose(kernel, kernel_T)
+            multiply(dz, kernel_T, below)
             if rates[layer] > 0:
                 _drop(below.reshape(-1), rates[layer], seeds[layer], below.reshape(-1))
             _times_slope(table[layer - 1, 1], _part(values, table, layer, size).reshape(-1), below.reshape(-1))
