@@ -99,6 +99,30 @@ def test_losses_and_outputs_compute_as_in_fit(name):
     assert_equals_fit(make, TARGETS[y])
 
 
+@pytest.mark.parametrize("hidden", ["elu", "selu"])
+def test_the_slope_where_a_unit_is_exactly_zero_is_tensorflows(hidden):
+    def make():
+        model = net(keras.optimizers.SGD(0.02), hidden=hidden)
+        model.layers[0].kernel.assign(np.zeros((6, 7)))
+        return model
+
+    assert_equals_fit(make)
+
+
+def test_class_numbers_with_a_fraction_are_cut_as_in_fit():
+    sparse = {"loss": "sparse_categorical_crossentropy", "outputs": 3, "last": "softmax"}
+    assert_equals_fit(lambda: net(**sparse), (CLASSES + 0.7).astype("float32"))
+
+
+def test_a_negative_weight_decay_counts_as_in_fit():
+    assert_equals_fit(lambda: net(keras.optimizers.Adam(0.01, weight_decay=-0.1)))
+
+
+@pytest.mark.parametrize("rows", [np.int32(32), 70, 10**9])
+def test_any_batch_size_is_taken(rows):
+    assert_equals_fit(net, batch_size=rows)
+
+
 def test_saturated_outputs_are_scored_from_logits_as_in_fit():
     def make():
         model = net(keras.optimizers.SGD(0.01), "binary_crossentropy", last="sigmoid")
@@ -137,6 +161,11 @@ def bent(model):
     return model
 
 
+def of_another(model):
+    model.optimizer.build(net().trainable_variables)
+    return model
+
+
 def frozen():
     model = net()
     model.layers[0].trainable = False
@@ -169,6 +198,8 @@ def frozen():
         lambda: net(after=[lambda: keras.layers.Dropout(0.5, noise_shape=(1, 7))]),
         lambda: net(after=[lambda: keras.layers.Dropout(0.5), lambda: keras.layers.Activation("tanh")]),
         lambda: bent(net()),
+        lambda: of_another(net()),
+        lambda: net(loss="crossentropy", last="sigmoid"),
         frozen,
     ],
 )
@@ -181,6 +212,48 @@ def test_all_else_is_left_to_a_graph(make):
 @pytest.mark.parametrize("y", [np.eye(3, dtype="f")[CLASSES], Y[:, None, None]], ids=["wider", "of three axes"])
 def test_targets_of_another_shape_than_the_outputs_are_left_to_a_graph(y):
     assert not isinstance(steps_for(net(), (tf.constant(X), tf.constant(y)), 32), NativeSteps)
+
+
+def first_layers(*layers):
+    model = keras.Sequential([*layers, keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool", "float16"])
+def test_inputs_that_keras_casts_to_less_are_left_to_a_graph(dtype):
+    model = first_layers(keras.Input((6,), dtype=dtype))
+    assert not isinstance(steps_for(model, (tf.constant(X), tf.constant(Y)), 32), NativeSteps)
+
+
+def test_channels_first_are_left_to_a_graph():
+    model = first_layers(keras.Input((2, 3)), keras.layers.Flatten(data_format="channels_first"))
+    pictures = tf.constant(X.reshape(70, 2, 3))
+    assert not isinstance(steps_for(model, (pictures, tf.constant(Y)), 32), NativeSteps)
+
+
+def test_features_in_another_shape_are_kerass_to_refuse():
+    with pytest.raises(ValueError, match="Invalid input shape"):
+        train(net(), X.reshape(70, 2, 3), Y, trainer="compiled")
+
+
+def test_large_batches_are_left_to_a_graph(monkeypatch):
+    monkeypatch.setattr(native_steps, "MAX_BATCH", 32)
+    assert_native(net())
+    assert not isinstance(steps_for(net(), (tf.constant(X), tf.constant(Y)), 33), NativeSteps)
+
+
+@pytest.mark.parametrize(
+    ("validation", "words"),
+    [
+        ((X[:20, :4], Y[:20]), "takes 6 features a row, X has 4"),
+        ((np.hstack([X, X]), Y), "takes 6 features a row, X has 12"),
+        ((X[:0], Y[:0]), "at least one"),
+    ],
+)
+def test_machine_code_is_given_only_rows_that_fit(validation, words):
+    with pytest.raises(ValueError, match=words):
+        train(net(), X, Y, validation_data=validation)
 
 
 def test_large_networks_are_left_to_a_graph(monkeypatch):

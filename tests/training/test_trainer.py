@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -536,6 +538,26 @@ def test_rows_that_nobody_can_change_are_moved_to_the_device_once():
     frozen.flags.writeable = False
     assert trainer.on_device(frozen) is trainer.on_device(frozen)
     assert trainer.on_device(X) is not trainer.on_device(X)
+
+
+@pytest.mark.usefixtures("way")
+def test_fits_in_threads_are_those_of_one_after_another():
+    alone, beside = ([regressor("adam") for _ in range(4)] for _ in range(2))
+    rows = np.tile(X, (200, 1)), np.tile(Y, 200)
+    expected = [train(model, *rows, epochs=3, seed=seed) for seed, model in enumerate(alone)]
+    with ThreadPoolExecutor(4) as threads:
+        running = [threads.submit(train, model, *rows, epochs=3, seed=seed) for seed, model in enumerate(beside)]
+    assert [job.result() for job in running] == expected
+    for one, other in zip(alone, beside, strict=True):
+        for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cut", [{"y": Y[:-1]}, {"sample_weight": np.ones(len(Y) + 1, "f")}])
+def test_rows_that_do_not_belong_together_are_refused(cut):
+    given = {"y": Y} | cut
+    with pytest.raises(ValueError, match="belong together row by row"):
+        train(regressor("sgd"), X, given.pop("y"), **given)
 
 
 def test_a_fit_iterated_twice_weighs_its_classes_once():

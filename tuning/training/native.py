@@ -12,8 +12,8 @@ int64 `(n_layers + 1, 5)`: in each row the inputs of a layer, its activation, wh
 from __future__ import annotations
 
 import math
+import threading
 from collections import namedtuple
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -218,7 +218,7 @@ def _times_slope(kind: int, a: Array, slope: Array) -> None:
     elif kind != LINEAR:
         scale, alpha = _SELU if kind == SELU else (_ONE, _ONE)
         for i in range(len(a)):
-            slope[i] *= scale if a[i] > _NONE else a[i] + scale * alpha
+            slope[i] *= scale if a[i] >= _NONE else a[i] + scale * alpha  # at 0 as TensorFlow has it
 
 
 @in_machine_code
@@ -247,7 +247,7 @@ def _loss_slope(z: Array, target: Any, activation: int, rule: Any, slope: Array)
 @in_machine_code
 def _update(state: Any, grads: Array, rule: Any, step: int) -> None:
     params, first, second = state
-    if rule.decay > 0:
+    if rule.decay != 0:
         for i in range(len(params)):
             params[i] -= params[i] * rule.decay * rule.lr
     if rule.kind == ADAM:
@@ -275,9 +275,17 @@ def _update(state: Any, grads: Array, rule: Any, step: int) -> None:
             params[i] += v * rule.first - grads[i] * rule.lr if rule.kind == NESTEROV else v
 
 
-@cache
+_loading = threading.Lock()
+
+
 def load() -> None:
     """Compile the functions for their only types, or read them from disk: seconds once on a machine, then 0.2 s."""
+    with _loading:
+        if not forward.signatures:
+            _load()
+
+
+def _load() -> None:
     kinds = (types.float32, 1), (types.float32, 2), (types.int32, 1), (types.int64, 2)
     vector, matrix, order, table = (types.Array(kind, axes, "C", readonly=True) for kind, axes in kinds)
     changed, filled, seeds = types.float32[::1], types.float32[:, ::1], types.uint64[::1]

@@ -49,6 +49,19 @@ class Network:
     loss: int
     activation: str
 
+    def take(self, X: Array, *others: Array) -> None:
+        """Check rows before they go to machine code, which would read and write beyond them.
+
+        Raises:
+            ValueError: X has other features than the network, there are no rows, or not equally many everywhere.
+        """
+        features, counts = math.prod(X.shape[1:]), {len(X), *map(len, others)}
+        if features != self.table[0, 0]:
+            raise ValueError(f"the network takes {self.table[0, 0]} features a row, X has {features}: {X.shape}")
+        if len(counts) > 1 or not len(X):
+            shapes = ", ".join(str(array.shape) for array in (X, *others))
+            raise ValueError(f"X, y and weights must have as many rows as each other, at least one; received {shapes}")
+
 
 def network_of(model: keras.Model, arrays: Tensors) -> Network | None:
     """Return what `native` must know to train a model as `fit` would; None where it cannot.
@@ -67,8 +80,10 @@ def network_of(model: keras.Model, arrays: Tensors) -> Network | None:
     table, (x, y, *weight) = found.table(), (tuple(a.shape) for a in arrays)
     activation = int(table[-2, 1])
     loss = _loss(model, activation)
-    outputs = 1 if loss == native.SPARSE else int(table[-1, 0])
-    if loss is None or math.prod(x[1:]) != table[0, 0] or y[1:] not in ((outputs,), () if outputs == 1 else None):
+    outputs, expected = 1 if loss == native.SPARSE else int(table[-1, 0]), model.input_shape[1:]
+    if x[1:] not in (expected, (*expected, 1), () if expected == (1,) else None):
+        return None
+    if loss is None or y[1:] not in ((outputs,), () if outputs == 1 else None):
         return None
     if weight and weight[0][1:] not in ((), (1,)):
         return None
@@ -79,14 +94,18 @@ def network_of(model: keras.Model, arrays: Tensors) -> Network | None:
 def _plain_settings(model: keras.Model) -> bool:
     """Whether there are no penalties, constraints, frozen weights, clipped gradients or other precisions."""
     optimizer, weights = model.optimizer, model.trainable_variables
+    if optimizer.built and list(map(id, optimizer._trainable_variables)) != list(map(id, weights)):
+        return False  # another model's
     if type(optimizer) is keras.optimizers.Nadam or not isinstance(optimizer._learning_rate, keras.Variable):
         return False
     if any(getattr(optimizer, name, None) for name in _SETTINGS_LEFT_OUT) or len(weights) < len(model.weights):
         return False
     if any(v.regularizer is not None or v.constraint is not None or v.dtype != "float32" for v in weights):
         return False
-    return not model.losses and all(
-        layer.activity_regularizer is None and layer.compute_dtype == "float32" for layer in model.layers
+    return (
+        not model.losses
+        and model.inputs[0].dtype in ("float32", "float64")
+        and all(layer.activity_regularizer is None and layer.compute_dtype == "float32" for layer in model.layers)
     )
 
 
@@ -108,7 +127,7 @@ class _LayersRead:
         if isinstance(layer, keras.layers.Dropout):
             free, self.dropout = self.dropout is None, layer if layer.rate > 0 else self.dropout
             return free and layer.noise_shape is None
-        return True  # the input's shape
+        return not isinstance(layer, keras.layers.Flatten) or layer.data_format == "channels_last"
 
     def table(self) -> Array:
         """Return the table of the layers taken."""
@@ -136,6 +155,8 @@ def _loss(model: keras.Model, activation: int) -> int | None:
     """Return the loss by its number in `native`; None where it is another one."""
     given = model._compile_config.config
     if given.get("loss_weights") is not None or isinstance(given["loss"], dict | list | tuple):
+        return None
+    if given["loss"] in ("crossentropy", "ce"):  # which one y decides
         return None
     item = keras.losses.get(given["loss"])
     settings = dict(getattr(item, "_fn_kwargs", {}))

@@ -49,13 +49,13 @@ def multiply(a: Array, b: Array, out: Array) -> None:
             i = min(start, rows - height)  # the last tile may cover rows of the one before
             tile, others = (result + i * out_row + 4 * j, out_row), (left + i * row, row, step)
             if height > 1 and wide:
-                _tall_wide(tile, others, factors, inner, columns - j)
+                _tall_wide(tile, others, factors, (inner, columns - j))
             elif height > 1:
-                _tall(tile, others, factors, inner, columns - j)
+                _tall(tile, others, factors, (inner, columns - j))
             elif wide:
-                _wide(tile, others, factors, inner, columns - j)
+                _wide(tile, others, factors, (inner, columns - j))
             else:
-                _single(tile, others, factors, inner, columns - j)
+                _single(tile, others, factors, (inner, columns - j))
         j += 2 * LANES if wide else LANES
 
 
@@ -123,14 +123,15 @@ def _tile(rows: int, vectors: int, *, whole: bool) -> Any:
     """Return the function for one tile: the inner products of `rows` rows with one or two vectors of columns.
 
     It takes (address, bytes to the next row) of the result; the same of the left factor, with the bytes to its next
-    column; the same of the right factor; the inner dimension; how many columns there are, which counts if not `whole`.
+    column; the same of the right factor; (inner dimension, columns that there are), these counting if not `whole`.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def tile(_: Any, out: Any, a: Any, b: Any, inner: Any, columns: Any) -> Any:
+    def tile(_: Any, out: Any, a: Any, b: Any, counts: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            (result, out_row), (left, row, step), (right, b_row) = (cgutils.unpack_tuple(builder, g) for g in given[:3])
-            memory = _Memory(builder, None if whole else given[4])
+            unpacked = (cgutils.unpack_tuple(builder, pair) for pair in given)
+            (result, out_row), (left, row, step), (right, b_row), (inner, columns) = unpacked
+            memory = _Memory(builder, None if whole else columns)
 
             def at(start: Any, *steps: tuple[Any, Any]) -> Any:
                 for count, size in steps:
@@ -139,7 +140,7 @@ def _tile(rows: int, vectors: int, *, whole: bool) -> Any:
 
             zero, cells = ir.Constant(_VECTOR, [0.0] * LANES), [(i, v) for i in range(rows) for v in range(vectors)]
             sums = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
-            with cgutils.for_range(builder, given[3]) as loop:
+            with cgutils.for_range(builder, inner) as loop:
                 others = [memory.read(at(right, (loop.index, b_row), (_INT(v), _INT(_BYTES)))) for v in range(vectors)]
                 factors = [memory.broadcast(at(left, (loop.index, step), (_INT(i), row))) for i in range(rows)]
                 for (i, v), place in sums.items():
@@ -149,7 +150,7 @@ def _tile(rows: int, vectors: int, *, whole: bool) -> Any:
                 memory.write(builder.load(place), at(result, (_INT(i), out_row), (_INT(v), _INT(_BYTES))))
             return context.get_dummy_value()
 
-        return types.void(out, a, b, inner, columns), generate
+        return types.void(out, a, b, counts), generate
 
     return tile
 

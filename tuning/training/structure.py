@@ -146,7 +146,7 @@ def adds_up(model: keras.Model) -> bool:
 
 def _loss_adds_up(item: Any) -> bool:
     if isinstance(item, str):
-        return keras.losses.get(item) in _ROW_FUNCTIONS
+        return item in ("crossentropy", "ce") or keras.losses.get(item) in _ROW_FUNCTIONS
     known = type(item) in _ROW_LOSSES and item.reduction == "sum_over_batch_size"
     return known and getattr(item, "ignore_class", None) is None and _last_axis(item)
 

@@ -5,6 +5,7 @@ Whatever the compiled epoch cannot do in the same way goes to `model.fit`; `why_
 
 from __future__ import annotations
 
+import threading
 import warnings
 import weakref
 from collections.abc import Generator, Mapping, Sequence
@@ -22,15 +23,25 @@ from tuning.training.native_steps import NativeSteps, steps_for
 from tuning.training.reasons import Looks, looks_of, why_fit
 
 Steps: TypeAlias = CompiledSteps | NativeSteps
+_turn = threading.RLock()  # fits of equal structure share their graphs: in threads one trains an epoch at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Aligned rows: X, y and optional weights."""
+    """Aligned rows: X, y and optional weights.
+
+    Raises:
+        ValueError: There are not as many of each.
+    """
 
     X: Array
     y: Array
     weight: Array | None = None
+
+    def __post_init__(self) -> None:
+        counts = [len(array) for array in self.arrays if hasattr(array, "shape")]  # several outputs come as a list
+        if len(set(counts)) > 1:
+            raise ValueError(f"X, y and sample_weight belong together row by row; received {counts} rows of them")
 
     @property
     def arrays(self) -> tuple[Array, ...]:
@@ -109,7 +120,17 @@ class Fit:
                 self.notes.append(f"trained by model.fit: {reason}")
             yield from self._keras(rows)
             return
-        yield from self._compiled(rows)
+        fit = self._compiled(rows)
+        try:
+            while True:
+                with _turn:
+                    done = next(fit, None)
+                if done is None:
+                    return
+                yield done
+        finally:
+            with _turn:
+                fit.close()
 
     def _compiled(self, rows: Rows) -> Generator[int, None, None]:
         arrays, validation = rows.tensors(), None if self.validation is None else self.validation.tensors()
