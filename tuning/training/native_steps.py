@@ -26,12 +26,12 @@ from tuning.training.reasons import Looks
 from tuning.training.state import assign, read
 from tuning.training.structure import Tensors
 
-MAX_PARAMETERS = 300_000
-"""Parameters above which TensorFlow's products of matrices, made for large ones, may be faster.
+MAX_PARAMETERS = 2**20
+"""Parameters above which TensorFlow's products of matrices, made for large ones, are taken.
 
-On one core of an AMD EPYC (Zen 5) machine code was ahead of graph and XLA up to a million with two layers of 300-1000
-units, batches of 32, 128 and 512, SGD and Adam. Behind, by a tenth, were 784-300-100-10 with SGD and batches of 512,
-and with Adam by 4 %. Processors with smaller caches have not been measured.
+On an AMD EPYC (Zen 5) machine code was ahead of graph and XLA up to here with two layers of 300-1000 units, batches of
+32, 128 and 512, SGD and Adam. Behind, by up to a tenth, were 784-300-100-10 and 8-1000-1000-1 with batches of 512; they
+need no trace instead. Processors with smaller caches have not been measured.
 """
 
 MAX_BATCH = 4096

@@ -78,7 +78,10 @@ def plain(program: str, *arguments: object) -> Trained:
 
 
 def ours(home: Path, study: str, *arguments: object) -> Trained:
-    """Run `python -m tuning run STUDY …` into a fresh home; epochs are counted when the ledger has their trial."""
+    """Run `python -m tuning run STUDY …` into a fresh home; epochs are counted when the ledger has their trial.
+
+    Its answer is the winner, by the score it had in the search; `lowest` may be that of a lucky seed.
+    """
     began = time.time()
     run(our_command(study, *arguments), home)
     whole_s = time.time() - began
@@ -87,10 +90,11 @@ def ours(home: Path, study: str, *arguments: object) -> Trained:
     for result in results:
         count += result["epochs"]
         epochs.append((result["ended_at"] - began, count))
-    best = min((r for r in results if r["status"] == "completed"), key=lambda r: float(r["value"]))
+    winner = read_json(next(home.glob("ledger/*/*/winner.json"))) or {}
+    scores = {r["number"]: float(r["value"]) for r in results if r["status"] == "completed"}
     failed = [r["error"] for r in results if r["status"] == "failed"]
-    answer = {"trials": len(results), "best": best["value"], "params": params_of(home, best["number"])}
-    return Trained(whole_s, epochs, {**answer, "failed": failed})
+    answer = {"best": scores[winner["number"]], "params": params_of(home, winner["number"]), "failed": failed}
+    return Trained(whole_s, epochs, {**answer, "lowest": min(scores.values())})
 
 
 def results_of(home: Path) -> list[dict[str, Any]]:
