@@ -237,6 +237,11 @@ def test_features_in_another_shape_are_kerass_to_refuse():
         train(net(), X.reshape(70, 2, 3), Y, trainer="compiled")
 
 
+def test_without_a_compiler_all_is_left_to_a_graph(monkeypatch):
+    monkeypatch.setattr(native_steps.config, "DISABLE_JIT", 1)
+    assert not isinstance(steps_for(net(), (tf.constant(X), tf.constant(Y)), 32), NativeSteps)
+
+
 def test_large_batches_are_left_to_a_graph(monkeypatch):
     monkeypatch.setattr(native_steps, "MAX_BATCH", 32)
     assert_native(net())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import pickle
 import platform
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -24,23 +26,49 @@ def in_machine_code(function: Any) -> Any:
 
 
 def kept_in_machine_code(function: Any) -> Any:
-    """Compile at the first call with all that is called, and keep the machine code on disk where there is a place."""
-    before, config.CACHE_DIR = config.CACHE_DIR, _folder()
+    """Compile by `load` with all that is called, and keep the machine code on disk where there is a place for it."""
+    folder = _folder()
+    if folder is None:
+        return in_machine_code(function)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # Numba: "no locator available"
-        return in_machine_code(function)
     finally:
         config.CACHE_DIR = before
 
 
+def load(function: Any, signature: Any) -> None:
+    """Compile a function for its only types, or read it from disk; other types are an error from then on."""
+    for last in (False, True):
+        try:
+            function.compile(signature)
+            break
+        except (OSError, EOFError, pickle.PickleError):  # the disk is full, or what is kept was cut short
+            if last:
+                raise
+            for file in (_folder() or Path()).glob("*/*.nb?"):
+                file.unlink(missing_ok=True)
+    function.disable_compile()
+
+
 @cache
-def _folder() -> str:
-    """Return a folder for machine code of these very sources: Numba looks at the file of the function alone."""
+def _folder() -> Path | None:
+    """Return a folder for machine code of these very sources and this processor; None where none can be written to.
+
+    Numba alone looks at the file of the function, not at those of what it calls (all that use `in_machine_code` are
+    named here), and two kinds of processors that begin at once would exchange their code.
+    """
     here = Path(__file__).parent
     sources = b"".join((here / name).read_bytes() for name in ("machine_code.py", "products.py", "native.py"))
-    place = here / "__pycache__" if os.access(here, os.W_OK) else Path.home() / ".cache" / "tuning"
-    return str(Path(config.CACHE_DIR or place) / hashlib.sha256(sources).hexdigest()[:16])
+    host = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    name = hashlib.sha256(sources + repr((host, config.CPU_NAME, config.CPU_FEATURES)).encode()).hexdigest()[:16]
+    for place in (config.CACHE_DIR or here / "__pycache__", "~/.cache/tuning"):
+        with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
+            folder = Path(place).expanduser() / name
+            folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()
+            return folder
+    return None
 
 
 @intrinsic  # type: ignore[untyped-decorator]

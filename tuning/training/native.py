@@ -17,9 +17,10 @@ from collections import namedtuple
 from typing import Any
 
 import numpy as np
-from numba import typeof, types
+from numba import config, typeof, types
 
 from tuning.dataset import Array
+from tuning.training import machine_code
 from tuning.training.machine_code import FLUSH_TO_ZERO, in_machine_code, kept_in_machine_code, set_float_mode
 from tuning.training.products import LANES, multiply, transpose
 
@@ -281,7 +282,7 @@ _loading = threading.Lock()
 def load() -> None:
     """Compile the functions for their only types, or read them from disk: seconds once on a machine, then 0.2 s."""
     with _loading:
-        if not forward.signatures:
+        if not (config.DISABLE_JIT or forward.signatures):
             _load()
 
 
@@ -290,10 +291,6 @@ def _load() -> None:
     vector, matrix, order, table = (types.Array(kind, axes, "C", readonly=True) for kind, axes in kinds)
     changed, filled, seeds = types.float32[::1], types.float32[:, ::1], types.uint64[::1]
     rule = typeof(Rule(1, 0, 0, 0, *[np.float32(0)] * 7))
-    train_epoch.compile((
-        types.Tuple((matrix, matrix, vector, order)), types.Tuple((table, vector, seeds)), types.UniTuple(changed, 3),
-        rule, filled,
-    ))  # fmt: skip
-    forward.compile((matrix, table, changed, filled))
-    train_epoch.disable_compile()  # arrays of other types would take seconds again: an error instead
-    forward.disable_compile()
+    rows, network = types.Tuple((matrix, matrix, vector, order)), types.Tuple((table, vector, seeds))
+    machine_code.load(train_epoch, (rows, network, types.UniTuple(changed, 3), rule, filled))
+    machine_code.load(forward, (matrix, table, changed, filled))

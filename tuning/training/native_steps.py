@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 import tensorflow as tf
+from numba import config
 
 from tuning.dataset import Array
 from tuning.training import native
@@ -145,7 +146,7 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> NativeSte
     """
     build(model, arrays, batch_size)
     small = model.count_params() <= MAX_PARAMETERS and min(batch_size, len(arrays[0])) <= MAX_BATCH
-    if small and not tf.config.list_logical_devices("GPU"):
+    if small and not (config.DISABLE_JIT or tf.config.list_logical_devices("GPU")):
         network = network_of(model, arrays)
         if network is not None:
             return NativeSteps(model, network)

@@ -27,12 +27,12 @@ ROWS = 8 if _LARGE else 4
 """Rows of a tile. It is two vectors wide, and must fit into 32 or 16 registers with what is multiplied."""
 
 _INT, _SHORT, _FLOAT, _VECTOR = ir.IntType(64), ir.IntType(32), ir.FloatType(), ir.VectorType(ir.FloatType(), LANES)
-_BYTES = 4 * LANES
+_BYTES, _ALIGNED = 4 * LANES, _SHORT(4)  # vectors begin at any number
 
 
 @in_machine_code
 def multiply(a: Array, b: Array, out: Array) -> None:
-    """Put a product into `out`.
+    """Put a product into `out`. Nothing is checked: other shapes or strides read and write anywhere.
 
     Args:
         a: float32 `(rows, inner)`, of any strides.
@@ -44,24 +44,24 @@ def multiply(a: Array, b: Array, out: Array) -> None:
     height = ROWS if rows >= ROWS else 1
     j = 0
     while j < columns:
-        wide, factors = columns - j >= 2 * LANES, (right + 4 * j, b_row)
+        wide, of_b = columns - j >= 2 * LANES, (right + 4 * j, b_row)
         for start in range(0, rows, height):
             i = min(start, rows - height)  # the last tile may cover rows of the one before
-            tile, others = (result + i * out_row + 4 * j, out_row), (left + i * row, row, step)
+            tile, of_a = (result + i * out_row + 4 * j, out_row), (left + i * row, row, step)
             if height > 1 and wide:
-                _tall_wide(tile, others, factors, (inner, columns - j))
+                _tall_wide(tile, of_a, of_b, (inner, columns - j))
             elif height > 1:
-                _tall(tile, others, factors, (inner, columns - j))
+                _tall(tile, of_a, of_b, (inner, columns - j))
             elif wide:
-                _wide(tile, others, factors, (inner, columns - j))
+                _wide(tile, of_a, of_b, (inner, columns - j))
             else:
-                _single(tile, others, factors, (inner, columns - j))
+                _single(tile, of_a, of_b, (inner, columns - j))
         j += 2 * LANES if wide else LANES
 
 
 @in_machine_code
 def transpose(a: Array, out: Array) -> None:
-    """Put `a`, float32 `(rows, columns)`, into `out`, float32 `(columns, rows or more)`, each row without gaps."""
+    """Put `a`, float32 `(rows, columns)`, into `out`, float32 `(columns, rows or more)`; no gaps within their rows."""
     rows, columns = a.shape
     if rows < LANES or columns < LANES:
         for i in range(rows):
@@ -78,7 +78,7 @@ def transpose(a: Array, out: Array) -> None:
 
 @in_machine_code
 def _place(array: Array) -> tuple[int, int, int]:
-    """Return the address of a matrix, and the bytes to the next row and to the next column."""
+    """Return the address of a matrix, which its holder keeps alive, and the bytes to the next row and column."""
     return np.int64(array.ctypes.data), array.strides[0], array.strides[1]  # type: ignore[return-value]
 
 
@@ -95,14 +95,14 @@ class _Memory:
         place = self._builder.inttoptr(address, _VECTOR.as_pointer())
         if self._mask is None:
             return self._builder.load(place, align=4)
-        return self._call("load", _VECTOR, place, _SHORT(4), self._mask, ir.Constant(_VECTOR, [0.0] * LANES))
+        return self._call("load", _VECTOR, place, _ALIGNED, self._mask, ir.Constant(_VECTOR, [0.0] * LANES))
 
     def write(self, vector: Any, address: Any) -> None:
         place = self._builder.inttoptr(address, _VECTOR.as_pointer())
         if self._mask is None:
             self._builder.store(vector, place, align=4)
         else:
-            self._call("store", ir.VoidType(), vector, place, _SHORT(4), self._mask)
+            self._call("store", ir.VoidType(), vector, place, _ALIGNED, self._mask)
 
     def broadcast(self, address: Any) -> Any:
         """Return a vector with the one number of `address` in all places."""
@@ -141,10 +141,10 @@ def _tile(rows: int, vectors: int, *, whole: bool) -> Any:
             zero, cells = ir.Constant(_VECTOR, [0.0] * LANES), [(i, v) for i in range(rows) for v in range(vectors)]
             sums = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
             with cgutils.for_range(builder, inner) as loop:
-                others = [memory.read(at(right, (loop.index, b_row), (_INT(v), _INT(_BYTES)))) for v in range(vectors)]
-                factors = [memory.broadcast(at(left, (loop.index, step), (_INT(i), row))) for i in range(rows)]
+                of_b = [memory.read(at(right, (loop.index, b_row), (_INT(v), _INT(_BYTES)))) for v in range(vectors)]
+                of_a = [memory.broadcast(at(left, (loop.index, step), (_INT(i), row))) for i in range(rows)]
                 for (i, v), place in sums.items():
-                    product = builder.fmul(factors[i], others[v], flags=["contract"])
+                    product = builder.fmul(of_a[i], of_b[v], flags=["contract"])
                     builder.store(builder.fadd(builder.load(place), product, flags=["contract"]), place)
             for (i, v), place in sums.items():
                 memory.write(builder.load(place), at(result, (_INT(i), out_row), (_INT(v), _INT(_BYTES))))
