@@ -114,6 +114,14 @@ def test_class_numbers_with_a_fraction_are_cut_as_in_fit():
     assert_equals_fit(lambda: net(**sparse), (CLASSES + 0.7).astype("float32"))
 
 
+def test_a_cross_entropy_that_y_decides_is_trained_as_in_fit():
+    ours, theirs = (net(loss="crossentropy", last="sigmoid") for _ in range(2))
+    y = TARGETS["yes or no"][:, None]
+    found = train(ours, X, y, epochs=2, shuffle=False, trainer="compiled")
+    expected = theirs.fit(X, y, epochs=2, shuffle=False, verbose=0).history
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=5e-5)
+
+
 def test_a_negative_weight_decay_counts_as_in_fit():
     assert_equals_fit(lambda: net(keras.optimizers.Adam(0.01, weight_decay=-0.1)))
 

@@ -39,15 +39,15 @@ def kept_in_machine_code(function: Any) -> Any:
 
 def load(function: Any, signature: Any) -> None:
     """Compile a function for its only types, or read it from disk; other types are an error from then on."""
-    for last in (False, True):
-        try:
-            function.compile(signature)
-            break
-        except (OSError, EOFError, pickle.PickleError):  # the disk is full, or what is kept was cut short
-            if last:
-                raise
-            for file in (_folder() or Path()).glob("*/*.nb?"):
-                file.unlink(missing_ok=True)
+    folder = _folder()
+    try:
+        function.compile(signature)
+    except (OSError, EOFError, pickle.PickleError):  # the disk is full, or what is kept was cut short
+        if folder is None:
+            raise
+        for file in folder.glob("*/*.nb?"):
+            file.unlink(missing_ok=True)
+        function.compile(signature)
     function.disable_compile()
 
 
