@@ -24,6 +24,7 @@ from tuning.training.lr_record import LRRange, LRRangeJob, hull
 _FUNCTION = "tuning.training.lr_jobs:run_lr_range"
 _TICK_S = 0.25
 _NAME = "lr_range_{}.json"
+_INTERVALS = "intervals.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Rates:
 
     intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     tests: Mapping[str, Sequence[LRRange]] = field(default_factory=dict)
+
+    def remember(self, folder: Path, definition: Mapping[str, Any]) -> None:
+        """Write the intervals, and the definition that they were measured under, where no search's header keeps them."""
+        write_json(folder / _INTERVALS, {"intervals": dict(self.intervals), "definition": dict(definition)})
+        self.keep(folder)
 
     def keep(self, folder: Path) -> None:
         """Write tests and pictures into the search's artifacts, from where they go to MLflow; call it after `begin`."""
@@ -81,10 +87,9 @@ def rates_for(
     wanted = study.space.measured
     if not wanted:
         return Rates()
-    header = {} if fresh else read_json(folder / "search.json") or {}
-    stored = header.get("intervals", {})
-    if stored:
-        old, new = header["versions"][-1], study.definition() if isinstance(study, Study) else study.definition
+    stored, old = ({}, {}) if fresh else _remembered(folder)
+    if stored and old:
+        new = study.definition() if isinstance(study, Study) else study.definition
         if old.get("from_range_test") != new.get("from_range_test"):
             if not again:
                 return Rates()
@@ -109,6 +114,20 @@ def rates_for(
             measured[name] = _found(rate, list(points), tests[name])
             on_test(_told(name, rate, tests[name]))
     return Rates({**known, **measured}, tests)
+
+
+def _remembered(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the intervals kept in a folder, and the definition they were measured under.
+
+    A search keeps both in its header, a benchmark in a file of its own. Benchmarks of release 0.1 wrote the intervals
+    alone, as a `search.json` without a definition: theirs is empty, and the intervals hold.
+    """
+    own = read_json(folder / _INTERVALS)
+    if own is not None:
+        return own["intervals"], own["definition"]
+    header = read_json(folder / "search.json") or {}
+    versions = header.get("versions") or [{}]
+    return header.get("intervals", {}), versions[-1]
 
 
 def _diagonal(space: Space, name: str) -> dict[Varied, dict[str, Any]]:

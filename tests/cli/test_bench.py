@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tuning import Minimize, Study
 from tuning.cli.main import main
+from tuning.durable import write_json
+from tuning.rates import rates_for
 
 
 @pytest.mark.slow
@@ -25,6 +28,33 @@ def test_a_bench_is_told_drawn_and_recorded(project, capsys):
     assert page.parent == project / "home" / "reports"
     assert "optuna:tpe" in page.read_text()
     _check_mlflow(told)
+
+
+def test_a_bench_whose_rates_come_from_a_range_test_is_given_twice(project, capsys):
+    study = project / "studies" / "plane.py"
+    study.write_text(study.read_text().replace("Float(1e-4, 1e-1, log=True)", '"from_range_test"'))
+    words = ["bench", "plane", "--engines", "optuna:random", "--seeds", "1", "--budget", "trials=1"]
+    assert main([*words, "--devices", "cpu:1", "--json"]) == 0
+    first = capsys.readouterr()
+    assert "learning-rate range test of lr" in first.err
+    assert main([*words, "--devices", "cpu:1", "--json"]) == 0
+    second = capsys.readouterr()
+    assert "learning-rate range test" not in second.err  # its bounds are remembered
+    medians = [json.loads(told.out.splitlines()[-1])["medians"] for told in (first, second)]
+    assert medians[0] == medians[1]
+
+
+def test_the_bounds_of_a_bench_of_the_first_release_are_gone_on_with(tmp_path):
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [1e-3, 1e-2]}})
+    study = Study(
+        name="plane",
+        builder=lambda lr: None,
+        data=lambda: None,
+        objective=Minimize("val_rmse"),
+        space={"lr": "from_range_test"},
+    )
+    rates = rates_for(study, "", {}, tmp_path, devices="no such device")
+    assert rates.intervals == {"lr": [1e-3, 1e-2]}
 
 
 def _check_mlflow(told):

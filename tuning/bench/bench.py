@@ -16,7 +16,7 @@ from tuning.bench.contest import Contest, Looked, Question, Search
 from tuning.bench.lost import Heard, bury, running_in
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
-from tuning.durable import full_disk_told, write_json
+from tuning.durable import full_disk_told
 from tuning.errors import ChangedError, StudyError, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported
 from tuning.executors.devices import parse_devices
@@ -133,8 +133,7 @@ def _open(stack: ExitStack, looked: Looked, rates: Rates, *, fresh: bool) -> Non
     if fresh and folder.exists():
         folder.rename(folder.with_name(f"{folder.name}~{time.strftime('%Y%m%d-%H%M%S')}"))
     if rates.intervals:
-        write_json(folder / "search.json", {"intervals": dict(rates.intervals)})
-        rates.keep(folder)
+        rates.remember(folder, looked.record.definition)
 
 
 def _kept(search: Search) -> BenchRun | None:
