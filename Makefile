@@ -33,10 +33,10 @@ schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make
 	$(PYTHON) -m tuning schedule "$(STUDY)" --calendar "$(CALENDAR)" $(ARGS)
 
 courses: .venv/ready ## run every study of the courses and write their figures into the README
-	$(PYTHON) -m tuning.bench.courses $(ARGS)
+	$(PYTHON) -m benchmarks.courses $(ARGS)
 
 lr-value: .venv/ready ## measure what a range test gains a search: make lr-value ARGS="--per-structure --seeds 5"
-	$(PYTHON) -m tuning.bench.lr_value $(ARGS)
+	$(PYTHON) -m benchmarks.lr_value $(ARGS)
 
 test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
 	$(PYTHON) -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -50,7 +50,7 @@ check: .venv/ready ## lint, layout and types: ruff, mypy --strict
 	$(PYTHON) -m mypy --strict
 
 perf: .venv/ready ## measure against the plain libraries, an hour for each of 3 repeats: make perf ARGS="--parts a,e --quick"
-	$(PYTHON) -m tuning.bench.perf $(ARGS)
+	$(PYTHON) -m benchmarks.perf $(ARGS)
 
 lock: ## pin today's versions within the ranges of pyproject.toml (needs uv)
 	$(COMPILE) --extra cpu --output-file requirements/cpu.txt

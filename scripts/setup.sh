@@ -70,6 +70,6 @@ quietly .venv/bin/python -m pip install --disable-pip-version-check --no-deps --
 # Packages' own tests are left out: a sixth of the time. Some ship templates that are no Python: that is no failure.
 .venv/bin/python -m compileall -q -j 0 -x '/tests/' .venv/lib >/dev/null 2>&1 || true
 # The epochs in machine code, which the first search would wait for; where there is no room for them it compiles itself.
-.venv/bin/python -c "from tuning.training import native; native.load()" >/dev/null 2>&1 || true
+.venv/bin/python -c "from tuning.trainer.native.epoch import load; load()" >/dev/null 2>&1 || true
 cp "$lock" .venv/lock.txt
 touch .venv/ready

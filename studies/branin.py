@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tuning import Float, Minimize, Study
-from tuning.bench.functions import branin
-from tuning.training.functions import no_data
+from tuning.builders.functions import branin
+from tuning.trials.functions import no_data
 
 STUDY = Study(
     name="branin",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tuning import Float, Minimize, Study
-from tuning.bench.functions import noisy_branin
-from tuning.training.functions import no_data
+from tuning.builders.functions import noisy_branin
+from tuning.trials.functions import no_data
 
 STUDY = Study(
     name="noisy_branin",

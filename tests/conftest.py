@@ -13,17 +13,34 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its back
 
 # Files of half a minute and more, the longest first: begun late, one would keep a test process when the others rest.
 LONGEST = (
-    "test_trainer", "test_run", "test_elastic", "test_writer", "test_compiled", "test_trials", "test_studies",
-    "test_estimators", "test_scikit_fit", "test_bench", "test_lr_range", "test_simulation", "test_local",
-    "test_diagnosis", "test_lr_callback", "test_worker", "test_remote", "test_cache", "test_estimator_checks",
-)  # fmt: skip
+    "trainer/test_train",
+    "search/test_run",
+    "trainer/test_elastic",
+    "writer/test_writer",
+    "trainer/test_compiled",
+    "trials/test_trial",
+    "studies/test_studies",
+    "estimators/test_wrappers",
+    "engines/test_scikit_fit",
+    "bench/test_run",
+    "lr_range/test_sweep",
+    "simulation/test_run",
+    "executors/test_local",
+    "cli/test_bench",
+    "diagnosis/test_rules",
+    "lr_range/test_callback",
+    "bench/test_worker",
+    "engines/test_remote",
+    "data/test_cache",
+    "estimators/test_checks",
+)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Sort the files, each in the random order it has been given."""
     rank = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+    items.sort(key=lambda item: rank.get(f"{item.path.parent.name}/{item.path.stem}", len(rank)))
 
 
 def pytest_collection_finish():

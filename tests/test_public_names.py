@@ -13,7 +13,7 @@ import pytest
 import tuning
 
 ROOT = Path(__file__).parents[1]
-HEAVY = "tuning.training"  # its modules import TensorFlow: their names are read from the source
+HEAVY = ("tuning.estimators", "tuning.lr_range")  # its modules import TensorFlow: their names are read from the source
 
 
 def said_by(code):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuning.durable import read_json, write_json
-from tuning.space import Choice, Float, Int, Space
+from tuning.storage.durable import read_json, write_json
+from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import FoldResult, Proposal, Status, TrialResult, Verdict
 
 WORDS = st.sampled_from(["", "half batch", "ValueError: größer\n"])
@@ -93,7 +93,7 @@ def test_a_proposal_comes_back_in_the_types_of_its_space(tmp_path):
     space = Space({"n": Int(1, 9), "lr": Float(0.0, 1.0), "shape": Choice(None, (2, 3), True)})
     proposal = Proposal(4, {"n": 3, "lr": 1.0, "shape": (2, 3)}, epochs=9, parent=1, continued=False, call=b"secret")
     stored = through(tmp_path / "spec.json", proposal.to_json())
-    again = Proposal.from_json(stored, space)
+    again = Proposal.from_json(stored, space.decode(stored["params"]))
     assert again == proposal
     assert [type(v) for v in again.params.values()] == [int, float, tuple]
     assert (again.call, "call" in stored) == (None, False)

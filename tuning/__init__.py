@@ -9,29 +9,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tuning.dataset import Dataset
-    from tuning.objective import Maximize, Minimize
-    from tuning.run import run_study
-    from tuning.space import Choice, Float, Int
-    from tuning.study import Study, load_study
-    from tuning.training.estimators import KerasClassifier, KerasRegressor
-    from tuning.training.lr_callback import LRRangeTest
-    from tuning.training.lr_range import lr_range_test
+    from tuning.data.dataset import Dataset
+    from tuning.estimators.wrappers import KerasClassifier, KerasRegressor
+    from tuning.lr_range.callback import LRRangeTest
+    from tuning.lr_range.sweep import lr_range_test
+    from tuning.search.run import run_study
+    from tuning.study.objective import Maximize, Minimize
+    from tuning.study.space import Choice, Float, Int
+    from tuning.study.study import Study, load_study
 
 _HOMES = {
-    "Choice": "tuning.space",
-    "Dataset": "tuning.dataset",
-    "Float": "tuning.space",
-    "Int": "tuning.space",
-    "KerasClassifier": "tuning.training.estimators",
-    "KerasRegressor": "tuning.training.estimators",
-    "LRRangeTest": "tuning.training.lr_callback",
-    "Maximize": "tuning.objective",
-    "Minimize": "tuning.objective",
-    "Study": "tuning.study",
-    "load_study": "tuning.study",
-    "lr_range_test": "tuning.training.lr_range",
-    "run_study": "tuning.run",
+    "Choice": "tuning.study.space",
+    "Dataset": "tuning.data.dataset",
+    "Float": "tuning.study.space",
+    "Int": "tuning.study.space",
+    "KerasClassifier": "tuning.estimators.wrappers",
+    "KerasRegressor": "tuning.estimators.wrappers",
+    "LRRangeTest": "tuning.lr_range.callback",
+    "Maximize": "tuning.study.objective",
+    "Minimize": "tuning.study.objective",
+    "Study": "tuning.study.study",
+    "load_study": "tuning.study.study",
+    "lr_range_test": "tuning.lr_range.sweep",
+    "run_study": "tuning.search.run",
 }
 
 __version__ = "0.1.0"
@@ -45,7 +45,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tuning' has no attribute {name!r}")
     found = getattr(importlib.import_module(_HOMES[name]), name)
-    if _HOMES[name] == "tuning.training.estimators":
+    if _HOMES[name] == "tuning.estimators.wrappers":
         _tell_joblib()
     return found
 
@@ -54,7 +54,7 @@ def _tell_joblib() -> None:
     """Make `joblib.parallel_config("tuning")` work, now that joblib is imported in any case."""
     from joblib.parallel import EXTERNAL_BACKENDS
 
-    EXTERNAL_BACKENDS["tuning"] = lambda: importlib.import_module("tuning.joblib_backend").register()
+    EXTERNAL_BACKENDS["tuning"] = lambda: importlib.import_module("tuning.executors.joblib_backend").register()
 
 
 def __dir__() -> list[str]:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, Self
 
-from tuning.space import Space
-
 
 class Status(enum.StrEnum):
     """How a trial ended. Only COMPLETED and PRUNED carry a value that an engine may believe."""
@@ -49,11 +47,9 @@ class Proposal:
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], space: Space) -> Self:
-        """Rebuild from `to_json`; `space` gives the parameters their types."""
-        return cls(
-            stored["number"], space.decode(stored["params"]), stored["epochs"], stored["parent"], stored["continued"]
-        )
+    def from_json(cls, stored: Mapping[str, Any], params: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_json`; `params` are those stored, in their own types (`Space.decode`)."""
+        return cls(stored["number"], params, stored["epochs"], stored["parent"], stored["continued"])
 
 
 class Pause(enum.Enum):

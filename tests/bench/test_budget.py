@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.training.small_study import study
+from tests.trials.small_study import study
 from tuning.bench import budget as budgets
 from tuning.bench.budget import MOST_TRIALS, Budget, Cost, Meter
 from tuning.engines.scikit_search import candidates_within, rounds

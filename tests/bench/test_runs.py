@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.scripted import RECORD
+from tests.search.scripted import RECORD
 from tuning.bench.budget import Budget, Meter
-from tuning.bench.records import AnytimeRun
-from tuning.bench.replay import MemoryFiles
 from tuning.bench.runs import BenchRun, anytime, best_of, counted
+from tuning.bench.statistics.records import AnytimeRun
+from tuning.ledger.results import keep_test_score
 from tuning.ledger.search import SearchFiles
-from tuning.objective import Maximize
-from tuning.results import keep_test_score
-from tuning.roster import Roster
+from tuning.search.trial_index import Roster
+from tuning.simulation.replay import MemoryFiles
+from tuning.study.objective import Maximize
 from tuning.trial import Proposal, Status, TrialResult
 
 BUDGET = Budget("epochs", 20)

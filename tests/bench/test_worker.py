@@ -5,15 +5,15 @@ from __future__ import annotations
 import cloudpickle
 import pytest
 
-from tests.training.small_study import Heard, net, study
+from tests.trials.small_study import Heard, net, study
 from tuning.bench.budget import Budget
-from tuning.bench.contest import Question, parse_entrants
+from tuning.bench.plan import Question, parse_entrants
 from tuning.bench.runs import BenchRun
 from tuning.bench.worker import look, run_search
-from tuning.domains import Choice, Float
 from tuning.errors import StudyError
+from tuning.ledger.results import read_test_score
 from tuning.ledger.search import SearchFiles
-from tuning.results import read_test_score
+from tuning.study.domains import Choice, Float
 
 SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
 

@@ -9,8 +9,8 @@ import pytest
 
 from tuning import Minimize, Study
 from tuning.cli.main import main
-from tuning.durable import write_json
-from tuning.rates import rates_for
+from tuning.search.lr_bounds import rates_for
+from tuning.storage.durable import write_json
 
 
 @pytest.mark.slow

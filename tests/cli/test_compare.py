@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.writer.searches import add_trials, end, search
+from tests.tracking.writer.searches import add_trials, end, search
 from tuning.cli.main import main
-from tuning.durable import write_json
-from tuning.home import locked
+from tuning.storage.durable import write_json
+from tuning.storage.home import locked
 
 ROOT = Path(__file__).parents[2]
 

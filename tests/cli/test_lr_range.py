@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tuning.cli.main import main
-from tuning.training.lr_record import LRRange
+from tuning.lr_range.result import LRRange
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-import tuning.bench.record
-from tests.bench.recorded import write
-from tuning.bench.record import Recorded
+import tuning.simulation.record
+from tests.simulation.recorded import write
 from tuning.cli.main import main
+from tuning.simulation.record import Recorded
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def asked(monkeypatch, tmp_path):
         calls.append((study, options))
         return Recorded(write(tmp_path), "completed")
 
-    monkeypatch.setattr(tuning.bench.record, "record_study", record_study)
+    monkeypatch.setattr(tuning.simulation.record, "record_study", record_study)
     return calls
 
 
@@ -38,7 +38,7 @@ def test_options_reach_the_recording_and_the_last_line_is_json(asked, capsys, tm
 
 @pytest.mark.parametrize(("status", "code"), [("interrupted", 130), ("terminated", 143)])
 def test_a_recording_that_is_stopped_ends_with_its_code(status, code, monkeypatch, capsys):
-    monkeypatch.setattr(tuning.bench.record, "record_study", lambda *_: Recorded(None, status))
+    monkeypatch.setattr(tuning.simulation.record, "record_study", lambda *_: Recorded(None, status))
     assert main(["record", "housing", "--quiet"]) == code
     assert "the same command goes on" in capsys.readouterr().err
 

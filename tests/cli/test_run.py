@@ -9,12 +9,12 @@ from dataclasses import replace
 import click
 import pytest
 
-import tuning.run
+import tuning.search.run
 from tuning.cli.main import main
 from tuning.cli.run import parse_settings, seconds
 from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, StudyError
-from tuning.objective import Minimize
 from tuning.reports.summary import Summary
+from tuning.study.objective import Minimize
 from tuning.trial import Proposal, Status, TrialResult
 
 
@@ -36,7 +36,7 @@ def runs(monkeypatch):
         return run_study.outcome
 
     run_study.outcome, run_study.calls = summary(), calls
-    monkeypatch.setattr(tuning.run, "run_study", run_study)
+    monkeypatch.setattr(tuning.search.run, "run_study", run_study)
     monkeypatch.setattr("tuning.executors.forkserver.ForkServer", nullcontext)
     return run_study
 

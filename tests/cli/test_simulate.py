@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.bench.recorded import write
+from tests.simulation.recorded import write
 from tuning.cli.main import main
 
 
@@ -61,7 +61,7 @@ def test_a_study_without_a_recording_is_told_how_to_make_one(capsys):
 
 
 def test_exact_ends_with_the_point_that_was_not_recorded(tmp_path, capsys):
-    from tests.bench.recorded import LINE
+    from tests.simulation.recorded import LINE
 
     path = write(tmp_path, LINE, [{"lr": 0.1}, {"lr": 0.2}])
     assert main(["simulate", str(path), "--exact", "--engines", "optuna:random"]) == 2

@@ -8,10 +8,10 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 
-from tests.writer import searches
-from tuning import sqlitefile
+from tests.tracking.writer import searches
 from tuning.cli.sync import sync
 from tuning.errors import StudyError
+from tuning.storage import sqlite_file as sqlitefile
 from tuning.tracking.mlflow_store import QUIET
 
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from tests.writer import searches
+from tests.tracking.writer import searches
 from tuning.cli.ui import free_port, ui
 from tuning.errors import MissingError, StorageError, StudyError
 from tuning.tracking.mlflow_store import QUIET, ensure_database
@@ -108,7 +108,7 @@ def test_one_run_an_attempt_although_every_answer_to_its_creation_is_lost_once(s
     for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
     from tuning.tracking.mlflow_tracker import MlflowTracker
-    from tuning.writer.feed import Feed, LedgerView
+    from tuning.tracking.writer.feed import Feed, LedgerView
 
     _, port, home = server
     files = searches.search(home, "lossy")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from tuning.data.dataset import Dataset
 from tuning.data.faults import dataset_faults
 from tuning.data.parts import split
-from tuning.dataset import Dataset
 from tuning.errors import StudyError
 
 X = np.arange(24.0).reshape(12, 2)

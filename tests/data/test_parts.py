@@ -6,9 +6,9 @@ from sklearn.model_selection import check_cv, train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from tuning.data.california import california_housing
+from tuning.data.dataset import Dataset
 from tuning.data.parts import folds, inner_split, scaler, split
 from tuning.data.toy import digits, iris
-from tuning.dataset import Dataset
 from tuning.errors import StudyError
 
 RNG = np.random.default_rng(0)

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from tests.data.titanic_like import titanic_like
+from tuning.data.dataset import Column
 from tuning.data.facts import remarks_on
-from tuning.data.table_study import table_study
 from tuning.data.tables import Table, table_dataset
 from tuning.data.toy import iris
-from tuning.dataset import Column
 from tuning.errors import StudyError
-from tuning.study import Study
+from tuning.search.table_study import table_study
+from tuning.study.study import Study
 
 
 def of(task="binary", target="y", **columns):

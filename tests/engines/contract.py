@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from tuning.domains import Choice, Float, Int
 from tuning.engines.base import Engine
 from tuning.errors import StudyError
-from tuning.names import TAKE_INITIAL
-from tuning.objective import Minimize, Objective
-from tuning.space import Space
-from tuning.study import Study
+from tuning.study.domains import Choice, Float, Int
+from tuning.study.names import TAKE_INITIAL
+from tuning.study.objective import Minimize, Objective
+from tuning.study.space import Space
+from tuning.study.study import Study
+from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
-from tuning.unitcube import initial_points
 
 FLAT = Space(
     {

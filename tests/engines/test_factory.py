@@ -6,8 +6,8 @@ import pytest
 
 from tests.engines.contract import FLAT, make_study
 from tuning.engines.factory import make_engine
-from tuning.engines.optuna_engine import OptunaEngine
-from tuning.names import OPTUNA_ENGINES
+from tuning.engines.optuna import OptunaEngine
+from tuning.study.names import OPTUNA_ENGINES
 
 
 def _no_parts():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tuning.domains import Choice, Float, Int
 from tuning.engines.factory import make_engine
 from tuning.errors import StudyError
-from tuning.objective import Minimize
-from tuning.study import Study
+from tuning.study.domains import Choice, Float, Int
+from tuning.study.objective import Minimize
+from tuning.study.study import Study
 from tuning.trial import Status, TrialResult
 
 ROWS = [["", None, 0.01, 0.1], ["optimizer", "sgd", 0.1, 1.0]]

@@ -15,12 +15,12 @@ import pytest
 
 from tests.engines import remote_study
 from tests.engines.contract import result_of
-from tuning.engines.optuna_engine import OptunaEngine
+from tuning.engines.optuna import OptunaEngine
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import MissingError, StudyError, TuningError
 from tuning.executors.forkserver import ForkServer
-from tuning.objective import Maximize
-from tuning.study import load_study
+from tuning.study.objective import Maximize
+from tuning.study.study import load_study
 from tuning.trial import EpochReport, Pause
 
 ROOT = Path(__file__).parents[2]

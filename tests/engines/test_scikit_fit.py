@@ -14,18 +14,18 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from tuning.data.california import california_housing
-from tuning.dataset import Dataset
-from tuning.domains import Choice, Float
-from tuning.engines.scikit_engine import ScikitEngine
+from tuning.data.dataset import Dataset
+from tuning.engines.scikit import ScikitEngine
 from tuning.engines.scikit_fit import run_call
-from tuning.objective import Maximize, Minimize
-from tuning.study import Study, derive_seed
-from tuning.training.estimators import KerasRegressor
-from tuning.training.folds import Stopped
-from tuning.training.jobs import TrialJob
-from tuning.training.trials import run_trial
-from tuning.training.workbench import workbench
+from tuning.estimators.wrappers import KerasRegressor
+from tuning.study.domains import Choice, Float
+from tuning.study.objective import Maximize, Minimize
+from tuning.study.study import Study, derive_seed
 from tuning.trial import Proposal, Status, TrialResult
+from tuning.trials.folds import Stopped
+from tuning.trials.jobs import TrialJob
+from tuning.trials.trial import run_trial
+from tuning.trials.worker_study import workbench
 
 GRID = {"n_hidden": Choice(1, 2), "n_neurons": Choice(8, 16), "lr": Choice(1e-2, 1e3)}
 

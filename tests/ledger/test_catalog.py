@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.writer.searches import add_trials, search
+from tests.tracking.writer.searches import add_trials, search
 from tuning.errors import StudyError
 from tuning.ledger.catalog import find, finished, name_of, searches
 
@@ -71,6 +71,6 @@ def test_a_damaged_header_is_told(home):
 
 
 def _open_trial(number):
-    from tests.writer.searches import trial
+    from tests.tracking.writer.searches import trial
 
     return trial(number)[0], ()

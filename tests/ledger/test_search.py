@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tuning.durable import read_json, write_json
 from tuning.errors import ChangedError, StorageError
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
-from tuning.space import Choice, Float, Space
+from tuning.storage.durable import read_json, write_json
+from tuning.study.space import Choice, Float, Space
 from tuning.trial import Proposal, Status, TrialResult
 
 SPACE = Space({"lr": Float(1e-4, 1e-1, log=True), "shape": Choice((8, 8), None)})

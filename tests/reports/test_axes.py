@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from tuning.objective import Maximize, Minimize
 from tuning.reports.axes import describe, log_ticks, padded, place, ticks
 from tuning.reports.plots import far_limit
-from tuning.space import Choice, Float, Int
+from tuning.study.objective import Maximize, Minimize
+from tuning.study.space import Choice, Float, Int
 
 
 @pytest.mark.parametrize(

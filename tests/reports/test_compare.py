@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.writer.searches import SPACE, spoiled, trial
+from tests.tracking.writer.searches import SPACE, spoiled, trial
 from tuning.reports.compare import Compared, Comparison, difference_rows, rows, space_rows
 from tuning.reports.compare_html import curves, incumbent, write_comparison
-from tuning.space import Float, Space
+from tuning.study.space import Float, Space
 from tuning.trial import Status
 
 DEFINITION = {"objective": "minimize val_rmse", "epochs": 3, "seed": 42, "cv": None, "engine": "optuna:tpe"}

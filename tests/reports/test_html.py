@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tuning.errors import StorageError
-from tuning.objective import Minimize
 from tuning.reports.html import write_report
 from tuning.reports.summary import Summary
-from tuning.space import Choice, Float, Int, Space
+from tuning.study.objective import Minimize
+from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import Verdict
 
 SCRIPT = "</script><script>alert('canary')</script>"

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tuning.objective import Maximize, Minimize
 from tuning.reports.importance import importances
-from tuning.space import Choice, Float, Int, Space
+from tuning.study.objective import Maximize, Minimize
+from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import Proposal, Status, TrialResult
 
 SPACE = Space(

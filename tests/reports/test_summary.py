@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuning.objective import Maximize, Minimize
 from tuning.reports.summary import Summary, Winner, plain_json, ranked
+from tuning.study.objective import Maximize, Minimize
 from tuning.trial import Status
 
 

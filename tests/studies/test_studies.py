@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.courses import COURSES
 from tests.data.titanic_like import titanic_like
 from tuning import Dataset, load_study
-from tuning.bench.courses import COURSES
-from tuning.bench.functions import MINIMA
 from tuning.builders.build import build
 from tuning.builders.check import check_builder
+from tuning.builders.functions import MINIMA
 from tuning.data.parts import folds, split
 from tuning.data.tables import table_dataset
-from tuning.studyfile import import_file
-from tuning.training.functions import evaluate
+from tuning.study.study_file import import_file
+from tuning.trials.functions import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "studies").glob("*.py"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.writer.searches import trial
+from tests.tracking.writer.searches import trial
 from tuning.tracking.base import SearchRecord, progress_points
 from tuning.trial import Status
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tests.tracking.contract import Seen, TrackerContract, record
-from tests.writer.searches import search as make_search
-from tests.writer.searches import spoiled, trial
+from tests.tracking.writer.searches import search as make_search
+from tests.tracking.writer.searches import spoiled, trial
 from tuning.tracking.base import SearchRecord
 from tuning.tracking.mlflow_records import POINTS
 from tuning.tracking.mlflow_store import QUIET, ensure_database

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from tuning.names import BUDGET_BOUND
-from tuning.study import Study
+from tuning.study.names import BUDGET_BOUND
+from tuning.study.study import Study
 from tuning.trial import TrialResult
 
 MOST_TRIALS = 100_000

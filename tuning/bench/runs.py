@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuning.bench.budget import Meter
-from tuning.bench.records import AnytimeRun
-from tuning.durable import read_json, write_json
+from tuning.bench.statistics.records import AnytimeRun
+from tuning.ledger.results import read_test_score
 from tuning.ledger.search import SearchFiles, counts
-from tuning.record import StudyRecord
-from tuning.results import read_test_score
-from tuning.roster import Roster
+from tuning.search.trial_index import Roster
+from tuning.storage.durable import read_json, write_json
+from tuning.study.info import StudyRecord
 from tuning.trial import Status, TrialResult
 
 _NAME = "run.json"

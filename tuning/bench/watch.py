@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tuning.bench.contest import Search
+from tuning.bench.plan import Search
 from tuning.bench.runs import BenchRun
 from tuning.reports.texts import first_line, one_line, score, seconds_text
 

@@ -13,28 +13,28 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tuning.attempts import function_of, trial_job
 from tuning.bench.budget import Budget, Meter
-from tuning.bench.contest import Looked, Question, Search, folder_of, overrides_of
+from tuning.bench.plan import Looked, Question, Search, folder_of, overrides_of
 from tuning.bench.runs import BenchRun, anytime, best_of, counted
-from tuning.dataset import Dataset
+from tuning.data.dataset import Dataset
 from tuning.engines.base import Engine
 from tuning.engines.remote import prepare
 from tuning.errors import SearchFailed, StudyError, TuningError
 from tuning.executors.base import Job, Slot
 from tuning.executors.inprocess import InProcessExecutor
 from tuning.executors.server import resolve
-from tuning.header import search_header
 from tuning.ledger.search import SearchFiles, begin
-from tuning.loop import SearchLoop
-from tuning.record import StudyRecord, pin
 from tuning.reports.progress import SilentProgress
-from tuning.stopping import Stopping
-from tuning.study import Study
-from tuning.training.folds import trained_by_earlier_attempts
-from tuning.training.jobs import TrialJob
-from tuning.training.workbench import load_source
+from tuning.search.header import search_header
+from tuning.search.loop import SearchLoop
+from tuning.search.open_trials import function_of, trial_job
+from tuning.search.stopping import Stopping
+from tuning.study.info import StudyRecord, pin
+from tuning.study.study import Study
 from tuning.trial import Context, EpochReport, Pause, Proposal, TrialResult
+from tuning.trials.folds import trained_by_earlier_attempts
+from tuning.trials.jobs import TrialJob
+from tuning.trials.worker_study import load_source
 
 
 def look(question: Question, context: Context) -> Looked:

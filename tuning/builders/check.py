@@ -13,9 +13,9 @@ from tuning.builders.build import build, builder_name
 from tuning.builders.losses import is_adapted
 from tuning.builders.seeds import seeded
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
-from tuning.dataset import Array, Task
+from tuning.data.dataset import Array, Task
 from tuning.errors import StudyError, did_you_mean
-from tuning.names import METRICS
+from tuning.study.names import METRICS
 
 if TYPE_CHECKING:
     import keras

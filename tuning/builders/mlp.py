@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuning.builders.arguments import above_zero, not_negative, one_of, sample_shape, share, whole, yes_or_no
 from tuning.builders.tasks import OPTIMIZERS, TAKES_MOMENTUM, compile_for, head_faults, last_layer, make_optimizer
-from tuning.dataset import Task
+from tuning.data.dataset import Task
 from tuning.errors import BuilderError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tuning.builders.arguments import above_zero, one_of, sample_shape, yes_or_no
-from tuning.dataset import Task
+from tuning.data.dataset import Task
 from tuning.errors import BuilderError
 
 if TYPE_CHECKING:

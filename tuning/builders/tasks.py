@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuning.builders.arguments import one_of, whole
 from tuning.builders.losses import ON_ONE_HOT, ON_SIGNS, adapted
-from tuning.dataset import TASKS, Task
+from tuning.data.dataset import TASKS, Task
 
 if TYPE_CHECKING:
     import keras

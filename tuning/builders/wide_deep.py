@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuning.builders.arguments import above_zero, one_of, sample_shape, whole
 from tuning.builders.tasks import OPTIMIZERS, compile_for, head_faults, last_layer, make_optimizer
-from tuning.dataset import Task
+from tuning.data.dataset import Task
 from tuning.errors import BuilderError
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import click
 from tuning.cli.run import seconds
 
 if TYPE_CHECKING:
-    from tuning.bench.bench import Benched
     from tuning.bench.budget import Budget
-    from tuning.bench.contest import Contest
-    from tuning.bench.statistics import Statistics
+    from tuning.bench.plan import Contest
+    from tuning.bench.run import Benched
+    from tuning.bench.statistics.overview import Statistics
 
 
 def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
@@ -56,10 +56,10 @@ def bench(studies: Sequence[str], engines: str | None, as_json: bool, quiet: boo
     """
     from rich.console import Console
 
-    from tuning.bench.bench import run_bench
-    from tuning.bench.contest import DEFAULT_ENGINES, Contest, parse_entrants
+    from tuning.bench.plan import DEFAULT_ENGINES, Contest, parse_entrants
+    from tuning.bench.run import run_bench
     from tuning.bench.watch import Watch
-    from tuning.workshop import source_of
+    from tuning.search.processes import source_of
 
     entrants = parse_entrants(engines if engines is not None else ",".join(DEFAULT_ENGINES))
     contest = Contest(tuple(source_of(study) for study in studies), entrants, **given)
@@ -73,10 +73,10 @@ def bench(studies: Sequence[str], engines: str | None, as_json: bool, quiet: boo
 
 def _tell(benched: Sequence[Benched], contest: Contest, *, as_json: bool, quiet: bool) -> int:
     """Write the report and MLflow, print what came out."""
-    from tuning.bench.publish import as_json as object_of
-    from tuning.bench.report import write_bench_report
-    from tuning.bench.statistics import analyse
-    from tuning.home import tuning_home
+    from tuning.bench.report.page import write_bench_report
+    from tuning.bench.report.publish import as_json as object_of
+    from tuning.bench.statistics.overview import analyse
+    from tuning.storage.home import tuning_home
 
     curves = [run.curve for each in benched for run in each.runs]
     found = analyse(curves, budget="seconds" if contest.budget.kind == "time" else "epochs")
@@ -91,7 +91,7 @@ def _tell(benched: Sequence[Benched], contest: Contest, *, as_json: bool, quiet:
 
 
 def _to_mlflow(home: Path, benched: Sequence[Benched], contest: Contest) -> list[dict[str, str]]:
-    from tuning.bench.publish import to_mlflow
+    from tuning.bench.report.publish import to_mlflow
     from tuning.errors import StorageError
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
@@ -108,7 +108,7 @@ def _print(found: Statistics, page: Path, *, on_stderr: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tuning.bench.words import sentences
+    from tuning.bench.report.words import sentences
     from tuning.reports.texts import score
 
     console = Console(stderr=on_stderr)

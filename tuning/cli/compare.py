@@ -30,9 +30,9 @@ def compare(searches: tuple[str, ...], as_json: bool) -> None:
       python -m tuning compare housing/optuna-tpe housing/keras-tuner-bayesian
     """
     from tuning.errors import StudyError
-    from tuning.home import tuning_home
     from tuning.reports.compare import Comparison
     from tuning.reports.compare_html import write_comparison
+    from tuning.storage.home import tuning_home
 
     os.umask(0o077)
     home = tuning_home()
@@ -67,10 +67,10 @@ def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
 
 
 def _compared(files: SearchFiles) -> Compared:
-    from tuning.durable import read_json
-    from tuning.home import is_locked
     from tuning.ledger.catalog import finished, name_of
     from tuning.reports.compare import Compared
+    from tuning.storage.durable import read_json
+    from tuning.storage.home import is_locked
 
     space, trials = finished(files)
     status = (read_json(files.folder / "status.json") or {}).get("status", "")

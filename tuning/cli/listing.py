@@ -73,7 +73,7 @@ def _study_calls(tree: ast.Module) -> Iterator[ast.Call]:
 
 
 def _defaults() -> dict[str, Any]:
-    from tuning.study import Study
+    from tuning.study.study import Study
 
     return {f.name: f.default for f in fields(Study) if f.name in ("engine", "trials")}
 

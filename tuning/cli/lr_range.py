@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from tuning.training.lr_record import LRRange
+    from tuning.lr_range.result import LRRange
 
 
 @click.command("lr-range")
@@ -36,10 +36,10 @@ def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
     """
     from tuning.errors import StudyError
     from tuning.executors.opening import open_local
-    from tuning.home import tuning_home
-    from tuning.rates import run_tests
-    from tuning.training.lr_record import LRRangeJob, rate_faults
-    from tuning.workshop import source_of
+    from tuning.lr_range.result import LRRangeJob, rate_faults
+    from tuning.search.lr_bounds import run_tests
+    from tuning.search.processes import source_of
+    from tuning.storage.home import tuning_home
 
     if faults := list(rate_faults(asked["lr_min"], asked["lr_max"])):
         raise StudyError(faults, where="lr-range")
@@ -58,8 +58,8 @@ def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
 
 
 def _pictures(test: LRRange, folder: Path) -> list[Path]:
-    from tuning.durable import write_json
-    from tuning.reports.lr_plot import write_html, write_png
+    from tuning.lr_range.plot import write_html, write_png
+    from tuning.storage.durable import write_json
 
     name = f"{test.study}-lr-range-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     file = folder / f"{name}.json"
@@ -72,7 +72,7 @@ def _record(test: LRRange, home: Path, files: list[Path]) -> dict[str, str]:
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
     os.environ.update(QUIET)  # before MLflow is imported
-    from tuning.tracking.lr_range import record_lr_range
+    from tuning.tracking.lr_range_runs import record_lr_range
 
     return record_lr_range(tracking_uri(home), home, test, files)
 
@@ -82,8 +82,8 @@ def _show(test: LRRange, files: list[Path], *, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from tuning.lr_range.result import DEFINITIONS
     from tuning.reports.texts import one_line, seconds_text, shown
-    from tuning.training.lr_record import DEFINITIONS
 
     console = Console(stderr=as_json)
     table = Table("suggestion", "rate", "what it is", box=None, pad_edge=False)

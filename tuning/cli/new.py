@@ -8,9 +8,9 @@ from string import Template
 
 import click
 
-from tuning.durable import write_bytes
 from tuning.errors import StudyError
-from tuning.studyfile import NAME
+from tuning.storage.durable import write_bytes
+from tuning.study.study_file import NAME
 
 
 @dataclass(frozen=True)

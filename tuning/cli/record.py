@@ -35,8 +35,8 @@ def record(study: str, epochs: int | None, cv: int | None, as_json: bool, quiet:
     """
     from rich.console import Console
 
-    from tuning.bench.record import RecordOptions, record_study
     from tuning.reports.progress import choose_progress
+    from tuning.simulation.record import RecordOptions, record_study
 
     os.umask(0o077)
     variant = {name: value for name, value in (("epochs", epochs), ("cv", cv)) if value is not None}

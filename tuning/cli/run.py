@@ -14,7 +14,7 @@ from tuning.errors import StudyError, did_you_mean
 
 if TYPE_CHECKING:
     from tuning.executors.forkserver import ForkServer
-    from tuning.study import Study
+    from tuning.study.study import Study
 
 _SEED_LIMIT = 2**32 - 1
 _TABLES = (".csv", ".csv.gz", ".parquet")
@@ -133,10 +133,10 @@ def _searched(
     from rich.console import Console
 
     from tuning.errors import SearchFailed
-    from tuning.options import RunOptions
     from tuning.reports.progress import choose_progress
     from tuning.reports.tables import summary as print_summary
-    from tuning.run import run_study
+    from tuning.search.options import RunOptions
+    from tuning.search.run import run_study
 
     options, log = RunOptions(**changes), Console(stderr=True)
     failure: SearchFailed | None = None
@@ -159,7 +159,7 @@ def _searched(
 
 
 def _table(path: str, table: Mapping[str, str | None]) -> Study:
-    from tuning.data.table_study import table_study
+    from tuning.search.table_study import table_study
 
     if not path.lower().endswith(_TABLES):
         raise StudyError(f"--target and --task are for tables ({', '.join(_TABLES)}); {path!r} is none")
@@ -191,7 +191,7 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     """
     from dataclasses import fields
 
-    from tuning.study import Study
+    from tuning.study.study import Study
 
     known = [f.name for f in fields(Study) if f.name not in _NOT_BY_SET]
     found: dict[str, Any] = {}

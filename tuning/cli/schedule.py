@@ -29,9 +29,9 @@ def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path |
       python -m tuning schedule housing --calendar daily -- --trials 200 --timeout 6h
     """
     from tuning.cli.run import checked, run
+    from tuning.cli.systemd_units import make_schedule, next_steps, user_folder, write_units
     from tuning.errors import StudyError, did_you_mean
-    from tuning.names import ENGINES, PRUNERS
-    from tuning.service.schedule import make_schedule, next_steps, user_folder, write_units
+    from tuning.study.names import ENGINES, PRUNERS
 
     given = run.make_context("tuning run", [study, *options]).params  # a wrong option is told now, not at 22:00
     rest = {name: value for name, value in given.items() if name not in _APART}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from tuning.bench.simulation import Replayed, SimulatedRun, Simulation
+    from tuning.simulation.run import Replayed, SimulatedRun, Simulation
 
 _DEFAULT = "optuna:random,optuna:tpe"
 _MANY = 4_000  # trials, from which on it pays to start processes that share them
@@ -50,12 +50,12 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
     from rich.console import Console
     from rich.text import Text
 
-    from tuning.bench.contest import parse_entrants
-    from tuning.bench.simulation import Simulation, open_source, simulate_all
-    from tuning.bench.simulation_report import table, values_in_words, write_simulation_report
-    from tuning.bench.simulator import Faults
-    from tuning.bench.standing import sentences, standings
-    from tuning.home import tuning_home
+    from tuning.bench.plan import parse_entrants
+    from tuning.simulation.report import table, values_in_words, write_simulation_report
+    from tuning.simulation.run import Simulation, open_source, simulate_all
+    from tuning.simulation.simulator import Faults
+    from tuning.simulation.standing import sentences, standings
+    from tuning.storage.home import tuning_home
 
     os.umask(0o077)
     home, log, began = tuning_home(), Console(stderr=True), time.perf_counter()
@@ -96,9 +96,9 @@ def _cores() -> int:
 
 
 def _plain(simulation: Simulation, replayed: Replayed, runs: Sequence[SimulatedRun]) -> dict[str, Any]:
-    from tuning.bench.simulation_report import values_in_words
-    from tuning.bench.standing import standings
     from tuning.reports.summary import plain_json
+    from tuning.simulation.report import values_in_words
+    from tuning.simulation.standing import standings
 
     plain: dict[str, Any] = plain_json({
         "study": replayed.study.name, "recording": None if replayed.recording is None else str(replayed.recording),

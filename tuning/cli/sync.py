@@ -46,9 +46,9 @@ def _written(folder: Path, home: Path, timeout_s: float) -> list[str]:
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
     os.environ.update(QUIET)  # before MLflow is imported
-    from tuning import sqlitefile
-    from tuning.ledger.optuna_rdb import storage_url
-    from tuning.writer.project import Projection
+    from tuning.storage import sqlite_file as sqlitefile
+    from tuning.tracking.optuna_storage import storage_url
+    from tuning.tracking.writer.project import Projection
 
     name = f"{folder.parent.name}/{folder.name}"
     try:

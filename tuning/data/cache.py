@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tuning.errors import MissingError
-from tuning.home import tuning_home
+from tuning.storage.home import tuning_home
 
 LOG = logging.getLogger(__name__)
 FETCH_TIMEOUT_S = 900

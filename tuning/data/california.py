@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tuning.dataset import Array, Dataset
+from tuning.data.dataset import Array, Dataset
 from tuning.errors import MissingError
 
 FILE = Path(__file__).with_name("california_housing.npz")

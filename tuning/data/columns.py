@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tuning.dataset import Array, Column
+from tuning.data.dataset import Array, Column
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tuning.data.dataset import Dataset
 from tuning.data.faults import class_name
-from tuning.dataset import Dataset
 
 UNEVEN = 1.5
 """The largest class has so many times the members of the smallest: worth a remark."""

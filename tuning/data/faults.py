@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tuning.dataset import TASKS, Array, Dataset
+from tuning.data.dataset import TASKS, Array, Dataset
 from tuning.errors import did_you_mean
 
 PARTS = ("train", "validation", "test")

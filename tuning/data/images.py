@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tuning.data.cache import Remote, data_folder, obtain
-from tuning.dataset import Array, Dataset
+from tuning.data.dataset import Array, Dataset
 from tuning.errors import MissingError
 
 MNIST = Remote(

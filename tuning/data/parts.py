@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuning.data.columns import table_scaler
+from tuning.data.dataset import Array, Column, Dataset, Task, input_shape_of
 from tuning.data.faults import class_name, dataset_faults, training_faults
-from tuning.dataset import Array, Column, Dataset, Task, input_shape_of
 from tuning.errors import StudyError
 
 Rows = NDArray[np.intp]

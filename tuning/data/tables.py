@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tuning.dataset import Array, Column, Dataset, Task
+from tuning.data.dataset import Array, Column, Dataset, Task
 from tuning.errors import StudyError, did_you_mean
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tuning.data.cache import Remote, obtain
+from tuning.data.dataset import Dataset
 from tuning.data.tables import table_dataset
-from tuning.dataset import Dataset
 from tuning.errors import MissingError
 
 TITANIC = Remote(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tuning.dataset import Dataset, Task
+from tuning.data.dataset import Dataset, Task
 
 
 def blobs() -> Dataset:

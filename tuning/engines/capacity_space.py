@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tuning.domains import Choice, Domain, Float, Int
-from tuning.space import Space
+from tuning.study.domains import Choice, Domain, Float, Int
+from tuning.study.space import Space
 
 DEPTH, WIDTH, RATE = "n_hidden", "n_neurons", "lr"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tuning.engines.base import Engine
-from tuning.names import KERAS_TUNER_ENGINES, OPTUNA_ENGINES
-from tuning.study import Study
+from tuning.study.names import KERAS_TUNER_ENGINES, OPTUNA_ENGINES
+from tuning.study.study import Study
 
 if TYPE_CHECKING:
     from tuning.data.parts import Parts
@@ -29,17 +29,17 @@ def make_engine(study: Study, parts: Callable[[], Parts]) -> Engine:
 
         return PositionEngine(study, lambda inner: make_engine(inner, parts))
     if study.engine in OPTUNA_ENGINES:
-        from tuning.engines.optuna_engine import OptunaEngine
+        from tuning.engines.optuna import OptunaEngine
 
         return OptunaEngine(study)
     if study.engine in KERAS_TUNER_ENGINES:
-        from tuning.engines.keras_tuner_engine import KerasTunerEngine
+        from tuning.engines.keras_tuner import KerasTunerEngine
 
         return KerasTunerEngine(study)
     if study.engine == "capacity":
-        from tuning.engines.capacity_engine import CapacityEngine
+        from tuning.engines.capacity import CapacityEngine
 
         return CapacityEngine(study)
-    from tuning.engines.scikit_engine import ScikitEngine
+    from tuning.engines.scikit import ScikitEngine
 
     return ScikitEngine(study, parts())

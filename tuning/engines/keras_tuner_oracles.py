@@ -15,7 +15,7 @@ from scipy.linalg import lapack
 from sklearn.gaussian_process import GaussianProcessRegressor
 from threadpoolctl import threadpool_limits
 
-from tuning.dataset import Array
+from tuning.data.dataset import Array
 
 
 class _WithoutFiles:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from tuning.domains import Float
 from tuning.engines.base import Engine
-from tuning.positions import Intervals
-from tuning.space import Space
-from tuning.study import Study
+from tuning.study.domains import Float
+from tuning.study.positions import Intervals
+from tuning.study.space import Space
+from tuning.study.study import Study
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tuning.engines.base import Engine
 from tuning.errors import StudyError, TuningError
-from tuning.record import StudyRecord, describe
-from tuning.training.jobs import Source
+from tuning.study.info import StudyRecord, describe
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+from tuning.trials.jobs import Source
 
 if TYPE_CHECKING:
+    from tuning.data.dataset import Dataset
     from tuning.data.parts import Parts
-    from tuning.dataset import Dataset
-    from tuning.study import Study
+    from tuning.study.study import Study
 
 _CALLS = ("ask", "adopt", "report", "tell", "artifacts")
 _GONE = (
@@ -175,10 +175,10 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
     from tuning.data.facts import remarks_on
     from tuning.data.parts import folds, split
     from tuning.engines.factory import make_engine
-    from tuning.names import METRICS
-    from tuning.studyfile import find_study
-    from tuning.training.metrics import check
-    from tuning.training.workbench import load_source
+    from tuning.study.names import METRICS
+    from tuning.study.study_file import find_study
+    from tuning.trials.metrics import check
+    from tuning.trials.worker_study import load_source
 
     study = load_source(source, overrides)
     dataset = _load_data(study)
@@ -194,7 +194,7 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
 
 
 def _load_data(study: Study) -> Dataset:
-    from tuning.dataset import Dataset
+    from tuning.data.dataset import Dataset
 
     dataset = study.data()
     if not isinstance(dataset, Dataset):
@@ -208,8 +208,8 @@ def _load_data(study: Study) -> Dataset:
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
-    from tuning.names import METRICS
-    from tuning.training.functions import evaluate
+    from tuning.study.names import METRICS
+    from tuning.trials.functions import evaluate
 
     point = study.space.active({name: domain.cut()[0] for name, domain in study.space.domains.items()})
     if study.trainer == "function":

@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from tuning.durable import write_json
-from tuning.engines.calls import unpack
+from tuning.data.packing import unpack
 from tuning.engines.scikit_search import arrays_of
-from tuning.study import derive_seed
-from tuning.training.callbacks import Judge, early_stopping
-from tuning.training.devices import strategy_scope
-from tuning.training.estimator_fit import Watch
-from tuning.training.folds import EpochReporter, FoldFit, folds_of_earlier_attempts, summarise
-from tuning.training.jobs import TrialJob
-from tuning.training.test_score import score_test_part
-from tuning.training.trials import carry_out
-from tuning.training.workbench import Workbench
+from tuning.estimators.fit import Watch
+from tuning.storage.durable import write_json
+from tuning.study.study import derive_seed
+from tuning.trainer.devices import strategy_scope
 from tuning.trial import Context, FoldResult, TrialResult
+from tuning.trials.folds import EpochReporter, FoldFit, folds_of_earlier_attempts, summarise
+from tuning.trials.held_out_score import score_test_part
+from tuning.trials.jobs import TrialJob
+from tuning.trials.judge import Judge, early_stopping
+from tuning.trials.trial import carry_out
+from tuning.trials.worker_study import Workbench
 
 
 def run_call(job: TrialJob, context: Context) -> TrialResult:

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from tuning.data.dataset import Array, Task
 from tuning.data.parts import Parts, folds
-from tuning.dataset import Array, Task
-from tuning.domains import Choice, Domain
-from tuning.engines.gridpoints import grid_points
+from tuning.engines.grid_points import grid_points
 from tuning.errors import StudyError
-from tuning.names import FROM_DATA, METRICS
-from tuning.space import Space
-from tuning.study import Study, derive_seed
+from tuning.study.domains import Choice, Domain
+from tuning.study.names import FROM_DATA, METRICS
+from tuning.study.space import Space
+from tuning.study.study import Study, derive_seed
 
 FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
 MOST_BRANCHES = 10_000
@@ -35,7 +35,7 @@ class ObjectiveScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
         """Return the signed objective of a fitted estimator on X, y; NaN where a prediction is not finite."""
-        from tuning.training.metrics import score
+        from tuning.trials.metrics import score
 
         if self.name in METRICS and self.name != "loss":
             return self.sign * score(self.name, self.task, y, estimator._predict_raw(X))
@@ -72,8 +72,8 @@ def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
 
 def make_estimator(study: Study, parts: Parts) -> Any:
     """Return the estimator all candidates are clones of."""
-    from tuning.training.estimators import KerasClassifier, KerasRegressor
-    from tuning.training.fold_scaler import FoldScaler
+    from tuning.estimators.fold_scaler import FoldScaler
+    from tuning.estimators.wrappers import KerasClassifier, KerasRegressor
 
     kind = KerasRegressor if parts.task == "regression" else KerasClassifier
     known = {"input_shape": parts.input_shape, "task": parts.task, "n_outputs": parts.n_outputs}

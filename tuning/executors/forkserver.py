@@ -19,9 +19,9 @@ from typing import IO, Any, Self
 
 from tuning.errors import MissingError, TuningError
 from tuning.executors.child import Child
-from tuning.executors.scratch import scratch_folder
 from tuning.executors.server import END
 from tuning.executors.wire import Wire, wait_fd
+from tuning.storage.scratch import scratch_folder
 
 PRELOAD = ("tuning.executors.preload:load",)
 

@@ -17,7 +17,7 @@ from tuning.errors import BusyError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, Leases, release, somebody_waits
-from tuning.executors.localworker import Entry, LocalWorker
+from tuning.executors.local_worker import Entry, LocalWorker
 from tuning.executors.worker import Limits
 
 _POLL_S = 0.2  # while no slot is free

@@ -10,7 +10,7 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
-from tuning.executors.scratch import scratch_folder
+from tuning.storage.scratch import scratch_folder
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def load() -> None:
     with _environment(_QUIET), _deferred(_PICTURES):
         for name in _MODULES:
             importlib.import_module(name)
-        importlib.import_module("tuning.training.native").load()
+        importlib.import_module("tuning.trainer.native.epoch").load()
 
 
 class _Deferred(ModuleType):

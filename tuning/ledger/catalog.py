@@ -9,7 +9,7 @@ from pathlib import Path
 from tuning.errors import StudyError, did_you_mean
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.spaces import space_of
-from tuning.space import Space
+from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
 
 _MOST_NAMED = 10

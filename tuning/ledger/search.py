@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuning.durable import read_json, write_json
 from tuning.errors import ChangedError, StorageError
-from tuning.results import keep_result, read_result
-from tuning.space import Space
+from tuning.ledger.results import keep_result, read_result
+from tuning.storage.durable import read_json, write_json
+from tuning.study.space import Space
 from tuning.trial import Proposal, Status, TrialResult
 
 _OF_A_WINNER = ("finalists", "winner.json", "winner.keras", "winner.preprocessing.json", "evaluation.json")
@@ -120,7 +120,7 @@ class SearchFiles:
 
     def _proposal(self, stored: Mapping[str, Any], space: Space) -> Proposal:
         try:
-            return Proposal.from_json(stored, space)
+            return Proposal.from_json(stored, space.decode(stored["params"]))
         except (KeyError, ValueError, StopIteration) as error:  # the last: a Choice without the value
             raise ChangedError(
                 f"trial {stored['number']} was {stored['params']}, which is no point of the space any more; --fresh "

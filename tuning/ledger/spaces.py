@@ -6,9 +6,9 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from tuning.domains import Choice, Domain, Float, Int
 from tuning.errors import StudyError
-from tuning.space import Space
+from tuning.study.domains import Choice, Domain, Float, Int
+from tuning.study.space import Space
 
 _KINDS: dict[str, type[Int] | type[Float] | type[Choice]] = {"Int": Int, "Float": Float, "Choice": Choice}
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tuning.domains import Choice, Domain, Int
-from tuning.reports.look import escaped
+from tuning.reports.style import escaped
 from tuning.reports.texts import shown
+from tuning.study.domains import Choice, Domain, Int
 
 MOST_TICKS = 6
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuning.objective import Objective
 from tuning.reports.axes import describe
 from tuning.reports.summary import Trials, Winner, count_trials, plain_json, ranked
 from tuning.reports.texts import one_line, params_text, score, seconds_text, spread
-from tuning.space import Space
+from tuning.study.objective import Objective
+from tuning.study.space import Space
 from tuning.trial import Proposal, Status, TrialResult
 
 _BUDGET = ("trials", "epochs", "timeout", "gpu_hours", "patience", "cv", "top_k", "seeds")

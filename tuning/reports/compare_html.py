@@ -8,8 +8,8 @@ from typing import Any
 
 from tuning.reports.axes import padded
 from tuning.reports.compare import Compared, Comparison, difference_rows, rows, space_rows
-from tuning.reports.look import COLOURS, escaped, styled
 from tuning.reports.page import card, html_figure, html_text, write_page
+from tuning.reports.style import COLOURS, escaped, styled
 from tuning.trial import Status
 
 _DASHES = ("solid", "dash", "dot", "dashdot")

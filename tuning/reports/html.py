@@ -7,22 +7,20 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tuning.errors import StorageError
-from tuning.objective import Objective
 from tuning.reports import plots
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
-from tuning.reports.lr_plot import cards
 from tuning.reports.page import card, html_figure, html_text, write_page
 from tuning.reports.summary import Trials, count_trials, ranked
 from tuning.reports.texts import failure_groups, score, seconds_text, shown, spread
-from tuning.space import Space
-from tuning.training.lr_record import LRRange
+from tuning.study.objective import Objective
+from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -60,7 +58,7 @@ def write_report(
     winner: Mapping[str, Any] | None,
     space: Space,
     objective: Objective,
-    rates: Sequence[LRRange] = (),
+    range_tests: str = "",
 ) -> Path:
     """Write `<folder>/<search id>.html` and return its path; a report that is there already is replaced.
 
@@ -72,7 +70,7 @@ def write_report(
         winner: `Winner.to_json()` with, where known, `test`, `baseline` (`dummy`, `linear`) and `unit`; None: none.
         space: For the types and scales of the parameters.
         objective: What the trials were judged by.
-        rates: The range tests from which a learning rate has its bounds.
+        range_tests: Cards (HTML) of the range tests from which a learning rate has its bounds.
 
     Raises:
         StorageError: The disk is full or read-only, or the id cannot be a file's name.
@@ -96,7 +94,7 @@ def write_report(
             wide=True,
         ),
         card("Each parameter alone", _scroll(drawn.slices, len(space)), wide=True),
-        cards(rates),
+        range_tests,
         _importance(drawn),
         _definition(header, winner, space),
         _trial_table(trials, space, objective, winner),

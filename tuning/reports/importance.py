@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tuning.domains import Choice, Domain, Float, Int
-from tuning.objective import Objective
 from tuning.reports.summary import Trials
-from tuning.space import Space
+from tuning.study.domains import Choice, Domain, Float, Int
+from tuning.study.objective import Objective
+from tuning.study.space import Space
 from tuning.trial import Status
 
 LEAST_TRIALS = 10

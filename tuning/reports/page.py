@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tuning.durable import write_bytes
 from tuning.reports.texts import masked
+from tuning.storage.durable import write_bytes
 
 
 def write_page(path: Path, title: str, body: str) -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tuning.objective import Objective
 from tuning.reports.axes import place, ticks
-from tuning.reports.look import GREY, escaped, styled
+from tuning.reports.style import GREY, escaped, styled
 from tuning.reports.summary import Trials
 from tuning.reports.texts import params_text, score
-from tuning.space import Space
+from tuning.study.objective import Objective
+from tuning.study.space import Space
 
 _SHADES = (
     ("worst fifth", "rgba(128,138,152,0.35)"),

@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuning.domains import Choice
-from tuning.objective import Objective
 from tuning.reports.axes import log_ticks, padded, place, ticks
 from tuning.reports.importance import importances
-from tuning.reports.look import COLOURS, GREY, escaped, styled
 from tuning.reports.parallel import parallel
+from tuning.reports.style import COLOURS, GREY, escaped, styled
 from tuning.reports.summary import Trials, ranked
 from tuning.reports.texts import params_text, score
-from tuning.space import Space
+from tuning.study.domains import Choice
+from tuning.study.objective import Objective
+from tuning.study.space import Space
 from tuning.trial import Status, TrialResult
 
 _CURVE_POINTS = 100

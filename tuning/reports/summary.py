@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from tuning.objective import Objective
 from tuning.reports.texts import masked
+from tuning.study.objective import Objective
 from tuning.trial import Proposal, Status, TrialResult
 
 Trials: TypeAlias = Sequence[tuple[Proposal, TrialResult]]

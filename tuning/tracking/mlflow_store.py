@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tuning import sqlitefile
+from tuning.storage import sqlite_file as sqlitefile
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -1,0 +1,1 @@
+"""Our own measurements: against the plain libraries, the courses, what a range test is worth."""

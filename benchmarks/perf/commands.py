@@ -1,0 +1,156 @@
+"""Whole commands as a user types them: run, timed from their start, read out."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any
+
+import tuning
+from tuning.errors import TuningError
+from tuning.storage.durable import read_json
+
+ROOT = Path(tuning.__file__).parents[1]
+_OURS_ALONE = ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "TUNING_HOME", "TUNING_DEVICES", "PYTHONDONTWRITEBYTECODE")
+_PLAIN = Path(__file__).with_name("plain")
+FINALS = ("--top-k", 1, "--seeds", 1)
+"""The plain programs train no finalists, so as few as there can be."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a command did, in seconds since its start.
+
+    Attributes:
+        whole_s: Until it had ended, imports included.
+        epochs: (seconds, epochs trained until then), rising.
+        answer: What else it said: the last line's JSON.
+    """
+
+    whole_s: float
+    epochs: Sequence[tuple[float, int]]
+    answer: dict[str, Any]
+
+    @property
+    def total(self) -> int:
+        """Epochs trained in all."""
+        return self.epochs[-1][1] if self.epochs else 0
+
+    def time_to(self, epochs: int) -> float:
+        """Return when so many epochs had been trained."""
+        return next(seconds for seconds, count in self.epochs if count >= epochs)
+
+
+def child_environment() -> dict[str, str]:
+    """Return this environment without what would favour a side: bytecode is written, state goes where told."""
+    return {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+
+
+@contextmanager
+def fresh_home() -> Iterator[Path]:
+    """Give an empty state folder that is gone afterwards."""
+    with TemporaryDirectory(prefix="tuning-perf-") as folder:
+        yield Path(folder) / "home"
+
+
+def warm_imports() -> None:
+    """Import both sides' libraries once, so that bytecode, disk cache and machine code are there as after set-up."""
+    names = (
+        "tensorflow, keras, scikeras.wrappers, sklearn.model_selection, keras_tuner, optuna, mlflow, tuning.search.run"
+    )
+    run([sys.executable, "-c", f"import {names}; from tuning.trainer.native.epoch import load; load()"])
+
+
+def plain(program: str, *arguments: object) -> Trained:
+    """Run a program of the plain libraries."""
+    began = time.time()
+    answer = json.loads(run([sys.executable, str(_PLAIN / f"{program}.py"), *map(str, arguments)]).splitlines()[-1])
+    whole_s = time.time() - began
+    epochs = [(at - began, count) for at, count in answer.pop("epochs")]
+    return Trained(whole_s, epochs, answer)
+
+
+def ours(home: Path, study: str, *arguments: object) -> Trained:
+    """Run `python -m tuning run STUDY …` into a fresh home; epochs are counted when the ledger has their trial.
+
+    Its answer is the winner, by the score it had in the search; `lowest` may be that of a lucky seed.
+    """
+    began = time.time()
+    run(our_command(study, *arguments), home)
+    whole_s = time.time() - began
+    results = sorted(results_of(home), key=lambda result: float(result["ended_at"]))
+    epochs, count = [], 0
+    for result in results:
+        count += result["epochs"]
+        epochs.append((result["ended_at"] - began, count))
+    winner = read_json(next(home.glob("ledger/*/*/winner.json"))) or {}
+    scores = {r["number"]: float(r["value"]) for r in results if r["status"] == "completed"}
+    failed = [r["error"] for r in results if r["status"] == "failed"]
+    answer = {"best": scores[winner["number"]], "params": params_of(home, winner["number"]), "failed": failed}
+    return Trained(whole_s, epochs, {**answer, "lowest": min(scores.values())})
+
+
+def results_of(home: Path) -> list[dict[str, Any]]:
+    """Return every `result.json` of the only search in `home`, `--engine` set or not."""
+    found = (read_json(path) for path in home.glob("ledger/*/*/trials/*/result.json"))
+    return [result for result in found if result is not None]
+
+
+def params_of(home: Path, number: int) -> dict[str, Any]:
+    """Return a trial's parameters."""
+    spec = read_json(next(home.glob(f"ledger/*/*/trials/{number:05d}/spec.json")))
+    return dict((spec or {}).get("params", {}))
+
+
+def value_at(home: Path, params: Mapping[str, Any]) -> float:
+    """Return the value of the trial of these parameters, NaN where there is none or it did not complete."""
+    values = (r["value"] for r in results_of(home) if params_of(home, r["number"]) == params)
+    return float(next((value for value in values if value is not None), math.nan))
+
+
+def our_command(study: str, *arguments: object) -> list[str]:
+    """Return `python -m tuning run STUDY …`, on all cores and silent."""
+    return [sys.executable, "-m", "tuning", "run", study, "--devices", "cpu", "--quiet", *map(str, arguments)]
+
+
+def run(command: Sequence[str], home: Path | None = None) -> str:
+    """Run a command to its end, with its state in `home`; return what it wrote to standard output.
+
+    Raises:
+        TuningError: It failed; shows the end of what it said.
+    """
+    return watched(command, home, lambda pid: None, look_s=0.0)
+
+
+def watched(command: Sequence[str], home: Path | None, look: Callable[[int], None], *, look_s: float) -> str:
+    """Run a command as `run` does and call `look` with its process id every `look_s` seconds; 0: never.
+
+    Raises:
+        TuningError: It failed; shows the end of what it said.
+    """
+    environment = child_environment() if home is None else {**child_environment(), "TUNING_HOME": str(home)}
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=errors, text=True)
+        with child:
+            while look_s and child.poll() is None:
+                look(child.pid)
+                time.sleep(look_s)
+        said, complained = _text(out), _text(errors)
+    if child.returncode != 0:
+        end = (complained.strip() or said.strip())[-3000:]
+        raise TuningError(f"{' '.join(command[:6])} … ended with exit code {child.returncode}:\n{end}")
+    return said
+
+
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()

@@ -1,0 +1,124 @@
+"""What a reader of the report finds, and what the object of `--json` holds."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+
+from tests.search.scripted import RECORD
+from tuning.bench.budget import Budget
+from tuning.bench.plan import Contest, Looked, Search, folder_of, parse_entrants
+from tuning.bench.report.page import Written, write_bench_report
+from tuning.bench.report.publish import as_json
+from tuning.bench.run import Benched
+from tuning.bench.runs import BenchRun
+from tuning.bench.statistics.overview import analyse
+from tuning.bench.statistics.records import AnytimeRun
+from tuning.ledger.search import SearchFiles
+from tuning.trial import Proposal, Status, TrialResult
+
+ENGINES = "optuna:tpe,optuna:tpe+asha,gridsearchcv"
+
+
+def contest_of(seeds):
+    return Contest((), parse_entrants(ENGINES), seeds, Budget("epochs", 40))
+
+
+def benched(folder, contest, study="scripted", gap=1.0):
+    """Searches of three trials each; the later engines are worse by `gap`."""
+    chance = random.Random(study)
+    searches, runs = [], []
+    for seed in range(contest.seeds):
+        for rank, entrant in enumerate(contest.entrants):
+            home = folder_of(folder / study, entrant, seed)
+            searches.append(Search(study, "study.py", {}, entrant, seed, home, "pinned"))
+            values = [9 - i / 2 + gap * rank + chance.random() for i in range(3)]
+            for number, value in enumerate(values):
+                _keep(SearchFiles(home), number, value)
+            runs.append(_run(study, entrant.name, seed, values))
+    rows = {"train": 6, "validation": 2, "test": 2, "name": "line", "digest": "0a" * 32}
+    record = replace(RECORD, name=study, data=rows)
+    return Benched(Looked(record, tuple(searches), {"gridsearchcv": ("grid: 4 points",)}), tuple(runs), folder / study)
+
+
+def _keep(files, number, value):
+    files.write_spec(Proposal(number, {"x": number * 900 + int(value)}, 4), [])
+    files.write_result(TrialResult(number, Status.COMPLETED, value, epochs=4))
+
+
+def _run(study, engine, seed, values):
+    best = [min(values[: i + 1]) for i in range(len(values))]
+    curve = AnytimeRun(
+        study, engine, seed, "minimize", "val_loss", (4, 8, 40), (0.5, 1.0, 1.5),
+        tuple(best), tuple(value + 0.1 for value in best), (0.01, 0.02, 0.01),
+    )  # fmt: skip
+    found = {"number": 2, "params": {"x": 1}, "value": best[-1], "test": best[-1] + 0.1}
+    return BenchRun(curve, f"{study}-{engine}-{seed}", "pinned", "budget", "", {"completed": 3}, found, 1000.0)
+
+
+def text_of(page):
+    """The page without Plotly's own code."""
+    whole = page.read_text(encoding="utf-8")
+    return whole[whole.index("<main>") :]
+
+
+def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path):
+    contest = contest_of(12)
+    study = benched(tmp_path, contest)
+    found = analyse([run.curve for run in study.runs], resamples=99)
+    written = write_bench_report(tmp_path / "reports", [study], contest, found)
+    assert written.page == tmp_path / "reports" / "bench-scripted-epochs-40.html"
+    page = text_of(written.page)
+    assert "http" not in page.replace("http://www.w3.org", "")
+    for title in (
+        "Which engine?", "What is supported", "Standing", "Validation, over epochs", "Test, over epochs",
+        "Validation, over seconds", "Test, over seconds", "Each two engines", "Time per proposal",
+        "Importance of the parameters", "All parameters at once", "Searches", "How it was counted",
+    ):  # fmt: skip
+        assert f">{title}" in page
+    assert "There is nothing to draw yet" not in page
+    assert "Ranks over the studies" not in page
+    assert page.count('class="tag completed">supported') == 3
+    assert [path.name for path in written.pictures] == [
+        "bench-scripted-epochs-40-scripted-epochs.png", "bench-scripted-epochs-40-scripted-seconds.png",
+    ]  # fmt: skip
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.pictures)
+
+
+def test_several_studies_are_ranked_in_one_report(tmp_path):
+    contest = contest_of(2)
+    studies = [benched(tmp_path, contest, name) for name in ("a", "b", "c")]
+    found = analyse([run.curve for each in studies for run in each.runs], resamples=99)
+    written = write_bench_report(tmp_path / "reports", studies, contest, found)
+    assert written.page.name == "bench-a-b-c-epochs-40.html"
+    assert ">Ranks over the studies" in text_of(written.page)
+    assert written.pictures[-1].name == "bench-a-b-c-epochs-40-ranks.png"
+
+
+def test_what_users_wrote_is_escaped(tmp_path):
+    contest = contest_of(1)
+    study = benched(tmp_path, contest)
+    failed = BenchRun(study.runs[0].curve, "s", "pinned", "failed", "ValueError: </script><b>no</b>")
+    found = analyse([run.curve for run in study.runs], resamples=99)
+    written = write_bench_report(
+        tmp_path, [Benched(study.looked, (failed, *study.runs[1:]), study.folder)], contest, found
+    )
+    assert "failed: ValueError: &lt;/script&gt;&lt;b&gt;no" in text_of(written.page)
+
+
+def test_json_says_who_is_better_by_study_and_where_the_report_is(tmp_path):
+    contest = contest_of(3)
+    study = benched(tmp_path, contest)
+    found = analyse([run.curve for run in study.runs], resamples=99)
+    told = as_json([study], contest, found, Written(tmp_path / "r.html", ()), [])
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert (told["study"], told["seeds"], told["budget"]) == ("scripted", 3, "epochs=40")
+    assert told["engines"] == ENGINES.split(",")
+    medians = told["medians"]["scripted"]
+    assert medians["optuna:tpe"]["validation"] < medians["gridsearchcv"]["validation"]
+    assert medians["optuna:tpe"]["test"] == pytest.approx(medians["optuna:tpe"]["validation"] + 0.1)
+    assert len(told["comparisons"]["scripted"]) == 3
+    assert told["report"] == str(tmp_path / "r.html")

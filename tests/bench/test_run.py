@@ -1,0 +1,150 @@
+"""A whole benchmark: many searches on leased slots, interrupted, resumed, extended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cloudpickle
+import pytest
+
+from tests.trials.small_study import study
+from tuning.bench.budget import Budget
+from tuning.bench.plan import Contest, parse_entrants
+from tuning.bench.run import run_bench
+from tuning.bench.watch import Watch
+from tuning.errors import BusyError, ChangedError, StudyError
+from tuning.storage.home import locked
+from tuning.study.domains import Choice, Float
+
+EIGHT = Budget("epochs", 8)
+SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))  # nobody else's search is waited for
+    return tmp_path / "home"
+
+
+def contest(home, engines="optuna:random,randomizedsearchcv", seeds=1, budget=EIGHT, **changes):
+    source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
+    return Contest((source,), parse_entrants(engines), seeds, budget, devices="cpu:1", home=str(home))
+
+
+class Ear(Watch):
+    """Keeps what is said, and calls `on_epoch` at each epoch."""
+
+    def __init__(self, on_epoch=lambda: None):
+        super().__init__()
+        self.said, self.epochs, self._on_epoch = [], 0, on_epoch
+
+    def remark(self, text):
+        self.said.append(text)
+
+    def epoch(self, search):
+        self.epochs += 1
+        self._on_epoch()
+
+
+def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
+    (first,), status = run_bench(contest(home), Ear(), forkserver)
+    assert status == "completed"
+    assert [(run.curve.engine, run.curve.seed, run.epochs) for run in first.runs] == [
+        ("optuna:random", 0, 8), ("randomizedsearchcv", 0, 8),
+    ]  # fmt: skip
+    ear = Ear()
+    (second,), _ = run_bench(contest(home, "randomizedsearchcv,optuna:random", seeds=2), ear, forkserver)
+    assert ear.epochs == 16  # of the new seed
+    assert [run for run in second.runs if run.curve.seed == 0] == list(first.runs)[::-1]
+    assert "4 searches, 2 done before" in ear.said
+
+
+def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
+    run_bench(contest(home, "optuna:random"), Ear(), forkserver)
+    with pytest.raises(ChangedError, match=r"small · optuna:random · seed 0 was done with another definition"):
+        run_bench(contest(home, "optuna:random", batch_size=8), Ear(), forkserver)
+    fresh = replace(contest(home, "optuna:random", batch_size=8), fresh=True)
+    (done,), _ = run_bench(fresh, Ear(), forkserver)
+    assert len(done.runs) == 1
+    assert len(list((home / "bench" / "small").glob("epochs=8~*"))) == 1
+
+
+def test_a_study_given_twice_is_refused(home, forkserver):
+    once = contest(home)
+    with pytest.raises(StudyError, match="'small' is there twice"):
+        run_bench(replace(once, sources=once.sources * 2), Ear(), forkserver)
+
+
+def test_a_second_bench_of_the_same_is_refused(home, forkserver):
+    with locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"), pytest.raises(BusyError):
+        run_bench(contest(home), Ear(), forkserver)
+
+
+def test_a_search_whose_worker_is_killed_goes_on_and_comes_to_the_same(home, forkserver):
+    (whole,), _ = run_bench(contest(home / "a", "optuna:random"), Ear(), forkserver)
+    killed = []
+
+    def kill():
+        pid = next(iter(_workers(home / "b")), None)
+        if not killed and pid is not None:
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    ear = Ear(kill)
+    (again,), _ = run_bench(contest(home / "b", "optuna:random"), ear, forkserver)
+    assert killed
+    assert "small · optuna:random · seed 0: worker killed; it goes on" in ear.said
+    assert again.runs[0].curve.values == whole.runs[0].curve.values
+
+
+def _workers(home: Path):
+    """The processes that have a log below `home` open."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            opened = [os.readlink(file) for file in Path("/proc", pid, "fd").iterdir()]
+        except OSError:
+            continue
+        if int(pid) != os.getpid() and any(name.startswith(str(home / "bench" / "logs")) for name in opened):
+            yield int(pid)
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_there_is_and_the_same_call_goes_on(home, forkserver):
+    sent = []
+
+    def interrupt():
+        if len(sent) < 1:
+            sent.append(time.monotonic())
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
+
+    budget = Budget("epochs", 400)
+    (cut,), status = run_bench(contest(home, "optuna:random", budget=budget, epochs=200), Ear(interrupt), forkserver)
+    assert (status, cut.runs) == ("interrupted", ())
+    (done,), status = run_bench(contest(home, "optuna:random", budget=budget, epochs=200), Ear(), forkserver)
+    assert (status, done.runs[0].epochs) == ("completed", 400)
+
+
+def uneven(x: float = 0.0, fidelity: float = 1.0) -> float:
+    """Takes 2 s in 4 epochs: even ones at x = 0, a long first one at x = 1."""
+    time.sleep(0.5 if x == 0 else 1.7 if fidelity == 0.25 else 0.1)
+    return x
+
+
+def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, forkserver):
+    defined = {"builder": uneven, "trainer": "function", "space": {"x": Choice(0.0, 1.0)}, "trial_timeout": 2.6}
+    (done,), _ = run_bench(contest(home, "gridsearchcv", **defined), Ear(), forkserver)
+    assert done.runs[0].counts["completed"] == 2
+
+
+def test_a_trial_beyond_its_time_limit_has_failed_and_is_charged(home, forkserver):
+    defined = {"builder": uneven, "trainer": "function", "space": {"x": Choice(0.0, 1.0)}, "trial_timeout": 1.2}
+    budget = Budget("trials", 2)
+    (done,), _ = run_bench(contest(home, "gridsearchcv", budget=budget, **defined), Ear(), forkserver)
+    (run,) = done.runs
+    assert run.counts["failed"] == 2
+    assert run.seconds >= 2.4

@@ -1,0 +1,156 @@
+"""A schedule: the units as systemd reads them, and the cron line as cron and a shell read it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tuning.cli import systemd_units as service
+from tuning.cli.main import main
+from tuning.cli.systemd_units import Schedule, make_schedule, next_steps, service_text, write_units
+
+ODD = Schedule("housing", "Mon..Fri 22:00", Path("/srv/a b%c"), '/opt/my "py"/100%/python')
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    for name in ("TUNING_HOME", "TUNING_DEVICES", "TUNING_STORAGE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = tmp_path / "my project 100%"
+    (folder / "studies").mkdir(parents=True)
+    (folder / "studies" / "housing.py").write_text("raise RuntimeError('must not run')")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_verb_writes_both_units_for_the_user_alone_and_prints_the_next_steps(project, tmp_path, capsys):
+    assert main(["schedule", "housing", "--calendar", "Mon..Fri 22:00"]) == 0
+    page = capsys.readouterr().out
+    for suffix in ("service", "timer"):
+        path = tmp_path / "config" / "systemd" / "user" / f"tuning-housing.{suffix}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert f"wrote {path}" in page
+    assert "systemctl --user enable --now tuning-housing.timer" in page
+    assert "0 22 * * 1-5 cd " in page
+
+
+def test_options_of_the_run_go_into_the_unit_and_the_cron_line(project, tmp_path, capsys):
+    assert main(["schedule", "housing", "--calendar", "daily", "--", "--trials", "200", "--set", "patience=null"]) == 0
+    unit = (tmp_path / "config" / "systemd" / "user" / "tuning-housing.service").read_text()
+    assert '"run" "housing" "--trials" "200" "--set" "patience=null"\n' in unit
+    assert "run housing --trials 200 --set patience=null" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--trails", "200"], "No such option '--trails'"),
+        (["--set", "patience"], "--set"),
+        (["--timeout", "late"], "'late' is no time"),
+        (["moons"], "unexpected extra argument"),
+        (["--engine", "optuna:tep"], "engine 'optuna:tep' is unknown. Did you mean 'optuna:tpe'?"),
+        (["--fresh", "--allow-change"], "exclude each other"),
+        (["--epochs", "3", "--set", "epochs=4"], "'epochs' is given twice"),
+    ],
+)
+def test_a_wrong_option_of_the_run_is_told_now(project, tmp_path, capsys, options, said):
+    assert main(["schedule", "housing", "--calendar", "daily", "--", *options]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "config").exists()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_finds_no_fault_in_the_units(project, tmp_path):
+    folder = tmp_path / "units"
+    made = make_schedule("housing", "*-*-01 03:00", project)
+    service_file, timer = write_units(made, folder)
+    command = ["systemd-analyze", "verify", "--man=no", str(service_file), str(timer)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert [line for line in done.stderr.splitlines() if "tuning-housing" in line] == []
+
+
+def test_percent_signs_quotes_and_spaces_are_escaped_for_systemd():
+    lines = service_text(ODD).splitlines()
+    assert "WorkingDirectory=/srv/a b%%c" in lines
+    assert r'ExecStart="/opt/my \"py\"/100%%/python" "-m" "tuning" "run" "housing"' in lines
+
+
+def test_a_dollar_in_an_argument_is_no_variable():
+    text = service_text(Schedule("/srv/$HOME/a.py", "daily", Path("/srv"), "/usr/bin/python"))
+    assert '"/srv/$$HOME/a.py"' in text
+
+
+def test_a_run_is_stopped_by_its_driver_and_a_full_disk_is_no_success():
+    lines = service_text(ODD).splitlines()
+    assert {"Type=oneshot", "KillMode=mixed", "UMask=0077"} <= set(lines)
+    assert not any(line.startswith("SuccessExitStatus") for line in lines)
+
+
+def test_the_cron_line_gives_the_shell_the_same_words(project):
+    text = next_steps(ODD, Path("/x"))
+    line = next(line for line in text.splitlines() if " && umask 077 && " in line)
+    in_shell = line.split("* * 1-5 ", 1)[1].replace(r"\%", "%")  # as cron hands it on
+    assert "%" not in re.sub(r"\\%", "", line)
+    words = shlex.split(in_shell)
+    assert words[1] == "/srv/a b%c"
+    assert words[-5:] == list(ODD.command)
+
+
+def test_a_calendar_beyond_cron_is_told_in_words():
+    made = Schedule("housing", "Mon *-*-01 03:00", Path("/srv"), "/usr/bin/python")
+    assert "cron cannot express 'Mon *-*-01 03:00'; use the timer." in next_steps(made, Path("/x"))
+
+
+def test_state_folder_and_devices_of_today_go_into_the_unit_and_secrets_do_not(project, monkeypatch):
+    monkeypatch.setenv("TUNING_HOME", "state")
+    monkeypatch.setenv("TUNING_DEVICES", "GPU-a,GPU-b")
+    monkeypatch.setenv("TUNING_STORAGE", "postgresql://me:hush@db/x")
+    made = make_schedule("housing", "daily", project)
+    lines = service_text(made).splitlines()
+    home = str(project / "state").replace("%", "%%")
+    assert f'Environment="TUNING_HOME={home}"' in lines
+    assert 'Environment="TUNING_DEVICES=GPU-a,GPU-b"' in lines
+    said = service_text(made) + next_steps(made, Path("/x"))
+    assert "hush" not in said
+    assert "TUNING_STORAGE may hold a password" in said
+
+
+def test_a_study_given_by_path_is_scheduled_by_its_absolute_path(project):
+    made = make_schedule("studies/housing.py", "daily", project)
+    assert made.study == str(project / "studies" / "housing.py")
+    assert made.unit == "tuning-housing"
+
+
+def test_units_of_the_system_run_as_the_user_who_asked(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "_login", lambda: "ada")
+    folder = tmp_path / "systemd" / "system"
+    made = make_schedule("housing", "daily", project)
+    assert "User=ada\n" in write_units(made, folder)[0].read_text()
+    assert "  systemctl enable --now tuning-housing.timer" in next_steps(made, folder)
+    assert "--user" not in next_steps(made, folder)
+
+
+def test_units_elsewhere_are_linked_first(project, tmp_path):
+    text = next_steps(make_schedule("housing", "daily", project), tmp_path)
+    assert f"systemctl --user link {tmp_path}/tuning-housing.service {tmp_path}/tuning-housing.timer" in text
+
+
+@pytest.mark.parametrize(
+    ("study", "calendar", "said"),
+    [
+        ("housng", "daily", "Did you mean 'housing'?"),
+        ("../housing", "daily", "no file '../housing'"),
+        ("housing", "each night", "calendar 'each night' is not understood"),
+    ],
+)
+def test_a_wrong_study_or_calendar_ends_with_2_and_writes_nothing(project, tmp_path, capsys, study, calendar, said):
+    assert main(["schedule", study, "--calendar", calendar]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "config").exists()

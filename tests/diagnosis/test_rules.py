@@ -1,0 +1,241 @@
+"""Each verdict on a network made to have that illness, and none on a healthy one."""
+
+from __future__ import annotations
+
+import functools
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from tuning.builders.build import build
+from tuning.builders.mlp import build_model
+from tuning.diagnosis.measurements import best_constant, dead_share, read_signs
+from tuning.diagnosis.rules import diagnose, over_folds
+from tuning.study.objective import Maximize, Minimize
+from tuning.trainer.train import Fit, Rows
+from tuning.trial import Status, TrialResult, Verdict
+from tuning.trials.judge import Judge
+
+RMSE = Minimize("val_rmse")
+
+
+def rows(count, seed=0, noise=0.05, difficulty=1.0):
+    """Return rows of y = sin(difficulty · x0) · x1 plus noise, inputs of variance 1."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(count, 4)).astype("float32")
+    y = np.sin(difficulty * X[:, 0]) * X[:, 1] + noise * rng.normal(size=count)
+    return Rows(X, y.astype("float32")[:, None])
+
+
+def trained(model, train, validation, epochs, *, batch_size=32, task="regression", objective=RMSE):
+    judge = Judge(objective, task, validation, validation)
+    fit = Fit(model, train, validation=validation, epochs_total=epochs, batch_size=batch_size, callbacks=[judge])
+    for _ in fit.epochs():
+        pass
+    return judge.curve
+
+
+def sick(model, train=None, epochs=10, *, validation=None, **settings):
+    """Train and return the verdicts by name."""
+    train, validation = train or rows(300), validation or rows(200, 1)
+    curve = trained(model, train, validation, epochs, **settings)
+    return verdicts(model, curve, validation, settings.get("objective", RMSE), settings.get("task", "regression"))
+
+
+def verdicts(model, curve, validation, objective=RMSE, task="regression", budget=None):
+    last = int(curve[-1]["epoch"])
+    found = diagnose(model, curve, validation, objective, task=task, kept=last, budget=budget or last)
+    return {verdict.name: verdict for verdict in found}
+
+
+def mlp(n_hidden, n_neurons, lr, **more):
+    arguments = {"n_hidden": n_hidden, "n_neurons": n_neurons, "lr": lr, "optimizer": "adam", "input_shape": (4,)}
+    return build(build_model, arguments | more, seed=3)
+
+
+@functools.cache
+def healthy():
+    train, validation = rows(1000), rows(400, 1)
+    model = mlp(2, 32, 5e-3)
+    return model, trained(model, train, validation, 30), validation
+
+
+def test_a_healthy_network_has_no_verdict():
+    assert verdicts(*healthy()) == {}
+
+
+def test_a_healthy_classifier_has_no_verdict():
+    def classes(count, seed):
+        X = np.random.default_rng(seed).normal(size=(count, 4)).astype("float32")
+        return Rows(X, (X[:, 0] + X[:, 1] > 0).astype("int64") + (X[:, 2] > 0.5))
+
+    found = sick(
+        mlp(1, 16, 1e-2, task="multiclass", n_outputs=3, activation="tanh"), classes(800, 0), 30,
+        validation=classes(300, 1), task="multiclass", objective=Maximize("val_accuracy"),
+    )  # fmt: skip
+    assert found == {}
+
+
+def test_relus_that_a_large_negative_bias_has_killed_are_named_with_their_layer():
+    model = mlp(2, 8, 1e-3)
+    model.layers[1].bias.assign(np.full(8, -100.0))
+    found = sick(model, epochs=3)
+    assert found["dead_relus"].severity == "serious"
+    assert found["dead_relus"].words.startswith("relus that are 0 for every row: 100% in dense_1; try")
+
+
+def test_half_of_the_relus_dead_is_a_warning_and_a_few_are_normal():
+    model, curve, validation = healthy()
+    before = model.get_weights()
+    for share, severity in ((0.25, None), (0.5, "warning")):
+        model.layers[0].bias.assign([-100.0] * int(32 * share) + [0.0] * int(32 * (1 - share)))
+        found = verdicts(model, curve, validation).get("dead_relus")
+        assert (found.severity if found else None) == severity
+    model.set_weights(before)
+
+
+def test_gradients_vanish_through_twenty_sigmoid_layers():
+    found = sick(mlp(20, 8, 1e-3, activation="sigmoid"), epochs=5)
+    assert list(found) == ["vanishing_gradients"]
+    assert "at dense and " in found["vanishing_gradients"].words
+
+
+def test_gradients_explode_through_layers_whose_weights_are_too_large():
+    model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(32, "relu", kernel_initializer="random_normal")
+                                                   for _ in range(8)), keras.layers.Dense(1)])  # fmt: skip
+    for layer in model.layers:
+        layer.kernel.assign(20 * layer.kernel)
+    model.compile(keras.optimizers.SGD(1e-30), "mse")
+    found = sick(model, epochs=2)
+    assert found["exploding_gradients"].severity == "serious"
+    assert "clipnorm=1" in found["exploding_gradients"].words
+
+
+def test_a_rate_at_which_the_loss_is_no_number_is_too_high():
+    found = sick(mlp(1, 16, 1e4, optimizer="sgd"))
+    assert list(found) == ["lr_too_high"]
+    assert "was not finite in epoch 1 at lr 1e+04: try a learning rate 10 times lower" in found["lr_too_high"].words
+
+
+def test_a_rate_at_which_the_loss_jumps_is_too_high():
+    found = sick(mlp(1, 16, 0.5, activation="tanh", optimizer="sgd"), epochs=20)
+    assert "the training loss jumps by" in found["lr_too_high"].words
+    assert "at lr 0.5: try a learning rate 3 to 10 times lower" in found["lr_too_high"].words
+
+
+def test_a_rate_that_throws_the_network_away_in_the_first_epoch_is_too_high():
+    model, _, validation = healthy()
+    losses = [4000.0, *([1.0, 1.01] * 5)]
+    curve = [{"epoch": float(i + 1), "loss": v, "val_loss": 1.0, "val_rmse": 1.0} for i, v in enumerate(losses)]
+    assert "was 4e+03 in the first epoch and stays at 1.01" in verdicts(model, curve, validation)["lr_too_high"].words
+
+
+@pytest.mark.parametrize("lr", [1e-12, 1e-5])
+def test_a_rate_far_too_low_is_seen_from_a_curve_that_is_straight_or_flat(lr):
+    found = sick(mlp(2, 16, lr, initializer="he_normal"), epochs=10)
+    assert list(found) == ["lr_too_low"]
+    assert f"at lr {lr:.3g}: try a learning rate 10 times higher" in found["lr_too_low"].words
+
+
+def test_a_tiny_network_on_hard_data_underfits():
+    hard = {"difficulty": 4.0, "noise": 0.0}
+    found = sick(mlp(1, 1, 1e-2), rows(600, 0, **hard), 25, validation=rows(300, 1, **hard))
+    assert list(found) == ["underfitting"]
+    assert "of a constant prediction: try more neurons, layers or epochs" in found["underfitting"].words
+
+
+def test_a_large_network_on_thirty_rows_overfits():
+    found = sick(mlp(2, 200, 3e-3), rows(30, noise=0.5), 60, validation=rows(200, 1, noise=0.5), batch_size=8)
+    assert list(found) == ["overfitting"]
+    assert found["overfitting"].words.startswith(("training loss", "validation loss was lowest"))
+
+
+def test_a_score_that_still_improves_at_the_last_epoch_asks_for_more_epochs():
+    found = sick(mlp(1, 32, 3e-3), rows(1000), 6)
+    assert found["epochs_too_few"].severity == "note"
+    assert found["epochs_too_few"].words.startswith("the best epoch is the last one, 6, and val_rmse improved by")
+
+
+def test_a_rung_below_the_full_budget_does_not_ask_for_more_epochs():
+    model, validation = mlp(1, 32, 3e-3), rows(200, 1)
+    curve = trained(model, rows(1000), validation, 6)
+    assert "epochs_too_few" in verdicts(model, curve, validation, budget=6)
+    assert "epochs_too_few" not in verdicts(model, curve, validation, budget=30)
+
+
+def test_one_epoch_thrown_off_by_an_outlier_is_no_overfitting():
+    model, curve, validation = healthy()
+    spike = [*curve[:-1], {**curve[-1], "val_loss": 50.0}]
+    assert verdicts(model, spike, validation) == {}
+
+
+def test_a_model_whose_layers_cannot_be_seen_is_judged_by_nothing_and_does_not_fail():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Own()
+    model.compile(keras.optimizers.SGD(1e-2), "mse")
+    assert not {"dead_relus", "not_looked_into"} & set(sick(model, epochs=3))
+
+
+def test_a_loss_that_raises_is_told_and_not_raised():
+    model, curve, validation = healthy()
+    wrong = Rows(validation.X, np.array([["a"]] * len(validation.X)))
+    assert verdicts(model, curve, wrong)["not_looked_into"].words.startswith("the model could not be looked into: ")
+
+
+@pytest.mark.parametrize(("n_hidden", "loss", "looked"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)])
+def test_gradients_are_left_out_where_a_shallow_network_has_learnt(n_hidden, loss, looked):
+    signs = read_signs(mlp(n_hidden, 4, 1e-3), rows(50), "regression", loss)
+    assert (signs.first is not None) == looked
+
+
+def test_looking_changes_nothing_in_the_model():
+    model = mlp(2, 8, 1e-3, dropout=0.5, batch_norm=True)
+    trained(model, rows(100), rows(50, 1), 1)
+    state = [v.numpy() for v in (*model.variables, *model.optimizer.variables)]
+    read_signs(model, rows(50, 1), "regression")
+    for before, after in zip(state, (*model.variables, *model.optimizer.variables), strict=True):
+        np.testing.assert_array_equal(before, after.numpy())
+
+
+def test_the_best_constant_is_the_mean_or_the_share_of_each_class():
+    assert best_constant(np.array([1.0, 3.0]), 1, "regression", "") == [2.0]
+    np.testing.assert_allclose(best_constant(np.array([0, 1, 1, 2]), 3, "multiclass", ""), [0.25, 0.5, 0.25])
+    np.testing.assert_allclose(best_constant(np.array([0, 1, 1, 1]), 1, "binary", "sigmoid"), [np.log(3)])
+
+
+def test_a_channel_is_dead_only_where_it_is_zero_at_every_place():
+    values = np.zeros((5, 2, 2, 4))
+    values[3, 1, 0, 2] = 1.0
+    assert dead_share(values) == 0.75
+
+
+def test_folds_share_what_more_than_half_of_them_have():
+    one, other = Verdict("overfitting", "warning", "w"), Verdict("epochs_too_few", "note", "v")
+    assert over_folds([(one, other), (one,), ()]) == (Verdict("overfitting", "warning", "w (in 2 of 3 folds)"),)
+    assert over_folds([(one,)]) == (one,)
+
+
+def test_a_result_keeps_its_diagnosis_and_an_old_one_is_read_without():
+    result = TrialResult(0, Status.COMPLETED, 1.0, diagnosis=(Verdict("overfitting", "warning", "w"),))
+    stored = result.to_json()
+    assert TrialResult.from_json(stored) == result
+    del stored["diagnosis"]
+    assert TrialResult.from_json(stored).diagnosis == ()
+
+
+def test_looking_takes_milliseconds():
+    model, curve, validation = healthy()
+    verdicts(model, curve, validation)
+    began = time.process_time()
+    for _ in range(5):
+        verdicts(model, curve, validation)
+    assert (time.process_time() - began) / 5 < 0.1  # measured: 0.012

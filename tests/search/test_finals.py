@@ -1,0 +1,268 @@
+"""Finalists on fresh seeds and the winner, on an executor that obeys the test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.search.scripted import RECORD, files_in, result_of
+from tuning.errors import SearchFailed, StorageError, TuningError
+from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
+from tuning.reports.progress import SilentProgress
+from tuning.search.finals import Finals
+from tuning.search.stopping import Stopping
+from tuning.search.trial_index import Roster
+from tuning.simulation.replay import MemoryFiles
+from tuning.storage.durable import read_json, write_json
+from tuning.trial import EpochReport, Proposal, Status
+from tuning.trials.jobs import ALL_ROWS, FinalistJob
+
+
+class Bench:
+    """Runs each job at once.
+
+    `values`: the objective by (trial, seed), `folds`: by fold; `script`: what happens instead, once each.
+    """
+
+    slots = (Slot("cpu:0"),)
+    room = 2
+
+    def __init__(self, values=None, script=None, on_start=lambda job: None, folds=None):
+        self.values, self.script, self.on_start, self.folds = values or {}, script or {}, on_start, folds or {}
+        self.jobs, self.done, self.cancelled = [], [], []
+
+    def submit(self, job):
+        self.jobs.append(job)
+
+    def events(self, timeout_s):
+        if not self.jobs:
+            return []
+        job = self.jobs.pop(0)
+        self.on_start(job)
+        report = Reported(job.id, EpochReport(0, 1, 1.0, {}, 0.0))
+        return [Started(job.id, "cpu:0", 1), report, self._end(job, job.args[0])]
+
+    def cancel(self, job):
+        self.cancelled.append(job)
+        self.jobs = [waiting for waiting in self.jobs if waiting.id != job]
+
+    def answer(self, job, verdict):
+        raise AssertionError("nobody asked")
+
+    def close(self):
+        pass
+
+    def _end(self, job, told):
+        self.done.append(job.id)
+        happens = self.script.get(job.id)
+        if happens:
+            return replace(happens.pop(0), job=job.id)
+        if isinstance(told, FinalistJob):
+            value = self.values.get((told.number, told.index), float(told.params["x"]))
+            if told.fold is not None:
+                value = self.folds.get(told.fold, value)
+            trained = told.fold in (None, ALL_ROWS)
+            outcome = {"number": told.number, "index": told.index, "seed": 100 + told.index, "value": value,
+                       "epochs": told.epochs, "weights": told.file.with_suffix(".npz").name if trained else None,
+                       "training_s": 1.0, "seconds": 2.0, "started_at": 3.0, "ended_at": 5.0}  # fmt: skip
+        else:
+            told.saved.write_text("model")
+            outcome = {"test": {"rmse": 1.0}, "baseline": {}, "model": str(told.saved), "of": str(told.weights)}
+        write_json(told.file, outcome)
+        return Finished(job.id, outcome)
+
+
+def roster_of(*values, batch_size=None):
+    files = MemoryFiles()
+    roster = Roster(RECORD.objective, files, RECORD.space)
+    for number, x in enumerate(values):
+        proposal = Proposal(number, {"x": x}, 1)
+        files.write_spec(proposal, [])
+        roster.take(proposal)
+        status = Status.COMPLETED if x is not None else Status.FAILED
+        roster.enter(files.write_result(replace(result_of(proposal, status), batch_size=batch_size)))
+    return roster
+
+
+def finals(folder, bench, record=RECORD, stopping=None, progress=None):
+    return Finals(record, "study.py", {}, bench, files_in(folder), progress or SilentProgress(), stopping or Stopping())
+
+
+def test_the_winner_has_the_best_mean_over_fresh_seeds_not_the_best_trial(tmp_path):
+    bench = Bench(values={(1, 0): 9.0, (1, 1): 8.0})
+    winner = finals(tmp_path, bench).run(roster_of(5, 2, 7))
+    assert winner["number"] == 0
+    assert [entry["number"] for entry in winner["finalists"]] == [1, 0]
+    assert winner["validation"] == {"mean": 5.0, "std": 0.0, "values": [5.0, 5.0]}
+
+
+def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(tmp_path):
+    winner = finals(tmp_path, Bench(), replace(RECORD, epochs=27)).run(roster_of(5))
+    assert winner["epochs"] == 27
+    assert files_in(tmp_path).finalist(0, 1)["epochs"] == 27
+
+
+def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp_path):
+    trained = []
+    bench = Bench(on_start=lambda job: trained.append(job.args[0].params))
+    assert finals(tmp_path, bench).run(roster_of(5, batch_size=8))["params"] == {"x": 5, "batch_size": 8}
+    assert trained[0] == {"x": 5, "batch_size": 8}
+
+
+def test_the_model_of_the_median_seed_is_evaluated(tmp_path):
+    bench = Bench(values={(0, 0): 9.0, (0, 1): 1.0, (0, 2): 5.0})
+    winner = finals(tmp_path, bench, replace(RECORD, seeds=3, top_k=1)).run(roster_of(5))
+    assert winner["of"].endswith("finalists/00000/2.npz")
+    assert winner["seed"] == 102
+
+
+def test_a_second_time_nothing_is_trained_nor_evaluated(tmp_path):
+    first = finals(tmp_path, Bench()).run(roster_of(5, 2))
+    bench = Bench()
+    assert finals(tmp_path, bench).run(roster_of(5, 2)) == first
+    assert bench.done == []
+
+
+def test_more_seeds_train_only_the_new_ones(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    bench = Bench()
+    finals(tmp_path, bench, replace(RECORD, seeds=3)).run(roster_of(5))
+    assert bench.done == ["final-0-2", "evaluate"]
+
+
+def test_a_winner_whose_model_is_gone_is_evaluated_again(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    (files_in(tmp_path).folder / "winner.keras").unlink()
+    bench = Bench()
+    finals(tmp_path, bench).run(roster_of(5))
+    assert bench.done == ["evaluate"]
+
+
+def test_an_earlier_winner_is_gone_before_its_model_is_replaced(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    bench = Bench(script={"evaluate": [Raised("", "ValueError: no", "")]})
+    with pytest.raises(TuningError, match="could not be evaluated"):
+        finals(tmp_path, bench).run(roster_of(5, 2))
+    assert not (files_in(tmp_path).folder / "winner.json").exists()
+
+
+def test_a_damaged_outcome_is_trained_again(tmp_path):
+    finals(tmp_path, Bench()).run(roster_of(5))
+    files_in(tmp_path).finalist_file(0, 1).write_text('{"numb')
+    bench = Bench()
+    finals(tmp_path, bench).run(roster_of(5))
+    assert bench.done == ["final-0-1"]
+
+
+def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
+    assert finals(tmp_path, Bench(values={(1, 1): None})).run(roster_of(5, 2))["number"] == 0
+
+
+def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_at(tmp_path):
+    told = []
+    progress = SilentProgress()
+    progress.remark = told.append
+    bench = Bench(values={(1, 0): None})
+    winner = finals(tmp_path, bench, replace(RECORD, top_k=1), progress=progress).run(roster_of(5, 2, 7))
+    assert winner["number"] == 0
+    assert [entry["number"] for entry in winner["finalists"]] == [1, 0]
+    assert told == ["the best 1 diverged or failed on a fresh seed: the next are looked at"]
+    assert "final-2-0" not in bench.done
+
+
+def test_a_ranking_that_is_unstable_far_down_is_given_up(tmp_path):
+    bench = Bench(values={(number, 0): None for number in range(9)})
+    with pytest.raises(SearchFailed, match="each of the best 3 trials diverged"):
+        finals(tmp_path, bench, replace(RECORD, top_k=1)).run(roster_of(5, 2, 7, 8, 9))
+
+
+def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
+    limits = []
+    died = Died("", "killed", "killed by the test")
+    bench = Bench(script={"final-0-0": [died, died]}, on_start=lambda job: limits.append((job.id, job.timeout_s)))
+    assert finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5))["number"] == 0
+    assert limits.count(("final-0-0", 7.0)) == 3
+
+
+def test_a_finalist_that_fails_is_out_and_the_user_is_told(tmp_path):
+    told = []
+    progress = SilentProgress()
+    progress.remark = told.append
+    bench = Bench(script={"final-1-0": [Raised("", "ResourceExhaustedError: OOM", "")]})
+    assert finals(tmp_path, bench, progress=progress).run(roster_of(5, 2))["number"] == 0
+    assert told == ["final-1-0: ResourceExhaustedError: OOM"]
+
+
+def test_without_a_stable_finalist_the_search_has_failed(tmp_path):
+    with pytest.raises(SearchFailed, match="diverged or failed on a fresh seed"):
+        finals(tmp_path, Bench(values={(0, 0): None})).run(roster_of(5))
+
+
+def test_without_a_completed_trial_the_search_has_failed(tmp_path):
+    with pytest.raises(SearchFailed, match="no trial of 0 was completed"):
+        finals(tmp_path, Bench()).run(roster_of())
+
+
+def test_an_evaluation_that_fails_says_so(tmp_path):
+    bench = Bench(script={"evaluate": [Raised("", "ValueError: no", "")]})
+    with pytest.raises(TuningError, match="the winner could not be evaluated: ValueError: no"):
+        finals(tmp_path, bench).run(roster_of(5))
+    assert read_json(files_in(tmp_path).folder / "winner.json") is None
+
+
+def test_a_full_disk_ends_the_run_as_one(tmp_path):
+    bench = Bench(script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "")]})
+    with pytest.raises(StorageError, match="the disk is full"):
+        finals(tmp_path, bench).run(roster_of(5))
+
+
+def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
+    bench = Bench(folds={0: 6.0, 1: 4.0})
+    winner = finals(tmp_path, bench, replace(RECORD, cv=2, seeds=1)).run(roster_of(7, 9))
+    assert [job for job in bench.done if job.startswith("final-0")] == ["final-0-0-0", "final-0-0-1"]
+    assert winner["validation"]["values"] == [5.0]
+    assert winner["of"] == "None"  # it is trained on all rows now
+
+
+def test_a_finalist_without_rivals_is_trained_on_all_rows_beside_its_folds(tmp_path):
+    bench, record = Bench(), replace(RECORD, cv=2, seeds=1, top_k=1)
+    winner = finals(tmp_path, bench, record).run(roster_of(7, 9))
+    assert bench.done == ["final-0-0-all-rows", "final-0-0-0", "final-0-0-1", "evaluate"]
+    assert winner["of"].endswith("finalists/00000/0/all-rows.npz")
+
+
+def test_one_that_diverges_on_all_rows_is_left_to_the_evaluation_which_says_so(tmp_path):
+    bench, record = Bench(folds={ALL_ROWS: None}), replace(RECORD, cv=2, seeds=1, top_k=1)
+    assert finals(tmp_path, bench, record).run(roster_of(7))["of"] == "None"
+
+
+def test_a_fold_that_is_kept_is_not_trained_again(tmp_path):
+    record = replace(RECORD, cv=2, seeds=1)
+    finals(tmp_path, Bench(), record).run(roster_of(7))
+    files_in(tmp_path).finalist_file(0, 0).unlink()
+    files_in(tmp_path).finalist_file(0, 0, 1).unlink()
+    bench = Bench()
+    finals(tmp_path, bench, record).run(roster_of(7))
+    assert bench.done == ["final-0-0-1"]
+
+
+def test_a_finalist_of_which_one_fold_diverges_is_out(tmp_path):
+    bench = Bench(folds={0: 6.0, 1: None})
+    with pytest.raises(SearchFailed, match="diverged or failed on a fresh seed"):
+        finals(tmp_path, bench, replace(RECORD, cv=2)).run(roster_of(7))
+
+
+def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):
+    stopping = Stopping()
+    stopping._raises = False
+    bench = Bench(on_start=lambda job: stopping._interrupt() if not stopping.reason else None)
+    assert finals(tmp_path, bench, stopping=stopping).run(roster_of(5, 2)) is None
+    assert bench.done == ["final-1-0"]
+    assert files_in(tmp_path).finalist(1, 0) is not None
+
+
+def test_time_that_is_up_does_not_keep_the_winner_from_being_chosen(tmp_path):
+    stopping = Stopping()
+    stopping.deadline = 0.0
+    assert finals(tmp_path, Bench(), stopping=stopping).run(roster_of(5))["number"] == 0

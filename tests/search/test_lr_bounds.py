@@ -1,0 +1,190 @@
+"""`from_range_test` in a space: measured once, remembered, the same for every engine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tuning.engines.remote import RemoteEngine
+from tuning.errors import StudyError
+from tuning.ledger.spaces import space_of
+from tuning.search.lr_bounds import Rates, kept_tests, rates_for
+from tuning.search.processes import source_of
+from tuning.storage.durable import write_json
+from tuning.study.domains import Float, FromRangeTest
+from tuning.study.objective import Minimize
+from tuning.study.positions import Intervals
+from tuning.study.space import Int, Space
+from tuning.study.study import Study
+
+FILE = '''"""A small study."""
+import numpy as np
+from tuning import Choice, Dataset, Float, Int, Minimize, Study
+from tuning.builders.mlp import build_model
+
+def data():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    return Dataset(name="plane", X=X, y=X.sum(axis=1), task="regression")
+
+STUDY = Study(name="plane", builder=build_model, data=data, objective=Minimize("val_rmse"),
+    space={"n_hidden": Int(0, 1), "n_neurons": Int(2, 6), "optimizer": Choice("sgd", "adam"), "LR": MARK},
+    epochs=2, trials=2)
+'''
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    def write(name="lr", mark='"from_range_test"'):
+        path = tmp_path / "plane.py"
+        path.write_text(FILE.replace('"LR"', f'"{name}"').replace("MARK", mark))
+        return str(path)
+
+    return write
+
+
+def engine_of(forkserver, source, overrides):
+    child = forkserver.spawn("tuning.engines.remote:serve", (source, overrides))
+    return RemoteEngine(child.wire), child
+
+
+def described(forkserver, source, overrides=None):
+    engine, child = engine_of(forkserver, source, overrides or {})
+    try:
+        return engine.describe()
+    finally:
+        engine.close()
+        child.close()
+
+
+def made(**changes) -> Study:
+    given = {"name": "a", "builder": lambda lr, n=1: None, "data": lambda: None, "objective": Minimize("val_loss")}
+    return Study(**{**given, "space": {"lr": "from_range_test", "n": Int(1, 3)}, **changes})
+
+
+def test_the_word_in_a_space_is_a_wide_log_range_until_it_is_measured():
+    lr = made().space["lr"]
+    assert (lr.low, lr.high, lr.log, lr.within) == (1e-5, 1.0, True, None)
+    assert made().space.unmeasured == ("lr",)
+
+
+def test_measured_bounds_replace_the_wide_ones_and_later_changes_keep_them():
+    study = made().with_(intervals={"lr": [1e-3, 1e-1]}).with_(trials=3)
+    assert (study.space["lr"].low, study.space["lr"].high, study.space["lr"].within) == (1e-3, 1e-1, (1e-5, 1.0))
+    assert study.space.unmeasured == ()
+
+
+def test_the_definition_tells_both_bounds_and_can_be_read_back():
+    definition = json.loads(json.dumps(made(intervals={"lr": [1e-3, 1e-1]}).definition()))
+    assert definition["from_range_test"] == {"lr": "1e-05 … 1.0"}
+    assert space_of(definition)["lr"] == Float(1e-3, 1e-1, log=True)
+    assert "from_range_test" not in made(space={"lr": Float(0.1, 1.0)}).definition()
+
+
+def test_a_measured_rate_keeps_its_conditions():
+    lr = Float.from_range_test(1e-4, 1e-1).when(n=2)
+    assert Space({"n": Int(1, 3), "lr": lr}).narrowed({"lr": (1e-3, 1e-2)})["lr"].conditions == (("n", (2,)),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"intervals": {"n": [1, 2]}}, "intervals: 'n' is not from a range test in the space"),
+        ({"intervals": {"lr": [1e-9, 1e-2]}}, "is outside 1e-05 … 1.0, where the range test looks"),
+        ({"space": {"lr": Float.from_range_test(0.0, 1.0)}}, "a log range must start above 0"),
+        ({"space": {"lr": "from_range"}}, "'lr' is 'from_range'; use Int, Float or Choice"),
+    ],
+)
+def test_wrong_bounds_are_refused(changes, said):
+    with pytest.raises(StudyError, match=said):
+        made(**changes)
+
+
+def test_the_interval_is_measured_in_a_worker_at_several_structures_and_reaches_the_engine(
+    tmp_path, forkserver, study_file, monkeypatch
+):
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
+    source, told = source_of(study_file()), []
+    record = described(forkserver, source)
+    rates = rates_for(record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append)
+    assert {test.label.split(",")[0] for test in rates.tests["lr"]} == {"n_hidden=0", "n_hidden=1"}
+    low, high = rates.intervals["lr"]
+    assert 1e-5 <= low < high <= 1.0
+    assert min(test.interval[0] for test in rates.tests["lr"]) == low
+    assert told[-1] == f"lr is searched from {low:.3g} to {high:.3g}"
+    narrow = described(forkserver, source, {"intervals": dict(rates.intervals)})
+    assert (narrow.space["lr"].low, narrow.space["lr"].high) == (low, high)
+    rates.keep(tmp_path)
+    assert {path.name for path in (tmp_path / "artifacts").iterdir()} == {
+        "lr_range_lr.json", "lr_range_lr.html", "lr_range_lr.png",
+    }  # fmt: skip
+    assert [test.to_json() for test in kept_tests(tmp_path)] == [test.to_json() for test in rates.tests["lr"]]
+
+
+def test_what_a_search_remembers_is_not_measured_again(tmp_path):
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [_record().definition]})
+    rates = rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
+    assert rates == Rates({"lr": [0.01, 0.1]})
+
+
+def test_bounds_measured_with_the_builder_as_it_was_are_kept_and_that_is_told(tmp_path):
+    old, told = {**_record().definition, "builder": "another"}, []
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
+    rates = rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device", on_test=told.append)
+    assert rates == Rates({"lr": [0.01, 0.1]})
+    assert told == ["the learning rates' bounds are those of the builder as it was; --fresh measures them anew"]
+
+
+def test_what_was_measured_in_another_range_is_not_taken(tmp_path):
+    old = {**_record().definition, "from_range_test": {"lr": "0.1 … 1.0"}}
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
+    assert rates_for(_record(), "nowhere.py", {}, tmp_path, again=False) == Rates()
+    with pytest.raises(StudyError, match="no such device"):
+        rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
+
+
+def test_a_study_without_such_a_rate_costs_nothing(tmp_path):
+    assert rates_for(_record({"lr": Float(0.1, 1.0)}), "nowhere.py", {}, tmp_path, devices="none") == Rates()
+
+
+def _record(space=None):
+    from types import SimpleNamespace
+
+    definition = {"from_range_test": {"lr": "1e-05 … 1.0"}, "builder": "b"}
+    space = Space(space or {"lr": FromRangeTest(1e-5, 1.0, log=True)})
+    return SimpleNamespace(space=space, name="a", definition=definition)
+
+
+@pytest.mark.parametrize("engine", ["optuna:random", "keras-tuner:random", "randomizedsearchcv", "optuna:grid"])
+def test_every_kind_of_engine_stays_inside_the_measured_bounds(forkserver, study_file, engine):
+    overrides = {"engine": engine, "intervals": {"lr": [0.01, 0.02]}}
+    remote, child = engine_of(forkserver, source_of(study_file()), overrides)
+    try:
+        remote.describe()
+        assert 0.01 <= remote.ask(0).params["lr"] <= 0.02
+    finally:
+        remote.close()
+        child.close()
+
+
+@pytest.mark.slow  # 22 s: five structures, three seeds each
+def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
+    tmp_path, forkserver, study_file, monkeypatch
+):
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
+    source = source_of(study_file(mark="Float.from_range_test(1e-4, 1.0, per_structure=True)"))
+    record, told = described(forkserver, source), []
+    rates = rates_for(record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append)
+    assert [row[:2] for row in rates.intervals["lr"]] == [
+        ["", None], ["n_hidden", 1], ["n_neurons", 2], ["n_neurons", 6], ["optimizer", "adam"],
+    ]  # fmt: skip
+    assert told[-1].startswith("lr is searched in an interval for each structure, from ")
+    remote, child = engine_of(forkserver, source, {"intervals": dict(rates.intervals)})
+    try:
+        assert remote.describe().space.positioned == ("lr",)
+        params = remote.ask(0).params
+        low, high = Intervals(remote.describe().space, "lr").of(params)
+        assert low <= params["lr"] <= high
+    finally:
+        remote.close()
+        child.close()

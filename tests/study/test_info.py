@@ -1,0 +1,77 @@
+"""`StudyRecord`: a study without its functions, as the driver gets it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from tuning.data.dataset import Dataset
+from tuning.study.info import describe
+from tuning.study.names import ENGINES
+from tuning.study.objective import Maximize
+from tuning.study.space import Int
+from tuning.study.study import Study
+
+LABELS = np.array([0, 1, 1, 1])
+SIZES = {"train": 2, "validation": 1, "test": 1}
+
+
+def build_model(n=1):
+    return None
+
+
+def data():
+    return Dataset("flowers", np.zeros((4, 3)), LABELS, "binary", ("a", "b"), unit="", source="a garden")
+
+
+STUDY = Study(
+    name="small", builder=build_model, data=data, objective=Maximize("val_auc"), space={"n": Int(1, 9)}, epochs=7, cv=2
+)
+RECORD = describe(STUDY, data(), SIZES, "small.py", ("an axis was cut",))
+
+
+def test_a_record_has_the_studys_fields_and_where_it_comes_from():
+    shared = {f.name for f in fields(Study)} & {f.name for f in fields(RECORD)} - {"data"}
+    assert {n: getattr(RECORD, n) for n in shared} == {n: getattr(STUDY, n) for n in shared}
+    assert (RECORD.study_file, RECORD.remarks) == ("small.py", ("an axis was cut",))
+    assert RECORD.doc == __doc__.splitlines()[0]
+
+
+def test_a_record_comes_through_a_pipe_without_any_function():
+    sent = pickle.dumps(RECORD)
+    assert pickle.loads(sent) == RECORD  # noqa: S301 - made above
+    assert b"build_model" not in sent
+
+
+def test_the_definition_is_the_studys_with_the_datas_digest():
+    assert RECORD.definition == {**STUDY.definition(), "data_digest": data().digest}
+    assert RECORD.hash == STUDY.hash
+
+
+def test_the_facts_of_the_data_are_plain():
+    assert RECORD.data == {
+        "name": "flowers", "task": "binary", "digest": data().digest, "rows": 4, "features": [], "unit": "",
+        "classes": ["a", "b"], "source": "a garden", "input_shape": [3], "majority": 0.75, **SIZES,
+    }  # fmt: skip
+
+
+def test_a_regression_has_no_majority():
+    table = replace(data(), y=np.zeros(4), task="regression", classes=())
+    assert describe(STUDY, table, SIZES).data["majority"] == 0.0
+
+
+def test_workers_tell_another_definition_and_other_data_by_one_word():
+    other_data = replace(data(), X=np.ones((4, 3)))
+    others = [describe(STUDY.with_(epochs=8), data(), SIZES), describe(STUDY, other_data, SIZES)]
+    assert len({record.pinned for record in [RECORD, *others]}) == 3
+    assert describe(STUDY.with_(trials=99), data(), SIZES).pinned == RECORD.pinned
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_only_engines_that_do_not_learn_are_asked_ahead(engine):
+    learns = engine in ("optuna:tpe", "optuna:cmaes", "optuna:nsga2", "optuna:gp", "keras-tuner:bayesian",
+                        "keras-tuner:hyperband", "capacity")  # fmt: skip
+    assert replace(RECORD, engine=engine).open_per_slot == (1 if learns else 2)

@@ -1,0 +1,68 @@
+"""A tiny study for the tests of the training room: importable, so that models saved by it can be loaded again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cloudpickle
+import keras
+import numpy as np
+
+from tuning import Choice, Float, Minimize, Study
+from tuning.data.dataset import Dataset
+from tuning.trial import Proposal
+from tuning.trials.jobs import TrialJob
+
+
+def rows(task: str = "regression", n: int = 120, classes: int = 2) -> Dataset:
+    rng = np.random.default_rng(11)
+    X = rng.normal(3.0, 5.0, size=(n, 3))
+    line = X[:, 0] - 0.5 * X[:, 1] + rng.normal(size=n)
+    if task == "regression":
+        return Dataset("line", X, line, "regression")
+    y = np.digitize(line, np.quantile(line, np.arange(1, classes) / classes))
+    return Dataset("line", X, y, task, classes=tuple(map(str, range(classes))))  # type: ignore[arg-type]
+
+
+def net(lr: float = 0.05, width: int = 4, dropout: float = 0.0, input_shape: tuple[int, ...] = (3,)) -> keras.Model:
+    layers = [keras.Input(input_shape), keras.layers.Dense(width, "tanh"), keras.layers.Dropout(dropout)]
+    model = keras.Sequential([*layers, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(lr, momentum=0.5), "mse")
+    return model
+
+
+def logits(lr: float = 0.2, input_shape: tuple[int, ...] = (3,), n_outputs: int = 1) -> keras.Model:
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(n_outputs)])
+    kind = keras.losses.BinaryCrossentropy if n_outputs == 1 else keras.losses.SparseCategoricalCrossentropy
+    model.compile(keras.optimizers.SGD(lr), kind(from_logits=True))
+    return model
+
+
+def study(**changes: Any) -> Study:
+    known: dict[str, Any] = {
+        "name": "small", "builder": net, "data": rows, "objective": Minimize("val_rmse"), "epochs": 4, "seed": 1,
+        "space": {"lr": Float(1e-4, 1e30, log=True), "batch_size": Choice(8, 16, 32)}, "batch_size": 16,
+    }  # fmt: skip
+    return Study(**{**known, **changes})
+
+
+def job(folder: Any, defined: Study, *, number: int = 0, epochs: int | None = None, **settings: Any) -> TrialJob:
+    """A trial with lr 0.05; `params` and whatever a TrialJob takes."""
+    params = {"lr": 0.05, **settings.pop("params", {})}
+    parent = settings.pop("of", None)
+    proposal = Proposal(number, params, defined.epochs if epochs is None else epochs, parent=parent)
+    return TrialJob(cloudpickle.dumps(defined), {}, proposal, folder, **settings)
+
+
+class Heard:
+    """A Context that keeps what it is told and answers from a list, then "continue"."""
+
+    def __init__(self, *answers: str, at: int = 0) -> None:
+        self.slot, self.retired, self.reports, self._answers = "cpu:0", False, [], ["continue"] * at + list(answers)
+
+    def report(self, report: Any) -> str:
+        self.reports.append(report)
+        return self._answers.pop(0) if self._answers else "continue"
+
+    def retire(self) -> None:
+        self.retired = True

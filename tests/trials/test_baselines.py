@@ -1,0 +1,60 @@
+"""Baselines by task: what a winner must beat."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Perceptron
+
+from tuning.data.parts import Scaler
+from tuning.trainer.train import Rows
+from tuning.trials.baselines import baselines, scores
+from tuning.trials.worker_study import FoldRows
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(200, 3)).astype(np.float32)
+LINE = X @ np.array([1.0, -2.0, 0.5])
+
+
+def of(task, y):
+    rows = Rows(X[:150], y[:150])
+    return scored(task, rows, y[150:])
+
+
+def scored(task, rows, truth):
+    found = baselines(task, FoldRows(rows, rows, rows, Scaler()), X[150:], truth)
+    return {name: scores(task, truth, predicted) for name, predicted in found.items()}
+
+
+def test_two_classes_have_a_dummy_a_line_and_the_perceptron_of_scikit_learn():
+    y = (LINE + RNG.normal(size=200) > 0).astype(np.float32)
+    found = of("binary", y)
+    assert set(found) == {"dummy", "linear", "perceptron"}
+    assert found["dummy"]["accuracy"] == max(y[150:].mean(), 1 - y[150:].mean())
+    for name, peer in (("linear", LogisticRegression()), ("perceptron", Perceptron())):
+        assert found[name]["accuracy"] == pytest.approx(peer.fit(X[:150], y[:150]).score(X[150:], y[150:]))
+    assert 0.5 < found["perceptron"]["auc"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("task", "y", "metric"),
+    [
+        ("multiclass", np.digitize(LINE, [-1, 1]), "accuracy"),
+        ("multilabel", np.column_stack([LINE > 0, X[:, 0] > 1]).astype(np.float32), "accuracy"),
+        ("regression", LINE, "r2"),
+        ("regression", np.column_stack([LINE, -LINE]), "r2"),
+    ],
+    ids=["classes", "labels", "number", "two numbers"],
+)
+def test_the_others_have_a_dummy_and_a_line_that_is_better(task, y, metric):
+    found = of(task, y)
+    assert set(found) == {"dummy", "linear"}
+    assert found["linear"][metric] > found["dummy"][metric] + 0.2
+
+
+def test_a_class_that_no_training_row_has_gets_no_share_and_the_others_keep_their_columns():
+    y = np.digitize(LINE, [-1, 1])
+    kept = np.flatnonzero(y[:150] != 1)
+    rows = Rows(X[kept], y[kept])
+    found = scored("multiclass", rows, y[150:])
+    peer = LogisticRegression().fit(X[kept], y[kept])
+    assert found["linear"]["accuracy"] == pytest.approx(peer.score(X[150:], y[150:]))
+    assert found["linear"]["auc"] > 0.5

@@ -1,0 +1,426 @@
+"""One proposal in, one result out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trials.small_study import Heard, job, logits, net, rows, study
+from tuning import Maximize, Minimize
+from tuning.errors import MissingError, StorageError, StudyError
+from tuning.ledger.results import read_result
+from tuning.trainer import compiled
+from tuning.trainer import train as trainer
+from tuning.trainer.train import Rows
+from tuning.trial import Status
+from tuning.trials import checkpoint
+from tuning.trials import trial as trials
+from tuning.trials.folds import Stopped
+from tuning.trials.trial import run_trial
+from tuning.trials.worker_study import workbench
+
+
+def told(result):
+    """What must be equal between two trainings of one trial: everything but times, places and notes."""
+    plain = result.to_json()
+    for name in ("seconds", "training_s", "started_at", "ended_at", "rss_mb", "slot", "attempt", "notes"):
+        del plain[name]
+    for fold in plain["folds"]:
+        del fold["seconds"]
+    return plain
+
+
+def test_a_trial_reports_each_epoch_and_keeps_its_result(tmp_path):
+    context = Heard()
+    result = run_trial(job(tmp_path, study()), context)
+    assert result.status is Status.COMPLETED
+    assert [report.epoch for report in context.reports] == [1, 2, 3, 4]
+    assert result.value == context.reports[-1].value == result.metrics["val_rmse"]
+    assert json.loads((tmp_path / "result.json").read_text())["value"] == result.value
+    assert result.notes == ()
+
+
+def test_the_objective_is_computed_from_the_validation_part_in_its_unit(tmp_path):
+    result = run_trial(job(tmp_path, study(objective=Minimize("val_rmse"))), Heard())
+    last = result.folds[0].curve[-1]
+    assert result.value == pytest.approx(last["val_loss"] ** 0.5, rel=1e-5)  # the loss is their mean square
+
+
+def test_equal_proposals_give_equal_results_whatever_ran_before(tmp_path):
+    dropout = study(fixed={"dropout": 0.3, "width": 5})
+    first = run_trial(job(tmp_path / "a", dropout), Heard())
+    run_trial(job(tmp_path / "b", dropout, params={"lr": 0.2, "batch_size": 8}), Heard())
+    run_trial(job(tmp_path / "c", study()), Heard())
+    assert told(run_trial(job(tmp_path / "d", dropout), Heard())) == told(first)
+    compiled.forget_all()
+    assert told(run_trial(job(tmp_path / "e", dropout), Heard())) == told(first)
+
+
+def test_equal_proposals_are_equal_with_xla_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
+    first = run_trial(job(tmp_path / "a", study(fixed={"dropout": 0.3})), Heard())
+    run_trial(job(tmp_path / "b", study(fixed={"dropout": 0.3}), params={"lr": 0.2}), Heard())
+    assert told(run_trial(job(tmp_path / "c", study(fixed={"dropout": 0.3})), Heard())) == told(first)
+
+
+def test_a_finished_trial_is_not_trained_again_and_its_file_not_rewritten(tmp_path):
+    result = run_trial(job(tmp_path, study()), Heard())
+    before = (tmp_path / "result.json").stat().st_ino, (tmp_path / "result.json").read_bytes()
+    context = Heard()
+    again = run_trial(job(tmp_path, study(), attempt=2), context)
+    assert (again.value, again.attempt, context.reports) == (result.value, 1, [])
+    assert ((tmp_path / "result.json").stat().st_ino, (tmp_path / "result.json").read_bytes()) == before
+
+
+def test_a_learning_rate_that_explodes_makes_a_diverged_trial(tmp_path):
+    result = run_trial(job(tmp_path, study(epochs=30), params={"lr": 1e30}), Heard())
+    assert (result.status, result.value, result.metrics) == (Status.DIVERGED, None, {})
+    assert result.error == "loss or objective is not finite"
+    assert result.epochs < 30
+
+
+def test_a_pruned_trial_ends_at_its_epoch_with_the_last_value(tmp_path):
+    result = run_trial(job(tmp_path, study(patience=3)), Heard("prune", at=1))
+    assert (result.status, result.epochs) == (Status.PRUNED, 2)
+    assert result.value == result.folds[0].curve[-1]["val_rmse"]
+
+
+def test_a_trial_told_to_stop_stays_open(tmp_path):
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path, study()), Heard("stop", at=1))
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    result = run_trial(job(tmp_path, study(epochs=40, patience=2), params={"lr": 0.3}), Heard())
+    fold = result.folds[0]
+    best = min(fold.curve, key=lambda row: row["val_rmse"])
+    assert (fold.best_epoch, result.value) == (best["epoch"], best["val_rmse"])
+
+
+def broken(lr=0.1):
+    raise RuntimeError(f"cannot build for lr={lr}\nmore")
+
+
+def test_an_error_in_the_builder_fails_the_trial_alone(tmp_path, capsys):
+    result = run_trial(job(tmp_path, study(builder=broken)), Heard())
+    assert (result.status, result.error) == (Status.FAILED, "RuntimeError: cannot build for lr=0.05")
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        tf.errors.ResourceExhaustedError(None, None, "/tmp/xla/1.bin; No space left on device"),
+    ],
+)
+def test_a_full_disk_ends_the_run_and_leaves_the_trial_open(error, tmp_path):
+    def full(lr=0.1):
+        raise error
+
+    with pytest.raises(StorageError, match=r"trial 0: .*No space left on device"):
+        run_trial(job(tmp_path, study(builder=full)), Heard())
+    assert read_result(job(tmp_path, study(builder=full)).folder) is None
+
+
+def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):
+    made = []
+
+    def same(lr=0.1):
+        made[:] = made or [net()]
+        return made[0]
+
+    result = run_trial(job(tmp_path, study(builder=same, cv=2)), Heard())
+    assert result.status is Status.FAILED
+    assert result.error.endswith("same returned the same model object again; make a new model at each call")
+
+
+def test_an_objective_that_no_metric_is_called_fails_in_words(tmp_path):
+    result = run_trial(job(tmp_path, study(objective=Maximize("val_precision"))), Heard())
+    assert result.error == "StudyError: no metric of the model is called 'val_precision'; there are: val_loss"
+
+
+def test_an_objective_that_does_not_fit_the_data_ends_the_run(tmp_path):
+    with pytest.raises(StudyError, match="objective 'val_auc' does not fit regression data"):
+        run_trial(job(tmp_path, study(objective=Maximize("val_auc"))), Heard())
+
+
+def test_memory_that_runs_out_is_tried_again_at_half_the_batch(tmp_path, monkeypatch):
+    seen = greedy(monkeypatch, limit=16)
+    context = Heard()
+    result = run_trial(job(tmp_path, study(), params={"batch_size": 32}), context)
+    assert seen == [32, 16]
+    assert (result.status, context.retired) == (Status.COMPLETED, True)
+    assert result.notes == ("batch_size halved to 16 after running out of memory",)
+    assert result.batch_size == 16
+
+
+def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_begins_with_it_again(
+    tmp_path, monkeypatch
+):
+    defined = study(cv=2)
+    whole = run_trial(job(tmp_path / "whole", defined, params={"batch_size": 8}), Heard())
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path / "cut", defined), Heard("stop", at=5))  # the first fold is finished at 16
+    seen = greedy(monkeypatch, limit=8)
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path / "cut", defined, attempt=2), Heard("stop", at=5))
+    result = run_trial(job(tmp_path / "cut", defined, attempt=3), Heard())
+    assert seen == [16, 8, 8, 8]
+    assert told(result)["value"] == told(whole)["value"]
+
+
+def test_memory_that_runs_out_twice_makes_the_trial_infeasible(tmp_path, monkeypatch):
+    seen = greedy(monkeypatch, limit=1)
+    result = run_trial(job(tmp_path, study()), Heard())
+    assert seen == [16, 8]
+    assert (result.status, result.value) == (Status.INFEASIBLE, None)
+    assert result.error == "out of memory: OOM when allocating"
+
+
+def greedy(monkeypatch, limit):
+    """Let steps of more than `limit` rows run out of memory; return the batch sizes tried."""
+    seen, real = [], trainer.steps_for
+
+    def steps_for(model, arrays, batch_size):
+        seen.append(batch_size)
+        if batch_size > limit:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+        return real(model, arrays, batch_size)
+
+    monkeypatch.setattr("tuning.trainer.train.steps_for", steps_for)
+    return seen
+
+
+def test_out_of_memory_is_known_by_what_xla_says_too():
+    assert trials.out_of_memory(tf.errors.InternalError(None, None, "RESOURCE_EXHAUSTED: Out of memory allocating"))
+    assert trials.out_of_memory(MemoryError())
+    assert not trials.out_of_memory(tf.errors.InternalError(None, None, "something else"))
+    assert not trials.out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_folds_in_lock_step_equal_folds_one_after_another(patience, tmp_path):
+    defined = study(cv=3, patience=patience, epochs=5, fixed={"dropout": 0.2})
+    one_by_one = run_trial(job(tmp_path / "a", defined), Heard())
+    context = Heard()
+    together = run_trial(job(tmp_path / "b", defined, lockstep=True), context)
+    assert told(together) == told(one_by_one)
+    epochs = [report.epoch for report in context.reports]
+    assert epochs == list(range(1, max(epochs) + 1))
+    if patience is None:
+        means = [np.mean([fold.curve[e - 1]["val_rmse"] for fold in together.folds]) for e in epochs]
+        assert [report.value for report in context.reports] == pytest.approx(means)
+
+
+def test_folds_in_lock_step_are_pruned_together(tmp_path):
+    result = run_trial(job(tmp_path, study(cv=2), lockstep=True), Heard("prune", at=1))
+    assert result.status is Status.PRUNED
+    assert [len(fold.curve) for fold in result.folds] == [2, 2]
+
+
+def test_model_fit_in_lock_step_says_that_folds_were_trained_one_by_one(tmp_path):
+    result = run_trial(job(tmp_path, study(cv=2, epochs=1, trainer="fit"), lockstep=True), Heard())
+    assert result.status is Status.COMPLETED
+    assert result.notes == ("model.fit cannot be advanced epoch by epoch: the folds were trained one by one",)
+
+
+@pytest.mark.parametrize("patience", [None, 9])
+def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_told(tmp_path, patience):
+    context, defined = Heard("prune", at=1), study(cv=2, trainer="fit", patience=patience)
+    result = run_trial(job(tmp_path, defined, lockstep=True), context)
+    assert (result.status, result.value) == (Status.PRUNED, context.reports[-1].value)
+    assert [(fold.best_epoch, len(fold.curve)) for fold in result.folds] == [(2, 4), (2, 4)]
+
+
+@pytest.mark.parametrize("changes", [{"trainer": "fit"}, {"patience": 1}])
+def test_a_result_keeps_what_its_pruner_was_told(tmp_path, changes):
+    """A resumed search tells it again: trained beyond the prune, or with a fold that has stopped, the curve differs."""
+    context = Heard("prune", at=2)
+    result = run_trial(job(tmp_path, study(cv=2, pruner="asha", **changes), lockstep=True), context)
+    assert result.reported == tuple((report.epoch, report.value) for report in context.reports)
+    assert read_result(tmp_path).told("val_rmse") == result.reported
+    assert len(result.reported) == 3
+
+
+def test_a_trial_that_fails_late_has_trained_all_the_same(tmp_path):
+    class Broken(Heard):
+        def report(self, report):
+            super().report(report)
+            if report.epoch == 3:
+                raise ValueError("broken")
+            return "continue"
+
+    result = run_trial(job(tmp_path, study()), Broken())
+    assert (result.status, result.epochs) == (Status.FAILED, 3)
+
+
+def test_a_pruned_fold_ends_its_trial(tmp_path):
+    context = Heard("prune", at=1)
+    result = run_trial(job(tmp_path, study(cv=3)), context)
+    assert (result.status, len(result.folds), len(context.reports)) == (Status.PRUNED, 1, 2)
+
+
+def test_finished_folds_of_an_earlier_attempt_are_taken_over(tmp_path):
+    defined = study(cv=3)
+    whole = run_trial(job(tmp_path / "whole", defined), Heard())
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path / "cut", defined), Heard("stop", at=5))  # in the second epoch of the second fold
+    for path in (tmp_path / "cut").glob("attempt-1/*.npz"):
+        path.unlink()
+    context = Heard()
+    again = run_trial(job(tmp_path / "cut", defined, attempt=2), context)
+    assert told(again) == told(whole)
+    assert len(context.reports) == 8
+
+
+def test_a_diverged_fold_is_not_taken_over_as_finished(tmp_path):
+    run_trial(job(tmp_path, study(cv=2, epochs=30), params={"lr": 1e30}), Heard())
+    assert list(tmp_path.glob("attempt-*/fold-*.json")) == []
+
+
+@pytest.mark.parametrize("lockstep", [False, True], ids=["one by one", "lock-step"])
+@pytest.mark.parametrize("patience", [None, 3])
+def test_an_interrupted_trial_goes_on_bit_for_bit(lockstep, patience, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "KEEP_EVERY_S", 1e-9)
+    defined = study(epochs=7, patience=patience, cv=2 if lockstep else None, fixed={"dropout": 0.2})
+    whole = run_trial(job(tmp_path / "whole", defined, lockstep=lockstep), Heard())
+
+    class Killed(BaseException):
+        pass
+
+    class Dies(Heard):
+        def report(self, report):
+            if report.epoch == 5:
+                raise Killed
+            return super().report(report)
+
+    with pytest.raises(Killed):
+        run_trial(job(tmp_path / "cut", defined, lockstep=lockstep), Dies())
+    context = Heard()
+    again = run_trial(job(tmp_path / "cut", defined, lockstep=lockstep, attempt=2), context)
+    assert told(again) == told(whole)
+    assert again.notes == ("taken up at epoch 4",)
+    assert [report.epoch for report in context.reports] == [row["epoch"] for row in whole.curve]
+    assert list((tmp_path / "cut").rglob("*.npz")) == []
+
+
+def test_a_trial_stopped_by_the_driver_goes_on_from_its_last_epoch(tmp_path):
+    whole = run_trial(job(tmp_path / "whole", study()), Heard())
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path / "cut", study()), Heard("stop", at=2))
+    again = run_trial(job(tmp_path / "cut", study(), attempt=2), Heard())
+    assert told(again) == told(whole)
+    assert again.notes == ("taken up at epoch 3",)
+
+
+def test_a_checkpoint_of_another_batch_size_is_not_used(tmp_path):
+    with pytest.raises(Stopped):
+        run_trial(job(tmp_path, study()), Heard("stop", at=2))
+    result = run_trial(job(tmp_path, study(), params={"batch_size": 8}, attempt=2), Heard())
+    assert result.notes == ("the checkpoint of attempt-1 was not used: it was trained with batches of 16 rows",)
+    assert result.epochs == 4
+
+
+def test_a_continued_trial_equals_one_long_trial(tmp_path):
+    defined = study(epochs=5, cv=2, fixed={"dropout": 0.2})
+    long = run_trial(job(tmp_path / "long", defined), Heard())
+    run_trial(job(tmp_path / "0", defined, epochs=2, keep_end=True), Heard())
+    child = run_trial(job(tmp_path / "1", defined, number=1, of=0, parent=tmp_path / "0"), Heard())
+    assert child.value == long.value
+    assert child.epochs == 6
+    for fold, whole in zip(child.folds, long.folds, strict=True):
+        assert fold.curve == whole.curve[2:]
+
+
+def test_a_continued_trial_whose_parent_is_gone_says_so(tmp_path):
+    result = run_trial(job(tmp_path / "1", study(), number=1, of=0, parent=tmp_path / "0"), Heard())
+    assert result.notes == ("the checkpoint of trial 0 is gone: trained from epoch 0",)
+    assert result.epochs == 4
+
+
+def test_a_continued_trial_without_epochs_left_fails_in_words(tmp_path):
+    run_trial(job(tmp_path / "0", study(), keep_end=True), Heard())
+    result = run_trial(job(tmp_path / "1", study(), number=1, of=0, parent=tmp_path / "0"), Heard())
+    assert result.error == "TrialError: trial 0 was trained for 4 epochs: none is left"
+
+
+def test_early_stopping_never_sees_the_scoring_fold(tmp_path, monkeypatch):
+    defined = study(cv=2, patience=2, epochs=6)
+    source = job(tmp_path, defined).source
+    clean = run_trial(job(tmp_path / "clean", defined), Heard())
+    bench = workbench(source, {})
+    real = type(bench).fold
+
+    def poisoned(self, fold):
+        known = real(self, fold)
+        noise = np.random.default_rng(0).normal(size=known.scoring.y.shape).astype("float32")
+        return replace(known, scoring=Rows(known.scoring.X, noise))
+
+    monkeypatch.setattr(type(bench), "fold", poisoned)
+    result = run_trial(job(tmp_path / "poisoned", defined), Heard())
+    assert result.value != clean.value
+    for a, b in zip(result.folds, clean.folds, strict=True):
+        assert a.best_epoch == b.best_epoch
+        assert [row["inner_rmse"] for row in a.curve] == [row["inner_rmse"] for row in b.curve]
+
+
+@pytest.mark.parametrize(("task", "classes"), [("binary", 2), ("multiclass", 3)])
+def test_logits_are_judged_as_probabilities(task, classes, tmp_path):
+    def data():
+        return rows(task, classes=classes)
+
+    defined = study(builder=logits, data=data, objective=Maximize("val_accuracy"), epochs=30)
+    result = run_trial(job(tmp_path, defined, params={"lr": 0.5}), Heard())
+    assert result.value > 0.7
+    auc = study(builder=logits, data=data, objective=Maximize("val_auc"), epochs=30)
+    assert run_trial(job(tmp_path / "auc", auc, params={"lr": 0.5}), Heard()).value > 0.8
+
+
+def test_a_strategy_without_its_devices_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.delenv("TUNING_DEVICES", raising=False)
+    with pytest.raises(MissingError, match=r"^gpus_per_trial=2, but TensorFlow sees 1 device"):
+        run_trial(job(tmp_path, study(gpus_per_trial=2)), Heard())
+
+
+_TWO_DEVICES = """
+import sys
+from pathlib import Path
+from tests.trials.small_study import Heard, job, study
+from tuning.trials.trial import run_trial
+from tuning.trials.jobs import FinalistJob
+from tuning.trials.winner import train_finalist
+import json
+import numpy as np
+folder = Path(sys.argv[1])
+defined = study(gpus_per_trial=2, epochs=2)
+task = job(folder, defined, keep_end=True)
+result = run_trial(task, Heard())
+again = run_trial(job(folder / "child", defined, number=1, epochs=3, of=0, parent=folder), Heard())
+known = train_finalist(FinalistJob(task.source, {}, 0, {"lr": 0.05}, 2, 0, folder / "final.json"), Heard())
+weights = np.load(folder / known["weights"])
+print(again.error, file=sys.stderr)
+print(json.dumps([result.status, result.notes, result.value, again.epochs, again.status, known["value"],
+                  len(weights.files) > 4]))
+"""
+
+
+@pytest.mark.slow  # 35 s: a process of its own that sees two devices
+def test_two_devices_train_one_trial_under_a_mirrored_strategy(tmp_path):
+    environment = {**os.environ, "TUNING_DEVICES": "GPU-a,GPU-b", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", _TWO_DEVICES, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    status, notes, value, epochs, child, final, weights = json.loads(done.stdout.splitlines()[-1])
+    assert (status, epochs, child, weights) == ("completed", 1, "completed", True), done.stderr
+    assert notes == ["trained by model.fit: the model was built under MirroredStrategy"]
+    assert np.isfinite([value, final]).all()

@@ -1,0 +1,1 @@
+"""A benchmark in words, tables, pictures, and in MLflow."""

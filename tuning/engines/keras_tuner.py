@@ -1,0 +1,202 @@
+"""KerasTuner's oracles through create, update and end of a trial; its tuners, its loop and its files are not used.
+
+Importing this module imports TensorFlow: it belongs into the engine process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras_tuner
+from keras_tuner.src.engine.conditions import Parent
+
+from tuning.engines import keras_tuner_oracles as oracles
+from tuning.engines.grid_points import CUT, grid_points
+from tuning.study.domains import Choice, Domain, Float
+from tuning.study.space import Space
+from tuning.study.study import Study, derive_seed
+from tuning.study.unit_cube import initial_points
+from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
+
+FACTOR = 3  # Hyperband keeps one trial in three
+_TRIAL, _EPOCHS = "tuner/trial_id", "tuner/epochs"  # of a promotion: whose, and up to which epoch in all
+
+# FAILED and not INVALID, which would have the trial made again. Nothing prunes here, so PRUNED is not in the table.
+_STATES = {
+    Status.COMPLETED: "COMPLETED",
+    Status.FAILED: "FAILED",
+    Status.DIVERGED: "FAILED",
+    Status.INFEASIBLE: "FAILED",
+}
+_PAUSES = {"IDLE": Pause.WAIT, "STOPPED": Pause.EXHAUSTED}
+
+
+class KerasTunerEngine:
+    """One oracle. Each ask has a tuner id of its own, so that several trials may be open."""
+
+    def __init__(self, study: Study) -> None:
+        kind = study.engine.removeprefix("keras-tuner:")
+        self._space = _cut(study.space) if kind == "grid" else study.space
+        self._metric = study.objective.metric
+        self._epochs = study.epochs
+        self._open: dict[int, Any] = {}
+        self._numbers: dict[str, int] = {}  # the oracle's trial id -> our number
+        with _quiet():
+            self._oracle, self.remarks = _make_oracle(kind, study, self._space)
+            self._oracle.verbose = 0
+            self._oracle.given = tuple(self._space.labelled(point) for point in initial_points(study))
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """Return the proposal that will carry `number`; a promotion of Hyperband names the trial it continues."""
+        drawn = self._oracle._seed_state
+        with _quiet():
+            trial = self._create(f"ask-{number}")
+        if trial.status in _PAUSES:
+            # What was drawn in vain, in a space with few points left, must not shift later draws: a replay knows
+            # only the asks that were answered.
+            self._oracle._seed_state = drawn
+            return _PAUSES[trial.status]
+        self._open[number] = trial
+        self._numbers[trial.trial_id] = number
+        values = trial.hyperparameters.values
+        params = {n: _decode(domain, values[n]) for n, domain in self._space.domains.items() if n in values}
+        parent = self._numbers[values[_TRIAL]] if _TRIAL in values else None
+        return Proposal(number, params, values.get(_EPOCHS, self._epochs), parent)
+
+    def _create(self, tuner: str) -> Any:
+        trial = self._oracle.create_trial(tuner)
+        grid = isinstance(self._oracle, oracles.Grid)
+        if not grid or trial.status != "RUNNING" or self._oracle.keeps(trial.hyperparameters.values):
+            return trial
+        self._end(trial, "FAILED")  # the grid's first point, which the oracle makes in any case
+        return self._oracle.create_trial(tuner)
+
+    def adopt(self, proposal: Proposal) -> bool:
+        """Write the parameters over those of the open trial."""
+        if isinstance(self._oracle, oracles.Grid):
+            return False  # its points are known: another order would leave some out
+        values = self._open[proposal.number].hyperparameters.values
+        for name in self._space:
+            values.pop(name, None)
+        values.update(self._space.labelled(proposal.params))
+        self._oracle._tried_so_far.add(self._oracle._compute_values_hash(values))
+        return True
+
+    def report(self, report: EpochReport) -> bool:
+        """Nothing here is stopped early; Hyperband decides between rungs."""
+        return False
+
+    def tell(self, result: TrialResult) -> None:
+        """Take how a trial ended."""
+        trial = self._open.pop(result.number)
+        with _quiet():
+            if result.status is Status.COMPLETED:
+                self._oracle.update_trial(trial.trial_id, {self._metric: result.value}, step=result.epochs)
+            self._end(trial, _STATES[result.status])
+
+    def _end(self, trial: Any, state: str) -> None:
+        trial.status = state
+        self._oracle.end_trial(trial)
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Nothing: the trials themselves are all there is."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
+    """Return the whole space up front, conditions included.
+
+    A parameter none of whose conditions can hold (in a grid that was cut) is left out.
+    """
+    made = keras_tuner.HyperParameters()
+    for name, domain in space.domains.items():
+        conditions = [_condition(space, parent, values) for parent, values in domain.conditions]
+        reachable = all(parent in made._hps for parent, _ in domain.conditions)
+        if reachable and all(condition is not None for condition in conditions):
+            # Not `conditional_scope`, which does not find a parent that has conditions of its own.
+            made.merge([_hyperparameter(name, domain, conditions)])
+    return made
+
+
+def _condition(space: Space, parent: str, values: tuple[Any, ...]) -> Parent | None:
+    domain = space[parent]
+    possible = [value for value in values if domain.contains(value)]
+    if isinstance(domain, Choice):
+        possible = [domain.label_of(value) for value in possible]
+    return Parent(parent, possible) if possible else None
+
+
+def _hyperparameter(name: str, domain: Domain, conditions: list[Parent | None]) -> Any:
+    kinds = keras_tuner.engine.hyperparameters
+    if isinstance(domain, Choice):
+        return kinds.Choice(name, list(domain.labels), conditions=conditions)
+    bounds = {"min_value": domain.low, "max_value": domain.high, "sampling": "log" if domain.log else "linear"}
+    if isinstance(domain, Float):
+        return kinds.Float(name, **bounds, conditions=conditions)
+    return kinds.Int(name, **bounds, step=None if domain.log else domain.step, conditions=conditions)
+
+
+def _decode(domain: Domain, value: Any) -> Any:
+    if isinstance(domain, Choice):
+        return domain.value_of(value)
+    # The ends of an acquisition's bounds: a log Int gives high + 1 there, a log Float high × (1 + 1e-16).
+    return domain.decode(min(max(value, domain.low), domain.high))
+
+
+def _cut(space: Space) -> Space:
+    """Return the grid's axes as choices; left alone the oracle would take ten points of a Float."""
+    return Space({n: Choice(*d.cut(CUT), conditions=d.conditions) for n, d in space.domains.items()})
+
+
+def _make_oracle(kind: str, study: Study, space: Space) -> tuple[Any, tuple[str, ...]]:
+    settings = {
+        "objective": keras_tuner.Objective(study.objective.metric, study.objective.direction[:3]),
+        "hyperparameters": hyperparameters(space),
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "seed": derive_seed(study.seed, "engine") or 1,  # 0 would be replaced by a random one
+        "max_retries_per_trial": 0,
+        "max_consecutive_failed_trials": 10**9,  # when reached it raises with its lock held; limits are the driver's
+    }
+    if kind == "hyperband":
+        oracle = oracles.Hyperband(max_epochs=study.epochs, factor=FACTOR, hyperband_iterations=1, **settings)
+        return oracle, (_rungs(oracle, study.trials),)
+    # No max_trials: the driver counts, and a search that is resumed may get more.
+    if kind == "bayesian":
+        random = _random_points(study)
+        remark = f"bayesian: trials are random until {random} have completed"
+        return oracles.Bayesian(max_trials=None, num_initial_points=random, **settings), (remark,)
+    if kind == "grid":
+        points, remarks = grid_points(study)
+        return oracles.Grid([space.labelled(point) for point in points], **settings), remarks
+    return oracles.Random(max_trials=None, **settings), ()
+
+
+def _random_points(study: Study) -> int:
+    """Return KerasTuner's three points a dimension, but at most half of the budget: else all might be random."""
+    usual = 3 * len(study.space)
+    return usual if study.trials is None else max(3, min(usual, study.trials // 2))
+
+
+def _rungs(oracle: Any, trials: int | None) -> str:
+    """Say how many trials a full set of brackets has."""
+    sizes = [[oracle._get_size(b, r) for r in range(b + 1)] for b in range(oracle._get_num_brackets())]
+    total, fresh = sum(map(sum, sizes)), sum(rungs[0] for rungs in sizes)
+    brackets = f"{len(sizes)} bracket{'s' if len(sizes) > 1 else ''}"
+    text = f"hyperband: {brackets}, {total} trials in all ({fresh} fresh, {total - fresh} continued)"
+    return text if trials is None or trials >= total else f"{text}; --trials {trials} ends it early"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the oracle's deprecated calls and its regressor's complaints about few points, here and not elsewhere."""
+    with warnings.catch_warnings():
+        for module in (r"keras_tuner\.", r"sklearn\.", r"scipy\."):
+            warnings.filterwarnings("ignore", module=module)
+        yield

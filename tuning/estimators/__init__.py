@@ -1,0 +1,1 @@
+"""`KerasClassifier` and `KerasRegressor` for scikit-learn. Imports TensorFlow."""

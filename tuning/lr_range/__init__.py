@@ -1,0 +1,1 @@
+"""Learning-rate range tests: sweep, analysis, result, picture."""

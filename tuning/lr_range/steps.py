@@ -1,0 +1,101 @@
+"""Training steps of a range test: as many as wanted in one graph call, each call from the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tuning.data.dataset import Array
+from tuning.lr_range.throwaway import rate_variable, trained_state
+from tuning.trainer.graphs import graph_of
+
+
+class Steps:
+    """A throw-away model and the rows it is trained on.
+
+    Args:
+        model: Prepared by `throw_away` or `own`; its weights are where every run begins until `begin_at`.
+        data: (X, y) or (X, y, weights) with rows first; each may be a list or a dictionary of arrays.
+    """
+
+    def __init__(self, model: keras.Model, data: tuple[Any, ...]) -> None:
+        self._model = model
+        self._rate = rate_variable(model.optimizer)
+        self._data = keras.tree.map_structure(_tensor, data)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        self._optimizer = [(variable, tf.identity(variable.value)) for variable in model.optimizer.variables]
+        self._run = self._all_steps
+        if not model.run_eagerly:
+            signature = [tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.int32)]
+            self._run = graph_of(self._all_steps, signature)
+        self.begin_at(model)
+
+    def begin_at(self, model: keras.Model) -> None:
+        """Let every later run begin at the weights and random states of a model of equal structure."""
+        values = [tf.identity(variable.value) for variable in trained_state(model)]
+        self._start = list(zip(trained_state(self._model), values, strict=True))
+
+    def losses(self, rates: Array, order: Array) -> Array:
+        """Train from the start; return the loss of each batch before its step, float64.
+
+        Ends at the first loss that is not finite, which is the last one returned.
+
+        Args:
+            rates: Learning rate of each step, `(steps,)`.
+            order: Row numbers of each step's batch, int32 `(steps, batch)`.
+        """
+        for variable, value in (*self._start, *self._optimizer):
+            variable.assign(value)
+        found = self._run(tf.constant(rates, tf.float32), tf.constant(order, tf.int32))
+        return np.asarray(found, dtype=np.float64)
+
+    def _all_steps(self, rates: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        def step(i: tf.Tensor, losses: tf.TensorArray, _: tf.Tensor) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
+            loss = self._one_step(rates[i], order[i])
+            return i + 1, losses.write(i, loss), tf.math.is_finite(loss)
+
+        losses = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[])
+        start = (tf.constant(0), losses, tf.constant(True))
+        _, losses, _ = tf.while_loop(lambda i, _, finite: finite & (i < tf.shape(rates)[0]), step, start)
+        return losses.stack()
+
+    def _one_step(self, rate: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Keras' own step; its loss is a mean since the last reset, so it is reset before each."""
+        self._rate.assign(rate)
+        self._model.reset_metrics()
+        batch = keras.tree.map_structure(lambda array: tf.gather(array, rows), self._data)
+        return tf.cast(self._model.train_step(batch)["loss"], tf.float32)
+
+
+def batch_order(rows: int, batch_size: int, steps: int, rng: np.random.Generator) -> Array:
+    """Return the row numbers of each step, int32 `(steps, batch)`: one shuffled epoch after another, all batches full.
+
+    With `batch_size >= rows` every batch is all rows.
+    """
+    size = min(batch_size, rows)
+    if size == rows:
+        return np.tile(np.arange(rows, dtype=np.int32), (steps, 1))
+    epochs = -(-steps * size // rows)
+    drawn = np.concatenate([rng.permutation(rows) for _ in range(epochs)])
+    return drawn[: steps * size].reshape(steps, size).astype(np.int32)
+
+
+def first_rows(data: tuple[Any, ...], rows: int = 2) -> tuple[Any, ...]:
+    """Return the first rows of the data, for their shapes."""
+    few: tuple[Any, ...] = keras.tree.map_structure(lambda array: _tensor(array[:rows]), data)
+    return few
+
+
+def row_counts(data: Any) -> Sequence[int]:
+    """Return how many rows each array has; -1 for what is none."""
+    return [int(np.shape(array)[0]) if np.ndim(array) else -1 for array in keras.tree.flatten(data)]
+
+
+def _tensor(array: Any) -> tf.Tensor:
+    tensor = tf.convert_to_tensor(array)
+    return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor

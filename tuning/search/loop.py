@@ -1,0 +1,299 @@
+"""The loop of one search: ask → submit → collect → tell → record, until the budget or the space is used up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tuning.engines.base import Engine
+from tuning.errors import SearchFailed, TuningError
+from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
+from tuning.ledger.search import SearchFiles
+from tuning.reports.progress import Progress
+from tuning.search.open_trials import Open, as_error, asked_again
+from tuning.search.stopping import SAID, Stopping
+from tuning.search.trial_index import Roster, copy_of
+from tuning.study.info import StudyRecord
+from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
+
+TICK_S = 0.25
+"""Longest wait for an event: how soon a signal or a deadline is seen."""
+
+
+class SearchLoop:
+    """Drives one search. Single-threaded; everything durable is in the ledger's files before anybody is told.
+
+    Args:
+        record: The study.
+        engine: Fresh; `replay` brings it to where the files are.
+        executor: Where trials run.
+        files: The search's files, locked by this process.
+        make_job: Gives the `Job` of a proposal: (proposal, attempt) → Job.
+        progress: Told what happens.
+        on_result: Called after each result is on disk.
+        in_order: Trials open at once if proposals shall not depend on which trial ends first: trial n is asked for
+            when exactly the results up to n - `in_order` were told. None: each slot gets a trial as soon as it is free.
+        stopping: Looked at between events.
+    """
+
+    def __init__(
+        self,
+        record: StudyRecord,
+        engine: Engine,
+        executor: Executor,
+        files: SearchFiles,
+        *,
+        make_job: Callable[[Proposal, int], Job],
+        progress: Progress,
+        on_result: Callable[[], None] = lambda: None,
+        in_order: int | None = None,
+        stopping: Stopping | None = None,
+    ) -> None:
+        self.record, self.engine, self.executor, self.files = record, engine, executor, files
+        self.roster = Roster(record.objective, files, record.space)
+        self.open: dict[int, Open] = {}
+        self.exhausted = False
+        self.ended = ""
+        """How `run` ended: "completed" (the budget is used up), "exhausted", or the reason it was stopped for."""
+        self.first_trial_at: float | None = None
+        self._make_job, self._progress, self._on_result = make_job, progress, on_result
+        self._in_order = in_order
+        self._stopping = stopping or Stopping()
+        self._heeded = ""
+        self._held: dict[int, TrialResult] = {}  # ended, not told yet
+        self._unheard: set[int] = set()  # ended without the engine having heard of their epochs
+        self._failures = 0
+        self._waiting = False
+
+    def replay(self) -> None:
+        """Bring a fresh engine to where the files are: the same asks and tells in the same order.
+
+        A result that was told and is damaged now is trained again, at its place.
+
+        Raises:
+            ChangedError: The engine proposes something else than it did; says what would work.
+        """
+        roster = self.roster
+        known: dict[int, TrialResult] = {}
+        told: set[int] = set()
+        header, others = self.files.header, 0
+        for entry in self.files.entries(self.record.space):
+            roster.tells = []
+            told.update(entry.tells)
+            for number in entry.tells:
+                self._tell(known.get(number) or self._train_again(number))
+            asked, other = asked_again(self.engine, self.record, header, entry.proposal)
+            others += other
+            roster.take(asked)
+            roster.twin(asked)  # the first of its equals may be another by now
+            if entry.result is None:
+                self.open[asked.number] = Open(asked)
+            else:
+                known[asked.number] = entry.result
+                roster.enter(entry.result)
+                self._unheard.add(asked.number)
+        roster.tells = []
+        self._held = {n: result for n, result in known.items() if n not in told}
+        if others:
+            self._progress.remark(f"{others} trials are not what the engine proposes here (another CPU?), and are kept")
+
+    def _train_again(self, number: int) -> TrialResult:
+        self._progress.remark(f"the result of trial {number} is damaged: it is trained again")
+        self._begin(self.open[number])
+        while number in self.open:
+            for event in self.executor.events(TICK_S):
+                self._handle(event)
+        return self._held.pop(number)
+
+    def run(self) -> None:
+        """Work until the budget is reached, the space is exhausted, or `stopping` has a reason.
+
+        Raises:
+            SearchFailed: Too many trials failed in a row.
+            TuningError: The study, the data or the disk is at fault.
+        """
+        for number in sorted(self.open):
+            kept = self.files.result(number)  # of a worker that outlived its driver for a moment
+            if kept is None:
+                self._begin(self.open[number])
+            else:
+                self._end(kept)
+        while not self._stopping.abandoned:
+            self._heed()
+            self._advance()
+            if not self.open:
+                break
+            for event in self.executor.events(TICK_S):
+                self._handle(event)
+        self.ended = "exhausted" if self.exhausted else self._stopping.reason or "completed"
+
+    def _heed(self) -> None:
+        """Act on a signal or the deadline, once: what has not started does not, and what runs is let go or ends."""
+        reason = self._stopping.reason
+        if reason == self._heeded:
+            return
+        self._heeded = reason
+        self._progress.phase(SAID[reason])
+        for item in list(self.open.values()):
+            if not item.slot:
+                self.executor.cancel(item.job)
+            elif reason != "interrupted":
+                self.executor.answer(item.job, "stop")
+
+    def _advance(self) -> None:
+        """Tell what may be told, and ask until every slot has a trial."""
+        if self._in_order is None:
+            while self._tell_next() or self._ask_next():
+                pass
+        else:  # an ask after each tell, or the proposals would depend on how many trials end together
+            while self._ask_next() or self._tell_next():
+                pass
+
+    def _ask_next(self) -> bool:
+        """Ask for one trial and begin it; return whether there was one."""
+        if not self._may_ask():
+            return False
+        number = len(self.roster.proposals)
+        asked = self.engine.ask(number)
+        if not isinstance(asked, Proposal):
+            nothing_to_come = not self.open and not self._held
+            if asked is Pause.WAIT and nothing_to_come:
+                raise TuningError(f"{self.record.engine} waits for a result, but no trial is open")
+            self.exhausted = asked is Pause.EXHAUSTED and nothing_to_come
+            self._waiting = True
+            return False
+        self.files.write_spec(asked, self.roster.tells)
+        self.roster.tells = []
+        self.roster.take(asked)
+        item = self.open[number] = Open(asked)
+        self._begin(item)
+        return True
+
+    def _may_ask(self) -> bool:
+        if self._stopping.reason or self.exhausted or self._waiting:
+            return False
+        budget = self.record.trials
+        if budget is not None and len(self.roster.proposals) >= budget:
+            return False
+        busy = len(self.open) + len(self._held)
+        # With nothing open the slots are not looked at: there may be nothing left to train, and no device be needed.
+        return busy == 0 or busy < (self._in_order or self.record.open_per_slot * len(self.executor.slots))
+
+    def _begin(self, item: Open) -> None:
+        """Answer a proposal from the ledger where an equal one is there; else submit it."""
+        number, twin = item.proposal.number, self.roster.twin(item.proposal)
+        known = None if twin is None else self.files.result(twin)
+        if known is not None:
+            self._end(self.files.write_result(copy_of(known, number)))
+        elif twin is not None and twin in self.open:
+            self.open[twin].twins.append(item.proposal)
+        elif self._stopping.reason:
+            self._let_go(item)
+        else:
+            item.slot = ""
+            item.attempt, _ = self.files.begin_attempt(number)
+            self.executor.submit(self._make_job(item.proposal, item.attempt))
+
+    def _handle(self, event: Event) -> None:
+        number, attempt = map(int, event.job.split("-"))
+        item = self.open.get(number)
+        if item is None or item.attempt != attempt:  # a late word of an attempt that is over
+            return
+        if isinstance(event, Started):
+            item.start(event.slot)
+            self.first_trial_at = self.first_trial_at or time.monotonic()
+            self._progress.running(event.slot, number, item.proposal.params, item.proposal.epochs)
+        elif isinstance(event, Reported):
+            self._reported(item, event.report)
+        elif isinstance(event, Finished):
+            self._end(self.files.write_result(event.value))
+        elif isinstance(event, Raised):
+            self._raised(item, event)
+        else:
+            self._died(item, event)
+
+    def _reported(self, item: Open, report: EpochReport) -> None:
+        item.hear(report)
+        self._progress.epoch(item.slot, report)
+        if self.record.pruner != "none":
+            prune = self.engine.report(report)
+            verdict = "prune" if prune else "continue"
+            self.executor.answer(item.job, verdict if self._heeded in ("", "interrupted") else "stop")
+
+    def _raised(self, item: Open, event: Raised) -> None:
+        fatal = as_error(event)
+        if event.error.startswith("Stopped:"):
+            self._let_go(item)
+        elif fatal is not None:
+            raise fatal
+        else:
+            self._fail(item, event.error)
+
+    def _died(self, item: Open, event: Died) -> None:
+        """Take a result that reached the disk; else try again, unless it was stopped for good or died too often."""
+        number = item.proposal.number
+        kept = self.files.result(number)
+        if kept is not None:
+            self._unheard.add(number)  # of its last epochs
+            self._end(kept)
+            return
+        if event.cause == "cancelled" or (event.cause in ("crashed", "killed") and self._stopping.by_signal_soon()):
+            self._let_go(item)
+            return
+        self.files.write_death(number, item.attempt, {"cause": event.cause, "detail": event.detail, "slot": item.slot})
+        if event.cause in ("timeout", "no_progress") or self.files.deaths(number) >= self.record.attempts:
+            self._fail(item, f"worker {event.cause}: {event.detail}")
+        else:
+            self._progress.idle(item.slot)
+            item.rest()
+            self._begin(item)
+
+    def _fail(self, item: Open, error: str) -> None:
+        self._end(self.files.write_result(item.failed(error, self.record.seed)))
+
+    def _let_go(self, item: Open) -> None:
+        """Leave a trial open in the files: the next run begins it again."""
+        if item.slot:
+            self._progress.idle(item.slot)
+        for proposal in (item.proposal, *item.twins):
+            self.open.pop(proposal.number, None)
+
+    def _end(self, result: TrialResult) -> None:
+        """Take a result that is on disk, and answer the equal proposals that waited for it."""
+        item = self.open.pop(result.number)
+        self.roster.enter(result)
+        self._on_result()
+        self._progress.finished(result, self.roster.best)
+        if item.slot:
+            self._progress.idle(item.slot)
+        else:
+            self._unheard.add(result.number)
+        self._held[result.number] = result
+        self._count_failures(result)
+        for twin in item.twins:
+            self._begin(self.open[twin.number])
+
+    def _tell_next(self) -> bool:
+        """Tell the engine the lowest result it has not been told; return whether there was one."""
+        lowest = min(self._held, default=None)
+        if lowest is None or (self._in_order is not None and any(number < lowest for number in self.open)):
+            return False
+        self._tell(self._held.pop(lowest))
+        return True
+
+    def _tell(self, result: TrialResult) -> None:
+        """Tell a result, and before it the epochs where the engine has not heard of them."""
+        if self.record.pruner != "none" and result.number in self._unheard:
+            for epoch, value in result.told(self.record.objective.metric):
+                self.engine.report(EpochReport(result.number, epoch, value, {}, 0.0))
+        self.engine.tell(result)
+        self.roster.tells.append(result.number)
+        self._waiting = False
+
+    def _count_failures(self, result: TrialResult) -> None:
+        self._failures = self._failures + 1 if result.status is Status.FAILED else 0
+        if self._failures >= self.record.max_failures:
+            raise SearchFailed(
+                f"{self._failures} trials failed in a row, the last with: {result.error}. Mend the builder or the "
+                f"space, then run again with --fresh; max_failures={self.record.max_failures}."
+            )

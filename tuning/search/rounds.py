@@ -1,0 +1,118 @@
+"""`Round`: some jobs after the search, each run to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
+from tuning.reports.progress import Progress
+from tuning.search.loop import TICK_S
+from tuning.search.open_trials import as_error
+from tuning.search.stopping import SAID, Stopping
+from tuning.study.info import StudyRecord
+from tuning.trials.jobs import EvaluationJob, FinalistJob
+
+
+@dataclass(eq=False)
+class Round:
+    """Some jobs to be run to their ends; a lost worker's job is begun again, as often as a trial would be.
+
+    Attributes:
+        function: What runs each of the jobs, as `module:name`.
+        jobs: By name.
+        ended: What the jobs returned, by name.
+        failed: What went wrong with the others.
+    """
+
+    record: StudyRecord
+    executor: Executor
+    progress: Progress
+    stopping: Stopping
+    function: str
+    jobs: Mapping[str, FinalistJob | EvaluationJob]
+    ended: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    _waiting: set[str] = field(default_factory=set)
+    _lost: dict[str, int] = field(default_factory=dict)
+    _slots: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> bool:
+        """Return whether all jobs have ended; after Ctrl-C the running ones end, the others do not begin.
+
+        Raises:
+            TuningError: The study, the data or the disk is at fault.
+        """
+        if self.stopping.by_signal:
+            return False
+        for name in self.jobs:
+            self._submit(name)
+        while left := self.jobs.keys() - self.ended.keys() - self.failed.keys():
+            if self.stopping.by_signal:
+                self.progress.phase(SAID[self.stopping.reason])
+                if self.stopping.hurried or left <= self._waiting:
+                    return False
+                for name in sorted(self._waiting & left):
+                    self.executor.cancel(name)
+            elif any(isinstance(job, FinalistJob) for job in self.jobs.values()):
+                done = len(self.jobs) - len(left)
+                self.progress.phase(f"training finalists on fresh seeds: {done + 1} of {len(self.jobs)}")
+            for event in self.executor.events(TICK_S):
+                if event.job in self.jobs:
+                    self._handle(event)
+        return True
+
+    def _submit(self, name: str) -> None:
+        job = self.jobs[name]
+        trains = isinstance(job, FinalistJob)  # the evaluation has no epochs to report
+        self._waiting.add(name)
+        self.executor.submit(
+            Job(
+                name,
+                self.function,
+                (job,),
+                timeout_s=self.record.trial_timeout if trains else None,
+                no_progress_timeout_s=self.record.no_progress_timeout if trains else None,
+            )
+        )
+
+    def _handle(self, event: Event) -> None:
+        name = event.job
+        if isinstance(event, Reported):
+            self.progress.epoch(self._slots.get(name, ""), event.report)
+        elif isinstance(event, Started):
+            self._started(event)
+        else:
+            if name in self._slots:
+                self.progress.idle(self._slots.pop(name))
+            if isinstance(event, Finished):
+                self.ended[name] = event.value
+            elif isinstance(event, Raised):
+                self._raised(event)
+            else:
+                self._died(event)
+
+    def _started(self, event: Started) -> None:
+        job = self.jobs[event.job]
+        self._waiting.discard(event.job)
+        if isinstance(job, FinalistJob):
+            self._slots[event.job] = event.slot
+            self.progress.running(event.slot, job.number, job.params, job.epochs)
+
+    def _raised(self, event: Raised) -> None:
+        fatal = as_error(event)
+        if fatal is not None:
+            raise fatal
+        self.failed[event.job] = event.error
+
+    def _died(self, event: Died) -> None:
+        if event.cause == "cancelled":
+            self._waiting.add(event.job)  # not begun, or not any more
+            return
+        self._lost[event.job] = self._lost.get(event.job, 0) + 1
+        final = event.cause in ("timeout", "no_progress") or self._lost[event.job] >= self.record.attempts
+        if final:
+            self.failed[event.job] = f"worker {event.cause}: {event.detail}"
+        else:
+            self._submit(event.job)

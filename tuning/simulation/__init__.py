@@ -1,0 +1,1 @@
+"""Record trials once, replay engines on them with a simulated clock."""

@@ -1,0 +1,167 @@
+"""What stands in for the rest of a real search in a simulated one: files in memory, an engine with a stopwatch, the
+incumbent's curve.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuning.bench.statistics.records import AnytimeRun
+from tuning.engines.base import Engine
+from tuning.ledger.search import Entry, SearchFiles
+from tuning.search.loop import SearchLoop
+from tuning.simulation.outcomes import Outcomes
+from tuning.simulation.simulator import SimulatedExecutor
+from tuning.study.space import Space
+from tuning.study.study import Study
+from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
+
+
+class TimedEngine:
+    """An engine whose own time is taken."""
+
+    def __init__(self, engine: Engine, on_work: Callable[[float], None] | None) -> None:
+        self.remarks = engine.remarks
+        self.seconds = 0.0
+        self.asked_s: list[float] = []
+        self._engine, self._on_work = engine, on_work
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """Ask, and note what it took."""
+        began = time.perf_counter()
+        asked = self._engine.ask(number)
+        took = self._took(began)
+        if isinstance(asked, Proposal):
+            self.asked_s.append(took)
+        return asked
+
+    def adopt(self, proposal: Proposal) -> bool:
+        """Pass it on."""
+        return self._engine.adopt(proposal)
+
+    def report(self, report: EpochReport) -> bool:
+        """Report."""
+        began = time.perf_counter()
+        verdict = self._engine.report(report)
+        self._took(began)
+        return verdict
+
+    def tell(self, result: TrialResult) -> None:
+        """Tell."""
+        began = time.perf_counter()
+        self._engine.tell(result)
+        self._took(began)
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Return the engine's files."""
+        return self._engine.artifacts()
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.close()
+
+    def _took(self, began: float) -> float:
+        took = time.perf_counter() - began
+        self.seconds += took
+        if self._on_work is not None:
+            self._on_work(took)
+        return took
+
+
+class MemoryFiles(SearchFiles):
+    """A search's files without files.
+
+    Attributes:
+        newest: The trial that ended last; -1: none has.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._proposals: dict[int, Proposal] = {}
+        self._results: dict[int, TrialResult] = {}
+        self._attempts: dict[int, int] = {}
+        self._deaths: dict[int, int] = {}
+        self.newest = -1
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def write_spec(self, proposal: Proposal, tells: Sequence[int]) -> None:
+        """Keep an ask."""
+        self._proposals[proposal.number] = proposal
+
+    def proposal(self, number: int, space: Space) -> Proposal | None:
+        """Return an ask."""
+        return self._proposals.get(number)
+
+    def write_result(self, result: TrialResult) -> TrialResult:
+        """Keep how a trial ended, once."""
+        self.newest = result.number
+        return self._results.setdefault(result.number, result)
+
+    def result(self, number: int) -> TrialResult | None:
+        """Return how a trial ended."""
+        return self._results.get(number)
+
+    def entries(self, space: Space, start: int = 0) -> Iterator[Entry]:
+        """Nothing: no simulated search is resumed."""
+        return iter(())
+
+    def begin_attempt(self, number: int) -> tuple[int, Path]:
+        """Return the rank (from 1) of the next go at a trial."""
+        self._attempts[number] = self._attempts.get(number, 0) + 1
+        return self._attempts[number], self.folder
+
+    def write_death(self, number: int, attempt: int, how: Mapping[str, Any]) -> None:
+        """Count a lost attempt."""
+        self._deaths[number] = self._deaths.get(number, 0) + 1
+
+    def deaths(self, number: int) -> int:
+        """How many attempts were lost."""
+        return self._deaths.get(number, 0)
+
+
+class IncumbentCurve:
+    """The incumbent after each trial, and what the one is worth that finals would choose."""
+
+    def __init__(self, executor: SimulatedExecutor, outcomes: Outcomes, files: MemoryFiles, study: Study) -> None:
+        self.epochs: list[int] = []
+        self.seconds: list[float] = []
+        self.values: list[float | None] = []
+        self.tests: list[float | None] = []
+        self._executor, self._outcomes, self._files, self._study = executor, outcomes, files, study
+        self._sound: float | None = None  # the best value of a point that ends well on every seed
+        self._worth: float | None = None
+
+    def add(self, loop: SearchLoop) -> None:
+        """Take the state after a trial."""
+        best = loop.roster.best
+        self._look_at(self._files.result(self._files.newest))
+        self.epochs.append(self._executor.epochs)
+        self.seconds.append(self._executor.now)
+        self.values.append(None if best is None else best.value)
+        self.tests.append(self._worth)
+
+    def _look_at(self, result: TrialResult | None) -> None:
+        if result is None or result.status is not Status.COMPLETED or result.value is None:
+            return
+        if self._sound is not None and not self._study.objective.better(result.value, self._sound):
+            return
+        proposal = self._files.proposal(result.number, self._study.space)
+        worth = math.nan if proposal is None else self._outcomes.expected(proposal.params)
+        if math.isfinite(worth):
+            self._sound, self._worth = result.value, worth
+
+    def run(self, entrant: str, seed: int, asked_s: Sequence[float]) -> AnytimeRun:
+        """Return the whole."""
+        study = self._study
+        return AnytimeRun(
+            study.name, entrant, seed, study.objective.direction, study.objective.metric, tuple(self.epochs),
+            tuple(self.seconds), tuple(self.values), tuple(self.tests), tuple(asked_s),
+        )  # fmt: skip

@@ -1,0 +1,286 @@
+"""`simulate_search`: one search of any engine on a simulated clock; `simulate_all`: engines × slots × seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from tuning.bench.plan import Entrant
+from tuning.bench.statistics.records import AnytimeRun
+from tuning.engines.base import Engine
+from tuning.errors import SearchFailed, StudyError
+from tuning.executors.base import Job
+from tuning.ledger.search import counts, differences
+from tuning.reports.progress import SilentProgress
+from tuning.search.loop import SearchLoop
+from tuning.simulation.outcomes import FunctionOutcomes, Outcomes, RecordedOutcomes
+from tuning.simulation.recording import Recording, find_recording, load_recording
+from tuning.simulation.replay import IncumbentCurve, MemoryFiles, TimedEngine
+from tuning.simulation.simulator import Faults, SimulatedExecutor
+from tuning.simulation.stand_in import study_of
+from tuning.study.info import StudyRecord, describe
+from tuning.study.study import Study, derive_seed, load_study, never_ends
+from tuning.trial import Proposal
+
+DEFAULT_TRIALS = 20
+"""Of engines that never end by themselves, where neither the study nor the user gives a number."""
+
+
+@dataclass(frozen=True)
+class SimulatedRun:
+    """One simulated search.
+
+    Attributes:
+        curve: The incumbent over epochs and simulated seconds; `tests` are expected values, without the luck of one
+            training seed: of the best point that ends well on all of them, which is what finals would choose.
+        slots: How many there were.
+        wall_s: Simulated seconds until the last trial had ended.
+        busy_s: Seconds slots have worked, over all of them.
+        lost_s: The part of it that crashes and preemptions have thrown away.
+        engine_s: Real seconds the engine took for its proposals and for what it was told.
+        regret: The expected value at the end against the best there is; None where one of the two is not known.
+        counts: Trials by outcome, and `copied`, `between` (at points that were not recorded), `crashes`, `preemptions`.
+        ended: "completed", "exhausted" or "failed".
+        took_s: Real seconds of the whole simulation.
+    """
+
+    curve: AnytimeRun
+    slots: int
+    wall_s: float
+    busy_s: float
+    lost_s: float
+    engine_s: float
+    regret: float | None
+    counts: Mapping[str, int]
+    ended: str
+    took_s: float
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the slots' time in which they worked."""
+        return self.busy_s / (self.slots * self.wall_s) if self.wall_s else 0.0
+
+    @property
+    def slot_hours(self) -> float:
+        """What is paid for: all slots until the end."""
+        return self.slots * self.wall_s / 3600
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What is to be simulated.
+
+    Attributes:
+        source: A recording (name or path), or a study with `trainer="function"`.
+        entrants: Engines, perhaps with a pruner.
+        slots: Numbers of slots.
+        seeds: Searches of each.
+        trials: Of each search; None: as the study has it, else 20 where an engine needs a number.
+        faults: What goes wrong.
+        exact: Refuse points that were not recorded.
+        engine_time: Let the clock wait for the engine's own real time; the outcome then hangs on this machine.
+        home: The state folder, where recordings are looked for.
+    """
+
+    source: str
+    entrants: tuple[Entrant, ...]
+    slots: tuple[int, ...] = (1, 8, 64)
+    seeds: int = 10
+    trials: int | None = None
+    faults: Faults = field(default_factory=Faults)
+    exact: bool = False
+    engine_time: bool = False
+    home: Path = field(default_factory=Path)
+
+
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """What simulations draw on.
+
+    Attributes:
+        study: As engines see it.
+        outcomes: What trials give.
+        recording: The manifest's path; None for a function.
+        facts: Where the recording comes from.
+        remarks: What the user should know before, such as that the study is another one by now.
+    """
+
+    study: Study
+    outcomes: Outcomes
+    recording: Path | None
+    facts: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def open_source(source: str, home: Path, *, exact: bool = False) -> Replayed:
+    """Return what a name or path names: a recording, or a study with `trainer="function"`.
+
+    Raises:
+        StudyError: Neither; says how to make a recording.
+    """
+    manifest = find_recording(source, home)
+    if manifest is not None:
+        recording = load_recording(manifest)
+        outcomes = RecordedOutcomes(recording, exact=exact)
+        remarks = tuple(_changes(recording, source))
+        return Replayed(study_of(recording), outcomes, manifest, tuple(_facts(recording)), remarks)
+    study = load_study(source)
+    if study.trainer != "function":
+        raise StudyError(
+            f"there is no recording of '{study.name}'; make one with: tuning record {source}", where="simulate"
+        )
+    return Replayed(study, FunctionOutcomes(study), None)
+
+
+def _changes(recording: Recording, source: str) -> Iterator[str]:
+    """Say what of a study of this name here is not as it was recorded; a recording may well be here without one."""
+    try:
+        study = load_study(source)
+    except StudyError:
+        return
+    told = recording.manifest
+    now = study.with_(**told["variant"]).definition()
+    before = {name: told["definition"].get(name) for name in now}
+    loose = ("engine", "pruner", "trials", "builder", "data")  # code in other words may be the same
+    for fault in differences({k: v for k, v in before.items() if k not in loose},
+                             {k: v for k, v in now.items() if k not in loose}):  # fmt: skip
+        yield f"the study here is not the one recorded: {fault}"
+    for name in ("builder", "data"):
+        if before[name] != now[name]:
+            yield f"the {name} function here has other code than the one recorded"
+
+
+def _facts(recording: Recording) -> Iterator[tuple[str, str]]:
+    told = recording.manifest
+    yield "recorded", f"{told['design']}, {len(told['seeds'])} training seeds, {told['folds']} fits a trial"
+    yield "on", f"{told['machine']['platform']}, {told['slots']} slots"
+    yield "seconds a trial", f"{recording.seconds_range[0]:.3g} … {recording.seconds_range[1]:.3g}"
+    yield "data", f"{told['data']['name']}, sha256 {str(told['data']['digest'])[:16]}"
+    yield "parquet", f"{told['parquet']}, sha256 {told['sha256'][:16]}"
+    yield from ((library, version) for library, version in told["versions_of"].items())
+
+
+def simulate_all(
+    simulation: Simulation,
+    replayed: Replayed,
+    on_run: Callable[[SimulatedRun], None] = lambda run: None,
+    processes: int = 1,
+) -> Iterator[SimulatedRun]:
+    """Yield every search: engines, within them slots, within them seeds; several processes share them.
+
+    Raises:
+        StudyError: A point was not recorded.
+    """
+    wanted = [
+        (entrant, slots, seed)
+        for entrant in simulation.entrants
+        for slots in simulation.slots
+        for seed in range(simulation.seeds)
+    ]
+    for run in _shared(simulation, replayed, wanted, processes):
+        on_run(run)
+        yield run
+
+
+def _shared(
+    simulation: Simulation, replayed: Replayed, wanted: Sequence[tuple[Entrant, int, int]], processes: int
+) -> Iterator[SimulatedRun]:
+    if processes == 1:
+        yield from (simulate_search(replayed, simulation, *one)[0] for one in wanted)
+        return
+    import joblib
+
+    with joblib.parallel_config("loky", n_jobs=processes, inner_max_num_threads=1):
+        yield from joblib.Parallel(return_as="generator")(
+            joblib.delayed(_elsewhere)(simulation, *one) for one in wanted
+        )
+
+
+def _elsewhere(simulation: Simulation, entrant: Entrant, slots: int, seed: int) -> SimulatedRun:
+    replayed = _opened(simulation.source, simulation.home, exact=simulation.exact)
+    return simulate_search(replayed, simulation, entrant, slots, seed)[0]
+
+
+@lru_cache(maxsize=1)
+def _opened(source: str, home: Path, *, exact: bool) -> Replayed:
+    return open_source(source, home, exact=exact)
+
+
+def simulate_search(
+    replayed: Replayed, simulation: Simulation, entrant: Entrant, slots: int, seed: int
+) -> tuple[SimulatedRun, SearchLoop]:
+    """Do one search; return how it went and its loop, whose roster has the trials.
+
+    The real loop is driven, so a search on one slot with seed 0 makes the trials that the real one makes, and seed n
+    those of a real one with `--seed` n higher.
+    """
+    began = time.perf_counter()
+    between = replayed.outcomes.between
+    study = _varied(replayed.study, entrant, replayed.study.seed + seed, simulation.trials)
+    record = replace(
+        _record(replayed), engine=study.engine, pruner=study.pruner, trials=study.trials, seed=study.seed, timeout=None
+    )
+    executor = SimulatedExecutor(
+        slots, lambda proposal: replayed.outcomes.training(proposal.params, seed), simulation.faults,
+        np.random.default_rng(derive_seed(study.seed, "faults", slots)),
+    )  # fmt: skip
+    engine = TimedEngine(_engine(study), executor.work if simulation.engine_time else None)
+    files = MemoryFiles()
+    loop: SearchLoop
+
+    def make_job(proposal: Proposal, attempt: int) -> Job:
+        continued = proposal.parent is not None and proposal.continued
+        parent = loop.roster.proposals[proposal.parent].epochs if continued and proposal.parent is not None else 0
+        return Job(f"{proposal.number}-{attempt}", "", (proposal, attempt, parent), record.pruner != "none")
+
+    curve = IncumbentCurve(executor, replayed.outcomes, files, study)
+    loop = SearchLoop(
+        record, engine, executor, files, make_job=make_job, progress=SilentProgress(), on_result=lambda: curve.add(loop)
+    )
+    ended = ""
+    try:
+        with suppress(SearchFailed):
+            loop.run()
+        ended = loop.ended or "failed"
+    finally:
+        engine.close()
+    results = [result for _, result in loop.roster.trials]
+    worth, regret = curve.tests[-1] if curve.tests else None, None
+    if worth is not None and replayed.outcomes.best is not None:
+        regret = study.objective.key(worth) - study.objective.key(replayed.outcomes.best)
+    copied = sum(result.copied_from is not None for result in results)
+    between = replayed.outcomes.between - between
+    told = {
+        **counts(loop.roster.statuses), "copied": copied, "between": between, "crashes": executor.crashes,
+        "preemptions": executor.preemptions,
+    }  # fmt: skip
+    wall_s = max(executor.now, executor.driver_at)
+    run = SimulatedRun(
+        curve.run(entrant.name, seed, engine.asked_s), slots, wall_s, executor.busy_s,
+        executor.lost_s, engine.seconds, regret, told, ended, time.perf_counter() - began,
+    )  # fmt: skip
+    return run, loop
+
+
+def _varied(study: Study, entrant: Entrant, seed: int, trials: int | None) -> Study:
+    changes = {"engine": entrant.engine, "pruner": entrant.pruner, "seed": seed, "timeout": None}
+    default = DEFAULT_TRIALS if never_ends(entrant.engine, study.space) else None
+    return study.with_(**changes, trials=trials or study.trials or default)
+
+
+@lru_cache(maxsize=4)
+def _record(replayed: Replayed) -> StudyRecord:
+    return describe(replayed.study, replayed.study.data(), {})
+
+
+def _engine(study: Study) -> Engine:
+    from tuning.data.parts import split
+    from tuning.engines.factory import make_engine
+
+    return make_engine(study, lambda: split(study.data(), seed=study.seed))

@@ -1,0 +1,251 @@
+"""`SimulatedExecutor`: the executor contract on a simulated clock; the real loop drives it as it drives workers.
+
+An event queue (`heapq`) holds what happens next on each slot. A trial waits until a slot is free and takes the seconds
+its training took when it was recorded. What is left out: the milliseconds of the driver, unless its engine's are to
+count, and the start of workers.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.simulation.outcomes import Training
+from tuning.trial import EpochReport, Proposal
+
+CHECKPOINT_S = 60.0
+"""Seconds of training between two checkpoints of a trial; what came after the last is lost with the attempt."""
+
+AWAY_S = 60.0
+"""Seconds until a slot that was preempted is there again."""
+
+Kind = Literal["epoch", "end", "crash", "preempt", "back"]
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong.
+
+    Attributes:
+        crash_rate: Share of the attempts that crash, at a moment drawn evenly from their time.
+        preempt_rate: Preemptions an hour of a busy slot. The slot is away for a minute, the trial goes on from its
+            last checkpoint as soon as a slot is free; it does not count as a failed attempt.
+    """
+
+    crash_rate: float = 0.0
+    preempt_rate: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class _Attempt:
+    job: Job
+    proposal: Proposal
+    training: Training
+    first: int  # epochs its parent has done
+    kept: int  # epochs behind it when it begins
+    ready: float  # when the driver had asked for it
+    epoch: int = 0
+    heard: int = 0
+    slot: int = -1
+    began: float = 0.0
+    stop_at: float = float("inf")
+    stop: Kind = "end"
+    pruned: bool = False
+
+    def at(self, epoch: int) -> float:
+        """When an epoch ends."""
+        ends = self.training.ends
+        done = ends[self.kept - 1] if self.kept else 0.0
+        return self.began + self.training.overhead_s + (ends[epoch - 1] - done if epoch else 0.0)
+
+    @property
+    def last(self) -> int:
+        """The epoch it ends with."""
+        return max(self.kept, min(self.proposal.epochs, len(self.training.ends)))
+
+
+@dataclass(eq=False)
+class SimulatedExecutor:
+    """Runs jobs whose arguments are (proposal, attempt, epochs done by the parent).
+
+    Attributes:
+        size: Slots.
+        train: Gives the training at a proposal.
+        faults: What goes wrong.
+        rng: Draws when.
+        now: Simulated seconds since the beginning.
+        driver_at: Until when the driver is busy; nothing is begun or decided before.
+        busy_s: Seconds slots have worked, lost work included.
+        lost_s: Seconds of work that crashes and preemptions have thrown away.
+        epochs: Epochs trained, lost ones included.
+        crashes, preemptions: How many there were.
+    """
+
+    size: int
+    train: Callable[[Proposal], Training]
+    faults: Faults = Faults()
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    now: float = 0.0
+    driver_at: float = 0.0
+    busy_s: float = 0.0
+    lost_s: float = 0.0
+    epochs: int = 0
+    crashes: int = 0
+    preemptions: int = 0
+
+    def __post_init__(self) -> None:
+        self._slots = tuple(Slot(f"slot:{i}") for i in range(self.size))
+        self._free = deque(range(self.size))
+        self._waiting: deque[_Attempt] = deque()
+        self._running: dict[str, _Attempt] = {}
+        self._queue: list[tuple[float, int, Kind, _Attempt]] = []
+        self._rank = itertools.count()
+        self._checkpoints: dict[int, int] = {}  # number -> epochs a crashed attempt has kept
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """All of them, also those that are away."""
+        return self._slots
+
+    @property
+    def room(self) -> int:
+        """How many more jobs may be submitted so that each slot has one running and one waiting."""
+        return max(0, 2 * self.size - len(self._running) - len(self._waiting))
+
+    def work(self, seconds: float) -> None:
+        """Have the driver be busy for so long from now, or from when it is free."""
+        self.driver_at = max(self.driver_at, self.now) + seconds
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; it starts when a slot is free."""
+        proposal, _, parent = job.args
+        training = self.train(proposal)
+        first = min(parent, len(training.ends))
+        kept = max(first, self._checkpoints.get(proposal.number, 0))
+        self._waiting.append(_Attempt(job, proposal, training, first, kept, max(self.now, self.driver_at), heard=kept))
+
+    def events(self, timeout_s: float) -> list[Event]:
+        """Begin what can begin; go on to the next thing that is to be told and return it."""
+        happened: list[Event] = []
+        while True:
+            while self._waiting and self._free:
+                happened.append(self._begin(self._waiting.popleft(), self._free.popleft()))
+            if not self._queue:
+                return happened
+            self.now, _, kind, item = heapq.heappop(self._queue)
+            if told := self._happens(kind, item):
+                return [*happened, *told]
+
+    def answer(self, job: str, verdict: str) -> None:
+        """Answer the last report of a job: "continue", "prune" or "stop"."""
+        item = self._running[job]
+        if verdict == "prune":
+            item.pruned = True
+            self._push(max(self.now, self.driver_at), "end", item)
+        elif verdict == "stop":
+            self._leave(item)
+            self._push(self.now, "back", item)
+        else:
+            item.began += max(0.0, self.driver_at - self.now)  # it has waited for the verdict
+            self._go_on(item)
+
+    def cancel(self, job: str) -> None:
+        """Forget a job that waits; a simulation cancels nothing that runs."""
+        self._waiting = deque(item for item in self._waiting if item.job.id != job)
+
+    def close(self) -> None:
+        """End nothing."""
+
+    def _push(self, at: float, kind: Kind, item: _Attempt) -> None:
+        heapq.heappush(self._queue, (at, next(self._rank), kind, item))
+
+    def _begin(self, item: _Attempt, slot: int) -> Event:
+        item.slot, item.epoch = slot, item.kept
+        item.began = max(self.now, item.ready)
+        self._running[item.job.id] = item
+        item.stop_at, item.stop = item.at(item.last), "end"
+        duration = item.stop_at - item.began
+        if self.faults.crash_rate and self.rng.random() < self.faults.crash_rate:
+            item.stop_at, item.stop = item.began + self.rng.random() * duration, "crash"
+        if self.faults.preempt_rate:
+            after = self.rng.exponential(3600 / self.faults.preempt_rate)
+            if item.began + after < item.stop_at:
+                item.stop_at, item.stop = item.began + after, "preempt"
+        self._go_on(item)
+        return Started(item.job.id, self._slots[slot].name, 0)
+
+    def _go_on(self, item: _Attempt) -> None:
+        """Queue what happens next to a trial: an epoch that waits for a verdict, or its end."""
+        following = item.epoch + 1
+        watched = item.job.wants_verdict and following <= item.last
+        at = item.at(following if watched else item.last)
+        if item.stop == "end" or at <= item.stop_at:
+            self._push(at, "epoch" if watched and not item.training.fails_at(following) else "end", item)
+        else:
+            self._push(max(self.now, item.stop_at), item.stop, item)
+
+    def _happens(self, kind: Kind, item: _Attempt) -> list[Event]:
+        if kind == "back":
+            self._free.append(item.slot)
+            return []
+        if kind == "epoch":
+            item.epoch += 1
+            if item.epoch <= item.heard:
+                self._go_on(item)
+                return []
+            item.heard = item.epoch
+            value = item.training.values[item.epoch - 1]
+            metrics = {item.training.objective.metric: value}
+            report = EpochReport(item.proposal.number, item.epoch, value, metrics, self.now - item.began)
+            return [Reported(item.job.id, report)]
+        self._leave(item)
+        if kind == "end":
+            return [self._end(item)]
+        reached = self._reached(item)
+        kept = self._checkpoint(item, reached)
+        self.epochs += item.training.epochs(item.kept, reached)
+        self.lost_s += self.now - item.began - (item.at(kept) - item.at(item.kept))
+        if kind == "crash":
+            self.crashes += 1
+            self._checkpoints[item.proposal.number] = kept
+            self._free.append(item.slot)
+            return [Died(item.job.id, "crashed", "simulated")]
+        self.preemptions += 1
+        self._push(self.now + AWAY_S, "back", item)
+        again = _Attempt(item.job, item.proposal, item.training, item.first, kept, self.now, heard=item.heard)
+        self._waiting.appendleft(again)
+        return []
+
+    def _leave(self, item: _Attempt) -> None:
+        del self._running[item.job.id]
+        self.busy_s += self.now - item.began
+
+    def _end(self, item: _Attempt) -> Event:
+        self._free.append(item.slot)
+        last = item.epoch if item.pruned else item.last
+        self.epochs += item.training.epochs(item.kept, last)
+        if item.first >= item.proposal.epochs:
+            return Raised(item.job.id, f"TrialError: the parent was trained for {item.first} epochs: none is left", "")
+        return Finished(item.job.id, item.training.result(item.proposal, item.first, last, pruned=item.pruned))
+
+    def _reached(self, item: _Attempt) -> int:
+        """Return the last epoch that had ended when the attempt was lost."""
+        epoch = item.kept
+        while epoch < item.last and item.at(epoch + 1) <= self.now:
+            epoch += 1
+        return epoch
+
+    def _checkpoint(self, item: _Attempt, reached: int) -> int:
+        """Return the last epoch that was kept: one is, once enough seconds have gone by since the one before."""
+        kept, since = item.kept, item.at(item.kept)
+        for epoch in range(item.kept + 1, reached + 1):
+            if item.at(epoch) - since >= CHECKPOINT_S:
+                kept, since = epoch, item.at(epoch)
+        return kept

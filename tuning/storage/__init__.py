@@ -1,0 +1,1 @@
+"""Durable files, SQLite files, the state folder."""

@@ -1,0 +1,1 @@
+"""What a search is of: the study, its space, its file."""

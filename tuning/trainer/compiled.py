@@ -1,0 +1,287 @@
+"""A whole epoch, and a whole validation pass, as one `tf.function` call over the unmodified Keras model.
+
+`model.fit` spends about 1.3 ms of Python on each batch. Here the loop over batches lies inside the graph and calls the
+model's own `train_step`, so loss, metrics, regularisers and optimizer do exactly what they do in `fit`.
+
+A fit begins as a plain graph; where its steps will repay the compiler, XLA takes over from the second epoch. Only
+whole batches go through XLA, which compiles for one shape: the rest takes the plain graph, or it would be compiled
+twice.
+
+The compiled steps are kept by the process and used again for every model of equal structure, and for plain networks of
+any width (`elastic`): the weights, optimizer variables (the learning rate among them), other scalar settings and the
+random states of the new model are assigned, nothing is traced again. XLA compiles each width from the same trace.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tuning.data.dataset import Array
+from tuning.trainer.assigned import Setting, assign_settings, make_settings, update_from_one_reading
+from tuning.trainer.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
+from tuning.trainer.graphs import graph_of, repeat
+from tuning.trainer.kernels import by_kernel
+from tuning.trainer.reasons import Looks
+from tuning.trainer.state import copy_state
+from tuning.trainer.structure import Tensors, adds_up, facts_of, structure_of
+
+KEPT_STRUCTURES = 24
+"""Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
+
+XLA_MIN_STEPS = 14_000
+"""Optimizer steps a fit must still have for XLA to repay its compilation.
+
+Measured on one core, 1-3 layers of 50-200, batch 32: 0.3-0.7 s are repaid after 8,400-13,200 steps on an Intel and
+after 12,500-19,000 on an AMD Zen 5, both with AVX-512. The rule looks at the trial alone, not at what the process has
+compiled before: the same trial gives the same numbers on every worker.
+"""
+
+XLA_MAX_WORK = 20_000_000
+"""Parameters x batch size above which the arithmetic dominates and XLA's kernels gain nothing on a CPU."""
+
+CHUNK = 2048
+"""Rows of one forward pass in validation and prediction."""
+
+
+class CompiledSteps:
+    """The epoch and the validation pass of one structure, bound to one model at a time.
+
+    The graph works on the variables of `twin`, which belongs to it alone; `bind` moves a model's state in and that of
+    the model before out, so fits of equal structure may also take turns epoch by epoch (folds in lock-step).
+    """
+
+    def __init__(
+        self,
+        twin: keras.Model,
+        arrays: Tensors,
+        batch_size: int,
+        *,
+        shared: bool = True,
+        elastic: bool = False,
+    ) -> None:
+        self.twin = twin
+        self.elastic = elastic
+        """Whether models of any width are bound; then the configuration of `twin` is not that of the model bound."""
+        self.traces = 0
+        self.refused = ""
+        """Why XLA does not compile this model, once it was tried."""
+        self._tried = False
+        self._bound: keras.Model | None = None
+        # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
+        self._chunk = CHUNK if adds_up(twin) else batch_size
+        self._settings: Mapping[str, Setting] = {}
+        if shared:
+            kernel = by_kernel(twin.optimizer)
+            self._settings = make_settings(twin.optimizer)
+            update_from_one_reading(twin.optimizer, self._settings, kernel=kernel)
+        self._evaluators: dict[tuple[Any, ...], Any] = {}
+        rows = any_rows(arrays)
+        self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops
+        numbers = tf.TensorSpec([None], tf.int32)
+        self._graph = graph_of(self._any_batches, (numbers, tf.TensorSpec([], tf.int32), *rows))
+        self._last = graph_of(self._last_batch, (numbers, *rows))
+        self._xla = graph_of(self._whole_batches, (tf.TensorSpec([None, None], tf.int32), *rows), jit_compile=True)
+
+    def run_epoch(self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool) -> dict[str, tf.Tensor]:
+        """Train one epoch; return the metrics over it.
+
+        Args:
+            order: int32 `(rows,)`.
+            arrays: X, y and perhaps weights.
+            batch_size: Rows a step.
+            xla: Whether XLA is to do the whole batches.
+        """
+        whole = len(order) // batch_size * batch_size
+        if xla and whole and not self.refused:
+            logs = self._by_xla(tf.constant(order[:whole].reshape(-1, batch_size)), arrays)
+            if logs is not None:
+                rest = order[whole:]
+                return dict(self._last(tf.constant(rest), *arrays)) if len(rest) else logs
+        return dict(self._graph(tf.constant(order), tf.constant(batch_size), *arrays))
+
+    def _by_xla(self, order: tf.Tensor, arrays: Tensors) -> dict[str, tf.Tensor] | None:
+        """Return the metrics, or None where XLA refuses: it compiles before it runs, so nothing was trained."""
+        try:
+            logs = dict(self._xla(order, *arrays))
+        except _REFUSALS as error:
+            if self._tried:
+                raise
+            self.refused = str(error).splitlines()[0][:200]
+            return None
+        self._tried = True
+        return logs
+
+    def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
+        specs = any_rows(arrays)
+        if specs not in self._evaluators:
+            self._evaluators[specs] = graph_of(self._evaluate, specs)
+        metrics, predicted = self._evaluators[specs](*arrays)
+        return metrics, predicted
+
+    def bind(self, model: keras.Model) -> None:
+        """Make the graph work on the state of `model`; the state worked on before goes back to its own model."""
+        if model is self._bound or model is self.twin:
+            return
+        if self._bound is not None:
+            copy_state(self.twin, self._bound)
+            self._bound = None  # nobody's, should the next line fail
+        copy_state(model, self.twin)
+        if self.elastic:
+            take_sizes(model, self.twin)
+        assign_settings(self._settings, model.optimizer)
+        self._bound = model
+
+    def show(self, model: keras.Model, looks: Looks) -> None:
+        """Put the state where callbacks look: into `twin`, or back into the user's model."""
+        if looks == "all":
+            self.release(model)
+        else:
+            self.bind(model)
+
+    def release(self, model: keras.Model) -> None:
+        """Move the state worked on back into `model`, if it is the one bound."""
+        if model is self._bound:
+            copy_state(self.twin, model)
+            self._bound = None
+
+    def _any_batches(self, order: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The rows in `order`, any number of them, so that one trace serves every fold."""
+        self.traces += 1
+        self.twin.reset_metrics()
+        rows = tf.shape(order)[0]
+
+        def train(start: tf.Tensor) -> None:
+            batch = order[start : tf.minimum(start + size, rows)]
+            self._train_step(*(tf.gather(a, batch) for a in arrays))
+
+        repeat(train, rows, step=size)
+        return dict(self.twin.get_metrics_result())
+
+    def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The batches in the rows of `order`, from the epoch's first on; gathered at once, since a slice costs less."""
+        self.traces += 1
+        self.twin.reset_metrics()
+        batches = tuple(tf.gather(a, order) for a in arrays)
+        repeat(lambda i: self._train_step(*(b[i] for b in batches)), tf.shape(order)[0])
+        return dict(self.twin.get_metrics_result())
+
+    def _last_batch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The epoch's last rows, too few for a whole batch: the metrics go on."""
+        self.traces += 1
+        self._train_step(*(tf.gather(a, order) for a in arrays))
+        return dict(self.twin.get_metrics_result())
+
+    def _train_batch(self, *batch: tf.Tensor) -> None:
+        self.traces += 1
+        self.twin.train_step(batch)
+
+    def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        self.traces += 1
+        self.twin.reset_metrics()
+        rows = tf.shape(arrays[0])[0]
+        predicted = tf.TensorArray(self.twin.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False)
+
+        def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            part = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, rows))
+            return i + 1, predicted.write(i, scored(self.twin, *(a[part] for a in arrays)))
+
+        parts = (rows + self._chunk - 1) // self._chunk
+        _, predicted = tf.while_loop(lambda i, _: i < parts, score, (tf.constant(0), predicted))
+        return self.twin.get_metrics_result(), predicted.concat()
+
+
+def scored(model: keras.Model, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+    """Keras' own `test_step`, returning the predictions that it throws away."""
+    predicted = model(x, training=False)
+    loss = model._compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight, training=False)
+    model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+    model.compute_metrics(x, y, predicted, sample_weight=weight)
+    return predicted
+
+
+def any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
+    """Return the signature of a graph that takes such arrays with any number of rows."""
+    return tuple(tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arrays)
+
+
+_REFUSALS = (
+    tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError, ValueError, TypeError,
+)  # fmt: skip
+
+
+_kept: OrderedDict[str, CompiledSteps] = OrderedDict()
+
+
+def build(model: keras.Model, arrays: Tensors, batch_size: int) -> Tensors:
+    """Build a model where it is not, from a batch of its data; return the batch."""
+    batch = tuple(a[: min(batch_size, int(arrays[0].shape[0]))] for a in arrays)
+    if not model.built:
+        model._symbolic_build(data_batch=batch)
+    return batch
+
+
+def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledSteps:
+    """Return compiled steps for `model`: those of an earlier model of equal structure, else new ones.
+
+    Args:
+        model: Compiled; it is built where it is not.
+        arrays: X, y and perhaps sample weights, rows first.
+        batch_size: Rows a step.
+    """
+    batch = build(model, arrays, batch_size)
+    elastic = is_elastic(model)
+    key = structure_of(model, arrays, batch_size, elastic=elastic)
+    if key is None:
+        return _unshared(model, arrays, batch_size, batch)
+    if not model.optimizer.built:  # what `bind` copies; the metrics are the twin's own
+        model.optimizer.build(model.trainable_variables)
+    if key not in _kept:
+        twin = _twin_of(model, batch, elastic=elastic)
+        if facts_of(twin) != facts_of(model):
+            return _unshared(model, arrays, batch_size, batch)
+        _kept[key] = CompiledSteps(twin, arrays, batch_size, elastic=elastic)
+    _kept.move_to_end(key)
+    while len(_kept) > KEPT_STRUCTURES:
+        _kept.popitem(last=False)
+    return _kept[key]
+
+
+def repays_xla(model: keras.Model, rows: int, batch_size: int, epochs: int) -> bool:
+    """Whether so many epochs of `model`, built, are worth its compilation; the same answer in every process."""
+    steps = epochs * -(-rows // batch_size)
+    return bool(steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK)
+
+
+def _unshared(model: keras.Model, arrays: Tensors, batch_size: int, batch: Tensors) -> CompiledSteps:
+    model._symbolic_build(data_batch=batch)  # its metrics too, which are reset each epoch
+    return CompiledSteps(model, arrays, batch_size, shared=False)
+
+
+def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:
+    twin = type(model).from_config(model.get_config())
+    if elastic:
+        make_elastic(twin)
+    twin.compile_from_config(model.get_compile_config())
+    twin._symbolic_build(data_batch=batch)
+    if elastic:
+        make_slots_elastic(twin.optimizer)
+    return twin
+
+
+def forget_all() -> None:
+    """Drop every compiled step, to give memory back."""
+    _kept.clear()
+    gc.collect()
+
+
+def forget(steps: CompiledSteps) -> None:
+    """Drop compiled steps that failed, so that nobody uses them again."""
+    for key in [key for key, kept in _kept.items() if kept is steps]:
+        del _kept[key]

@@ -1,0 +1,1 @@
+"""Plain networks trained in machine code."""

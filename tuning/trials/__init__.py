@@ -1,0 +1,1 @@
+"""What a worker does for one proposal. Imports TensorFlow, but for `jobs`."""

@@ -1,0 +1,151 @@
+"""The state of a training as one `.npz` of plain arrays: no pickle, no code.
+
+`save_checkpoint` keeps the end of a trial for the one that continues it; a `Keeper` keeps what a trial needs to be
+taken up by its next attempt as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tuning.data.dataset import Array
+from tuning.storage.durable import write_bytes
+from tuning.trainer.state import load_state, state_arrays
+from tuning.trainer.train import Fit
+from tuning.trials.judge import Judge
+
+KEEP_EVERY_S = 60.0
+"""Seconds of training between two checkpoints of a running trial."""
+
+_STOPPER = ("wait", "stopped_epoch", "best", "best_epoch")
+
+
+def save_checkpoint(path: Path, model: keras.Model, epoch: int) -> None:
+    """Keep weights, optimizer variables and random states after `epoch` epochs, durably."""
+    _write(path, {"epoch": np.array(epoch), **_numbered("v", state_arrays(model))})
+
+
+def load_checkpoint(path: Path, model: keras.Model) -> int:
+    """Put a kept state into a model of equal structure; return the epochs it has behind it.
+
+    Raises:
+        ValueError: The model's structure is another one.
+    """
+    stored = _read(path)
+    _put_state(model, stored)
+    return int(stored["epoch"])
+
+
+class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps a fit's progress: state, curve, early stopping with its best weights. Must come last in the list.
+
+    Attributes:
+        resumed_from: The epoch an earlier attempt had reached; 0: there was none.
+        ended: Early stopping had ended the fit by then.
+    """
+
+    knows_only_its_model = True
+
+    def __init__(
+        self, path: Path, judge: Judge, stopper: keras.callbacks.EarlyStopping | None, fit: Fit, *, alone: bool
+    ) -> None:
+        """Keep `fit` to `path`; `alone`: as time goes by, else only when `keep` is called."""
+        super().__init__()
+        self.resumed_from = 0
+        self.ended = False
+        self._path, self._judge, self._stopper, self._fit, self._alone = path, judge, stopper, fit, alone
+        self._stored: Mapping[str, Array] = {}
+        self._kept_at = time.perf_counter()
+
+    def resume(self, path: Path, model: keras.Model) -> None:
+        """Take up what an earlier attempt kept in `path`: state now, early stopping once training begins.
+
+        Raises:
+            ValueError: It was kept from another structure or with another batch size.
+        """
+        stored = _read(path)
+        if int(stored["batch_size"]) != self._fit.batch_size:
+            raise ValueError(f"it was trained with batches of {int(stored['batch_size'])} rows")
+        _put_state(model, stored)
+        self._stored = stored
+        self._judge.curve[:] = json.loads(str(stored["curve"]))
+        self._judge.seconds = float(stored["seconds"])
+        self.resumed_from = int(stored["epoch"])
+        self.ended = "stopper" in stored and json.loads(str(stored["stopper"]))["stopped_epoch"] > 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Give early stopping back what it knew; it has just forgotten it."""
+        self._kept_at = time.perf_counter()
+        if self._stopper is not None and "stopper" in self._stored:
+            vars(self._stopper).update(json.loads(str(self._stored["stopper"])))
+            self._stopper.best_weights = _named(self._stored, "b")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keep the progress where it is time to, or where the driver wants the slot back."""
+        stopped = self._stopper is not None and self._stopper.stopped_epoch > 0
+        if self._alone and not stopped and (self.due or self._judge.verdict == "stop"):
+            self.keep()
+
+    @property
+    def due(self) -> bool:
+        """Whether enough time has gone by since the last checkpoint."""
+        return time.perf_counter() - self._kept_at >= KEEP_EVERY_S
+
+    def keep(self, reached: int = 0) -> None:
+        """Write the progress after the last epoch of the judge's curve; `reached`: the epoch of all folds together."""
+        self._fit.sync()
+        arrays: dict[str, Any] = {
+            "epoch": np.array(int(self._judge.curve[-1]["epoch"])), "batch_size": np.array(self._fit.batch_size),
+            "reached": np.array(reached), "seconds": np.array(self._judge.seconds),
+            "curve": np.array(json.dumps(self._judge.curve)),
+            **_numbered("v", state_arrays(self._fit.model)),
+        }  # fmt: skip
+        if self._stopper is not None and self._stopper.best_weights is not None:
+            known = {name: getattr(self._stopper, name) for name in _STOPPER}
+            arrays |= {"stopper": np.array(json.dumps(known)), **_numbered("b", self._stopper.best_weights)}
+        _write(self._path, arrays)
+        self._kept_at = time.perf_counter()
+
+
+def kept_at(path: Path) -> int:
+    """Return the epoch that the longest of a trial's fits had reached when a `Keeper` wrote this file."""
+    return int(_read(path)["reached"])
+
+
+def seconds_until(path: Path) -> float:
+    """Return the seconds of training that a fit had behind it when a `Keeper` wrote this file."""
+    return float(_read(path)["seconds"])
+
+
+def _numbered(prefix: str, arrays: list[Array]) -> dict[str, Array]:
+    return {f"{prefix}{i:05d}": array for i, array in enumerate(arrays)}
+
+
+def _named(stored: Mapping[str, Array], prefix: str) -> list[Array]:
+    return [stored[name] for name in sorted(stored) if name[0] == prefix and name[1:].isdigit()]
+
+
+def _put_state(model: keras.Model, stored: Mapping[str, Array]) -> None:
+    if not model.optimizer.built:
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+    load_state(model, _named(stored, "v"))
+
+
+def _write(path: Path, arrays: Mapping[str, Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def _read(path: Path) -> dict[str, Array]:
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}

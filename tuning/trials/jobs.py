@@ -1,0 +1,112 @@
+"""What a worker is told. Plain records: the driver makes them without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tuning.study.study import derive_seed
+from tuning.trial import Proposal
+
+Source: TypeAlias = str | bytes
+"""The path of a study file, or a Study made in a notebook, pickled by its own driver."""
+ALL_ROWS = "all-rows"
+"""In the place of a fold's number: the rows that the winner is trained on."""
+
+
+class Stopped(Exception):
+    """The driver wants the slot back; the trial stays open."""
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What a worker is told of a trial.
+
+    Attributes:
+        source, overrides: The study.
+        proposal: What to train.
+        folder: The trial's folder in the ledger; `result.json` is written there before the driver is told.
+        attempt: From 1; finished folds of earlier attempts are taken over.
+        parent: The folder of the trial that is continued.
+        keep_end: Keep the state at the end, for a trial that may continue this one.
+        lockstep: Advance the folds together, an epoch at a time, so that a pruner sees their mean.
+        pinned: The definition and data the search was begun with (`StudyRecord.pinned`); "": not looked at.
+        score_test: Score the weights kept on the test part too, into a file that no engine is shown: to compare
+            engines, never to choose a winner.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    proposal: Proposal
+    folder: Path
+    attempt: int = 1
+    parent: Path | None = None
+    keep_end: bool = False
+    lockstep: bool = False
+    pinned: str = ""
+    score_test: bool = False
+
+
+@dataclass(frozen=True)
+class RecordJob(TrialJob):
+    """A point of a recording.
+
+    Attributes:
+        index: Which of the recording's training seeds.
+    """
+
+    index: int = 0
+
+
+def training_seed(seed: int, index: int) -> int:
+    """Return a recording's training seed: number 0 is the one every trial of a search is trained on."""
+    return derive_seed(seed, "training") if index == 0 else derive_seed(seed, "recording", index)
+
+
+@dataclass(frozen=True)
+class FinalistJob:
+    """Parameters of one of the best trials, to be trained on one fresh seed.
+
+    Attributes:
+        number: The trial they come from.
+        index: Which of the study's fresh seeds.
+        file: Where the outcome is kept; the weights, where no fold is left out of the training, lie beside it.
+        pinned: As for a trial.
+        fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots. `ALL_ROWS`: as the
+            winner, which a finalist without rivals is going to be. None: without `--cv`, or one fold after another.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    number: int
+    params: Mapping[str, Any]
+    epochs: int
+    index: int
+    file: Path
+    pinned: str = ""
+    fold: int | str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """The winner, to be looked at once with the test part.
+
+    Attributes:
+        params, epochs, seed: What it is built from: the winning parameters and the median of the fresh seeds.
+        weights: Of that seed, trained on all rows that the winner is; None: it is trained now.
+        saved: Where the winner is saved, taking raw features.
+        file: Where the outcome is kept.
+        pinned: As for a trial.
+    """
+
+    source: Source
+    overrides: Mapping[str, Any]
+    params: Mapping[str, Any]
+    epochs: int
+    seed: int
+    weights: Path | None
+    saved: Path
+    file: Path
+    pinned: str = ""

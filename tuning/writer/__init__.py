@@ -1,5 +1,0 @@
-"""The one process that writes a search's trials to MLflow and to Optuna's storage, behind the training."""
-
-from tuning.writer.handle import Writer
-
-__all__ = ["Writer"]
