@@ -1,4 +1,6 @@
-"""`make courses`: run every study of the courses at its defaults and put their figures into the README."""
+"""`make courses`: run every study of the courses at its defaults and put their figures into the
+README.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,22 @@ from tuning.storage.home import tuning_home
 from tuning.study.study import Study, load_study
 
 BEGIN, END = "<!-- courses: begin, written by `make courses` -->", "<!-- courses: end -->"
-HEAD = ("study", "metric", "winner, test", "linear", "dummy", "ahead of linear", "known answer or target", "seconds")
+HEAD = (
+    "study",
+    "metric",
+    "winner, test",
+    "linear",
+    "dummy",
+    "ahead of linear",
+    "known answer or target",
+    "seconds",
+)
 OUTER_FOLDS = 5
 _FIGURES = ("winner", "linear", "dummy", "ahead", "error", "seconds")
 SURE = 2.0
-"""Standard errors of the difference from which on a winner counts as better, or worse, than the linear baseline."""
+"""Standard errors of the difference from which on a winner counts as better, or worse, than the
+linear baseline.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,8 @@ class Known:
         metric: The one shown, that of the study's objective.
         said: In words.
         bound: The winner's test metric must reach it; None: no bound.
-        bends: A straight line is not enough here: the winner must be better than the linear baseline.
+        bends: A straight line is not enough here: the winner must be better than the linear
+            baseline.
         outer: Judge it by the mean over 5 outer folds, since its test part alone is too small.
     """
 
@@ -61,7 +75,9 @@ COURSES: Mapping[str, Known] = {
     "housing": Known("rmse", "≤ 0.56", 0.56, bends=True),
     "housing_grid": Known("rmse", "the courses' grid: SGD, 30 epochs, 2 folds"),
     "wide_deep": Known("rmse", "the courses' wide & deep network"),
-    "mnist": Known("accuracy", "≥ 0.92; 300–100 with Adam on 5,000 digits: 0.932–0.946", 0.92, bends=True),
+    "mnist": Known(
+        "accuracy", "≥ 0.92; 300–100 with Adam on 5,000 digits: 0.932–0.946", 0.92, bends=True
+    ),
     "digits": Known("accuracy", "≥ 0.95", 0.95),
     "faces": Known("accuracy", "above the majority, 0.692", 0.692),
     "blobs": Known("accuracy", "≥ 0.90; the optimum is about 0.915", 0.90),
@@ -81,8 +97,8 @@ class Row:
     """One line of the table: what was measured, or why nothing was.
 
     Attributes:
-        ahead, error: How much better than the linear baseline the winner is on the test part, and the standard error of
-            that difference.
+        ahead, error: How much better than the linear baseline the winner is on the test part, and
+            the standard error of that difference.
     """
 
     study: str
@@ -98,7 +114,9 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The winner against the linear baseline: better, worse, or as good as far as the test part tells."""
+        """The winner against the linear baseline: better, worse, or as good as far as the test part
+        tells.
+        """
         if abs(self.ahead) <= SURE * self.error:
             return "as good"
         return "better" if self.ahead > 0 else "worse"
@@ -110,7 +128,11 @@ class Row:
             return (self.failed,) if self.failed else ()
         missed = () if self.known.reached(self.winner) else ("missed",)
         allowed = ("better",) if self.known.bends else ("better", "as good")
-        return missed if self.verdict in allowed else (*missed, f"{self.verdict}, not {' or '.join(allowed)}")
+        return (
+            missed
+            if self.verdict in allowed
+            else (*missed, f"{self.verdict}, not {' or '.join(allowed)}")
+        )
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -120,13 +142,21 @@ class Row:
         faults = f" **{'; '.join(self.faults)}**" if self.faults else ""
         figures = (f"{value:.3f}" for value in (self.linear, self.dummy))
         ahead = f"{self.ahead:+.3f} ± {self.error:.3f}, {self.verdict}"
-        told_first = (f"`{self.study}`", self.known.metric, f"**{self.winner:.3f}**{faults}", *figures, ahead)
+        told_first = (
+            f"`{self.study}`",
+            self.known.metric,
+            f"**{self.winner:.3f}**{faults}",
+            *figures,
+            ahead,
+        )
         return (*told_first, self.known.said, f"{self.seconds:.0f}")
 
 
 @dataclass(frozen=True)
 class OuterFold:
-    """A data set whose test part is one of several folds, by class and shuffled; validation is left to the study."""
+    """A data set whose test part is one of several folds, by class and shuffled; validation is left
+    to the study.
+    """
 
     data: Callable[[], Dataset]
     fold: int
@@ -139,7 +169,9 @@ class OuterFold:
         from sklearn.model_selection import StratifiedKFold
 
         whole = self.data()
-        cut = StratifiedKFold(self.folds, shuffle=True, random_state=0).split(np.zeros(len(whole.y)), whole.y)
+        cut = StratifiedKFold(self.folds, shuffle=True, random_state=0).split(
+            np.zeros(len(whole.y)), whole.y
+        )
         train, test = list(cut)[self.fold]
         return replace(whole, parts={"train": train, "test": test})
 
@@ -157,14 +189,15 @@ def measured(name: str, known: Known, home: Path, forkserver: ForkServer | None 
     margins = [summary.margin or {} for summary in summaries]
     errors = [margin.get("standard_error", math.nan) for margin in margins]
     return Row(
-        name, known,
+        name,
+        known,
         winner=statistics.fmean(summary.test[known.metric] for summary in summaries),
         linear=statistics.fmean(summary.linear[known.metric] for summary in summaries),
         dummy=statistics.fmean(summary.dummy[known.metric] for summary in summaries),
         ahead=statistics.fmean(margin.get("difference", math.nan) for margin in margins),
         error=math.hypot(*errors) / len(errors),
         seconds=sum(summary.total_s for summary in summaries),
-    )  # fmt: skip
+    )
 
 
 def _searched(study: Study | str, options: RunOptions, forkserver: ForkServer | None) -> Summary:
@@ -183,7 +216,9 @@ def _searches(name: str, known: Known) -> Iterator[Study | str]:
 
 
 def kept(name: str, known: Known, home: Path) -> Row | None:
-    """Return the line of a study that an earlier `make courses` has measured, unless the study has changed since."""
+    """Return the line of a study that an earlier `make courses` has measured, unless the study has
+    changed since.
+    """
     stored = read_json(_row_file(name, home))
     if stored is None or stored.get("of") != _measured(name):
         return None
@@ -209,7 +244,11 @@ def _row_file(name: str, home: Path) -> Path:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table."""
-    lines = [HEAD, tuple("---" if cell != "seconds" else "--:" for cell in HEAD), *(row.cells for row in rows)]
+    lines = [
+        HEAD,
+        tuple("---" if cell != "seconds" else "--:" for cell in HEAD),
+        *(row.cells for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -222,26 +261,35 @@ def put_between(text: str, table: str) -> str | None:
 
 @click.command("courses")
 @click.argument("studies", nargs=-1)
-@click.option("--readme", type=click.Path(path_type=Path), default=Path("README.md"), show_default=True)
-@click.option("--again", is_flag=True, help="Also run those whose figures are kept from an earlier call.")
+@click.option(
+    "--readme", type=click.Path(path_type=Path), default=Path("README.md"), show_default=True
+)
+@click.option(
+    "--again", is_flag=True, help="Also run those whose figures are kept from an earlier call."
+)
 def courses(studies: tuple[str, ...], readme: Path, again: bool) -> int:
     """Run STUDIES (all of the courses where none is named) and write their figures into the README.
 
-    The searches are made afresh in a state folder of their own, `courses` within TUNING_HOME. A study that was run
-    there and has not changed since is not run again. What needs the internet and does not get it is skipped, and says
-    so. The README is written only when all of them were asked for.
+    The searches are made afresh in a state folder of their own, `courses` within TUNING_HOME. A
+    study that was run there and has not changed since is not run again. What needs the internet and
+    does not get it is skipped, and says so. The README is written only when all of them were asked
+    for.
     """
     unknown = [name for name in studies if name not in COURSES]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r}; there are: {', '.join(COURSES)}")
-    home = tuning_home(str(tuning_home() / "courses"))  # the data is fetched into TUNING_HOME's own cache
+    home = tuning_home(
+        str(tuning_home() / "courses")
+    )  # the data is fetched into TUNING_HOME's own cache
     rows = list(_rows(studies or tuple(COURSES), home, again=again))
     table = markdown(rows)
     click.echo(table)
     if not studies and readme.exists():
         written = put_between(readme.read_text(encoding="utf-8"), table)
         if written is None:
-            click.echo(f"{readme} has no place for the table: put {BEGIN} and {END} into it", err=True)
+            click.echo(
+                f"{readme} has no place for the table: put {BEGIN} and {END} into it", err=True
+            )
         else:
             readme.write_text(written, encoding="utf-8")
     return 1 if any(row.faults for row in rows) else 0

@@ -1,7 +1,8 @@
 """`make lr-value`: what a search gains by taking its learning rate from a range test.
 
-Two searches of one study that differ in the bounds of the rate alone: wide, and as the range test suggests. Each is
-run once for every seed, which sets split, engine and training alike. What the range test costs is told beside it.
+Two searches of one study that differ in the bounds of the rate alone: wide, and as the range test
+suggests. Each is run once for every seed, which sets split, engine and training alike. What the
+range test costs is told beside it.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Verdict:
 
     Attributes:
         wide, narrow: The best objective at the end.
-        reached_after: Trials after which the narrow search's median best is no worse than the wide search's at the
-            end; None: never.
+        reached_after: Trials after which the narrow search's median best is no worse than the wide
+            search's at the end; None: never.
         narrow_better: Seeds with which the narrow search ends better.
     """
 
@@ -71,7 +72,9 @@ class Verdict:
     narrow_better: int
 
 
-def compare(study: Study, rate: FromRangeTest, seed: int, options: RunOptions, forkserver: ForkServer) -> Pair:
+def compare(
+    study: Study, rate: FromRangeTest, seed: int, options: RunOptions, forkserver: ForkServer
+) -> Pair:
     """Run both searches of one seed.
 
     Args:
@@ -84,13 +87,21 @@ def compare(study: Study, rate: FromRangeTest, seed: int, options: RunOptions, f
     domains = dict(study.space.domains)
     wide = Float(rate.low, rate.high, log=True)
     arms = {
-        name: study.with_(name=f"{study.name}-{name}-{seed}", seed=seed, space={**domains, RATE: domain})
+        name: study.with_(
+            name=f"{study.name}-{name}-{seed}", seed=seed, space={**domains, RATE: domain}
+        )
         for name, domain in (("wide", wide), ("narrow", rate))
     }
     narrow, began = arms["narrow"], time.perf_counter()
     rates = rates_for(
-        narrow, source_of(narrow), {}, Path(), fresh=True, devices=options.devices, forkserver=forkserver
-    )  # fmt: skip
+        narrow,
+        source_of(narrow),
+        {},
+        Path(),
+        fresh=True,
+        devices=options.devices,
+        forkserver=forkserver,
+    )
     test_s = time.perf_counter() - began
     arms["narrow"] = narrow.with_(intervals=rates.intervals)
     summaries: dict[str, Summary] = {}
@@ -99,9 +110,14 @@ def compare(study: Study, rate: FromRangeTest, seed: int, options: RunOptions, f
         go_on_after(summaries[name].status)
     best = {name: _best_so_far(study, summary) for name, summary in summaries.items()}
     return Pair(
-        seed, hull(rates.tests[RATE]), best["wide"], best["narrow"], test_s, summaries["wide"].training_s,
+        seed,
+        hull(rates.tests[RATE]),
+        best["wide"],
+        best["narrow"],
+        test_s,
+        summaries["wide"].training_s,
         summaries["narrow"].training_s,
-    )  # fmt: skip
+    )
 
 
 def judge(pairs: Sequence[Pair], direction: str) -> Verdict:
@@ -112,7 +128,11 @@ def judge(pairs: Sequence[Pair], direction: str) -> Verdict:
         by_trial = zip(*(getattr(pair, arm) for pair in pairs), strict=False)
         curves[arm] = [median(worst if math.isnan(v) else v for v in values) for values in by_trial]
     goal = curves["wide"][-1]
-    reached = (i for i, v in enumerate(curves["narrow"], 1) if (v <= goal if direction == "minimize" else v >= goal))
+    reached = (
+        i
+        for i, v in enumerate(curves["narrow"], 1)
+        if (v <= goal if direction == "minimize" else v >= goal)
+    )
     sign = 1.0 if direction == "minimize" else -1.0
     won = sum(sign * pair.narrow[-1] < sign * pair.wide[-1] for pair in pairs)
     return Verdict(goal, curves["narrow"][-1], next(reached, None), won)
@@ -121,7 +141,11 @@ def judge(pairs: Sequence[Pair], direction: str) -> Verdict:
 def _best_so_far(study: Study, summary: Summary) -> tuple[float, ...]:
     best, found = math.nan, []
     for _, result in sorted(summary.trials, key=lambda pair: pair[1].number):
-        value = result.value if result.status is Status.COMPLETED and result.value is not None else math.nan
+        value = (
+            result.value
+            if result.status is Status.COMPLETED and result.value is not None
+            else math.nan
+        )
         if math.isnan(best) or (not math.isnan(value) and study.objective.better(value, best)):
             best = value
         found.append(best)
@@ -131,14 +155,29 @@ def _best_so_far(study: Study, summary: Summary) -> tuple[float, ...]:
 @click.command("lr-value")
 @click.option("--study", "name", default="housing", show_default=True, help="One that searches lr.")
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--trials", type=click.IntRange(1), default=10, show_default=True, help="Of each search.")
-@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Of each trial.")
-@click.option("--lr-min", type=float, default=1e-5, show_default=True, help="Low end of the wide bounds.")
-@click.option("--lr-max", type=float, default=1.0, show_default=True, help="High end of the wide bounds.")
+@click.option(
+    "--trials", type=click.IntRange(1), default=10, show_default=True, help="Of each search."
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), default=20, show_default=True, help="Of each trial."
+)
+@click.option(
+    "--lr-min", type=float, default=1e-5, show_default=True, help="Low end of the wide bounds."
+)
+@click.option(
+    "--lr-max", type=float, default=1.0, show_default=True, help="High end of the wide bounds."
+)
 @click.option("--per-structure", is_flag=True, help="An interval for each structure.")
 @click.option("--devices", default="auto", show_default=True, help="As for run.")
 def lr_value(
-    *, name: str, seeds: int, lr_min: float, lr_max: float, per_structure: bool, devices: str, **asked: int
+    *,
+    name: str,
+    seeds: int,
+    lr_min: float,
+    lr_max: float,
+    per_structure: bool,
+    devices: str,
+    **asked: int,
 ) -> int:
     """Measure with several seeds, print one line for each, and the medians."""
     study = load_study(name).with_(**asked, top_k=1, seeds=1)

@@ -1,4 +1,6 @@
-"""Handwritten digits of 8 × 8 pixels, the small MNIST: shape and training of the courses' classifier."""
+"""Handwritten digits of 8 × 8 pixels, the small MNIST: shape and training of the courses'
+classifier.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """California housing: layers, neurons, learning rate and batch size of an MLP trained with Adam.
 
-20 trials of at most 100 epochs, and the three best again on three fresh seeds: a few minutes on two cores. A linear
-model's test RMSE is about 0.73, three hidden layers of 100 neurons reach 0.52 (100,000 USD).
+20 trials of at most 100 epochs, and the three best again on three fresh seeds: a few minutes on two
+cores. A linear model's test RMSE is about 0.73, three hidden layers of 100 neurons reach 0.52
+(100,000 USD).
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""California housing: the courses' very grid, 27 points with 2 folds each, by scikit-learn's GridSearchCV."""
+"""California housing: the courses' very grid, 27 points with 2 folds each, by scikit-learn's
+GridSearchCV.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def build_model(
     lr: float = 1e-3,
     input_shape: Sequence[int] = [8],
 ) -> keras.Model:
-    """Return the courses' regression MLP: `n_hidden` ReLU layers, one linear unit, SGD and mean squared error."""
+    """Return the courses' regression MLP: `n_hidden` ReLU layers, one linear unit, SGD and mean
+    squared error.
+    """
     import keras
 
     model = keras.Sequential()

@@ -1,4 +1,6 @@
-"""Iris: three species from four lengths; every trial is judged by 3 stratified folds, for the table is small."""
+"""Iris: three species from four lengths; every trial is judged by 3 stratified folds, for the table
+is small.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Setosa and virginica by their petals: a perceptron separates them without an error, as its theorem promises."""
+"""Setosa and virginica by their petals: a perceptron separates them without an error, as its
+theorem promises.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Perceptron: one neuron that learns w ← w + η (y − ŷ) x, on two clouds that overlap a little.
 
-Its own `train_step` takes the `model.fit` path. A step never settles where classes overlap, a sigmoid does.
+Its own `train_step` takes the `model.fit` path. A step never settles where classes overlap, a
+sigmoid does.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ import pytest
 
 from tuning.executors.forkserver import ForkServer
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell has its background jobs ignore it
 
 # Files of half a minute and more, the longest first: begun late, one would keep a test process when the others rest.
 LONGEST = (

@@ -124,9 +124,13 @@ def own_imports(file: File, modules: set[str]) -> Iterator[str]:
     names.
     """
     for name in imports(file.tree, file.module):
-        if name.startswith("tuning.") and not name.startswith("tuning.__"):  # `__version__` is not a room's
+        if name.startswith("tuning.") and not name.startswith(
+            "tuning.__"
+        ):  # `__version__` is not a room's
             known = [name, name.rpartition(".")[0]]
-            yield next((n for n in known if n in modules), name if name.count(".") > 1 else "tuning")
+            yield next(
+                (n for n in known if n in modules), name if name.count(".") > 1 else "tuning"
+            )
     yield from (module for module, _ in references(file.tree))
 
 
@@ -139,7 +143,9 @@ def faults_of_direction(files: list[File]) -> list[str]:
             continue
         for name in own_imports(file, modules):
             if name == "tuning":
-                faults.append(f"{file.path} imports a public name from tuning; import it from its home")
+                faults.append(
+                    f"{file.path} imports a public name from tuning; import it from its home"
+                )
             elif name not in modules:
                 faults.append(f"{file.path} imports {name}, which is not there")
             elif not may_import(file.room, room_of(name)):
@@ -196,7 +202,9 @@ def faults_of_layout(files: list[File]) -> list[str]:
     rooms: dict[str, int] = {}
     for file in files:
         rooms[file.room] = rooms.get(file.room, 0) + 1
-    return [f"{room} has {count} files" for room, count in rooms.items() if count > MOST_FILES_IN_A_ROOM]
+    return [
+        f"{room} has {count} files" for room, count in rooms.items() if count > MOST_FILES_IN_A_ROOM
+    ]
 
 
 def faults_of_positions(files: list[File]) -> list[str]:
@@ -211,14 +219,20 @@ def faults_of_positions(files: list[File]) -> list[str]:
                 arguments = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
                 taken = [name for name in arguments if name not in ("self", "cls")]
                 if len(taken) > MOST_POSITIONAL:
-                    faults.append(f"{file.path}: {node.name} takes {len(taken)} positional arguments")
+                    faults.append(
+                        f"{file.path}: {node.name} takes {len(taken)} positional arguments"
+                    )
     return faults
 
 
 def faults_of_docstrings(files: list[File]) -> list[str]:
     faults = [f"{file.path} says nothing" for file in files if ast.get_docstring(file.tree) is None]
     for file in files:
-        faults += [f"{file.path}: {name} says nothing" for name, node in _public(file.tree) if not _documented(node)]
+        faults += [
+            f"{file.path}: {name} says nothing"
+            for name, node in _public(file.tree)
+            if not _documented(node)
+        ]
     return faults
 
 

@@ -10,13 +10,24 @@ from tuning import errors
 from tuning.errors import BuilderError, ChangedError, StudyError, TuningError, did_you_mean
 
 CODES = {
-    "TuningError": 1, "StudyError": 2, "BuilderError": 2, "ChangedError": 2, "MissingError": 3, "BusyError": 75,
-    "StorageError": 75, "TrialError": 1, "SearchFailed": 1,
-}  # fmt: skip
+    "TuningError": 1,
+    "StudyError": 2,
+    "BuilderError": 2,
+    "ChangedError": 2,
+    "MissingError": 3,
+    "BusyError": 75,
+    "StorageError": 75,
+    "TrialError": 1,
+    "SearchFailed": 1,
+}
 
 
 def test_every_error_has_its_exit_code():
-    found = {n: c.exit_code for n, c in vars(errors).items() if isinstance(c, type) and issubclass(c, TuningError)}
+    found = {
+        n: c.exit_code
+        for n, c in vars(errors).items()
+        if isinstance(c, type) and issubclass(c, TuningError)
+    }
     assert found == CODES
 
 
@@ -29,7 +40,10 @@ def test_one_fault_stands_on_the_line_of_its_place():
 
 
 def test_several_faults_are_counted_and_listed():
-    assert str(StudyError(["one", "two"], where="study 'a'")) == "study 'a': 2 faults:\n  - one\n  - two"
+    assert (
+        str(StudyError(["one", "two"], where="study 'a'"))
+        == "study 'a': 2 faults:\n  - one\n  - two"
+    )
 
 
 def test_without_a_place_the_fault_stands_alone():

@@ -13,23 +13,34 @@ import pytest
 import tuning
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("tuning.estimators", "tuning.lr_range")  # its modules import TensorFlow: their names are read from the source
+HEAVY = (
+    "tuning.estimators",
+    "tuning.lr_range",
+)  # these import TensorFlow: their names are read from the source
 
 
 def said_by(code):
     command = [sys.executable, "-W", "error", "-c", code]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 def names_of(module):
     path = importlib.util.find_spec(module).origin
-    return {node.name for node in ast.parse(Path(path).read_text(encoding="utf-8")).body if hasattr(node, "name")}
+    return {
+        node.name
+        for node in ast.parse(Path(path).read_text(encoding="utf-8")).body
+        if hasattr(node, "name")
+    }
 
 
 @pytest.mark.parametrize("name", tuning.__all__)
 def test_every_public_name_is_where_it_is_said_to_be(name):
     home = tuning._HOMES[name]
-    assert name in names_of(home) if home.startswith(HEAVY) else getattr(tuning, name).__name__ == name
+    assert (
+        name in names_of(home) if home.startswith(HEAVY) else getattr(tuning, name).__name__ == name
+    )
 
 
 def test_the_names_promised_are_those_that_resolve_in_order():

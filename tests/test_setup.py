@@ -1,4 +1,6 @@
-"""Set-up: the Makefile and scripts/setup.sh, with a stand-in for Python and pip; the real one is what runs these."""
+"""Set-up: the Makefile and scripts/setup.sh, with a stand-in for Python and pip; the real one is
+what runs these.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,25 @@ class Clone:
             shutil.copytree(ROOT / name, self.folder / name)
         for name in ("Makefile", "pyproject.toml"):
             shutil.copy(ROOT / name, self.folder / name)
-        for tool in ("sh", "make", "sed", "grep", "tail", "mktemp", "rm", "mv", "cp", "cat", "mkdir", "cmp",
-                     "touch", "uname", "dirname", "expand", "flock"):  # fmt: skip
+        for tool in (
+            "sh",
+            "make",
+            "sed",
+            "grep",
+            "tail",
+            "mktemp",
+            "rm",
+            "mv",
+            "cp",
+            "cat",
+            "mkdir",
+            "cmp",
+            "touch",
+            "uname",
+            "dirname",
+            "expand",
+            "flock",
+        ):
             if found := shutil.which(tool):
                 (self.bin / tool).symlink_to(found)
         self.add("python3", PYTHON.replace("{here}", f"'{self.bin}'"))
@@ -62,7 +81,13 @@ class Clone:
         env = {"PATH": str(self.bin), "TMPDIR": str(self.bin)}
         command = [str(self.bin / "make"), *words]
         return subprocess.run(
-            command, cwd=self.folder, env=env, capture_output=True, text=True, check=False, timeout=30
+            command,
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
 
     def calls(self) -> list[str]:
@@ -136,7 +161,9 @@ def test_a_python_without_venv_is_one_line_that_names_the_package(clone):
     clone.say("no-venv", "")
     done = clone.make("doctor")
     assert done.returncode != 0
-    assert "python3 has no venv module (Debian, Ubuntu: apt install python3.12-venv)" in only_line(done)
+    assert "python3 has no venv module (Debian, Ubuntu: apt install python3.12-venv)" in only_line(
+        done
+    )
 
 
 def test_no_python_at_all_is_one_line(clone):
@@ -147,7 +174,10 @@ def test_no_python_at_all_is_one_line(clone):
 @pytest.mark.parametrize(
     ("pip", "said"),
     [
-        ("WARNING: Retrying: NewConnectionError\nERROR: No matching distribution", "Is there a network?"),
+        (
+            "WARNING: Retrying: NewConnectionError\nERROR: No matching distribution",
+            "Is there a network?",
+        ),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\n  more", "DO NOT MATCH THE HASHES"),
         ("something odd", "something odd"),
     ],
@@ -225,11 +255,20 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_host_or_path(lock):
 def test_tensorflow_and_tensorflow_cpu_are_never_in_one_environment():
     for lock in ("cpu", "cuda"):
         text = (ROOT / "requirements" / f"{lock}.txt").read_text()
-        pins = [Requirement(line.rstrip(" \\")) for line in re.findall(r"^tensorflow.*==.*$", text, flags=re.M)]
+        pins = [
+            Requirement(line.rstrip(" \\"))
+            for line in re.findall(r"^tensorflow.*==.*$", text, flags=re.M)
+        ]
         for system, machine in (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")):
             for python in ("3.11.7", "3.12.0", "3.13.9"):
-                env = {"sys_platform": system, "platform_machine": machine, "python_full_version": python}
-                chosen = [pin.name for pin in pins if pin.marker is None or pin.marker.evaluate(env)]
+                env = {
+                    "sys_platform": system,
+                    "platform_machine": machine,
+                    "python_full_version": python,
+                }
+                chosen = [
+                    pin.name for pin in pins if pin.marker is None or pin.marker.evaluate(env)
+                ]
                 cpu = "tensorflow-cpu" if (system, machine) == ("linux", "x86_64") else "tensorflow"
                 cuda = ["tensorflow"] if (system, machine) == ("linux", "x86_64") else []
                 assert chosen == ([cpu] if lock == "cpu" else cuda)
@@ -251,7 +290,9 @@ def test_every_package_imported_is_declared():
         for name, owners in metadata.packages_distributions().items()
     }
     foreign = imported - sys.stdlib_module_names - {"tuning"}
-    assert [name for name in sorted(foreign) if name in packages and not declared & packages[name]] == []
+    assert [
+        name for name in sorted(foreign) if name in packages and not declared & packages[name]
+    ] == []
 
 
 def _names(node: ast.AST) -> list[str]:
@@ -270,15 +311,21 @@ def _names(node: ast.AST) -> list[str]:
         (0, 2, "", 1),
     ],
 )
-def test_ci_passes_only_when_checks_and_tests_do_and_ends_with_pytests_own_line(tmp_path, check, test, closing, code):
+def test_ci_passes_only_when_checks_and_tests_do_and_ends_with_pytests_own_line(
+    tmp_path, check, test, closing, code
+):
     folder = tmp_path / ".ci"
     folder.mkdir()
     shutil.copy(ROOT / ".ci" / "run", folder / "run")
     stub = tmp_path / "make"
-    stub.write_text(f"#!/bin/sh\ncase $1 in check) exit {check} ;; esac\necho '{closing}'\nexit {test}\n")
+    stub.write_text(
+        f"#!/bin/sh\ncase $1 in check) exit {check} ;; esac\necho '{closing}'\nexit {test}\n"
+    )
     stub.chmod(0o755)
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run([folder / "run"], env=env, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(
+        [folder / "run"], env=env, capture_output=True, text=True, check=False, timeout=30
+    )
     assert done.returncode == code
     last = done.stdout.splitlines()[-1]
     assert last == ("no tests ran" if "passed" not in closing else closing)

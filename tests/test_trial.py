@@ -17,17 +17,33 @@ WORDS = st.sampled_from(["", "half batch", "ValueError: größer\n"])
 NUMBERS = st.floats(allow_nan=False)  # NaN is unequal to itself: it has tests of its own
 METRICS = st.dictionaries(st.sampled_from(["loss", "val_loss", "val_rmse"]), NUMBERS, max_size=3)
 FOLDS = st.builds(
-    FoldResult, fold=st.integers(0, 9), value=NUMBERS, metrics=METRICS,
-    curve=st.lists(METRICS.map(lambda m: {"epoch": 1.0, **m}), max_size=3).map(tuple), best_epoch=st.integers(1, 9),
-    seconds=st.floats(0, 1e6), seed=st.integers(0, 2**31), scores=st.just({"test_scores": 0.5, "fit_error": None}),
-    diagnosis=st.lists(st.builds(Verdict, st.just("overfitting"), st.just("note"), WORDS), max_size=2).map(tuple),
-)  # fmt: skip
+    FoldResult,
+    fold=st.integers(0, 9),
+    value=NUMBERS,
+    metrics=METRICS,
+    curve=st.lists(METRICS.map(lambda m: {"epoch": 1.0, **m}), max_size=3).map(tuple),
+    best_epoch=st.integers(1, 9),
+    seconds=st.floats(0, 1e6),
+    seed=st.integers(0, 2**31),
+    scores=st.just({"test_scores": 0.5, "fit_error": None}),
+    diagnosis=st.lists(
+        st.builds(Verdict, st.just("overfitting"), st.just("note"), WORDS), max_size=2
+    ).map(tuple),
+)
 RESULTS = st.builds(
-    TrialResult, number=st.integers(0, 999), status=st.sampled_from(Status), value=st.none() | NUMBERS,
-    metrics=METRICS, folds=st.lists(FOLDS, max_size=2).map(tuple), error=WORDS, copied_from=st.none() | st.just(1),
+    TrialResult,
+    number=st.integers(0, 999),
+    status=st.sampled_from(Status),
+    value=st.none() | NUMBERS,
+    metrics=METRICS,
+    folds=st.lists(FOLDS, max_size=2).map(tuple),
+    error=WORDS,
+    copied_from=st.none() | st.just(1),
     notes=st.lists(WORDS, max_size=2).map(tuple),
-)  # fmt: skip
-FILES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+)
+FILES = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def fold(number=0, rows=(), **rest):
@@ -59,15 +75,21 @@ def test_values_that_are_not_finite_come_back_as_floats(tmp_path):
 
 
 def test_whole_numbers_in_a_file_come_back_as_floats():
-    again = FoldResult.from_json({**asdict(fold()), "value": 1, "metrics": {"loss": 2}, "curve": [{"epoch": 1}]})
-    assert [type(v) for v in (again.value, again.metrics["loss"], again.curve[0]["epoch"])] == [float] * 3
+    again = FoldResult.from_json(
+        {**asdict(fold()), "value": 1, "metrics": {"loss": 2}, "curve": [{"epoch": 1}]}
+    )
+    assert [type(v) for v in (again.value, again.metrics["loss"], again.curve[0]["epoch"])] == [
+        float
+    ] * 3
 
 
 def test_a_result_of_an_earlier_version_is_read_without_the_newer_fields():
     newer = ("diagnosis", "copied_from", "training_s", "rss_mb", "slot", "started_at", "ended_at")
     stored = TrialResult(2, Status.COMPLETED, 0.5, folds=(fold(),)).to_json()
     old = {key: value for key, value in stored.items() if key not in newer}
-    old["folds"] = [{k: v for k, v in f.items() if k not in ("diagnosis", "scores")} for f in stored["folds"]]
+    old["folds"] = [
+        {k: v for k, v in f.items() if k not in ("diagnosis", "scores")} for f in stored["folds"]
+    ]
     assert TrialResult.from_json(old) == TrialResult(2, Status.COMPLETED, 0.5, folds=(fold(),))
 
 
@@ -81,8 +103,13 @@ def test_the_curve_is_the_mean_over_the_folds_and_one_that_has_stopped_counts_wi
 
 
 def test_a_metric_that_one_fold_lacks_is_the_mean_of_the_others():
-    first, second = fold(0, [{"epoch": 1.0, "loss": 4.0, "auc": 0.75}]), fold(1, [{"epoch": 1.0, "loss": 2.0}])
-    assert TrialResult(0, Status.COMPLETED, folds=(first, second)).curve == ({"epoch": 1.0, "loss": 3.0, "auc": 0.75},)
+    first, second = (
+        fold(0, [{"epoch": 1.0, "loss": 4.0, "auc": 0.75}]),
+        fold(1, [{"epoch": 1.0, "loss": 2.0}]),
+    )
+    assert TrialResult(0, Status.COMPLETED, folds=(first, second)).curve == (
+        {"epoch": 1.0, "loss": 3.0, "auc": 0.75},
+    )
 
 
 def test_a_trial_without_folds_has_no_curve():
@@ -91,7 +118,9 @@ def test_a_trial_without_folds_has_no_curve():
 
 def test_a_proposal_comes_back_in_the_types_of_its_space(tmp_path):
     space = Space({"n": Int(1, 9), "lr": Float(0.0, 1.0), "shape": Choice(None, (2, 3), True)})
-    proposal = Proposal(4, {"n": 3, "lr": 1.0, "shape": (2, 3)}, epochs=9, parent=1, continued=False, call=b"secret")
+    proposal = Proposal(
+        4, {"n": 3, "lr": 1.0, "shape": (2, 3)}, epochs=9, parent=1, continued=False, call=b"secret"
+    )
     stored = through(tmp_path / "spec.json", proposal.to_json())
     again = Proposal.from_json(stored, space.decode(stored["params"]))
     assert again == proposal

@@ -1,6 +1,8 @@
-"""Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in MLflow.
+"""Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in
+MLflow.
 
-The public names are resolved when first used; importing this package imports neither TensorFlow nor NumPy.
+The public names are resolved when first used; importing this package imports neither TensorFlow nor
+NumPy.
 """
 
 from __future__ import annotations
@@ -36,9 +38,20 @@ _HOMES = {
 
 __version__ = "0.1.0"
 __all__ = [
-    "Choice", "Dataset", "Float", "Int", "KerasClassifier", "KerasRegressor", "LRRangeTest", "Maximize", "Minimize",
-    "Study", "load_study", "lr_range_test", "run_study",
-]  # fmt: skip
+    "Choice",
+    "Dataset",
+    "Float",
+    "Int",
+    "KerasClassifier",
+    "KerasRegressor",
+    "LRRangeTest",
+    "Maximize",
+    "Minimize",
+    "Study",
+    "load_study",
+    "lr_range_test",
+    "run_study",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -54,7 +67,9 @@ def _tell_joblib() -> None:
     """Make `joblib.parallel_config("tuning")` work, now that joblib is imported in any case."""
     from joblib.parallel import EXTERNAL_BACKENDS
 
-    EXTERNAL_BACKENDS["tuning"] = lambda: importlib.import_module("tuning.executors.joblib_backend").register()
+    EXTERNAL_BACKENDS["tuning"] = lambda: importlib.import_module(
+        "tuning.executors.joblib_backend"
+    ).register()
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,8 @@
 """Every error this package raises on purpose.
 
 TuningError                 exit code
-├── StudyError          2   the study, the arguments or the builder are wrong; holds every fault found
+├── StudyError          2   the study, the arguments or the builder are wrong; holds every fault
+found
 │   └── BuilderError    2   a builder was called with an argument outside its range
 ├── ChangedError        2   a search is resumed under another definition
 ├── MissingError        3   a device, data set or optional package that was asked for is not there
@@ -33,8 +34,14 @@ class StudyError(TuningError):
         self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
         self.where = where
         head = f"{where}: " if where else ""
-        body = self.faults[0] if len(self.faults) == 1 else "".join(f"\n  - {fault}" for fault in self.faults)
-        super().__init__(f"{head}{body}" if len(self.faults) == 1 else f"{head}{len(self.faults)} faults:{body}")
+        body = (
+            self.faults[0]
+            if len(self.faults) == 1
+            else "".join(f"\n  - {fault}" for fault in self.faults)
+        )
+        super().__init__(
+            f"{head}{body}" if len(self.faults) == 1 else f"{head}{len(self.faults)} faults:{body}"
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.faults, self.where)

@@ -1,4 +1,6 @@
-"""The frozen records that pass between rooms: `Proposal` in, `EpochReport` on the way, `TrialResult` out."""
+"""The frozen records that pass between rooms: `Proposal` in, `EpochReport` on the way,
+`TrialResult` out.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,14 @@ class Proposal:
 
     Attributes:
         number: Rank of the ask, from 0, without gaps.
-        params: The searched parameters that exist here, builder arguments and fit settings together.
+        params: The searched parameters that exist here, builder arguments and fit settings
+            together.
         epochs: Train until this many epochs are done in all, those of the parent included.
         parent: The trial whose checkpoint this one continues, or None to start fresh.
-        continued: False where the parent is only named (scikit-learn's halving trains each rung from zero).
-        call: What scikit-learn wants run, opaque to everybody but the engine and the worker's runner; never stored.
+        continued: False where the parent is only named (scikit-learn's halving trains each rung
+            from zero).
+        call: What scikit-learn wants run, opaque to everybody but the engine and the worker's
+            runner; never stored.
     """
 
     number: int
@@ -42,14 +47,19 @@ class Proposal:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {
-            "number": self.number, "params": dict(self.params), "epochs": self.epochs,
-            "parent": self.parent, "continued": self.continued,
-        }  # fmt: skip
+            "number": self.number,
+            "params": dict(self.params),
+            "epochs": self.epochs,
+            "parent": self.parent,
+            "continued": self.continued,
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], params: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json`; `params` are those stored, in their own types (`Space.decode`)."""
-        return cls(stored["number"], params, stored["epochs"], stored["parent"], stored["continued"])
+        return cls(
+            stored["number"], params, stored["epochs"], stored["parent"], stored["continued"]
+        )
 
 
 class Pause(enum.Enum):
@@ -61,14 +71,16 @@ class Pause(enum.Enum):
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One trained epoch. `metrics` are as Keras names them (`loss`, `val_loss`, …) plus the objective.
+    """One trained epoch. `metrics` are as Keras names them (`loss`, `val_loss`, …) plus the
+    objective.
 
     Attributes:
         number: The trial.
         epoch: From 1; a continued trial starts above its parent's.
         value: The objective after this epoch, the mean over folds with `--cv`.
         seconds: Wall time since this attempt began.
-        fits: How many fits trained this epoch: with a pruner and `--cv` those folds that have not stopped.
+        fits: How many fits trained this epoch: with a pruner and `--cv` those folds that have not
+            stopped.
     """
 
     number: int
@@ -86,7 +98,9 @@ class Context(Protocol):
     """The lease it runs on."""
 
     def report(self, report: EpochReport) -> str:
-        """Pass an epoch to the driver; return "continue", "prune" or "stop" (end at this epoch, nothing decided)."""
+        """Pass an epoch to the driver; return "continue", "prune" or "stop" (end at this epoch,
+        nothing decided).
+        """
 
     def retire(self) -> None:
         """Have the worker replaced after this job."""
@@ -97,8 +111,8 @@ class Verdict:
     """One thing that is wrong with a trained network.
 
     Attributes:
-        name: `dead_relus`, `vanishing_gradients`, `exploding_gradients`, `lr_too_high`, `lr_too_low`,
-            `epochs_too_few`, `overfitting`, `underfitting` or `not_looked_into`.
+        name: `dead_relus`, `vanishing_gradients`, `exploding_gradients`, `lr_too_high`,
+            `lr_too_low`, `epochs_too_few`, `overfitting`, `underfitting` or `not_looked_into`.
         severity: "note": may be improved; "warning": learns badly; "serious": does not learn.
         words: The figures that led to it and what to try, one line.
     """
@@ -113,10 +127,13 @@ class FoldResult:
     """One fit of a trial; without `--cv` there is one, fold 0.
 
     Attributes:
-        curve: One mapping an epoch, as in `EpochReport.metrics`, with `epoch` (from 1) among the keys.
-        best_epoch: The epoch (from 1) of the weights kept: the best where patience is set, else the last.
+        curve: One mapping an epoch, as in `EpochReport.metrics`, with `epoch` (from 1) among the
+            keys.
+        best_epoch: The epoch (from 1) of the weights kept: the best where patience is set, else the
+            last.
         diagnosis: What is wrong with the network of this fit.
-        scores: What scikit-learn's own `_fit_and_score` returned, JSON types only; empty for other engines.
+        scores: What scikit-learn's own `_fit_and_score` returned, JSON types only; empty for other
+            engines.
     """
 
     fold: int
@@ -136,7 +153,13 @@ class FoldResult:
         curve = tuple({key: float(value) for key, value in row.items()} for row in stored["curve"])
         verdicts = _verdicts(stored)
         return cls(
-            **{**stored, "value": float(stored["value"]), "metrics": floats, "curve": curve, "diagnosis": verdicts}
+            **{
+                **stored,
+                "value": float(stored["value"]),
+                "metrics": floats,
+                "curve": curve,
+                "diagnosis": verdicts,
+            }
         )
 
 
@@ -145,22 +168,28 @@ class TrialResult:
     """How a trial ended, as told to the engine and kept for ever in `result.json`.
 
     Attributes:
-        value: The objective of the weights kept, the mean over folds; None unless completed or pruned.
+        value: The objective of the weights kept, the mean over folds; None unless completed or
+            pruned.
         metrics: Final validation metrics of the weights kept, means over folds.
         folds: One entry for each fit that was finished.
         epochs: Epochs trained in this trial, over all folds, those of a parent not counted.
         attempt: From 1; how often the trial was begun.
         error: `"Class: message"` where it failed, else "".
-        notes: What the reader of the trial should know (a fall-back with its reason, half batch after OOM …).
-        diagnosis: What is wrong with the network, causes first: what most folds share; empty where it is healthy.
-        copied_from: The earlier trial of equal parameters whose result this is; nothing was trained.
+        notes: What the reader of the trial should know (a fall-back with its reason, half batch
+            after OOM …).
+        diagnosis: What is wrong with the network, causes first: what most folds share; empty where
+            it is healthy.
+        copied_from: The earlier trial of equal parameters whose result this is; nothing was
+            trained.
         seconds: Wall time of the attempt that ended it.
         training_s: The part of it spent in training and validation passes.
         slot: The lease it ran on, e.g. `cpu:0` or a GPU's UUID.
-        started_at, ended_at: Seconds since the epoch (Unix), for display only; nothing is decided by them.
+        started_at, ended_at: Seconds since the epoch (Unix), for display only; nothing is decided
+            by them.
         rss_mb: Resident memory of the worker at the end, in MiB.
         batch_size: Rows a step where memory made them fewer than were asked for, else None.
-        reported: (epoch, value) of each epoch that a pruner was told, in its order; None: there is no pruner.
+        reported: (epoch, value) of each epoch that a pruner was told, in its order; None: there is
+            no pruner.
     """
 
     number: int
@@ -186,7 +215,9 @@ class TrialResult:
 
     @property
     def curve(self) -> tuple[dict[str, float], ...]:
-        """Per-epoch metrics, the mean over the folds; one that has stopped before counts with its last epoch."""
+        """Per-epoch metrics, the mean over the folds; one that has stopped before counts with its
+        last epoch.
+        """
         by_epoch = [{row["epoch"]: row for row in fold.curve} for fold in self.folds]
         last: list[Mapping[str, float]] = [{} for _ in by_epoch]
         means = []
@@ -232,4 +263,7 @@ def _verdicts(stored: Mapping[str, Any]) -> tuple[Verdict, ...]:
 
 
 def _mean(rows: list[Mapping[str, float]]) -> dict[str, float]:
-    return {key: sum(row[key] for row in rows if key in row) / sum(key in row for row in rows) for key in rows[0]}
+    return {
+        key: sum(row[key] for row in rows if key in row) / sum(key in row for row in rows)
+        for key in rows[0]
+    }

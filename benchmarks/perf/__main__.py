@@ -22,15 +22,28 @@ from tuning.errors import TuningError
 from tuning.storage.home import tuning_home
 
 PARTS: Mapping[str, Callable[[Sizes], Part]] = {
-    "a": part_a, "b": part_b, "c": part_c, "d": part_d, "e": part_e, "f": part_f, "rss": part_rss, "floor": part_floor,
-}  # fmt: skip
+    "a": part_a,
+    "b": part_b,
+    "c": part_c,
+    "d": part_d,
+    "e": part_e,
+    "f": part_f,
+    "rss": part_rss,
+    "floor": part_floor,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write; return 0, or the exit code of the error that ended it. A missed target is no error."""
+    """Measure, print and write; return 0, or the exit code of the error that ended it. A missed
+    target is no error.
+    """
     asked = _parser().parse_args(arguments)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for all children: both sides import compiled bytecode
-    sizes = Sizes(asked.quick, asked.repeats or (1 if asked.quick else 3), 0.05 if asked.quick else 4.0)
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # for all children: both sides import compiled bytecode
+    sizes = Sizes(
+        asked.quick, asked.repeats or (1 if asked.quick else 3), 0.05 if asked.quick else 4.0
+    )
     console, about, out = Console(stderr=True), machine(), asked.out or tuning_home() / "perf"
     parts: list[Part] = []
     try:
@@ -43,17 +56,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(str(error), markup=False, highlight=False)
         return error.exit_code
     finally:
-        show(Console(width=None if sys.stdout.isatty() else 140), parts)  # a log has no width; 80 would fold every cell
+        show(
+            Console(width=None if sys.stdout.isatty() else 140), parts
+        )  # a log has no width; 80 would fold every cell
     console.print(f"written: {out / 'perf.json'} and perf.html", highlight=False)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make perf", description=__doc__)
-    parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs; the figures say nothing")
-    parser.add_argument("--repeats", type=int, default=0, help="pairs of each comparison; default 3")
-    parser.add_argument("--out", type=Path, help="folder for the files; default: perf in TUNING_HOME")
+    parser.add_argument(
+        "--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}; default: all"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="tiny sizes, to see that it runs; the figures say nothing",
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=0, help="pairs of each comparison; default 3"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for the files; default: perf in TUNING_HOME"
+    )
     return parser
 
 

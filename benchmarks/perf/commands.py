@@ -20,7 +20,13 @@ from tuning.errors import TuningError
 from tuning.storage.durable import read_json
 
 ROOT = Path(tuning.__file__).parents[1]
-_OURS_ALONE = ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "TUNING_HOME", "TUNING_DEVICES", "PYTHONDONTWRITEBYTECODE")
+_OURS_ALONE = (
+    "MLFLOW_TRACKING_URI",
+    "TUNING_STORAGE",
+    "TUNING_HOME",
+    "TUNING_DEVICES",
+    "PYTHONDONTWRITEBYTECODE",
+)
 _PLAIN = Path(__file__).with_name("plain")
 FINALS = ("--top-k", 1, "--seeds", 1)
 """The plain programs train no finalists, so as few as there can be."""
@@ -51,7 +57,9 @@ class Trained:
 
 
 def child_environment() -> dict[str, str]:
-    """Return this environment without what would favour a side: bytecode is written, state goes where told."""
+    """Return this environment without what would favour a side: bytecode is written, state goes
+    where told.
+    """
     return {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
 
 
@@ -63,26 +71,36 @@ def fresh_home() -> Iterator[Path]:
 
 
 def warm_imports() -> None:
-    """Import both sides' libraries once, so that bytecode, disk cache and machine code are there as after set-up."""
-    names = (
-        "tensorflow, keras, scikeras.wrappers, sklearn.model_selection, keras_tuner, optuna, mlflow, tuning.search.run"
+    """Import both sides' libraries once, so that bytecode, disk cache and machine code are there as
+    after set-up.
+    """
+    names = "tensorflow, keras, scikeras.wrappers, sklearn.model_selection, keras_tuner, optuna, mlflow, tuning.search.run"
+    run(
+        [
+            sys.executable,
+            "-c",
+            f"import {names}; from tuning.trainer.native.epoch import load; load()",
+        ]
     )
-    run([sys.executable, "-c", f"import {names}; from tuning.trainer.native.epoch import load; load()"])
 
 
 def plain(program: str, *arguments: object) -> Trained:
     """Run a program of the plain libraries."""
     began = time.time()
-    answer = json.loads(run([sys.executable, str(_PLAIN / f"{program}.py"), *map(str, arguments)]).splitlines()[-1])
+    answer = json.loads(
+        run([sys.executable, str(_PLAIN / f"{program}.py"), *map(str, arguments)]).splitlines()[-1]
+    )
     whole_s = time.time() - began
     epochs = [(at - began, count) for at, count in answer.pop("epochs")]
     return Trained(whole_s, epochs, answer)
 
 
 def ours(home: Path, study: str, *arguments: object) -> Trained:
-    """Run `python -m tuning run STUDY …` into a fresh home; epochs are counted when the ledger has their trial.
+    """Run `python -m tuning run STUDY …` into a fresh home; epochs are counted when the ledger has
+    their trial.
 
-    Its answer is the winner, by the score it had in the search; `lowest` may be that of a lucky seed.
+    Its answer is the winner, by the score it had in the search; `lowest` may be that of a lucky
+    seed.
     """
     began = time.time()
     run(our_command(study, *arguments), home)
@@ -95,7 +113,11 @@ def ours(home: Path, study: str, *arguments: object) -> Trained:
     winner = read_json(next(home.glob("ledger/*/*/winner.json"))) or {}
     scores = {r["number"]: float(r["value"]) for r in results if r["status"] == "completed"}
     failed = [r["error"] for r in results if r["status"] == "failed"]
-    answer = {"best": scores[winner["number"]], "params": params_of(home, winner["number"]), "failed": failed}
+    answer = {
+        "best": scores[winner["number"]],
+        "params": params_of(home, winner["number"]),
+        "failed": failed,
+    }
     return Trained(whole_s, epochs, {**answer, "lowest": min(scores.values())})
 
 
@@ -112,14 +134,26 @@ def params_of(home: Path, number: int) -> dict[str, Any]:
 
 
 def value_at(home: Path, params: Mapping[str, Any]) -> float:
-    """Return the value of the trial of these parameters, NaN where there is none or it did not complete."""
+    """Return the value of the trial of these parameters, NaN where there is none or it did not
+    complete.
+    """
     values = (r["value"] for r in results_of(home) if params_of(home, r["number"]) == params)
     return float(next((value for value in values if value is not None), math.nan))
 
 
 def our_command(study: str, *arguments: object) -> list[str]:
     """Return `python -m tuning run STUDY …`, on all cores and silent."""
-    return [sys.executable, "-m", "tuning", "run", study, "--devices", "cpu", "--quiet", *map(str, arguments)]
+    return [
+        sys.executable,
+        "-m",
+        "tuning",
+        "run",
+        study,
+        "--devices",
+        "cpu",
+        "--quiet",
+        *map(str, arguments),
+    ]
 
 
 def run(command: Sequence[str], home: Path | None = None) -> str:
@@ -131,15 +165,22 @@ def run(command: Sequence[str], home: Path | None = None) -> str:
     return watched(command, home, lambda pid: None, look_s=0.0)
 
 
-def watched(command: Sequence[str], home: Path | None, look: Callable[[int], None], *, look_s: float) -> str:
-    """Run a command as `run` does and call `look` with its process id every `look_s` seconds; 0: never.
+def watched(
+    command: Sequence[str], home: Path | None, look: Callable[[int], None], *, look_s: float
+) -> str:
+    """Run a command as `run` does and call `look` with its process id every `look_s` seconds; 0:
+    never.
 
     Raises:
         TuningError: It failed; shows the end of what it said.
     """
-    environment = child_environment() if home is None else {**child_environment(), "TUNING_HOME": str(home)}
+    environment = (
+        child_environment() if home is None else {**child_environment(), "TUNING_HOME": str(home)}
+    )
     with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
-        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=errors, text=True)
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=out, stderr=errors, text=True
+        )
         with child:
             while look_s and child.poll() is None:
                 look(child.pid)
@@ -147,7 +188,9 @@ def watched(command: Sequence[str], home: Path | None, look: Callable[[int], Non
         said, complained = _text(out), _text(errors)
     if child.returncode != 0:
         end = (complained.strip() or said.strip())[-3000:]
-        raise TuningError(f"{' '.join(command[:6])} … ended with exit code {child.returncode}:\n{end}")
+        raise TuningError(
+            f"{' '.join(command[:6])} … ended with exit code {child.returncode}:\n{end}"
+        )
     return said
 
 

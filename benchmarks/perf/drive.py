@@ -1,6 +1,8 @@
-"""`python -m benchmarks.perf.drive TRIALS FOLDER`: the real driver over no-op trials, in a process of its own.
+"""`python -m benchmarks.perf.drive TRIALS FOLDER`: the real driver over no-op trials, in a process
+of its own.
 
-Its last line is JSON: for each window of trials the driver's milliseconds a trial by phase, and its memory.
+Its last line is JSON: for each window of trials the driver's milliseconds a trial by phase, and its
+memory.
 """
 
 from __future__ import annotations
@@ -84,12 +86,16 @@ class Meter:
         # What it waits for in `events` is no work of its own; what it computes there is.
         busy = (wall - self._wall) - sums["events"] + sums["events, CPU"]
         each = {name: 1000 * value / self._window for name, value in sorted(sums.items())}
-        self.windows.append({
-            "trials": self._done, "driver_ms": 1000 * busy / self._window,
-            "driver_cpu_ms": 1000 * (cpu - self._cpu) / self._window,
-            "wall_ms": 1000 * (wall - self._wall) / self._window,
-            "rss_mb": self._process.memory_info().rss / 2**20, **each,
-        })  # fmt: skip
+        self.windows.append(
+            {
+                "trials": self._done,
+                "driver_ms": 1000 * busy / self._window,
+                "driver_cpu_ms": 1000 * (cpu - self._cpu) / self._window,
+                "wall_ms": 1000 * (wall - self._wall) / self._window,
+                "rss_mb": self._process.memory_info().rss / 2**20,
+                **each,
+            }
+        )
         self._wall, self._cpu, self._sums = wall, cpu, defaultdict(float)
 
 
@@ -105,7 +111,9 @@ class _Told(SilentProgress):
 def drive(
     trials: int, folder: Path, window: int = WINDOW, forkserver: ForkServer | None = None
 ) -> list[dict[str, float]]:
-    """Search `trials` points with the real loop, engine process, ledger and workers; return the windows."""
+    """Search `trials` points with the real loop, engine process, ledger and workers; return the
+    windows.
+    """
     source = cloudpickle.dumps(study(trials))
     with running(forkserver) as server:
         child = server.spawn("tuning.engines.remote:serve", (source, {}))
@@ -115,7 +123,9 @@ def drive(
         leases = Leases()
         try:
             slots = parse_devices("cpu")
-            with LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder / "logs") as executor:
+            with LocalExecutor(
+                slots, forkserver=server, leases=leases, log_folder=folder / "logs"
+            ) as executor:
                 meter = Meter(window)
                 loop = _loop(record, engine, executor, files, source=source, meter=meter)
                 loop.run()
@@ -142,15 +152,25 @@ def _loop(
     for name, owner in (("engine", engine), ("files", files), ("executor", executor)):
         meter.attach(owner, PHASES[name])
     return SearchLoop(
-        record, engine, executor, files, make_job=make_job, progress=_Told(meter), on_result=meter.result_is_kept
+        record,
+        engine,
+        executor,
+        files,
+        make_job=make_job,
+        progress=_Told(meter),
+        on_result=meter.result_is_kept,
     )
 
 
 def _header(record: StudyRecord) -> dict[str, Any]:
     return {
-        "study": record.name, "engine": record.engine, "pruner": record.pruner, "definition": dict(record.definition),
-        "seed": record.seed, "trials": record.trials,
-    }  # fmt: skip
+        "study": record.name,
+        "engine": record.engine,
+        "pruner": record.pruner,
+        "definition": dict(record.definition),
+        "seed": record.seed,
+        "trials": record.trials,
+    }
 
 
 if __name__ == "__main__":

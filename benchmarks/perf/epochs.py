@@ -29,7 +29,9 @@ class Side:
 
 
 def part_a(sizes: Sizes, forkserver: ForkServer | None = None) -> Part:
-    """Return epochs a second of both, with and without validation, and the time of a structure's first two epochs."""
+    """Return epochs a second of both, with and without validation, and the time of a structure's
+    first two epochs.
+    """
     rows: list[Row] = []
     with running(forkserver) as server:
         for model in _models(sizes):
@@ -40,7 +42,11 @@ def part_a(sizes: Sizes, forkserver: ForkServer | None = None) -> Part:
 def part_floor(sizes: Sizes, forkserver: ForkServer | None = None) -> Part:
     """Return what our epoch costs beside the same arithmetic written by hand."""
     base = Spec("ours", (100, 100), epochs=TRIAL_EPOCHS, seconds=sizes.seconds)
-    kinds = [("sgd", 64)] if sizes.quick else [(name, batch) for name in ("sgd", "adam") for batch in (32, 512)]
+    kinds = (
+        [("sgd", 64)]
+        if sizes.quick
+        else [(name, batch) for name in ("sgd", "adam") for batch in (32, 512)]
+    )
     models = [_small(replace(base, optimizer=name, batch=batch), sizes) for name, batch in kinds]
     with running(forkserver) as server:
         graphs = [_floor(server, replace(model, side="graph"), sizes) for model in models]
@@ -52,7 +58,9 @@ def part_floor(sizes: Sizes, forkserver: ForkServer | None = None) -> Part:
 
 
 def name_of(spec: Spec) -> str:
-    """Return `8→100→100→1, sgd, batch 32`, and what is not as usual: the epochs of a fit, no machine code."""
+    """Return `8→100→100→1, sgd, batch 32`, and what is not as usual: the epochs of a fit, no
+    machine code.
+    """
     shape = "→".join(map(str, (spec.inputs, *spec.widths, spec.outputs)))
     unusual = "" if spec.epochs == TRIAL_EPOCHS else f", {spec.epochs} epochs a fit"
     unusual += ", as a graph" if spec.side == "graph" else ""
@@ -74,7 +82,11 @@ def _models(sizes: Sizes) -> Iterator[Spec]:
 
 
 def _small(spec: Spec, sizes: Sizes) -> Spec:
-    return replace(spec, rows=256, widths=(8,), seconds=0.05, epochs=3, warm_up=False) if sizes.quick else spec
+    return (
+        replace(spec, rows=256, widths=(8,), seconds=0.05, epochs=3, warm_up=False)
+        if sizes.quick
+        else spec
+    )
 
 
 def _compared(forkserver: ForkServer, model: Spec, sizes: Sizes) -> list[Row]:
@@ -88,14 +100,36 @@ def _compared(forkserver: ForkServer, model: Spec, sizes: Sizes) -> list[Row]:
     name, compiler = name_of(model), {"compiler": measured[OURS][0]["compiler"]}
     return [
         Row(name, "epochs/s", _each(measured, "epochs_per_s"), against=(ONE, EACH), notes=compiler),
-        Row(f"{name}, validation", "epochs/s", _each(validated, "epochs_per_s"), against=(EACH,), notes=compiler),
-        Row(f"{name}, first epoch", "s", _each(measured, "first_s"), against=(ONE, EACH), better="lower"),
-        Row(f"{name}, first 2 epochs", "s", _each(measured, "two_epochs_s"), against=(ONE, EACH), better="lower"),
+        Row(
+            f"{name}, validation",
+            "epochs/s",
+            _each(validated, "epochs_per_s"),
+            against=(EACH,),
+            notes=compiler,
+        ),
+        Row(
+            f"{name}, first epoch",
+            "s",
+            _each(measured, "first_s"),
+            against=(ONE, EACH),
+            better="lower",
+        ),
+        Row(
+            f"{name}, first 2 epochs",
+            "s",
+            _each(measured, "two_epochs_s"),
+            against=(ONE, EACH),
+            better="lower",
+        ),
     ]
 
 
-def _pairs(forkserver: ForkServer, sides: list[Side], repeats: int) -> dict[str, list[dict[str, Any]]]:
-    """Measure the sides in turn, `repeats` times; return for each the sum of rates and the mean of other times."""
+def _pairs(
+    forkserver: ForkServer, sides: list[Side], repeats: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure the sides in turn, `repeats` times; return for each the sum of rates and the mean of
+    other times.
+    """
     found: dict[str, list[dict[str, Any]]] = {side.name: [] for side in sides}
     for _ in range(repeats):
         for side in sides:
@@ -106,7 +140,10 @@ def _pairs(forkserver: ForkServer, sides: list[Side], repeats: int) -> dict[str,
 def _joined(workers: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "epochs_per_s": sum(worker["epochs_per_s"] for worker in workers),
-        **{time: sum(worker[time] for worker in workers) / len(workers) for time in ("first_s", "two_epochs_s")},
+        **{
+            time: sum(worker[time] for worker in workers) / len(workers)
+            for time in ("first_s", "two_epochs_s")
+        },
         "compiler": workers[0]["compiler"],
     }
 
@@ -117,20 +154,28 @@ def _each(measured: Mapping[str, list[dict[str, Any]]], figure: str) -> dict[str
 
 def _floor(forkserver: ForkServer, model: Spec, sizes: Sizes) -> Row:
     cores, once = tuple(core_slots()), replace(model, seconds=0.0)
-    graph, taken = (at_once(forkserver, cores[:1], _MEASURE, spec)[0]["compiler"]
-                    for spec in (replace(once, side="graph"), once))  # fmt: skip
+    graph, taken = (
+        at_once(forkserver, cores[:1], _MEASURE, spec)[0]["compiler"]
+        for spec in (replace(once, side="graph"), once)
+    )
     by_hand = replace(model, side="hand", compiler=graph)
-    measured = _pairs(forkserver, [Side(HAND, by_hand, cores), Side(OURS, model, cores)], sizes.repeats)
+    measured = _pairs(
+        forkserver, [Side(HAND, by_hand, cores), Side(OURS, model, cores)], sizes.repeats
+    )
     rates = _each(measured, "epochs_per_s")
-    return Row(f"{name_of(model)}, {taken}", "epochs/s", rates, against=(HAND,), notes={"by hand": graph})
+    return Row(
+        f"{name_of(model)}, {taken}", "epochs/s", rates, against=(HAND,), notes={"by hand": graph}
+    )
 
 
 def _verdicts_a(rows: list[Row]) -> Iterator[Verdict]:
     steady = {row.name: row for row in rows if row.unit == "epochs/s"}
     for widths, inputs, outputs, batch, against, limit in (
-        ((100, 100), 8, 1, 32, ONE, 25), ((100, 100), 8, 1, 32, EACH, 15), ((100, 100), 8, 1, 512, EACH, 8),
+        ((100, 100), 8, 1, 32, ONE, 25),
+        ((100, 100), 8, 1, 32, EACH, 15),
+        ((100, 100), 8, 1, 512, EACH, 8),
         ((300, 100), 784, 10, 32, EACH, 3),
-    ):  # fmt: skip
+    ):
         spec = Spec("ours", widths, inputs, outputs, batch, TRIAL_EPOCHS)
         if (row := steady.get(name_of(spec))) is not None:
             yield Verdict.at_least(f"ours against {against}, {row.name}", row.ratio(against), limit)

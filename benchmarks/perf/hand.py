@@ -1,4 +1,6 @@
-"""The floor: the same training written by hand in TensorFlow, without Keras; one `tf.function` call an epoch."""
+"""The floor: the same training written by hand in TensorFlow, without Keras; one `tf.function` call
+an epoch.
+"""
 
 from __future__ import annotations
 

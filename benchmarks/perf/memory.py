@@ -15,11 +15,16 @@ _STUDY = Path(__file__).with_name("studies") / "structures.py"
 
 
 def part_rss(sizes: Sizes) -> Part:
-    """Return the highest RSS of any process that trains, over the first trials and over all later ones."""
+    """Return the highest RSS of any process that trains, over the first trials and over all later
+    ones.
+    """
     first, trials = (4, 10) if sizes.quick else (20, 200)
     with fresh_home() as home:
         looks = _watched(home, trials)
-        at_end = [result["rss_mb"] for result in sorted(results_of(home), key=lambda r: float(r["ended_at"]))]
+        at_end = [
+            result["rss_mb"]
+            for result in sorted(results_of(home), key=lambda r: float(r["ended_at"]))
+        ]
     early = max(rss for done, rss in looks if done < first)
     late = max(rss for done, rss in looks if done >= first)
     name = f"highest RSS of a process that trains, {trials} structures"
@@ -45,7 +50,9 @@ def _watched(home: Path, trials: int) -> list[tuple[int, float]]:
 
 
 def _highest(pid: int) -> float:
-    """Return the highest RSS among the forkserver's children; those that train are the largest of them."""
+    """Return the highest RSS among the forkserver's children; those that train are the largest of
+    them.
+    """
     sizes: list[float] = []
     try:
         family: Sequence[psutil.Process] = psutil.Process(pid).children(recursive=True)

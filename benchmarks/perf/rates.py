@@ -1,4 +1,6 @@
-"""What a worker measures: epochs per second of one model by `model.fit`, by our trainer or by a hand-written loop."""
+"""What a worker measures: epochs per second of one model by `model.fit`, by our trainer or by a
+hand-written loop.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,11 @@ CLASSES = Objective("val_accuracy", "maximize")
 
 
 def measure(spec: Spec, context: Context) -> dict[str, Any]:
-    """Return `first_s`, `two_epochs_s`, `epochs_per_s` from then on, and `compiler`; the function of a `Job`.
+    """Return `first_s`, `two_epochs_s`, `epochs_per_s` from then on, and `compiler`; the function
+    of a `Job`.
 
-    A structure is traced in its first epoch, and ours may go to XLA in the second: neither belongs to the steady rate.
+    A structure is traced in its first epoch, and ours may go to XLA in the second: neither belongs
+    to the steady rate.
     """
     if spec.warm_up:
         _times(replace(spec, widths=(3,), rows=2 * spec.batch, epochs=2, seconds=0.0))
@@ -41,7 +45,9 @@ def measure(spec: Spec, context: Context) -> dict[str, Any]:
 
 
 def rows_of(spec: Spec) -> tuple[Rows, Rows]:
-    """Return training and validation rows of a measurement: real housing, or random data in another shape."""
+    """Return training and validation rows of a measurement: real housing, or random data in another
+    shape.
+    """
     from tuning.data.california import california_housing
     from tuning.data.parts import split
     from tuning.trainer.train import Rows
@@ -75,9 +81,14 @@ def _fit(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
     validation = (scored.X, scored.y) if spec.validation else None
     while not clock.over:
         model.fit(
-            train.X, train.y, batch_size=spec.batch, epochs=spec.epochs, validation_data=validation,
-            callbacks=[clock], verbose=0,
-        )  # fmt: skip
+            train.X,
+            train.y,
+            batch_size=spec.batch,
+            epochs=spec.epochs,
+            validation_data=validation,
+            callbacks=[clock],
+            verbose=0,
+        )
     return clock.times, "keras"
 
 
@@ -95,9 +106,14 @@ def _ours(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
     with patch.object(native_steps, "MAX_PARAMETERS", most):
         while not clock.over:
             fit = Fit(
-                model, train, validation=scored if spec.validation else None, epochs_total=spec.epochs,
-                batch_size=spec.batch, callbacks=[*judge, clock], trainer="compiled",
-            )  # fmt: skip
+                model,
+                train,
+                validation=scored if spec.validation else None,
+                epochs_total=spec.epochs,
+                batch_size=spec.batch,
+                callbacks=[*judge, clock],
+                trainer="compiled",
+            )
             for _ in fit.epochs():
                 pass
         return clock.times, _compiler(spec, model, train)
@@ -117,19 +133,27 @@ def _model(spec: Spec) -> Any:
     from tuning.builders.mlp import build_model
 
     arguments = {
-        "n_hidden": len(spec.widths), "n_neurons": spec.widths, "optimizer": spec.optimizer, "lr": 1e-3,
-        "input_shape": (spec.inputs,), "n_outputs": spec.outputs,
+        "n_hidden": len(spec.widths),
+        "n_neurons": spec.widths,
+        "optimizer": spec.optimizer,
+        "lr": 1e-3,
+        "input_shape": (spec.inputs,),
+        "n_outputs": spec.outputs,
         "task": "regression" if spec.outputs == 1 else "multiclass",
-    }  # fmt: skip
+    }
     return build(build_model, arguments, seed=1)
 
 
 def _clock(spec: Spec) -> Any:
-    """Return a Keras callback that notes when each epoch ends, and stops training when they are enough."""
+    """Return a Keras callback that notes when each epoch ends, and stops training when they are
+    enough.
+    """
     import keras
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-        knows_only_its_model = True  # as the callbacks of our trials do: no copies of the weights for it
+        knows_only_its_model = (
+            True  # as the callbacks of our trials do: no copies of the weights for it
+        )
 
         def __init__(self) -> None:
             super().__init__()

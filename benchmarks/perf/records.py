@@ -30,7 +30,8 @@ class Row:
     Attributes:
         name: What was compared.
         unit: Of the figures, e.g. `epochs/s`.
-        raw: Side → one figure a repeat; the figures of one repeat were measured one right after the other.
+        raw: Side → one figure a repeat; the figures of one repeat were measured one right after the
+            other.
         ours: The side that is this project's.
         against: The sides it is compared with.
         better: Whether the higher or the lower figure wins.
@@ -58,10 +59,14 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types, medians and ratios included."""
         return {
-            "name": self.name, "unit": self.unit, "better": self.better,
-            "raw": {side: list(figures) for side, figures in self.raw.items()}, "medians": self.medians,
-            "ours_is_better_by": {other: self.ratio(other) for other in self.against}, "notes": dict(self.notes),
-        }  # fmt: skip
+            "name": self.name,
+            "unit": self.unit,
+            "better": self.better,
+            "raw": {side: list(figures) for side, figures in self.raw.items()},
+            "medians": self.medians,
+            "ours_is_better_by": {other: self.ratio(other) for other in self.against},
+            "notes": dict(self.notes),
+        }
 
 
 @dataclass(frozen=True)
@@ -107,9 +112,11 @@ class Part:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {
-            "title": self.title, "rows": [row.to_json() for row in self.rows],
-            "targets": [verdict.to_json() for verdict in self.verdicts], "series": dict(self.series),
-        }  # fmt: skip
+            "title": self.title,
+            "rows": [row.to_json() for row in self.rows],
+            "targets": [verdict.to_json() for verdict in self.verdicts],
+            "series": dict(self.series),
+        }
 
 
 def _gap(unit: str) -> str:

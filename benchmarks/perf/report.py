@@ -23,35 +23,56 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LIBRARIES = (
-    "tensorflow-cpu", "tensorflow", "keras", "numpy", "scikit-learn", "scikeras", "optuna", "keras-tuner", "mlflow",
-)  # fmt: skip
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scikit-learn",
+    "scikeras",
+    "optuna",
+    "keras-tuner",
+    "mlflow",
+)
 
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on: processor, memory, versions, commit."""
     return {
-        "cpu": _cpu_model(), "cores": len(core_slots()),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1), "system": platform.platform(),
-        "python": platform.python_version(), "libraries": {n: v for n in _LIBRARIES if (v := _version(n))},
-        "load_before": psutil.getloadavg()[0], "date": time.strftime("%Y-%m-%d %H:%M:%S %z"), "commit": _commit(),
-    }  # fmt: skip
+        "cpu": _cpu_model(),
+        "cores": len(core_slots()),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "libraries": {n: v for n in _LIBRARIES if (v := _version(n))},
+        "load_before": psutil.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "commit": _commit(),
+    }
 
 
 def as_json(parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole benchmark as plain JSON types."""
     verdicts = [verdict for part in parts for verdict in part.verdicts]
     return {
-        "machine": dict(about), "settings": asdict(sizes), "met": sum(verdict.met for verdict in verdicts),
+        "machine": dict(about),
+        "settings": asdict(sizes),
+        "met": sum(verdict.met for verdict in verdicts),
         "missed": [verdict.to_json()["words"] for verdict in verdicts if not verdict.met],
         "parts": {part.key: part.to_json() for part in parts},
-    }  # fmt: skip
+    }
 
 
-def write(folder: Path, parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]) -> list[Path]:
-    """Write `perf.json` and `perf.html`, and `perf.png` where Plotly can make one; return what was written."""
+def write(
+    folder: Path, parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]
+) -> list[Path]:
+    """Write `perf.json` and `perf.html`, and `perf.png` where Plotly can make one; return what was
+    written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "perf.json", folder / "perf.html"]
-    written[0].write_text(json.dumps(as_json(parts, sizes, about), indent=1, ensure_ascii=False) + "\n")
+    written[0].write_text(
+        json.dumps(as_json(parts, sizes, about), indent=1, ensure_ascii=False) + "\n"
+    )
     figure = _figure(parts, about)
     figure.write_html(written[1], include_plotlyjs=True, full_html=True)
     if find_spec("kaleido") is not None:
@@ -73,7 +94,10 @@ def show(console: Console, parts: Sequence[Part]) -> None:
             table.add_row(row.name, row.unit, medians, "\n".join(_ratios(row)))
         console.print(table)
         for verdict in part.verdicts:
-            console.print(("[green]" if verdict.met else "[red]") + verdict.to_json()["words"] + "[/]", highlight=False)
+            console.print(
+                ("[green]" if verdict.met else "[red]") + verdict.to_json()["words"] + "[/]",
+                highlight=False,
+            )
 
 
 def _ratios(row: Row) -> list[str]:
@@ -85,14 +109,24 @@ def _figure(parts: Sequence[Part], about: Mapping[str, Any]) -> Any:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=len(parts), cols=1, subplot_titles=[f"{part.key}: {part.title}" for part in parts])
+    figure = make_subplots(
+        rows=len(parts), cols=1, subplot_titles=[f"{part.key}: {part.title}" for part in parts]
+    )
     for place, part in enumerate(parts, 1):
         for others, factors, names in _bars(part):
-            bar = go.Bar(x=factors, y=names, orientation="h", name=others, text=[f"{f:.1f} ×" for f in factors])
+            bar = go.Bar(
+                x=factors,
+                y=names,
+                orientation="h",
+                name=others,
+                text=[f"{f:.1f} ×" for f in factors],
+            )
             figure.add_trace(bar, row=place, col=1)
         for name, windows in part.series.items():
             x, y = [w["trials"] for w in windows], [w["driver_ms"] for w in windows]
-            figure.add_trace(go.Scatter(x=x, y=y, name=f"{name}: driver, ms a trial"), row=place, col=1)
+            figure.add_trace(
+                go.Scatter(x=x, y=y, name=f"{name}: driver, ms a trial"), row=place, col=1
+            )
     heights = 220 * len(parts) + 26 * sum(len(part.rows) for part in parts)
     title = f"{about['cpu']}, {about['cores']} cores · {about['date']} · {about['commit'][:12]}"
     figure.update_layout(title=title, height=heights, template="plotly_white", barmode="group")
@@ -105,7 +139,9 @@ def _bars(part: Part) -> list[tuple[str, list[float], list[str]]]:
     found = []
     for other in others:
         rows = [row for row in part.rows if other in row.against]
-        found.append((f"against {other}", [row.ratio(other) for row in rows], [row.name for row in rows]))
+        found.append(
+            (f"against {other}", [row.ratio(other) for row in rows], [row.name for row in rows])
+        )
     if not others and not part.series:  # nothing compared: the figures themselves
         found += [(row.unit, list(row.medians.values()), list(row.medians)) for row in part.rows]
     return found
@@ -128,6 +164,14 @@ def _version(library: str) -> str:
 
 
 def _commit() -> str:
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    changed = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return asked.stdout.strip() + (" with changes" if changed.stdout.strip() else "") if asked.returncode == 0 else ""
+    asked = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return (
+        asked.stdout.strip() + (" with changes" if changed.stdout.strip() else "")
+        if asked.returncode == 0
+        else ""
+    )

@@ -19,11 +19,13 @@ class Spec:
         inputs, outputs: 8 and 1 are California housing; 784 and 10 random data in MNIST's shape.
         batch: Rows a step.
         epochs: Of one fit; our trainer chooses its compiler by them.
-        seconds: Fits are repeated until this much time has passed since the end of the second epoch.
+        seconds: Fits are repeated until this much time has passed since the end of the second
+            epoch.
         rows: Training rows.
         validation: Score the validation part after each epoch; with our trainer also the objective.
         optimizer: sgd or adam.
-        warm_up: Fit another structure before, so that what TensorFlow does once a process is not counted.
+        warm_up: Fit another structure before, so that what TensorFlow does once a process is not
+            counted.
         compiler: Of the hand-written loop: "xla" or "graph".
     """
 
@@ -41,5 +43,7 @@ class Spec:
     compiler: str = "graph"
 
     def enough(self, times: list[float]) -> bool:
-        """Whether epochs that ended at `times` make a steady rate, which begins when the second has ended."""
+        """Whether epochs that ended at `times` make a steady rate, which begins when the second has
+        ended.
+        """
         return len(times) >= 3 and times[-1] - times[1] >= self.seconds

@@ -14,7 +14,9 @@ _IMPORT = "import time; began = time.perf_counter(); import tensorflow; print(ti
 
 
 def part_f(sizes: Sizes) -> Part:
-    """Return seconds from `python -m tuning run housing` to its first epoch, with an empty state folder each time."""
+    """Return seconds from `python -m tuning run housing` to its first epoch, with an empty state
+    folder each time.
+    """
     imports, firsts = [], []
     for _ in range(sizes.repeats):
         imports.append(float(run([sys.executable, "-c", _IMPORT]).splitlines()[-1]))
@@ -23,7 +25,9 @@ def part_f(sizes: Sizes) -> Part:
     row = Row("`tuning run housing` to its first epoch", "s", raw, better="lower")
     over = row.medians["ours"] - row.medians["import tensorflow"]
     what = "the first epoch after the command, above the time of `import tensorflow`"
-    return Part("f", "time to the first epoch", [row], [Verdict.at_most(what, over, MOST_OVER_S, "s")])
+    return Part(
+        "f", "time to the first epoch", [row], [Verdict.at_most(what, over, MOST_OVER_S, "s")]
+    )
 
 
 def _first_epoch() -> float:

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.perf.stopwatch NOTE run housing`: the command line, until the first epoch is reported.
+"""`python -m benchmarks.perf.stopwatch NOTE run housing`: the command line, until the first epoch
+is reported.
 
 The time is written to NOTE and the command interrupted as by Ctrl-C.
 """
@@ -28,7 +29,9 @@ class Stopwatch(progress.SilentProgress):
 
 
 def main(note: Path, arguments: list[str]) -> int:
-    """Run the command line with a stopwatch in place of what it shows; 0 where the first epoch was seen."""
+    """Run the command line with a stopwatch in place of what it shows; 0 where the first epoch was
+    seen.
+    """
 
     def choose(*_: Any, **__: Any) -> Stopwatch:
         return Stopwatch(note)
@@ -38,7 +41,9 @@ def main(note: Path, arguments: list[str]) -> int:
     try:
         runpy.run_module("tuning", run_name="__main__")
     except SystemExit as ended:
-        return 0 if note.exists() else int(ended.code or 1)  # how an interrupted run ends is its own matter
+        return (
+            0 if note.exists() else int(ended.code or 1)
+        )  # how an interrupted run ends is its own matter
     return 1
 
 

@@ -40,7 +40,8 @@ def running(forkserver: ForkServer | None) -> Iterator[ForkServer]:
 
 
 def at_once(forkserver: ForkServer, slots: Sequence[Slot], function: str, *args: Any) -> list[Any]:
-    """Return what `function(*args, context)` gave on each slot; it must call `begin_together(context)` once.
+    """Return what `function(*args, context)` gave on each slot; it must call
+    `begin_together(context)` once.
 
     Raises:
         BusyError: Somebody else holds a core, so nothing measured now would mean anything.
@@ -50,7 +51,12 @@ def at_once(forkserver: ForkServer, slots: Sequence[Slot], function: str, *args:
         leases = Leases()
         try:
             with LocalExecutor(
-                slots, forkserver=forkserver, leases=leases, log_folder=Path(folder), label="make perf", until=0.0
+                slots,
+                forkserver=forkserver,
+                leases=leases,
+                log_folder=Path(folder),
+                label="make perf",
+                until=0.0,
             ) as executor:
                 if len(executor.slots) < len(slots):
                     raise BusyError("another search holds a core; the benchmark needs them all")

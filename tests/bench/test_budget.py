@@ -14,7 +14,13 @@ EPOCHS = Budget("epochs", 10)
 
 
 def ended(number, epochs, **fields):
-    return TrialResult(number, fields.pop("status", Status.COMPLETED), epochs=epochs, training_s=epochs / 10, **fields)
+    return TrialResult(
+        number,
+        fields.pop("status", Status.COMPLETED),
+        epochs=epochs,
+        training_s=epochs / 10,
+        **fields,
+    )
 
 
 def train(meter, epochs, fits=1):

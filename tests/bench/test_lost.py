@@ -26,7 +26,11 @@ def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
     files.begin_attempt(0)
     assert bury(tmp_path, "worker killed: by SIGKILL", 2, final=False)
     result = files.result(0)
-    assert (result.status, result.attempt, result.error) == (Status.FAILED, 2, "worker killed: by SIGKILL")
+    assert (result.status, result.attempt, result.error) == (
+        Status.FAILED,
+        2,
+        "worker killed: by SIGKILL",
+    )
 
 
 def test_a_trial_that_makes_no_progress_has_failed_at_once(tmp_path):

@@ -13,11 +13,16 @@ EPOCHS = Budget("epochs", 40)
 
 
 def test_an_engine_may_carry_a_pruner():
-    assert parse_entrants("gridsearchcv, optuna:tpe+asha") == (Entrant("gridsearchcv"), Entrant("optuna:tpe", "asha"))
+    assert parse_entrants("gridsearchcv, optuna:tpe+asha") == (
+        Entrant("gridsearchcv"),
+        Entrant("optuna:tpe", "asha"),
+    )
 
 
 def test_the_default_engines_are_of_all_three_libraries():
-    families = {entrant.engine.partition(":")[0] for entrant in parse_entrants(",".join(DEFAULT_ENGINES))}
+    families = {
+        entrant.engine.partition(":")[0] for entrant in parse_entrants(",".join(DEFAULT_ENGINES))
+    }
     assert families >= {"gridsearchcv", "optuna", "keras-tuner"}
 
 
@@ -26,7 +31,9 @@ def test_all_faults_of_the_engines_are_told_at_once():
         parse_entrants("optuna:tpa,gridsearchcv+asha,optuna:tpe+ashe,gridsearchcv,gridsearchcv")
     told = raised.value.faults
     assert len(told) == 4
-    assert told[0].startswith("engine 'optuna:tpa' is unknown. Did you mean 'optuna:tpe'? There are: ")
+    assert told[0].startswith(
+        "engine 'optuna:tpa' is unknown. Did you mean 'optuna:tpe'? There are: "
+    )
     assert told[1] == "'gridsearchcv+asha': pruners work with Optuna's engines only"
     assert told[2].startswith("'optuna:tpe+ashe': pruner 'ashe' is unknown. Did you mean 'asha'?")
     assert told[3] == "'gridsearchcv' is given twice"
@@ -38,7 +45,10 @@ def test_no_engine_at_all_is_a_fault():
 
 
 def test_searches_of_one_index_share_their_seed_and_differ_in_the_engine_alone():
-    one = [overrides_of(study(), entrant, 3, EPOCHS) for entrant in parse_entrants("optuna:tpe,optuna:random")]
+    one = [
+        overrides_of(study(), entrant, 3, EPOCHS)
+        for entrant in parse_entrants("optuna:tpe,optuna:random")
+    ]
     assert {name for name in one[0] if one[0][name] != one[1][name]} == {"engine"}
     assert overrides_of(study(), Entrant("optuna:tpe"), 4, EPOCHS)["seed"] != one[0]["seed"]
 
@@ -52,4 +62,7 @@ def test_a_studys_own_pruner_and_timeout_are_left_out():
 @pytest.mark.parametrize(("budget", "points"), [("trials=50", 3), ("trials=9", 1), ("trials=4", 0)])
 def test_searches_have_first_points_in_common_but_few_of_their_trials(budget, points):
     kind, _, amount = budget.partition("=")
-    assert overrides_of(study(), Entrant("optuna:tpe"), 0, Budget(kind, float(amount)))["initial"] == points
+    assert (
+        overrides_of(study(), Entrant("optuna:tpe"), 0, Budget(kind, float(amount)))["initial"]
+        == points
+    )

@@ -27,13 +27,17 @@ SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))  # nobody else's search is waited for
+    monkeypatch.setenv(
+        "TUNING_LEASES", str(tmp_path / "leases")
+    )  # nobody else's search is waited for
     return tmp_path / "home"
 
 
 def contest(home, engines="optuna:random,randomizedsearchcv", seeds=1, budget=EIGHT, **changes):
     source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
-    return Contest((source,), parse_entrants(engines), seeds, budget, devices="cpu:1", home=str(home))
+    return Contest(
+        (source,), parse_entrants(engines), seeds, budget, devices="cpu:1", home=str(home)
+    )
 
 
 class Ear(Watch):
@@ -55,10 +59,13 @@ def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
     (first,), status = run_bench(contest(home), Ear(), forkserver)
     assert status == "completed"
     assert [(run.curve.engine, run.curve.seed, run.epochs) for run in first.runs] == [
-        ("optuna:random", 0, 8), ("randomizedsearchcv", 0, 8),
-    ]  # fmt: skip
+        ("optuna:random", 0, 8),
+        ("randomizedsearchcv", 0, 8),
+    ]
     ear = Ear()
-    (second,), _ = run_bench(contest(home, "randomizedsearchcv,optuna:random", seeds=2), ear, forkserver)
+    (second,), _ = run_bench(
+        contest(home, "randomizedsearchcv,optuna:random", seeds=2), ear, forkserver
+    )
     assert ear.epochs == 16  # of the new seed
     assert [run for run in second.runs if run.curve.seed == 0] == list(first.runs)[::-1]
     assert "4 searches, 2 done before" in ear.said
@@ -66,7 +73,9 @@ def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
 
 def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
     run_bench(contest(home, "optuna:random"), Ear(), forkserver)
-    with pytest.raises(ChangedError, match=r"small · optuna:random · seed 0 was done with another definition"):
+    with pytest.raises(
+        ChangedError, match=r"small · optuna:random · seed 0 was done with another definition"
+    ):
         run_bench(contest(home, "optuna:random", batch_size=8), Ear(), forkserver)
     fresh = replace(contest(home, "optuna:random", batch_size=8), fresh=True)
     (done,), _ = run_bench(fresh, Ear(), forkserver)
@@ -81,7 +90,10 @@ def test_a_study_given_twice_is_refused(home, forkserver):
 
 
 def test_a_second_bench_of_the_same_is_refused(home, forkserver):
-    with locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"), pytest.raises(BusyError):
+    with (
+        locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"),
+        pytest.raises(BusyError),
+    ):
         run_bench(contest(home), Ear(), forkserver)
 
 
@@ -109,7 +121,9 @@ def _workers(home: Path):
             opened = [os.readlink(file) for file in Path("/proc", pid, "fd").iterdir()]
         except OSError:
             continue
-        if int(pid) != os.getpid() and any(name.startswith(str(home / "bench" / "logs")) for name in opened):
+        if int(pid) != os.getpid() and any(
+            name.startswith(str(home / "bench" / "logs")) for name in opened
+        ):
             yield int(pid)
 
 
@@ -123,9 +137,13 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_call_goes_on(home, forkserver):
             threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
 
     budget = Budget("epochs", 400)
-    (cut,), status = run_bench(contest(home, "optuna:random", budget=budget, epochs=200), Ear(interrupt), forkserver)
+    (cut,), status = run_bench(
+        contest(home, "optuna:random", budget=budget, epochs=200), Ear(interrupt), forkserver
+    )
     assert (status, cut.runs) == ("interrupted", ())
-    (done,), status = run_bench(contest(home, "optuna:random", budget=budget, epochs=200), Ear(), forkserver)
+    (done,), status = run_bench(
+        contest(home, "optuna:random", budget=budget, epochs=200), Ear(), forkserver
+    )
     assert (status, done.runs[0].epochs) == ("completed", 400)
 
 
@@ -136,15 +154,27 @@ def uneven(x: float = 0.0, fidelity: float = 1.0) -> float:
 
 
 def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, forkserver):
-    defined = {"builder": uneven, "trainer": "function", "space": {"x": Choice(0.0, 1.0)}, "trial_timeout": 2.6}
+    defined = {
+        "builder": uneven,
+        "trainer": "function",
+        "space": {"x": Choice(0.0, 1.0)},
+        "trial_timeout": 2.6,
+    }
     (done,), _ = run_bench(contest(home, "gridsearchcv", **defined), Ear(), forkserver)
     assert done.runs[0].counts["completed"] == 2
 
 
 def test_a_trial_beyond_its_time_limit_has_failed_and_is_charged(home, forkserver):
-    defined = {"builder": uneven, "trainer": "function", "space": {"x": Choice(0.0, 1.0)}, "trial_timeout": 1.2}
+    defined = {
+        "builder": uneven,
+        "trainer": "function",
+        "space": {"x": Choice(0.0, 1.0)},
+        "trial_timeout": 1.2,
+    }
     budget = Budget("trials", 2)
-    (done,), _ = run_bench(contest(home, "gridsearchcv", budget=budget, **defined), Ear(), forkserver)
+    (done,), _ = run_bench(
+        contest(home, "gridsearchcv", budget=budget, **defined), Ear(), forkserver
+    )
     (run,) = done.runs
     assert run.counts["failed"] == 2
     assert run.seconds >= 2.4

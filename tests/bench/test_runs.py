@@ -19,7 +19,9 @@ BUDGET = Budget("epochs", 20)
 
 
 def roster_of(*ends, objective=RECORD.objective):
-    """Trials in order, each given as (status, value, epochs) and, for a copy, the number of its original."""
+    """Trials in order, each given as (status, value, epochs) and, for a copy, the number of its
+    original.
+    """
     files = MemoryFiles()
     roster, meter = Roster(objective, files, RECORD.space), Meter(BUDGET)
     for number, (status, value, epochs, *original) in enumerate(ends):
@@ -27,21 +29,28 @@ def roster_of(*ends, objective=RECORD.objective):
         files.write_spec(proposal, [])
         roster.take(proposal)
         copied = original[0] if original else None
-        result = TrialResult(number, status, value, epochs=epochs, training_s=epochs / 2, copied_from=copied)
+        result = TrialResult(
+            number, status, value, epochs=epochs, training_s=epochs / 2, copied_from=copied
+        )
         roster.enter(files.write_result(result))
         meter.end(result)
     return roster, meter
 
 
 def curve(folder, roster, meter, record=RECORD):
-    return anytime(record, roster, SearchFiles(folder), meter, entrant="scripted", seed=3, asked_s=[0.1])
+    return anytime(
+        record, roster, SearchFiles(folder), meter, entrant="scripted", seed=3, asked_s=[0.1]
+    )
 
 
 def test_every_trial_costs_and_only_a_better_completed_one_becomes_the_incumbent(tmp_path):
     roster, meter = roster_of(
-        (Status.FAILED, None, 0), (Status.COMPLETED, 3.0, 5), (Status.PRUNED, 1.0, 2), (Status.COMPLETED, 2.0, 5),
+        (Status.FAILED, None, 0),
+        (Status.COMPLETED, 3.0, 5),
+        (Status.PRUNED, 1.0, 2),
+        (Status.COMPLETED, 2.0, 5),
         (Status.COMPLETED, 2.5, 5),
-    )  # fmt: skip
+    )
     files = SearchFiles(tmp_path)
     for number, test in ((1, 3.3), (2, 1.1), (3, 2.2), (4, 2.7)):
         keep_test_score(files.trial_folder(number), "loss", test)
@@ -50,7 +59,12 @@ def test_every_trial_costs_and_only_a_better_completed_one_becomes_the_incumbent
     assert found.seconds == (0.0, 2.5, 3.5, 6.0, 8.5)
     assert found.values == (None, 3.0, 3.0, 2.0, 2.0)
     assert found.tests == (None, 3.3, 3.3, 2.2, 2.2)
-    assert (found.engine, found.seed, found.direction, found.metric) == ("scripted", 3, "minimize", "val_loss")
+    assert (found.engine, found.seed, found.direction, found.metric) == (
+        "scripted",
+        3,
+        "minimize",
+        "val_loss",
+    )
 
 
 def test_a_stopped_trial_ends_the_curve_at_the_budget_with_the_incumbent_as_it_was(tmp_path):
@@ -66,20 +80,45 @@ def test_a_copy_beyond_the_budget_is_cut_to_it(tmp_path):
     roster, meter = roster_of((Status.COMPLETED, 3.0, 12), (Status.COMPLETED, 3.0, 0, 0))
     keep_test_score(SearchFiles(tmp_path).trial_folder(0), "loss", 3.5)
     assert curve(tmp_path, roster, meter).epochs == (12, 20)
-    assert counted(roster) == {"completed": 2, "pruned": 0, "failed": 0, "infeasible": 0, "copied": 1}
-    assert best_of(roster, SearchFiles(tmp_path)) == {"number": 0, "params": {"x": 0}, "value": 3.0, "test": 3.5}
+    assert counted(roster) == {
+        "completed": 2,
+        "pruned": 0,
+        "failed": 0,
+        "infeasible": 0,
+        "copied": 1,
+    }
+    assert best_of(roster, SearchFiles(tmp_path)) == {
+        "number": 0,
+        "params": {"x": 0},
+        "value": 3.0,
+        "test": 3.5,
+    }
 
 
 def test_larger_is_better_where_the_study_says_so(tmp_path):
     record = replace(RECORD, objective=Maximize("val_auc"))
     roster, meter = roster_of(
-        (Status.COMPLETED, 0.7, 5), (Status.COMPLETED, 0.6, 5), (Status.COMPLETED, 0.8, 5), objective=record.objective
+        (Status.COMPLETED, 0.7, 5),
+        (Status.COMPLETED, 0.6, 5),
+        (Status.COMPLETED, 0.8, 5),
+        objective=record.objective,
     )
     assert curve(tmp_path, roster, meter, record).values == (0.7, 0.7, 0.8)
 
 
 def test_a_run_is_read_as_it_was_kept(tmp_path):
-    made = AnytimeRun("s", "e", 0, "minimize", "val_loss", (1, 3), (0.5, 1.0), (None, 2.0), (None, None), (0.1, 0.2))
+    made = AnytimeRun(
+        "s",
+        "e",
+        0,
+        "minimize",
+        "val_loss",
+        (1, 3),
+        (0.5, 1.0),
+        (None, 2.0),
+        (None, None),
+        (0.1, 0.2),
+    )
     run = BenchRun(made, "s-e-00ff", "abc", "failed", "TypeError: no", {"failed": 1}, {}, 5.0)
     assert BenchRun.kept(tmp_path) is None
     run.keep(tmp_path)

@@ -20,7 +20,9 @@ SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
 
 def searches(folder, engines, budget, seeds=1, **changes):
     source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
-    return look(Question(source, {}, parse_entrants(engines), seeds, budget, folder), Heard()).searches
+    return look(
+        Question(source, {}, parse_entrants(engines), seeds, budget, folder), Heard()
+    ).searches
 
 
 def one(folder, engine, budget, **changes):
@@ -46,7 +48,11 @@ def test_a_search_uses_its_budget_of_epochs_to_the_last_one(tmp_path, engine):
     search = one(tmp_path, engine, Budget("epochs", 11))
     run = run_search(search, Budget("epochs", 11), context)
     assert (run.ended, run.epochs, context.retired) == ("budget", 11, True)
-    assert sum(result.epochs for result in results(search)) + (len(run.curve.epochs) - len(results(search))) * 3 >= 11
+    assert (
+        sum(result.epochs for result in results(search))
+        + (len(run.curve.epochs) - len(results(search))) * 3
+        >= 11
+    )
     assert list(run.curve.epochs) == sorted(run.curve.epochs)
     assert run.curve.values[-1] == min(r.value for r in results(search))
     assert len(run.curve.asked_s) == len(run.curve.epochs)
@@ -90,7 +96,9 @@ def test_folds_that_had_ended_before_an_interruption_count_against_the_budget(tm
     budget = Budget("epochs", 15)
     whole = run_search(one(tmp_path / "a", "optuna:random", budget, cv=2), budget, Heard())
     search = one(tmp_path / "b", "optuna:random", budget, cv=2)
-    assert run_search(search, budget, Heard("stop", at=13)) is None  # in the second trial's second fold
+    assert (
+        run_search(search, budget, Heard("stop", at=13)) is None
+    )  # in the second trial's second fold
     assert plain(run_search(search, budget, Heard())) == plain(whole)
     assert len(results(search)) == 1
 
@@ -109,7 +117,11 @@ def test_a_search_told_to_stop_goes_on_as_if_nothing_had_happened(tmp_path):
 
 def test_an_engine_with_few_points_ends_early_and_says_so(tmp_path):
     budget = Budget("epochs", 100)
-    run = run_search(one(tmp_path, "keras-tuner:random", budget, space={"batch_size": Choice(8, 16)}), budget, Heard())
+    run = run_search(
+        one(tmp_path, "keras-tuner:random", budget, space={"batch_size": Choice(8, 16)}),
+        budget,
+        Heard(),
+    )
     assert (run.ended, run.epochs) == ("exhausted", 8)
 
 
@@ -131,7 +143,9 @@ def broken(lr=0.1):
 
 def test_a_search_of_nothing_but_failures_ends_as_failed_with_its_cost(tmp_path):
     budget = Budget("epochs", 50)
-    run = run_search(one(tmp_path, "optuna:random", budget, builder=broken, max_failures=3), budget, Heard())
+    run = run_search(
+        one(tmp_path, "optuna:random", budget, builder=broken, max_failures=3), budget, Heard()
+    )
     assert (run.ended, run.best, run.counts["failed"]) == ("failed", {}, 3)
     assert "3 trials failed in a row, the last with: RuntimeError: no such layer" in run.error
     assert run.curve.values == (None,) * len(run.curve.epochs)
@@ -140,8 +154,11 @@ def test_a_search_of_nothing_but_failures_ends_as_failed_with_its_cost(tmp_path)
 def test_searches_of_one_seed_have_one_split_and_stand_together(tmp_path):
     found = searches(tmp_path, "optuna:tpe,gridsearchcv", Budget("trials", 2), seeds=2)
     assert [(search.entrant.name, search.seed) for search in found] == [
-        ("optuna:tpe", 0), ("gridsearchcv", 0), ("optuna:tpe", 1), ("gridsearchcv", 1),
-    ]  # fmt: skip
+        ("optuna:tpe", 0),
+        ("gridsearchcv", 0),
+        ("optuna:tpe", 1),
+        ("gridsearchcv", 1),
+    ]
     assert found[0].overrides["seed"] == found[1].overrides["seed"] != found[2].overrides["seed"]
     assert len({search.folder for search in found}) == 4
 
@@ -149,7 +166,9 @@ def test_searches_of_one_seed_have_one_split_and_stand_together(tmp_path):
 def test_what_an_engine_cannot_search_is_told_before_anything_is_trained(tmp_path):
     space = {f"x{i}": Choice(*range(11)) for i in range(7)}
     with pytest.raises(StudyError, match="gridsearchcv: space: the grid has 19,487,171 points"):
-        searches(tmp_path, "optuna:tpe,gridsearchcv", Budget("trials", 2), builder=seven, space=space)
+        searches(
+            tmp_path, "optuna:tpe,gridsearchcv", Budget("trials", 2), builder=seven, space=space
+        )
     assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,19 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import courses as room
-from benchmarks.courses import BEGIN, COURSES, END, Known, OuterFold, Row, courses, keep, kept, markdown, put_between
+from benchmarks.courses import (
+    BEGIN,
+    COURSES,
+    END,
+    Known,
+    OuterFold,
+    Row,
+    courses,
+    keep,
+    kept,
+    markdown,
+    put_between,
+)
 from tuning.data.parts import split
 from tuning.data.toy import iris
 from tuning.errors import MissingError, SearchFailed
@@ -19,9 +31,17 @@ from tuning.study.study import load_study
 def summary(**test):
     scores = {name: dict.fromkeys(test, value) for name, value in (("linear", 0.8), ("dummy", 0.5))}
     return Summary(
-        study="s", engine="e", search="i", status="completed", objective=Maximize("val_accuracy"), trials=(),
-        test=test, total_s=12.3, margin={"difference": 0.1, "standard_error": 0.02}, **scores,
-    )  # fmt: skip
+        study="s",
+        engine="e",
+        search="i",
+        status="completed",
+        objective=Maximize("val_accuracy"),
+        trials=(),
+        test=test,
+        total_s=12.3,
+        margin={"difference": 0.1, "standard_error": 0.02},
+        **scores,
+    )
 
 
 def test_outer_folds_test_each_row_once_and_keep_the_classes_even():
@@ -32,7 +52,9 @@ def test_outer_folds_test_each_row_once_and_keep_the_classes_even():
 
 
 def test_a_line_shows_the_winner_beside_its_baselines(monkeypatch, tmp_path):
-    monkeypatch.setattr(room, "run_study", lambda study, options, forkserver: summary(accuracy=0.912))
+    monkeypatch.setattr(
+        room, "run_study", lambda study, options, forkserver: summary(accuracy=0.912)
+    )
     row = room.measured("blobs", COURSES["blobs"], tmp_path)
     said = COURSES["blobs"].said
     ahead = "+0.100 ± 0.020, better"
@@ -68,14 +90,22 @@ def test_a_signal_to_one_search_ends_all_of_them(monkeypatch, tmp_path, status, 
 
 
 def test_what_is_missing_is_skipped_and_what_fails_is_told(monkeypatch, tmp_path):
-    errors = iter([MissingError("the faces are not here: no way"), SearchFailed("no trial was completed")])
+    errors = iter(
+        [MissingError("the faces are not here: no way"), SearchFailed("no trial was completed")]
+    )
 
     def run(study, options, forkserver):
         raise next(errors)
 
     monkeypatch.setattr(room, "run_study", run)
-    assert room.measured("faces", COURSES["faces"], tmp_path).cells[2] == "skipped: its data could not be fetched here"
-    assert room.measured("blobs", COURSES["blobs"], tmp_path).cells[2] == "failed: no trial was completed"
+    assert (
+        room.measured("faces", COURSES["faces"], tmp_path).cells[2]
+        == "skipped: its data could not be fetched here"
+    )
+    assert (
+        room.measured("blobs", COURSES["blobs"], tmp_path).cells[2]
+        == "failed: no trial was completed"
+    )
 
 
 def row_of(known, winner=0.9, ahead=0.1, error=0.02):
@@ -91,9 +121,15 @@ def test_a_missed_target_is_marked_and_smaller_is_better_for_rmse():
 
 @pytest.mark.parametrize(
     ("ahead", "error", "verdict"),
-    [(0.05, 0.02, "better"), (0.04, 0.02, "as good"), (-0.04, 0.02, "as good"), (-0.05, 0.02, "worse"),
-     (0.0, 0.0, "as good"), (float("nan"), 0.1, "worse")],
-)  # fmt: skip
+    [
+        (0.05, 0.02, "better"),
+        (0.04, 0.02, "as good"),
+        (-0.04, 0.02, "as good"),
+        (-0.05, 0.02, "worse"),
+        (0.0, 0.0, "as good"),
+        (float("nan"), 0.1, "worse"),
+    ],
+)
 def test_two_standard_errors_tell_a_winner_from_the_line(ahead, error, verdict):
     assert row_of(COURSES["blobs"], ahead=ahead, error=error).verdict == verdict
 

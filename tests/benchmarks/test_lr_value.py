@@ -14,7 +14,10 @@ IGNORED = (0.0, 0.0)
 
 
 def test_the_narrow_search_has_reached_the_wide_one_when_its_median_is_no_worse_than_the_wide_end():
-    pairs = [Pair(i, IGNORED, (5.0, 3.0, 2.0), narrow) for i, narrow in enumerate([(4, 2, 1), (3, 2, 2), (9, 9, 9)])]
+    pairs = [
+        Pair(i, IGNORED, (5.0, 3.0, 2.0), narrow)
+        for i, narrow in enumerate([(4, 2, 1), (3, 2, 2), (9, 9, 9)])
+    ]
     verdict = judge(pairs, "minimize")
     assert (verdict.wide, verdict.narrow, verdict.reached_after) == (2.0, 2, 2)
 
@@ -30,7 +33,10 @@ def test_one_that_never_gets_there_says_so():
 
 def test_the_end_tells_medians_seeds_won_and_what_the_range_test_costs():
     pairs = [Pair(i, (0.01, 0.1), (5.0, 3.0), (3.0, 2.0 + 2 * i), 4.0 + i) for i in range(2)]
-    assert line(pairs[0]) == "seed 0: wide 3.0000, 0.01 … 0.1 2.0000 (range test 4.0 s, training 0 and 0 s)"
+    assert (
+        line(pairs[0])
+        == "seed 0: wide 3.0000, 0.01 … 0.1 2.0000 (range test 4.0 s, training 0 and 0 s)"
+    )
     assert list(conclusion(pairs, judge(pairs, "minimize"), "val_rmse")) == [
         "median val_rmse of 2 seeds, 2 trials each: wide 3.0000",
         "from the range test: 3.0000, better with 1 of 2 seeds",
@@ -58,9 +64,24 @@ def test_each_seed_is_measured_once_with_the_bounds_and_the_budget_asked_for(mon
 
     monkeypatch.setattr(room, "compare", compare)
     monkeypatch.setattr(room, "ForkServer", NoServer)
-    options = ["--seeds", "2", "--trials", "7", "--epochs", "4", "--lr-min", "0.001", "--per-structure"]
+    options = [
+        "--seeds",
+        "2",
+        "--trials",
+        "7",
+        "--epochs",
+        "4",
+        "--lr-min",
+        "0.001",
+        "--per-structure",
+    ]
     done = CliRunner().invoke(room.lr_value, options)
     assert asked == [(seed, 0.001, 1.0, True, 7, 4) for seed in range(2)]
     told = json.loads(done.output.splitlines()[-1])
-    assert (told["wide"], told["narrow"], told["reached_after"], told["narrow_better"]) == (3.0, 3.0, 2, 0)
+    assert (told["wide"], told["narrow"], told["reached_after"], told["narrow_better"]) == (
+        3.0,
+        3.0,
+        2,
+        0,
+    )
     assert len(told["pairs"]) == 2

@@ -29,7 +29,9 @@ def one_core_and_own_leases(tmp_path, monkeypatch):
 def test_part_a_measures_fit_and_ours_and_judges_the_worst_ratio(forkserver):
     part = part_a(QUICK, forkserver)
     assert {row.unit for row in part.rows} == {"epochs/s", "s"}
-    assert all(figure > 0 for row in part.rows for figures in row.raw.values() for figure in figures)
+    assert all(
+        figure > 0 for row in part.rows for figures in row.raw.values() for figure in figures
+    )
     assert part.rows[0].notes == {"compiler": "machine code"}
     assert "the worst of the table" in part.verdicts[-1].target
 
@@ -37,18 +39,30 @@ def test_part_a_measures_fit_and_ours_and_judges_the_worst_ratio(forkserver):
 def test_the_floor_is_measured_with_the_compiler_our_graph_chose_and_for_machine_code(forkserver):
     part = part_floor(QUICK, forkserver)
     assert [row.name.rpartition(", ")[2] for row in part.rows] == ["graph", "machine code"]
-    assert all(set(row.raw) == {OURS, HAND} and row.notes == {"by hand": "graph"} for row in part.rows)
+    assert all(
+        set(row.raw) == {OURS, HAND} and row.notes == {"by hand": "graph"} for row in part.rows
+    )
     assert len(part.verdicts) == 1
 
 
 def test_the_driver_is_metered_by_phase_in_windows(tmp_path, forkserver):
     windows = drive(40, tmp_path, 20, forkserver)
     assert [window["trials"] for window in windows] == [20, 40]
-    assert all(window[phase] > 0 for window in windows for phase in ("ask", "tell", "write_spec", "best", "rss_mb"))
+    assert all(
+        window[phase] > 0
+        for window in windows
+        for phase in ("ask", "tell", "write_spec", "best", "rss_mb")
+    )
 
 
 def test_a_ratio_is_the_median_over_pairs_and_above_one_where_ours_is_better():
-    faster = Row("a", "s", {"plain": [10.0, 30.0, 8.0], "ours": [1.0, 2.0, 4.0]}, against=("plain",), better="lower")
+    faster = Row(
+        "a",
+        "s",
+        {"plain": [10.0, 30.0, 8.0], "ours": [1.0, 2.0, 4.0]},
+        against=("plain",),
+        better="lower",
+    )
     assert faster.ratio("plain") == 10.0
     slower = Row("a", "epochs/s", {"plain": [10.0], "ours": [5.0]}, against=("plain",))
     assert slower.ratio("plain") == 0.5
@@ -61,7 +75,10 @@ def test_time_to_a_number_of_epochs_is_when_that_many_were_trained():
 
 def test_the_json_holds_machine_raw_times_and_verdicts_in_words(tmp_path):
     row = Row("epoch", "epochs/s", {"fit": [1.0, 2.0], "ours": [30.0, 50.0]}, against=("fit",))
-    verdicts = [Verdict.at_least("ours against fit", row.ratio("fit"), 25), Verdict.at_most("growth", 2.5, 2)]
+    verdicts = [
+        Verdict.at_least("ours against fit", row.ratio("fit"), 25),
+        Verdict.at_most("growth", 2.5, 2),
+    ]
     part = Part("a", "model.fit against ours", [row], verdicts)
     about = {"cpu": "a processor", "cores": 2, "date": "today", "commit": "c0ffee"}
     json_file, page = write(tmp_path, [part], QUICK, about)[:2]
@@ -102,7 +119,11 @@ def _keras_losses(spec, X, y):
 
     from benchmarks.perf.hand import LR, _weights
 
-    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(1)]
+    )
     model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate=LR))
     model.set_weights([weight.numpy() for weight in _weights(spec)])
-    return model.fit(X, y, batch_size=spec.batch, epochs=3, shuffle=False, verbose=0).history["loss"]
+    return model.fit(X, y, batch_size=spec.batch, epochs=3, shuffle=False, verbose=0).history[
+        "loss"
+    ]

@@ -30,7 +30,10 @@ def tf_keras_builder(n_neurons=5):
     import tensorflow as tf
 
     model = tf.keras.Sequential(
-        [tf.keras.layers.Dense(n_neurons, activation="relu", input_shape=(8,)), tf.keras.layers.Dense(1)]
+        [
+            tf.keras.layers.Dense(n_neurons, activation="relu", input_shape=(8,)),
+            tf.keras.layers.Dense(1),
+        ]
     )
     model.compile(loss=tf.keras.losses.MeanSquaredError(), optimizer=tf.keras.optimizers.Adam(0.01))
     return model
@@ -64,7 +67,8 @@ def subclass_builder(n_neurons=5):
 
 
 @pytest.mark.parametrize(
-    "builder", [course_builder, tf_keras_builder, functional_builder, shapeless_builder, subclass_builder]
+    "builder",
+    [course_builder, tf_keras_builder, functional_builder, shapeless_builder, subclass_builder],
 )
 def test_builders_as_users_write_them_have_weights_and_train(builder):
     model = build(builder, {"n_neurons": 3}, 0, input_shape=(8,))
@@ -89,14 +93,19 @@ def test_other_warnings_of_a_builder_reach_the_user():
 
 @pytest.mark.parametrize("builder", [build_model, subclass_builder])
 def test_the_seed_fixes_the_first_weights(builder):
-    one, two, again = (build(builder, {}, seed, input_shape=(8,)).get_weights()[0] for seed in (1, 2, 1))
+    one, two, again = (
+        build(builder, {}, seed, input_shape=(8,)).get_weights()[0] for seed in (1, 2, 1)
+    )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, two)
 
 
 def test_the_seed_fixes_dropout():
     arguments = {"dropout": 0.5}
-    one, again = (np.asarray(build(build_model, arguments, 1)(np.ones((4, 8)), training=True)) for _ in range(2))
+    one, again = (
+        np.asarray(build(build_model, arguments, 1)(np.ones((4, 8)), training=True))
+        for _ in range(2)
+    )
     assert np.array_equal(one, again)
 
 
@@ -106,7 +115,9 @@ def test_without_a_seed_models_differ():
 
 
 def test_equal_structures_have_equal_layer_names():
-    names = [[layer.name for layer in build(build_model, {"n_hidden": 2}, s).layers] for s in (0, 1)]
+    names = [
+        [layer.name for layer in build(build_model, {"n_hidden": 2}, s).layers] for s in (0, 1)
+    ]
     assert names[0] == names[1] == ["dense", "dense_1", "dense_2"]
 
 
@@ -166,7 +177,9 @@ def test_seeded_again_keeps_the_kernels_of_graphs_unless_somebody_has_drawn_from
         dropped = []
         whole = keras.utils.set_random_seed
         with monkeypatch.context() as patched:
-            patched.setattr(keras.utils, "set_random_seed", lambda seed: dropped.append(seed) or whole(seed))
+            patched.setattr(
+                keras.utils, "set_random_seed", lambda seed: dropped.append(seed) or whole(seed)
+            )
             with seeded(7):
                 build_model()
         return len(dropped)
@@ -227,9 +240,15 @@ def returns_a_number():
             returns_a_function,
             "returns_a_function returned the function create instead of a model; give create itself",
         ),
-        (returns_a_pair, "returns_a_pair returned a tuple (Sequential, dict); it must return the model alone"),
+        (
+            returns_a_pair,
+            "returns_a_pair returned a tuple (Sequential, dict); it must return the model alone",
+        ),
         (returns_a_class, "returns_a_class returned the class Model, not a model made of it"),
-        (returns_a_number, "returns_a_number returned a builtins.int; it must return a compiled keras.Model"),
+        (
+            returns_a_number,
+            "returns_a_number returned a builtins.int; it must return a compiled keras.Model",
+        ),
     ],
 )
 def test_what_is_no_compiled_model_is_told_with_the_builders_name(builder, told):
@@ -249,6 +268,8 @@ def _draws_statefully(input_shape=(2,)):
 
 
 def test_a_builder_that_draws_with_stateful_ops_repeats_under_a_seed():
-    first, other, again = (build(_draws_statefully, {}, seed).get_weights()[0] for seed in (1, 2, 1))
+    first, other, again = (
+        build(_draws_statefully, {}, seed).get_weights()[0] for seed in (1, 2, 1)
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

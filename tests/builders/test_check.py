@@ -15,7 +15,9 @@ IRIS = {"input_shape": (4,), "task": "multiclass", "n_outputs": 3}
 
 def head(units, activation=None, loss="mse", inputs=8):
     def user_builder():
-        model = keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(units, activation=activation)])
+        model = keras.Sequential(
+            [keras.Input((inputs,)), keras.layers.Dense(units, activation=activation)]
+        )
         model.compile("sgd", loss)
         return model
 
@@ -38,8 +40,14 @@ def fault(builder, data, arguments=None):
         (head(3, "softmax", "crossentropy", 4), IRIS),
         (head(1, "sigmoid", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"}),
         (head(1, "tanh", "mse"), {"input_shape": (8,), "task": "binary"}),
-        (head(2, "softmax", "sparse_categorical_crossentropy"), {"input_shape": (8,), "task": "binary"}),
-        (head(2, "sigmoid", "binary_crossentropy"), {"input_shape": (8,), "task": "multilabel", "n_outputs": 2}),
+        (
+            head(2, "softmax", "sparse_categorical_crossentropy"),
+            {"input_shape": (8,), "task": "binary"},
+        ),
+        (
+            head(2, "sigmoid", "binary_crossentropy"),
+            {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
+        ),
         (head(1, None, lambda y, p: keras.ops.mean(keras.ops.abs(y - p))), HOUSING),
     ],
 )
@@ -69,7 +77,9 @@ def test_an_objective_with_a_value_for_each_class_is_told():
         return model
 
     data = {"input_shape": (4,), "task": "multilabel", "n_outputs": 3, "metric": "f1"}
-    assert "the objective 'val_f1' has 3 values, one a class; give average='macro'" in fault(per_class, data)
+    assert "the objective 'val_f1' has 3 values, one a class; give average='macro'" in fault(
+        per_class, data
+    )
 
 
 def test_a_model_without_an_input_layer_passes():
@@ -126,22 +136,26 @@ def test_a_wrong_number_of_units_is_told():
     ("builder", "data", "told"),
     [
         (
-            head(3, "softmax", "categorical_crossentropy", 4), IRIS,
+            head(3, "softmax", "categorical_crossentropy", 4),
+            IRIS,
             "loss categorical_crossentropy does not fit y, which holds class numbers, one a row; "
             "use sparse_categorical_crossentropy",
         ),
         (
-            head(3, "softmax", keras.losses.MeanSquaredError(name="mine"), 4), IRIS,
+            head(3, "softmax", keras.losses.MeanSquaredError(name="mine"), 4),
+            IRIS,
             "loss mean_squared_error does not fit y, which holds class numbers, one a row; "
             "use sparse_categorical_crossentropy",
         ),
         (
-            head(1, "sigmoid", "sparse_categorical_crossentropy"), {"input_shape": (8,), "task": "binary"},
+            head(1, "sigmoid", "sparse_categorical_crossentropy"),
+            {"input_shape": (8,), "task": "binary"},
             "loss sparse_categorical_crossentropy does not fit y, which holds 0 or 1, one a row; "
             "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
         ),
         (
-            head(1, "sigmoid", "bce"), HOUSING,
+            head(1, "sigmoid", "bce"),
+            HOUSING,
             "loss binary_crossentropy does not fit y, which holds real numbers; use mean_squared_error, "
             "mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh",
         ),
@@ -152,43 +166,55 @@ def test_a_wrong_number_of_units_is_told():
             "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
         ),
         (
-            head(1, "sigmoid", "hinge"), {"input_shape": (8,), "task": "binary"},
+            head(1, "sigmoid", "hinge"),
+            {"input_shape": (8,), "task": "binary"},
             "loss hinge does not fit y, which holds 0 or 1, one a row: it wants −1 and 1; "
             "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
         ),
         (
-            head(2, "sigmoid", "squared_hinge"), {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
+            head(2, "sigmoid", "squared_hinge"),
+            {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
             "loss squared_hinge does not fit y, which holds 0 and 1 a label: it wants −1 and 1; "
             "use binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
         ),
         (
-            head(2, "softmax", "binary_crossentropy"), {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
+            head(2, "softmax", "binary_crossentropy"),
+            {"input_shape": (8,), "task": "multilabel", "n_outputs": 2},
             "softmax makes the labels exclude each other; use sigmoid",
         ),
         (
-            head(2, "softmax", "mse"), {"input_shape": (8,), "task": "regression", "n_outputs": 2},
+            head(2, "softmax", "mse"),
+            {"input_shape": (8,), "task": "regression", "n_outputs": 2},
             "softmax makes the outputs add up to 1; use linear or softplus",
         ),
         (
-            head(3, "sigmoid", "sparse_categorical_crossentropy", 4), IRIS,
+            head(3, "sigmoid", "sparse_categorical_crossentropy", 4),
+            IRIS,
             "3 sigmoids are 3 answers that do not exclude each other; use softmax",
         ),
         (
-            head(1, "relu", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"},
+            head(1, "relu", "binary_crossentropy"),
+            {"input_shape": (8,), "task": "binary"},
             "binary_crossentropy needs probabilities, but the last layer is relu; give it activation='sigmoid'",
         ),
         (
-            head(1, "softmax", "binary_crossentropy"), {"input_shape": (8,), "task": "binary"},
+            head(1, "softmax", "binary_crossentropy"),
+            {"input_shape": (8,), "task": "binary"},
             "softmax over one unit is always 1; use sigmoid",
         ),
         (
-            head(3, None, "sparse_categorical_crossentropy", 4), IRIS,
+            head(3, None, "sparse_categorical_crossentropy", 4),
+            IRIS,
             "sparse_categorical_crossentropy needs probabilities, but the last layer is linear; "
             "give it activation='softmax'",
         ),
-        (head(1, None, None), HOUSING, "the model is compiled without a loss; give model.compile(loss=…)"),
+        (
+            head(1, None, None),
+            HOUSING,
+            "the model is compiled without a loss; give model.compile(loss=…)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_loss_or_last_layer_that_means_something_else_is_told(builder, data, told):
     assert fault(builder, data) == f"user_builder: {told}"
 

@@ -1,4 +1,6 @@
-"""Known functions: their minima, what noise and fidelity do, and that every study of them can be evaluated."""
+"""Known functions: their minima, what noise and fidelity do, and that every study of them can be
+evaluated.
+"""
 
 import json
 import math
@@ -30,7 +32,11 @@ def test_hartmann6_has_the_minimum_of_the_literature():
 
 @pytest.mark.parametrize(
     ("name", "function", "start"),
-    [("branin", branin, (3.1, 2.3)), ("noisy_branin", noisy_branin, (3.1, 2.3)), ("hartmann6", at_point, OPTIMUM)],
+    [
+        ("branin", branin, (3.1, 2.3)),
+        ("noisy_branin", noisy_branin, (3.1, 2.3)),
+        ("hartmann6", at_point, OPTIMUM),
+    ],
 )
 def test_the_minima_kept_are_what_an_optimizer_finds(name, function, start):
     assert minimize(lambda x: function(*x), start).fun == pytest.approx(MINIMA[name], abs=1e-7)
@@ -47,9 +53,13 @@ def test_the_noise_hangs_on_the_seed_alone_and_has_its_deviation():
     assert np.std(drawn) == pytest.approx(NOISE, rel=0.15)
 
 
-def test_a_search_runs_on_a_function_to_its_winner_without_a_model(tmp_path, monkeypatch, forkserver):
+def test_a_search_runs_on_a_function_to_its_winner_without_a_model(
+    tmp_path, monkeypatch, forkserver
+):
     monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
-    options = RunOptions(home=str(tmp_path), variant={"engine": "keras-tuner:hyperband"}, budget={"trials": 12})
+    options = RunOptions(
+        home=str(tmp_path), variant={"engine": "keras-tuner:hyperband"}, budget={"trials": 12}
+    )
     summary = tuning.search.run.run_study("noisy_branin", options, forkserver=forkserver)
     assert summary.status == "completed"
     assert summary.winner is not None

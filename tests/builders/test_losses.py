@@ -15,7 +15,9 @@ SHARES = RNG.dirichlet(np.ones(3), 4).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", ON_ONE_HOT)
-@pytest.mark.parametrize("y", [NUMBERS, NUMBERS[:, None], np.eye(3)[NUMBERS]], ids=["(rows,)", "(rows, 1)", "one-hot"])
+@pytest.mark.parametrize(
+    "y", [NUMBERS, NUMBERS[:, None], np.eye(3)[NUMBERS]], ids=["(rows,)", "(rows, 1)", "one-hot"]
+)
 def test_class_numbers_and_one_hot_rows_give_keras_loss_of_one_hot_rows(name, y):
     expected = keras.losses.get(name)(np.eye(3, dtype=np.float32)[NUMBERS], SHARES)
     assert np.allclose(adapted(name)(y, SHARES), expected)
@@ -38,8 +40,14 @@ def test_binary_hinge_is_the_hinge_of_signs(y, p, loss):
 
 @pytest.mark.parametrize("loss", [*ON_ONE_HOT, *ON_SIGNS])
 def test_the_check_before_training_lets_them_pass(loss):
-    many = {"task": "multiclass", "n_outputs": 3} if loss in ON_ONE_HOT else {"task": "binary", "n_outputs": 1}
-    check_builder(build_model, {"loss": loss, "input_shape": (4,), **many}, input_shape=(4,), **many)
+    many = (
+        {"task": "multiclass", "n_outputs": 3}
+        if loss in ON_ONE_HOT
+        else {"task": "binary", "n_outputs": 1}
+    )
+    check_builder(
+        build_model, {"loss": loss, "input_shape": (4,), **many}, input_shape=(4,), **many
+    )
 
 
 def test_hinge_on_zeros_and_ones_is_refused_with_the_choices():
@@ -55,6 +63,8 @@ def test_hinge_on_zeros_and_ones_is_refused_with_the_choices():
 def test_the_courses_survival_model_learns_two_softmax_outputs_by_categorical_cross_entropy_and_sgd():
     X = RNG.normal(size=(200, 3)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.int32)
-    model = build_model(1, 8, 0.5, task="multiclass", n_outputs=2, input_shape=(3,), loss="categorical_crossentropy")
+    model = build_model(
+        1, 8, 0.5, task="multiclass", n_outputs=2, input_shape=(3,), loss="categorical_crossentropy"
+    )
     model.fit(X, y, epochs=20, verbose=0)
     assert float(np.mean(model.predict(X, verbose=0).argmax(axis=1) == y)) > 0.95

@@ -48,7 +48,9 @@ def test_parameter_counts_are_those_counted_by_hand(arguments, parameters):
 def test_a_4_3_1_network_gives_the_output_computed_by_hand():
     model = build_model(1, 3, task="binary", input_shape=(4,))
     kernel = np.array([[2.1, -1.2, 0.3, 1.3], [-0.1, 1.2, 4.9, -3.1], [0.4, 2.6, -2.5, 3.8]]).T
-    model.set_weights([kernel, np.array([-3.0, -5.0, -8.0]), np.array([[1.1], [-4.1], [-0.7]]), np.array([5.1])])
+    model.set_weights(
+        [kernel, np.array([-3.0, -5.0, -8.0]), np.array([[1.1], [-4.1], [-0.7]]), np.array([5.1])]
+    )
     output = model(np.array([[1.0, -3.1, -7.2, 2.1]], np.float32))
     assert float(output[0, 0]) == pytest.approx(0.832716044461517, rel=1e-5)
 
@@ -105,22 +107,30 @@ def test_a_regression_can_be_bounded_by_its_output(activation):
     assert build_model(output_activation=activation).layers[-1].activation.__name__ == activation
 
 
-@pytest.mark.parametrize(("task", "loss"), [(task, loss) for task, losses in LOSSES.items() for loss in losses])
+@pytest.mark.parametrize(
+    ("task", "loss"), [(task, loss) for task, losses in LOSSES.items() for loss in losses]
+)
 def test_every_loss_that_is_said_to_fit_a_task_trains_on_its_targets(task, loss):
     n_outputs = {"multiclass": 3, "multilabel": 2}.get(task, 1)
-    y = {"multiclass": np.array([0, 2]), "multilabel": np.array([[0, 1], [1, 1]])}.get(task, np.array([0.0, 1.0]))
+    y = {"multiclass": np.array([0, 2]), "multilabel": np.array([[0, 1], [1, 1]])}.get(
+        task, np.array([0.0, 1.0])
+    )
     model = build_model(1, 2, task=task, n_outputs=n_outputs, loss=loss)
     assert np.isfinite(np.asarray(model.train_on_batch(np.ones((2, 8)), y))).all()
 
 
-@pytest.mark.parametrize(("short", "whole"), [("mse", "mean_squared_error"), ("mae", "mean_absolute_error")])
+@pytest.mark.parametrize(
+    ("short", "whole"), [("mse", "mean_squared_error"), ("mae", "mean_absolute_error")]
+)
 def test_short_names_of_losses_mean_the_whole_ones(short, whole):
     assert build_model(loss=short).loss == whole
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_is_compiled_with_the_learning_rate_asked_for(optimizer):
-    assert float(build_model(optimizer=optimizer, lr=0.02).optimizer.learning_rate) == pytest.approx(0.02)
+    assert float(
+        build_model(optimizer=optimizer, lr=0.02).optimizer.learning_rate
+    ) == pytest.approx(0.02)
 
 
 def test_momentum_is_sgd_with_nine_tenths_unless_another_is_given():
@@ -142,12 +152,16 @@ def test_no_initializer_means_the_one_that_fits_the_activation(activation):
 
 
 def test_batch_normalisation_stands_before_the_activation_and_dropout_after():
-    kinds = [type(layer).__name__ for layer in build_model(1, 3, batch_norm=True, dropout=0.2).layers]
+    kinds = [
+        type(layer).__name__ for layer in build_model(1, 3, batch_norm=True, dropout=0.2).layers
+    ]
     assert kinds == ["Dense", "BatchNormalization", "Activation", "Dropout", "Dense"]
 
 
 def test_selu_gets_alpha_dropout():
-    assert isinstance(build_model(1, 3, activation="selu", dropout=0.2).layers[1], keras.layers.AlphaDropout)
+    assert isinstance(
+        build_model(1, 3, activation="selu", dropout=0.2).layers[1], keras.layers.AlphaDropout
+    )
 
 
 def test_l2_is_added_to_the_loss():
@@ -175,13 +189,19 @@ def test_l2_is_added_to_the_loss():
             {"optimizer": "adm"},
             "optimizer 'adm' is unknown. Did you mean 'adam'? There are: sgd, momentum, adam, adamw, rmsprop, nadam",
         ),
-        ({"optimizer": "adam", "momentum": 0.9}, "momentum=0.9 is for sgd, momentum, rmsprop; adam has its own"),
+        (
+            {"optimizer": "adam", "momentum": 0.9},
+            "momentum=0.9 is for sgd, momentum, rmsprop; adam has its own",
+        ),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1, got 1.0"),
         ({"dropout": 1}, "dropout must be at least 0 and below 1, got 1"),
         ({"batch_norm": "yes"}, "batch_norm must be True or False, got 'yes'"),
         ({"l2": -0.1}, "l2 must be a number, at least 0, got -0.1"),
         ({"shape": "cone"}, "shape 'cone' is unknown. There are: constant, pyramid"),
-        ({"input_shape": 8}, "input_shape must be one sample's shape, such as (8,) or (28, 28), got 8"),
+        (
+            {"input_shape": 8},
+            "input_shape must be one sample's shape, such as (8,) or (28, 28), got 8",
+        ),
         ({"clipnorm": 0}, "clipnorm must be a number above 0, got 0"),
         ({"n_outputs": 0}, "n_outputs must be a whole number, at least 1, got 0"),
         (

@@ -30,7 +30,8 @@ def test_the_steps_jump_at_zero():
 
 
 @pytest.mark.parametrize(
-    ("activation", "answer"), [("heaviside", 1.0), ("sign", 1.0), ("sigmoid", 0.7310586), ("tanh", 0.7615942)]
+    ("activation", "answer"),
+    [("heaviside", 1.0), ("sign", 1.0), ("sigmoid", 0.7310586), ("tanh", 0.7615942)],
 )
 def test_the_neuron_answers_with_its_activation_of_w_x_plus_b(activation, answer):
     model = with_weights(activation, [2.0, -1.0], -3.0)
@@ -46,8 +47,16 @@ def test_the_neuron_answers_with_its_activation_of_w_x_plus_b(activation, answer
         ("heaviside", 1, [1.0, -1.0, 0.5]),  # right: nothing moves
         ("heaviside", 0, [-0.5, -2.0, 0.0]),  # w − 0.5 · (3, 2), b − 0.5
         ("sign", 0, [-2.0, -3.0, -0.5]),  # −1 − 1 = −2: twice as far
-        ("sigmoid", 1, [1.0 + 0.5 * 3 * 0.18242552, -1.0 + 0.5 * 2 * 0.18242552, 0.5 + 0.5 * 0.18242552]),
-        ("tanh", 1, [1.0 + 0.5 * 3 * 0.09485174, -1.0 + 0.5 * 2 * 0.09485174, 0.5 + 0.5 * 0.09485174]),
+        (
+            "sigmoid",
+            1,
+            [1.0 + 0.5 * 3 * 0.18242552, -1.0 + 0.5 * 2 * 0.18242552, 0.5 + 0.5 * 0.18242552],
+        ),
+        (
+            "tanh",
+            1,
+            [1.0 + 0.5 * 3 * 0.09485174, -1.0 + 0.5 * 2 * 0.09485174, 0.5 + 0.5 * 0.09485174],
+        ),
     ],
 )
 def test_one_step_of_the_rule_is_the_one_computed_by_hand(activation, y, after):
@@ -58,7 +67,9 @@ def test_one_step_of_the_rule_is_the_one_computed_by_hand(activation, y, after):
 
 def test_a_batch_adds_up_the_steps_of_its_rows():
     model = with_weights("heaviside", [0.0, 0.0], -1.0)
-    model.fit(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), np.array([1, 1]), batch_size=2, verbose=0)
+    model.fit(
+        np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), np.array([1, 1]), batch_size=2, verbose=0
+    )
     assert weights(model) == [4.0, 6.0, 1.0]
 
 
@@ -72,7 +83,10 @@ def test_sample_weights_scale_the_steps():
 def test_row_after_row_its_weights_are_those_of_scikit_learn(epochs):
     X, y = make_blobs(60, centers=2, random_state=3, cluster_std=3)
     X = X.astype(np.float32)
-    X[0], y[0] = X[y == 0][0], 0  # at z = 0 the two differ for class 1: ours says 1 there, scikit-learn's neither
+    X[0], y[0] = (
+        X[y == 0][0],
+        0,
+    )  # at z = 0 the two differ for class 1: ours says 1 there, scikit-learn's neither
     peer = Perceptron(shuffle=False, max_iter=epochs, tol=None).fit(X, y)
     ours = build_perceptron()
     ours.fit(X, y, batch_size=1, epochs=epochs, shuffle=False, verbose=0)
@@ -90,7 +104,9 @@ def test_it_separates_setosa_from_virginica():
 def test_a_saved_perceptron_predicts_the_same(tmp_path):
     model = with_weights("sign", [2.0, -1.0], -3.0)
     model.save(tmp_path / "neuron.keras")
-    again = keras.saving.load_model(tmp_path / "neuron.keras", compile=False, custom_objects=custom_objects())
+    again = keras.saving.load_model(
+        tmp_path / "neuron.keras", compile=False, custom_objects=custom_objects()
+    )
     X = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
     assert np.array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
 

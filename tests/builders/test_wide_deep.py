@@ -9,9 +9,18 @@ from tuning.errors import BuilderError
 
 def test_defaults_are_the_courses_network():
     model = build_wide_deep()
-    assert [type(layer).__name__ for layer in model.layers] == ["InputLayer", "Dense", "Dense", "Concatenate", "Dense"]
+    assert [type(layer).__name__ for layer in model.layers] == [
+        "InputLayer",
+        "Dense",
+        "Dense",
+        "Concatenate",
+        "Dense",
+    ]
     assert model.count_params() == (8 * 30 + 30) + (30 * 30 + 30) + (38 + 1)
-    assert (model.loss, float(model.optimizer.learning_rate)) == ("mean_squared_error", pytest.approx(1e-3))
+    assert (model.loss, float(model.optimizer.learning_rate)) == (
+        "mean_squared_error",
+        pytest.approx(1e-3),
+    )
 
 
 def test_the_input_itself_reaches_the_last_layer():

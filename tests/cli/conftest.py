@@ -24,6 +24,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "studies" / "plane.py").write_text(FILE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNING_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))  # nobody else's search is waited for
+    monkeypatch.setenv(
+        "TUNING_LEASES", str(tmp_path / "leases")
+    )  # nobody else's search is waited for
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path

@@ -15,7 +15,16 @@ from tuning.storage.durable import write_json
 
 @pytest.mark.slow
 def test_a_bench_is_told_drawn_and_recorded(project, capsys):
-    words = ["bench", "plane", "--engines", "randomizedsearchcv,optuna:tpe", "--seeds", "2", "--budget", "epochs=7"]
+    words = [
+        "bench",
+        "plane",
+        "--engines",
+        "randomizedsearchcv,optuna:tpe",
+        "--seeds",
+        "2",
+        "--budget",
+        "epochs=7",
+    ]
     assert main([*words, "--devices", "cpu:1", "--json"]) == 0
     printed = capsys.readouterr()
     told = json.loads(printed.out.splitlines()[-1])
@@ -64,8 +73,11 @@ def _check_mlflow(told):
     client = MlflowClient(stored["tracking_uri"])
     runs = client.search_runs([stored["experiment_id"]])
     assert sorted(run.info.run_name for run in runs) == [
-        "optuna:tpe seed 0", "optuna:tpe seed 1", "randomizedsearchcv seed 0", "randomizedsearchcv seed 1",
-    ]  # fmt: skip
+        "optuna:tpe seed 0",
+        "optuna:tpe seed 1",
+        "randomizedsearchcv seed 0",
+        "randomizedsearchcv seed 1",
+    ]
     history = client.get_metric_history(runs[0].info.run_id, "best_test_rmse")
     assert [point.step for point in history] == [3, 6, 7]
 
@@ -73,7 +85,10 @@ def _check_mlflow(told):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["plane", "--budget", "hours=3"], "'hours=3' is no budget; write epochs=2000, trials=50 or time=10m"),
+        (
+            ["plane", "--budget", "hours=3"],
+            "'hours=3' is no budget; write epochs=2000, trials=50 or time=10m",
+        ),
         (["plane", "--budget", "epochs=0"], "'epochs=0' is no budget"),
         (["plane", "--budget", "time=soon"], "'soon' is no time"),
         (["plane", "--engines", "optuna:tpa"], "Did you mean 'optuna:tpe'?"),

@@ -23,11 +23,25 @@ CRON = {
     "9,17:00": "0 9,17 * * *",
     **WORDS,
 }
-BEYOND_CRON = ["*-*-* 22:00:30", "2027-01-01 00:00", "22:00 Europe/Berlin", "Mon *-*-01 03:00", "*-*~03 10:00"]
+BEYOND_CRON = [
+    "*-*-* 22:00:30",
+    "2027-01-01 00:00",
+    "22:00 Europe/Berlin",
+    "Mon *-*-01 03:00",
+    "*-*~03 10:00",
+]
 WRONG = [
-    "", "every day", "Mon..Fri", "Fri..Mon 01:00", "Moon 10:00", "25:00", "10:60", "*-13-01 10:00",
-    "22:00\nExecStart=x", "--help",
-]  # fmt: skip
+    "",
+    "every day",
+    "Mon..Fri",
+    "Fri..Mon 01:00",
+    "Moon 10:00",
+    "25:00",
+    "10:60",
+    "*-13-01 10:00",
+    "22:00\nExecStart=x",
+    "--help",
+]
 
 
 @pytest.fixture(params=["systemd", "own"])
@@ -61,7 +75,9 @@ def test_systemd_is_asked_about_what_cron_cannot_express():
         check_calendar(calendar)
 
 
-@pytest.mark.parametrize("calendar", [w for w in WRONG if w != "Mon..Fri"])  # to systemd that is midnight
+@pytest.mark.parametrize(
+    "calendar", [w for w in WRONG if w != "Mon..Fri"]
+)  # to systemd that is midnight
 def test_a_calendar_that_means_nothing_is_refused_with_what_works(check, calendar):
     with pytest.raises(StudyError) as caught:
         check(calendar)

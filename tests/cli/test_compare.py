@@ -78,7 +78,9 @@ def test_one_search_is_not_compared_with_itself(home, capsys, words):
     assert "two or more searches, got only toy/optuna-tpe" in capsys.readouterr().err
 
 
-def test_searches_of_one_name_from_two_state_folders_are_shown_by_their_ids(home, tmp_path_factory, capsys):
+def test_searches_of_one_name_from_two_state_folders_are_shown_by_their_ids(
+    home, tmp_path_factory, capsys
+):
     other = search(tmp_path_factory.mktemp("other"), "toy", "optuna:tpe")
     assert main(["compare", "toy/optuna-tpe", str(other.folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -91,5 +93,7 @@ def test_no_tensorflow_and_no_mlflow_is_imported_for_it(home):
         "import sys; from tuning.cli.main import main; main(['compare', 'toy/optuna-tpe', 'toy/gridsearchcv']); "
         "print([m for m in ('tensorflow', 'keras', 'mlflow', 'optuna') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"

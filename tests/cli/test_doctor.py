@@ -26,12 +26,18 @@ def found(capsys, *words: str) -> dict[str, dict[str, str]]:
 
 
 def answer(text: str, code: int = 0):
-    return lambda command, **rest: subprocess.CompletedProcess(command, code, stdout=text, stderr="loader: no libcuda")
+    return lambda command, **rest: subprocess.CompletedProcess(
+        command, code, stdout=text, stderr="loader: no libcuda"
+    )
 
 
 def without(monkeypatch, *missing: str, **versions: str):
     version = checks._version
-    monkeypatch.setattr(checks, "_version", lambda name: versions.get(name, None if name in missing else version(name)))
+    monkeypatch.setattr(
+        checks,
+        "_version",
+        lambda name: versions.get(name, None if name in missing else version(name)),
+    )
 
 
 def test_a_whole_installation_ends_with_0_and_changes_nothing(home, capsys):
@@ -46,7 +52,17 @@ def test_a_missing_library_is_a_fail_with_advice_and_ends_with_3(home, capsys, m
     without(monkeypatch, "optuna")
     assert main(["doctor"]) == 3
     line = next(line for line in capsys.readouterr().out.splitlines() if "optuna" in line)
-    assert line.split() == ["FAIL", "optuna", "missing", "→", "make", "clean,", "then", "make", "doctor"]
+    assert line.split() == [
+        "FAIL",
+        "optuna",
+        "missing",
+        "→",
+        "make",
+        "clean,",
+        "then",
+        "make",
+        "doctor",
+    ]
 
 
 def test_both_tensorflow_packages_at_once_are_a_fail(home, capsys, monkeypatch):
@@ -107,7 +123,9 @@ def test_stand_in_devices_are_listed(home, capsys, monkeypatch):
         ("", -11, "FAIL", "loader: no libcuda"),
     ],
 )
-def test_a_tensorflow_that_does_not_start_is_a_fail_with_its_last_words(monkeypatch, said, code, state, detail):
+def test_a_tensorflow_that_does_not_start_is_a_fail_with_its_last_words(
+    monkeypatch, said, code, state, detail
+):
     monkeypatch.delenv("TUNING_DEVICES", raising=False)
     check = checks.tensorflow(run=answer(said, code))
     assert (check.state, check.found) == (state, detail)

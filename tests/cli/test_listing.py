@@ -34,7 +34,9 @@ def entry(studies, text) -> Entry:
 
 
 def test_a_study_is_read_without_being_run(studies):
-    assert entry(studies, WHOLE) == Entry("housing", "optuna:gp", "minimize val_rmse", 7, "California housing.")
+    assert entry(studies, WHOLE) == Entry(
+        "housing", "optuna:gp", "minimize val_rmse", 7, "California housing."
+    )
 
 
 def test_what_a_study_leaves_out_has_the_default_of_study(studies):
@@ -52,7 +54,10 @@ def test_what_a_changed_copy_does_not_say_is_unknown(studies):
 
 
 def test_a_file_that_does_not_parse_is_listed_with_its_line(studies):
-    assert entry(studies, "x = 1\nSTUDY = Study(").about == "does not parse: '(' was never closed in line 2"
+    assert (
+        entry(studies, "x = 1\nSTUDY = Study(").about
+        == "does not parse: '(' was never closed in line 2"
+    )
 
 
 def test_files_that_begin_with_an_underscore_are_helpers(studies):
@@ -65,9 +70,14 @@ def test_json_is_a_list_of_all_fields(studies, capsys):
     (studies / "housing.py").write_text(WHOLE)
     assert main(["list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [
-        {"name": "housing", "engine": "optuna:gp", "objective": "minimize val_rmse", "trials": 7,
-         "about": "California housing."}
-    ]  # fmt: skip
+        {
+            "name": "housing",
+            "engine": "optuna:gp",
+            "objective": "minimize val_rmse",
+            "trials": 7,
+            "about": "California housing.",
+        }
+    ]
 
 
 def test_the_table_shows_markup_in_a_docstring_as_it_is(studies, capsys):

@@ -13,19 +13,27 @@ from tuning.lr_range.result import LRRange
 
 @pytest.mark.slow
 def test_a_test_is_printed_drawn_and_recorded(project, capsys):
-    assert main(["lr-range", "plane", "--steps", "60", "--seeds", "2", "--batch-size", "16", "--json"]) == 0
+    assert (
+        main(["lr-range", "plane", "--steps", "60", "--seeds", "2", "--batch-size", "16", "--json"])
+        == 0
+    )
     printed = capsys.readouterr()
     told = json.loads(printed.out.splitlines()[-1])
     assert (told["study"], told["label"], told["batch_size"], told["seeds"]) == (
-        "plane", "n_hidden=1, batch_size=16", 16, 2,
-    )  # fmt: skip
+        "plane",
+        "n_hidden=1, batch_size=16",
+        16,
+        2,
+    )
     assert told["suggestions"].keys() == told["definitions"].keys()
     assert told["bounds"] == [1e-4, 1e-1]
     assert "where the smoothed loss falls fastest" in printed.err
     files = {kind: Path(path) for kind, path in told["files"].items()}
     assert files["png"].parent == project / "home" / "reports"
     assert files["png"].read_bytes().startswith(b"\x89PNG")
-    assert LRRange.from_json(json.loads(files["json"].read_text())).suggestions == told["suggestions"]
+    assert (
+        LRRange.from_json(json.loads(files["json"].read_text())).suggestions == told["suggestions"]
+    )
     _check_run(told, files)
 
 
@@ -43,7 +51,9 @@ def _check_run(told, files):
     assert kept == {path.name for path in files.values()}
 
 
-@pytest.mark.parametrize("words", [["nowhere"], ["plane", "--steps", "3"], ["plane", "--devices", "tpu"]])
+@pytest.mark.parametrize(
+    "words", [["nowhere"], ["plane", "--steps", "3"], ["plane", "--devices", "tpu"]]
+)
 def test_what_is_wrong_is_told_before_tensorflow_starts(project, words):
     assert main(["lr-range", *words]) in (2, 3)
     assert not (project / "home" / "reports").exists()
@@ -51,4 +61,6 @@ def test_what_is_wrong_is_told_before_tensorflow_starts(project, words):
 
 def test_rates_in_the_wrong_order_end_with_two(project, capsys):
     assert main(["lr-range", "plane", "--lr-min", "1", "--lr-max", "0.1"]) == 2
-    assert "lr_min and lr_max must be 0 < lr_min < lr_max, got 1.0 and 0.1" in capsys.readouterr().err
+    assert (
+        "lr_min and lr_max must be 0 < lr_min < lr_max, got 1.0 and 0.1" in capsys.readouterr().err
+    )

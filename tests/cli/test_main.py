@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 def tuning(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command, env = [sys.executable, "-m", "tuning", *words], {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.fixture
@@ -38,11 +40,15 @@ def one_verb(monkeypatch):
 
 def test_help_names_every_verb_and_imports_none_of_them():
     code = "import sys; from tuning.cli.main import main; main(['--help']); print([m for m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     page, _, modules = done.stdout.rpartition("[")
     assert [verb for verb in VERBS if f"  {verb} " not in page] == []
     assert [
-        m for m in ("numpy", "rich", "keras", "tuning.study.study", "tuning.cli.listing") if f"'{m}'" in modules
+        m
+        for m in ("numpy", "rich", "keras", "tuning.study.study", "tuning.cli.listing")
+        if f"'{m}'" in modules
     ] == []
 
 
@@ -81,7 +87,9 @@ def test_wrong_words_end_with_2_and_say_what_was_wrong(capsys, words, said):
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [StudyError(["a is wrong", "b is wrong"]), MissingError("no GPU"), BusyError("held")])
+@pytest.mark.parametrize(
+    "error", [StudyError(["a is wrong", "b is wrong"]), MissingError("no GPU"), BusyError("held")]
+)
 def test_an_error_of_ours_is_told_in_one_piece_and_gives_its_exit_code(one_verb, capsys, error):
     def fail():
         raise error

@@ -25,7 +25,19 @@ def asked(monkeypatch, tmp_path):
 
 def test_options_reach_the_recording_and_the_last_line_is_json(asked, capsys, tmp_path):
     out = tmp_path / "x.json"
-    arguments = ["--points", "8", "--sobol", "--seeds", "2", "--epochs", "5", "--out", str(out), "--json", "--quiet"]
+    arguments = [
+        "--points",
+        "8",
+        "--sobol",
+        "--seeds",
+        "2",
+        "--epochs",
+        "5",
+        "--out",
+        str(out),
+        "--json",
+        "--quiet",
+    ]
     assert main(["record", "housing", *arguments]) == 0
     ((study, options),) = asked
     assert study == "housing"

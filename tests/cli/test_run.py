@@ -1,4 +1,6 @@
-"""`tuning run`: options in, exit codes and the one line of JSON out. The search itself is tested elsewhere."""
+"""`tuning run`: options in, exit codes and the one line of JSON out. The search itself is tested
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,14 @@ from tuning.trial import Proposal, Status, TrialResult
 
 def summary(status="completed"):
     trials = [(Proposal(0, {"lr": 0.1}, 3), TrialResult(0, Status.COMPLETED, 0.5, epochs=3))]
-    return Summary(study="toy", engine="optuna:tpe", search="toy-1", status=status, objective=Minimize("val_rmse"),
-                   trials=trials)  # fmt: skip
+    return Summary(
+        study="toy",
+        engine="optuna:tpe",
+        search="toy-1",
+        status=status,
+        objective=Minimize("val_rmse"),
+        trials=trials,
+    )
 
 
 @pytest.fixture
@@ -52,9 +60,14 @@ def test_the_exit_code_says_how_it_ended(runs, status, code):
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(StudyError("no"), 2), (MissingError("no"), 3), (BusyError("no"), 75), (StorageError("no"), 75),
-     (SearchFailed("no"), 1)],
-)  # fmt: skip
+    [
+        (StudyError("no"), 2),
+        (MissingError("no"), 3),
+        (BusyError("no"), 75),
+        (StorageError("no"), 75),
+        (SearchFailed("no"), 1),
+    ],
+)
 def test_an_error_is_told_once_and_gives_its_code(runs, capsys, error, code):
     runs.outcome = error
     assert main(["run", "toy", "--json"]) == code
@@ -91,8 +104,25 @@ def test_without_json_the_table_goes_to_stdout(runs, capsys):
 
 
 def test_what_changes_the_definition_is_kept_apart_from_budgets(runs):
-    main(["run", "toy", "--engine", "optuna:random", "--epochs", "5", "--trials", "7", "--timeout", "1h30m", "--set",
-          "patience=5", "--set", "attempts=2", "--quiet"])  # fmt: skip
+    main(
+        [
+            "run",
+            "toy",
+            "--engine",
+            "optuna:random",
+            "--epochs",
+            "5",
+            "--trials",
+            "7",
+            "--timeout",
+            "1h30m",
+            "--set",
+            "patience=5",
+            "--set",
+            "attempts=2",
+            "--quiet",
+        ]
+    )
     options = runs.calls[0][1]
     assert options.variant == {"engine": "optuna:random", "epochs": 5, "patience": 5}
     assert options.budget == {"trials": 7, "timeout": 5400.0, "attempts": 2}
@@ -100,7 +130,12 @@ def test_what_changes_the_definition_is_kept_apart_from_budgets(runs):
 
 @pytest.mark.parametrize(
     ("engine", "bound"),
-    [("optuna:tpe", {}), ("optuna:nsga2", {"trials": 7}), ("gridsearchcv", {"trials": 7}), ("keras-tuner:random", {})],
+    [
+        ("optuna:tpe", {}),
+        ("optuna:nsga2", {"trials": 7}),
+        ("gridsearchcv", {"trials": 7}),
+        ("keras-tuner:random", {}),
+    ],
 )
 def test_trials_tells_searches_apart_only_where_the_engine_goes_by_it(runs, engine, bound):
     main(["run", "toy", "--trials", "7", "--top-k", "2", "--quiet"])
@@ -133,7 +168,8 @@ def test_the_missing_executor_is_told(runs, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("90m", 5400.0), ("2h", 7200.0), ("45s", 45.0), ("1h30m", 5400.0), ("12.5", 12.5)]
+    ("text", "value"),
+    [("90m", 5400.0), ("2h", 7200.0), ("45s", 45.0), ("1h30m", 5400.0), ("12.5", 12.5)],
 )
 def test_times_are_read(text, value):
     assert seconds(text) == value

@@ -17,9 +17,18 @@ ROOT = Path(__file__).resolve().parents[2]
     ("arguments", "told"),
     [
         (["gone.csv"], "no file 'gone.csv'"),
-        (["gone.parquet", "--target", "y"], "--task is missing. There are: regression, binary, multiclass"),
-        (["gone.csv.gz", "--task", "binary"], "--target COLUMN is missing: which column is to be predicted?"),
-        (["housing", "--task", "binary"], "--target and --task are for tables (.csv, .csv.gz, .parquet); 'housing' is"),
+        (
+            ["gone.parquet", "--target", "y"],
+            "--task is missing. There are: regression, binary, multiclass",
+        ),
+        (
+            ["gone.csv.gz", "--task", "binary"],
+            "--target COLUMN is missing: which column is to be predicted?",
+        ),
+        (
+            ["housing", "--task", "binary"],
+            "--target and --task are for tables (.csv, .csv.gz, .parquet); 'housing' is",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_call_is_told_before_anything_starts(arguments, told, capsys):
@@ -28,12 +37,23 @@ def test_what_is_wrong_with_the_call_is_told_before_anything_starts(arguments, t
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "-m", "tuning", "run", str(folder / "people.csv"), *arguments, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "tuning",
+        "run",
+        str(folder / "people.csv"),
+        *arguments,
+        "--json",
+    ]
     return subprocess.run(
-        [*command, "--trials", "2", "--epochs", "2", "--top-k", "1", "--seeds", "1"], cwd=ROOT, check=False,
+        [*command, "--trials", "2", "--epochs", "2", "--top-k", "1", "--seeds", "1"],
+        cwd=ROOT,
+        check=False,
         env={"TUNING_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.slow

@@ -16,7 +16,21 @@ def home(tmp_path, monkeypatch):
 
 def test_the_shipped_recording_can_be_simulated_at_once(capsys):
     assert (
-        main(["simulate", "housing_grid", "--seeds", "2", "--trials", "9", "--slots", "1,8", "--exact", "--json"]) == 0
+        main(
+            [
+                "simulate",
+                "housing_grid",
+                "--seeds",
+                "2",
+                "--trials",
+                "9",
+                "--slots",
+                "1,8",
+                "--exact",
+                "--json",
+            ]
+        )
+        == 0
     )
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["study"] == "housing_grid"
@@ -28,7 +42,22 @@ def test_the_shipped_recording_can_be_simulated_at_once(capsys):
 
 def test_engines_that_never_end_by_themselves_make_20_trials_of_a_study_that_names_none(capsys):
     engines = "optuna:random,optuna:tpe,gridsearchcv"
-    assert main(["simulate", "housing_grid", "--engines", engines, "--slots", "8", "--seeds", "1", "--json"]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                "housing_grid",
+                "--engines",
+                engines,
+                "--slots",
+                "8",
+                "--seeds",
+                "1",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["simulated_trials"] == 2 * 20 + 27
 
 
@@ -51,7 +80,22 @@ def test_a_function_is_simulated_with_a_pruner_and_faults(capsys):
 
 def test_a_recording_is_named_by_its_path(tmp_path, capsys):
     path = write(tmp_path)
-    assert main(["simulate", str(path), "--engines", "gridsearchcv", "--slots", "2", "--seeds", "1", "--json"]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                str(path),
+                "--engines",
+                "gridsearchcv",
+                "--slots",
+                "2",
+                "--seeds",
+                "1",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["recording"] == str(path)
 
 

@@ -26,11 +26,17 @@ def home(tmp_path, monkeypatch):
 
 def names(home):
     with closing(sqlite3.connect(home / "mlflow.db")) as db:
-        return sorted(name for (name,) in db.execute("SELECT name FROM runs WHERE name LIKE 'trial %'"))
+        return sorted(
+            name for (name,) in db.execute("SELECT name FROM runs WHERE name LIKE 'trial %'")
+        )
 
 
 def test_deleted_databases_are_made_anew_and_a_running_search_is_left_alone(home):
-    for study, engine in (("toy", "optuna:tpe"), ("toy", "gridsearchcv"), ("other", "optuna:random")):
+    for study, engine in (
+        ("toy", "optuna:tpe"),
+        ("toy", "gridsearchcv"),
+        ("other", "optuna:random"),
+    ):
         files = searches.search(home, study, engine)
         searches.add_trials(files, range(2))
         searches.end(files)

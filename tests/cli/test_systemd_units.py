@@ -30,7 +30,9 @@ def project(tmp_path, monkeypatch):
     return folder
 
 
-def test_the_verb_writes_both_units_for_the_user_alone_and_prints_the_next_steps(project, tmp_path, capsys):
+def test_the_verb_writes_both_units_for_the_user_alone_and_prints_the_next_steps(
+    project, tmp_path, capsys
+):
     assert main(["schedule", "housing", "--calendar", "Mon..Fri 22:00"]) == 0
     page = capsys.readouterr().out
     for suffix in ("service", "timer"):
@@ -42,7 +44,22 @@ def test_the_verb_writes_both_units_for_the_user_alone_and_prints_the_next_steps
 
 
 def test_options_of_the_run_go_into_the_unit_and_the_cron_line(project, tmp_path, capsys):
-    assert main(["schedule", "housing", "--calendar", "daily", "--", "--trials", "200", "--set", "patience=null"]) == 0
+    assert (
+        main(
+            [
+                "schedule",
+                "housing",
+                "--calendar",
+                "daily",
+                "--",
+                "--trials",
+                "200",
+                "--set",
+                "patience=null",
+            ]
+        )
+        == 0
+    )
     unit = (tmp_path / "config" / "systemd" / "user" / "tuning-housing.service").read_text()
     assert '"run" "housing" "--trials" "200" "--set" "patience=null"\n' in unit
     assert "run housing --trials 200 --set patience=null" in capsys.readouterr().out
@@ -108,7 +125,9 @@ def test_a_calendar_beyond_cron_is_told_in_words():
     assert "cron cannot express 'Mon *-*-01 03:00'; use the timer." in next_steps(made, Path("/x"))
 
 
-def test_state_folder_and_devices_of_today_go_into_the_unit_and_secrets_do_not(project, monkeypatch):
+def test_state_folder_and_devices_of_today_go_into_the_unit_and_secrets_do_not(
+    project, monkeypatch
+):
     monkeypatch.setenv("TUNING_HOME", "state")
     monkeypatch.setenv("TUNING_DEVICES", "GPU-a,GPU-b")
     monkeypatch.setenv("TUNING_STORAGE", "postgresql://me:hush@db/x")
@@ -139,7 +158,10 @@ def test_units_of_the_system_run_as_the_user_who_asked(project, tmp_path, monkey
 
 def test_units_elsewhere_are_linked_first(project, tmp_path):
     text = next_steps(make_schedule("housing", "daily", project), tmp_path)
-    assert f"systemctl --user link {tmp_path}/tuning-housing.service {tmp_path}/tuning-housing.timer" in text
+    assert (
+        f"systemctl --user link {tmp_path}/tuning-housing.service {tmp_path}/tuning-housing.timer"
+        in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +172,9 @@ def test_units_elsewhere_are_linked_first(project, tmp_path):
         ("housing", "each night", "calendar 'each night' is not understood"),
     ],
 )
-def test_a_wrong_study_or_calendar_ends_with_2_and_writes_nothing(project, tmp_path, capsys, study, calendar, said):
+def test_a_wrong_study_or_calendar_ends_with_2_and_writes_nothing(
+    project, tmp_path, capsys, study, calendar, said
+):
     assert main(["schedule", study, "--calendar", calendar]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "config").exists()

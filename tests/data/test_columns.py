@@ -1,4 +1,6 @@
-"""Tables as inputs: scikit-learn's own imputer, scaler and one-hot encoder, fitted on the training rows alone."""
+"""Tables as inputs: scikit-learn's own imputer, scaler and one-hot encoder, fitted on the training
+rows alone.
+"""
 
 import json
 
@@ -28,10 +30,18 @@ def test_it_is_what_scikit_learns_transformers_make_of_the_training_rows():
     parts = split(data, seed=0)
     numeric = [i for i, column in enumerate(data.columns) if not column.categories]
     texts = [i for i, column in enumerate(data.columns) if column.categories]
-    peer = ColumnTransformer([
-        ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numeric),
-        ("texts", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(sparse_output=False)), texts),
-    ]).fit(parts.train.X)  # fmt: skip
+    peer = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numeric),
+            (
+                "texts",
+                make_pipeline(
+                    SimpleImputer(strategy="most_frequent"), OneHotEncoder(sparse_output=False)
+                ),
+                texts,
+            ),
+        ]
+    ).fit(parts.train.X)
     ours = parts.scaled().test.X
     starts = np.cumsum([0, *(column.width for column in data.columns)])
     order = [s for i in (*numeric, *texts) for s in range(starts[i], starts[i + 1])]
@@ -53,7 +63,10 @@ def test_a_category_that_training_has_not_seen_becomes_zeros():
 def test_a_column_that_is_empty_or_constant_in_a_fold_becomes_zero():
     fitted = table_scaler(np.array([[NAN, 0], [NAN, 1]]), COLUMNS)
     assert fitted.transform(np.array([[NAN, 0]]))[0, 0] == 0.0
-    assert table_scaler(np.array([[5.0, 0], [5.0, 1]]), COLUMNS).transform(np.array([[5.0, 0]]))[0, 0] == 0.0
+    assert (
+        table_scaler(np.array([[5.0, 0], [5.0, 1]]), COLUMNS).transform(np.array([[5.0, 0]]))[0, 0]
+        == 0.0
+    )
 
 
 def test_its_json_gives_it_back():
@@ -90,5 +103,6 @@ def test_the_meaning_of_columns_is_part_of_the_digest():
 def test_scikit_learns_engines_scale_tables_by_the_same_figures():
     data = dataset()
     assert np.array_equal(
-        FoldScaler(data.columns).fit(data.X).transform(data.X), table_scaler(data.X, data.columns).transform(data.X)
+        FoldScaler(data.columns).fit(data.X).transform(data.X),
+        table_scaler(data.X, data.columns).transform(data.X),
     )

@@ -49,10 +49,15 @@ def test_equal_tables_have_equal_digests_whatever_their_layout_in_memory():
 @pytest.mark.parametrize(
     "change",
     [
-        {"X": X + 1}, {"X": X.astype(np.float32)}, {"X": X.reshape(6, 2, 1)}, {"X": X.reshape(3, 4)},
-        {"y": np.ones(6)}, {"parts": {"train": np.arange(3)}}, {"columns": (Column("a"), Column("b"))},
+        {"X": X + 1},
+        {"X": X.astype(np.float32)},
+        {"X": X.reshape(6, 2, 1)},
+        {"X": X.reshape(3, 4)},
+        {"y": np.ones(6)},
+        {"parts": {"train": np.arange(3)}},
+        {"columns": (Column("a"), Column("b"))},
     ],
-)  # fmt: skip
+)
 def test_values_types_shapes_parts_and_columns_are_in_the_digest(change):
     assert replace(TABLE, **change).digest != TABLE.digest
 
@@ -61,4 +66,7 @@ def test_the_order_in_which_parts_are_named_is_not_in_the_digest():
     train, test = np.arange(4), np.arange(4, 6)
     one, other = {"train": train, "test": test}, {"test": test, "train": train}
     assert replace(TABLE, parts=one).digest == replace(TABLE, parts=other).digest
-    assert replace(TABLE, parts={"train": test, "test": train}).digest != replace(TABLE, parts=one).digest
+    assert (
+        replace(TABLE, parts={"train": test, "test": train}).digest
+        != replace(TABLE, parts=one).digest
+    )

@@ -14,7 +14,9 @@ TWO = np.repeat([0, 1], 6)
 
 
 def faults(**changes):
-    return list(dataset_faults(Dataset(**{"name": "d", "X": X, "y": Y, "task": "regression", **changes})))
+    return list(
+        dataset_faults(Dataset(**{"name": "d", "X": X, "y": Y, "task": "regression", **changes}))
+    )
 
 
 def with_nan(array, row):
@@ -28,15 +30,33 @@ def with_nan(array, row):
     [
         ({"y": Y[:5]}, "X has 12 rows, y has 5; they must be equal"),
         ({"X": X[:0], "y": Y[:0]}, "there are no rows"),
-        ({"X": with_nan(X, 3)}, "X has 2 NaN or infinite values, the first in row 3; drop or fill them"),
-        ({"y": with_nan(Y, 7)}, "y has 1 NaN or infinite values, the first in row 7; drop or fill them"),
-        ({"X": X.astype(object)}, "X must hold numbers, got dtype object; encode text and dates as numbers first"),
-        ({"y": np.array(["a"] * 12)}, "y must hold numbers, got dtype <U1; encode text and dates as numbers first"),
+        (
+            {"X": with_nan(X, 3)},
+            "X has 2 NaN or infinite values, the first in row 3; drop or fill them",
+        ),
+        (
+            {"y": with_nan(Y, 7)},
+            "y has 1 NaN or infinite values, the first in row 7; drop or fill them",
+        ),
+        (
+            {"X": X.astype(object)},
+            "X must hold numbers, got dtype object; encode text and dates as numbers first",
+        ),
+        (
+            {"y": np.array(["a"] * 12)},
+            "y must hold numbers, got dtype <U1; encode text and dates as numbers first",
+        ),
         ({"X": X.tolist()}, "X must be a NumPy array, got list; convert with numpy.asarray"),
-        ({"X": X[:, 0]}, "X must be (rows, features), got (12,); for one feature use X.reshape(-1, 1)"),
+        (
+            {"X": X[:, 0]},
+            "X must be (rows, features), got (12,); for one feature use X.reshape(-1, 1)",
+        ),
         ({"X": X[:, :0]}, "X has no features: its shape is (12, 0)"),
         ({"feature_names": ("a",)}, "there are 1 feature_names for 2 columns of X"),
-        ({"y": np.ones(12)}, "y is constant: every row has the same target, there is nothing to learn"),
+        (
+            {"y": np.ones(12)},
+            "y is constant: every row has the same target, there is nothing to learn",
+        ),
         (
             {"task": "regresion"},
             "task 'regresion' is unknown. Did you mean 'regression'? "
@@ -80,7 +100,10 @@ def with_nan(array, row):
             {"parts": {"train": [0, 1], "tset": [2]}},
             "parts: 'tset' is unknown. Did you mean 'test'? There are: train, validation, test",
         ),
-        ({"parts": {"train": [0.5]}}, "parts: 'train' must be a list of row numbers, not empty, got [0.5]"),
+        (
+            {"parts": {"train": [0.5]}},
+            "parts: 'train' must be a list of row numbers, not empty, got [0.5]",
+        ),
     ],
 )
 def test_a_fault_is_told_in_one_sentence(changes, told):
@@ -98,7 +121,9 @@ def test_a_class_may_be_small_where_the_data_set_fixes_all_parts():
 
 def test_all_faults_come_at_once_with_the_data_sets_name():
     with pytest.raises(StudyError) as caught:
-        split(Dataset("mine", with_nan(X, 0), np.ones(5), "regression", feature_names=("a",)), seed=0)
+        split(
+            Dataset("mine", with_nan(X, 0), np.ones(5), "regression", feature_names=("a",)), seed=0
+        )
     assert caught.value.faults == (
         "X has 2 NaN or infinite values, the first in row 0; drop or fill them",
         "X has 12 rows, y has 5; they must be equal",

@@ -1,4 +1,6 @@
-"""Splits, scaling and folds: exactly scikit-learn's, and never a look at rows that must stay unseen."""
+"""Splits, scaling and folds: exactly scikit-learn's, and never a look at rows that must stay
+unseen.
+"""
 
 import numpy as np
 import pytest
@@ -16,12 +18,22 @@ RNG = np.random.default_rng(0)
 
 def regression(rows=40, **changes):
     X = np.arange(rows * 3, dtype=float).reshape(rows, 3)
-    return Dataset(**{"name": "d", "X": X, "y": np.arange(rows, dtype=float), "task": "regression", **changes})
+    return Dataset(
+        **{"name": "d", "X": X, "y": np.arange(rows, dtype=float), "task": "regression", **changes}
+    )
 
 
 def binary(counts, **changes):
     y = np.repeat(np.arange(len(counts)), counts)
-    return Dataset(**{"name": "d", "X": np.arange(len(y) * 2.0).reshape(-1, 2), "y": y, "task": "binary", **changes})
+    return Dataset(
+        **{
+            "name": "d",
+            "X": np.arange(len(y) * 2.0).reshape(-1, 2),
+            "y": y,
+            "task": "binary",
+            **changes,
+        }
+    )
 
 
 def same(part, X, y):
@@ -87,10 +99,14 @@ def test_scaler_is_fitted_on_the_rows_given_alone():
 
 @pytest.mark.parametrize(
     ("dataset", "dtype", "shape"),
-    [(regression(), np.float32, (22,)), (regression(y=np.ones((40, 2)) * np.arange(40)[:, None]), np.float32, (22, 2)),
-     (binary([20, 20]), np.float32, (22,)), (binary([20, 20, 20], task="multiclass"), np.int32, (33,))],
+    [
+        (regression(), np.float32, (22,)),
+        (regression(y=np.ones((40, 2)) * np.arange(40)[:, None]), np.float32, (22, 2)),
+        (binary([20, 20]), np.float32, (22,)),
+        (binary([20, 20, 20], task="multiclass"), np.int32, (33,)),
+    ],
     ids=["regression", "two targets", "binary", "multiclass"],
-)  # fmt: skip
+)
 def test_targets_have_the_type_that_keras_losses_want_and_keep_their_axes(dataset, dtype, shape):
     y = split(dataset, seed=0).train.y
     assert (y.dtype, y.shape) == (dtype, shape)
@@ -128,18 +144,26 @@ def test_search_part_is_training_then_validation():
 
 @pytest.mark.parametrize(
     ("y", "task"),
-    [(RNG.normal(size=20), "regression"), (RNG.integers(0, 2, 20).astype(np.float32), "binary"),
-     (np.repeat([2, 0, 1], 7), "multiclass"), (np.eye(4)[RNG.integers(0, 4, 20)], "multilabel")],
-)  # fmt: skip
+    [
+        (RNG.normal(size=20), "regression"),
+        (RNG.integers(0, 2, 20).astype(np.float32), "binary"),
+        (np.repeat([2, 0, 1], 7), "multiclass"),
+        (np.eye(4)[RNG.integers(0, 4, 20)], "multilabel"),
+    ],
+)
 def test_folds_are_those_of_check_cv(y, task):
-    expected = check_cv(3, y, classifier=task in ("binary", "multiclass")).split(np.zeros(len(y)), y)
+    expected = check_cv(3, y, classifier=task in ("binary", "multiclass")).split(
+        np.zeros(len(y)), y
+    )
     for (train, test), (train_2, test_2) in zip(folds(y, 3, task), expected, strict=True):
         assert np.array_equal(train, train_2)
         assert np.array_equal(test, test_2)
 
 
 def test_a_class_smaller_than_the_number_of_folds_is_refused():
-    with pytest.raises(StudyError, match=r"cv=3: class 1 has 2 members, fewer than the 3 folds; use a smaller cv"):
+    with pytest.raises(
+        StudyError, match=r"cv=3: class 1 has 2 members, fewer than the 3 folds; use a smaller cv"
+    ):
         folds(np.array([0, 0, 0, 0, 1, 1]), 3, "binary")
 
 
@@ -162,7 +186,9 @@ def test_inner_split_keeps_the_shares_of_the_classes():
     assert y[inner_split(y, seed=0, task="binary")[1]].sum() == 2
 
 
-@pytest.mark.parametrize("y", [np.array([0] * 19 + [1]), np.arange(10)], ids=["lone member", "more classes than rows"])
+@pytest.mark.parametrize(
+    "y", [np.array([0] * 19 + [1]), np.arange(10)], ids=["lone member", "more classes than rows"]
+)
 def test_inner_split_is_plainly_shuffled_where_classes_are_too_small(y):
     fit, stop = inner_split(y, seed=0, task="multiclass")
     assert len(fit) + len(stop) == len(y)
@@ -185,11 +211,14 @@ def test_too_few_rows_for_three_parts_are_refused_in_words():
 
 
 @pytest.mark.parametrize(
-    ("task", "counts", "lacking"), [("multiclass", [4, 4, 4], "class 1"), ("binary", [4, 8], "class 1")]
+    ("task", "counts", "lacking"),
+    [("multiclass", [4, 4, 4], "class 1"), ("binary", [4, 8], "class 1")],
 )
 def test_training_rows_fixed_without_a_class_are_a_fault(task, counts, lacking):
     y = np.repeat(np.arange(len(counts)), counts)
     held = np.flatnonzero(y == 1)
     parts = {"train": np.flatnonzero(y != 1), "validation": held[:2], "test": held[2:]}
-    with pytest.raises(StudyError, match=f"no training row is of {lacking}; give 'train' rows of every class"):
+    with pytest.raises(
+        StudyError, match=f"no training row is of {lacking}; give 'train' rows of every class"
+    ):
         split(binary(counts, task=task, parts=parts), seed=0)

@@ -74,9 +74,12 @@ def test_a_table_of_complete_numbers_is_an_ordinary_data_set():
 def test_what_cannot_be_learned_from_is_left_out_with_a_remark():
     rows = 60
     data = of(
-        id=np.arange(rows) + 7, name=[f"person {i}" for i in range(rows)], same=["a"] * rows, empty=[None] * rows,
+        id=np.arange(rows) + 7,
+        name=[f"person {i}" for i in range(rows)],
+        same=["a"] * rows,
+        empty=[None] * rows,
         y=[0, 1] * (rows // 2),
-    )  # fmt: skip
+    )
     assert data.feature_names == ("x",)
     assert data.remarks == (
         "column 'id' numbers the rows: left out",
@@ -105,35 +108,66 @@ def test_the_target_becomes_what_its_task_wants(task, y, numbers, classes):
 @pytest.mark.parametrize(
     ("arguments", "columns", "told"),
     [
-        (("binary", "suvived"), {"survived": Y},
-         "no column 'suvived'. Did you mean 'survived'? There are: survived, x"),
-        ((), {"y": [1] * 8}, "target 'y' is constant: every row has '1', there is nothing to learn"),
-        ((), {"y": list("abcabcab")},
-         "target 'y' holds 3 different values, a binary target has two; fitting: multiclass"),
-        ((), {"y": [0.5, 1.5, 2.5, 3.5]},
-         "target 'y' holds 4 different values, a binary target has two; fitting: regression or multiclass"),
-        (("regression",), {"y": ["no", "yes"] * 4},
-         "target 'y' holds texts such as 'no'; a regression needs numbers, fitting: binary"),
+        (
+            ("binary", "suvived"),
+            {"survived": Y},
+            "no column 'suvived'. Did you mean 'survived'? There are: survived, x",
+        ),
+        (
+            (),
+            {"y": [1] * 8},
+            "target 'y' is constant: every row has '1', there is nothing to learn",
+        ),
+        (
+            (),
+            {"y": list("abcabcab")},
+            "target 'y' holds 3 different values, a binary target has two; fitting: multiclass",
+        ),
+        (
+            (),
+            {"y": [0.5, 1.5, 2.5, 3.5]},
+            "target 'y' holds 4 different values, a binary target has two; fitting: regression or multiclass",
+        ),
+        (
+            ("regression",),
+            {"y": ["no", "yes"] * 4},
+            "target 'y' holds texts such as 'no'; a regression needs numbers, fitting: binary",
+        ),
         (("multiclass",), {"y": [0.5, 1, 2, 3]}, "target 'y' holds fractions; fitting: regression"),
-        ((), {"y": [0, 1, None, 1]}, "target 'y' has 1 empty cells, the first in row 2; drop these rows"),
-        (("ranking",), {"y": Y},
-         "task 'ranking' does not go with a table; there are: regression, binary, multiclass"),
-        ((), {"age": ["12", "x?", "13", "14"] * 2, "y": Y},
-         "column 'age' mixes numbers and texts, such as 'x?' in row 1; "
-         "write all of them as numbers, or none, or leave the column out"),
-        ((), {"when": pd.date_range("2020-01-01", periods=8), "y": Y},
-         "column 'when' holds dates; give numbers, such as days since the first"),
+        (
+            (),
+            {"y": [0, 1, None, 1]},
+            "target 'y' has 1 empty cells, the first in row 2; drop these rows",
+        ),
+        (
+            ("ranking",),
+            {"y": Y},
+            "task 'ranking' does not go with a table; there are: regression, binary, multiclass",
+        ),
+        (
+            (),
+            {"age": ["12", "x?", "13", "14"] * 2, "y": Y},
+            "column 'age' mixes numbers and texts, such as 'x?' in row 1; "
+            "write all of them as numbers, or none, or leave the column out",
+        ),
+        (
+            (),
+            {"when": pd.date_range("2020-01-01", periods=8), "y": Y},
+            "column 'when' holds dates; give numbers, such as days since the first",
+        ),
         ((), {"y": Y, "x": [2] * 8}, "no column is left to predict from"),
         ((), {"y": []}, "there are no rows"),
     ],
-)  # fmt: skip
+)
 def test_a_fault_is_told_in_one_sentence(arguments, columns, told):
     assert fault(*arguments, **columns) == f"table 't.csv': {told}"
 
 
 def test_one_wrong_cell_among_many_numbers_is_told_and_not_taken_for_names():
     cells = [*(str(i * 1.25) for i in range(99)), "unknown"]
-    assert "column 'age' mixes numbers and texts, such as 'unknown' in row 99" in fault(age=cells, y=[0, 1] * 50)
+    assert "column 'age' mixes numbers and texts, such as 'unknown' in row 99" in fault(
+        age=cells, y=[0, 1] * 50
+    )
 
 
 def test_ticket_numbers_are_names_and_not_a_mistake():
@@ -174,7 +208,8 @@ def test_uneven_classes_are_remarked_on():
 
 
 @pytest.mark.parametrize(
-    ("task", "metric"), [("binary", "val_accuracy"), ("multiclass", "val_accuracy"), ("regression", "val_rmse")]
+    ("task", "metric"),
+    [("binary", "val_accuracy"), ("multiclass", "val_accuracy"), ("regression", "val_rmse")],
 )
 def test_a_table_is_a_study_of_its_own(tmp_path, task, metric):
     path = tmp_path / "My Table.csv"

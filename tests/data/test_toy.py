@@ -23,9 +23,14 @@ def test_every_toy_data_set_is_the_same_at_each_call(load):
 
 @pytest.mark.parametrize(
     ("load", "shape", "n_outputs"),
-    [(toy.blobs, (1000, 2), 1), (toy.iris, (150, 4), 3), (toy.digits, (1797, 8, 8), 10), (toy.wine, (178, 13), 3),
-     (toy.breast_cancer, (569, 30), 1)],
-)  # fmt: skip
+    [
+        (toy.blobs, (1000, 2), 1),
+        (toy.iris, (150, 4), 3),
+        (toy.digits, (1797, 8, 8), 10),
+        (toy.wine, (178, 13), 3),
+        (toy.breast_cancer, (569, 30), 1),
+    ],
+)
 def test_shapes_and_outputs_are_those_of_the_table(load, shape, n_outputs):
     assert (load().X.shape, load().n_outputs) == (shape, n_outputs)
 
@@ -44,4 +49,6 @@ def test_blobs_are_as_separable_as_the_course_found_them():
     from sklearn.linear_model import LogisticRegression
 
     blobs = toy.blobs()
-    assert LogisticRegression().fit(blobs.X, blobs.y).score(blobs.X, blobs.y) == pytest.approx(0.915, abs=0.015)
+    assert LogisticRegression().fit(blobs.X, blobs.y).score(blobs.X, blobs.y) == pytest.approx(
+        0.915, abs=0.015
+    )

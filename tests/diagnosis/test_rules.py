@@ -31,7 +31,14 @@ def rows(count, seed=0, noise=0.05, difficulty=1.0):
 
 def trained(model, train, validation, epochs, *, batch_size=32, task="regression", objective=RMSE):
     judge = Judge(objective, task, validation, validation)
-    fit = Fit(model, train, validation=validation, epochs_total=epochs, batch_size=batch_size, callbacks=[judge])
+    fit = Fit(
+        model,
+        train,
+        validation=validation,
+        epochs_total=epochs,
+        batch_size=batch_size,
+        callbacks=[judge],
+    )
     for _ in fit.epochs():
         pass
     return judge.curve
@@ -41,17 +48,31 @@ def sick(model, train=None, epochs=10, *, validation=None, **settings):
     """Train and return the verdicts by name."""
     train, validation = train or rows(300), validation or rows(200, 1)
     curve = trained(model, train, validation, epochs, **settings)
-    return verdicts(model, curve, validation, settings.get("objective", RMSE), settings.get("task", "regression"))
+    return verdicts(
+        model,
+        curve,
+        validation,
+        settings.get("objective", RMSE),
+        settings.get("task", "regression"),
+    )
 
 
 def verdicts(model, curve, validation, objective=RMSE, task="regression", budget=None):
     last = int(curve[-1]["epoch"])
-    found = diagnose(model, curve, validation, objective, task=task, kept=last, budget=budget or last)
+    found = diagnose(
+        model, curve, validation, objective, task=task, kept=last, budget=budget or last
+    )
     return {verdict.name: verdict for verdict in found}
 
 
 def mlp(n_hidden, n_neurons, lr, **more):
-    arguments = {"n_hidden": n_hidden, "n_neurons": n_neurons, "lr": lr, "optimizer": "adam", "input_shape": (4,)}
+    arguments = {
+        "n_hidden": n_hidden,
+        "n_neurons": n_neurons,
+        "lr": lr,
+        "optimizer": "adam",
+        "input_shape": (4,),
+    }
     return build(build_model, arguments | more, seed=3)
 
 
@@ -72,9 +93,13 @@ def test_a_healthy_classifier_has_no_verdict():
         return Rows(X, (X[:, 0] + X[:, 1] > 0).astype("int64") + (X[:, 2] > 0.5))
 
     found = sick(
-        mlp(1, 16, 1e-2, task="multiclass", n_outputs=3, activation="tanh"), classes(800, 0), 30,
-        validation=classes(300, 1), task="multiclass", objective=Maximize("val_accuracy"),
-    )  # fmt: skip
+        mlp(1, 16, 1e-2, task="multiclass", n_outputs=3, activation="tanh"),
+        classes(800, 0),
+        30,
+        validation=classes(300, 1),
+        task="multiclass",
+        objective=Maximize("val_accuracy"),
+    )
     assert found == {}
 
 
@@ -83,7 +108,9 @@ def test_relus_that_a_large_negative_bias_has_killed_are_named_with_their_layer(
     model.layers[1].bias.assign(np.full(8, -100.0))
     found = sick(model, epochs=3)
     assert found["dead_relus"].severity == "serious"
-    assert found["dead_relus"].words.startswith("relus that are 0 for every row: 100% in dense_1; try")
+    assert found["dead_relus"].words.startswith(
+        "relus that are 0 for every row: 100% in dense_1; try"
+    )
 
 
 def test_half_of_the_relus_dead_is_a_warning_and_a_few_are_normal():
@@ -103,8 +130,13 @@ def test_gradients_vanish_through_twenty_sigmoid_layers():
 
 
 def test_gradients_explode_through_layers_whose_weights_are_too_large():
-    model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(32, "relu", kernel_initializer="random_normal")
-                                                   for _ in range(8)), keras.layers.Dense(1)])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            *(keras.layers.Dense(32, "relu", kernel_initializer="random_normal") for _ in range(8)),
+            keras.layers.Dense(1),
+        ]
+    )
     for layer in model.layers:
         layer.kernel.assign(20 * layer.kernel)
     model.compile(keras.optimizers.SGD(1e-30), "mse")
@@ -116,7 +148,10 @@ def test_gradients_explode_through_layers_whose_weights_are_too_large():
 def test_a_rate_at_which_the_loss_is_no_number_is_too_high():
     found = sick(mlp(1, 16, 1e4, optimizer="sgd"))
     assert list(found) == ["lr_too_high"]
-    assert "was not finite in epoch 1 at lr 1e+04: try a learning rate 10 times lower" in found["lr_too_high"].words
+    assert (
+        "was not finite in epoch 1 at lr 1e+04: try a learning rate 10 times lower"
+        in found["lr_too_high"].words
+    )
 
 
 def test_a_rate_at_which_the_loss_jumps_is_too_high():
@@ -128,8 +163,14 @@ def test_a_rate_at_which_the_loss_jumps_is_too_high():
 def test_a_rate_that_throws_the_network_away_in_the_first_epoch_is_too_high():
     model, _, validation = healthy()
     losses = [4000.0, *([1.0, 1.01] * 5)]
-    curve = [{"epoch": float(i + 1), "loss": v, "val_loss": 1.0, "val_rmse": 1.0} for i, v in enumerate(losses)]
-    assert "was 4e+03 in the first epoch and stays at 1.01" in verdicts(model, curve, validation)["lr_too_high"].words
+    curve = [
+        {"epoch": float(i + 1), "loss": v, "val_loss": 1.0, "val_rmse": 1.0}
+        for i, v in enumerate(losses)
+    ]
+    assert (
+        "was 4e+03 in the first epoch and stays at 1.01"
+        in verdicts(model, curve, validation)["lr_too_high"].words
+    )
 
 
 @pytest.mark.parametrize("lr", [1e-12, 1e-5])
@@ -143,11 +184,16 @@ def test_a_tiny_network_on_hard_data_underfits():
     hard = {"difficulty": 4.0, "noise": 0.0}
     found = sick(mlp(1, 1, 1e-2), rows(600, 0, **hard), 25, validation=rows(300, 1, **hard))
     assert list(found) == ["underfitting"]
-    assert "of a constant prediction: try more neurons, layers or epochs" in found["underfitting"].words
+    assert (
+        "of a constant prediction: try more neurons, layers or epochs"
+        in found["underfitting"].words
+    )
 
 
 def test_a_large_network_on_thirty_rows_overfits():
-    found = sick(mlp(2, 200, 3e-3), rows(30, noise=0.5), 60, validation=rows(200, 1, noise=0.5), batch_size=8)
+    found = sick(
+        mlp(2, 200, 3e-3), rows(30, noise=0.5), 60, validation=rows(200, 1, noise=0.5), batch_size=8
+    )
     assert list(found) == ["overfitting"]
     assert found["overfitting"].words.startswith(("training loss", "validation loss was lowest"))
 
@@ -155,7 +201,9 @@ def test_a_large_network_on_thirty_rows_overfits():
 def test_a_score_that_still_improves_at_the_last_epoch_asks_for_more_epochs():
     found = sick(mlp(1, 32, 3e-3), rows(1000), 6)
     assert found["epochs_too_few"].severity == "note"
-    assert found["epochs_too_few"].words.startswith("the best epoch is the last one, 6, and val_rmse improved by")
+    assert found["epochs_too_few"].words.startswith(
+        "the best epoch is the last one, 6, and val_rmse improved by"
+    )
 
 
 def test_a_rung_below_the_full_budget_does_not_ask_for_more_epochs():
@@ -188,10 +236,14 @@ def test_a_model_whose_layers_cannot_be_seen_is_judged_by_nothing_and_does_not_f
 def test_a_loss_that_raises_is_told_and_not_raised():
     model, curve, validation = healthy()
     wrong = Rows(validation.X, np.array([["a"]] * len(validation.X)))
-    assert verdicts(model, curve, wrong)["not_looked_into"].words.startswith("the model could not be looked into: ")
+    assert verdicts(model, curve, wrong)["not_looked_into"].words.startswith(
+        "the model could not be looked into: "
+    )
 
 
-@pytest.mark.parametrize(("n_hidden", "loss", "looked"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)])
+@pytest.mark.parametrize(
+    ("n_hidden", "loss", "looked"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)]
+)
 def test_gradients_are_left_out_where_a_shallow_network_has_learnt(n_hidden, loss, looked):
     signs = read_signs(mlp(n_hidden, 4, 1e-3), rows(50), "regression", loss)
     assert (signs.first is not None) == looked
@@ -208,8 +260,12 @@ def test_looking_changes_nothing_in_the_model():
 
 def test_the_best_constant_is_the_mean_or_the_share_of_each_class():
     assert best_constant(np.array([1.0, 3.0]), 1, "regression", "") == [2.0]
-    np.testing.assert_allclose(best_constant(np.array([0, 1, 1, 2]), 3, "multiclass", ""), [0.25, 0.5, 0.25])
-    np.testing.assert_allclose(best_constant(np.array([0, 1, 1, 1]), 1, "binary", "sigmoid"), [np.log(3)])
+    np.testing.assert_allclose(
+        best_constant(np.array([0, 1, 1, 2]), 3, "multiclass", ""), [0.25, 0.5, 0.25]
+    )
+    np.testing.assert_allclose(
+        best_constant(np.array([0, 1, 1, 1]), 1, "binary", "sigmoid"), [np.log(3)]
+    )
 
 
 def test_a_channel_is_dead_only_where_it_is_zero_at_every_place():
@@ -220,12 +276,16 @@ def test_a_channel_is_dead_only_where_it_is_zero_at_every_place():
 
 def test_folds_share_what_more_than_half_of_them_have():
     one, other = Verdict("overfitting", "warning", "w"), Verdict("epochs_too_few", "note", "v")
-    assert over_folds([(one, other), (one,), ()]) == (Verdict("overfitting", "warning", "w (in 2 of 3 folds)"),)
+    assert over_folds([(one, other), (one,), ()]) == (
+        Verdict("overfitting", "warning", "w (in 2 of 3 folds)"),
+    )
     assert over_folds([(one,)]) == (one,)
 
 
 def test_a_result_keeps_its_diagnosis_and_an_old_one_is_read_without():
-    result = TrialResult(0, Status.COMPLETED, 1.0, diagnosis=(Verdict("overfitting", "warning", "w"),))
+    result = TrialResult(
+        0, Status.COMPLETED, 1.0, diagnosis=(Verdict("overfitting", "warning", "w"),)
+    )
     stored = result.to_json()
     assert TrialResult.from_json(stored) == result
     del stored["diagnosis"]

@@ -1,6 +1,7 @@
 """What every engine must do; each engine's tests inherit `EngineContract`.
 
-A subclass sets `engine`, gives `make` where its constructor differs, and the few facts in which engines differ.
+A subclass sets `engine`, gives `make` where its constructor differs, and the few facts in which
+engines differ.
 """
 
 from __future__ import annotations
@@ -51,8 +52,12 @@ LABELS = Space(
         "lr": Float(1e-4, 1e-1, log=True),
     }
 )
-SMALL = Space({"a": Choice("x", "y"), "b": Int(1, 3), "c": Choice(None, 1).when(a="y"), "lr": Float(0.1, 0.3)})
-SMALL_POINTS = 3 * 3 + 3 * 3 * 2  # b and lr have three values each; c exists under one of two values of a
+SMALL = Space(
+    {"a": Choice("x", "y"), "b": Int(1, 3), "c": Choice(None, 1).when(a="y"), "lr": Float(0.1, 0.3)}
+)
+SMALL_POINTS = (
+    3 * 3 + 3 * 3 * 2
+)  # b and lr have three values each; c exists under one of two values of a
 SPACES = {"flat": FLAT, "conditional": CONDITIONAL, "labels": LABELS}
 
 
@@ -63,11 +68,15 @@ def anything(**_: Any) -> None:
 def make_study(engine: str, space: Space, **changes: Any) -> Study:
     """Return a study for `engine`; its builder and data are never used."""
     values = {"objective": Minimize("val_rmse"), "trials": 60, "epochs": 9, **changes}
-    return Study(name="contract", builder=anything, data=anything, space=space, engine=engine, **values)
+    return Study(
+        name="contract", builder=anything, data=anything, space=space, engine=engine, **values
+    )
 
 
 def value_of(proposal: Proposal) -> float:
-    """Return a smooth value without chance, smallest at lr = 0.01, a little better with more epochs."""
+    """Return a smooth value without chance, smallest at lr = 0.01, a little better with more
+    epochs.
+    """
     lr = proposal.params.get("lr", 0.1)
     return abs(math.log10(lr) + 2) + 0.1 * len(proposal.params) + 1 / (1 + proposal.epochs)
 
@@ -78,7 +87,9 @@ def result_of(proposal: Proposal, status: Status = Status.COMPLETED) -> TrialRes
     curve = tuple({"epoch": float(e), "val_rmse": 1.0 / e} for e in range(1, proposal.epochs + 1))
     fold = FoldResult(0, value or 0.0, {"rmse": value or 0.0}, curve, proposal.epochs, 0.1, 0)
     folds = (fold,) if value is not None else ()
-    return TrialResult(proposal.number, status, value, folds=folds, epochs=proposal.epochs, seconds=0.1)
+    return TrialResult(
+        proposal.number, status, value, folds=folds, epochs=proposal.epochs, seconds=0.1
+    )
 
 
 def all_completed(number: int) -> Status:
@@ -86,8 +97,12 @@ def all_completed(number: int) -> Status:
     return Status.COMPLETED
 
 
-def run(engine: Engine, trials: int, status: Callable[[int], Status] = all_completed, slots: int = 1) -> list[Proposal]:
-    """Ask and tell until `trials` proposals or the end; `slots` are open at once and the newest is told first."""
+def run(
+    engine: Engine, trials: int, status: Callable[[int], Status] = all_completed, slots: int = 1
+) -> list[Proposal]:
+    """Ask and tell until `trials` proposals or the end; `slots` are open at once and the newest is
+    told first.
+    """
     proposals: list[Proposal] = []
     running: list[Proposal] = []
     while True:
@@ -101,7 +116,9 @@ def run(engine: Engine, trials: int, status: Callable[[int], Status] = all_compl
             done = running.pop()
             engine.tell(result_of(done, status(done.number)))
         else:
-            assert answer is Pause.EXHAUSTED or len(proposals) >= trials, "told everything, and still WAIT"
+            assert answer is Pause.EXHAUSTED or len(proposals) >= trials, (
+                "told everything, and still WAIT"
+            )
             return proposals
 
 
@@ -133,7 +150,9 @@ class EngineContract:
     @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
     def test_it_begins_with_the_initial_points_or_they_are_refused(self, space):
         if self.engine not in TAKE_INITIAL:
-            with pytest.raises(StudyError, match=f"initial: {self.engine} chooses its own first points"):
+            with pytest.raises(
+                StudyError, match=f"initial: {self.engine} chooses its own first points"
+            ):
                 make_study(self.engine, space, initial=3)
             return
         proposals = [proposal.params for proposal in run(self.make(space, initial=3), 5, slots=2)]
@@ -195,7 +214,9 @@ class EngineContract:
         assert len({repr(p.params) for p in proposals}) == len(proposals)
 
     def test_a_replay_of_recorded_events_gives_the_same_proposals(self):
-        """As the driver does after a crash: asks and tells in the recorded order, curves reported whole first."""
+        """As the driver does after a crash: asks and tells in the recorded order, curves reported
+        whole first.
+        """
         proposals, events = self.recorded(slots=3)
         engine = self.make(CONDITIONAL, seed=5)
         for kind, number in events:
@@ -208,11 +229,17 @@ class EngineContract:
             engine.tell(result)
 
     def recorded(self, slots: int) -> tuple[list[Proposal], list[tuple[str, int]]]:
-        """Run once with epochs of open trials interleaved; return the proposals and the order of asks and tells."""
+        """Run once with epochs of open trials interleaved; return the proposals and the order of
+        asks and tells.
+        """
         engine, events, proposals = self.make(CONDITIONAL, seed=5), [], []
         running: list[Proposal] = []
         while len(proposals) < self.trials or running:
-            answer = engine.ask(len(proposals)) if len(running) < slots and len(proposals) < self.trials else None
+            answer = (
+                engine.ask(len(proposals))
+                if len(running) < slots and len(proposals) < self.trials
+                else None
+            )
             if isinstance(answer, Proposal):
                 events.append(("ask", answer.number))
                 proposals.append(answer)
@@ -237,7 +264,9 @@ class EngineContract:
 
     @staticmethod
     def status(number: int) -> Status:
-        return {0: Status.FAILED, 3: Status.INFEASIBLE, 5: Status.DIVERGED}.get(number % 8, Status.COMPLETED)
+        return {0: Status.FAILED, 3: Status.INFEASIBLE, 5: Status.DIVERGED}.get(
+            number % 8, Status.COMPLETED
+        )
 
     def test_it_can_be_closed_and_keeps_texts_only(self):
         engine = self.make()

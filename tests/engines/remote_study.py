@@ -23,7 +23,9 @@ def plane() -> Dataset:
 
 def devices() -> Dataset:
     X = np.random.default_rng(0).normal(size=(80, 2))
-    return Dataset("devices", X, X.sum(axis=1), "regression", unit=os.environ["CUDA_VISIBLE_DEVICES"])
+    return Dataset(
+        "devices", X, X.sum(axis=1), "regression", unit=os.environ["CUDA_VISIBLE_DEVICES"]
+    )
 
 
 def no_data() -> Dataset:

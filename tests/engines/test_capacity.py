@@ -6,7 +6,15 @@ import math
 
 import pytest
 
-from tests.engines.contract import CONDITIONAL, FLAT, LABELS, EngineContract, make_study, maximize, run
+from tests.engines.contract import (
+    CONDITIONAL,
+    FLAT,
+    LABELS,
+    EngineContract,
+    make_study,
+    maximize,
+    run,
+)
 from tuning.engines.capacity import CapacityEngine, compare
 from tuning.engines.factory import make_engine
 from tuning.errors import StudyError
@@ -26,7 +34,9 @@ def make(space=PLAIN, **changes):
 
 def ended(number, value, status=Status.COMPLETED, curve=(), folds=()):
     rows = tuple({"epoch": float(i + 1), METRIC: v} for i, v in enumerate(curve))
-    fits = tuple(FoldResult(i, v, {}, rows, 1, 0.1, 0) for i, v in enumerate(folds or [value or 0.0]))
+    fits = tuple(
+        FoldResult(i, v, {}, rows, 1, 0.1, 0) for i, v in enumerate(folds or [value or 0.0])
+    )
     return TrialResult(number, status, value, folds=fits)
 
 
@@ -40,7 +50,9 @@ def search(engine, score, slots=1, most=200):
         if answer in (Pause.WAIT, Pause.EXHAUSTED):
             done = running.pop()
             value = score(**done.params)
-            engine.tell(ended(done.number, value, Status.FAILED if value is None else Status.COMPLETED))
+            engine.tell(
+                ended(done.number, value, Status.FAILED if value is None else Status.COMPLETED)
+            )
         else:
             asked.append(answer)
             running.append(answer)
@@ -48,7 +60,9 @@ def search(engine, score, slots=1, most=200):
 
 
 def needs(layers, neurons, lr=10**-2.5):
-    """Return a score that no longer improves above so many layers and neurons, best at a learning rate."""
+    """Return a score that no longer improves above so many layers and neurons, best at a learning
+    rate.
+    """
 
     def score(n_hidden, n_neurons, **rest):
         missing = max(layers - n_hidden, 0) + max(math.log2(neurons / n_neurons), 0)
@@ -74,7 +88,9 @@ class TestCapacityEngine(EngineContract):
     def make(self, space=FLAT, **changes):
         return make(GROWABLE if space is LABELS else space, **changes)
 
-    @pytest.mark.parametrize("space", [FLAT, CONDITIONAL, GROWABLE], ids=["flat", "conditional", "labels"])
+    @pytest.mark.parametrize(
+        "space", [FLAT, CONDITIONAL, GROWABLE], ids=["flat", "conditional", "labels"]
+    )
     def test_proposals_lie_inside_the_space_and_obey_its_conditions(self, space):
         proposals = run(self.make(space), 100)
         assert 3 <= len(proposals) < 100
@@ -83,12 +99,23 @@ class TestCapacityEngine(EngineContract):
 
 
 def test_it_begins_with_the_smallest_network_and_the_middle_of_what_it_keeps():
-    space = Space({**PLAIN.domains, "dropout": Float(0.0, 0.4), "width": Int(1, 100, log=True),
-                   "batch_size": Choice(16, 32)})  # fmt: skip
+    space = Space(
+        {
+            **PLAIN.domains,
+            "dropout": Float(0.0, 0.4),
+            "width": Int(1, 100, log=True),
+            "batch_size": Choice(16, 32),
+        }
+    )
     first = make(space).ask(0)
     assert first.params == {
-        "n_hidden": 1, "n_neurons": 5, "lr": pytest.approx(10**-2.5), "dropout": 0.2, "width": 10, "batch_size": 16,
-    }  # fmt: skip
+        "n_hidden": 1,
+        "n_neurons": 5,
+        "lr": pytest.approx(10**-2.5),
+        "dropout": 0.2,
+        "width": 10,
+        "batch_size": 16,
+    }
 
 
 def test_a_layer_more_and_twice_the_neurons_are_proposed_at_once():
@@ -102,7 +129,9 @@ def test_it_grows_to_the_size_that_is_needed_and_not_far_beyond():
     proposals = search(make(), score)
     assert (best(proposals, score)["n_hidden"], best(proposals, score)["n_neurons"]) == (2, 40)
     assert max(n for _, n in sizes(proposals)) <= 100
-    assert max(h for h, _ in sizes(proposals)) == 3  # of two equal steps up the one with fewer layers is looked beyond
+    assert (
+        max(h for h, _ in sizes(proposals)) == 3
+    )  # of two equal steps up the one with fewer layers is looked beyond
 
 
 def test_it_ends_where_the_space_ends():
@@ -154,9 +183,13 @@ def test_learning_rates_farther_away_are_tried_while_nothing_trains():
 
 
 def test_a_size_that_fails_is_not_grown_from():
-    proposals = search(make(), lambda n_hidden, n_neurons, lr: None if n_hidden > 1 else 1 / n_neurons)
+    proposals = search(
+        make(), lambda n_hidden, n_neurons, lr: None if n_hidden > 1 else 1 / n_neurons
+    )
     assert max(h for h, _ in sizes(proposals)) == 2
-    assert best(proposals, lambda n_hidden, n_neurons, lr: (n_hidden, -n_neurons))["n_neurons"] == 100
+    assert (
+        best(proposals, lambda n_hidden, n_neurons, lr: (n_hidden, -n_neurons))["n_neurons"] == 100
+    )
 
 
 def test_what_exists_only_for_some_sizes_is_left_out_for_others():
@@ -170,8 +203,10 @@ def test_every_decision_is_kept_with_its_figures():
     engine = make(Space({"n_neurons": Int(5, 20)}))
     search(engine, lambda n_neurons: {5: 2.0, 10: 1.0}.get(n_neurons, 0.995))
     assert engine.artifacts()["capacity.csv"].splitlines() == [
-        "from_trial,to_trial,gain,needed,decision", "0,1,1,0.02,taken", "1,2,0.005,0.01,no improvement"
-    ]  # fmt: skip
+        "from_trial,to_trial,gain,needed,decision",
+        "0,1,1,0.02,taken",
+        "1,2,0.005,0.01,no improvement",
+    ]
 
 
 def test_the_user_is_told_what_grows_and_what_is_kept():
@@ -195,7 +230,10 @@ def test_a_gain_must_exceed_the_scatter_of_the_last_epochs_but_not_their_trend()
     noisy, falling = (1.0, 1.2, 1.0, 1.2, 1.0, 1.2), (1.5, 1.4, 1.3, 1.2, 1.1, 1.0)
     before = ended(0, 1.0, curve=noisy)
     assert compare(before, ended(1, 0.9, curve=noisy), Minimize(METRIC))[1] > 0.1
-    assert compare(ended(0, 1.0, curve=falling), ended(1, 0.9, curve=falling), Minimize(METRIC))[1] < 0.02
+    assert (
+        compare(ended(0, 1.0, curve=falling), ended(1, 0.9, curve=falling), Minimize(METRIC))[1]
+        < 0.02
+    )
 
 
 def test_with_folds_the_noise_is_that_of_the_difference_fold_by_fold():
@@ -213,13 +251,18 @@ def test_a_space_without_capacity_is_refused():
 
 
 def test_capacity_that_has_no_order_is_refused():
-    with pytest.raises(StudyError, match=r"'n_neurons' is Choice\(\(30,\), \(300, 100\)\), which has no order of size"):
+    with pytest.raises(
+        StudyError,
+        match=r"'n_neurons' is Choice\(\(30,\), \(300, 100\)\), which has no order of size",
+    ):
         make(Space({"n_neurons": Choice((30,), (300, 100))}))
 
 
 def test_capacity_that_does_not_exist_at_the_values_kept_is_refused():
     space = Space({"kind": Choice("linear", "mlp"), "n_neurons": Int(1, 9).when(kind="mlp")})
-    with pytest.raises(StudyError, match=r"'n_neurons' does not exist at the values kept \(kind='linear'\)"):
+    with pytest.raises(
+        StudyError, match=r"'n_neurons' does not exist at the values kept \(kind='linear'\)"
+    ):
         make(space)
 
 

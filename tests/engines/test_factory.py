@@ -1,4 +1,6 @@
-"""Which engine a study gets. KerasTuner's import TensorFlow and are made in test_keras_tuner_engine.py."""
+"""Which engine a study gets. KerasTuner's import TensorFlow and are made in
+test_keras_tuner_engine.py.
+"""
 
 from __future__ import annotations
 

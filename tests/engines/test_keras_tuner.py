@@ -1,4 +1,6 @@
-"""KerasTuner's oracles, driven without its tuners. The import of TensorFlow is paid once, by this module only."""
+"""KerasTuner's oracles, driven without its tuners. The import of TensorFlow is paid once, by this
+module only.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class TestBayesian(KerasTunerContract):
     trials = 4  # two of them from the regressor
 
     def make(self, space=FLAT, **changes):
-        return super().make(space, **{"trials": 6, **changes})  # three random points, then the regressor
+        return super().make(
+            space, **{"trials": 6, **changes}
+        )  # three random points, then the regressor
 
 
 class TestHyperband(KerasTunerContract):
@@ -72,10 +76,13 @@ def test_several_trials_of_a_sampled_grid_are_open_at_once_although_the_oracle_m
 
 
 def test_hyperband_promotes_the_best_third_of_each_rung_from_its_checkpoint():
-    proposals = run(KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=27)), 1000)
+    proposals = run(
+        KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=27)), 1000
+    )
     fresh = [p for p in proposals if p.parent is None]
     promoted = [p for p in proposals if p.parent is not None]
-    # Brackets of 27 epochs: 27 → 9 → 3 → 1, 12 → 4 → 2 (9 / 3 rounded up) …, by the oracle's own sizes.
+    # Brackets of 27 epochs: 27 → 9 → 3 → 1, 12 → 4 → 2 (9 / 3 rounded up) …, by the oracle's own
+    # sizes.
     assert Counter(p.epochs for p in fresh) == {1: 27, 3: 12, 9: 6, 27: 4}
     assert Counter(p.epochs for p in promoted) == {3: 9, 9: 3 + 4, 27: 1 + 2 + 2}
     for proposal in promoted:
@@ -106,7 +113,9 @@ def test_a_maximized_objective_promotes_the_largest_values():
 def test_hyperband_does_not_promote_a_trial_that_failed():
     engine = KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=9))
     for proposal in [engine.ask(number) for number in range(9)]:
-        engine.tell(result_of(proposal, Status.INFEASIBLE if proposal.number == 0 else Status.COMPLETED))
+        engine.tell(
+            result_of(proposal, Status.INFEASIBLE if proposal.number == 0 else Status.COMPLETED)
+        )
     assert 0 not in [engine.ask(number).parent for number in (9, 10)]
 
 
@@ -114,24 +123,36 @@ def test_hyperband_does_not_promote_a_trial_that_failed():
 def test_trials_that_diverge_cost_hyperband_no_promotions(slots):
     """In the paper a rung promotes its best third; a trial without a value is the last of its rung."""
     engine = KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=27))
-    proposals = run(engine, 1000, lambda n: Status.DIVERGED if n % 3 == 0 else Status.COMPLETED, slots)
+    proposals = run(
+        engine, 1000, lambda n: Status.DIVERGED if n % 3 == 0 else Status.COMPLETED, slots
+    )
     promoted = [p for p in proposals if p.parent is not None]
     assert Counter(p.epochs for p in proposals if p.parent is None) == {1: 27, 3: 12, 9: 6, 27: 4}
     assert all(p.parent % 3 for p in promoted)
     assert Counter(p.epochs for p in promoted)[3] == 9
-    assert len(promoted) >= 19  # of 21: of the last rungs there may be less left than they have places
+    assert (
+        len(promoted) >= 19
+    )  # of 21: of the last rungs there may be less left than they have places
 
 
 def test_a_rung_goes_on_with_what_is_left_where_more_fail_than_it_discards():
     engine = KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=9))
-    proposals = run(engine, 1000, lambda n: Status.COMPLETED if n in (4, 7) or n > 8 else Status.DIVERGED)
-    assert sorted(p.parent for p in proposals if p.epochs == 3 and p.parent is not None and p.parent < 9) == [4, 7]
-    assert [p.parent in (9, 10) for p in proposals if p.epochs == 9 and p.parent in (9, 10)] == [True]
+    proposals = run(
+        engine, 1000, lambda n: Status.COMPLETED if n in (4, 7) or n > 8 else Status.DIVERGED
+    )
+    assert sorted(
+        p.parent for p in proposals if p.epochs == 3 and p.parent is not None and p.parent < 9
+    ) == [4, 7]
+    assert [p.parent in (9, 10) for p in proposals if p.epochs == 9 and p.parent in (9, 10)] == [
+        True
+    ]
 
 
 def test_hyperband_promotes_in_a_space_too_small_for_its_first_rung():
     space = Space({"a": Choice(*range(6))})
-    proposals = run(KerasTunerEngine(make_study("keras-tuner:hyperband", space, trials=None, epochs=9)), 1000)
+    proposals = run(
+        KerasTunerEngine(make_study("keras-tuner:hyperband", space, trials=None, epochs=9)), 1000
+    )
     assert [p.epochs for p in proposals] == [1] * 6 + [3] * 3 + [9]
 
 
@@ -147,13 +168,17 @@ def test_hyperband_waits_for_open_trials_and_then_ends():
 
 def test_random_ends_when_the_space_holds_no_new_point():
     space = Space({"a": Choice("x", "y"), "b": Int(1, 2)})
-    assert len(run(KerasTunerEngine(make_study("keras-tuner:random", space, trials=None)), 100)) == 4
+    assert (
+        len(run(KerasTunerEngine(make_study("keras-tuner:random", space, trials=None)), 100)) == 4
+    )
 
 
 @pytest.mark.parametrize("name", ["random", "hyperband"])
 def test_asks_that_were_answered_with_a_pause_leave_no_trace(name):
     """A replay repeats only the answered asks; where few points are left many others are made."""
-    study = make_study(f"keras-tuner:{name}", Space({"a": Choice(*range(40))}), trials=None, epochs=27, seed=1)
+    study = make_study(
+        f"keras-tuner:{name}", Space({"a": Choice(*range(40))}), trials=None, epochs=27, seed=1
+    )
     engine, replayed = KerasTunerEngine(study), KerasTunerEngine(study)
     given, running, pauses = [], [], 0
     for _ in range(200):
@@ -184,8 +209,15 @@ def test_a_parameter_under_two_conditions_of_which_one_is_conditional_is_describ
             "m": Float(0.1, 1.0, log=True).when(n=[2, 3]),
         }
     )
-    names = {p.name: [(c.name, c.values) for c in p.conditions] for p in hyperparameters(space).space}
-    assert names == {"a": [], "b": [("a", ["1"])], "n": [("a", ["1"]), ("b", ["y"])], "m": [("n", [2, 3])]}
+    names = {
+        p.name: [(c.name, c.values) for c in p.conditions] for p in hyperparameters(space).space
+    }
+    assert names == {
+        "a": [],
+        "b": [("a", ["1"])],
+        "n": [("a", ["1"]), ("b", ["y"])],
+        "m": [("n", [2, 3])],
+    }
     for proposal in run(KerasTunerEngine(make_study("keras-tuner:random", space)), 40):
         space.check(proposal.params)
 
@@ -197,7 +229,9 @@ def test_a_parameter_whose_condition_the_cut_grid_never_meets_is_left_out():
 
 
 def test_the_regressor_may_propose_the_upper_end_of_a_range():
-    engine = KerasTunerEngine(make_study("keras-tuner:bayesian", Space({"n": Int(1, 8, log=True)}), trials=8))
+    engine = KerasTunerEngine(
+        make_study("keras-tuner:bayesian", Space({"n": Int(1, 8, log=True)}), trials=8)
+    )
     numbers = []
     for number in range(8):
         proposal = engine.ask(number)
@@ -210,7 +244,9 @@ def test_the_user_is_told_how_many_rungs_a_full_search_has():
     def remarks(**changes):
         return KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, **changes)).remarks
 
-    assert remarks(trials=None, epochs=9) == ("hyperband: 3 brackets, 23 trials in all (17 fresh, 6 continued)",)
+    assert remarks(trials=None, epochs=9) == (
+        "hyperband: 3 brackets, 23 trials in all (17 fresh, 6 continued)",
+    )
     assert remarks(trials=6, epochs=5) == (
         "hyperband: 2 brackets, 10 trials in all (8 fresh, 2 continued); --trials 6 ends it early",
     )
@@ -234,7 +270,9 @@ def test_the_quick_regressor_predicts_what_the_library_does():
     quick = KerasTunerEngine(study)._oracle._make_gpr()
     plain = GaussianProcessRegressor(**quick.get_params(deep=False))
     for ours, theirs in zip(
-        quick.fit(X, y).predict(points, return_std=True), plain.fit(X, y).predict(points, return_std=True), strict=True
+        quick.fit(X, y).predict(points, return_std=True),
+        plain.fit(X, y).predict(points, return_std=True),
+        strict=True,
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 

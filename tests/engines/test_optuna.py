@@ -85,7 +85,9 @@ def test_gp_without_torch_names_the_extra(monkeypatch):
 
 
 def test_labels_of_a_grid_come_back_as_the_values_in_any_order_of_the_seed():
-    engine = OptunaEngine(make_study("optuna:grid", Space({"a": Choice(None, (1, 2), True)}), trials=None))
+    engine = OptunaEngine(
+        make_study("optuna:grid", Space({"a": Choice(None, (1, 2), True)}), trials=None)
+    )
     assert sorted(repr(p.params["a"]) for p in run(engine, 9)) == ["(1, 2)", "None", "True"]
 
 
@@ -106,7 +108,9 @@ def test_a_maximized_objective_draws_tpe_to_large_values():
     assert sum(late[20:]) / 20 > 0.8
 
 
-MEMORY = Space({"n_neurons": Int(1, 1000), "n_hidden": Int(1, 8), "lr": Float(1e-4, 1e-1, log=True)})
+MEMORY = Space(
+    {"n_neurons": Int(1, 1000), "n_hidden": Int(1, 8), "lr": Float(1e-4, 1e-1, log=True)}
+)
 
 
 def _infeasible_share(told: Status, seed: int) -> float:
@@ -224,7 +228,10 @@ def test_a_grid_of_more_than_a_million_points_is_refused():
     space = Space({f"p{i}": Choice(*range(10)) for i in range(7)})
     with pytest.raises(StudyError) as caught:
         OptunaEngine(make_study("optuna:grid", space))
-    assert str(caught.value) == "optuna:grid: space: the grid has 10,000,000 points; use fewer or coarser axes"
+    assert (
+        str(caught.value)
+        == "optuna:grid: space: the grid has 10,000,000 points; use fewer or coarser axes"
+    )
 
 
 def test_the_user_is_told_which_parameters_a_sampler_draws_apart():
@@ -259,7 +266,9 @@ def test_proposals_do_not_depend_on_the_hashes_of_strings():
 
     def output(hash_seed):
         env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, check=True, text=True
+        )
         return done.stdout
 
     assert output("1") == output("2") != ""

@@ -18,10 +18,20 @@ def study(**changes) -> Study:
     def builder(lr=0.1, n_hidden=1, optimizer="adam"):
         return None
 
-    space = {"optimizer": Choice("adam", "sgd"), "n_hidden": Int(1, 3),
-             "lr": Float.from_range_test(1e-4, 1.0, per_structure=True)}  # fmt: skip
-    given = {"name": "a", "builder": builder, "data": lambda: None, "objective": Minimize("val_loss"), "space": space,
-             "intervals": {"lr": ROWS}, "trials": 12}  # fmt: skip
+    space = {
+        "optimizer": Choice("adam", "sgd"),
+        "n_hidden": Int(1, 3),
+        "lr": Float.from_range_test(1e-4, 1.0, per_structure=True),
+    }
+    given = {
+        "name": "a",
+        "builder": builder,
+        "data": lambda: None,
+        "objective": Minimize("val_loss"),
+        "space": space,
+        "intervals": {"lr": ROWS},
+        "trials": 12,
+    }
     return Study(**{**given, **changes})
 
 
@@ -34,7 +44,9 @@ def proposals(defined: Study):
     engine.close()
 
 
-@pytest.mark.parametrize("engine", ["optuna:tpe", "optuna:grid", "keras-tuner:random", "keras-tuner:hyperband"])
+@pytest.mark.parametrize(
+    "engine", ["optuna:tpe", "optuna:grid", "keras-tuner:random", "keras-tuner:hyperband"]
+)
 def test_each_proposal_has_a_rate_in_the_interval_of_its_structure(engine):
     found = list(proposals(study(engine=engine)))
     assert {proposal.params["optimizer"] for proposal in found} == {"adam", "sgd"}
@@ -56,7 +68,9 @@ def test_the_user_is_told_that_positions_are_searched():
 
 @pytest.mark.parametrize("engine", ["gridsearchcv", "capacity"])
 def test_an_engine_that_plans_rates_apart_from_structures_is_refused(engine):
-    with pytest.raises(StudyError, match=f"'lr' has an interval for each structure, but {engine} plans rates and"):
+    with pytest.raises(
+        StudyError, match=f"'lr' has an interval for each structure, but {engine} plans rates and"
+    ):
         study(engine=engine, trials=None)
 
 

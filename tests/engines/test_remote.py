@@ -57,7 +57,12 @@ def test_a_study_is_described_without_its_functions(start):
     assert (record.name, record.epochs, record.seed, record.hash) == ("remote", 7, 3, study.hash)
     assert record.study_file == STUDY_FILE
     assert record.space == study.space
-    assert [record.data[part] for part in ("rows", "train", "validation", "test")] == [80, 45, 15, 20]
+    assert [record.data[part] for part in ("rows", "train", "validation", "test")] == [
+        80,
+        45,
+        15,
+        20,
+    ]
     assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301
     assert engine.describe() is record
 
@@ -105,7 +110,9 @@ def _study_with(tmp_path, line):
     return str(path)
 
 
-@pytest.mark.parametrize("overrides", [{"epochs": 0}, {"engin": "optuna:tpe"}, {"engine": "optuna:tpee"}])
+@pytest.mark.parametrize(
+    "overrides", [{"epochs": 0}, {"engin": "optuna:tpe"}, {"engine": "optuna:tpee"}]
+)
 def test_a_wrong_study_is_the_same_error_with_the_same_text_in_the_driver(start, overrides):
     with pytest.raises(StudyError) as here:
         load_study(STUDY_FILE).with_(**overrides)
@@ -119,7 +126,9 @@ def test_a_wrong_study_is_the_same_error_with_the_same_text_in_the_driver(start,
 
 def test_a_data_function_that_fails_is_told_with_file_and_line(start, tmp_path):
     path = _study_with(tmp_path, "STUDY = STUDY.with_(data=no_data)")
-    line = Path(path).read_text().split("\n").index('    raise RuntimeError("the server is down")') + 1
+    line = (
+        Path(path).read_text().split("\n").index('    raise RuntimeError("the server is down")') + 1
+    )
     with pytest.raises(StudyError) as caught:
         start(path)[0].describe()
     assert str(caught.value) == f"{path}:{line}: RuntimeError: the server is down"
@@ -142,7 +151,9 @@ def test_a_data_function_that_returns_something_else_is_told(start, tmp_path):
 
 def test_a_builder_that_does_not_fit_the_data_is_told_before_anything_is_trained(start, tmp_path):
     path = tmp_path / "wide.py"
-    path.write_text(Path(STUDY_FILE).read_text().replace("keras.layers.Dense(1)", "keras.layers.Dense(3)"))
+    path.write_text(
+        Path(STUDY_FILE).read_text().replace("keras.layers.Dense(1)", "keras.layers.Dense(3)")
+    )
     with pytest.raises(StudyError, match="the last layer"):
         start(str(path))[0].describe()
 
@@ -160,7 +171,9 @@ def test_a_missing_package_keeps_its_class_and_exit_code(start):
 
 def test_a_failure_of_ours_is_told_with_its_traceback_and_the_engine_lives_on(start):
     engine, _ = start()
-    with pytest.raises(TuningError, match=r"(?s)the engine failed:.*optuna_engine.py.*expected trial 0, got 5"):
+    with pytest.raises(
+        TuningError, match=r"(?s)the engine failed:.*optuna_engine.py.*expected trial 0, got 5"
+    ):
         engine.ask(5)
     assert engine.ask(0).number == 0
 
@@ -170,7 +183,9 @@ def test_the_death_of_the_engine_process_is_told_as_such(start):
     engine.ask(0)
     _kill(child)
     for call in (lambda: engine.ask(1), lambda: engine.report(EpochReport(0, 1, 1.0, {}, 0.1))):
-        with pytest.raises(TuningError, match="the engine process has ended, with all the engine knew"):
+        with pytest.raises(
+            TuningError, match="the engine process has ended, with all the engine knew"
+        ):
             call()
     engine.close()
 
@@ -221,7 +236,9 @@ def test_a_metric_that_does_not_fit_the_data_is_told_before_anything_is_trained(
 def test_the_driver_needs_neither_tensorflow_nor_an_engines_library():
     heavy = ("tensorflow", "keras", "optuna", "keras_tuner", "sklearn", "pandas")
     code = f"import sys, tuning.engines.remote; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT
+    )
     assert done.stdout == "[]\n"
 
 

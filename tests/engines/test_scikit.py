@@ -8,7 +8,16 @@ import io
 import numpy as np
 import pytest
 
-from tests.engines.contract import CONDITIONAL, FLAT, LABELS, EngineContract, GridContract, make_study, result_of, run
+from tests.engines.contract import (
+    CONDITIONAL,
+    FLAT,
+    LABELS,
+    EngineContract,
+    GridContract,
+    make_study,
+    result_of,
+    run,
+)
 from tuning.data.dataset import Dataset
 from tuning.data.packing import unpack
 from tuning.data.parts import split
@@ -22,7 +31,9 @@ from tuning.trial import Pause, Status
 
 def make_parts(rows=40):
     rng = np.random.default_rng(0)
-    return split(Dataset("numbers", rng.normal(size=(rows, 3)), rng.normal(size=rows), "regression"), seed=0)
+    return split(
+        Dataset("numbers", rng.normal(size=(rows, 3)), rng.normal(size=rows), "regression"), seed=0
+    )
 
 
 PARTS = make_parts()
@@ -97,12 +108,20 @@ def test_a_candidate_goes_to_the_worker_with_all_its_folds_and_without_the_data(
 
 
 def test_each_rung_of_halving_names_the_trial_of_the_round_before(make):
-    engine = make("halvinggridsearchcv", Space({"lr": Float(1e-4, 1e-1, log=True), "n": Int(1, 3)}), trials=None)
+    engine = make(
+        "halvinggridsearchcv",
+        Space({"lr": Float(1e-4, 1e-1, log=True), "n": Int(1, 3)}),
+        trials=None,
+    )
     proposals = run(engine, 99)
     assert [p.epochs for p in proposals] == [1] * 9 + [3] * 3 + [9]
     for proposal in proposals[9:]:
         parent = proposals[proposal.parent]
-        assert (parent.params, parent.epochs * 3, proposal.continued) == (proposal.params, proposal.epochs, False)
+        assert (parent.params, parent.epochs * 3, proposal.continued) == (
+            proposal.params,
+            proposal.epochs,
+            False,
+        )
 
 
 @pytest.mark.parametrize("kind", ["halvinggridsearchcv", "halvingrandomsearchcv"])
@@ -112,21 +131,34 @@ def test_trials_counts_the_rungs_of_halving(make, kind):
     assert 17 <= len(proposals) <= 20
     assert engine.ask(len(proposals)) is Pause.EXHAUSTED
     assert any("each rung trained from zero" in remark for remark in engine.remarks)
-    assert not any("--trials" in remark and "--trials 20 counts rungs" not in remark for remark in engine.remarks)
+    assert not any(
+        "--trials" in remark and "--trials 20 counts rungs" not in remark
+        for remark in engine.remarks
+    )
 
 
 @pytest.mark.parametrize(("n", "epochs"), [(1, 9), (5, 1), (27, 30), (10, 2), (81, 9)])
 def test_our_rounds_are_those_of_scikit_learn(make, n, epochs):
-    engine = make("halvinggridsearchcv", Space({"n": Int(1, n, step=1) if n < 4 else Choice(*range(n))}),
-                  trials=None, epochs=epochs)  # fmt: skip
+    engine = make(
+        "halvinggridsearchcv",
+        Space({"n": Int(1, n, step=1) if n < 4 else Choice(*range(n))}),
+        trials=None,
+        epochs=epochs,
+    )
     run(engine, 500)
-    assert rounds(n, epochs) == list(zip(engine._search.n_candidates_, engine._search.n_resources_, strict=True))
+    assert rounds(n, epochs) == list(
+        zip(engine._search.n_candidates_, engine._search.n_resources_, strict=True)
+    )
 
 
 @pytest.mark.parametrize("trials", [1, 2, 13, 40, 60])
 def test_as_many_candidates_as_the_trials_allow(trials):
     n = candidates_within(trials, 27)
-    assert sum(size for size, _ in rounds(n, 27)) <= trials < sum(size for size, _ in rounds(n + 1, 27))
+    assert (
+        sum(size for size, _ in rounds(n, 27))
+        <= trials
+        < sum(size for size, _ in rounds(n + 1, 27))
+    )
 
 
 def test_halving_waits_at_the_end_of_a_round_until_all_is_told(make):

@@ -1,4 +1,6 @@
-"""What a worker does for scikit-learn's searches, in this process, against the literal classes without us."""
+"""What a worker does for scikit-learn's searches, in this process, against the literal classes
+without us.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,13 @@ def iris():
 
 
 def make_study(space=GRID, builder=course_model, data=houses, **changes):
-    values = {"objective": Minimize("val_rmse"), "engine": "gridsearchcv", "trials": None, "epochs": 2, **changes}
+    values = {
+        "objective": Minimize("val_rmse"),
+        "engine": "gridsearchcv",
+        "trials": None,
+        "epochs": 2,
+        **changes,
+    }
     return Study(name="scikit", builder=builder, data=data, space=space, **values)
 
 
@@ -89,13 +97,17 @@ def job_of(source, proposal, folder, attempt=1):
 
 
 def search(study, folder, known=(), context=None):
-    """Run a search to its end, taking `known` results instead of training; return results and the engine."""
+    """Run a search to its end, taking `known` results instead of training; return results and the
+    engine.
+    """
     source, bench = bench_of(study)
     engine, results = ScikitEngine(study, bench.parts), []
     try:
         while isinstance(proposal := engine.ask(len(results)), Proposal):
             if proposal.number < len(known):
-                result = TrialResult.from_json(json.loads(json.dumps(known[proposal.number].to_json())))
+                result = TrialResult.from_json(
+                    json.loads(json.dumps(known[proposal.number].to_json()))
+                )
             else:
                 result = run_call(job_of(source, proposal, folder), context or Here())
             results.append(result)
@@ -107,7 +119,9 @@ def search(study, folder, known=(), context=None):
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    """The course's kind of grid through our engine and workers' code: 8 points, 2,000 rows, 2 epochs, cv=2."""
+    """The course's kind of grid through our engine and workers' code: 8 points, 2,000 rows, 2
+    epochs, cv=2.
+    """
     study = make_study(cv=2)
     results, engine = search(study, tmp_path_factory.mktemp("grid"))
     return study, results, engine
@@ -118,11 +132,18 @@ def test_the_grid_agrees_with_the_literal_grid_search_cv(grid):
     part = bench_of(study)[1].parts.search_part
     assert len(part) == 2000
     literal = GridSearchCV(
-        KerasRegressor(course_model, epochs=2, preprocessor=StandardScaler(),
-                       random_state=derive_seed(study.seed, "training")),
+        KerasRegressor(
+            course_model,
+            epochs=2,
+            preprocessor=StandardScaler(),
+            random_state=derive_seed(study.seed, "training"),
+        ),
         {name: list(choice.values) for name, choice in GRID.items()},
-        cv=2, scoring="neg_root_mean_squared_error", refit=False, n_jobs=1,
-    )  # fmt: skip
+        cv=2,
+        scoring="neg_root_mean_squared_error",
+        refit=False,
+        n_jobs=1,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the points that diverge
         literal.fit(part.X, part.y)
@@ -132,7 +153,9 @@ def test_the_grid_agrees_with_the_literal_grid_search_cv(grid):
     assert diverged.sum() == 4
     assert np.isnan(ours["mean_test_score"][diverged]).all()
     assert not np.isfinite(theirs["mean_test_score"][diverged]).any()
-    np.testing.assert_allclose(ours["mean_test_score"][~diverged], theirs["mean_test_score"][~diverged], rtol=1e-6)
+    np.testing.assert_allclose(
+        ours["mean_test_score"][~diverged], theirs["mean_test_score"][~diverged], rtol=1e-6
+    )
     np.testing.assert_array_equal(ours["rank_test_score"], theirs["rank_test_score"])
 
 
@@ -161,25 +184,37 @@ def test_a_resumed_search_is_told_what_is_recorded_and_trains_the_rest_only(grid
     again, resumed = search(study, tmp_path, known=results[:6], context=context)
     assert {number for number, _ in context.epochs} <= {6, 7}
     np.testing.assert_allclose(
-        resumed._search.cv_results_["mean_test_score"], engine._search.cv_results_["mean_test_score"], rtol=1e-6
+        resumed._search.cv_results_["mean_test_score"],
+        engine._search.cv_results_["mean_test_score"],
+        rtol=1e-6,
     )
     assert [r.status for r in again] == [r.status for r in results]
 
 
-@pytest.mark.parametrize("changes", [{}, {"patience": 1, "epochs": 4}, {"cv": 2, "patience": 1, "epochs": 4}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"patience": 1, "epochs": 4}, {"cv": 2, "patience": 1, "epochs": 4}]
+)
 def test_a_trial_equals_that_of_any_other_engine(tmp_path, changes):
     study = make_study({"lr": Choice(0.05)}, **changes)
     results, _ = search(study, tmp_path / "scikit")
     source, _ = bench_of(study)
-    other = run_trial(job_of(source, Proposal(0, {"lr": 0.05}, study.epochs), tmp_path / "other"), Here())
+    other = run_trial(
+        job_of(source, Proposal(0, {"lr": 0.05}, study.epochs), tmp_path / "other"), Here()
+    )
     assert results[0].value == pytest.approx(other.value, rel=1e-5)
     assert [f.best_epoch for f in results[0].folds] == [f.best_epoch for f in other.folds]
     assert results[0].epochs == other.epochs
 
 
 def test_iris_with_cv_3_is_above_nine_tenths(tmp_path):
-    study = make_study({"n_neurons": Choice(16), "batch_size": Choice(8)}, iris_model, iris,
-                       objective=Maximize("val_accuracy"), cv=3, epochs=30)  # fmt: skip
+    study = make_study(
+        {"n_neurons": Choice(16), "batch_size": Choice(8)},
+        iris_model,
+        iris,
+        objective=Maximize("val_accuracy"),
+        cv=3,
+        epochs=30,
+    )
     results, _ = search(study, tmp_path)
     assert results[0].value > 0.9
 
@@ -218,7 +253,9 @@ def test_stop_leaves_the_trial_open(tmp_path):
 
 
 def test_rungs_of_halving_train_their_own_number_of_epochs(tmp_path):
-    study = make_study({"lr": Float(1e-3, 1e-1, log=True)}, engine="halvingrandomsearchcv", trials=4, epochs=3)
+    study = make_study(
+        {"lr": Float(1e-3, 1e-1, log=True)}, engine="halvingrandomsearchcv", trials=4, epochs=3
+    )
     context = Here()
     results, engine = search(study, tmp_path, context=context)
     assert [r.epochs for r in results] == [1, 1, 1, 3]
@@ -227,7 +264,9 @@ def test_rungs_of_halving_train_their_own_number_of_epochs(tmp_path):
 
 def logit_model(input_shape=(1,)):
     """Says logit x, trained or not: the probability passes one half at 0, the logit at 0.5."""
-    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1, kernel_initializer="ones")])
+    model = keras.Sequential(
+        [keras.Input(input_shape), keras.layers.Dense(1, kernel_initializer="ones")]
+    )
     model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
     return model
 
@@ -238,8 +277,14 @@ def between_the_thresholds():
 
 
 def test_a_model_that_gives_logits_is_ranked_by_probabilities(tmp_path):
-    study = make_study({"batch_size": Choice(8)}, logit_model, between_the_thresholds,
-                       objective=Maximize("val_accuracy"), cv=2, epochs=1)  # fmt: skip
+    study = make_study(
+        {"batch_size": Choice(8)},
+        logit_model,
+        between_the_thresholds,
+        objective=Maximize("val_accuracy"),
+        cv=2,
+        epochs=1,
+    )
     results, engine = search(study, tmp_path)
     assert engine._search.cv_results_["mean_test_score"].tolist() == [1.0]
     assert results[0].value == 1.0

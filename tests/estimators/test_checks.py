@@ -23,7 +23,9 @@ def linear(input_shape=(2,), n_outputs=1, task="regression"):
 
 
 @pytest.mark.filterwarnings("ignore")  # the checks provoke warnings of scikit-learn's own
-@pytest.mark.parametrize("kind", [pytest.param(KerasRegressor, marks=pytest.mark.slow), KerasClassifier])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(KerasRegressor, marks=pytest.mark.slow), KerasClassifier]
+)
 def test_scikit_learns_own_checks_fail_only_where_listed(kind):
     estimator = kind(linear, epochs=1, batch_size=100, random_state=0)
     listed = EXPECTED_FAILURES | MACHINE_DEPENDENT

@@ -1,4 +1,6 @@
-"""One forkserver without TensorFlow for the whole session: it starts in 0.1 s and forks like the real one."""
+"""One forkserver without TensorFlow for the whole session: it starts in 0.1 s and forks like the
+real one.
+"""
 
 import pytest
 

@@ -27,7 +27,9 @@ def run(executor, *jobs, answer=lambda event: "continue", seconds=20.0):
             if isinstance(event, Reported) and event.job in wanted:
                 executor.answer(event.job, answer(event))
             if isinstance(event, ENDS):
-                assert sum(isinstance(other, ENDS) and other.job == event.job for other in events) == 1
+                assert (
+                    sum(isinstance(other, ENDS) and other.job == event.job for other in events) == 1
+                )
                 open_.discard(event.job)
     return events
 
@@ -84,7 +86,9 @@ class ExecutorContract:
         while not epochs(events):
             events += executor.events(1.0)
         executor.cancel("train")
-        assert isinstance(ends([*executor.events(5.0), *run(executor, job("double", 1))])["train"], Died)
+        assert isinstance(
+            ends([*executor.events(5.0), *run(executor, job("double", 1))])["train"], Died
+        )
 
     def test_a_waiting_job_is_cancelled_and_never_starts(self, executor):
         for number in range(2 * len(executor.slots) + 1):
@@ -93,7 +97,9 @@ class ExecutorContract:
         executor.cancel("victim")
         events = run(executor, job("double", 2, id="last"))
         events += executor.events(0.0)
-        assert [event for event in events if event.job == "victim"] == [Died("victim", "cancelled", "cancelled")]
+        assert [event for event in events if event.job == "victim"] == [
+            Died("victim", "cancelled", "cancelled")
+        ]
 
     def test_room_counts_one_running_and_one_waiting_for_each_slot(self, executor):
         room = executor.room

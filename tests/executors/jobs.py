@@ -20,7 +20,12 @@ def double(number, context):
 
 def where(context):
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {"slot": context.slot, "visible": visible, "cores": os.sched_getaffinity(0), "pid": os.getpid()}
+    return {
+        "slot": context.slot,
+        "visible": visible,
+        "cores": os.sched_getaffinity(0),
+        "pid": os.getpid(),
+    }
 
 
 def train(epochs, context, seconds=0.0):
@@ -147,7 +152,9 @@ def loaded(wire):
 
 
 def pictures(wire):
-    """Tell whether matplotlib is there before Keras draws with it, what is there then, and whether it has drawn."""
+    """Tell whether matplotlib is there before Keras draws with it, what is there then, and whether
+    it has drawn.
+    """
     import keras
     import numpy as np
 
@@ -155,7 +162,9 @@ def pictures(wire):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.png"
         keras.visualization.plot_image_gallery(images, rows=1, cols=1, path=str(path))
-        wire.send((before, type(sys.modules["matplotlib.pyplot"]).__name__, path.stat().st_size > 100))
+        wire.send(
+            (before, type(sys.modules["matplotlib.pyplot"]).__name__, path.stat().st_size > 100)
+        )
 
 
 def tensorflow_setup(context):

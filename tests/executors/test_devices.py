@@ -28,7 +28,10 @@ def names(slots):
 def test_auto_takes_every_gpu_by_uuid(gpus):
     slots = parse_devices("auto")
     assert names(slots) == ["GPU-aa", "GPU-bb", "GPU-cc"]
-    assert slots[1].environment == {"CUDA_VISIBLE_DEVICES": "GPU-bb", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    assert slots[1].environment == {
+        "CUDA_VISIBLE_DEVICES": "GPU-bb",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    }
     assert (slots[1].cores, slots[1].threads) == ((), 0)
 
 
@@ -110,10 +113,15 @@ class FakeNvml:
 def test_nvml_tells_uuid_name_and_memory(monkeypatch):
     FakeNvml(monkeypatch)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert discover() == [Device(0, "GPU-0f", "NVIDIA T4", 16384), Device(1, "GPU-1f", "NVIDIA T4", 16384)]
+    assert discover() == [
+        Device(0, "GPU-0f", "NVIDIA T4", 16384),
+        Device(1, "GPU-1f", "NVIDIA T4", 16384),
+    ]
 
 
-@pytest.mark.parametrize(("visible", "left"), [("1", ["GPU-1f"]), ("GPU-0", ["GPU-0f"]), ("", []), ("-1", [])])
+@pytest.mark.parametrize(
+    ("visible", "left"), [("1", ["GPU-1f"]), ("GPU-0", ["GPU-0f"]), ("", []), ("-1", [])]
+)
 def test_gpus_that_the_batch_system_hides_are_left_alone(monkeypatch, visible, left):
     FakeNvml(monkeypatch)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

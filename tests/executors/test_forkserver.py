@@ -41,7 +41,10 @@ while True:
 def drive(folder, preload, *functions):
     """Run a driver of its own; return its process, its lease, its forkserver's pid."""
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, preload, folder, *functions], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", DRIVER, preload, folder, *functions],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     _, *names, server = driver.stdout.readline().split()
     return driver, names, int(server)
@@ -103,7 +106,10 @@ def test_start_does_not_wait_for_the_imports():
 
 
 def test_a_failed_import_is_raised_with_its_cause():
-    with ForkServer(["tuning.no_such_module"]) as server, pytest.raises(MissingError, match=r"no_such_module"):
+    with (
+        ForkServer(["tuning.no_such_module"]) as server,
+        pytest.raises(MissingError, match=r"no_such_module"),
+    ):
         server.wait_ready()
 
 
@@ -125,8 +131,12 @@ def test_a_child_ends_when_its_wire_is_closed(light_forkserver):
     child.close()
 
 
-def test_a_child_sees_the_paths_folder_and_environment_of_its_spawn(light_forkserver, monkeypatch, tmp_path):
-    (tmp_path / "shortlived.py").write_text("import os\ndef tell(wire): wire.send((os.getcwd(), os.environ['NEWS']))\n")
+def test_a_child_sees_the_paths_folder_and_environment_of_its_spawn(
+    light_forkserver, monkeypatch, tmp_path
+):
+    (tmp_path / "shortlived.py").write_text(
+        "import os\ndef tell(wire): wire.send((os.getcwd(), os.environ['NEWS']))\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NEWS", "yes")
@@ -184,7 +194,9 @@ def test_an_unguarded_script_runs_once(tmp_path):
         "print(ended)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TUNING_LEASES": str(tmp_path / "leases")}
-    told = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=20, env=environment)
+    told = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=20, env=environment
+    )
     assert (told.stdout, told.stderr) == ("once\n[8]\n", "")
 
 

@@ -135,7 +135,9 @@ def test_parallelism_inside_a_worker_is_sequential(parallel):
 
         import joblib
 
-        return os.getpid(), set(joblib.Parallel(n_jobs=2)(joblib.delayed(os.getpid)() for _ in range(3)))
+        return os.getpid(), set(
+            joblib.Parallel(n_jobs=2)(joblib.delayed(os.getpid)() for _ in range(3))
+        )
 
     for pid, inner in parallel()(calls(nested, (), ())):
         assert inner == {pid}
@@ -217,6 +219,8 @@ def test_an_unguarded_script_with_its_own_classes_works_and_ends(tmp_path):
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "TUNING_LEASES": str(tmp_path / "leases"),
     }
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=110
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "[0, 1, 4, 9] False\n"

@@ -26,7 +26,9 @@ def test_names_that_look_alike_as_files_are_different_devices(leases):
 
 def test_a_lease_is_held_until_driver_and_worker_have_both_gone(leases):
     lease = leases.try_acquire("cpu:0")
-    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lease.fd])
+    worker = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lease.fd]
+    )
     lease.release()
     assert leases.try_acquire("cpu:0") is None
     worker.kill()
@@ -58,7 +60,9 @@ def test_a_dead_waiter_leaves_the_line(leases):
         f"ticket = Leases(Path({str(leases.folder)!r})).queue(['a'])\n"
         "print('in line')\ninput()\n"
     )
-    waiter = subprocess.Popen([sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    waiter = subprocess.Popen(
+        [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     waiter.stdout.readline()
     with leases.queue(["a"]) as ticket:
         assert ticket.ahead(["a"])

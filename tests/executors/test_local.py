@@ -76,7 +76,9 @@ def test_four_devices_run_four_jobs_at_once_each_with_its_own(open_, monkeypatch
     monkeypatch.setenv("TUNING_DEVICES", "a,b,c,d")
     (tmp_path / "met").mkdir()
     executor = open_("auto")
-    told = ends(run(executor, *(job("meet", str(tmp_path / "met"), 4, id=f"m{n}") for n in range(4))))
+    told = ends(
+        run(executor, *(job("meet", str(tmp_path / "met"), 4, id=f"m{n}") for n in range(4)))
+    )
     assert {end.value["visible"] for end in told.values()} == {"a", "b", "c", "d"}
 
 
@@ -96,7 +98,12 @@ def test_a_killed_worker_is_seen_and_replaced_within_a_second_and_others_go_on(o
     assert time.monotonic() - killed_at < 1.5
     told = ends(events)
     assert told["where"].value["slot"] == victim.slot
-    assert ends([*events, *until(executor, Finished)] if "other" not in told else events)["other"].value == "slept"
+    assert (
+        ends([*events, *until(executor, Finished)] if "other" not in told else events)[
+            "other"
+        ].value
+        == "slept"
+    )
 
 
 def test_no_job_is_lost_or_ends_twice_under_kills_at_random_moments(open_):
@@ -146,18 +153,26 @@ def test_an_executor_survives_the_death_of_its_forkserver(leases, tmp_path):
         assert run(executor, job("double", 2))[-1].value == 4
 
 
-def test_workers_that_cannot_begin_end_the_run_with_their_reason(light_forkserver, leases, tmp_path):
+def test_workers_that_cannot_begin_end_the_run_with_their_reason(
+    light_forkserver, leases, tmp_path
+):
     slot = Slot("cpu:0", cores=(100_000,))  # the kernel refuses to bind it there
     with (
-        LocalExecutor([slot], forkserver=light_forkserver, leases=leases, log_folder=tmp_path / "logs") as executor,
-        pytest.raises(TuningError, match=r"workers on cpu:0 end before they begin(.|\n)*Invalid argument"),
+        LocalExecutor(
+            [slot], forkserver=light_forkserver, leases=leases, log_folder=tmp_path / "logs"
+        ) as executor,
+        pytest.raises(
+            TuningError, match=r"workers on cpu:0 end before they begin(.|\n)*Invalid argument"
+        ),
     ):
         run(executor, job("double", 1))
 
 
 def test_a_failed_preload_is_raised_and_frees_the_devices(leases, tmp_path):
     with ForkServer(["tuning.no_such_module"]) as server:
-        executor = LocalExecutor(parse_devices("cpu:1"), forkserver=server, leases=leases, log_folder=tmp_path / "logs")
+        executor = LocalExecutor(
+            parse_devices("cpu:1"), forkserver=server, leases=leases, log_folder=tmp_path / "logs"
+        )
         name = executor.slots[0].name
         with pytest.raises(MissingError, match="no_such_module"):
             executor.events(10.0)

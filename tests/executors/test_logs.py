@@ -17,5 +17,7 @@ def test_a_write_that_ends_in_the_old_file_after_the_cut_is_cut_too(tmp_path):
         os.write(under_way, b"y" * 1500)
         log.rotate()
     """
-    subprocess.run([sys.executable, "-c", dedent(program), tmp_path / "log"], check=True, timeout=20)
+    subprocess.run(
+        [sys.executable, "-c", dedent(program), tmp_path / "log"], check=True, timeout=20
+    )
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000

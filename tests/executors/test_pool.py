@@ -70,7 +70,9 @@ def test_a_pool_that_is_closed_tells_those_whose_jobs_have_not_begun(pool, held)
     told: queue.SimpleQueue = queue.SimpleQueue()
     for name in ("first", "second"):
         pool.submit(Job(name, SLEEP, (0,)), told.put)
-    pool._closing = True  # as `close` says it, which would wait for the thread that waits for the device
+    pool._closing = (
+        True  # as `close` says it, which would wait for the thread that waits for the device
+    )
     pool._inbox.put(None)
     held()
     assert {ended(told).job, ended(told).job} == {"first", "second"}

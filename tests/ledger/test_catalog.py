@@ -18,12 +18,22 @@ def home(tmp_path):
 
 
 def test_searches_are_listed_by_study_and_key(home):
-    assert [name_of(files) for files in searches(home)] == ["alone/optuna-random", "toy/gridsearchcv", "toy/optuna-tpe"]
+    assert [name_of(files) for files in searches(home)] == [
+        "alone/optuna-random",
+        "toy/gridsearchcv",
+        "toy/optuna-tpe",
+    ]
 
 
 def test_a_search_is_found_by_name_id_folder_or_as_its_studys_only_one(home):
     files = next(searches(home))
-    for name in ("alone/optuna-random", "alone/optuna-random/", files.header["id"], str(files.folder), "alone"):
+    for name in (
+        "alone/optuna-random",
+        "alone/optuna-random/",
+        files.header["id"],
+        str(files.folder),
+        "alone",
+    ):
         assert find(home, name).folder == files.folder
 
 

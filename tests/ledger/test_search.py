@@ -11,7 +11,11 @@ from tuning.study.space import Choice, Float, Space
 from tuning.trial import Proposal, Status, TrialResult
 
 SPACE = Space({"lr": Float(1e-4, 1e-1, log=True), "shape": Choice((8, 8), None)})
-HEADER = {"study": "toy", "engine": "optuna:tpe", "definition": {"epochs": 3, "space": {"lr": "Float(0, 1)"}}}
+HEADER = {
+    "study": "toy",
+    "engine": "optuna:tpe",
+    "definition": {"epochs": 3, "space": {"lr": "Float(0, 1)"}},
+}
 
 
 def opened(folder, header=HEADER, fresh=False, allow_change=False) -> SearchFiles:
@@ -24,7 +28,10 @@ def changed(**definition):
 
 def test_asks_tells_and_results_come_back_as_they_were(tmp_path):
     files = opened(tmp_path)
-    first, second = Proposal(0, {"lr": 0.1 + 0.2, "shape": (8, 8)}, 3), Proposal(1, {"lr": 1e-4, "shape": None}, 3, 0)
+    first, second = (
+        Proposal(0, {"lr": 0.1 + 0.2, "shape": (8, 8)}, 3),
+        Proposal(1, {"lr": 1e-4, "shape": None}, 3, 0),
+    )
     files.write_spec(first, ())
     files.write_spec(second, (0,))
     result = files.write_result(TrialResult(0, Status.COMPLETED, 0.5))
@@ -103,7 +110,10 @@ def test_an_allowed_change_is_another_version_once_the_engine_has_gone_along_wit
     assert files.header == before
     files.add_version(changed(epochs=5))
     after = files.header
-    assert (after["id"], [version["epochs"] for version in after["versions"]]) == (before["id"], [3, 5])
+    assert (after["id"], [version["epochs"] for version in after["versions"]]) == (
+        before["id"],
+        [3, 5],
+    )
     opened(tmp_path, changed(epochs=5)).add_version(changed(epochs=5))
     assert files.header == after
 
@@ -112,7 +122,9 @@ def test_a_trial_that_is_no_point_of_the_changed_space_is_told(tmp_path):
     files = opened(tmp_path)
     files.write_spec(Proposal(0, {"lr": 0.1, "shape": (8, 8)}, 3), ())
     for space in (Space({"lr": SPACE["lr"]}), Space({"lr": SPACE["lr"], "shape": Choice(None)})):
-        with pytest.raises(ChangedError, match=r"trial 0 was .*which is no point of the space any more; --fresh"):
+        with pytest.raises(
+            ChangedError, match=r"trial 0 was .*which is no point of the space any more; --fresh"
+        ):
             list(files.entries(space))
 
 
@@ -177,10 +189,14 @@ def test_another_definition_sets_aside_what_the_old_one_gave_a_winner_by(tmp_pat
     assert files.header["begins"] == [0, 1]
 
 
-def test_a_change_that_a_kill_cut_short_can_be_made_after_the_old_definition_was_gone_on_with(tmp_path):
+def test_a_change_that_a_kill_cut_short_can_be_made_after_the_old_definition_was_gone_on_with(
+    tmp_path,
+):
     first = {"study": "s", "engine": "optuna:tpe", "definition": {"builder": "a"}, "trials": 2}
     files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
-    (files.folder / "version-1" / "finalists" / "00007").mkdir(parents=True)  # moved, and then it was killed
+    (files.folder / "version-1" / "finalists" / "00007").mkdir(
+        parents=True
+    )  # moved, and then it was killed
     write_json(files.finalist_file(0, 0), {"value": 1.0})  # by the old definition, afterwards
     changed = {**first, "definition": {"builder": "b"}}
     begin(tmp_path / "key", changed, fresh=False, allow_change=True).add_version(changed)
@@ -193,8 +209,12 @@ def test_a_change_that_a_kill_cut_short_can_be_made_after_the_old_definition_was
 def test_values_that_cannot_be_compared_are_not_mixed_even_when_a_change_is_allowed(tmp_path, name):
     first = {"study": "s", "engine": "optuna:tpe", "definition": {name: "old"}}
     begin(tmp_path / "key", first, fresh=False, allow_change=False)
-    with pytest.raises(ChangedError, match=f"values under another {name} cannot be compared: use --fresh"):
-        begin(tmp_path / "key", {**first, "definition": {name: "new"}}, fresh=False, allow_change=True)
+    with pytest.raises(
+        ChangedError, match=f"values under another {name} cannot be compared: use --fresh"
+    ):
+        begin(
+            tmp_path / "key", {**first, "definition": {name: "new"}}, fresh=False, allow_change=True
+        )
 
 
 def test_a_larger_budget_is_shown_in_the_header(tmp_path):

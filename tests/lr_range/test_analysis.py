@@ -51,7 +51,9 @@ def test_a_loss_that_falls_below_zero_does_not_diverge_by_crossing_it():
 
 def test_each_suggestion_is_where_its_definition_says():
     test = found(SeedSweep(curve(), 0.25))
-    assert 5e-3 < test.suggestions["steepest"] < 2.5e-2  # the fall is at 1e-2, the average lags a little
+    assert (
+        5e-3 < test.suggestions["steepest"] < 2.5e-2
+    )  # the fall is at 1e-2, the average lags a little
     assert 1e-4 < test.suggestions["valley"] < 1e-2
     assert test.suggestions["min_over_10"] == pytest.approx(test.lrs[test.losses.argmin()] / 10)
     assert test.suggestions["largest_stable"] == 0.25
@@ -88,7 +90,10 @@ def test_the_interval_stays_inside_the_sweep(stable):
 def test_a_curve_that_falls_to_the_end_says_so():
     test = found(SeedSweep(curve(rise_at=1e6), 1.0, "nothing diverged"))
     assert not test.diverged
-    assert test.reasons["min_over_10"] == "the loss still fell at 1, so this is a tenth of the highest rate tried"
+    assert (
+        test.reasons["min_over_10"]
+        == "the loss still fell at 1, so this is a tenth of the highest rate tried"
+    )
     assert test.reasons["largest_stable"] == "nothing diverged"
 
 

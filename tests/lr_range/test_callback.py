@@ -18,7 +18,9 @@ Y = X.sum(axis=1)
 @pytest.fixture
 def model():
     keras.utils.set_random_seed(1)
-    net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)])
+    net = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)]
+    )
     net.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
     net.train_on_batch(X, Y)
     return net
@@ -84,7 +86,9 @@ def test_of_large_data_the_first_batches_are_used(model, monkeypatch):
     monkeypatch.setattr(lr_callback, "MOST_BYTES", 300)
     test = LRRangeTest(steps=20)
     seen = []
-    monkeypatch.setattr(lr_callback, "measure_copies", lambda _, data, sweep: seen.append(len(data[0])))
+    monkeypatch.setattr(
+        lr_callback, "measure_copies", lambda _, data, sweep: seen.append(len(data[0]))
+    )
     model.fit(X, Y, batch_size=8, callbacks=[test], verbose=0)
     assert seen[0] == 24
 

@@ -26,13 +26,25 @@ def plane() -> Dataset:
 
 
 def study(**changes) -> Study:
-    space = {"n_hidden": Int(0, 2), "lr": Float.from_range_test(1e-4, 1.0), "batch_size": Choice(8, 16, 32)}
-    given = {"name": "plane", "builder": build_model, "data": plane, "objective": Minimize("val_loss"), "space": space}
+    space = {
+        "n_hidden": Int(0, 2),
+        "lr": Float.from_range_test(1e-4, 1.0),
+        "batch_size": Choice(8, 16, 32),
+    }
+    given = {
+        "name": "plane",
+        "builder": build_model,
+        "data": plane,
+        "objective": Minimize("val_loss"),
+        "space": space,
+    }
     return Study(**{**given, **changes})
 
 
 def run(of: Study, **asked):
-    return run_lr_range(LRRangeJob(cloudpickle.dumps(of), {}, **{"steps": 40, "seeds": 1, **asked}), CONTEXT)
+    return run_lr_range(
+        LRRangeJob(cloudpickle.dumps(of), {}, **{"steps": 40, "seeds": 1, **asked}), CONTEXT
+    )
 
 
 def test_the_middle_structure_is_tested_where_none_is_named():
@@ -59,5 +71,7 @@ def test_the_studys_own_bounds_are_fallen_back_on():
 
 def test_a_parameter_that_is_not_the_rate_is_refused():
     of = study(space={"dropout": Float.from_range_test(1e-3, 0.5)})
-    with pytest.raises(StudyError, match=r"with dropout=0\.00123 the optimizer's learning rate is 0\.001; give"):
+    with pytest.raises(
+        StudyError, match=r"with dropout=0\.00123 the optimizer's learning rate is 0\.001; give"
+    ):
         run(of, parameter="dropout")

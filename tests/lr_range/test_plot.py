@@ -24,19 +24,38 @@ LOSSES = np.linspace(5.0, 1.0, 50)
 def lr_test() -> PlottableLRRange:
     picks = {"steepest": 1e-3, "valley": 1e-4, "min_over_10": 0.1, "largest_stable": 0.5}
     return PlottableLRRange(
-        lrs=LRS, losses=LOSSES, low=LOSSES - 0.1, high=LOSSES + 0.1, suggestions=picks,
-        reasons={"largest_stable": "nothing diverged"}, lr_min=1e-5, lr_max=1.0, bounds=(1e-5, 1.0),
-        interval=(1e-4, 0.5), stable=(0.5, 0.4), batch_size=32, seeds=2, steps=50, diverged=False, study="a <b>",
+        lrs=LRS,
+        losses=LOSSES,
+        low=LOSSES - 0.1,
+        high=LOSSES + 0.1,
+        suggestions=picks,
+        reasons={"largest_stable": "nothing diverged"},
+        lr_min=1e-5,
+        lr_max=1.0,
+        bounds=(1e-5, 1.0),
+        interval=(1e-4, 0.5),
+        stable=(0.5, 0.4),
+        batch_size=32,
+        seeds=2,
+        steps=50,
+        diverged=False,
+        study="a <b>",
         label="x=<script>alert(1)</script>",
-    )  # fmt: skip
+    )
 
 
 def test_the_figure_has_a_log_axis_a_band_and_each_suggestion_marked(lr_test):
     drawn = figure(lr_test)
     assert drawn.layout.xaxis.type == "log"
     names = [trace.name for trace in drawn.data]
-    assert names == ["all 2 seeds", "smoothed loss", "steepest 0.001", "valley 0.0001", "minimum / 10 0.1",
-                     "largest stable 0.5"]  # fmt: skip
+    assert names == [
+        "all 2 seeds",
+        "smoothed loss",
+        "steepest 0.001",
+        "valley 0.0001",
+        "minimum / 10 0.1",
+        "largest stable 0.5",
+    ]
     assert [trace.x[0] for trace in drawn.data[2:]] == list(lr_test.suggestions.values())
     assert "nothing diverged" in drawn.data[-1].hovertemplate
 
@@ -56,13 +75,20 @@ def test_the_page_needs_no_network_and_takes_no_html_from_a_study(lr_test, tmp_p
 
 def test_the_report_of_a_search_shows_the_tests_its_bounds_come_from(lr_test, tmp_path):
     path = write_report(
-        tmp_path, header={"id": "a-1", "study": "a"}, trials=[], winner=None, space=Space({}),
-        objective=Minimize("val_loss"), range_tests=cards([lr_test]),
-    )  # fmt: skip
+        tmp_path,
+        header={"id": "a-1", "study": "a"},
+        trials=[],
+        winner=None,
+        space=Space({}),
+        objective=Minimize("val_loss"),
+        range_tests=cards([lr_test]),
+    )
     assert path.read_text().count("<h2>Learning-rate range test</h2>") == 1
 
 
-def test_a_png_is_drawn_for_each_test_without_a_browser_or_a_display(lr_test, tmp_path, monkeypatch):
+def test_a_png_is_drawn_for_each_test_without_a_browser_or_a_display(
+    lr_test, tmp_path, monkeypatch
+):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("DISPLAY", raising=False)
     sizes = []

@@ -40,9 +40,14 @@ def net():
     """A model with everything that a test could change, and its data."""
     keras.utils.set_random_seed(3)
     model = keras.Sequential(
-        [keras.Input((5,)), keras.layers.Dense(8, activation="relu"), keras.layers.BatchNormalization(),
-         keras.layers.Dropout(0.3), keras.layers.Dense(1)]
-    )  # fmt: skip
+        [
+            keras.Input((5,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(1),
+        ]
+    )
     model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
     X = np.random.default_rng(0).normal(size=(120, 5)).astype("float32")
     y = X.sum(axis=1)
@@ -58,7 +63,13 @@ def everything(model: keras.Model) -> list[bytes]:
     variables = [v.numpy().tobytes() for v in (*model.variables, *model.optimizer.variables)]
     keras_seed = keras.src.random.seed_generator.global_seed_generator().state.numpy().tobytes()
     generator = tf.random.get_global_generator().state.numpy().tobytes()
-    states = [random.getstate(), np.random.get_state(), context.context()._rng.getstate(), keras_seed, generator]
+    states = [
+        random.getstate(),
+        np.random.get_state(),
+        context.context()._rng.getstate(),
+        keras_seed,
+        generator,
+    ]
     return [*variables, *(repr(state).encode() for state in states)]
 
 
@@ -67,7 +78,9 @@ def test_the_largest_stable_rate_of_a_linear_model_is_two_over_the_largest_eigen
     rows, columns = 50, 6
     rng = np.random.default_rng([condition, rows])
     left, right = (np.linalg.qr(rng.normal(size=(n, columns)))[0] for n in (rows, columns))
-    X = (left * np.geomspace(3.0, 3.0 / condition**0.5, columns) * rows**0.5 @ right.T).astype("float32")
+    X = (left * np.geomspace(3.0, 3.0 / condition**0.5, columns) * rows**0.5 @ right.T).astype(
+        "float32"
+    )
     y = X @ rng.normal(size=columns).astype("float32")
     truth = 2 / np.linalg.eigvalsh(2 / rows * X.T @ X).max()
     keras.utils.set_random_seed(condition)
@@ -85,7 +98,10 @@ def test_on_x_squared_the_largest_stable_rate_is_one():
 def test_on_x_squared_nothing_diverges_up_to_one_and_that_is_marked():
     found = lr_range_test(parabola(), ONE, ZERO, lr_max=0.99)
     assert found.suggestions["largest_stable"] == 0.99
-    assert found.reasons["largest_stable"] == "nothing diverged up to 0.99: the largest stable rate may be higher"
+    assert (
+        found.reasons["largest_stable"]
+        == "nothing diverged up to 0.99: the largest stable rate may be higher"
+    )
 
 
 def steps_on_x_squared(rate: float, steps: int, start: float = -10.0) -> list[float]:
@@ -101,7 +117,9 @@ def test_on_x_squared_a_rate_of_one_half_reaches_zero_in_one_step(start):
 
 
 def test_on_x_squared_the_smallest_rate_that_is_flat_after_20_steps_is_known():
-    slopes = [2 * steps_on_x_squared(rate, 20)[-1] ** 0.5 for rate in (0.1952, 0.1953)]  # of w², 2 |w|
+    slopes = [
+        2 * steps_on_x_squared(rate, 20)[-1] ** 0.5 for rate in (0.1952, 0.1953)
+    ]  # of w², 2 |w|
     assert slopes[0] > 0.001 >= slopes[1]
 
 
@@ -114,7 +132,10 @@ def test_nothing_of_the_caller_has_changed_afterwards(net):
 
 
 def _dense_layers() -> int:
-    return int(keras.src.backend.common.global_state.get_global_attribute("object_name_uids")["dense"]) - 1
+    return (
+        int(keras.src.backend.common.global_state.get_global_attribute("object_name_uids")["dense"])
+        - 1
+    )
 
 
 def test_nothing_has_changed_after_an_error(net, monkeypatch):
@@ -131,7 +152,9 @@ def test_nothing_has_changed_after_an_error(net, monkeypatch):
     assert everything(model) == before
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an interrupt that was dropped
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of an interrupt that was dropped
 def test_nothing_has_changed_after_ctrl_c(net):
     model, X, y = net
     before = everything(model)
@@ -162,7 +185,9 @@ def test_the_same_call_gives_the_same_result(net):
 
 def test_the_first_seed_uses_the_models_own_weights_and_the_others_fresh_ones(monkeypatch):
     starts = []
-    monkeypatch.setattr(lr_range, "_one_seed", lambda steps, *_: starts.append(steps._start[0][1].numpy()) or SWEEP)
+    monkeypatch.setattr(
+        lr_range, "_one_seed", lambda steps, *_: starts.append(steps._start[0][1].numpy()) or SWEEP
+    )
     model = linear(4)
     lr_range_test(model, np.ones((8, 4)), np.ones(8), steps=20, seeds=3)
     assert np.array_equal(starts[0], model.get_weights()[0])
@@ -278,9 +303,15 @@ def test_several_inputs_a_schedule_and_a_loss_of_ones_own_are_taken():
     a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
     model = keras.Model([a, b], keras.layers.Dense(1)(keras.layers.Concatenate()([a, b])))
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
-    model.compile(keras.optimizers.SGD(schedule, momentum=0.9), lambda y, p: keras.ops.mean((y - p) ** 2, axis=-1))
+    model.compile(
+        keras.optimizers.SGD(schedule, momentum=0.9),
+        lambda y, p: keras.ops.mean((y - p) ** 2, axis=-1),
+    )
     X = {"a": np.ones((10, 2), "float32"), "b": np.ones((10, 3), "float32")}
-    assert lr_range_test(model, X, np.ones((10, 1), "float32"), steps=20).suggestions.keys() == SUGGESTED
+    assert (
+        lr_range_test(model, X, np.ones((10, 1), "float32"), steps=20).suggestions.keys()
+        == SUGGESTED
+    )
 
 
 SUGGESTED = {"steepest", "valley", "min_over_10", "largest_stable"}
@@ -299,8 +330,12 @@ def test_noise_that_cannot_be_learnt_gives_reasons_and_the_bounds():
     rng = np.random.default_rng(0)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
     model.compile("sgd", "mse")
-    found = lr_range_test(model, rng.normal(size=(400, 1)), rng.normal(size=400), batch_size=4, lr_max=1e-3)
-    assert found.reasons["steepest"].startswith("the loss did not fall by more than its noise at any rate; this is")
+    found = lr_range_test(
+        model, rng.normal(size=(400, 1)), rng.normal(size=400), batch_size=4, lr_max=1e-3
+    )
+    assert found.reasons["steepest"].startswith(
+        "the loss did not fall by more than its noise at any rate; this is"
+    )
     assert found.interval == found.bounds
 
 
@@ -335,7 +370,9 @@ def test_at_most_twelve_runs_at_a_constant_rate_find_a_threshold():
             runs = []
             sweep = lr_range.Sweep()
             stable, reason = lr_range._bisect(
-                lambda rate, t=threshold, r=runs: r.append(rate) or rate <= t, min(max(guess, 1e-5), 1.0), sweep
+                lambda rate, t=threshold, r=runs: r.append(rate) or rate <= t,
+                min(max(guess, 1e-5), 1.0),
+                sweep,
             )
             assert len(runs) <= 12
             assert 0.95 * threshold <= stable <= threshold

@@ -41,10 +41,21 @@ def _trial(number: int, params: dict[str, object]) -> tuple[Proposal, TrialResul
     proposal = Proposal(number, params, 30)
     if status not in (Status.COMPLETED, Status.PRUNED):
         return proposal, TrialResult(number, status, error=error, seconds=1.0, slot="cpu:0")
-    curve = tuple({"epoch": e, "loss": value, "val_rmse": value + 1 / e} for e in map(float, range(1, 31)))
+    curve = tuple(
+        {"epoch": e, "loss": value, "val_rmse": value + 1 / e} for e in map(float, range(1, 31))
+    )
     fold = FoldResult(0, value, {"rmse": value}, curve, 30, 4.0, 1)
     return proposal, TrialResult(
-        number, status, value, {"rmse": value}, (fold,), 30, seed=number, seconds=4.0, training_s=3.0, slot="cpu:1"
+        number,
+        status,
+        value,
+        {"rmse": value},
+        (fold,),
+        30,
+        seed=number,
+        seconds=4.0,
+        training_s=3.0,
+        slot="cpu:1",
     )
 
 
@@ -59,12 +70,24 @@ def summary() -> Summary:
     objective = Minimize("val_rmse")
     best = ranked(trials, objective)[0][0]
     return Summary(
-        study="housing", engine="optuna:tpe", search="housing-optuna-tpe-1a2b3c4d", status="finished",
-        objective=objective, trials=trials,
+        study="housing",
+        engine="optuna:tpe",
+        search="housing-optuna-tpe-1a2b3c4d",
+        status="finished",
+        objective=objective,
+        trials=trials,
         winner=Winner(best.number, best.params, (11, 12, 13), (0.553, 0.551, 0.558)),
-        test={"rmse": 0.5531, "mae": 0.3712, "r2": 0.7712}, dummy={"rmse": 1.153, "mae": 0.91, "r2": -0.0003},
-        linear={"rmse": 0.7301, "mae": 0.53, "r2": math.nan}, unit="100,000 USD", total_s=183.2, startup_s=5.0,
-        training_s=300.0, tracking_uri="postgresql://me:canary/with@at@db:5432/x?password=canary", experiment_id="1",
-        run_id="abc", report="mlruns/reports/housing.html", model="mlruns/winner.keras",
+        test={"rmse": 0.5531, "mae": 0.3712, "r2": 0.7712},
+        dummy={"rmse": 1.153, "mae": 0.91, "r2": -0.0003},
+        linear={"rmse": 0.7301, "mae": 0.53, "r2": math.nan},
+        unit="100,000 USD",
+        total_s=183.2,
+        startup_s=5.0,
+        training_s=300.0,
+        tracking_uri="postgresql://me:canary/with@at@db:5432/x?password=canary",
+        experiment_id="1",
+        run_id="abc",
+        report="mlruns/reports/housing.html",
+        model="mlruns/winner.keras",
         again='make tune STUDY=housing ARGS="--trials 40"',
-    )  # fmt: skip
+    )

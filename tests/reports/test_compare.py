@@ -12,20 +12,36 @@ from tuning.reports.compare_html import curves, incumbent, write_comparison
 from tuning.study.space import Float, Space
 from tuning.trial import Status
 
-DEFINITION = {"objective": "minimize val_rmse", "epochs": 3, "seed": 42, "cv": None, "engine": "optuna:tpe"}
+DEFINITION = {
+    "objective": "minimize val_rmse",
+    "epochs": 3,
+    "seed": 42,
+    "cv": None,
+    "engine": "optuna:tpe",
+}
 WINNER = {
-    "number": 1, "params": {"lr": 0.01}, "seeds": [1, 2], "validation": {"mean": 0.5, "std": 0.1, "values": [0.4, 0.6]},
-    "test": {"rmse": 0.55}, "baseline": {"linear": {"rmse": 0.7}, "dummy": {"rmse": 1.1}},
-}  # fmt: skip
+    "number": 1,
+    "params": {"lr": 0.01},
+    "seeds": [1, 2],
+    "validation": {"mean": 0.5, "std": 0.1, "values": [0.4, 0.6]},
+    "test": {"rmse": 0.55},
+    "baseline": {"linear": {"rmse": 0.7}, "dummy": {"rmse": 1.1}},
+}
 
 
 def compared(name="toy/a", numbers=range(4), *, definition=None, space=SPACE, **fields) -> Compared:
     header = {
-        "id": f"{name.replace('/', '-')}-0a1b2c3d", "study": name.partition("/")[0], "engine": "optuna:tpe",
-        "pruner": "none", "trials": 20, "versions": [{**DEFINITION, **(definition or {})}],
-        "data": {"name": "houses", "digest": "ab"}, "versions_of": {"keras": "3.15.1"}, "git_commit": "c0ffee",
+        "id": f"{name.replace('/', '-')}-0a1b2c3d",
+        "study": name.partition("/")[0],
+        "engine": "optuna:tpe",
+        "pruner": "none",
+        "trials": 20,
+        "versions": [{**DEFINITION, **(definition or {})}],
+        "data": {"name": "houses", "digest": "ab"},
+        "versions_of": {"keras": "3.15.1"},
+        "git_commit": "c0ffee",
         **fields.pop("header", {}),
-    }  # fmt: skip
+    }
     return Compared(name, header, space, [trial(number) for number in numbers], **fields)
 
 
@@ -66,9 +82,14 @@ def test_a_pruner_belongs_to_the_name_of_the_engine():
 
 def test_what_differs_is_told_by_kind():
     other = compared(
-        "toy/b", definition={"epochs": 5}, space=Space({"lr": Float(1e-5, 1.0, log=True)}),
-        header={"data": {"name": "houses", "digest": "cd"}, "versions_of": {"keras": "3.16.0", "optuna": "5.0.0"}},
-    )  # fmt: skip
+        "toy/b",
+        definition={"epochs": 5},
+        space=Space({"lr": Float(1e-5, 1.0, log=True)}),
+        header={
+            "data": {"name": "houses", "digest": "cd"},
+            "versions_of": {"keras": "3.16.0", "optuna": "5.0.0"},
+        },
+    )
     found = dict(difference_rows(Comparison((compared(), other))))
     assert found["study: epochs"] == ["3", "5"]
     assert found["data: digest"] == ["ab", "cd"]
@@ -80,21 +101,33 @@ def test_what_differs_is_told_by_kind():
 
 
 def test_a_parameter_that_one_space_lacks_has_a_dash():
-    found = dict(space_rows(Comparison((compared(), compared("toy/b", (), space=Space({"lr": Float(0.1, 1.0)}))))))
+    found = dict(
+        space_rows(
+            Comparison((compared(), compared("toy/b", (), space=Space({"lr": Float(0.1, 1.0)}))))
+        )
+    )
     assert found["n_hidden"] == ["0 … 3", "–"]
 
 
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"definition": {"objective": "maximize val_r2"}}, "different objectives (minimize val_rmse, maximize val_r2)"),
-        ({"definition": {"seed": 7, "cv": 3}}, "on other rows, or by other splits (seed, cv differ)"),
+        (
+            {"definition": {"objective": "maximize val_r2"}},
+            "different objectives (minimize val_rmse, maximize val_r2)",
+        ),
+        (
+            {"definition": {"seed": 7, "cv": 3}},
+            "on other rows, or by other splits (seed, cv differ)",
+        ),
         ({"header": {"data": {"digest": "cd"}}}, "Their data differ"),
         ({}, "Each is one search: a difference may be luck"),
     ],
 )
 def test_why_values_should_not_be_read_against_each_other_is_said(other, said):
-    assert any(said in caution for caution in Comparison((compared(), compared("toy/b", **other))).cautions)
+    assert any(
+        said in caution for caution in Comparison((compared(), compared("toy/b", **other))).cautions
+    )
 
 
 def test_the_incumbent_moves_in_the_order_the_trials_ended_and_every_trial_costs():
@@ -115,7 +148,9 @@ def test_all_curves_are_in_one_plot():
 
 def test_the_page_needs_no_network_and_escapes_what_users_wrote(tmp_path):
     wild = compared("toy/b", header={"engine": "<script>alert(1)</script>"})
-    page = write_comparison(Comparison((compared(), wild)), tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(Comparison((compared(), wild)), tmp_path / "compare.html").read_text(
+        encoding="utf-8"
+    )
     assert "<script>alert(1)" not in page
     assert "http://" not in page.partition("</style>")[0]
     assert "Best so far, over epochs" in page
@@ -124,11 +159,15 @@ def test_the_page_needs_no_network_and_escapes_what_users_wrote(tmp_path):
 
 def test_searches_for_different_objectives_have_plots_of_their_own(tmp_path):
     other = compared("toy/b", definition={"objective": "maximize val_r2"})
-    page = write_comparison(Comparison((compared(), other)), tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(Comparison((compared(), other)), tmp_path / "compare.html").read_text(
+        encoding="utf-8"
+    )
     assert "Best so far, minimize val_rmse, over epochs" in page
     assert "Best so far, maximize val_r2, over epochs" in page
 
 
 def test_equal_searches_are_told_to_differ_in_nothing(tmp_path):
-    page = write_comparison(Comparison((compared(), compared())), tmp_path / "compare.html").read_text(encoding="utf-8")
+    page = write_comparison(
+        Comparison((compared(), compared())), tmp_path / "compare.html"
+    ).read_text(encoding="utf-8")
     assert "Nothing: study, data, versions and code are the same." in page

@@ -35,7 +35,10 @@ HEADER = {
     "created_at": 0.0,
     "data": {"name": "california", "digest": "ab12"},
     "versions_of": {"keras": "3.15.1"},
-    "versions": [{"seed": 41}, {"seed": 42, "space": {"lr": "Float(…)"}, "fixed": {"activation": "'relu'"}}],
+    "versions": [
+        {"seed": 41},
+        {"seed": 42, "space": {"lr": "Float(…)"}, "fixed": {"activation": "'relu'"}},
+    ],
 }
 
 
@@ -54,7 +57,9 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.loaded += [(tag, value or "") for name, value in attrs if name in ("src", "href", "srcset")]
+        self.loaded += [
+            (tag, value or "") for name, value in attrs if name in ("src", "href", "srcset")
+        ]
         self.handlers += [name for name, _ in attrs if name.startswith("on")]
 
     def handle_data(self, data: str) -> None:
@@ -69,15 +74,28 @@ def written(folder: Path, summary: Summary, **changes: Any) -> Page:
     winner = None
     if summary.winner is not None:
         baseline = {"dummy": summary.dummy, "linear": {**summary.linear, "r2": "nan"}}
-        winner = {**summary.winner.to_json(), "test": summary.test, "baseline": baseline, "unit": summary.unit}
-    given = {"header": HEADER, "trials": summary.trials, "winner": winner, "space": SPACE, **changes}
+        winner = {
+            **summary.winner.to_json(),
+            "test": summary.test,
+            "baseline": baseline,
+            "unit": summary.unit,
+        }
+    given = {
+        "header": HEADER,
+        "trials": summary.trials,
+        "winner": winner,
+        "space": SPACE,
+        **changes,
+    }
     path = write_report(folder, objective=Minimize("val_rmse"), **given)
     return Page(path.read_text(encoding="utf-8"))
 
 
 def figure(page: Page, name: str) -> dict[str, Any]:
     script = next(s for s in page.scripts if f'Plotly.newPlot("{name}"' in s)
-    found: dict[str, Any] = json.loads(script.split("const f = ", 1)[1].split("; Plotly.newPlot")[0])
+    found: dict[str, Any] = json.loads(
+        script.split("const f = ", 1)[1].split("; Plotly.newPlot")[0]
+    )
     return found
 
 
@@ -129,13 +147,18 @@ def test_failures_are_grouped(page):
 
 
 def test_the_diagnosis_of_the_winner_and_the_best_stands_with_its_words(tmp_path, summary):
-    late, jumps = Verdict("epochs_too_few", "note", "still < falling"), Verdict("lr_too_high", "warning", "jumps by 3")
+    late, jumps = (
+        Verdict("epochs_too_few", "note", "still < falling"),
+        Verdict("lr_too_high", "warning", "jumps by 3"),
+    )
     told = {0: (late,), 3: (jumps,), 19: (jumps,)}  # trial 19 is not among the best
     trials = [(p, replace(r, diagnosis=told.get(r.number, ()))) for p, r in summary.trials]
     text = written(tmp_path, replace(summary, trials=trials)).text
     assert "Of all 20 trials: lr_too_high 2, epochs_too_few 1." in text
     assert "0 epochs_too_few still < falling 3 lr_too_high jumps by 3 Best so far" in text
-    assert text.count("lr_too_high") == 1 + 1 + 2  # counted, told of trial 3, a cell each for trials 3 and 19
+    assert (
+        text.count("lr_too_high") == 1 + 1 + 2
+    )  # counted, told of trial 3, a cell each for trials 3 and 19
 
 
 def test_without_a_verdict_the_diagnosis_says_so(page):
@@ -158,7 +181,9 @@ def test_every_trial_has_a_row(page, summary):
 
 def test_best_so_far_falls_in_steps_and_leaves_out_pruned_trials(tmp_path, summary):
     found = written(tmp_path, replace(summary, trials=summary.trials[1:6] + summary.trials[18:]))
-    line = next(trace for trace in figure(found, "history")["data"] if trace["name"] == "best so far")
+    line = next(
+        trace for trace in figure(found, "history")["data"] if trace["name"] == "best so far"
+    )
     assert line["x"] == [1, 2, 3, 4, 5, 19]
     assert line["y"] == pytest.approx([0.57, 0.57, 0.51, 0.51, 0.51, 0.51])
 
@@ -166,12 +191,20 @@ def test_best_so_far_falls_in_steps_and_leaves_out_pruned_trials(tmp_path, summa
 def test_learning_curves_are_log_and_name_the_best_five(page):
     found = figure(page, "curves")
     assert found["layout"]["yaxis"]["type"] == "log"
-    assert [trace["name"] for trace in found["data"]] == ["others", *(f"trial {n}" for n in (0, 3, 6, 9, 12))]
+    assert [trace["name"] for trace in found["data"]] == [
+        "others",
+        *(f"trial {n}" for n in (0, 3, 6, 9, 12)),
+    ]
 
 
 def test_log_parameters_have_log_axes(page):
     layout = figure(page, "slices")["layout"]
-    assert [layout[f"xaxis{n}"]["type"] for n in ("", 2, 3, 4)] == ["linear", "linear", "log", "linear"]
+    assert [layout[f"xaxis{n}"]["type"] for n in ("", 2, 3, 4)] == [
+        "linear",
+        "linear",
+        "log",
+        "linear",
+    ]
 
 
 def test_importance_needs_ten_completed_trials(tmp_path, page, summary):
@@ -182,7 +215,9 @@ def test_importance_needs_ten_completed_trials(tmp_path, page, summary):
 
 
 def test_no_trial_at_all_gives_a_report_too(tmp_path, summary):
-    assert "There is nothing to draw yet." in written(tmp_path, summary, trials=[], winner=None).text
+    assert (
+        "There is nothing to draw yet." in written(tmp_path, summary, trials=[], winner=None).text
+    )
 
 
 def test_a_far_outlier_is_told_and_left_out_of_the_picture(tmp_path, summary):
@@ -193,14 +228,27 @@ def test_a_far_outlier_is_told_and_left_out_of_the_picture(tmp_path, summary):
 
 
 def test_no_user_text_becomes_an_element_or_ends_a_script(tmp_path, make_trials, summary):
-    space = Space({SCRIPT: Choice(SCRIPT, None), "lr": Float(1e-4, 1e-1, log=True).when(**{SCRIPT: SCRIPT})})
+    space = Space(
+        {SCRIPT: Choice(SCRIPT, None), "lr": Float(1e-4, 1e-1, log=True).when(**{SCRIPT: SCRIPT})}
+    )
     trials = [
         (p, replace(r, error=r.error and f"E: {SCRIPT}", notes=(SCRIPT,), slot=SCRIPT))
         for p, r in make_trials(20, space)
     ]
-    header = {**HEADER, "study": SCRIPT, "engine": SCRIPT, "versions": [{"name": SCRIPT, "fixed": {SCRIPT: SCRIPT}}]}
-    winner = {"number": 0, "params": {SCRIPT: SCRIPT}, "seeds": [1], "test": {SCRIPT: 1.0}, "unit": SCRIPT,
-              "validation": {"mean": 1.0, "std": 0.0, "values": [1.0]}}  # fmt: skip
+    header = {
+        **HEADER,
+        "study": SCRIPT,
+        "engine": SCRIPT,
+        "versions": [{"name": SCRIPT, "fixed": {SCRIPT: SCRIPT}}],
+    }
+    winner = {
+        "number": 0,
+        "params": {SCRIPT: SCRIPT},
+        "seeds": [1],
+        "test": {SCRIPT: 1.0},
+        "unit": SCRIPT,
+        "validation": {"mean": 1.0, "std": 0.0, "values": [1.0]},
+    }
     changes: dict[str, Any] = {"header": header, "trials": trials, "space": space, "winner": winner}
     found = written(tmp_path, summary, **changes)
     plain = written(tmp_path, summary)
@@ -211,10 +259,18 @@ def test_no_user_text_becomes_an_element_or_ends_a_script(tmp_path, make_trials,
 
 
 def test_secrets_stay_out(tmp_path, summary):
-    trials = [(p, replace(r, error="E: cannot reach postgresql://me:canary@db/x")) for p, r in summary.trials]
+    trials = [
+        (p, replace(r, error="E: cannot reach postgresql://me:canary@db/x"))
+        for p, r in summary.trials
+    ]
     header = {**HEADER, "versions": [{"storage": "postgresql://me:canary@db/x"}]}
     path = write_report(
-        tmp_path, header=header, trials=trials, winner=None, space=SPACE, objective=Minimize("val_rmse")
+        tmp_path,
+        header=header,
+        trials=trials,
+        winner=None,
+        space=SPACE,
+        objective=Minimize("val_rmse"),
     )
     assert "canary" not in path.read_text(encoding="utf-8")
 
@@ -226,8 +282,18 @@ def test_a_search_id_cannot_leave_the_folder(tmp_path, summary, name):
 
 
 def test_the_report_needs_neither_tensorflow_nor_mlflow():
-    code = "import sys; from tuning.reports import html, tables, progress, plots; print(*sys.modules)"
+    code = (
+        "import sys; from tuning.reports import html, tables, progress, plots; print(*sys.modules)"
+    )
     root = str(Path(__file__).parents[2])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root,
-                          env={**os.environ, "PYTHONPATH": root})  # fmt: skip
-    assert not {"tensorflow", "keras", "mlflow", "optuna", "plotly", "sklearn"} & {*done.stdout.split()}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert not {"tensorflow", "keras", "mlflow", "optuna", "plotly", "sklearn"} & {
+        *done.stdout.split()
+    }

@@ -22,7 +22,8 @@ def trials_where_only_lr_matters(count):
     rng = np.random.default_rng(0)
     points = [SPACE.sample(rng) for _ in range(count)]
     return [
-        (Proposal(n, p, 1), TrialResult(n, Status.COMPLETED, abs(np.log10(p["lr"]) + 2))) for n, p in enumerate(points)
+        (Proposal(n, p, 1), TrialResult(n, Status.COMPLETED, abs(np.log10(p["lr"]) + 2)))
+        for n, p in enumerate(points)
     ]
 
 

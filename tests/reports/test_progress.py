@@ -19,7 +19,12 @@ class Clock:
 
 def terminal(width: int = 100) -> Console:
     return Console(
-        file=StringIO(), force_terminal=True, width=width, height=40, color_system=None, _environ={"TERM": "xterm"}
+        file=StringIO(),
+        force_terminal=True,
+        width=width,
+        height=40,
+        color_system=None,
+        _environ={"TERM": "xterm"},
     )
 
 
@@ -34,7 +39,9 @@ def text_of(console: Console) -> str:
 
 def drawn(progress: LiveProgress, width: int = 100) -> list[str]:
     """What the view shows now, line by line."""
-    console = Console(file=StringIO(), width=width, height=40, color_system=None, legacy_windows=False)
+    console = Console(
+        file=StringIO(), width=width, height=40, color_system=None, legacy_windows=False
+    )
     console.print(progress._board)
     return text_of(console).splitlines()
 
@@ -62,7 +69,12 @@ def completed(number: int, value: float = 0.5, **rest) -> TrialResult:
         (False, True, terminal(), PlainProgress),
         (True, True, pipe(), SilentProgress),
         (False, False, pipe(), PlainProgress),
-        (False, False, Console(file=StringIO(), force_terminal=True, _environ={"TERM": "dumb"}), PlainProgress),
+        (
+            False,
+            False,
+            Console(file=StringIO(), force_terminal=True, _environ={"TERM": "dumb"}),
+            PlainProgress,
+        ),
     ],
 )
 def test_the_live_view_is_for_terminals_without_json_and_quiet(quiet, json, console, kind):
@@ -83,7 +95,8 @@ def test_the_view_tells_counts_best_times_and_what_each_slot_does(live, clock):
     assert lines[0] == "housing · optuna:tpe  searching"
     assert lines[2:] == [
         "3 of 20 done · 1 running · 1 pruned · 1 failed",
-        "best val_rmse 0.5000 (trial 4)  elapsed 0:02  left 0:33",  # 17 × 4 s less the 2 s of the one running, halved
+        # 17 × 4 s less the 2 s of the one running, halved
+        "best val_rmse 0.5000 (trial 4)  elapsed 0:02  left 0:33",
         "cpu:0  trial 7  epoch 12/30  val_rmse 0.5531  n_hidden=2 lr=0.0123",
         "cpu:1  idle",
     ]
@@ -209,7 +222,9 @@ def test_plain_lines_tell_how_each_trial_ended():
         progress.epoch("cpu:0", EpochReport(1, 1, 0.6, {}, 1.0))
         progress.finished(completed(1, seconds=4.2), completed(1))
         progress.finished(completed(2, copied_from=1), completed(1))
-        failure = TrialResult(3, Status.FAILED, error="ValueError: postgresql://me:canary@db\nTraceback", seconds=1.0)
+        failure = TrialResult(
+            3, Status.FAILED, error="ValueError: postgresql://me:canary@db\nTraceback", seconds=1.0
+        )
         progress.finished(failure, completed(1))
         progress.idle("cpu:0")
     assert text_of(console).splitlines() == [

@@ -26,7 +26,11 @@ def test_json_is_exactly_the_contract(summary: Summary):
             "linear": {"rmse": 0.7301, "mae": 0.53, "r2": None},
         },
         "seconds": {"total": 183.2, "startup": 5.0, "training": 300.0},
-        "mlflow": {"tracking_uri": "postgresql://***@db:5432/x?password=***", "experiment_id": "1", "run_id": "abc"},
+        "mlflow": {
+            "tracking_uri": "postgresql://***@db:5432/x?password=***",
+            "experiment_id": "1",
+            "run_id": "abc",
+        },
         "report": "mlruns/reports/housing.html",
         "model": "mlruns/winner.keras",
     }
@@ -38,7 +42,9 @@ def test_json_has_no_secret_and_no_nan(summary: Summary):
 
 
 def test_json_of_a_search_without_a_trial_has_null_where_nothing_is_known(summary: Summary):
-    empty = replace(summary, trials=(), winner=None, tracking_uri="", experiment_id="", run_id="", report=None)
+    empty = replace(
+        summary, trials=(), winner=None, tracking_uri="", experiment_id="", run_id="", report=None
+    )
     found = empty.to_json()
     assert found["best"] is None
     assert found["mlflow"] == {"tracking_uri": None, "experiment_id": None, "run_id": None}
@@ -46,13 +52,17 @@ def test_json_of_a_search_without_a_trial_has_null_where_nothing_is_known(summar
 
 
 def test_metrics_read_back_from_a_file_are_numbers(summary: Summary):
-    found = replace(summary, test={"rmse": "nan"}, linear={"rmse": "inf", "r2": np.float32(0.5)}).to_json()  # type: ignore[dict-item]
+    found = replace(
+        summary, test={"rmse": "nan"}, linear={"rmse": "inf", "r2": np.float32(0.5)}
+    ).to_json()  # type: ignore[dict-item]
     assert found["test"] == {"rmse": None}
     assert found["baseline"]["linear"] == {"rmse": None, "r2": 0.5}
 
 
 def test_a_pruned_trial_is_never_the_best(summary: Summary):
-    pruned = tuple((p, replace(r, status=Status.PRUNED)) for p, r in summary.trials if r.value is not None)
+    pruned = tuple(
+        (p, replace(r, status=Status.PRUNED)) for p, r in summary.trials if r.value is not None
+    )
     assert replace(summary, trials=pruned).best is None
 
 

@@ -23,9 +23,22 @@ def test_the_summary_fits_eighty_columns_but_for_its_first_line_and_the_paths(su
 
 def test_the_five_best_are_listed_with_a_column_for_each_parameter(summary: Summary):
     lines = printed(summary)
-    assert lines[1] == "housing · optuna:tpe finished after 183 s: 15 completed, 1 pruned, 3 failed, 1 infeasible"
+    assert (
+        lines[1]
+        == "housing · optuna:tpe finished after 183 s: 15 completed, 1 pruned, 3 failed, 1 infeasible"
+    )
     heads = lines[3].split()
-    wanted = ["trial", "n_hidden", "n_neurons", "lr", "batch_size", "val_rmse", "epochs", "seconds", "status"]
+    wanted = [
+        "trial",
+        "n_hidden",
+        "n_neurons",
+        "lr",
+        "batch_size",
+        "val_rmse",
+        "epochs",
+        "seconds",
+        "status",
+    ]
     assert heads == wanted
     assert [line.split()[0] for line in lines[5:10]] == ["0", "3", "6", "9", "12"]
     assert lines[5].split()[-4:] == ["0.5000", "30", "4.0", "completed"]
@@ -52,11 +65,19 @@ def test_the_winner_stands_beside_the_baselines(summary: Summary):
 
 
 def test_a_verdict_on_the_winner_is_told_within_the_width(summary: Summary):
-    late = Verdict("epochs_too_few", "note", "the best epoch is the last one, 30, and val_rmse improved by 0.01 over "
-                   "the last 7: more epochs may help")  # fmt: skip
-    trials = [(p, replace(r, diagnosis=(late,) if r.number == 0 else ())) for p, r in summary.trials]
+    late = Verdict(
+        "epochs_too_few",
+        "note",
+        "the best epoch is the last one, 30, and val_rmse improved by 0.01 over "
+        "the last 7: more epochs may help",
+    )
+    trials = [
+        (p, replace(r, diagnosis=(late,) if r.number == 0 else ())) for p, r in summary.trials
+    ]
     lines = printed(replace(summary, trials=trials))
-    start = lines.index("Diagnosis of trial 0: the best epoch is the last one, 30, and val_rmse improved")
+    start = lines.index(
+        "Diagnosis of trial 0: the best epoch is the last one, 30, and val_rmse improved"
+    )
     assert lines[start + 1] == "by 0.01 over the last 7: more epochs may help"
     assert max(map(len, lines[2:])) <= 80
     assert not any(line.startswith("Diagnosis") for line in printed(summary))
@@ -89,7 +110,9 @@ def test_a_path_is_never_broken(summary: Summary):
 
 
 def test_a_search_without_a_value_says_so(summary: Summary):
-    failed = [(p, replace(r, status=Status.FAILED, value=None, error="E: x")) for p, r in summary.trials]
+    failed = [
+        (p, replace(r, status=Status.FAILED, value=None, error="E: x")) for p, r in summary.trials
+    ]
     lines = printed(replace(summary, trials=failed, winner=None))
     assert "No trial gave a value." in lines
     assert "  20 × failed: E: x (trials 0, 1, 2, 3, 4, 5, …)" in lines

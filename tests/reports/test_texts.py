@@ -30,7 +30,10 @@ def failed(number, error, status=Status.FAILED):
         ("https://host/?api_key=canary&x=1", "https://host/?api_key=***&x=1"),
         ("sqlite:////home/me/mlruns/mlflow.db", "sqlite:////home/me/mlruns/mlflow.db"),
         ("n_tokens=8 tokenizer=bpe", "n_tokens=8 tokenizer=bpe"),
-        ("AWS_SECRET_ACCESS_KEY=canary access_tokens: canary", "AWS_SECRET_ACCESS_KEY=*** access_tokens: ***"),
+        (
+            "AWS_SECRET_ACCESS_KEY=canary access_tokens: canary",
+            "AWS_SECRET_ACCESS_KEY=*** access_tokens: ***",
+        ),
     ],
 )
 def test_secrets_are_masked_and_nothing_else(text, shown):
@@ -43,29 +46,50 @@ def test_control_characters_never_reach_the_terminal():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.5531, "0.5531"), (0.56, "0.5600"), (1.153, "1.153"), (-0.0003, "-0.0003"), (12345.67, "12345.7"), (0.0, "0"),
-     (None, "–"), (float("nan"), "nan"), (3e9, "3e+09"), (100.0, "100.0"), (999.99999, "1000")],
-)  # fmt: skip
+    [
+        (0.5531, "0.5531"),
+        (0.56, "0.5600"),
+        (1.153, "1.153"),
+        (-0.0003, "-0.0003"),
+        (12345.67, "12345.7"),
+        (0.0, "0"),
+        (None, "–"),
+        (float("nan"), "nan"),
+        (3e9, "3e+09"),
+        (100.0, "100.0"),
+        (999.99999, "1000"),
+    ],
+)
 def test_scores_have_four_digits(value, text):
     assert score(value) == text
 
 
 def test_params_are_written_as_name_and_value():
-    assert params_text({"n_hidden": 2, "lr": 0.0123456, "shape": None}) == "n_hidden=2 lr=0.0123 shape=None"
+    assert (
+        params_text({"n_hidden": 2, "lr": 0.0123456, "shape": None})
+        == "n_hidden=2 lr=0.0123 shape=None"
+    )
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(42, "0:42"), (725, "12:05"), (11045, "3:04:05"), (-1, "0:00")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(42, "0:42"), (725, "12:05"), (11045, "3:04:05"), (-1, "0:00")]
+)
 def test_durations_read_as_a_clock(seconds, text):
     assert clock_text(seconds) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.04 s"), (4.2, "4.2 s"), (71.4, "71 s"), (700, "11:40")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.04 s"), (4.2, "4.2 s"), (71.4, "71 s"), (700, "11:40")]
+)
 def test_durations_read_as_seconds_up_to_ten_minutes(seconds, text):
     assert seconds_text(seconds) == text
 
 
 def test_errors_that_differ_only_in_numbers_are_one_group():
-    trials = [failed(2, "ValueError: need 3 units, got 1.5e-3"), failed(5, "ValueError: need 9 units, got 2")]
+    trials = [
+        failed(2, "ValueError: need 3 units, got 1.5e-3"),
+        failed(5, "ValueError: need 9 units, got 2"),
+    ]
     assert failure_groups(trials) == [("failed: ValueError: need 3 units, got 1.5e-3", (2, 5))]
 
 
@@ -79,7 +103,10 @@ def test_a_failure_without_an_error_is_put_into_words():
 
 
 def test_failures_take_at_most_five_lines_the_most_frequent_first():
-    trials = [failed(0, "A: x"), *(failed(n, f"{letter}: x") for n, letter in enumerate("BBCDEFG", start=1))]
+    trials = [
+        failed(0, "A: x"),
+        *(failed(n, f"{letter}: x") for n, letter in enumerate("BBCDEFG", start=1)),
+    ]
     assert failure_lines(trials) == [
         "2 × failed: B: x (trials 1, 2)",
         "1 × failed: A: x (trial 0)",

@@ -1,6 +1,8 @@
-"""What the tests of whole runs share: a study whose builder leaves traces, a driver to be killed, no MLflow.
+"""What the tests of whole runs share: a study whose builder leaves traces, a driver to be killed,
+no MLflow.
 
-As a script: `python -m tests.search.run_parts <engine> [field=value …]` runs the study, without a writer.
+As a script: `python -m tests.search.run_parts <engine> [field=value …]` runs the study, without a
+writer.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ def build(n: int = 2, lr: float = 0.01):
         until = time.monotonic() + 30
         while (traces / "gate").exists() and time.monotonic() < until:
             time.sleep(0.02)
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(n, activation="relu"), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(n, activation="relu"), keras.layers.Dense(1)]
+    )
     model.compile(keras.optimizers.SGD(lr), "mean_squared_error")
     return model
 
@@ -42,10 +46,19 @@ def plane() -> Dataset:
 
 
 STUDY = Study(
-    name="traces", builder=build, data=plane, objective=Minimize("val_rmse"),
+    name="traces",
+    builder=build,
+    data=plane,
+    objective=Minimize("val_rmse"),
     space={"n": Choice(2, 3, 4), "lr": Float(1e-3, 1e-1, log=True)},
-    engine="optuna:random", trials=4, epochs=2, batch_size=64, top_k=1, seeds=1, seed=3,
-)  # fmt: skip
+    engine="optuna:random",
+    trials=4,
+    epochs=2,
+    batch_size=64,
+    top_k=1,
+    seeds=1,
+    seed=3,
+)
 
 
 class NoWriter:

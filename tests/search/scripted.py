@@ -1,4 +1,6 @@
-"""A search without libraries and processes: an engine that shows what it was told, an executor that obeys a script."""
+"""A search without libraries and processes: an engine that shows what it was told, an executor that
+obeys a script.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,28 @@ from tuning.study.space import Int, Space
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 
 RECORD = StudyRecord(
-    name="scripted", engine="scripted", pruner="none", objective=Minimize("val_loss"),
-    space=Space({"x": Int(0, 9999)}), trials=6, epochs=2, batch_size=1, patience=None, cv=None, seed=0, top_k=2,
-    seeds=2, timeout=None, trial_timeout=None, no_progress_timeout=60.0, attempts=3, max_failures=3,
-    gpus_per_trial=1, definition={"space": {}}, hash="0" * 16,
-)  # fmt: skip
+    name="scripted",
+    engine="scripted",
+    pruner="none",
+    objective=Minimize("val_loss"),
+    space=Space({"x": Int(0, 9999)}),
+    trials=6,
+    epochs=2,
+    batch_size=1,
+    patience=None,
+    cv=None,
+    seed=0,
+    top_k=2,
+    seeds=2,
+    timeout=None,
+    trial_timeout=None,
+    no_progress_timeout=60.0,
+    attempts=3,
+    max_failures=3,
+    gpus_per_trial=1,
+    definition={"space": {}},
+    hash="0" * 16,
+)
 
 
 class ScriptedEngine:
@@ -78,8 +97,8 @@ class ScriptedExecutor:
 
     Args:
         files: Where results are kept, as a worker does it.
-        script: (number, attempt) -> what happens instead of success: a cause of `Died`, "kept" (killed after the result
-            was written), a `Raised` or a `Status`.
+        script: (number, attempt) -> what happens instead of success: a cause of `Died`, "kept"
+            (killed after the result was written), a `Raised` or a `Status`.
         on_look: Called at each look for events, with the executor.
     """
 
@@ -141,13 +160,19 @@ class ScriptedExecutor:
             return [Raised(job.id, "Stopped: trial", "")]
         proposal, attempt = job.args
         if job.wants_verdict and len(said) < proposal.epochs and "prune" not in said:
-            return [Reported(job.id, EpochReport(proposal.number, len(said) + 1, 1.0, {"val_loss": 1.0}, 0.0))]
+            return [
+                Reported(
+                    job.id, EpochReport(proposal.number, len(said) + 1, 1.0, {"val_loss": 1.0}, 0.0)
+                )
+            ]
         del self._running[job.id]
         return [self._end(job.id, proposal, attempt, pruned="prune" in said)]
 
     def _end(self, job: str, proposal: Proposal, attempt: int, pruned: bool) -> Event:
         self.trained.append((proposal.number, attempt))
-        end = self.script.get((proposal.number, attempt), Status.PRUNED if pruned else Status.COMPLETED)
+        end = self.script.get(
+            (proposal.number, attempt), Status.PRUNED if pruned else Status.COMPLETED
+        )
         if isinstance(end, Raised):
             return replace(end, job=job)
         if end == "kept":
@@ -160,14 +185,18 @@ class ScriptedExecutor:
         return Finished(job, result)
 
 
-def result_of(proposal: Proposal, status: Status = Status.COMPLETED, attempt: int = 1) -> TrialResult:
+def result_of(
+    proposal: Proposal, status: Status = Status.COMPLETED, attempt: int = 1
+) -> TrialResult:
     """Return what training gives: the value is x."""
     has_value = status in (Status.COMPLETED, Status.PRUNED)
     value = float(proposal.params["x"]) if has_value else None
     curve = tuple({"epoch": float(e), "val_loss": 1.0} for e in range(1, proposal.epochs + 1))
     folds = (FoldResult(0, value, {}, curve, proposal.epochs, 0.1, 0),) if value is not None else ()
     error = "" if has_value else "ValueError: no"
-    return TrialResult(proposal.number, status, value, {}, folds, proposal.epochs, attempt, error=error)
+    return TrialResult(
+        proposal.number, status, value, {}, folds, proposal.epochs, attempt, error=error
+    )
 
 
 def files_in(folder: Path) -> SearchFiles:
@@ -180,15 +209,24 @@ def make_loop(engine, executor, record=RECORD, **options) -> SearchLoop:
     """Return a loop over `executor.files`; its jobs carry proposal and attempt."""
 
     def make_job(proposal: Proposal, attempt: int) -> Job:
-        return Job(f"{proposal.number}-{attempt}", "", (proposal, attempt), wants_verdict=record.pruner != "none")
+        return Job(
+            f"{proposal.number}-{attempt}",
+            "",
+            (proposal, attempt),
+            wants_verdict=record.pruner != "none",
+        )
 
     options.setdefault("progress", SilentProgress())
     return SearchLoop(record, engine, executor, executor.files, make_job=make_job, **options)
 
 
-def search(folder: Path, engine=None, record=RECORD, slots=1, seed=0, script=None, on_look=None, **options):
+def search(
+    folder: Path, engine=None, record=RECORD, slots=1, seed=0, script=None, on_look=None, **options
+):
     """Replay and run one search; return its loop."""
-    executor = ScriptedExecutor(files_in(folder), slots, seed, script, on_look or (lambda executor: None))
+    executor = ScriptedExecutor(
+        files_in(folder), slots, seed, script, on_look or (lambda executor: None)
+    )
     loop = make_loop(engine or ScriptedEngine(), executor, record, **options)
     loop.replay()
     loop.run()

@@ -22,14 +22,20 @@ from tuning.trials.jobs import ALL_ROWS, FinalistJob
 class Bench:
     """Runs each job at once.
 
-    `values`: the objective by (trial, seed), `folds`: by fold; `script`: what happens instead, once each.
+    `values`: the objective by (trial, seed), `folds`: by fold; `script`: what happens instead, once
+    each.
     """
 
     slots = (Slot("cpu:0"),)
     room = 2
 
     def __init__(self, values=None, script=None, on_start=lambda job: None, folds=None):
-        self.values, self.script, self.on_start, self.folds = values or {}, script or {}, on_start, folds or {}
+        self.values, self.script, self.on_start, self.folds = (
+            values or {},
+            script or {},
+            on_start,
+            folds or {},
+        )
         self.jobs, self.done, self.cancelled = [], [], []
 
     def submit(self, job):
@@ -63,12 +69,26 @@ class Bench:
             if told.fold is not None:
                 value = self.folds.get(told.fold, value)
             trained = told.fold in (None, ALL_ROWS)
-            outcome = {"number": told.number, "index": told.index, "seed": 100 + told.index, "value": value,
-                       "epochs": told.epochs, "weights": told.file.with_suffix(".npz").name if trained else None,
-                       "training_s": 1.0, "seconds": 2.0, "started_at": 3.0, "ended_at": 5.0}  # fmt: skip
+            outcome = {
+                "number": told.number,
+                "index": told.index,
+                "seed": 100 + told.index,
+                "value": value,
+                "epochs": told.epochs,
+                "weights": told.file.with_suffix(".npz").name if trained else None,
+                "training_s": 1.0,
+                "seconds": 2.0,
+                "started_at": 3.0,
+                "ended_at": 5.0,
+            }
         else:
             told.saved.write_text("model")
-            outcome = {"test": {"rmse": 1.0}, "baseline": {}, "model": str(told.saved), "of": str(told.weights)}
+            outcome = {
+                "test": {"rmse": 1.0},
+                "baseline": {},
+                "model": str(told.saved),
+                "of": str(told.weights),
+            }
         write_json(told.file, outcome)
         return Finished(job.id, outcome)
 
@@ -81,12 +101,22 @@ def roster_of(*values, batch_size=None):
         files.write_spec(proposal, [])
         roster.take(proposal)
         status = Status.COMPLETED if x is not None else Status.FAILED
-        roster.enter(files.write_result(replace(result_of(proposal, status), batch_size=batch_size)))
+        roster.enter(
+            files.write_result(replace(result_of(proposal, status), batch_size=batch_size))
+        )
     return roster
 
 
 def finals(folder, bench, record=RECORD, stopping=None, progress=None):
-    return Finals(record, "study.py", {}, bench, files_in(folder), progress or SilentProgress(), stopping or Stopping())
+    return Finals(
+        record,
+        "study.py",
+        {},
+        bench,
+        files_in(folder),
+        progress or SilentProgress(),
+        stopping or Stopping(),
+    )
 
 
 def test_the_winner_has_the_best_mean_over_fresh_seeds_not_the_best_trial(tmp_path):
@@ -106,7 +136,10 @@ def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(t
 def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp_path):
     trained = []
     bench = Bench(on_start=lambda job: trained.append(job.args[0].params))
-    assert finals(tmp_path, bench).run(roster_of(5, batch_size=8))["params"] == {"x": 5, "batch_size": 8}
+    assert finals(tmp_path, bench).run(roster_of(5, batch_size=8))["params"] == {
+        "x": 5,
+        "batch_size": 8,
+    }
     assert trained[0] == {"x": 5, "batch_size": 8}
 
 
@@ -164,7 +197,9 @@ def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_a
     progress = SilentProgress()
     progress.remark = told.append
     bench = Bench(values={(1, 0): None})
-    winner = finals(tmp_path, bench, replace(RECORD, top_k=1), progress=progress).run(roster_of(5, 2, 7))
+    winner = finals(tmp_path, bench, replace(RECORD, top_k=1), progress=progress).run(
+        roster_of(5, 2, 7)
+    )
     assert winner["number"] == 0
     assert [entry["number"] for entry in winner["finalists"]] == [1, 0]
     assert told == ["the best 1 diverged or failed on a fresh seed: the next are looked at"]
@@ -180,8 +215,13 @@ def test_a_ranking_that_is_unstable_far_down_is_given_up(tmp_path):
 def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
     limits = []
     died = Died("", "killed", "killed by the test")
-    bench = Bench(script={"final-0-0": [died, died]}, on_start=lambda job: limits.append((job.id, job.timeout_s)))
-    assert finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5))["number"] == 0
+    bench = Bench(
+        script={"final-0-0": [died, died]},
+        on_start=lambda job: limits.append((job.id, job.timeout_s)),
+    )
+    assert (
+        finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5))["number"] == 0
+    )
     assert limits.count(("final-0-0", 7.0)) == 3
 
 
@@ -212,7 +252,9 @@ def test_an_evaluation_that_fails_says_so(tmp_path):
 
 
 def test_a_full_disk_ends_the_run_as_one(tmp_path):
-    bench = Bench(script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "")]})
+    bench = Bench(
+        script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "")]}
+    )
     with pytest.raises(StorageError, match="the disk is full"):
         finals(tmp_path, bench).run(roster_of(5))
 
@@ -220,7 +262,10 @@ def test_a_full_disk_ends_the_run_as_one(tmp_path):
 def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
     bench = Bench(folds={0: 6.0, 1: 4.0})
     winner = finals(tmp_path, bench, replace(RECORD, cv=2, seeds=1)).run(roster_of(7, 9))
-    assert [job for job in bench.done if job.startswith("final-0")] == ["final-0-0-0", "final-0-0-1"]
+    assert [job for job in bench.done if job.startswith("final-0")] == [
+        "final-0-0-0",
+        "final-0-0-1",
+    ]
     assert winner["validation"]["values"] == [5.0]
     assert winner["of"] == "None"  # it is trained on all rows now
 

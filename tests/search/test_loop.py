@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from tests.search.scripted import RECORD, ScriptedEngine, ScriptedExecutor, files_in, make_loop, result_of, search
+from tests.search.scripted import (
+    RECORD,
+    ScriptedEngine,
+    ScriptedExecutor,
+    files_in,
+    make_loop,
+    result_of,
+    search,
+)
 from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError, TuningError
 from tuning.executors.base import Raised
 from tuning.search.open_trials import Open
@@ -40,7 +48,14 @@ def kill_after(looks):
 def test_with_one_slot_each_result_is_told_before_the_next_ask(tmp_path):
     engine = ScriptedEngine()
     search(tmp_path, engine, replace(RECORD, trials=3))
-    assert engine.calls == [("ask", 0), ("tell", 0), ("ask", 1), ("tell", 1), ("ask", 2), ("tell", 2)]
+    assert engine.calls == [
+        ("ask", 0),
+        ("tell", 0),
+        ("ask", 1),
+        ("tell", 1),
+        ("ask", 2),
+        ("tell", 2),
+    ]
 
 
 def test_every_slot_has_a_trial_and_none_has_two(tmp_path):
@@ -53,7 +68,9 @@ def test_every_slot_has_a_trial_and_none_has_two(tmp_path):
 def test_told_in_order_the_proposals_do_not_depend_on_which_trial_ends_first(tmp_path, seed):
     record = replace(RECORD, trials=12)
     reference = search(tmp_path / "reference", record=record, slots=3, seed=99, in_order=3)
-    assert points(search(tmp_path / "other", record=record, slots=3, seed=seed, in_order=3)) == points(reference)
+    assert points(
+        search(tmp_path / "other", record=record, slots=3, seed=seed, in_order=3)
+    ) == points(reference)
 
 
 @pytest.mark.parametrize("looks", [1, 4, 9, 14, 20])
@@ -67,7 +84,9 @@ def test_a_killed_search_goes_on_to_the_budget_and_trains_nothing_twice(tmp_path
         first.run()
     again = search(tmp_path, record=record, slots=3, seed=1, in_order=in_order)
     assert sorted(again.roster.results) == list(range(16))
-    assert not {number for number, _ in executor.trained} & {number for number, _ in again.executor.trained}
+    assert not {number for number, _ in executor.trained} & {
+        number for number, _ in again.executor.trained
+    }
     assert points(first) == points(again)[: len(points(first))]
 
 
@@ -77,7 +96,9 @@ def test_in_order_a_killed_search_ends_with_the_trials_of_one_that_was_not(tmp_p
     executor = ScriptedExecutor(files_in(tmp_path / "cut"), 3, seed=2, on_look=kill_after(9))
     with pytest.raises(Killed):
         make_loop(ScriptedEngine(), executor, record, in_order=3).run()
-    assert points(search(tmp_path / "cut", record=record, slots=3, seed=8, in_order=3)) == points(whole)
+    assert points(search(tmp_path / "cut", record=record, slots=3, seed=8, in_order=3)) == points(
+        whole
+    )
 
 
 def test_a_larger_budget_goes_on_where_the_smaller_ended(tmp_path):
@@ -101,11 +122,15 @@ def test_a_search_that_is_complete_needs_no_slot(tmp_path):
 
 def test_a_replay_that_proposes_something_else_is_refused(tmp_path):
     search(tmp_path, ScriptedEngine(points=[1, 2, 3]))
-    with pytest.raises(ChangedError, match=r"trial 1 was \{'x': 2\}, but now scripted proposes .*'x': 7.*--fresh"):
+    with pytest.raises(
+        ChangedError, match=r"trial 1 was \{'x': 2\}, but now scripted proposes .*'x': 7.*--fresh"
+    ):
         search(tmp_path, ScriptedEngine(points=[1, 7, 3]))
 
 
-def test_a_replay_that_proposes_something_else_goes_on_with_its_trials_where_the_engine_takes_them(tmp_path):
+def test_a_replay_that_proposes_something_else_goes_on_with_its_trials_where_the_engine_takes_them(
+    tmp_path,
+):
     class Adopts(ScriptedEngine):
         adopted = ()
 
@@ -118,11 +143,19 @@ def test_a_replay_that_proposes_something_else_goes_on_with_its_trials_where_the
     loop = search(tmp_path, engine)
     assert [(p.number, dict(p.params)) for p in engine.adopted] == [(1, {"x": 2})]
     assert loop.executor.trained == []
-    assert [dict(p.params) for p in loop.roster.proposals.values()] == [{"x": 1}, {"x": 2}, {"x": 3}]
+    assert [dict(p.params) for p in loop.roster.proposals.values()] == [
+        {"x": 1},
+        {"x": 2},
+        {"x": 3},
+    ]
 
 
 def test_what_differs_in_the_last_digits_alone_is_the_same_proposal(tmp_path):
-    search(tmp_path, ScriptedEngine(points=[0.1, 0.2]), record=replace(RECORD, space=Space({"x": Float(0.0, 1.0)})))
+    search(
+        tmp_path,
+        ScriptedEngine(points=[0.1, 0.2]),
+        record=replace(RECORD, space=Space({"x": Float(0.0, 1.0)})),
+    )
     again = ScriptedEngine(points=[0.1 * (1 + 1e-13), 0.2])
     loop = search(tmp_path, again, record=replace(RECORD, space=Space({"x": Float(0.0, 1.0)})))
     assert [p.params["x"] for p in loop.roster.proposals.values()] == [0.1, 0.2]
@@ -142,12 +175,16 @@ def test_equal_proposals_wait_for_the_one_that_trains(tmp_path):
 
 
 def test_hundreds_of_equal_proposals_are_no_deep_recursion(tmp_path):
-    loop = search(tmp_path, ScriptedEngine(points=[1] * 700), record=replace(RECORD, trials=None), slots=2)
+    loop = search(
+        tmp_path, ScriptedEngine(points=[1] * 700), record=replace(RECORD, trials=None), slots=2
+    )
     assert len(loop.roster.results) == 700
 
 
 def test_the_twin_of_a_failed_trial_is_trained(tmp_path):
-    loop = search(tmp_path, ScriptedEngine(points=[5, 5, 5]), slots=3, script={(0, 1): Status.FAILED})
+    loop = search(
+        tmp_path, ScriptedEngine(points=[5, 5, 5]), slots=3, script={(0, 1): Status.FAILED}
+    )
     assert sorted(loop.executor.trained) == [(0, 1), (1, 1)]
     assert loop.roster.results[2].copied_from == 1
 
@@ -161,19 +198,28 @@ def test_a_resumed_search_copies_from_the_twin_that_was_trained_after_a_failed_o
 
 
 @pytest.mark.parametrize("cause", ["crashed", "killed"])
-def test_a_worker_that_the_end_of_everything_ends_first_leaves_its_trial_open(cause, tmp_path, monkeypatch):
+def test_a_worker_that_the_end_of_everything_ends_first_leaves_its_trial_open(
+    cause, tmp_path, monkeypatch
+):
     stopping = Stopping()
     stopping._raises = False
     monkeypatch.setattr("tuning.search.stopping.time.sleep", lambda seconds: stopping._terminate())
-    loop = search(tmp_path, script={(1, 1): cause}, record=replace(RECORD, attempts=1), stopping=stopping)
+    loop = search(
+        tmp_path, script={(1, 1): cause}, record=replace(RECORD, attempts=1), stopping=stopping
+    )
     assert (loop.ended, sorted(loop.roster.results)) == ("terminated", [0])
     assert loop.files.deaths(1) == 0
     monkeypatch.undo()
-    assert search(tmp_path, record=replace(RECORD, attempts=1)).roster.results[1].status is Status.COMPLETED
+    assert (
+        search(tmp_path, record=replace(RECORD, attempts=1)).roster.results[1].status
+        is Status.COMPLETED
+    )
 
 
 def test_an_exhausted_engine_ends_the_search_well_once_the_last_trial_has_ended(tmp_path):
-    loop = search(tmp_path, ScriptedEngine(points=[1, 2, 3]), record=replace(RECORD, trials=None), slots=2)
+    loop = search(
+        tmp_path, ScriptedEngine(points=[1, 2, 3]), record=replace(RECORD, trials=None), slots=2
+    )
     assert (loop.ended, sorted(loop.roster.results)) == ("exhausted", [0, 1, 2])
 
 
@@ -223,7 +269,9 @@ def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
     result = loop.roster.results[0]
     assert result.status is Status.FAILED
     assert result.seconds == result.training_s > 0
-    assert result.ended_at - result.started_at == pytest.approx(result.seconds, abs=1e-6)  # seconds since 1970
+    assert result.ended_at - result.started_at == pytest.approx(
+        result.seconds, abs=1e-6
+    )  # seconds since 1970
     assert result.seed == derive_seed(loop.record.seed, "training")
 
 
@@ -282,7 +330,9 @@ def test_a_damaged_spec_with_later_ones_behind_it_is_not_written_over(tmp_path):
 
 def test_too_many_failures_in_a_row_end_the_search(tmp_path):
     script = {(number, 1): Status.FAILED for number in range(1, 9)}
-    with pytest.raises(SearchFailed, match="3 trials failed in a row, the last with: ValueError: no"):
+    with pytest.raises(
+        SearchFailed, match="3 trials failed in a row, the last with: ValueError: no"
+    ):
         search(tmp_path, script=script)
 
 
@@ -298,7 +348,9 @@ def test_a_fault_of_the_study_met_in_a_worker_ends_the_run_with_its_class_and_ba
 
 
 def test_a_full_disk_met_in_a_worker_ends_the_run_whichever_library_met_it(tmp_path):
-    script = {(1, 1): Raised("", "OSError: [Errno 28] Can't write data (No space left on device)", "")}
+    script = {
+        (1, 1): Raised("", "OSError: [Errno 28] Can't write data (No space left on device)", "")
+    }
     with pytest.raises(StorageError, match="the disk is full"):
         search(tmp_path, script=script)
 
@@ -312,7 +364,11 @@ def test_what_else_a_job_raises_fails_its_trial_only(tmp_path):
 def test_a_verdict_of_the_engine_reaches_the_trial(tmp_path):
     engine = ScriptedEngine(prune=[(1, 1)])
     loop = search(tmp_path, engine, record=replace(RECORD, pruner="median", trials=3))
-    assert loop.executor.answers == {"0-1": ["continue", "continue"], "1-1": ["prune"], "2-1": ["continue", "continue"]}
+    assert loop.executor.answers == {
+        "0-1": ["continue", "continue"],
+        "1-1": ["prune"],
+        "2-1": ["continue", "continue"],
+    }
     assert loop.roster.results[1].status is Status.PRUNED
 
 
@@ -395,7 +451,11 @@ def test_a_clock_that_is_set_back_or_forward_ends_nothing(tmp_path, monkeypatch)
 
 def test_reports_are_shown(tmp_path):
     seen: list[EpochReport] = []
-    loop = make_loop(ScriptedEngine(), ScriptedExecutor(files_in(tmp_path)), replace(RECORD, pruner="median", trials=1))
+    loop = make_loop(
+        ScriptedEngine(),
+        ScriptedExecutor(files_in(tmp_path)),
+        replace(RECORD, pruner="median", trials=1),
+    )
     loop._progress.epoch = lambda slot, report: seen.append(report)  # type: ignore[method-assign]
     loop.run()
     assert [report.epoch for report in seen] == [1, 2]

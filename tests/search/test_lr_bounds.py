@@ -58,7 +58,12 @@ def described(forkserver, source, overrides=None):
 
 
 def made(**changes) -> Study:
-    given = {"name": "a", "builder": lambda lr, n=1: None, "data": lambda: None, "objective": Minimize("val_loss")}
+    given = {
+        "name": "a",
+        "builder": lambda lr, n=1: None,
+        "data": lambda: None,
+        "objective": Minimize("val_loss"),
+    }
     return Study(**{**given, "space": {"lr": "from_range_test", "n": Int(1, 3)}, **changes})
 
 
@@ -70,7 +75,11 @@ def test_the_word_in_a_space_is_a_wide_log_range_until_it_is_measured():
 
 def test_measured_bounds_replace_the_wide_ones_and_later_changes_keep_them():
     study = made().with_(intervals={"lr": [1e-3, 1e-1]}).with_(trials=3)
-    assert (study.space["lr"].low, study.space["lr"].high, study.space["lr"].within) == (1e-3, 1e-1, (1e-5, 1.0))
+    assert (study.space["lr"].low, study.space["lr"].high, study.space["lr"].within) == (
+        1e-3,
+        1e-1,
+        (1e-5, 1.0),
+    )
     assert study.space.unmeasured == ()
 
 
@@ -83,7 +92,9 @@ def test_the_definition_tells_both_bounds_and_can_be_read_back():
 
 def test_a_measured_rate_keeps_its_conditions():
     lr = Float.from_range_test(1e-4, 1e-1).when(n=2)
-    assert Space({"n": Int(1, 3), "lr": lr}).narrowed({"lr": (1e-3, 1e-2)})["lr"].conditions == (("n", (2,)),)
+    assert Space({"n": Int(1, 3), "lr": lr}).narrowed({"lr": (1e-3, 1e-2)})["lr"].conditions == (
+        ("n", (2,)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +117,9 @@ def test_the_interval_is_measured_in_a_worker_at_several_structures_and_reaches_
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
     source, told = source_of(study_file()), []
     record = described(forkserver, source)
-    rates = rates_for(record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append)
+    rates = rates_for(
+        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append
+    )
     assert {test.label.split(",")[0] for test in rates.tests["lr"]} == {"n_hidden=0", "n_hidden=1"}
     low, high = rates.intervals["lr"]
     assert 1e-5 <= low < high <= 1.0
@@ -116,13 +129,20 @@ def test_the_interval_is_measured_in_a_worker_at_several_structures_and_reaches_
     assert (narrow.space["lr"].low, narrow.space["lr"].high) == (low, high)
     rates.keep(tmp_path)
     assert {path.name for path in (tmp_path / "artifacts").iterdir()} == {
-        "lr_range_lr.json", "lr_range_lr.html", "lr_range_lr.png",
-    }  # fmt: skip
-    assert [test.to_json() for test in kept_tests(tmp_path)] == [test.to_json() for test in rates.tests["lr"]]
+        "lr_range_lr.json",
+        "lr_range_lr.html",
+        "lr_range_lr.png",
+    }
+    assert [test.to_json() for test in kept_tests(tmp_path)] == [
+        test.to_json() for test in rates.tests["lr"]
+    ]
 
 
 def test_what_a_search_remembers_is_not_measured_again(tmp_path):
-    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [_record().definition]})
+    write_json(
+        tmp_path / "search.json",
+        {"intervals": {"lr": [0.01, 0.1]}, "versions": [_record().definition]},
+    )
     rates = rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
     assert rates == Rates({"lr": [0.01, 0.1]})
 
@@ -130,9 +150,13 @@ def test_what_a_search_remembers_is_not_measured_again(tmp_path):
 def test_bounds_measured_with_the_builder_as_it_was_are_kept_and_that_is_told(tmp_path):
     old, told = {**_record().definition, "builder": "another"}, []
     write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
-    rates = rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device", on_test=told.append)
+    rates = rates_for(
+        _record(), "nowhere.py", {}, tmp_path, devices="no such device", on_test=told.append
+    )
     assert rates == Rates({"lr": [0.01, 0.1]})
-    assert told == ["the learning rates' bounds are those of the builder as it was; --fresh measures them anew"]
+    assert told == [
+        "the learning rates' bounds are those of the builder as it was; --fresh measures them anew"
+    ]
 
 
 def test_what_was_measured_in_another_range_is_not_taken(tmp_path):
@@ -144,7 +168,10 @@ def test_what_was_measured_in_another_range_is_not_taken(tmp_path):
 
 
 def test_a_study_without_such_a_rate_costs_nothing(tmp_path):
-    assert rates_for(_record({"lr": Float(0.1, 1.0)}), "nowhere.py", {}, tmp_path, devices="none") == Rates()
+    assert (
+        rates_for(_record({"lr": Float(0.1, 1.0)}), "nowhere.py", {}, tmp_path, devices="none")
+        == Rates()
+    )
 
 
 def _record(space=None):
@@ -155,7 +182,9 @@ def _record(space=None):
     return SimpleNamespace(space=space, name="a", definition=definition)
 
 
-@pytest.mark.parametrize("engine", ["optuna:random", "keras-tuner:random", "randomizedsearchcv", "optuna:grid"])
+@pytest.mark.parametrize(
+    "engine", ["optuna:random", "keras-tuner:random", "randomizedsearchcv", "optuna:grid"]
+)
 def test_every_kind_of_engine_stays_inside_the_measured_bounds(forkserver, study_file, engine):
     overrides = {"engine": engine, "intervals": {"lr": [0.01, 0.02]}}
     remote, child = engine_of(forkserver, source_of(study_file()), overrides)
@@ -174,10 +203,16 @@ def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
     source = source_of(study_file(mark="Float.from_range_test(1e-4, 1.0, per_structure=True)"))
     record, told = described(forkserver, source), []
-    rates = rates_for(record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append)
+    rates = rates_for(
+        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append
+    )
     assert [row[:2] for row in rates.intervals["lr"]] == [
-        ["", None], ["n_hidden", 1], ["n_neurons", 2], ["n_neurons", 6], ["optimizer", "adam"],
-    ]  # fmt: skip
+        ["", None],
+        ["n_hidden", 1],
+        ["n_neurons", 2],
+        ["n_neurons", 6],
+        ["optimizer", "adam"],
+    ]
     assert told[-1].startswith("lr is searched in an interval for each structure, from ")
     remote, child = engine_of(forkserver, source, {"intervals": dict(rates.intervals)})
     try:

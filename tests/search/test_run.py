@@ -39,9 +39,12 @@ def traces(tmp_path, monkeypatch):
     folder = tmp_path / "traces"
     folder.mkdir()
     for name, value in {
-        "TUNING_HOME": str(tmp_path / "home"), "TUNING_LEASES": str(tmp_path / "leases"), "TUNING_DEVICES": "a,b",
-        "TRACES": str(folder), "PYTHONPATH": str(ROOT),
-    }.items():  # fmt: skip
+        "TUNING_HOME": str(tmp_path / "home"),
+        "TUNING_LEASES": str(tmp_path / "leases"),
+        "TUNING_DEVICES": "a,b",
+        "TRACES": str(folder),
+        "PYTHONPATH": str(ROOT),
+    }.items():
         monkeypatch.setenv(name, value)
     for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
@@ -64,7 +67,9 @@ def run(traces, alone, forkserver):
 
 def results(home: Path) -> dict[str, bytes]:
     """Return the finished trials of the only search, by folder."""
-    return {path.parent.name: path.read_bytes() for path in home.glob("ledger/*/*/trials/*/result.json")}
+    return {
+        path.parent.name: path.read_bytes() for path in home.glob("ledger/*/*/trials/*/result.json")
+    }
 
 
 def params_of(home: Path, trial: str) -> dict:
@@ -72,7 +77,9 @@ def params_of(home: Path, trial: str) -> dict:
 
 
 def start_driver(*words):
-    return subprocess.Popen([sys.executable, "-m", "tests.search.run_parts", *words], cwd=ROOT, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.search.run_parts", *words], cwd=ROOT, start_new_session=True
+    )
 
 
 def wait_for(what, seconds=60.0):
@@ -96,7 +103,11 @@ def processes_naming(text: str) -> list[psutil.Process]:
 
 def test_a_search_ends_with_a_winner_that_was_trained_for_all_epochs(run, traces):
     summary = run(seeds=2)
-    assert (summary.status, summary.counts["completed"], len(summary.winner.values)) == ("completed", 4, 2)
+    assert (summary.status, summary.counts["completed"], len(summary.winner.values)) == (
+        "completed",
+        4,
+        2,
+    )
     assert summary.test["rmse"] > 0
     assert Path(summary.model).exists()
     assert Path(summary.report).exists()
@@ -116,13 +127,17 @@ def test_the_report_waits_for_its_libraries_however_soon_the_finals_end(run, mon
 
 def test_the_same_command_again_trains_nothing_and_takes_no_device(run, traces, monkeypatch):
     first, built = run(), builds(traces)
-    monkeypatch.setattr("tuning.search.processes.LocalExecutor", lambda *_, **__: pytest.fail("it took devices"))
+    monkeypatch.setattr(
+        "tuning.search.processes.LocalExecutor", lambda *_, **__: pytest.fail("it took devices")
+    )
     again = run()
     assert builds(traces) == built
     assert (again.trials, again.winner, again.startup_s) == (first.trials, first.winner, 0.0)
 
 
-def test_a_larger_budget_continues_and_a_fresh_start_sets_the_old_search_aside(run, traces, forkserver):
+def test_a_larger_budget_continues_and_a_fresh_start_sets_the_old_search_aside(
+    run, traces, forkserver
+):
     run(trials=2)
     built = len(builds(traces))
     larger = run(trials=3)
@@ -144,7 +159,9 @@ def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces
     wait_for(lambda: len(results(home)) >= 2 or driver.poll() is not None)
     driver.kill()
     driver.wait()
-    wait_for(lambda: not processes_naming(str(traces)), 3.0)  # of forkserver, engine and workers nothing is left
+    wait_for(
+        lambda: not processes_naming(str(traces)), 3.0
+    )  # of forkserver, engine and workers nothing is left
     kept = results(home)
     assert 2 <= len(kept) < 6
     (traces / "builds").unlink()
@@ -159,11 +176,15 @@ def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces
     finalist = dict(summary.winner.params)
     for trial in kept:
         params = params_of(home, trial)
-        assert built.count(params) == 2 * (params == finalist)  # on a fresh seed, and to be evaluated
+        assert built.count(params) == 2 * (
+            params == finalist
+        )  # on a fresh seed, and to be evaluated
     assert len(built) == 6 - len(kept) + 2
 
 
-@pytest.mark.parametrize("engine", ["optuna:random", pytest.param("gridsearchcv", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "engine", ["optuna:random", pytest.param("gridsearchcv", marks=pytest.mark.slow)]
+)
 def test_a_damaged_result_is_trained_again_and_comes_to_the_same(run, traces, engine):
     first, home = run(engine, trials=3), traces.parent / "home"
     before = params_of(home, "00000")
@@ -171,11 +192,15 @@ def test_a_damaged_result_is_trained_again_and_comes_to_the_same(run, traces, en
     (traces / "builds").unlink()
     again = run(engine, trials=3)
     assert [{"n": line["n"], "lr": line["lr"]} for line in builds(traces)] == [before]
-    assert [result.value for _, result in again.trials] == [result.value for _, result in first.trials]
+    assert [result.value for _, result in again.trials] == [
+        result.value for _, result in first.trials
+    ]
     assert again.winner == first.winner
 
 
-def test_four_devices_train_four_trials_at_once_each_in_a_process_that_sees_one(run, traces, monkeypatch):
+def test_four_devices_train_four_trials_at_once_each_in_a_process_that_sees_one(
+    run, traces, monkeypatch
+):
     monkeypatch.setenv("TUNING_DEVICES", "a,b,c,d")
     (traces / "gate").touch()
 
@@ -211,7 +236,10 @@ def test_a_second_run_waits_for_the_devices_and_the_same_search_is_refused(run, 
     for thread in threads:
         thread.join()
     kept = (traces.parent / "home").glob("ledger/*/*/status.json")
-    assert {path.parts[-3]: read_json(path)["status"] for path in kept} == {"traces": "completed", "other": "completed"}
+    assert {path.parts[-3]: read_json(path)["status"] for path in kept} == {
+        "traces": "completed",
+        "other": "completed",
+    }
 
 
 def interrupt_after(home, trials):
@@ -233,7 +261,9 @@ def test_ctrl_c_lets_the_running_trials_end_and_the_next_run_goes_on(run, traces
     assert 1 <= len(stopped.trials) <= 4
     built = len(builds(traces))
     assert run(trials=8).counts["completed"] == 8
-    assert len(builds(traces)) - built == 8 - len(stopped.trials) + 2  # and the finalist, and the winner built again
+    assert (
+        len(builds(traces)) - built == 8 - len(stopped.trials) + 2
+    )  # and the finalist, and the winner built again
 
 
 def test_a_larger_budget_that_is_stopped_keeps_the_winner_there_was(run, traces):
@@ -259,7 +289,9 @@ def test_when_time_is_up_there_is_a_winner_all_the_same(run, traces, monkeypatch
 
 
 def test_time_that_was_too_short_for_any_trial_is_said(run):
-    with pytest.raises(SearchFailed, match=r"no trial was completed within 0\.1 s; give --timeout more"):
+    with pytest.raises(
+        SearchFailed, match=r"no trial was completed within 0\.1 s; give --timeout more"
+    ):
         run(timeout=0.1)
 
 
@@ -272,7 +304,10 @@ def test_a_device_is_not_waited_for_beyond_the_time_there_is(run, traces, monkey
             run(timeout=6.0)  # the start takes more than 2 on a slow machine
     finally:
         release(held)
-    assert read_json(next((traces.parent / "home").glob("ledger/*/*/status.json")))["status"] == "failed"
+    assert (
+        read_json(next((traces.parent / "home").glob("ledger/*/*/status.json")))["status"]
+        == "failed"
+    )
     assert run().status == "completed"
 
 
@@ -287,7 +322,9 @@ def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, 
             whole(self, proposal, tells)
 
         patch.setattr(SearchFiles, "write_spec", fails)
-        with pytest.raises(StorageError, match=r"No space left on device.*Free some space, then run again") as caught:
+        with pytest.raises(
+            StorageError, match=r"No space left on device.*Free some space, then run again"
+        ) as caught:
             run()
     assert caught.value.exit_code == 75
     assert read_json(next(home.glob("ledger/*/*/status.json")))["status"] == "failed"
@@ -361,9 +398,21 @@ def test_a_study_made_in_a_notebook_runs_and_is_found_again(run, traces):
     assert builds(traces) == built
 
 
-def test_sigterm_ends_all_processes_shows_killed_in_mlflow_and_the_same_search_goes_on(traces, forkserver):
+def test_sigterm_ends_all_processes_shows_killed_in_mlflow_and_the_same_search_goes_on(
+    traces, forkserver
+):
     home = traces.parent / "home"
-    command = [sys.executable, "-m", "tuning", "run", str(FILE), "--trials", "5", "--json", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "tuning",
+        "run",
+        str(FILE),
+        "--trials",
+        "5",
+        "--json",
+        "--quiet",
+    ]
     driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     wait_for(lambda: len(results(home)) >= 1)
     ours = [*psutil.Process(driver.pid).children(recursive=True), psutil.Process(driver.pid)]
@@ -402,7 +451,10 @@ def test_trials_is_part_of_the_definition_where_it_shapes_what_is_proposed():
 
 @pytest.mark.parametrize("engine", ["optuna:tpe", "keras-tuner:bayesian", "randomizedsearchcv"])
 def test_a_search_without_any_end_is_a_fault_of_the_study(engine):
-    with pytest.raises(StudyError, match=f"trials is None and there is no timeout, but {engine} never ends by itself"):
+    with pytest.raises(
+        StudyError,
+        match=f"trials is None and there is no timeout, but {engine} never ends by itself",
+    ):
         STUDY.with_(engine=engine, trials=None)
     assert isinstance(STUDY.with_(engine=engine, trials=None, timeout=60.0), Study)
 
@@ -411,8 +463,13 @@ def test_a_study_of_a_file_is_loaded_from_it_and_a_changed_one_travels_whole():
     study = load_study(str(FILE))
     assert source_of(study) == source_of(FILE) == str(FILE)
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).builder.__name__)"
-    travelled = subprocess.run([sys.executable, "-c", code], input=source_of(study.with_(epochs=3)), cwd=ROOT,
-                               capture_output=True, check=False)  # fmt: skip
+    travelled = subprocess.run(
+        [sys.executable, "-c", code],
+        input=source_of(study.with_(epochs=3)),
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
     assert travelled.stdout == b"build\n", travelled.stderr.decode()
 
 
@@ -427,13 +484,14 @@ def test_nothing_is_made_for_a_study_that_is_not_there(traces):
 def test_a_script_without_a_main_guard_may_hold_the_study(traces, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import tensorflow\nimport tuning.search.run\n"
-        "from tests.search.run_parts import STUDY, NoWriter, plane, build as whole\n"
+        "import tensorflow\nimport tuning.search.run\nfrom tests.search.run_parts import STUDY, NoWriter, plane, build as whole\n"
         "tuning.search.run.Writer = NoWriter\n"
         "def build(n: int = 2, lr: float = 0.01):\n    return whole(n, lr)\n"
         "print(tuning.search.run.run_study(STUDY.with_(builder=build)).status)\n"
     )
-    done = subprocess.run([sys.executable, str(script)], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.stdout == "completed\n", done.stderr
 
 

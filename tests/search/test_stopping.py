@@ -22,12 +22,18 @@ def send(number):
     os.kill(os.getpid(), number)
 
 
-def test_where_only_flags_are_set_a_first_interrupt_asks_for_the_end_and_a_second_for_haste(stopping):
+def test_where_only_flags_are_set_a_first_interrupt_asks_for_the_end_and_a_second_for_haste(
+    stopping,
+):
     with stopping.flags_only():
         assert (stopping.reason, stopping.by_signal) == ("", False)
         send(signal.SIGINT)
         assert (stopping.reason, stopping.by_signal, stopping.hurried, stopping.abandoned) == (
-            "interrupted", True, False, False)  # fmt: skip
+            "interrupted",
+            True,
+            False,
+            False,
+        )
         send(signal.SIGINT)
         assert (stopping.hurried, stopping.abandoned) == (True, True)
         with pytest.raises(KeyboardInterrupt):
@@ -37,12 +43,18 @@ def test_where_only_flags_are_set_a_first_interrupt_asks_for_the_end_and_a_secon
 def test_sigterm_gives_the_trials_a_moment(stopping, monkeypatch):
     with stopping.flags_only():
         send(signal.SIGTERM)
-        assert (stopping.reason, stopping.hurried, stopping.abandoned) == ("terminated", True, False)
+        assert (stopping.reason, stopping.hurried, stopping.abandoned) == (
+            "terminated",
+            True,
+            False,
+        )
         monkeypatch.setattr("tuning.search.stopping.GRACE_S", 0.0)
         assert stopping.abandoned
 
 
-@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
 def test_elsewhere_a_signal_raises_so_that_nobody_waits(stopping, number, kind):
     with pytest.raises(kind):
         send(number)

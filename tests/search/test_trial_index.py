@@ -35,9 +35,13 @@ def enter(roster, proposal, status=Status.COMPLETED):
 DONE, PRUNED, FAILED, DIVERGED = Status.COMPLETED, Status.PRUNED, Status.FAILED, Status.DIVERGED
 
 
-@pytest.mark.parametrize(("objective", "best"), [(Minimize("val_loss"), 1), (Maximize("val_auc"), 2)])
+@pytest.mark.parametrize(
+    ("objective", "best"), [(Minimize("val_loss"), 1), (Maximize("val_auc"), 2)]
+)
 def test_the_best_is_the_earliest_of_the_best_completed_trials(objective, best):
-    roster = roster_of((5, DONE), (3, DONE), (7, DONE), (3, DONE), (7, DONE), (1, PRUNED), objective=objective)
+    roster = roster_of(
+        (5, DONE), (3, DONE), (7, DONE), (3, DONE), (7, DONE), (1, PRUNED), objective=objective
+    )
     assert roster.best.number == best
 
 
@@ -106,13 +110,18 @@ def test_a_trial_whose_files_were_damaged_since_is_left_out_of_the_trials(tmp_pa
     for number, x in enumerate([5, 2, 7]):
         enter(roster, Proposal(number, {"x": x}, 2))
     (roster._files.trial_folder(1) / "result.json").write_text("{")
-    assert [(proposal.number, result.number) for proposal, result in roster.trials] == [(0, 0), (2, 2)]
+    assert [(proposal.number, result.number) for proposal, result in roster.trials] == [
+        (0, 0),
+        (2, 2),
+    ]
 
 
 def test_proposals_and_results_are_left_to_the_files():
     roster = roster_of((5, DONE), (3, DONE), (3, FAILED), (7, PRUNED), (1, None))
     files = roster._files
-    known = [weakref.ref(thing) for kept in (files._proposals, files._results) for thing in kept.values()]
+    known = [
+        weakref.ref(thing) for kept in (files._proposals, files._results) for thing in kept.values()
+    ]
     assert (len(known), len(roster.trials)) == (9, 4)
     files._proposals.clear()
     files._results.clear()

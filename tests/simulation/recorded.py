@@ -1,4 +1,6 @@
-"""A recording made by hand: values and seconds are functions of the point, the training seed, the fold, the epoch."""
+"""A recording made by hand: values and seconds are functions of the point, the training seed, the
+fold, the epoch.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,38 @@ LINE = Space({"lr": Float(1e-4, 1.0, log=True)})
 def manifest(space: Space, **changes: Any) -> dict[str, Any]:
     """Return what a recording tells, but for what is added on writing."""
     about = {
-        "study": "made", "definition": {"space": {name: repr(domain) for name, domain in space.domains.items()}},
-        "objective": {"metric": "val_rmse", "direction": "minimize"}, "engine": "optuna:random", "trials": 20,
-        "epochs": 4, "patience": None, "cv": None, "seed": 7, "batch_size": 32, "attempts": 3, "max_failures": 10,
-        "data": {"name": "made", "task": "regression", "classes": [], "digest": "0" * 64}, "seeds": [11],
-        "design": "by hand", "variant": {}, "machine": {"platform": "none"}, "slots": 2, "versions_of": {},
-    }  # fmt: skip
+        "study": "made",
+        "definition": {"space": {name: repr(domain) for name, domain in space.domains.items()}},
+        "objective": {"metric": "val_rmse", "direction": "minimize"},
+        "engine": "optuna:random",
+        "trials": 20,
+        "epochs": 4,
+        "patience": None,
+        "cv": None,
+        "seed": 7,
+        "batch_size": 32,
+        "attempts": 3,
+        "max_failures": 10,
+        "data": {"name": "made", "task": "regression", "classes": [], "digest": "0" * 64},
+        "seeds": [11],
+        "design": "by hand",
+        "variant": {},
+        "machine": {"platform": "none"},
+        "slots": 2,
+        "versions_of": {},
+    }
     return {**about, **changes}
 
 
 def value_of(params: Mapping[str, Any], seed: int, fold: int, epoch: int) -> float:
     """Fall with the epochs to something that hangs on the point, and a little on seed and fold."""
-    return abs(math.log10(params["lr"]) + 2) + params.get("n", 0) / 10 + 1 / epoch + seed / 100 + fold / 10
+    return (
+        abs(math.log10(params["lr"]) + 2)
+        + params.get("n", 0) / 10
+        + 1 / epoch
+        + seed / 100
+        + fold / 10
+    )
 
 
 def seconds_of(params: Mapping[str, Any], epoch: int) -> float:
@@ -55,25 +77,47 @@ def result_of(
     folds = []
     epochs = range(1, told["epochs"] + 1)
     for fold in range(told["cv"] or 1):
-        rows = [{"epoch": e, "val_rmse": value(params, seed, fold, e), "seconds": seconds(params, e)} for e in epochs]
+        rows = [
+            {"epoch": e, "val_rmse": value(params, seed, fold, e), "seconds": seconds(params, e)}
+            for e in epochs
+        ]
         best = min(rows, key=lambda row: row["val_rmse"]) if told["patience"] else rows[-1]
         folds.append(
             FoldResult(
-                fold, best["val_rmse"], {}, tuple(rows), int(best["epoch"]), seconds=rows[-1]["seconds"], seed=seed
+                fold,
+                best["val_rmse"],
+                {},
+                tuple(rows),
+                int(best["epoch"]),
+                seconds=rows[-1]["seconds"],
+                seed=seed,
             )
         )
     failed = status is Status.FAILED
     mean = sum(fold.value for fold in folds) / len(folds)
     total = overhead_s + (0 if failed else sum(fold.seconds for fold in folds))
     return TrialResult(
-        number, status, mean if status is Status.COMPLETED else None, folds=() if failed else tuple(folds),
-        seconds=total, rss_mb=300.0,
-    )  # fmt: skip
+        number,
+        status,
+        mean if status is Status.COMPLETED else None,
+        folds=() if failed else tuple(folds),
+        seconds=total,
+        rss_mb=300.0,
+    )
 
 
-def write(folder: Path, space: Space = GRID, points: Any = None, *, ends: Any = None, **changes: Any) -> Path:
-    """Write a recording; `ends` maps points, or (point, seed), by number to a status other than completed."""
-    told = manifest(space, **{name: v for name, v in changes.items() if name not in ("value", "seconds", "overhead_s")})
+def write(
+    folder: Path, space: Space = GRID, points: Any = None, *, ends: Any = None, **changes: Any
+) -> Path:
+    """Write a recording; `ends` maps points, or (point, seed), by number to a status other than
+    completed.
+    """
+    told = manifest(
+        space,
+        **{
+            name: v for name, v in changes.items() if name not in ("value", "seconds", "overhead_s")
+        },
+    )
     how = {name: changes[name] for name in ("value", "seconds", "overhead_s") if name in changes}
     points = space.grid() if points is None else points
     statuses = ends or {}
@@ -82,7 +126,12 @@ def write(folder: Path, space: Space = GRID, points: Any = None, *, ends: Any = 
             (
                 point,
                 result_of(
-                    i, point, seed, told, status=statuses.get((i, seed), statuses.get(i, Status.COMPLETED)), **how
+                    i,
+                    point,
+                    seed,
+                    told,
+                    status=statuses.get((i, seed), statuses.get(i, Status.COMPLETED)),
+                    **how,
                 ),
             )
             for i, point in enumerate(points)
@@ -92,7 +141,9 @@ def write(folder: Path, space: Space = GRID, points: Any = None, *, ends: Any = 
     return write_recording(folder / "made", told, trials)
 
 
-def replayed(folder: Path, space: Space = GRID, points: Any = None, *, exact: bool = False, **changes: Any) -> Replayed:
+def replayed(
+    folder: Path, space: Space = GRID, points: Any = None, *, exact: bool = False, **changes: Any
+) -> Replayed:
     """Return the same, opened."""
     recording = load_recording(write(folder, space, points, **changes))
     return Replayed(study_of(recording), RecordedOutcomes(recording, exact=exact), None)

@@ -1,4 +1,6 @@
-"""What a simulated trial gives: recorded curves, their parts, and what stands for points between them."""
+"""What a simulated trial gives: recorded curves, their parts, and what stands for points between
+them.
+"""
 
 import math
 
@@ -51,7 +53,9 @@ def test_with_patience_the_best_epoch_so_far_is_kept(tmp_path):
         return abs(epoch - 2) + params["lr"]
 
     training = trained(tmp_path, patience=3, value=u_shaped)
-    assert [training.result(Proposal(0, POINT, e), 0, e).folds[0].best_epoch for e in (1, 2, 3, 4)] == [1, 2, 2, 2]
+    assert [
+        training.result(Proposal(0, POINT, e), 0, e).folds[0].best_epoch for e in (1, 2, 3, 4)
+    ] == [1, 2, 2, 2]
 
 
 def test_a_continued_trial_has_the_epochs_after_its_parents(tmp_path):
@@ -67,12 +71,16 @@ def test_a_trial_that_ended_before_it_diverged_is_completed(tmp_path):
     assert training.result(Proposal(0, POINT, 4), 0, 4).status is Status.DIVERGED
 
 
-def test_a_trial_fails_from_the_epoch_at_which_a_fold_diverged_on_and_the_folds_after_it_are_not_begun(tmp_path):
+def test_a_trial_fails_from_the_epoch_at_which_a_fold_diverged_on_and_the_folds_after_it_are_not_begun(
+    tmp_path,
+):
     path = write(tmp_path, cv=3)
     read = load_recording(path)
     read.status[:] = "diverged"
     read.lengths[:, :, 1:] = [2, 0]
-    read.values[:, :, 1, 2:] = read.values[:, :, 2] = read.seconds[:, :, 1, 2:] = read.seconds[:, :, 2] = float("nan")
+    read.values[:, :, 1, 2:] = read.values[:, :, 2] = read.seconds[:, :, 1, 2:] = read.seconds[
+        :, :, 2
+    ] = float("nan")
     training = RecordedOutcomes(read).training(POINT, 0)
     assert training.result(Proposal(0, POINT, 1), 0, 1).status is Status.COMPLETED
     assert training.result(Proposal(0, POINT, 2), 0, 2).status is Status.DIVERGED
@@ -87,7 +95,9 @@ def test_a_failed_point_fails(tmp_path):
 
 def test_a_point_between_is_between_its_neighbours_and_nearest_to_the_nearest(tmp_path):
     outcomes = replayed(tmp_path, LINE, LINE_POINTS).outcomes
-    low, near, far, high = (outcomes.training({"lr": lr}, 0).values[-1] for lr in (0.1, 0.12, 0.9, 1.0))
+    low, near, far, high = (
+        outcomes.training({"lr": lr}, 0).values[-1] for lr in (0.1, 0.12, 0.9, 1.0)
+    )
     assert low < near < far < high
     assert near - low < far - low
     assert outcomes.between == 2
@@ -118,14 +128,18 @@ def test_a_neighbour_that_always_fails_has_no_say_in_what_is_expected(tmp_path):
 
 
 def test_a_point_that_fails_on_one_training_seed_is_worth_nothing(tmp_path):
-    outcomes = replayed(tmp_path, LINE, LINE_POINTS, seeds=[1, 2], ends={(4, 1): Status.DIVERGED}).outcomes
+    outcomes = replayed(
+        tmp_path, LINE, LINE_POINTS, seeds=[1, 2], ends={(4, 1): Status.DIVERGED}
+    ).outcomes
     assert outcomes.expected(LINE_POINTS[4]) == math.inf
     assert outcomes.expected({"lr": 0.9}) == math.inf  # whose nearest it is
     assert outcomes.training(LINE_POINTS[4], 0).status is Status.COMPLETED
 
 
 def test_folds_count_with_the_epochs_that_each_has_trained():
-    training = Training(Minimize("val_loss"), [1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [[3.0] * 3] * 2, [1, 3], [1, 3])
+    training = Training(
+        Minimize("val_loss"), [1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [[3.0] * 3] * 2, [1, 3], [1, 3]
+    )
     assert [training.epochs(*span) for span in ((0, 1), (0, 3), (1, 3), (2, 9))] == [2, 4, 2, 1]
 
 

@@ -54,7 +54,11 @@ def test_a_table_that_is_not_there_is_told(tmp_path):
         ("points", 7, "there are 6 points, the manifest has 7"),
         ("epochs", 2, "'epoch' is not within 0 … 2"),
         ("parquet", "../made.parquet", "not beside it"),
-        ("objective", {"metric": "val_auc", "direction": "maximize"}, "the column 'val_auc' is missing"),
+        (
+            "objective",
+            {"metric": "val_auc", "direction": "maximize"},
+            "the column 'val_auc' is missing",
+        ),
     ],
 )
 def test_a_manifest_that_does_not_fit_its_table_is_refused(tmp_path, field, value, words):

@@ -1,4 +1,6 @@
-"""Whole simulated searches: the trials of real ones, the makespan of list scheduling, what slots and faults do."""
+"""Whole simulated searches: the trials of real ones, the makespan of list scheduling, what slots
+and faults do.
+"""
 
 from pathlib import Path
 
@@ -23,10 +25,19 @@ from tuning.trial import Status
 RANDOM, TPE = Entrant("optuna:random"), Entrant("optuna:tpe")
 LINE_POINTS = [{"lr": 10.0 ** (-power / 4)} for power in range(17)]
 SMALL = Study(
-    name="small", builder=build, data=plane, objective=Minimize("val_rmse"),
+    name="small",
+    builder=build,
+    data=plane,
+    objective=Minimize("val_rmse"),
     space={"n": Choice(2, 3, 4), "lr": Choice(0.003, 0.03, 0.1)},
-    engine="optuna:tpe", trials=14, epochs=2, batch_size=64, top_k=1, seeds=1, seed=3,
-)  # fmt: skip
+    engine="optuna:tpe",
+    trials=14,
+    epochs=2,
+    batch_size=64,
+    top_k=1,
+    seeds=1,
+    seed=3,
+)
 
 
 def simulated(source, entrant=RANDOM, slots=1, seed=0, **changes):
@@ -34,7 +45,9 @@ def simulated(source, entrant=RANDOM, slots=1, seed=0, **changes):
 
 
 def trials(loop):
-    return [(proposal.params, proposal.epochs, result.status) for proposal, result in loop.roster.trials]
+    return [
+        (proposal.params, proposal.epochs, result.status) for proposal, result in loop.roster.trials
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +59,33 @@ def small(tmp_path_factory, forkserver):
 
 
 MORE = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("optuna:random", "gridsearchcv", "keras-tuner:hyperband")
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("optuna:random", "gridsearchcv", "keras-tuner:hyperband")
 ]
 
 
 @pytest.mark.parametrize("engine", ["optuna:tpe", "keras-tuner:random", *MORE])
-def test_one_slot_makes_the_trials_of_the_real_search(small, engine, tmp_path, monkeypatch, forkserver):
+def test_one_slot_makes_the_trials_of_the_real_search(
+    small, engine, tmp_path, monkeypatch, forkserver
+):
     monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
-    options = RunOptions(home=str(tmp_path), devices="cpu:1", variant={"engine": engine}, budget={"trials": 14})
+    options = RunOptions(
+        home=str(tmp_path), devices="cpu:1", variant={"engine": engine}, budget={"trials": 14}
+    )
     real = run_study(SMALL, options, forkserver=forkserver)
     source = open_source(str(small), tmp_path, exact=True)
     _, loop = simulated(source, Entrant(engine), trials=14)
     told = [(proposal.params, proposal.epochs, result.status) for proposal, result in real.trials]
     assert trials(loop) == told
-    values = [(a.value, b.value) for (_, a), (_, b) in zip(loop.roster.trials, real.trials, strict=True)]
+    values = [
+        (a.value, b.value) for (_, a), (_, b) in zip(loop.roster.trials, real.trials, strict=True)
+    ]
     assert all(a == pytest.approx(b, rel=1e-5) for a, b in values)
 
 
-def test_a_recording_that_is_made_again_trains_nothing_twice(small, tmp_path, forkserver, monkeypatch):
+def test_a_recording_that_is_made_again_trains_nothing_twice(
+    small, tmp_path, forkserver, monkeypatch
+):
     monkeypatch.setenv("TRACES", str(tmp_path))
     home = str(small.parent / "home")
     options = RecordOptions(seeds=1, home=home, out=tmp_path / "again")
@@ -86,7 +108,9 @@ def test_the_makespan_of_random_search_is_that_of_list_scheduling(tmp_path, slot
 def test_the_same_seed_gives_the_same_search_and_another_another(tmp_path):
     source = replayed(tmp_path, LINE, LINE_POINTS)
     faults = Faults(crash_rate=0.2, preempt_rate=20.0)
-    once, again, other = (simulated(source, TPE, 4, seed, trials=30, faults=faults) for seed in (1, 1, 2))
+    once, again, other = (
+        simulated(source, TPE, 4, seed, trials=30, faults=faults) for seed in (1, 1, 2)
+    )
     assert trials(once[1]) == trials(again[1])
     assert once[0].curve.seconds == again[0].curve.seconds
     assert trials(once[1]) != trials(other[1])
@@ -103,7 +127,9 @@ def test_crashes_cost_time_and_too_many_make_a_trial_fail(tmp_path):
 
 
 def test_when_everything_crashes_the_search_fails_as_a_real_one_does(tmp_path):
-    run, _ = simulated(replayed(tmp_path, LINE, LINE_POINTS), trials=50, faults=Faults(crash_rate=1.0))
+    run, _ = simulated(
+        replayed(tmp_path, LINE, LINE_POINTS), trials=50, faults=Faults(crash_rate=1.0)
+    )
     assert (run.ended, run.counts["failed"], run.regret) == ("failed", 10, None)
     assert set(run.curve.values) == {None}
 
@@ -123,23 +149,35 @@ def test_equal_proposals_are_copied_at_no_cost(tmp_path):
     assert run.curve.epochs[-1] == 6 * 4
 
 
-def test_regret_is_of_the_expected_value_and_ends_at_none_where_the_grid_is_searched_whole(tmp_path):
-    source = replayed(tmp_path, seeds=[1, 2, 3], value=lambda params, seed, fold, epoch: params["n"] + params["lr"])
+def test_regret_is_of_the_expected_value_and_ends_at_none_where_the_grid_is_searched_whole(
+    tmp_path,
+):
+    source = replayed(
+        tmp_path,
+        seeds=[1, 2, 3],
+        value=lambda params, seed, fold, epoch: params["n"] + params["lr"],
+    )
     run, _ = simulated(source, Entrant("optuna:grid"))
     assert run.regret == 0.0
     assert run.ended == "exhausted"
     assert run.curve.tests[-1] == pytest.approx(source.outcomes.best)
 
 
-def test_a_point_that_is_good_by_luck_is_neither_what_a_search_is_worth_nor_what_it_is_measured_by(tmp_path):
+def test_a_point_that_is_good_by_luck_is_neither_what_a_search_is_worth_nor_what_it_is_measured_by(
+    tmp_path,
+):
     """The best of seed 0 diverges on seed 1: finals would take the next, so that one has no regret."""
     source = replayed(tmp_path, seeds=[1, 2], ends={(0, 1): Status.DIVERGED})
-    values = {n: source.outcomes.training(point, 0).values[-1] for n, point in enumerate(GRID.grid())}
+    values = {
+        n: source.outcomes.training(point, 0).values[-1] for n, point in enumerate(GRID.grid())
+    }
     best, second = sorted(values.values())[:2]
     assert best == values[0]
     run, _ = simulated(source, Entrant("optuna:grid"))
     assert run.curve.values[-1] == best
-    assert run.curve.tests[-1] == source.outcomes.best == pytest.approx(second + 0.005)  # the mean over two seeds
+    assert (
+        run.curve.tests[-1] == source.outcomes.best == pytest.approx(second + 0.005)
+    )  # the mean over two seeds
     assert run.regret == 0.0
 
 
@@ -164,7 +202,10 @@ def test_all_searches_are_engines_by_slots_by_seeds(tmp_path):
     plan = Simulation("", (RANDOM, Entrant("optuna:grid")), (1, 4), 2, 5)
     runs = list(simulate_all(plan, source, told.append))
     assert [(run.curve.engine, run.slots, run.curve.seed) for run in runs] == [
-        (engine, slots, seed) for engine in ("optuna:random", "optuna:grid") for slots in (1, 4) for seed in (0, 1)
+        (engine, slots, seed)
+        for engine in ("optuna:random", "optuna:grid")
+        for slots in (1, 4)
+        for seed in (0, 1)
     ]
     assert told == runs
 
@@ -172,7 +213,10 @@ def test_all_searches_are_engines_by_slots_by_seeds(tmp_path):
 def test_a_study_without_a_recording_says_how_to_make_one(tmp_path):
     with pytest.raises(StudyError) as told:
         open_source("housing", tmp_path)
-    assert str(told.value) == "simulate: there is no recording of 'housing'; make one with: tuning record housing"
+    assert (
+        str(told.value)
+        == "simulate: there is no recording of 'housing'; make one with: tuning record housing"
+    )
 
 
 def test_the_stand_in_study_is_checked_like_any(tmp_path):
@@ -185,7 +229,11 @@ def test_a_study_that_is_not_as_it_was_recorded_is_told(tmp_path, monkeypatch):
     source = open_source("housing_grid", tmp_path)
     assert source.remarks == ()
     (tmp_path / "studies").mkdir()
-    text = Path("studies/housing_grid.py").read_text(encoding="utf-8").replace("epochs=30", "epochs=31")
+    text = (
+        Path("studies/housing_grid.py")
+        .read_text(encoding="utf-8")
+        .replace("epochs=30", "epochs=31")
+    )
     (tmp_path / "studies" / "housing_grid.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert open_source("housing_grid", tmp_path).remarks == (
@@ -194,7 +242,9 @@ def test_a_study_that_is_not_as_it_was_recorded_is_told(tmp_path, monkeypatch):
 
 
 def test_processes_that_share_the_searches_give_the_same(tmp_path):
-    plan = Simulation(str(write(tmp_path, LINE, LINE_POINTS)), (RANDOM, TPE), (4,), 2, 15, home=tmp_path)
+    plan = Simulation(
+        str(write(tmp_path, LINE, LINE_POINTS)), (RANDOM, TPE), (4,), 2, 15, home=tmp_path
+    )
     source = open_source(plan.source, tmp_path)
     alone, shared = (list(simulate_all(plan, source, processes=processes)) for processes in (1, 2))
     get_reusable_executor().shutdown(wait=True)

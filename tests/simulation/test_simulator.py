@@ -18,11 +18,18 @@ LONG = [100.0, 200.0, 300.0]
 
 def training(ends=(1.0, 2.0, 3.0), overhead_s=0.0, status=Status.COMPLETED):
     values = [10.0 - epoch for epoch in range(len(ends))]
-    return Training(Minimize("val_loss"), ends, values, [values], [len(ends)], [len(ends)], overhead_s, status)
+    return Training(
+        Minimize("val_loss"), ends, values, [values], [len(ends)], [len(ends)], overhead_s, status
+    )
 
 
 def job(number, attempt=1, *, epochs=3, parent=0, verdict=False):
-    return Job(f"{number}-{attempt}", "", (Proposal(number, {}, epochs), attempt, parent), wants_verdict=verdict)
+    return Job(
+        f"{number}-{attempt}",
+        "",
+        (Proposal(number, {}, epochs), attempt, parent),
+        wants_verdict=verdict,
+    )
 
 
 def executor(size=1, train=training, faults=Faults(), seed=0):  # noqa: B008 - frozen
@@ -62,8 +69,12 @@ def test_epochs_are_reported_one_by_one_where_a_verdict_is_wanted():
     run = executor()
     run.submit(job(0, verdict=True))
     assert [(kind, at) for kind, _, at in drain(run)] == [
-        ("Started", 1.0), ("Reported", 1.0), ("Reported", 2.0), ("Reported", 3.0), ("Finished", 3.0)
-    ]  # fmt: skip
+        ("Started", 1.0),
+        ("Reported", 1.0),
+        ("Reported", 2.0),
+        ("Reported", 3.0),
+        ("Finished", 3.0),
+    ]
 
 
 @pytest.mark.parametrize("at", [2, 3])
@@ -142,8 +153,12 @@ def list_scheduling(durations, slots):
 def test_the_makespan_is_that_of_list_scheduling(tmp_path, slots):
     rng = np.random.default_rng(0)
     points = [{"lr": float(lr)} for lr in np.geomspace(1e-4, 1, 32)]
-    spread = dict(zip([point["lr"] for point in points], rng.lognormal(sigma=1.0, size=32), strict=True))
-    source = replayed(tmp_path, LINE, points, seconds=lambda params, epoch: epoch * spread[params["lr"]])
+    spread = dict(
+        zip([point["lr"] for point in points], rng.lognormal(sigma=1.0, size=32), strict=True)
+    )
+    source = replayed(
+        tmp_path, LINE, points, seconds=lambda params, epoch: epoch * spread[params["lr"]]
+    )
     made = [source.outcomes.training(LINE.sample(rng), 0) for _ in range(1500)]
     run = SimulatedExecutor(slots, lambda proposal: made[proposal.number])
     for number in range(1500):
@@ -156,7 +171,9 @@ def test_the_makespan_is_that_of_list_scheduling(tmp_path, slots):
 
 def test_the_grid_of_a_recording_is_replayed_as_it_is(tmp_path):
     source = replayed(tmp_path)
-    assert [source.outcomes.training(point, 0).status for point in GRID.grid()] == [Status.COMPLETED] * 6
+    assert [source.outcomes.training(point, 0).status for point in GRID.grid()] == [
+        Status.COMPLETED
+    ] * 6
 
 
 def test_a_crash_is_told_as_a_worker_that_died():

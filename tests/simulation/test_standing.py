@@ -14,9 +14,19 @@ PLAN = Simulation("", (Entrant("optuna:random"), Entrant("optuna:tpe")), (1, 16)
 
 def standing(slots, **changes):
     given = {
-        "seeds": 3, "trials": 10, "wall_s": 100.0 / slots, "utilisation": 1.0, "slot_hours": 1.0, "best": 1.0,
-        "expected": 1.1, "regret": 0.2, "engine_s": 0.1, "asked_ms": 1.0, "lost": 0.0, "bound": "slots",
-    }  # fmt: skip
+        "seeds": 3,
+        "trials": 10,
+        "wall_s": 100.0 / slots,
+        "utilisation": 1.0,
+        "slot_hours": 1.0,
+        "best": 1.0,
+        "expected": 1.1,
+        "regret": 0.2,
+        "engine_s": 0.1,
+        "asked_ms": 1.0,
+        "lost": 0.0,
+        "bound": "slots",
+    }
     return Standing("optuna:tpe", slots, **{**given, **changes})
 
 
@@ -24,8 +34,11 @@ def test_there_is_one_standing_an_engine_and_number_of_slots(tmp_path):
     runs = list(simulate_all(PLAN, replayed(tmp_path, LINE, LINE_POINTS)))
     found = standings(runs)
     assert [(each.engine, each.slots, each.seeds) for each in found] == [
-        ("optuna:random", 1, 3), ("optuna:random", 16, 3), ("optuna:tpe", 1, 3), ("optuna:tpe", 16, 3)
-    ]  # fmt: skip
+        ("optuna:random", 1, 3),
+        ("optuna:random", 16, 3),
+        ("optuna:tpe", 1, 3),
+        ("optuna:tpe", 16, 3),
+    ]
     walls = sorted(run.wall_s for run in runs[:3])
     assert found[0].wall_s == walls[1]
     assert found[0].to_json()["trials"] == 12
@@ -60,7 +73,13 @@ def test_the_report_is_one_file_with_every_engine_and_what_was_assumed(tmp_path)
     page = write_simulation_report(tmp_path / "reports", PLAN, source, runs, standings(runs))
     text = page.read_text(encoding="utf-8")
     assert page.name == "simulation-made.html"
-    for word in ("optuna:random", "optuna:tpe", "Wall time", "Over time, 16 slots", "weighted by 1 / distance"):
+    for word in (
+        "optuna:random",
+        "optuna:tpe",
+        "Wall time",
+        "Over time, 16 slots",
+        "weighted by 1 / distance",
+    ):
         assert word in text
     assert "src=" not in text.split("</script>")[-1]
 
@@ -70,4 +89,7 @@ def test_the_table_and_the_assumptions_are_plain_text(tmp_path):
     assert table([standing(1), standing(8)]).row_count == 2
     runs = list(simulate_all(PLAN, source))
     assert values_in_words(source, runs) in assumptions(PLAN, source, runs)
-    assert values_in_words(replace(source, recording=tmp_path), runs) == "Values: every trial was recorded."
+    assert (
+        values_in_words(replace(source, recording=tmp_path), runs)
+        == "Values: every trial was recorded."
+    )

@@ -37,7 +37,10 @@ def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path, step):
     path = tmp_path / "result.json"
     path.write_bytes(b"old")
     command = [sys.executable, "-c", KILLED, str(path), step]
-    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == -signal.SIGKILL
+    assert (
+        subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode
+        == -signal.SIGKILL
+    )
     assert path.read_bytes() == b"old"
 
 
@@ -60,13 +63,18 @@ def test_a_failed_rename_leaves_the_old_file_and_no_other(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
-def test_a_full_or_failing_disk_is_told_with_the_remedy_and_nothing_is_changed(tmp_path, monkeypatch, code):
+def test_a_full_or_failing_disk_is_told_with_the_remedy_and_nothing_is_changed(
+    tmp_path, monkeypatch, code
+):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", failing(code))
     with pytest.raises(StorageError) as told:
         write_bytes(path, b"new")
-    assert str(told.value) == f"cannot write {path}: {os.strerror(code)}. Free some space, then run again."
+    assert (
+        str(told.value)
+        == f"cannot write {path}: {os.strerror(code)}. Free some space, then run again."
+    )
     assert ([p.name for p in tmp_path.iterdir()], path.read_bytes()) == (["a"], b"old")
 
 

@@ -27,8 +27,13 @@ except BusyError as error:
 
 
 def driver(folder, name):
-    return subprocess.Popen([sys.executable, "-c", HOLD, str(folder), name], cwd=ROOT, text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), name],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
 
 
 def end(process):
@@ -76,7 +81,13 @@ def test_of_ten_drivers_one_holds_the_search_and_nine_name_it(tmp_path):
     try:
         said = [process.stdout.readline().strip() for process in drivers]
         holder = said.index("holds")
-        assert sum(f"is being run by driver {holder};" in line or "by another process" in line for line in said) == 9
+        assert (
+            sum(
+                f"is being run by driver {holder};" in line or "by another process" in line
+                for line in said
+            )
+            == 9
+        )
         assert f"is being run by driver {holder};" in " ".join(said)
     finally:
         for process in drivers:
@@ -95,5 +106,9 @@ def test_a_killed_holder_frees_the_search_at_once(tmp_path):
 
 def test_two_threads_of_one_process_do_not_share_the_lock(tmp_path):
     key = tmp_path / "key"
-    with locked(key, "mine"), pytest.raises(BusyError, match="run by mine"), locked(key, "also mine"):
+    with (
+        locked(key, "mine"),
+        pytest.raises(BusyError, match="run by mine"),
+        locked(key, "also mine"),
+    ):
         pass

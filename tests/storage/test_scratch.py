@@ -35,7 +35,9 @@ def aged(path):
 
 def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", HOLDS], env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         left = tmp_path / os.path.basename(process.stdout.readline().strip())
         aged(left)
         scratch_folder("tuning-test-").cleanup()
@@ -47,7 +49,11 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
 
 
 def test_folders_just_made_and_those_of_others_are_left_alone(tmp_path):
-    new, other, linked = tmp_path / "tuning-test-new", tmp_path / "mine", tmp_path / "tuning-test-link"
+    new, other, linked = (
+        tmp_path / "tuning-test-new",
+        tmp_path / "mine",
+        tmp_path / "tuning-test-link",
+    )
     new.mkdir()
     other.mkdir()
     aged(other)

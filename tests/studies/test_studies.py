@@ -1,4 +1,6 @@
-"""Every study that ships: it loads without TensorFlow, bears its file's name, and its builder fits its data."""
+"""Every study that ships: it loads without TensorFlow, bears its file's name, and its builder fits
+its data.
+"""
 
 import subprocess
 import sys
@@ -73,16 +75,27 @@ def test_the_builder_fits_the_data_anywhere_in_the_space(name):
     data = study.data()
     for seed in range(2):
         arguments = arguments_of(study, study.space.sample(np.random.default_rng(seed)))
-        check_builder(study.builder, arguments, input_shape=data.input_shape, task=data.task, n_outputs=data.n_outputs)
+        check_builder(
+            study.builder,
+            arguments,
+            input_shape=data.input_shape,
+            task=data.task,
+            n_outputs=data.n_outputs,
+        )
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_few_rows_can_be_trained_on(name):
     study = load(name)
     parts = split(
-        study.data(), seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
+        study.data(),
+        seed=study.seed,
+        test_size=study.test_size,
+        validation_size=study.validation_size,
     ).scaled()
-    model = build(study.builder, arguments_of(study, study.space.sample(np.random.default_rng(0))), study.seed)
+    model = build(
+        study.builder, arguments_of(study, study.space.sample(np.random.default_rng(0))), study.seed
+    )
     before = model.get_weights()
     model.run_eagerly = True  # a graph for one step costs seconds
     model.fit(parts.train.X[:16], parts.train.y[:16], verbose=0)
@@ -100,15 +113,25 @@ def test_the_data_can_be_cut_into_the_folds_a_study_asks_for(name):
 def test_a_function_has_a_value_anywhere_in_its_space_and_none_below_its_minimum(name):
     study = load_study(name, ROOT)
     rng = np.random.default_rng(0)
-    values = [evaluate(study, study.space.sample(rng), epoch=study.epochs, seed=None) for _ in range(200)]
+    values = [
+        evaluate(study, study.space.sample(rng), epoch=study.epochs, seed=None) for _ in range(200)
+    ]
     assert MINIMA[name] <= min(values) < max(values)
 
 
 def test_housing_grid_is_the_courses_very_grid():
     study = load_study("housing_grid", ROOT)
     points = {(p["n_hidden"], p["n_neurons"], p["lr"]) for p in study.space.grid()}
-    assert points == {(h, n, lr) for h in (1, 2, 3) for n in (50, 100, 200) for lr in (1e-4, 1e-3, 1e-1)}
-    assert (study.engine, study.trials, study.cv, study.epochs, study.patience) == ("gridsearchcv", None, 2, 30, None)
+    assert points == {
+        (h, n, lr) for h in (1, 2, 3) for n in (50, 100, 200) for lr in (1e-4, 1e-3, 1e-1)
+    }
+    assert (study.engine, study.trials, study.cv, study.epochs, study.patience) == (
+        "gridsearchcv",
+        None,
+        2,
+        30,
+        None,
+    )
 
 
 def test_loading_every_study_imports_no_tensorflow():

@@ -13,17 +13,30 @@ from hypothesis import strategies as st
 from tuning.study.domains import Choice, Float, Int
 
 QUICK = settings(max_examples=40, deadline=None)
-BOUNDS = st.tuples(st.integers(-1000, 1000), st.integers(0, 1000)).map(lambda b: (b[0], b[0] + b[1]))
+BOUNDS = st.tuples(st.integers(-1000, 1000), st.integers(0, 1000)).map(
+    lambda b: (b[0], b[0] + b[1])
+)
 REALS = st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)).map(sorted)
-PLAIN = st.none() | st.booleans() | st.integers(-99, 99) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-VALUES = st.lists(st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=2).map(tuple), max_leaves=3), min_size=1)
+PLAIN = (
+    st.none()
+    | st.booleans()
+    | st.integers(-99, 99)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+VALUES = st.lists(
+    st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=2).map(tuple), max_leaves=3),
+    min_size=1,
+)
 INTS = st.builds(lambda b, step: Int(*b, step=step), BOUNDS, st.integers(1, 50)) | st.builds(
     lambda low, more: Int(low, low + more, log=True), st.integers(1, 1000), st.integers(0, 1000)
 )
 FLOATS = st.builds(lambda b: Float(*b), REALS) | st.builds(
     lambda low, ratio: Float(low, low * ratio, log=True), st.floats(1e-9, 1e3), st.floats(1.0, 1e6)
 )
-CHOICES = VALUES.map(lambda values: Choice(*values)).filter(lambda choice: not list(choice.faults()))
+CHOICES = VALUES.map(lambda values: Choice(*values)).filter(
+    lambda choice: not list(choice.faults())
+)
 DOMAINS = INTS | FLOATS | CHOICES
 
 
@@ -70,7 +83,9 @@ def test_two_faults_of_one_range_are_both_told():
 def test_choice_refuses_what_json_would_not_bring_back(bad):
     told = list(Choice("a", bad).faults())
     assert len(told) == 1
-    assert told[0].endswith(f"is a {type(bad).__name__}; use strings, finite numbers, None or tuples of these")
+    assert told[0].endswith(
+        f"is a {type(bad).__name__}; use strings, finite numbers, None or tuples of these"
+    )
 
 
 def test_an_empty_choice_is_refused():
@@ -89,7 +104,9 @@ def test_an_empty_choice_is_refused():
 )
 def test_labels_are_short_where_they_differ_and_quoted_where_they_would_not(values, labels):
     choice = Choice(*values)
-    assert choice.labels == (labels if len(set(map(str, values))) == len(values) else tuple(map(repr, values)))
+    assert choice.labels == (
+        labels if len(set(map(str, values))) == len(values) else tuple(map(repr, values))
+    )
     assert len(set(choice.labels)) == len(values)
     assert [choice.value_of(choice.label_of(v)) for v in values] == list(values)
 
@@ -162,7 +179,9 @@ def test_a_value_comes_back_from_json_as_itself(domain, seed):
     assert (again, type(again)) == (value, type(value))
 
 
-@pytest.mark.parametrize("domain", [Int(1, 5), Int(0, 8, step=2), Int(1, 5, log=True), Choice(1, 2, 3, 4, 5)])
+@pytest.mark.parametrize(
+    "domain", [Int(1, 5), Int(0, 8, step=2), Int(1, 5, log=True), Choice(1, 2, 3, 4, 5)]
+)
 def test_five_values_are_all_drawn(domain):
     drawn = rng()
     assert len({domain.sample(drawn) for _ in range(200)}) == 5
@@ -178,7 +197,9 @@ def test_nested_tuples_come_back_from_json():
     assert Choice(((3, 2), None), "x").decode([[3, 2], None]) == ((3, 2), None)
 
 
-@pytest.mark.parametrize("domain", [Int(1, 8), Float(0.0, 0.99), Choice("a", "b"), Float.from_range_test()])
+@pytest.mark.parametrize(
+    "domain", [Int(1, 8), Float(0.0, 0.99), Choice("a", "b"), Float.from_range_test()]
+)
 def test_when_gives_a_copy_of_the_same_kind_that_exists_under_every_condition(domain):
     under = domain.when(optimizer="sgd").when(shape=["constant", "pyramid"])
     assert (type(under), domain.conditions) == (type(domain), ())
@@ -191,9 +212,14 @@ def test_a_range_test_narrows_once_more_within_what_it_looked_at_first():
     wide = Float.from_range_test(1e-5, 1.0)
     narrow = wide.narrowed((1e-3, 1e-1)).narrowed((1e-4, 1e-2))
     assert (narrow.low, narrow.high, narrow.within, narrow.log) == (1e-4, 1e-2, (1e-5, 1.0), True)
-    assert (repr(wide), repr(narrow)) == ("Float.from_range_test(1e-05, 1.0)", repr(Float(1e-4, 1e-2, log=True)))
+    assert (repr(wide), repr(narrow)) == (
+        "Float.from_range_test(1e-05, 1.0)",
+        repr(Float(1e-4, 1e-2, log=True)),
+    )
 
 
 def test_bounds_outside_of_where_the_range_test_looks_are_refused():
     told = list(Float.from_range_test(1e-5, 1.0).narrowed((1e-3, 2.0)).faults())
-    assert [fault.endswith("is outside 1e-05 … 1.0, where the range test looks") for fault in told] == [True]
+    assert [
+        fault.endswith("is outside 1e-05 … 1.0, where the range test looks") for fault in told
+    ] == [True]

@@ -24,11 +24,19 @@ def build_model(n=1):
 
 
 def data():
-    return Dataset("flowers", np.zeros((4, 3)), LABELS, "binary", ("a", "b"), unit="", source="a garden")
+    return Dataset(
+        "flowers", np.zeros((4, 3)), LABELS, "binary", ("a", "b"), unit="", source="a garden"
+    )
 
 
 STUDY = Study(
-    name="small", builder=build_model, data=data, objective=Maximize("val_auc"), space={"n": Int(1, 9)}, epochs=7, cv=2
+    name="small",
+    builder=build_model,
+    data=data,
+    objective=Maximize("val_auc"),
+    space={"n": Int(1, 9)},
+    epochs=7,
+    cv=2,
 )
 RECORD = describe(STUDY, data(), SIZES, "small.py", ("an axis was cut",))
 
@@ -53,9 +61,18 @@ def test_the_definition_is_the_studys_with_the_datas_digest():
 
 def test_the_facts_of_the_data_are_plain():
     assert RECORD.data == {
-        "name": "flowers", "task": "binary", "digest": data().digest, "rows": 4, "features": [], "unit": "",
-        "classes": ["a", "b"], "source": "a garden", "input_shape": [3], "majority": 0.75, **SIZES,
-    }  # fmt: skip
+        "name": "flowers",
+        "task": "binary",
+        "digest": data().digest,
+        "rows": 4,
+        "features": [],
+        "unit": "",
+        "classes": ["a", "b"],
+        "source": "a garden",
+        "input_shape": [3],
+        "majority": 0.75,
+        **SIZES,
+    }
 
 
 def test_a_regression_has_no_majority():
@@ -72,6 +89,13 @@ def test_workers_tell_another_definition_and_other_data_by_one_word():
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_only_engines_that_do_not_learn_are_asked_ahead(engine):
-    learns = engine in ("optuna:tpe", "optuna:cmaes", "optuna:nsga2", "optuna:gp", "keras-tuner:bayesian",
-                        "keras-tuner:hyperband", "capacity")  # fmt: skip
+    learns = engine in (
+        "optuna:tpe",
+        "optuna:cmaes",
+        "optuna:nsga2",
+        "optuna:gp",
+        "keras-tuner:bayesian",
+        "keras-tuner:hyperband",
+        "capacity",
+    )
     assert replace(RECORD, engine=engine).open_per_slot == (1 if learns else 2)

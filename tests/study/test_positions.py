@@ -11,8 +11,14 @@ from tuning.study.positions import Intervals, diagonal, one_by_one, rows_of, str
 from tuning.study.space import Space
 
 RATE = Float.from_range_test(1e-5, 1.0, per_structure=True)
-SPACE = Space({"n_hidden": Int(1, 3), "n_neurons": Int(10, 1000, log=True), "optimizer": Choice("sgd", "adam"),
-               "lr": RATE})  # fmt: skip
+SPACE = Space(
+    {
+        "n_hidden": Int(1, 3),
+        "n_neurons": Int(10, 1000, log=True),
+        "optimizer": Choice("sgd", "adam"),
+        "lr": RATE,
+    }
+)
 MIDDLE = {"n_hidden": 2, "n_neurons": 100, "optimizer": "sgd"}
 
 
@@ -22,7 +28,13 @@ def test_a_structure_is_a_point_of_the_space_without_the_rate():
 
 
 def test_a_structure_is_one_in_which_the_rate_exists():
-    space = Space({"optimizer": Choice("adam", "sgd"), "n_hidden": Int(0, 2), "lr": RATE.when(optimizer="sgd")})
+    space = Space(
+        {
+            "optimizer": Choice("adam", "sgd"),
+            "n_hidden": Int(0, 2),
+            "lr": RATE.when(optimizer="sgd"),
+        }
+    )
     assert structure(space, "low", "lr") == {"optimizer": "sgd", "n_hidden": 0}
     assert all(point["optimizer"] == "sgd" for point in one_by_one(space, "lr").values())
 
@@ -35,14 +47,25 @@ def test_the_diagonal_goes_from_small_to_large_and_names_nothing_twice():
 def test_one_parameter_at_a_time_leaves_the_middle():
     points = one_by_one(SPACE, "lr")
     assert list(points) == [
-        ("", None), ("n_hidden", 1), ("n_hidden", 3), ("n_neurons", 10), ("n_neurons", 1000), ("optimizer", "adam"),
-    ]  # fmt: skip
+        ("", None),
+        ("n_hidden", 1),
+        ("n_hidden", 3),
+        ("n_neurons", 10),
+        ("n_neurons", 1000),
+        ("optimizer", "adam"),
+    ]
     assert points["", None] == MIDDLE
     assert points["n_hidden", 3] == {**MIDDLE, "n_hidden": 3}
 
 
 def test_what_exists_under_another_value_comes_with_it():
-    space = Space({"optimizer": Choice("adam", "sgd"), "momentum": Float(0.0, 0.8).when(optimizer="sgd"), "lr": RATE})
+    space = Space(
+        {
+            "optimizer": Choice("adam", "sgd"),
+            "momentum": Float(0.0, 0.8).when(optimizer="sgd"),
+            "lr": RATE,
+        }
+    )
     assert one_by_one(space, "lr")["optimizer", "sgd"] == {"optimizer": "sgd", "momentum": 0.4}
 
 
@@ -64,12 +87,16 @@ def test_a_structure_that_was_measured_has_its_own_interval():
 
 def test_effects_of_several_parameters_are_multiplied():
     intervals = measured(["n_hidden", 3, 0.001, 0.01], ["optimizer", "adam", 0.002, 0.02])
-    assert intervals.of({**MIDDLE, "n_hidden": 3, "optimizer": "adam"}) == pytest.approx((0.0002, 0.002))
+    assert intervals.of({**MIDDLE, "n_hidden": 3, "optimizer": "adam"}) == pytest.approx(
+        (0.0002, 0.002)
+    )
 
 
 def test_between_two_sizes_the_effect_is_in_between_on_the_parameters_own_scale():
     intervals = measured(["n_neurons", 1000, 0.001, 0.01])
-    assert intervals.of({**MIDDLE, "n_neurons": 316}) == pytest.approx((0.01 * 10**-0.5, 0.1 * 10**-0.5), rel=0.01)
+    assert intervals.of({**MIDDLE, "n_neurons": 316}) == pytest.approx(
+        (0.01 * 10**-0.5, 0.1 * 10**-0.5), rel=0.01
+    )
     assert intervals.of({**MIDDLE, "n_neurons": 10}) == pytest.approx((0.01, 0.1))
 
 
@@ -86,4 +113,6 @@ def test_a_position_is_a_rate_on_a_log_scale(position, rate):
 def test_a_test_that_found_nothing_has_no_effect_and_a_middle_that_found_nothing_the_bounds():
     told = [(("", None), (0.01, 0.1)), (("n_hidden", 1), None), (("n_hidden", 3), (0.1, 1.0))]
     assert rows_of(told, (1e-5, 1.0)) == [["", None, 0.01, 0.1], ["n_hidden", 3, 0.1, 1.0]]
-    assert rows_of([(("", None), None), (("n_hidden", 3), (0.1, 1.0))], (1e-5, 1.0)) == [["", None, 1e-5, 1.0]]
+    assert rows_of([(("", None), None), (("n_hidden", 3), (0.1, 1.0))], (1e-5, 1.0)) == [
+        ["", None, 1e-5, 1.0]
+    ]

@@ -71,12 +71,16 @@ def test_active_drops_the_children_of_what_is_absent():
     whole = {"optimizer": "adam", "momentum": 0.9, "nesterov": True, "lr": 0.1, "stranger": 1}
     assert SGD.active(whole) == {"optimizer": "adam", "lr": 0.1}
     assert list(SGD.active({"nesterov": True, "momentum": 0.9, "optimizer": "sgd"})) == [
-        "optimizer", "momentum", "nesterov",
-    ]  # fmt: skip
+        "optimizer",
+        "momentum",
+        "nesterov",
+    ]
 
 
 def test_a_grid_is_the_product_with_ends_exact_and_log_where_log():
-    points = Space({"n": Int(1, 100), "lr": Float(1e-4, 1e-2, log=True), "size": Choice(16, 32)}).grid()
+    points = Space(
+        {"n": Int(1, 100), "lr": Float(1e-4, 1e-2, log=True), "size": Choice(16, 32)}
+    ).grid()
     assert len(points) == 18
     assert [sorted({p[n] for p in points}) for n in ("n", "size")] == [[1, 50, 100], [16, 32]]
     assert sorted({p["lr"] for p in points}) == [1e-4, pytest.approx(1e-3), 1e-2]
@@ -95,7 +99,15 @@ def test_a_grid_keeps_true_and_one_apart():
 
 
 def test_a_grid_names_the_axes_it_has_cut():
-    space = Space({"few": Int(1, 3), "many": Int(1, 9), "steps": Int(1, 9, step=2), "lr": Float(0, 1), "c": Choice(1)})
+    space = Space(
+        {
+            "few": Int(1, 3),
+            "many": Int(1, 9),
+            "steps": Int(1, 9, step=2),
+            "lr": Float(0, 1),
+            "c": Choice(1),
+        }
+    )
     assert space.cut_axes(3) == ("many", "lr")
 
 
@@ -112,8 +124,14 @@ def test_what_is_drawn_passes_the_check_repeats_by_seed_and_comes_back_from_json
 def test_a_condition_does_not_shift_the_later_draws():
     seeds = range(20)
     domains = {"a": Choice(0, 1), "b": Float(0, 1), "c": Float(0, 1)}
-    free, bound = Space(domains), Space({**domains, "b": Float(0, 1).when(a=1), "c": Float(0, 1).when(a=[0, 1])})
-    pairs = [(free.sample(np.random.default_rng(s)), bound.sample(np.random.default_rng(s))) for s in seeds]
+    free, bound = (
+        Space(domains),
+        Space({**domains, "b": Float(0, 1).when(a=1), "c": Float(0, 1).when(a=[0, 1])}),
+    )
+    pairs = [
+        (free.sample(np.random.default_rng(s)), bound.sample(np.random.default_rng(s)))
+        for s in seeds
+    ]
     assert all(one["c"] == other["c"] for one, other in pairs)
     assert any("b" not in other for _, other in pairs)
 

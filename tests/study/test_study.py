@@ -26,7 +26,13 @@ def data():
 
 
 SPACE = {"n_hidden": Int(0, 3), "n_neurons": Int(1, 100)}
-GIVEN = {"name": "housing", "builder": build_model, "data": data, "objective": Minimize("val_rmse"), "space": SPACE}
+GIVEN = {
+    "name": "housing",
+    "builder": build_model,
+    "data": data,
+    "objective": Minimize("val_rmse"),
+    "space": SPACE,
+}
 STUDY = Study(**GIVEN)
 TAKES = "build_model takes: n_hidden, n_neurons, lr, input_shape; fit takes: batch_size."
 
@@ -46,35 +52,74 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"name": "My study"}, "name 'My study' must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"),
+        (
+            {"name": "My study"},
+            "name 'My study' must match [a-z0-9][a-z0-9_-]* and have at most 64 characters",
+        ),
         ({"name": 3}, "name 3 must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"),
         ({"builder": 3}, "builder must be a function that returns a compiled keras.Model, got 3"),
         ({"data": "x.csv"}, "data must be a function that returns a Dataset, got 'x.csv'"),
-        ({"objective": "val_rmse"}, 'objective must be Minimize("val_…") or Maximize("val_…"), got \'val_rmse\''),
-        ({"objective": Minimize("rmse")}, "objective 'rmse' is not a validation metric; use 'val_rmse'"),
+        (
+            {"objective": "val_rmse"},
+            'objective must be Minimize("val_…") or Maximize("val_…"), got \'val_rmse\'',
+        ),
+        (
+            {"objective": Minimize("rmse")},
+            "objective 'rmse' is not a validation metric; use 'val_rmse'",
+        ),
         ({"fixed": {"widht": 3}}, f"nothing takes 'widht'. {TAKES}"),
         ({"fixed": {"n_hidden": 3}}, "'n_hidden' is both searched and fixed; keep one"),
-        ({"space": {"n_hidden": Int(3, 0)}}, f"space: 'n_hidden': {Int(3, 0)}: low 3 is above high 0; swap them"),
-        ({"intervals": {"lr": (0.1, 1.0)}}, "intervals: 'lr' is not from a range test in the space"),
-        ({"engine": "optuna:tpo"},
-         f"engine 'optuna:tpo' is unknown. Did you mean 'optuna:tpe'? There are: {', '.join(ENGINES)}"),
-        ({"pruner": "median", "engine": "capacity"},
-         "pruner 'median' works with Optuna's engines only, not with capacity; use --pruner none"),
-        ({"trainer": "fast"}, "trainer 'fast' is unknown. There are: auto, compiled, fit, function"),
-        ({"trials": None},
-         "trials is None and there is no timeout, but optuna:tpe never ends by itself; give one of them"),
-        ({"trials": None, "engine": "keras-tuner:random", "space": {**SPACE, "lr": Float(0.1, 1.0)}, "fixed": {}},
-         "trials is None and there is no timeout, but keras-tuner:random never ends by itself; give one of them"),
-        ({"space": {**SPACE, "batch_size": Choice(0, 32)}},
-         f"batch_size must be whole numbers, at least 1, got {Choice(0, 32)!r}; e.g. Choice(16, 32, 64)"),
-        ({"space": {**SPACE, "batch_size": Choice(None, 32)}},
-         f"batch_size must be whole numbers, at least 1, got {Choice(None, 32)!r}; e.g. Choice(16, 32, 64)"),
-        ({"space": {**SPACE, "batch_size": Float(16, 64)}},
-         f"batch_size must be whole numbers, at least 1, got {Float(16, 64)!r}; e.g. Choice(16, 32, 64)"),
-        ({"space": {**SPACE, "batch_size": Int(-4, 8)}},
-         f"batch_size must be whole numbers, at least 1, got {Int(-4, 8)!r}; e.g. Choice(16, 32, 64)"),
+        (
+            {"space": {"n_hidden": Int(3, 0)}},
+            f"space: 'n_hidden': {Int(3, 0)}: low 3 is above high 0; swap them",
+        ),
+        (
+            {"intervals": {"lr": (0.1, 1.0)}},
+            "intervals: 'lr' is not from a range test in the space",
+        ),
+        (
+            {"engine": "optuna:tpo"},
+            f"engine 'optuna:tpo' is unknown. Did you mean 'optuna:tpe'? There are: {', '.join(ENGINES)}",
+        ),
+        (
+            {"pruner": "median", "engine": "capacity"},
+            "pruner 'median' works with Optuna's engines only, not with capacity; use --pruner none",
+        ),
+        (
+            {"trainer": "fast"},
+            "trainer 'fast' is unknown. There are: auto, compiled, fit, function",
+        ),
+        (
+            {"trials": None},
+            "trials is None and there is no timeout, but optuna:tpe never ends by itself; give one of them",
+        ),
+        (
+            {
+                "trials": None,
+                "engine": "keras-tuner:random",
+                "space": {**SPACE, "lr": Float(0.1, 1.0)},
+                "fixed": {},
+            },
+            "trials is None and there is no timeout, but keras-tuner:random never ends by itself; give one of them",
+        ),
+        (
+            {"space": {**SPACE, "batch_size": Choice(0, 32)}},
+            f"batch_size must be whole numbers, at least 1, got {Choice(0, 32)!r}; e.g. Choice(16, 32, 64)",
+        ),
+        (
+            {"space": {**SPACE, "batch_size": Choice(None, 32)}},
+            f"batch_size must be whole numbers, at least 1, got {Choice(None, 32)!r}; e.g. Choice(16, 32, 64)",
+        ),
+        (
+            {"space": {**SPACE, "batch_size": Float(16, 64)}},
+            f"batch_size must be whole numbers, at least 1, got {Float(16, 64)!r}; e.g. Choice(16, 32, 64)",
+        ),
+        (
+            {"space": {**SPACE, "batch_size": Int(-4, 8)}},
+            f"batch_size must be whole numbers, at least 1, got {Int(-4, 8)!r}; e.g. Choice(16, 32, 64)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_fault_in_its_words(changes, fault):
     assert told(**changes).faults == (fault,)
 
@@ -82,19 +127,33 @@ def test_each_fault_in_its_words(changes, fault):
 @pytest.mark.parametrize(
     ("name", "bad", "least"),
     [
-        ("epochs", 0, 1), ("epochs", True, 1), ("epochs", 2.0, 1), ("batch_size", "32", 1), ("seed", -1, 0),
-        ("cv", 1, 2), ("patience", 0, 1), ("trials", 0, 1), ("top_k", None, 1), ("seeds", 0, 1), ("attempts", 0, 1),
-        ("max_failures", 0, 1), ("gpus_per_trial", 0, 1),
+        ("epochs", 0, 1),
+        ("epochs", True, 1),
+        ("epochs", 2.0, 1),
+        ("batch_size", "32", 1),
+        ("seed", -1, 0),
+        ("cv", 1, 2),
+        ("patience", 0, 1),
+        ("trials", 0, 1),
+        ("top_k", None, 1),
+        ("seeds", 0, 1),
+        ("attempts", 0, 1),
+        ("max_failures", 0, 1),
+        ("gpus_per_trial", 0, 1),
     ],
-)  # fmt: skip
+)
 def test_whole_numbers_have_a_least_value(name, bad, least):
-    assert told(**{name: bad}).faults == (f"{name} must be a whole number, at least {least}, got {bad!r}",)
+    assert told(**{name: bad}).faults == (
+        f"{name} must be a whole number, at least {least}, got {bad!r}",
+    )
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, "60", True, float("nan")])
 @pytest.mark.parametrize("name", ["timeout", "trial_timeout", "no_progress_timeout"])
 def test_times_are_seconds_above_0(name, bad):
-    assert told(**{name: bad}).faults == (f"{name} must be a number of seconds above 0, got {bad!r}",)
+    assert told(**{name: bad}).faults == (
+        f"{name} must be a number of seconds above 0, got {bad!r}",
+    )
 
 
 def test_only_two_of_the_times_may_be_left_open():
@@ -105,12 +164,27 @@ def test_only_two_of_the_times_may_be_left_open():
 
 @pytest.mark.parametrize("bad", [0.0, 1.0, 1, True, "0.25", float("nan")])
 def test_shares_lie_between_0_and_1(bad):
-    assert told(test_size=bad).faults == (f"test_size must be a share between 0 and 1, got {bad!r}",)
+    assert told(test_size=bad).faults == (
+        f"test_size must be a share between 0 and 1, got {bad!r}",
+    )
 
 
 def test_every_fault_is_told_at_once_in_order():
-    error = told(name="Housing!", data=None, objective=Minimize("rmse"), epochs=0, space={"n_neuron": Int(9, 1)})
-    assert [fault.split()[0] for fault in error.faults] == ["name", "data", "objective", "space:", "epochs", "nothing"]
+    error = told(
+        name="Housing!",
+        data=None,
+        objective=Minimize("rmse"),
+        epochs=0,
+        space={"n_neuron": Int(9, 1)},
+    )
+    assert [fault.split()[0] for fault in error.faults] == [
+        "name",
+        "data",
+        "objective",
+        "space:",
+        "epochs",
+        "nothing",
+    ]
     assert str(error).startswith("study 'Housing!': 6 faults:\n  - name 'Housing!' must match")
 
 
@@ -118,9 +192,11 @@ def test_unknown_and_missing_fields_are_told_together():
     with pytest.raises(StudyError) as caught:
         Study(name="a", bilder=build_model, data=data, objective=Minimize("val_rmse"), spaec={})
     assert caught.value.faults == (
-        "a study has no 'bilder'. Did you mean 'builder'?", "a study has no 'spaec'. Did you mean 'space'?",
-        "'builder' is missing", "'space' is missing",
-    )  # fmt: skip
+        "a study has no 'bilder'. Did you mean 'builder'?",
+        "a study has no 'spaec'. Did you mean 'space'?",
+        "'builder' is missing",
+        "'space' is missing",
+    )
 
 
 def test_an_argument_without_a_default_must_be_given_unless_the_data_or_fit_gives_it():
@@ -128,7 +204,8 @@ def test_an_argument_without_a_default_must_be_given_unless_the_data_or_fit_give
         return None
 
     assert told(builder=build).faults == tuple(
-        f"build needs '{name}', which has no default: put it into space or fixed" for name in ("width", "depth")
+        f"build needs '{name}', which has no default: put it into space or fixed"
+        for name in ("width", "depth")
     )
     Study(**{**GIVEN, "builder": build}, fixed={"width": 1, "depth": 2})
 
@@ -138,7 +215,9 @@ def test_a_builder_that_takes_anything_is_given_anything():
 
 
 def test_batch_size_may_be_searched_by_any_study():
-    assert "batch_size" in Study(**{**GIVEN, "space": {**SPACE, "batch_size": Choice(16, 32)}}).space
+    assert (
+        "batch_size" in Study(**{**GIVEN, "space": {**SPACE, "batch_size": Choice(16, 32)}}).space
+    )
 
 
 def test_with_gives_a_checked_copy_and_leaves_the_study_as_it_was():
@@ -152,15 +231,29 @@ def test_with_gives_a_checked_copy_and_leaves_the_study_as_it_was():
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "other"}, {"builder": lambda **rest: 3}, {"builder": build_other},
-        {"data": lambda: None}, {"objective": Maximize("val_r2")},
-        {"objective": Minimize("val_mae")}, {"space": {**SPACE, "n_hidden": Int(0, 4)}},
-        {"space": {"n_hidden": Int(0, 3)}}, {"space": {**SPACE, "n_neurons": Int(1, 100).when(n_hidden=1)}},
-        {"fixed": {"lr": 0.1}}, {"engine": "optuna:random"},
-        {"pruner": "asha"}, {"epochs": 31}, {"batch_size": 33}, {"patience": 5}, {"cv": 3},
-        {"seed": 1}, {"test_size": 0.2}, {"validation_size": 0.2}, {"gpus_per_trial": 2}, {"trainer": "fit"},
+        {"name": "other"},
+        {"builder": lambda **rest: 3},
+        {"builder": build_other},
+        {"data": lambda: None},
+        {"objective": Maximize("val_r2")},
+        {"objective": Minimize("val_mae")},
+        {"space": {**SPACE, "n_hidden": Int(0, 4)}},
+        {"space": {"n_hidden": Int(0, 3)}},
+        {"space": {**SPACE, "n_neurons": Int(1, 100).when(n_hidden=1)}},
+        {"fixed": {"lr": 0.1}},
+        {"engine": "optuna:random"},
+        {"pruner": "asha"},
+        {"epochs": 31},
+        {"batch_size": 33},
+        {"patience": 5},
+        {"cv": 3},
+        {"seed": 1},
+        {"test_size": 0.2},
+        {"validation_size": 0.2},
+        {"gpus_per_trial": 2},
+        {"trainer": "fit"},
     ],
-)  # fmt: skip
+)
 def test_what_makes_searches_incomparable_changes_the_definition(change):
     assert STUDY.with_(**change).hash != STUDY.hash
 
@@ -168,10 +261,16 @@ def test_what_makes_searches_incomparable_changes_the_definition(change):
 @pytest.mark.parametrize(
     "change",
     [
-        {"trials": 99}, {"timeout": 9.0}, {"trial_timeout": 9.0}, {"no_progress_timeout": 9.0}, {"attempts": 9},
-        {"max_failures": 9}, {"top_k": 9}, {"seeds": 9},
+        {"trials": 99},
+        {"timeout": 9.0},
+        {"trial_timeout": 9.0},
+        {"no_progress_timeout": 9.0},
+        {"attempts": 9},
+        {"max_failures": 9},
+        {"top_k": 9},
+        {"seeds": 9},
     ],
-)  # fmt: skip
+)
 def test_budgets_do_not_change_the_definition(change):
     assert STUDY.with_(**change).definition() == STUDY.definition()
 
@@ -189,13 +288,22 @@ def test_a_function_among_the_fixed_arguments_is_told_without_its_address():
 def test_the_definition_names_where_a_range_test_looks_whatever_it_found():
     study = STUDY.with_(space={"lr": "from_range_test"})
     narrow = study.with_(intervals={"lr": (1e-3, 1e-1)})
-    assert narrow.definition()["from_range_test"] == study.definition()["from_range_test"] == {"lr": "1e-05 … 1.0"}
+    assert (
+        narrow.definition()["from_range_test"]
+        == study.definition()["from_range_test"]
+        == {"lr": "1e-05 … 1.0"}
+    )
     assert (narrow.space["lr"].low, narrow.hash == study.hash) == (1e-3, False)
 
 
 def test_each_parameter_goes_to_whom_takes_it_with_the_fixed_ones():
-    study = STUDY.with_(space={"n_hidden": Int(0, 3), "batch_size": Choice(16, 32)}, fixed={"lr": 0.1})
-    assert study.split_params({"n_hidden": 2, "batch_size": 16}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 16})
+    study = STUDY.with_(
+        space={"n_hidden": Int(0, 3), "batch_size": Choice(16, 32)}, fixed={"lr": 0.1}
+    )
+    assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
+        {"lr": 0.1, "n_hidden": 2},
+        {"batch_size": 16},
+    )
     assert study.split_params({"n_hidden": 2}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 32})
 
 
@@ -206,25 +314,36 @@ def test_a_fixed_batch_size_is_trained_with():
         STUDY.with_(fixed={"batch_size": 0})
 
 
-@pytest.mark.parametrize("objective", [Maximize("val_rmse"), Minimize("val_accuracy"), Maximize("val_loss")])
+@pytest.mark.parametrize(
+    "objective", [Maximize("val_rmse"), Minimize("val_accuracy"), Maximize("val_loss")]
+)
 def test_an_objective_that_looks_for_the_worst_model_is_refused(objective):
-    with pytest.raises(StudyError, match=f"to {objective.direction} {objective.metric} finds the worst model"):
+    with pytest.raises(
+        StudyError, match=f"to {objective.direction} {objective.metric} finds the worst model"
+    ):
         STUDY.with_(objective=objective)
-    assert STUDY.with_(objective=objective, trainer="function").objective == objective  # the name means nothing there
+    assert (
+        STUDY.with_(objective=objective, trainer="function").objective == objective
+    )  # the name means nothing there
 
 
 def test_a_name_that_both_take_goes_to_both():
     study = STUDY.with_(
-        builder=lambda n_hidden, batch_size: None, space={"n_hidden": Int(0, 3), "batch_size": Choice(16)}
+        builder=lambda n_hidden, batch_size: None,
+        space={"n_hidden": Int(0, 3), "batch_size": Choice(16)},
     )
     assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
-        {"n_hidden": 2, "batch_size": 16}, {"batch_size": 16},
-    )  # fmt: skip
+        {"n_hidden": 2, "batch_size": 16},
+        {"batch_size": 16},
+    )
 
 
 def test_a_builder_that_takes_anything_gets_all_but_the_fit_settings():
     study = STUDY.with_(builder=lambda **rest: None, fixed={"lr": 0.1})
-    assert study.split_params({"n_hidden": 2, "batch_size": 16}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 16})
+    assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
+        {"lr": 0.1, "n_hidden": 2},
+        {"batch_size": 16},
+    )
 
 
 def test_the_data_gives_what_the_builder_names_and_nobody_else_gives():
@@ -240,9 +359,16 @@ def test_the_data_gives_what_the_builder_names_and_nobody_else_gives():
 def test_an_objective_knows_its_better_side_and_its_plain_name():
     low, high = Minimize("val_rmse"), Maximize("val_accuracy")
     assert (low.name, low.better(1, 2), high.better(1, 2), low.better(1, 1), high.better(1, 1)) == (
-        "rmse", True, False, False, False,
-    )  # fmt: skip
-    assert [sorted([2.0, 1.0, 3.0], key=objective.key) for objective in (low, high)] == [[1, 2, 3], [3, 2, 1]]
+        "rmse",
+        True,
+        False,
+        False,
+        False,
+    )
+    assert [sorted([2.0, 1.0, 3.0], key=objective.key) for objective in (low, high)] == [
+        [1, 2, 3],
+        [3, 2, 1],
+    ]
 
 
 def test_derived_seeds_are_the_same_in_every_version():
@@ -250,7 +376,9 @@ def test_derived_seeds_are_the_same_in_every_version():
 
 
 def test_derived_seeds_differ_by_seed_purpose_and_rank_and_fit_31_bits():
-    seeds = [derive_seed(s, p, i) for s in range(10) for p in ("finalist", "trial") for i in range(50)]
+    seeds = [
+        derive_seed(s, p, i) for s in range(10) for p in ("finalist", "trial") for i in range(50)
+    ]
     assert len(set(seeds)) == len(seeds) == 1000
     assert 0 <= min(seeds) <= max(seeds) < 2**31
 

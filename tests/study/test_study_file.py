@@ -1,4 +1,6 @@
-"""Study files: found by name or path, imported with file and line in every error, and told apart by their code."""
+"""Study files: found by name or path, imported with file and line in every error, and told apart by
+their code.
+"""
 
 from __future__ import annotations
 
@@ -81,14 +83,20 @@ def test_an_unknown_name_is_told_with_the_nearest_and_those_there_are(studies):
     with pytest.raises(StudyError) as told:
         find_study("housin", studies)
     folder = studies / "studies"
-    assert str(told.value) == f"no study 'housin' in {folder}. Did you mean 'housing'? There are: housing, iris"
+    assert (
+        str(told.value)
+        == f"no study 'housin' in {folder}. Did you mean 'housing'? There are: housing, iris"
+    )
 
 
 @pytest.mark.parametrize("name", ["gone.py", "a/b", "../x", "Housing", ""])
 def test_what_is_neither_a_file_nor_a_name_is_told(studies, name):
     with pytest.raises(StudyError) as told:
         find_study(name, studies)
-    assert str(told.value) == f"no file {name!r}; give a path to a Python file or one of: housing, iris"
+    assert (
+        str(told.value)
+        == f"no file {name!r}; give a path to a Python file or one of: housing, iris"
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,9 @@ near_hill, far_hill, hill_again = Hill(0.2), Hill(0.9), Hill(0.2)
 """
 
 
-@pytest.mark.parametrize("names", [("near", "far", "again"), ("near_hill", "far_hill", "hill_again")])
+@pytest.mark.parametrize(
+    "names", [("near", "far", "again"), ("near_hill", "far_hill", "hill_again")]
+)
 def test_what_a_function_was_made_with_counts(write, names):
     module = import_file(write(MADE))
     one, other, again = (source_hash(getattr(module, name)) for name in names)
@@ -169,7 +179,9 @@ def make(path):
     return build
 build = make(Path(__file__))
 """
-    assert source_hash(import_file(write(text)).build) == source_hash(import_file(write(text)).build)
+    assert source_hash(import_file(write(text)).build) == source_hash(
+        import_file(write(text)).build
+    )
 
 
 def test_an_extension_and_another_encoding_beside_a_study_are_read(write):
@@ -201,7 +213,9 @@ def test_these_are_names(name):
     assert NAME.fullmatch(name)
 
 
-@pytest.mark.parametrize("name", ["", "A", "-a", "_a", "a b", "a/b", "a.b", "..", "a\n", "é", "a" * 65])
+@pytest.mark.parametrize(
+    "name", ["", "A", "-a", "_a", "a b", "a/b", "a.b", "..", "a\n", "é", "a" * 65]
+)
 def test_these_are_no_names(name):
     assert not NAME.fullmatch(name)
 
@@ -251,7 +265,10 @@ def test_two_functions_of_one_file_differ(write):
 
 
 def test_an_object_that_is_called_counts_with_its_module(write):
-    texts = [f"class Build:\n    def __call__(self):\n        return {n}\n\n\nbuild = Build()\n" for n in (1, 1, 2)]
+    texts = [
+        f"class Build:\n    def __call__(self):\n        return {n}\n\n\nbuild = Build()\n"
+        for n in (1, 1, 2)
+    ]
     one, same, other = (source_hash(import_file(write(text)).build) for text in texts)
     assert (one == same, one == other) == (True, False)
 
@@ -280,15 +297,19 @@ def test_functions_typed_at_a_prompt_differ_by_what_they_do():
 def test_the_hash_is_the_same_in_every_process(write):
     path = write(STUDY + "\n\npick = lambda n: n in {'a', 'b', 'c', 'd', 'e'}\n")
     code = (
-        "import functools, sys; from pathlib import Path\n"
-        "from tuning.study.study_file import import_file, source_hash\n"
+        "import functools, sys; from pathlib import Path; from tuning.study.study_file import import_file, source_hash\n"
         "m = import_file(Path(sys.argv[1]))\n"
         "print(source_hash(functools.partial(m.build, n=m.units)), source_hash(m.pick))"
     )
     command = [sys.executable, "-c", code, str(path)]
     module = import_file(path)
-    told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
-    assert told == [source_hash(functools.partial(module.build, n=module.units)), source_hash(module.pick)]
+    told = subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert told == [
+        source_hash(functools.partial(module.build, n=module.units)),
+        source_hash(module.pick),
+    ]
 
 
 def test_a_plain_repr_has_no_addresses():

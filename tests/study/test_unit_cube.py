@@ -6,10 +6,15 @@ import pytest
 from tuning.study.space import Choice, Float, Int, Space
 from tuning.study.unit_cube import coordinates, sobol_points
 
-SPACE = Space({
-    "lr": Float(1e-4, 1.0, log=True), "n": Int(0, 10), "step": Int(2, 10, step=4), "kind": Choice("a", None, 3),
-    "momentum": Float(0.0, 1.0).when(kind="a"),
-})  # fmt: skip
+SPACE = Space(
+    {
+        "lr": Float(1e-4, 1.0, log=True),
+        "n": Int(0, 10),
+        "step": Int(2, 10, step=4),
+        "kind": Choice("a", None, 3),
+        "momentum": Float(0.0, 1.0).when(kind="a"),
+    }
+)
 
 
 def test_ranges_go_from_0_to_1_on_their_own_scale():

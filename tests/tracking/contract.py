@@ -13,7 +13,9 @@ from tuning.trial import Status
 
 @dataclass(frozen=True)
 class Seen:
-    """A search as a person finds it in the tracker: trial numbers, steps of the anytime curve, status, files."""
+    """A search as a person finds it in the tracker: trial numbers, steps of the anytime curve,
+    status, files.
+    """
 
     trials: list[int]
     finalists: list[int]
@@ -23,7 +25,9 @@ class Seen:
 
 
 def record(name: str = "toy-optuna-tpe-00000001") -> SearchRecord:
-    return SearchRecord(name, name.split("-")[0], "optuna:tpe", "val_rmse", "minimize", 1_760_000_000.0)
+    return SearchRecord(
+        name, name.split("-")[0], "optuna:tpe", "val_rmse", "minimize", 1_760_000_000.0
+    )
 
 
 class TrackerContract:
@@ -112,5 +116,8 @@ class TrackerContract:
 
 
 def test_the_best_value_is_that_of_completed_trials_only():
-    results = [replace(trial(0)[1], value=0.9), replace(trial(1)[1], value=0.1, status=Status.PRUNED)]
+    results = [
+        replace(trial(0)[1], value=0.9),
+        replace(trial(1)[1], value=0.1, status=Status.PRUNED),
+    ]
     assert [point.best for point in progress_points(record(), results)] == [(0.9, 0), (0.9, 0)]

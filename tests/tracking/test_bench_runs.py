@@ -9,40 +9,63 @@ from tuning.errors import StorageError
 from tuning.tracking.bench_runs import CurveRun, record_bench
 from tuning.tracking.mlflow_store import QUIET
 
-POINTS = [(4, 0.5, {"best_val_rmse": 0.9}), (8, 1.25, {"best_val_rmse": 0.7, "best_test_rmse": 0.8})]
+POINTS = [
+    (4, 0.5, {"best_val_rmse": 0.9}),
+    (8, 1.25, {"best_val_rmse": 0.7, "best_test_rmse": 0.8}),
+]
 
 
 def curve(name, failed=False):
     params, tags = {"engine": name, "seed": 0}, {"budget": "epochs=8"}
-    return CurveRun(f"small-{name}-00ff", f"{name} seed 0", params, tags, POINTS, {"trials": 2.0}, 1000.0, failed)
+    return CurveRun(
+        f"small-{name}-00ff",
+        f"{name} seed 0",
+        params,
+        tags,
+        POINTS,
+        {"trials": 2.0},
+        1000.0,
+        failed,
+    )
 
 
 def test_each_search_is_a_run_with_its_curve_and_none_is_written_twice(tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     told = record_bench(uri, tmp_path, "small", [curve("optuna:tpe")])
-    assert record_bench(uri, tmp_path, "small", [curve("optuna:tpe"), curve("gridsearchcv", failed=True)]) == told
+    assert (
+        record_bench(
+            uri, tmp_path, "small", [curve("optuna:tpe"), curve("gridsearchcv", failed=True)]
+        )
+        == told
+    )
     client = MlflowClient(uri)
     experiment = client.get_experiment(told["experiment_id"])
     assert experiment.name == "small bench"
     assert "metrics.`best_test_rmse`" in experiment.tags["mlflow.sharedViewState.tuning"]
     runs = {run.info.run_name: run for run in client.search_runs([told["experiment_id"]])}
     assert {name: run.info.status for name, run in runs.items()} == {
-        "optuna:tpe seed 0": "FINISHED", "gridsearchcv seed 0": "FAILED",
-    }  # fmt: skip
+        "optuna:tpe seed 0": "FINISHED",
+        "gridsearchcv seed 0": "FAILED",
+    }
     run = runs["optuna:tpe seed 0"]
     assert (run.data.params["engine"], run.data.metrics["trials"]) == ("optuna:tpe", 2.0)
     assert run.info.end_time - run.info.start_time == 1250
     history = client.get_metric_history(run.info.run_id, "best_val_rmse")
-    assert [(point.step, point.value, point.timestamp - run.info.start_time) for point in history] == [
-        (4, 0.9, 500), (8, 0.7, 1250),
-    ]  # fmt: skip
+    assert [
+        (point.step, point.value, point.timestamp - run.info.start_time) for point in history
+    ] == [
+        (4, 0.9, 500),
+        (8, 0.7, 1250),
+    ]
 
 
 def test_what_a_kill_has_left_half_written_is_written_anew(tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     told = record_bench(uri, tmp_path, "small", [])
     client = MlflowClient(uri)
-    half = client.create_run(told["experiment_id"], tags={"search": "small-optuna:tpe-00ff"}).info.run_id
+    half = client.create_run(
+        told["experiment_id"], tags={"search": "small-optuna:tpe-00ff"}
+    ).info.run_id
     record_bench(uri, tmp_path, "small", [curve("optuna:tpe")])
     (run,) = client.search_runs([told["experiment_id"]])
     assert run.info.run_id != half

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.tracking.contract import Seen, TrackerContract, test_the_best_value_is_that_of_completed_trials_only
+from tests.tracking.contract import (
+    Seen,
+    TrackerContract,
+    test_the_best_value_is_that_of_completed_trials_only,
+)
 from tuning.tracking.memory import MemoryTracker
 
 __all__ = ["test_the_best_value_is_that_of_completed_trials_only"]

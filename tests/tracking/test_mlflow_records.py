@@ -10,7 +10,9 @@ SEARCH = SearchRecord("s-1", "housing", "capacity", "val_rmse", "minimize", 0.0)
 
 
 def tags(*diagnosis):
-    return trial_tags(SEARCH, Proposal(0, {}, 3), TrialResult(0, Status.COMPLETED, 1.0, diagnosis=diagnosis))
+    return trial_tags(
+        SEARCH, Proposal(0, {}, 3), TrialResult(0, Status.COMPLETED, 1.0, diagnosis=diagnosis)
+    )
 
 
 def test_a_diagnosis_is_a_tag_in_words_and_a_healthy_trial_has_none():

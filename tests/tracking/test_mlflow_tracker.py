@@ -36,7 +36,9 @@ def client(store):
 
 
 def runs(store, tracker, kind="trial"):
-    found = client(store).search_runs([tracker.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"])
+    found = client(store).search_runs(
+        [tracker.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"]
+    )
     return list(found)
 
 
@@ -56,7 +58,10 @@ class TestMlflowTracker(TrackerContract):
         return Seen(
             [int(found.data.tags["trial"]) for found in runs(self.store, tracker)],
             [int(found.data.tags["trial"]) for found in runs(self.store, tracker, "finalist")],
-            [point.step for point in client(self.store).get_metric_history(tracker.run_id, "trials")],
+            [
+                point.step
+                for point in client(self.store).get_metric_history(tracker.run_id, "trials")
+            ],
             run.data.tags["status"],
             {file.path for file in client(self.store).list_artifacts(tracker.run_id)},
         )
@@ -75,16 +80,26 @@ def test_a_trial_is_a_child_with_its_parameters_curve_times_and_tags(store, begu
     (run,) = runs(store, begun)
     assert run.info.run_name == "trial 7"
     assert run.info.status == "FINISHED"
-    assert (run.info.start_time, run.info.end_time) == (result.started_at * 1000, result.ended_at * 1000)
+    assert (run.info.start_time, run.info.end_time) == (
+        result.started_at * 1000,
+        result.ended_at * 1000,
+    )
     assert run.data.params == {name: str(value) for name, value in proposal.params.items()}
     assert run.data.metrics["val_rmse"] == result.value
     assert run.data.metrics["best_epoch"] == 4
     history = client(store).get_metric_history(run.info.run_id, "val_rmse")
     assert [point.step for point in history] == [1, 2, 3, 4]
-    tags = {name: run.data.tags[name] for name in ("device", "seed", "attempt", "status", "mlflow.parentRunId")}
+    tags = {
+        name: run.data.tags[name]
+        for name in ("device", "seed", "attempt", "status", "mlflow.parentRunId")
+    }
     assert tags == {
-        "device": "cpu:1", "seed": "14", "attempt": "1", "status": "completed", "mlflow.parentRunId": begun.run_id,
-    }  # fmt: skip
+        "device": "cpu:1",
+        "seed": "14",
+        "attempt": "1",
+        "status": "completed",
+        "mlflow.parentRunId": begun.run_id,
+    }
 
 
 def test_the_metric_shown_is_that_of_the_weights_kept_not_of_the_last_epoch(store, begun):
@@ -103,7 +118,12 @@ def test_long_curves_are_thinned_with_both_ends(store, begun):
 
 @pytest.mark.parametrize(
     ("status", "shown"),
-    [(Status.PRUNED, "KILLED"), (Status.FAILED, "FAILED"), (Status.DIVERGED, "FAILED"), (Status.INFEASIBLE, "FAILED")],
+    [
+        (Status.PRUNED, "KILLED"),
+        (Status.FAILED, "FAILED"),
+        (Status.DIVERGED, "FAILED"),
+        (Status.INFEASIBLE, "FAILED"),
+    ],
 )
 def test_bad_ends_are_told_apart_and_nothing_infinite_is_logged(store, begun, status, shown):
     proposal, result = trial(3)
@@ -138,7 +158,9 @@ def test_the_parent_shows_study_space_data_and_source_without_secrets(store, tmp
     assert "canary" not in str(run.to_dictionary())
 
 
-def test_a_resumed_search_with_another_budget_keeps_the_first_and_shows_the_new_one(store, tmp_path):
+def test_a_resumed_search_with_another_budget_keeps_the_first_and_shows_the_new_one(
+    store, tmp_path
+):
     header = make_search(tmp_path, "regrown").header
     tracker = MlflowTracker(*store)
     tracker.begin(SearchRecord.from_header(header))
@@ -161,7 +183,9 @@ def test_a_run_left_half_written_is_completed_not_doubled(store, begun):
     proposal, result = trial(0)
     begun.record_trial(proposal, result)
     (run,) = runs(store, begun)
-    client(store).update_run(run.info.run_id, status="RUNNING")  # as after a kill before the last call
+    client(store).update_run(
+        run.info.run_id, status="RUNNING"
+    )  # as after a kill before the last call
     second = MlflowTracker(*store)
     second.begin(begun._search)
     second.record_trial(proposal, result)
@@ -181,7 +205,9 @@ def test_the_winner_is_a_model_that_mlflow_loads_back(store, begun, tmp_path, mo
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.save(tmp_path / "winner.keras")
     for _ in range(2):
-        begun.record_winner({"number": 3, "params": {"lr": 0.1}, "test": {"rmse": 0.5}}, tmp_path / "winner.keras")
+        begun.record_winner(
+            {"number": 3, "params": {"lr": 0.1}, "test": {"rmse": 0.5}}, tmp_path / "winner.keras"
+        )
     run = client(store).get_run(begun.run_id)
     (logged,) = client(store).search_logged_models([begun.experiment_id])
     assert run.data.metrics["test_rmse"] == 0.5
@@ -195,4 +221,6 @@ def test_the_experiment_has_a_view_with_metrics_and_searched_parameters_as_colum
     tracker.begin(SearchRecord.from_header(make_search(tmp_path, "viewed").header))
     tags = client(store).get_experiment(tracker.experiment_id).tags
     columns = json.loads(tags["mlflow.sharedViewState.tuning"])["selectedColumns"]
-    assert {"metrics.`val_rmse`", "metrics.`test_rmse`", "params.`lr`", "tags.`engine`"} <= set(columns)
+    assert {"metrics.`val_rmse`", "metrics.`test_rmse`", "params.`lr`", "tags.`engine`"} <= set(
+        columns
+    )

@@ -55,7 +55,12 @@ def test_a_trial_is_added_once_whoever_asks(url, tmp_path):
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [(Status.PRUNED, "PRUNED"), (Status.FAILED, "FAIL"), (Status.DIVERGED, "FAIL"), (Status.INFEASIBLE, "PRUNED")],
+    [
+        (Status.PRUNED, "PRUNED"),
+        (Status.FAILED, "FAIL"),
+        (Status.DIVERGED, "FAIL"),
+        (Status.INFEASIBLE, "PRUNED"),
+    ],
 )
 def test_bad_ends_have_optunas_states(url, tmp_path, status, state):
     header = search(tmp_path).header

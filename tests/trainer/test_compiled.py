@@ -33,7 +33,9 @@ def graphs_alone(monkeypatch):
 
 def net(optimizer=None, *, width=3, loss="mse", seed=0, **layer):
     def builder():
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width, **layer), keras.layers.Dense(1)])
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(width, **layer), keras.layers.Dense(1)]
+        )
         model.compile(optimizer or keras.optimizers.SGD(0.01), loss)
         return model
 
@@ -61,17 +63,23 @@ def test_folds_of_other_lengths_trace_nothing():
 
 
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
-def test_another_batch_size_traces_nothing_and_equals_fit_also_with_batch_normalisation(xla, monkeypatch):
+def test_another_batch_size_traces_nothing_and_equals_fit_also_with_batch_normalisation(
+    xla, monkeypatch
+):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0 if xla else 10**9)
 
     def builder():
         normal = keras.layers.BatchNormalization()
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), normal, keras.layers.Dense(1)])
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(3), normal, keras.layers.Dense(1)]
+        )
         model.compile(keras.optimizers.SGD(0.01), "mse")
         return model
 
     first, ours, plain = (build(builder, {}, 0) for _ in range(3))
-    train(first, X, Y, validation_data=(X[:9], Y[:9]), epochs=2, batch_size=12)  # the last one smaller
+    train(
+        first, X, Y, validation_data=(X[:9], Y[:9]), epochs=2, batch_size=12
+    )  # the last one smaller
     before = traces()
     settings = {"epochs": 3, "batch_size": 16, "shuffle": False, "validation_data": (X[:9], Y[:9])}
     history = train(ours, X, Y, **settings)
@@ -100,10 +108,14 @@ def test_training_and_predicting_leave_nothing_in_the_temporary_folder(tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD(0.01, momentum=0.9), keras.optimizers.Adam(0.01)])
+@pytest.mark.parametrize(
+    "optimizer", [keras.optimizers.SGD(0.01, momentum=0.9), keras.optimizers.Adam(0.01)]
+)
 def test_validation_is_cut_into_large_parts_whatever_the_optimizer(optimizer):
     steps = compiled.graph_for(net(optimizer), (tf.constant(X), tf.constant(Y)), batch_size=8)
-    assert steps._chunk == compiled.CHUNK  # 13 ms instead of 4 for housing's 3,870 rows in batches of 32
+    assert (
+        steps._chunk == compiled.CHUNK
+    )  # 13 ms instead of 4 for housing's 3,870 rows in batches of 32
 
 
 def operations(kind):
@@ -184,8 +196,17 @@ def test_a_setting_that_a_callback_switches_off_is_off_from_then_on():
     def switch_off(epoch, logs):
         decayed.optimizer.weight_decay = 0.0
 
-    decayed, plain = (net(keras.optimizers.AdamW(0.05, weight_decay=decay)) for decay in (0.5, 1e-9))
-    train(decayed, X, Y, epochs=3, shuffle=False, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=switch_off)])
+    decayed, plain = (
+        net(keras.optimizers.AdamW(0.05, weight_decay=decay)) for decay in (0.5, 1e-9)
+    )
+    train(
+        decayed,
+        X,
+        Y,
+        epochs=3,
+        shuffle=False,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=switch_off)],
+    )
     train(plain, X, Y, epochs=3, shuffle=False)
     for a, b in zip(decayed.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-6)
@@ -196,7 +217,9 @@ def test_two_fits_of_equal_structure_may_take_turns():
     for model in alone:
         train(model, X, Y, epochs=3)
     turns = [net(seed=s) for s in (1, 2)]
-    for _ in zip(*(Fit(model, Rows(X, Y), epochs_total=3).epochs() for model in turns), strict=True):
+    for _ in zip(
+        *(Fit(model, Rows(X, Y), epochs_total=3).epochs() for model in turns), strict=True
+    ):
         pass
     for a, b in zip(alone, turns, strict=True):
         np.testing.assert_array_equal(a.get_weights()[0], b.get_weights()[0])
@@ -212,13 +235,28 @@ def test_two_fits_of_equal_structure_may_take_turns():
         {"optimizer": keras.optimizers.SGD(0.01, momentum=0.5)},
         {"optimizer": keras.optimizers.SGD(0.01, clipnorm=1.0)},
         {"optimizer": keras.optimizers.SGD(0.01, weight_decay=0.1)},
-        {"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5))},
+        {
+            "optimizer": keras.optimizers.SGD(
+                keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5)
+            )
+        },
     ],
-    ids=["constraint", "loss", "activation", "regulariser", "momentum", "clipnorm", "weight decay", "schedule"],
+    ids=[
+        "constraint",
+        "loss",
+        "activation",
+        "regulariser",
+        "momentum",
+        "clipnorm",
+        "weight decay",
+        "schedule",
+    ],
 )
 def test_what_the_graph_depends_on_makes_another_step(other):
     train(net(), X, Y)
-    train(net(other.pop("optimizer", None), **other) if "optimizer" in other else net(**other), X, Y)
+    train(
+        net(other.pop("optimizer", None), **other) if "optimizer" in other else net(**other), X, Y
+    )
     assert len(compiled._kept) == 2
 
 
@@ -233,7 +271,9 @@ def test_a_users_loss_is_never_shared():
 
 def test_a_lambda_layer_is_never_shared():
     def scaled(factor):
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: factor * x), keras.layers.Dense(1)])
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Lambda(lambda x: factor * x), keras.layers.Dense(1)]
+        )
         model.compile("sgd", "mse")
         return model
 
@@ -302,7 +342,9 @@ def test_a_trained_model_is_freed_with_its_last_reference():
 
 
 def test_mixed_precision_predictions_keep_the_last_layers_precision():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, dtype="mixed_float16"), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4, dtype="mixed_float16"), keras.layers.Dense(1)]
+    )
     model.compile("sgd", "mse")
     seen = []
 
@@ -318,7 +360,10 @@ def test_mixed_precision_predictions_keep_the_last_layers_precision():
 def test_an_optimizer_that_keras_wraps_for_float16_shares_its_steps():
     steps = []
     for lr in (0.01, 0.02):
-        layers = [keras.Input((3,), name="x"), keras.layers.Dense(1, dtype="mixed_float16", name="y")]
+        layers = [
+            keras.Input((3,), name="x"),
+            keras.layers.Dense(1, dtype="mixed_float16", name="y"),
+        ]
         model = keras.Sequential(layers, name="net")
         model.dtype_policy = keras.DTypePolicy("mixed_float16")  # what `set_dtype_policy` gives it
         model.compile(keras.optimizers.Adam(lr), "mse")

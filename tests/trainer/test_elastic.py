@@ -26,13 +26,26 @@ def graphs_alone(monkeypatch):
     compiled.forget_all()
 
 
-def net(width, optimizer=None, *, loss="mse", outputs=1, between=(), metrics=None, shape=(3,), frozen=False, **dense):
+def net(
+    width,
+    optimizer=None,
+    *,
+    loss="mse",
+    outputs=1,
+    between=(),
+    metrics=None,
+    shape=(3,),
+    frozen=False,
+    **dense,
+):
     def builder():
         layers = []
         for _ in range(2):
             layers += [keras.layers.Dense(width, "relu", **dense), *(kind() for kind in between)]
         activation = "softmax" if outputs > 1 else None
-        model = keras.Sequential([keras.Input(shape), *layers, keras.layers.Dense(outputs, activation)])
+        model = keras.Sequential(
+            [keras.Input(shape), *layers, keras.layers.Dense(outputs, activation)]
+        )
         model.trainable = not frozen
         model.compile(optimizer or keras.optimizers.SGD(0.01), loss, metrics=metrics)
         return model
@@ -64,7 +77,8 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in ("SGD", "Adam") else pytest.param(n, marks=pytest.mark.slow) for n in OPTIMIZERS]
+    "name",
+    [n if n in ("SGD", "Adam") else pytest.param(n, marks=pytest.mark.slow) for n in OPTIMIZERS],
 )
 def test_another_width_and_batch_size_trace_nothing_and_equal_fit(name):
     train(net(4, OPTIMIZERS[name]()), X, Y, batch_size=8, validation_data=(X[:9], Y[:9]))
@@ -83,7 +97,10 @@ def test_classes_weights_and_regularisers_equal_fit_at_another_width():
     kinds = {"loss": "sparse_categorical_crossentropy", "outputs": 3, "metrics": ["accuracy"]}
     weight = np.linspace(0.5, 2, 40).astype("float32")
     for width in (4, 7):
-        ours, plain = (net(width, kernel_regularizer=keras.regularizers.L1L2(0.01, 0.1), **kinds) for _ in range(2))
+        ours, plain = (
+            net(width, kernel_regularizer=keras.regularizers.L1L2(0.01, 0.1), **kinds)
+            for _ in range(2)
+        )
         train(ours, X, CLASSES, epochs=3, shuffle=False, sample_weight=weight)
         by_fit(plain, X, CLASSES, epochs=3, sample_weight=weight)
         assert_equal(ours, plain)
@@ -92,10 +109,14 @@ def test_classes_weights_and_regularisers_equal_fit_at_another_width():
 
 def test_a_loss_that_depends_on_the_batches_keeps_its_batch_size():
     for batch_size in (8, 16):
-        ours, plain = (net(4, loss=keras.losses.MeanSquaredError(reduction="sum")) for _ in range(2))
+        ours, plain = (
+            net(4, loss=keras.losses.MeanSquaredError(reduction="sum")) for _ in range(2)
+        )
         settings = {"batch_size": batch_size, "validation_data": (X, Y)}
         history = train(ours, X, Y, shuffle=False, **settings)
-        assert history["val_loss"][0] == pytest.approx(by_fit(plain, X, Y, **settings)["val_loss"][0], rel=5e-5)
+        assert history["val_loss"][0] == pytest.approx(
+            by_fit(plain, X, Y, **settings)["val_loss"][0], rel=5e-5
+        )
 
 
 def test_dropout_drops_at_another_width_and_not_in_validation():
@@ -108,7 +129,9 @@ def test_dropout_drops_at_another_width_and_not_in_validation():
 
 def test_the_best_weights_are_restored_at_another_width():
     for width in (4, 7):
-        stopping = keras.callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True, mode="max")
+        stopping = keras.callbacks.EarlyStopping(
+            "loss", patience=1, restore_best_weights=True, mode="max"
+        )
         model = net(width)
         train(model, X, Y, epochs=5, shuffle=False, callbacks=[stopping])
         plain = net(width)

@@ -24,7 +24,12 @@ class Doubled(keras.layers.Layer):
 
 def net(*layers):
     return keras.Sequential(
-        [keras.Input((3,)), keras.layers.Dense(5, "relu"), *layers, keras.layers.Dense(2, "softmax")]
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(5, "relu"),
+            *layers,
+            keras.layers.Dense(2, "softmax"),
+        ]
     )
 
 
@@ -37,7 +42,9 @@ def test_each_call_gives_what_the_model_predicts(rows, layers, monkeypatch):
     monkeypatch.setattr(forward, "CHUNK", 50)
     model = net(*(layer() for layer in layers))
     for _ in range(2):
-        np.testing.assert_allclose(predict(model, X[:rows]), model.predict(X[:rows], verbose=0), rtol=1e-5)
+        np.testing.assert_allclose(
+            predict(model, X[:rows]), model.predict(X[:rows], verbose=0), rtol=1e-5
+        )
 
 
 def test_weights_that_have_changed_since_are_seen():

@@ -1,4 +1,6 @@
-"""Plain networks in machine code: what they compute is what `fit` computes, and all else is left to a graph."""
+"""Plain networks in machine code: what they compute is what `fit` computes, and all else is left to
+a graph.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,24 @@ TARGETS = {
 }
 
 
-def net(optimizer=None, loss="mse", *, hidden="relu", outputs=1, last=None, metrics=(), before=(), after=(), **layer):
+def net(
+    optimizer=None,
+    loss="mse",
+    *,
+    hidden="relu",
+    outputs=1,
+    last=None,
+    metrics=(),
+    before=(),
+    after=(),
+    **layer,
+):
     keras.utils.set_random_seed(1)
-    between = [keras.layers.Dense(7, hidden, **layer), *(kind() for kind in after), keras.layers.Dense(5)]
+    between = [
+        keras.layers.Dense(7, hidden, **layer),
+        *(kind() for kind in after),
+        keras.layers.Dense(5),
+    ]
     ends = [keras.layers.Activation(hidden), keras.layers.Dense(outputs, last)]
     model = keras.Sequential([keras.Input((6,)), *(kind() for kind in before), *between, *ends])
     model.compile(optimizer or keras.optimizers.Adam(0.01), loss, metrics=list(metrics))
@@ -43,7 +60,12 @@ def assert_native(model, y=Y):
 def assert_equals_fit(make, y=Y, **settings):
     ours, theirs = make(), make()
     assert_native(ours, y)
-    settings = {"epochs": 5, "batch_size": 32, "shuffle": False, "validation_data": (X[:20], y[:20])} | settings
+    settings = {
+        "epochs": 5,
+        "batch_size": 32,
+        "shuffle": False,
+        "validation_data": (X[:20], y[:20]),
+    } | settings
     found = train(ours, X, y, **settings)
     expected = theirs.fit(X, y, verbose=0, **settings).history
     assert list(found) == list(expected)
@@ -80,11 +102,21 @@ LOSSES = {
     "mse of a sigmoid": ("yes or no", "mse", 1, "sigmoid"),
     "mse of several outputs": ("one-hot", "mse", 3, "relu"),
     "binary": ("yes or no", "binary_crossentropy", 1, "sigmoid"),
-    "binary from logits": ("yes or no", lambda: keras.losses.BinaryCrossentropy(from_logits=True), 1, None),
+    "binary from logits": (
+        "yes or no",
+        lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        1,
+        None,
+    ),
     "several labels": ("one-hot", "binary_crossentropy", 3, "sigmoid"),
     "categorical": ("one-hot", "categorical_crossentropy", 3, "softmax"),
     "sparse": ("class", "sparse_categorical_crossentropy", 3, "softmax"),
-    "sparse from logits": ("class", lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True), 3, None),
+    "sparse from logits": (
+        "class",
+        lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        3,
+        None,
+    ),
 }
 
 
@@ -94,7 +126,9 @@ def test_losses_and_outputs_compute_as_in_fit(name):
     metrics = ["mae"] if "mse" in name or y == "number" else ["accuracy"]
 
     def make():
-        return net(None, loss() if callable(loss) else loss, outputs=outputs, last=last, metrics=metrics)
+        return net(
+            None, loss() if callable(loss) else loss, outputs=outputs, last=last, metrics=metrics
+        )
 
     assert_equals_fit(make, TARGETS[y])
 
@@ -151,7 +185,12 @@ def test_row_weights_class_weights_and_weighted_validation_count_as_in_fit():
 def test_pictures_are_flattened_first():
     def make():
         keras.utils.set_random_seed(1)
-        flat = [keras.Input((2, 3)), keras.layers.Flatten(), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)]
+        flat = [
+            keras.Input((2, 3)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4, "relu"),
+            keras.layers.Dense(1),
+        ]
         model = keras.Sequential(flat)
         model.compile("sgd", "mse")
         return model
@@ -189,7 +228,9 @@ def frozen():
         lambda: net(keras.optimizers.Adam(0.01, amsgrad=True)),
         lambda: net(keras.optimizers.Adam(0.01, use_ema=True)),
         lambda: net(keras.optimizers.RMSprop(0.01, centered=True)),
-        lambda: net(keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9))),
+        lambda: net(
+            keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9))
+        ),
         lambda: net(kernel_regularizer="l2"),
         lambda: net(activity_regularizer="l2"),
         lambda: net(kernel_constraint="max_norm"),
@@ -204,7 +245,9 @@ def frozen():
         lambda: net(metrics=[lambda y, p: y - p]),
         lambda: net(after=[keras.layers.BatchNormalization]),
         lambda: net(after=[lambda: keras.layers.Dropout(0.5, noise_shape=(1, 7))]),
-        lambda: net(after=[lambda: keras.layers.Dropout(0.5), lambda: keras.layers.Activation("tanh")]),
+        lambda: net(
+            after=[lambda: keras.layers.Dropout(0.5), lambda: keras.layers.Activation("tanh")]
+        ),
         lambda: bent(net()),
         lambda: of_another(net()),
         lambda: net(loss="crossentropy", last="sigmoid"),
@@ -217,7 +260,9 @@ def test_all_else_is_left_to_a_graph(make):
     assert not isinstance(steps_for(make(), (tf.constant(X), tf.constant(y)), 32), NativeSteps)
 
 
-@pytest.mark.parametrize("y", [np.eye(3, dtype="f")[CLASSES], Y[:, None, None]], ids=["wider", "of three axes"])
+@pytest.mark.parametrize(
+    "y", [np.eye(3, dtype="f")[CLASSES], Y[:, None, None]], ids=["wider", "of three axes"]
+)
 def test_targets_of_another_shape_than_the_outputs_are_left_to_a_graph(y):
     assert not isinstance(steps_for(net(), (tf.constant(X), tf.constant(y)), 32), NativeSteps)
 
@@ -306,15 +351,23 @@ def test_graphs_for_losses_are_dropped_one_by_one(monkeypatch):
 
 
 def dropping():
-    return net(before=[lambda: keras.layers.Dropout(0.2)], after=[lambda: keras.layers.Dropout(0.5)])
+    return net(
+        before=[lambda: keras.layers.Dropout(0.2)], after=[lambda: keras.layers.Dropout(0.5)]
+    )
 
 
 def test_dropout_drops_its_share_and_scales_the_rest_also_backwards():
-    """With one weight each way the outputs tell what was kept, and the slope of the loss which weights it reaches."""
-    model = keras.Sequential([
-        keras.Input((6,)), keras.layers.Dense(2000, use_bias=False), keras.layers.Dropout(0.3),
-        keras.layers.Dense(1, use_bias=False),
-    ])  # fmt: skip
+    """With one weight each way the outputs tell what was kept, and the slope of the loss which
+    weights it reaches.
+    """
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(2000, use_bias=False),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(1, use_bias=False),
+        ]
+    )
     model.compile(keras.optimizers.SGD(1.0), "mae")
     one = np.eye(1, 6, dtype="float32")
     model.layers[0].kernel.assign(np.ones((6, 2000)))
@@ -324,7 +377,9 @@ def test_dropout_drops_its_share_and_scales_the_rest_also_backwards():
     assert kept.mean() == pytest.approx(0.7, abs=0.04)
     assert history["loss"][0] == pytest.approx(kept.sum() / 0.7, rel=1e-5)
     np.testing.assert_allclose(model.layers[0].kernel.numpy()[0][kept], 1 - 1 / 0.7, rtol=1e-5)
-    np.testing.assert_allclose(model.layers[-1].kernel.numpy()[:, 0], np.where(kept, 1 - 1 / 0.7, 1), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.layers[-1].kernel.numpy()[:, 0], np.where(kept, 1 - 1 / 0.7, 1), rtol=1e-5
+    )
 
 
 def test_a_training_goes_on_from_its_state_as_if_it_had_not_been_interrupted():
@@ -397,7 +452,12 @@ class Look(keras.callbacks.Callback):
 
 
 def test_callbacks_are_given_what_predict_would_return():
-    model, look = net(None, "binary_crossentropy", last="sigmoid", before=[lambda: keras.layers.Dropout(0.5)]), Look()
+    model, look = (
+        net(
+            None, "binary_crossentropy", last="sigmoid", before=[lambda: keras.layers.Dropout(0.5)]
+        ),
+        Look(),
+    )
     y = TARGETS["yes or no"]
     train(model, X, y, validation_data=(X[:20], y[:20]), callbacks=[look])
     np.testing.assert_allclose(look.predicted, model.predict(X[:20], verbose=0), rtol=1e-5)
@@ -408,7 +468,9 @@ def test_numbers_too_small_for_float32_are_flushed_to_zero_as_in_tensorflow():
     zeros = np.zeros((70, 6), "float32")
     model.optimizer.build(model.trainable_variables)
     model.optimizer.momentums[0].assign(np.full((6, 7), 1e-36))
-    train(model, zeros, Y, epochs=10)  # 30 halvings, not one slope: the least number above 0 would come after 29
+    train(
+        model, zeros, Y, epochs=10
+    )  # 30 halvings, not one slope: the least number above 0 would come after 29
     assert np.all(model.optimizer.momentums[0].numpy() == 0)
 
 

@@ -44,12 +44,18 @@ def classifier(optimizer="adam", **layer):
     keras.utils.set_random_seed(3)
     last = keras.layers.Dense(2, "softmax")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, "relu", **layer), last])
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy", "sparse_categorical_crossentropy"])
+    model.compile(
+        optimizer,
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy", "sparse_categorical_crossentropy"],
+    )
     return model
 
 
 def both(make, x, y, **settings):
-    """Train one model by `fit`, one by us; return (fit's model, its history, our model, its history)."""
+    """Train one model by `fit`, one by us; return (fit's model, its history, our model, its
+    history).
+    """
     callbacks = settings.pop("callbacks", list)
     theirs = settings.pop("theirs", None) or make()
     settings = {"epochs": 5, "batch_size": 32, "shuffle": False} | settings
@@ -95,7 +101,12 @@ def assert_same(theirs, expected, ours, found, rtol=5e-5):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_weights_and_history_equal_fit_for(optimizer):
-    result = both(lambda: regressor(OPTIMIZERS[optimizer](), batch_norm=True), X, Y, validation_data=VALIDATION)
+    result = both(
+        lambda: regressor(OPTIMIZERS[optimizer](), batch_norm=True),
+        X,
+        Y,
+        validation_data=VALIDATION,
+    )
     assert_same(*result)
 
 
@@ -103,7 +114,12 @@ def test_weights_and_history_equal_fit_for(optimizer):
 def test_the_rows_of_an_embedding_are_updated_as_in_fit(optimizer):
     def make():
         keras.utils.set_random_seed(3)
-        layers = [keras.Input((4,)), keras.layers.Embedding(9, 3), keras.layers.Flatten(), keras.layers.Dense(1)]
+        layers = [
+            keras.Input((4,)),
+            keras.layers.Embedding(9, 3),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1),
+        ]
         model = keras.Sequential(layers)
         model.compile(OPTIMIZERS[optimizer](), "mse")
         return model
@@ -114,7 +130,12 @@ def test_the_rows_of_an_embedding_are_updated_as_in_fit(optimizer):
 @pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_xla_gives_what_fit_gives(optimizer, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
-    result = both(lambda: regressor(OPTIMIZERS[optimizer](), batch_norm=True), X, Y, validation_data=VALIDATION)
+    result = both(
+        lambda: regressor(OPTIMIZERS[optimizer](), batch_norm=True),
+        X,
+        Y,
+        validation_data=VALIDATION,
+    )
     assert_same(*result)
     assert any(steps._tried and not steps.refused for steps in compiled._kept.values())
 
@@ -129,20 +150,34 @@ def test_row_weights_and_weighted_validation_count_as_in_fit():
 
 @pytest.mark.usefixtures("way")
 def test_class_weights_and_several_metrics_count_as_in_fit():
-    assert_same(*both(classifier, X, LABELS, class_weight={0: 1.0, 1: 3.0}, validation_data=(X[:20], LABELS[:20])))
+    assert_same(
+        *both(
+            classifier,
+            X,
+            LABELS,
+            class_weight={0: 1.0, 1: 3.0},
+            validation_data=(X[:20], LABELS[:20]),
+        )
+    )
 
 
 def test_regularisers_and_clipped_gradients_count_as_in_fit():
     def make():
         clipped = keras.optimizers.Adam(0.02, clipnorm=0.3)
-        return regressor(clipped, kernel_regularizer=keras.regularizers.L1L2(1e-2, 1e-2), bias_constraint="non_neg")
+        return regressor(
+            clipped,
+            kernel_regularizer=keras.regularizers.L1L2(1e-2, 1e-2),
+            bias_constraint="non_neg",
+        )
 
     assert_same(*both(make, X, Y, validation_data=VALIDATION))
 
 
 @pytest.mark.usefixtures("way")
 def test_float64_and_integer_inputs_are_cast_as_in_fit():
-    assert_same(*both(lambda: regressor("sgd"), X.astype("float64"), (10 * Y).astype("int64"), epochs=2))
+    assert_same(
+        *both(lambda: regressor("sgd"), X.astype("float64"), (10 * Y).astype("int64"), epochs=2)
+    )
 
 
 @pytest.mark.usefixtures("way")
@@ -154,7 +189,9 @@ def test_a_batch_larger_than_the_data_is_one_step_an_epoch():
 
 def test_a_loss_summed_over_the_batch_is_validated_in_fits_own_batches():
     def make():
-        return regressor(keras.optimizers.SGD(1e-3), loss=keras.losses.MeanSquaredError(reduction="sum"))
+        return regressor(
+            keras.optimizers.SGD(1e-3), loss=keras.losses.MeanSquaredError(reduction="sum")
+        )
 
     assert_same(*both(make, X, Y, epochs=2, validation_data=VALIDATION))
 
@@ -198,7 +235,9 @@ def test_layers_whose_loss_depends_on_the_batch_are_validated_in_fits_own_batche
         return model
 
     x = RNG.normal(size=(70, 5, 2)).astype("float32")
-    x[np.arange(5) >= RNG.integers(1, 6, size=(70, 1))] = 0.0  # masked: sequences of unequal lengths
+    x[np.arange(5) >= RNG.integers(1, 6, size=(70, 1))] = (
+        0.0  # masked: sequences of unequal lengths
+    )
     y = x.sum(axis=2, keepdims=True) + 1
     assert_same(*both(make, x, y, batch_size=16, validation_data=(x[:40], y[:40])))
 
@@ -212,7 +251,9 @@ def test_layers_whose_loss_depends_on_the_batch_are_validated_in_fits_own_batche
     ids=["huber", "cosine"],
 )
 def test_arguments_that_keras_forgets_to_note_count_as_in_fit(compiled):
-    assert_same(*both(lambda: positive(**compiled), X, Y[:, None], validation_data=(X[:40], Y[:40, None])))
+    assert_same(
+        *both(lambda: positive(**compiled), X, Y[:, None], validation_data=(X[:40], Y[:40, None]))
+    )
 
 
 def frozen_kernel():
@@ -248,7 +289,13 @@ def another_optimizer():
 
 @pytest.mark.parametrize(
     "make",
-    [frozen_kernel, regularized_variable, constrained_by_a_function, layer_changed_too_late, another_optimizer],
+    [
+        frozen_kernel,
+        regularized_variable,
+        constrained_by_a_function,
+        layer_changed_too_late,
+        another_optimizer,
+    ],
 )
 def test_what_was_set_after_construction_counts_as_in_fit(make):
     assert_same(*both(make, X, Y))
@@ -265,7 +312,12 @@ def test_weights_swapped_for_the_validation_are_validated():
 def test_a_training_that_could_not_begin_leaves_the_model_to_its_user(tmp_path):
     model, other = regressor("sgd"), regressor("sgd")
     with pytest.raises(FileNotFoundError):
-        train(model, X, Y, callbacks=[keras.callbacks.CSVLogger(str(tmp_path / "missing" / "log.csv"))])
+        train(
+            model,
+            X,
+            Y,
+            callbacks=[keras.callbacks.CSVLogger(str(tmp_path / "missing" / "log.csv"))],
+        )
     weights = [np.ones_like(w) for w in model.get_weights()]
     for each in (model, other):
         each.set_weights(weights)
@@ -278,7 +330,15 @@ def test_a_users_own_metric_is_averaged_over_fits_own_batches():
     def largest_error(y, p):
         return tf.reduce_max(tf.abs(y - tf.squeeze(p)))
 
-    assert_same(*both(lambda: regressor("sgd", metrics=[largest_error]), X, Y, epochs=2, validation_data=VALIDATION))
+    assert_same(
+        *both(
+            lambda: regressor("sgd", metrics=[largest_error]),
+            X,
+            Y,
+            epochs=2,
+            validation_data=VALIDATION,
+        )
+    )
 
 
 def test_a_metric_with_a_value_for_each_class_stays_a_vector():
@@ -295,9 +355,16 @@ def test_a_metric_with_a_value_for_each_class_stays_a_vector():
 def test_dropout_has_the_distribution_that_fit_gives():
     def make():
         keras.utils.set_random_seed(2)
-        layers = [keras.Input((4,)), keras.layers.Dense(16, "relu"), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+        layers = [
+            keras.Input((4,)),
+            keras.layers.Dense(16, "relu"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(1),
+        ]
         model = keras.Sequential(layers)
-        model.compile(keras.optimizers.SGD(0.0), "mse")  # nothing is learnt: each epoch is one more draw
+        model.compile(
+            keras.optimizers.SGD(0.0), "mse"
+        )  # nothing is learnt: each epoch is one more draw
         return model
 
     _, theirs, _, ours = both(make, X, Y, epochs=40)
@@ -309,7 +376,9 @@ def test_dropout_has_the_distribution_that_fit_gives():
 def test_dropout_draws_another_mask_each_epoch_and_the_same_for_the_same_seed():
     def make():
         keras.utils.set_random_seed(5)
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+        )
         model.compile(keras.optimizers.SGD(0.0), "mse")
         return model
 
@@ -326,15 +395,28 @@ class Remember(keras.callbacks.Callback):
         self.seen = []
 
     def on_epoch_end(self, epoch, logs=None):
-        self.seen.append((epoch, sorted(logs), float(np.sum(self.model.get_weights()[0])), len(self.model.layers)))
+        self.seen.append(
+            (
+                epoch,
+                sorted(logs),
+                float(np.sum(self.model.get_weights()[0])),
+                len(self.model.layers),
+            )
+        )
         if epoch == 1:
             self.model.layers[0].set_weights([2 * w for w in self.model.layers[0].get_weights()])
 
 
 CALLBACKS = {
-    "early stopping": lambda d: [keras.callbacks.EarlyStopping(patience=1, min_delta=0.3, restore_best_weights=True)],
-    "reduce on plateau": lambda d: [keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=0.5, factor=0.1)],
-    "checkpoint": lambda d: [keras.callbacks.ModelCheckpoint(d / "{epoch}.keras", save_best_only=True)],
+    "early stopping": lambda d: [
+        keras.callbacks.EarlyStopping(patience=1, min_delta=0.3, restore_best_weights=True)
+    ],
+    "reduce on plateau": lambda d: [
+        keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=0.5, factor=0.1)
+    ],
+    "checkpoint": lambda d: [
+        keras.callbacks.ModelCheckpoint(d / "{epoch}.keras", save_best_only=True)
+    ],
     "backup": lambda d: [keras.callbacks.BackupAndRestore(d / "backup")],
     "scheduler, own, lambda, csv, nan": lambda d: [
         Remember(),
@@ -381,7 +463,13 @@ def test_early_stopping_stops_at_fits_epoch_and_restores_its_weights(theirs):
 @pytest.mark.usefixtures("way")
 def test_a_checkpoint_file_holds_the_weights_of_its_epoch(tmp_path):
     model = regressor("sgd")
-    train(model, X, Y, epochs=2, callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")])
+    train(
+        model,
+        X,
+        Y,
+        epochs=2,
+        callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")],
+    )
     saved = keras.saving.load_model(tmp_path / "2.keras")
     for a, b in zip(saved.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -390,7 +478,9 @@ def test_a_checkpoint_file_holds_the_weights_of_its_epoch(tmp_path):
 @pytest.mark.usefixtures("way")
 def test_a_callback_that_holds_the_users_model_finds_it_up_to_date():
     model, seen = regressor("sgd"), []
-    look = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.get_weights()[0].sum()))
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(model.get_weights()[0].sum())
+    )
     train(model, X, Y, epochs=3, callbacks=[look], trainer="compiled")
     assert len(set(seen)) == 3
     assert seen[-1] == model.get_weights()[0].sum()
@@ -401,7 +491,9 @@ def test_a_loss_that_is_not_finite_ends_training_as_in_fit():
     def callbacks():
         return [keras.callbacks.TerminateOnNaN()]
 
-    _, expected, _, found = both(lambda: regressor(keras.optimizers.SGD(1e20)), X, Y, epochs=6, callbacks=callbacks)
+    _, expected, _, found = both(
+        lambda: regressor(keras.optimizers.SGD(1e20)), X, Y, epochs=6, callbacks=callbacks
+    )
     assert len(found["loss"]) == len(expected["loss"]) < 6
 
 
@@ -412,12 +504,18 @@ def test_backup_goes_on_where_an_interrupted_training_was(tmp_path):
             raise KeyboardInterrupt
 
     whole, cut = regressor("adam"), regressor("adam")
-    expected = train(whole, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "a")])
+    expected = train(
+        whole, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "a")]
+    )
     stop = keras.callbacks.LambdaCallback(on_epoch_end=interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(cut, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "b"), stop])
+        train(
+            cut, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "b"), stop]
+        )
     again = regressor("adam")
-    found = train(again, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "b")])
+    found = train(
+        again, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "b")]
+    )
     assert found["loss"] == pytest.approx(expected["loss"][-len(found["loss"]) :], rel=1e-6)
     assert len(found["loss"]) == 2
 
@@ -458,7 +556,11 @@ def eager():
     [
         (own_step, [], "OwnStep has its own train_step"),
         (eager, [], "the model was compiled with run_eagerly=True"),
-        (lambda: regressor("sgd"), [OnBatches()], "callback OnBatches acts on each batch (on_train_batch_end)"),
+        (
+            lambda: regressor("sgd"),
+            [OnBatches()],
+            "callback OnBatches acts on each batch (on_train_batch_end)",
+        ),
         (
             lambda: regressor("sgd"),
             [keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: None)],
@@ -480,7 +582,9 @@ def test_what_cannot_be_compiled_goes_to_fit_and_says_why(make, callbacks, reaso
 
 
 def test_trainer_compiled_refuses_what_it_cannot_do():
-    with pytest.raises(StudyError, match=r"^the compiled trainer cannot train this model: .*; use trainer='auto'$"):
+    with pytest.raises(
+        StudyError, match=r"^the compiled trainer cannot train this model: .*; use trainer='auto'$"
+    ):
         train(own_step(), X, Y, trainer="compiled")
 
 
@@ -497,7 +601,9 @@ def test_what_xla_refuses_is_trained_as_a_plain_graph_with_a_note(monkeypatch):
 
     def make():
         keras.utils.set_random_seed(1)
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1), ThroughNumpy(), keras.layers.Dense(1)])
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(1), ThroughNumpy(), keras.layers.Dense(1)]
+        )
         model.layers[0].trainable = False  # no gradient passes NumPy
         model.compile("sgd", "mse")
         return model
@@ -559,7 +665,9 @@ class Overlap(keras.callbacks.Callback):
 def test_fits_in_threads_train_an_epoch_one_at_a_time():
     with ThreadPoolExecutor(2) as threads:
         models = [regressor("adam") for _ in range(2)]
-        running = [threads.submit(train, model, X, Y, epochs=3, callbacks=[Overlap()]) for model in models]
+        running = [
+            threads.submit(train, model, X, Y, epochs=3, callbacks=[Overlap()]) for model in models
+        ]
     assert running[0].result() == running[1].result()
     assert Overlap.most == 1
 

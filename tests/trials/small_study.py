@@ -1,4 +1,6 @@
-"""A tiny study for the tests of the training room: importable, so that models saved by it can be loaded again."""
+"""A tiny study for the tests of the training room: importable, so that models saved by it can be
+loaded again.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,14 @@ def rows(task: str = "regression", n: int = 120, classes: int = 2) -> Dataset:
     return Dataset("line", X, y, task, classes=tuple(map(str, range(classes))))  # type: ignore[arg-type]
 
 
-def net(lr: float = 0.05, width: int = 4, dropout: float = 0.0, input_shape: tuple[int, ...] = (3,)) -> keras.Model:
-    layers = [keras.Input(input_shape), keras.layers.Dense(width, "tanh"), keras.layers.Dropout(dropout)]
+def net(
+    lr: float = 0.05, width: int = 4, dropout: float = 0.0, input_shape: tuple[int, ...] = (3,)
+) -> keras.Model:
+    layers = [
+        keras.Input(input_shape),
+        keras.layers.Dense(width, "tanh"),
+        keras.layers.Dropout(dropout),
+    ]
     model = keras.Sequential([*layers, keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(lr, momentum=0.5), "mse")
     return model
@@ -33,20 +41,32 @@ def net(lr: float = 0.05, width: int = 4, dropout: float = 0.0, input_shape: tup
 
 def logits(lr: float = 0.2, input_shape: tuple[int, ...] = (3,), n_outputs: int = 1) -> keras.Model:
     model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(n_outputs)])
-    kind = keras.losses.BinaryCrossentropy if n_outputs == 1 else keras.losses.SparseCategoricalCrossentropy
+    kind = (
+        keras.losses.BinaryCrossentropy
+        if n_outputs == 1
+        else keras.losses.SparseCategoricalCrossentropy
+    )
     model.compile(keras.optimizers.SGD(lr), kind(from_logits=True))
     return model
 
 
 def study(**changes: Any) -> Study:
     known: dict[str, Any] = {
-        "name": "small", "builder": net, "data": rows, "objective": Minimize("val_rmse"), "epochs": 4, "seed": 1,
-        "space": {"lr": Float(1e-4, 1e30, log=True), "batch_size": Choice(8, 16, 32)}, "batch_size": 16,
-    }  # fmt: skip
+        "name": "small",
+        "builder": net,
+        "data": rows,
+        "objective": Minimize("val_rmse"),
+        "epochs": 4,
+        "seed": 1,
+        "space": {"lr": Float(1e-4, 1e30, log=True), "batch_size": Choice(8, 16, 32)},
+        "batch_size": 16,
+    }
     return Study(**{**known, **changes})
 
 
-def job(folder: Any, defined: Study, *, number: int = 0, epochs: int | None = None, **settings: Any) -> TrialJob:
+def job(
+    folder: Any, defined: Study, *, number: int = 0, epochs: int | None = None, **settings: Any
+) -> TrialJob:
     """A trial with lr 0.05; `params` and whatever a TrialJob takes."""
     params = {"lr": 0.05, **settings.pop("params", {})}
     parent = settings.pop("of", None)
@@ -58,7 +78,12 @@ class Heard:
     """A Context that keeps what it is told and answers from a list, then "continue"."""
 
     def __init__(self, *answers: str, at: int = 0) -> None:
-        self.slot, self.retired, self.reports, self._answers = "cpu:0", False, [], ["continue"] * at + list(answers)
+        self.slot, self.retired, self.reports, self._answers = (
+            "cpu:0",
+            False,
+            [],
+            ["continue"] * at + list(answers),
+        )
 
     def report(self, report: Any) -> str:
         self.reports.append(report)

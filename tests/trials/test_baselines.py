@@ -30,7 +30,9 @@ def test_two_classes_have_a_dummy_a_line_and_the_perceptron_of_scikit_learn():
     assert set(found) == {"dummy", "linear", "perceptron"}
     assert found["dummy"]["accuracy"] == max(y[150:].mean(), 1 - y[150:].mean())
     for name, peer in (("linear", LogisticRegression()), ("perceptron", Perceptron())):
-        assert found[name]["accuracy"] == pytest.approx(peer.fit(X[:150], y[:150]).score(X[150:], y[150:]))
+        assert found[name]["accuracy"] == pytest.approx(
+            peer.fit(X[:150], y[:150]).score(X[150:], y[150:])
+        )
     assert 0.5 < found["perceptron"]["auc"] <= 1
 
 

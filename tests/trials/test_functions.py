@@ -9,7 +9,13 @@ from tuning.engines.remote import prepare
 from tuning.errors import StudyError
 from tuning.ledger.results import read_test_score
 from tuning.trial import Proposal, Status
-from tuning.trials.functions import evaluate, function_finalist, function_trial, function_winner, no_data
+from tuning.trials.functions import (
+    evaluate,
+    function_finalist,
+    function_trial,
+    function_winner,
+    no_data,
+)
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
 
 
@@ -20,9 +26,13 @@ def slope(x: float = 0.0, fidelity: float = 1.0, seed: int | None = None) -> flo
 def study(builder=slope, **changes):
     given = {"epochs": 4, "trainer": "function", "seed": 1, **changes}
     return Study(
-        name="slope", builder=builder, data=no_data, objective=Minimize("val_value"),
-        space={"x": Float(1.0, 2.0)}, **given,
-    )  # fmt: skip
+        name="slope",
+        builder=builder,
+        data=no_data,
+        objective=Minimize("val_value"),
+        space={"x": Float(1.0, 2.0)},
+        **given,
+    )
 
 
 def test_a_builder_that_takes_anything_is_given_the_point_but_not_the_batch_size():
@@ -60,13 +70,21 @@ def test_each_epoch_is_reported_at_its_share_of_the_studys_epochs(tmp_path):
     result = train(tmp_path, context)
     assert [report.epoch for report in context.reports] == [1, 2, 3, 4]
     assert [round(report.value) for report in context.reports] == [6, 3, 2, 2]
-    assert (result.status, result.epochs, result.value) == (Status.COMPLETED, 4, context.reports[-1].value)
+    assert (result.status, result.epochs, result.value) == (
+        Status.COMPLETED,
+        4,
+        context.reports[-1].value,
+    )
 
 
 def test_a_pruned_trial_has_the_value_of_its_last_epoch(tmp_path):
     context = Told("prune", at=2)
     result = train(tmp_path, context)
-    assert (result.status, result.epochs, result.value) == (Status.PRUNED, 2, context.reports[-1].value)
+    assert (result.status, result.epochs, result.value) == (
+        Status.PRUNED,
+        2,
+        context.reports[-1].value,
+    )
 
 
 def test_stop_gives_the_slot_back_and_decides_nothing(tmp_path):
@@ -105,7 +123,7 @@ def test_a_builder_that_returns_no_number_is_told_before_the_search():
         evaluate(study(lambda x=0.0: "low"), {"x": 1.0}, epoch=1, seed=0)
     assert str(told.value) == (
         "study 'slope': <lambda>() must return a number where trainer='function', got 'low'"
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("field", [{"cv": 3}, {"patience": 2}])
@@ -115,7 +133,9 @@ def test_folds_and_early_stopping_are_refused_for_functions(field):
 
 
 def test_the_winners_value_without_noise_is_its_test_score(tmp_path):
-    job = EvaluationJob("", {}, {"x": 1.5}, 4, 3, None, tmp_path / "winner.keras", tmp_path / "evaluation.json")
+    job = EvaluationJob(
+        "", {}, {"x": 1.5}, 4, 3, None, tmp_path / "winner.keras", tmp_path / "evaluation.json"
+    )
     assert function_winner(study(), job) == {"test": {"value": 1.5}, "baseline": {}, "model": None}
 
 

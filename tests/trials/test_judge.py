@@ -20,7 +20,15 @@ def judged(judge, *, lr=0.05, epochs=3, metrics=(), callbacks=()):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(lr), "mse", metrics=list(metrics))
-    history = train(model, X, Y, epochs=epochs, validation_data=SCORING.arrays, callbacks=[judge, *callbacks], seed=1)
+    history = train(
+        model,
+        X,
+        Y,
+        epochs=epochs,
+        validation_data=SCORING.arrays,
+        callbacks=[judge, *callbacks],
+        seed=1,
+    )
     return model, history
 
 
@@ -74,13 +82,21 @@ def test_a_verdict_ends_training_at_its_epoch():
 
 def test_an_objective_that_is_not_finite_diverges_before_it_is_reported():
     heard = []
-    judge = Judge(Minimize("val_rmse"), "regression", SCORING, SCORING, lambda row: heard.append(row) or "continue")
+    judge = Judge(
+        Minimize("val_rmse"),
+        "regression",
+        SCORING,
+        SCORING,
+        lambda row: heard.append(row) or "continue",
+    )
     judged(judge, lr=1e30, epochs=9)
     assert judge.diverged
     assert len(judge.curve) == len(heard) + 1 < 9
 
 
-@pytest.mark.parametrize(("objective", "mode"), [(Minimize("val_rmse"), np.less), (Maximize("val_r2"), np.greater)])
+@pytest.mark.parametrize(
+    ("objective", "mode"), [(Minimize("val_rmse"), np.less), (Maximize("val_r2"), np.greater)]
+)
 def test_early_stopping_knows_which_way_is_better(objective, mode):
     judge = Judge(objective, "regression", SCORING, SCORING)
     stopper = early_stopping(judge, objective, patience=2)

@@ -31,7 +31,9 @@ def test_a_lower_rmse_is_a_margin_above_zero():
 def test_predictions_that_are_alike_share_their_luck():
     y = RNG.normal(size=200)
     theirs = y + RNG.normal(size=200)
-    alike = margin("rmse", "regression", y, (theirs + 0.01 * RNG.normal(size=200))[:, None], theirs[:, None])
+    alike = margin(
+        "rmse", "regression", y, (theirs + 0.01 * RNG.normal(size=200))[:, None], theirs[:, None]
+    )
     other = margin("rmse", "regression", y, (y + RNG.normal(size=200))[:, None], theirs[:, None])
     assert alike["standard_error"] < other["standard_error"] / 20
 
@@ -44,7 +46,9 @@ def test_equal_predictions_differ_by_nothing_for_sure():
 
 def test_the_same_predictions_have_the_same_margin():
     y, ours, theirs = RNG.normal(size=50), RNG.normal(size=(50, 1)), RNG.normal(size=(50, 1))
-    assert margin("mae", "regression", y, ours, theirs) == margin("mae", "regression", y, ours, theirs)
+    assert margin("mae", "regression", y, ours, theirs) == margin(
+        "mae", "regression", y, ours, theirs
+    )
 
 
 @pytest.mark.parametrize("metric", ["loss", "my_metric", "rmse"])

@@ -14,7 +14,9 @@ from tuning.trials.metrics import fitting, score
 Y = np.array([1.0, 2.0, 4.0])
 P = np.array([[1.0], [3.0], [2.0]])
 LABELS = np.array([0, 1, 2, 1, 0])
-CHANCES = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.6, 0.3], [0.1, 0.8, 0.1], [0.3, 0.5, 0.2]])
+CHANCES = np.array(
+    [[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.6, 0.3], [0.1, 0.8, 0.1], [0.3, 0.5, 0.2]]
+)
 
 
 def test_regression_metrics_are_in_the_targets_unit():
@@ -65,12 +67,16 @@ def test_a_prediction_that_is_not_finite_makes_nan():
 
 
 def test_a_metric_of_another_task_is_refused_in_words():
-    with pytest.raises(StudyError, match="objective 'val_auc' does not fit regression data; use val_rmse, val_mae"):
+    with pytest.raises(
+        StudyError, match="objective 'val_auc' does not fit regression data; use val_rmse, val_mae"
+    ):
         score("auc", "regression", Y, P)
 
 
 def test_loss_fits_every_task():
-    assert all("loss" in fitting(task) for task in ("regression", "binary", "multiclass", "multilabel"))
+    assert all(
+        "loss" in fitting(task) for task in ("regression", "binary", "multiclass", "multilabel")
+    )
 
 
 def compiled_with(loss):

@@ -29,9 +29,20 @@ from tuning.trials.worker_study import workbench
 
 
 def told(result):
-    """What must be equal between two trainings of one trial: everything but times, places and notes."""
+    """What must be equal between two trainings of one trial: everything but times, places and
+    notes.
+    """
     plain = result.to_json()
-    for name in ("seconds", "training_s", "started_at", "ended_at", "rss_mb", "slot", "attempt", "notes"):
+    for name in (
+        "seconds",
+        "training_s",
+        "started_at",
+        "ended_at",
+        "rss_mb",
+        "slot",
+        "attempt",
+        "notes",
+    ):
         del plain[name]
     for fold in plain["folds"]:
         del fold["seconds"]
@@ -51,7 +62,9 @@ def test_a_trial_reports_each_epoch_and_keeps_its_result(tmp_path):
 def test_the_objective_is_computed_from_the_validation_part_in_its_unit(tmp_path):
     result = run_trial(job(tmp_path, study(objective=Minimize("val_rmse"))), Heard())
     last = result.folds[0].curve[-1]
-    assert result.value == pytest.approx(last["val_loss"] ** 0.5, rel=1e-5)  # the loss is their mean square
+    assert result.value == pytest.approx(
+        last["val_loss"] ** 0.5, rel=1e-5
+    )  # the loss is their mean square
 
 
 def test_equal_proposals_give_equal_results_whatever_ran_before(tmp_path):
@@ -68,7 +81,9 @@ def test_equal_proposals_are_equal_with_xla_too(tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
     first = run_trial(job(tmp_path / "a", study(fixed={"dropout": 0.3})), Heard())
     run_trial(job(tmp_path / "b", study(fixed={"dropout": 0.3}), params={"lr": 0.2}), Heard())
-    assert told(run_trial(job(tmp_path / "c", study(fixed={"dropout": 0.3})), Heard())) == told(first)
+    assert told(run_trial(job(tmp_path / "c", study(fixed={"dropout": 0.3})), Heard())) == told(
+        first
+    )
 
 
 def test_a_finished_trial_is_not_trained_again_and_its_file_not_rewritten(tmp_path):
@@ -77,7 +92,10 @@ def test_a_finished_trial_is_not_trained_again_and_its_file_not_rewritten(tmp_pa
     context = Heard()
     again = run_trial(job(tmp_path, study(), attempt=2), context)
     assert (again.value, again.attempt, context.reports) == (result.value, 1, [])
-    assert ((tmp_path / "result.json").stat().st_ino, (tmp_path / "result.json").read_bytes()) == before
+    assert (
+        (tmp_path / "result.json").stat().st_ino,
+        (tmp_path / "result.json").read_bytes(),
+    ) == before
 
 
 def test_a_learning_rate_that_explodes_makes_a_diverged_trial(tmp_path):
@@ -112,7 +130,10 @@ def broken(lr=0.1):
 
 def test_an_error_in_the_builder_fails_the_trial_alone(tmp_path, capsys):
     result = run_trial(job(tmp_path, study(builder=broken)), Heard())
-    assert (result.status, result.error) == (Status.FAILED, "RuntimeError: cannot build for lr=0.05")
+    assert (result.status, result.error) == (
+        Status.FAILED,
+        "RuntimeError: cannot build for lr=0.05",
+    )
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -141,12 +162,17 @@ def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):
 
     result = run_trial(job(tmp_path, study(builder=same, cv=2)), Heard())
     assert result.status is Status.FAILED
-    assert result.error.endswith("same returned the same model object again; make a new model at each call")
+    assert result.error.endswith(
+        "same returned the same model object again; make a new model at each call"
+    )
 
 
 def test_an_objective_that_no_metric_is_called_fails_in_words(tmp_path):
     result = run_trial(job(tmp_path, study(objective=Maximize("val_precision"))), Heard())
-    assert result.error == "StudyError: no metric of the model is called 'val_precision'; there are: val_loss"
+    assert (
+        result.error
+        == "StudyError: no metric of the model is called 'val_precision'; there are: val_loss"
+    )
 
 
 def test_an_objective_that_does_not_fit_the_data_ends_the_run(tmp_path):
@@ -170,7 +196,9 @@ def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_beg
     defined = study(cv=2)
     whole = run_trial(job(tmp_path / "whole", defined, params={"batch_size": 8}), Heard())
     with pytest.raises(Stopped):
-        run_trial(job(tmp_path / "cut", defined), Heard("stop", at=5))  # the first fold is finished at 16
+        run_trial(
+            job(tmp_path / "cut", defined), Heard("stop", at=5)
+        )  # the first fold is finished at 16
     seen = greedy(monkeypatch, limit=8)
     with pytest.raises(Stopped):
         run_trial(job(tmp_path / "cut", defined, attempt=2), Heard("stop", at=5))
@@ -202,7 +230,9 @@ def greedy(monkeypatch, limit):
 
 
 def test_out_of_memory_is_known_by_what_xla_says_too():
-    assert trials.out_of_memory(tf.errors.InternalError(None, None, "RESOURCE_EXHAUSTED: Out of memory allocating"))
+    assert trials.out_of_memory(
+        tf.errors.InternalError(None, None, "RESOURCE_EXHAUSTED: Out of memory allocating")
+    )
     assert trials.out_of_memory(MemoryError())
     assert not trials.out_of_memory(tf.errors.InternalError(None, None, "something else"))
     assert not trials.out_of_memory(ValueError("out of memory"))
@@ -218,7 +248,9 @@ def test_folds_in_lock_step_equal_folds_one_after_another(patience, tmp_path):
     epochs = [report.epoch for report in context.reports]
     assert epochs == list(range(1, max(epochs) + 1))
     if patience is None:
-        means = [np.mean([fold.curve[e - 1]["val_rmse"] for fold in together.folds]) for e in epochs]
+        means = [
+            np.mean([fold.curve[e - 1]["val_rmse"] for fold in together.folds]) for e in epochs
+        ]
         assert [report.value for report in context.reports] == pytest.approx(means)
 
 
@@ -231,11 +263,15 @@ def test_folds_in_lock_step_are_pruned_together(tmp_path):
 def test_model_fit_in_lock_step_says_that_folds_were_trained_one_by_one(tmp_path):
     result = run_trial(job(tmp_path, study(cv=2, epochs=1, trainer="fit"), lockstep=True), Heard())
     assert result.status is Status.COMPLETED
-    assert result.notes == ("model.fit cannot be advanced epoch by epoch: the folds were trained one by one",)
+    assert result.notes == (
+        "model.fit cannot be advanced epoch by epoch: the folds were trained one by one",
+    )
 
 
 @pytest.mark.parametrize("patience", [None, 9])
-def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_told(tmp_path, patience):
+def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_told(
+    tmp_path, patience
+):
     context, defined = Heard("prune", at=1), study(cv=2, trainer="fit", patience=patience)
     result = run_trial(job(tmp_path, defined, lockstep=True), context)
     assert (result.status, result.value) == (Status.PRUNED, context.reports[-1].value)
@@ -244,7 +280,9 @@ def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_t
 
 @pytest.mark.parametrize("changes", [{"trainer": "fit"}, {"patience": 1}])
 def test_a_result_keeps_what_its_pruner_was_told(tmp_path, changes):
-    """A resumed search tells it again: trained beyond the prune, or with a fold that has stopped, the curve differs."""
+    """A resumed search tells it again: trained beyond the prune, or with a fold that has stopped,
+    the curve differs.
+    """
     context = Heard("prune", at=2)
     result = run_trial(job(tmp_path, study(cv=2, pruner="asha", **changes), lockstep=True), context)
     assert result.reported == tuple((report.epoch, report.value) for report in context.reports)
@@ -274,7 +312,9 @@ def test_finished_folds_of_an_earlier_attempt_are_taken_over(tmp_path):
     defined = study(cv=3)
     whole = run_trial(job(tmp_path / "whole", defined), Heard())
     with pytest.raises(Stopped):
-        run_trial(job(tmp_path / "cut", defined), Heard("stop", at=5))  # in the second epoch of the second fold
+        run_trial(
+            job(tmp_path / "cut", defined), Heard("stop", at=5)
+        )  # in the second epoch of the second fold
     for path in (tmp_path / "cut").glob("attempt-1/*.npz"):
         path.unlink()
     context = Heard()
@@ -327,7 +367,9 @@ def test_a_checkpoint_of_another_batch_size_is_not_used(tmp_path):
     with pytest.raises(Stopped):
         run_trial(job(tmp_path, study()), Heard("stop", at=2))
     result = run_trial(job(tmp_path, study(), params={"batch_size": 8}, attempt=2), Heard())
-    assert result.notes == ("the checkpoint of attempt-1 was not used: it was trained with batches of 16 rows",)
+    assert result.notes == (
+        "the checkpoint of attempt-1 was not used: it was trained with batches of 16 rows",
+    )
     assert result.epochs == 4
 
 

@@ -34,7 +34,9 @@ def evaluation(folder, defined):
     told = train_finalist(known, Heard())
     weights = None if told["weights"] is None else folder / told["weights"]
     saved, file = folder / "winner.keras", folder / "evaluation.json"
-    return EvaluationJob(known.source, {}, known.params, known.epochs, told["seed"], weights, saved, file)
+    return EvaluationJob(
+        known.source, {}, known.params, known.epochs, told["seed"], weights, saved, file
+    )
 
 
 def test_a_finalist_keeps_its_outcome_beside_its_weights(tmp_path):
@@ -52,7 +54,10 @@ def test_a_finalist_keeps_its_outcome_beside_its_weights(tmp_path):
 
 def test_a_finalist_is_the_same_on_the_same_seed_and_another_on_another(tmp_path):
     defined = study(fixed={"dropout": 0.2})
-    jobs = [finalist(tmp_path / folder, defined, index) for folder, index in (("a", 0), ("b", 0), ("c", 1))]
+    jobs = [
+        finalist(tmp_path / folder, defined, index)
+        for folder, index in (("a", 0), ("b", 0), ("c", 1))
+    ]
     values = [train_finalist(job, Heard())["value"] for job in jobs]
     assert values[0] == values[1] != values[2]
 
@@ -69,7 +74,9 @@ def test_a_winner_trained_beside_its_folds_is_the_one_trained_afterwards(tmp_pat
     afterwards = evaluation(tmp_path, defined)
     beside = replace(finalist(tmp_path, defined), file=tmp_path / "all-rows.json", fold=ALL_ROWS)
     weights = tmp_path / train_finalist(beside, Heard())["weights"]
-    kept = replace(afterwards, weights=weights, saved=tmp_path / "kept.keras", file=tmp_path / "kept.json")
+    kept = replace(
+        afterwards, weights=weights, saved=tmp_path / "kept.keras", file=tmp_path / "kept.json"
+    )
     assert afterwards.weights is None
     assert evaluate_winner(kept, Heard())["test"] == evaluate_winner(afterwards, Heard())["test"]
 
@@ -137,7 +144,9 @@ def test_a_saved_file_that_predicts_something_else_is_an_error(tmp_path, monkeyp
     job = evaluation(tmp_path, study())
     unscaled = lambda model, scaler, *rest: save_for_raw_inputs(model, Scaler(), *rest)  # noqa: E731
     monkeypatch.setattr(winner, "save_for_raw_inputs", unscaled)
-    with pytest.raises(TuningError, match="the saved winner predicts something else than the trained one"):
+    with pytest.raises(
+        TuningError, match="the saved winner predicts something else than the trained one"
+    ):
         evaluate_winner(job, Heard())
 
 
@@ -147,7 +156,11 @@ def test_a_winner_that_gives_logits_is_scored_by_probabilities(task, classes, tm
         return rows(task, classes=classes)
 
     found = evaluate_winner(
-        evaluation(tmp_path, study(builder=logits, data=data, objective=Maximize("val_accuracy"), epochs=30)), Heard()
+        evaluation(
+            tmp_path,
+            study(builder=logits, data=data, objective=Maximize("val_accuracy"), epochs=30),
+        ),
+        Heard(),
     )
     assert found["test"]["auc"] > 0.8
     assert found["test"]["accuracy"] > found["baseline"]["dummy"]["accuracy"]
@@ -182,7 +195,9 @@ def test_scores_leave_out_what_has_no_value():
 
 
 @pytest.mark.parametrize("deviation", [1e-9, 1e-30])
-def test_a_column_that_varies_by_less_than_keras_divides_by_is_scaled_all_the_same(tmp_path, deviation):
+def test_a_column_that_varies_by_less_than_keras_divides_by_is_scaled_all_the_same(
+    tmp_path, deviation
+):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
     X = np.column_stack([np.arange(8.0) * deviation, 1.7e9 + 1e7 * np.arange(8.0)])
     scaler = Scaler(np.array([deviation, 1.7e9]), np.array([deviation, 1e7]))
@@ -193,6 +208,8 @@ def test_a_column_that_varies_by_less_than_keras_divides_by_is_scaled_all_the_sa
 
 def test_a_winner_that_diverges_on_all_rows_is_told_as_such(tmp_path):
     job = replace(evaluation(tmp_path, study(cv=2)), params={"lr": 1e30}, epochs=30)
-    with pytest.raises(TuningError, match="the winner diverged when it was trained on all rows; lower the learning"):
+    with pytest.raises(
+        TuningError, match="the winner diverged when it was trained on all rows; lower the learning"
+    ):
         evaluate_winner(job, Heard())
     assert not job.file.exists()

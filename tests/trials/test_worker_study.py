@@ -28,7 +28,9 @@ def test_a_poisoned_scoring_fold_changes_nothing_that_is_trained_on():
     clean = bench(cv=3, patience=2).fold(1)
     whole = workbench(cloudpickle.dumps(study(cv=3, patience=2)), {})
     order = whole.parts.search_part.X
-    scoring = {tuple(row) for row in clean.scaler.transform(order)} & {tuple(row) for row in clean.scoring.X}
+    scoring = {tuple(row) for row in clean.scaler.transform(order)} & {
+        tuple(row) for row in clean.scoring.X
+    }
 
     def poisoned():
         known = rows()
@@ -50,7 +52,9 @@ def test_with_folds_early_stopping_has_rows_of_its_own():
     assert len(set.union(*parts)) == sum(map(len, parts)) == 90
 
 
-@pytest.mark.parametrize("changes", [{}, {"cv": 3}, {"patience": 2}], ids=["plain", "folds", "patience"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"cv": 3}, {"patience": 2}], ids=["plain", "folds", "patience"]
+)
 def test_otherwise_stopping_rows_are_the_scoring_rows(changes):
     fold = bench(**changes).fold(0)
     assert fold.stopping is fold.scoring
@@ -85,5 +89,7 @@ def test_a_study_that_is_no_longer_that_of_its_search_is_refused():
     source = cloudpickle.dumps(study())
     known = workbench(source, {})
     assert workbench(source, {}, pin(known.study.hash, known.parts.digest)) is known
-    with pytest.raises(ChangedError, match="study file or data changed while the search was running"):
+    with pytest.raises(
+        ChangedError, match="study file or data changed while the search was running"
+    ):
         workbench(source, {}, pin("another", known.parts.digest))

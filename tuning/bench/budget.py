@@ -1,4 +1,6 @@
-"""What each search of a benchmark may use, and what one has used: trained epochs, trials, or seconds of training."""
+"""What each search of a benchmark may use, and what one has used: trained epochs, trials, or
+seconds of training.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,19 @@ class Budget:
     @property
     def words(self) -> str:
         """As it is told: "400 epochs"."""
-        return f"{self.amount:g} seconds of training" if self.kind == "time" else f"{self.amount:.0f} {self.kind}"
+        return (
+            f"{self.amount:g} seconds of training"
+            if self.kind == "time"
+            else f"{self.amount:.0f} {self.kind}"
+        )
 
     def trials_for(self, study: Study) -> int:
         """Return `trials` for a study under this budget.
 
-        Engines that plan ahead (grids, halving, generations) get as many as the budget pays for, where a trial that
-        patience may end is taken to train for half of its epochs; a time budget cannot be told in trials, there the
-        study's own number counts. The others are ended by the budget itself.
+        Engines that plan ahead (grids, halving, generations) get as many as the budget pays for,
+        where a trial that patience may end is taken to train for half of its epochs; a time budget
+        cannot be told in trials, there the study's own number counts. The others are ended by the
+        budget itself.
         """
         if self.kind != "trials" and study.engine not in BUDGET_BOUND:
             return MOST_TRIALS
@@ -62,7 +69,9 @@ class Budget:
 
 
 def _rungs_within(total: float, epochs: int) -> int:
-    """Return the trials of the halving search with most candidates whose rounds all end within `total` epochs."""
+    """Return the trials of the halving search with most candidates whose rounds all end within
+    `total` epochs.
+    """
     from tuning.engines.scikit_search import rounds
 
     best = 1
@@ -84,9 +93,9 @@ class Cost:
 def cost_of(result: TrialResult, original: Cost | None = None) -> Cost:
     """Return what a trial counts for.
 
-    A result that was copied from an equal trial counts what that one cost: an engine that repeats itself is not free,
-    it only was not waited for. One that failed before its first epoch counts one, else a search of nothing but
-    failures would have no end.
+    A result that was copied from an equal trial counts what that one cost: an engine that repeats
+    itself is not free, it only was not waited for. One that failed before its first epoch counts
+    one, else a search of nothing but failures would have no end.
     """
     if original is not None:
         return original
@@ -94,11 +103,13 @@ def cost_of(result: TrialResult, original: Cost | None = None) -> Cost:
 
 
 class Meter:
-    """Counts what a search has used, the running trial included. Trials of one search follow one another.
+    """Counts what a search has used, the running trial included. Trials of one search follow one
+    another.
 
     Attributes:
         ended: What the trials that have ended cost, by number.
-        stopped: What is used in all where a trial was stopped by the budget, which it has used up; else None.
+        stopped: What is used in all where a trial was stopped by the budget, which it has used up;
+            else None.
         halted: The user has stopped the search.
     """
 
@@ -111,13 +122,17 @@ class Meter:
         self._running, self._began = 0, 0.0
 
     def begin(self, epochs: int = 0, seconds: float = 0.0) -> None:
-        """A trial begins, or goes on: after so many epochs, beside those it reports again, and so many seconds."""
+        """A trial begins, or goes on: after so many epochs, beside those it reports again, and so
+        many seconds.
+        """
         self._running, self._began = epochs, time.perf_counter() - seconds
 
     def epoch(self, fits: int) -> bool:
-        """Count an epoch of `fits` fits; return whether the trial has gone beyond the budget, and must stop.
+        """Count an epoch of `fits` fits; return whether the trial has gone beyond the budget, and
+        must stop.
 
-        A trial that ends just when the budget does is whole: only the first epoch beyond it is too much.
+        A trial that ends just when the budget does is whole: only the first epoch beyond it is too
+            much.
         """
         self._running += fits
         used = Cost(self._epochs + self._running, self._seconds + time.perf_counter() - self._began)

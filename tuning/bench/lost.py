@@ -32,7 +32,8 @@ class Heard:
 
 
 def bury(folder: Path, how: str, attempts: int, *, final: bool, heard: Heard | None = None) -> bool:
-    """Keep that the trial that ran in a search's folder took its worker with it; return whether there was one.
+    """Keep that the trial that ran in a search's folder took its worker with it; return whether
+    there was one.
 
     Args:
         folder: Of the search.
@@ -45,7 +46,9 @@ def bury(folder: Path, how: str, attempts: int, *, final: bool, heard: Heard | N
     number = running_in(files)
     if number is None:
         return False
-    attempt = max((int(path.name.removeprefix("attempt-")) for path in _attempts(files, number)), default=0)
+    attempt = max(
+        (int(path.name.removeprefix("attempt-")) for path in _attempts(files, number)), default=0
+    )
     if attempt:
         files.write_death(number, attempt, {"cause": "lost", "detail": how})
     if final or files.deaths(number) >= attempts:

@@ -23,10 +23,14 @@ DEFAULT_ENGINES = (
     "keras-tuner:bayesian",
     "keras-tuner:hyperband",
 )
-"""What people use of each library, and one that stops bad trials early; random search is what all must beat."""
+"""What people use of each library, and one that stops bad trials early; random search is what all
+must beat.
+"""
 
 INITIAL, OF_TRIALS = 3, 5
-"""Points that the searches of one seed have in common, where the engine can take them; at most one trial in five."""
+"""Points that the searches of one seed have in common, where the engine can take them; at most one
+trial in five.
+"""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ class Looked:
 
     Attributes:
         record: Under the first entrant.
-        searches: All of them, those of one seed together, so that a bench cut short has whole pairs.
+        searches: All of them, those of one seed together, so that a bench cut short has whole
+            pairs.
         remarks: What the engines say, by entrant.
     """
 
@@ -134,7 +139,8 @@ def parse_entrants(text: str) -> tuple[Entrant, ...]:
     """Read `optuna:tpe,optuna:tpe+asha,gridsearchcv`.
 
     Raises:
-        StudyError: All faults at once: unknown engines and pruners, a pruner on another library's engine, repetitions.
+        StudyError: All faults at once: unknown engines and pruners, a pruner on another library's
+            engine, repetitions.
     """
     faults: list[str] = []
     found: list[Entrant] = []
@@ -147,7 +153,9 @@ def parse_entrants(text: str) -> tuple[Entrant, ...]:
             )
         elif entrant.pruner not in PRUNERS:
             near = did_you_mean(pruner, PRUNERS)
-            faults.append(f"'{name}': pruner '{pruner}' is unknown.{near} There are: {', '.join(PRUNERS)}")
+            faults.append(
+                f"'{name}': pruner '{pruner}' is unknown.{near} There are: {', '.join(PRUNERS)}"
+            )
         elif entrant.pruner != "none" and not engine.startswith("optuna:"):
             faults.append(f"'{name}': pruners work with Optuna's engines only")
         elif entrant in found:
@@ -163,15 +171,21 @@ def parse_entrants(text: str) -> tuple[Entrant, ...]:
 def overrides_of(study: Study, entrant: Entrant, index: int, budget: Budget) -> dict[str, Any]:
     """Return what makes a study that of one search: engine, seed and trials, and no timeout.
 
-    The seed feeds splits, first points, engine and training, and hangs on the index alone: what differs between two
-    searches of one index is the engine.
+    The seed feeds splits, first points, engine and training, and hangs on the index alone: what
+    differs between two searches of one index is the engine.
     """
     initial = study.initial or min(INITIAL, budget.whole_trials(study) // OF_TRIALS)
     changes = {
-        "engine": entrant.engine, "pruner": entrant.pruner, "seed": derive_seed(study.seed, "bench", index),
+        "engine": entrant.engine,
+        "pruner": entrant.pruner,
+        "seed": derive_seed(study.seed, "bench", index),
         "initial": initial if entrant.engine in TAKE_INITIAL else 0,
-    }  # fmt: skip
-    return {**changes, "trials": budget.trials_for(study.with_(**changes, trials=study.trials or 20)), "timeout": None}
+    }
+    return {
+        **changes,
+        "trials": budget.trials_for(study.with_(**changes, trials=study.trials or 20)),
+        "timeout": None,
+    }
 
 
 def folder_of(root: Path, entrant: Entrant, index: int) -> Path:

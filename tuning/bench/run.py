@@ -1,4 +1,6 @@
-"""`run_bench`: every engine on the same studies, splits, seeds and budget; a search at a time on each slot."""
+"""`run_bench`: every engine on the same studies, splits, seeds and budget; a search at a time on
+each slot.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Benched:
     folder: Path
 
 
-def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = None) -> tuple[list[Benched], str]:
+def run_bench(
+    contest: Contest, watch: Watch, forkserver: ForkServer | None = None
+) -> tuple[list[Benched], str]:
     """Do all searches that have not been done yet.
 
     Args:
@@ -57,11 +61,13 @@ def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = No
         forkserver: One that runs, and is left running; None: an own one.
 
     Returns:
-        What came of each study, and how it ended: "completed", "interrupted" or "terminated". The same call goes on.
+        What came of each study, and how it ended: "completed", "interrupted" or "terminated". The
+            same call goes on.
 
     Raises:
         StudyError: A study is wrong or there twice, or an engine cannot search it.
-        ChangedError: Earlier searches of this benchmark were done with another definition or other data.
+        ChangedError: Earlier searches of this benchmark were done with another definition or other
+            data.
         BusyError: Another process does this benchmark.
         TuningError: A device, the disk, or a worker that is lost again and again.
     """
@@ -75,10 +81,17 @@ def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = No
         for source in contest.sources:
             each, rates = _looked(source, contest, home, server, watch)
             if any(each.record.name == other.record.name for other in looked):
-                raise StudyError(f"'{each.record.name}' is there twice; name each study once", where="bench")
+                raise StudyError(
+                    f"'{each.record.name}' is there twice; name each study once", where="bench"
+                )
             looked.append(each)
             _open(stack, each, rates, fresh=contest.fresh)
-        known = {search.id: run for each in looked for search in each.searches if (run := _kept(search)) is not None}
+        known = {
+            search.id: run
+            for each in looked
+            for search in each.searches
+            if (run := _kept(search)) is not None
+        }
         searches = [search for each in looked for search in each.searches]
         watch.begin(searches, known)
         missing = [search for search in searches if search.id not in known]
@@ -86,30 +99,51 @@ def run_bench(contest: Contest, watch: Watch, forkserver: ForkServer | None = No
             records = {each.record.name: each.record for each in looked}
             executor = stack.enter_context(
                 open_local(
-                    contest.devices, gpus_per_trial=max(record.gpus_per_trial for record in records.values()),
-                    forkserver=server, log_folder=home / "bench" / "logs", label="bench", on_wait=watch.remark,
+                    contest.devices,
+                    gpus_per_trial=max(record.gpus_per_trial for record in records.values()),
+                    forkserver=server,
+                    log_folder=home / "bench" / "logs",
+                    label="bench",
+                    on_wait=watch.remark,
                 )
-            )  # fmt: skip
+            )
             with stopping.flags_only():
                 _Round(contest, executor, watch, stopping, records, known).run(missing)
         return [_benched(each, known) for each in looked], stopping.reason or "completed"
 
 
-def _looked(source: Any, contest: Contest, home: Path, server: ForkServer, watch: Watch) -> tuple[Looked, Rates]:
+def _looked(
+    source: Any, contest: Contest, home: Path, server: ForkServer, watch: Watch
+) -> tuple[Looked, Rates]:
     question = Question(source, {}, contest.entrants, contest.seeds, contest.budget, home / "bench")
-    with open_local(contest.devices, forkserver=server, label="bench", on_wait=watch.remark) as executor:
+    with open_local(
+        contest.devices, forkserver=server, label="bench", on_wait=watch.remark
+    ) as executor:
         found = _answer(executor, question)
     folder = found.searches[0].folder.parent
     rates = rates_for(
-        found.record, source, {}, folder, fresh=contest.fresh, devices=contest.devices, forkserver=server,
+        found.record,
+        source,
+        {},
+        folder,
+        fresh=contest.fresh,
+        devices=contest.devices,
+        forkserver=server,
         on_test=watch.remark,
-    )  # fmt: skip
+    )
     if not rates.intervals:
         return found, rates
     question = Question(
-        source, {"intervals": dict(rates.intervals)}, contest.entrants, contest.seeds, contest.budget, home / "bench"
+        source,
+        {"intervals": dict(rates.intervals)},
+        contest.entrants,
+        contest.seeds,
+        contest.budget,
+        home / "bench",
     )
-    with open_local(contest.devices, forkserver=server, label="bench", on_wait=watch.remark) as executor:
+    with open_local(
+        contest.devices, forkserver=server, label="bench", on_wait=watch.remark
+    ) as executor:
         return _answer(executor, question), rates
 
 
@@ -121,13 +155,19 @@ def _answer(executor: Executor, question: Question) -> Looked:
                 found: Looked = event.value
                 return found
             if isinstance(event, Raised):
-                raise as_error(event) or TuningError(f"the study cannot be looked at: {event.error}\n{event.traceback}")
+                raise as_error(event) or TuningError(
+                    f"the study cannot be looked at: {event.error}\n{event.traceback}"
+                )
             if isinstance(event, Died):
-                raise TuningError(f"the worker that looked at the study {event.cause}: {event.detail}")
+                raise TuningError(
+                    f"the worker that looked at the study {event.cause}: {event.detail}"
+                )
 
 
 def _open(stack: ExitStack, looked: Looked, rates: Rates, *, fresh: bool) -> None:
-    """Take the lock of a study and budget; with `fresh` set aside what is there. Keep what rates were measured."""
+    """Take the lock of a study and budget; with `fresh` set aside what is there. Keep what rates
+    were measured.
+    """
     folder = looked.searches[0].folder.parent
     stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
     if fresh and folder.exists():
@@ -141,8 +181,9 @@ def _kept(search: Search) -> BenchRun | None:
     if run is not None and run.pinned != search.pinned:
         raise ChangedError(
             f"{search.title} was done with another definition of the study, or other data; put them back, or use "
-            "--fresh to begin anew (what was done is kept)", where="bench",
-        )  # fmt: skip
+            "--fresh to begin anew (what was done is kept)",
+            where="bench",
+        )
     return run
 
 
@@ -179,7 +220,9 @@ class _Round:
         while self._open and not self.stopping.abandoned:
             if self.stopping.reason and not told:
                 told = True
-                self.watch.remark("stopping: searches are kept as they are, the same command goes on")
+                self.watch.remark(
+                    "stopping: searches are kept as they are, the same command goes on"
+                )
                 self._stop()
             for event in self.executor.events(TICK_S):
                 self._handle(event)
@@ -189,7 +232,12 @@ class _Round:
         record = self.records[search.study]
         self._open[search.id] = search
         self.executor.submit(
-            Job(search.id, _SEARCH, (search, self.contest.budget), no_progress_timeout_s=record.no_progress_timeout)
+            Job(
+                search.id,
+                _SEARCH,
+                (search, self.contest.budget),
+                no_progress_timeout_s=record.no_progress_timeout,
+            )
         )
 
     def _stop(self) -> None:
@@ -211,14 +259,18 @@ class _Round:
                 self.known[search.id] = event.value
                 self.watch.ended(search, event.value)
         elif isinstance(event, Raised):
-            raise as_error(event) or TuningError(f"{search.title}: {event.error}\n{event.traceback}".rstrip())
+            raise as_error(event) or TuningError(
+                f"{search.title}: {event.error}\n{event.traceback}".rstrip()
+            )
         elif isinstance(event, Died):
             self._died(search, event)
 
     def _reported(self, search: Search, event: Reported) -> None:
         report, before = event.report, self._trial.get(search.id)
         epochs = before.epochs if before is not None and before.number == report.number else 0
-        self._trial[search.id] = Heard(report.number, time.monotonic() - report.seconds, epochs + report.fits)
+        self._trial[search.id] = Heard(
+            report.number, time.monotonic() - report.seconds, epochs + report.fits
+        )
         if self.stopping.reason:
             self.executor.answer(search.id, "stop")
         self.watch.epoch(search)
@@ -245,7 +297,9 @@ class _Round:
         self._late.discard(search.id)
 
     def _died(self, search: Search, event: Died) -> None:
-        """Begin a search whose worker is lost again; it goes on where it was. A trial that does so too often failed."""
+        """Begin a search whose worker is lost again; it goes on where it was. A trial that does so
+        too often failed.
+        """
         late, trial = search.id in self._late, self._trial.get(search.id)
         self._forget(search)
         if self.stopping.reason or (event.cause == "cancelled" and not late):
@@ -253,9 +307,13 @@ class _Round:
         final = late or event.cause in ("timeout", "no_progress")
         detail = "stopped after the trial's limit" if late else event.detail
         attempts = self.records[search.study].attempts
-        if not bury(search.folder, f"worker {event.cause}: {detail}", attempts, final=final, heard=trial):
+        if not bury(
+            search.folder, f"worker {event.cause}: {detail}", attempts, final=final, heard=trial
+        ):
             self._lost[search.id] = self._lost.get(search.id, 0) + 1
             if self._lost[search.id] >= _MOST_LOST:
-                raise TuningError(f"{search.title}: its worker was lost {_MOST_LOST} times, the last {event.detail}")
+                raise TuningError(
+                    f"{search.title}: its worker was lost {_MOST_LOST} times, the last {event.detail}"
+                )
         self.watch.remark(f"{search.title}: worker {event.cause}; it goes on")
         self._submit(search)

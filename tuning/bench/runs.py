@@ -1,4 +1,6 @@
-"""`BenchRun`: how one search of a benchmark went, kept in its folder as `run.json` once it has ended."""
+"""`BenchRun`: how one search of a benchmark went, kept in its folder as `run.json` once it has
+ended.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ class BenchRun:
         ended: "budget", "exhausted" (the engine had no more to propose) or "failed".
         error: Why it failed, else "".
         counts: Trials by outcome, and how many of them were `copied` from an equal one.
-        best: `number`, `params`, `value` and `test` of the incumbent at the end; empty where no trial was completed.
+        best: `number`, `params`, `value` and `test` of the incumbent at the end; empty where no
+            trial was completed.
         at: When it ended, seconds since the epoch.
     """
 
@@ -61,7 +64,11 @@ class BenchRun:
     def kept(cls, folder: Path) -> Self | None:
         """Return what `keep` wrote; None where the search has not ended."""
         stored = read_json(folder / _NAME)
-        return None if stored is None else cls(**{**stored, "curve": AnytimeRun.from_json(stored["curve"])})
+        return (
+            None
+            if stored is None
+            else cls(**{**stored, "curve": AnytimeRun.from_json(stored["curve"])})
+        )
 
 
 def anytime(
@@ -76,8 +83,8 @@ def anytime(
 ) -> AnytimeRun:
     """Return the curve of a search that has ended.
 
-    Each trial counts with what it cost, whatever its outcome; one that the budget has stopped brings nothing, its
-    cost up to the budget ends the curve.
+    Each trial counts with what it cost, whatever its outcome; one that the budget has stopped
+    brings nothing, its cost up to the budget ends the curve.
     """
     epochs, seconds = [0], [0.0]
     values: list[float | None] = []
@@ -100,9 +107,17 @@ def anytime(
         values.append(None if best is None else best.value)
         tests.append(test)
     return AnytimeRun(
-        record.name, entrant, seed, record.objective.direction, record.objective.metric,
-        tuple(epochs[1:]), tuple(seconds[1:]), tuple(values), tuple(tests), tuple(asked_s),
-    )  # fmt: skip
+        record.name,
+        entrant,
+        seed,
+        record.objective.direction,
+        record.objective.metric,
+        tuple(epochs[1:]),
+        tuple(seconds[1:]),
+        tuple(values),
+        tuple(tests),
+        tuple(asked_s),
+    )
 
 
 def best_of(roster: Roster, files: SearchFiles) -> dict[str, Any]:

@@ -23,7 +23,12 @@ class Watch:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(quiet=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         terminal = console is not None and console.is_terminal and not console.is_dumb_terminal
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not terminal)
         self._task = self._bar.add_task("searches", total=None)
@@ -55,13 +60,20 @@ class Watch:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self._bar.stop()
 
 
 def outcome(run: BenchRun) -> str:
     """Return how a search went, in a line."""
-    trials = sum(run.counts.get(name, 0) for name in ("completed", "pruned", "failed", "infeasible"))
+    trials = sum(
+        run.counts.get(name, 0) for name in ("completed", "pruned", "failed", "infeasible")
+    )
     spent = f"{trials} trials, {run.epochs} epochs, {seconds_text(run.seconds)}"
     if run.ended == "failed":
         return f"failed, {first_line(run.error)}; {spent}"

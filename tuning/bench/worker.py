@@ -1,7 +1,9 @@
-"""What workers do for a benchmark: look at a study before anything is trained, and do one whole search each.
+"""What workers do for a benchmark: look at a study before anything is trained, and do one whole
+search each.
 
-A search has engine, loop and trainer in one process: nothing but its own work is between its trials, and as many run at
-once as there are slots. Its files are an ordinary ledger, so that a search that lost its worker goes on.
+A search has engine, loop and trainer in one process: nothing but its own work is between its
+trials, and as many run at once as there are slots. Its files are an ordinary ledger, so that a
+search that lost its worker goes on.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def look(question: Question, context: Context) -> Looked:
             overrides = {**question.changes, **overrides_of(study, entrant, seed, question.budget)}
             pinned = pin(study.with_(**overrides).hash, str(record.data["digest"]))
             folder = folder_of(root, entrant, seed)
-            searches.append(Search(study.name, question.source, overrides, entrant, seed, folder, pinned))
+            searches.append(
+                Search(study.name, question.source, overrides, entrant, seed, folder, pinned)
+            )
     return Looked(record, tuple(searches), remarks)
 
 
@@ -73,7 +77,9 @@ def _remarks(study: Study, dataset: Dataset) -> tuple[str, ...]:
     from tuning.data.parts import split
     from tuning.engines.factory import make_engine
 
-    parts = split(dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size)
+    parts = split(
+        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
+    )
     engine = make_engine(study, lambda: parts)
     engine.close()
     return engine.remarks
@@ -96,26 +102,46 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
     trials: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     executor = InProcessExecutor((Slot(context.slot),), start=trials.put)
     loop = SearchLoop(
-        record, metered, executor, files, make_job=_JobMaker(record, search, files, meter, context),
-        progress=SilentProgress(), in_order=1, stopping=Stopping(lambda: meter.enough),
-    )  # fmt: skip
+        record,
+        metered,
+        executor,
+        files,
+        make_job=_JobMaker(record, search, files, meter, context),
+        progress=SilentProgress(),
+        in_order=1,
+        stopping=Stopping(lambda: meter.enough),
+    )
     with ThreadPoolExecutor(1, "loop") as pool:
         ended = pool.submit(_drive, loop)
         ended.add_done_callback(lambda _: trials.put(None))
-        while (trial := trials.get()) is not None:  # trained here, in the main thread, where the study was imported
+        while (
+            trial := trials.get()
+        ) is not None:  # trained here, in the main thread, where the study was imported
             trial()
         error = ended.result()
         pool.submit(engine.close).result()
     if meter.halted:
         return None
     curve = anytime(
-        record, loop.roster, files, meter, entrant=search.entrant.name, seed=search.seed, asked_s=metered.asked_s
+        record,
+        loop.roster,
+        files,
+        meter,
+        entrant=search.entrant.name,
+        seed=search.seed,
+        asked_s=metered.asked_s,
     )
     how = "failed" if error else "exhausted" if loop.exhausted else "budget"
     run = BenchRun(
-        curve, files.header["id"], search.pinned, how, error, counted(loop.roster), best_of(loop.roster, files),
+        curve,
+        files.header["id"],
+        search.pinned,
+        how,
+        error,
+        counted(loop.roster),
+        best_of(loop.roster, files),
         time.time(),
-    )  # fmt: skip
+    )
     run.keep(search.folder)
     return run
 
@@ -148,24 +174,35 @@ class _JobMaker:
     def __call__(self, proposal: Proposal, attempt: int) -> Job:
         record, search = self.record, self.search
         job = trial_job(
-            record, search.source, search.overrides, self.files, proposal=proposal, attempt=attempt, score_test=True
+            record,
+            search.source,
+            search.overrides,
+            self.files,
+            proposal=proposal,
+            attempt=attempt,
+            score_test=True,
         )
         return Job(
-            f"{proposal.number}-{attempt}", f"{__name__}:run_counted",
+            f"{proposal.number}-{attempt}",
+            f"{__name__}:run_counted",
             (function_of(record), job, _Counting(self.meter, self.context)),
             wants_verdict=record.pruner != "none",
-        )  # fmt: skip
+        )
 
 
 def run_counted(function: str, job: TrialJob, counting: _Counting, context: Context) -> TrialResult:
-    """Train one trial with its epochs counted; the function of a trial's `Job`, within the search's own process."""
+    """Train one trial with its epochs counted; the function of a trial's `Job`, within the search's
+    own process.
+    """
     counting.begin(context, *trained_by_earlier_attempts(job.folder))
     result: TrialResult = resolve(function)(job, counting)
     return result
 
 
 class _Counting:
-    """The `Context` of a trial: counts its epochs and stops it where the budget or the driver says so."""
+    """The `Context` of a trial: counts its epochs and stops it where the budget or the driver says
+    so.
+    """
 
     def __init__(self, meter: Meter, driver: Context) -> None:
         self.slot = driver.slot
@@ -191,10 +228,12 @@ class _Counting:
 
 
 class _MeteredEngine:
-    """An engine whose own time is measured, and whose trials are counted as it is told of them, copies included.
+    """An engine whose own time is measured, and whose trials are counted as it is told of them,
+    copies included.
 
     Attributes:
-        asked_s: Seconds spent in the engine for each proposal: the ask, and what it was told since the one before.
+        asked_s: Seconds spent in the engine for each proposal: the ask, and what it was told since
+            the one before.
     """
 
     def __init__(self, engine: Engine, meter: Meter) -> None:

@@ -52,9 +52,15 @@ def one_of(name: str, value: Any, known: Iterable[str | None]) -> Iterator[str]:
 def sample_shape(name: str, value: Any) -> Iterator[str]:
     """Fault unless `value` is a tuple or list of sizes, each at least 1."""
     fits = isinstance(value, tuple | list) and len(value) > 0
-    if not fits or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in value):
+    if not fits or not all(
+        isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in value
+    ):
         yield f"{name} must be one sample's shape, such as (8,) or (28, 28), got {value!r}"
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    return (
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )

@@ -16,8 +16,13 @@ from tuning.errors import StudyError
 if TYPE_CHECKING:
     import keras
 
-_OLD_SPELLINGS = ("Argument `input_shape` is deprecated", "Do not pass an `input_shape`/`input_dim` argument")
-"""Keras 3 takes these spellings of the courses and warns at every model; once a trial is no help to anybody."""
+_OLD_SPELLINGS = (
+    "Argument `input_shape` is deprecated",
+    "Do not pass an `input_shape`/`input_dim` argument",
+)
+"""Keras 3 takes these spellings of the courses and warns at every model; once a trial is no help to
+anybody.
+"""
 
 
 _returned: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -37,18 +42,22 @@ def build(
     Args:
         builder: Returns a compiled `keras.Model`.
         arguments: Its keyword arguments.
-        seed: Set for Python, NumPy, Keras and TensorFlow before the call and left set, for the training that follows;
-            inside `seeds.seeded` it is taken back. None: not set.
-        input_shape: One sample's shape, for a model that has no weights yet; else the argument of this name.
+        seed: Set for Python, NumPy, Keras and TensorFlow before the call and left set, for the
+            training that follows; inside `seeds.seeded` it is taken back. None: not set.
+        input_shape: One sample's shape, for a model that has no weights yet; else the argument of
+            this name.
 
     Raises:
-        StudyError: The builder returned something else than a compiled model, or one that it has returned before.
+        StudyError: The builder returned something else than a compiled model, or one that it has
+            returned before.
     """
     model = _call(builder, arguments, seed)
     if faults := not_a_model(builder, model):
         raise StudyError(faults)
     if model in _returned:  # somebody has trained it by now
-        raise StudyError(f"{builder_name(builder)} returned the same model object again; make a new model at each call")
+        raise StudyError(
+            f"{builder_name(builder)} returned the same model object again; make a new model at each call"
+        )
     _returned.add(model)
     shape = input_shape if input_shape is not None else arguments.get("input_shape")
     if not model.built and shape is not None:
@@ -58,7 +67,9 @@ def build(
 
 def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int | None) -> Any:
     import keras
-    from keras.src.utils.naming import reset_uids  # the public clear_session() also forgets a dtype policy
+    from keras.src.utils.naming import (
+        reset_uids,  # the public clear_session() also forgets a dtype policy
+    )
 
     with warnings.catch_warnings():
         for start in _OLD_SPELLINGS:
@@ -71,7 +82,9 @@ def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int |
         model = builder(**arguments)
         if stateful_draws() == before:
             return model
-        keras.utils.set_random_seed(int(seed))  # what the builder uses repeats only with fresh kernels
+        keras.utils.set_random_seed(
+            int(seed)
+        )  # what the builder uses repeats only with fresh kernels
         reset_uids()
         return builder(**arguments)
 

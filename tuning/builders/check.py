@@ -1,4 +1,6 @@
-"""`check_builder`: does what a builder returns fit the data? Asked once, before anything is trained."""
+"""`check_builder`: does what a builder returns fit the data? Asked once, before anything is
+trained.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,31 @@ from tuning.study.names import METRICS
 if TYPE_CHECKING:
     import keras
 
-_CROSSENTROPIES = ("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
-                   "categorical_focal_crossentropy", "sparse_categorical_crossentropy")  # fmt: skip
+_CROSSENTROPIES = (
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "sparse_categorical_crossentropy",
+)
 _HINGES = ("hinge", "squared_hinge", "categorical_hinge")
-_REAL = ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
-         "mean_squared_logarithmic_error", "huber", "log_cosh", "poisson", "kl_divergence",
-         "cosine_similarity")  # fmt: skip
-_ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge", "kl_divergence")
+_REAL = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "huber",
+    "log_cosh",
+    "poisson",
+    "kl_divergence",
+    "cosine_similarity",
+)
+_ONE_HOT = (
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "kl_divergence",
+)
 
 _MISFITS: dict[Task, tuple[str, ...]] = {
     "regression": (*_CROSSENTROPIES, *_HINGES),
@@ -34,7 +54,9 @@ _MISFITS: dict[Task, tuple[str, ...]] = {
     "multiclass": (*_ONE_HOT, *_REAL, *_HINGES[:2], *_CROSSENTROPIES[:2]),
     "multilabel": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
 }
-"""Keras losses that run on the task's y, or fail on it late, and mean something else; a loss of one's own is tried."""
+"""Keras losses that run on the task's y, or fail on it late, and mean something else; a loss of
+one's own is tried.
+"""
 
 _FITTING: dict[Task, str] = {
     "regression": "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh",
@@ -43,7 +65,17 @@ _FITTING: dict[Task, str] = {
     "multilabel": "binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
 }
 
-_UNBOUNDED = ("linear", "relu", "tanh", "softplus", "exponential", "elu", "selu", "gelu", "leaky_relu")
+_UNBOUNDED = (
+    "linear",
+    "relu",
+    "tanh",
+    "softplus",
+    "exponential",
+    "elu",
+    "selu",
+    "gelu",
+    "leaky_relu",
+)
 """Last layers whose outputs are no probabilities."""
 
 
@@ -62,10 +94,12 @@ def check_builder(
         builder: Any builder: Keras' own names or those of `tensorflow.keras`.
         arguments: One point of the space, the fixed arguments and those that come from the data.
         input_shape, task, n_outputs: Of the data set.
-        metric: One that the compiled model must have, since the objective is not computed by us; "": none.
+        metric: One that the compiled model must have, since the objective is not computed by us;
+            "": none.
 
     Raises:
-        StudyError: Every fault found, with the builder's name; a `BuilderError` of the builder itself as it is.
+        StudyError: Every fault found, with the builder's name; a `BuilderError` of the builder
+            itself as it is.
     """
     name = builder_name(builder)
     with seeded(0):
@@ -77,19 +111,25 @@ def check_builder(
             raise StudyError(f"{name}({_words(arguments)}) raised {_told(error)}") from error
         faults = list(_model_faults(model, tuple(input_shape), task, n_outputs))
         if metric and not faults:
-            faults = list(_metric_fault(model, metric, tuple(input_shape), _sample_y(task, n_outputs)))
+            faults = list(
+                _metric_fault(model, metric, tuple(input_shape), _sample_y(task, n_outputs))
+            )
     if faults:
         raise StudyError(faults, where=name)
 
 
-def _model_faults(model: keras.Model, input_shape: tuple[int, ...], task: Task, n_outputs: int) -> Iterator[str]:
+def _model_faults(
+    model: keras.Model, input_shape: tuple[int, ...], task: Task, n_outputs: int
+) -> Iterator[str]:
     wrong_input = _input_fault(model, input_shape)
     if wrong_input:
         yield wrong_input
         return
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*You are using a softmax over axis")  # told below, as a fault
+            warnings.filterwarnings(
+                "ignore", message=".*You are using a softmax over axis"
+            )  # told below, as a fault
             predicted = model(np.zeros((2, *input_shape), np.float32))
     except (ValueError, TypeError) as error:  # what Keras raises for shapes that do not fit
         yield f"the model does not take data of shape {input_shape}: {_first_line(error)}"
@@ -99,7 +139,11 @@ def _model_faults(model: keras.Model, input_shape: tuple[int, ...], task: Task, 
         return
     shape = tuple(predicted.shape[1:])
     loss = loss_name(model.loss)
-    two_units = task == "binary" and shape == (2,) and loss in ("sparse_categorical_crossentropy", "crossentropy")
+    two_units = (
+        task == "binary"
+        and shape == (2,)
+        and loss in ("sparse_categorical_crossentropy", "crossentropy")
+    )
     if shape != (n_outputs,) and not two_units:
         yield f"the last layer gives {_units(shape)}; {_wanted(task, n_outputs)}"
         return
@@ -109,7 +153,9 @@ def _model_faults(model: keras.Model, input_shape: tuple[int, ...], task: Task, 
         yield from _loss_failure(model, _sample_y(task, n_outputs), predicted)
 
 
-def _metric_fault(model: keras.Model, metric: str, input_shape: tuple[int, ...], y: Array) -> Iterator[str]:
+def _metric_fault(
+    model: keras.Model, metric: str, input_shape: tuple[int, ...], y: Array
+) -> Iterator[str]:
     x = np.zeros((len(y), *input_shape), np.float32)
     values = model.test_on_batch(x, y, return_dict=True)
     known = sorted(values)
@@ -130,7 +176,9 @@ def _input_fault(model: keras.Model, input_shape: tuple[int, ...]) -> str:
     if len(inputs) != 1:
         return f"the model has {len(inputs)} inputs; it must have one"
     takes = tuple(inputs[0].shape[1:])
-    if len(takes) == len(input_shape) and all(t in (None, s) for t, s in zip(takes, input_shape, strict=True)):
+    if len(takes) == len(input_shape) and all(
+        t in (None, s) for t, s in zip(takes, input_shape, strict=True)
+    ):
         return ""
     return (
         f"the model takes inputs of shape {takes}, the data has {input_shape}; "
@@ -139,7 +187,9 @@ def _input_fault(model: keras.Model, input_shape: tuple[int, ...]) -> str:
 
 
 def loss_name(loss: Any) -> str:
-    """Return Keras' name of a loss given as a name, an alias, a function, a class or an object; `""` for none."""
+    """Return Keras' name of a loss given as a name, an alias, a function, a class or an object;
+    `""` for none.
+    """
     import keras
 
     if loss is None or loss in ("crossentropy", "ce"):
@@ -164,8 +214,14 @@ def _loss_misfit(compiled: Any, loss: str, task: Task) -> str:
         return "the model is compiled without a loss; give model.compile(loss=…)"
     if loss not in _MISFITS[task] or is_adapted(compiled):
         return ""
-    holds = {"multiclass": "class numbers, one a row", "binary": "0 or 1, one a row", "regression": "real numbers"}
-    wants = ": it wants −1 and 1" if loss in _HINGES[:2] and task in ("binary", "multilabel") else ""
+    holds = {
+        "multiclass": "class numbers, one a row",
+        "binary": "0 or 1, one a row",
+        "regression": "real numbers",
+    }
+    wants = (
+        ": it wants −1 and 1" if loss in _HINGES[:2] and task in ("binary", "multilabel") else ""
+    )
     return f"loss {loss} does not fit y, which holds {holds.get(task, '0 and 1 a label')}{wants}; use {_FITTING[task]}"
 
 
@@ -183,7 +239,11 @@ def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
         return f"softmax makes the {sums}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
     if activation == "sigmoid" and task == "multiclass":
         return f"{last.units} sigmoids are {last.units} answers that do not exclude each other; use softmax"
-    if activation in _UNBOUNDED and loss in _CROSSENTROPIES and not getattr(model.loss, "from_logits", False):
+    if (
+        activation in _UNBOUNDED
+        and loss in _CROSSENTROPIES
+        and not getattr(model.loss, "from_logits", False)
+    ):
         usual = "sigmoid" if loss.startswith("binary") else "softmax"
         return f"{loss} needs probabilities, but the last layer is {activation}; give it activation='{usual}'"
     return ""
@@ -205,7 +265,11 @@ def _sample_y(task: Task, n_outputs: int) -> Array:
 
 
 def _units(shape: tuple[int | None, ...]) -> str:
-    return f"{shape[0]} unit{'s' * (shape[0] != 1)}" if len(shape) == 1 else f"an output of shape {shape}"
+    return (
+        f"{shape[0]} unit{'s' * (shape[0] != 1)}"
+        if len(shape) == 1
+        else f"an output of shape {shape}"
+    )
 
 
 def _wanted(task: Task, n_outputs: int) -> str:

@@ -1,4 +1,6 @@
-"""`build_model`: a multilayer perceptron for any task, the courses' builder with more to choose from."""
+"""`build_model`: a multilayer perceptron for any task, the courses' builder with more to choose
+from.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tuning.builders.arguments import above_zero, not_negative, one_of, sample_shape, share, whole, yes_or_no
-from tuning.builders.tasks import OPTIMIZERS, TAKES_MOMENTUM, compile_for, head_faults, last_layer, make_optimizer
+from tuning.builders.arguments import (
+    above_zero,
+    not_negative,
+    one_of,
+    sample_shape,
+    share,
+    whole,
+    yes_or_no,
+)
+from tuning.builders.tasks import (
+    OPTIMIZERS,
+    TAKES_MOMENTUM,
+    compile_for,
+    head_faults,
+    last_layer,
+    make_optimizer,
+)
 from tuning.data.dataset import Task
 from tuning.errors import BuilderError
 
@@ -25,14 +42,22 @@ INITIALIZER_OF = {
 }
 """Hidden activations, and the initialiser that fits each.
 
-Source: Glorot & Bengio 2010 (tanh, sigmoid); He et al. 2015, arXiv:1502.01852 (relu, leaky relu); Klambauer et al.
-2017, arXiv:1706.02515 (selu). That elu and gelu take He's too is custom, not from these papers.
+Source: Glorot & Bengio 2010 (tanh, sigmoid); He et al. 2015, arXiv:1502.01852 (relu, leaky relu);
+Klambauer et al. 2017, arXiv:1706.02515 (selu). That elu and gelu take He's too is custom, not from
+these papers.
 """
 
 INITIALIZERS = (
-    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal",
-    "random_uniform", "random_normal",
-)  # fmt: skip
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "orthogonal",
+    "random_uniform",
+    "random_normal",
+)
 
 
 def build_model(
@@ -61,24 +86,29 @@ def build_model(
 
     Args:
         n_hidden: Hidden layers, >= 0; 0 is a linear model.
-        n_neurons: Units of the first hidden layer, >= 1; or the units of each, e.g. `(300, 100)` for `n_hidden=2`.
+        n_neurons: Units of the first hidden layer, >= 1; or the units of each, e.g. `(300, 100)`
+            for `n_hidden=2`.
         lr: The optimizer's learning rate, > 0.
         activation: relu, tanh, sigmoid, leaky_relu, selu, elu or gelu.
-        initializer: Of all kernels, see `INITIALIZERS`; None: what fits the activation, see `INITIALIZER_OF`.
+        initializer: Of all kernels, see `INITIALIZERS`; None: what fits the activation, see
+            `INITIALIZER_OF`.
         optimizer: sgd, momentum (SGD with 0.9), adam, adamw, rmsprop or nadam.
         momentum: In [0, 1); of sgd, momentum and rmsprop only.
-        dropout: Share of each hidden layer's outputs that is dropped in training, in [0, 1); for selu alpha dropout.
-        batch_norm: Normalise before each hidden activation (Ioffe & Szegedy 2015, arXiv:1502.03167).
+        dropout: Share of each hidden layer's outputs that is dropped in training, in [0, 1); for
+            selu alpha dropout.
+        batch_norm: Normalise before each hidden activation (Ioffe & Szegedy 2015,
+            arXiv:1502.03167).
         l2: Weight of the squared kernels in the loss, >= 0.
         shape: "constant": every hidden layer has `n_neurons`. "pyramid": layer i of h, from 1, has
             ceil(n_neurons · (h − i + 1) / h): (300, 200, 100) for 3 layers and 300 neurons.
         task: regression, binary, multiclass or multilabel.
         n_outputs: Units of the last layer: targets, classes or labels; 1 for binary.
-        input_shape: One sample's shape without the batch axis, e.g. `(8,)`; flattened where it has more axes.
-        output_activation: For regression: softplus, exponential or relu (positive targets), sigmoid (0 to 1),
-            tanh (−1 to 1); None: linear. The other tasks have one each.
-        loss: One that fits the task, see `tasks.LOSSES`; None: mean squared error, binary or sparse categorical
-            cross-entropy. Class numbers are made one-hot rows for categorical losses.
+        input_shape: One sample's shape without the batch axis, e.g. `(8,)`; flattened where it has
+            more axes.
+        output_activation: For regression: softplus, exponential or relu (positive targets), sigmoid
+            (0 to 1), tanh (−1 to 1); None: linear. The other tasks have one each.
+        loss: One that fits the task, see `tasks.LOSSES`; None: mean squared error, binary or sparse
+            categorical cross-entropy. Class numbers are made one-hot rows for categorical losses.
         clipnorm: Largest norm of one variable's gradient, > 0; None: not clipped.
 
     Returns:
@@ -93,7 +123,9 @@ def build_model(
         raise BuilderError(faults, where="build_model")
     import keras
 
-    model = keras.Sequential([keras.Input(tuple(int(n) for n in input_shape)), *asked.hidden_layers()])
+    model = keras.Sequential(
+        [keras.Input(tuple(int(n) for n in input_shape)), *asked.hidden_layers()]
+    )
     model.add(last_layer(task, n_outputs, output_activation, initializer=asked.kernel, l2=l2))
     compile_for(model, task, loss, make_optimizer(optimizer, lr, momentum, clipnorm))
     return model

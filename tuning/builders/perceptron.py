@@ -1,4 +1,6 @@
-"""`build_perceptron`: one neuron, step, sigmoid or tanh of w·x + b, that learns by Rosenblatt's rule."""
+"""`build_perceptron`: one neuron, step, sigmoid or tanh of w·x + b, that learns by Rosenblatt's
+rule.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +46,9 @@ def build_perceptron(
 ) -> keras.Model:
     """Return a compiled perceptron for two classes.
 
-    It learns by w ← w + η (y − ŷ) x and b ← b + η (y − ŷ), added up over the rows of a batch; with `batch_size=1` it is
-    the rule row after row. For the steps, which have no slope, there is no other way; for sigmoid the rule is gradient
-    descent on cross-entropy.
+    It learns by w ← w + η (y − ŷ) x and b ← b + η (y − ŷ), added up over the rows of a batch; with
+    `batch_size=1` it is the rule row after row. For the steps, which have no slope, there is no
+    other way; for sigmoid the rule is gradient descent on cross-entropy.
 
     Source: Rosenblatt 1958, "The perceptron"; one layer, no hidden units.
 
@@ -56,10 +58,12 @@ def build_perceptron(
         zeros: Begin with weights of 0; else drawn by Glorot's rule.
         task: binary.
         n_outputs: 1.
-        input_shape: One sample's shape without the batch axis; flattened where it has more axes than one.
+        input_shape: One sample's shape without the batch axis; flattened where it has more axes
+            than one.
 
     Returns:
-        Maps float32 `(batch, *input_shape)` to `(batch, 1)`, from 0 to 1; `model.neuron` gives ŷ itself.
+        Maps float32 `(batch, *input_shape)` to `(batch, 1)`, from 0 to 1; `model.neuron` gives ŷ
+        itself.
 
     Raises:
         BuilderError: Every argument outside its range.
@@ -71,19 +75,25 @@ def build_perceptron(
         *sample_shape("input_shape", input_shape),
     ]
     if task != "binary" or n_outputs != 1:
-        faults.append(f"a perceptron separates two classes: task='binary', n_outputs=1; got {task!r}, {n_outputs!r}")
+        faults.append(
+            f"a perceptron separates two classes: task='binary', n_outputs=1; got {task!r}, {n_outputs!r}"
+        )
     if faults:
         raise BuilderError(faults, where="build_perceptron")
     import keras
 
     model = _perceptron()(activation, zeros=zeros)
     model.build((None, *(int(n) for n in input_shape)))
-    model.compile(optimizer=keras.optimizers.SGD(float(lr)), loss="mean_squared_error", metrics=["accuracy"])
+    model.compile(
+        optimizer=keras.optimizers.SGD(float(lr)), loss="mean_squared_error", metrics=["accuracy"]
+    )
     return model
 
 
 def custom_objects() -> dict[str, Any]:
-    """Return what Keras must know to load a saved perceptron; made when asked for, since it needs Keras."""
+    """Return what Keras must know to load a saved perceptron; made when asked for, since it needs
+    Keras.
+    """
     return {"Perceptron": _perceptron(), "heaviside": heaviside, "sign": sign}
 
 
@@ -101,9 +111,11 @@ def _perceptron() -> Any:
             self._activation, self._zeros = activation, zeros
             self.flat = keras.layers.Flatten()
             self.neuron = keras.layers.Dense(
-                1, activation=steps.get(activation, activation), name="neuron",
+                1,
+                activation=steps.get(activation, activation),
+                name="neuron",
                 kernel_initializer="zeros" if zeros else "glorot_uniform",
-            )  # fmt: skip
+            )
 
         def build(self, input_shape: Any) -> None:
             """Make w and b."""
@@ -125,7 +137,10 @@ def _perceptron() -> Any:
             error = (2 * y - 1 if self._activation in TWO_SIDED else y) - answer
             if weight is not None:
                 error = error * keras.ops.reshape(keras.ops.cast(weight, error.dtype), (-1, 1))
-            steps = (-keras.ops.matmul(keras.ops.transpose(x), error), -keras.ops.sum(error, axis=0))
+            steps = (
+                -keras.ops.matmul(keras.ops.transpose(x), error),
+                -keras.ops.sum(error, axis=0),
+            )
             self.optimizer.apply(list(steps), [self.neuron.kernel, self.neuron.bias])
             said = (answer + 1) / 2 if self._activation in TWO_SIDED else answer
             loss = self.compute_loss(x=x, y=y, y_pred=said, sample_weight=weight)

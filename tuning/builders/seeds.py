@@ -14,9 +14,9 @@ import numpy as np
 def set_seed(seed: int) -> None:
     """Seed Python, NumPy, Keras and TensorFlow as `keras.utils.set_random_seed` does, but quickly.
 
-    That call has TensorFlow drop every kernel it holds, and graphs kept from earlier trials are then set up again
-    (measured: 0.2 s a trial). Only stateful ops such as `tf.random.normal` need it; Keras' layers draw statelessly.
-    `stateful_draws` tells whether one was used.
+    That call has TensorFlow drop every kernel it holds, and graphs kept from earlier trials are
+    then set up again (measured: 0.2 s a trial). Only stateful ops such as `tf.random.normal` need
+    it; Keras' layers draw statelessly. `stateful_draws` tells whether one was used.
     """
     from keras.src.backend.common import global_state
     from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
@@ -32,7 +32,9 @@ def set_seed(seed: int) -> None:
 
 
 def set_seed_afresh(seed: int) -> None:
-    """The same, and where a stateful op of TensorFlow may have drawn since the last call, with fresh kernels."""
+    """The same, and where a stateful op of TensorFlow may have drawn since the last call, with
+    fresh kernels.
+    """
     global _left  # TensorFlow's kernels are the process' own, too
     import keras
 
@@ -47,10 +49,14 @@ _left = -1  # what was drawn before anybody counted is not known
 
 
 def stateful_draws() -> int:
-    """Return how many stateful random ops of TensorFlow were called, or traced, since the first call of this."""
+    """Return how many stateful random ops of TensorFlow were called, or traced, since the first
+    call of this.
+    """
     from tensorflow.python.framework import random_seed
 
-    if not hasattr(random_seed.get_seed, "draws"):  # each of them asks it, be it for a seed of its own
+    if not hasattr(
+        random_seed.get_seed, "draws"
+    ):  # each of them asks it, be it for a seed of its own
         random_seed.get_seed = _counting(random_seed.get_seed)
     return int(random_seed.get_seed.draws)
 
@@ -77,7 +83,9 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         random.setstate(python_state)
-        fresh = random.randrange(2**31)  # nobody can read TensorFlow's old seed; so it goes on as Python's own would
+        fresh = random.randrange(
+            2**31
+        )  # nobody can read TensorFlow's old seed; so it goes on as Python's own would
         python_state = random.getstate()
         set_seed_afresh(fresh)
         random.setstate(python_state)

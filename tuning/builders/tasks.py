@@ -18,19 +18,39 @@ OUTPUT_ACTIVATIONS = {
     "multiclass": ("softmax",),
     "multilabel": ("sigmoid",),
 }
-"""First the default. Regression: softplus, exponential and relu for positive targets; sigmoid for targets in (0, 1),
-tanh for (-1, 1)."""
+"""First the default. Regression: softplus, exponential and relu for positive targets; sigmoid for
+targets in (0, 1), tanh for (-1, 1).
+"""
 
 LOSSES = {
-    "regression": ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
-                   "mean_squared_logarithmic_error", "huber", "log_cosh"),
-    "binary": ("binary_crossentropy", "binary_focal_crossentropy", *ON_SIGNS, "mean_squared_error",
-               "mean_absolute_error", "huber"),
+    "regression": (
+        "mean_squared_error",
+        "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "mean_squared_logarithmic_error",
+        "huber",
+        "log_cosh",
+    ),
+    "binary": (
+        "binary_crossentropy",
+        "binary_focal_crossentropy",
+        *ON_SIGNS,
+        "mean_squared_error",
+        "mean_absolute_error",
+        "huber",
+    ),
     "multiclass": ("sparse_categorical_crossentropy", *ON_ONE_HOT),
-    "multilabel": ("binary_crossentropy", "binary_focal_crossentropy", *ON_SIGNS, "mean_squared_error",
-                   "mean_absolute_error", "huber"),
-}  # fmt: skip
-"""First the default; all of them take y as a data set holds it: multiclass as class numbers, binary as 0 and 1.
+    "multilabel": (
+        "binary_crossentropy",
+        "binary_focal_crossentropy",
+        *ON_SIGNS,
+        "mean_squared_error",
+        "mean_absolute_error",
+        "huber",
+    ),
+}
+"""First the default; all of them take y as a data set holds it: multiclass as class numbers, binary
+as 0 and 1.
 
 Those of `losses.ON_ONE_HOT` and `losses.ON_SIGNS` are Keras' own on targets made fit for them.
 """
@@ -47,7 +67,9 @@ OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop", "nadam")
 TAKES_MOMENTUM = ("sgd", "momentum", "rmsprop")
 
 
-def head_faults(task: Task, n_outputs: int, activation: str | None, loss: str | None) -> Iterator[str]:
+def head_faults(
+    task: Task, n_outputs: int, activation: str | None, loss: str | None
+) -> Iterator[str]:
     """Yield what is wrong with the last layer asked for, or with its loss."""
     yield from whole("n_outputs", n_outputs, 1)
     if task not in TASKS:
@@ -60,7 +82,9 @@ def head_faults(task: Task, n_outputs: int, activation: str | None, loss: str | 
     if activation is not None and activation not in OUTPUT_ACTIVATIONS[task]:
         fitting = ", ".join(OUTPUT_ACTIVATIONS[task])
         yield f"output_activation {activation!r} does not fit a {task} task; fitting: {fitting}"
-    if loss is not None and (not isinstance(loss, str) or SHORT.get(loss, loss) not in LOSSES[task]):
+    if loss is not None and (
+        not isinstance(loss, str) or SHORT.get(loss, loss) not in LOSSES[task]
+    ):
         yield f"loss {loss!r} does not fit a {task} task{_why(loss, task)}; fitting: {', '.join(LOSSES[task])}"
 
 
@@ -70,7 +94,12 @@ def _why(loss: Any, task: Task) -> str:
 
 
 def last_layer(
-    task: Task, n_outputs: int, activation: str | None = None, *, initializer: str = "glorot_uniform", l2: float = 0.0
+    task: Task,
+    n_outputs: int,
+    activation: str | None = None,
+    *,
+    initializer: str = "glorot_uniform",
+    l2: float = 0.0,
 ) -> keras.layers.Dense:
     """Return the last layer of a task: k linear units, 1 sigmoid, k softmax or k sigmoid units."""
     import keras
@@ -83,15 +112,20 @@ def last_layer(
     )
 
 
-def compile_for(model: keras.Model, task: Task, loss: str | None, optimizer: keras.optimizers.Optimizer) -> None:
-    """Compile `model` with the task's loss (or the one given); accuracy is the only metric, of classes only."""
+def compile_for(
+    model: keras.Model, task: Task, loss: str | None, optimizer: keras.optimizers.Optimizer
+) -> None:
+    """Compile `model` with the task's loss (or the one given); accuracy is the only metric, of
+    classes only.
+    """
     import keras
 
     metrics: dict[Task, list[Any]] = {
         "regression": [],
         "binary": ["accuracy"],
         "multiclass": ["accuracy"],
-        # Not "accuracy": Keras' would compare the largest label, ours wants all labels of a row right.
+        # Not "accuracy": Keras' would compare the largest label, ours wants all labels of a row
+        # right.
         "multilabel": [keras.metrics.BinaryAccuracy(name="label_accuracy")],
     }
     chosen = LOSSES[task][0] if loss is None else SHORT.get(loss, loss)
@@ -105,10 +139,19 @@ def make_optimizer(
     """Return an optimizer of `OPTIMIZERS`; `momentum` is SGD with 0.9 unless another is given."""
     import keras
 
-    common: dict[str, Any] = {"learning_rate": float(lr), "clipnorm": None if clipnorm is None else float(clipnorm)}
+    common: dict[str, Any] = {
+        "learning_rate": float(lr),
+        "clipnorm": None if clipnorm is None else float(clipnorm),
+    }
     if name in ("sgd", "momentum"):
-        return keras.optimizers.SGD(momentum=float(momentum or (0.9 if name == "momentum" else 0.0)), **common)
+        return keras.optimizers.SGD(
+            momentum=float(momentum or (0.9 if name == "momentum" else 0.0)), **common
+        )
     if name == "rmsprop":
         return keras.optimizers.RMSprop(momentum=float(momentum), **common)
-    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "nadam": keras.optimizers.Nadam}
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "nadam": keras.optimizers.Nadam,
+    }
     return kinds[name](**common)

@@ -24,10 +24,11 @@ def build_wide_deep(
     n_outputs: int = 1,
     input_shape: Sequence[int] = (8,),
 ) -> keras.Model:
-    """Return a compiled network whose last layer sees the input itself beside what `n_hidden` ReLU layers make of it.
+    """Return a compiled network whose last layer sees the input itself beside what `n_hidden` ReLU
+    layers make of it.
 
-    Source: Cheng et al. 2016, arXiv:1606.07792; here, as in the courses, both ways get the same inputs, and one
-    optimizer trains them.
+    Source: Cheng et al. 2016, arXiv:1606.07792; here, as in the courses, both ways get the same
+    inputs, and one optimizer trains them.
 
     Args:
         n_hidden: Hidden layers of the deep way, >= 1.
@@ -36,7 +37,8 @@ def build_wide_deep(
         optimizer: See `tasks.OPTIMIZERS`.
         task: Fixes the last layer and the loss.
         n_outputs: Units of the last layer.
-        input_shape: One sample's shape without the batch axis; flattened where it has more axes than one.
+        input_shape: One sample's shape without the batch axis; flattened where it has more axes
+            than one.
 
     Returns:
         Maps float32 `(batch, *input_shape)` to `(batch, n_outputs)`.
@@ -45,7 +47,11 @@ def build_wide_deep(
         BuilderError: Every argument outside its range.
     """
     given = {"n_hidden": n_hidden, "n_neurons": n_neurons, "lr": lr, "optimizer": optimizer}
-    faults = [*_faults(**given), *sample_shape("input_shape", input_shape), *head_faults(task, n_outputs, None, None)]
+    faults = [
+        *_faults(**given),
+        *sample_shape("input_shape", input_shape),
+        *head_faults(task, n_outputs, None, None),
+    ]
     if faults:
         raise BuilderError(faults, where="build_wide_deep")
     import keras

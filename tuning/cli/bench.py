@@ -1,4 +1,6 @@
-"""`tuning bench`: which engine should I use? All of them on one's own model and data, with seeds and statistics."""
+"""`tuning bench`: which engine should I use? All of them on one's own model and data, with seeds
+and statistics.
+"""
 
 from __future__ import annotations
 
@@ -33,26 +35,49 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
 
 @click.command("bench")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
-@click.option("--engines", help="By comma, with a pruner behind +; default: six of the three libraries.")
-@click.option("--seeds", type=click.IntRange(1, 999), default=10, show_default=True, help="Searches of each engine.")
 @click.option(
-    "--budget", default="epochs=2000", show_default=True, callback=_budget, metavar="KIND=AMOUNT",
+    "--engines", help="By comma, with a pruner behind +; default: six of the three libraries."
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 999),
+    default=10,
+    show_default=True,
+    help="Searches of each engine.",
+)
+@click.option(
+    "--budget",
+    default="epochs=2000",
+    show_default=True,
+    callback=_budget,
+    metavar="KIND=AMOUNT",
     help="Of each search: epochs=2000, trials=50, or time=10m of training.",
-)  # fmt: skip
-@click.option("--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1.")
-@click.option("--fresh", is_flag=True, help="Set earlier searches of this benchmark aside and begin anew.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout.")
+)
+@click.option(
+    "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
+)
+@click.option(
+    "--fresh", is_flag=True, help="Set earlier searches of this benchmark aside and begin anew."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+)
 @click.option("--quiet", is_flag=True, help="Say nothing but errors and the result.")
-def bench(studies: Sequence[str], engines: str | None, as_json: bool, quiet: bool, **given: Any) -> int:
-    """Compare engines on STUDY...: same splits, seeds and budget; the report says which differences are supported.
+def bench(
+    studies: Sequence[str], engines: str | None, as_json: bool, quiet: bool, **given: Any
+) -> int:
+    """Compare engines on STUDY...: same splits, seeds and budget; the report says which differences
+    are supported.
 
-    The same command again goes on where it was interrupted; with more --seeds or other --engines only what is new is
-    trained. Pruned and failed trials count with what they cost, an equal trial with what it cost the first time.
+    The same command again goes on where it was interrupted; with more --seeds or other --engines
+    only what is new is trained. Pruned and failed trials count with what they cost, an equal trial
+    with what it cost the first time.
 
     \b
     Examples:
       python -m tuning bench housing --budget epochs=400 --seeds 5
-      python -m tuning bench housing moons --engines randomizedsearchcv,optuna:tpe+asha,keras-tuner:hyperband
+      python -m tuning bench housing moons --engines
+      randomizedsearchcv,optuna:tpe+asha,keras-tuner:hyperband
     """
     from rich.console import Console
 
@@ -113,7 +138,9 @@ def _print(found: Statistics, page: Path, *, on_stderr: bool) -> None:
 
     console = Console(stderr=on_stderr)
     for study in found.studies:
-        table = Table(study.study, f"median {study.metric}", "test", "rank", box=None, pad_edge=False)
+        table = Table(
+            study.study, f"median {study.metric}", "test", "rank", box=None, pad_edge=False
+        )
         for column in table.columns[1:]:
             column.justify = "right"
         for engine in study.engines:

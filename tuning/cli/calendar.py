@@ -1,4 +1,6 @@
-"""Calendar expressions: what systemd's `OnCalendar=` takes, checked, and put as cron's five fields where cron can."""
+"""Calendar expressions: what systemd's `OnCalendar=` takes, checked, and put as cron's five fields
+where cron can.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,20 @@ from tuning.errors import StudyError
 
 # systemd.time(7), "Calendar events"; cron's line for the words both know.
 WORDS = {
-    "minutely": "* * * * *", "hourly": "0 * * * *", "daily": "0 0 * * *", "weekly": "0 0 * * 1",
-    "monthly": "0 0 1 * *", "quarterly": "0 0 1 1,4,7,10 *", "semiannually": "0 0 1 1,7 *", "yearly": "0 0 1 1 *",
+    "minutely": "* * * * *",
+    "hourly": "0 * * * *",
+    "daily": "0 0 * * *",
+    "weekly": "0 0 * * 1",
+    "monthly": "0 0 1 * *",
+    "quarterly": "0 0 1 1,4,7,10 *",
+    "semiannually": "0 0 1 1,7 *",
+    "yearly": "0 0 1 1 *",
     "annually": "0 0 1 1 *",
-}  # fmt: skip
-_DAYS = {day: number for number, day in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), start=1)}
+}
+_DAYS = {
+    day: number
+    for number, day in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), start=1)
+}
 _FORM = re.compile(
     r"(?:(?P<days>[A-Za-z]+(?:(?:\.\.|,)[A-Za-z]+)*)\s+)?"
     r"(?:\*-(?P<month>\*|\d+(?:,\d+)*)-(?P<day>\*|\d+(?:,\d+)*)\s+)?"
@@ -25,12 +36,16 @@ WORKS = '"Mon..Fri 22:00", "Sat,Sun 08:30", "*-*-01 03:00", "22:00", daily, hour
 
 
 def check_calendar(text: str) -> None:
-    """Raise `StudyError` where systemd would not take `text`; asks `systemd-analyze` where there is one."""
+    """Raise `StudyError` where systemd would not take `text`; asks `systemd-analyze` where there is
+    one.
+    """
     tool = shutil.which("systemd-analyze")
     if not text.strip() or "\n" in text:
         understood = False
     elif tool is not None:
-        done = subprocess.run([tool, "calendar", "--", text], capture_output=True, check=False, timeout=30)
+        done = subprocess.run(
+            [tool, "calendar", "--", text], capture_output=True, check=False, timeout=30
+        )
         understood = done.returncode == 0
     else:
         understood = to_cron(text) is not None
@@ -41,7 +56,8 @@ def check_calendar(text: str) -> None:
 def to_cron(text: str) -> str | None:
     """Return cron's five fields for a calendar expression, or None where cron cannot express it.
 
-    Cron can't: seconds, years, time zones, and weekday together with day of the month (cron takes either, not both).
+    Cron can't: seconds, years, time zones, and weekday together with day of the month (cron takes
+    either, not both).
     """
     plain = text.strip()
     if plain.lower() in WORDS:

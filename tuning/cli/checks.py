@@ -17,10 +17,23 @@ from tuning.errors import TuningError
 
 State = Literal["ok", "warn", "FAIL"]
 
-NEEDED = ("keras", "scikit-learn", "scikeras", "optuna", "keras-tuner", "mlflow", "numpy", "pandas", "joblib")
+NEEDED = (
+    "keras",
+    "scikit-learn",
+    "scikeras",
+    "optuna",
+    "keras-tuner",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "joblib",
+)
 TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 EXTRAS = {"torch": "gp", "ray": "ray", "psycopg2-binary": "postgres"}
-MEMORY_GB, DISK_GB = 2.0, 2.0  # one worker holds 0.3 GB, the forkserver 0.6 GB; models and artifacts are small
+MEMORY_GB, DISK_GB = (
+    2.0,
+    2.0,
+)  # one worker holds 0.3 GB, the forkserver 0.6 GB; models and artifacts are small
 _DEEP = "import tensorflow as tf; print('TF', tf.__version__, len(tf.config.list_physical_devices('GPU')))"
 
 
@@ -44,7 +57,16 @@ class Check:
 def examine(deep: bool = False) -> list[Check]:
     """Run all checks; with `deep` TensorFlow is started once, in another process."""
     home = state_folder()
-    checks = [python_version(), *libraries(), extras(), cores(), memory(), disk(home), *state(home), *gpus()]
+    checks = [
+        python_version(),
+        *libraries(),
+        extras(),
+        cores(),
+        memory(),
+        disk(home),
+        *state(home),
+        *gpus(),
+    ]
     if deep:
         checks.append(tensorflow())
     return checks
@@ -60,27 +82,42 @@ def python_version() -> Check:
     found = f"{sys.version.split()[0]} in {sys.prefix}"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return Check("Python", "ok", found)
-    return Check("Python", "FAIL", found, "use Python 3.11 to 3.13: make clean, then make doctor PYTHON3=python3.13")
+    return Check(
+        "Python",
+        "FAIL",
+        found,
+        "use Python 3.11 to 3.13: make clean, then make doctor PYTHON3=python3.13",
+    )
 
 
 def libraries() -> Iterator[Check]:
     """Versions of the libraries that are needed, from their metadata; nothing is imported."""
     for name in NEEDED:
         found = _version(name)
-        yield Check(name, "ok", found) if found else Check(name, "FAIL", "missing", "make clean, then make doctor")
+        yield (
+            Check(name, "ok", found)
+            if found
+            else Check(name, "FAIL", "missing", "make clean, then make doctor")
+        )
     there = {name: version for name in TENSORFLOW if (version := _version(name))}
     found = ", ".join(f"{name} {version}" for name, version in there.items())
     if len(there) == 1:
         yield Check("TensorFlow", "ok", found)
     elif there:
-        yield Check("TensorFlow", "FAIL", found, "both own the same files; make clean, then make doctor")
+        yield Check(
+            "TensorFlow", "FAIL", found, "both own the same files; make clean, then make doctor"
+        )
     else:
         yield Check("TensorFlow", "FAIL", "missing", "make clean, then make doctor")
 
 
 def extras() -> Check:
     """Optional libraries; none is needed."""
-    there = [f"{extra} ({name} {version})" for name, extra in EXTRAS.items() if (version := _version(name))]
+    there = [
+        f"{extra} ({name} {version})"
+        for name, extra in EXTRAS.items()
+        if (version := _version(name))
+    ]
     others = [extra for name, extra in EXTRAS.items() if not _version(name)]
     hint = f"; to add: {sys.executable} -m pip install -e '.[{','.join(others)}]'" if others else ""
     return Check("extras", "ok", (", ".join(there) or "none") + hint)
@@ -88,7 +125,9 @@ def extras() -> Check:
 
 def cores() -> Check:
     """CPU cores this process may use: one slot each where there is no GPU."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return Check("cores", "ok", f"{usable} of {os.cpu_count()}")
 
 
@@ -100,7 +139,12 @@ def memory() -> Check:
     found = f"{there.available / 2**30:.1f} GB free of {there.total / 2**30:.1f} GB"
     if there.available / 2**30 >= MEMORY_GB:
         return Check("memory", "ok", found)
-    return Check("memory", "warn", found, f"below {MEMORY_GB:.0f} GB workers may be killed; use fewer: --devices cpu:1")
+    return Check(
+        "memory",
+        "warn",
+        found,
+        f"below {MEMORY_GB:.0f} GB workers may be killed; use fewer: --devices cpu:1",
+    )
 
 
 def disk(home: Path) -> Check:
@@ -120,7 +164,12 @@ def state(home: Path) -> Iterator[Check]:
         if os.access(parent, os.W_OK):
             yield Check("state", "ok", f"{home} is made by the first run")
         else:
-            yield Check("state", "FAIL", f"{home} cannot be made", f"make {parent} writable, or set TUNING_HOME")
+            yield Check(
+                "state",
+                "FAIL",
+                f"{home} cannot be made",
+                f"make {parent} writable, or set TUNING_HOME",
+            )
         return
     yield _permissions(home)
     if (home / "mlflow.db").exists():
@@ -131,9 +180,16 @@ def _permissions(home: Path) -> Check:
     mode = stat.S_IMODE(home.stat().st_mode)
     found = f"{home}, mode {mode:o}"
     if not home.is_dir() or not os.access(home, os.R_OK | os.W_OK | os.X_OK):
-        return Check("state", "FAIL", found, "it must be a folder you can write; mend it, or set TUNING_HOME")
+        return Check(
+            "state", "FAIL", found, "it must be a folder you can write; mend it, or set TUNING_HOME"
+        )
     if mode & 0o022:
-        return Check("state", "FAIL", found, f"others can change it, a search will refuse it: chmod 700 {home}")
+        return Check(
+            "state",
+            "FAIL",
+            found,
+            f"others can change it, a search will refuse it: chmod 700 {home}",
+        )
     return Check("state", "ok", found)
 
 
@@ -159,11 +215,21 @@ def gpus() -> Iterator[Check]:
     try:
         there = discover()
     except TuningError as error:
-        yield Check("GPUs", "FAIL", str(error), "mend the driver (nvidia-smi must work), or use --devices cpu")
+        yield Check(
+            "GPUs",
+            "FAIL",
+            str(error),
+            "mend the driver (nvidia-smi must work), or use --devices cpu",
+        )
         return
     found = ", ".join(f"{gpu.index}: {gpu.name} {gpu.memory_mb} MiB" for gpu in there)
     if there and "stand-in" not in found and _version("tensorflow-cpu"):
-        yield Check("GPUs", "warn", found, "this TensorFlow is for CPU: make clean, then make doctor LOCK=cuda")
+        yield Check(
+            "GPUs",
+            "warn",
+            found,
+            "this TensorFlow is for CPU: make clean, then make doctor LOCK=cuda",
+        )
     else:
         yield Check("GPUs", "ok", found or "none: trials run on CPU")
 
@@ -172,15 +238,21 @@ def tensorflow(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess
     """Start TensorFlow in another process; it must see as many GPUs as the driver."""
     from tuning.executors.devices import discover
 
-    done = run([sys.executable, "-c", _DEEP], capture_output=True, text=True, check=False, timeout=300)
-    answer = next((line.split() for line in done.stdout.splitlines() if line.startswith("TF ")), None)
+    done = run(
+        [sys.executable, "-c", _DEEP], capture_output=True, text=True, check=False, timeout=300
+    )
+    answer = next(
+        (line.split() for line in done.stdout.splitlines() if line.startswith("TF ")), None
+    )
     if done.returncode or answer is None:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return Check("TensorFlow run", "FAIL", last, "make clean, then make doctor ARGS=--deep")
     expected = sum(gpu.name != "stand-in" for gpu in discover())
     found = f"{answer[1]} starts and sees {answer[2]} GPUs"
     if int(answer[2]) < expected:
-        advice = "install the CUDA lock: make clean, then make doctor LOCK=cuda; else update the driver"
+        advice = (
+            "install the CUDA lock: make clean, then make doctor LOCK=cuda; else update the driver"
+        )
         return Check("TensorFlow run", "FAIL", f"{found} of {expected}", advice)
     return Check("TensorFlow run", "ok", found)
 

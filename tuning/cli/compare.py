@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 @click.command("compare")
 @click.argument("searches", nargs=-1, required=True, metavar="SEARCH SEARCH…")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+)
 def compare(searches: tuple[str, ...], as_json: bool) -> None:
     """Show two or more searches side by side: budgets, best, spaces, curves, and what differs.
 
-    A SEARCH is STUDY/KEY (its folder under the ledger), its id, a path, or a study that has one search. Nothing is
-    trained; the page with the curves is written to the folder `reports` of the state folder.
+    A SEARCH is STUDY/KEY (its folder under the ledger), its id, a path, or a study that has one
+    search. Nothing is trained; the page with the curves is written to the folder `reports` of the
+    state folder.
 
     \b
     Example:
@@ -38,7 +41,9 @@ def compare(searches: tuple[str, ...], as_json: bool) -> None:
     home = tuning_home()
     found = _read(home, searches)
     if len(found) < 2:
-        raise StudyError(f"compare takes two or more searches, got only {found[0].name}", where="compare")
+        raise StudyError(
+            f"compare takes two or more searches, got only {found[0].name}", where="compare"
+        )
     comparison = Comparison(tuple(found))
     report = write_comparison(comparison, home / "reports" / f"{_file_name(found)}.html")
     _show(comparison, report, as_json=as_json)
@@ -60,7 +65,9 @@ def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
             faults += error.faults
     if faults:
         raise StudyError(faults, where="compare")
-    found = [_compared(files) for files in {files.folder.resolve(): files for files in folders}.values()]
+    found = [
+        _compared(files) for files in {files.folder.resolve(): files for files in folders}.values()
+    ]
     used = [search.name for search in found]
     # Equal names are of two state folders: only ids tell them apart.
     return [replace(s, name=str(s.header["id"])) if used.count(s.name) > 1 else s for s in found]
@@ -76,7 +83,9 @@ def _compared(files: SearchFiles) -> Compared:
     status = (read_json(files.folder / "status.json") or {}).get("status", "")
     if status == "running" and not is_locked(files.folder):
         status = "interrupted"  # killed: it could not say so
-    return Compared(name_of(files), files.header, space, trials, read_json(files.folder / "winner.json"), status)
+    return Compared(
+        name_of(files), files.header, space, trials, read_json(files.folder / "winner.json"), status
+    )
 
 
 def _file_name(found: list[Compared]) -> str:
@@ -98,8 +107,10 @@ def _show(found: Comparison, report: Path, *, as_json: bool) -> None:
 
     console = Console(stderr=as_json)
     for title, lines in (
-        ("", rows(found)), ("spaces", space_rows(found)), ("what differs", difference_rows(found)),
-    ):  # fmt: skip
+        ("", rows(found)),
+        ("spaces", space_rows(found)),
+        ("what differs", difference_rows(found)),
+    ):
         table = Table(title, box=None, pad_edge=False, header_style="bold")
         for search in found.searches:
             table.add_column(Text(one_line(search.name)), overflow="fold")

@@ -15,10 +15,15 @@ _STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 
 
 @click.command("doctor")
-@click.option("--deep", is_flag=True, help="Also start TensorFlow in a process of its own and ask what it sees.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also start TensorFlow in a process of its own and ask what it sees.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
 def doctor(deep: bool, as_json: bool) -> int:
-    """Check Python, libraries, devices and the state folder. Ends with 3 where something needed is missing.
+    """Check Python, libraries, devices and the state folder. Ends with 3 where something needed is
+    missing.
 
     \b
     Example:

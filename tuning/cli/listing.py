@@ -51,8 +51,12 @@ def read_folder(folder: Path) -> list[Entry]:
         StudyError: There is no such folder.
     """
     if not folder.is_dir():
-        raise StudyError(f"no folder {folder}; run this where the project is, or make a study: tuning new NAME")
-    return [read_entry(path) for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+        raise StudyError(
+            f"no folder {folder}; run this where the project is, or make a study: tuning new NAME"
+        )
+    return [
+        read_entry(path) for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")
+    ]
 
 
 def _study_fields(tree: ast.Module) -> dict[str, Any]:
@@ -60,7 +64,10 @@ def _study_fields(tree: ast.Module) -> dict[str, Any]:
     if call is None:
         return {}
     given = {k.arg: _value(k.value) for k in call.keywords if k.arg}
-    made_here = isinstance(call.func, ast.Name | ast.Attribute) and ast.unparse(call.func).split(".")[-1] == "Study"
+    made_here = (
+        isinstance(call.func, ast.Name | ast.Attribute)
+        and ast.unparse(call.func).split(".")[-1] == "Study"
+    )
     return {**_defaults(), **given} if made_here else given  # else a copy of another: BASE.with_(…)
 
 
@@ -68,7 +75,9 @@ def _study_calls(tree: ast.Module) -> Iterator[ast.Call]:
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)
-        if isinstance(value, ast.Call) and any(isinstance(t, ast.Name) and t.id == "STUDY" for t in targets):
+        if isinstance(value, ast.Call) and any(
+            isinstance(t, ast.Name) and t.id == "STUDY" for t in targets
+        ):
             yield value
 
 
@@ -79,8 +88,14 @@ def _defaults() -> dict[str, Any]:
 
 
 def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Minimize", "Maximize"):
-        metric = next((_value(argument) for argument in (*node.args, *(k.value for k in node.keywords))), "")
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("Minimize", "Maximize")
+    ):
+        metric = next(
+            (_value(argument) for argument in (*node.args, *(k.value for k in node.keywords))), ""
+        )
         return f"{node.func.id.lower()} {metric}"
     return node.value if isinstance(node, ast.Constant) else ast.unparse(node)
 

@@ -17,18 +17,32 @@ if TYPE_CHECKING:
 
 @click.command("lr-range")
 @click.argument("study")
-@click.option("--batch-size", type=click.IntRange(1), help="Rows a step; default: as the study has it.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Sweeps from fresh weights.")
-@click.option("--lr-min", type=float, default=1e-5, show_default=True, help="Where the sweep begins.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Rows a step; default: as the study has it."
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Sweeps from fresh weights.",
+)
+@click.option(
+    "--lr-min", type=float, default=1e-5, show_default=True, help="Where the sweep begins."
+)
 @click.option("--lr-max", type=float, default=1.0, show_default=True, help="Where it ends.")
-@click.option("--steps", type=click.IntRange(20), default=500, show_default=True, help="Steps of a sweep.")
+@click.option(
+    "--steps", type=click.IntRange(20), default=500, show_default=True, help="Steps of a sweep."
+)
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, gpu, or one GPU: 0.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+)
 def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
     """Train STUDY's model for some hundred steps at rising learning rates and suggest some.
 
-    The model is that of the middle of the study's space. Nothing is searched or kept but the test, in MLflow and in
-    the folder `reports` of the state folder.
+    The model is that of the middle of the study's space. Nothing is searched or kept but the test,
+    in MLflow and in the folder `reports` of the state folder.
 
     \b
     Example:
@@ -46,14 +60,23 @@ def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
     os.umask(0o077)
     home = tuning_home()
     job = LRRangeJob(source_of(study), {}, **asked)
-    with open_local(devices, label=f"lr-range {study}", on_wait=lambda text: click.echo(text, err=True)) as executor:
+    with open_local(
+        devices, label=f"lr-range {study}", on_wait=lambda text: click.echo(text, err=True)
+    ) as executor:
         (test,) = run_tests(executor, [job])
     files = _pictures(test, home / "reports")
     _show(test, files, as_json=as_json)
     stored = _record(test, home, files)
     if as_json:
-        told = {name: value for name, value in test.to_json().items() if name not in ("low", "high", "lrs", "losses")}
-        print(json.dumps({**told, "files": {f.suffix[1:]: str(f) for f in files}, "mlflow": stored}), flush=True)
+        told = {
+            name: value
+            for name, value in test.to_json().items()
+            if name not in ("low", "high", "lrs", "losses")
+        }
+        print(
+            json.dumps({**told, "files": {f.suffix[1:]: str(f) for f in files}, "mlflow": stored}),
+            flush=True,
+        )
     return 0
 
 
@@ -65,7 +88,11 @@ def _pictures(test: LRRange, folder: Path) -> list[Path]:
     file = folder / f"{name}.json"
     write_json(file, test.to_json())
     title = f"{test.study}: learning-rate range test"
-    return [write_html([test], file.with_suffix(".html"), title), write_png([test], file.with_suffix(".png")), file]
+    return [
+        write_html([test], file.with_suffix(".html"), title),
+        write_png([test], file.with_suffix(".png")),
+        file,
+    ]
 
 
 def _record(test: LRRange, home: Path, files: list[Path]) -> dict[str, str]:
@@ -95,7 +122,12 @@ def _show(test: LRRange, files: list[Path], *, as_json: bool) -> None:
             text.append(f"\n{one_line(reason)}", style="yellow")
         table.add_row(name, shown(rate), text)
     seeds = f"{test.seeds} seed{'s' * (test.seeds > 1)}"
-    console.print(Text(f"{test.study}: {one_line(test.label)}; {seeds}, {seconds_text(test.seconds)}", style="bold"))
+    console.print(
+        Text(
+            f"{test.study}: {one_line(test.label)}; {seeds}, {seconds_text(test.seconds)}",
+            style="bold",
+        )
+    )
     console.print(table)
     console.print(f"worth searching: {shown(test.interval[0])} … {shown(test.interval[1])}")
     for path in files[:2]:

@@ -1,4 +1,6 @@
-"""The command line: verbs found by name, each imported only when it is called; errors become exit codes."""
+"""The command line: verbs found by name, each imported only when it is called; errors become exit
+codes.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +13,36 @@ import click
 from tuning import __version__
 from tuning.errors import StudyError, TuningError, did_you_mean
 
-# Verb: the room of its `click.Command`, which has the verb's name there, and what it does, told without importing it.
+# Verb: the room of its `click.Command`, which has the verb's name there, and what it does, told
+# without importing it.
 VERBS = {
     "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
     "bench": ("tuning.cli.bench:bench", "Compare engines on studies, with seeds and statistics."),
-    "lr-range": ("tuning.cli.lr_range:lr_range", "Find which learning rates a study's model can be trained with."),
+    "lr-range": (
+        "tuning.cli.lr_range:lr_range",
+        "Find which learning rates a study's model can be trained with.",
+    ),
     "record": ("tuning.cli.record:record", "Train a grid or a sample fully once, for simulations."),
-    "simulate": ("tuning.cli.simulate:simulate", "Replay engines on a recording: what would more slots bring?"),
-    "compare": ("tuning.cli.compare:compare", "Show two or more searches side by side, and what differs."),
+    "simulate": (
+        "tuning.cli.simulate:simulate",
+        "Replay engines on a recording: what would more slots bring?",
+    ),
+    "compare": (
+        "tuning.cli.compare:compare",
+        "Show two or more searches side by side, and what differs.",
+    ),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),
     "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),
-    "doctor": ("tuning.cli.doctor:doctor", "Check Python, libraries, devices and the state folder."),
-    "schedule": ("tuning.cli.schedule:schedule", "Run a study at set times: a systemd timer and the cron line."),
+    "doctor": (
+        "tuning.cli.doctor:doctor",
+        "Check Python, libraries, devices and the state folder.",
+    ),
+    "schedule": (
+        "tuning.cli.schedule:schedule",
+        "Run a study at set times: a systemd timer and the cron line.",
+    ),
 }
 
 
@@ -48,7 +66,9 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As Click's, with the nearest verb in the message."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            ctx.fail(f"no verb '{args[0]}'.{did_you_mean(args[0], VERBS)} There are: {', '.join(VERBS)}")
+            ctx.fail(
+                f"no verb '{args[0]}'.{did_you_mean(args[0], VERBS)} There are: {', '.join(VERBS)}"
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -60,7 +80,8 @@ class Verbs(click.Group):
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tuning")
 def app() -> None:
-    """Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in MLflow.
+    """Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in
+    MLflow.
 
     \b
     Example:
@@ -74,7 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An error of ours is told in one piece on stderr; any other is a bug and keeps its traceback.
     """
     try:
-        code = app.main(args=None if arguments is None else list(arguments), prog_name="tuning", standalone_mode=False)
+        code = app.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="tuning",
+            standalone_mode=False,
+        )
     except click.ClickException as error:  # unknown verbs and options, bad arguments
         error.show()
         return StudyError.exit_code

@@ -29,19 +29,36 @@ class _Kind:
 
 _KINDS = {
     "regression": _Kind(
-        "make_regression", "n_samples=400, n_features=8, noise=5.0, random_state=0", "y / y.std()",
-        'Minimize("val_rmse")', "1", "", "mse", "",
+        "make_regression",
+        "n_samples=400, n_features=8, noise=5.0, random_state=0",
+        "y / y.std()",
+        'Minimize("val_rmse")',
+        "1",
+        "",
+        "mse",
+        "",
     ),
     "binary": _Kind(
-        "make_classification", "n_samples=400, n_features=8, n_classes=2, random_state=0", "y",
-        'Maximize("val_accuracy")', "1", ', activation="sigmoid"', "binary_crossentropy", ', metrics=["accuracy"]',
-    ),
-    "multiclass": _Kind(
-        "make_classification", "n_samples=400, n_features=8, n_informative=5, n_classes=3, random_state=0", "y",
-        'Maximize("val_accuracy")', "3", ', activation="softmax"', "sparse_categorical_crossentropy",
+        "make_classification",
+        "n_samples=400, n_features=8, n_classes=2, random_state=0",
+        "y",
+        'Maximize("val_accuracy")',
+        "1",
+        ', activation="sigmoid"',
+        "binary_crossentropy",
         ', metrics=["accuracy"]',
     ),
-}  # fmt: skip
+    "multiclass": _Kind(
+        "make_classification",
+        "n_samples=400, n_features=8, n_informative=5, n_classes=3, random_state=0",
+        "y",
+        'Maximize("val_accuracy")',
+        "3",
+        ', activation="softmax"',
+        "sparse_categorical_crossentropy",
+        ', metrics=["accuracy"]',
+    ),
+}
 
 _STUDY = Template('''\
 """A new study: say in one line what is searched, and on which data."""
@@ -135,9 +152,15 @@ def write_new(name: str, task: str, root: Path) -> tuple[Path, Path]:
         StudyError: The name is no study name, or one of the files is there already.
     """
     if not NAME.fullmatch(name):
-        raise StudyError(f"name {name!r} must match [a-z0-9][a-z0-9_-]* and have at most 64 characters")
+        raise StudyError(
+            f"name {name!r} must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"
+        )
     paths = root / "studies" / f"{name}.py", root / "tests" / "studies" / f"test_{name}.py"
-    there = [f"{path} is there already; take another name or remove it" for path in paths if path.exists()]
+    there = [
+        f"{path} is there already; take another name or remove it"
+        for path in paths
+        if path.exists()
+    ]
     if there:
         raise StudyError(there)
     words = _words(name, task)
@@ -173,4 +196,6 @@ def new(name: str, task: str) -> None:
     """
     root = Path.cwd()
     study, test = (path.relative_to(root) for path in write_new(name, task, root))
-    click.echo(f"wrote {study} and {test}\nsearch it: make tune STUDY={name}\ntest it: make test ARGS={test}")
+    click.echo(
+        f"wrote {study} and {test}\nsearch it: make tune STUDY={name}\ntest it: make test ARGS={test}"
+    )

@@ -1,4 +1,6 @@
-"""`tuning record`: train a grid or a sample of a study fully once, so that engines can be tried on it in no time."""
+"""`tuning record`: train a grid or a sample of a study fully once, so that engines can be tried on
+it in no time.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,43 @@ import click
 
 @click.command("record")
 @click.argument("study")
-@click.option("--points", type=click.IntRange(1), help="So many; default: the study's grid, or 64 of a Sobol sample.")
+@click.option(
+    "--points",
+    type=click.IntRange(1),
+    help="So many; default: the study's grid, or 64 of a Sobol sample.",
+)
 @click.option("--sobol", is_flag=True, help="A Sobol sample, also where the space is a grid.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Training seeds of each point.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Training seeds of each point.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Of each training; default: the study's.")
 @click.option("--cv", type=click.IntRange(2), help="Folds of each training.")
-@click.option("--out", type=click.Path(path_type=Path), help="The manifest; default: in the folder recordings.")
-@click.option("--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The manifest; default: in the folder recordings.",
+)
+@click.option(
+    "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
+)
 @click.option("--fresh", is_flag=True, help="Set an earlier recording aside and begin anew.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+)
 @click.option("--quiet", is_flag=True, help="Say nothing but errors and the result.")
-def record(study: str, epochs: int | None, cv: int | None, as_json: bool, quiet: bool, **asked: Any) -> int:
-    """Train points of STUDY's space to their end and keep every epoch: its score, its time, the memory.
+def record(
+    study: str, epochs: int | None, cv: int | None, as_json: bool, quiet: bool, **asked: Any
+) -> int:
+    """Train points of STUDY's space to their end and keep every epoch: its score, its time, the
+    memory.
 
-    A space of choices and steps is trained whole, any other at the points of a Sobol sequence. The same command again
-    goes on where it was interrupted. `tuning simulate STUDY` replays the recording.
+    A space of choices and steps is trained whole, any other at the points of a Sobol sequence. The
+    same command again goes on where it was interrupted. `tuning simulate STUDY` replays the
+    recording.
 
     \b
     Examples:
@@ -50,5 +74,8 @@ def record(study: str, epochs: int | None, cv: int | None, as_json: bool, quiet:
     if as_json:
         told = json.loads(written.read_text(encoding="utf-8"))
         kept = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
-        print(json.dumps({**{name: told[name] for name in kept}, "recording": str(written)}), flush=True)
+        print(
+            json.dumps({**{name: told[name] for name in kept}, "recording": str(written)}),
+            flush=True,
+        )
     return 0

@@ -27,8 +27,14 @@ def seconds(text: str) -> float:
     Raises:
         click.BadParameter: Anything else.
     """
-    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
-    if not text.strip() or found is None or (text.strip()[-1].isdigit() and re.search("[hm]", text)):  # 1h30: of what?
+    found = re.fullmatch(
+        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip()
+    )
+    if (
+        not text.strip()
+        or found is None
+        or (text.strip()[-1].isdigit() and re.search("[hm]", text))
+    ):  # 1h30: of what?
         raise click.BadParameter(f"{text!r} is no time; write 90m, 2h, 1h30m or seconds")
     hours, minutes, rest = (float(part or 0) for part in found.groups())
     return hours * 3600 + minutes * 60 + rest
@@ -50,19 +56,44 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 _of_study = _options(
     click.option("--target", help="Of a table: the column to be predicted."),
     click.option("--task", help="Of a table: regression, binary or multiclass."),
-    click.option("--engine", help="Who proposes, e.g. optuna:tpe, gridsearchcv, keras-tuner:hyperband."),
-    click.option("--pruner", help="Stop bad trials early: none, median, asha, hyperband (Optuna's engines)."),
-    click.option("--trials", type=click.IntRange(1), help="Finish this many trials, rungs counted."),
+    click.option(
+        "--engine", help="Who proposes, e.g. optuna:tpe, gridsearchcv, keras-tuner:hyperband."
+    ),
+    click.option(
+        "--pruner", help="Stop bad trials early: none, median, asha, hyperband (Optuna's engines)."
+    ),
+    click.option(
+        "--trials", type=click.IntRange(1), help="Finish this many trials, rungs counted."
+    ),
     click.option("--epochs", type=click.IntRange(1), help="Most epochs of a trial."),
-    click.option("--timeout", callback=_seconds, metavar="TIME", help="Begin no trial after this: 90m, 2h, 45s."),
+    click.option(
+        "--timeout",
+        callback=_seconds,
+        metavar="TIME",
+        help="Begin no trial after this: 90m, 2h, 45s.",
+    ),
     click.option("--cv", type=click.IntRange(2), help="Folds of each trial."),
-    click.option("--seed", type=click.IntRange(0, _SEED_LIMIT), help="Of the study: splits, engine, training."),
-    click.option("--top-k", type=click.IntRange(1), help="Best trials to train again on fresh seeds."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, _SEED_LIMIT),
+        help="Of the study: splits, engine, training.",
+    ),
+    click.option(
+        "--top-k", type=click.IntRange(1), help="Best trials to train again on fresh seeds."
+    ),
     click.option("--seeds", type=click.IntRange(1), help="Fresh seeds for each of these."),
-    click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change any other field of the study."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change any other field of the study.",
+    ),
 )
 _of_run = _options(
-    click.option("--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."),
+    click.option(
+        "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
+    ),
     click.option(
         "--executor",
         type=click.Choice(["local", "ray"]),
@@ -76,8 +107,12 @@ _of_run = _options(
         help="Same devices, same trials; with a pruner one at a time.",
     ),
     click.option("--fresh", is_flag=True, help="Set an earlier search aside and begin anew."),
-    click.option("--allow-change", is_flag=True, help="Go on although the study changed, as a new version."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."),
+    click.option(
+        "--allow-change", is_flag=True, help="Go on although the study changed, as a new version."
+    ),
+    click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+    ),
     click.option("--quiet", is_flag=True, help="Say nothing but errors and the result."),
 )
 
@@ -86,8 +121,11 @@ _of_run = _options(
 @click.argument("study")
 @_of_study
 @_of_run
-def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, executor: str, **given: Any) -> int:
-    """Search STUDY, a name from studies/, a path to a study file or a table, or go on with its search.
+def run(
+    study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, executor: str, **given: Any
+) -> int:
+    """Search STUDY, a name from studies/, a path to a study file or a table, or go on with its
+    search.
 
     The same command again continues where it was interrupted; nothing finished is trained twice.
 
@@ -108,7 +146,8 @@ def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, execu
 def checked(
     study: str, settings: tuple[str, ...], executor: str, given: Mapping[str, Any]
 ) -> tuple[str | Study, dict[str, Any]]:
-    """Return the study or its name and the arguments of `RunOptions`; `given`: the other options of the command.
+    """Return the study or its name and the arguments of `RunOptions`; `given`: the other options of
+    the command.
 
     Raises:
         StudyError: Options exclude each other, or one is wrong.
@@ -119,15 +158,24 @@ def checked(
     if executor == "ray":
         raise MissingError("the ray executor is not part of this version; use --executor local")
     if given["fresh"] and given["allow_change"]:
-        raise StudyError("--fresh and --allow-change exclude each other: begin anew, or go on with a changed study")
+        raise StudyError(
+            "--fresh and --allow-change exclude each other: begin anew, or go on with a changed study"
+        )
     asked = dict(given)
     table = {name: asked.pop(name) for name in ("target", "task")}
-    searched = _table(study, table) if study.lower().endswith(_TABLES) or any(table.values()) else study
+    searched = (
+        _table(study, table) if study.lower().endswith(_TABLES) or any(table.values()) else study
+    )
     return searched, _split(asked, settings)
 
 
 def _searched(
-    study: str | Study, changes: Mapping[str, Any], forkserver: ForkServer, *, as_json: bool, quiet: bool
+    study: str | Study,
+    changes: Mapping[str, Any],
+    forkserver: ForkServer,
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Run the search and print how it ended; return the exit code."""
     from rich.console import Console
@@ -162,17 +210,23 @@ def _table(path: str, table: Mapping[str, str | None]) -> Study:
     from tuning.search.table_study import table_study
 
     if not path.lower().endswith(_TABLES):
-        raise StudyError(f"--target and --task are for tables ({', '.join(_TABLES)}); {path!r} is none")
+        raise StudyError(
+            f"--target and --task are for tables ({', '.join(_TABLES)}); {path!r} is none"
+        )
     return table_study(path, target=table["target"], task=table["task"])
 
 
 def _split(given: Mapping[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
-    """Return `RunOptions` arguments: what changes the study's definition, its budgets, and the rest."""
+    """Return `RunOptions` arguments: what changes the study's definition, its budgets, and the
+    rest.
+    """
     asked = {name: value for name, value in given.items() if value is not None}
     changes = {name: asked.pop(name) for name in (*_DEFINITION, *_BUDGETS) if name in asked}
     clashes = sorted(changes.keys() & (named := parse_settings(settings)).keys())
     if clashes:
-        raise StudyError(f"'{clashes[0]}' is given twice: by --{clashes[0].replace('_', '-')} and by --set")
+        raise StudyError(
+            f"'{clashes[0]}' is given twice: by --{clashes[0].replace('_', '-')} and by --set"
+        )
     changes |= named
     budget = {name: value for name, value in changes.items() if name in _BUDGETS}
     variant = {name: value for name, value in changes.items() if name not in _BUDGETS}
@@ -180,7 +234,16 @@ def _split(given: Mapping[str, Any], settings: tuple[str, ...]) -> dict[str, Any
 
 
 _DEFINITION = ("engine", "pruner", "epochs", "cv", "seed")
-_BUDGETS = ("trials", "timeout", "top_k", "seeds", "trial_timeout", "no_progress_timeout", "attempts", "max_failures")
+_BUDGETS = (
+    "trials",
+    "timeout",
+    "top_k",
+    "seeds",
+    "trial_timeout",
+    "no_progress_timeout",
+    "attempts",
+    "max_failures",
+)
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -203,7 +266,9 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
         elif name in _NOT_BY_SET:
             faults.append(f"--set cannot change '{name}'; edit the study file")
         elif name not in known:
-            faults.append(f"a study has no '{name}'.{did_you_mean(name, known)} --set takes: {', '.join(known)}")
+            faults.append(
+                f"a study has no '{name}'.{did_you_mean(name, known)} --set takes: {', '.join(known)}"
+            )
         elif name in found:
             faults.append(f"--set {name} is given twice")
         else:

@@ -12,7 +12,12 @@ _APART = ("study", "settings", "executor", "as_json", "quiet")
 @click.command("schedule")
 @click.argument("study")
 @click.argument("options", nargs=-1, metavar="[-- OPTIONS OF RUN]")
-@click.option("--calendar", required=True, metavar="WHEN", help='As systemd writes it: "Mon..Fri 22:00", daily, …')
+@click.option(
+    "--calendar",
+    required=True,
+    metavar="WHEN",
+    help='As systemd writes it: "Mon..Fri 22:00", daily, …',
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -33,7 +38,9 @@ def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path |
     from tuning.errors import StudyError, did_you_mean
     from tuning.study.names import ENGINES, PRUNERS
 
-    given = run.make_context("tuning run", [study, *options]).params  # a wrong option is told now, not at 22:00
+    given = run.make_context(
+        "tuning run", [study, *options]
+    ).params  # a wrong option is told now, not at 22:00
     rest = {name: value for name, value in given.items() if name not in _APART}
     _, changes = checked(study, given["settings"], given["executor"], rest)
     for name, known in (("engine", ENGINES), ("pruner", PRUNERS)):

@@ -1,4 +1,6 @@
-"""`tuning simulate`: replay engines on recorded trials with a simulated clock, on any number of slots."""
+"""`tuning simulate`: replay engines on recorded trials with a simulated clock, on any number of
+slots.
+"""
 
 from __future__ import annotations
 
@@ -26,26 +28,57 @@ def _slots(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int,
 
 @click.command("simulate")
 @click.argument("study")
-@click.option("--engines", default=_DEFAULT, show_default=True, help="By comma, with a pruner behind +.")
-@click.option("--slots", default="1,8,64", show_default=True, callback=_slots, help="Numbers of slots, by comma.")
-@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches of each.")
-@click.option("--trials", type=click.IntRange(1), help="Of each search; default: the study's, else 20; of a grid all.")
-@click.option("--crash-rate", type=click.FloatRange(0, 1), default=0.0, help="Share of the attempts that crash.")
-@click.option("--preempt-rate", type=click.FloatRange(0), default=0.0, help="Preemptions an hour of a busy slot.")
+@click.option(
+    "--engines", default=_DEFAULT, show_default=True, help="By comma, with a pruner behind +."
+)
+@click.option(
+    "--slots",
+    default="1,8,64",
+    show_default=True,
+    callback=_slots,
+    help="Numbers of slots, by comma.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches of each."
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    help="Of each search; default: the study's, else 20; of a grid all.",
+)
+@click.option(
+    "--crash-rate",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Share of the attempts that crash.",
+)
+@click.option(
+    "--preempt-rate",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Preemptions an hour of a busy slot.",
+)
 @click.option("--exact", is_flag=True, help="Refuse points that were not recorded.")
-@click.option("--engine-time", is_flag=True, help="Let the clock wait for the engine's own time, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout.")
+@click.option(
+    "--engine-time", is_flag=True, help="Let the clock wait for the engine's own time, too."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+)
 @click.option("--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any) -> int:
-    """Search STUDY's recording as a real search would, on a simulated clock: what would more slots bring?
+    """Search STUDY's recording as a real search would, on a simulated clock: what would more slots
+    bring?
 
-    STUDY is a name (a recording in the state folder, or one that ships: housing_grid), the path of a recording, or a
-    study whose trials are a function's values (branin, hartmann6, noisy_branin). Nothing is trained.
+    STUDY is a name (a recording in the state folder, or one that ships: housing_grid), the path of
+    a recording, or a study whose trials are a function's values (branin, hartmann6, noisy_branin).
+    Nothing is trained.
 
     \b
     Examples:
-      python -m tuning simulate housing_grid --engines optuna:random,optuna:tpe --slots 1,8,64 --seeds 20
-      python -m tuning simulate noisy_branin --engines optuna:tpe+asha --slots 8 --crash-rate 0.1
+      python -m tuning simulate housing_grid --engines optuna:random,optuna:tpe --slots 1,8,64
+      --seeds 20 python -m tuning simulate noisy_branin --engines optuna:tpe+asha --slots 8
+      --crash-rate 0.1
     """
     from rich.console import Console
     from rich.text import Text
@@ -68,10 +101,15 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
 
     def told(run: SimulatedRun) -> None:
         if not quiet and run.curve.seed == simulation.seeds - 1:
-            log.print(f"{run.curve.engine} on {run.slots} slots: {simulation.seeds} searches simulated")
+            log.print(
+                f"{run.curve.engine} on {run.slots} slots: {simulation.seeds} searches simulated"
+            )
 
     total = (
-        len(entrants) * len(simulation.slots) * simulation.seeds * (simulation.trials or replayed.study.trials or 20)
+        len(entrants)
+        * len(simulation.slots)
+        * simulation.seeds
+        * (simulation.trials or replayed.study.trials or 20)
     )
     runs = list(simulate_all(simulation, replayed, told, _cores() if total >= _MANY else 1))
     found = standings(runs)
@@ -83,10 +121,18 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
         for text in sentences(found):
             shown.print(text, highlight=False)
         shown.print(f"\n{values_in_words(replayed, runs)}", style="dim", highlight=False)
-        shown.print(Text(f"\n{trials:,} trials simulated in {took:.1f} s\nreport   {report}"), soft_wrap=True)
+        shown.print(
+            Text(f"\n{trials:,} trials simulated in {took:.1f} s\nreport   {report}"),
+            soft_wrap=True,
+        )
     if as_json:
         plain = _plain(simulation, replayed, runs)
-        print(json.dumps({**plain, "simulated_trials": trials, "seconds": took, "report": str(report)}), flush=True)
+        print(
+            json.dumps(
+                {**plain, "simulated_trials": trials, "seconds": took, "report": str(report)}
+            ),
+            flush=True,
+        )
     return 0
 
 
@@ -95,15 +141,22 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _plain(simulation: Simulation, replayed: Replayed, runs: Sequence[SimulatedRun]) -> dict[str, Any]:
+def _plain(
+    simulation: Simulation, replayed: Replayed, runs: Sequence[SimulatedRun]
+) -> dict[str, Any]:
     from tuning.reports.summary import plain_json
     from tuning.simulation.report import values_in_words
     from tuning.simulation.standing import standings
 
-    plain: dict[str, Any] = plain_json({
-        "study": replayed.study.name, "recording": None if replayed.recording is None else str(replayed.recording),
-        "engines": [entrant.name for entrant in simulation.entrants], "slots": simulation.slots,
-        "seeds": simulation.seeds, "values": values_in_words(replayed, runs),
-        "standings": [each.to_json() for each in standings(runs)],
-    })  # fmt: skip
+    plain: dict[str, Any] = plain_json(
+        {
+            "study": replayed.study.name,
+            "recording": None if replayed.recording is None else str(replayed.recording),
+            "engines": [entrant.name for entrant in simulation.entrants],
+            "slots": simulation.slots,
+            "seeds": simulation.seeds,
+            "values": values_in_words(replayed, runs),
+            "standings": [each.to_json() for each in standings(runs)],
+        }
+    )
     return plain

@@ -1,4 +1,6 @@
-"""`tuning sync`: bring MLflow and Optuna's storage up to date with the ledger, or make them anew from it."""
+"""`tuning sync`: bring MLflow and Optuna's storage up to date with the ledger, or make them anew
+from it.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,29 @@ from tuning.ledger.catalog import find, searches
 
 @click.command("sync")
 @click.argument("study", required=False)
-@click.option("--home", type=click.Path(path_type=Path), envvar="TUNING_HOME", default=Path("mlruns"),
-              show_default=True, help="The state folder.")  # fmt: skip
-@click.option("--timeout", "timeout_s", type=float, default=600.0, show_default=True,
-              help="Seconds after which a search that cannot be written is given up.")  # fmt: skip
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    envvar="TUNING_HOME",
+    default=Path("mlruns"),
+    show_default=True,
+    help="The state folder.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=600.0,
+    show_default=True,
+    help="Seconds after which a search that cannot be written is given up.",
+)
 def sync(study: str | None, home: Path, timeout_s: float) -> int:
     """Write every trial of the ledger that is missing in MLflow or in Optuna's storage.
 
     Of all searches, of one STUDY, or of one search: its STUDY/KEY, id or folder.
 
-    A database that was deleted is made anew; a damaged one is kept beside it as `.corrupt`. A search that is running
-    is left to its own writer.
+    A database that was deleted is made anew; a damaged one is kept beside it as `.corrupt`. A
+    search that is running is left to its own writer.
 
     \b
     Example:
@@ -33,7 +47,9 @@ def sync(study: str | None, home: Path, timeout_s: float) -> int:
     if not known:
         click.echo(f"No searches in {home}. Run one: make tune STUDY=housing", err=True)
         return 0
-    folders = [folder for folder in known if study in (None, folder.parent.name)] or [find(home, str(study)).folder]
+    folders = [folder for folder in known if study in (None, folder.parent.name)] or [
+        find(home, str(study)).folder
+    ]
     os.umask(0o077)
     missing = [warning for folder in folders for warning in _written(folder, home, timeout_s)]
     if missing:

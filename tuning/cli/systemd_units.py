@@ -1,7 +1,9 @@
-"""Run a study at set times: a systemd service and timer around `python -m tuning run STUDY`, or a cron line.
+"""Run a study at set times: a systemd service and timer around `python -m tuning run STUDY`, or a
+cron line.
 
-A scheduled run needs nothing of its own: it resumes, and its search is guarded by a lock. Where a run by hand is at
-work it ends with 75, as it does on a full disk; systemd shows both as failures, for they cannot be told apart.
+A scheduled run needs nothing of its own: it resumes, and its search is guarded by a lock. Where a
+run by hand is at work it ends with 75, as it does on a full disk; systemd shows both as failures,
+for they cannot be told apart.
 """
 
 from __future__ import annotations
@@ -53,18 +55,28 @@ class Schedule:
         return (self.python, "-m", "tuning", "run", self.study, *self.options)
 
 
-def make_schedule(study: str, calendar: str, project: Path, options: tuple[str, ...] = ()) -> Schedule:
-    """Return a checked schedule for this interpreter and this environment; `options` are taken as they are.
+def make_schedule(
+    study: str, calendar: str, project: Path, options: tuple[str, ...] = ()
+) -> Schedule:
+    """Return a checked schedule for this interpreter and this environment; `options` are taken as
+    they are.
 
     Raises:
-        StudyError: There is no such study, systemd does not take the calendar, or a word holds a line break.
+        StudyError: There is no such study, systemd does not take the calendar, or a word holds a
+            line break.
     """
     path = find_study(study, project)
     check_calendar(calendar)
     given = str(path) if study.endswith(".py") else study
-    kept = tuple((name, _absolute(name, os.environ[name])) for name in _KEPT if os.environ.get(name))
-    made = Schedule(given, calendar.strip(), project.absolute(), os.path.abspath(sys.executable), kept, options)
-    if any("\n" in part for part in (*made.command, str(made.project), *(value for _, value in kept))):
+    kept = tuple(
+        (name, _absolute(name, os.environ[name])) for name in _KEPT if os.environ.get(name)
+    )
+    made = Schedule(
+        given, calendar.strip(), project.absolute(), os.path.abspath(sys.executable), kept, options
+    )
+    if any(
+        "\n" in part for part in (*made.command, str(made.project), *(value for _, value in kept))
+    ):
         raise StudyError("a line break cannot be put into a systemd unit")
     return made
 
@@ -115,9 +127,11 @@ def timer_text(schedule: Schedule) -> str:
 
 
 def write_units(schedule: Schedule, folder: Path) -> tuple[Path, Path]:
-    """Write service and timer into `folder`, replacing those of an earlier schedule of this study; return both paths.
+    """Write service and timer into `folder`, replacing those of an earlier schedule of this study;
+    return both paths.
 
-    In a folder of the system's units (`…/systemd/system`) the service runs as the user who calls this.
+    In a folder of the system's units (`…/systemd/system`) the service runs as the user who calls
+    this.
     """
     user = _login() if is_system(folder) else None
     service, timer = folder / f"{schedule.unit}.service", folder / f"{schedule.unit}.timer"
@@ -149,7 +163,10 @@ def next_steps(schedule: Schedule, folder: Path) -> str:
     lines += [f"  {manager} list-timers {timer}", "", *_cron(schedule)]
     left_out = [name for name in _SECRET if os.environ.get(name)]
     if left_out:
-        lines += ["", f"{' and '.join(left_out)} may hold a password and are not in the unit; to set them there:"]
+        lines += [
+            "",
+            f"{' and '.join(left_out)} may hold a password and are not in the unit; to set them there:",
+        ]
         lines.append(f"  {manager} edit {schedule.unit}.service")
     return "\n".join(["Enable it:", *lines])
 
@@ -161,7 +178,10 @@ def _cron(schedule: Schedule) -> list[str]:
     settings = [f"{name}={shlex.quote(value)}" for name, value in schedule.environment]
     command = " ".join([*settings, shlex.join(schedule.command)])
     line = f"cd {shlex.quote(str(schedule.project))} && umask 077 && {command}"
-    return ["Or, with cron (crontab -e):", f"  {fields} " + line.replace("%", r"\%")]  # a bare % is cron's line break
+    return [
+        "Or, with cron (crontab -e):",
+        f"  {fields} " + line.replace("%", r"\%"),
+    ]  # a bare % is cron's line break
 
 
 def _login() -> str:

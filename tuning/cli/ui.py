@@ -11,16 +11,33 @@ import click
 from tuning.errors import BusyError, MissingError, StorageError, StudyError
 
 LOOPBACK = ("127.0.0.1", "localhost")
-_START = "/#/experiments?workflowType=machine_learning"  # else the page opens on its views of language models
+# else the page opens on its views of language models
+_START = "/#/experiments?workflowType=machine_learning"
 _PORTS = 50  # tried from --port upwards
 
 
 @click.command("ui")
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True,
-              help="The next free one is taken where it is in use.")  # fmt: skip
-@click.option("--host", default="127.0.0.1", show_default=True, help="Only this machine's own address is accepted.")
-@click.option("--home", type=click.Path(path_type=Path), envvar="TUNING_HOME", default=Path("mlruns"),
-              show_default=True, help="The state folder.")  # fmt: skip
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=5000,
+    show_default=True,
+    help="The next free one is taken where it is in use.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Only this machine's own address is accepted.",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    envvar="TUNING_HOME",
+    default=Path("mlruns"),
+    show_default=True,
+    help="The state folder.",
+)
 def ui(port: int, host: str, home: Path) -> int:
     """Show every search and trial in MLflow's page. Ends with Ctrl-C.
 
@@ -60,7 +77,9 @@ def store_uri(home: Path) -> str:
         raise MissingError("MLFLOW_TRACKING_URI names a server: open its address in a browser")
     path = sqlite_path(uri)
     if path is not None and not path.exists():
-        raise MissingError(f"Nothing to show yet: {path} is not there. Run a search first: make tune STUDY=housing")
+        raise MissingError(
+            f"Nothing to show yet: {path} is not there. Run a search first: make tune STUDY=housing"
+        )
     return uri
 
 
@@ -90,7 +109,9 @@ def links(uri: str) -> list[tuple[str, str]]:
         raise StorageError(
             f"{path}: {error}. `tuning sync` puts it aside and writes it anew from the ledger"
         ) from error
-    return [(name, f"/#/experiments/{number}/runs?viewStateShareKey={VIEW}") for name, number in rows]
+    return [
+        (name, f"/#/experiments/{number}/runs?viewStateShareKey={VIEW}") for name, number in rows
+    ]
 
 
 def free_port(port: int) -> socket.socket:
@@ -102,7 +123,9 @@ def free_port(port: int) -> socket.socket:
     for candidate in range(port, min(port + _PORTS, 65536)):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a restart, not beside another
+            listener.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # after a restart, not beside another
         try:
             listener.bind(("127.0.0.1", candidate))
             listener.listen(128)  # a browser that comes while MLflow is imported waits

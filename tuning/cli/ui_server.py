@@ -16,15 +16,18 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SHUT = ("/ajax-api/3.0/jobs", "/ajax-api/3.0/mlflow/assistant", "/gateway")
-"""Routes that start work on this machine or speak to models elsewhere; the pages about runs need none of them."""
+"""Routes that start work on this machine or speak to models elsewhere; the pages about runs need
+none of them.
+"""
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
 class Gate:
-    """Lets through requests for this host, from this origin, to routes that are open; answers 403 to the rest.
+    """Lets through requests for this host, from this origin, to routes that are open; answers 403
+    to the rest.
 
-    MLflow's own checks stay behind it. They let pass every origin on localhost, whatever its port, and any host for
-    `/health`.
+    MLflow's own checks stay behind it. They let pass every origin on localhost, whatever its port,
+    and any host for `/health`.
     """
 
     def __init__(self, app: Application, port: int) -> None:
@@ -47,7 +50,9 @@ class Gate:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         origin = headers.get(b"origin")
         foreign = origin is not None and origin not in self._origins
-        return headers.get(b"host") in self._hosts and not (foreign and scope["method"] not in _READS)
+        return headers.get(b"host") in self._hosts and not (
+            foreign and scope["method"] not in _READS
+        )
 
 
 def environment(uri: str, home: Path, port: int) -> dict[str, str]:
@@ -85,7 +90,9 @@ def serve(listener: socket.socket, uri: str, home: Path) -> None:
         import uvicorn
         from mlflow.server.fastapi_app import app
 
-        config = uvicorn.Config(Gate(app, port), log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            Gate(app, port), log_level="warning", lifespan="on", timeout_graceful_shutdown=2
+        )
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has shut down in order and passes it on
         return

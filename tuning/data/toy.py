@@ -10,15 +10,21 @@ from tuning.data.dataset import Dataset, Task
 
 
 def blobs() -> Dataset:
-    """Return two adjacent clouds of 1,000 points; the best possible accuracy is about 0.915, a straight line's."""
+    """Return two adjacent clouds of 1,000 points; the best possible accuracy is about 0.915, a
+    straight line's.
+    """
     from sklearn.datasets import make_blobs
 
     X, y = make_blobs(1000, centers=2, n_features=2, random_state=54, cluster_std=2)
-    return _made("blobs", X, y, "make_blobs(1000, centers=2, n_features=2, random_state=54, cluster_std=2)")
+    return _made(
+        "blobs", X, y, "make_blobs(1000, centers=2, n_features=2, random_state=54, cluster_std=2)"
+    )
 
 
 def circles() -> Dataset:
-    """Return a noisy circle of 1,000 points inside another; no classifier can expect more than 0.829 accuracy."""
+    """Return a noisy circle of 1,000 points inside another; no classifier can expect more than
+    0.829 accuracy.
+    """
     from sklearn.datasets import make_circles
 
     X, y = make_circles(1000, factor=0.4, noise=0.3, random_state=2)
@@ -41,39 +47,57 @@ def iris() -> Dataset:
 
 
 def iris_pair() -> Dataset:
-    """Return setosa and virginica by length and width of the petals, 100 flowers: a straight line separates them."""
+    """Return setosa and virginica by length and width of the petals, 100 flowers: a straight line
+    separates them.
+    """
     from sklearn.datasets import load_iris
 
     loaded = load_iris()
     rows, columns = loaded.target != 1, [2, 3]
     return Dataset(
-        name="iris_pair", X=np.asarray(loaded.data[rows][:, columns], float), y=(loaded.target[rows] == 2).astype(int),
-        task="binary", classes=("setosa", "virginica"), source="scikit-learn: load_iris, two species, their petals",
+        name="iris_pair",
+        X=np.asarray(loaded.data[rows][:, columns], float),
+        y=(loaded.target[rows] == 2).astype(int),
+        task="binary",
+        classes=("setosa", "virginica"),
+        source="scikit-learn: load_iris, two species, their petals",
         feature_names=tuple(str(loaded.feature_names[i]) for i in columns),
-    )  # fmt: skip
+    )
 
 
 def multilabel() -> Dataset:
     """Return 1,000 made documents of 20 word counts; any of 5 topics may apply to each."""
     from sklearn.datasets import make_multilabel_classification
 
-    X, y = make_multilabel_classification(1000, n_features=20, n_classes=5, n_labels=2, random_state=42)
+    X, y = make_multilabel_classification(
+        1000, n_features=20, n_classes=5, n_labels=2, random_state=42
+    )
     return Dataset(
-        name="multilabel", X=X, y=y, task="multilabel", classes=tuple(f"topic {i}" for i in range(5)),
+        name="multilabel",
+        X=X,
+        y=y,
+        task="multilabel",
+        classes=tuple(f"topic {i}" for i in range(5)),
         source="scikit-learn: make_multilabel_classification(1000, n_features=20, n_classes=5, random_state=42)",
-    )  # fmt: skip
+    )
 
 
 def multi_output() -> Dataset:
-    """Return 2,000 points of a surface with three heights: y = (sin πx₁x₂ + x₃², x₁ cos πx₄, x₂x₅) and noise 0.05."""
+    """Return 2,000 points of a surface with three heights: y = (sin πx₁x₂ + x₃², x₁ cos πx₄, x₂x₅)
+    and noise 0.05.
+    """
     rng = np.random.default_rng(42)
     X = rng.uniform(-1, 1, (2000, 5))
     a, b, c, d, e = X.T
     heights = np.column_stack([np.sin(np.pi * a * b) + c**2, a * np.cos(np.pi * d), b * e])
     return Dataset(
-        name="multi_output", X=X, y=heights + rng.normal(0, 0.05, heights.shape), task="regression",
-        feature_names=("x1", "x2", "x3", "x4", "x5"), source="made: smooth functions of 5 numbers, noise 0.05",
-    )  # fmt: skip
+        name="multi_output",
+        X=X,
+        y=heights + rng.normal(0, 0.05, heights.shape),
+        task="regression",
+        feature_names=("x1", "x2", "x3", "x4", "x5"),
+        source="made: smooth functions of 5 numbers, noise 0.05",
+    )
 
 
 def wine() -> Dataset:
@@ -91,26 +115,42 @@ def breast_cancer() -> Dataset:
 
 
 def digits() -> Dataset:
-    """Return 1,797 handwritten digits of 8 × 8 pixels, each from 0 to 1; a small stand-in for MNIST."""
+    """Return 1,797 handwritten digits of 8 × 8 pixels, each from 0 to 1; a small stand-in for
+    MNIST.
+    """
     from sklearn.datasets import load_digits
 
     loaded = load_digits()
     return Dataset(
-        name="digits", X=loaded.images / 16.0, y=loaded.target, task="multiclass",
-        classes=tuple(map(str, loaded.target_names)), scale=False, source="scikit-learn: load_digits, divided by 16",
-    )  # fmt: skip
+        name="digits",
+        X=loaded.images / 16.0,
+        y=loaded.target,
+        task="multiclass",
+        classes=tuple(map(str, loaded.target_names)),
+        scale=False,
+        source="scikit-learn: load_digits, divided by 16",
+    )
 
 
 def _made(name: str, X: Any, y: Any, call: str) -> Dataset:
     return Dataset(
-        name=name, X=X, y=y, task="binary", classes=("0", "1"), feature_names=("x1", "x2"),
+        name=name,
+        X=X,
+        y=y,
+        task="binary",
+        classes=("0", "1"),
+        feature_names=("x1", "x2"),
         source=f"scikit-learn: {call}",
-    )  # fmt: skip
+    )
 
 
 def _shipped(name: str, loaded: Any, task: Task) -> Dataset:
     return Dataset(
-        name=name, X=np.asarray(loaded.data, float), y=np.asarray(loaded.target), task=task,
-        classes=tuple(map(str, loaded.target_names)), feature_names=tuple(map(str, loaded.feature_names)),
+        name=name,
+        X=np.asarray(loaded.data, float),
+        y=np.asarray(loaded.target),
+        task=task,
+        classes=tuple(map(str, loaded.target_names)),
+        feature_names=tuple(map(str, loaded.feature_names)),
         source=f"scikit-learn: load_{name}",
-    )  # fmt: skip
+    )

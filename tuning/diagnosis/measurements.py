@@ -1,4 +1,6 @@
-"""`Signs`: what a diagnosis needs to know of a trained model, from one pass over a few rows, forward and back."""
+"""`Signs`: what a diagnosis needs to know of a trained model, from one pass over a few rows,
+forward and back.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ ROWS = 512
 """Most validation rows that are looked at; more would not change a verdict."""
 
 SHALLOW = 3
-"""Kernels of a network too shallow for its gradients to vanish while it learns: two hidden layers."""
+"""Kernels of a network too shallow for its gradients to vanish while it learns: two hidden layers.
+"""
 
 LEARNT = 0.5
 """Training loss, as a share of the best constant's, below which a network has learnt."""
@@ -40,8 +43,10 @@ class Signs:
 
     Attributes:
         dead: Each relu layer's name and the share of its units (channels) that are 0 for every row.
-        first, last: The gradients at the first and the last layer that has a kernel; None where not looked at.
-        constant_loss: The loss of the best constant prediction, regularisation included; None where unknown.
+        first, last: The gradients at the first and the last layer that has a kernel; None where not
+            looked at.
+        constant_loss: The loss of the best constant prediction, regularisation included; None where
+            unknown.
         lr: The optimizer's learning rate; None where it has none.
     """
 
@@ -53,10 +58,12 @@ class Signs:
 
 
 def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.inf) -> Signs:
-    """Look at a trained model with up to `ROWS` rows; weights, metrics and random states stay as they are.
+    """Look at a trained model with up to `ROWS` rows; weights, metrics and random states stay as
+    they are.
 
-    Gradients are left out where they cannot be ill: in a network of at most `SHALLOW` kernels that has learnt. That
-    halves the cost, most of which is the first call of each op after a seed has been set.
+    Gradients are left out where they cannot be ill: in a network of at most `SHALLOW` kernels that
+    has learnt. That halves the cost, most of which is the first call of each op after a seed has
+    been set.
 
     Args:
         model: Built and compiled.
@@ -65,7 +72,10 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
         loss: The training loss at the end.
     """
     lr = _learning_rate(model)
-    if len(getattr(model, "inputs", None) or ()) != 1 or len(getattr(model, "outputs", None) or ()) != 1:
+    if (
+        len(getattr(model, "inputs", None) or ()) != 1
+        or len(getattr(model, "outputs", None) or ()) != 1
+    ):
         return Signs(lr=lr)  # a subclass's own `call`, or several inputs
     x, y = on_device(rows.X[:ROWS]), on_device(rows.y[:ROWS])
     relus = dict(_relus(model))
@@ -84,17 +94,22 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
     gradients = tape.gradient(target, [v.value for v in ends]) if ends else []
     found = [_gradient(v, g) for v, g in zip(ends, gradients, strict=True) if g is not None]
     first, last = found if len(found) == 2 else (None, None)
-    dead = tuple((name, dead_share(values.numpy())) for name, values in zip(relus, active, strict=True))
+    dead = tuple(
+        (name, dead_share(values.numpy())) for name, values in zip(relus, active, strict=True)
+    )
     return Signs(dead, first, last, constant_loss, lr)
 
 
 def dead_share(values: Array) -> float:
-    """Return the share of units, those of the last axis, that are 0 everywhere else: `(rows, …, units)`."""
+    """Return the share of units, those of the last axis, that are 0 everywhere else: `(rows, …,
+    units)`.
+    """
     return float(np.mean(np.all(values.reshape(-1, values.shape[-1]) <= 0, axis=0)))
 
 
 def best_constant(y: Array, outputs: int, task: Task, link: str) -> Array:
-    """Return the output that fits best without looking at the input, as a model would give it: `(outputs,)`.
+    """Return the output that fits best without looking at the input, as a model would give it:
+    `(outputs,)`.
 
     Args:
         y: `(rows,)` or `(rows, …)`: targets, class numbers, or one column a class or label.
@@ -111,15 +126,28 @@ def best_constant(y: Array, outputs: int, task: Task, link: str) -> Array:
     if columns.min() < 0:  # labels −1 and 1, for the hinge loss
         return np.where(mean < 0, -1.0, 1.0)
     share = np.clip(mean, 1e-6, 1 - 1e-6)
-    return np.log(share / (1 - share)) if link == "sigmoid" else np.log(share) if link == "softmax" else share
+    return (
+        np.log(share / (1 - share))
+        if link == "sigmoid"
+        else np.log(share)
+        if link == "softmax"
+        else share
+    )
 
 
 def _relus(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
-    """Yield the name and the output of each layer that ends with a relu; of a layer used twice, of its last use."""
+    """Yield the name and the output of each layer that ends with a relu; of a layer used twice, of
+    its last use.
+    """
     graph = model._functional if isinstance(model, keras.Sequential) else model
-    for node in itertools.chain(*(nodes for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True))):
+    for node in itertools.chain(
+        *(nodes for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True))
+    ):
         layer = node.operation
-        plain = getattr(layer, "activation", None) in (keras.activations.relu, keras.activations.relu6)
+        plain = getattr(layer, "activation", None) in (
+            keras.activations.relu,
+            keras.activations.relu6,
+        )
         own = isinstance(layer, keras.layers.ReLU) and not layer.negative_slope
         if plain or own:
             yield layer.name, node.outputs[0]
@@ -127,7 +155,11 @@ def _relus(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
 
 def _gradient(kernel: keras.Variable, gradient: tf.Tensor) -> Gradient:
     dense = tf.convert_to_tensor(gradient).numpy()  # that of an embedding comes in slices
-    return Gradient(kernel.path.split("/")[-2], float(np.linalg.norm(dense)), float(np.linalg.norm(kernel.numpy())))
+    return Gradient(
+        kernel.path.split("/")[-2],
+        float(np.linalg.norm(dense)),
+        float(np.linalg.norm(kernel.numpy())),
+    )
 
 
 def _learning_rate(model: keras.Model) -> float | None:

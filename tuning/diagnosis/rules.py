@@ -1,7 +1,9 @@
-"""`diagnose`: what is wrong with a trained network, in words: dead relus, gradients, learning rate, capacity, epochs.
+"""`diagnose`: what is wrong with a trained network, in words: dead relus, gradients, learning rate,
+capacity, epochs.
 
-Every rule is a heuristic of ours on the courses' list of reasons for a bad model. Losses are measured against that of
-the best constant prediction, so that a rule means the same for every loss and every unit of the target.
+Every rule is a heuristic of ours on the courses' list of reasons for a bad model. Losses are
+measured against that of the best constant prediction, so that a rule means the same for every loss
+and every unit of the target.
 """
 
 from __future__ import annotations
@@ -34,15 +36,24 @@ Curve = Sequence[Mapping[str, float]]
 
 
 def diagnose(
-    model: keras.Model, curve: Curve, rows: Rows, objective: Objective, *, task: Task, kept: int, budget: int
+    model: keras.Model,
+    curve: Curve,
+    rows: Rows,
+    objective: Objective,
+    *,
+    task: Task,
+    kept: int,
+    budget: int,
 ) -> tuple[Verdict, ...]:
-    """Return what is wrong with a network that has been trained, causes before symptoms; nothing where it is healthy.
+    """Return what is wrong with a network that has been trained, causes before symptoms; nothing
+    where it is healthy.
 
     Underfitting and too few epochs are named only where nothing that explains them was found.
 
     Args:
         model: With the weights that were kept.
-        curve: One row an epoch, as in `FoldResult.curve`; rows without `loss` and `val_loss` tell little.
+        curve: One row an epoch, as in `FoldResult.curve`; rows without `loss` and `val_loss` tell
+            little.
         rows: Validation rows, of which a few hundred are looked at.
         objective: What the trial is judged by.
         task: How the targets are read.
@@ -52,13 +63,24 @@ def diagnose(
     if verdict := _not_finite(model, curve, objective):
         return (verdict,)
     try:
-        signs, blind = read_signs(model, rows, task, next(iter(_series(curve[-1:], "loss")), math.inf)), None
-    except Exception as error:  # a user's own loss or layer may raise anything here; the trial itself went well
+        signs, blind = (
+            read_signs(model, rows, task, next(iter(_series(curve[-1:], "loss")), math.inf)),
+            None,
+        )
+    except (
+        Exception
+    ) as error:  # a user's own loss or layer may raise anything here; the trial itself went well
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         signs = Signs()
-        blind = Verdict("not_looked_into", "note", f"the model could not be looked into: {reason[:200]}")
+        blind = Verdict(
+            "not_looked_into", "note", f"the model could not be looked into: {reason[:200]}"
+        )
     causes = [*of_model(signs), *of_learning_rate(curve, signs)]
-    found = [*causes, *of_budget(curve, objective, budget, causes), *of_fit(curve, kept, signs, causes)]
+    found = [
+        *causes,
+        *of_budget(curve, objective, budget, causes),
+        *of_fit(curve, kept, signs, causes),
+    ]
     return (*found, blind) if blind else tuple(found)
 
 
@@ -70,7 +92,9 @@ def over_folds(folds: Sequence[Sequence[Verdict]]) -> tuple[Verdict, ...]:
     counts = {name: sum(any(v.name == name for v in fold) for fold in folds) for name in merged}
     order = dict.fromkeys(verdict.name for fold in folds for verdict in fold)
     return tuple(
-        replace(merged[name], words=f"{merged[name].words} (in {counts[name]} of {len(folds)} folds)")
+        replace(
+            merged[name], words=f"{merged[name].words} (in {counts[name]} of {len(folds)} folds)"
+        )
         for name in order
         if counts[name] * 2 > len(folds)
     )
@@ -82,18 +106,33 @@ def of_model(signs: Signs) -> Iterator[Verdict]:
     if dead:
         listed = ", ".join(f"{share:.0%} in {name}" for name, share in dead)
         whole = any(share == 1 for _, share in dead)
-        yield Verdict("dead_relus", "serious" if whole else "warning", f"relus that are 0 for every row: {listed}; "
-                      "try a lower learning rate, leaky_relu or elu, or the initializer he_normal")  # fmt: skip
+        yield Verdict(
+            "dead_relus",
+            "serious" if whole else "warning",
+            f"relus that are 0 for every row: {listed}; "
+            "try a lower learning rate, leaky_relu or elu, or the initializer he_normal",
+        )
     if signs.first is not None and signs.last is not None:
         first, last = signs.first, signs.last
         norms = f"the gradient's norm is {first.norm:.2g} at {first.layer} and {last.norm:.2g} at {last.layer}"
         if first.norm < VANISHING * last.norm and not dead:
-            yield Verdict("vanishing_gradients", "warning", f"{norms}: the first layers hardly learn; try relu or "
-                          "elu, batch_norm, an initializer that fits the activation, or fewer layers")  # fmt: skip
+            yield Verdict(
+                "vanishing_gradients",
+                "warning",
+                f"{norms}: the first layers hardly learn; try relu or "
+                "elu, batch_norm, an initializer that fits the activation, or fewer layers",
+            )
         worst = max((first, last), key=lambda g: _over(g.norm, g.weights))
-        if not first.norm <= EXPLODING * max(last.norm, 1e-12) or _over(worst.norm, worst.weights) > EXPLODING:
-            yield Verdict("exploding_gradients", "serious", f"{norms}, of the weights {worst.weights:.2g} at "
-                          f"{worst.layer}: try clipnorm=1, a smaller initializer, or scaled targets")  # fmt: skip
+        if (
+            not first.norm <= EXPLODING * max(last.norm, 1e-12)
+            or _over(worst.norm, worst.weights) > EXPLODING
+        ):
+            yield Verdict(
+                "exploding_gradients",
+                "serious",
+                f"{norms}, of the weights {worst.weights:.2g} at "
+                f"{worst.layer}: try clipnorm=1, a smaller initializer, or scaled targets",
+            )
 
 
 def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Verdict]:
@@ -105,18 +144,38 @@ def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Verdict]:
     scatter, falls = _scatter(tail), _falls(losses)
     lower, higher = "try a learning rate 3 to 10 times lower", "try a learning rate 10 times higher"
     if scatter > JUMPING * constant:
-        yield Verdict("lr_too_high", "warning", f"the training loss jumps by {scatter:.2g} from epoch to epoch around "
-                      f"{statistics.fmean(tail):.3g}{rate}: {lower}")  # fmt: skip
-    elif losses[0] > 3 * constant and 0.9 * constant < losses[-1] < 0.9 * losses[0] and falls < STEADY:
-        yield Verdict("lr_too_high", "serious", f"the training loss was {losses[0]:.3g} in the first epoch and stays "
-                      f"at {losses[-1]:.3g}, no better than a constant prediction{rate}: {lower}")  # fmt: skip
+        yield Verdict(
+            "lr_too_high",
+            "warning",
+            f"the training loss jumps by {scatter:.2g} from epoch to epoch around "
+            f"{statistics.fmean(tail):.3g}{rate}: {lower}",
+        )
+    elif (
+        losses[0] > 3 * constant
+        and 0.9 * constant < losses[-1] < 0.9 * losses[0]
+        and falls < STEADY
+    ):
+        yield Verdict(
+            "lr_too_high",
+            "serious",
+            f"the training loss was {losses[0]:.3g} in the first epoch and stays "
+            f"at {losses[-1]:.3g}, no better than a constant prediction{rate}: {lower}",
+        )
     elif _slow(losses, constant, falls) and not _stuck(signs):
-        yield Verdict("lr_too_low", "warning", f"the training loss went only from {losses[0]:.3g} to {losses[-1]:.3g} "
-                      f"in {len(losses)} epochs, and as fast at the end as at the start{rate}: {higher}")  # fmt: skip
+        yield Verdict(
+            "lr_too_low",
+            "warning",
+            f"the training loss went only from {losses[0]:.3g} to {losses[-1]:.3g} "
+            f"in {len(losses)} epochs, and as fast at the end as at the start{rate}: {higher}",
+        )
 
 
-def of_budget(curve: Curve, objective: Objective, budget: int, causes: Sequence[Verdict]) -> Iterator[Verdict]:
-    """Yield whether the score was still improving when the epochs were used up, and nothing else is to be mended."""
+def of_budget(
+    curve: Curve, objective: Objective, budget: int, causes: Sequence[Verdict]
+) -> Iterator[Verdict]:
+    """Yield whether the score was still improving when the epochs were used up, and nothing else is
+    to be mended.
+    """
     scores = [objective.key(value) for value in _series(curve, objective.metric)]
     last = int(curve[-1]["epoch"]) if curve else 0
     if len(scores) < LEAST_EPOCHS or last < budget or causes or min(scores) < scores[-1]:
@@ -124,8 +183,12 @@ def of_budget(curve: Curve, objective: Objective, budget: int, causes: Sequence[
     quarter = max(len(scores) // 4, 1)
     gain, whole = min(scores[:-quarter]) - scores[-1], scores[0] - scores[-1]
     if gain > max(STILL_GAINING * whole, 1e-3 * abs(scores[-1])):
-        yield Verdict("epochs_too_few", "note", f"the best epoch is the last one, {last}, and {objective.metric} "
-                      f"improved by {gain:.2g} over the last {quarter}: more epochs may help")  # fmt: skip
+        yield Verdict(
+            "epochs_too_few",
+            "note",
+            f"the best epoch is the last one, {last}, and {objective.metric} "
+            f"improved by {gain:.2g} over the last {quarter}: more epochs may help",
+        )
 
 
 def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> Iterator[Verdict]:
@@ -136,20 +199,44 @@ def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> 
     if not upto or constant <= 0:
         return
     loss, lowest = upto[-1]["loss"], min(rows, key=lambda row: row["val_loss"])
-    val_loss = statistics.median(row["val_loss"] for row in upto[-3:])  # one epoch may be thrown off by an outlier
+    val_loss = statistics.median(
+        row["val_loss"] for row in upto[-3:]
+    )  # one epoch may be thrown off by an outlier
     losses = f"training loss {loss:.3g}, validation loss {val_loss:.3g}"
     learnt = loss < (1 - UNDERFIT) * constant
     risen = min(row["val_loss"] for row in rows[-max(len(rows) // 4, 3) :]) - lowest["val_loss"]
-    if learnt and upto == rows and risen > max(GAP * constant, 0.1 * lowest["val_loss"]) and loss < lowest["loss"]:
-        yield Verdict("overfitting", "warning", f"validation loss was lowest, {lowest['val_loss']:.3g}, in epoch "
-                      f"{int(lowest['epoch'])} and has risen since ({losses}): try patience, dropout, l2, "
-                      "or fewer neurons")  # fmt: skip
+    if (
+        learnt
+        and upto == rows
+        and risen > max(GAP * constant, 0.1 * lowest["val_loss"])
+        and loss < lowest["loss"]
+    ):
+        yield Verdict(
+            "overfitting",
+            "warning",
+            f"validation loss was lowest, {lowest['val_loss']:.3g}, in epoch "
+            f"{int(lowest['epoch'])} and has risen since ({losses}): try patience, dropout, l2, "
+            "or fewer neurons",
+        )
     elif val_loss - loss > GAP * constant and loss < 0.5 * min(val_loss, constant):
-        yield Verdict("overfitting", "warning", f"{losses}: try dropout, l2, fewer neurons or more rows, "
-                      "unless outliers among the validation rows explain it")  # fmt: skip
-    elif not learnt and val_loss > (1 - UNDERFIT) * constant and len(rows) >= LEAST_EPOCHS and not causes:
-        yield Verdict("underfitting", "warning", f"{losses}, not far below the {constant:.3g} of a constant "
-                      "prediction: try more neurons, layers or epochs, unless the inputs say no more")  # fmt: skip
+        yield Verdict(
+            "overfitting",
+            "warning",
+            f"{losses}: try dropout, l2, fewer neurons or more rows, "
+            "unless outliers among the validation rows explain it",
+        )
+    elif (
+        not learnt
+        and val_loss > (1 - UNDERFIT) * constant
+        and len(rows) >= LEAST_EPOCHS
+        and not causes
+    ):
+        yield Verdict(
+            "underfitting",
+            "warning",
+            f"{losses}, not far below the {constant:.3g} of a constant "
+            "prediction: try more neurons, layers or epochs, unless the inputs say no more",
+        )
 
 
 def _not_finite(model: keras.Model, curve: Curve, objective: Objective) -> Verdict | None:
@@ -157,9 +244,13 @@ def _not_finite(model: keras.Model, curve: Curve, objective: Objective) -> Verdi
         for name in ("loss", objective.metric):
             if not math.isfinite(row.get(name, 0.0)):
                 rate = getattr(model.optimizer, "learning_rate", None)
-                return Verdict("lr_too_high", "serious", f"{name} was not finite in epoch {int(row['epoch'])}"
-                               f"{_at(None if rate is None else float(rate))}: try a learning rate 10 times lower, "
-                               "clipnorm=1, or scaled inputs and targets")  # fmt: skip
+                return Verdict(
+                    "lr_too_high",
+                    "serious",
+                    f"{name} was not finite in epoch {int(row['epoch'])}"
+                    f"{_at(None if rate is None else float(rate))}: try a learning rate 10 times lower, "
+                    "clipnorm=1, or scaled inputs and targets",
+                )
     return None
 
 
@@ -178,7 +269,11 @@ def _stuck(signs: Signs) -> bool:
 
 def _constant(signs: Signs) -> float:
     """Return the loss of the best constant prediction; 0 where it is unknown."""
-    return signs.constant_loss if signs.constant_loss is not None and math.isfinite(signs.constant_loss) else 0.0
+    return (
+        signs.constant_loss
+        if signs.constant_loss is not None and math.isfinite(signs.constant_loss)
+        else 0.0
+    )
 
 
 def _series(curve: Curve, name: str) -> list[float]:

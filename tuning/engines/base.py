@@ -11,21 +11,28 @@ from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 class Engine(Protocol):
     """Who proposes. One thread calls it; trials may end in any order, several may be open at once.
 
-    Contract: proposals lie inside the space; the same study and seed with the same order of asks, reports and tells
-    give the same proposals; a failed, diverged or infeasible trial never ends or corrupts the search; after
-    `Pause.EXHAUSTED` every later ask answers the same unless a trial is still open.
+    Contract: proposals lie inside the space; the same study and seed with the same order of asks,
+    reports and tells give the same proposals; a failed, diverged or infeasible trial never ends or
+    corrupts the search; after `Pause.EXHAUSTED` every later ask answers the same unless a trial is
+    still open.
     """
 
     remarks: tuple[str, ...]
-    """What the user should know before it starts, e.g. which axes a grid has cut and what was left out."""
+    """What the user should know before it starts, e.g. which axes a grid has cut and what was left
+    out.
+    """
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the proposal that will carry `number`, `WAIT` (tell me something first) or `EXHAUSTED`."""
+        """Return the proposal that will carry `number`, `WAIT` (tell me something first) or
+        `EXHAUSTED`.
+        """
 
     def adopt(self, proposal: Proposal) -> bool:
-        """Take `proposal` for the last ask's, whatever was proposed; return whether that is possible.
+        """Take `proposal` for the last ask's, whatever was proposed; return whether that is
+        possible.
 
-        An earlier run has trained it: on another CPU, or with other versions, a library may compute something else.
+        An earlier run has trained it: on another CPU, or with other versions, a library may compute
+            something else.
         """
 
     def report(self, report: EpochReport) -> bool:

@@ -1,4 +1,6 @@
-"""`CapacityEngine`: begin small, add neurons or layers while the validation score improves, then stop."""
+"""`CapacityEngine`: begin small, add neurons or layers while the validation score improves, then
+stop.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,25 @@ import statistics
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from tuning.engines.capacity_space import DEPTH, RATE, TOLERANCE, WIDTH, faults_of, ladders_of, middle, remarks_on
+from tuning.engines.capacity_space import (
+    DEPTH,
+    RATE,
+    TOLERANCE,
+    WIDTH,
+    faults_of,
+    ladders_of,
+    middle,
+    remarks_on,
+)
 from tuning.errors import StudyError
 from tuning.study.objective import Objective
 from tuning.study.study import Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 
 LOOK_AHEAD = 2
-"""Steps up without improvement that end a growth: one step may be a bottleneck, as a first layer of one neuron is."""
+"""Steps up without improvement that end a growth: one step may be a bottleneck, as a first layer of
+one neuron is.
+"""
 
 _SHARES = ("accuracy", "auc", "r2")  # at most 1: their error is what is missing to it
 _TAIL = 6  # epochs at the end of a curve that show its noise
@@ -27,24 +40,29 @@ Rounds: TypeAlias = Generator[list[Point], None, Point]
 
 
 class CapacityEngine:
-    """The courses' capacity workflow on the study's own space; deterministic, no randomness, ends by itself.
+    """The courses' capacity workflow on the study's own space; deterministic, no randomness, ends
+    by itself.
 
-    Capacity is `n_hidden` (one layer more a step) and `n_neurons` (twice as many a step, up to the high end); at
-    least one of them must be in the space. Every other parameter keeps one value: the middle of its range (the
-    geometric one of a log range), a `Choice` its first. `lr` alone is improved as well, since a larger network wants
-    another one: when growth has ended, its neighbours a factor of √10 away are tried, and so on while that improves;
-    then growth is tried again with the new rate. The search ends when neither changes anything.
+    Capacity is `n_hidden` (one layer more a step) and `n_neurons` (twice as many a step, up to the
+    high end); at least one of them must be in the space. Every other parameter keeps one value: the
+    middle of its range (the geometric one of a log range), a `Choice` its first. `lr` alone is
+    improved as well, since a larger network wants another one: when growth has ended, its
+    neighbours a factor of √10 away are tried, and so on while that improves; then growth is tried
+    again with the new rate. The search ends when neither changes anything.
 
-    Source: "begin small, add neurons or layers until the validation score stops improving" is the courses' advice;
-    that a step doubles the neurons, the sweep of the learning rate and the rule for an improvement are our own.
+    Source: "begin small, add neurons or layers until the validation score stops improving" is the
+    courses' advice; that a step doubles the neurons, the sweep of the learning rate and the rule
+    for an improvement are our own.
 
-    A score counts as improved where it is better by more than the noise and by more than 1 % of the error (of the
-    value itself; of 1 − value for accuracy, auc and r2). The noise is, with `--cv`, the standard error of the
-    difference fold by fold; else the scatter of the validation score over the last six epochs, its trend taken out.
-    Two steps up in a row without improvement end a growth.
+    A score counts as improved where it is better by more than the noise and by more than 1 % of the
+    error (of the value itself; of 1 − value for accuracy, auc and r2). The noise is, with `--cv`,
+    the standard error of the difference fold by fold; else the scatter of the validation score over
+    the last six epochs, its trend taken out. Two steps up in a row without improvement end a
+    growth.
 
-    Both directions of a step, and the point they start from, may train at once. A round is judged when all of its
-    trials have ended, so the proposals depend neither on the number of slots nor on the order of their ends.
+    Both directions of a step, and the point they start from, may train at once. A round is judged
+    when all of its trials have ended, so the proposals depend neither on the number of slots nor on
+    the order of their ends.
 
     Raises:
         StudyError: The space has no capacity, or only one that does not exist at the values kept.
@@ -90,7 +108,9 @@ class CapacityEngine:
         self._ended[result.number] = result
 
     def artifacts(self) -> Mapping[str, str]:
-        """Return `capacity.csv`: each comparison made, the gain, what it had to exceed, and what was decided."""
+        """Return `capacity.csv`: each comparison made, the gain, what it had to exceed, and what
+        was decided.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["from_trial", "to_trial", "gain", "needed", "decision"])
@@ -102,7 +122,10 @@ class CapacityEngine:
 
     def _search(self) -> Generator[list[Point], None, None]:
         """Yield the points of one round after another; their results are known when it goes on."""
-        point = tuple(0 if name != RATE else ladder.index(self._kept[RATE]) for name, ladder in self._ladders.items())
+        point = tuple(
+            0 if name != RATE else ladder.index(self._kept[RATE])
+            for name, ladder in self._ladders.items()
+        )
         while True:
             grown = yield from self._grow(point)
             point = yield from self._sweep(grown)
@@ -125,7 +148,8 @@ class CapacityEngine:
     def _sweep(self, point: Point) -> Rounds:
         """Go to a better learning rate while there is one; return where it ended.
 
-        While nothing has a score, the rates farther and farther away are tried: it may be the rate that diverges.
+        While nothing has a score, the rates farther and farther away are tried: it may be the rate
+        that diverges.
         """
         distance = 1
         while True:
@@ -144,17 +168,26 @@ class CapacityEngine:
     def _larger(self, point: Point) -> list[Point]:
         found = []
         for axis, name in enumerate(self._ladders):
-            idle = name == WIDTH and self._params(point).get(DEPTH) == 0  # without a hidden layer none has neurons
+            idle = (
+                name == WIDTH and self._params(point).get(DEPTH) == 0
+            )  # without a hidden layer none has neurons
             if name != RATE and not idle:
                 found += self._moved(point, axis, 1)
         return found
 
     def _rates(self, point: Point, distance: int) -> list[Point]:
         axes = [axis for axis, name in enumerate(self._ladders) if name == RATE]
-        return [moved for axis in axes for step in (-distance, distance) for moved in self._moved(point, axis, step)]
+        return [
+            moved
+            for axis in axes
+            for step in (-distance, distance)
+            for moved in self._moved(point, axis, step)
+        ]
 
     def _moved(self, point: Point, axis: int, step: int) -> list[Point]:
-        """Return the point so many steps away, or nothing where the ladder ends or nothing would change."""
+        """Return the point so many steps away, or nothing where the ladder ends or nothing would
+        change.
+        """
         position, ladder = point[axis] + step, list(self._ladders.values())[axis]
         if not 0 <= position < len(ladder):
             return []
@@ -163,7 +196,9 @@ class CapacityEngine:
 
     def _params(self, point: Point) -> dict[str, Any]:
         steps = zip(self._ladders.items(), point, strict=True)
-        return self._space.active({**self._kept, **{name: ladder[i] for (name, ladder), i in steps}})
+        return self._space.active(
+            {**self._kept, **{name: ladder[i] for (name, ladder), i in steps}}
+        )
 
     def _number(self, point: Point) -> int:
         return self._numbers[repr(self._params(point))]
@@ -173,7 +208,11 @@ class CapacityEngine:
         return result.value if result.status is Status.COMPLETED else None
 
     def _best(self, points: Sequence[Point]) -> Point | None:
-        scored = [(self._objective.key(value), point) for point in points if (value := self._value(point)) is not None]
+        scored = [
+            (self._objective.key(value), point)
+            for point in points
+            if (value := self._value(point)) is not None
+        ]
         return min(scored)[1] if scored else None
 
     def _improves(self, old: Point, new: Point) -> bool:
@@ -201,13 +240,20 @@ def _noise(before: Sequence[FoldResult], after: Sequence[FoldResult], metric: st
     if len(before) == len(after) > 1:
         gains = [a.value - b.value for a, b in zip(after, before, strict=True)]
         return statistics.stdev(gains) / math.sqrt(len(gains))
-    return math.hypot(*(_scatter([row[metric] for row in fold.curve if metric in row]) for fold in (*before, *after)))
+    return math.hypot(
+        *(
+            _scatter([row[metric] for row in fold.curve if metric in row])
+            for fold in (*before, *after)
+        )
+    )
 
 
 def _scatter(curve: list[float]) -> float:
-    """Return the standard deviation of the last epochs about their trend, from the median of second differences.
+    """Return the standard deviation of the last epochs about their trend, from the median of second
+    differences.
 
-    They have six times the variance, hold no straight trend, and their median ignores one epoch thrown off.
+    They have six times the variance, hold no straight trend, and their median ignores one epoch
+    thrown off.
     """
     tail = curve[-_TAIL:]
     bends = [abs(a - 2 * b + c) for a, b, c in zip(tail, tail[1:], tail[2:], strict=False)]

@@ -1,4 +1,6 @@
-"""The space of the capacity engine: what grows in which steps, what is kept at which value, what is refused."""
+"""The space of the capacity engine: what grows in which steps, what is kept at which value, what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ RATE_STEP = math.sqrt(10)
 
 
 def middle(domain: Domain) -> Any:
-    """Return the value a parameter keeps: the middle of its range, the geometric one of a log range; a first choice."""
+    """Return the value a parameter keeps: the middle of its range, the geometric one of a log
+    range; a first choice.
+    """
     if isinstance(domain, Choice):
         return domain.values[0]
     mean = math.sqrt(domain.low * domain.high) if domain.log else (domain.low + domain.high) / 2
@@ -32,9 +36,14 @@ def _on_step(domain: Int, value: float) -> int:
 
 
 def ladders_of(space: Space) -> dict[str, list[Any]]:
-    """Return the values of what is changed, the smallest first; a rate that cannot be swept has none."""
-    makers: dict[str, Callable[[Domain], list[Any]]] = {DEPTH: lambda d: sorted(d.cut(None)), WIDTH: _doubled,
-                                                        RATE: _rate_ladder}  # fmt: skip
+    """Return the values of what is changed, the smallest first; a rate that cannot be swept has
+    none.
+    """
+    makers: dict[str, Callable[[Domain], list[Any]]] = {
+        DEPTH: lambda d: sorted(d.cut(None)),
+        WIDTH: _doubled,
+        RATE: _rate_ladder,
+    }
     ladders = {name: make(space[name]) for name, make in makers.items() if name in space}
     return {name: ladder for name, ladder in ladders.items() if ladder}
 
@@ -56,13 +65,19 @@ def _rate_ladder(domain: Domain) -> list[Any]:
         return []
     value, found = middle(domain), [middle(domain)]
     for ratio, end in ((RATE_STEP, domain.high), (1 / RATE_STEP, domain.low)):
-        steps = round(abs(math.log(end / value)) / math.log(RATE_STEP), 6)  # a whole number must not miss the end
-        found += [min(max(value * ratio**i, domain.low), domain.high) for i in range(1, int(steps) + 1)]
+        steps = round(
+            abs(math.log(end / value)) / math.log(RATE_STEP), 6
+        )  # a whole number must not miss the end
+        found += [
+            min(max(value * ratio**i, domain.low), domain.high) for i in range(1, int(steps) + 1)
+        ]
     return sorted(found)
 
 
 def _numbers(domain: Choice) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in domain.values)
+    return all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in domain.values
+    )
 
 
 def faults_of(space: Space) -> Iterator[str]:
@@ -86,15 +101,27 @@ def faults_of(space: Space) -> Iterator[str]:
             )
 
 
-def remarks_on(space: Space, ladders: Mapping[str, list[Any]], kept: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the user should know before a search begins: what grows, what is kept at which value."""
-    grown = [f"{name} {', '.join(map(str, ladders[name]))}" for name in (DEPTH, WIDTH) if name in ladders]
+def remarks_on(
+    space: Space, ladders: Mapping[str, list[Any]], kept: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return what the user should know before a search begins: what grows, what is kept at which
+    value.
+    """
+    grown = [
+        f"{name} {', '.join(map(str, ladders[name]))}" for name in (DEPTH, WIDTH) if name in ladders
+    ]
     held = [f"{name} = {_shown(kept[name])}" for name in space if name not in ladders]
     improving = f"while the validation score improves by more than its noise and {TOLERANCE:.0%} of the error"
     lines = [f"capacity: begins small and grows {' and '.join(grown)}, {improving}"]
     if RATE in ladders:
-        near = "a rate a factor of √10 away" if isinstance(space[RATE], Float) else "the value on either side"
-        lines.append(f"capacity: lr begins at {_shown(kept[RATE])}; when growth has ended, {near} is tried")
+        near = (
+            "a rate a factor of √10 away"
+            if isinstance(space[RATE], Float)
+            else "the value on either side"
+        )
+        lines.append(
+            f"capacity: lr begins at {_shown(kept[RATE])}; when growth has ended, {near} is tried"
+        )
     if held:
         lines.append(f"capacity: not searched, kept at {', '.join(held)}")
     return tuple(lines)

@@ -1,4 +1,6 @@
-"""The joblib backend inside a scikit-learn engine: it runs nothing, it hands tasks over and waits for their results."""
+"""The joblib backend inside a scikit-learn engine: it runs nothing, it hands tasks over and waits
+for their results.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Fit:
     """One `_fit_and_score` that a search wants done.
 
     Attributes:
-        args, kwargs: Its arguments, without scikit-learn's callbacks: their contexts hold the whole search.
+        args, kwargs: Its arguments, without scikit-learn's callbacks: their contexts hold the whole
+            search.
         answer: Resolved with what it returned, in a list as joblib wants it.
     """
 

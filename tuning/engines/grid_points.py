@@ -25,7 +25,9 @@ def grid_points(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     space = study.space
     size = int(np.prod([len(domain.cut(CUT)) for domain in space.domains.values()], dtype=float))
     if size > MOST_POINTS:
-        raise StudyError(f"space: the grid has {size:,} points; use fewer or coarser axes", where=study.engine)
+        raise StudyError(
+            f"space: the grid has {size:,} points; use fewer or coarser axes", where=study.engine
+        )
     points = space.grid(CUT)
     remarks = [f"grid: {_listed(name, space[name].cut(CUT))}" for name in space.cut_axes(CUT)]
     if study.trials is None or study.trials >= len(points):

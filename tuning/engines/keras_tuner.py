@@ -1,4 +1,5 @@
-"""KerasTuner's oracles through create, update and end of a trial; its tuners, its loop and its files are not used.
+"""KerasTuner's oracles through create, update and end of a trial; its tuners, its loop and its
+files are not used.
 
 Importing this module imports TensorFlow: it belongs into the engine process.
 """
@@ -22,9 +23,13 @@ from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 
 FACTOR = 3  # Hyperband keeps one trial in three
-_TRIAL, _EPOCHS = "tuner/trial_id", "tuner/epochs"  # of a promotion: whose, and up to which epoch in all
+_TRIAL, _EPOCHS = (
+    "tuner/trial_id",
+    "tuner/epochs",
+)  # of a promotion: whose, and up to which epoch in all
 
-# FAILED and not INVALID, which would have the trial made again. Nothing prunes here, so PRUNED is not in the table.
+# FAILED and not INVALID, which would have the trial made again. Nothing prunes here, so PRUNED is
+# not in the table.
 _STATES = {
     Status.COMPLETED: "COMPLETED",
     Status.FAILED: "FAILED",
@@ -47,29 +52,41 @@ class KerasTunerEngine:
         with _quiet():
             self._oracle, self.remarks = _make_oracle(kind, study, self._space)
             self._oracle.verbose = 0
-            self._oracle.given = tuple(self._space.labelled(point) for point in initial_points(study))
+            self._oracle.given = tuple(
+                self._space.labelled(point) for point in initial_points(study)
+            )
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the proposal that will carry `number`; a promotion of Hyperband names the trial it continues."""
+        """Return the proposal that will carry `number`; a promotion of Hyperband names the trial it
+        continues.
+        """
         drawn = self._oracle._seed_state
         with _quiet():
             trial = self._create(f"ask-{number}")
         if trial.status in _PAUSES:
-            # What was drawn in vain, in a space with few points left, must not shift later draws: a replay knows
-            # only the asks that were answered.
+            # What was drawn in vain, in a space with few points left, must not shift later draws: a
+            # replay knows only the asks that were answered.
             self._oracle._seed_state = drawn
             return _PAUSES[trial.status]
         self._open[number] = trial
         self._numbers[trial.trial_id] = number
         values = trial.hyperparameters.values
-        params = {n: _decode(domain, values[n]) for n, domain in self._space.domains.items() if n in values}
+        params = {
+            n: _decode(domain, values[n])
+            for n, domain in self._space.domains.items()
+            if n in values
+        }
         parent = self._numbers[values[_TRIAL]] if _TRIAL in values else None
         return Proposal(number, params, values.get(_EPOCHS, self._epochs), parent)
 
     def _create(self, tuner: str) -> Any:
         trial = self._oracle.create_trial(tuner)
         grid = isinstance(self._oracle, oracles.Grid)
-        if not grid or trial.status != "RUNNING" or self._oracle.keeps(trial.hyperparameters.values):
+        if (
+            not grid
+            or trial.status != "RUNNING"
+            or self._oracle.keeps(trial.hyperparameters.values)
+        ):
             return trial
         self._end(trial, "FAILED")  # the grid's first point, which the oracle makes in any case
         return self._oracle.create_trial(tuner)
@@ -94,7 +111,9 @@ class KerasTunerEngine:
         trial = self._open.pop(result.number)
         with _quiet():
             if result.status is Status.COMPLETED:
-                self._oracle.update_trial(trial.trial_id, {self._metric: result.value}, step=result.epochs)
+                self._oracle.update_trial(
+                    trial.trial_id, {self._metric: result.value}, step=result.epochs
+                )
             self._end(trial, _STATES[result.status])
 
     def _end(self, trial: Any, state: str) -> None:
@@ -136,22 +155,31 @@ def _hyperparameter(name: str, domain: Domain, conditions: list[Parent | None]) 
     kinds = keras_tuner.engine.hyperparameters
     if isinstance(domain, Choice):
         return kinds.Choice(name, list(domain.labels), conditions=conditions)
-    bounds = {"min_value": domain.low, "max_value": domain.high, "sampling": "log" if domain.log else "linear"}
+    bounds = {
+        "min_value": domain.low,
+        "max_value": domain.high,
+        "sampling": "log" if domain.log else "linear",
+    }
     if isinstance(domain, Float):
         return kinds.Float(name, **bounds, conditions=conditions)
-    return kinds.Int(name, **bounds, step=None if domain.log else domain.step, conditions=conditions)
+    return kinds.Int(
+        name, **bounds, step=None if domain.log else domain.step, conditions=conditions
+    )
 
 
 def _decode(domain: Domain, value: Any) -> Any:
     if isinstance(domain, Choice):
         return domain.value_of(value)
-    # The ends of an acquisition's bounds: a log Int gives high + 1 there, a log Float high × (1 + 1e-16).
+    # The ends of an acquisition's bounds: a log Int gives high + 1 there, a log Float high × (1 +
+    # 1e-16).
     return domain.decode(min(max(value, domain.low), domain.high))
 
 
 def _cut(space: Space) -> Space:
     """Return the grid's axes as choices; left alone the oracle would take ten points of a Float."""
-    return Space({n: Choice(*d.cut(CUT), conditions=d.conditions) for n, d in space.domains.items()})
+    return Space(
+        {n: Choice(*d.cut(CUT), conditions=d.conditions) for n, d in space.domains.items()}
+    )
 
 
 def _make_oracle(kind: str, study: Study, space: Space) -> tuple[Any, tuple[str, ...]]:
@@ -162,10 +190,13 @@ def _make_oracle(kind: str, study: Study, space: Space) -> tuple[Any, tuple[str,
         "tune_new_entries": False,
         "seed": derive_seed(study.seed, "engine") or 1,  # 0 would be replaced by a random one
         "max_retries_per_trial": 0,
-        "max_consecutive_failed_trials": 10**9,  # when reached it raises with its lock held; limits are the driver's
+        "max_consecutive_failed_trials": 10
+        ** 9,  # when reached it raises with its lock held; limits are the driver's
     }
     if kind == "hyperband":
-        oracle = oracles.Hyperband(max_epochs=study.epochs, factor=FACTOR, hyperband_iterations=1, **settings)
+        oracle = oracles.Hyperband(
+            max_epochs=study.epochs, factor=FACTOR, hyperband_iterations=1, **settings
+        )
         return oracle, (_rungs(oracle, study.trials),)
     # No max_trials: the driver counts, and a search that is resumed may get more.
     if kind == "bayesian":
@@ -179,23 +210,31 @@ def _make_oracle(kind: str, study: Study, space: Space) -> tuple[Any, tuple[str,
 
 
 def _random_points(study: Study) -> int:
-    """Return KerasTuner's three points a dimension, but at most half of the budget: else all might be random."""
+    """Return KerasTuner's three points a dimension, but at most half of the budget: else all might
+    be random.
+    """
     usual = 3 * len(study.space)
     return usual if study.trials is None else max(3, min(usual, study.trials // 2))
 
 
 def _rungs(oracle: Any, trials: int | None) -> str:
     """Say how many trials a full set of brackets has."""
-    sizes = [[oracle._get_size(b, r) for r in range(b + 1)] for b in range(oracle._get_num_brackets())]
+    sizes = [
+        [oracle._get_size(b, r) for r in range(b + 1)] for b in range(oracle._get_num_brackets())
+    ]
     total, fresh = sum(map(sum, sizes)), sum(rungs[0] for rungs in sizes)
     brackets = f"{len(sizes)} bracket{'s' if len(sizes) > 1 else ''}"
-    text = f"hyperband: {brackets}, {total} trials in all ({fresh} fresh, {total - fresh} continued)"
+    text = (
+        f"hyperband: {brackets}, {total} trials in all ({fresh} fresh, {total - fresh} continued)"
+    )
     return text if trials is None or trials >= total else f"{text}; --trials {trials} ends it early"
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the oracle's deprecated calls and its regressor's complaints about few points, here and not elsewhere."""
+    """Silence the oracle's deprecated calls and its regressor's complaints about few points, here
+    and not elsewhere.
+    """
     with warnings.catch_warnings():
         for module in (r"keras_tuner\.", r"sklearn\.", r"scipy\."):
             warnings.filterwarnings("ignore", module=module)

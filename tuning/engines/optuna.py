@@ -26,7 +26,8 @@ _STATES = {
     Status.PRUNED: TrialState.PRUNED,  # Optuna takes the last value reported
     Status.FAILED: TrialState.FAIL,
     Status.DIVERGED: TrialState.FAIL,
-    # With FAIL, TPE forgets the point and proposes it again (optuna#332); with a violated constraint it avoids it.
+    # With FAIL, TPE forgets the point and proposes it again (optuna#332); with a violated
+    # constraint it avoids it.
     Status.INFEASIBLE: TrialState.PRUNED,
 }
 
@@ -56,7 +57,8 @@ class OptunaEngine:
             self.remarks = _remarks(kind, study)
         with _quiet():
             self._study = optuna.create_study(
-                # Hyperband's brackets are drawn from this name and the number: it must be the same after a crash.
+                # Hyperband's brackets are drawn from this name and the number: it must be the same
+                # after a crash.
                 study_name=f"{study.name} {study.engine}",
                 direction=study.objective.direction,
                 sampler=make_sampler(kind, study),
@@ -85,7 +87,9 @@ class OptunaEngine:
         if self._points is not None:
             return False  # its points are known: another order would leave some out
         with self._quiet():
-            self._study.tell(self._open[proposal.number], state=TrialState.FAIL)  # samplers forget it
+            self._study.tell(
+                self._open[proposal.number], state=TrialState.FAIL
+            )  # samplers forget it
             self._study.enqueue_trial(self._space.labelled(proposal.params))
             trial = self._open[proposal.number] = self._study.ask()
             return _suggest(trial, self._space) == proposal.params
@@ -93,10 +97,13 @@ class OptunaEngine:
     def report(self, report: EpochReport) -> bool:
         """Take one epoch; NaN is taken too, every pruner but `none` stops it when its turn comes.
 
-        After its last epoch a trial is complete whatever a pruner thinks of it: nothing is left to be saved.
+        After its last epoch a trial is complete whatever a pruner thinks of it: nothing is left to
+        be saved.
         """
         number, epoch = report.number, report.epoch
-        if epoch > self._seen.get(number, 0):  # else another attempt repeats what was judged, which Optuna warns of
+        if epoch > self._seen.get(
+            number, 0
+        ):  # else another attempt repeats what was judged, which Optuna warns of
             self._seen[number] = epoch
             trial = self._open[number]
             trial.report(report.value, step=epoch)
@@ -126,10 +133,11 @@ def make_sampler(kind: str, study: Study) -> optuna.samplers.BaseSampler:
     """Return the sampler of `optuna:<kind>`, seeded from the study."""
     seed = derive_seed(study.seed, "engine")
     if kind == "tpe":
-        # Optuna 5's defaults: multivariate, and open trials count as bad (constant_liar). Measured on a space with
-        # conditions, 40 trials, mean best of 30 seeds ± 0.05, 4 trials open: 0.56; without constant_liar 0.73 (with
-        # `group`), univariate 0.72. `group`, experimental and meant for conditions, gives 0.60, and with one open
-        # trial 0.57 against 0.58: no difference, so it is left off.
+        # Optuna 5's defaults: multivariate, and open trials count as bad (constant_liar). Measured
+        # on a space with conditions, 40 trials, mean best of 30 seeds ± 0.05, 4 trials open: 0.56;
+        # without constant_liar 0.73 (with `group`), univariate 0.72. `group`, experimental and
+        # meant for conditions, gives 0.60, and with one open trial 0.57 against 0.58: no
+        # difference, so it is left off.
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
     if kind == "cmaes":
         return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
@@ -141,21 +149,27 @@ def make_sampler(kind: str, study: Study) -> optuna.samplers.BaseSampler:
         if importlib.util.find_spec("torch") is None:
             raise MissingError("engine 'optuna:gp' needs PyTorch: pip install -e '.[gp]'")
         return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
-    return optuna.samplers.RandomSampler(seed=seed)  # a grid's points are enqueued: its sampler is never asked
+    return optuna.samplers.RandomSampler(
+        seed=seed
+    )  # a grid's points are enqueued: its sampler is never asked
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     """Return the pruner; steps are epochs from 1, at most `epochs`.
 
-    asha judges at epochs r, 3r, 9r, 27r with r = max(1, epochs // 27); hyperband at 1, 3, 9, … by bracket; median
-    from a tenth of the epochs on, once five trials have ended.
+    asha judges at epochs r, 3r, 9r, 27r with r = max(1, epochs // 27); hyperband at 1, 3, 9, … by
+    bracket; median from a tenth of the epochs on, once five trials have ended.
     """
     if name == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
     if name == "asha":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, epochs // 27), reduction_factor=3)
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=max(1, epochs // 27), reduction_factor=3
+        )
     if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+        return optuna.pruners.HyperbandPruner(
+            min_resource=1, max_resource=epochs, reduction_factor=3
+        )
     return optuna.pruners.NopPruner()
 
 
@@ -172,27 +186,35 @@ def _suggest_one(trial: optuna.Trial, name: str, domain: Domain) -> Any:
         return domain.value_of(trial.suggest_categorical(name, domain.labels))
     if isinstance(domain, Float):
         return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-    high = domain.high - (domain.high - domain.low) % domain.step  # else Optuna warns and does the same
+    high = (
+        domain.high - (domain.high - domain.low) % domain.step
+    )  # else Optuna warns and does the same
     return trial.suggest_int(name, domain.low, high, step=domain.step, log=domain.log)
 
 
 def _shuffled_grid(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    # Shuffled as Optuna's own GridSampler does, so that a search that is cut short has not seen one corner only. That
-    # sampler takes no conditions; points that we enqueue may have them.
+    # Shuffled as Optuna's own GridSampler does, so that a search that is cut short has not seen one
+    # corner only. That sampler takes no conditions; points that we enqueue may have them.
     points, remarks = grid_points(study)
     order = np.random.default_rng(derive_seed(study.seed, "engine")).permutation(len(points))
     return [points[i] for i in order], remarks
 
 
 def _population(trials: int | None) -> int:
-    """Return NSGA-II's population: Optuna's 50, less where the budget would not last for five generations."""
+    """Return NSGA-II's population: Optuna's 50, less where the budget would not last for five
+    generations.
+    """
     return 50 if trials is None else min(50, max(4, trials // 5))
 
 
 def _remarks(kind: str, study: Study) -> tuple[str, ...]:
     if kind == "nsga2":
         return (f"nsga2: generations of {_population(study.trials)} trials; the first is random",)
-    alone = [n for n, d in study.space.domains.items() if d.conditions or (kind == "cmaes" and isinstance(d, Choice))]
+    alone = [
+        n
+        for n, d in study.space.domains.items()
+        if d.conditions or (kind == "cmaes" and isinstance(d, Choice))
+    ]
     if kind not in ("cmaes", "qmc", "gp") or not alone:
         return ()
     reason = "Choice or conditional" if kind == "cmaes" else "conditional"
@@ -201,7 +223,9 @@ def _remarks(kind: str, study: Study) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Optuna's announcements and its warnings on experimental parts from the user, here and not elsewhere."""
+    """Keep Optuna's announcements and its warnings on experimental parts from the user, here and
+    not elsewhere.
+    """
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -1,4 +1,6 @@
-"""An engine that searches a learning rate's position in the interval of each structure, where it thinks of a rate."""
+"""An engine that searches a learning rate's position in the interval of each structure, where it
+thinks of a rate.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,11 @@ from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 
 
 class PositionEngine:
-    """Any engine on a space in which these learning rates are numbers from 0 to 1; it proposes true rates.
+    """Any engine on a space in which these learning rates are numbers from 0 to 1; it proposes true
+    rates.
 
-    So what suits one structure helps the next: a rate at 0.7 of the way is a high one for both. Ledger, MLflow and
-    report know nothing of positions.
+    So what suits one structure helps the next: a rate at 0.7 of the way is a high one for both.
+    Ledger, MLflow and report know nothing of positions.
 
     Args:
         study: Its space has rates with rows.
@@ -27,8 +30,12 @@ class PositionEngine:
     def __init__(self, study: Study, make: Callable[[Study], Engine]) -> None:
         names = study.space.positioned
         self._intervals = [Intervals(study.space, name) for name in names]
-        positions = {name: Float(0.0, 1.0, conditions=study.space[name].conditions) for name in names}
-        self._engine = make(study.with_(space=Space({**study.space.domains, **positions}), intervals={}))
+        positions = {
+            name: Float(0.0, 1.0, conditions=study.space[name].conditions) for name in names
+        }
+        self._engine = make(
+            study.with_(space=Space({**study.space.domains, **positions}), intervals={})
+        )
         said = f"{', '.join(names)}: searched as a position in the interval of each structure"
         self.remarks = (said, *self._engine.remarks)
 
@@ -37,7 +44,11 @@ class PositionEngine:
         asked = self._engine.ask(number)
         if isinstance(asked, Pause):
             return asked
-        rates = {i.parameter: i.rate(asked.params) for i in self._intervals if i.parameter in asked.params}
+        rates = {
+            i.parameter: i.rate(asked.params)
+            for i in self._intervals
+            if i.parameter in asked.params
+        }
         return replace(asked, params={**asked.params, **rates})
 
     def adopt(self, proposal: Proposal) -> bool:

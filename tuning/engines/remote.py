@@ -1,6 +1,8 @@
-"""An engine in a process of its own, so that the driver imports neither TensorFlow nor a user's study file.
+"""An engine in a process of its own, so that the driver imports neither TensorFlow nor a user's
+study file.
 
-The engine process runs `serve`; the driver holds a `RemoteEngine` at the other end of the connection.
+The engine process runs `serve`; the driver holds a `RemoteEngine` at the other end of the
+connection.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class Connection(Protocol):
 
 
 class RemoteEngine:
-    """The driver's side. Errors of the engine process are raised here, with the same class and text.
+    """The driver's side. Errors of the engine process are raised here, with the same class and
+    text.
 
     Raises:
         TuningError: From any method, where the engine process has died.
@@ -59,7 +62,8 @@ class RemoteEngine:
         self._record: StudyRecord | None = None
 
     def describe(self) -> StudyRecord:
-        """Wait until the study is loaded and checked, and its engine made; return what the driver may know of it.
+        """Wait until the study is loaded and checked, and its engine made; return what the driver
+        may know of it.
 
         Raises:
             StudyError: The study, its data or its builder is wrong.
@@ -93,7 +97,9 @@ class RemoteEngine:
         return files
 
     def close(self) -> None:
-        """End the engine process; one that is still loading its study ends by itself when it is done."""
+        """End the engine process; one that is still loading its study ends by itself when it is
+        done.
+        """
         try:
             if self._record is not None:
                 self._connection.send(("close",))
@@ -124,21 +130,26 @@ class RemoteEngine:
 
 
 def serve(connection: Connection, source: Source, overrides: Mapping[str, Any]) -> None:
-    """Be the engine process: load and check the study, then answer until told to close or the driver is gone.
+    """Be the engine process: load and check the study, then answer until told to close or the
+    driver is gone.
 
     Args:
         connection: To the driver.
         source: The study.
         overrides: Study fields set on the command line.
     """
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the builder is tried here, on the CPU; GPUs are the workers' alone
+    os.environ["CUDA_VISIBLE_DEVICES"] = (
+        "-1"  # the builder is tried here, on the CPU; GPUs are the workers' alone
+    )
     try:
         engine, record = prepare(source, overrides)
     except (Exception, SystemExit) as error:  # all of them are told: the driver raises them
         with contextlib.suppress(ConnectionError):
             _reply(connection, error)
         return
-    with contextlib.suppress(EOFError, ConnectionError):  # the driver is gone: nobody is left to tell
+    with contextlib.suppress(
+        EOFError, ConnectionError
+    ):  # the driver is gone: nobody is left to tell
         _reply(connection, None, record)
         _answer_calls(connection, engine)
     failure = None
@@ -166,7 +177,8 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
 
 
 def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyRecord]:
-    """Load and check a study, its data and its builder; return its engine, fresh, and what a driver may know of it.
+    """Load and check a study, its data and its builder; return its engine, fresh, and what a driver
+    may know of it.
 
     Raises:
         StudyError: Something about them is wrong.
@@ -182,7 +194,9 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
 
     study = load_source(source, overrides)
     dataset = _load_data(study)
-    parts = split(dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size)
+    parts = split(
+        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
+    )
     if study.cv is not None:
         folds(parts.search_part.y, study.cv, parts.task)  # raises now, and not in the first trial
     if study.objective.name in METRICS:
@@ -190,7 +204,9 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
     _try_builder(study, dataset)
     engine = make_engine(study, lambda: parts)
     file = str(find_study(source)) if isinstance(source, str) else ""
-    return engine, describe(study, dataset, _sizes(parts), file, (*remarks_on(dataset), *engine.remarks))
+    return engine, describe(
+        study, dataset, _sizes(parts), file, (*remarks_on(dataset), *engine.remarks)
+    )
 
 
 def _load_data(study: Study) -> Dataset:
@@ -200,7 +216,8 @@ def _load_data(study: Study) -> Dataset:
     if not isinstance(dataset, Dataset):
         name = getattr(study.data, "__name__", "data")
         raise StudyError(
-            f"{name}() must return a Dataset, got a {type(dataset).__name__}", where=f"study '{study.name}'"
+            f"{name}() must return a Dataset, got a {type(dataset).__name__}",
+            where=f"study '{study.name}'",
         )
     return dataset
 
@@ -211,7 +228,9 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
     from tuning.study.names import METRICS
     from tuning.trials.functions import evaluate
 
-    point = study.space.active({name: domain.cut()[0] for name, domain in study.space.domains.items()})
+    point = study.space.active(
+        {name: domain.cut()[0] for name, domain in study.space.domains.items()}
+    )
     if study.trainer == "function":
         evaluate(study, point, epoch=1, seed=study.seed)
         return
@@ -235,7 +254,8 @@ def _reply(connection: Connection, error: BaseException | None, value: Any = Non
 
 
 def _told(error: BaseException) -> TuningError:
-    """Return the error to raise in the driver: ours as it is, a user's with file and line, any other as its traceback.
+    """Return the error to raise in the driver: ours as it is, a user's with file and line, any
+    other as its traceback.
 
     The original may hold anything, also what cannot be pickled.
     """

@@ -1,4 +1,6 @@
-"""scikit-learn's GridSearchCV, RandomizedSearchCV and both halving searches, unchanged, behind ask and tell."""
+"""scikit-learn's GridSearchCV, RandomizedSearchCV and both halving searches, unchanged, behind ask
+and tell.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ class _Closed(Exception):
 
 
 class ScikitEngine:
-    """Runs `search.fit(X, y)` in a thread; each candidate of a round is a trial, with all its folds.
+    """Runs `search.fit(X, y)` in a thread; each candidate of a round is a trial, with all its
+    folds.
 
-    Told results become what `_fit_and_score` returned, so a search that is resumed is told what is recorded and
-    trains the rest: scikit-learn itself cannot resume (scikit-learn#17069).
+    Told results become what `_fit_and_score` returned, so a search that is resumed is told what is
+    recorded and trains the rest: scikit-learn itself cannot resume (scikit-learn#17069).
 
     Args:
         study: Its engine names the class.
@@ -56,7 +59,9 @@ class ScikitEngine:
         self._error: BaseException | None = None
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the next candidate; waits until scikit-learn has handed it over, so the answer is certain."""
+        """Return the next candidate; waits until scikit-learn has handed it over, so the answer is
+        certain.
+        """
         if number != self._asked:
             raise ValueError(f"asks come in order: expected trial {self._asked}, got {number}")
         if not self._thread.ident:
@@ -81,13 +86,19 @@ class ScikitEngine:
         return False
 
     def tell(self, result: TrialResult) -> None:
-        """Resolve the candidate's fits; those without a score get NaN, scikit-learn's `error_score`."""
-        folds = {fold.fold: fold for fold in result.folds} if result.status is Status.COMPLETED else {}
+        """Resolve the candidate's fits; those without a score get NaN, scikit-learn's
+        `error_score`.
+        """
+        folds = (
+            {fold.fold: fold for fold in result.folds} if result.status is Status.COMPLETED else {}
+        )
         for fit in self._open.pop(result.number):
             fit.answer.set_result([self._answer(fit, folds.get(fit.place[2]))])
 
     def artifacts(self) -> Mapping[str, str]:
-        """Return `cv_results.csv`: `cv_results_` as scikit-learn made it, once the search has ended."""
+        """Return `cv_results.csv`: `cv_results_` as scikit-learn made it, once the search has
+        ended.
+        """
         results = getattr(self._search, "cv_results_", None)
         return {} if results is None else {"cv_results.csv": _as_csv(results)}
 
@@ -95,7 +106,10 @@ class ScikitEngine:
         """End the search's thread."""
         with self._news:
             self._closing = True
-            waiting = [*self._arriving, *(f for fits in (*self._ready, *self._open.values()) for f in fits)]
+            waiting = [
+                *self._arriving,
+                *(f for fits in (*self._ready, *self._open.values()) for f in fits),
+            ]
         for fit in waiting:
             _refuse(fit)
         if self._thread.ident:
@@ -104,8 +118,11 @@ class ScikitEngine:
     def _fit(self) -> None:
         try:
             with joblib.parallel_config(backend=HandOver(self._take)), warnings.catch_warnings():
-                # A candidate that failed or diverged is NaN; the user reads it in the trial, not in a warning.
-                warnings.filterwarnings("ignore", message="One or more of the test scores are non-finite")
+                # A candidate that failed or diverged is NaN; the user reads it in the trial, not in
+                # a warning.
+                warnings.filterwarnings(
+                    "ignore", message="One or more of the test scores are non-finite"
+                )
                 warnings.filterwarnings("ignore", message="The total space of parameters")
                 self._search.fit(self._known["X"], self._known["y"])
         except _Closed:
@@ -139,7 +156,9 @@ class ScikitEngine:
         return Proposal(number, params, epochs, parent, continued=False, call=call)
 
     def _answer(self, fit: Fit, fold: FoldResult | None) -> dict[str, Any]:
-        """Return what `_fit_and_score` would have. `fit_error` is never set: were all set, scikit-learn would raise."""
+        """Return what `_fit_and_score` would have. `fit_error` is never set: were all set,
+        scikit-learn would raise.
+        """
         value = float("nan") if fold is None else self._sign * fold.value
         scores = {} if fold is None else fold.scores
         return {

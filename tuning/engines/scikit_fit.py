@@ -1,4 +1,6 @@
-"""What a worker does for a trial of a scikit-learn search: its own `_fit_and_score`, fold after fold, watched."""
+"""What a worker does for a trial of a scikit-learn search: its own `_fit_and_score`, fold after
+fold, watched.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from tuning.trials.worker_study import Workbench
 
 
 def run_call(job: TrialJob, context: Context) -> TrialResult:
-    """Train one candidate of a scikit-learn search, all its folds, and keep the result in its folder.
+    """Train one candidate of a scikit-learn search, all its folds, and keep the result in its
+    folder.
 
     Raises:
         TuningError: The study, its data or the disk.
@@ -59,26 +62,43 @@ def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tria
 
 
 def _fit(
-    bench: Workbench, args: tuple[Any, ...], kwargs: Mapping[str, Any], reporter: EpochReporter, seed: int
+    bench: Workbench,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    reporter: EpochReporter,
+    seed: int,
 ) -> tuple[FoldFit, FoldResult]:
-    """Run one `_fit_and_score` as scikit-learn would; what it returns goes into the fold's `scores`."""
+    """Run one `_fit_and_score` as scikit-learn would; what it returns goes into the fold's
+    `scores`.
+    """
     from sklearn.model_selection._validation import _fit_and_score
 
     study, fold = bench.study, kwargs["split_progress"][0]
     rows = bench.fold(fold)
     judge = Judge(study.objective, bench.parts.task, rows.scoring, rows.stopping, reporter.one_fold)
-    stopper = None if study.patience is None else early_stopping(judge, study.objective, study.patience)
+    stopper = (
+        None if study.patience is None else early_stopping(judge, study.objective, study.patience)
+    )
     watch = Watch(
-        rows.scoring, [judge] if stopper is None else [judge, stopper], derive_seed(study.seed, "inner"),
-        hold_out=study.patience is not None and study.cv is not None, scope=strategy_scope(study.gpus_per_trial),
+        rows.scoring,
+        [judge] if stopper is None else [judge, stopper],
+        derive_seed(study.seed, "inner"),
+        hold_out=study.patience is not None and study.cv is not None,
+        scope=strategy_scope(study.gpus_per_trial),
         fits=bench.n_fits,
-    )  # fmt: skip
+    )
     args[0]._watch = watch
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Scoring failed")
-        returned = _fit_and_score(*args, **{**kwargs, "error_score": "raise"})  # who failed, and how, is for the ledger
+        returned = _fit_and_score(
+            *args, **{**kwargs, "error_score": "raise"}
+        )  # who failed, and how, is for the ledger
     reporter.check(judge.verdict)
     assert watch.fit is not None  # noqa: S101 - the estimator has trained
     watched = FoldFit(fold, watch.fit, judge, stopper)
-    plain = {name: value for name, value in returned.items() if isinstance(value, int | float | str) or value is None}
+    plain = {
+        name: value
+        for name, value in returned.items()
+        if isinstance(value, int | float | str) or value is None
+    }
     return watched, replace(watched.result(bench, seed), scores=plain)

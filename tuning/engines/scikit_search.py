@@ -1,4 +1,6 @@
-"""A study as one of scikit-learn's own search objects: grids, distributions, rounds of halving, scorer, folds."""
+"""A study as one of scikit-learn's own search objects: grids, distributions, rounds of halving,
+scorer, folds.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,17 @@ class ObjectiveScorer:
     sign: int
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
-        """Return the signed objective of a fitted estimator on X, y; NaN where a prediction is not finite."""
+        """Return the signed objective of a fitted estimator on X, y; NaN where a prediction is not
+        finite.
+        """
         from tuning.trials.metrics import score
 
         if self.name in METRICS and self.name != "loss":
             return self.sign * score(self.name, self.task, y, estimator._predict_raw(X))
         prepared, encoded = estimator._prepared(np.asarray(X)), estimator._encoded(np.asarray(y))
-        return self.sign * float(estimator.model_.evaluate(prepared, encoded, verbose=0, return_dict=True)[self.name])
+        return self.sign * float(
+            estimator.model_.evaluate(prepared, encoded, verbose=0, return_dict=True)[self.name]
+        )
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,11 @@ class Draw:
 
 @lru_cache(maxsize=2)
 def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
-    """Return what every fit of a search needs, by name: X, y and the rows of each fold; equal in all processes.
+    """Return what every fit of a search needs, by name: X, y and the rows of each fold; equal in
+    all processes.
 
-    X is not scaled: each fit scales by what it trains on. Without `cv` the one fold is the study's own split.
+    X is not scaled: each fit scales by what it trains on. Without `cv` the one fold is the study's
+    own split.
     """
     part = parts.search_part
     if cv is None:
@@ -66,7 +74,11 @@ def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
         rows = [(np.arange(n_train), np.arange(n_train, len(part)))]
     else:
         rows = folds(part.y, cv, parts.task)
-    named = {f"{kind}-{k}": pair[i] for k, pair in enumerate(rows) for i, kind in enumerate(("train", "test"))}
+    named = {
+        f"{kind}-{k}": pair[i]
+        for k, pair in enumerate(rows)
+        for i, kind in enumerate(("train", "test"))
+    }
     return {"X": part.X, "y": part.y, **named}
 
 
@@ -79,13 +91,22 @@ def make_estimator(study: Study, parts: Parts) -> Any:
     known = {"input_shape": parts.input_shape, "task": parts.task, "n_outputs": parts.n_outputs}
     arguments, to_fit = study.split_params(study.fixed)
     named = set(kind(study.builder).get_params())
-    filled = {n: known[n] for n in FROM_DATA if n in named and n not in study.fixed and n not in study.space}
+    filled = {
+        n: known[n]
+        for n in FROM_DATA
+        if n in named and n not in study.fixed and n not in study.space
+    }
     return kind(
-        study.builder, epochs=study.epochs, patience=study.patience,
+        study.builder,
+        epochs=study.epochs,
+        patience=study.patience,
         preprocessor=FoldScaler(parts.columns) if parts.scale else None,
-        trainer="auto" if study.trainer == "function" else study.trainer,  # of a function no estimator is fitted
-        random_state=derive_seed(study.seed, "training"), **{**filled, **arguments, **to_fit},
-    )  # fmt: skip
+        trainer="auto"
+        if study.trainer == "function"
+        else study.trainer,  # of a function no estimator is fitted
+        random_state=derive_seed(study.seed, "training"),
+        **{**filled, **arguments, **to_fit},
+    )
 
 
 def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
@@ -116,14 +137,32 @@ def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
         grid, remarks = _grid(study)
         return GridSearchCV(param_grid=grid, pre_dispatch="all", **common), remarks
     if study.engine == "randomizedsearchcv":
-        draws = {"param_distributions": distributions(study.space), "n_iter": _trials(study), "random_state": seed}
-        remarks = (f"random: at most {MOST_PLANNED} trials until the timeout",) if study.trials is None else ()
+        draws = {
+            "param_distributions": distributions(study.space),
+            "n_iter": _trials(study),
+            "random_state": seed,
+        }
+        remarks = (
+            (f"random: at most {MOST_PLANNED} trials until the timeout",)
+            if study.trials is None
+            else ()
+        )
         return RandomizedSearchCV(**draws, pre_dispatch="all", **common), remarks
-    halving = {**common, "resource": "epochs", "max_resources": study.epochs, "min_resources": "exhaust",
-               "factor": FACTOR, "return_train_score": False, "random_state": seed}  # fmt: skip
+    halving = {
+        **common,
+        "resource": "epochs",
+        "max_resources": study.epochs,
+        "min_resources": "exhaust",
+        "factor": FACTOR,
+        "return_train_score": False,
+        "random_state": seed,
+    }
     if study.engine == "halvinggridsearchcv":
         grid, n, remarks = _grid_for_halving(study)
-        return _undivided(HalvingGridSearchCV(param_grid=grid, **halving)), (*remarks, halving_remark(n, study))
+        return _undivided(HalvingGridSearchCV(param_grid=grid, **halving)), (
+            *remarks,
+            halving_remark(n, study),
+        )
     n = candidates_within(_trials(study), study.epochs)
     draws = {"param_distributions": distributions(study.space), "n_candidates": n}
     return _undivided(HalvingRandomSearchCV(**draws, **halving)), (halving_remark(n, study),)
@@ -135,25 +174,37 @@ def _undivided(search: Any) -> Any:
 
 
 def distributions(space: Space) -> dict[str, Any] | list[dict[str, Any]]:
-    """Return what scikit-learn draws from: a list where a value is chosen, else an object with `rvs`.
+    """Return what scikit-learn draws from: a list where a value is chosen, else an object with
+    `rvs`.
 
-    With conditions one mapping for each combination of the parents' values, each as likely as the others; a parent on
-    a log scale is drawn evenly here.
+    With conditions one mapping for each combination of the parents' values, each as likely as the
+    others; a parent on a log scale is drawn evenly here.
 
     Raises:
         StudyError: More than 10,000 combinations.
     """
     if not space.conditional:
         return {name: _axis(space[name]) for name in space}
-    parents = [n for n in space if any(n == parent for d in space.domains.values() for parent, _ in d.conditions)]
+    parents = [
+        n
+        for n in space
+        if any(n == parent for d in space.domains.values() for parent, _ in d.conditions)
+    ]
     size = math.prod(len(space[name].cut(None)) for name in parents)
     if size > MOST_BRANCHES:
-        raise StudyError(f"space: the conditions depend on {size:,} combinations of {', '.join(parents)}; use Optuna")
-    return [_branch(space, dict(zip(parents, values, strict=True))) for values in _product(space, parents)]
+        raise StudyError(
+            f"space: the conditions depend on {size:,} combinations of {', '.join(parents)}; use Optuna"
+        )
+    return [
+        _branch(space, dict(zip(parents, values, strict=True)))
+        for values in _product(space, parents)
+    ]
 
 
 def rounds(n: int, epochs: int) -> list[tuple[int, int]]:
-    """Return (candidates, epochs) of each round that scikit-learn makes of `n` candidates, min_resources="exhaust"."""
+    """Return (candidates, epochs) of each round that scikit-learn makes of `n` candidates,
+    min_resources="exhaust".
+    """
     needed = 1 + math.floor(math.log(n, FACTOR))
     least = max(1, epochs // FACTOR ** (needed - 1))
     possible = 1 + math.floor(math.log(epochs // least, FACTOR))
@@ -165,8 +216,12 @@ def rounds(n: int, epochs: int) -> list[tuple[int, int]]:
 
 
 def candidates_within(trials: int, epochs: int) -> int:
-    """Return how many candidates a halving search can begin with so that all its rounds together are `trials`."""
-    fitting = (n for n in range(trials, 0, -1) if sum(size for size, _ in rounds(n, epochs)) <= trials)
+    """Return how many candidates a halving search can begin with so that all its rounds together
+    are `trials`.
+    """
+    fitting = (
+        n for n in range(trials, 0, -1) if sum(size for size, _ in rounds(n, epochs)) <= trials
+    )
     return next(fitting, 1)
 
 
@@ -188,14 +243,20 @@ def _grid(study: Study) -> tuple[Any, tuple[str, ...]]:
 
 def _grid_for_halving(study: Study) -> tuple[Any, int, tuple[str, ...]]:
     whole, _ = grid_points(study.with_(trials=None))
-    n = len(whole) if study.trials is None else min(len(whole), candidates_within(study.trials, study.epochs))
+    n = (
+        len(whole)
+        if study.trials is None
+        else min(len(whole), candidates_within(study.trials, study.epochs))
+    )
     grid, remarks = _grid(study.with_(trials=n))
     counted = f"(--trials {study.trials} counts rungs)"
     return grid, n, tuple(remark.replace(f"(--trials {n})", counted) for remark in remarks)
 
 
 def _trials(study: Study) -> int:
-    """Return how many trials to plan for; without a number a timeout ends the search, and scikit-learn plans ahead."""
+    """Return how many trials to plan for; without a number a timeout ends the search, and
+    scikit-learn plans ahead.
+    """
     return MOST_PLANNED if study.trials is None else study.trials
 
 

@@ -1,4 +1,6 @@
-"""The checks of scikit-learn's `check_estimator` that a Keras estimator on SciKeras cannot pass, and why."""
+"""The checks of scikit-learn's `check_estimator` that a Keras estimator on SciKeras cannot pass,
+and why.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Flat parameters for the estimators: every argument of the builder is one, with its default from the signature.
+"""Flat parameters for the estimators: every argument of the builder is one, with its default from
+the signature.
 
-SciKeras wants them repeated to its constructor (scikeras#264) and says nothing of a misspelt one. Here nothing is
-stored that the user did not give: what is absent is looked up in the builder's signature, then in SciKeras'.
+SciKeras wants them repeated to its constructor (scikeras#264) and says nothing of a misspelt one.
+Here nothing is stored that the user did not give: what is absent is looked up in the builder's
+signature, then in SciKeras'.
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from typing import Any
 from tuning.errors import did_you_mean
 from tuning.study.names import FROM_DATA
 
-SCIKERAS_EXTRAS = ("meta", "compile_kwargs", "params")  # SciKeras fills these where a builder names them
+SCIKERAS_EXTRAS = (
+    "meta",
+    "compile_kwargs",
+    "params",
+)  # SciKeras fills these where a builder names them
 
 
 class Unset(enum.Enum):
@@ -28,14 +34,21 @@ class Unset(enum.Enum):
 
 
 def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
-    """Return the arguments a builder takes by name, with defaults: `Unset.REQUIRED` where it has none.
+    """Return the arguments a builder takes by name, with defaults: `Unset.REQUIRED` where it has
+    none.
 
     `input_shape`, `task` and `n_outputs` have the default None: taken from the data in `fit`.
     """
-    if builder is None or not (inspect.isroutine(builder) or hasattr(builder, "func")):  # functools.partial has it
+    if builder is None or not (
+        inspect.isroutine(builder) or hasattr(builder, "func")
+    ):  # functools.partial has it
         return {}
     return {
-        p.name: None if p.name in FROM_DATA else Unset.REQUIRED if p.default is p.empty else p.default
+        p.name: None
+        if p.name in FROM_DATA
+        else Unset.REQUIRED
+        if p.default is p.empty
+        else p.default
         for p in _signature(builder).parameters.values()
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in SCIKERAS_EXTRAS
     }
@@ -43,7 +56,9 @@ def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
 
 @lru_cache(maxsize=32)
 def own_defaults(estimator: Any) -> dict[str, Any]:
-    """Return the named constructor arguments of a class and its bases, with defaults; the nearest class wins."""
+    """Return the named constructor arguments of a class and its bases, with defaults; the nearest
+    class wins.
+    """
     found: dict[str, Any] = {}
     for base in estimator.__mro__:
         init = base.__dict__.get("__init__")
@@ -56,7 +71,9 @@ def own_defaults(estimator: Any) -> dict[str, Any]:
 
 
 def takes_any(builder: Any) -> bool:
-    """Whether the builder is a function with `**kwargs`, or not known yet: then nothing can be refused."""
+    """Whether the builder is a function with `**kwargs`, or not known yet: then nothing can be
+    refused.
+    """
     if not inspect.isroutine(builder):
         return not callable(builder)
     return any(p.kind is p.VAR_KEYWORD for p in _signature(builder).parameters.values())
@@ -69,7 +86,8 @@ class BuilderParameters:
     _routing_prefixes: set[str]
 
     def __getattr__(self, name: str) -> Any:
-        # Reached only for what is not stored. Names of fitted state must stay absent for hasattr() to work.
+        # Reached only for what is not stored. Names of fitted state must stay absent for hasattr()
+        # to work.
         if not name.startswith("_") and not name.endswith("_"):
             known = self._defaults()
             if name in known:
@@ -77,7 +95,8 @@ class BuilderParameters:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters: builder arguments and fit settings by name, SciKeras' routed ones as `model__x`.
+        """Set parameters: builder arguments and fit settings by name, SciKeras' routed ones as
+        `model__x`.
 
         Raises:
             ValueError: A key that nothing takes; names the nearest valid one. Nothing is set then.
@@ -118,14 +137,18 @@ class BuilderParameters:
         return plain and takes_any(builder)
 
     def _forget_builder(self, new: Any) -> None:
-        """Drop what was stored for the old builder: its defaults, and what the new one does not take."""
+        """Drop what was stored for the old builder: its defaults, and what the new one does not
+        take.
+        """
         old, coming = builder_defaults(self._builder()), builder_defaults(new)
         own = self._own()
         for name in [n for n in self.__dict__ if n in old]:
             if self.__dict__[name] is old[name] or (name not in coming and name not in own):
                 del self.__dict__[name]
         self.model = new
-        self._refuse_unknown(name for name in self.__dict__ if not name.startswith("_") and not name.endswith("_"))
+        self._refuse_unknown(
+            name for name in self.__dict__ if not name.startswith("_") and not name.endswith("_")
+        )
 
     def _refuse_unknown(self, names: Iterable[str]) -> None:
         own, built = self._own(), builder_defaults(self._builder())
@@ -145,12 +168,18 @@ class BuilderParameters:
         head, _, tail = name.partition("__")
         if head == "model" and tail:
             return not built or tail in built or tail in SCIKERAS_EXTRAS
-        return bool(tail) and (head in self._routing_prefixes or hasattr(getattr(self, head, None), "set_params"))
+        return bool(tail) and (
+            head in self._routing_prefixes or hasattr(getattr(self, head, None), "set_params")
+        )
 
 
 def _signature(builder: Callable[..., Any]) -> inspect.Signature:
     # A bound method would keep its estimator alive in the cache.
-    return _signature_of_function(builder) if inspect.isfunction(builder) else inspect.signature(builder)
+    return (
+        _signature_of_function(builder)
+        if inspect.isfunction(builder)
+        else inspect.signature(builder)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,6 @@
-"""What the estimators make of y: class numbers or one-hot rows for Keras, the user's own labels and shapes back."""
+"""What the estimators make of y: class numbers or one-hot rows for Keras, the user's own labels and
+shapes back.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ _TAKE_NUMBERS = (_SPARSE, "circle", "ctc", "c_t_c")
 class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
     """SciKeras' encoder, which learns from the compiled model whether it wants one-hot rows.
 
-    SciKeras looks at the wrapper's own `loss` only, so a builder that compiles categorical cross-entropy fails there.
+    SciKeras looks at the wrapper's own `loss` only, so a builder that compiles categorical
+    cross-entropy fails there.
     """
 
     def transform(self, y: Array) -> Array:
@@ -27,7 +30,9 @@ class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
         return np.asarray(encoded, np.float32)
 
     def inverse_transform(self, y: Array, return_proba: bool = False) -> Array:
-        """Return labels in the shape of the y that was fitted, or `(rows, classes)` of probabilities."""
+        """Return labels in the shape of the y that was fitted, or `(rows, classes)` of
+        probabilities.
+        """
         if not return_proba:
             if self._target_type == "binary" and self.n_classes_ == 1:
                 return np.full((len(y), *self._y_shape[1:]), self.classes_[0])
@@ -39,7 +44,8 @@ class LabelEncoder(ClassifierLabelEncoder):  # type: ignore[misc]
 
 
 def fit_for_output(encoded: Array, model: Any) -> Array:
-    """Return class numbers `(rows, 1)` as one-hot rows, or one-hot rows as numbers, where the model's loss wants so.
+    """Return class numbers `(rows, 1)` as one-hot rows, or one-hot rows as numbers, where the
+    model's loss wants so.
 
     Keras' losses compare output by output, but for a few; a loss of the user's own gets y as it is.
 
@@ -52,7 +58,9 @@ def fit_for_output(encoded: Array, model: Any) -> Array:
         return encoded
     if encoded.shape[1] == 1 and loss not in _TAKE_NUMBERS and _is_of_keras(model.loss):
         if encoded.max(initial=0) >= units:
-            raise ValueError(f"y has {int(encoded.max()) + 1} classes, but the model has {units} outputs")
+            raise ValueError(
+                f"y has {int(encoded.max()) + 1} classes, but the model has {units} outputs"
+            )
         return np.asarray(np.eye(units, dtype=np.float32)[encoded[:, 0].astype(int)])
     if loss == _SPARSE and encoded.shape[1] == units:
         return np.asarray(encoded.argmax(axis=1, keepdims=True), np.float32)

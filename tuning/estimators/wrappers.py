@@ -1,7 +1,8 @@
 """`KerasClassifier` and `KerasRegressor`: Keras builders as scikit-learn estimators.
 
-They are SciKeras' wrappers, mended for scikit-learn 1.9 (scikeras#332, #337: `is_classifier` is False there, so folds
-are not stratified) and for searches: builder arguments are parameters, seeds are ours, nothing leaks into a fold.
+They are SciKeras' wrappers, mended for scikit-learn 1.9 (scikeras#332, #337: `is_classifier` is
+False there, so folds are not stratified) and for searches: builder arguments are parameters, seeds
+are ours, nothing leaks into a fold.
 """
 
 from __future__ import annotations
@@ -24,19 +25,23 @@ class _Mended(TrainsWithTuning):
 
     Args:
         model: The builder, a plain function that returns a compiled `keras.Model`.
-        epochs: Epochs of a fit. SciKeras' own default is 1, which trains nothing worth having; ours is the study's.
+        epochs: Epochs of a fit. SciKeras' own default is 1, which trains nothing worth having; ours
+            is the study's.
         batch_size: Rows a step.
-        patience: Stop after this many epochs without a lower validation loss and keep the best weights; None: train
-            to the end. The loss is that of `validation_data`, else of a tenth of the rows given to `fit`, drawn by
-            seed and by class, which are then not trained on.
-        preprocessor: A scikit-learn transformer. A clone is fitted on the rows that are trained on, and on no other.
-        validation_data: `(X, y)` as given to `fit`, for `patience` and for `val_` entries in `history_`.
+        patience: Stop after this many epochs without a lower validation loss and keep the best
+            weights; None: train to the end. The loss is that of `validation_data`, else of a tenth
+            of the rows given to `fit`, drawn by seed and by class, which are then not trained on.
+        preprocessor: A scikit-learn transformer. A clone is fitted on the rows that are trained on,
+            and on no other.
+        validation_data: `(X, y)` as given to `fit`, for `patience` and for `val_` entries in
+            `history_`.
         random_state: Seed of weights, shuffling and inner split; None draws one from NumPy.
         trainer: "auto", "compiled" or "fit", as in a study.
         verbose: 1 prints a line each epoch.
-        **arguments: Builder arguments by name; further SciKeras parameters (`callbacks`, `warm_start`, …) and routes
-            (`model__n_hidden`, `fit__batch_size`). `input_shape`, `task` and `n_outputs` are taken from X and y
-            where the builder names them and nobody set them.
+        **arguments: Builder arguments by name; further SciKeras parameters (`callbacks`,
+        `warm_start`, …) and routes
+            (`model__n_hidden`, `fit__batch_size`). `input_shape`, `task` and `n_outputs` are taken
+            from X and y where the builder names them and nobody set them.
 
     Raises:
         ValueError: A name that nothing takes; the nearest valid one is named.
@@ -66,8 +71,12 @@ class _Mended(TrainsWithTuning):
         self.trainer = trainer
         self.verbose = verbose
         self._refuse_unknown(arguments)
-        defaults = self._defaults()  # not stored again: after `clone` what the user gave is still told from the rest
-        vars(self).update({n: v for n, v in arguments.items() if n not in defaults or v is not defaults[n]})
+        defaults = (
+            self._defaults()
+        )  # not stored again: after `clone` what the user gave is still told from the rest
+        vars(self).update(
+            {n: v for n, v in arguments.items() if n not in defaults or v is not defaults[n]}
+        )
 
     def __repr__(self) -> str:
         names = {**builder_defaults(self._builder()), **own_defaults(_Mended)}
@@ -88,15 +97,19 @@ class _Mended(TrainsWithTuning):
 
 
 class KerasClassifier(_Mended, wrappers.KerasClassifier):  # type: ignore[misc]
-    """A Keras builder as a scikit-learn classifier; labels of any type, `predict_proba`, stratified folds.
+    """A Keras builder as a scikit-learn classifier; labels of any type, `predict_proba`, stratified
+    folds.
 
-    `class_weight` ("balanced", or weight by label) is SciKeras'. See `_Mended` for the other parameters.
+    `class_weight` ("balanced", or weight by label) is SciKeras'. See `_Mended` for the other
+    parameters.
     """
 
     _is_classifier = True
 
     def __sklearn_tags__(self) -> Any:
-        """Return the tags that SciKeras 0.13 loses, since `ClassifierMixin` stands behind `BaseEstimator` there."""
+        """Return the tags that SciKeras 0.13 loses, since `ClassifierMixin` stands behind
+        `BaseEstimator` there.
+        """
         tags = super().__sklearn_tags__()
         tags.estimator_type = "classifier"
         # A net may score badly after few epochs: what it reaches is the builder's matter.
@@ -106,10 +119,13 @@ class KerasClassifier(_Mended, wrappers.KerasClassifier):  # type: ignore[misc]
     @property
     def target_encoder(self) -> LabelEncoder:
         """The transformer of labels; knows all classes where `partial_fit` was told them."""
-        return LabelEncoder(categories="auto" if self.classes_ is None else [np.asarray(self.classes_)])
+        return LabelEncoder(
+            categories="auto" if self.classes_ is None else [np.asarray(self.classes_)]
+        )
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **settings: Any) -> Self:
-        """Build a model for X, `(rows, …)`, and train it towards the labels y, `(rows,)` or `(rows, labels)` of 0 / 1.
+        """Build a model for X, `(rows, …)`, and train it towards the labels y, `(rows,)` or `(rows,
+        labels)` of 0 / 1.
 
         Args:
             X: Dense or sparse numbers.
@@ -121,18 +137,28 @@ class KerasClassifier(_Mended, wrappers.KerasClassifier):  # type: ignore[misc]
             Itself, with `model_`, `history_`, `classes_`.
         """
         if not (self.warm_start and self.initialized_):
-            self.classes_ = None  # else the encoder of the fit before is kept, and so are its classes
-        wrappers.BaseWrapper.fit(self, X, y, sample_weight=self._weighted(y, sample_weight), **settings)
+            self.classes_ = (
+                None  # else the encoder of the fit before is kept, and so are its classes
+            )
+        wrappers.BaseWrapper.fit(
+            self, X, y, sample_weight=self._weighted(y, sample_weight), **settings
+        )
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, **settings: Any) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, **settings: Any
+    ) -> Self:
         """Train one more epoch; the first call needs all `classes` where y does not hold them."""
         self.classes_ = classes if classes is not None else getattr(self, "classes_", None)
-        wrappers.BaseWrapper.partial_fit(self, X, y, sample_weight=self._weighted(y, sample_weight), **settings)
+        wrappers.BaseWrapper.partial_fit(
+            self, X, y, sample_weight=self._weighted(y, sample_weight), **settings
+        )
         return self
 
     def predict_proba(self, X: Any, **settings: Any) -> Array:
-        """Return `(rows, classes)` of probabilities, columns as in `classes_`; multilabel: one column a label."""
+        """Return `(rows, classes)` of probabilities, columns as in `classes_`; multilabel: one
+        column a label.
+        """
         predicted = self._predict_raw(X, **settings)
         return np.asarray(self.target_encoder_.inverse_transform(predicted, return_proba=True))
 
@@ -150,7 +176,9 @@ class KerasRegressor(_Mended, wrappers.KerasRegressor):  # type: ignore[misc]
     _is_classifier = False
 
     def __sklearn_tags__(self) -> Any:
-        """Return the tags that SciKeras 0.13 loses, since `RegressorMixin` stands behind `BaseEstimator` there."""
+        """Return the tags that SciKeras 0.13 loses, since `RegressorMixin` stands behind
+        `BaseEstimator` there.
+        """
         tags = super().__sklearn_tags__()
         tags.estimator_type = "regressor"
         tags.regressor_tags = RegressorTags(poor_score=True)
@@ -158,6 +186,8 @@ class KerasRegressor(_Mended, wrappers.KerasRegressor):  # type: ignore[misc]
         return tags
 
     def predict(self, X: Any, **settings: Any) -> Array:
-        """Return float64 predictions in the shape of the y that was fitted: `(rows,)` or `(rows, outputs)`."""
+        """Return float64 predictions in the shape of the y that was fitted: `(rows,)` or `(rows,
+        outputs)`.
+        """
         predicted = self._predict_raw(X, **settings)
         return np.asarray(self.target_encoder_.inverse_transform(predicted), np.float64)

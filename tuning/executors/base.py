@@ -114,7 +114,9 @@ class Executor(Protocol):
         """Answer the last report of a job: "continue", "prune" or "stop"."""
 
     def cancel(self, job: str) -> None:
-        """Stop a job at once, by ending its worker; a waiting job is dropped. It ends in Died("cancelled")."""
+        """Stop a job at once, by ending its worker; a waiting job is dropped. It ends in
+        Died("cancelled").
+        """
 
     def close(self) -> None:
         """End all workers and give the leases back; called once, also after an error."""

@@ -20,7 +20,9 @@ class Child:
         self.pid: int | None = None
         """Known once `poll` has seen the fork."""
         self.exitcode: int | None = None
-        """As subprocess gives it, minus the signal's number where one ended it; 255 if it was never forked."""
+        """As subprocess gives it, minus the signal's number where one ended it; 255 if it was never
+        forked.
+        """
         os.set_blocking(sentinel, False)
 
     def poll(self) -> int | None:
@@ -39,7 +41,9 @@ class Child:
         return self.exitcode
 
     def signal(self, number: int) -> None:
-        """Send a signal to the child and what it has started; nothing where it has ended or has yet to begin."""
+        """Send a signal to the child and what it has started; nothing where it has ended or has yet
+        to begin.
+        """
         if self.poll() is None and self.pid is not None:
             for send in (os.killpg, os.kill):  # at its very start it has no group of its own yet
                 try:

@@ -32,8 +32,8 @@ class Device:
 def discover() -> list[Device]:
     """Return the GPUs this process may use, without TensorFlow.
 
-    `TUNING_DEVICES`, a comma list of UUIDs, stands in for the driver where it is set. `CUDA_VISIBLE_DEVICES`, as
-    batch systems set it, leaves out the others.
+    `TUNING_DEVICES`, a comma list of UUIDs, stands in for the driver where it is set.
+    `CUDA_VISIBLE_DEVICES`, as batch systems set it, leaves out the others.
 
     Raises:
         MissingError: There is an NVIDIA driver, but it does not answer.
@@ -52,7 +52,8 @@ def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
     """Return the slots that `--devices` asks for; a slot's leases are its name, split at `+`.
 
     Args:
-        text: `auto` (all GPUs, else one slot for each core), `cpu`, `cpu:2`, `gpu`, or GPUs by number or UUID: `0,1`.
+        text: `auto` (all GPUs, else one slot for each core), `cpu`, `cpu:2`, `gpu`, or GPUs by
+            number or UUID: `0,1`.
         gpus_per_trial: GPUs of one slot; those left over are not used.
 
     Raises:
@@ -71,7 +72,11 @@ def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
 
 
 def _cpu_slots(count: int | None) -> list[Slot]:
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    cores = (
+        sorted(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else list(range(os.cpu_count() or 1))
+    )
     if count == 0:
         raise StudyError("--devices cpu:0 leaves no slot; use cpu:1 or more")
     # Above the number of cores they are shared: cpu:0, cpu:1, cpu:0#1, cpu:1#1, …
@@ -121,7 +126,9 @@ def _listed(gpus: Sequence[Device]) -> str:
 def _names(word: str, device: Device) -> bool:
     """Whether a number, or a UUID or the beginning of one as CUDA takes it, means this device."""
     return (
-        word == str(device.index) or device.uuid == word or (word.startswith("GPU-") and device.uuid.startswith(word))
+        word == str(device.index)
+        or device.uuid == word
+        or (word.startswith("GPU-") and device.uuid.startswith(word))
     )
 
 

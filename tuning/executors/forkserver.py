@@ -1,7 +1,7 @@
 """`ForkServer`: forks children that have TensorFlow and Keras imported already.
 
-Not multiprocessing's: that is one per process and shared with the user's own code, imports the user's `__main__`
-again, hides what fails to import, and blocks its caller while it imports.
+Not multiprocessing's: that is one per process and shared with the user's own code, imports the
+user's `__main__` again, hides what fails to import, and blocks its caller while it imports.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ PRELOAD = ("tuning.executors.preload:load",)
 
 
 class ForkServer:
-    """Starts children quickly: `start()` early, it returns at once while TensorFlow is imported (4-13 s).
+    """Starts children quickly: `start()` early, it returns at once while TensorFlow is imported
+    (4-13 s).
 
     The server and every child end with this process, whatever ends it.
 
@@ -91,12 +92,15 @@ class ForkServer:
             code = self._discard()
         if word == "failed":
             raise MissingError(f"the workers cannot import what trials need: {rest}")
-        raise TuningError(f"the forkserver died while it imported TensorFlow (exit code {code}). {said}".strip())
+        raise TuningError(
+            f"the forkserver died while it imported TensorFlow (exit code {code}). {said}".strip()
+        )
 
     def spawn(self, target: str, args: tuple[Any, ...] = (), *, fds: Sequence[int] = ()) -> Child:
         """Fork a child that calls `target(wire, *args)`; does not wait for it.
 
-        The child has this process' `sys.path`, folder and environment; its result is its exit code, 0 unless an int.
+        The child has this process' `sys.path`, folder and environment; its result is its exit code,
+        0 unless an int.
 
         Args:
             target: `"package.module:function"`.
@@ -134,13 +138,19 @@ class ForkServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _launch(self) -> None:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         alive_r, alive_w = os.pipe()
-        # TensorFlow greets everybody on stderr, whatever its log level; shown only where the imports fail.
+        # TensorFlow greets everybody on stderr, whatever its log level; shown only where the
+        # imports fail.
         self._noise = TemporaryFile()  # noqa: SIM115 - lives as long as the imports
         self._compiled = scratch_folder("tuning-xla-")
         stderr = os.dup(2)
@@ -169,12 +179,16 @@ class ForkServer:
         self._control, self._alive_w, self.import_s = control, alive_w, None
 
     def _environment(self) -> dict[str, str]:
-        """Let the children share what XLA compiles: one that finds a structure there saves half of its first epoch.
+        """Let the children share what XLA compiles: one that finds a structure there saves half of
+        its first epoch.
 
         TensorFlow reads the flag when it is imported, and puts a file there whole, or not at all.
         """
         cache = f"--tf_xla_persistent_cache_directory={self._compiled.name}"
-        return {**os.environ, "TF_XLA_FLAGS": f"{os.environ.get('TF_XLA_FLAGS', '')} {cache}".strip()}
+        return {
+            **os.environ,
+            "TF_XLA_FLAGS": f"{os.environ.get('TF_XLA_FLAGS', '')} {cache}".strip(),
+        }
 
     def _request(self, fds: list[int]) -> None:
         for last in (False, True):
@@ -225,7 +239,9 @@ def _read_words(control: socket.socket) -> str:
 
 
 def _in_lasting_thread(work: Callable[[], None]) -> None:
-    """Run `work` in a thread that never ends: the kernel's parent-death signal goes by the thread that forked."""
+    """Run `work` in a thread that never ends: the kernel's parent-death signal goes by the thread
+    that forked.
+    """
     done = threading.Event()
     failure: list[BaseException] = []
 

@@ -1,4 +1,6 @@
-"""`InProcessExecutor`: the executor contract without processes: a whole search in one worker, tests, debuggers."""
+"""`InProcessExecutor`: the executor contract without processes: a whole search in one worker,
+tests, debuggers.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,22 @@ def in_a_thread(work: Callable[[], None]) -> None:
 
 
 class InProcessExecutor:
-    """Runs jobs one after another inside `events`, each in a thread that runs only while `events` waits for it.
+    """Runs jobs one after another inside `events`, each in a thread that runs only while `events`
+    waits for it.
 
-    Limits of time are not kept, the slot's environment is not set, and a job can be cancelled at its reports only.
+    Limits of time are not kept, the slot's environment is not set, and a job can be cancelled at
+    its reports only.
 
     Args:
         slots: Their names are told; only the first ever runs a job.
-        start: Has another thread do a job's work, and returns at once. Keras keeps some of its settings a thread: who
-            has a study's trained where the study was imported gives them to that thread.
+        start: Has another thread do a job's work, and returns at once. Keras keeps some of its
+            settings a thread: who has a study's trained where the study was imported gives them to
+                that thread.
     """
 
-    def __init__(self, slots: tuple[Slot, ...] = (Slot("cpu:0"),), start: Start = in_a_thread) -> None:
+    def __init__(
+        self, slots: tuple[Slot, ...] = (Slot("cpu:0"),), start: Start = in_a_thread
+    ) -> None:
         self._slots = slots
         self._start = start
         self._waiting: deque[Job] = deque()
@@ -151,4 +158,6 @@ class _Run:
             return Died(self.job.id, "cancelled", "cancelled")
         except BaseException as error:  # as a worker does: it ends the job, nothing else
             exit_code = error.exit_code if isinstance(error, TuningError) else None
-            return Raised(self.job.id, f"{type(error).__name__}: {error}", traceback.format_exc(), exit_code)
+            return Raised(
+                self.job.id, f"{type(error).__name__}: {error}", traceback.format_exc(), exit_code
+            )

@@ -1,7 +1,9 @@
-"""`with joblib.parallel_config("tuning"): search.fit(X, y)`: any joblib call on our leased workers, from a notebook.
+"""`with joblib.parallel_config("tuning"): search.fit(X, y)`: any joblib call on our leased workers,
+from a notebook.
 
-The name is known to joblib once `KerasClassifier` or `KerasRegressor` was taken from `tuning`, or after `register()`.
-It gives workers and leases, not a ledger: for one that remembers its fits, make it a study.
+The name is known to joblib once `KerasClassifier` or `KerasRegressor` was taken from `tuning`, or
+after `register()`. It gives workers and leases, not a ledger: for one that remembers its fits, make
+it a study.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ from uuid import uuid4
 
 import cloudpickle
 import numpy as np
-from joblib.parallel import BACKENDS, ParallelBackendBase, SequentialBackend, register_parallel_backend
+from joblib.parallel import (
+    BACKENDS,
+    ParallelBackendBase,
+    SequentialBackend,
+    register_parallel_backend,
+)
 
 from tuning.data.dataset import Array
 from tuning.data.packing import pack, unpack
@@ -43,7 +50,9 @@ def register() -> None:
 
 
 def close_pools() -> None:
-    """End the workers of this process; the next call starts new ones. Done by itself at the end of the process."""
+    """End the workers of this process; the next call starts new ones. Done by itself at the end of
+    the process.
+    """
     while _pools:
         _pools.popitem()[1].close()
 
@@ -52,7 +61,8 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
     """Runs joblib's tasks in worker processes, one on each slot.
 
     Args:
-        devices: As for `--devices`: `auto`, `cpu:2`, `gpu`, `0,1`; `parallel_config("tuning", devices="cpu:2")`.
+        devices: As for `--devices`: `auto`, `cpu:2`, `gpu`, `0,1`; `parallel_config("tuning",
+            devices="cpu:2")`.
         **settings: joblib's own.
     """
 
@@ -71,7 +81,8 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         slots = len(parse_devices(self._devices))
         if n_jobs is None or n_jobs < 0:
-            # For one task at a time joblib would not ask us but work in this process, without a lease.
+            # For one task at a time joblib would not ask us but work in this process, without a
+            # lease.
             return max(slots + 1 + (n_jobs or -1), 2)
         return min(n_jobs, max(slots, 2))
 
@@ -89,7 +100,9 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         pool = _pool(self._devices)
         future: Future[Any] = Future()
         future.add_done_callback(callback)
-        job = Job(uuid4().hex, f"{__name__}:work", (pack(func, self._naming(pool.spool)), str(pool.spool)))
+        job = Job(
+            uuid4().hex, f"{__name__}:work", (pack(func, self._naming(pool.spool)), str(pool.spool))
+        )
         self._jobs[job.id] = future
         pool.submit(job, self._settle)
         return future
@@ -114,7 +127,9 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
             try:
                 value = pickle.loads(packed)  # noqa: S301 - from our own worker
             except Exception as error:  # of a class that cannot be loaded here
-                future.set_exception(TuningError(f"what a task returned cannot be unpickled: {error!r}"))
+                future.set_exception(
+                    TuningError(f"what a task returned cannot be unpickled: {error!r}")
+                )
             else:
                 future.set_result(value) if good else future.set_exception(value)
         elif isinstance(ended, Raised):
@@ -144,7 +159,8 @@ def work(packed: bytes, spool: str, context: Any) -> tuple[bool, bytes]:
     """Do one task; what runs in the worker.
 
     Returns:
-        Whether it went well, and its results or its exception, pickled so that notebooks' classes survive.
+        Whether it went well, and its results or its exception, pickled so that notebooks' classes
+        survive.
     """
     try:
         return True, cloudpickle.dumps(unpack(packed, lambda name: _array(spool, name))())

@@ -1,4 +1,6 @@
-"""An executor that takes its devices with the first job: a search with nothing left to train waits for none."""
+"""An executor that takes its devices with the first job: a search with nothing left to train waits
+for none.
+"""
 
 from __future__ import annotations
 

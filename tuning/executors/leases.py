@@ -1,6 +1,7 @@
 """`Leases`: who holds which device of this box, kept by the kernel as `flock`s.
 
-A lease ends when the last process that has its descriptor ends: driver and worker both. No heartbeat, no clock.
+A lease ends when the last process that has its descriptor ends: driver and worker both. No
+heartbeat, no clock.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Lease:
     fd: int = field(repr=False)
 
     def release(self) -> None:
-        """Give up this process' share. Not `LOCK_UN`, which would take the worker's share away as well."""
+        """Give up this process' share. Not `LOCK_UN`, which would take the worker's share away as
+        well.
+        """
         os.close(self.fd)
 
 
@@ -39,7 +42,8 @@ class Leases:
 
     Args:
         folder: Default `TUNING_LEASES`, else `tuning-<uid>` in the system's temporary folder. Not
-            `XDG_RUNTIME_DIR`: cron and services have none, and would not see what a login session holds.
+            `XDG_RUNTIME_DIR`: cron and services have none, and would not see what a login session
+                holds.
 
     Raises:
         StorageError: The folder belongs to another user, or others may write there.
@@ -48,7 +52,8 @@ class Leases:
     def __init__(self, folder: Path | None = None) -> None:
         chosen = folder or Path(os.environ.get("TUNING_LEASES") or default_folder())
         self.folder = _own_folder(chosen)
-        # systemd-tmpfiles leaves a folder alone while somebody has a lock on it (tmpfiles.d(5), "Age").
+        # systemd-tmpfiles leaves a folder alone while somebody has a lock on it (tmpfiles.d(5),
+        # "Age").
         self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._guard, fcntl.LOCK_SH)
 
@@ -63,7 +68,9 @@ class Leases:
         if fd is None:
             return None
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"pid": os.getpid(), "holder": holder, "device": name}).encode(), 0)
+        os.pwrite(
+            fd, json.dumps({"pid": os.getpid(), "holder": holder, "device": name}).encode(), 0
+        )
         return Lease(name, fd)
 
     def acquire_all(self, names: Collection[str], holder: str = "") -> tuple[Lease, ...] | None:
@@ -125,7 +132,12 @@ class Ticket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self.leave()
 
 
@@ -147,7 +159,9 @@ def file_name(name: str) -> str:
 
 
 def default_folder() -> Path:
-    """Return where leases are when nothing else is said; not in `TMPDIR`, which batch systems set for each job."""
+    """Return where leases are when nothing else is said; not in `TMPDIR`, which batch systems set
+    for each job.
+    """
     return Path(f"/tmp/tuning-{os.getuid()}")
 
 

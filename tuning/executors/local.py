@@ -27,9 +27,11 @@ _NO_LIMITS = Limits()
 
 
 class LocalExecutor:
-    """Runs jobs in worker processes, one for each slot; single-threaded, all of it happens inside `events`.
+    """Runs jobs in worker processes, one for each slot; single-threaded, all of it happens inside
+    `events`.
 
-    Takes all the slots that are free, waits for one where none is, and picks up the others as they come free.
+    Takes all the slots that are free, waits for one where none is, and picks up the others as they
+    come free.
 
     Args:
         slots: The slots wanted, from `parse_devices`.
@@ -115,7 +117,9 @@ class LocalExecutor:
                 worker.child.wire.post(("answer", job, verdict))
 
     def cancel(self, job: str) -> None:
-        """Stop a job at once, by ending its worker; a waiting job is dropped. It ends in Died("cancelled")."""
+        """Stop a job at once, by ending its worker; a waiting job is dropped. It ends in
+        Died("cancelled").
+        """
         died = Died(job, "cancelled", "cancelled")
         for entry in [entry for entry in self._waiting if entry.job.id == job]:
             self._waiting.remove(entry)
@@ -143,23 +147,34 @@ class LocalExecutor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _acquire(self, until: float, on_wait: Callable[[str], None] | None) -> None:
         names = [name for slot in self._wanted for name in _names(slot)]
         with self._leases.queue(names) as ticket:
             while not self._take(lambda slot: not ticket.ahead(_names(slot))):
-                holders = ", ".join(f"{name} is held by {self._leases.holder(name)}" for name in names[:4])
+                holders = ", ".join(
+                    f"{name} is held by {self._leases.holder(name)}" for name in names[:4]
+                )
                 if time.monotonic() >= until:
-                    raise BusyError(f"no device is free, and there is no time left to wait for one: {holders}")
+                    raise BusyError(
+                        f"no device is free, and there is no time left to wait for one: {holders}"
+                    )
                 if on_wait is not None:
                     on_wait(f"waiting for a device: {holders}")
                     on_wait = None
                 time.sleep(_POLL_S)
 
     def _take(self, may: Callable[[Slot], bool]) -> bool:
-        """Lease the wanted slots that are free and begin their workers; return whether there was one."""
+        """Lease the wanted slots that are free and begin their workers; return whether there was
+        one.
+        """
         before = len(self._workers)
         for slot in [slot for slot in self._wanted if may(slot)]:
             leases = self._leases.acquire_all(_names(slot), self._label)
@@ -182,7 +197,9 @@ class LocalExecutor:
             self._take(lambda slot: not somebody_waits(self._leases, _names(slot)))
 
     def _feed(self) -> None:
-        """Give waiting jobs to idle workers, then one ahead to each; take one back where a worker idles."""
+        """Give waiting jobs to idle workers, then one ahead to each; take one back where a worker
+        idles.
+        """
         for depth in (0, 1):
             for worker in self._workers:
                 if self._waiting and len(worker.entries) == depth and worker.cause is None:
@@ -213,7 +230,9 @@ class LocalExecutor:
         self._forkserver.check()
         for worker in list(self._workers):
             worker.child.wire.flush()
-            ended = worker.child.poll() is not None  # before reading: what it said last is then in the wire
+            ended = (
+                worker.child.poll() is not None
+            )  # before reading: what it said last is then in the wire
             for message in worker.child.wire.receive():
                 self._hear(worker, *message)
             if ended:
@@ -248,7 +267,9 @@ class LocalExecutor:
             self._happened.append(_ended(kind, job, *rest[:-1]))
 
     def _bury(self, worker: LocalWorker) -> None:
-        """A worker is gone: tell its job's end, queue again what it had not begun, put a new one in its place."""
+        """A worker is gone: tell its job's end, queue again what it had not begun, put a new one in
+        its place.
+        """
         running = worker.running
         if running is not None:
             worker.entries.popleft()
@@ -256,7 +277,9 @@ class LocalExecutor:
         self._waiting.extendleft(reversed(worker.entries))
         false_starts = 0 if worker.hello else worker.false_starts + 1
         if false_starts >= _FALSE_STARTS:
-            raise TuningError(f"workers on {worker.slot.name} end before they begin: {worker.obituary('').detail}")
+            raise TuningError(
+                f"workers on {worker.slot.name} end before they begin: {worker.obituary('').detail}"
+            )
         worker.child.close()
         successor = self._begin(worker.slot, worker.leases)
         successor.false_starts = false_starts

@@ -36,7 +36,9 @@ class Entry:
 
 @dataclass
 class LocalWorker:
-    """One slot's process, its leases and its jobs: the first runs or is about to, a second may wait."""
+    """One slot's process, its leases and its jobs: the first runs or is about to, a second may
+    wait.
+    """
 
     slot: Slot
     leases: tuple[Lease, ...]
@@ -58,7 +60,12 @@ class LocalWorker:
 
     @classmethod
     def begin(
-        cls, forkserver: ForkServer, slot: Slot, leases: tuple[Lease, ...], folder: Path, limits: Limits
+        cls,
+        forkserver: ForkServer,
+        slot: Slot,
+        leases: tuple[Lease, ...],
+        folder: Path,
+        limits: Limits,
     ) -> LocalWorker:
         """Fork the worker; does not wait for it."""
         log = folder / f"{file_name(slot.name)}.log"
@@ -128,10 +135,18 @@ class LocalWorker:
             return self.cause if self.cause.job == job else Died(job, "killed", other)
         code = self.child.exitcode or 0
         if code == -signal.SIGKILL:
-            return Died(job, "killed", f"worker {self.child.pid} was killed by SIGKILL; maybe out of memory")
-        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            return Died(
+                job, "killed", f"worker {self.child.pid} was killed by SIGKILL; maybe out of memory"
+            )
+        how = (
+            f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        )
         lines = last_lines(self.log)
-        return Died(job, "crashed", f"worker {self.child.pid} {how}" + (f"; its last lines:\n{lines}" if lines else ""))
+        return Died(
+            job,
+            "crashed",
+            f"worker {self.child.pid} {how}" + (f"; its last lines:\n{lines}" if lines else ""),
+        )
 
     def _limits(self) -> list[tuple[float, Died]]:
         if not self.entries or self.child.pid is None:
@@ -143,5 +158,7 @@ class LocalWorker:
             limits.append((self.began + job.timeout_s, Died(job.id, "timeout", detail)))
         if job.no_progress_timeout_s is not None and not self.awaiting:
             detail = f"stopped after {job.no_progress_timeout_s:g} s without a finished epoch"
-            limits.append((self.progress + job.no_progress_timeout_s, Died(job.id, "no_progress", detail)))
+            limits.append(
+                (self.progress + job.no_progress_timeout_s, Died(job.id, "no_progress", detail))
+            )
         return limits

@@ -10,7 +10,8 @@ _HEADER = "--- job "
 
 
 class CappedLog:
-    """Sends descriptors 1 and 2 of this process to a file; at half the cap it becomes `<name>.1` and a new one begins.
+    """Sends descriptors 1 and 2 of this process to a file; at half the cap it becomes `<name>.1`
+    and a new one begins.
 
     A file and not a pipe: the last words before a crash are kept, and nothing waits for a reader.
 
@@ -36,7 +37,8 @@ class CappedLog:
         if os.fstat(1).st_size > self._half:
             os.replace(self._path, old)
             self._redirect()
-        # a flood between two looks; looked at again, as a write under way may still end in the old file
+        # a flood between two looks; looked at again, as a write under way may still end in the old
+        # file
         if old.exists() and old.stat().st_size > self._half:
             os.truncate(old, self._half)
 

@@ -23,7 +23,8 @@ def open_local(
     label: str = "",
     on_wait: Callable[[str], None] | None = None,
 ) -> Iterator[LocalExecutor]:
-    """Give a `LocalExecutor` on the devices named as for `--devices`; everything it needs ends with the block.
+    """Give a `LocalExecutor` on the devices named as for `--devices`; everything it needs ends with
+    the block.
 
     Args:
         forkserver: One that runs already; it is left running.
@@ -37,5 +38,12 @@ def open_local(
         stack.callback(leases.close)
         folder = log_folder or Path(stack.enter_context(scratch_folder("tuning-logs-")))
         yield stack.enter_context(
-            LocalExecutor(slots, forkserver=server, leases=leases, log_folder=folder, label=label, on_wait=on_wait)
+            LocalExecutor(
+                slots,
+                forkserver=server,
+                leases=leases,
+                log_folder=folder,
+                label=label,
+                on_wait=on_wait,
+            )
         )

@@ -28,7 +28,8 @@ _LOOK_S = 0.05  # how long a new job may wait while others run
 
 
 class Pool:
-    """Runs jobs on the slots of `devices` and tells each one's end; leases them only while there is work.
+    """Runs jobs on the slots of `devices` and tells each one's end; leases them only while there is
+    work.
 
     Args:
         devices: As for `--devices`.
@@ -59,7 +60,9 @@ class Pool:
     def submit(self, job: Job, settle: Callable[[Ended], None]) -> None:
         """Queue a job; `settle` is called in the pool's thread when it has ended."""
         self.start()
-        self._open[job.id] = settle  # from here on it can be cancelled, or lost, and somebody is told
+        self._open[job.id] = (
+            settle  # from here on it can be cancelled, or lost, and somebody is told
+        )
         self._resting = False
         self._inbox.put(lambda executor: executor.submit(job) if job.id in self._open else None)
 
@@ -101,10 +104,14 @@ class Pool:
         logs.mkdir(exist_ok=True)
         return stack.enter_context(
             LocalExecutor(
-                parse_devices(self._devices), forkserver=self._forkserver, leases=leases, log_folder=logs,
-                label="joblib", on_wait=lambda text: print(text, file=sys.stderr),
+                parse_devices(self._devices),
+                forkserver=self._forkserver,
+                leases=leases,
+                log_folder=logs,
+                label="joblib",
+                on_wait=lambda text: print(text, file=sys.stderr),
             )
-        )  # fmt: skip
+        )
 
     def _serve(self, executor: LocalExecutor, leases: Leases, order: Order) -> None:
         """Run jobs until there were none for a while."""
@@ -112,7 +119,9 @@ class Pool:
         idle_since = time.monotonic()
         while not self._closing:
             try:
-                following = self._inbox.get_nowait() if self._open else self._inbox.get(timeout=_GLANCE_S)
+                following = (
+                    self._inbox.get_nowait() if self._open else self._inbox.get(timeout=_GLANCE_S)
+                )
                 if following is not None:
                     following(executor)
             except queue.Empty:
@@ -120,7 +129,11 @@ class Pool:
             if self._open:
                 idle_since = time.monotonic()
                 self._settle(executor.events(_LOOK_S if self._inbox.empty() else 0.0))
-            elif self._resting or time.monotonic() - idle_since > IDLE_S or _wanted_elsewhere(executor, leases):
+            elif (
+                self._resting
+                or time.monotonic() - idle_since > IDLE_S
+                or _wanted_elsewhere(executor, leases)
+            ):
                 return
 
     def _settle(self, events: list[Event]) -> None:
@@ -134,7 +147,9 @@ class Pool:
 
 
 def _wanted_elsewhere(executor: LocalExecutor, leases: Leases) -> bool:
-    return somebody_waits(leases, [name for slot in executor.slots for name in slot.name.split("+")])
+    return somebody_waits(
+        leases, [name for slot in executor.slots for name in slot.name.split("+")]
+    )
 
 
 def _nothing(executor: LocalExecutor) -> None:

@@ -21,7 +21,8 @@ _MODULES = (
     "psutil",
     "tuning.executors.worker",
 )
-# One thread must be alive at the fork: OpenBLAS and the allocator that comes with pandas start others when loaded.
+# One thread must be alive at the fork: OpenBLAS and the allocator that comes with pandas start
+# others when loaded.
 _QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 # What Keras imports for pictures that no worker draws: 0.35 s of 2.2.
 _PICTURES = ("matplotlib", "matplotlib.pyplot", "matplotlib.patches")
@@ -30,7 +31,8 @@ _PICTURES = ("matplotlib", "matplotlib.pyplot", "matplotlib.patches")
 def load() -> None:
     """Import TensorFlow, Keras and the rest; runs in the forkserver only.
 
-    `TF_ENABLE_ONEDNN_OPTS` is left alone: a trial must give what the same code gives outside our workers.
+    `TF_ENABLE_ONEDNN_OPTS` is left alone: a trial must give what the same code gives outside our
+    workers.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _environment(_QUIET), _deferred(_PICTURES):
@@ -40,7 +42,9 @@ def load() -> None:
 
 
 class _Deferred(ModuleType):
-    """Stands for a module in those that imported it; the real one is imported when something of it is asked for."""
+    """Stands for a module in those that imported it; the real one is imported when something of it
+    is asked for.
+    """
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # those who look through all modules ask for these
@@ -56,10 +60,12 @@ def _end_deferring() -> None:
 
 @contextmanager
 def _deferred(names: Sequence[str]) -> Iterator[None]:
-    """Give stand-ins to whoever imports these modules meanwhile; importing them later gives the real ones.
+    """Give stand-ins to whoever imports these modules meanwhile; importing them later gives the
+    real ones.
 
     Args:
-        names: Each package before its modules, all of one distribution; left alone where it is not installed.
+        names: Each package before its modules, all of one distribution; left alone where it is not
+            installed.
     """
     if importlib.util.find_spec(names[0]) is None:
         yield

@@ -1,4 +1,6 @@
-"""The forkserver's own process: imports once, then forks a child for each request (driver's side: `forkserver`)."""
+"""The forkserver's own process: imports once, then forks a child for each request (driver's side:
+`forkserver`).
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     """Import `preload`, then serve fork requests until the driver hangs up or dies.
 
     Args:
-        fds: A stream socket (a request is one byte, with the child's wire, its status pipe and leases), a pipe whose
-            other end only the driver holds, and the stderr to use after the imports.
+        fds: A stream socket (a request is one byte, with the child's wire, its status pipe and
+            leases), a pipe whose other end only the driver holds, and the stderr to use after the
+            imports.
         driver: The driver's process id.
         preload: Modules to import, or functions to call, as `module:function`.
     """
@@ -39,7 +42,8 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     control_fd, alive_fd, stderr = fds
     control = socket.socket(fileno=control_fd)
     started = time.monotonic()
-    gc.disable()  # it would look through all that TensorFlow's import makes, again and again: 0.7 s of 6
+    # it would look through all that TensorFlow's import makes, again and again: 0.7 s of 6
+    gc.disable()
     try:
         for name in preload:
             resolve(name)() if ":" in name else importlib.import_module(name)
@@ -56,7 +60,9 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
 
 
 def die_with(parent: int) -> None:
-    """Be killed when `parent`, the process that made this one, is gone; also in C, stopped or holding the GIL."""
+    """Be killed when `parent`, the process that made this one, is gone; also in C, stopped or
+    holding the GIL.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
@@ -130,9 +136,17 @@ class _Server:
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for fd in (self._control.detach(), self._wake_r, self._wake_w, status_fd, *self._children.values()):
+            for fd in (
+                self._control.detach(),
+                self._wake_r,
+                self._wake_w,
+                status_fd,
+                *self._children.values(),
+            ):
                 os.close(fd)
-            threading.Thread(target=_watch, args=(self._alive_fd,), name="driver-watch", daemon=True).start()
+            threading.Thread(
+                target=_watch, args=(self._alive_fd,), name="driver-watch", daemon=True
+            ).start()
             code = _run(Wire.from_fd(wire_fd))
         except BaseException:  # a child never returns into the server's loop
             traceback.print_exc()

@@ -1,4 +1,6 @@
-"""`Wire`: pickled messages over a local socket; neither a stopped nor a torn peer can block the driver."""
+"""`Wire`: pickled messages over a local socket; neither a stopped nor a torn peer can block the
+driver.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,9 @@ class Wire:
                 data = self._socket.recv(_CHUNK)
             except BlockingIOError:
                 break
-            except ConnectionResetError:  # the peer died with messages unread; all it sent came before
+            except (
+                ConnectionResetError
+            ):  # the peer died with messages unread; all it sent came before
                 data = b""
             self.closed = not data
             self._in += data
@@ -97,7 +101,9 @@ class Wire:
         while True:
             if (body := self._cut()) is not None:
                 return pickle.loads(body)  # noqa: S301
-            if not wait_fd(self._socket.fileno(), None if until is None else until - time.monotonic()):
+            if not wait_fd(
+                self._socket.fileno(), None if until is None else until - time.monotonic()
+            ):
                 raise TimeoutError(f"no message within {timeout_s} s")
             self._read_some()
 
@@ -137,13 +143,16 @@ class Wire:
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
-            # Reading goes on: the peer's last words may still be in the socket. Its death is seen at its sentinel.
+            # Reading goes on: the peer's last words may still be in the socket. Its death is seen
+            # at its sentinel.
             self._out.clear()
             self._deaf = True
 
 
 def wait_fd(fd: int, timeout_s: float | None, event: int = select.POLLIN) -> bool:
-    """Return whether `fd` became ready in time (None: wait for ever); `poll`, as `select` ends at descriptor 1023."""
+    """Return whether `fd` became ready in time (None: wait for ever); `poll`, as `select` ends at
+    descriptor 1023.
+    """
     poller = select.poll()
     poller.register(fd, event)
     return bool(poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))

@@ -28,7 +28,9 @@ _LOOK_S = 0.1  # how often the log's length is looked at
 
 @dataclass(frozen=True)
 class Order:
-    """A job as it travels: the arguments stay pickled until it begins, so that a bad one fails the job only."""
+    """A job as it travels: the arguments stay pickled until it begins, so that a bad one fails the
+    job only.
+    """
 
     id: str
     function: str
@@ -42,8 +44,9 @@ class Limits:
 
     Attributes:
         jobs: Most jobs it runs.
-        growth_mb: Most MiB by which it is larger than after its first job: TensorFlow keeps what XLA has compiled, 3-10
-            MiB each, and a user's builder may keep anything. Not a size: a large model is no reason to begin anew.
+        growth_mb: Most MiB by which it is larger than after its first job: TensorFlow keeps what
+            XLA has compiled, 3-10 MiB each, and a user's builder may keep anything. Not a size: a
+            large model is no reason to begin anew.
     """
 
     jobs: int | None = None
@@ -89,7 +92,11 @@ class WorkerContext:
         try:
             self._inbox.wire.send(("report", self._order.id, report))
         except BrokenPipeError:
-            os._exit(0)  # the driver is gone, as `attend` is about to see; an error would make the trial a failed one
+            os._exit(
+                0
+                # the driver is gone, as `attend` is about to see; an error would make the trial a
+                # failed one
+            )
         return self._inbox.verdict(wait=self._order.wants_verdict)
 
     def retire(self) -> None:
@@ -120,7 +127,9 @@ class _Inbox:
             return order
 
     def verdict(self, *, wait: bool) -> str:
-        """Return the answer to the last report; without `wait` "stop" if it was said, else "continue"."""
+        """Return the answer to the last report; without `wait` "stop" if it was said, else
+        "continue".
+        """
         with self._news:
             if wait:
                 self._news.wait_for(lambda: self._verdicts or self._stopped)
@@ -129,7 +138,9 @@ class _Inbox:
             return self._verdicts.popleft() if self._verdicts else "continue"
 
     def attend(self) -> None:
-        """Read what the driver says, whatever the job does; end the process when the driver is gone."""
+        """Read what the driver says, whatever the job does; end the process when the driver is
+        gone.
+        """
         while not self.wire.closed:
             for message in self.wire.receive():  # first of all: the wire may have read ahead
                 with self._news:
@@ -156,9 +167,17 @@ def _run(order: Order, context: WorkerContext) -> tuple[Any, ...]:
     try:
         value = resolve(order.function)(*pickle.loads(order.args), context)  # noqa: S301 - from our own driver
         return "finished", order.id, pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    except BaseException as error:  # SystemExit too: whatever a job raises ends the job, not the worker
+    except (
+        BaseException
+    ) as error:  # SystemExit too: whatever a job raises ends the job, not the worker
         exit_code = error.exit_code if isinstance(error, TuningError) else None
-        return "raised", order.id, f"{type(error).__name__}: {error}", traceback.format_exc(), exit_code
+        return (
+            "raised",
+            order.id,
+            f"{type(error).__name__}: {error}",
+            traceback.format_exc(),
+            exit_code,
+        )
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

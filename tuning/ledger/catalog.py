@@ -50,7 +50,9 @@ def find(home: Path, name: str) -> SearchFiles:
     if keys:
         raise StudyError(f"study '{name}' has {len(keys)} searches; say which: {_listed(keys)}")
     if not known:
-        raise StudyError(f"no search '{name}': there are none in {home / 'ledger'}. Run one: tuning run STUDY")
+        raise StudyError(
+            f"no search '{name}': there are none in {home / 'ledger'}. Run one: tuning run STUDY"
+        )
     near = did_you_mean(name, [*known, *ids, *(key.partition("/")[0] for key in known)])
     raise StudyError(f"no search '{name}'.{near} There are: {_listed(list(known))}")
 
@@ -64,10 +66,14 @@ def finished(files: SearchFiles) -> tuple[Space, list[tuple[Proposal, TrialResul
     """
     versions = files.header.get("versions")
     if not versions:
-        raise StudyError(f"{files.folder / 'search.json'} is missing or damaged; put it back from a copy")
+        raise StudyError(
+            f"{files.folder / 'search.json'} is missing or damaged; put it back from a copy"
+        )
     space = space_of(versions[-1])
     entries = files.entries(space)
-    return space, [(e.proposal, replace(e.result, folds=())) for e in entries if e.result is not None]
+    return space, [
+        (e.proposal, replace(e.result, folds=())) for e in entries if e.result is not None
+    ]
 
 
 def _listed(names: list[str]) -> str:

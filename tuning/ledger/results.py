@@ -1,7 +1,8 @@
-"""The files of a trial that has ended: `result.json`, written once by its worker, and in a benchmark `test.json`.
+"""The files of a trial that has ended: `result.json`, written once by its worker, and in a
+benchmark `test.json`.
 
-The second lies beside the first and not in it because engines are told whole results: what steers a search must not
-hold the score on the test part.
+The second lies beside the first and not in it because engines are told whole results: what steers a
+search must not hold the score on the test part.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def keep_test_score(folder: Path, metric: str, value: float) -> None:
 
 
 def read_test_score(folder: Path) -> float | None:
-    """Return the score on the test part kept in a trial's folder; None where there is none or it is not finite."""
+    """Return the score on the test part kept in a trial's folder; None where there is none or it is
+    not finite.
+    """
     stored = read_json(folder / "test.json")
     value = math.nan if stored is None else float(next(iter(stored.values())))
     return value if math.isfinite(value) else None

@@ -1,4 +1,6 @@
-"""A search's `Space`, read back from the definition in `search.json`; no study file is imported for it."""
+"""A search's `Space`, read back from the definition in `search.json`; no study file is imported for
+it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ from tuning.errors import StudyError
 from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.study.space import Space
 
-_KINDS: dict[str, type[Int] | type[Float] | type[Choice]] = {"Int": Int, "Float": Float, "Choice": Choice}
+_KINDS: dict[str, type[Int] | type[Float] | type[Choice]] = {
+    "Int": Int,
+    "Float": Float,
+    "Choice": Choice,
+}
 
 
 def space_of(definition: Mapping[str, Any]) -> Space:
@@ -37,7 +43,11 @@ def _domain(name: str, text: str) -> Domain:
 
 def _called(text: str) -> Domain:
     call = ast.parse(text, mode="eval").body
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in _KINDS:
+    if (
+        not isinstance(call, ast.Call)
+        or not isinstance(call.func, ast.Name)
+        or call.func.id not in _KINDS
+    ):
         raise StudyError(f"{text!r} is no Int, Float or Choice", where="search.json")
     values = [_literal(node) for node in call.args]
     named = {keyword.arg: _literal(keyword.value) for keyword in call.keywords if keyword.arg}

@@ -26,7 +26,8 @@ class SeedSweep:
     """One seed's part of a test.
 
     Attributes:
-        losses: Batch losses, one a rate; shorter than the rates where a loss was not finite, which is the last then.
+        losses: Batch losses, one a rate; shorter than the rates where a loss was not finite, which
+            is the last then.
         stable: The largest stable constant rate.
         reason: Why `stable` is only a bound; "" where it is not.
     """
@@ -37,7 +38,9 @@ class SeedSweep:
 
 
 def smoothed(losses: Array, steps: int) -> Array:
-    """Return the bias-corrected exponential moving average; it looks back over about 1 / 25 of the `steps`."""
+    """Return the bias-corrected exponential moving average; it looks back over about 1 / 25 of the
+    `steps`.
+    """
     keep = 1.0 - min(0.5, 25.0 / steps)
     average, found = 0.0, np.empty(len(losses))
     for i, loss in enumerate(losses):
@@ -49,7 +52,8 @@ def smoothed(losses: Array, steps: int) -> Array:
 def length_before_divergence(curve: Array) -> int:
     """Return how many points of a smoothed curve come before it diverges: 4 × the best, NaN or inf.
 
-    The first points are averages of few batches: they may be low by luck and count only where they are not finite.
+    The first points are averages of few batches: they may be low by luck and count only where they
+    are not finite.
     """
     finite = np.isfinite(curve)
     end = len(curve) if finite.all() else int(np.argmin(finite))
@@ -93,16 +97,30 @@ def analyse(
     picks["largest_stable"] = _stable(sweeps)
     suggestions, reasons = _complete(picks, bounds)
     return PlottableLRRange(
-        lrs=lrs[:kept], losses=losses, low=low, high=high, suggestions=suggestions, reasons=reasons,
-        lr_min=float(lrs[0]), lr_max=float(lrs[-1]), bounds=bounds,
-        interval=bounds if "steepest" in reasons else _interval(lrs, losses, suggestions["largest_stable"]),
+        lrs=lrs[:kept],
+        losses=losses,
+        low=low,
+        high=high,
+        suggestions=suggestions,
+        reasons=reasons,
+        lr_min=float(lrs[0]),
+        lr_max=float(lrs[-1]),
+        bounds=bounds,
+        interval=bounds
+        if "steepest" in reasons
+        else _interval(lrs, losses, suggestions["largest_stable"]),
         stable=tuple(sweep.stable for sweep in sweeps),
-        batch_size=batch_size, seeds=len(sweeps), steps=len(lrs), diverged=kept < len(lrs),
-    )  # fmt: skip
+        batch_size=batch_size,
+        seeds=len(sweeps),
+        steps=len(lrs),
+        diverged=kept < len(lrs),
+    )
 
 
 def _noise(losses: Sequence[Array], steps: int) -> float:
-    """Return the standard deviation that the moving average has from one batch to the next, where little is learnt."""
+    """Return the standard deviation that the moving average has from one batch to the next, where
+    little is learnt.
+    """
     kept = min(0.5, 25.0 / steps)
     spreads = []
     for raw in losses:
@@ -113,7 +131,9 @@ def _noise(losses: Sequence[Array], steps: int) -> float:
     return math.sqrt(kept / (2 - kept)) * (float(np.median(spreads)) if spreads else 0.0)
 
 
-def _picks(lrs: Array, losses: Array, noise: float, *, full: bool) -> Iterator[tuple[str, tuple[float | None, str]]]:
+def _picks(
+    lrs: Array, losses: Array, noise: float, *, full: bool
+) -> Iterator[tuple[str, tuple[float | None, str]]]:
     """Yield (name, (rate or None, reason)) for the suggestions that are read off the curve."""
     first = warm_up(len(lrs))
     lowest = first + int(np.argmin(losses[first:]))
@@ -123,13 +143,18 @@ def _picks(lrs: Array, losses: Array, noise: float, *, full: bool) -> Iterator[t
         yield from ((name, (None, "the loss rose from the lowest rates on")) for name in names)
         return
     if fell <= max(3.0 * noise, 1e-3 * abs(float(losses[first]))):
-        yield from ((name, (None, "the loss did not fall by more than its noise at any rate")) for name in names)
+        yield from (
+            (name, (None, "the loss did not fall by more than its noise at any rate"))
+            for name in names
+        )
         return
     yield "steepest", (float(lrs[_steepest(losses, first, lowest, len(lrs))]), "")
     yield "valley", (float(lrs[_valley(losses[first : lowest + 1]) + first]), "")
     reason = ""
     if full and lowest == len(lrs) - 1:
-        reason = f"the loss still fell at {lrs[-1]:.3g}, so this is a tenth of the highest rate tried"
+        reason = (
+            f"the loss still fell at {lrs[-1]:.3g}, so this is a tenth of the highest rate tried"
+        )
     yield "min_over_10", (float(lrs[lowest]) / 10.0, reason)
 
 
@@ -137,7 +162,9 @@ def _steepest(losses: Array, first: int, lowest: int, points: int) -> int:
     from scipy.signal import savgol_filter
 
     window = min(max(5, points // 20) | 1, (lowest - first + 1) | 1, points - 1 + points % 2)
-    slope = savgol_filter(losses, max(3, window), 1, deriv=1)  # a line through the points around each
+    slope = savgol_filter(
+        losses, max(3, window), 1, deriv=1
+    )  # a line through the points around each
     return first + int(np.argmin(slope[first : lowest + 1]))
 
 
@@ -157,13 +184,17 @@ def _valley(losses: Array) -> int:
 
 def _stable(sweeps: Sequence[SeedSweep]) -> tuple[float | None, str]:
     reasons = [sweep.reason for sweep in sweeps if sweep.reason]
-    return float(np.median([sweep.stable for sweep in sweeps])), reasons[0] if 2 * len(reasons) > len(sweeps) else ""
+    return float(np.median([sweep.stable for sweep in sweeps])), reasons[0] if 2 * len(
+        reasons
+    ) > len(sweeps) else ""
 
 
 def _complete(
     picks: dict[str, tuple[float | None, str]], bounds: tuple[float, float]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Return (suggestions, reasons): what could not be picked is the middle of the bounds on a log scale."""
+    """Return (suggestions, reasons): what could not be picked is the middle of the bounds on a log
+    scale.
+    """
     middle = math.sqrt(bounds[0] * bounds[1])
     reasons = {name: reason for name, (_, reason) in picks.items() if reason}
     for name, (rate, reason) in picks.items():
@@ -173,9 +204,11 @@ def _complete(
 
 
 def _interval(lrs: Array, losses: Array, stable: float) -> tuple[float, float]:
-    """Return the decade that ends in the middle of the trough, or at the largest stable rate where that is lower.
+    """Return the decade that ends in the middle of the trough, or at the largest stable rate where
+    that is lower.
 
-    The lowest point itself is a matter of luck on a flat trough: a factor of 3 from one structure or seed to the next.
+    The lowest point itself is a matter of luck on a flat trough: a factor of 3 from one structure
+    or seed to the next.
     """
     first = warm_up(len(losses))
     curve = losses[first:]

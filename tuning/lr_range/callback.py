@@ -18,11 +18,13 @@ MOST_BYTES = 256 * 2**20
 
 
 class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Turns one `model.fit(…, callbacks=[LRRangeTest()])` into a range test; read `result` afterwards.
+    """Turns one `model.fit(…, callbacks=[LRRangeTest()])` into a range test; read `result`
+    afterwards.
 
-    The model is not trained: what `fit` would train on is collected for one epoch (256 MB at most), the test runs on a
-    throw-away copy, then `fit` ends. Weights, optimizer and statistics are as before, also after an error or Ctrl-C;
-    random states too, but for what `fit` itself draws to shuffle.
+    The model is not trained: what `fit` would train on is collected for one epoch (256 MB at most),
+    the test runs on a throw-away copy, then `fit` ends. Weights, optimizer and statistics are as
+    before, also after an error or Ctrl-C; random states too, but for what `fit` itself draws to
+    shuffle.
 
     Args:
         lr_min, lr_max, steps, seeds: As for `lr_range_test`; the batch size is that of `fit`.
@@ -31,7 +33,9 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         result: The `LRRange`; None until there is one.
     """
 
-    def __init__(self, *, lr_min: float = 1e-5, lr_max: float = 1.0, steps: int = 500, seeds: int = 1) -> None:
+    def __init__(
+        self, *, lr_min: float = 1e-5, lr_max: float = 1.0, steps: int = 500, seeds: int = 1
+    ) -> None:
         super().__init__()
         self.result: LRRange | None = None
         self._asked = Sweep(1, lr_min, lr_max, steps, seeds)
@@ -48,7 +52,9 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
             StudyError: `fit` would change the weights by itself, at its end.
         """
         if getattr(self.model.optimizer, "use_ema", False):
-            raise StudyError("an optimizer with use_ema=True changes the weights when fit ends; use lr_range_test()")
+            raise StudyError(
+                "an optimizer with use_ema=True changes the weights when fit ends; use lr_range_test()"
+            )
         self.result, self._batches, self._due = None, [], False
         self._own_function, self.model.train_function = self.model.train_function, self._collect
 
@@ -72,7 +78,9 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         self._due = False
         try:
             self._batches.append(keras.tree.map_structure(np.asarray, next(iterator)))
-            kept = sum(array.nbytes for batch in self._batches for array in keras.tree.flatten(batch))
+            kept = sum(
+                array.nbytes for batch in self._batches for array in keras.tree.flatten(batch)
+            )
             if len(self._batches) >= self._asked.steps or kept >= MOST_BYTES:
                 self._test()
         except BaseException:

@@ -39,16 +39,22 @@ def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
 
 def rate_of(study: Study) -> str:
     """Return the name of the learning rate that a study searches, as far as names tell; else ""."""
-    return next((name for name in (*study.space.measured, *_RATES) if name in study.space.domains), "")
+    return next(
+        (name for name in (*study.space.measured, *_RATES) if name in study.space.domains), ""
+    )
 
 
 def _test(job: LRRangeJob, bench: Workbench, point: Mapping[str, Any]) -> LRRange:
     study, rows = bench.study, bench.fold(0).train
     arguments, settings = study.split_params(point)
-    rate = {name: job.lr_min for name in (job.parameter or rate_of(study),) if name}  # a builder may need one
+    rate = {
+        name: job.lr_min for name in (job.parameter or rate_of(study),) if name
+    }  # a builder may need one
     arguments = {**bench.builder_arguments, **rate, **arguments}
     batch_size = int(job.batch_size or settings["batch_size"])
-    label = ", ".join(f"{name}={value}" for name, value in {**point, "batch_size": batch_size}.items())
+    label = ", ".join(
+        f"{name}={value}" for name, value in {**point, "batch_size": batch_size}.items()
+    )
     bounds = job.bounds or _own_bounds(study)
     sweep = Sweep(batch_size, job.lr_min, job.lr_max, job.steps, job.seeds, bounds)
     if faults := list(sweep.faults()):
@@ -69,11 +75,17 @@ def _own_bounds(study: Study) -> tuple[float, float] | None:
     return (domain.low, domain.high) if isinstance(domain, Float) and domain.low > 0 else None
 
 
-def _check_parameter(name: str, study: Study, arguments: Mapping[str, Any], bench: Workbench) -> None:
-    """Refuse a parameter that is not the rate: what the test finds would be given to something else."""
+def _check_parameter(
+    name: str, study: Study, arguments: Mapping[str, Any], bench: Workbench
+) -> None:
+    """Refuse a parameter that is not the rate: what the test finds would be given to something
+    else.
+    """
     asked = 0.00123
     model = build(study.builder, {**arguments, name: asked}, 0, input_shape=bench.parts.input_shape)
-    rate = getattr(getattr(model.optimizer, "inner_optimizer", model.optimizer), "_learning_rate", None)
+    rate = getattr(
+        getattr(model.optimizer, "inner_optimizer", model.optimizer), "_learning_rate", None
+    )
     found = float(rate) if isinstance(rate, keras.Variable) else None
     if found is None or abs(found - asked) > 1e-6 * asked:
         raise StudyError(

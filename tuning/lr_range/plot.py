@@ -1,6 +1,7 @@
 """Pictures of a learning-rate range test: an interactive page by Plotly, a PNG by matplotlib.
 
-Plotly alone cannot write a PNG: its exporter, kaleido, needs a Chrome. matplotlib is there with MLflow.
+Plotly alone cannot write a PNG: its exporter, kaleido, needs a Chrome. matplotlib is there with
+MLflow.
 """
 
 from __future__ import annotations
@@ -54,41 +55,70 @@ def write(test: LRRange, path: Path) -> Path:
 
 
 def figure(test: LRRange) -> Any:
-    """Return the curve on a log axis, the band of the seeds, the suggestions and the interval to search in."""
+    """Return the curve on a log axis, the band of the seeds, the suggestions and the interval to
+    search in.
+    """
     import plotly.graph_objects as go
 
     drawn = go.Figure()
     if test.seeds > 1:
         band = [*test.high, *test.low[::-1]]
         drawn.add_scatter(
-            x=[*test.lrs, *test.lrs[::-1]], y=band, fill="toself", fillcolor=_BAND, line={"width": 0},
-            name=f"all {test.seeds} seeds", hoverinfo="skip",
-        )  # fmt: skip
+            x=[*test.lrs, *test.lrs[::-1]],
+            y=band,
+            fill="toself",
+            fillcolor=_BAND,
+            line={"width": 0},
+            name=f"all {test.seeds} seeds",
+            hoverinfo="skip",
+        )
     drawn.add_scatter(
-        x=test.lrs, y=test.losses, mode="lines", line={"color": COLOURS[0], "width": 2}, name="smoothed loss",
+        x=test.lrs,
+        y=test.losses,
+        mode="lines",
+        line={"color": COLOURS[0], "width": 2},
+        name="smoothed loss",
         hovertemplate="rate %{x:.3g}: loss %{y:.4g}<extra></extra>",
-    )  # fmt: skip
-    for (name, rate), colour, symbol in zip(test.suggestions.items(), COLOURS[1:], _MARKS, strict=False):
+    )
+    for (name, rate), colour, symbol in zip(
+        test.suggestions.items(), COLOURS[1:], _MARKS, strict=False
+    ):
         drawn.add_scatter(
-            x=[rate], y=[_loss_at(test, rate)], mode="markers", name=f"{_words(name)} {shown(rate)}",
-            marker={"color": colour, "size": 11, "symbol": symbol, "line": {"color": "white", "width": 1}},
+            x=[rate],
+            y=[_loss_at(test, rate)],
+            mode="markers",
+            name=f"{_words(name)} {shown(rate)}",
+            marker={
+                "color": colour,
+                "size": 11,
+                "symbol": symbol,
+                "line": {"color": "white", "width": 1},
+            },
             hovertemplate=f"<b>{_words(name)}: {rate:.3g}</b><br>{escaped(_why(test, name))}<extra></extra>",
-        )  # fmt: skip
+        )
     low, high = test.interval
     drawn.add_vrect(x0=low, x1=high, fillcolor="rgba(42,157,92,0.10)", line_width=0, layer="below")
     bottom, top, log = _loss_range(test)
     marks = _decades(test)
-    drawn.update_xaxes(title="learning rate", type="log", tickvals=marks, ticktext=[f"{v:g}" for v in marks])
-    drawn.update_yaxes(title="loss", range=padded([math.log10(bottom), math.log10(top)] if log else [bottom, top]))
+    drawn.update_xaxes(
+        title="learning rate", type="log", tickvals=marks, ticktext=[f"{v:g}" for v in marks]
+    )
+    drawn.update_yaxes(
+        title="loss", range=padded([math.log10(bottom), math.log10(top)] if log else [bottom, top])
+    )
     if log:
         ticks = log_ticks(bottom, top)
         drawn.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{v:g}" for v in ticks])
     return styled(drawn, 420)
 
 
-def write_html(tests: Sequence[LRRange], path: Path, title: str = "learning-rate range test") -> Path:
+def write_html(
+    tests: Sequence[LRRange], path: Path, title: str = "learning-rate range test"
+) -> Path:
     """Write one page that needs no network, with a card for each test; return its path."""
-    return write_page(path, title, f'<h1>{escaped(title)}</h1><div class="grid">{cards(tests)}</div>')
+    return write_page(
+        path, title, f'<h1>{escaped(title)}</h1><div class="grid">{cards(tests)}</div>'
+    )
 
 
 def cards(tests: Sequence[LRRange]) -> str:
@@ -103,7 +133,9 @@ def _card(index: int, test: LRRange) -> str:
     )
     plot = json.loads(figure(test).to_json())
     text = json.dumps({"data": plot["data"], "layout": plot["layout"]})
-    text = text.replace("<", "\\u003c").replace(">", "\\u003e")  # a label must not end the script it stands in
+    text = text.replace("<", "\\u003c").replace(
+        ">", "\\u003e"
+    )  # a label must not end the script it stands in
     name = f"lr-range-{index}"
     return (
         f'<section class="card wide"><h2>Learning-rate range test</h2><p class="soft">{escaped(test.label)}</p>'
@@ -119,7 +151,9 @@ def _card(index: int, test: LRRange) -> str:
 
 
 def write_png(tests: Sequence[LRRange], path: Path) -> Path:
-    """Write one picture with a panel for each test; return its path. No browser and no display are needed."""
+    """Write one picture with a panel for each test; return its path. No browser and no display are
+    needed.
+    """
     import io
 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -137,9 +171,13 @@ def write_png(tests: Sequence[LRRange], path: Path) -> Path:
 
 def _draw(axes: Any, test: LRRange) -> None:
     if test.seeds > 1:
-        axes.fill_between(test.lrs, test.low, test.high, alpha=0.18, color=COLOURS[0], lw=0, label="all seeds")
+        axes.fill_between(
+            test.lrs, test.low, test.high, alpha=0.18, color=COLOURS[0], lw=0, label="all seeds"
+        )
     axes.plot(test.lrs, test.losses, color=COLOURS[0], lw=2, label="smoothed loss")
-    for (name, rate), colour, mark in zip(test.suggestions.items(), COLOURS[1:], _PNG_MARKS, strict=False):
+    for (name, rate), colour, mark in zip(
+        test.suggestions.items(), COLOURS[1:], _PNG_MARKS, strict=False
+    ):
         text = f"{_words(name)} {shown(rate)}" + (" (*)" if name in test.reasons else "")
         axes.plot([rate], [_loss_at(test, rate)], mark, color=colour, ms=8, mec="white", label=text)
     axes.axvspan(*test.interval, color=COLOURS[2], alpha=0.10, lw=0, label="worth searching")
@@ -147,7 +185,11 @@ def _draw(axes: Any, test: LRRange) -> None:
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title=test.label or None)
     if log:
         axes.set_yscale("log")
-    axes.set_ylim(*(10**v for v in padded([math.log10(bottom), math.log10(top)])) if log else padded([bottom, top]))
+    axes.set_ylim(
+        *(10**v for v in padded([math.log10(bottom), math.log10(top)]))
+        if log
+        else padded([bottom, top])
+    )
     axes.title.set_fontsize(9)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -160,7 +202,9 @@ def _loss_at(test: LRRange, rate: float) -> float:
 
 
 def _loss_range(test: LRRange) -> tuple[float, float, bool]:
-    """Return (lowest, highest, log?) of what is worth seeing: the band may go far beyond where it diverges."""
+    """Return (lowest, highest, log?) of what is worth seeing: the band may go far beyond where it
+    diverges.
+    """
     bottom, top = float(test.low.min()), float(test.high.max())
     if test.losses.max() > 0:
         top = min(top, 1.5 * float(test.losses.max()))
@@ -169,7 +213,10 @@ def _loss_range(test: LRRange) -> tuple[float, float, bool]:
 
 def _decades(test: LRRange) -> list[float]:
     ends = [*test.lrs[[0, -1]], *test.suggestions.values()]
-    return [10.0**power for power in range(math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends))) + 1)]
+    return [
+        10.0**power
+        for power in range(math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends))) + 1)
+    ]
 
 
 def _why(test: LRRange, name: str) -> str:

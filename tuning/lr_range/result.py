@@ -1,4 +1,6 @@
-"""`LRRange`: what a learning-rate range test has found. Plain figures: the driver reads them without TensorFlow."""
+"""`LRRange`: what a learning-rate range test has found. Plain figures: the driver reads them
+without TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,10 @@ DEFINITIONS: Mapping[str, str] = {
 }
 """How each suggestion is defined.
 
-Source: the sweep is Smith 2017, arXiv:1506.01186, section 3.3. None of the picks is in the paper: steepest and minimum
-/ 10 are conventions of fastai and its users, the valley is fastai's (its default since version 2.3), the largest stable
-rate is what Smith calls the maximum bound, found here by bisection instead of by eye.
+Source: the sweep is Smith 2017, arXiv:1506.01186, section 3.3. None of the picks is in the paper:
+steepest and minimum / 10 are conventions of fastai and its users, the valley is fastai's (its
+default since version 2.3), the largest stable rate is what Smith calls the maximum bound, found
+here by bisection instead of by eye.
 """
 
 _CURVES = ("lrs", "losses", "low", "high")
@@ -33,23 +36,28 @@ class LRRange:
     """One learning-rate range test.
 
     Attributes:
-        lrs: Rates of the sweep, rising by a constant factor, up to where at least half of the seeds had diverged.
-        losses: Median over the seeds of the smoothed batch losses, one a rate; the loss before the step at that rate.
+        lrs: Rates of the sweep, rising by a constant factor, up to where at least half of the seeds
+            had diverged.
+        losses: Median over the seeds of the smoothed batch losses, one a rate; the loss before the
+            step at that rate.
         low, high: Lowest and highest smoothed loss among the seeds that had not diverged.
         suggestions: Rates by name, see `DEFINITIONS`; always all of them.
-        reasons: For each suggestion that is not what its definition says, why, and what it is instead.
+        reasons: For each suggestion that is not what its definition says, why, and what it is
+            instead.
         lr_min, lr_max: Ends of the sweep.
         bounds: The rates to fall back on.
-        interval: (low, high) to search in: the factor of 10 that ends in the middle, on the log axis, of the trough
-            (rates whose smoothed loss is within a twentieth of its whole fall of the lowest), or at the largest stable
-            rate where that is lower; `bounds` where nothing could be read off the curve. Measured on housing at three
-            structures, the rates with the best validation RMSE after 30 epochs lie in it, with SGD in its upper half,
+        interval: (low, high) to search in: the factor of 10 that ends in the middle, on the log
+            axis, of the trough (rates whose smoothed loss is within a twentieth of its whole fall
+            of the lowest), or at the largest stable rate where that is lower; `bounds` where
+            nothing could be read off the curve. Measured on housing at three structures, the rates
+            with the best validation RMSE after 30 epochs lie in it, with SGD in its upper half,
             with Adam in its middle; Adam is stable long after it has stopped to learn.
         stable: The largest stable rate of each seed.
         batch_size, seeds, steps: As asked for.
         diverged: Whether the sweep of at least half of the seeds diverged.
         seconds: What it took.
-        study, label: Whose model was tested, and with which parameters; "" where the caller gave the model.
+        study, label: Whose model was tested, and with which parameters; "" where the caller gave
+            the model.
     """
 
     lrs: Array
@@ -98,7 +106,8 @@ class LRRangeJob:
         parameter: The learning rate whose bounds are wanted; "": any, no bounds are.
         batch_size: None: as the study says.
         lr_min, lr_max, steps, seeds: As for `lr_range_test`.
-        bounds: Rates to fall back on; None: the study's own bounds of its rate, else (lr_min, lr_max).
+        bounds: Rates to fall back on; None: the study's own bounds of its rate, else (lr_min,
+            lr_max).
     """
 
     source: Source

@@ -1,4 +1,6 @@
-"""Training steps of a range test: as many as wanted in one graph call, each call from the same weights."""
+"""Training steps of a range test: as many as wanted in one graph call, each call from the same
+weights.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ class Steps:
     """A throw-away model and the rows it is trained on.
 
     Args:
-        model: Prepared by `throw_away` or `own`; its weights are where every run begins until `begin_at`.
-        data: (X, y) or (X, y, weights) with rows first; each may be a list or a dictionary of arrays.
+        model: Prepared by `throw_away` or `own`; its weights are where every run begins until
+            `begin_at`.
+        data: (X, y) or (X, y, weights) with rows first; each may be a list or a dictionary of
+            arrays.
     """
 
     def __init__(self, model: keras.Model, data: tuple[Any, ...]) -> None:
@@ -28,7 +32,9 @@ class Steps:
         self._data = keras.tree.map_structure(_tensor, data)
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        self._optimizer = [(variable, tf.identity(variable.value)) for variable in model.optimizer.variables]
+        self._optimizer = [
+            (variable, tf.identity(variable.value)) for variable in model.optimizer.variables
+        ]
         self._run = self._all_steps
         if not model.run_eagerly:
             signature = [tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.int32)]
@@ -55,13 +61,17 @@ class Steps:
         return np.asarray(found, dtype=np.float64)
 
     def _all_steps(self, rates: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-        def step(i: tf.Tensor, losses: tf.TensorArray, _: tf.Tensor) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
+        def step(
+            i: tf.Tensor, losses: tf.TensorArray, _: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
             loss = self._one_step(rates[i], order[i])
             return i + 1, losses.write(i, loss), tf.math.is_finite(loss)
 
         losses = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[])
         start = (tf.constant(0), losses, tf.constant(True))
-        _, losses, _ = tf.while_loop(lambda i, _, finite: finite & (i < tf.shape(rates)[0]), step, start)
+        _, losses, _ = tf.while_loop(
+            lambda i, _, finite: finite & (i < tf.shape(rates)[0]), step, start
+        )
         return losses.stack()
 
     def _one_step(self, rate: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -73,7 +83,8 @@ class Steps:
 
 
 def batch_order(rows: int, batch_size: int, steps: int, rng: np.random.Generator) -> Array:
-    """Return the row numbers of each step, int32 `(steps, batch)`: one shuffled epoch after another, all batches full.
+    """Return the row numbers of each step, int32 `(steps, batch)`: one shuffled epoch after
+    another, all batches full.
 
     With `batch_size >= rows` every batch is all rows.
     """

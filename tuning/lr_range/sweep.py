@@ -30,7 +30,9 @@ CONSTANT_STEPS = 100
 CLOSE_ENOUGH = 1.02
 """Ratio of a rate that diverges to one that does not at which the bisection ends."""
 
-_COMPARED = 10  # batches at the end of such a run, compared with their losses at the start's weights
+_COMPARED = (
+    10  # batches at the end of such a run, compared with their losses at the start's weights
+)
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,24 @@ def lr_range_test(
 ) -> PlottableLRRange:
     """Train a throw-away copy of `model` at rising learning rates and suggest some.
 
-    The model, its optimizer and all random states are afterwards what they were, also after an error or Ctrl-C. The
-    same call gives the same result.
+    The model, its optimizer and all random states are afterwards what they were, also after an
+    error or Ctrl-C. The same call gives the same result.
 
-    Source: Smith 2017, arXiv:1506.01186, section 3.3 (the sweep); the factor between two steps is the course's, for
-    the defaults exp(log(10^5) / 500). For what is not from there see `lr_record.DEFINITIONS`; the bisection is custom.
+    Source: Smith 2017, arXiv:1506.01186, section 3.3 (the sweep); the factor between two steps is
+    the course's, for the defaults exp(log(10^5) / 500). For what is not from there see
+    `lr_record.DEFINITIONS`; the bisection is custom.
 
     Args:
-        model: Compiled `keras.Model`; its optimizer's kind and settings are used, not its moments or its rate.
+        model: Compiled `keras.Model`; its optimizer's kind and settings are used, not its moments
+            or its rate.
         X: `(rows, …)`, or a list or dictionary of such.
         y: `(rows, …)`, as the model's loss takes it.
         batch_size: Rows a step; from the number of rows on every step sees all.
         lr_min, lr_max: Ends of the sweep, 0 < lr_min < lr_max.
         steps: Steps of the sweep, at least 20.
-        seeds: Sweeps; the first from the model's own weights, the others from weights drawn anew by its initialisers
-            (one with a fixed seed draws the same), each with another order of the rows; medians are taken.
+        seeds: Sweeps; the first from the model's own weights, the others from weights drawn anew by
+            its initialisers (one with a fixed seed draws the same), each with another order of the
+            rows; medians are taken.
 
     Returns:
         `.lrs`, `.losses`, `.suggestions`, `.reasons`, `.interval`, `.plot()`.
@@ -113,17 +118,21 @@ def _check(sweep: Sweep, model: Any, data: tuple[Any, ...]) -> None:
         faults.append("the model is not compiled: call model.compile(optimizer=…, loss=…) first")
     counts = set(row_counts(data))
     if len(counts) != 1 or min(counts) < 1:
-        faults.append(f"X and y must be arrays of equally many rows, at least 1; found {sorted(counts)}")
+        faults.append(
+            f"X and y must be arrays of equally many rows, at least 1; found {sorted(counts)}"
+        )
     if faults:
         raise StudyError(faults, where="lr_range_test")
 
 
-def measure(make: Callable[[int], keras.Model], data: tuple[Any, ...], sweep: Sweep) -> PlottableLRRange:
+def measure(
+    make: Callable[[int], keras.Model], data: tuple[Any, ...], sweep: Sweep
+) -> PlottableLRRange:
     """Do the test with models that may be thrown away.
 
     Args:
-        make: Gives the prepared model of a seed, from 0 (`throwaway.throw_away` or `own`); Python's random state is
-            set before each call, so that initialisers draw the same every time.
+        make: Gives the prepared model of a seed, from 0 (`throwaway.throw_away` or `own`); Python's
+            random state is set before each call, so that initialisers draw the same every time.
         data: The training rows.
         sweep: The settings, checked.
     """
@@ -148,12 +157,16 @@ def _one_seed(steps: Steps, rows: int, sweep: Sweep, rng: np.random.Generator) -
     losses = steps.losses(sweep.lrs, batch_order(rows, sweep.batch_size, sweep.steps, rng))
     kept = length_before_divergence(smoothed(losses, sweep.steps))
     guess = float(sweep.lrs[min(kept, sweep.steps - 1)])
-    stable, reason = _bisect(_Stability(steps, batch_order(rows, sweep.batch_size, CONSTANT_STEPS, rng)), guess, sweep)
+    stable, reason = _bisect(
+        _Stability(steps, batch_order(rows, sweep.batch_size, CONSTANT_STEPS, rng)), guess, sweep
+    )
     return SeedSweep(losses, stable, reason)
 
 
 class _Stability:
-    """Whether constant rates are stable: 100 steps end with a loss no higher than the start's on the same batches."""
+    """Whether constant rates are stable: 100 steps end with a loss no higher than the start's on
+    the same batches.
+    """
 
     def __init__(self, steps: Steps, order: Array) -> None:
         self._steps, self._order = steps, order
@@ -187,9 +200,19 @@ def _bisect(stable: Callable[[float], bool], guess: float, sweep: Sweep) -> tupl
         else:
             bad = rate
         if good == highest:
-            return highest, f"nothing diverged up to {highest:.3g}: the largest stable rate may be higher"
+            return (
+                highest,
+                f"nothing diverged up to {highest:.3g}: the largest stable rate may be higher",
+            )
         if bad == lowest:
-            return lowest, f"no rate was stable, not even {lowest:.3g}: the loss rose from the weights it began with"
+            return (
+                lowest,
+                f"no rate was stable, not even {lowest:.3g}: the loss rose from the weights it began with",
+            )
         if good > 0.0 and bad / good <= CLOSE_ENOUGH:
             break
-    return (good, "") if good > 0.0 else (lowest, f"no rate was stable down to {bad:.3g}; this is the lowest rate")
+    return (
+        (good, "")
+        if good > 0.0
+        else (lowest, f"no rate was stable down to {bad:.3g}; this is the lowest rate")
+    )

@@ -22,9 +22,11 @@ _NAMES = "object_name_uids"
 
 @contextmanager
 def random_states_kept() -> Iterator[None]:
-    """Give Python, NumPy, TensorFlow and Keras back the random states they had, whatever ends the block.
+    """Give Python, NumPy, TensorFlow and Keras back the random states they had, whatever ends the
+    block.
 
-    Nothing inside may call `keras.utils.set_random_seed`: TensorFlow's kernels would forget where they were.
+    Nothing inside may call `keras.utils.set_random_seed`: TensorFlow's kernels would forget where
+    they were.
     """
     python, numpy = random.getstate(), np.random.get_state()
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
@@ -50,7 +52,9 @@ def random_states_kept() -> Iterator[None]:
 
 
 def _restore_names(names: dict[str, int]) -> None:
-    """Have Keras number the layers to come as if none had been made; the mapping counts from 0 by itself."""
+    """Have Keras number the layers to come as if none had been made; the mapping counts from 0 by
+    itself.
+    """
     counts = global_state.get_global_attribute(_NAMES)
     if counts is not None:
         counts.clear()
@@ -60,20 +64,23 @@ def _restore_names(names: dict[str, int]) -> None:
 def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = True) -> keras.Model:
     """Return a compiled copy that shares nothing with `model` that training changes.
 
-    Its optimizer is new, without moments, its learning rate a plain variable; it has the loss but no metrics.
-    Call it inside `random_states_kept`: initialisers without a seed draw theirs from Python's random state.
+    Its optimizer is new, without moments, its learning rate a plain variable; it has the loss but
+    no metrics. Call it inside `random_states_kept`: initialisers without a seed draw theirs from
+    Python's random state.
 
     Args:
         model: Compiled; read, never changed.
         batch: (X, y), perhaps weights, of a few rows, for the shapes.
-        weights: Copy weights, statistics and seed generators; else the copy's initialisers draw them, but for what
-            training would not change: frozen layers and adapted ones.
+        weights: Copy weights, statistics and seed generators; else the copy's initialisers draw
+            them, but for what training would not change: frozen layers and adapted ones.
 
     Raises:
         StudyError: The class cannot be copied by its configuration.
     """
     try:
-        with SafeModeScope(safe_mode=False):  # a Lambda of a model in our hands is the caller's own code
+        with SafeModeScope(
+            safe_mode=False
+        ):  # a Lambda of a model in our hands is the caller's own code
             copy = keras.models.clone_model(_not_compiled(model))
     except (NotImplementedError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise StudyError(
@@ -103,7 +110,9 @@ def _copy_given(layer: keras.layers.Layer, original: keras.layers.Layer) -> None
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:
-    """Return a view of the model: Keras' clone would compile itself from a configuration that only names functions."""
+    """Return a view of the model: Keras' clone would compile itself from a configuration that only
+    names functions.
+    """
     view = object.__new__(type(model))
     vars(view).update({**vars(model), "compiled": False})
     return view
@@ -117,7 +126,9 @@ def own(model: keras.Model, batch: tuple[Any, ...]) -> keras.Model:
 
 
 def trained_state(model: keras.Model) -> list[Any]:
-    """Return the variables that training changes besides the optimizer's: weights, statistics, seed generators."""
+    """Return the variables that training changes besides the optimizer's: weights, statistics, seed
+    generators.
+    """
     metrics = {id(variable) for variable in model.metrics_variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
 
@@ -135,22 +146,30 @@ def _compile_like(copy: keras.Model, model: keras.Model) -> None:
         return
     weights = getattr(model._compile_loss, "_user_loss_weights", None)
     copy.compile(
-        _new_optimizer(model.optimizer), model.loss, loss_weights=weights, run_eagerly=model.run_eagerly,
-        jit_compile=False, auto_scale_loss=False,
-    )  # fmt: skip
+        _new_optimizer(model.optimizer),
+        model.loss,
+        loss_weights=weights,
+        run_eagerly=model.run_eagerly,
+        jit_compile=False,
+        auto_scale_loss=False,
+    )
 
 
 def _compile_itself(copy: keras.Model, model: keras.Model) -> None:
     if type(model).compile_from_config is keras.Model.compile_from_config:
         name = type(model).__name__
-        raise StudyError(f"{name} has its own compile(); give it get_compile_config and compile_from_config too")
+        raise StudyError(
+            f"{name} has its own compile(); give it get_compile_config and compile_from_config too"
+        )
     copy.compile_from_config(model.get_compile_config())
 
 
 def _new_optimizer(optimizer: Any) -> Any:
     config = optimizer.get_config()
     if "inner_optimizer" in config:
-        config["inner_optimizer"] = keras.saving.serialize_keras_object(_new_optimizer(optimizer.inner_optimizer))
+        config["inner_optimizer"] = keras.saving.serialize_keras_object(
+            _new_optimizer(optimizer.inner_optimizer)
+        )
     else:
         config["learning_rate"] = 0.01  # a schedule would decide by itself
     return type(optimizer).from_config(config)

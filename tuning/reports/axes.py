@@ -1,4 +1,6 @@
-"""Where a parameter's value stands on its axis, for the plots: log where log, choices in their own order."""
+"""Where a parameter's value stands on its axis, for the plots: log where log, choices in their own
+order.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ MOST_TICKS = 6
 
 
 def place(domain: Domain, value: Any) -> float | None:
-    """Return where `value` stands, 0 (low, or the first choice) to 1; None where it is not in the domain."""
+    """Return where `value` stands, 0 (low, or the first choice) to 1; None where it is not in the
+    domain.
+    """
     if not domain.contains(value):
         return None
     if isinstance(domain, Choice):
@@ -26,10 +30,14 @@ def place(domain: Domain, value: Any) -> float | None:
 def ticks(domain: Domain) -> list[tuple[Any, str]]:
     """Return the values to mark on an axis with their labels (escaped).
 
-    All choices and all of a few whole numbers; else both ends, the middle, or powers of ten where log.
+    All choices and all of a few whole numbers; else both ends, the middle, or powers of ten where
+    log.
     """
     if isinstance(domain, Choice):
-        return [(value, escaped(_short(label))) for value, label in zip(domain.values, domain.labels, strict=True)]
+        return [
+            (value, escaped(_short(label)))
+            for value, label in zip(domain.values, domain.labels, strict=True)
+        ]
     if isinstance(domain, Int) and not domain.log and len(domain.cut(None)) <= MOST_TICKS:
         return [(value, str(value)) for value in domain.cut(None)]
     between = _powers(domain.low, domain.high) if domain.log else [(domain.low + domain.high) / 2]
@@ -40,7 +48,9 @@ def ticks(domain: Domain) -> list[tuple[Any, str]]:
 
 
 def describe(domain: Domain) -> str:
-    """Return a domain in words: `1 … 100`, `0.0003 … 0.03, log`, `one of 16, 32, 64`, with its conditions."""
+    """Return a domain in words: `1 … 100`, `0.0003 … 0.03, log`, `one of 16, 32, 64`, with its
+    conditions.
+    """
     if isinstance(domain, Choice):
         text = f"one of {', '.join(domain.labels)}"
     else:
@@ -58,7 +68,9 @@ def padded(values: Sequence[float]) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return round values for a logarithmic axis: 1, 2, 5 × 10^k, every digit where the ends are near."""
+    """Return round values for a logarithmic axis: 1, 2, 5 × 10^k, every digit where the ends are
+    near.
+    """
     digits = (1, 2, 3, 4, 5, 6, 8) if high < 20 * low else (1, 2, 5) if high < 1000 * low else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [digit * 10.0**power for power in powers for digit in digits]

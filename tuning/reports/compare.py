@@ -1,4 +1,6 @@
-"""Searches side by side: what each is and found, and in what they differ. Tables, text and JSON; no figures."""
+"""Searches side by side: what each is and found, and in what they differ. Tables, text and JSON; no
+figures.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ from tuning.study.space import Space
 from tuning.trial import Proposal, Status, TrialResult
 
 _BUDGET = ("trials", "epochs", "timeout", "gpu_hours", "patience", "cv", "top_k", "seeds")
-_VALIDATION = ("test_size", "validation_size", "seed", "cv")  # of a definition: which rows a value is measured on
+_VALIDATION = (
+    "test_size",
+    "validation_size",
+    "seed",
+    "cv",
+)  # of a definition: which rows a value is measured on
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,8 @@ class Comparison:
 
     Attributes:
         searches: In the order asked for.
-        differences: (kind, name, one value for each search); kind is study, space, data, versions or code.
+        differences: (kind, name, one value for each search); kind is study, space, data, versions
+            or code.
         cautions: Why values should not be read against each other; empty where they can.
     """
 
@@ -102,7 +110,9 @@ class Comparison:
 
     @property
     def comparable(self) -> bool:
-        """Whether all were searched for the same objective, so that their curves belong into one plot."""
+        """Whether all were searched for the same objective, so that their curves belong into one
+        plot.
+        """
         return len({search.definition["objective"] for search in self.searches}) == 1
 
     def to_json(self, report: str) -> dict[str, Any]:
@@ -110,10 +120,14 @@ class Comparison:
         differences: dict[str, dict[str, Any]] = {}
         for kind, name, values in self.differences:
             differences.setdefault(kind, {})[name] = list(values)
-        plain: dict[str, Any] = plain_json({
-            "searches": [_search_json(search) for search in self.searches],
-            "differences": differences, "cautions": list(self.cautions), "report": report,
-        })  # fmt: skip
+        plain: dict[str, Any] = plain_json(
+            {
+                "searches": [_search_json(search) for search in self.searches],
+                "differences": differences,
+                "cautions": list(self.cautions),
+                "report": report,
+            }
+        )
         return plain
 
 
@@ -126,14 +140,20 @@ def rows(found: Comparison) -> list[tuple[str, list[str]]]:
 
 def space_rows(found: Comparison) -> list[tuple[str, list[str]]]:
     """Return every parameter with its domain in each search."""
-    spaces = [{name: describe(domain) for name, domain in search.space.domains.items()} for search in found.searches]
+    spaces = [
+        {name: describe(domain) for name, domain in search.space.domains.items()}
+        for search in found.searches
+    ]
     names = list(dict.fromkeys(name for space in spaces for name in space))
     return [(name, [space.get(name, "–") for space in spaces]) for name in names]
 
 
 def difference_rows(found: Comparison) -> list[tuple[str, list[str]]]:
     """Return what differs: `data: digest`, then one text for each search."""
-    return [(f"{kind}: {name}", [_text(value) for value in values]) for kind, name, values in found.differences]
+    return [
+        (f"{kind}: {name}", [_text(value) for value in values])
+        for kind, name, values in found.differences
+    ]
 
 
 def _facts(search: Compared) -> Iterator[tuple[str, str]]:
@@ -142,7 +162,10 @@ def _facts(search: Compared) -> Iterator[tuple[str, str]]:
     yield "engine", search.engine
     yield "status", search.status or "–"
     yield "budget", ", ".join(f"{name} {value}" for name, value in _budget(search).items()) or "–"
-    yield "trials", ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+    yield (
+        "trials",
+        ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none",
+    )
     yield "epochs trained", f"{search.epochs:,}"
     yield "training", seconds_text(search.training_s)
     if search.best is not None:
@@ -153,13 +176,20 @@ def _facts(search: Compared) -> Iterator[tuple[str, str]]:
         chosen = search.chosen
         fresh = f"{score(chosen.mean)} ± {spread(chosen.std)} over {len(chosen.seeds)} fresh seeds"
         yield "winner, validation", f"{fresh} (trial {chosen.number})"
-    for part, label in (("test", "winner, test"), ("linear", "linear baseline, test"), ("dummy", "dummy, test")):
+    for part, label in (
+        ("test", "winner, test"),
+        ("linear", "linear baseline, test"),
+        ("dummy", "dummy, test"),
+    ):
         for metric, value in search.scores(part).items():
             yield f"{label} {metric}", score(value)
 
 
 def _budget(search: Compared) -> dict[str, Any]:
-    known = {**search.definition, "trials": search.header.get("trials", search.definition.get("trials"))}
+    known = {
+        **search.definition,
+        "trials": search.header.get("trials", search.definition.get("trials")),
+    }
     return {name: known[name] for name in _BUDGET if known.get(name) is not None}
 
 
@@ -167,16 +197,28 @@ def _search_json(search: Compared) -> dict[str, Any]:
     best = None
     if search.best is not None:
         proposal, result = search.best
-        best = {"number": result.number, "params": dict(proposal.params), "metric": search.objective.metric,
-                "value": result.value}  # fmt: skip
+        best = {
+            "number": result.number,
+            "params": dict(proposal.params),
+            "metric": search.objective.metric,
+            "value": result.value,
+        }
     return {
-        "name": search.name, "search": search.header["id"], "study": search.header["study"], "engine": search.engine,
-        "status": search.status or None, "budget": _budget(search), "trials": count_trials(search.trials),
-        "epochs": search.epochs, "seconds": {"training": search.training_s}, "best": best,
-        "winner": None if search.chosen is None else search.chosen.to_json(), "test": search.scores("test"),
+        "name": search.name,
+        "search": search.header["id"],
+        "study": search.header["study"],
+        "engine": search.engine,
+        "status": search.status or None,
+        "budget": _budget(search),
+        "trials": count_trials(search.trials),
+        "epochs": search.epochs,
+        "seconds": {"training": search.training_s},
+        "best": best,
+        "winner": None if search.chosen is None else search.chosen.to_json(),
+        "test": search.scores("test"),
         "baseline": {"dummy": search.scores("dummy"), "linear": search.scores("linear")},
         "space": {name: describe(domain) for name, domain in search.space.domains.items()},
-    }  # fmt: skip
+    }
 
 
 def _differences(searches: Sequence[Compared]) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
@@ -190,9 +232,14 @@ def _differences(searches: Sequence[Compared]) -> Iterator[tuple[str, str, tuple
 def _entries(search: Compared) -> Iterator[tuple[tuple[str, str], Any]]:
     definition = {name: value for name, value in search.definition.items() if name != "space"}
     yield from ((("study", name), value) for name, value in _flat(definition))
-    yield from ((("space", name), describe(domain)) for name, domain in search.space.domains.items())
+    yield from (
+        (("space", name), describe(domain)) for name, domain in search.space.domains.items()
+    )
     yield from ((("data", name), value) for name, value in _flat(search.header.get("data") or {}))
-    yield from ((("versions", name), value) for name, value in (search.header.get("versions_of") or {}).items())
+    yield from (
+        (("versions", name), value)
+        for name, value in (search.header.get("versions_of") or {}).items()
+    )
     yield ("code", "git_commit"), search.header.get("git_commit") or None
 
 
@@ -210,7 +257,9 @@ def _cautions(searches: Sequence[Compared]) -> Iterator[str]:
         yield f"They were searched for different objectives ({', '.join(asked)}): their values cannot be compared."
     if len({(search.header.get("data") or {}).get("digest") for search in searches}) > 1:
         yield "Their data differ: a better value may come from easier data."
-    if others := [n for n in _VALIDATION if len({repr(search.definition.get(n)) for search in searches}) > 1]:
+    if others := [
+        n for n in _VALIDATION if len({repr(search.definition.get(n)) for search in searches}) > 1
+    ]:
         yield f"Their values are measured on other rows, or by other splits ({', '.join(others)} differ)."
     if len(asked) == 1:
         yield "Each is one search: a difference may be luck. `tuning bench` repeats engines over seeds and tests it."

@@ -39,7 +39,9 @@ def write_comparison(found: Comparison, path: Path) -> Path:
 
 
 def curves(searches: Sequence[Compared], unit: str) -> Any:
-    """Return a figure with the incumbent of each search over its trained `epochs` or its `seconds` of training."""
+    """Return a figure with the incumbent of each search over its trained `epochs` or its `seconds`
+    of training.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -48,12 +50,21 @@ def curves(searches: Sequence[Compared], unit: str) -> Any:
         xs, ys = incumbent(search, unit)
         drawn += ys
         figure.add_scatter(
-            x=xs, y=ys, mode="lines+markers" if len(xs) == 1 else "lines", name=escaped(search.name),
-            line={"color": COLOURS[place % len(COLOURS)], "width": 2, "shape": "hv",
-                  "dash": _DASHES[place // len(COLOURS) % len(_DASHES)]},
+            x=xs,
+            y=ys,
+            mode="lines+markers" if len(xs) == 1 else "lines",
+            name=escaped(search.name),
+            line={
+                "color": COLOURS[place % len(COLOURS)],
+                "width": 2,
+                "shape": "hv",
+                "dash": _DASHES[place // len(COLOURS) % len(_DASHES)],
+            },
             hovertemplate=f"{escaped(search.name)}<br>%{{x:,.4g}} {unit}: %{{y:.4g}}<extra></extra>",
-        )  # fmt: skip
-    figure.update_xaxes(title="epochs trained" if unit == "epochs" else "seconds of training", rangemode="tozero")
+        )
+    figure.update_xaxes(
+        title="epochs trained" if unit == "epochs" else "seconds of training", rangemode="tozero"
+    )
     figure.update_yaxes(title=escaped(searches[0].objective.metric))
     if drawn:
         figure.update_yaxes(range=padded(drawn))
@@ -61,7 +72,8 @@ def curves(searches: Sequence[Compared], unit: str) -> Any:
 
 
 def incumbent(search: Compared, unit: str) -> tuple[list[float], list[float]]:
-    """Return where the best value so far stood after each trial, in the order the trials ended; from the first value.
+    """Return where the best value so far stood after each trial, in the order the trials ended;
+    from the first value.
 
     A trial counts with what it cost, whatever its outcome.
     """
@@ -70,7 +82,11 @@ def incumbent(search: Compared, unit: str) -> tuple[list[float], list[float]]:
         used += result.epochs if unit == "epochs" else result.training_s
         best = ys[-1] if ys else None
         if result.status is Status.COMPLETED and result.value is not None:
-            best = result.value if best is None or search.objective.better(result.value, best) else best
+            best = (
+                result.value
+                if best is None or search.objective.better(result.value, best)
+                else best
+            )
         if best is not None:
             xs.append(used)
             ys.append(best)
@@ -86,7 +102,9 @@ def _curves(found: Comparison) -> list[str]:
     for index, (objective, searches) in enumerate(groups.items()):
         head = "Best so far" if found.comparable else f"Best so far, {objective}"
         for unit, name in (("epochs", "over epochs"), ("seconds", "over training time")):
-            cards.append(card(f"{head}, {name}", html_figure(f"{unit}-{index}", curves(searches, unit))))
+            cards.append(
+                card(f"{head}, {name}", html_figure(f"{unit}-{index}", curves(searches, unit)))
+            )
     return cards
 
 

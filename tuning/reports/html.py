@@ -24,7 +24,12 @@ from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_FACTS = ("study_hash", "data", "git_commit", "versions_of")  # of search.json, shown below the definition
+_FACTS = (
+    "study_hash",
+    "data",
+    "git_commit",
+    "versions_of",
+)  # of search.json, shown below the definition
 _BASELINES = (
     ("linear", "linear baseline, test"),
     ("perceptron", "perceptron, test"),
@@ -33,12 +38,18 @@ _BASELINES = (
 
 
 def load_libraries(completed: int) -> threading.Thread:
-    """Import in a thread what `write_report` will need, for while the driver waits for workers; return the thread.
+    """Import in a thread what `write_report` will need, for while the driver waits for workers;
+    return the thread.
 
     Args:
-        completed: Trials; where they are enough for importances, Optuna's bring scikit-learn: a second.
+        completed: Trials; where they are enough for importances, Optuna's bring scikit-learn: a
+            second.
     """
-    names = ("plotly.subplots", "optuna.importance") if completed >= LEAST_TRIALS else ("plotly.subplots",)
+    names = (
+        ("plotly.subplots", "optuna.importance")
+        if completed >= LEAST_TRIALS
+        else ("plotly.subplots",)
+    )
 
     def load() -> None:
         with suppress(ImportError):  # told by `write_report`
@@ -60,14 +71,17 @@ def write_report(
     objective: Objective,
     range_tests: str = "",
 ) -> Path:
-    """Write `<folder>/<search id>.html` and return its path; a report that is there already is replaced.
+    """Write `<folder>/<search id>.html` and return its path; a report that is there already is
+    replaced.
 
     Args:
         folder: `<TUNING_HOME>/reports`; made where it is missing.
-        header: `search.json`: `id`, `study`, `engine`, `versions` (the last definition is shown), `created_at`;
-            `data`, `git_commit`, `study_hash` and `versions_of` are shown where they are there.
+        header: `search.json`: `id`, `study`, `engine`, `versions` (the last definition is shown),
+            `created_at`; `data`, `git_commit`, `study_hash` and `versions_of` are shown where they
+            are there.
         trials: Every finished trial.
-        winner: `Winner.to_json()` with, where known, `test`, `baseline` (`dummy`, `linear`) and `unit`; None: none.
+        winner: `Winner.to_json()` with, where known, `test`, `baseline` (`dummy`, `linear`) and
+            `unit`; None: none.
         space: For the types and scales of the parameters.
         objective: What the trials were judged by.
         range_tests: Cards (HTML) of the range tests from which a learning rate has its bounds.
@@ -77,7 +91,9 @@ def write_report(
     """
     name = str(header["id"])
     if not _ID.fullmatch(name):
-        raise StorageError(f"search id {name!r} cannot be the name of a report; use letters, digits, '.', '_', '-'")
+        raise StorageError(
+            f"search id {name!r} cannot be the name of a report; use letters, digits, '.', '_', '-'"
+        )
     drawn = plots.draw(trials, space, objective)
     parts = (
         _heading(header, trials),
@@ -99,17 +115,25 @@ def write_report(
         _definition(header, winner, space),
         _trial_table(trials, space, objective, winner),
         "</div>",
-    )  # fmt: skip
+    )
     title = f"{header.get('study', '')} · {header.get('engine', '')}"
     return write_page(folder / f"{name}.html", title, "\n".join(parts))
 
 
 def _heading(header: Mapping[str, Any], trials: Trials) -> str:
-    begun = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header["created_at"])) if "created_at" in header else ""
-    chips: list[tuple[int | str, str]] = [(count, name) for name, count in count_trials(trials).items()]
+    begun = (
+        time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header["created_at"]))
+        if "created_at" in header
+        else ""
+    )
+    chips: list[tuple[int | str, str]] = [
+        (count, name) for name, count in count_trials(trials).items()
+    ]
     chips.append((sum(result.epochs for _, result in trials), "epochs"))
     chips.append((seconds_text(sum(result.training_s for _, result in trials)), "in training"))
-    shown_chips = "".join(f'<span class="chip"><b>{count}</b> {name}</span>' for count, name in chips)
+    shown_chips = "".join(
+        f'<span class="chip"><b>{count}</b> {name}</span>' for count, name in chips
+    )
     return (
         f"<h1>{html_text(header.get('study', ''))} <span>{html_text(header.get('engine', ''))}</span></h1>"
         f'<p class="soft">search <code>{html_text(header["id"])}</code> {f"begun {begun}" if begun else ""}</p>'
@@ -120,7 +144,9 @@ def _heading(header: Mapping[str, Any], trials: Trials) -> str:
 def _winner(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
     if winner is None:
         return card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
-    params = "".join(f"<code>{html_text(n)} = {html_text(shown(v))}</code>" for n, v in winner["params"].items())
+    params = "".join(
+        f"<code>{html_text(n)} = {html_text(shown(v))}</code>" for n, v in winner["params"].items()
+    )
     test, baseline = winner.get("test") or {}, winner.get("baseline") or {}
     metrics = list(dict.fromkeys([objective.name, *test]))
     validation = winner["validation"]
@@ -163,7 +189,9 @@ def _failures(trials: Trials) -> str:
 
 
 def _diagnosis(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
-    """Say what is wrong with the winner and the best trials, and how often each verdict was given in all."""
+    """Say what is wrong with the winner and the best trials, and how often each verdict was given
+    in all.
+    """
     won = None if winner is None else winner["number"]
     best = [result for _, result in ranked(trials, objective)[:5]]
     shown_first = [result for _, result in trials if result.number == won]
@@ -184,7 +212,9 @@ def _diagnosis(winner: Mapping[str, Any] | None, trials: Trials, objective: Obje
 
 def _importance(drawn: plots.Plots) -> str:
     if drawn.importance is None:
-        return card("Importance of the parameters", f"<p>Told from {LEAST_TRIALS} completed trials on.</p>")
+        return card(
+            "Importance of the parameters", f"<p>Told from {LEAST_TRIALS} completed trials on.</p>"
+        )
     note = "What it took to be among the better trials (PED-ANOVA); a guess while trials are few."
     return card("Importance of the parameters", html_figure("importance", drawn.importance), note)
 
@@ -199,9 +229,12 @@ def _definition(header: Mapping[str, Any], winner: Mapping[str, Any] | None, spa
     if len(versions) > 1:
         pairs.append(("versions", f"{len(versions)}; the last is shown"))
     rows = "".join(
-        f"<tr><td>{html_text(name)}</td><td><code>{html_text(value)}</code></td></tr>" for name, value in pairs
+        f"<tr><td>{html_text(name)}</td><td><code>{html_text(value)}</code></td></tr>"
+        for name, value in pairs
     )
-    return card("Definition and seeds", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
+    return card(
+        "Definition and seeds", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>'
+    )
 
 
 def _flat(definition: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -212,26 +245,49 @@ def _flat(definition: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
             yield f"{prefix}{name}", value
 
 
-def _trial_table(trials: Trials, space: Space, objective: Objective, winner: Mapping[str, Any] | None) -> str:
+def _trial_table(
+    trials: Trials, space: Space, objective: Objective, winner: Mapping[str, Any] | None
+) -> str:
     names = list(dict.fromkeys([*space, *(n for p, _ in trials for n in p.params)]))
-    heads = ["trial", *names, objective.metric, "epochs", "seconds", "seed", "slot", "status", "diagnosis", "remarks"]
+    heads = [
+        "trial",
+        *names,
+        objective.metric,
+        "epochs",
+        "seconds",
+        "seed",
+        "slot",
+        "status",
+        "diagnosis",
+        "remarks",
+    ]
     head = "".join(f"<th><button>{html_text(name)}</button></th>" for name in heads)
     won = None if winner is None else winner["number"]
     body = "".join(_trial_row(p, r, names, won) for p, r in trials)
     table = f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return card("Trials", f'<div class="tall scroll">{table}</div>', "Press a heading to sort.", wide=True)
+    return card(
+        "Trials", f'<div class="tall scroll">{table}</div>', "Press a heading to sort.", wide=True
+    )
 
 
 def _trial_row(proposal: Proposal, result: TrialResult, names: list[str], won: int | None) -> str:
     status = result.status.value
     cells = [_cell(result.number, str(result.number))]
-    cells += [_cell(proposal.params[n], shown(proposal.params[n])) if n in proposal.params else "<td data-v></td>"
-              for n in names]  # fmt: skip
+    cells += [
+        _cell(proposal.params[n], shown(proposal.params[n]))
+        if n in proposal.params
+        else "<td data-v></td>"
+        for n in names
+    ]
     value = "" if result.value is None else result.value
-    cells += [_cell(value, score(result.value)), _cell(result.epochs, str(result.epochs)),
-              _cell(result.seconds, f"{result.seconds:.1f}"), _cell(result.seed, str(result.seed)),
-              _cell(result.slot, result.slot),
-              f'<td data-v="{status}"><span class="tag {status}">{status}</span></td>']  # fmt: skip
+    cells += [
+        _cell(value, score(result.value)),
+        _cell(result.epochs, str(result.epochs)),
+        _cell(result.seconds, f"{result.seconds:.1f}"),
+        _cell(result.seed, str(result.seed)),
+        _cell(result.slot, result.slot),
+        f'<td data-v="{status}"><span class="tag {status}">{status}</span></td>',
+    ]
     cells.append(_cell(*[", ".join(verdict.name for verdict in result.diagnosis)] * 2))
     copied = [f"as trial {result.copied_from}"] if result.copied_from is not None else []
     cells.append(_cell("", "; ".join([*copied, *filter(None, [result.error]), *result.notes])))

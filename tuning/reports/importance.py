@@ -1,4 +1,6 @@
-"""How much each parameter mattered, by Optuna's PED-ANOVA over an in-memory study made of our results."""
+"""How much each parameter mattered, by Optuna's PED-ANOVA over an in-memory study made of our
+results.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,17 @@ LEAST_TRIALS = 10
 
 
 def importances(trials: Trials, space: Space, objective: Objective) -> dict[str, float]:
-    """Return each parameter's share of the importance, the largest first; empty below `LEAST_TRIALS` completed trials.
+    """Return each parameter's share of the importance, the largest first; empty below
+    `LEAST_TRIALS` completed trials.
 
-    PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255) asks what the better trials have in common; it takes
-    parameters that exist only in some trials, and one value out of range does not move it.
+    PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255) asks what the better trials have in common;
+    it takes parameters that exist only in some trials, and one value out of range does not move it.
     """
-    completed = [(p.params, r.value) for p, r in trials if r.status is Status.COMPLETED and r.value is not None]
+    completed = [
+        (p.params, r.value)
+        for p, r in trials
+        if r.status is Status.COMPLETED and r.value is not None
+    ]
     if len(completed) < LEAST_TRIALS:
         return {}
     import optuna
@@ -29,7 +36,9 @@ def importances(trials: Trials, space: Space, objective: Objective) -> dict[str,
 
     with _quiet_optuna():
         study = optuna.create_study(direction=objective.direction)
-        study.add_trials([optuna.trial.create_trial(value=v, **_point(params, space)) for params, v in completed])
+        study.add_trials(
+            [optuna.trial.create_trial(value=v, **_point(params, space)) for params, v in completed]
+        )
         if not any(trial.params for trial in study.get_trials(deepcopy=False)):
             return {}
         return dict(get_param_importances(study))
@@ -46,7 +55,9 @@ def _distribution(domain: Domain) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(domain, Int):
-        high = domain.high - (domain.high - domain.low) % domain.step  # as Optuna would, which warns while at it
+        high = (
+            domain.high - (domain.high - domain.low) % domain.step
+        )  # as Optuna would, which warns while at it
         return IntDistribution(domain.low, high, log=domain.log, step=domain.step)
     if isinstance(domain, Float):
         return FloatDistribution(domain.low, domain.high, log=domain.log)

@@ -59,7 +59,9 @@ class _Board:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds left by the mean time of finished trials, spread over the slots; None before the first."""
+        """Seconds left by the mean time of finished trials, spread over the slots; None before the
+        first.
+        """
         if self.total is None or not self.durations:
             return None
         left = self.total - self.counts.total()
@@ -78,14 +80,18 @@ class _Board:
             line.no_wrap, line.overflow = True, "ellipsis"
             yield line
             if index == 0 and total:
-                yield ProgressBar(total=total, completed=min(done, total), width=min(options.max_width, 60))
+                yield ProgressBar(
+                    total=total, completed=min(done, total), width=min(options.max_width, 60)
+                )
                 yield Text("")
 
     def _starting(self) -> Text:
         return Text.assemble((self.phase, "cyan"), f"  {self.elapsed_s:.0f} s")
 
     def _head(self) -> list[Text]:
-        title = Text.assemble((self.title, "bold"), ("  " + self.phase if self.phase else "", "cyan"))
+        title = Text.assemble(
+            (self.title, "bold"), ("  " + self.phase if self.phase else "", "cyan")
+        )
         running = sum(work is not None for work in self.slots.values())
         done = self.counts.total()
         of = f"{done} of {self.total}" if self.total else f"{done}"
@@ -109,7 +115,10 @@ class _Board:
         if len(names) > MOST_SLOTS:
             names.sort(key=lambda name: self.slots[name] is None)
         width = max((len(_short(name)) for name in names[:MOST_SLOTS]), default=0)
-        lines = [Text.assemble((f"{_short(n):<{width}}  ", "cyan"), self._work(n)) for n in names[:MOST_SLOTS]]
+        lines = [
+            Text.assemble((f"{_short(n):<{width}}  ", "cyan"), self._work(n))
+            for n in names[:MOST_SLOTS]
+        ]
         if len(names) > MOST_SLOTS:
             lines.append(Text(f"… and {len(names) - MOST_SLOTS} more", "dim"))
         return lines
@@ -127,7 +136,9 @@ class _Board:
 
 
 class LiveProgress:
-    """The view on a terminal, redrawn four times a second whatever happens; it vanishes at the end, remarks stay."""
+    """The view on a terminal, redrawn four times a second whatever happens; it vanishes at the end,
+    remarks stay.
+    """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -156,9 +167,14 @@ class LiveProgress:
         if self._live is not None or self._ended:
             return
         self._board.began = self._board.clock()
-        # Only what goes to stderr is drawn above the view: stdout may be a pipe and must stay as it is.
+        # Only what goes to stderr is drawn above the view: stdout may be a pipe and must stay as it
+        # is.
         self._live = Live(
-            self._board, console=self._console, refresh_per_second=REFRESH_HZ, transient=True, redirect_stdout=False
+            self._board,
+            console=self._console,
+            refresh_per_second=REFRESH_HZ,
+            transient=True,
+            redirect_stdout=False,
         )
         self._live.start(refresh=True)
 
@@ -171,7 +187,9 @@ class LiveProgress:
         """Print it above the view."""
         self._console.print(Text(one_line(text)))
 
-    def running(self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None) -> None:
+    def running(
+        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
+    ) -> None:
         """Show the trial on the slot's line."""
         work = _Work(number, params_text(params), epochs, self._board.clock())
         with self._board.lock:
@@ -182,7 +200,9 @@ class LiveProgress:
         with self._board.lock:
             work = self._board.slots.get(slot)
             if work is not None:
-                self._board.slots[slot] = _Work(work.number, work.params, work.epochs, work.since, report)
+                self._board.slots[slot] = _Work(
+                    work.number, work.params, work.epochs, work.since, report
+                )
 
     def finished(self, result: TrialResult, best: TrialResult | None) -> None:
         """Count the trial and free its line."""
@@ -209,7 +229,10 @@ class LiveProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 

@@ -13,7 +13,8 @@ from tuning.storage.durable import write_bytes
 
 
 def write_page(path: Path, title: str, body: str) -> Path:
-    """Write a page with our style and Plotly in it; one that is there already is replaced. Returns its path.
+    """Write a page with our style and Plotly in it; one that is there already is replaced. Returns
+    its path.
 
     Args:
         path: Of the file; its folder is made where it is missing.
@@ -26,7 +27,9 @@ def write_page(path: Path, title: str, body: str) -> Path:
     from plotly.offline import get_plotlyjs
 
     template = Template(_beside("report.html"))
-    page = template.substitute(title=html_text(title), css=_beside("report.css"), plotly=get_plotlyjs(), body=body)
+    page = template.substitute(
+        title=html_text(title), css=_beside("report.css"), plotly=get_plotlyjs(), body=body
+    )
     write_bytes(path, page.encode())
     return path
 
@@ -38,7 +41,9 @@ def card(title: str, body: str, note: str = "", *, wide: bool = False) -> str:
 
 
 def html_figure(name: str, drawn: Any) -> str:
-    """Return a Plotly figure as HTML; `name` is unique on the page. None says that there is nothing to draw."""
+    """Return a Plotly figure as HTML; `name` is unique on the page. None says that there is nothing
+    to draw.
+    """
     if drawn is None:
         return '<p class="soft">There is nothing to draw yet.</p>'
     # < and > as escapes: a label must not be able to end the script it stands in.

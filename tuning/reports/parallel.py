@@ -33,38 +33,60 @@ def parallel(ordered: Trials, space: Space, objective: Objective) -> Any:
         xs, ys, texts = _lines(fifth, space, low, high)
         name, colour = _SHADES[shade]
         figure.add_scatter(
-            x=xs, y=ys, mode="lines", name=name, line={"color": colour, "width": 1 + 0.4 * shade}, text=texts,
+            x=xs,
+            y=ys,
+            mode="lines",
+            name=name,
+            line={"color": colour, "width": 1 + 0.4 * shade},
+            text=texts,
             hovertemplate="%{text}<extra></extra>",
-        )  # fmt: skip
+        )
     for at, marks in enumerate(_marks(ordered, space, low, high)):
-        figure.add_shape(type="line", x0=at, x1=at, y0=0, y1=1, line={"color": GREY, "width": 1}, layer="below")
+        figure.add_shape(
+            type="line", x0=at, x1=at, y0=0, y1=1, line={"color": GREY, "width": 1}, layer="below"
+        )
         for y, text in marks:
-            figure.add_annotation(x=at, y=y, text=text, showarrow=False, xanchor="right", xshift=-5, font={"size": 11})
+            figure.add_annotation(
+                x=at, y=y, text=text, showarrow=False, xanchor="right", xshift=-5, font={"size": 11}
+            )
     heads = [escaped(name) for name in (*space, objective.metric)]
     figure.update_xaxes(
-        tickvals=list(range(len(heads))), ticktext=heads, showgrid=False, range=[-0.3, len(space) + 0.15]
+        tickvals=list(range(len(heads))),
+        ticktext=heads,
+        showgrid=False,
+        range=[-0.3, len(space) + 0.15],
     )
     figure.update_yaxes(visible=False, range=[-0.2, 1.06])
     return styled(figure, 380).update_layout(legend_traceorder="reversed")
 
 
 def _fifths(ordered: Trials) -> list[tuple[int, Trials]]:
-    """Cut trials into fifths, the best first, as (index into `_SHADES`, trials); of few trials some are missing."""
+    """Cut trials into fifths, the best first, as (index into `_SHADES`, trials); of few trials some
+    are missing.
+    """
     cuts = [math.ceil(len(ordered) * k / 5) for k in range(6)]
     return [(4 - k, ordered[cuts[k] : cuts[k + 1]]) for k in range(5) if cuts[k] < cuts[k + 1]]
 
 
-def _lines(trials: Trials, space: Space, low: float, high: float) -> tuple[list[Any], list[Any], list[str]]:
-    """Return x, y and hover texts of all lines in one trace, with gaps: a trace for each trial is slow to make."""
+def _lines(
+    trials: Trials, space: Space, low: float, high: float
+) -> tuple[list[Any], list[Any], list[str]]:
+    """Return x, y and hover texts of all lines in one trace, with gaps: a trace for each trial is
+    slow to make.
+    """
     xs: list[int | None] = []
     ys: list[float | None] = []
     texts: list[str] = []
     for proposal, result in trials:
-        spots = [place(space[n], proposal.params[n]) if n in proposal.params else None for n in space]
+        spots = [
+            place(space[n], proposal.params[n]) if n in proposal.params else None for n in space
+        ]
         end = 0.5 if low == high or result.value is None else (result.value - low) / (high - low)
         xs += [*range(len(space) + 1), None]
         ys += [*(_ABSENT if spot is None else spot for spot in spots), end, None]
-        texts += [escaped(f"trial {result.number}: {params_text(proposal.params)}")] * (len(space) + 2)
+        texts += [escaped(f"trial {result.number}: {params_text(proposal.params)}")] * (
+            len(space) + 2
+        )
     return xs, ys, texts
 
 

@@ -1,7 +1,7 @@
 """The figures of the report, by Plotly.
 
-Not by `optuna.visualization`: importing it costs a second (it imports matplotlib), its parallel coordinates are one
-trace a trial (3 s for 300), and its colours fade on a dark page.
+Not by `optuna.visualization`: importing it costs a second (it imports matplotlib), its parallel
+coordinates are one trace a trial (3 s for 300), and its colours fade on a dark page.
 """
 
 from __future__ import annotations
@@ -49,15 +49,20 @@ def draw(trials: Trials, space: Space, objective: Objective) -> Plots:
     note = f"{far} trial{'s' * (far > 1)} beyond {score(limit)} out of the picture." if far else ""
     bars = _importance(importances(trials, space, objective))
     return Plots(
-        _history(trials, near, objective), curves, parallel(near, space, objective), bars,
-        _slices(near, space, objective), note,
-    )  # fmt: skip
+        _history(trials, near, objective),
+        curves,
+        parallel(near, space, objective),
+        bars,
+        _slices(near, space, objective),
+        note,
+    )
 
 
 def far_limit(values: Sequence[float], objective: Objective) -> float:
     """Return the value beyond which a trial would squeeze all others into a corner of the picture.
 
-    Five times as far from the best as three quarters of the trials are; the worst value where none is so far.
+    Five times as far from the best as three quarters of the trials are; the worst value where none
+    is so far.
     """
     ordered = sorted(values, key=objective.key)
     reach = 5 * abs(ordered[(3 * (len(ordered) - 1)) // 4] - ordered[0])
@@ -75,17 +80,26 @@ def _history(trials: Trials, near: Trials, objective: Objective) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for status, colour, mark in ((Status.COMPLETED, COLOURS[0], "circle"), (Status.PRUNED, COLOURS[4], "x")):
+    for status, colour, mark in (
+        (Status.COMPLETED, COLOURS[0], "circle"),
+        (Status.PRUNED, COLOURS[4], "x"),
+    ):
         some = [(p, r) for p, r in trials if r.status is status and r.value is not None]
         if some:
             figure.add_scatter(
-                x=[r.number for _, r in some], y=_values(some), mode="markers", name=status.value,
+                x=[r.number for _, r in some],
+                y=_values(some),
+                mode="markers",
+                name=status.value,
                 text=[escaped(params_text(p.params)) for p, _ in some],
-                marker={"color": colour, "size": 7, "symbol": mark}, hovertemplate="trial %{x}: %{y:.4g}<br>%{text}",
-            )  # fmt: skip
+                marker={"color": colour, "size": 7, "symbol": mark},
+                hovertemplate="trial %{x}: %{y:.4g}<br>%{text}",
+            )
     xs, shown = _best_so_far(trials, objective)
     line = {"color": COLOURS[1], "width": 2, "shape": "hv"}
-    figure.add_trace(go.Scatter(x=xs, y=shown, mode="lines", name="best so far", line=line, hoverinfo="skip"))
+    figure.add_trace(
+        go.Scatter(x=xs, y=shown, mode="lines", name="best so far", line=line, hoverinfo="skip")
+    )
     figure.update_xaxes(title="trial")
     figure.update_yaxes(title=escaped(objective.metric), range=padded(_values(near)))
     return styled(figure, 330)
@@ -108,7 +122,11 @@ def _curves(trials: Trials, objective: Objective) -> Any:
     curves = {result.number: curve for _, result in trials if (curve := _curve(result))}
     if not curves:
         return None
-    metric = objective.metric if all(objective.metric in curve[0] for curve in curves.values()) else "val_loss"
+    metric = (
+        objective.metric
+        if all(objective.metric in curve[0] for curve in curves.values())
+        else "val_loss"
+    )
     points = {number: _points(curve, metric) for number, curve in curves.items()}
     best = [r.number for _, r in ranked(trials, objective)[:5] if r.number in points]
     xs: list[float | None] = []
@@ -117,26 +135,35 @@ def _curves(trials: Trials, objective: Objective) -> Any:
         xs += [*x, None]
         ys += [*y, None]  # one trace with gaps: a trace for each trial is slow to draw
     line = {"color": GREY, "width": 1}
-    figure = go.Figure(go.Scatter(x=xs, y=ys, mode="lines", line=line, name="others", hoverinfo="skip"))
+    figure = go.Figure(
+        go.Scatter(x=xs, y=ys, mode="lines", line=line, name="others", hoverinfo="skip")
+    )
     for number, colour in zip(best, COLOURS, strict=False):
         x, y = points[number]
-        figure.add_scatter(x=x, y=y, mode="lines", name=f"trial {number}", line={"color": colour, "width": 2})
+        figure.add_scatter(
+            x=x, y=y, mode="lines", name=f"trial {number}", line={"color": colour, "width": 2}
+        )
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title=escaped(metric))
     every = [value for _, y in points.values() for value in y if value is not None]
     smaller_is_better = objective.direction == "minimize" or metric == "val_loss"
     if every and smaller_is_better and 0 < 2 * min(every) < max(every):
         marks = log_ticks(min(every), max(every))
-        figure.update_yaxes(type="log", range=_log_range(every), tickvals=marks, ticktext=[f"{v:g}" for v in marks])
+        figure.update_yaxes(
+            type="log", range=_log_range(every), tickvals=marks, ticktext=[f"{v:g}" for v in marks]
+        )
     return styled(figure, 330)
 
 
 def _curve(result: TrialResult) -> Sequence[Mapping[str, float]]:
-    # `TrialResult.curve` looks for each epoch in every row, which long curves of one fit need not pay for.
+    # `TrialResult.curve` looks for each epoch in every row, which long curves of one fit need not
+    # pay for.
     return result.folds[0].curve if len(result.folds) == 1 else result.curve
 
 
-def _points(rows: Sequence[Mapping[str, float]], metric: str) -> tuple[list[float | None], list[float | None]]:
+def _points(
+    rows: Sequence[Mapping[str, float]], metric: str
+) -> tuple[list[float | None], list[float | None]]:
     thinned = [*rows[: -1 : math.ceil(len(rows) / _CURVE_POINTS)], rows[-1]]
     values = (row.get(metric, math.nan) for row in thinned)
     return [row["epoch"] for row in thinned], [v if math.isfinite(v) else None for v in values]
@@ -153,24 +180,36 @@ def _slices(near: Trials, space: Space, objective: Objective) -> Any:
 
     if not len(space):
         return None
-    figure = make_subplots(rows=1, cols=len(space), shared_yaxes=True, horizontal_spacing=0.15 / max(5, len(space)))
+    figure = make_subplots(
+        rows=1, cols=len(space), shared_yaxes=True, horizontal_spacing=0.15 / max(5, len(space))
+    )
     for column, (name, domain) in enumerate(space.domains.items(), start=1):
         some = [(p, r) for p, r in near if name in p.params and domain.contains(p.params[name])]
         chosen = isinstance(domain, Choice)
         log = not isinstance(domain, Choice) and domain.log
         xs = [place(domain, p.params[name]) if chosen else p.params[name] for p, _ in some]
         figure.add_scatter(
-            row=1, col=column, x=xs, y=_values(some), mode="markers", showlegend=False,
+            row=1,
+            col=column,
+            x=xs,
+            y=_values(some),
+            mode="markers",
+            showlegend=False,
             text=[escaped(f"trial {r.number}: {params_text(p.params)}") for p, r in some],
             hovertemplate="%{y:.4g}<br>%{text}<extra></extra>",
             marker={"color": COLOURS[0], "size": 7, "opacity": 0.7},
-        )  # fmt: skip
+        )
         marks = ticks(domain)
         figure.update_xaxes(
-            row=1, col=column, title=escaped(name), type="log" if log else "linear",
-            tickvals=[place(domain, v) if chosen else v for v, _ in marks], ticktext=[text for _, text in marks],
-            range=_slice_range(domain), tickangle=0,
-        )  # fmt: skip
+            row=1,
+            col=column,
+            title=escaped(name),
+            type="log" if log else "linear",
+            tickvals=[place(domain, v) if chosen else v for v, _ in marks],
+            ticktext=[text for _, text in marks],
+            range=_slice_range(domain),
+            tickangle=0,
+        )
     figure.update_yaxes(title=escaped(objective.metric), col=1)
     figure.update_yaxes(range=padded(_values(near)))
     return styled(figure, 270, legend=False)
@@ -179,7 +218,11 @@ def _slices(near: Trials, space: Space, objective: Objective) -> Any:
 def _slice_range(domain: Any) -> list[float]:
     if isinstance(domain, Choice):
         return [-0.25, 1.25]
-    return padded([math.log10(domain.low), math.log10(domain.high)] if domain.log else [domain.low, domain.high])
+    return padded(
+        [math.log10(domain.low), math.log10(domain.high)]
+        if domain.log
+        else [domain.low, domain.high]
+    )
 
 
 def _importance(shares: dict[str, float]) -> Any:
@@ -189,8 +232,17 @@ def _importance(shares: dict[str, float]) -> Any:
         return None
     names, values = [escaped(name) for name in shares][::-1], list(shares.values())[::-1]
     texts = [f"{value:.0%}" for value in values]
-    bar = go.Bar(x=values, y=names, orientation="h", marker_color=COLOURS[0], text=texts, textposition="outside")
+    bar = go.Bar(
+        x=values,
+        y=names,
+        orientation="h",
+        marker_color=COLOURS[0],
+        text=texts,
+        textposition="outside",
+    )
     figure = go.Figure(bar)
     figure.update_traces(hoverinfo="skip", cliponaxis=False, width=0.6)
-    figure.update_xaxes(title="share", range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(
+        title="share", range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1]
+    )
     return styled(figure, 90 + 36 * len(names), legend=False)

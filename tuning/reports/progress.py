@@ -16,7 +16,9 @@ __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "choos
 
 
 class Progress(Protocol):
-    """Told by the driver what happens. One thread calls it; every call is cheap; `stop` may be called twice."""
+    """Told by the driver what happens. One thread calls it; every call is cheap; `stop` may be
+    called twice.
+    """
 
     def start(
         self,
@@ -31,9 +33,11 @@ class Progress(Protocol):
 
         Args:
             title: Study and engine, as shown to the user.
-            total_trials: Trials in all, the earlier ones included; None: until the engine has no more.
+            total_trials: Trials in all, the earlier ones included; None: until the engine has no
+                more.
             metric: The objective's name.
-            earlier: Results of the runs before, where a search is resumed; they are counted, not announced.
+            earlier: Results of the runs before, where a search is resumed; they are counted, not
+                announced.
             best: The best of these.
         """
 
@@ -43,7 +47,9 @@ class Progress(Protocol):
     def remark(self, text: str) -> None:
         """Tell the user something that stays on the screen."""
 
-    def running(self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None) -> None:
+    def running(
+        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
+    ) -> None:
         """A trial has begun on a slot; `epochs` is where it ends at the latest."""
 
     def epoch(self, slot: str, report: EpochReport) -> None:
@@ -61,7 +67,10 @@ class Progress(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None: ...
 
 
@@ -85,7 +94,9 @@ class SilentProgress:
     def remark(self, text: str) -> None:
         """Say nothing."""
 
-    def running(self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None) -> None:
+    def running(
+        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
+    ) -> None:
         """Say nothing."""
 
     def epoch(self, slot: str, report: EpochReport) -> None:
@@ -104,7 +115,10 @@ class SilentProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -137,7 +151,9 @@ class PlainProgress(SilentProgress):
         """Print it."""
         self._say(text)
 
-    def running(self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None) -> None:
+    def running(
+        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
+    ) -> None:
         """Remember the parameters for the line to come."""
         self._params[number] = params_text(params)
 
@@ -164,7 +180,9 @@ class PlainProgress(SilentProgress):
 
 
 def choose_progress(quiet: bool, json: bool, console: Console) -> Progress:
-    """Return nothing with `--quiet`; else the live view on a terminal, lines without one and with `--json`."""
+    """Return nothing with `--quiet`; else the live view on a terminal, lines without one and with
+    `--json`.
+    """
     if quiet:
         return SilentProgress()
     if json or not console.is_terminal or console.is_dumb_terminal:

@@ -18,13 +18,20 @@ def escaped(text: object) -> str:
 
 
 def styled(figure: Any, height: int, *, legend: bool = True) -> Any:
-    """Give a figure the page's look: no title and no ground of its own, few margins; the CSS colours its text."""
+    """Give a figure the page's look: no title and no ground of its own, few margins; the CSS
+    colours its text.
+    """
     figure.update_layout(
-        template="none", height=height, margin={"l": 64, "r": 16, "t": 34 if legend else 8, "b": 48},
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hovermode="closest", showlegend=legend,
+        template="none",
+        height=height,
+        margin={"l": 64, "r": 16, "t": 34 if legend else 8, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hovermode="closest",
+        showlegend=legend,
         font={"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 12.5},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+    )
     figure.update_xaxes(automargin=True, zeroline=False, title_font_size=13)
     figure.update_yaxes(automargin=True, zeroline=False, title_font_size=13)
     return figure

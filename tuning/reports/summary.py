@@ -39,15 +39,24 @@ class Winner:
         """Sample standard deviation of `values` (n - 1); 0 for a single seed."""
         if len(self.values) < 2:
             return 0.0
-        return math.sqrt(math.fsum((v - self.mean) ** 2 for v in self.values) / (len(self.values) - 1))
+        return math.sqrt(
+            math.fsum((v - self.mean) ** 2 for v in self.values) / (len(self.values) - 1)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types: number, params, seeds, validation (mean, std, values)."""
         validation = {"mean": self.mean, "std": self.std, "values": list(self.values)}
-        return {"number": self.number, "params": dict(self.params), "seeds": list(self.seeds), "validation": validation}
+        return {
+            "number": self.number,
+            "params": dict(self.params),
+            "seeds": list(self.seeds),
+            "validation": validation,
+        }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Winner:
+    def from_json(
+        cls, stored: Mapping[str, Any], params: Mapping[str, Any] | None = None
+    ) -> Winner:
         """Rebuild from `to_json`; `params` in their own types, where the caller has decoded them."""
         values = tuple(float(value) for value in stored["validation"]["values"])
         return cls(stored["number"], params or stored["params"], tuple(stored["seeds"]), values)
@@ -65,10 +74,11 @@ class Summary:
         winner: None where there was none to choose.
         test: The winner's metrics on the test part, by name without prefix (`rmse`).
         dummy, linear: The same metrics of the two baselines, on the test part.
-        margin: How much better than the linear one the winner is in the objective, with its `standard_error`.
+        margin: How much better than the linear one the winner is in the objective, with its
+            `standard_error`.
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
-        total_s, startup_s, training_s: Wall time of this run, of it until the first trial began, and the time trials
-            spent training (summed over slots).
+        total_s, startup_s, training_s: Wall time of this run, of it until the first trial began,
+            and the time trials spent training (summed over slots).
         tracking_uri, experiment_id, run_id: Where MLflow has it; "" where it has not.
         report, model: Paths; None where there is none.
         warnings: What could not be written to MLflow or Optuna's storage, and what to do.
@@ -99,8 +109,14 @@ class Summary:
     again: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("test", "dummy", "linear"):  # read back from JSON, NaN and infinities are strings
-            object.__setattr__(self, name, {key: float(value) for key, value in getattr(self, name).items()})
+        for name in (
+            "test",
+            "dummy",
+            "linear",
+        ):  # read back from JSON, NaN and infinities are strings
+            object.__setattr__(
+                self, name, {key: float(value) for key, value in getattr(self, name).items()}
+            )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -109,26 +125,48 @@ class Summary:
 
     @property
     def best(self) -> tuple[Proposal, TrialResult] | None:
-        """The completed trial with the best value, the earliest of equals; None where no trial was completed."""
+        """The completed trial with the best value, the earliest of equals; None where no trial was
+        completed.
+        """
         first = next(iter(ranked(self.trials, self.objective)), None)
         return first if first is not None and first[1].status is Status.COMPLETED else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `--json` prints: plain JSON types, null for what is unknown or not finite, secrets masked."""
+        """Return what `--json` prints: plain JSON types, null for what is unknown or not finite,
+        secrets masked.
+        """
         best = None
         if self.best is not None:
             proposal, result = self.best
-            best = {"number": result.number, "params": dict(proposal.params), "metric": self.objective.metric,
-                    "value": result.value}  # fmt: skip
-        tracking = {"tracking_uri": self.tracking_uri, "experiment_id": self.experiment_id, "run_id": self.run_id}
+            best = {
+                "number": result.number,
+                "params": dict(proposal.params),
+                "metric": self.objective.metric,
+                "value": result.value,
+            }
+        tracking = {
+            "tracking_uri": self.tracking_uri,
+            "experiment_id": self.experiment_id,
+            "run_id": self.run_id,
+        }
         whole = {
-            "study": self.study, "engine": self.engine, "search": self.search, "status": self.status,
-            "trials": self.counts, "best": best, "test": dict(self.test),
+            "study": self.study,
+            "engine": self.engine,
+            "search": self.search,
+            "status": self.status,
+            "trials": self.counts,
+            "best": best,
+            "test": dict(self.test),
             "baseline": {"dummy": dict(self.dummy), "linear": dict(self.linear)},
-            "seconds": {"total": self.total_s, "startup": self.startup_s, "training": self.training_s},
+            "seconds": {
+                "total": self.total_s,
+                "startup": self.startup_s,
+                "training": self.training_s,
+            },
             "mlflow": {key: value or None for key, value in tracking.items()},
-            "report": self.report, "model": self.model,
-        }  # fmt: skip
+            "report": self.report,
+            "model": self.model,
+        }
         plain: dict[str, Any] = plain_json(whole)
         return plain
 
@@ -142,13 +180,20 @@ def count_trials(trials: Trials) -> dict[str, int]:
 
 
 def ranked(trials: Trials, objective: Objective) -> list[tuple[Proposal, TrialResult]]:
-    """Return the trials that have a value: completed ones, the best first, then pruned ones, the best first."""
+    """Return the trials that have a value: completed ones, the best first, then pruned ones, the
+    best first.
+    """
     with_value = [pair for pair in trials if pair[1].value is not None]
-    return sorted(with_value, key=lambda pair: (pair[1].status is not Status.COMPLETED, _key(pair[1], objective)))
+    return sorted(
+        with_value,
+        key=lambda pair: (pair[1].status is not Status.COMPLETED, _key(pair[1], objective)),
+    )
 
 
 def plain_json(value: Any) -> Any:
-    """Return `value` as JSON types: tuples as lists, NumPy's scalars as Python's, NaN as null, strings masked."""
+    """Return `value` as JSON types: tuples as lists, NumPy's scalars as Python's, NaN as null,
+    strings masked.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,6 @@
-"""How numbers, times, parameters and errors are written, the same in the live view, the tables and the report."""
+"""How numbers, times, parameters and errors are written, the same in the live view, the tables and
+the report.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from typing import Any
 
 from tuning.trial import Proposal, Status, TrialResult
 
-# All before the last @ of an authority is taken as secret: database drivers accept passwords with / and @ in them.
+# All before the last @ of an authority is taken as secret: database drivers accept passwords with /
+# and @ in them.
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>]*@")
 _SECRET_FIELD = re.compile(  # n_tokens and tokenizer are no secrets
     r"(?i)(?<![\w-])(?!(?:n|num|max|min)_tokens?\b|tokeniz)"
@@ -19,7 +22,9 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 def masked(text: str) -> str:
-    """Return `text` without the user and password of URLs, and without values called password, token, secret or key."""
+    """Return `text` without the user and password of URLs, and without values called password,
+    token, secret or key.
+    """
     return _SECRET_FIELD.sub(r"\1***", _USER_INFO.sub(r"\1***@", text))
 
 
@@ -46,7 +51,9 @@ def score(value: float | None) -> str:
 
 
 def spread(value: float) -> str:
-    """Write a standard deviation with two significant digits, without an exponent where it is large."""
+    """Write a standard deviation with two significant digits, without an exponent where it is
+    large.
+    """
     return f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
@@ -73,10 +80,18 @@ def seconds_text(seconds: float) -> str:
     """Write a duration as `0.04 s`, `4.2 s`, `71 s` or, from ten minutes on, as a clock."""
     if seconds >= 600:
         return clock_text(seconds)
-    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return (
+        f"{seconds:.2f} s"
+        if seconds < 1
+        else f"{seconds:.1f} s"
+        if seconds < 10
+        else f"{seconds:.0f} s"
+    )
 
 
-def failure_groups(trials: Iterable[tuple[Proposal, TrialResult]]) -> list[tuple[str, tuple[int, ...]]]:
+def failure_groups(
+    trials: Iterable[tuple[Proposal, TrialResult]],
+) -> list[tuple[str, tuple[int, ...]]]:
     """Return what went wrong, the most frequent first: (status and error, numbers of the trials).
 
     Errors that differ only in their numbers are one group and are shown as the first trial had it.
@@ -93,12 +108,16 @@ def failure_groups(trials: Iterable[tuple[Proposal, TrialResult]]) -> list[tuple
 
 
 def failure_lines(trials: Iterable[tuple[Proposal, TrialResult]], most: int = 5) -> list[str]:
-    """Return `failure_groups` as at most `most` lines, `3 × failed: ValueError: … (trials 2, 5, 9)`."""
+    """Return `failure_groups` as at most `most` lines, `3 × failed: ValueError: … (trials 2, 5,
+    9)`.
+    """
     groups = failure_groups(trials)
     kept = groups if len(groups) <= most else groups[: most - 1]
     lines = [f"{len(numbers)} × {text} ({_numbers(numbers)})" for text, numbers in kept]
     if rest := groups[len(kept) :]:
-        lines.append(f"… and {sum(len(n) for _, n in rest)} more in {len(rest)} other ways; see the report")
+        lines.append(
+            f"… and {sum(len(n) for _, n in rest)} more in {len(rest)} other ways; see the report"
+        )
     return lines
 
 

@@ -1,4 +1,6 @@
-"""After the search: the best few on fresh seeds, the winner once on the test part. Whatever is kept is not redone."""
+"""After the search: the best few on fresh seeds, the winner once on the test part. Whatever is kept
+is not redone.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,12 @@ _TRAIN, _EVALUATE = "tuning.trials.winner:train_finalist", "tuning.trials.winner
 class Finals:
     """Trains finalists and evaluates the winner on the executor the search has used.
 
-    Finalists are trained for all the study's epochs, whatever part of them the search gave a trial: a rung's score
-    is only a hint at what its parameters are worth.
+    Finalists are trained for all the study's epochs, whatever part of them the search gave a trial:
+    a rung's score is only a hint at what its parameters are worth.
 
     Attributes:
-        stopping: A signal ends it without a winner, the deadline does not; everything finished is kept.
+        stopping: A signal ends it without a winner, the deadline does not; everything finished is
+            kept.
     """
 
     record: StudyRecord
@@ -53,11 +56,17 @@ class Finals:
         Raises:
             SearchFailed: No trial was completed, or none of the best was stable on fresh seeds.
         """
-        ranked = [(_as_trained(*pair), pair[1]) for pair in roster.finalists(_ROUNDS * self.record.top_k)]
+        ranked = [
+            (_as_trained(*pair), pair[1]) for pair in roster.finalists(_ROUNDS * self.record.top_k)
+        ]
         if not ranked:
             if self.stopping.reason == "timeout" and not roster.results:
-                raise SearchFailed(f"no trial was completed within {self.record.timeout:g} s; give --timeout more")
-            raise SearchFailed(f"no trial of {len(roster.results)} was completed; see the errors above")
+                raise SearchFailed(
+                    f"no trial was completed within {self.record.timeout:g} s; give --timeout more"
+                )
+            raise SearchFailed(
+                f"no trial of {len(roster.results)} was completed; see the errors above"
+            )
         winner = self._winner_of(ranked)
         if winner is None:
             return None
@@ -76,11 +85,15 @@ class Finals:
                 path.unlink()
 
     def _winner_of(self, ranked: list[Pair]) -> dict[str, Any] | None:
-        """Return the winner among the best few, or among the next few where none of these is stable."""
+        """Return the winner among the best few, or among the next few where none of these is
+        stable.
+        """
         few, standing = self.record.top_k, list[dict[str, Any]]()
         for first in range(0, len(ranked), few):
             if first:
-                self.progress.remark(f"the best {first} diverged or failed on a fresh seed: the next are looked at")
+                self.progress.remark(
+                    f"the best {first} diverged or failed on a fresh seed: the next are looked at"
+                )
             chosen = ranked[first : first + few]
             outcomes = self._train(chosen)
             if outcomes is None:
@@ -88,7 +101,9 @@ class Finals:
             standing += self._standing(chosen, outcomes)
             stable = [entry for entry in standing if entry["validation"]["mean"] is not None]
             if stable:
-                winner = min(stable, key=lambda entry: self.record.objective.key(entry["validation"]["mean"]))
+                winner = min(
+                    stable, key=lambda entry: self.record.objective.key(entry["validation"]["mean"])
+                )
                 return {**winner, "finalists": standing}
         raise SearchFailed(
             f"each of the best {len(ranked)} trials diverged or failed on a fresh seed; lower the learning rates of "
@@ -115,7 +130,8 @@ class Finals:
     def _jobs(self, chosen: list[Pair]) -> Iterator[tuple[str, FinalistJob]]:
         """Yield what is not done: a job for each finalist and seed, with `--cv` one for each fold.
 
-        A finalist without rivals is going to be the winner: it is trained on all rows beside its folds.
+        A finalist without rivals is going to be the winner: it is trained on all rows beside its
+            folds.
         """
         alone = self.record.cv is not None and len(chosen) == self.record.seeds == 1
         for proposal, _ in chosen:
@@ -126,17 +142,29 @@ class Finals:
                     file = self.files.finalist_file(proposal.number, i, fold)
                     if fold is None or read_json(file) is None:
                         name = f"final-{proposal.number}-{i}" + ("" if fold is None else f"-{fold}")
-                        yield name, FinalistJob(
-                            self.source, self.overrides, proposal.number, proposal.params, self.record.epochs, i,
-                            file, self.record.pinned, fold,
-                        )  # fmt: skip
+                        yield (
+                            name,
+                            FinalistJob(
+                                self.source,
+                                self.overrides,
+                                proposal.number,
+                                proposal.params,
+                                self.record.epochs,
+                                i,
+                                file,
+                                self.record.pinned,
+                                fold,
+                            ),
+                        )
 
     @property
     def _folds(self) -> Sequence[int | None]:
         return [None] if self.record.cv is None else range(self.record.cv)
 
     def _outcome(self, number: int, index: int) -> dict[str, Any] | None:
-        """Return what came of a finalist on a seed, with `--cv` of all its folds; None where it failed."""
+        """Return what came of a finalist on a seed, with `--cv` of all its folds; None where it
+        failed.
+        """
         found = self.files.finalist(number, index)
         if found is not None or self.record.cv is None:
             return found
@@ -158,27 +186,45 @@ class Finals:
     def _standing(
         self, chosen: list[Pair], outcomes: Mapping[tuple[int, int], Mapping[str, Any]]
     ) -> Iterator[dict[str, Any]]:
-        """Yield the mean of each over its fresh seeds; None where it diverged or failed on one of them: it is out."""
+        """Yield the mean of each over its fresh seeds; None where it diverged or failed on one of
+        them: it is out.
+        """
         for proposal, _ in chosen:
             mine = [outcomes[proposal.number, i] for i in range(self.record.seeds)]
             values = [outcome["value"] for outcome in mine]
             finite = all(value is not None and math.isfinite(value) for value in values)
             mean = statistics.fmean(values) if finite else None
             yield {
-                "number": proposal.number, "params": dict(proposal.params), "epochs": self.record.epochs,
-                "seeds": [outcome["seed"] for outcome in mine], "weights": [outcome["weights"] for outcome in mine],
-                "validation": {"mean": mean, "std": _spread(values) if finite else None, "values": values},
-            }  # fmt: skip
+                "number": proposal.number,
+                "params": dict(proposal.params),
+                "epochs": self.record.epochs,
+                "seeds": [outcome["seed"] for outcome in mine],
+                "weights": [outcome["weights"] for outcome in mine],
+                "validation": {
+                    "mean": mean,
+                    "std": _spread(values) if finite else None,
+                    "values": values,
+                },
+            }
 
     def _evaluate(self, winner: dict[str, Any]) -> dict[str, Any] | None:
         values = winner["validation"]["values"]
         median = sorted(range(len(values)), key=lambda i: values[i])[(len(values) - 1) // 2]
         job = EvaluationJob(
-            self.source, self.overrides, winner["params"], winner["epochs"], winner["seeds"][median],
+            self.source,
+            self.overrides,
+            winner["params"],
+            winner["epochs"],
+            winner["seeds"][median],
             self._weights(winner["number"], median),
-            self.files.folder / "winner.keras", self.files.folder / "evaluation.json", self.record.pinned,
-        )  # fmt: skip
-        for earlier in (self.files.folder / "winner.json", job.file):  # their model is about to be replaced
+            self.files.folder / "winner.keras",
+            self.files.folder / "evaluation.json",
+            self.record.pinned,
+        )
+        for earlier in (
+            self.files.folder / "winner.json",
+            job.file,
+        ):  # their model is about to be replaced
             earlier.unlink(missing_ok=True)
         self.progress.phase("evaluating the winner on the test part")
         round_ = self._round(_EVALUATE, {"evaluate": job})
@@ -186,7 +232,12 @@ class Finals:
             return None
         for error in round_.failed.values():
             raise TuningError(f"the winner could not be evaluated: {error}")
-        whole = {**winner, **round_.ended["evaluate"], "seed": winner["seeds"][median], "at": time.time()}
+        whole = {
+            **winner,
+            **round_.ended["evaluate"],
+            "seed": winner["seeds"][median],
+            "at": time.time(),
+        }
         write_json(self.files.folder / "winner.json", whole)
         return whole
 
@@ -200,9 +251,13 @@ class Finals:
 
 
 def kept_winner(files: SearchFiles) -> dict[str, Any] | None:
-    """Return the winner that an earlier run of a search has left; None where it, or its model, is not whole."""
+    """Return the winner that an earlier run of a search has left; None where it, or its model, is
+    not whole.
+    """
     kept: dict[str, Any] | None = read_json(files.folder / "winner.json")
-    if kept is None or not (files.folder / "evaluation.json").exists():  # another winner's model may lie there
+    if (
+        kept is None or not (files.folder / "evaluation.json").exists()
+    ):  # another winner's model may lie there
         return None
     return kept if kept["model"] is None or Path(kept["model"]).exists() else None
 

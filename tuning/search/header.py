@@ -9,7 +9,16 @@ from typing import Any
 
 from tuning.study.info import StudyRecord
 
-_LIBRARIES = ("tensorflow-cpu", "tensorflow", "keras", "scikit-learn", "optuna", "keras-tuner", "scikeras", "mlflow")
+_LIBRARIES = (
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "scikit-learn",
+    "optuna",
+    "keras-tuner",
+    "scikeras",
+    "mlflow",
+)
 
 
 def search_header(record: StudyRecord, variant: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,18 +29,28 @@ def search_header(record: StudyRecord, variant: Mapping[str, Any]) -> dict[str, 
         variant: What the command line changed of it.
     """
     return {
-        "study": record.name, "engine": record.engine, "pruner": record.pruner, "variant": dict(variant),
-        "definition": dict(record.definition), "study_hash": record.hash, "data": dict(record.data),
+        "study": record.name,
+        "engine": record.engine,
+        "pruner": record.pruner,
+        "variant": dict(variant),
+        "definition": dict(record.definition),
+        "study_hash": record.hash,
+        "data": dict(record.data),
         "objective": {"metric": record.objective.metric, "direction": record.objective.direction},
-        "seed": record.seed, "trials": record.trials, "study_file": record.study_file, "git_commit": git_commit(),
+        "seed": record.seed,
+        "trials": record.trials,
+        "study_file": record.study_file,
+        "git_commit": git_commit(),
         "versions_of": {name: found for name in _LIBRARIES if (found := _version(name))},
-    }  # fmt: skip
+    }
 
 
 def git_commit() -> str:
     """Return the commit of the current folder; "" outside a repository, and where there is no git."""
     try:
-        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""

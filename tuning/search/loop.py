@@ -1,4 +1,6 @@
-"""The loop of one search: ask → submit → collect → tell → record, until the budget or the space is used up."""
+"""The loop of one search: ask → submit → collect → tell → record, until the budget or the space is
+used up.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ TICK_S = 0.25
 
 
 class SearchLoop:
-    """Drives one search. Single-threaded; everything durable is in the ledger's files before anybody is told.
+    """Drives one search. Single-threaded; everything durable is in the ledger's files before
+    anybody is told.
 
     Args:
         record: The study.
@@ -31,8 +34,9 @@ class SearchLoop:
         make_job: Gives the `Job` of a proposal: (proposal, attempt) → Job.
         progress: Told what happens.
         on_result: Called after each result is on disk.
-        in_order: Trials open at once if proposals shall not depend on which trial ends first: trial n is asked for
-            when exactly the results up to n - `in_order` were told. None: each slot gets a trial as soon as it is free.
+        in_order: Trials open at once if proposals shall not depend on which trial ends first: trial
+            n is asked for when exactly the results up to n - `in_order` were told. None: each slot
+            gets a trial as soon as it is free.
         stopping: Looked at between events.
     """
 
@@ -54,7 +58,9 @@ class SearchLoop:
         self.open: dict[int, Open] = {}
         self.exhausted = False
         self.ended = ""
-        """How `run` ended: "completed" (the budget is used up), "exhausted", or the reason it was stopped for."""
+        """How `run` ended: "completed" (the budget is used up), "exhausted", or the reason it was
+        stopped for.
+        """
         self.first_trial_at: float | None = None
         self._make_job, self._progress, self._on_result = make_job, progress, on_result
         self._in_order = in_order
@@ -95,7 +101,9 @@ class SearchLoop:
         roster.tells = []
         self._held = {n: result for n, result in known.items() if n not in told}
         if others:
-            self._progress.remark(f"{others} trials are not what the engine proposes here (another CPU?), and are kept")
+            self._progress.remark(
+                f"{others} trials are not what the engine proposes here (another CPU?), and are kept"
+            )
 
     def _train_again(self, number: int) -> TrialResult:
         self._progress.remark(f"the result of trial {number} is damaged: it is trained again")
@@ -128,7 +136,9 @@ class SearchLoop:
         self.ended = "exhausted" if self.exhausted else self._stopping.reason or "completed"
 
     def _heed(self) -> None:
-        """Act on a signal or the deadline, once: what has not started does not, and what runs is let go or ends."""
+        """Act on a signal or the deadline, once: what has not started does not, and what runs is
+        let go or ends.
+        """
         reason = self._stopping.reason
         if reason == self._heeded:
             return
@@ -145,7 +155,8 @@ class SearchLoop:
         if self._in_order is None:
             while self._tell_next() or self._ask_next():
                 pass
-        else:  # an ask after each tell, or the proposals would depend on how many trials end together
+        # an ask after each tell, or the proposals would depend on how many trials end together
+        else:
             while self._ask_next() or self._tell_next():
                 pass
 
@@ -176,8 +187,11 @@ class SearchLoop:
         if budget is not None and len(self.roster.proposals) >= budget:
             return False
         busy = len(self.open) + len(self._held)
-        # With nothing open the slots are not looked at: there may be nothing left to train, and no device be needed.
-        return busy == 0 or busy < (self._in_order or self.record.open_per_slot * len(self.executor.slots))
+        # With nothing open the slots are not looked at: there may be nothing left to train, and no
+        # device be needed.
+        return busy == 0 or busy < (
+            self._in_order or self.record.open_per_slot * len(self.executor.slots)
+        )
 
     def _begin(self, item: Open) -> None:
         """Answer a proposal from the ledger where an equal one is there; else submit it."""
@@ -218,7 +232,9 @@ class SearchLoop:
         if self.record.pruner != "none":
             prune = self.engine.report(report)
             verdict = "prune" if prune else "continue"
-            self.executor.answer(item.job, verdict if self._heeded in ("", "interrupted") else "stop")
+            self.executor.answer(
+                item.job, verdict if self._heeded in ("", "interrupted") else "stop"
+            )
 
     def _raised(self, item: Open, event: Raised) -> None:
         fatal = as_error(event)
@@ -230,18 +246,27 @@ class SearchLoop:
             self._fail(item, event.error)
 
     def _died(self, item: Open, event: Died) -> None:
-        """Take a result that reached the disk; else try again, unless it was stopped for good or died too often."""
+        """Take a result that reached the disk; else try again, unless it was stopped for good or
+        died too often.
+        """
         number = item.proposal.number
         kept = self.files.result(number)
         if kept is not None:
             self._unheard.add(number)  # of its last epochs
             self._end(kept)
             return
-        if event.cause == "cancelled" or (event.cause in ("crashed", "killed") and self._stopping.by_signal_soon()):
+        if event.cause == "cancelled" or (
+            event.cause in ("crashed", "killed") and self._stopping.by_signal_soon()
+        ):
             self._let_go(item)
             return
-        self.files.write_death(number, item.attempt, {"cause": event.cause, "detail": event.detail, "slot": item.slot})
-        if event.cause in ("timeout", "no_progress") or self.files.deaths(number) >= self.record.attempts:
+        self.files.write_death(
+            number, item.attempt, {"cause": event.cause, "detail": event.detail, "slot": item.slot}
+        )
+        if (
+            event.cause in ("timeout", "no_progress")
+            or self.files.deaths(number) >= self.record.attempts
+        ):
             self._fail(item, f"worker {event.cause}: {event.detail}")
         else:
             self._progress.idle(item.slot)
@@ -276,7 +301,9 @@ class SearchLoop:
     def _tell_next(self) -> bool:
         """Tell the engine the lowest result it has not been told; return whether there was one."""
         lowest = min(self._held, default=None)
-        if lowest is None or (self._in_order is not None and any(number < lowest for number in self.open)):
+        if lowest is None or (
+            self._in_order is not None and any(number < lowest for number in self.open)
+        ):
             return False
         self._tell(self._held.pop(lowest))
         return True

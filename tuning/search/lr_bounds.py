@@ -1,4 +1,6 @@
-"""Range tests for a study, done in a worker process; the intervals they give a search, remembered in its folder."""
+"""Range tests for a study, done in a worker process; the intervals they give a search, remembered
+in its folder.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ class Rates:
     """Bounds of a search's learning rates.
 
     Attributes:
-        intervals: By parameter (low, high), or rows of `tuning.study.positions`; the study's field of that name, and an
-            entry of `search.json`.
+        intervals: By parameter (low, high), or rows of `tuning.study.positions`; the study's field
+            of that name, and an entry of `search.json`.
         tests: The tests that were done now, by parameter; none where the intervals were remembered.
     """
 
@@ -41,12 +43,18 @@ class Rates:
     tests: Mapping[str, Sequence[LRRange]] = field(default_factory=dict)
 
     def remember(self, folder: Path, definition: Mapping[str, Any]) -> None:
-        """Write the intervals and their definition, where no search's header keeps them."""
-        write_json(folder / _INTERVALS, {"intervals": dict(self.intervals), "definition": dict(definition)})
+        """Write the intervals, and the definition that they were measured under, where no search's
+        header keeps them.
+        """
+        write_json(
+            folder / _INTERVALS, {"intervals": dict(self.intervals), "definition": dict(definition)}
+        )
         self.keep(folder)
 
     def keep(self, folder: Path) -> None:
-        """Write tests and pictures into the search's artifacts, from where they go to MLflow; call it after `begin`."""
+        """Write tests and pictures into the search's artifacts, from where they go to MLflow; call
+        it after `begin`.
+        """
         from tuning.lr_range.plot import write_html, write_png
 
         for name, tests in self.tests.items():
@@ -68,14 +76,16 @@ def rates_for(
     forkserver: ForkServer | None = None,
     on_test: Callable[[str], None] = lambda text: None,
 ) -> Rates:
-    """Return the bounds of the learning rates a study takes from a range test; measured once for each search.
+    """Return the bounds of the learning rates a study takes from a range test; measured once for
+    each search.
 
     Args:
         study: With its wide bounds.
         source, overrides: The same, for the worker.
         folder: Of the search; its lock is held.
         fresh: Do not look at what is remembered there.
-        again: Measure where what is remembered is of another range; else return none, for `begin` to refuse.
+        again: Measure where what is remembered is of another range; else return none, for `begin`
+            to refuse.
         devices: As for `--devices`.
         forkserver: One that runs; it is left running.
         on_test: Told in words what is done.
@@ -95,9 +105,13 @@ def rates_for(
                 return Rates()
             stored = {}
         elif old.get("builder") != new.get("builder"):
-            on_test("the learning rates' bounds are those of the builder as it was; --fresh measures them anew")
+            on_test(
+                "the learning rates' bounds are those of the builder as it was; --fresh measures them anew"
+            )
     known = {name: list(stored[name]) for name in wanted if name in stored}
-    missing = {name: rate for name, rate in wanted.items() if name not in known and rate.within is None}
+    missing = {
+        name: rate for name, rate in wanted.items() if name not in known and rate.within is None
+    }
     if not missing:
         return Rates(known)
     on_test(f"learning-rate range test of {', '.join(missing)}")
@@ -105,7 +119,11 @@ def rates_for(
     measured: dict[str, list[Any]] = {}
     with open_local(devices, forkserver=forkserver, label=study.name, on_wait=on_test) as executor:
         for name, rate in missing.items():
-            points = one_by_one(study.space, name) if rate.per_structure else _diagonal(study.space, name)
+            points = (
+                one_by_one(study.space, name)
+                if rate.per_structure
+                else _diagonal(study.space, name)
+            )
             jobs = [
                 LRRangeJob(source, overrides, point, name, lr_min=rate.low, lr_max=rate.high)
                 for point in points.values()
@@ -119,8 +137,9 @@ def rates_for(
 def _remembered(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return the intervals kept in a folder, and the definition they were measured under.
 
-    A search keeps both in its header, a benchmark in a file of its own. Benchmarks of release 0.1 wrote the intervals
-    alone, as a `search.json` without a definition: theirs is empty, and the intervals hold.
+    A search keeps both in its header, a benchmark in a file of its own. Benchmarks of release 0.1
+    wrote the intervals alone, as a `search.json` without a definition: theirs is empty, and the
+    intervals hold.
     """
     own = read_json(folder / _INTERVALS)
     if own is not None:
@@ -131,7 +150,9 @@ def _remembered(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def _diagonal(space: Space, name: str) -> dict[Varied, dict[str, Any]]:
-    """Return small, middling and large structures: what suits the smallest model may harm the largest."""
+    """Return small, middling and large structures: what suits the smallest model may harm the
+    largest.
+    """
     return {("", i): point for i, point in enumerate(diagonal(space, name))}
 
 
@@ -156,7 +177,8 @@ def kept_tests(folder: Path) -> list[LRRange]:
 
 
 def run_tests(executor: Executor, jobs: Sequence[LRRangeJob]) -> list[LRRange]:
-    """Have workers do range tests, as many at a time as there are slots; return them in the order of `jobs`.
+    """Have workers do range tests, as many at a time as there are slots; return them in the order
+    of `jobs`.
 
     Raises:
         TuningError: Whatever a worker raised, with its exit code, or that it died.
@@ -177,5 +199,7 @@ def _ended(event: Finished | Raised | Died) -> LRRange:
         test: LRRange = event.value
         return test
     if isinstance(event, Raised):
-        raise as_error(event) or TuningError(f"the range test failed: {event.error}\n{event.traceback}".rstrip())
+        raise as_error(event) or TuningError(
+            f"the range test failed: {event.error}\n{event.traceback}".rstrip()
+        )
     raise TuningError(f"the range test's worker {event.cause}: {event.detail}")

@@ -1,4 +1,6 @@
-"""One trial between its ask and its end: the job made of it, and which of its errors end the whole run."""
+"""One trial between its ask and its end: the job made of it, and which of its errors end the whole
+run.
+"""
 
 from __future__ import annotations
 
@@ -67,13 +69,24 @@ class Open:
         self.began_at = None
 
     def failed(self, error: str, seed: int) -> TrialResult:
-        """Return the result of a trial whose worker left none, with what it has cost; `seed`: of the study."""
+        """Return the result of a trial whose worker left none, with what it has cost; `seed`: of
+        the study.
+        """
         self.rest()
         now, took = time.time(), self.spent_s
         return TrialResult(
-            self.proposal.number, Status.FAILED, attempt=self.attempt, error=error, slot=self.slot, epochs=self.epochs,
-            seed=derive_seed(seed, "training"), started_at=now - took, ended_at=now, seconds=took, training_s=took,
-        )  # fmt: skip
+            self.proposal.number,
+            Status.FAILED,
+            attempt=self.attempt,
+            error=error,
+            slot=self.slot,
+            epochs=self.epochs,
+            seed=derive_seed(seed, "training"),
+            started_at=now - took,
+            ended_at=now,
+            seconds=took,
+            training_s=took,
+        )
 
 
 def function_of(record: StudyRecord) -> str:
@@ -94,17 +107,23 @@ def trial_job(
 ) -> TrialJob:
     """Return what that function is told."""
     return TrialJob(
-        source, overrides, proposal, files.trial_folder(proposal.number), attempt,
+        source,
+        overrides,
+        proposal,
+        files.trial_folder(proposal.number),
+        attempt,
         parent=_parent(files, proposal),
         keep_end=record.engine == "keras-tuner:hyperband",
         lockstep=record.cv is not None and record.pruner != "none",
         pinned=record.pinned,
         score_test=score_test,
-    )  # fmt: skip
+    )
 
 
 def _parent(files: SearchFiles, proposal: Proposal) -> Path | None:
-    """Return the folder with the checkpoint that a trial continues; a copied trial's is that of its original."""
+    """Return the folder with the checkpoint that a trial continues; a copied trial's is that of its
+    original.
+    """
     if proposal.parent is None or not proposal.continued:
         return None
     known = files.result(proposal.parent)
@@ -124,7 +143,8 @@ def as_error(event: Raised) -> TuningError | None:
 def asked_again(
     engine: Engine, record: StudyRecord, header: Mapping[str, Any], before: Proposal
 ) -> tuple[Proposal, bool]:
-    """Ask a replayed engine for what it has proposed before, and have it take that where it proposes something else.
+    """Ask a replayed engine for what it has proposed before, and have it take that where it
+    proposes something else.
 
     Epochs may differ where a changed study is gone on with: a trial keeps those it was trained for.
 
@@ -132,10 +152,15 @@ def asked_again(
         The proposal, and whether the engine had to take it.
 
     Raises:
-        ChangedError: It is not the search's own trial, or the engine cannot take it; says what would work.
+        ChangedError: It is not the search's own trial, or the engine cannot take it; says what
+            would work.
     """
     now = engine.ask(before.number)
-    if isinstance(now, Proposal) and now.parent == before.parent and _near(now.params, before.params):
+    if (
+        isinstance(now, Proposal)
+        and now.parent == before.parent
+        and _near(now.params, before.params)
+    ):
         return replace(now, params=before.params, epochs=before.epochs), False
     ours = isinstance(now, Proposal) and now.parent == before.parent and "recovered" not in header
     if ours and _inside(record.space, before.params) and engine.adopt(before):
@@ -151,7 +176,8 @@ def asked_again(
 def _near(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether parameters are the same, but for the last digits, in which processors differ."""
     return now.keys() == before.keys() and all(
-        value == other or (isinstance(value, float) and isinstance(other, float) and math.isclose(value, other))
+        value == other
+        or (isinstance(value, float) and isinstance(other, float) and math.isclose(value, other))
         for value, other in ((value, before[name]) for name, value in now.items())
     )
 

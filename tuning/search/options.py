@@ -18,11 +18,13 @@ class RunOptions:
         devices: `auto`, `cpu`, `cpu:2`, `gpu`, `0,1`.
         fresh: Set an earlier search aside and begin anew.
         allow_change: Go on although the study changed.
-        deterministic: Tell results in the order of their numbers; the same devices then give the same trials. With a
-            pruner one trial runs at a time.
-        variant: What was changed of the study file by the command line, for the search's key and for the study.
+        deterministic: Tell results in the order of their numbers; the same devices then give the
+            same trials. With a pruner one trial runs at a time.
+        variant: What was changed of the study file by the command line, for the search's key and
+            for the study.
         intervals: Put in by the run itself: bounds that a range test found.
-        budget: Changes of fields that are no part of the key, e.g. `trials`; see `Study.definition`.
+        budget: Changes of fields that are no part of the key, e.g. `trials`; see
+            `Study.definition`.
     """
 
     home: str | None = None
@@ -41,6 +43,8 @@ class RunOptions:
         return {**self.variant, **self.budget, **measured}
 
     def variant_of(self, engine: str) -> dict[str, Any]:
-        """Return what tells this search from others of the same study; `trials` where the engine goes by it."""
+        """Return what tells this search from others of the same study; `trials` where the engine
+        goes by it.
+        """
         bound = {"trials"} & self.budget.keys() if engine in BUDGET_BOUND else set()
         return {**self.variant, **{name: self.budget[name] for name in bound}}

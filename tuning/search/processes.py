@@ -1,4 +1,6 @@
-"""The processes of one run but the writer: forkserver, engine, workers. Closing the workshop ends them all."""
+"""The processes of one run but the writer: forkserver, engine, workers. Closing the workshop ends
+them all.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Workshop:
         forkserver: One that runs, and is left running; None: an own one.
     """
 
-    def __init__(self, source: Source, overrides: Mapping[str, Any], forkserver: ForkServer | None = None) -> None:
+    def __init__(
+        self, source: Source, overrides: Mapping[str, Any], forkserver: ForkServer | None = None
+    ) -> None:
         self._stack = ExitStack()
         self._closed = False
         self._server = forkserver or self._stack.enter_context(ForkServer())
@@ -52,15 +56,24 @@ class Workshop:
         """Start the engine process, in place of the one there is: the study has other fields now."""
         self._engine_end.close()
         self._engine_end = ExitStack()
-        self._engine_process = self._server.spawn("tuning.engines.remote:serve", (self._source, overrides))
+        self._engine_process = self._server.spawn(
+            "tuning.engines.remote:serve", (self._source, overrides)
+        )
         self._engine_end.callback(self._engine_process.close)
         self.engine = RemoteEngine(self._engine_process.wire)
         self._engine_end.callback(self.engine.close)
 
     def executor(
-        self, slots: Sequence[Slot], *, label: str, log_folder: Path, on_wait: Callable[[str], None], stopping: Stopping
+        self,
+        slots: Sequence[Slot],
+        *,
+        label: str,
+        log_folder: Path,
+        on_wait: Callable[[str], None],
+        stopping: Stopping,
     ) -> LateExecutor:
-        """Return the executor on `slots`; it takes its devices, and may wait for one, with the first job.
+        """Return the executor on `slots`; it takes its devices, and may wait for one, with the
+        first job.
 
         Args:
             label: Who holds the devices, as told to others.
@@ -74,16 +87,24 @@ class Workshop:
                 leases = Leases()
                 self._stack.callback(leases.close)
                 made = LocalExecutor(
-                    slots, forkserver=self._server, leases=leases, log_folder=log_folder, limits=_LIMITS, label=label,
-                    until=math.inf if stopping.deadline is None else stopping.deadline, on_wait=on_wait,
-                )  # fmt: skip
+                    slots,
+                    forkserver=self._server,
+                    leases=leases,
+                    log_folder=log_folder,
+                    limits=_LIMITS,
+                    label=label,
+                    until=math.inf if stopping.deadline is None else stopping.deadline,
+                    on_wait=on_wait,
+                )
                 self._stack.callback(made.close)
                 return made
 
         return LateExecutor(make)
 
     def close(self, *, at_once: bool = False) -> None:
-        """End all processes and give the devices back; `at_once`: the engine is not waited for. May be called twice."""
+        """End all processes and give the devices back; `at_once`: the engine is not waited for. May
+        be called twice.
+        """
         if at_once and not self._closed:
             self._engine_process.signal(signal.SIGKILL)
         self._closed = True
@@ -92,26 +113,42 @@ class Workshop:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self.close(at_once=error is not None)
 
 
 def source_of(study: Study | str | Path) -> Source:
-    """Return what other processes load a study from: its file, or for one made elsewhere its pickle.
+    """Return what other processes load a study from: its file, or for one made elsewhere its
+    pickle.
 
     Raises:
         StudyError: There is no such file.
     """
     if not isinstance(study, Study):
         return str(find_study(str(study)))
-    homes = [sys.modules.get(getattr(f, "__module__", None) or "") for f in (study.builder, study.data)]
-    files = [module for module in homes if module is not None and module.__name__.startswith("tuning_study_")]
-    whole = next((str(module.__file__) for module in files if getattr(module, "STUDY", None) is study), None)
+    homes = [
+        sys.modules.get(getattr(f, "__module__", None) or "") for f in (study.builder, study.data)
+    ]
+    files = [
+        module
+        for module in homes
+        if module is not None and module.__name__.startswith("tuning_study_")
+    ]
+    whole = next(
+        (str(module.__file__) for module in files if getattr(module, "STUDY", None) is study), None
+    )
     return whole or _pickled(study, files)
 
 
 def _pickled(study: Study, by_value: Sequence[Any]) -> bytes:
-    """Pickle a study with the functions of a notebook, a script or a study file, which no other process can import."""
+    """Pickle a study with the functions of a notebook, a script or a study file, which no other
+    process can import.
+    """
     import cloudpickle
 
     for module in by_value:

@@ -17,7 +17,8 @@ from tuning.trials.jobs import EvaluationJob, FinalistJob
 
 @dataclass(eq=False)
 class Round:
-    """Some jobs to be run to their ends; a lost worker's job is begun again, as often as a trial would be.
+    """Some jobs to be run to their ends; a lost worker's job is begun again, as often as a trial
+    would be.
 
     Attributes:
         function: What runs each of the jobs, as `module:name`.
@@ -39,7 +40,8 @@ class Round:
     _slots: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> bool:
-        """Return whether all jobs have ended; after Ctrl-C the running ones end, the others do not begin.
+        """Return whether all jobs have ended; after Ctrl-C the running ones end, the others do not
+        begin.
 
         Raises:
             TuningError: The study, the data or the disk is at fault.
@@ -57,7 +59,9 @@ class Round:
                     self.executor.cancel(name)
             elif any(isinstance(job, FinalistJob) for job in self.jobs.values()):
                 done = len(self.jobs) - len(left)
-                self.progress.phase(f"training finalists on fresh seeds: {done + 1} of {len(self.jobs)}")
+                self.progress.phase(
+                    f"training finalists on fresh seeds: {done + 1} of {len(self.jobs)}"
+                )
             for event in self.executor.events(TICK_S):
                 if event.job in self.jobs:
                     self._handle(event)
@@ -111,7 +115,10 @@ class Round:
             self._waiting.add(event.job)  # not begun, or not any more
             return
         self._lost[event.job] = self._lost.get(event.job, 0) + 1
-        final = event.cause in ("timeout", "no_progress") or self._lost[event.job] >= self.record.attempts
+        final = (
+            event.cause in ("timeout", "no_progress")
+            or self._lost[event.job] >= self.record.attempts
+        )
         if final:
             self.failed[event.job] = f"worker {event.cause}: {event.detail}"
         else:

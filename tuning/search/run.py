@@ -1,4 +1,6 @@
-"""`run_study`: one search from its definition to its winner. With `loop` and `finals` it alone knows every room."""
+"""`run_study`: one search from its definition to its winner. With `loop` and `finals` it alone
+knows every room.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ from tuning.tracking.writer import Writer
 from tuning.trial import Proposal
 from tuning.trials.jobs import Source
 
-_WRITER_S, _HURRIED_WRITER_S = 30.0, 20.0  # what MLflow may take at the end; what is missing then, `sync` writes
+_WRITER_S, _HURRIED_WRITER_S = (
+    30.0,
+    20.0,
+)  # what MLflow may take at the end; what is missing then, `sync` writes
 
 
 def run_study(
@@ -54,8 +59,8 @@ def run_study(
         study: A `Study`, the name of one in `studies/`, or the path of a study file.
         options: Devices, budgets, resumption.
         progress: Told what happens; None: nobody.
-        forkserver: One that runs, and is left running: for several searches from one script, which then import
-            TensorFlow once.
+        forkserver: One that runs, and is left running: for several searches from one script, which
+            then import TensorFlow once.
 
     Raises:
         StudyError: The study or the options are wrong (exit code 2).
@@ -79,9 +84,16 @@ def run_study(
         folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
         rates = rates_for(
-            record, source, options.overrides, folder, fresh=options.fresh, again=options.allow_change,
-            devices=options.devices, forkserver=workshop.forkserver, on_test=shown.remark,
-        )  # fmt: skip
+            record,
+            source,
+            options.overrides,
+            folder,
+            fresh=options.fresh,
+            again=options.allow_change,
+            devices=options.devices,
+            forkserver=workshop.forkserver,
+            on_test=shown.remark,
+        )
         if rates.intervals:
             options = replace(options, intervals=rates.intervals)
             workshop.begin_engine(options.overrides)
@@ -90,12 +102,28 @@ def run_study(
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
         slots = parse_devices(options.devices, record.gpus_per_trial)
         executor = workshop.executor(
-            slots, label=record.name, log_folder=folder / "logs", on_wait=shown.remark, stopping=stopping
+            slots,
+            label=record.name,
+            log_folder=folder / "logs",
+            on_wait=shown.remark,
+            stopping=stopping,
         )
         run = _Run(
-            record, source, options, slots, workshop, executor, files, header, rates, writer, shown, home, began,
+            record,
+            source,
+            options,
+            slots,
+            workshop,
+            executor,
+            files,
+            header,
+            rates,
+            writer,
+            shown,
+            home,
+            began,
             stopping,
-        )  # fmt: skip
+        )
         stack.callback(run.catch_up)
         return run.whole()
 
@@ -126,24 +154,37 @@ class _Run:
     def _in_order(self) -> int | None:
         if not self.options.deterministic:
             return None
-        # A pruner compares with what others have reported by then, so nothing may run beside a trial.
+        # A pruner compares with what others have reported by then, so nothing may run beside a
+        # trial.
         return len(self.slots) if self.record.pruner == "none" else 1
 
     def whole(self) -> Summary:
         """Search, choose the winner, write the report, bring the projections up to date."""
         loop = SearchLoop(
-            self.record, self.workshop.engine, self.executor, self.files, make_job=self._job, progress=self.progress,
-            on_result=self.writer.notify, in_order=self._in_order, stopping=self.stopping,
-        )  # fmt: skip
-        loop.replay()  # one that is refused has changed nothing, and leaves the status of the run before
+            self.record,
+            self.workshop.engine,
+            self.executor,
+            self.files,
+            make_job=self._job,
+            progress=self.progress,
+            on_result=self.writer.notify,
+            in_order=self._in_order,
+            stopping=self.stopping,
+        )
+        # one that is refused has changed nothing, and leaves the status of the run before
+        loop.replay()
         try:
             self.files.add_version(self.header)
             self.rates.keep(self.files.folder)
-            self.writer.begin(self.files.folder)  # only now: the stores are given the definition that holds
+            self.writer.begin(
+                self.files.folder
+            )  # only now: the stores are given the definition that holds
             self._announce(loop)
             self._status("running", loop)
             with self.stopping.flags_only():
-                self.stopping.deadline = None if self.record.timeout is None else self.began + self.record.timeout
+                self.stopping.deadline = (
+                    None if self.record.timeout is None else self.began + self.record.timeout
+                )
                 return self._searched(loop)
         except SearchFailed:  # its status is written
             raise
@@ -162,15 +203,21 @@ class _Run:
         if winner is None and self.stopping.by_signal:
             winner = kept_winner(self.files)
             if winner is not None:
-                self.progress.remark("stopped before its finals: the winner shown is that of an earlier run")
-        status = self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
+                self.progress.remark(
+                    "stopped before its finals: the winner shown is that of an earlier run"
+                )
+        status = (
+            self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
+        )
         self._close_workshop()
         trials = None if self.stopping.hurried else loop.roster.trials
         report = None if trials is None else self._report(trials, winner)
         self._status(status, loop, str(failure or ""))
         self.catch_up()
         self.progress.stop()
-        summary = self._summary(loop, trials or loop.roster.trials, winner=winner, status=status, report=report)
+        summary = self._summary(
+            loop, trials or loop.roster.trials, winner=winner, status=status, report=report
+        )
         if failure is not None:
             failure.summary = summary
             raise failure
@@ -180,36 +227,53 @@ class _Run:
         try:
             loop.run()
             finals = Finals(
-                self.record, self.source, self.options.overrides, self.executor, self.files, self.progress,
+                self.record,
+                self.source,
+                self.options.overrides,
+                self.executor,
+                self.files,
+                self.progress,
                 self.stopping,
-            )  # fmt: skip
+            )
             if self.stopping.by_signal:
                 return None
-            self.libraries = load_libraries(counts(loop.roster.statuses)["completed"])  # while the finalists train
+            self.libraries = load_libraries(
+                counts(loop.roster.statuses)["completed"]
+            )  # while the finalists train
             winner = finals.run(loop.roster)
-            if winner is not None and loop.exhausted:  # else a larger budget may still continue a trial
+            if (
+                winner is not None and loop.exhausted
+            ):  # else a larger budget may still continue a trial
                 finals.tidy()
             return winner
         except SearchFailed:
             raise
         except TuningError:
-            if self.stopping.by_signal_soon():  # the engine or the workers were told to end as we were
+            if (
+                self.stopping.by_signal_soon()
+            ):  # the engine or the workers were told to end as we were
                 return None
             raise
         except (KeyboardInterrupt, SystemExit):  # while a device was waited for
             return None
 
     def catch_up(self) -> None:
-        """Have the writer bring MLflow and Optuna's storage up to date; also on the way out of an error."""
+        """Have the writer bring MLflow and Optuna's storage up to date; also on the way out of an
+        error.
+        """
         if not self.caught_up and self.writer.folder is not None:
             self.caught_up = True
             self.progress.phase("writing to MLflow")
-            self.warnings += self.writer.finish(_HURRIED_WRITER_S if self.stopping.hurried else _WRITER_S)
+            self.warnings += self.writer.finish(
+                _HURRIED_WRITER_S if self.stopping.hurried else _WRITER_S
+            )
             for warning in self.warnings:
                 self.progress.remark(warning)
 
     def _close_workshop(self) -> None:
-        """Give the devices back before the report is written; in a hurry the engine is not asked for its files."""
+        """Give the devices back before the report is written; in a hurry the engine is not asked
+        for its files.
+        """
         self.executor.close()
         if not self.stopping.by_signal:
             for name, text in self.workshop.engine.artifacts().items():
@@ -221,7 +285,16 @@ class _Run:
         return Job(
             f"{proposal.number}-{attempt}",
             function_of(record),
-            (trial_job(record, self.source, self.options.overrides, self.files, proposal=proposal, attempt=attempt),),
+            (
+                trial_job(
+                    record,
+                    self.source,
+                    self.options.overrides,
+                    self.files,
+                    proposal=proposal,
+                    attempt=attempt,
+                ),
+            ),
             wants_verdict=record.pruner != "none",
             timeout_s=record.trial_timeout,
             no_progress_timeout_s=record.no_progress_timeout,
@@ -230,9 +303,12 @@ class _Run:
     def _announce(self, loop: SearchLoop) -> None:
         title = f"{self.record.name} · {self.record.engine}"
         self.progress.start(
-            title, self.record.trials, metric=self.record.objective.metric,
-            earlier=list(loop.roster.results.values()), best=loop.roster.best,
-        )  # fmt: skip
+            title,
+            self.record.trials,
+            metric=self.record.objective.metric,
+            earlier=list(loop.roster.results.values()),
+            best=loop.roster.best,
+        )
         for remark in self.record.remarks:
             self.progress.remark(remark)
         self.progress.phase("searching")
@@ -240,7 +316,8 @@ class _Run:
     def _status(self, status: str, loop: SearchLoop, error: str = "") -> None:
         found = counts(loop.roster.statuses)
         write_json(
-            self.files.folder / "status.json", {"status": status, "counts": found, "error": error, "at": time.time()}
+            self.files.folder / "status.json",
+            {"status": status, "counts": found, "error": error, "at": time.time()},
         )
         self.writer.notify()
 
@@ -248,11 +325,17 @@ class _Run:
         if not trials:
             return None
         if self.libraries is not None:
-            self.libraries.join()  # plotly looks for pandas among the loaded modules, and would take half of it
+            # plotly looks for pandas among the loaded modules, and would take half of it
+            self.libraries.join()
         return write_report(
-            self.home / "reports", header=self.files.header, trials=trials, winner=winner,
-            space=self.record.space, objective=self.record.objective, range_tests=cards(kept_tests(self.files.folder)),
-        )  # fmt: skip
+            self.home / "reports",
+            header=self.files.header,
+            trials=trials,
+            winner=winner,
+            space=self.record.space,
+            objective=self.record.objective,
+            range_tests=cards(kept_tests(self.files.folder)),
+        )
 
     def _summary(
         self,
@@ -268,18 +351,30 @@ class _Run:
         written = self.writer.progress()
         first = loop.first_trial_at or self.began
         return Summary(
-            study=record.name, engine=record.engine, search=self.files.header["id"], status=status,
+            study=record.name,
+            engine=record.engine,
+            search=self.files.header["id"],
+            status=status,
             objective=record.objective,
             trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
-            winner=None if winner is None else Winner.from_json(winner, record.space.decode_known(winner["params"])),
-            test=found.get("test", {}), dummy=baseline.get("dummy", {}), linear=baseline.get("linear", {}),
-            margin=found.get("margin"), unit=record.data["unit"], total_s=time.monotonic() - self.began,
-            startup_s=first - self.began, training_s=loop.roster.training_s,
-            tracking_uri=tracking_uri(self.home) if written.run_id else "", experiment_id=written.experiment_id,
+            winner=None
+            if winner is None
+            else Winner.from_json(winner, record.space.decode_known(winner["params"])),
+            test=found.get("test", {}),
+            dummy=baseline.get("dummy", {}),
+            linear=baseline.get("linear", {}),
+            margin=found.get("margin"),
+            unit=record.data["unit"],
+            total_s=time.monotonic() - self.began,
+            startup_s=first - self.began,
+            training_s=loop.roster.training_s,
+            tracking_uri=tracking_uri(self.home) if written.run_id else "",
+            experiment_id=written.experiment_id,
             run_id=written.run_id,
-            report=None if report is None else str(report), model=found.get("model"),
+            report=None if report is None else str(report),
+            model=found.get("model"),
             warnings=tuple(self.warnings),
-        )  # fmt: skip
+        )
 
 
 @contextmanager

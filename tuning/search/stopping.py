@@ -1,4 +1,6 @@
-"""Why a search ends: signals, the deadline, a used-up budget. Handlers set flags; loop and finals look at them."""
+"""Why a search ends: signals, the deadline, a used-up budget. Handlers set flags; loop and finals
+look at them.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,19 @@ _ABORTS, _INSISTS = 2, 3  # Ctrl-C so often: let go at once, leave whatever is b
 
 
 class Stopping:
-    """Ctrl-C once: the running trials end; twice: at once. SIGTERM: at once, after a moment's grace. Deadline: no more.
+    """Ctrl-C once: the running trials end; twice: at once. SIGTERM: at once, after a moment's
+    grace. Deadline: no more.
 
-    A handler that did more than set a flag could cut a message to a worker in two. While nothing of that kind is
-    going on (TensorFlow is starting, a device is waited for) it raises instead, so that a user need not wait.
+    A handler that did more than set a flag could cut a message to a worker in two. While nothing of
+    that kind is going on (TensorFlow is starting, a device is waited for) it raises instead, so
+    that a user need not wait.
 
     Attributes:
         deadline: On the monotonic clock; None: none.
 
     Args:
-        enough: Whether a budget that is counted in something else than trials is used up; asked often.
+        enough: Whether a budget that is counted in something else than trials is used up; asked
+            often.
     """
 
     def __init__(self, enough: Callable[[], bool] = lambda: False) -> None:
@@ -45,7 +50,9 @@ class Stopping:
 
     @property
     def reason(self) -> str:
-        """Why no further trial is begun: "terminated", "interrupted", "timeout", "budget"; "": there is no reason."""
+        """Why no further trial is begun: "terminated", "interrupted", "timeout", "budget"; "":
+        there is no reason.
+        """
         if self._terminated_at is not None:
             return "terminated"
         if self._interrupts:
@@ -60,7 +67,9 @@ class Stopping:
         return self.reason in ("interrupted", "terminated")
 
     def by_signal_soon(self) -> bool:
-        """`by_signal`, now or within a moment: systemd and Slurm signal all of a job, ours maybe last."""
+        """`by_signal`, now or within a moment: systemd and Slurm signal all of a job, ours maybe
+        last.
+        """
         if not self.by_signal:
             time.sleep(_LATE_S)
         return self.by_signal
@@ -73,12 +82,16 @@ class Stopping:
     @property
     def abandoned(self) -> bool:
         """Whether the running trials are not waited for any longer."""
-        grace_over = self._terminated_at is not None and time.monotonic() >= self._terminated_at + GRACE_S
+        grace_over = (
+            self._terminated_at is not None and time.monotonic() >= self._terminated_at + GRACE_S
+        )
         return grace_over or self._interrupts >= _ABORTS
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM; outside the main thread, where Python has no signals, nothing is changed."""
+        """Take SIGINT and SIGTERM; outside the main thread, where Python has no signals, nothing is
+        changed.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -123,7 +136,8 @@ class Stopping:
 
 
 def go_on_after(status: str) -> None:
-    """Let a program of several searches go on, unless a signal has ended the last one: it was meant for all of them.
+    """Let a program of several searches go on, unless a signal has ended the last one: it was meant
+    for all of them.
 
     Raises:
         SystemExit: With the exit code of that signal.

@@ -17,7 +17,8 @@ TABLE_TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
 
 
 def table_study(path: str, *, target: str | None, task: str | None) -> Study:
-    """Return the search of an MLP for a table: layers, neurons, learning rate, batch size and dropout.
+    """Return the search of an MLP for a table: layers, neurons, learning rate, batch size and
+    dropout.
 
     Args:
         path: CSV or Parquet, with a header. It is read when the search begins.
@@ -34,7 +35,11 @@ def table_study(path: str, *, target: str | None, task: str | None) -> Study:
         faults.append("--target COLUMN is missing: which column is to be predicted?")
     known = next((one for one in TABLE_TASKS if one == task), None)
     if known is None:
-        asked = f"task {task!r} is unknown.{did_you_mean(task, TABLE_TASKS)}" if task else "--task is missing."
+        asked = (
+            f"task {task!r} is unknown.{did_you_mean(task, TABLE_TASKS)}"
+            if task
+            else "--task is missing."
+        )
         faults.append(f"{asked} There are: {', '.join(TABLE_TASKS)}")
     if faults or target is None or known is None:
         raise StudyError(faults, where=f"table '{path}'")

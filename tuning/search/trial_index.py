@@ -1,4 +1,6 @@
-"""`Roster`: what the loop knows of a search's trials by heart; all else is read from the files, which are the truth."""
+"""`Roster`: what the loop knows of a search's trials by heart; all else is read from the files,
+which are the truth.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ _STATUSES = tuple(Status)
 
 
 class Roster:
-    """What has been asked and what has come of it, some 200 bytes a trial: 10,000 results are 20 MB, their curves 100.
+    """What has been asked and what has come of it, some 200 bytes a trial: 10,000 results are 20
+    MB, their curves 100.
 
     Attributes:
         proposals: By number, from the files.
@@ -43,14 +46,24 @@ class Roster:
         )
         self._objective, self._files, self._space = objective, files, space
         self._keys = array("d")  # by number: what the best has least of; NaN without a rank
-        self._ends = bytearray()  # by number: 0 while it is open, then one more than the place of its status
+        self._ends = (
+            bytearray()
+        )  # by number: 0 while it is open, then one more than the place of its status
         self._first: dict[bytes, int] = {}
 
     @property
     def trials(self) -> list[Pair]:
-        """Every finished trial with its curves, by number; one whose files were damaged meanwhile is left out."""
-        pairs = ((self._files.proposal(n, self._space), self._files.result(n)) for n in self.results)
-        return [(proposal, result) for proposal, result in pairs if proposal is not None and result is not None]
+        """Every finished trial with its curves, by number; one whose files were damaged meanwhile
+        is left out.
+        """
+        pairs = (
+            (self._files.proposal(n, self._space), self._files.result(n)) for n in self.results
+        )
+        return [
+            (proposal, result)
+            for proposal, result in pairs
+            if proposal is not None and result is not None
+        ]
 
     def take(self, proposal: Proposal) -> None:
         """Enter a proposal that is in the files."""
@@ -67,14 +80,20 @@ class Roster:
         self.training_s += result.training_s
         if result.status is Status.COMPLETED and result.value is not None:
             key = self._keys[number] = self._objective.key(result.value)
-            if self.best is None or (key, number) < (self._keys[self.best.number], self.best.number):
+            if self.best is None or (key, number) < (
+                self._keys[self.best.number],
+                self.best.number,
+            ):
                 self.best = replace(result, folds=())
 
     def twin(self, proposal: Proposal) -> int | None:
-        """Return the earlier trial that trains, or has trained, the same; None where this one is the first.
+        """Return the earlier trial that trains, or has trained, the same; None where this one is
+        the first.
 
-        A failed trial is no twin: what fails may be a matter of luck, and is tried again. Nor is one of an earlier
-        version of the study; nor one that continues another, nor can it be copied: it starts from that one's weights.
+        A failed trial is no twin: what fails may be a matter of luck, and is tried again. Nor is
+            one of an earlier
+        version of the study; nor one that continues another, nor can it be copied: it starts from
+        that one's weights.
         """
         if _continues(proposal):
             return None
@@ -82,14 +101,18 @@ class Roster:
         first = self._first[digest]
         if first == proposal.number:
             return None
-        begins = self._files.header.get("begins", [0])[-1]  # the first number of the study's present version
+        begins = self._files.header.get("begins", [0])[
+            -1
+        ]  # the first number of the study's present version
         if self._status(first) is Status.FAILED or first < begins <= proposal.number:
             self._first[digest] = proposal.number
             return None
         return first
 
     def finalists(self, top_k: int) -> list[Pair]:
-        """Return the best completed trials of different parameters, the best first, `top_k` at most."""
+        """Return the best completed trials of different parameters, the best first, `top_k` at
+        most.
+        """
         distinct: dict[bytes, Pair] = {}
         ranked = (number for number in range(len(self._keys)) if not math.isnan(self._keys[number]))
         for number in sorted(ranked, key=lambda number: (self._keys[number], number)):
@@ -119,7 +142,10 @@ class _Kept(Mapping[int, _T]):
     """Things in files, by number."""
 
     def __init__(
-        self, numbers: Callable[[], Iterable[int]], read: Callable[[int], _T | None], count: Callable[[], int]
+        self,
+        numbers: Callable[[], Iterable[int]],
+        read: Callable[[int], _T | None],
+        count: Callable[[], int],
     ) -> None:
         self._numbers, self._read, self._count = numbers, read, count
 
@@ -139,7 +165,9 @@ class _Kept(Mapping[int, _T]):
 def copy_of(result: TrialResult, number: int) -> TrialResult:
     """Return a result as that of another trial of equal parameters: nothing was trained."""
     source = result.number if result.copied_from is None else result.copied_from
-    return replace(result, number=number, copied_from=source, epochs=0, seconds=0.0, training_s=0.0, attempt=1)
+    return replace(
+        result, number=number, copied_from=source, epochs=0, seconds=0.0, training_s=0.0, attempt=1
+    )
 
 
 def _continues(proposal: Proposal) -> bool:

@@ -1,4 +1,6 @@
-"""What a simulated trial gives and how long it takes: from a recording, or from a function of the parameters."""
+"""What a simulated trial gives and how long it takes: from a recording, or from a function of the
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ class Training:
     """A point trained to its end.
 
     Attributes:
-        ends: Seconds from the trial's beginning, without `overhead_s`, to the end of each epoch, over all folds.
-        values: The objective after each epoch, the mean over folds; those that have ended count with their last.
+        ends: Seconds from the trial's beginning, without `overhead_s`, to the end of each epoch,
+            over all folds.
+        values: The objective after each epoch, the mean over folds; those that have ended count
+            with their last.
         folds: The objective after each epoch of each fold.
         lengths: Epochs of each fold.
         best: The epoch (from 1) kept of each fold when it was trained to its end.
@@ -51,14 +55,20 @@ class Training:
     _made: dict[tuple[int, int, bool], TrialResult] = field(default_factory=dict)
 
     def fails_at(self, epoch: int) -> bool:
-        """Whether training to this epoch ends badly: the last fold that was begun is the one that did."""
-        return self.status is not Status.COMPLETED and epoch >= (self.lengths[-1] if self.lengths else 0)
+        """Whether training to this epoch ends badly: the last fold that was begun is the one that
+        did.
+        """
+        return self.status is not Status.COMPLETED and epoch >= (
+            self.lengths[-1] if self.lengths else 0
+        )
 
     def epochs(self, first: int, last: int) -> int:
         """Return how many epochs the folds train together after epoch `first` up to `last`."""
         return sum(max(0, min(last, length) - first) for length in self.lengths)
 
-    def result(self, proposal: Proposal, first: int, last: int, *, pruned: bool = False) -> TrialResult:
+    def result(
+        self, proposal: Proposal, first: int, last: int, *, pruned: bool = False
+    ) -> TrialResult:
         """Return what a trial that has trained the epochs after `first` up to `last` gives."""
         key = (first, last, pruned)
         known = self._made.get(key)
@@ -68,28 +78,48 @@ class Training:
         return made
 
     def _make(self, number: int, first: int, last: int, *, pruned: bool) -> TrialResult:
-        seconds = self.overhead_s + (self.ends[last - 1] if last else 0.0) - (self.ends[first - 1] if first else 0.0)
+        seconds = (
+            self.overhead_s
+            + (self.ends[last - 1] if last else 0.0)
+            - (self.ends[first - 1] if first else 0.0)
+        )
         if not pruned and self.fails_at(last):
             return TrialResult(
-                number, self.status, epochs=last - first, error=f"recorded as {self.status}", seconds=seconds
+                number,
+                self.status,
+                epochs=last - first,
+                error=f"recorded as {self.status}",
+                seconds=seconds,
             )
-        folds = tuple(self._fold(index, first, last, pruned=pruned) for index in range(len(self.folds)))
+        folds = tuple(
+            self._fold(index, first, last, pruned=pruned) for index in range(len(self.folds))
+        )
         value = sum(fold.value for fold in folds) / len(folds)
         return TrialResult(
-            number, Status.PRUNED if pruned else Status.COMPLETED, value, {self.objective.metric: value}, folds,
-            epochs=sum(len(fold.curve) for fold in folds), seconds=seconds, training_s=seconds - self.overhead_s,
-        )  # fmt: skip
+            number,
+            Status.PRUNED if pruned else Status.COMPLETED,
+            value,
+            {self.objective.metric: value},
+            folds,
+            epochs=sum(len(fold.curve) for fold in folds),
+            seconds=seconds,
+            training_s=seconds - self.overhead_s,
+        )
 
     def _fold(self, index: int, first: int, last: int, *, pruned: bool) -> FoldResult:
         metric, values = self.objective.metric, self.folds[index]
         last = min(last, self.lengths[index])
-        curve = tuple({"epoch": float(e), metric: float(values[e - 1])} for e in range(first + 1, last + 1))
+        curve = tuple(
+            {"epoch": float(e), metric: float(values[e - 1])} for e in range(first + 1, last + 1)
+        )
         epoch = last if pruned else self._kept(index, last)
         value = float(values[epoch - 1])
         return FoldResult(index, value, {metric: value}, curve, epoch, 0.0, 0)
 
     def _kept(self, index: int, last: int) -> int:
-        """Return the epoch whose weights are kept; before the recorded end the best so far by the objective."""
+        """Return the epoch whose weights are kept; before the recorded end the best so far by the
+        objective.
+        """
         if last == self.lengths[index]:
             return self.best[index]
         if not self.keeps_best:
@@ -113,7 +143,9 @@ class Outcomes(Protocol):
         """Return what training at a point on seed number `seed` gives."""
 
     def expected(self, params: Mapping[str, Any]) -> float:
-        """Return what a point is worth at full epochs, without the luck of one training seed; infinite: nothing."""
+        """Return what a point is worth at full epochs, without the luck of one training seed;
+        infinite: nothing.
+        """
 
 
 class RecordedOutcomes:
@@ -131,7 +163,9 @@ class RecordedOutcomes:
         self._space, self._objective = recording.space, recording.objective
         self._names = tuple(self._space)
         self._index = {self._key(point): i for i, point in enumerate(recording.points)}
-        self._tree = KDTree(np.stack([coordinates(self._space, point) for point in recording.points]))
+        self._tree = KDTree(
+            np.stack([coordinates(self._space, point) for point in recording.points])
+        )
         self._neighbours = min(NEIGHBOURS, len(recording.points))
         self._keeps_best = recording.manifest["patience"] is not None
         self._values = _carried(recording.values)
@@ -172,7 +206,9 @@ class RecordedOutcomes:
         return self._known[index, seed]
 
     def expected(self, params: Mapping[str, Any]) -> float:
-        """Return the mean over the training seeds; infinitely bad where the point, or its nearest, fails on one."""
+        """Return the mean over the training seeds; infinitely bad where the point, or its nearest,
+        fails on one.
+        """
         index = self._index.get(self._key(params))
         if index is not None:
             return float(self._expected[index])
@@ -190,8 +226,9 @@ class RecordedOutcomes:
             shown = ", ".join(f"{name}={value!r}" for name, value in params.items())
             raise StudyError(
                 f"{shown} was not recorded ({len(self._index)} points are); leave --exact out, take an engine that "
-                "proposes grid points, or record more points", where=str(self._recording.manifest["study"]),
-            )  # fmt: skip
+                "proposes grid points, or record more points",
+                where=str(self._recording.manifest["study"]),
+            )
 
     def _near(self, params: Mapping[str, Any]) -> tuple[Array, Array]:
         distances, near = self._tree.query(coordinates(self._space, params), k=self._neighbours)
@@ -224,10 +261,16 @@ class RecordedOutcomes:
         elif not self._keeps_best:
             best = lengths
         return Training(
-            self._objective, clock[:longest].tolist(), _mean(folds)[:longest].tolist(), folds.tolist(),
-            lengths.tolist(), best.tolist(), float(weights @ recording.overhead_s[near, seed]), status,
+            self._objective,
+            clock[:longest].tolist(),
+            _mean(folds)[:longest].tolist(),
+            folds.tolist(),
+            lengths.tolist(),
+            best.tolist(),
+            float(weights @ recording.overhead_s[near, seed]),
+            status,
             self._keeps_best,
-        )  # fmt: skip
+        )
 
 
 def _mean(folds: Array) -> Array:
@@ -242,11 +285,15 @@ def _carried(curves: Array) -> Array:
 
 
 def _expected(recording: Recording) -> Array:
-    """Return each point's mean value over folds and seeds; infinitely bad where finals would drop it: one failed."""
+    """Return each point's mean value over folds and seeds; infinitely bad where finals would drop
+    it: one failed.
+    """
     cells = np.maximum(recording.best, 1)[..., None] - 1
     kept = np.take_along_axis(recording.values, cells, axis=-1)[..., 0].mean(axis=-1)
     good = (recording.status == Status.COMPLETED.value) & np.isfinite(kept)
-    return np.where(good.all(axis=1), np.where(good, kept, 0.0).mean(axis=1), recording.objective.key(math.inf))
+    return np.where(
+        good.all(axis=1), np.where(good, kept, 0.0).mean(axis=1), recording.objective.key(math.inf)
+    )
 
 
 class FunctionOutcomes:
@@ -270,7 +317,9 @@ class FunctionOutcomes:
         bad = next((epoch for epoch in epochs if not math.isfinite(values[epoch - 1])), None)
         length, status = (study.epochs, Status.COMPLETED) if bad is None else (bad, Status.DIVERGED)
         ends = [EPOCH_S * epoch for epoch in epochs][:length]
-        return Training(study.objective, ends, values[:length], [values], [length], [length], status=status)
+        return Training(
+            study.objective, ends, values[:length], [values], [length], [length], status=status
+        )
 
     def expected(self, params: Mapping[str, Any]) -> float:
         """Return the value without noise."""

@@ -1,7 +1,8 @@
-"""`record_study`: train a grid or a Sobol sample of a study fully, on several seeds, and keep it as a recording.
+"""`record_study`: train a grid or a Sobol sample of a study fully, on several seeds, and keep it as
+a recording.
 
-Each training seed is an ordinary search under an engine that proposes given points, with files of its own, so that the
-same command goes on where it was interrupted.
+Each training seed is an ordinary search under an engine that proposes given points, with files of
+its own, so that the same command goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -88,7 +89,11 @@ class PointsEngine:
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return point `number`."""
-        return Proposal(number, self._points[number], self._epochs) if number < len(self._points) else Pause.EXHAUSTED
+        return (
+            Proposal(number, self._points[number], self._epochs)
+            if number < len(self._points)
+            else Pause.EXHAUSTED
+        )
 
     def adopt(self, proposal: Proposal) -> bool:
         """Nothing: the points are given."""
@@ -109,7 +114,9 @@ class PointsEngine:
         """End nothing."""
 
 
-def recorded_points(space: Space, seed: int, points: int | None, *, sobol: bool) -> tuple[list[dict[str, Any]], str]:
+def recorded_points(
+    space: Space, seed: int, points: int | None, *, sobol: bool
+) -> tuple[list[dict[str, Any]], str]:
     """Return the points of a recording, and in words what they are.
 
     A grid where every axis is a `Choice` or stepped, else a Sobol sample.
@@ -117,7 +124,9 @@ def recorded_points(space: Space, seed: int, points: int | None, *, sobol: bool)
     import numpy as np
 
     if sobol or space.cut_axes():
-        found = sobol_points(space, points or SOBOL_POINTS, derive_seed(seed, "recording", "points"))
+        found = sobol_points(
+            space, points or SOBOL_POINTS, derive_seed(seed, "recording", "points")
+        )
         return found, f"sobol sample of {len(found)} points"
     whole = space.grid()
     if points is None or points >= len(whole):
@@ -151,26 +160,48 @@ def record_study(
         record = workshop.engine.describe()
         _check(record)
         label = f"{options.points or 'all'}{'-sobol' if options.sobol else ''}"
-        folder = home / "recordings" / record.name / search_key(_ENGINE, "none", {**options.variant, "points": label})
+        folder = (
+            home
+            / "recordings"
+            / record.name
+            / search_key(_ENGINE, "none", {**options.variant, "points": label})
+        )
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
         rates = rates_for(
-            record, source, overrides, folder / "seed-0", fresh=options.fresh, devices=options.devices,
-            forkserver=workshop.forkserver, on_test=shown.remark,
-        )  # fmt: skip
+            record,
+            source,
+            overrides,
+            folder / "seed-0",
+            fresh=options.fresh,
+            devices=options.devices,
+            forkserver=workshop.forkserver,
+            on_test=shown.remark,
+        )
         if rates.intervals:
             overrides = {**overrides, "intervals": dict(rates.intervals)}
             workshop.begin_engine(overrides)
             record = workshop.engine.describe()
-        points, words = recorded_points(record.space, record.seed, options.points, sobol=options.sobol)
-        shown.remark(f"{record.name}: {words}, {options.seeds} seeds of training, {record.epochs} epochs each")
+        points, words = recorded_points(
+            record.space, record.seed, options.points, sobol=options.sobol
+        )
+        shown.remark(
+            f"{record.name}: {words}, {options.seeds} seeds of training, {record.epochs} epochs each"
+        )
         executor = workshop.executor(
-            parse_devices(options.devices, record.gpus_per_trial), label=record.name, log_folder=folder / "logs",
-            on_wait=shown.remark, stopping=stopping,
-        )  # fmt: skip
+            parse_devices(options.devices, record.gpus_per_trial),
+            label=record.name,
+            log_folder=folder / "logs",
+            on_wait=shown.remark,
+            stopping=stopping,
+        )
         work = _Work(record, source, overrides, points, executor, shown, stopping)
         results = []
         for index in range(options.seeds):
-            header = {**search_header(record, options.variant), "engine": _ENGINE, "intervals": dict(rates.intervals)}
+            header = {
+                **search_header(record, options.variant),
+                "engine": _ENGINE,
+                "intervals": dict(rates.intervals),
+            }
             files = begin(folder / f"seed-{index}", header, fresh=options.fresh, allow_change=False)
             results.append(work.search(files, index))
             if stopping.reason:
@@ -194,28 +225,51 @@ class _Work:
 
     def search(self, files: SearchFiles, index: int) -> list[tuple[Mapping[str, Any], TrialResult]]:
         """Train all points on one seed; return what is there when it ends."""
-        record = replace(self.record, engine=_ENGINE, pruner="none", trials=None, timeout=None, max_failures=10**9)
+        record = replace(
+            self.record,
+            engine=_ENGINE,
+            pruner="none",
+            trials=None,
+            timeout=None,
+            max_failures=10**9,
+        )
 
         def make_job(proposal: Proposal, attempt: int) -> Job:
             job = RecordJob(
-                self.source, self.overrides, proposal, files.trial_folder(proposal.number), attempt,
-                pinned=self.record.pinned, index=index,
-            )  # fmt: skip
+                self.source,
+                self.overrides,
+                proposal,
+                files.trial_folder(proposal.number),
+                attempt,
+                pinned=self.record.pinned,
+                index=index,
+            )
             return Job(
-                f"{proposal.number}-{attempt}", _FUNCTION, (job,), timeout_s=record.trial_timeout,
+                f"{proposal.number}-{attempt}",
+                _FUNCTION,
+                (job,),
+                timeout_s=record.trial_timeout,
                 no_progress_timeout_s=record.no_progress_timeout,
-            )  # fmt: skip
+            )
 
         loop = SearchLoop(
-            record, PointsEngine(self.points, record.epochs), self.executor, files, make_job=make_job,
-            progress=self.progress, stopping=self.stopping,
-        )  # fmt: skip
+            record,
+            PointsEngine(self.points, record.epochs),
+            self.executor,
+            files,
+            make_job=make_job,
+            progress=self.progress,
+            stopping=self.stopping,
+        )
         loop.replay()
         title = f"{record.name} · recording, seed {index}"
         self.progress.start(
-            title, len(self.points), metric=record.objective.metric,
-            earlier=[result for _, result in loop.roster.trials], best=loop.roster.best,
-        )  # fmt: skip
+            title,
+            len(self.points),
+            metric=record.objective.metric,
+            earlier=[result for _, result in loop.roster.trials],
+            best=loop.roster.best,
+        )
         with self.stopping.flags_only():
             loop.run()
         return [(proposal.params, result) for proposal, result in loop.roster.trials]
@@ -223,12 +277,15 @@ class _Work:
 
 def _check(record: StudyRecord) -> None:
     if record.definition["trainer"] == "function":
-        raise StudyError("nothing is trained in it: tuning simulate needs no recording", where=record.name)
+        raise StudyError(
+            "nothing is trained in it: tuning simulate needs no recording", where=record.name
+        )
     if any(rate.per_structure for rate in record.space.measured.values()):
         raise StudyError(
             "an interval for each structure cannot be recorded, the points would not be those of a search; use "
-            "Float.from_range_test() without per_structure", where=record.name,
-        )  # fmt: skip
+            "Float.from_range_test() without per_structure",
+            where=record.name,
+        )
 
 
 def _manifest(record: StudyRecord, options: RecordOptions, words: str) -> dict[str, Any]:
@@ -237,9 +294,16 @@ def _manifest(record: StudyRecord, options: RecordOptions, words: str) -> dict[s
     machine = {"platform": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}
     return {
         **{name: about[name] for name in kept},
-        **{name: getattr(record, name) for name in ("seed", "epochs", "patience", "cv", "engine", "trials")},
+        **{
+            name: getattr(record, name)
+            for name in ("seed", "epochs", "patience", "cv", "engine", "trials")
+        },
         "variant": dict(options.variant),
-        "attempts": record.attempts, "max_failures": record.max_failures, "batch_size": record.batch_size,
-        "seeds": [training_seed(record.seed, index) for index in range(options.seeds)], "design": words,
-        "machine": machine, "created_at": time.time(),
-    }  # fmt: skip
+        "attempts": record.attempts,
+        "max_failures": record.max_failures,
+        "batch_size": record.batch_size,
+        "seeds": [training_seed(record.seed, index) for index in range(options.seeds)],
+        "design": words,
+        "machine": machine,
+        "created_at": time.time(),
+    }

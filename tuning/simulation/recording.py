@@ -1,8 +1,10 @@
-"""`Recording`: points of a space trained fully once, on several seeds, as a parquet file and a JSON manifest.
+"""`Recording`: points of a space trained fully once, on several seeds, as a parquet file and a JSON
+manifest.
 
-The parquet has a row for each epoch of each fit, and one for epoch 0 so that a fit without epochs is there too:
-`point`, `seed` (which of the manifest's), `fold`, `epoch`, `params` (JSON), `status`, `best_epoch`, `overhead_s`
-(seconds of the trial that were not training), `rss_mb`, `seconds` (since the fit began) and the curve's metrics.
+The parquet has a row for each epoch of each fit, and one for epoch 0 so that a fit without epochs
+is there too: `point`, `seed` (which of the manifest's), `fold`, `epoch`, `params` (JSON), `status`,
+`best_epoch`, `overhead_s` (seconds of the trial that were not training), `rss_mb`, `seconds` (since
+the fit began) and the curve's metrics.
 """
 
 from __future__ import annotations
@@ -27,7 +29,18 @@ from tuning.trial import Status, TrialResult
 
 FORMAT = 1
 SHIPPED = Path(__file__).with_name("recordings")
-_KEYS = ("point", "seed", "fold", "epoch", "params", "status", "best_epoch", "overhead_s", "rss_mb", "seconds")
+_KEYS = (
+    "point",
+    "seed",
+    "fold",
+    "epoch",
+    "params",
+    "status",
+    "best_epoch",
+    "overhead_s",
+    "rss_mb",
+    "seconds",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +87,16 @@ class Recording:
 
 
 def write_recording(
-    path: Path, manifest: Mapping[str, Any], trials: Sequence[Sequence[tuple[Mapping[str, Any], TrialResult]]]
+    path: Path,
+    manifest: Mapping[str, Any],
+    trials: Sequence[Sequence[tuple[Mapping[str, Any], TrialResult]]],
 ) -> Path:
     """Write `path` with the suffixes .parquet and .json, return the manifest's path.
 
     Args:
         path: Any suffix is replaced.
-        manifest: `study`, `definition`, `objective`, `seeds` (training seeds), `epochs`, `patience`, `cv`, `data`, …
+        manifest: `study`, `definition`, `objective`, `seeds` (training seeds), `epochs`,
+            `patience`, `cv`, `data`, …
         trials: For each training seed, parameters and results, in the same order of points.
     """
     import pyarrow as pa
@@ -93,21 +109,32 @@ def write_recording(
     pq.write_table(table, stored, compression="zstd")
     write_bytes(path.with_suffix(".parquet"), stored.getvalue())
     whole = {
-        **manifest, "format": FORMAT, "points": len(trials[0]), "folds": manifest["cv"] or 1, "rows": len(rows),
-        "parquet": path.with_suffix(".parquet").name, "sha256": hashlib.sha256(stored.getvalue()).hexdigest(),
-    }  # fmt: skip
+        **manifest,
+        "format": FORMAT,
+        "points": len(trials[0]),
+        "folds": manifest["cv"] or 1,
+        "rows": len(rows),
+        "parquet": path.with_suffix(".parquet").name,
+        "sha256": hashlib.sha256(stored.getvalue()).hexdigest(),
+    }
     write_json(path.with_suffix(".json"), whole)
     return path.with_suffix(".json")
 
 
-def _rows(index: int, results: Sequence[tuple[Mapping[str, Any], TrialResult]]) -> Iterator[dict[str, Any]]:
+def _rows(
+    index: int, results: Sequence[tuple[Mapping[str, Any], TrialResult]]
+) -> Iterator[dict[str, Any]]:
     for point, (params, result) in enumerate(results):
         text = json.dumps(dict(params))
         overhead = max(0.0, result.seconds - sum(fold.seconds for fold in result.folds))
         common = {
-            "point": point, "seed": index, "params": text, "status": result.status.value, "overhead_s": overhead,
+            "point": point,
+            "seed": index,
+            "params": text,
+            "status": result.status.value,
+            "overhead_s": overhead,
             "rss_mb": result.rss_mb,
-        }  # fmt: skip
+        }
         if not result.folds:
             yield {**common, "fold": 0, "epoch": 0, "best_epoch": 0, "seconds": 0.0}
         for fold in result.folds:
@@ -117,26 +144,36 @@ def _rows(index: int, results: Sequence[tuple[Mapping[str, Any], TrialResult]]) 
 
 
 def find_recording(name_or_path: str, home: Path) -> Path | None:
-    """Return the manifest of a recording: a path, one in the state folder, or one that ships; None: there is none."""
+    """Return the manifest of a recording: a path, one in the state folder, or one that ships; None:
+    there is none.
+    """
     given = Path(name_or_path)
     if given.suffix in (".json", ".parquet"):
         return given.with_suffix(".json")
     places = (home / "recordings", SHIPPED)
-    return next((path for folder in places if (path := folder / f"{name_or_path}.json").is_file()), None)
+    return next(
+        (path for folder in places if (path := folder / f"{name_or_path}.json").is_file()), None
+    )
 
 
 def load_recording(manifest: Path) -> Recording:
     """Read a recording.
 
     Raises:
-        StudyError: A file is missing, damaged, or of another format; says which and what would work.
+        StudyError: A file is missing, damaged, or of another format; says which and what would
+            work.
     """
     told = read_json(manifest)
     if not isinstance(told, dict) or told.get("format") != FORMAT:
-        raise StudyError(f"no recording of format {FORMAT}; make one with: tuning record STUDY", where=str(manifest))
+        raise StudyError(
+            f"no recording of format {FORMAT}; make one with: tuning record STUDY",
+            where=str(manifest),
+        )
     parquet = manifest.parent / str(told["parquet"])
     if parquet.parent != manifest.parent or not parquet.is_file():
-        raise StudyError(f"its table {told['parquet']} is not beside it; put it back", where=str(manifest))
+        raise StudyError(
+            f"its table {told['parquet']} is not beside it; put it back", where=str(manifest)
+        )
     stored = parquet.read_bytes()
     digest = hashlib.sha256(stored).hexdigest()
     if digest != told["sha256"]:
@@ -152,7 +189,11 @@ def _parsed(told: Mapping[str, Any], stored: bytes, path: Path) -> Recording:
 
     table = pq.read_table(io.BytesIO(stored))
     metric = told["objective"]["metric"]
-    faults = [f"the column '{name}' is missing" for name in (*_KEYS, metric) if name not in table.column_names]
+    faults = [
+        f"the column '{name}' is missing"
+        for name in (*_KEYS, metric)
+        if name not in table.column_names
+    ]
     if not faults and table.num_rows != told["rows"]:
         faults.append(f"there are {table.num_rows} rows, the manifest has {told['rows']}")
     if faults:
@@ -160,11 +201,17 @@ def _parsed(told: Mapping[str, Any], stored: bytes, path: Path) -> Recording:
     column = {name: table[name].to_numpy(zero_copy_only=False) for name in (*_KEYS, metric)}
     shape = (int(told["points"]), len(told["seeds"]), int(told["folds"]), int(told["epochs"]))
     limits = [("point", 0), ("seed", 1), ("fold", 2)]
-    faults = [f"'{n}' is not within 0 … {shape[i] - 1}" for n, i in limits if not _within(column[n], 0, shape[i] - 1)]
+    faults = [
+        f"'{n}' is not within 0 … {shape[i] - 1}"
+        for n, i in limits
+        if not _within(column[n], 0, shape[i] - 1)
+    ]
     if not _within(column["epoch"], 0, shape[3]):
         faults.append(f"'epoch' is not within 0 … {shape[3]}")
     if len(np.unique(column["point"])) != shape[0]:
-        faults.append(f"there are {len(np.unique(column['point']))} points, the manifest has {shape[0]}")
+        faults.append(
+            f"there are {len(np.unique(column['point']))} points, the manifest has {shape[0]}"
+        )
     if faults:
         raise StudyError(faults, where=str(path))
     return _filled(told, column, shape)
@@ -174,7 +221,9 @@ def _within(column: Array, low: int, high: int) -> bool:
     return bool(len(column)) and int(column.min()) >= low and int(column.max()) <= high
 
 
-def _filled(told: Mapping[str, Any], column: Mapping[str, Array], shape: tuple[int, int, int, int]) -> Recording:
+def _filled(
+    told: Mapping[str, Any], column: Mapping[str, Array], shape: tuple[int, int, int, int]
+) -> Recording:
     trial = (column["point"], column["seed"])
     fit = (*trial, column["fold"])
     trained = column["epoch"] > 0

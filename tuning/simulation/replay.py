@@ -1,5 +1,5 @@
-"""What stands in for the rest of a real search in a simulated one: files in memory, an engine with a stopwatch, the
-incumbent's curve.
+"""What stands in for the rest of a real search in a simulated one: files in memory, an engine with
+a stopwatch, the incumbent's curve.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ class MemoryFiles(SearchFiles):
 class IncumbentCurve:
     """The incumbent after each trial, and what the one is worth that finals would choose."""
 
-    def __init__(self, executor: SimulatedExecutor, outcomes: Outcomes, files: MemoryFiles, study: Study) -> None:
+    def __init__(
+        self, executor: SimulatedExecutor, outcomes: Outcomes, files: MemoryFiles, study: Study
+    ) -> None:
         self.epochs: list[int] = []
         self.seconds: list[float] = []
         self.values: list[float | None] = []
@@ -162,6 +164,14 @@ class IncumbentCurve:
         """Return the whole."""
         study = self._study
         return AnytimeRun(
-            study.name, entrant, seed, study.objective.direction, study.objective.metric, tuple(self.epochs),
-            tuple(self.seconds), tuple(self.values), tuple(self.tests), tuple(asked_s),
-        )  # fmt: skip
+            study.name,
+            entrant,
+            seed,
+            study.objective.direction,
+            study.objective.metric,
+            tuple(self.epochs),
+            tuple(self.seconds),
+            tuple(self.values),
+            tuple(self.tests),
+            tuple(asked_s),
+        )

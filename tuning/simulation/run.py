@@ -1,4 +1,6 @@
-"""`simulate_search`: one search of any engine on a simulated clock; `simulate_all`: engines × slots × seeds."""
+"""`simulate_search`: one search of any engine on a simulated clock; `simulate_all`: engines × slots
+× seeds.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,18 @@ class SimulatedRun:
     """One simulated search.
 
     Attributes:
-        curve: The incumbent over epochs and simulated seconds; `tests` are expected values, without the luck of one
-            training seed: of the best point that ends well on all of them, which is what finals would choose.
+        curve: The incumbent over epochs and simulated seconds; `tests` are expected values, without
+            the luck of one training seed: of the best point that ends well on all of them, which is
+                what finals would choose.
         slots: How many there were.
         wall_s: Simulated seconds until the last trial had ended.
         busy_s: Seconds slots have worked, over all of them.
         lost_s: The part of it that crashes and preemptions have thrown away.
         engine_s: Real seconds the engine took for its proposals and for what it was told.
-        regret: The expected value at the end against the best there is; None where one of the two is not known.
-        counts: Trials by outcome, and `copied`, `between` (at points that were not recorded), `crashes`, `preemptions`.
+        regret: The expected value at the end against the best there is; None where one of the two
+            is not known.
+        counts: Trials by outcome, and `copied`, `between` (at points that were not recorded),
+            `crashes`, `preemptions`.
         ended: "completed", "exhausted" or "failed".
         took_s: Real seconds of the whole simulation.
     """
@@ -84,7 +89,8 @@ class Simulation:
         trials: Of each search; None: as the study has it, else 20 where an engine needs a number.
         faults: What goes wrong.
         exact: Refuse points that were not recorded.
-        engine_time: Let the clock wait for the engine's own real time; the outcome then hangs on this machine.
+        engine_time: Let the clock wait for the engine's own real time; the outcome then hangs on
+            this machine.
         home: The state folder, where recordings are looked for.
     """
 
@@ -133,13 +139,16 @@ def open_source(source: str, home: Path, *, exact: bool = False) -> Replayed:
     study = load_study(source)
     if study.trainer != "function":
         raise StudyError(
-            f"there is no recording of '{study.name}'; make one with: tuning record {source}", where="simulate"
+            f"there is no recording of '{study.name}'; make one with: tuning record {source}",
+            where="simulate",
         )
     return Replayed(study, FunctionOutcomes(study), None)
 
 
 def _changes(recording: Recording, source: str) -> Iterator[str]:
-    """Say what of a study of this name here is not as it was recorded; a recording may well be here without one."""
+    """Say what of a study of this name here is not as it was recorded; a recording may well be here
+    without one.
+    """
     try:
         study = load_study(source)
     except StudyError:
@@ -148,8 +157,10 @@ def _changes(recording: Recording, source: str) -> Iterator[str]:
     now = study.with_(**told["variant"]).definition()
     before = {name: told["definition"].get(name) for name in now}
     loose = ("engine", "pruner", "trials", "builder", "data")  # code in other words may be the same
-    for fault in differences({k: v for k, v in before.items() if k not in loose},
-                             {k: v for k, v in now.items() if k not in loose}):  # fmt: skip
+    for fault in differences(
+        {k: v for k, v in before.items() if k not in loose},
+        {k: v for k, v in now.items() if k not in loose},
+    ):
         yield f"the study here is not the one recorded: {fault}"
     for name in ("builder", "data"):
         if before[name] != now[name]:
@@ -158,7 +169,10 @@ def _changes(recording: Recording, source: str) -> Iterator[str]:
 
 def _facts(recording: Recording) -> Iterator[tuple[str, str]]:
     told = recording.manifest
-    yield "recorded", f"{told['design']}, {len(told['seeds'])} training seeds, {told['folds']} fits a trial"
+    yield (
+        "recorded",
+        f"{told['design']}, {len(told['seeds'])} training seeds, {told['folds']} fits a trial",
+    )
     yield "on", f"{told['machine']['platform']}, {told['slots']} slots"
     yield "seconds a trial", f"{recording.seconds_range[0]:.3g} … {recording.seconds_range[1]:.3g}"
     yield "data", f"{told['data']['name']}, sha256 {str(told['data']['digest'])[:16]}"
@@ -172,7 +186,8 @@ def simulate_all(
     on_run: Callable[[SimulatedRun], None] = lambda run: None,
     processes: int = 1,
 ) -> Iterator[SimulatedRun]:
-    """Yield every search: engines, within them slots, within them seeds; several processes share them.
+    """Yield every search: engines, within them slots, within them seeds; several processes share
+    them.
 
     Raises:
         StudyError: A point was not recorded.
@@ -189,7 +204,10 @@ def simulate_all(
 
 
 def _shared(
-    simulation: Simulation, replayed: Replayed, wanted: Sequence[tuple[Entrant, int, int]], processes: int
+    simulation: Simulation,
+    replayed: Replayed,
+    wanted: Sequence[tuple[Entrant, int, int]],
+    processes: int,
 ) -> Iterator[SimulatedRun]:
     if processes == 1:
         yield from (simulate_search(replayed, simulation, *one)[0] for one in wanted)
@@ -217,31 +235,50 @@ def simulate_search(
 ) -> tuple[SimulatedRun, SearchLoop]:
     """Do one search; return how it went and its loop, whose roster has the trials.
 
-    The real loop is driven, so a search on one slot with seed 0 makes the trials that the real one makes, and seed n
-    those of a real one with `--seed` n higher.
+    The real loop is driven, so a search on one slot with seed 0 makes the trials that the real one
+    makes, and seed n those of a real one with `--seed` n higher.
     """
     began = time.perf_counter()
     between = replayed.outcomes.between
     study = _varied(replayed.study, entrant, replayed.study.seed + seed, simulation.trials)
     record = replace(
-        _record(replayed), engine=study.engine, pruner=study.pruner, trials=study.trials, seed=study.seed, timeout=None
+        _record(replayed),
+        engine=study.engine,
+        pruner=study.pruner,
+        trials=study.trials,
+        seed=study.seed,
+        timeout=None,
     )
     executor = SimulatedExecutor(
-        slots, lambda proposal: replayed.outcomes.training(proposal.params, seed), simulation.faults,
+        slots,
+        lambda proposal: replayed.outcomes.training(proposal.params, seed),
+        simulation.faults,
         np.random.default_rng(derive_seed(study.seed, "faults", slots)),
-    )  # fmt: skip
+    )
     engine = TimedEngine(_engine(study), executor.work if simulation.engine_time else None)
     files = MemoryFiles()
     loop: SearchLoop
 
     def make_job(proposal: Proposal, attempt: int) -> Job:
         continued = proposal.parent is not None and proposal.continued
-        parent = loop.roster.proposals[proposal.parent].epochs if continued and proposal.parent is not None else 0
-        return Job(f"{proposal.number}-{attempt}", "", (proposal, attempt, parent), record.pruner != "none")
+        parent = (
+            loop.roster.proposals[proposal.parent].epochs
+            if continued and proposal.parent is not None
+            else 0
+        )
+        return Job(
+            f"{proposal.number}-{attempt}", "", (proposal, attempt, parent), record.pruner != "none"
+        )
 
     curve = IncumbentCurve(executor, replayed.outcomes, files, study)
     loop = SearchLoop(
-        record, engine, executor, files, make_job=make_job, progress=SilentProgress(), on_result=lambda: curve.add(loop)
+        record,
+        engine,
+        executor,
+        files,
+        make_job=make_job,
+        progress=SilentProgress(),
+        on_result=lambda: curve.add(loop),
     )
     ended = ""
     try:
@@ -257,14 +294,25 @@ def simulate_search(
     copied = sum(result.copied_from is not None for result in results)
     between = replayed.outcomes.between - between
     told = {
-        **counts(loop.roster.statuses), "copied": copied, "between": between, "crashes": executor.crashes,
+        **counts(loop.roster.statuses),
+        "copied": copied,
+        "between": between,
+        "crashes": executor.crashes,
         "preemptions": executor.preemptions,
-    }  # fmt: skip
+    }
     wall_s = max(executor.now, executor.driver_at)
     run = SimulatedRun(
-        curve.run(entrant.name, seed, engine.asked_s), slots, wall_s, executor.busy_s,
-        executor.lost_s, engine.seconds, regret, told, ended, time.perf_counter() - began,
-    )  # fmt: skip
+        curve.run(entrant.name, seed, engine.asked_s),
+        slots,
+        wall_s,
+        executor.busy_s,
+        executor.lost_s,
+        engine.seconds,
+        regret,
+        told,
+        ended,
+        time.perf_counter() - began,
+    )
     return run, loop
 
 

@@ -1,8 +1,9 @@
-"""`SimulatedExecutor`: the executor contract on a simulated clock; the real loop drives it as it drives workers.
+"""`SimulatedExecutor`: the executor contract on a simulated clock; the real loop drives it as it
+drives workers.
 
-An event queue (`heapq`) holds what happens next on each slot. A trial waits until a slot is free and takes the seconds
-its training took when it was recorded. What is left out: the milliseconds of the driver, unless its engine's are to
-count, and the start of workers.
+An event queue (`heapq`) holds what happens next on each slot. A trial waits until a slot is free
+and takes the seconds its training took when it was recorded. What is left out: the milliseconds of
+the driver, unless its engine's are to count, and the start of workers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from tuning.simulation.outcomes import Training
 from tuning.trial import EpochReport, Proposal
 
 CHECKPOINT_S = 60.0
-"""Seconds of training between two checkpoints of a trial; what came after the last is lost with the attempt."""
+"""Seconds of training between two checkpoints of a trial; what came after the last is lost with the
+attempt.
+"""
 
 AWAY_S = 60.0
 """Seconds until a slot that was preempted is there again."""
@@ -35,8 +38,9 @@ class Faults:
 
     Attributes:
         crash_rate: Share of the attempts that crash, at a moment drawn evenly from their time.
-        preempt_rate: Preemptions an hour of a busy slot. The slot is away for a minute, the trial goes on from its
-            last checkpoint as soon as a slot is free; it does not count as a failed attempt.
+        preempt_rate: Preemptions an hour of a busy slot. The slot is away for a minute, the trial
+            goes on from its last checkpoint as soon as a slot is free; it does not count as a
+            failed attempt.
     """
 
     crash_rate: float = 0.0
@@ -129,7 +133,11 @@ class SimulatedExecutor:
         training = self.train(proposal)
         first = min(parent, len(training.ends))
         kept = max(first, self._checkpoints.get(proposal.number, 0))
-        self._waiting.append(_Attempt(job, proposal, training, first, kept, max(self.now, self.driver_at), heard=kept))
+        self._waiting.append(
+            _Attempt(
+                job, proposal, training, first, kept, max(self.now, self.driver_at), heard=kept
+            )
+        )
 
     def events(self, timeout_s: float) -> list[Event]:
         """Begin what can begin; go on to the next thing that is to be told and return it."""
@@ -187,7 +195,9 @@ class SimulatedExecutor:
         watched = item.job.wants_verdict and following <= item.last
         at = item.at(following if watched else item.last)
         if item.stop == "end" or at <= item.stop_at:
-            self._push(at, "epoch" if watched and not item.training.fails_at(following) else "end", item)
+            self._push(
+                at, "epoch" if watched and not item.training.fails_at(following) else "end", item
+            )
         else:
             self._push(max(self.now, item.stop_at), item.stop, item)
 
@@ -203,7 +213,9 @@ class SimulatedExecutor:
             item.heard = item.epoch
             value = item.training.values[item.epoch - 1]
             metrics = {item.training.objective.metric: value}
-            report = EpochReport(item.proposal.number, item.epoch, value, metrics, self.now - item.began)
+            report = EpochReport(
+                item.proposal.number, item.epoch, value, metrics, self.now - item.began
+            )
             return [Reported(item.job.id, report)]
         self._leave(item)
         if kind == "end":
@@ -219,7 +231,9 @@ class SimulatedExecutor:
             return [Died(item.job.id, "crashed", "simulated")]
         self.preemptions += 1
         self._push(self.now + AWAY_S, "back", item)
-        again = _Attempt(item.job, item.proposal, item.training, item.first, kept, self.now, heard=item.heard)
+        again = _Attempt(
+            item.job, item.proposal, item.training, item.first, kept, self.now, heard=item.heard
+        )
         self._waiting.appendleft(again)
         return []
 
@@ -232,8 +246,14 @@ class SimulatedExecutor:
         last = item.epoch if item.pruned else item.last
         self.epochs += item.training.epochs(item.kept, last)
         if item.first >= item.proposal.epochs:
-            return Raised(item.job.id, f"TrialError: the parent was trained for {item.first} epochs: none is left", "")
-        return Finished(item.job.id, item.training.result(item.proposal, item.first, last, pruned=item.pruned))
+            return Raised(
+                item.job.id,
+                f"TrialError: the parent was trained for {item.first} epochs: none is left",
+                "",
+            )
+        return Finished(
+            item.job.id, item.training.result(item.proposal, item.first, last, pruned=item.pruned)
+        )
 
     def _reached(self, item: _Attempt) -> int:
         """Return the last epoch that had ended when the attempt was lost."""
@@ -243,7 +263,9 @@ class SimulatedExecutor:
         return epoch
 
     def _checkpoint(self, item: _Attempt, reached: int) -> int:
-        """Return the last epoch that was kept: one is, once enough seconds have gone by since the one before."""
+        """Return the last epoch that was kept: one is, once enough seconds have gone by since the
+        one before.
+        """
         kept, since = item.kept, item.at(item.kept)
         for epoch in range(item.kept + 1, reached + 1):
             if item.at(epoch) - since >= CHECKPOINT_S:

@@ -1,4 +1,6 @@
-"""A study for engines that replay a recording: the recorded space and seeds, without the builder and the data."""
+"""A study for engines that replay a recording: the recorded space and seeds, without the builder
+and the data.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,28 @@ def study_of(recording: Recording) -> Study:
     """Return a study like the one recorded, as far as engines see it."""
     told = recording.manifest
     return Study(
-        name=told["study"], builder=_builder(recording), data=_Data(told["data"]), objective=recording.objective,
-        space=recording.space, engine=told["engine"], trials=told["trials"],
-        **{n: told[n] for n in ("epochs", "patience", "cv", "seed", "batch_size", "attempts", "max_failures")},
-    )  # fmt: skip
+        name=told["study"],
+        builder=_builder(recording),
+        data=_Data(told["data"]),
+        objective=recording.objective,
+        space=recording.space,
+        engine=told["engine"],
+        trials=told["trials"],
+        **{
+            n: told[n]
+            for n in ("epochs", "patience", "cv", "seed", "batch_size", "attempts", "max_failures")
+        },
+    )
 
 
 def _builder(recording: Recording) -> Any:
     def recorded(**params: Any) -> Any:
         raise TuningError("a recording is replayed, nothing is built")
 
-    given = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in recording.space]
+    given = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+        for name in recording.space
+    ]
     recorded.__signature__ = inspect.Signature(given)  # type: ignore[attr-defined]
     return recorded
 
@@ -50,4 +63,6 @@ class _Data:
             y = numbers % len(classes)
         elif task == "multilabel":
             y = np.stack([numbers % 2, numbers // 2 % 2], axis=1)
-        return Dataset("stand-in", numbers[:, None].astype(float), y, task, classes=classes, scale=False)
+        return Dataset(
+            "stand-in", numbers[:, None].astype(float), y, task, classes=classes, scale=False
+        )

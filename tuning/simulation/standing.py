@@ -19,12 +19,14 @@ class Standing:
     Attributes:
         wall_s, utilisation, slot_hours, regret: As of `SimulatedRun`.
         best: The incumbent's value at the end, as the engine saw it.
-        expected: What the best point that ends well on all training seeds is worth, without the luck of one.
+        expected: What the best point that ends well on all training seeds is worth, without the
+            luck of one.
         trials: Trials that have ended.
         engine_s: The engine's own seconds in all.
         asked_ms: Its milliseconds for one proposal.
         lost: Share of the work that crashes and preemptions have thrown away.
-        bound: What limits the search: "slots", or "engine" where its own time is longer than the simulated.
+        bound: What limits the search: "slots", or "engine" where its own time is longer than the
+            simulated.
     """
 
     engine: str
@@ -60,17 +62,27 @@ def _standing(engine: str, slots: int, runs: Sequence[SimulatedRun]) -> Standing
     way = sign(runs[0].curve)
     asked = [1000 * seconds for run in runs for seconds in run.curve.asked_s]
     return Standing(
-        engine, slots, len(runs), median(len(run.curve.values) for run in runs), wall,
-        median(run.utilisation for run in runs), median(run.slot_hours for run in runs),
+        engine,
+        slots,
+        len(runs),
+        median(len(run.curve.values) for run in runs),
+        wall,
+        median(run.utilisation for run in runs),
+        median(run.slot_hours for run in runs),
         _median((run.curve.values[-1] if run.curve.values else None for run in runs), way),
         _median((run.curve.tests[-1] if run.curve.tests else None for run in runs), way),
-        _median((run.regret for run in runs), 1), own, median(asked) if asked else 0.0,
-        median(run.lost_s / run.busy_s if run.busy_s else 0.0 for run in runs), "engine" if own > wall else "slots",
-    )  # fmt: skip
+        _median((run.regret for run in runs), 1),
+        own,
+        median(asked) if asked else 0.0,
+        median(run.lost_s / run.busy_s if run.busy_s else 0.0 for run in runs),
+        "engine" if own > wall else "slots",
+    )
 
 
 def _median(values: Iterator[float | None], way: int) -> float | None:
-    """Return the median, a search that found nothing being the worst; None where it is one of those."""
+    """Return the median, a search that found nothing being the worst; None where it is one of
+    those.
+    """
     return number(median(way * math.inf if value is None else value for value in values))
 
 
@@ -78,7 +90,9 @@ def sentences(found: Sequence[Standing]) -> list[str]:
     """Say what more slots bring to each engine, and where they cannot be used."""
     said = []
     for engine in dict.fromkeys(each.engine for each in found):
-        mine = sorted((each for each in found if each.engine == engine), key=lambda each: each.slots)
+        mine = sorted(
+            (each for each in found if each.engine == engine), key=lambda each: each.slots
+        )
         few, many = mine[0], mine[-1]
         if few.slots != many.slots and many.wall_s:
             said.append(

@@ -16,7 +16,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` so that after any kill or power cut `path` is either as before or complete (mode 0600).
+    """Write `data` so that after any kill or power cut `path` is either as before or complete (mode
+    0600).
 
     Raises:
         StorageError: The disk is full, read-only or failing; nothing was changed.
@@ -24,7 +25,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+        ) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -32,18 +35,24 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         if error.errno in _FULL:
-            raise StorageError(f"cannot write {path}: {error.strerror}. Free some space, then run again.") from error
+            raise StorageError(
+                f"cannot write {path}: {error.strerror}. Free some space, then run again."
+            ) from error
         raise
 
 
 def says_full(text: str) -> bool:
-    """Whether an error's text is of a full disk, whoever met it: h5py, NumPy and TensorFlow raise their own."""
+    """Whether an error's text is of a full disk, whoever met it: h5py, NumPy and TensorFlow raise
+    their own.
+    """
     return os.strerror(errno.ENOSPC) in text
 
 
 @contextmanager
 def full_disk_told() -> Iterator[None]:
-    """Raise `StorageError` for what a full disk makes of any call in the block, one of a library too."""
+    """Raise `StorageError` for what a full disk makes of any call in the block, one of a library
+    too.
+    """
     try:
         yield
     except OSError as error:
@@ -54,12 +63,18 @@ def full_disk_told() -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, durably. NaN and infinities are written as the strings `"nan"`, `"inf"`, `"-inf"`."""
-    write_bytes(path, json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode())
+    """Write `value` as JSON, durably. NaN and infinities are written as the strings `"nan"`,
+    `"inf"`, `"-inf"`.
+    """
+    write_bytes(
+        path, json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode()
+    )
 
 
 def read_json(path: Path) -> Any | None:
-    """Return what `write_json` wrote, or None where the file is absent or torn (F20: torn is absent)."""
+    """Return what `write_json` wrote, or None where the file is absent or torn (F20: torn is
+    absent).
+    """
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -22,7 +22,8 @@ def tuning_home(given: str | None = None) -> Path:
         given: Wins over the variable TUNING_HOME, which wins over `./mlruns`.
 
     Raises:
-        StorageError: It is writable for others; says which command mends it. Or no database can lie at this path.
+        StorageError: It is writable for others; says which command mends it. Or no database can lie
+            at this path.
     """
     home = Path(given or os.environ.get("TUNING_HOME") or "mlruns").absolute()
     if odd := sorted({"%", "?"} & set(str(home))):
@@ -34,12 +35,16 @@ def tuning_home(given: str | None = None) -> Path:
     except OSError as error:
         raise StorageError(f"cannot make the state folder {home}: {error.strerror}") from error
     if home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise StorageError(f"{home} is writable for others, who could change results: chmod 700 {home}")
+        raise StorageError(
+            f"{home} is writable for others, who could change results: chmod 700 {home}"
+        )
     return home
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process runs the search in `folder` right now; nothing is written, so any folder may be asked about."""
+    """Whether a process runs the search in `folder` right now; nothing is written, so any folder
+    may be asked about.
+    """
     try:
         with _lock_of(folder).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -68,7 +73,9 @@ def locked(folder: Path, holder: str) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         by = (read_json(note) or {}).get("holder", "another process")
-        raise BusyError(f"this search is being run by {by}; wait for it, or run another engine or study") from error
+        raise BusyError(
+            f"this search is being run by {by}; wait for it, or run another engine or study"
+        ) from error
     try:
         write_json(note, {"holder": holder})
         yield

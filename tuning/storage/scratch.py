@@ -16,14 +16,18 @@ _MAKING_S = 60.0
 
 
 def scratch_folder(prefix: str) -> TemporaryDirectory[str]:
-    """Make a temporary folder that this process holds a lock on; those of dead processes are removed before.
+    """Make a temporary folder that this process holds a lock on; those of dead processes are
+    removed before.
 
     Args:
         prefix: Of its name; the folders of dead processes are looked for by it.
     """
     _sweep(prefix)
-    folder = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)  # a worker may write its last words
-    # As on leases: systemd-tmpfiles leaves a locked folder alone, and the kernel unlocks what a dead process held.
+    folder = TemporaryDirectory(
+        prefix=prefix, ignore_cleanup_errors=True
+    )  # a worker may write its last words
+    # As on leases: systemd-tmpfiles leaves a locked folder alone, and the kernel unlocks what a
+    # dead process held.
     fd = os.open(folder.name, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(fd, fcntl.LOCK_SH)
     weakref.finalize(folder, os.close, fd)

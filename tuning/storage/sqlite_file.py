@@ -1,7 +1,8 @@
-"""SQLite files that are whole or absent: made under a lock at a temporary name, then renamed (mode 0600).
+"""SQLite files that are whole or absent: made under a lock at a temporary name, then renamed (mode
+0600).
 
-MLflow and Optuna create their tables in many steps; neither survives a race of two processes or a kill in between
-(https://github.com/mlflow/mlflow/issues/6490).
+MLflow and Optuna create their tables in many steps; neither survives a race of two processes or a
+kill in between (https://github.com/mlflow/mlflow/issues/6490).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ CHECKED_BYTES = 256 * 2**20
 
 
 def ensure(path: Path, create: Callable[[Path], None]) -> Path | None:
-    """Make sure that `path` is a sound SQLite file; `create(temporary)` makes a new one where it is not.
+    """Make sure that `path` is a sound SQLite file; `create(temporary)` makes a new one where it is
+    not.
 
     Returns:
         Where a damaged file was put aside (`<name>.corrupt`), else None.
@@ -35,7 +37,9 @@ def ensure(path: Path, create: Callable[[Path], None]) -> Path | None:
 
 
 def damage(path: Path) -> str:
-    """Return what SQLite finds wrong with a file, or "" where it is sound, or too large to look at every page."""
+    """Return what SQLite finds wrong with a file, or "" where it is sound, or too large to look at
+    every page.
+    """
     check = "quick_check" if path.stat().st_size <= CHECKED_BYTES else "schema_version"
     try:
         with closing(sqlite3.connect(path, timeout=20)) as connection:
@@ -51,7 +55,9 @@ def damage(path: Path) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file, and its journal, to `<name>.corrupt` or, where that is taken, with the time behind."""
+    """Rename a damaged file, and its journal, to `<name>.corrupt` or, where that is taken, with the
+    time behind.
+    """
     aside = path.with_name(f"{path.name}.corrupt")
     if aside.exists():
         aside = path.with_name(f"{path.name}.corrupt-{time.time_ns()}")
@@ -85,7 +91,9 @@ def _create(path: Path, create: Callable[[Path], None]) -> None:
     for left_over in path.parent.glob(f".{path.name}.new*"):
         left_over.unlink()
     temporary = path.with_name(f".{path.name}.new")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))  # before its library opens it with a wider mode
+    os.close(
+        os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600)
+    )  # before its library opens it with a wider mode
     create(temporary)
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())

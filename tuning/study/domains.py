@@ -19,21 +19,28 @@ class _Domain:
     conditions: Conditions = field(default=(), kw_only=True)
 
     def when(self, **parents: Any) -> Self:
-        """Return a copy that exists only where every named parameter has the value given (a list: one of these).
+        """Return a copy that exists only where every named parameter has the value given (a list:
+        one of these).
 
         `Float(0.0, 0.99).when(optimizer="sgd")`, `Int(1, 8).when(shape=["constant", "pyramid"])`.
         """
-        new = tuple((name, tuple(v) if isinstance(v, list) else (v,)) for name, v in parents.items())
+        new = tuple(
+            (name, tuple(v) if isinstance(v, list) else (v,)) for name, v in parents.items()
+        )
         return replace(self, conditions=self.conditions + new)
 
     def exists_under(self, params: Params) -> bool:
         """Whether all conditions hold in `params`; a parent that is absent does not."""
-        return all(name in params and _among(params[name], values) for name, values in self.conditions)
+        return all(
+            name in params and _among(params[name], values) for name, values in self.conditions
+        )
 
 
 @dataclass(frozen=True)
 class Int(_Domain):
-    """Whole numbers from `low` to `high`, both included, in steps of `step`; `log`: equal ratios are equally likely."""
+    """Whole numbers from `low` to `high`, both included, in steps of `step`; `log`: equal ratios
+    are equally likely.
+    """
 
     low: int
     high: int
@@ -42,7 +49,9 @@ class Int(_Domain):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
-        if not all(isinstance(v, int) and not isinstance(v, bool) for v in (self.low, self.high, self.step)):
+        if not all(
+            isinstance(v, int) and not isinstance(v, bool) for v in (self.low, self.high, self.step)
+        ):
             yield f"{self} needs whole numbers; for real ones use Float"
             return
         yield from _bound_faults(self, self.low, self.high, self.log)
@@ -61,7 +70,9 @@ class Int(_Domain):
         return int(stored)
 
     def cut(self, points: int | None = 3) -> list[int]:
-        """Return every value of a stepped range, else `points` values from low to high (log where log)."""
+        """Return every value of a stepped range, else `points` values from low to high (log where
+        log).
+        """
         values = range(self.low, self.high + 1, self.step)
         if self.step > 1 or points is None or len(values) <= points:
             return list(values)
@@ -84,13 +95,17 @@ class Float(_Domain):
     log: bool = field(default=False, kw_only=True)
 
     @staticmethod
-    def from_range_test(low: float = 1e-5, high: float = 1.0, *, per_structure: bool = False) -> FromRangeTest:
-        """Return a learning rate that is searched where a range test between `low` and `high` finds it worth while.
+    def from_range_test(
+        low: float = 1e-5, high: float = 1.0, *, per_structure: bool = False
+    ) -> FromRangeTest:
+        """Return a learning rate that is searched where a range test between `low` and `high` finds
+        it worth while.
 
         Args:
             low, high: Where the test looks.
-            per_structure: False: one interval for all structures, which holds those of a small, a middling and a large
-                one. True: each structure has an interval of its own, and the engine searches the position in it.
+            per_structure: False: one interval for all structures, which holds those of a small, a
+                middling and a large one. True: each structure has an interval of its own, and the
+                    engine searches the position in it.
         """
         return FromRangeTest(low, high, log=True, per_structure=per_structure)
 
@@ -113,7 +128,9 @@ class Float(_Domain):
     def cut(self, points: int | None = 3) -> list[float]:
         """Return `points` values from low to high, ends included, log where log."""
         spaced = _spaced(self.low, self.high, points or 3, self.log)
-        return [min(max(float(v), self.low), self.high) for v in spaced]  # a logarithm's rounding may lead outside
+        return [
+            min(max(float(v), self.low), self.high) for v in spaced
+        ]  # a logarithm's rounding may lead outside
 
     def sample(self, rng: np.random.Generator) -> float:
         """Draw one value."""
@@ -126,11 +143,13 @@ class Float(_Domain):
 
 @dataclass(frozen=True, repr=False)
 class FromRangeTest(Float):
-    """A learning rate with a log range that a range test narrows once, before the search; until then it is wide.
+    """A learning rate with a log range that a range test narrows once, before the search; until
+    then it is wide.
 
     Attributes:
         within: The wide bounds, once it is measured; None: not measured yet.
-        per_structure: `low` and `high` stay wide, and `rows` tell the intervals; see `tuning.study.positions`.
+        per_structure: `low` and `high` stay wide, and `rows` tell the intervals; see
+            `tuning.study.positions`.
         rows: name, value, low, high of each structure that was measured.
     """
 
@@ -142,7 +161,9 @@ class FromRangeTest(Float):
         if self.within is None:
             rest = ", per_structure=True" if self.per_structure else ""
             return f"Float.from_range_test({self.low!r}, {self.high!r}{rest})"
-        return repr(Float(self.low, self.high, log=True, conditions=self.conditions))  # as any range in a definition
+        return repr(
+            Float(self.low, self.high, log=True, conditions=self.conditions)
+        )  # as any range in a definition
 
     @property
     def test_range(self) -> str:
@@ -166,7 +187,9 @@ class FromRangeTest(Float):
         yield from super().faults()
         if self.within is None:
             return
-        for low, high in [row[2:] for row in self.rows] if self.per_structure else [(self.low, self.high)]:
+        for low, high in (
+            [row[2:] for row in self.rows] if self.per_structure else [(self.low, self.high)]
+        ):
             if not self.within[0] <= low <= high <= self.within[1]:
                 measured = Float(low, high, log=True)
                 yield f"{measured} is outside {self.within[0]} … {self.within[1]}, where the range test looks"
@@ -182,12 +205,16 @@ class Choice(_Domain):
     values: tuple[Any, ...]
 
     def __init__(self, *values: Any, conditions: Conditions = ()) -> None:
-        object.__setattr__(self, "values", tuple(tuple(v) if isinstance(v, list) else v for v in values))
+        object.__setattr__(
+            self, "values", tuple(tuple(v) if isinstance(v, list) else v for v in values)
+        )
         object.__setattr__(self, "conditions", conditions)
 
     def when(self, **parents: Any) -> Choice:
         """As for the other domains: a copy that exists only where the parents have these values."""
-        return Choice(*self.values, conditions=_Domain().when(**parents).conditions + self.conditions)
+        return Choice(
+            *self.values, conditions=_Domain().when(**parents).conditions + self.conditions
+        )
 
     def __repr__(self) -> str:
         return f"Choice({', '.join(map(repr, self.values))})"
@@ -252,13 +279,21 @@ def _spaced(low: float, high: float, points: int, log: bool) -> list[float]:
     if points == 1 or low == high:
         return [low]
     inner = (np.geomspace if log else np.linspace)(low, high, points)[1:-1]
-    return [low, *(float(v) for v in inner), high]  # the ends exactly: rounding must not leave the range
+    return [
+        low,
+        *(float(v) for v in inner),
+        high,
+    ]  # the ends exactly: rounding must not leave the range
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
+    return (
+        value is None
+        or isinstance(value, str | bool | int)
+        or (isinstance(value, float) and math.isfinite(value))
+    )
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,6 @@
-"""`StudyRecord`: a study as the driver knows it, without its functions, so that the driver needs no TensorFlow."""
+"""`StudyRecord`: a study as the driver knows it, without its functions, so that the driver needs no
+TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ from tuning.study.objective import Objective
 from tuning.study.space import Space
 from tuning.study.study import Study
 
-_UNSWAYED = (*SCIKIT_ENGINES, "optuna:random", "optuna:qmc", "optuna:grid", "keras-tuner:random", "keras-tuner:grid")
+_UNSWAYED = (
+    *SCIKIT_ENGINES,
+    "optuna:random",
+    "optuna:qmc",
+    "optuna:grid",
+    "keras-tuner:random",
+    "keras-tuner:grid",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +34,13 @@ class StudyRecord:
     """What the engine process tells the driver of a study; every field is picklable and plain.
 
     Attributes:
-        definition: `Study.definition()` with the data's digest: what a resumed search must agree with.
+        definition: `Study.definition()` with the data's digest: what a resumed search must agree
+            with.
         hash: Over the definition.
         study_file: Where the study was loaded from; "" for one made in a notebook.
         doc: First line of the study file's docstring.
-        data: name, task, digest, rows, train, validation, test (row counts), features, classes, unit, source,
-            input_shape, majority (share of the largest class; 0 for regression).
+        data: name, task, digest, rows, train, validation, test (row counts), features, classes,
+            unit, source, input_shape, majority (share of the largest class; 0 for regression).
         remarks: What the engine wants the user to know.
     """
 
@@ -62,12 +72,15 @@ class StudyRecord:
 
     @property
     def pinned(self) -> str:
-        """What workers compare: they load study and data themselves, perhaps long after the search began."""
+        """What workers compare: they load study and data themselves, perhaps long after the search
+        began.
+        """
         return pin(self.hash, str(self.data.get("digest", "")))
 
     @property
     def open_per_slot(self) -> int:
-        """Trials asked for at a time, a slot: one waits behind the running one, unless the engine learns from results.
+        """Trials asked for at a time, a slot: one waits behind the running one, unless the engine
+        learns from results.
 
         A slot is then never idle; an engine that learns is asked as late as can be.
         """
@@ -80,7 +93,11 @@ def pin(study_hash: str, data_digest: str) -> str:
 
 
 def describe(
-    study: Study, dataset: Dataset, sizes: Mapping[str, int], file: str = "", remarks: tuple[str, ...] = ()
+    study: Study,
+    dataset: Dataset,
+    sizes: Mapping[str, int],
+    file: str = "",
+    remarks: tuple[str, ...] = (),
 ) -> StudyRecord:
     """Return the record of a study.
 
@@ -91,7 +108,11 @@ def describe(
         file: Where it was loaded from.
         remarks: Of its engine.
     """
-    copied = {name: getattr(study, name) for name in StudyRecord.__dataclass_fields__ if hasattr(study, name)}
+    copied = {
+        name: getattr(study, name)
+        for name in StudyRecord.__dataclass_fields__
+        if hasattr(study, name)
+    }
     copied.pop("data")
     copied.pop("hash")
     return StudyRecord(
@@ -111,11 +132,17 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
     classes = dataset.task in ("binary", "multiclass")
     counts = np.bincount(dataset.y.astype(int)) if classes else np.zeros(1)
     return {
-        "name": dataset.name, "task": dataset.task, "digest": dataset.digest, "rows": len(dataset.y),
-        "features": list(dataset.feature_names), "classes": list(dataset.classes), "unit": dataset.unit,
-        "source": dataset.source, "input_shape": list(dataset.input_shape),
+        "name": dataset.name,
+        "task": dataset.task,
+        "digest": dataset.digest,
+        "rows": len(dataset.y),
+        "features": list(dataset.feature_names),
+        "classes": list(dataset.classes),
+        "unit": dataset.unit,
+        "source": dataset.source,
+        "input_shape": list(dataset.input_shape),
         "majority": float(counts.max() / counts.sum()) if classes else 0.0,
-    }  # fmt: skip
+    }
 
 
 def _doc(study: Study) -> str:

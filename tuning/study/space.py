@@ -1,4 +1,6 @@
-"""What may be varied: the `Space` of a study, made of `Int`, `Float` and `Choice`. No engine's types."""
+"""What may be varied: the `Space` of a study, made of `Int`, `Float` and `Choice`. No engine's
+types.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Space:
 
     def __post_init__(self) -> None:
         given: Mapping[str, Any] = self.domains
-        named = {n: Float.from_range_test() if d == FROM_RANGE_TEST else d for n, d in given.items()}
+        named = {
+            n: Float.from_range_test() if d == FROM_RANGE_TEST else d for n, d in given.items()
+        }
         object.__setattr__(self, "domains", _parents_first(named))
 
     def __iter__(self) -> Iterator[str]:
@@ -46,14 +50,19 @@ class Space:
     @property
     def measured(self) -> dict[str, FromRangeTest]:
         """The learning rates whose bounds come, or will come, from a range test."""
-        return {name: domain for name, domain in self.domains.items() if isinstance(domain, FromRangeTest)}
+        return {
+            name: domain
+            for name, domain in self.domains.items()
+            if isinstance(domain, FromRangeTest)
+        }
 
     @property
     def test_ranges(self) -> dict[str, str]:
         """Where the range test looks, for each of them."""
         words = {False: "{} … {}", True: "{} … {} for each structure"}
         return {
-            name: words[d.per_structure].format(*(d.within or (d.low, d.high))) for name, d in self.measured.items()
+            name: words[d.per_structure].format(*(d.within or (d.low, d.high)))
+            for name, d in self.measured.items()
         }
 
     @property
@@ -67,13 +76,21 @@ class Space:
         return tuple(name for name, domain in self.measured.items() if domain.within is None)
 
     def narrowed(self, intervals: Mapping[str, Sequence[Any]]) -> Space:
-        """Return a copy in which these learning rates have what a range test found: (low, high), or rows."""
-        new = {name: domain.narrowed(intervals[name]) for name, domain in self.measured.items() if name in intervals}
+        """Return a copy in which these learning rates have what a range test found: (low, high), or
+        rows.
+        """
+        new = {
+            name: domain.narrowed(intervals[name])
+            for name, domain in self.measured.items()
+            if name in intervals
+        }
         return Space({**self.domains, **new})
 
     @property
     def positioned(self) -> tuple[str, ...]:
-        """The learning rates that are measured, and have an interval of their own in each structure."""
+        """The learning rates that are measured, and have an interval of their own in each
+        structure.
+        """
         return tuple(name for name, domain in self.measured.items() if domain.rows)
 
     def faults(self) -> Iterator[str]:
@@ -108,31 +125,46 @@ class Space:
         """Draw one point; parameters whose conditions do not hold are absent."""
         drawn: dict[str, Any] = {}
         for name, domain in self.domains.items():
-            value = domain.sample(rng)  # drawn in any case: a condition must not shift the later draws
+            value = domain.sample(
+                rng
+            )  # drawn in any case: a condition must not shift the later draws
             if domain.exists_under(drawn):
                 drawn[name] = value
         return drawn
 
     def grid(self, points: int | None = 3) -> list[dict[str, Any]]:
-        """Return every point of the grid: `Choice` and stepped `Int` whole, other axes cut into `points`.
+        """Return every point of the grid: `Choice` and stepped `Int` whole, other axes cut into
+        `points`.
 
         Conditions thin it: a point that differs only in an absent parameter is listed once.
         """
         axes = [domain.cut(points) for domain in self.domains.values()]
-        found = (self.active(dict(zip(self.domains, values, strict=True))) for values in itertools.product(*axes))
+        found = (
+            self.active(dict(zip(self.domains, values, strict=True)))
+            for values in itertools.product(*axes)
+        )
         return list({repr(point): point for point in found}.values())
 
     def cut_axes(self, points: int = 3) -> tuple[str, ...]:
         """Name the axes of which a grid leaves values out."""
-        return tuple(n for n, d in self.domains.items() if isinstance(d, Float) or d.cut(points) != d.cut(None))
+        return tuple(
+            n
+            for n, d in self.domains.items()
+            if isinstance(d, Float) or d.cut(points) != d.cut(None)
+        )
 
     def decode(self, stored: Params) -> dict[str, Any]:
         """Return parameters read from JSON in their own types."""
         return {name: self.domains[name].decode(value) for name, value in stored.items()}
 
     def decode_known(self, stored: Params) -> dict[str, Any]:
-        """As `decode`; what is no value of this space (an earlier version's, a batch cut by memory) stays as it is."""
-        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+        """As `decode`; what is no value of this space (an earlier version's, a batch cut by memory)
+        stays as it is.
+        """
+        plain = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in stored.items()
+        }
         domains = {name: self.domains[name] for name in stored if name in self.domains}
         known = {n for n, d in domains.items() if not isinstance(d, Choice) or d.contains(plain[n])}
         return {**plain, **self.decode({name: stored[name] for name in known})}
@@ -140,12 +172,17 @@ class Space:
     def labelled(self, params: Params) -> dict[str, Any]:
         """Return parameters as engines keep them: of a `Choice` the label."""
         domains = {name: self.domains[name] for name in params}
-        return {n: d.label_of(params[n]) if isinstance(d, Choice) else params[n] for n, d in domains.items()}
+        return {
+            n: d.label_of(params[n]) if isinstance(d, Choice) else params[n]
+            for n, d in domains.items()
+        }
 
     def check(self, params: Params) -> None:
         """Raise `StudyError` where `params` is not a point of this space."""
         faults = [
-            f"'{n}' is no parameter of the space.{did_you_mean(n, self)}" for n in params if n not in self.domains
+            f"'{n}' is no parameter of the space.{did_you_mean(n, self)}"
+            for n in params
+            if n not in self.domains
         ]
         for name, domain in self.domains.items():
             if name not in params and domain.exists_under(params):
@@ -167,7 +204,9 @@ def _parents_first(domains: Mapping[str, Domain]) -> dict[str, Domain]:
     waiting = dict(domains)
     while waiting:
         ready = [
-            n for n, d in waiting.items() if not any(p in waiting and p != n for p, _ in getattr(d, "conditions", ()))
+            n
+            for n, d in waiting.items()
+            if not any(p in waiting and p != n for p, _ in getattr(d, "conditions", ()))
         ]
         if not ready:
             raise StudyError(f"space: {', '.join(waiting)} depend on each other in a circle")

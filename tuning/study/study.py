@@ -41,22 +41,27 @@ class Study:
 
     Attributes:
         name: `[a-z0-9][a-z0-9_-]*`, at most 64 characters.
-        builder: A plain function that returns a compiled `keras.Model`. Besides the searched parameters it may take
-            `input_shape`, `task` and `n_outputs`, which are filled in from the data.
+        builder: A plain function that returns a compiled `keras.Model`. Besides the searched
+            parameters it may take `input_shape`, `task` and `n_outputs`, which are filled in from
+            the data.
         data: A function without arguments that returns a `Dataset`.
-        objective: `Minimize("val_rmse")`, `Maximize("val_accuracy")`; rmse, mae, r2, accuracy, auc and loss are
-            computed by us from validation predictions, any other name is looked up in Keras' own history.
+        objective: `Minimize("val_rmse")`, `Maximize("val_accuracy")`; rmse, mae, r2, accuracy, auc
+            and loss are computed by us from validation predictions, any other name is looked up in
+            Keras' own history.
         space: The searched parameters: builder arguments and `batch_size`.
         fixed: Builder arguments that are the same in every trial.
-        intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space, or rows of them per
-            structure; the run puts in what the range test found.
+        intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space,
+            or rows of them per structure; the run puts in what the range test found.
         engine: Who proposes; see `ENGINES`.
         pruner: Who stops bad trials early (Optuna engines only); see `PRUNERS`.
-        trials: Trials to be finished, rungs included; None: until the engine has no more (grids, Hyperband).
+        trials: Trials to be finished, rungs included; None: until the engine has no more (grids,
+            Hyperband).
         epochs: Most epochs of a trial.
         batch_size: Rows a step, where it is not searched.
-        initial: Points of a Sobol sample, drawn from `seed` alone, that the search begins with (see `TAKE_INITIAL`).
-        patience: Stop after this many epochs without improvement and keep the best weights; None: train to the end.
+        initial: Points of a Sobol sample, drawn from `seed` alone, that the search begins with (see
+            `TAKE_INITIAL`).
+        patience: Stop after this many epochs without improvement and keep the best weights; None:
+            train to the end.
         cv: Folds of a cross-validated trial; None: one fit, judged on the validation part.
         seed: Feeds splits, engine and training.
         top_k: The best trials that are trained again on fresh seeds.
@@ -67,9 +72,11 @@ class Study:
         attempts: How often a trial is begun before it counts as failed.
         max_failures: Failed trials in a row that end the search.
         test_size, validation_size: Shares of the rows, and of what remains.
-        gpus_per_trial: GPUs of one trial; more than one trains under `tf.distribute.MirroredStrategy`.
-        trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' loop), "function" (of parameters:
-            the builder returns the objective itself, see `training.functions`).
+        gpus_per_trial: GPUs of one trial; more than one trains under
+            `tf.distribute.MirroredStrategy`.
+        trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' loop),
+            "function" (of parameters: the builder returns the objective itself, see
+            `training.functions`).
     """
 
     name: str
@@ -101,10 +108,16 @@ class Study:
     trainer: Literal["auto", "compiled", "fit", "function"] = "auto"
 
     def __init__(self, *, space: Mapping[str, Any] | Space | None = None, **rest: Any) -> None:
-        made = {} if space is None else {"space": space if isinstance(space, Space) else Space(space)}
+        made = (
+            {} if space is None else {"space": space if isinstance(space, Space) else Space(space)}
+        )
         given = {**made, **rest}
         known = {f.name for f in fields(type(self))}
-        unknown = [f"a study has no '{name}'.{did_you_mean(name, known)}" for name in given if name not in known]
+        unknown = [
+            f"a study has no '{name}'.{did_you_mean(name, known)}"
+            for name in given
+            if name not in known
+        ]
         required = ("name", "builder", "data", "objective", "space")
         unknown += [f"'{name}' is missing" for name in required if name not in given]
         where = f"study {given.get('name')!r}"
@@ -128,7 +141,9 @@ class Study:
         return replace(self, **changes)
 
     def split_params(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return (builder arguments, fit settings); a name the builder takes goes to the builder too."""
+        """Return (builder arguments, fit settings); a name the builder takes goes to the builder
+        too.
+        """
         takes = _takes(self.builder)
         given = {"batch_size": self.batch_size, **self.fixed, **params}
         to_fit = {name: given[name] for name in FIT_PARAMETERS}
@@ -136,21 +151,46 @@ class Study:
         return {n: v for n, v in given.items() if n in wanted}, to_fit
 
     def from_data(self, dataset: Dataset) -> dict[str, Any]:
-        """Return the builder arguments that the data fixes: those of `FROM_DATA` that the builder names."""
-        known = {"input_shape": dataset.input_shape, "task": dataset.task, "n_outputs": dataset.n_outputs}
+        """Return the builder arguments that the data fixes: those of `FROM_DATA` that the builder
+        names.
+        """
+        known = {
+            "input_shape": dataset.input_shape,
+            "task": dataset.task,
+            "n_outputs": dataset.n_outputs,
+        }
         named = inspect.signature(self.builder).parameters
-        return {n: v for n, v in known.items() if n in named and n not in self.fixed and n not in self.space}
+        return {
+            n: v
+            for n, v in known.items()
+            if n in named and n not in self.fixed and n not in self.space
+        }
 
     def definition(self) -> dict[str, Any]:
-        """Return what makes two searches comparable, as JSON: no time limits, budgets for `BUDGET_BOUND` alone."""
-        kept = ("name", "engine", "pruner", "epochs", "batch_size", "patience", "cv", "seed", "test_size",
-                "validation_size", "gpus_per_trial", "trainer")  # fmt: skip
+        """Return what makes two searches comparable, as JSON: no time limits, budgets for
+        `BUDGET_BOUND` alone.
+        """
+        kept = (
+            "name",
+            "engine",
+            "pruner",
+            "epochs",
+            "batch_size",
+            "patience",
+            "cv",
+            "seed",
+            "test_size",
+            "validation_size",
+            "gpus_per_trial",
+            "trainer",
+        )
         bound = ("trials",) if self.engine in BUDGET_BOUND else ()
         return {
             **{name: getattr(self, name) for name in (*kept, *bound)},
             "objective": f"{self.objective.direction} {self.objective.metric}",
             "space": {
-                n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in self.space.domains.items()
+                n: repr(d) + (f" when {d.conditions}" if d.conditions else "")
+                for n, d in self.space.domains.items()
             },
             "fixed": {name: plain_repr(value) for name, value in self.fixed.items()},
             **({"initial": self.initial} if self.initial else {}),
@@ -161,7 +201,9 @@ class Study:
     @property
     def hash(self) -> str:
         """sha256 of `definition()`, 16 hex digits."""
-        return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()[
+            :16
+        ]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -174,7 +216,8 @@ def load_study(name_or_path: str, root: Path | None = None) -> Study:
     """Import a study file and return its `STUDY`.
 
     Raises:
-        StudyError: There is no such file, it cannot be imported (with file and line), or it makes no `STUDY`.
+        StudyError: There is no such file, it cannot be imported (with file and line), or it makes
+            no `STUDY`.
     """
     path = find_study(name_or_path, root)
     study = getattr(import_file(path), "STUDY", None)
@@ -221,12 +264,20 @@ def _faults(study: Study) -> Iterator[str]:
 
 
 def _choice_faults(study: Study) -> Iterator[str]:
-    kinds = {"engine": ENGINES, "pruner": PRUNERS, "trainer": ("auto", "compiled", "fit", "function")}
+    kinds = {
+        "engine": ENGINES,
+        "pruner": PRUNERS,
+        "trainer": ("auto", "compiled", "fit", "function"),
+    }
     for kind, known in kinds.items():
         value = getattr(study, kind)
         if value not in known:
             yield f"{kind} '{value}' is unknown.{did_you_mean(str(value), known)} There are: {', '.join(known)}"
-    if study.pruner != "none" and study.engine in ENGINES and not study.engine.startswith("optuna:"):
+    if (
+        study.pruner != "none"
+        and study.engine in ENGINES
+        and not study.engine.startswith("optuna:")
+    ):
         yield f"pruner '{study.pruner}' works with Optuna's engines only, not with {study.engine}; use --pruner none"
     if study.initial and study.engine in ENGINES and study.engine not in TAKE_INITIAL:
         yield f"initial: {study.engine} chooses its own first points; leave it out, or use {', '.join(TAKE_INITIAL)}"
@@ -235,11 +286,27 @@ def _choice_faults(study: Study) -> Iterator[str]:
 
 
 def _number_faults(study: Study) -> Iterator[str]:
-    whole = {"epochs": 1, "batch_size": 1, "seed": 0, "top_k": 1, "seeds": 1, "attempts": 1, "max_failures": 1,
-             "initial": 0, "gpus_per_trial": 1, "trials": 1, "patience": 1, "cv": 2}  # fmt: skip
+    whole = {
+        "epochs": 1,
+        "batch_size": 1,
+        "seed": 0,
+        "top_k": 1,
+        "seeds": 1,
+        "attempts": 1,
+        "max_failures": 1,
+        "initial": 0,
+        "gpus_per_trial": 1,
+        "trials": 1,
+        "patience": 1,
+        "cv": 2,
+    }
     optional = ("trials", "patience", "cv", "timeout", "trial_timeout")
     for name, least in whole.items():
-        value = study.fixed.get(name, study.batch_size) if name in FIT_PARAMETERS else getattr(study, name)
+        value = (
+            study.fixed.get(name, study.batch_size)
+            if name in FIT_PARAMETERS
+            else getattr(study, name)
+        )
         if value is None and name in optional:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -247,7 +314,9 @@ def _number_faults(study: Study) -> Iterator[str]:
     for name in FIT_PARAMETERS:
         domain = study.space.domains.get(name)
         values = domain.values if isinstance(domain, Choice) else (getattr(domain, "low", 1),)
-        if isinstance(domain, Float) or not all(type(value) is int and value >= 1 for value in values):
+        if isinstance(domain, Float) or not all(
+            type(value) is int and value >= 1 for value in values
+        ):
             yield f"{name} must be whole numbers, at least 1, got {domain!r}; e.g. Choice(16, 32, 64)"
     if study.trials is None and study.timeout is None and never_ends(study.engine, study.space):
         yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
@@ -268,7 +337,9 @@ def _signature_faults(study: Study) -> Iterator[str]:
     given = {*study.space, *study.fixed}
     if takes is not None:
         listed = f"{label} takes: {', '.join(inspect.signature(study.builder).parameters)}"
-        for name in (n for n in (*study.space, *study.fixed) if n not in takes and n not in FIT_PARAMETERS):
+        for name in (
+            n for n in (*study.space, *study.fixed) if n not in takes and n not in FIT_PARAMETERS
+        ):
             guess = did_you_mean(name, {*takes, *FIT_PARAMETERS})
             yield f"nothing takes '{name}'.{guess} {listed}; fit takes: {', '.join(FIT_PARAMETERS)}."
     for name in (n for n in study.space if n in study.fixed):

@@ -33,7 +33,9 @@ def find_study(name_or_path: str, root: Path | None = None) -> Path:
     folder = (root or Path.cwd()) / "studies"
     names = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
     if given.suffix == ".py" or not NAME.fullmatch(name_or_path):
-        raise StudyError(f"no file {name_or_path!r}; give a path to a Python file or one of: {', '.join(names)}")
+        raise StudyError(
+            f"no file {name_or_path!r}; give a path to a Python file or one of: {', '.join(names)}"
+        )
     if name_or_path not in names:
         raise StudyError(
             f"no study '{name_or_path}' in {folder}.{did_you_mean(name_or_path, names)} There are: {', '.join(names)}"
@@ -43,7 +45,8 @@ def find_study(name_or_path: str, root: Path | None = None) -> Path:
 
 def import_file(path: Path) -> ModuleType:
     """Import a Python file; raise `StudyError` with file and line where that fails."""
-    # Registered under its own name, so that functions of it can be pickled to a worker that loads it the same way.
+    # Registered under its own name, so that functions of it can be pickled to a worker that loads
+    # it the same way.
     name = f"tuning_study_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # noqa: S101 - always so for a path that ends in .py
@@ -57,7 +60,9 @@ def import_file(path: Path) -> ModuleType:
     except StudyError:
         raise
     except Exception as error:
-        raise StudyError(f"cannot import {_line_of(error, path)}: {type(error).__name__}: {error}") from error
+        raise StudyError(
+            f"cannot import {_line_of(error, path)}: {type(error).__name__}: {error}"
+        ) from error
     return module
 
 
@@ -74,27 +79,37 @@ def _line_of(error: BaseException, path: Path) -> str:
 
 
 def source_hash(function: Callable[..., Any]) -> str:
-    """Return 16 hex digits over a function's name and its module's code, but for comments, docstrings and layout.
+    """Return 16 hex digits over a function's name and its module's code, but for comments,
+    docstrings and layout.
 
-    The module and those it imports from its own folder, since a builder calls helpers; `STUDY = …` is left out, for
-    that is compared field by field. So does what a function made by another was given, and what a callable object
-    holds. A function typed at a prompt or in a notebook counts alone.
+    The module and those it imports from its own folder, since a builder calls helpers; `STUDY = …`
+    is left out, for that is compared field by field. So does what a function made by another was
+    given, and what a callable object holds. A function typed at a prompt or in a notebook counts
+    alone.
     """
     if isinstance(function, functools.partial):
-        return _digest(f"{source_hash(function.func)} {plain_repr(function.args)} {plain_repr(function.keywords)}")
+        return _digest(
+            f"{source_hash(function.func)} {plain_repr(function.args)} {plain_repr(function.keywords)}"
+        )
     plain = inspect.unwrap(function)
     try:
         module = sys.modules.get(plain.__module__)
-        text = inspect.getsource(plain if module is None or plain.__module__ == "__main__" else module)
+        text = inspect.getsource(
+            plain if module is None or plain.__module__ == "__main__" else module
+        )
         tree = _bare(ast.parse(textwrap.dedent(text)))
-        return _digest(" ".join([_told(plain), ast.dump(tree), *_helpers(module, tree), *_given(plain)]))
+        return _digest(
+            " ".join([_told(plain), ast.dump(tree), *_helpers(module, tree), *_given(plain)])
+        )
     except (OSError, TypeError, SyntaxError, AttributeError):
         code = getattr(plain, "__code__", None)
         return _digest(repr(_plain(code)) if code else repr(type(plain)))
 
 
 def _helpers(module: ModuleType | None, tree: ast.Module) -> Iterator[str]:
-    """Yield the code of the files that a file imports from its own folder, and of those that they import."""
+    """Yield the code of the files that a file imports from its own folder, and of those that they
+    import.
+    """
     if module is None or not getattr(module, "__file__", None):
         return
     if module.__package__ and not module.__name__.startswith("tuning_study_"):
@@ -115,7 +130,10 @@ def _helpers(module: ModuleType | None, tree: ast.Module) -> Iterator[str]:
 def _imported(tree: ast.Module) -> set[str]:
     nodes = list(ast.walk(tree))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return {name.split(".")[0] for name in plain | {str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)}}
+    return {
+        name.split(".")[0]
+        for name in plain | {str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)}
+    }
 
 
 def _file_of(name: str) -> Path | None:
@@ -128,11 +146,18 @@ def _file_of(name: str) -> Path | None:
 
 
 def _given(function: Any) -> Iterator[str]:
-    """Yield what tells a function or object from others of the same code: what it encloses, or holds."""
+    """Yield what tells a function or object from others of the same code: what it encloses, or
+    holds.
+    """
     if not hasattr(function, "__code__"):
-        if type(function).__module__.startswith("tuning."):  # a table: its rows count, not where it lies
+        if type(function).__module__.startswith(
+            "tuning."
+        ):  # a table: its rows count, not where it lies
             return
-        yield from (f"{name}={_steady(value)}" for name, value in sorted(getattr(function, "__dict__", {}).items()))
+        yield from (
+            f"{name}={_steady(value)}"
+            for name, value in sorted(getattr(function, "__dict__", {}).items())
+        )
         return
     if "<locals>" in function.__qualname__:
         yield from map(_steady, (function.__defaults__ or (), function.__kwdefaults__ or {}))
@@ -163,7 +188,9 @@ def plain_repr(value: Any) -> str:
 
 
 def _told(function: Callable[..., Any]) -> str:
-    """Return which function of its module it is; a lambda may stand in `STUDY = …` and says itself what it does."""
+    """Return which function of its module it is; a lambda may stand in `STUDY = …` and says itself
+    what it does.
+    """
     code = getattr(function, "__code__", None)
     if code and code.co_name == "<lambda>":
         return repr(_plain(code))
@@ -171,14 +198,18 @@ def _told(function: Callable[..., Any]) -> str:
 
 
 def _plain(code: CodeType) -> tuple[object, ...]:
-    """Return what code does, without the addresses and lines that its repr and that of its lambdas hold."""
+    """Return what code does, without the addresses and lines that its repr and that of its lambdas
+    hold.
+    """
     return code.co_code, tuple(map(_plain_const, code.co_consts)), code.co_names
 
 
 def _plain_const(const: object) -> object:
     if isinstance(const, CodeType):
         return _plain(const)
-    return sorted(map(repr, const)) if isinstance(const, frozenset) else const  # its order differs in every process
+    return (
+        sorted(map(repr, const)) if isinstance(const, frozenset) else const
+    )  # its order differs in every process
 
 
 def _bare(tree: ast.Module) -> ast.Module:
@@ -188,7 +219,10 @@ def _bare(tree: ast.Module) -> ast.Module:
 
     tree.body = [node for node in tree.body if not defines_study(node)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module)
+            and ast.get_docstring(node) is not None
+        ):
             node.body = node.body[1:] or [ast.Pass()]
     return tree
 

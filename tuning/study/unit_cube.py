@@ -1,4 +1,6 @@
-"""Points of a space as points of the unit cube and back: for samples that fill a space, and for distances in it."""
+"""Points of a space as points of the unit cube and back: for samples that fill a space, and for
+distances in it.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ from tuning.study.domains import Choice, Domain
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 
-_HALF = 1 / math.sqrt(2)  # two different values of a Choice are then 1 apart, as the ends of a range are
+_HALF = 1 / math.sqrt(
+    2
+)  # two different values of a Choice are then 1 apart, as the ends of a range are
 
 
 def coordinates(space: Space, params: Mapping[str, Any]) -> Array:
-    """Return a point's place: ranges from 0 to 1 (log where log), a `Choice` one coordinate a value.
+    """Return a point's place: ranges from 0 to 1 (log where log), a `Choice` one coordinate a
+    value.
 
     A parameter that does not exist at the point lies in the middle.
     """
@@ -40,7 +45,8 @@ def _share(domain: Any, value: float) -> float:
 
 
 def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
-    """Return different points of a scrambled Sobol sequence; fewer than `points` where the space has fewer.
+    """Return different points of a scrambled Sobol sequence; fewer than `points` where the space
+    has fewer.
 
     Source: SciPy's `qmc.Sobol`, scrambled by `seed`.
     """
@@ -48,7 +54,9 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
 
     sequence = qmc.Sobol(len(space), scramble=True, rng=seed)
     found: dict[str, dict[str, Any]] = {}
-    for row in sequence.random_base2(math.ceil(math.log2(points)) + 3):  # a space of few points repeats them
+    for row in sequence.random_base2(
+        math.ceil(math.log2(points)) + 3
+    ):  # a space of few points repeats them
         drawn = {name: _value(space[name], float(u)) for name, u in zip(space, row, strict=True)}
         point = space.active(drawn)
         found.setdefault(repr(point), point)
@@ -59,7 +67,11 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
 
 def initial_points(study: Study) -> list[dict[str, Any]]:
     """Return the points that engines are to begin with; they hang on space, seed and number alone."""
-    return sobol_points(study.space, study.initial, derive_seed(study.seed, "initial")) if study.initial else []
+    return (
+        sobol_points(study.space, study.initial, derive_seed(study.seed, "initial"))
+        if study.initial
+        else []
+    )
 
 
 def _value(domain: Domain, share: float) -> Any:

@@ -1,7 +1,8 @@
-"""What every tracker does with a search: show it, its trials and its winner to a person. It is never asked for truth.
+"""What every tracker does with a search: show it, its trials and its winner to a person. It is
+never asked for truth.
 
-A tracker is a projection of the ledger. Every method may be called again with the same records, after a crash or by
-`tuning sync`, and nothing is doubled.
+A tracker is a projection of the ledger. Every method may be called again with the same records,
+after a crash or by `tuning sync`, and nothing is doubled.
 """
 
 from __future__ import annotations
@@ -42,11 +43,17 @@ class SearchRecord:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> Self:
-        """Read `search.json`: the last of its `versions`, and `data`, `trials`, `study_file`, … where given."""
+        """Read `search.json`: the last of its `versions`, and `data`, `trials`, `study_file`, …
+        where given.
+        """
         definition = {**header.get("definition", {}), **(header.get("versions") or [{}])[-1]}
         direction, _, metric = str(definition.get("objective", "minimize val_loss")).partition(" ")
-        tags = {name: str(header[name]) for name in ("git_commit", "study_hash") if header.get(name)}
-        tags |= {f"version.{name}": str(found) for name, found in header.get("versions_of", {}).items()}
+        tags = {
+            name: str(header[name]) for name in ("git_commit", "study_hash") if header.get(name)
+        }
+        tags |= {
+            f"version.{name}": str(found) for name, found in header.get("versions_of", {}).items()
+        }
         if digest := header.get("data", {}).get("digest"):
             tags["data_digest"] = digest
         return cls(
@@ -87,7 +94,9 @@ class TrialSink(Protocol):
     """Whatever takes finished trials; MLflow and Optuna's storage are both written through it."""
 
     def begin(self, search: SearchRecord) -> None:
-        """Create or find the place of a search, mark it as running, look up which trials are there already."""
+        """Create or find the place of a search, mark it as running, look up which trials are there
+        already.
+        """
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Add one finished trial, unless it is there.
@@ -101,10 +110,16 @@ class Tracker(TrialSink, Protocol):
     """A sink that also shows the search as a whole."""
 
     def record_progress(self, points: Sequence[Progress]) -> None:
-        """Add points of the anytime curve; those at or below the last one that is there are left out."""
+        """Add points of the anytime curve; those at or below the last one that is there are left
+        out.
+        """
 
-    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult, version: int = 1) -> None:
-        """Add one of the best trials as a version of the study trained it on fresh seed number `index`, once."""
+    def record_finalist(
+        self, proposal: Proposal, index: int, result: TrialResult, version: int = 1
+    ) -> None:
+        """Add one of the best trials as a version of the study trained it on fresh seed number
+        `index`, once.
+        """
 
     def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
         """Show `winner.json` and the model saved with it."""
@@ -113,7 +128,9 @@ class Tracker(TrialSink, Protocol):
         """Show a file, or every file of a folder; one of the same name is replaced."""
 
     def end(self, status: str, at: float) -> None:
-        """Mark the search as ended: "completed", "interrupted", "terminated" or "failed"; `at` in Unix seconds."""
+        """Mark the search as ended: "completed", "interrupted", "terminated" or "failed"; `at` in
+        Unix seconds.
+        """
 
 
 def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> list[Progress]:
@@ -123,7 +140,11 @@ def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> lis
     counts = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
     for result in sorted(results, key=lambda r: (r.ended_at, r.number)):
         counts["failed" if result.status is Status.DIVERGED else result.status.value] += 1
-        if result.status is Status.COMPLETED and result.value is not None and math.isfinite(result.value):
+        if (
+            result.status is Status.COMPLETED
+            and result.value is not None
+            and math.isfinite(result.value)
+        ):
             better = best is None or search.better(result.value, best[0])
             best = (result.value, result.number) if better else best
         points.append(Progress(len(points) + 1, best, dict(counts), result.ended_at))
@@ -137,7 +158,10 @@ def _study_params(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from ((f"{name}.{key}", _domain_text(str(item))) for key, item in value.items())
         elif value is not None:
-            yield f"study.{name}", str(value)  # not `batch_size`: a trial has a parameter of that name
+            yield (
+                f"study.{name}",
+                str(value),
+            )  # not `batch_size`: a trial has a parameter of that name
 
 
 def _domain_text(text: str) -> str:

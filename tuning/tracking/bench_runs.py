@@ -44,7 +44,8 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
     Args:
         uri: The store; SQLite is made where it is missing.
         home: The state folder.
-        study: The experiment is called `<study> bench`, so that it does not stand among the study's own searches.
+        study: The experiment is called `<study> bench`, so that it does not stand among the study's
+            own searches.
         runs: Of all searches that have ended.
 
     Returns:
@@ -60,7 +61,9 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
         experiment = experiment_of(client, uri, home, f"{study} bench")
-        client.set_experiment_tag(experiment, *view_of(list(_names(runs)), ["engine", "seed", "budget", "ended"]))
+        client.set_experiment_tag(
+            experiment, *view_of(list(_names(runs)), ["engine", "seed", "budget", "ended"])
+        )
         for run in runs:
             if not _is_there(client, experiment, run.id):
                 _write(client, experiment, run)
@@ -72,7 +75,9 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
 
 def _names(runs: Sequence[CurveRun]) -> dict[str, None]:
     """Return the names of all metrics, in order."""
-    groups = [values for run in runs for values in (*(values for _, _, values in run.points), run.finals)]
+    groups = [
+        values for run in runs for values in (*(values for _, _, values in run.points), run.finals)
+    ]
     return dict.fromkeys(name for values in groups for name in values)
 
 
@@ -93,7 +98,10 @@ def _write(client: Any, experiment: str, run: CurveRun) -> None:
     began = milliseconds(run.ended_at - seconds)
     tags = texts({**run.tags, "kind": "bench", "search": run.id})
     made = client.create_run(experiment, start_time=began, run_name=run.name, tags=tags).info.run_id
-    metrics = [Metric(name, value, began + milliseconds(at), step) for name, value, at, step in _metrics(run)]
+    metrics = [
+        Metric(name, value, began + milliseconds(at), step)
+        for name, value, at, step in _metrics(run)
+    ]
     params = [Param(name, value) for name, value in texts(run.params).items()]
     client.log_batch(made, [], params, [RunTag("mlflow.note.content", run.name)], synchronous=True)
     for start in range(0, len(metrics), _BATCH):

@@ -40,7 +40,9 @@ def record_lr_range(uri: str, home: Path, test: LRRange, files: Sequence[Path]) 
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
         experiment = experiment_of(client, uri, home, test.study)
-        run = client.create_run(experiment, run_name=RUN_NAME, tags={"kind": "lr_range"}).info.run_id
+        run = client.create_run(
+            experiment, run_name=RUN_NAME, tags={"kind": "lr_range"}
+        ).info.run_id
         _log(client, run, test)
         for path in files:
             client.log_artifact(run, str(path))
@@ -72,6 +74,10 @@ def _metrics(test: LRRange) -> Iterator[tuple[str, float, int]]:
 
 def _params(test: LRRange) -> Mapping[str, Any]:
     return {
-        "tested": test.label, "batch_size": test.batch_size, "seeds": test.seeds, "steps": test.steps,
-        "lr_min": test.lr_min, "lr_max": test.lr_max,
-    }  # fmt: skip
+        "tested": test.label,
+        "batch_size": test.batch_size,
+        "seeds": test.seeds,
+        "steps": test.steps,
+        "lr_min": test.lr_min,
+        "lr_max": test.lr_max,
+    }

@@ -46,7 +46,9 @@ class MemoryTracker:
         last = max(curve, default=0)
         curve.update({point.finished: point for point in points if point.finished > last})
 
-    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult, version: int = 1) -> None:
+    def record_finalist(
+        self, proposal: Proposal, index: int, result: TrialResult, version: int = 1
+    ) -> None:
         """Keep one re-run."""
         self.finalists.setdefault((self._now, proposal.number, index, version), result)
 

@@ -1,4 +1,6 @@
-"""A `.keras` file as an MLflow model, without importing TensorFlow: `mlflow.keras.load_model` reads it back."""
+"""A `.keras` file as an MLflow model, without importing TensorFlow: `mlflow.keras.load_model` reads
+it back.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class ModelFolder:
 
 
 def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
-    """Lay out `model` as `mlflow.keras.save_model` does (MLflow 3.17): MLmodel, requirements, `data/model.keras`."""
+    """Lay out `model` as `mlflow.keras.save_model` does (MLflow 3.17): MLmodel, requirements,
+    `data/model.keras`.
+    """
     from mlflow.models import Model
 
     data = folder / "data"
@@ -32,9 +36,18 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
     needs = [f"keras=={keras}", *_installed("tensorflow-cpu", "tensorflow", "numpy")]
     (folder / "requirements.txt").write_text("\n".join(needs) + "\n")
     about = Model(run_id=run_id)
-    about.add_flavor("keras", data="data", keras_version=keras, keras_backend="tensorflow", save_exported_model=False)
     about.add_flavor(
-        "python_function", loader_module="mlflow.keras", data="data", python_version=platform.python_version()
+        "keras",
+        data="data",
+        keras_version=keras,
+        keras_backend="tensorflow",
+        save_exported_model=False,
+    )
+    about.add_flavor(
+        "python_function",
+        loader_module="mlflow.keras",
+        data="data",
+        python_version=platform.python_version(),
     )
     about.model_size_bytes = model.stat().st_size
     about.save(str(folder / "MLmodel"))

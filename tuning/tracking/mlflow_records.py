@@ -92,8 +92,8 @@ def trial_tags(search: SearchRecord, proposal: Proposal, result: TrialResult) ->
 def trial_points(search: SearchRecord, result: TrialResult) -> list[Point]:
     """Return a trial's curve, thinned, and its final metrics; what is not finite is left out.
 
-    The final metrics are those of the weights kept. They carry the last epoch's step and the latest time, so that
-    MLflow shows them, not the last epoch's, as the metrics of the run.
+    The final metrics are those of the weights kept. They carry the last epoch's step and the latest
+    time, so that MLflow shows them, not the last epoch's, as the metrics of the run.
     """
     points = list(_curve_points(result))
     last = max((point.step for point in points), default=result.epochs)
@@ -108,7 +108,9 @@ def trial_points(search: SearchRecord, result: TrialResult) -> list[Point]:
         final["best_epoch"] = sum(fold.best_epoch for fold in result.folds) / len(result.folds)
     if result.value is not None:
         final[search.metric] = result.value
-    end = milliseconds(result.ended_at) + 1  # of two values at one step and time MLflow shows the larger
+    end = (
+        milliseconds(result.ended_at) + 1
+    )  # of two values at one step and time MLflow shows the larger
     last_values = {point.key: point.value for point in points if point.step == last}
     points += [
         Point(_name(name), float(value), last, end)
@@ -124,10 +126,16 @@ def fold_table(result: TrialResult) -> dict[str, list[Any]]:
         return {}
     names = sorted({name for fold in result.folds for name in fold.metrics})
     rows = [
-        {"fold": f.fold, "value": f.value, "best_epoch": f.best_epoch, "seconds": round(f.seconds, 3), "seed": f.seed,
-         **{name: f.metrics.get(name) for name in names}}
+        {
+            "fold": f.fold,
+            "value": f.value,
+            "best_epoch": f.best_epoch,
+            "seconds": round(f.seconds, 3),
+            "seed": f.seed,
+            **{name: f.metrics.get(name) for name in names},
+        }
         for f in result.folds
-    ]  # fmt: skip
+    ]
     return {name: [_finite(row[name]) for row in rows] for name in rows[0]}
 
 
@@ -135,8 +143,20 @@ def parent_tags(search: SearchRecord) -> dict[str, str]:
     """Return the tags of a search's run."""
     named = {"kind": "search", "search": search.id, "study": search.study, "engine": search.engine}
     shown = {"mlflow.source.name": f"studies/{search.study}", "mlflow.source.type": "LOCAL"}
-    commit = {"mlflow.source.git.commit": search.tags["git_commit"]} if "git_commit" in search.tags else {}
-    return texts({**search.tags, **named, "objective": f"{search.direction} {search.metric}", **shown, **commit})
+    commit = (
+        {"mlflow.source.git.commit": search.tags["git_commit"]}
+        if "git_commit" in search.tags
+        else {}
+    )
+    return texts(
+        {
+            **search.tags,
+            **named,
+            "objective": f"{search.direction} {search.metric}",
+            **shown,
+            **commit,
+        }
+    )
 
 
 def progress_metrics(search: SearchRecord, points: Sequence[Progress], above: int) -> list[Point]:
@@ -148,7 +168,10 @@ def progress_metrics(search: SearchRecord, points: Sequence[Progress], above: in
             if point.best is not None:
                 values[f"best_{search.metric}"] = point.best[0]
             at = milliseconds(point.at)
-            found += [Point(_name(name), float(value), point.finished, at) for name, value in values.items()]
+            found += [
+                Point(_name(name), float(value), point.finished, at)
+                for name, value in values.items()
+            ]
     return found
 
 
@@ -166,7 +189,9 @@ def progress_tags(search: SearchRecord, now: Progress) -> dict[str, Any]:
 
 
 def winner_metrics(winner: Mapping[str, Any]) -> dict[str, float]:
-    """Return every finite number of `winner.json` under its path: `test_rmse`, `baseline_linear_rmse`, …"""
+    """Return every finite number of `winner.json` under its path: `test_rmse`,
+    `baseline_linear_rmse`, …
+    """
     left_out = ("params", "number", "seed", "at")
     return dict(_numbers({name: value for name, value in winner.items() if name not in left_out}))
 
@@ -182,25 +207,33 @@ def dataset_texts(dataset: Mapping[str, Any]) -> dict[str, str]:
         "name": text_of(dataset.get("name", "data"), 500),
         "digest": str(dataset.get("digest", ""))[:16] or "unknown",
         "source_type": "http" if source.startswith(("http://", "https://")) else "local",
-        "source": json.dumps({"url" if source.startswith("http") else "uri": without_secrets(source)}),
+        "source": json.dumps(
+            {"url" if source.startswith("http") else "uri": without_secrets(source)}
+        ),
         "schema": json.dumps({"mlflow_colspec": columns} if columns else {}),
         "profile": json.dumps(profile),
     }
 
 
 VIEW = "tuning"
-"""Name of the view that shows a study's searches with the columns that matter; without it MLflow hides them all."""
+"""Name of the view that shows a study's searches with the columns that matter; without it MLflow
+hides them all.
+"""
 
 
 def view_tag(search: SearchRecord) -> tuple[str, str]:
-    """Return the tag of a study's experiment that holds the view: metrics and parameters as columns."""
+    """Return the tag of a study's experiment that holds the view: metrics and parameters as
+    columns.
+    """
     name = search.metric.removeprefix("val_")
     metrics = [search.metric, f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
     params = [key.removeprefix("space.") for key in search.params if key.startswith("space.")]
     return view_of(metrics, params, ("engine", "status"))
 
 
-def view_of(metrics: Sequence[str], params: Sequence[str], tags: Sequence[str] = ()) -> tuple[str, str]:
+def view_of(
+    metrics: Sequence[str], params: Sequence[str], tags: Sequence[str] = ()
+) -> tuple[str, str]:
     """Return an experiment's tag that shows these columns.
 
     The format is that of the page's own "share" button (MLflow 3.17, plain JSON is accepted).
@@ -208,10 +241,15 @@ def view_of(metrics: Sequence[str], params: Sequence[str], tags: Sequence[str] =
     named = (("metrics", metrics), ("params", params), ("tags", tags))
     columns = [f"{kind}.`{name}`" for kind, names in named for name in names]
     state = {
-        "searchFilter": "", "orderByKey": "attributes.start_time", "orderByAsc": False, "startTime": "ALL",
-        "lifecycleFilter": "Active", "datasetsFilter": [], "modelVersionFilter": "All Runs",
+        "searchFilter": "",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
-    }  # fmt: skip
+    }
     return f"mlflow.sharedViewState.{VIEW}", json.dumps(state)
 
 
@@ -236,7 +274,9 @@ def _curve_points(result: TrialResult) -> Iterator[Point]:
                 yield Point(_name(name), float(value), int(row["epoch"]), at)
 
 
-def thinned(curve: Sequence[Mapping[str, float]], points: int = POINTS) -> list[Mapping[str, float]]:
+def thinned(
+    curve: Sequence[Mapping[str, float]], points: int = POINTS
+) -> list[Mapping[str, float]]:
     """Return at most `points` rows, evenly spread, the first and the last among them."""
     if len(curve) <= points:
         return list(curve)
@@ -248,5 +288,7 @@ def _numbers(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, f
         key = f"{path}{name}"
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{key}_")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        elif (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        ):
             yield _name(key), float(value)

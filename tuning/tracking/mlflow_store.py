@@ -1,4 +1,6 @@
-"""Where MLflow keeps things: the database and its creation, artifacts, the environment its processes run in."""
+"""Where MLflow keeps things: the database and its creation, artifacts, the environment its
+processes run in.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,13 @@ from tuning.storage import sqlite_file as sqlitefile
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    # MLflow repeats a POST whose answer was lost: one `create_run` was stored three times. We look first, then repeat.
+    # MLflow repeats a POST whose answer was lost: one `create_run` was stored three times. We look
+    # first, then repeat.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_CONFIGURE_LOGGING": "false",  # it would write URLs with their passwords; our root handlers mask them
+    # it would write URLs with their passwords; our root handlers mask them
+    "MLFLOW_CONFIGURE_LOGGING": "false",
 }
 """Set in every process of ours that imports MLflow, before it does."""
 
@@ -25,7 +29,11 @@ _KIND = "custom_model_development"
 
 def tracking_uri(home: Path, given: str | None = None) -> str:
     """Return where runs go: `given`, else `MLFLOW_TRACKING_URI`, else SQLite inside `home`."""
-    return given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+    return (
+        given
+        or os.environ.get("MLFLOW_TRACKING_URI")
+        or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+    )
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -71,7 +79,10 @@ def _create_tables(path: Path) -> None:
     uri = f"sqlite:///{path}"
     store: Any = SqlAlchemyStore  # without annotations in MLflow
     store = store(uri, (path.parent / "artifacts").as_uri())
-    # MLflow adds an experiment "Default" to an empty store. Deleted, it is neither shown nor made again.
+    # MLflow adds an experiment "Default" to an empty store. Deleted, it is neither shown nor made
+    # again.
     store.delete_experiment(SqlAlchemyStore.DEFAULT_EXPERIMENT_ID)
-    engine: sqlalchemy.engine.Engine = SqlAlchemyStore._engine_map.pop(uri)  # MLflow would keep it open for ever
+    engine: sqlalchemy.engine.Engine = SqlAlchemyStore._engine_map.pop(
+        uri
+    )  # MLflow would keep it open for ever
     engine.dispose()

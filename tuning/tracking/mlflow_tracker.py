@@ -1,8 +1,9 @@
 """MLflow: a run for each search, below it a run for each finished trial.
 
-Explicit run ids only, never autolog, never the asynchronous queue. A run carries the tag `attempt_id`; it is looked up
-before a run is created, and a run counts as recorded once its status is final, which is written last. So after a
-crash, or an answer that got lost on its way, the same call finds what is there and adds what is missing.
+Explicit run ids only, never autolog, never the asynchronous queue. A run carries the tag
+`attempt_id`; it is looked up before a run is created, and a run counts as recorded once its status
+is final, which is written last. So after a crash, or an answer that got lost on its way, the same
+call finds what is there and adds what is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _PAGE = 500
 
 
 class MlflowTracker:
-    """Writes one search at a time to an MLflow store that exists (see `mlflow_store.ensure_database`).
+    """Writes one search at a time to an MLflow store that exists (see
+    `mlflow_store.ensure_database`).
 
     Attributes:
         experiment_id, run_id: Of the search; "" before `begin`.
@@ -48,12 +50,16 @@ class MlflowTracker:
         self._search = search
         self.experiment_id = self._experiment(search.study)
         self._known = dict(self._attempts())
-        self.run_id = self._run(records.attempt_id(search.id, "search"), self._parent_name(), search.created_at, {})
+        self.run_id = self._run(
+            records.attempt_id(search.id, "search"), self._parent_name(), search.created_at, {}
+        )
         run = self._client.get_run(self.run_id)
         self._client.update_run(self.run_id, status="RUNNING")
         self._log_search(run)
         self._client.set_experiment_tag(self.experiment_id, *records.view_tag(search))
-        self._step = int(max((p.step for p in self._client.get_metric_history(self.run_id, "trials")), default=0))
+        self._step = int(
+            max((p.step for p in self._client.get_metric_history(self.run_id, "trials")), default=0)
+        )
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Add one finished trial, unless it is there.
@@ -63,34 +69,53 @@ class MlflowTracker:
         """
         self._record(
             records.attempt_id(self._search.id, "trial", result.number, result.attempt),
-            f"trial {result.number}", proposal, result, {},
-        )  # fmt: skip
+            f"trial {result.number}",
+            proposal,
+            result,
+            {},
+        )
 
-    def record_finalist(self, proposal: Proposal, index: int, result: TrialResult, version: int = 1) -> None:
+    def record_finalist(
+        self, proposal: Proposal, index: int, result: TrialResult, version: int = 1
+    ) -> None:
         """Add one re-run on a fresh seed, unless it is there."""
         later, said = ((version,), f", version {version}") if version > 1 else ((), "")
         self._record(
             records.attempt_id(self._search.id, "finalist", proposal.number, index, *later),
-            f"finalist {proposal.number}, seed {result.seed}{said}", proposal, result, {"kind": "finalist"},
-        )  # fmt: skip
+            f"finalist {proposal.number}, seed {result.seed}{said}",
+            proposal,
+            result,
+            {"kind": "finalist"},
+        )
 
     def record_progress(self, points: Sequence[Progress]) -> None:
         """Add the points above the last one that is there."""
         found = records.progress_metrics(self._search, points, self._step)
         if found:
-            self._log(self.run_id, found, {}, records.texts(records.progress_tags(self._search, points[-1])))
+            self._log(
+                self.run_id,
+                found,
+                {},
+                records.texts(records.progress_tags(self._search, points[-1])),
+            )
             self._step = points[-1].finished
 
     def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
         """Show the numbers of `winner.json` on the search's run, and the model beside them."""
-        # Of the winner, not of this call: the same number is never stored twice, and that of a later winner is shown.
+        # Of the winner, not of this call: the same number is never stored twice, and that of a
+        # later winner is shown.
         at = records.milliseconds(float(winner.get("at", self._search.created_at)))
-        points = [records.Point(name, value, 0, at) for name, value in records.winner_metrics(winner).items()]
+        points = [
+            records.Point(name, value, 0, at)
+            for name, value in records.winner_metrics(winner).items()
+        ]
         tags = {f"winner.{name}": value for name, value in dict(winner.get("params", {})).items()}
         if "number" in winner:
             tags["winner_trial"] = winner["number"]
         for name in self._client.get_run(self.run_id).data.tags:
-            if name.startswith("winner.") and name not in tags:  # an earlier winner's, which had other parameters
+            if (
+                name.startswith("winner.") and name not in tags
+            ):  # an earlier winner's, which had other parameters
                 self._client.delete_tag(self.run_id, name)
         self._log(self.run_id, points, {}, records.texts(tags))
         self._client.log_dict(self.run_id, dict(winner), "winner.json")
@@ -108,7 +133,9 @@ class MlflowTracker:
         """Remove what lost answers have left twice, then mark the search's run as ended."""
         self._drop_doubles()
         self._client.set_tag(self.run_id, "status", status)
-        self._client.set_terminated(self.run_id, records.ENDS.get(status, "KILLED"), records.milliseconds(at))
+        self._client.set_terminated(
+            self.run_id, records.ENDS.get(status, "KILLED"), records.milliseconds(at)
+        )
 
     def _parent_name(self) -> str:
         return f"{self._search.engine} {self._search.id.rsplit('-', 1)[-1]}"
@@ -120,14 +147,19 @@ class MlflowTracker:
         token: str | None = None
         while token != "":
             page = self._client.search_runs(
-                [self.experiment_id], condition, max_results=_PAGE, order_by=["start_time ASC", "run_id ASC"],
+                [self.experiment_id],
+                condition,
+                max_results=_PAGE,
+                order_by=["start_time ASC", "run_id ASC"],
                 page_token=token,
-            )  # fmt: skip
+            )
             yield from page
             token = page.token or ""
 
     def _attempts(self) -> Iterator[tuple[str, tuple[str, str]]]:
-        for run in reversed(list(self._runs(f"tags.search = '{self._search.id}'"))):  # the oldest of a double wins
+        for run in reversed(
+            list(self._runs(f"tags.search = '{self._search.id}'"))
+        ):  # the oldest of a double wins
             yield run.data.tags.get(_ATTEMPT, ""), (run.info.run_id, run.info.status)
 
     def _run(self, attempt: str, name: str, started_at: float, tags: Mapping[str, str]) -> str:
@@ -135,13 +167,21 @@ class MlflowTracker:
         if attempt not in self._known:
             own = {**tags, _ATTEMPT: attempt, "search": self._search.id}
             run = self._client.create_run(
-                self.experiment_id, start_time=records.milliseconds(started_at), tags=own, run_name=name
+                self.experiment_id,
+                start_time=records.milliseconds(started_at),
+                tags=own,
+                run_name=name,
             )
             self._known[attempt] = run.info.run_id, "RUNNING"
         return self._known[attempt][0]
 
     def _record(
-        self, attempt: str, name: str, proposal: Proposal, result: TrialResult, changed: Mapping[str, str]
+        self,
+        attempt: str,
+        name: str,
+        proposal: Proposal,
+        result: TrialResult,
+        changed: Mapping[str, str],
     ) -> None:
         from mlflow.exceptions import MlflowException
 
@@ -155,9 +195,18 @@ class MlflowTracker:
             raise
 
     def _write(
-        self, attempt: str, name: str, proposal: Proposal, result: TrialResult, changed: Mapping[str, str]
+        self,
+        attempt: str,
+        name: str,
+        proposal: Proposal,
+        result: TrialResult,
+        changed: Mapping[str, str],
     ) -> None:
-        tags = {**records.trial_tags(self._search, proposal, result), **changed, _PARENT: self.run_id}
+        tags = {
+            **records.trial_tags(self._search, proposal, result),
+            **changed,
+            _PARENT: self.run_id,
+        }
         run_id = self._run(attempt, name, result.started_at, tags)
         points = records.trial_points(self._search, result)
         self._log(run_id, points, records.texts(proposal.params), {})
@@ -168,32 +217,51 @@ class MlflowTracker:
         self._known[attempt] = run_id, status
 
     def _log(
-        self, run_id: str, points: Sequence[records.Point], params: Mapping[str, str], tags: Mapping[str, str]
+        self,
+        run_id: str,
+        points: Sequence[records.Point],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
     ) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [Metric(p.key, p.value, p.at_ms, p.step) for p in points]
         pairs = [Param(key, value) for key, value in params.items()]
         marks = [RunTag(key, value) for key, value in tags.items()]
-        for start in range(0, max(len(metrics), 1), 800):  # 1,000 entities a call, 100 of them params or tags
+        for start in range(
+            0, max(len(metrics), 1), 800
+        ):  # 1,000 entities a call, 100 of them params or tags
             rest = ([], []) if start else (pairs[:100], marks[:100])
             self._client.log_batch(run_id, metrics[start : start + 800], *rest, synchronous=True)
         for start in range(100, max(len(pairs), len(marks)), 100):
-            self._client.log_batch(run_id, [], pairs[start : start + 100], marks[start : start + 100], synchronous=True)
+            self._client.log_batch(
+                run_id, [], pairs[start : start + 100], marks[start : start + 100], synchronous=True
+            )
 
     def _log_table(self, run_id: str, table: Mapping[str, Sequence[Any]]) -> None:
         # As `log_table` would, which appends where the file is there already.
         rows = [list(row) for row in zip(*table.values(), strict=True)]
         self._client.log_dict(run_id, {"columns": list(table), "data": rows}, "folds.json")
-        self._client.set_tag(run_id, "mlflow.loggedArtifacts", '[{"path": "folds.json", "type": "table"}]')
+        self._client.set_tag(
+            run_id, "mlflow.loggedArtifacts", '[{"path": "folds.json", "type": "table"}]'
+        )
 
     def _log_search(self, run: Run) -> None:
         params = records.texts(self._search.params)
         known = run.data.params
         new = {name: value for name, value in params.items() if name not in known}
         # A resumed search may have another budget; MLflow never changes a parameter.
-        changed = {f"now.{name}": value for name, value in params.items() if known.get(name, value) != value}
-        self._log(self.run_id, [], new, {**records.parent_tags(self._search), **changed, "status": "running"})
+        changed = {
+            f"now.{name}": value
+            for name, value in params.items()
+            if known.get(name, value) != value
+        }
+        self._log(
+            self.run_id,
+            [],
+            new,
+            {**records.parent_tags(self._search), **changed, "status": "running"},
+        )
         if self._search.dataset and not (run.inputs and run.inputs.dataset_inputs):
             self._log_dataset()
         study = self._search.study_file
@@ -210,17 +278,25 @@ class MlflowTracker:
     def _log_model(self, model: Path, winner: Mapping[str, Any]) -> None:
         from mlflow.entities import LoggedModelOutput
 
-        found = self._client.search_logged_models([self.experiment_id], f"source_run_id = '{self.run_id}'")
+        found = self._client.search_logged_models(
+            [self.experiment_id], f"source_run_id = '{self.run_id}'"
+        )
         with tempfile.TemporaryDirectory() as temporary:
             folder = model_folder(model, Path(temporary) / "model", self.run_id)
             digest = folder.digest
-            ready = [m for m in found if m.tags.get("sha256") == digest and str(m.status) == "READY"]
+            ready = [
+                m for m in found if m.tags.get("sha256") == digest and str(m.status) == "READY"
+            ]
             if ready:
                 return
             logged = self._client.create_logged_model(
-                self.experiment_id, "winner", self.run_id, {"sha256": digest},
-                records.texts(dict(winner.get("params", {}))), "keras",
-            )  # fmt: skip
+                self.experiment_id,
+                "winner",
+                self.run_id,
+                {"sha256": digest},
+                records.texts(dict(winner.get("params", {}))),
+                "keras",
+            )
             self._client.log_model_artifacts(logged.model_id, str(folder.path))
         self._client.finalize_logged_model(logged.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])

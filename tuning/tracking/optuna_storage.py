@@ -1,10 +1,12 @@
-"""The ledger as Optuna's relational storage, so that Optuna's plots and dashboard show the trials of every engine.
+"""The ledger as Optuna's relational storage, so that Optuna's plots and dashboard show the trials
+of every engine.
 
-A projection only: nothing is ever read back from it for a search. One study for each search, named by its id; Optuna
-numbers trials by insertion, ours are in the attribute `number`. Choices are stored by their labels.
+A projection only: nothing is ever read back from it for a search. One study for each search, named
+by its id; Optuna numbers trials by insertion, ours are in the attribute `number`. Choices are
+stored by their labels.
 
-SQLite stays in its default journal mode: a kill at any moment leaves the file sound, and no `-wal` file has to be kept
-with it.
+SQLite stays in its default journal mode: a kill at any moment leaves the file sound, and no `-wal`
+file has to be kept with it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-_POINTS = 10  # of a curve; Optuna stores each on its own, 2 ms of CPU; MLflow has more, `result.json` all
+_POINTS = (
+    10  # of a curve; Optuna stores each on its own, 2 ms of CPU; MLflow has more, `result.json` all
+)
 _STATES = {
     Status.COMPLETED: "COMPLETE",
     Status.PRUNED: "PRUNED",
@@ -46,7 +50,9 @@ def storage_url(home: Path, given: str | None = None) -> str:
 
 
 def ensure_storage(url: str) -> Path | None:
-    """Create a SQLite storage where there is none or it is damaged; return where a damaged one was put."""
+    """Create a SQLite storage where there is none or it is damaged; return where a damaged one was
+    put.
+    """
     name = url.removeprefix("sqlite:///")
     return sqlitefile.ensure(Path(name), _create_tables) if name != url else None
 
@@ -63,8 +69,8 @@ class OptunaProjection:
     def begin(self, header: Mapping[str, Any]) -> None:
         """Create or find the study of a search and look up what is there.
 
-        A space that was changed under a search (`--allow-change`) makes the study anew: Optuna takes one set of
-        choices a parameter.
+        A space that was changed under a search (`--allow-change`) makes the study anew: Optuna
+        takes one set of choices a parameter.
         """
         versions = header.get("versions") or [header["definition"]]
         self._space = merged([dict(space_of(version).domains) for version in versions])
@@ -91,18 +97,32 @@ class OptunaProjection:
                 self._study.add_trial(trial)
             self._there.add((result.number, result.attempt))
 
-    def _opened(self, header: Mapping[str, Any], direction: Literal["minimize", "maximize"]) -> Study:
+    def _opened(
+        self, header: Mapping[str, Any], direction: Literal["minimize", "maximize"]
+    ) -> Study:
         import optuna
 
-        shape = {name: repr(distribution) for name, distribution in sorted(self._distributions.items())}
+        shape = {
+            name: repr(distribution) for name, distribution in sorted(self._distributions.items())
+        }
         with _quiet():
             study = optuna.create_study(
-                storage=self._storage, study_name=header["id"], direction=direction, load_if_exists=True
+                storage=self._storage,
+                study_name=header["id"],
+                direction=direction,
+                load_if_exists=True,
             )
             if study.user_attrs.get("space", shape) != shape:
                 optuna.delete_study(study_name=header["id"], storage=self._storage)
-                study = optuna.create_study(storage=self._storage, study_name=header["id"], direction=direction)
-        about = {"space": shape, "engine": header["engine"], "study": header["study"], "metric": self._metric}
+                study = optuna.create_study(
+                    storage=self._storage, study_name=header["id"], direction=direction
+                )
+        about = {
+            "space": shape,
+            "engine": header["engine"],
+            "study": header["study"],
+            "metric": self._metric,
+        }
         for name, value in about.items():
             if name not in study.user_attrs:
                 study.set_user_attr(name, value)
@@ -112,7 +132,11 @@ class OptunaProjection:
         import optuna
         from optuna.trial import TrialState
 
-        fits = {n: v for n, v in proposal.params.items() if n in self._space and self._space[n].contains(v)}
+        fits = {
+            n: v
+            for n, v in proposal.params.items()
+            if n in self._space and self._space[n].contains(v)
+        }
         trial = optuna.trial.create_trial(
             state=TrialState[_STATES[result.status]],
             value=result.value if result.status in (Status.COMPLETED, Status.PRUNED) else None,
@@ -138,7 +162,8 @@ class OptunaProjection:
 def merged(versions: list[dict[str, Domain]]) -> dict[str, Domain]:
     """Return one domain a parameter, wide enough for every version of a search's space.
 
-    Where the kind of a parameter changed the last version counts; values outside it are left out of the storage.
+    Where the kind of a parameter changed the last version counts; values outside it are left out of
+    the storage.
     """
     space: dict[str, Domain] = {}
     for version in versions:
@@ -148,10 +173,17 @@ def merged(versions: list[dict[str, Domain]]) -> dict[str, Domain]:
                 continue
             if isinstance(old, Choice) and isinstance(new, Choice):
                 space[name] = Choice(*dict.fromkeys((*old.values, *new.values)))
-            elif old is None or isinstance(old, Choice) or isinstance(new, Choice) or not _alike(old, new):
+            elif (
+                old is None
+                or isinstance(old, Choice)
+                or isinstance(new, Choice)
+                or not _alike(old, new)
+            ):
                 space[name] = new
             elif isinstance(new, Int):
-                space[name] = Int(int(min(old.low, new.low)), int(max(old.high, new.high)), log=new.log)
+                space[name] = Int(
+                    int(min(old.low, new.low)), int(max(old.high, new.high)), log=new.log
+                )
             else:
                 space[name] = Float(min(old.low, new.low), max(old.high, new.high), log=new.log)
     return space
@@ -176,7 +208,9 @@ def _stored(domain: Domain, value: Any) -> Any:
     return domain.label_of(value) if isinstance(domain, Choice) else value
 
 
-def _attributes(proposal: Proposal, result: TrialResult, plain: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(
+    proposal: Proposal, result: TrialResult, plain: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what Optuna has no place for; `plain`: the parameters that it has."""
     other = {name: value for name, value in proposal.params.items() if plain.get(name) is not value}
     values = {

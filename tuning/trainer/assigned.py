@@ -1,7 +1,8 @@
-"""Scalar settings of an optimizer (momentum, beta_1, weight_decay, …) that a compiled step reads from variables.
+"""Scalar settings of an optimizer (momentum, beta_1, weight_decay, …) that a compiled step reads
+from variables.
 
-Keras writes such a number into the graph as a constant, so each value would be traced anew. The learning rate is a
-variable in Keras already.
+Keras writes such a number into the graph as a constant, so each value would be traced anew. The
+learning rate is a variable in Keras already.
 """
 
 from __future__ import annotations
@@ -17,32 +18,46 @@ import tensorflow as tf
 from tuning.trainer.kernels import update_of
 
 _SETTINGS = (
-    "momentum", "rho", "beta_1", "beta_2", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue",
-)  # fmt: skip
+    "momentum",
+    "rho",
+    "beta_1",
+    "beta_2",
+    "weight_decay",
+    "clipnorm",
+    "global_clipnorm",
+    "clipvalue",
+)
 OPTIMIZERS = (
-    keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW, keras.optimizers.RMSprop,
+    keras.optimizers.SGD,
+    keras.optimizers.Adam,
+    keras.optimizers.AdamW,
+    keras.optimizers.RMSprop,
     keras.optimizers.Nadam,
-)  # fmt: skip
+)
 
 
 class Setting:
-    """A number that decides like a number, by its value when the graph is traced, and computes like a variable.
+    """A number that decides like a number, by its value when the graph is traced, and computes like
+    a variable.
 
-    Keras asks `momentum != 0` or `clipnorm > 0` to choose what to build; values on either side of 0 make other graphs
-    (`assigned_names`). `1 - beta_2` and `1 / clipnorm` are variables too: so they are rounded after the subtraction, as
-    Python's numbers are.
+    Keras asks `momentum != 0` or `clipnorm > 0` to choose what to build; values on either side of 0
+    make other graphs (`assigned_names`). `1 - beta_2` and `1 / clipnorm` are variables too: so they
+    are rounded after the subtraction, as Python's numbers are.
     """
 
     def __init__(self, value: float) -> None:
         self._value = value
         self._read: tuple[tf.Tensor, tf.Tensor] | None = None
         self._number, self._complement, self._inverse = (
-            tf.Variable(number, dtype=keras.config.floatx(), trainable=False) for number in _forms(value)
+            tf.Variable(number, dtype=keras.config.floatx(), trainable=False)
+            for number in _forms(value)
         )
 
     def assign(self, value: float) -> None:
         """Compute with another value; what was decided by the first stays."""
-        for variable, number in zip((self._number, self._complement, self._inverse), _forms(value), strict=True):
+        for variable, number in zip(
+            (self._number, self._complement, self._inverse), _forms(value), strict=True
+        ):
             variable.assign(number)
 
     def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> tf.Tensor:
@@ -87,11 +102,17 @@ class Setting:
 
 
 def _forms(value: float) -> tuple[float, float, float]:
-    return value, 1 - value, 1 / value if value else math.inf  # 0: a callback has just switched it off
+    return (
+        value,
+        1 - value,
+        1 / value if value else math.inf,
+    )  # 0: a callback has just switched it off
 
 
 def assigned_names(optimizer: keras.optimizers.Optimizer) -> tuple[str, ...]:
-    """Return the settings whose positive value may change without another graph; none of an optimizer not known."""
+    """Return the settings whose positive value may change without another graph; none of an
+    optimizer not known.
+    """
     if type(optimizer) not in OPTIMIZERS:
         return ()
     found = {name: getattr(optimizer, name, None) for name in _SETTINGS}
@@ -99,7 +120,9 @@ def assigned_names(optimizer: keras.optimizers.Optimizer) -> tuple[str, ...]:
 
 
 def make_settings(optimizer: keras.optimizers.Optimizer) -> Mapping[str, Setting]:
-    """Put variables in the place of an optimizer's settings, before its graph is traced; return them."""
+    """Put variables in the place of an optimizer's settings, before its graph is traced; return
+    them.
+    """
     made = {name: Setting(getattr(optimizer, name)) for name in assigned_names(optimizer)}
     for name, setting in made.items():
         setattr(optimizer, name, setting)
@@ -109,19 +132,25 @@ def make_settings(optimizer: keras.optimizers.Optimizer) -> Mapping[str, Setting
 def update_from_one_reading(
     optimizer: keras.optimizers.Optimizer, settings: Mapping[str, Setting], *, kernel: bool
 ) -> None:
-    """Have the update of all weights read the settings, the learning rate and the count of steps once.
+    """Have the update of all weights read the settings, the learning rate and the count of steps
+    once.
 
-    Keras reads them anew for each weight, so neither grappler nor XLA can tell that Adam's powers of the betas are the
-    same for all: they were computed for each, a quarter of an epoch's time with XLA, a tenth without.
+    Keras reads them anew for each weight, so neither grappler nor XLA can tell that Adam's powers
+    of the betas are the same for all: they were computed for each, a quarter of an epoch's time
+    with XLA, a tenth without.
     """
     update = update_of(optimizer) if kernel else optimizer._backend_update_step
 
-    def from_one_reading(grads: Sequence[tf.Tensor], weights: Sequence[Any], learning_rate: Any) -> None:
+    def from_one_reading(
+        grads: Sequence[tf.Tensor], weights: Sequence[Any], learning_rate: Any
+    ) -> None:
         iterations = optimizer._iterations
         with ExitStack() as readings:
             for setting in settings.values():
                 readings.enter_context(setting.read_once())
-            object.__setattr__(optimizer, "_iterations", tf.identity(iterations.value))  # past Keras' tracking
+            object.__setattr__(
+                optimizer, "_iterations", tf.identity(iterations.value)
+            )  # past Keras' tracking
             readings.callback(object.__setattr__, optimizer, "_iterations", iterations)
             update(grads, weights, tf.convert_to_tensor(learning_rate))
 

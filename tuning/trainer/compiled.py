@@ -1,15 +1,18 @@
-"""A whole epoch, and a whole validation pass, as one `tf.function` call over the unmodified Keras model.
+"""A whole epoch, and a whole validation pass, as one `tf.function` call over the unmodified Keras
+model.
 
-`model.fit` spends about 1.3 ms of Python on each batch. Here the loop over batches lies inside the graph and calls the
-model's own `train_step`, so loss, metrics, regularisers and optimizer do exactly what they do in `fit`.
+`model.fit` spends about 1.3 ms of Python on each batch. Here the loop over batches lies inside the
+graph and calls the model's own `train_step`, so loss, metrics, regularisers and optimizer do
+exactly what they do in `fit`.
 
-A fit begins as a plain graph; where its steps will repay the compiler, XLA takes over from the second epoch. Only
-whole batches go through XLA, which compiles for one shape: the rest takes the plain graph, or it would be compiled
-twice.
+A fit begins as a plain graph; where its steps will repay the compiler, XLA takes over from the
+second epoch. Only whole batches go through XLA, which compiles for one shape: the rest takes the
+plain graph, or it would be compiled twice.
 
-The compiled steps are kept by the process and used again for every model of equal structure, and for plain networks of
-any width (`elastic`): the weights, optimizer variables (the learning rate among them), other scalar settings and the
-random states of the new model are assigned, nothing is traced again. XLA compiles each width from the same trace.
+The compiled steps are kept by the process and used again for every model of equal structure, and
+for plain networks of any width (`elastic`): the weights, optimizer variables (the learning rate
+among them), other scalar settings and the random states of the new model are assigned, nothing is
+traced again. XLA compiles each width from the same trace.
 """
 
 from __future__ import annotations
@@ -37,13 +40,16 @@ KEPT_STRUCTURES = 24
 XLA_MIN_STEPS = 14_000
 """Optimizer steps a fit must still have for XLA to repay its compilation.
 
-Measured on one core, 1-3 layers of 50-200, batch 32: 0.3-0.7 s are repaid after 8,400-13,200 steps on an Intel and
-after 12,500-19,000 on an AMD Zen 5, both with AVX-512. The rule looks at the trial alone, not at what the process has
-compiled before: the same trial gives the same numbers on every worker.
+Measured on one core, 1-3 layers of 50-200, batch 32: 0.3-0.7 s are repaid after 8,400-13,200 steps
+on an Intel and after 12,500-19,000 on an AMD Zen 5, both with AVX-512. The rule looks at the trial
+alone, not at what the process has compiled before: the same trial gives the same numbers on every
+worker.
 """
 
 XLA_MAX_WORK = 20_000_000
-"""Parameters x batch size above which the arithmetic dominates and XLA's kernels gain nothing on a CPU."""
+"""Parameters x batch size above which the arithmetic dominates and XLA's kernels gain nothing on a
+CPU.
+"""
 
 CHUNK = 2048
 """Rows of one forward pass in validation and prediction."""
@@ -52,8 +58,9 @@ CHUNK = 2048
 class CompiledSteps:
     """The epoch and the validation pass of one structure, bound to one model at a time.
 
-    The graph works on the variables of `twin`, which belongs to it alone; `bind` moves a model's state in and that of
-    the model before out, so fits of equal structure may also take turns epoch by epoch (folds in lock-step).
+    The graph works on the variables of `twin`, which belongs to it alone; `bind` moves a model's
+    state in and that of the model before out, so fits of equal structure may also take turns epoch
+    by epoch (folds in lock-step).
     """
 
     def __init__(
@@ -67,13 +74,16 @@ class CompiledSteps:
     ) -> None:
         self.twin = twin
         self.elastic = elastic
-        """Whether models of any width are bound; then the configuration of `twin` is not that of the model bound."""
+        """Whether models of any width are bound; then the configuration of `twin` is not that of
+        the model bound.
+        """
         self.traces = 0
         self.refused = ""
         """Why XLA does not compile this model, once it was tried."""
         self._tried = False
         self._bound: keras.Model | None = None
-        # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value depends on the batches.
+        # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value
+        # depends on the batches.
         self._chunk = CHUNK if adds_up(twin) else batch_size
         self._settings: Mapping[str, Setting] = {}
         if shared:
@@ -86,9 +96,13 @@ class CompiledSteps:
         numbers = tf.TensorSpec([None], tf.int32)
         self._graph = graph_of(self._any_batches, (numbers, tf.TensorSpec([], tf.int32), *rows))
         self._last = graph_of(self._last_batch, (numbers, *rows))
-        self._xla = graph_of(self._whole_batches, (tf.TensorSpec([None, None], tf.int32), *rows), jit_compile=True)
+        self._xla = graph_of(
+            self._whole_batches, (tf.TensorSpec([None, None], tf.int32), *rows), jit_compile=True
+        )
 
-    def run_epoch(self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool) -> dict[str, tf.Tensor]:
+    def run_epoch(
+        self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool
+    ) -> dict[str, tf.Tensor]:
         """Train one epoch; return the metrics over it.
 
         Args:
@@ -106,7 +120,9 @@ class CompiledSteps:
         return dict(self._graph(tf.constant(order), tf.constant(batch_size), *arrays))
 
     def _by_xla(self, order: tf.Tensor, arrays: Tensors) -> dict[str, tf.Tensor] | None:
-        """Return the metrics, or None where XLA refuses: it compiles before it runs, so nothing was trained."""
+        """Return the metrics, or None where XLA refuses: it compiles before it runs, so nothing was
+        trained.
+        """
         try:
             logs = dict(self._xla(order, *arrays))
         except _REFUSALS as error:
@@ -118,7 +134,9 @@ class CompiledSteps:
         return logs
 
     def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict` would."""
+        """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict`
+        would.
+        """
         specs = any_rows(arrays)
         if specs not in self._evaluators:
             self._evaluators[specs] = graph_of(self._evaluate, specs)
@@ -126,7 +144,9 @@ class CompiledSteps:
         return metrics, predicted
 
     def bind(self, model: keras.Model) -> None:
-        """Make the graph work on the state of `model`; the state worked on before goes back to its own model."""
+        """Make the graph work on the state of `model`; the state worked on before goes back to its
+        own model.
+        """
         if model is self._bound or model is self.twin:
             return
         if self._bound is not None:
@@ -151,7 +171,9 @@ class CompiledSteps:
             copy_state(self.twin, model)
             self._bound = None
 
-    def _any_batches(self, order: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _any_batches(
+        self, order: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """The rows in `order`, any number of them, so that one trace serves every fold."""
         self.traces += 1
         self.twin.reset_metrics()
@@ -165,7 +187,9 @@ class CompiledSteps:
         return dict(self.twin.get_metrics_result())
 
     def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The batches in the rows of `order`, from the epoch's first on; gathered at once, since a slice costs less."""
+        """The batches in the rows of `order`, from the epoch's first on; gathered at once, since a
+        slice costs less.
+        """
         self.traces += 1
         self.twin.reset_metrics()
         batches = tuple(tf.gather(a, order) for a in arrays)
@@ -186,7 +210,9 @@ class CompiledSteps:
         self.traces += 1
         self.twin.reset_metrics()
         rows = tf.shape(arrays[0])[0]
-        predicted = tf.TensorArray(self.twin.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False)
+        predicted = tf.TensorArray(
+            self.twin.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False
+        )
 
         def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             part = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, rows))
@@ -197,7 +223,9 @@ class CompiledSteps:
         return self.twin.get_metrics_result(), predicted.concat()
 
 
-def scored(model: keras.Model, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+def scored(
+    model: keras.Model, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None
+) -> tf.Tensor:
     """Keras' own `test_step`, returning the predictions that it throws away."""
     predicted = model(x, training=False)
     loss = model._compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight, training=False)
@@ -212,8 +240,12 @@ def any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
 
 
 _REFUSALS = (
-    tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError, ValueError, TypeError,
-)  # fmt: skip
+    tf.errors.InvalidArgumentError,
+    tf.errors.UnimplementedError,
+    tf.errors.InternalError,
+    ValueError,
+    TypeError,
+)
 
 
 _kept: OrderedDict[str, CompiledSteps] = OrderedDict()
@@ -228,7 +260,8 @@ def build(model: keras.Model, arrays: Tensors, batch_size: int) -> Tensors:
 
 
 def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledSteps:
-    """Return compiled steps for `model`: those of an earlier model of equal structure, else new ones.
+    """Return compiled steps for `model`: those of an earlier model of equal structure, else new
+    ones.
 
     Args:
         model: Compiled; it is built where it is not.
@@ -254,12 +287,16 @@ def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledS
 
 
 def repays_xla(model: keras.Model, rows: int, batch_size: int, epochs: int) -> bool:
-    """Whether so many epochs of `model`, built, are worth its compilation; the same answer in every process."""
+    """Whether so many epochs of `model`, built, are worth its compilation; the same answer in every
+    process.
+    """
     steps = epochs * -(-rows // batch_size)
     return bool(steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK)
 
 
-def _unshared(model: keras.Model, arrays: Tensors, batch_size: int, batch: Tensors) -> CompiledSteps:
+def _unshared(
+    model: keras.Model, arrays: Tensors, batch_size: int, batch: Tensors
+) -> CompiledSteps:
     model._symbolic_build(data_batch=batch)  # its metrics too, which are reset each epoch
     return CompiledSteps(model, arrays, batch_size, shared=False)
 

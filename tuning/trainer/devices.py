@@ -12,26 +12,36 @@ from tuning.errors import MissingError
 
 
 def split_cpu(gpus_per_trial: int) -> None:
-    """Let logical CPU devices stand in for the GPUs of a box that has none, where `TUNING_DEVICES` names some.
+    """Let logical CPU devices stand in for the GPUs of a box that has none, where `TUNING_DEVICES`
+    names some.
 
     Must be called before TensorFlow touches a device; does nothing when they are there already.
 
     Raises:
         MissingError: TensorFlow runs already with fewer devices.
     """
-    if gpus_per_trial == 1 or not os.environ.get("TUNING_DEVICES") or tf.config.list_physical_devices("GPU"):
+    if (
+        gpus_per_trial == 1
+        or not os.environ.get("TUNING_DEVICES")
+        or tf.config.list_physical_devices("GPU")
+    ):
         return
     cpu = tf.config.list_physical_devices("CPU")[0]
     if len(tf.config.get_logical_device_configuration(cpu) or ()) >= gpus_per_trial:
         return
     try:
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * gpus_per_trial)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * gpus_per_trial
+        )
     except RuntimeError as error:
-        raise MissingError(f"gpus_per_trial={gpus_per_trial}: the CPU cannot be split any more: {error}") from error
+        raise MissingError(
+            f"gpus_per_trial={gpus_per_trial}: the CPU cannot be split any more: {error}"
+        ) from error
 
 
 def strategy_scope(gpus_per_trial: int) -> AbstractContextManager[Any]:
-    """Return the scope a trial's model is built under: nothing for one device, else a `MirroredStrategy`.
+    """Return the scope a trial's model is built under: nothing for one device, else a
+    `MirroredStrategy`.
 
     The devices are the worker's GPUs; where it has none, TensorFlow's logical CPU devices stand in.
 
@@ -43,7 +53,9 @@ def strategy_scope(gpus_per_trial: int) -> AbstractContextManager[Any]:
     split_cpu(gpus_per_trial)
     found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(found) < gpus_per_trial:
-        raise MissingError(f"gpus_per_trial={gpus_per_trial}, but TensorFlow sees {len(found)} device(s) in the worker")
+        raise MissingError(
+            f"gpus_per_trial={gpus_per_trial}, but TensorFlow sees {len(found)} device(s) in the worker"
+        )
     strategy = tf.distribute.MirroredStrategy([device.name for device in found[:gpus_per_trial]])
     scope: AbstractContextManager[Any] = strategy.scope()
     return scope

@@ -1,7 +1,8 @@
-"""Plain networks of any width in one graph: its variables have no fixed sizes, so a new width is assigned, not traced.
+"""Plain networks of any width in one graph: its variables have no fixed sizes, so a new width is
+assigned, not traced.
 
-Tracing a structure costs 0.5-1 s, more than most trials of a few epochs train; a search over widths would pay it for
-nearly every trial. XLA compiles for one width, from this graph.
+Tracing a structure costs 0.5-1 s, more than most trials of a few epochs train; a search over widths
+would pay it for nearly every trial. XLA compiles for one width, from this graph.
 """
 
 from __future__ import annotations
@@ -14,22 +15,38 @@ import tensorflow as tf
 
 from tuning.trainer.assigned import OPTIMIZERS
 
-_LAYERS = (keras.layers.InputLayer, keras.layers.Dense, keras.layers.Dropout, keras.layers.Activation,
-           keras.layers.Flatten)  # fmt: skip
+_LAYERS = (
+    keras.layers.InputLayer,
+    keras.layers.Dense,
+    keras.layers.Dropout,
+    keras.layers.Activation,
+    keras.layers.Flatten,
+)
 _REGULARIZERS = (type(None), keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 
 
 def is_elastic(model: keras.Model) -> bool:
-    """Whether the same graph serves other widths of the hidden layers: nothing in it depends on their sizes."""
+    """Whether the same graph serves other widths of the hidden layers: nothing in it depends on
+    their sizes.
+    """
     if type(model) is not keras.Sequential or type(model.optimizer) not in OPTIMIZERS:
         return False
     dense = _dense(model)
-    if any(type(layer) not in _LAYERS for layer in model.layers) or len(dense) < 2 or dense[-1] is not _weighted(model):
+    if (
+        any(type(layer) not in _LAYERS for layer in model.layers)
+        or len(dense) < 2
+        or dense[-1] is not _weighted(model)
+    ):
         return False
-    if any(type(layer) is keras.layers.Flatten for layer in model.layers[model.layers.index(dense[0]) :]):
+    if any(
+        type(layer) is keras.layers.Flatten
+        for layer in model.layers[model.layers.index(dense[0]) :]
+    ):
         return False
     optimizer = model.optimizer
-    if optimizer.use_ema or optimizer.gradient_accumulation_steps:  # these write sizes into the graph
+    if (
+        optimizer.use_ema or optimizer.gradient_accumulation_steps
+    ):  # these write sizes into the graph
         return False
     return all(map(_plain, dense))
 
@@ -44,7 +61,9 @@ def without_widths(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_elastic(model: keras.Model) -> None:
-    """Give an elastic model, built and not compiled, variables of any width; sizes of inputs and outputs stay known."""
+    """Give an elastic model, built and not compiled, variables of any width; sizes of inputs and
+    outputs stay known.
+    """
     dense = _dense(model)
     for layer in dense:
         inputs = layer.kernel.shape[0] if layer is dense[0] else None
@@ -64,7 +83,9 @@ def make_slots_elastic(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def take_sizes(source: keras.Model, target: keras.Model) -> None:
-    """Note in an elastic model the sizes of the one whose state it is given: callbacks ask for them."""
+    """Note in an elastic model the sizes of the one whose state it is given: callbacks ask for
+    them.
+    """
     for a, b in zip(_all(source), _all(target), strict=True):
         b._shape = a._shape
 
@@ -75,7 +96,10 @@ def _all(model: keras.Model) -> list[Any]:
 
 def _free(variable: Any, shape: list[int | None]) -> None:
     variable._value = tf.Variable(
-        variable._value, shape=tf.TensorShape(shape), trainable=variable.trainable, name=variable.name
+        variable._value,
+        shape=tf.TensorShape(shape),
+        trainable=variable.trainable,
+        name=variable.name,
     )
 
 
@@ -92,6 +116,8 @@ def _plain(layer: keras.layers.Dense) -> bool:
     return (
         len(layer.output.shape) == 2  # with more, Keras looks for the axis of the bias by its size
         and all(type(regularizer) in _REGULARIZERS for regularizer in regularizers)
-        and layer.kernel_constraint is None and layer.bias_constraint is None
-        and not layer.lora_enabled and layer.quantization_mode is None
-    )  # fmt: skip
+        and layer.kernel_constraint is None
+        and layer.bias_constraint is None
+        and not layer.lora_enabled
+        and layer.quantization_mode is None
+    )

@@ -1,4 +1,6 @@
-"""Graphs and loops without autograph: it leaves a file in the temporary folder for each function that it converts."""
+"""Graphs and loops without autograph: it leaves a file in the temporary folder for each function
+that it converts.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 
-def graph_of(function: Callable[..., Any], signature: Sequence[tf.TensorSpec], **settings: Any) -> Any:
+def graph_of(
+    function: Callable[..., Any], signature: Sequence[tf.TensorSpec], **settings: Any
+) -> Any:
     """Return a `tf.function` that is traced once, as it is written."""
     return tf.function(function, input_signature=signature, autograph=False, **settings)
 

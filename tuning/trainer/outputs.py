@@ -1,4 +1,6 @@
-"""What a classifier's outputs mean: probabilities, or logits where its loss says `from_logits=True`."""
+"""What a classifier's outputs mean: probabilities, or logits where its loss says
+`from_logits=True`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from tuning.data.dataset import Array
 
 
 def link_of(model: keras.Model) -> str:
-    """Return what makes probabilities of a compiled model's outputs: "sigmoid", "softmax", or "" for nothing."""
+    """Return what makes probabilities of a compiled model's outputs: "sigmoid", "softmax", or ""
+    for nothing.
+    """
     loss = model.loss
     while isinstance(loss, list | tuple | dict) and len(loss) == 1:
         loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
@@ -31,5 +35,7 @@ def linked(link: str, outputs: Array) -> Array:
 
 
 def as_probabilities(model: Any, outputs: Array) -> Array:
-    """Return a compiled model's outputs as probabilities, whether its loss takes them as such or as logits."""
+    """Return a compiled model's outputs as probabilities, whether its loss takes them as such or as
+    logits.
+    """
     return linked(link_of(model), outputs)

@@ -16,19 +16,36 @@ from tuning.trainer.native import epoch as native
 from tuning.trainer.structure import Tensors, adds_up, structure_of
 
 _ACTIVATIONS: Mapping[Any, int] = {
-    keras.activations.linear: native.LINEAR, keras.activations.relu: native.RELU, keras.activations.tanh: native.TANH,
-    keras.activations.sigmoid: native.SIGMOID, keras.activations.elu: native.ELU, keras.activations.selu: native.SELU,
+    keras.activations.linear: native.LINEAR,
+    keras.activations.relu: native.RELU,
+    keras.activations.tanh: native.TANH,
+    keras.activations.sigmoid: native.SIGMOID,
+    keras.activations.elu: native.ELU,
+    keras.activations.selu: native.SELU,
     keras.activations.softmax: native.SOFTMAX,
-}  # fmt: skip
+}
 _LOSSES: Mapping[Any, int] = {
-    keras.losses.mean_squared_error: native.MSE, keras.losses.mean_absolute_error: native.MAE,
-    keras.losses.huber: native.HUBER, keras.losses.binary_crossentropy: native.BINARY,
+    keras.losses.mean_squared_error: native.MSE,
+    keras.losses.mean_absolute_error: native.MAE,
+    keras.losses.huber: native.HUBER,
+    keras.losses.binary_crossentropy: native.BINARY,
     keras.losses.categorical_crossentropy: native.CATEGORICAL,
     keras.losses.sparse_categorical_crossentropy: native.SPARSE,
-}  # fmt: skip
+}
 _ACTIVATION_NAMES = {number: function.__name__ for function, number in _ACTIVATIONS.items()}
-_OUTPUTS = {native.BINARY: native.SIGMOID, native.CATEGORICAL: native.SOFTMAX, native.SPARSE: native.SOFTMAX}
-_SETTINGS_LEFT_OUT = ("clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "amsgrad", "centered")
+_OUTPUTS = {
+    native.BINARY: native.SIGMOID,
+    native.CATEGORICAL: native.SOFTMAX,
+    native.SPARSE: native.SOFTMAX,
+}
+_SETTINGS_LEFT_OUT = (
+    "clipnorm",
+    "global_clipnorm",
+    "clipvalue",
+    "loss_scale_factor",
+    "amsgrad",
+    "centered",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +70,19 @@ class Network:
         """Check rows before they go to machine code, which would read and write beyond them.
 
         Raises:
-            ValueError: X has other features than the network, there are no rows, or not equally many everywhere.
+            ValueError: X has other features than the network, there are no rows, or not equally
+                many everywhere.
         """
         features, counts = math.prod(X.shape[1:]), {len(X), *map(len, others)}
         if features != self.table[0, 0]:
-            raise ValueError(f"the network takes {self.table[0, 0]} features a row, X has {features}: {X.shape}")
+            raise ValueError(
+                f"the network takes {self.table[0, 0]} features a row, X has {features}: {X.shape}"
+            )
         if len(counts) > 1 or not len(X):
             shapes = ", ".join(str(array.shape) for array in (X, *others))
-            raise ValueError(f"X, y and weights must have as many rows as each other, at least one; received {shapes}")
+            raise ValueError(
+                f"X, y and weights must have as many rows as each other, at least one; received {shapes}"
+            )
 
 
 def network_of(model: keras.Model, arrays: Tensors) -> Network | None:
@@ -92,25 +114,39 @@ def network_of(model: keras.Model, arrays: Tensors) -> Network | None:
 
 
 def _plain_settings(model: keras.Model) -> bool:
-    """Whether there are no penalties, constraints, frozen weights, clipped gradients or other precisions."""
+    """Whether there are no penalties, constraints, frozen weights, clipped gradients or other
+    precisions.
+    """
     optimizer, weights = model.optimizer, model.trainable_variables
     if optimizer.built and list(map(id, optimizer._trainable_variables)) != list(map(id, weights)):
         return False  # another model's
-    if type(optimizer) is keras.optimizers.Nadam or not isinstance(optimizer._learning_rate, keras.Variable):
+    if type(optimizer) is keras.optimizers.Nadam or not isinstance(
+        optimizer._learning_rate, keras.Variable
+    ):
         return False
-    if any(getattr(optimizer, name, None) for name in _SETTINGS_LEFT_OUT) or len(weights) < len(model.weights):
+    if any(getattr(optimizer, name, None) for name in _SETTINGS_LEFT_OUT) or len(weights) < len(
+        model.weights
+    ):
         return False
-    if any(v.regularizer is not None or v.constraint is not None or v.dtype != "float32" for v in weights):
+    if any(
+        v.regularizer is not None or v.constraint is not None or v.dtype != "float32"
+        for v in weights
+    ):
         return False
     return (
         not model.losses
         and model.inputs[0].dtype in ("float32", "float64")
-        and all(layer.activity_regularizer is None and layer.compute_dtype == "float32" for layer in model.layers)
+        and all(
+            layer.activity_regularizer is None and layer.compute_dtype == "float32"
+            for layer in model.layers
+        )
     )
 
 
 class _LayersRead:
-    """The layers of a model one after another; `take` says whether `native`'s table has room for one."""
+    """The layers of a model one after another; `take` says whether `native`'s table has room for
+    one.
+    """
 
     def __init__(self) -> None:
         self.dropouts: list[keras.layers.Dropout | None] = []
@@ -138,7 +174,10 @@ class _LayersRead:
         inputs, self._outputs = layer.kernel.shape
         bias = self._parameters + inputs * self._outputs
         self._rows.append([inputs, self._parameters, bias if layer.use_bias else -1, self._inputs])
-        self._parameters, self._inputs = bias + self._outputs * layer.use_bias, self._inputs + inputs
+        self._parameters, self._inputs = (
+            bias + self._outputs * layer.use_bias,
+            self._inputs + inputs,
+        )
         self.dropouts.append(self.dropout)
         self.dropout = None
         self._activations.append(_ACTIVATIONS.get(layer.activation))

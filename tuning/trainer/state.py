@@ -1,4 +1,6 @@
-"""All that training changes in a model: weights, random states, optimizer variables; metrics are reset each epoch."""
+"""All that training changes in a model: weights, random states, optimizer variables; metrics are
+reset each epoch.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def read(variable: Any) -> Array:
 
 def assign(variable: Any, values: Any) -> None:
     """Set a variable to an array of its shape, or a number."""
-    tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=tf.constant(values, variable.value.dtype))
+    tf.raw_ops.AssignVariableOp(
+        resource=variable.value.handle, value=tf.constant(values, variable.value.dtype)
+    )
 
 
 def _value(variable: Any) -> tf.Tensor:

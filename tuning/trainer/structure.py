@@ -1,4 +1,6 @@
-"""Which models have equal graphs, so that one compiled step serves them all, as far as their configurations tell."""
+"""Which models have equal graphs, so that one compiled step serves them all, as far as their
+configurations tell.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,11 @@ from tuning.trainer.kernels import by_kernel
 Tensors: TypeAlias = tuple[tf.Tensor, ...]
 
 
-def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elastic: bool) -> str | None:
-    """Return equal texts for models whose graphs are equal; None where that cannot be told from the configuration.
+def structure_of(
+    model: keras.Model, arrays: Tensors, batch_size: int, *, elastic: bool
+) -> str | None:
+    """Return equal texts for models whose graphs are equal; None where that cannot be told from the
+    configuration.
 
     Args:
         model: Built and compiled.
@@ -28,7 +33,11 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elasti
     """
     try:
         compiled = _compile_config(model)
-        config = {"class": type(model).__qualname__, "model": model.get_config(), "compile": compiled}
+        config = {
+            "class": type(model).__qualname__,
+            "model": model.get_config(),
+            "compile": compiled,
+        }
         optimizer = compiled["optimizer"]["config"]
     except (NotImplementedError, TypeError, KeyError, ValueError):
         return None
@@ -51,7 +60,10 @@ def structure_of(model: keras.Model, arrays: Tensors, batch_size: int, *, elasti
 def facts_of(model: keras.Model) -> list[list[str]]:
     """Return what may be set on each variable, which the configuration of a layer need not say."""
     return [
-        [str(v.trainable), *(_named(getattr(v, name, None)) for name in ("regularizer", "constraint"))]
+        [
+            str(v.trainable),
+            *(_named(getattr(v, name, None)) for name in ("regularizer", "constraint")),
+        ]
         for v in model.variables
     ]
 
@@ -63,7 +75,9 @@ def _named(item: Any) -> str:
 
 
 def _only_keras(config: Any) -> bool:
-    """Whether every object named is Keras' own: of a user's function the configuration holds only the name."""
+    """Whether every object named is Keras' own: of a user's function the configuration holds only
+    the name.
+    """
     if isinstance(config, dict):
         if config.get("class_name") in ("function", "Lambda", "__lambda__"):
             return False
@@ -79,17 +93,30 @@ def _said_by_config(model: keras.Model) -> bool:
     """Whether nothing was set after construction that a configuration does not hold."""
     excluded = any(name.startswith("_exclude_from_weight_decay") for name in vars(model.optimizer))
     replaced = any(name in vars(model) for name in ("call", "compute_loss", "compute_metrics"))
-    adapted = any(hasattr(layer, "adapt") for layer in _layers(model))  # Normalization keeps constants beside weights
+    adapted = any(
+        hasattr(layer, "adapt") for layer in _layers(model)
+    )  # Normalization keeps constants beside weights
     given = model._compile_config.config
-    used = (model.optimizer, getattr(model.optimizer, "inner_optimizer", None))  # Keras wraps it for float16
+    used = (
+        model.optimizer,
+        getattr(model.optimizer, "inner_optimizer", None),
+    )  # Keras wraps it for float16
     swapped = given["optimizer"] not in used
-    objects = [item for name in ("loss", "metrics", "weighted_metrics") for item in _leaves(given.get(name))]
-    said = all(_config_says_all(item) for item in objects) and all(layer.trainable for layer in _layers(model))
+    objects = [
+        item
+        for name in ("loss", "metrics", "weighted_metrics")
+        for item in _leaves(given.get(name))
+    ]
+    said = all(_config_says_all(item) for item in objects) and all(
+        layer.trainable for layer in _layers(model)
+    )
     return said and not (excluded or replaced or adapted or swapped)
 
 
 def _config_says_all(item: Any) -> bool:
-    """Whether a loss or metric made from the configuration is the same: that of Keras' `Huber` lacks its `delta`."""
+    """Whether a loss or metric made from the configuration is the same: that of Keras' `Huber`
+    lacks its `delta`.
+    """
     if not isinstance(item, keras.losses.Loss | keras.metrics.Metric):
         return True
     return _plain(vars(type(item).from_config(item.get_config()))) == _plain(vars(item))
@@ -128,17 +155,22 @@ def _compile_config(model: keras.Model) -> dict[str, Any]:
 def adds_up(model: keras.Model) -> bool:
     """Whether loss and metrics are means over rows, the same however the rows are cut into batches.
 
-    What is not known to be so is not: Dice sums over a batch, a loss used as a metric counts 1 a batch, a mask weighs
-    by what is left of a batch, an own layer may add any loss.
+    What is not known to be so is not: Dice sums over a batch, a loss used as a metric counts 1 a
+    batch, a mask weighs by what is left of a batch, an own layer may add any loss.
     """
     try:
         config = _compile_config(model)
     except (NotImplementedError, TypeError, ValueError):
         return False
     layers, given = _layers(model), model._compile_config.config  # the model is one of them
-    if not _only_keras(config) or not all(type(layer).__module__.startswith("keras.") for layer in layers):
+    if not _only_keras(config) or not all(
+        type(layer).__module__.startswith("keras.") for layer in layers
+    ):
         return False
-    if any(isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False) for layer in layers):
+    if any(
+        isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False)
+        for layer in layers
+    ):
         return False
     metrics = [*_leaves(given.get("metrics")), *_leaves(given.get("weighted_metrics"))]
     return all(map(_loss_adds_up, _leaves(given["loss"]))) and all(map(_metric_adds_up, metrics))
@@ -163,16 +195,30 @@ def _metric_adds_up(item: Any) -> bool:
 
 
 def _last_axis(item: Any) -> bool:
-    return all(a in (None, -1) for a in (getattr(item, "axis", -1), getattr(item, "_fn_kwargs", {}).get("axis", -1)))
+    return all(
+        a in (None, -1)
+        for a in (getattr(item, "axis", -1), getattr(item, "_fn_kwargs", {}).get("axis", -1))
+    )
 
 
 _ROW_LOSSES = (
-    keras.losses.MeanSquaredError, keras.losses.MeanAbsoluteError, keras.losses.MeanAbsolutePercentageError,
-    keras.losses.MeanSquaredLogarithmicError, keras.losses.Huber, keras.losses.LogCosh, keras.losses.Poisson,
-    keras.losses.KLDivergence, keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy,
-    keras.losses.CategoricalCrossentropy, keras.losses.CategoricalFocalCrossentropy,
-    keras.losses.SparseCategoricalCrossentropy, keras.losses.Hinge, keras.losses.SquaredHinge,
-    keras.losses.CategoricalHinge, keras.losses.CosineSimilarity,
-)  # fmt: skip
+    keras.losses.MeanSquaredError,
+    keras.losses.MeanAbsoluteError,
+    keras.losses.MeanAbsolutePercentageError,
+    keras.losses.MeanSquaredLogarithmicError,
+    keras.losses.Huber,
+    keras.losses.LogCosh,
+    keras.losses.Poisson,
+    keras.losses.KLDivergence,
+    keras.losses.BinaryCrossentropy,
+    keras.losses.BinaryFocalCrossentropy,
+    keras.losses.CategoricalCrossentropy,
+    keras.losses.CategoricalFocalCrossentropy,
+    keras.losses.SparseCategoricalCrossentropy,
+    keras.losses.Hinge,
+    keras.losses.SquaredHinge,
+    keras.losses.CategoricalHinge,
+    keras.losses.CosineSimilarity,
+)
 _ROW_FUNCTIONS = tuple(loss().fn for loss in _ROW_LOSSES)  # what their names stand for
 _BATCH_METRICS = (keras.metrics.PearsonCorrelation, keras.metrics.ConcordanceCorrelation)

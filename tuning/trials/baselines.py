@@ -1,4 +1,6 @@
-"""What a winner is compared with: a dummy, a linear model and, for two classes, scikit-learn's `Perceptron`."""
+"""What a winner is compared with: a dummy, a linear model and, for two classes, scikit-learn's
+`Perceptron`.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,12 @@ def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
 
 
 def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[str, Array]:
-    """Fit the baselines on the training rows; return what they predict for the test rows, as a Keras model would.
+    """Fit the baselines on the training rows; return what they predict for the test rows, as a
+    Keras model would.
 
     Args:
-        task: Regression has a mean and least squares; the others the classes' shares and logistic regression, binary
-            also the perceptron of the courses.
+        task: Regression has a mean and least squares; the others the classes' shares and logistic
+            regression, binary also the perceptron of the courses.
         rows: Those of the winner.
         X_test: Prepared as `rows` are.
         y_test: As the data set has it.
@@ -36,7 +39,8 @@ def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[
     flat_test = X_test.reshape(len(X_test), -1)
     n_classes = 2 if task == "binary" else int(max(y.max(), y_test.max())) + 1
     return {
-        name: _probabilities(task, fitted.fit(X, y), flat_test, n_classes) for name, fitted in _models(task).items()
+        name: _probabilities(task, fitted.fit(X, y), flat_test, n_classes)
+        for name, fitted in _models(task).items()
     }
 
 
@@ -50,7 +54,9 @@ def _models(task: Task) -> dict[str, Any]:
     dummy, logistic = DummyClassifier(strategy="prior"), LogisticRegression(max_iter=1000)
     if task == "multilabel":
         return {"dummy": dummy, "linear": OneVsRestClassifier(logistic)}
-    return {"dummy": dummy, "linear": logistic} | ({"perceptron": Perceptron()} if task == "binary" else {})
+    return {"dummy": dummy, "linear": logistic} | (
+        {"perceptron": Perceptron()} if task == "binary" else {}
+    )
 
 
 def _probabilities(task: Task, fitted: Any, X: Array, n_classes: int) -> Array:
@@ -62,9 +68,13 @@ def _probabilities(task: Task, fitted: Any, X: Array, n_classes: int) -> Array:
     found = fitted.predict_proba(X)
     if isinstance(found, list):  # a dummy on several labels
         ones = zip(found, fitted.classes_, strict=True)
-        return np.stack([p[:, list(c).index(1)] if 1 in c else np.zeros(len(X)) for p, c in ones], axis=1)
+        return np.stack(
+            [p[:, list(c).index(1)] if 1 in c else np.zeros(len(X)) for p, c in ones], axis=1
+        )
     if task == "multilabel":
         return np.asarray(found)
-    whole = np.zeros((len(X), n_classes))  # scikit-learn has a column for each class of the training rows alone
+    whole = np.zeros(
+        (len(X), n_classes)
+    )  # scikit-learn has a column for each class of the training rows alone
     whole[:, np.asarray(fitted.classes_, int)] = found
     return whole[:, 1:] if task == "binary" else whole

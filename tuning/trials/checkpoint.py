@@ -1,7 +1,7 @@
 """The state of a training as one `.npz` of plain arrays: no pickle, no code.
 
-`save_checkpoint` keeps the end of a trial for the one that continues it; a `Keeper` keeps what a trial needs to be
-taken up by its next attempt as if nothing had happened.
+`save_checkpoint` keeps the end of a trial for the one that continues it; a `Keeper` keeps what a
+trial needs to be taken up by its next attempt as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def load_checkpoint(path: Path, model: keras.Model) -> int:
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps a fit's progress: state, curve, early stopping with its best weights. Must come last in the list.
+    """Keeps a fit's progress: state, curve, early stopping with its best weights. Must come last in
+    the list.
 
     Attributes:
         resumed_from: The epoch an earlier attempt had reached; 0: there was none.
@@ -55,18 +56,31 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     knows_only_its_model = True
 
     def __init__(
-        self, path: Path, judge: Judge, stopper: keras.callbacks.EarlyStopping | None, fit: Fit, *, alone: bool
+        self,
+        path: Path,
+        judge: Judge,
+        stopper: keras.callbacks.EarlyStopping | None,
+        fit: Fit,
+        *,
+        alone: bool,
     ) -> None:
         """Keep `fit` to `path`; `alone`: as time goes by, else only when `keep` is called."""
         super().__init__()
         self.resumed_from = 0
         self.ended = False
-        self._path, self._judge, self._stopper, self._fit, self._alone = path, judge, stopper, fit, alone
+        self._path, self._judge, self._stopper, self._fit, self._alone = (
+            path,
+            judge,
+            stopper,
+            fit,
+            alone,
+        )
         self._stored: Mapping[str, Array] = {}
         self._kept_at = time.perf_counter()
 
     def resume(self, path: Path, model: keras.Model) -> None:
-        """Take up what an earlier attempt kept in `path`: state now, early stopping once training begins.
+        """Take up what an earlier attempt kept in `path`: state now, early stopping once training
+        begins.
 
         Raises:
             ValueError: It was kept from another structure or with another batch size.
@@ -100,23 +114,32 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         return time.perf_counter() - self._kept_at >= KEEP_EVERY_S
 
     def keep(self, reached: int = 0) -> None:
-        """Write the progress after the last epoch of the judge's curve; `reached`: the epoch of all folds together."""
+        """Write the progress after the last epoch of the judge's curve; `reached`: the epoch of all
+        folds together.
+        """
         self._fit.sync()
         arrays: dict[str, Any] = {
-            "epoch": np.array(int(self._judge.curve[-1]["epoch"])), "batch_size": np.array(self._fit.batch_size),
-            "reached": np.array(reached), "seconds": np.array(self._judge.seconds),
+            "epoch": np.array(int(self._judge.curve[-1]["epoch"])),
+            "batch_size": np.array(self._fit.batch_size),
+            "reached": np.array(reached),
+            "seconds": np.array(self._judge.seconds),
             "curve": np.array(json.dumps(self._judge.curve)),
             **_numbered("v", state_arrays(self._fit.model)),
-        }  # fmt: skip
+        }
         if self._stopper is not None and self._stopper.best_weights is not None:
             known = {name: getattr(self._stopper, name) for name in _STOPPER}
-            arrays |= {"stopper": np.array(json.dumps(known)), **_numbered("b", self._stopper.best_weights)}
+            arrays |= {
+                "stopper": np.array(json.dumps(known)),
+                **_numbered("b", self._stopper.best_weights),
+            }
         _write(self._path, arrays)
         self._kept_at = time.perf_counter()
 
 
 def kept_at(path: Path) -> int:
-    """Return the epoch that the longest of a trial's fits had reached when a `Keeper` wrote this file."""
+    """Return the epoch that the longest of a trial's fits had reached when a `Keeper` wrote this
+    file.
+    """
     return int(_read(path)["reached"])
 
 

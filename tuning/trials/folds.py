@@ -1,4 +1,6 @@
-"""The fits of one trial: one model and what watches it for each, advanced one after another or in lock-step."""
+"""The fits of one trial: one model and what watches it for each, advanced one after another or in
+lock-step.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class FoldFit:
     """One fit of a trial while it runs.
 
     Attributes:
-        pruned_at: The epoch whose report was answered with "prune", where training had gone on beyond it.
+        pruned_at: The epoch whose report was answered with "prune", where training had gone on
+            beyond it.
     """
 
     fold: int
@@ -46,25 +49,40 @@ class FoldFit:
         value = row.get(bench.study.objective.metric, float("nan"))
         epoch = int(row.get("epoch", 0))
         verdicts = self._diagnosed(bench, epoch)
-        return FoldResult(self.fold, value, metrics, tuple(curve), epoch, self.judge.seconds, seed, verdicts)
+        return FoldResult(
+            self.fold, value, metrics, tuple(curve), epoch, self.judge.seconds, seed, verdicts
+        )
 
     def _diagnosed(self, bench: Workbench, kept: int) -> tuple[Verdict, ...]:
         study, rows = bench.study, self.fit.validation
         if rows is None:
             return ()
         return diagnose(
-            self.fit.model, self.judge.curve, rows, study.objective,
-            task=bench.parts.task, kept=kept, budget=study.epochs,
-        )  # fmt: skip
+            self.fit.model,
+            self.judge.curve,
+            rows,
+            study.objective,
+            task=bench.parts.task,
+            kept=kept,
+            budget=study.epochs,
+        )
 
     def row_at(self, epoch: int) -> Mapping[str, float]:
         """Return the curve's row of an epoch, or its last where training ended before."""
-        return next((row for row in self.judge.curve if int(row["epoch"]) == epoch), self.judge.curve[-1])
+        return next(
+            (row for row in self.judge.curve if int(row["epoch"]) == epoch), self.judge.curve[-1]
+        )
 
     def _kept_row(self) -> Mapping[str, float]:
-        if self.judge.verdict == "prune":  # its value is that of the epoch it was pruned at, as pruners compare them
+        if (
+            self.judge.verdict == "prune"
+        ):  # its value is that of the epoch it was pruned at, as pruners compare them
             return self.judge.curve[-1] if self.pruned_at is None else self.row_at(self.pruned_at)
-        return self.judge.curve[-1] if self.stopper is None else self.row_at(self.stopper.best_epoch + 1)
+        return (
+            self.judge.curve[-1]
+            if self.stopper is None
+            else self.row_at(self.stopper.best_epoch + 1)
+        )
 
 
 def prepare_fit(
@@ -92,12 +110,20 @@ def prepare_fit(
     with strategy_scope(study.gpus_per_trial):
         model = build(study.builder, arguments, seed, input_shape=bench.parts.input_shape)
     judge = Judge(study.objective, bench.parts.task, rows.scoring, rows.stopping, on_epoch)
-    stopper = None if study.patience is None else early_stopping(judge, study.objective, study.patience)
+    stopper = (
+        None if study.patience is None else early_stopping(judge, study.objective, study.patience)
+    )
     fit = Fit(
-        model, rows.train, validation=rows.scoring, epochs_total=epochs, fits=bench.n_fits,
+        model,
+        rows.train,
+        validation=rows.scoring,
+        epochs_total=epochs,
+        fits=bench.n_fits,
         batch_size=settings["batch_size"],
-        callbacks=[judge] if stopper is None else [judge, stopper], seed=seed, trainer=study.trainer,
-    )  # fmt: skip
+        callbacks=[judge] if stopper is None else [judge, stopper],
+        seed=seed,
+        trainer=study.trainer,
+    )
     return FoldFit(0, fit, judge, stopper)
 
 
@@ -107,7 +133,9 @@ def advance(item: FoldFit, reporter: EpochReporter) -> None:
     Raises:
         Stopped: The driver wants the slot back.
     """
-    for row in item.judge.curve:  # of an earlier attempt: the driver may not be the one that heard of them
+    for row in (
+        item.judge.curve
+    ):  # of an earlier attempt: the driver may not be the one that heard of them
         if item.judge.verdict == "continue":
             item.judge.verdict = reporter.one_fold(row)
     if item.judge.verdict == "continue":
@@ -123,7 +151,9 @@ def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
         Stopped: The driver wants the slot back.
     """
     if any(item.fit.reason for item in fits):
-        fits[0].fit.notes.append("model.fit cannot be advanced epoch by epoch: the folds were trained one by one")
+        fits[0].fit.notes.append(
+            "model.fit cannot be advanced epoch by epoch: the folds were trained one by one"
+        )
     running = {item.fold: item.fit.epochs() for item in fits}
     verdict, epoch = _report_again(fits, reporter)
     while running and verdict == "continue":
@@ -171,10 +201,14 @@ class EpochReporter:
         """Report an epoch of the only fit, or of one fold among several."""
         number, metric = self._job.proposal.number, self._bench.study.objective.metric
         seconds = time.perf_counter() - self._began
-        return self._context.report(EpochReport(number, int(row["epoch"]), row[metric], row, seconds, fits))
+        return self._context.report(
+            EpochReport(number, int(row["epoch"]), row[metric], row, seconds, fits)
+        )
 
     def mean_of(self, fits: list[FoldFit], epoch: int) -> str:
-        """Report the mean over folds at an epoch; a fold that has stopped earlier counts with its last."""
+        """Report the mean over folds at an epoch; a fold that has stopped earlier counts with its
+        last.
+        """
         rows = [item.row_at(epoch) for item in fits]
         means = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
         trained = sum(int(item.judge.curve[-1]["epoch"]) >= epoch for item in fits)
@@ -186,7 +220,9 @@ class EpochReporter:
             raise Stopped(f"trial {self._job.proposal.number}")
 
 
-def summarise(proposal: Proposal, folds: list[FoldResult], judges: list[Judge], notes: list[str]) -> TrialResult:
+def summarise(
+    proposal: Proposal, folds: list[FoldResult], judges: list[Judge], notes: list[str]
+) -> TrialResult:
     """Make one result of the fits of a trial: the value is the mean over folds."""
     if any(judge.diverged for judge in judges):
         status = Status.DIVERGED
@@ -196,11 +232,15 @@ def summarise(proposal: Proposal, folds: list[FoldResult], judges: list[Judge], 
         status = Status.COMPLETED
     ordered = tuple(sorted(folds, key=lambda fold: fold.fold))
     names = {name for fold in ordered for name in fold.metrics}
-    means = {n: sum(f.metrics.get(n, math.nan) for f in ordered) / len(ordered) for n in sorted(names)}
+    means = {
+        n: sum(f.metrics.get(n, math.nan) for f in ordered) / len(ordered) for n in sorted(names)
+    }
     return TrialResult(
         proposal.number,
         status,
-        value=None if status is Status.DIVERGED else sum(fold.value for fold in ordered) / len(ordered),
+        value=None
+        if status is Status.DIVERGED
+        else sum(fold.value for fold in ordered) / len(ordered),
         metrics={} if status is Status.DIVERGED else means,
         folds=ordered,
         epochs=sum(len(fold.curve) for fold in ordered),
@@ -222,13 +262,17 @@ def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
 
 
 def trained_by_earlier_attempts(folder: Path) -> tuple[int, float]:
-    """Return the epochs that an interrupted trial will not report again, and the seconds it need not train again.
+    """Return the epochs that an interrupted trial will not report again, and the seconds it need
+    not train again.
 
-    Fits that had ended are not reported again; one that goes on reports its earlier epochs once more.
+    Fits that had ended are not reported again; one that goes on reports its earlier epochs once
+    more.
     """
     ended = folds_of_earlier_attempts(folder)
     seconds = sum(fold.seconds for fold in ended)
-    for fold in {int(path.stem.removeprefix("fold-")) for path in folder.glob("attempt-*/fold-*.npz")}:
+    for fold in {
+        int(path.stem.removeprefix("fold-")) for path in folder.glob("attempt-*/fold-*.npz")
+    }:
         found = kept_by_earlier_attempts(folder, fold)
         if found is not None and fold not in {each.fold for each in ended}:
             seconds += seconds_until(found)

@@ -1,8 +1,9 @@
-"""Studies without training: the builder returns the objective itself, so that an engine can be tried in no time.
+"""Studies without training: the builder returns the objective itself, so that an engine can be
+tried in no time.
 
-`trainer="function"`; the builder may take `fidelity` (the share of the study's epochs that is done, above 0, at most
-1) and `seed` (another one for each training seed, point and epoch) and is called once an epoch. Without `seed` there is
-no noise.
+`trainer="function"`; the builder may take `fidelity` (the share of the study's epochs that is done,
+above 0, at most 1) and `seed` (another one for each training seed, point and epoch) and is called
+once an epoch. Without `seed` there is no noise.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ _ROWS = 16
 
 
 def no_data() -> Dataset:
-    """Return rows that nobody reads, for studies whose builder needs none: engines want something to split."""
+    """Return rows that nobody reads, for studies whose builder needs none: engines want something
+    to split.
+    """
     numbers = np.arange(_ROWS, dtype=float)
     return Dataset("none", numbers[:, None], numbers, "regression", scale=False)
 
@@ -52,18 +55,25 @@ def evaluate(study: Study, params: Mapping[str, Any], *, epoch: int, seed: int |
     """
     takes, whatever = _takes(study.builder)
     given = {**study.fixed, **params}
-    arguments = {name: given[name] for name in given if name in takes or (whatever and name not in FIT_PARAMETERS)}
+    arguments = {
+        name: given[name]
+        for name in given
+        if name in takes or (whatever and name not in FIT_PARAMETERS)
+    }
     if "fidelity" in takes:
         arguments["fidelity"] = min(1.0, epoch / study.epochs)
     if "seed" in takes and seed is not None:
-        arguments["seed"] = derive_seed(seed, json.dumps(dict(params), sort_keys=True, default=repr), epoch)
+        arguments["seed"] = derive_seed(
+            seed, json.dumps(dict(params), sort_keys=True, default=repr), epoch
+        )
     value = study.builder(**arguments)
     try:
         return float(value)
     except (TypeError, ValueError):
         name = getattr(study.builder, "__name__", "builder")
         raise StudyError(
-            f"{name}() must return a number where trainer='function', got {value!r}", where=f"study '{study.name}'"
+            f"{name}() must return a number where trainer='function', got {value!r}",
+            where=f"study '{study.name}'",
         ) from None
 
 
@@ -75,7 +85,8 @@ def _takes(builder: Builder) -> tuple[frozenset[str], bool]:
 
 
 def function_trial(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
-    """Do what training does for a trial: an epoch at a time, reported, and pruned where the driver says so.
+    """Do what training does for a trial: an epoch at a time, reported, and pruned where the driver
+    says so.
 
     Raises:
         Stopped: The driver wants the slot back.
@@ -98,22 +109,38 @@ def function_trial(job: TrialJob, bench: Workbench, seed: int, context: Context)
             break
     if job.score_test:
         keep_test_score(
-            job.folder, study.objective.name, evaluate(study, proposal.params, epoch=study.epochs, seed=None)
+            job.folder,
+            study.objective.name,
+            evaluate(study, proposal.params, epoch=study.epochs, seed=None),
         )
     if job.keep_end:
         write_json(job.folder / "end.json", {"epoch": proposal.epochs})
-    return _ended(proposal.number, Status.PRUNED if verdict == "prune" else Status.COMPLETED, metric, curve, seed)
+    return _ended(
+        proposal.number,
+        Status.PRUNED if verdict == "prune" else Status.COMPLETED,
+        metric,
+        curve,
+        seed,
+    )
 
 
 def _continued_from(job: TrialJob) -> int:
-    return 0 if job.parent is None else int((read_json(job.parent / "end.json") or {"epoch": 0})["epoch"])
+    return (
+        0
+        if job.parent is None
+        else int((read_json(job.parent / "end.json") or {"epoch": 0})["epoch"])
+    )
 
 
-def _ended(number: int, status: Status, metric: str, curve: list[dict[str, float]], seed: int) -> TrialResult:
+def _ended(
+    number: int, status: Status, metric: str, curve: list[dict[str, float]], seed: int
+) -> TrialResult:
     value = curve[-1][metric]
     fold = FoldResult(0, value, {metric: value}, tuple(curve), int(curve[-1]["epoch"]), 0.0, seed)
     if status is Status.DIVERGED:
-        return TrialResult(number, status, folds=(fold,), epochs=len(curve), error="the objective is not finite")
+        return TrialResult(
+            number, status, folds=(fold,), epochs=len(curve), error="the objective is not finite"
+        )
     return TrialResult(number, status, value, {metric: value}, (fold,), len(curve))
 
 
@@ -122,16 +149,26 @@ def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> d
     began = time.time()
     value = evaluate(study, job.params, epoch=job.epochs, seed=seed)
     outcome = {
-        "number": job.number, "index": job.index, "seed": seed, "weights": None, "epochs": job.epochs,
+        "number": job.number,
+        "index": job.index,
+        "seed": seed,
+        "weights": None,
+        "epochs": job.epochs,
         "value": value if math.isfinite(value) else None,
-        "training_s": 0.0, "seconds": time.time() - began, "slot": slot, "started_at": began, "ended_at": time.time(),
-    }  # fmt: skip
+        "training_s": 0.0,
+        "seconds": time.time() - began,
+        "slot": slot,
+        "started_at": began,
+        "ended_at": time.time(),
+    }
     write_json(job.file, outcome)
     return outcome
 
 
 def function_winner(study: Study, job: EvaluationJob) -> dict[str, Any]:
-    """Return the winner's value without noise in the place of a test score; there is no model to be saved."""
+    """Return the winner's value without noise in the place of a test score; there is no model to be
+    saved.
+    """
     value = evaluate(study, job.params, epoch=study.epochs, seed=None)
     outcome = {"test": {study.objective.name: value}, "baseline": {}, "model": None}
     write_json(job.file, outcome)

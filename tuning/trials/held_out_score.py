@@ -18,9 +18,11 @@ from tuning.trials.worker_study import Workbench
 
 
 def score_test_part(folder: Path, bench: Workbench, fits: Sequence[FoldFit]) -> None:
-    """Score each fit on the test part, scaled as its training rows were, and keep the mean under the objective's name.
+    """Score each fit on the test part, scaled as its training rows were, and keep the mean under
+    the objective's name.
 
-    Nothing is kept where a fit has diverged, was pruned, or was finished by an earlier attempt whose model is gone.
+    Nothing is kept where a fit has diverged, was pruned, or was finished by an earlier attempt
+    whose model is gone.
     """
     whole = [item for item in fits if not item.judge.diverged and item.judge.verdict == "continue"]
     if len(whole) == bench.n_fits:
@@ -33,7 +35,9 @@ def _score(bench: Workbench, item: FoldFit) -> float | None:
     model, objective, part = item.fit.model, bench.study.objective, bench.parts.test
     X = bench.fold(item.fold).scaler.transform(part.X)
     if objective.name in METRICS and objective.name != "loss":
-        return metrics.score(objective.name, bench.parts.task, part.y, as_probabilities(model, predict(model, X)))
+        return metrics.score(
+            objective.name, bench.parts.task, part.y, as_probabilities(model, predict(model, X))
+        )
     y = _as_trained(part.y, item)
     if y is None:
         return None
@@ -42,7 +46,9 @@ def _score(bench: Workbench, item: FoldFit) -> float | None:
 
 
 def _as_trained(y: Array, item: FoldFit) -> Array | None:
-    """Return targets in the shape the model was trained on; None where that was another encoding, e.g. one-hot rows."""
+    """Return targets in the shape the model was trained on; None where that was another encoding,
+    e.g. one-hot rows.
+    """
     known = item.fit.validation
     columns = () if known is None else known.y.shape[1:]
     return y.reshape(len(y), *columns) if math.prod(columns) == math.prod(y.shape[1:]) else None

@@ -27,14 +27,16 @@ class TrialJob:
     Attributes:
         source, overrides: The study.
         proposal: What to train.
-        folder: The trial's folder in the ledger; `result.json` is written there before the driver is told.
+        folder: The trial's folder in the ledger; `result.json` is written there before the driver
+            is told.
         attempt: From 1; finished folds of earlier attempts are taken over.
         parent: The folder of the trial that is continued.
         keep_end: Keep the state at the end, for a trial that may continue this one.
         lockstep: Advance the folds together, an epoch at a time, so that a pruner sees their mean.
-        pinned: The definition and data the search was begun with (`StudyRecord.pinned`); "": not looked at.
-        score_test: Score the weights kept on the test part too, into a file that no engine is shown: to compare
-            engines, never to choose a winner.
+        pinned: The definition and data the search was begun with (`StudyRecord.pinned`); "": not
+            looked at.
+        score_test: Score the weights kept on the test part too, into a file that no engine is
+            shown: to compare engines, never to choose a winner.
     """
 
     source: Source
@@ -61,7 +63,9 @@ class RecordJob(TrialJob):
 
 
 def training_seed(seed: int, index: int) -> int:
-    """Return a recording's training seed: number 0 is the one every trial of a search is trained on."""
+    """Return a recording's training seed: number 0 is the one every trial of a search is trained
+    on.
+    """
     return derive_seed(seed, "training") if index == 0 else derive_seed(seed, "recording", index)
 
 
@@ -72,10 +76,12 @@ class FinalistJob:
     Attributes:
         number: The trial they come from.
         index: Which of the study's fresh seeds.
-        file: Where the outcome is kept; the weights, where no fold is left out of the training, lie beside it.
+        file: Where the outcome is kept; the weights, where no fold is left out of the training, lie
+            beside it.
         pinned: As for a trial.
-        fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots. `ALL_ROWS`: as the
-            winner, which a finalist without rivals is going to be. None: without `--cv`, or one fold after another.
+        fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots.
+            `ALL_ROWS`: as the winner, which a finalist without rivals is going to be. None: without
+                `--cv`, or one fold after another.
     """
 
     source: Source
@@ -94,7 +100,8 @@ class EvaluationJob:
     """The winner, to be looked at once with the test part.
 
     Attributes:
-        params, epochs, seed: What it is built from: the winning parameters and the median of the fresh seeds.
+        params, epochs, seed: What it is built from: the winning parameters and the median of the
+            fresh seeds.
         weights: Of that seed, trained on all rows that the winner is; None: it is trained now.
         saved: Where the winner is saved, taking raw features.
         file: Where the outcome is kept.

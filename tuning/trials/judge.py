@@ -1,4 +1,6 @@
-"""`Judge`: the callback that computes the objective after each epoch, reports it, and stops what is hopeless."""
+"""`Judge`: the callback that computes the objective after each epoch, reports it, and stops what is
+hopeless.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ from tuning.trials import metrics
 class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds the objective to each epoch's logs and keeps the curve.
 
-    Must come first in the list: callbacks after it find `val_rmse` (or whatever the objective is) in their logs, and
-    `inner_rmse` where early stopping has rows of its own.
+    Must come first in the list: callbacks after it find `val_rmse` (or whatever the objective is)
+    in their logs, and `inner_rmse` where early stopping has rows of its own.
 
     Attributes:
         curve: One mapping an epoch, with `epoch` (from 1).
@@ -57,7 +59,9 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def monitor(self) -> str:
-        """What early stopping watches: the objective; on rows of its own the loss, where the objective is not ours."""
+        """What early stopping watches: the objective; on rows of its own the loss, where the
+        objective is not ours.
+        """
         if self._stopping is self._scoring:
             return self._objective.metric
         return f"inner_{self._objective.name if self._ours else 'loss'}"
@@ -81,7 +85,9 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
             logs[self._objective.metric] = self._score(self._scoring, self._predicted)
         elif self._objective.metric not in logs:
             known = ", ".join(sorted(name for name in logs if name.startswith("val_")))
-            raise StudyError(f"no metric of the model is called '{self._objective.metric}'; there are: {known}")
+            raise StudyError(
+                f"no metric of the model is called '{self._objective.metric}'; there are: {known}"
+            )
         if self._stopping is not self._scoring:
             logs[self.monitor] = self._inner()
         self._predicted = None
@@ -102,21 +108,33 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     def _score(self, rows: Rows, predicted: Array | None) -> float:
         if predicted is None:
             predicted = predict(self.model, rows.X)
-        return metrics.score(self._objective.name, self._task, rows.y, as_probabilities(self.model, predicted))
+        return metrics.score(
+            self._objective.name, self._task, rows.y, as_probabilities(self.model, predicted)
+        )
 
     def _inner(self) -> float:
         if self._ours:
             return self._score(self._stopping, None)
-        # Called eagerly: a layer's own losses, which the loss takes in, would else be those of another graph.
+        # Called eagerly: a layer's own losses, which the loss takes in, would else be those of
+        # another graph.
         total = 0.0
         for start in range(0, len(self._stopping.y), CHUNK):
-            x, y = (keras.ops.convert_to_tensor(a[start : start + CHUNK]) for a in (self._stopping.X, self._stopping.y))
+            x, y = (
+                keras.ops.convert_to_tensor(a[start : start + CHUNK])
+                for a in (self._stopping.X, self._stopping.y)
+            )
             predicted = self.model(x, training=False)
-            total += len(y) * float(self.model.compute_loss(x=None, y=y, y_pred=predicted, training=False))
+            total += len(y) * float(
+                self.model.compute_loss(x=None, y=y, y_pred=predicted, training=False)
+            )
         return total / len(self._stopping.y)
 
 
-def early_stopping(judge: Judge, objective: Objective, patience: int) -> keras.callbacks.EarlyStopping:
+def early_stopping(
+    judge: Judge, objective: Objective, patience: int
+) -> keras.callbacks.EarlyStopping:
     """Return Keras' own early stopping on what the judge computes, best weights restored."""
     mode = "min" if objective.direction == "minimize" or judge.monitor == "inner_loss" else "max"
-    return keras.callbacks.EarlyStopping(judge.monitor, patience=patience, mode=mode, restore_best_weights=True)
+    return keras.callbacks.EarlyStopping(
+        judge.monitor, patience=patience, mode=mode, restore_best_weights=True
+    )

@@ -13,8 +13,11 @@ RESAMPLES = 400
 """Bootstrap samples: the standard error they give is itself within about 4 %."""
 
 
-def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> dict[str, float] | None:
-    """Compare two predictions of the same rows, row by row: both are right or wrong about many of them together.
+def margin(
+    metric: str, task: Task, y: Array, winner: Array, linear: Array
+) -> dict[str, float] | None:
+    """Compare two predictions of the same rows, row by row: both are right or wrong about many of
+    them together.
 
     Source: the paired bootstrap, scipy.stats.bootstrap; Efron & Tibshirani 1993, chapter 6.
 
@@ -25,8 +28,8 @@ def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> d
         winner, linear: Predictions as a model of the task gives them.
 
     Returns:
-        `difference`, above 0 where the winner is better, in the metric's unit, and its `standard_error`; None where the
-        metric is not ours or has no value here.
+        `difference`, above 0 where the winner is better, in the metric's unit, and its
+        `standard_error`; None where the metric is not ours or has no value here.
     """
     if metric not in metrics.fitting(task) or metric == "loss" or len(y) < 2:
         return None
@@ -43,7 +46,11 @@ def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> d
     if not np.isfinite(found):
         return None
     drawn = bootstrap(
-        (np.arange(len(y)),), difference, n_resamples=RESAMPLES, vectorized=False, method="percentile",
+        (np.arange(len(y)),),
+        difference,
+        n_resamples=RESAMPLES,
+        vectorized=False,
+        method="percentile",
         rng=default_rng(0),
-    ).bootstrap_distribution  # fmt: skip
+    ).bootstrap_distribution
     return {"difference": found, "standard_error": float(np.nanstd(drawn, ddof=1))}

@@ -15,13 +15,15 @@ def score(name: str, task: Task, y: Array, predicted: Array) -> float:
 
     Args:
         name: rmse, mae, r2, accuracy or auc.
-        task: Fixes how `predicted` is read: binary and multilabel as probabilities, multiclass as one a class.
-        y: `(rows,)`, `(rows, outputs)`; class numbers for binary and multiclass, one-hot rows also for multiclass.
+        task: Fixes how `predicted` is read: binary and multilabel as probabilities, multiclass as
+            one a class.
+        y: `(rows,)`, `(rows, outputs)`; class numbers for binary and multiclass, one-hot rows also
+            for multiclass.
         predicted: `(rows, outputs)` as the model returns it.
 
     Returns:
-        The metric in its natural sign and, for rmse and mae, in the target's unit. NaN where a prediction is not
-        finite.
+        The metric in its natural sign and, for rmse and mae, in the target's unit. NaN where a
+        prediction is not finite.
 
     Raises:
         StudyError: The metric does not fit the task; names those that do.
@@ -44,7 +46,10 @@ def fitting(task: Task) -> tuple[str, ...]:
 def check(name: str, task: Task) -> None:
     """Raise `StudyError` where one of our metrics does not fit the task."""
     if name not in fitting(task):
-        raise StudyError(f"objective 'val_{name}' does not fit {task} data; use {_listed(task)}", where="objective")
+        raise StudyError(
+            f"objective 'val_{name}' does not fit {task} data; use {_listed(task)}",
+            where="objective",
+        )
 
 
 def _listed(task: Task) -> str:
@@ -72,16 +77,24 @@ def _accuracy(y: Array, p: Array) -> float:
 
 
 def _auc(y: Array, p: Array) -> float:
-    """Mean over classes (each against the rest) or labels; one that is all there is, or not there, has no area."""
+    """Mean over classes (each against the rest) or labels; one that is all there is, or not there,
+    has no area.
+    """
     if p.shape[1] == 2 and y.shape[1] == 1:
         p = p[:, 1:]
     columns = y if y.shape[1] == p.shape[1] else (y == np.arange(p.shape[1]))
-    areas = [_area(truth, found) for truth, found in zip(columns.T, p.T, strict=True) if len(np.unique(truth)) == 2]
+    areas = [
+        _area(truth, found)
+        for truth, found in zip(columns.T, p.T, strict=True)
+        if len(np.unique(truth)) == 2
+    ]
     return float(np.mean(areas)) if areas else float("nan")
 
 
 def _area(truth: Array, found: Array) -> float:
-    """Mann and Whitney's count of pairs in the right order; `roc_auc_score` takes 20 times as long on few rows."""
+    """Mann and Whitney's count of pairs in the right order; `roc_auc_score` takes 20 times as long
+    on few rows.
+    """
     from scipy.stats import rankdata
 
     positive = truth > truth.min()
@@ -90,5 +103,9 @@ def _area(truth: Array, found: Array) -> float:
 
 
 _METRICS: dict[str, Callable[[Array, Array], float]] = {
-    "rmse": _rmse, "mae": _mae, "r2": _r2, "accuracy": _accuracy, "auc": _auc,
-}  # fmt: skip
+    "rmse": _rmse,
+    "mae": _mae,
+    "r2": _r2,
+    "accuracy": _accuracy,
+    "auc": _auc,
+}

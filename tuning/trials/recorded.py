@@ -1,4 +1,6 @@
-"""What a worker does for a recording: one point trained to its end on a training seed of the recording, with times."""
+"""What a worker does for a recording: one point trained to its end on a training seed of the
+recording, with times.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from tuning.trials.worker_study import Workbench
 
 
 def run_recorded(job: RecordJob, context: Context) -> TrialResult:
-    """Train one point and keep the result; each row of its curves has `seconds` since its fit began.
+    """Train one point and keep the result; each row of its curves has `seconds` since its fit
+    began.
 
     Raises:
         TuningError: The study, its data or the disk.
@@ -34,7 +37,12 @@ def _train(job: RecordJob, bench: Workbench, seed: int, context: Context) -> Tri
     for fold in range(bench.n_fits):
         clock = _Clock(reporter.one_fold)
         item = prepare_fit(
-            bench, job.proposal.params, job.proposal.epochs, bench.fold(fold), seed, on_epoch=clock.epoch
+            bench,
+            job.proposal.params,
+            job.proposal.epochs,
+            bench.fold(fold),
+            seed,
+            on_epoch=clock.epoch,
         )
         item.fold = fold
         clock.began = time.perf_counter()
@@ -45,7 +53,9 @@ def _train(job: RecordJob, bench: Workbench, seed: int, context: Context) -> Tri
         results.append(clock.timed(item.result(bench, seed)))
         if item.judge.diverged:
             break
-    return summarise(job.proposal, results, [item.judge for item in fits], [n for i in fits for n in i.fit.notes])
+    return summarise(
+        job.proposal, results, [item.judge for item in fits], [n for i in fits for n in i.fit.notes]
+    )
 
 
 @dataclass(eq=False)
@@ -64,7 +74,9 @@ class _Clock:
         return self.report(row)
 
     def timed(self, fold: FoldResult) -> FoldResult:
-        """Return a fit's result with `seconds` in each row; the epoch it diverged in was not reported, it ends now."""
+        """Return a fit's result with `seconds` in each row; the epoch it diverged in was not
+        reported, it ends now.
+        """
         now = time.perf_counter() - self.began
         rows = tuple({**row, "seconds": self._at.get(int(row["epoch"]), now)} for row in fold.curve)
         return replace(fold, curve=rows, seconds=rows[-1]["seconds"] if rows else 0.0)

@@ -40,7 +40,8 @@ Train: TypeAlias = "Callable[[TrialJob, Workbench, int, Context], TrialResult]"
 def run_trial(job: TrialJob, context: Context) -> TrialResult:
     """Train one trial and keep its result in its folder; the function of a trial's `Job`.
 
-    Errors in the builder or in training make a FAILED result, memory that runs out an INFEASIBLE one.
+    Errors in the builder or in training make a FAILED result, memory that runs out an INFEASIBLE
+    one.
 
     Raises:
         TuningError: The study, its data or the disk: these end the run, not the trial.
@@ -50,7 +51,9 @@ def run_trial(job: TrialJob, context: Context) -> TrialResult:
 
 
 def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
-    """Do what `run_trial` promises around `train`, which makes the result of a trial that goes well."""
+    """Do what `run_trial` promises around `train`, which makes the result of a trial that goes
+    well.
+    """
     known = read_result(job.folder)
     if known is not None:
         return known
@@ -58,30 +61,45 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
     clock = time.perf_counter()
     bench = workbench(job.source, job.overrides, job.pinned)
     seed = derive_seed(bench.study.seed, "training")
-    result = _guarded(function_trial if bench.study.trainer == "function" else train, job, bench, seed, context)
+    result = _guarded(
+        function_trial if bench.study.trainer == "function" else train, job, bench, seed, context
+    )
     result = replace(
         result,
-        attempt=job.attempt, seed=next((fold.seed for fold in result.folds), seed),
-        slot=context.slot, started_at=began, ended_at=time.time(),
-        seconds=time.perf_counter() - clock, rss_mb=psutil.Process().memory_info().rss / 2**20,
-    )  # fmt: skip
+        attempt=job.attempt,
+        seed=next((fold.seed for fold in result.folds), seed),
+        slot=context.slot,
+        started_at=began,
+        ended_at=time.time(),
+        seconds=time.perf_counter() - clock,
+        rss_mb=psutil.Process().memory_info().rss / 2**20,
+    )
     keep_result(job.folder, result)
     for path in job.folder.glob("attempt-*/fold-*.npz"):  # what an interruption would have needed
         path.unlink()
     return result
 
 
-def _guarded(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+def _guarded(
+    train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context
+) -> TrialResult:
     """Train; add to the result what the driver was told."""
     heard = _Heard(context)
     result = _tried_twice(train, job, bench, seed, heard)
-    if result.status in (Status.FAILED, Status.INFEASIBLE):  # what it has trained is not lost on those who count
+    if result.status in (
+        Status.FAILED,
+        Status.INFEASIBLE,
+    ):  # what it has trained is not lost on those who count
         result = replace(result, epochs=heard.epochs)
     return replace(result, reported=None if bench.study.pruner == "none" else tuple(heard.reported))
 
 
-def _tried_twice(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
-    """Train; where memory runs out once more at half the batch, and in later attempts at that alone."""
+def _tried_twice(
+    train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context
+) -> TrialResult:
+    """Train; where memory runs out once more at half the batch, and in later attempts at that
+    alone.
+    """
     _, settings = bench.study.split_params(job.proposal.params)
     half, halved = settings["batch_size"] // 2, job.folder / "halved.json"
     if not halved.exists():  # else an earlier attempt has come to it
@@ -98,7 +116,9 @@ def _tried_twice(train: Train, job: TrialJob, bench: Workbench, seed: int, conte
     return replace(again, batch_size=half, notes=(*again.notes, note))
 
 
-def _tried(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+def _tried(
+    train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context
+) -> TrialResult:
     """Train; turn what goes wrong with this trial alone into its result."""
     number = job.proposal.number
     try:
@@ -110,9 +130,13 @@ def _tried(train: Train, job: TrialJob, bench: Workbench, seed: int, context: Co
             raise StorageError(f"trial {number}: {first_line(error)}") from error
         if out_of_memory(error):
             context.retire()  # the allocator of this process is fragmented now
-            return TrialResult(number, Status.INFEASIBLE, error=f"out of memory: {first_line(error)}")
+            return TrialResult(
+                number, Status.INFEASIBLE, error=f"out of memory: {first_line(error)}"
+            )
         traceback.print_exc()  # whole, into the worker's log
-        return TrialResult(number, Status.FAILED, error=f"{type(error).__name__}: {first_line(error)}")
+        return TrialResult(
+            number, Status.FAILED, error=f"{type(error).__name__}: {first_line(error)}"
+        )
 
 
 class _Heard:
@@ -134,11 +158,15 @@ class _Heard:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, of the host or of a device; XLA and cuDNN say so in an InternalError's text."""
+    """Whether memory ran out, of the host or of a device; XLA and cuDNN say so in an
+    InternalError's text.
+    """
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
         return True
     text = str(error).lower()
-    return isinstance(error, tf.errors.OpError) and ("out of memory" in text or "resource_exhausted" in text)
+    return isinstance(error, tf.errors.OpError) and (
+        "out of memory" in text or "resource_exhausted" in text
+    )
 
 
 def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
@@ -161,16 +189,26 @@ def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tria
             if fits[-1].judge.diverged or fits[-1].judge.verdict != "continue":
                 break
             if bench.n_fits > 1:
-                write_json(job.folder / f"attempt-{job.attempt}" / f"fold-{fold}.json", asdict(results[-1]))
+                write_json(
+                    job.folder / f"attempt-{job.attempt}" / f"fold-{fold}.json", asdict(results[-1])
+                )
     if job.score_test:
         score_test_part(job.folder, bench, fits)
     if job.keep_end:
         for item in fits:
-            save_checkpoint(job.folder / f"end-{item.fold}.npz", item.fit.model, int(item.judge.curve[-1]["epoch"]))
-    return summarise(job.proposal, results, [item.judge for item in fits], [n for i in fits for n in i.fit.notes])
+            save_checkpoint(
+                job.folder / f"end-{item.fold}.npz",
+                item.fit.model,
+                int(item.judge.curve[-1]["epoch"]),
+            )
+    return summarise(
+        job.proposal, results, [item.judge for item in fits], [n for i in fits for n in i.fit.notes]
+    )
 
 
-def _prepare(job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: EpochReporter) -> FoldFit:
+def _prepare(
+    job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: EpochReporter
+) -> FoldFit:
     """Build the model of one fit, continue its parent where it has one, and set up what watches it."""
     proposal, rows = job.proposal, bench.fold(fold)
     on_epoch = None if job.lockstep else reporter.one_fold
@@ -181,9 +219,13 @@ def _prepare(job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: Ep
         if checkpoint.exists():
             item.fit.initial_epoch = load_checkpoint(checkpoint, item.fit.model)
         else:
-            item.fit.notes.append(f"the checkpoint of trial {proposal.parent} is gone: trained from epoch 0")
+            item.fit.notes.append(
+                f"the checkpoint of trial {proposal.parent} is gone: trained from epoch 0"
+            )
     if item.fit.initial_epoch >= item.fit.epochs_total:
-        raise TrialError(f"trial {proposal.parent} was trained for {item.fit.initial_epoch} epochs: none is left")
+        raise TrialError(
+            f"trial {proposal.parent} was trained for {item.fit.initial_epoch} epochs: none is left"
+        )
     path = job.folder / f"attempt-{job.attempt}" / f"fold-{fold}.npz"
     item.keeper = Keeper(path, item.judge, item.stopper, item.fit, alone=not job.lockstep)
     item.fit.callbacks = [*item.fit.callbacks, item.keeper]
@@ -198,7 +240,9 @@ def _take_up(item: FoldFit, folder: Path) -> None:
     try:
         item.keeper.resume(found, item.fit.model)
     except ValueError as error:
-        item.fit.notes.append(f"the checkpoint of {found.parent.name} was not used: {first_line(error)}")
+        item.fit.notes.append(
+            f"the checkpoint of {found.parent.name} was not used: {first_line(error)}"
+        )
         return
     item.fit.began_at, item.fit.initial_epoch = item.fit.initial_epoch, item.keeper.resumed_from
     item.fit.notes.append(f"taken up at epoch {item.keeper.resumed_from}")

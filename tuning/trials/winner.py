@@ -1,4 +1,6 @@
-"""The honest winner: finalists on fresh seeds, one evaluation on the test part, baselines beside it."""
+"""The honest winner: finalists on fresh seeds, one evaluation on the test part, baselines beside
+it.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,9 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     """Train parameters on a fresh seed and keep the outcome and, without `--cv`, the weights.
 
     Returns:
-        `number`, `index`, `seed`, `value` (objective; with `--cv` the mean over folds; None if it diverged), `epochs`
-        (of the weights that were kept), `weights` (file name, or None), when and where it was trained.
+        `number`, `index`, `seed`, `value` (objective; with `--cv` the mean over folds; None if it
+        diverged), `epochs` (of the weights that were kept), `weights` (file name, or None), when
+        and where it was trained.
     """
     began = time.time()
     bench = workbench(job.source, job.overrides, job.pinned)
@@ -45,20 +48,34 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
         return function_finalist(bench.study, job, seed, context.slot)
 
     def on_epoch(row: Mapping[str, float]) -> str:
-        return context.report(EpochReport(job.number, int(row["epoch"]), row[bench.study.objective.metric], row, 0.0))
+        return context.report(
+            EpochReport(job.number, int(row["epoch"]), row[bench.study.objective.metric], row, 0.0)
+        )
 
-    fits = [_trained(bench, job.params, job.epochs, rows, seed, on_epoch=on_epoch) for rows in _parts(bench, job.fold)]
+    fits = [
+        _trained(bench, job.params, job.epochs, rows, seed, on_epoch=on_epoch)
+        for rows in _parts(bench, job.fold)
+    ]
     results = [item.result(bench, seed) for item in fits]
     weights = None
     if bench.study.cv is None or job.fold == ALL_ROWS:
         weights = job.file.with_suffix(".npz")
         save_checkpoint(weights, fits[0].fit.model, results[0].best_epoch)
     outcome = {
-        "number": job.number, "index": job.index, "seed": seed, "weights": None if weights is None else weights.name,
-        "value": None if any(i.judge.diverged for i in fits) else float(np.mean([r.value for r in results])),
-        "epochs": results[0].best_epoch, "training_s": sum(result.seconds for result in results),
-        "seconds": time.time() - began, "slot": context.slot, "started_at": began, "ended_at": time.time(),
-    }  # fmt: skip
+        "number": job.number,
+        "index": job.index,
+        "seed": seed,
+        "weights": None if weights is None else weights.name,
+        "value": None
+        if any(i.judge.diverged for i in fits)
+        else float(np.mean([r.value for r in results])),
+        "epochs": results[0].best_epoch,
+        "training_s": sum(result.seconds for result in results),
+        "seconds": time.time() - began,
+        "slot": context.slot,
+        "started_at": began,
+        "ended_at": time.time(),
+    }
     write_json(job.file, outcome)
     return outcome
 
@@ -87,16 +104,19 @@ def _trained(
 
 
 def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
-    """Score the winner once on the test part, save it for raw inputs, check the saved file, fit the baselines.
+    """Score the winner once on the test part, save it for raw inputs, check the saved file, fit the
+    baselines.
 
     Returns:
-        `test` {metric: value}, `baseline` {"dummy": {…}, "linear": {…}}, `margin` (of the objective, over the linear
-        baseline, see there; None where there is none), `model` (path), `sha256` (of the file),
-        `parameters` (count), `reload_error` (largest difference of the reloaded model's predictions; None where the
-        file holds a lambda, which is code that Keras rightly refuses to load).
+        `test` {metric: value}, `baseline` {"dummy": {…}, "linear": {…}}, `margin` (of the
+        objective, over the linear baseline, see there; None where there is none), `model` (path),
+        `sha256` (of the file), `parameters` (count), `reload_error` (largest difference of the
+        reloaded model's predictions; None where the file holds a lambda, which is code that Keras
+        rightly refuses to load).
 
     Raises:
-        TuningError: The reloaded model predicts something else; or the winner diverged on all rows, with `--cv`.
+        TuningError: The reloaded model predicts something else; or the winner diverged on all rows,
+            with `--cv`.
     """
     known = read_json(job.file)
     if known is not None and job.saved.exists():
@@ -110,8 +130,12 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     predicted = predict(model, rows.scaler.transform(raw))
     save_for_raw_inputs(model, rows.scaler, job.saved, raw.shape[1:])
     difference = _reload_error(job.saved, bench, raw, predicted)
-    if difference is not None and not difference <= 1e-3 * max(1.0, float(np.max(np.abs(predicted)))):
-        raise TuningError(f"the saved winner predicts something else than the trained one: they differ by {difference}")
+    if difference is not None and not difference <= 1e-3 * max(
+        1.0, float(np.max(np.abs(predicted)))
+    ):
+        raise TuningError(
+            f"the saved winner predicts something else than the trained one: they differ by {difference}"
+        )
     task, found = bench.parts.task, linked(link_of(model), predicted)
     beside = baselines(task, rows, rows.scaler.transform(raw), y)
     outcome = {
@@ -130,10 +154,12 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
 def save_for_raw_inputs(
     model: keras.Model, scaler: Scaling, path: Path, input_shape: tuple[int, ...] | None = None
 ) -> None:
-    """Save a model as `.keras` with its scaling inside: the file takes features as the data set has them.
+    """Save a model as `.keras` with its scaling inside: the file takes features as the data set has
+    them.
 
-    Keras has no layer for empty cells and categories: the figures of a user's table are kept as JSON beside the model,
-    and `inputs_of` makes what it takes. A subclass of `keras.Model` does not tell its `input_shape`: it must be given.
+    Keras has no layer for empty cells and categories: the figures of a user's table are kept as
+    JSON beside the model, and `inputs_of` makes what it takes. A subclass of `keras.Model` does not
+    tell its `input_shape`: it must be given.
     """
     beside = _figures_of(path)
     if isinstance(scaler, TableScaler):
@@ -142,9 +168,12 @@ def save_for_raw_inputs(
         beside.unlink(missing_ok=True)
     if isinstance(scaler, Scaler) and scaler.mean is not None and scaler.deviation is not None:
         shape = model.inputs[0].shape[1:] if input_shape is None else input_shape
-        inputs = keras.Input(shape, dtype="float64")  # a date in seconds must be centred before it is rounded
+        inputs = keras.Input(
+            shape, dtype="float64"
+        )  # a date in seconds must be centred before it is rounded
         mean, factor = (np.asarray(a).reshape(shape) for a in (scaler.mean, 1.0 / scaler.deviation))
-        # Not Normalization: it divides by 1e-7 at least, and rounds its figures to float32 when it is loaded.
+        # Not Normalization: it divides by 1e-7 at least, and rounds its figures to float32 when it
+        # is loaded.
         centred = keras.layers.Rescaling(1.0, -mean, name="centring", dtype="float64")(inputs)
         scaled = keras.layers.Rescaling(factor, name="scaling", dtype="float64")(centred)
         model = keras.Model(inputs, model(scaled), name=f"{model.name}_on_raw_inputs")
@@ -158,11 +187,13 @@ def inputs_of(path: Path, rows: Any) -> Array:
 
     Args:
         path: The `.keras` file; what its columns mean stands in a JSON file beside it.
-        rows: A DataFrame with the columns that were trained on, in any order and beside any others: categories are
-            found again by their names. An array, `(rows, columns)`, only where no column holds categories.
+        rows: A DataFrame with the columns that were trained on, in any order and beside any others:
+            categories are found again by their names. An array, `(rows, columns)`, only where no
+            column holds categories.
 
     Raises:
-        StudyError: A column is missing, or an array is given where categories would have to be guessed.
+        StudyError: A column is missing, or an array is given where categories would have to be
+            guessed.
     """
     scaler = _scaler_beside(path)
     if scaler is None:
@@ -170,7 +201,9 @@ def inputs_of(path: Path, rows: Any) -> Array:
     if hasattr(rows, "columns"):
         return scaler.transform(encode(rows, scaler.columns))
     if named := [column.name for column in scaler.columns if column.categories]:
-        raise StudyError(f"give a DataFrame: the numbers of an array do not tell the categories of {', '.join(named)}")
+        raise StudyError(
+            f"give a DataFrame: the numbers of an array do not tell the categories of {', '.join(named)}"
+        )
     return scaler.transform(np.asarray(rows, float))
 
 
@@ -212,15 +245,20 @@ def _reload_error(path: Path, bench: Workbench, raw: Array, predicted: Array) ->
             return None
         raise
     scaler = _scaler_beside(path)
-    return float(np.max(np.abs(predict(model, raw if scaler is None else scaler.transform(raw)) - predicted)))
+    return float(
+        np.max(np.abs(predict(model, raw if scaler is None else scaler.transform(raw)) - predicted))
+    )
 
 
 def _custom(bench: Workbench) -> dict[str, Any]:
     """Return the user's own layers and functions by name: whatever the builder's module defines.
 
-    A module that imports Keras only when needed has a function `custom_objects()` that returns them.
+    A module that imports Keras only when needed has a function `custom_objects()` that returns
+    them.
     """
     home = bench.study.builder.__module__
     defined = vars(sys.modules[home]) if home in sys.modules else {}
-    own = {name: value for name, value in defined.items() if getattr(value, "__module__", None) == home}
+    own = {
+        name: value for name, value in defined.items() if getattr(value, "__module__", None) == home
+    }
     return own | (own["custom_objects"]() if "custom_objects" in own else {})

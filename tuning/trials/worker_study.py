@@ -1,4 +1,6 @@
-"""What a process that trains a study needs, made once: the study, its data in parts, the rows of each fit."""
+"""What a process that trains a study needs, made once: the study, its data in parts, the rows of
+each fit.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class FoldRows:
     Attributes:
         train: What is trained on.
         scoring: What the objective is computed on.
-        stopping: What early stopping looks at; the scoring rows themselves without `--cv`, never with it.
+        stopping: What early stopping looks at; the scoring rows themselves without `--cv`, never
+            with it.
         scaler: What the inputs were scaled with.
     """
 
@@ -44,7 +47,9 @@ class Workbench:
     study: Study
     parts: Parts
     builder_arguments: Mapping[str, Any]
-    """Filled in from the data: `input_shape`, `task`, `n_outputs`, as far as the builder names them."""
+    """Filled in from the data: `input_shape`, `task`, `n_outputs`, as far as the builder names
+    them.
+    """
 
     @functools.cached_property
     def n_fits(self) -> int:
@@ -64,13 +69,17 @@ class Workbench:
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def final(self) -> FoldRows:
-        """Return the rows the winner is trained on: with `--cv` training and validation part together."""
+        """Return the rows the winner is trained on: with `--cv` training and validation part
+        together.
+        """
         if self.study.cv is None:
             return self.fold(0)
         return self._inner(self.parts.search_part, None)
 
     def _inner(self, train: Part, scoring: Part | None) -> FoldRows:
-        """Take the stopping rows out of the training rows where patience needs them; scale by what remains."""
+        """Take the stopping rows out of the training rows where patience needs them; scale by what
+        remains.
+        """
         stopping: Part | None = None
         if self.study.patience is not None:
             seed = derive_seed(self.study.seed, "inner") % 2**31
@@ -101,7 +110,8 @@ def workbench(source: Source, overrides: Mapping[str, Any], pinned: str = "") ->
 
     Args:
         source, overrides: The study.
-        pinned: `StudyRecord.pinned` of the search; a worker may start long after it and find other files.
+        pinned: `StudyRecord.pinned` of the search; a worker may start long after it and find other
+            files.
 
     Raises:
         ChangedError: The study file or its data are no longer those of the search.
@@ -121,7 +131,9 @@ def workbench(source: Source, overrides: Mapping[str, Any], pinned: str = "") ->
 def _workbench(source: Source, overrides: str) -> Workbench:
     study = load_source(source, json.loads(overrides))
     dataset = study.data()
-    parts = split(dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size)
+    parts = split(
+        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
+    )
     if study.objective.name in METRICS:
         metrics.check(study.objective.name, parts.task)
     return Workbench(study, parts, study.from_data(dataset))

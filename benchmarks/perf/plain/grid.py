@@ -27,15 +27,22 @@ def build_model(n_hidden: int = 1, n_neurons: int = 30, lr: float = 1e-3) -> ker
 
 
 def main(data: str, epochs: int, most_neurons: int) -> None:
-    """Search, on the rows of `data`, with two processes; `most_neurons` below 200 makes the grid smaller.
+    """Search, on the rows of `data`, with two processes; `most_neurons` below 200 makes the grid
+    smaller.
 
-    Scaled within each fold, as ours are: a few districts with extreme values decide how all others are scaled.
+    Scaled within each fold, as ours are: a few districts with extreme values decide how all others
+    are scaled.
     """
     arrays = np.load(data)
     regressor = KerasRegressor(
-        build_model, epochs=epochs, verbose=0, random_state=42,
-        model__n_hidden=1, model__n_neurons=50, model__lr=1e-3,
-    )  # fmt: skip
+        build_model,
+        epochs=epochs,
+        verbose=0,
+        random_state=42,
+        model__n_hidden=1,
+        model__n_neurons=50,
+        model__lr=1e-3,
+    )
     grid = {
         f"{STEP}n_hidden": [1, 2, 3] if most_neurons >= 200 else [1],
         f"{STEP}n_neurons": [n for n in (50, 100, 200) if n <= most_neurons],

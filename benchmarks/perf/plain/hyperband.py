@@ -58,19 +58,32 @@ def main(data: str, max_epochs: int, most: int) -> None:
     _stand_in_for_tensorboard()
     with TemporaryDirectory() as folder:
         tuner = keras_tuner.Hyperband(
-            Housing(), objective="val_loss", max_epochs=max_epochs, factor=3, seed=42, directory=folder,
+            Housing(),
+            objective="val_loss",
+            max_epochs=max_epochs,
+            factor=3,
+            seed=42,
+            directory=folder,
             project_name="housing",
-        )  # fmt: skip
+        )
         validation = (arrays["X_validation"], arrays["y_validation"])
         with contextlib.suppress(KeyboardInterrupt):  # there were enough epochs
-            tuner.search(arrays["X"], arrays["y"], validation_data=validation, callbacks=[Count(most)], verbose=0)
+            tuner.search(
+                arrays["X"],
+                arrays["y"],
+                validation_data=validation,
+                callbacks=[Count(most)],
+                verbose=0,
+            )
         print(json.dumps({"epochs": [[at, i + 1] for i, at in enumerate(ENDED)]}))
 
 
 def _stand_in_for_tensorboard() -> None:
-    """Let KerasTuner's loop import TensorBoard, which it always does and, without its callback, never uses.
+    """Let KerasTuner's loop import TensorBoard, which it always does and, without its callback,
+    never uses.
 
-    TensorFlow 2.21 does not bring it any more; users install it. Not importing it favours KerasTuner.
+    TensorFlow 2.21 does not bring it any more; users install it. Not importing it favours
+    KerasTuner.
     """
     if find_spec("tensorboard") is None:
         for name in ("tensorboard", "tensorboard.plugins", "tensorboard.plugins.hparams"):

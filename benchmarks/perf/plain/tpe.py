@@ -30,9 +30,14 @@ def main(data: str, epochs: int, points: str, n_jobs: int) -> None:
         batch = trial.suggest_categorical("batch_size", [32, 64, 128])
         count = keras.callbacks.LambdaCallback(on_epoch_end=_note)
         history = model.fit(
-            arrays["X"], arrays["y"], validation_data=validation, batch_size=batch, epochs=epochs, verbose=0,
+            arrays["X"],
+            arrays["y"],
+            validation_data=validation,
+            batch_size=batch,
+            epochs=epochs,
+            verbose=0,
             callbacks=[count],
-        )  # fmt: skip
+        )
         return float(np.sqrt(history.history["val_loss"][-1]))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -41,7 +46,11 @@ def main(data: str, epochs: int, points: str, n_jobs: int) -> None:
     for point in chosen:
         study.enqueue_trial(point)
     study.optimize(objective, n_trials=len(chosen), n_jobs=n_jobs)
-    print(json.dumps({"epochs": [[at, i + 1] for i, at in enumerate(ENDED)], "best": study.best_value}))
+    print(
+        json.dumps(
+            {"epochs": [[at, i + 1] for i, at in enumerate(ENDED)], "best": study.best_value}
+        )
+    )
 
 
 def _note(epoch: int, logs: Any) -> None:

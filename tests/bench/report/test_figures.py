@@ -12,13 +12,18 @@ from tuning.reports.style import COLOURS
 
 def panel(runs) -> Panel:
     found = bands(runs)
-    return Panel("toy, validation", "val_rmse", "epochs", found, tuple(band.engine for band in found))
+    return Panel(
+        "toy, validation", "val_rmse", "epochs", found, tuple(band.engine for band in found)
+    )
 
 
 def test_each_engine_has_a_line_and_a_band_of_one_colour():
     figure = anytime_figure(panel(ended([1, 2, 3], "a") + ended([2, 3, 4], "b")))
     lines = [trace for trace in figure.data if trace.line.width]
-    assert [(trace.name, trace.line.color) for trace in lines] == [("a", COLOURS[0]), ("b", COLOURS[1])]
+    assert [(trace.name, trace.line.color) for trace in lines] == [
+        ("a", COLOURS[0]),
+        ("b", COLOURS[1]),
+    ]
     assert [trace.legendgroup for trace in figure.data if trace.fill] == ["a", "b"]
 
 

@@ -41,7 +41,11 @@ def benched(folder, contest, study="scripted", gap=1.0):
             runs.append(_run(study, entrant.name, seed, values))
     rows = {"train": 6, "validation": 2, "test": 2, "name": "line", "digest": "0a" * 32}
     record = replace(RECORD, name=study, data=rows)
-    return Benched(Looked(record, tuple(searches), {"gridsearchcv": ("grid: 4 points",)}), tuple(runs), folder / study)
+    return Benched(
+        Looked(record, tuple(searches), {"gridsearchcv": ("grid: 4 points",)}),
+        tuple(runs),
+        folder / study,
+    )
 
 
 def _keep(files, number, value):
@@ -52,11 +56,21 @@ def _keep(files, number, value):
 def _run(study, engine, seed, values):
     best = [min(values[: i + 1]) for i in range(len(values))]
     curve = AnytimeRun(
-        study, engine, seed, "minimize", "val_loss", (4, 8, 40), (0.5, 1.0, 1.5),
-        tuple(best), tuple(value + 0.1 for value in best), (0.01, 0.02, 0.01),
-    )  # fmt: skip
+        study,
+        engine,
+        seed,
+        "minimize",
+        "val_loss",
+        (4, 8, 40),
+        (0.5, 1.0, 1.5),
+        tuple(best),
+        tuple(value + 0.1 for value in best),
+        (0.01, 0.02, 0.01),
+    )
     found = {"number": 2, "params": {"x": 1}, "value": best[-1], "test": best[-1] + 0.1}
-    return BenchRun(curve, f"{study}-{engine}-{seed}", "pinned", "budget", "", {"completed": 3}, found, 1000.0)
+    return BenchRun(
+        curve, f"{study}-{engine}-{seed}", "pinned", "budget", "", {"completed": 3}, found, 1000.0
+    )
 
 
 def text_of(page):
@@ -74,17 +88,28 @@ def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path)
     page = text_of(written.page)
     assert "http" not in page.replace("http://www.w3.org", "")
     for title in (
-        "Which engine?", "What is supported", "Standing", "Validation, over epochs", "Test, over epochs",
-        "Validation, over seconds", "Test, over seconds", "Each two engines", "Time per proposal",
-        "Importance of the parameters", "All parameters at once", "Searches", "How it was counted",
-    ):  # fmt: skip
+        "Which engine?",
+        "What is supported",
+        "Standing",
+        "Validation, over epochs",
+        "Test, over epochs",
+        "Validation, over seconds",
+        "Test, over seconds",
+        "Each two engines",
+        "Time per proposal",
+        "Importance of the parameters",
+        "All parameters at once",
+        "Searches",
+        "How it was counted",
+    ):
         assert f">{title}" in page
     assert "There is nothing to draw yet" not in page
     assert "Ranks over the studies" not in page
     assert page.count('class="tag completed">supported') == 3
     assert [path.name for path in written.pictures] == [
-        "bench-scripted-epochs-40-scripted-epochs.png", "bench-scripted-epochs-40-scripted-seconds.png",
-    ]  # fmt: skip
+        "bench-scripted-epochs-40-scripted-epochs.png",
+        "bench-scripted-epochs-40-scripted-seconds.png",
+    ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.pictures)
 
 
@@ -101,7 +126,9 @@ def test_several_studies_are_ranked_in_one_report(tmp_path):
 def test_what_users_wrote_is_escaped(tmp_path):
     contest = contest_of(1)
     study = benched(tmp_path, contest)
-    failed = BenchRun(study.runs[0].curve, "s", "pinned", "failed", "ValueError: </script><b>no</b>")
+    failed = BenchRun(
+        study.runs[0].curve, "s", "pinned", "failed", "ValueError: </script><b>no</b>"
+    )
     found = analyse([run.curve for run in study.runs], resamples=99)
     written = write_bench_report(
         tmp_path, [Benched(study.looked, (failed, *study.runs[1:]), study.folder)], contest, found

@@ -17,13 +17,18 @@ def ranks():
 
 def test_a_bar_joins_each_group_and_one_shows_the_critical_difference(ranks):
     bars = [line for line in diagram(ranks).lines if line.colour == COLOURS[1]]
-    assert [line.xs[0] for line in bars[:2]] == pytest.approx([1.964 - 0.03, 2.893 - 0.03], abs=1e-3)
+    assert [line.xs[0] for line in bars[:2]] == pytest.approx(
+        [1.964 - 0.03, 2.893 - 0.03], abs=1e-3
+    )
     assert bars[-1].xs[1] - bars[-1].xs[0] == pytest.approx(ranks.critical_difference)
 
 
 def test_the_better_half_stands_on_the_left_and_all_is_within_the_picture(ranks):
     drawn = diagram(ranks)
-    assert [label.text for label in drawn.labels if label.anchor == "right"] == ["C4.5+m+cf  1.96", "C4.5+m  2.00"]
+    assert [label.text for label in drawn.labels if label.anchor == "right"] == [
+        "C4.5+m+cf  1.96",
+        "C4.5+m  2.00",
+    ]
     for line in drawn.lines:
         assert all(drawn.x_range[0] <= x <= drawn.x_range[1] for x in line.xs)
         assert all(drawn.y_range[0] <= y <= drawn.y_range[1] for y in line.ys)

@@ -52,7 +52,9 @@ def test_many_comparisons_are_told_to_take_more_seeds():
 def test_an_unsupported_difference_names_the_seeds_that_are_missing():
     told = said(("a", [1, 2, 3, 4, 5, 6, 7, 8]), ("b", [2, 1, 5, 3, 9, 5, 8.5, 7.2]))
     assert told[1] == "toy: no difference between two engines is supported."
-    assert told[2].startswith("toy: a and b are not told apart (better in 4, worse in 4 of 8 seeds, p = ")
+    assert told[2].startswith(
+        "toy: a and b are not told apart (better in 4, worse in 4 of 8 seeds, p = "
+    )
     assert "If the lean seen so far is real, about " in told[2]
     assert told[2].endswith(" more seeds would be needed to support it with 80 % power.")
 
@@ -65,9 +67,15 @@ def test_equal_engines_are_told_to_be_equal():
 
 
 def test_what_the_test_part_says_is_told_of_supported_differences():
-    better = ended(EIGHT, "a", tests=(1.0, 0.5)) + ended([v + 1 for v in EIGHT], "b", tests=(1.0, 2.0))
-    assert sentences(analyse(better, resamples=99))[-1].endswith("Supported. The test part says the same (p = 0.0078).")
-    worse = ended(EIGHT, "a", tests=(1.0, 2.0)) + ended([v + 1 for v in EIGHT], "b", tests=(1.0, 0.5))
+    better = ended(EIGHT, "a", tests=(1.0, 0.5)) + ended(
+        [v + 1 for v in EIGHT], "b", tests=(1.0, 2.0)
+    )
+    assert sentences(analyse(better, resamples=99))[-1].endswith(
+        "Supported. The test part says the same (p = 0.0078)."
+    )
+    worse = ended(EIGHT, "a", tests=(1.0, 2.0)) + ended(
+        [v + 1 for v in EIGHT], "b", tests=(1.0, 0.5)
+    )
     assert "The test part does not bear it out" in sentences(analyse(worse, resamples=99))[-1]
 
 
@@ -90,7 +98,9 @@ def test_one_engine_is_told_without_a_comparison():
 
 def test_ranks_that_friedman_rejects_name_who_is_above_whom():
     told = rank_sentences(rank(RANKS, NAMES, alpha=0.10))
-    assert told[0] == ("Mean ranks over 14 studies (1 is best): C4.5+m+cf 1.96, C4.5+m 2.00, C4.5+cf 2.89, C4.5 3.14.")
+    assert told[0] == (
+        "Mean ranks over 14 studies (1 is best): C4.5+m+cf 1.96, C4.5+m 2.00, C4.5+cf 2.89, C4.5 3.14."
+    )
     assert told[1].endswith("C4.5+m+cf ranks above C4.5; C4.5+m ranks above C4.5.")
 
 
@@ -104,14 +114,16 @@ def test_ranks_that_friedman_does_not_reject_ask_for_more_studies():
 
 
 @pytest.mark.parametrize(
-    ("seeds", "word"), [(1, "about 1 more seed would"), (12, "about 12 more seeds"), (5000, "more than 1,000 more")]
+    ("seeds", "word"),
+    [(1, "about 1 more seed would"), (12, "about 12 more seeds"), (5000, "more than 1,000 more")],
 )
 def test_missing_seeds_are_told_in_round_words(seeds, word):
     assert word in more_seeds(seeds)
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(0.00001, "< 0.0001"), (0.00123, "0.0012"), (0.0312, "0.031"), (0.5, "0.50"), (1.0, "1.00")]
+    ("p", "text"),
+    [(0.00001, "< 0.0001"), (0.00123, "0.0012"), (0.0312, "0.031"), (0.5, "0.50"), (1.0, "1.00")],
 )
 def test_p_values_have_two_digits(p, text):
     assert probability(p) == text

@@ -1,4 +1,6 @@
-"""Table 6 of Demšar 2006 (JMLR 7): AUC of C4.5 without and with fitted parameters m and cf on 14 data sets."""
+"""Table 6 of Demšar 2006 (JMLR 7): AUC of C4.5 without and with fitted parameters m and cf on 14
+data sets.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ rheum                    0.619 3    0.666 2    0.614 4    0.669 1
 voting                   0.972 4    0.981 1    0.975 2    0.975 3
 wine                     0.957 3    0.978 1    0.946 4    0.970 2
 """
-_CELLS = np.array([[float(word) for word in line.split()[-8:]] for line in _TABLE.strip().splitlines()])
+_CELLS = np.array(
+    [[float(word) for word in line.split()[-8:]] for line in _TABLE.strip().splitlines()]
+)
 AUC = _CELLS[:, 0::2]
 # The paper ranks what it rounds: on `voting` its ranks part two AUCs that are printed as equal.
 RANKS = _CELLS[:, 1::2]

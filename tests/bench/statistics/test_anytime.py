@@ -28,13 +28,20 @@ def test_the_incumbent_holds_from_the_end_of_its_trial_to_the_next_and_after_the
 
 
 def test_seconds_are_another_grid_of_the_same_runs():
-    assert incumbents([run([3.0, 2.0])], np.array([1.9, 2.0, 4.0]), "seconds")[0].tolist() == [math.inf, 3, 2]
+    assert incumbents([run([3.0, 2.0])], np.array([1.9, 2.0, 4.0]), "seconds")[0].tolist() == [
+        math.inf,
+        3,
+        2,
+    ]
 
 
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_what_is_no_number_is_worse_than_any(bad, direction):
-    assert finals([run([bad], direction=direction), run([], direction=direction)]).tolist() == [math.inf, math.inf]
+    assert finals([run([bad], direction=direction), run([], direction=direction)]).tolist() == [
+        math.inf,
+        math.inf,
+    ]
 
 
 def test_a_score_to_be_maximized_is_turned_so_that_smaller_is_better():
@@ -52,7 +59,13 @@ def test_the_grid_ends_where_the_longest_run_does():
 def test_bands_are_quartiles_over_the_seeds_of_each_engine():
     runs = [run([float(seed)], "a", seed) for seed in range(5)] + [run([7.0], "b")]
     first, second = bands(runs, points=1)
-    assert (first.engine, first.runs, first.low, first.median, first.high) == ("a", 5, (1.0,), (2.0,), (3.0,))
+    assert (first.engine, first.runs, first.low, first.median, first.high) == (
+        "a",
+        5,
+        (1.0,),
+        (2.0,),
+        (3.0,),
+    )
     assert (second.engine, second.median) == ("b", (7.0,))
 
 
@@ -63,7 +76,9 @@ def test_the_lower_quartile_is_the_lower_one_when_maximizing_too():
 
 
 def test_a_band_has_no_end_where_that_quartile_has_completed_nothing():
-    runs = [run([None if seed == 4 else float(seed)], seed=seed) for seed in range(4)] + [run([None], seed=4)]
+    runs = [run([None if seed == 4 else float(seed)], seed=seed) for seed in range(4)] + [
+        run([None], seed=4)
+    ]
     (band,) = bands([*runs, run([None], seed=5)], points=1)
     assert (band.low, band.median, band.high) == ((1.25,), (2.5,), (None,))
 
@@ -105,7 +120,11 @@ def test_where_all_trials_are_equal_regret_is_1_before_and_0_after_the_first():
 def test_the_area_is_the_mean_regret_over_the_budget():
     runs = [run([4.0, 2.0]), run([None, None], "b"), run([2.0], "c")]
     found = area(runs, "epochs", Scale(best=2.0, initial=4.0), end=20)
-    assert found.tolist() == [1.0, 1.0, 0.5]  # 10 epochs at 1, 10 at 1 · all at 1 · 10 at 1, the rest at 0
+    assert found.tolist() == [
+        1.0,
+        1.0,
+        0.5,
+    ]  # 10 epochs at 1, 10 at 1 · all at 1 · 10 at 1, the rest at 0
 
 
 def test_the_area_equals_that_of_a_fine_grid():
@@ -113,7 +132,9 @@ def test_the_area_equals_that_of_a_fine_grid():
     some = run(np.minimum.accumulate(chance.random(30)).tolist())
     at = np.arange(3000) / 10
     scale = Scale(0.0, 1.0)
-    assert area([some], "epochs", scale, 300)[0] == pytest.approx(regret([some], at, "epochs", scale).mean())
+    assert area([some], "epochs", scale, 300)[0] == pytest.approx(
+        regret([some], at, "epochs", scale).mean()
+    )
 
 
 def test_the_time_to_a_target_is_the_end_of_the_trial_that_reaches_it():

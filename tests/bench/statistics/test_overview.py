@@ -20,7 +20,9 @@ def test_engines_are_listed_by_their_median_the_best_first():
 
 
 def test_the_best_median_is_the_highest_where_the_study_maximizes():
-    runs = ended([0.7, 0.8], "a", direction="maximize") + ended([0.9, 0.9], "b", direction="maximize")
+    runs = ended([0.7, 0.8], "a", direction="maximize") + ended(
+        [0.9, 0.9], "b", direction="maximize"
+    )
     (study,) = analyse(runs, **QUICK).studies
     assert [e.engine for e in study.engines] == ["b", "a"]
     assert study.target == pytest.approx(0.75)  # the worst median: what all can reach
@@ -30,14 +32,23 @@ def test_the_best_median_is_the_highest_where_the_study_maximizes():
 def test_times_are_to_the_targets_given_or_to_the_worst_median():
     runs = ended([0.5, 0.5, 0.5], "a") + ended([0.8, 0.8, None], "b")
     (study,) = analyse(runs, **QUICK).studies
-    assert [(e.engine, e.reached, e.time_to_target) for e in study.engines] == [("a", 3, 20.0), ("b", 2, 20.0)]
+    assert [(e.engine, e.reached, e.time_to_target) for e in study.engines] == [
+        ("a", 3, 20.0),
+        ("b", 2, 20.0),
+    ]
     (study,) = analyse(runs, targets={"toy": 0.6}, budget="seconds", **QUICK).studies
-    assert [(e.engine, e.reached, e.time_to_target) for e in study.engines] == [("a", 3, 4.0), ("b", 0, None)]
+    assert [(e.engine, e.reached, e.time_to_target) for e in study.engines] == [
+        ("a", 3, 4.0),
+        ("b", 0, None),
+    ]
 
 
 def test_regret_and_area_are_measured_from_the_best_known():
     (study,) = analyse(ended([0.5, 0.5], "a") + ended([0.75, 0.75], "b"), **QUICK).studies
-    assert [(e.regret, e.area) for e in study.engines] == [(0.0, 1.0), (0.5, 1.0)]  # the last trial ends the budget
+    assert [(e.regret, e.area) for e in study.engines] == [
+        (0.0, 1.0),
+        (0.5, 1.0),
+    ]  # the last trial ends the budget
     (study,) = analyse(ended([0.5], "a"), best={"toy": 0.0}, **QUICK).studies
     assert study.engines[0].regret == 0.5
 
@@ -46,7 +57,9 @@ def test_an_engine_without_any_value_has_no_figures_and_stands_last():
     (study,) = analyse(ended([None, None], "never") + ended([1, 2], "a"), **QUICK).studies
     never = study.engines[-1]
     assert (never.engine, never.runs, never.with_value) == ("never", 2, 0)
-    assert (never.validation, never.validation_interval, never.test, never.time_to_target) == (None,) * 4
+    assert (never.validation, never.validation_interval, never.test, never.time_to_target) == (
+        None,
+    ) * 4
     assert (never.regret, never.area) == (1.0, 1.0)
 
 
@@ -57,7 +70,9 @@ def test_a_search_without_a_trial_is_a_run_without_a_value():
 
 
 def test_the_time_of_a_proposal_is_the_median_over_all():
-    (study,) = analyse([run([1.0], asked_s=(0.1, 0.2)), run([1.0], seed=1, asked_s=(0.9,))], **QUICK).studies
+    (study,) = analyse(
+        [run([1.0], asked_s=(0.1, 0.2)), run([1.0], seed=1, asked_s=(0.9,))], **QUICK
+    ).studies
     assert study.engines[0].asked_s == pytest.approx(0.2)
 
 
@@ -67,7 +82,9 @@ def test_test_scores_have_medians_of_their_own():
 
 
 def test_studies_are_kept_apart_and_ranked_together():
-    runs = [r for name in ("one", "two") for e in ("a", "b") for r in ended([1.0, 2.0], e, study=name)]
+    runs = [
+        r for name in ("one", "two") for e in ("a", "b") for r in ended([1.0, 2.0], e, study=name)
+    ]
     found = analyse(runs, **QUICK)
     assert [study.study for study in found.studies] == ["one", "two"]
     assert found.ranks is not None
@@ -75,7 +92,9 @@ def test_studies_are_kept_apart_and_ranked_together():
 
 
 def test_all_of_it_is_plain_json():
-    runs = [r for name in ("one", "two") for e in ("a", "b") for r in ended([1.0, None], e, study=name)]
+    runs = [
+        r for name in ("one", "two") for e in ("a", "b") for r in ended([1.0, None], e, study=name)
+    ]
     text = json.dumps(analyse(runs, **QUICK).to_json(), allow_nan=False)
     assert json.loads(text)["studies"][0]["pairs"][0]["verdict"] == "equal"
 

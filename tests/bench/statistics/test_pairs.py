@@ -1,4 +1,6 @@
-"""Two engines paired by seed: ties, missing values, too few seeds, and how often the procedure errs."""
+"""Two engines paired by seed: ties, missing values, too few seeds, and how often the procedure
+errs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tuning.bench.statistics.pairs import Pair, compare
 
 
 def pair_of(first, second, **fields) -> Pair:
-    (pair,) = compare({"a": ended(first, "a", **fields), "b": ended(second, "b", **fields)}, resamples=99)
+    (pair,) = compare(
+        {"a": ended(first, "a", **fields), "b": ended(second, "b", **fields)}, resamples=99
+    )
     return pair
 
 
@@ -25,7 +29,9 @@ def test_the_engine_that_the_ranks_favour_stands_first_whichever_comes_first():
 
 
 def test_a_score_to_be_maximized_is_better_where_it_is_higher():
-    pair = pair_of([0.5 + 0.01 * i for i in range(8)], [0.6 + 0.02 * i for i in range(8)], direction="maximize")
+    pair = pair_of(
+        [0.5 + 0.01 * i for i in range(8)], [0.6 + 0.02 * i for i in range(8)], direction="maximize"
+    )
     assert (pair.first, pair.wins) == ("b", 8)
     assert pair.gain is not None
     assert pair.gain > 0
@@ -40,7 +46,13 @@ def test_five_seeds_are_too_few_for_any_difference():
 
 def test_equal_scores_are_called_equal_and_no_number_of_seeds_is_named():
     pair = pair_of([0.3] * 8, [0.3] * 8)
-    assert (pair.verdict, pair.p, pair.ties, pair.gain, pair.seeds_more) == ("equal", 1.0, 8, 0.0, None)
+    assert (pair.verdict, pair.p, pair.ties, pair.gain, pair.seeds_more) == (
+        "equal",
+        1.0,
+        8,
+        0.0,
+        None,
+    )
 
 
 def test_ties_count_for_neither_side():
@@ -94,7 +106,10 @@ def test_the_test_score_is_asked_about_only_where_validation_is_supported():
 
 
 def test_a_lost_test_score_leaves_its_seed_out_and_is_not_the_worst_of_all():
-    first, second = ended([0.1 * i for i in range(8)], "a"), ended([1 + 0.1 * i for i in range(8)], "b")
+    first, second = (
+        ended([0.1 * i for i in range(8)], "a"),
+        ended([1 + 0.1 * i for i in range(8)], "b"),
+    )
     lost = [replace(run, tests=(None if run.seed < 4 else 0.5,)) for run in first]
     tested = [replace(run, tests=(1.0 + run.seed,)) for run in second]
     (pair,) = compare({"a": lost, "b": tested}, resamples=99)
@@ -108,7 +123,8 @@ def test_without_test_scores_nothing_is_said_about_them():
 
 
 def supported(repetitions: int, shift: float) -> int:
-    """How many simulated benchmarks of 20 seeds support a difference of `shift` spreads between two engines.
+    """How many simulated benchmarks of 20 seeds support a difference of `shift` spreads between two
+    engines.
 
     Both engines meet what a seed is like; beside that, each draws for itself.
     """
@@ -116,14 +132,18 @@ def supported(repetitions: int, shift: float) -> int:
     count = 0
     for _ in range(repetitions):
         own = chance.exponential(size=(2, 20)) + np.array([[0.0], [shift]])
-        first, second = (0.6 + 0.02 * (chance.normal(size=20) + own)).tolist()  # one draw of a seed, for both
+        first, second = (
+            0.6 + 0.02 * (chance.normal(size=20) + own)
+        ).tolist()  # one draw of a seed, for both
         (pair,) = compare({"one": ended(first, "one"), "two": ended(second, "two")}, resamples=0)
         count += pair.verdict == "supported"
     return count
 
 
 def test_a_against_a_is_supported_in_at_most_73_of_1000_benchmarks_of_20_seeds():
-    assert 20 <= supported(1000, shift=0.0) <= 73  # and not so rarely that the test would find nothing
+    assert (
+        20 <= supported(1000, shift=0.0) <= 73
+    )  # and not so rarely that the test would find nothing
 
 
 def test_a_against_b_is_found_in_most_benchmarks_of_20_seeds():

@@ -26,7 +26,9 @@ def test_at_5_percent_all_four_are_one_group():
 def test_nemenyi_is_believed_only_where_friedman_rejects():
     found = rank(np.array([[1.0, 2.0]] * 4), ("a", "b"))
     assert found.ranks == (1.0, 2.0)
-    assert found.critical_difference < 1.0  # the ranks are farther apart, which 2 of 16 draws are by chance
+    assert (
+        found.critical_difference < 1.0
+    )  # the ranks are farther apart, which 2 of 16 draws are by chance
     assert found.friedman.p == pytest.approx(0.125)
     assert found.supported == ()
 
@@ -42,7 +44,10 @@ def test_an_engine_is_ranked_by_its_median_on_each_study():
 
 
 def test_an_engine_that_did_not_run_everywhere_is_left_out_and_named():
-    studies = {name: ended([1, 2], "a", study=name) + ended([2, 3], "b", study=name) for name in ("one", "two")}
+    studies = {
+        name: ended([1, 2], "a", study=name) + ended([2, 3], "b", study=name)
+        for name in ("one", "two")
+    }
     studies["one"] += ended([0, 0], "c", study="one")
     found = rank_studies(studies)
     assert found is not None

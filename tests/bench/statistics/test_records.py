@@ -10,9 +10,17 @@ from tuning.bench.statistics.records import AnytimeRun
 from tuning.storage.durable import read_json, write_json
 
 RUN = AnytimeRun(
-    "housing", "optuna:tpe", 3, "minimize", "val_rmse",
-    (5, 10, 15), (0.5, 1.1, 1.9), (None, 0.7, 0.6), (None, 0.72, None), (0.001, 0.002, 0.001),
-)  # fmt: skip
+    "housing",
+    "optuna:tpe",
+    3,
+    "minimize",
+    "val_rmse",
+    (5, 10, 15),
+    (0.5, 1.1, 1.9),
+    (None, 0.7, 0.6),
+    (None, 0.72, None),
+    (0.001, 0.002, 0.001),
+)
 
 
 def test_a_run_comes_back_from_json_as_it_was():

@@ -23,7 +23,10 @@ from tuning.bench.statistics.significance import (
 
 def test_signed_ranks_of_demsars_table_2_give_t_12_and_reject():
     tested = signed_rank(AUC[:, 1] - AUC[:, 0])
-    assert (tested.n, tested.statistic) == (14, 12.0)  # the paper's critical value for 14 pairs is 21
+    assert (tested.n, tested.statistic) == (
+        14,
+        12.0,
+    )  # the paper's critical value for 14 pairs is 21
     assert tested.p < 0.05
     assert tested.effect == pytest.approx((93 - 12) / 105)
 
@@ -52,7 +55,13 @@ def test_the_critical_difference_of_four_on_fourteen_is_demsars(alpha, expected)
 
 @pytest.mark.parametrize(
     ("treatments", "at_5", "at_10"),
-    [(2, 1.960, 1.645), (3, 2.343, 2.052), (4, 2.569, 2.291), (6, 2.850, 2.589), (10, 3.164, 2.920)],
+    [
+        (2, 1.960, 1.645),
+        (3, 2.343, 2.052),
+        (4, 2.569, 2.291),
+        (6, 2.850, 2.589),
+        (10, 3.164, 2.920),
+    ],
 )
 def test_critical_values_are_those_of_demsars_table_5(treatments, at_5, at_10):
     unit = np.sqrt(treatments * (treatments + 1) / 6)  # of one block
@@ -79,7 +88,9 @@ def test_holm_of_nothing_is_nothing_and_no_p_grows_beyond_1():
 
 def test_friedman_agrees_with_scipy_where_nothing_is_tied():
     table = np.random.default_rng(3).normal(size=(12, 4))
-    assert friedman(table).chi2 == pytest.approx(stats.friedmanchisquare(*table.T).statistic, abs=1e-8)
+    assert friedman(table).chi2 == pytest.approx(
+        stats.friedmanchisquare(*table.T).statistic, abs=1e-8
+    )
 
 
 def test_friedman_by_permutation_does_not_reject_what_two_studies_cannot_show():
@@ -121,8 +132,12 @@ def test_a_pair_without_a_value_on_one_side_outranks_every_number():
 
 
 def test_differences_that_only_rounding_parts_are_tied():
-    assert signed_rank(np.array([0.3 - 0.2, -0.1, 0.2, 0.4])) == signed_rank(np.array([0.1, -0.1, 0.2, 0.4]))
-    assert signed_rank(np.array([0.1 + 0.2 - 0.3, 0.0, 1.0])).statistic == 1.5  # the first is a zero
+    assert signed_rank(np.array([0.3 - 0.2, -0.1, 0.2, 0.4])) == signed_rank(
+        np.array([0.1, -0.1, 0.2, 0.4])
+    )
+    assert (
+        signed_rank(np.array([0.1 + 0.2 - 0.3, 0.0, 1.0])).statistic == 1.5
+    )  # the first is a zero
 
 
 @pytest.mark.parametrize("n", [4, 7, 20])
@@ -136,11 +151,15 @@ def test_the_p_of_tied_pairs_is_scipys(n):
 def test_ties_and_zeros_never_make_the_test_reject_too_often():
     chance = np.random.default_rng(0)
     drawn = chance.integers(-2, 3, size=(400, 20)).astype(float)
-    assert sum(signed_rank(row).p <= 0.05 for row in drawn) <= 33  # 20 expected; 33 is 3 standard errors above
+    assert (
+        sum(signed_rank(row).p <= 0.05 for row in drawn) <= 33
+    )  # 20 expected; 33 is 3 standard errors above
 
 
 def power_at_the_pairs_needed(shift: float) -> float:
-    """How often normal differences of this mean and of spread 1 are found with the pairs said to be needed."""
+    """How often normal differences of this mean and of spread 1 are found with the pairs said to be
+    needed.
+    """
     chance = np.random.default_rng(1)
     one, other = chance.normal(shift, size=(2, 200_000))
     needed = pairs_needed(2 * float((one + other > 0).mean()) - 1, 0.05)

@@ -11,39 +11,77 @@ from tuning.storage.durable import write_json
 from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import FoldResult, Proposal, Status, TrialResult
 
-SPACE = Space({
-    "n_hidden": Int(0, 3), "n_neurons": Int(1, 100), "lr": Float(3e-4, 3e-2, log=True),
-    "batch_size": Choice(16, 32, 64), "optimizer": Choice("sgd", "adam", None, (1, 2)),
-    "momentum": Float(0.0, 0.99).when(optimizer="sgd"),
-})  # fmt: skip
+SPACE = Space(
+    {
+        "n_hidden": Int(0, 3),
+        "n_neurons": Int(1, 100),
+        "lr": Float(3e-4, 3e-2, log=True),
+        "batch_size": Choice(16, 32, 64),
+        "optimizer": Choice("sgd", "adam", None, (1, 2)),
+        "momentum": Float(0.0, 0.99).when(optimizer="sgd"),
+    }
+)
 STARTED_AT = 1_760_000_000.0
 SOURCE = "Pace and Barry 1997; postgresql://me:s3cr3t-canary@db/houses"
 
 
-def search(home: Path, study: str = "toy", engine: str = "optuna:tpe", **changes: Any) -> SearchFiles:
+def search(
+    home: Path, study: str = "toy", engine: str = "optuna:tpe", **changes: Any
+) -> SearchFiles:
     """Begin a search that nobody drives."""
     definition = {
-        "name": study, "engine": engine, "pruner": "none", "epochs": 30, "seed": 42, "cv": None,
-        "objective": "minimize val_rmse", "builder": "b" * 16, "data": "d" * 16,
-        "space": {n: repr(d) + (f" when {d.conditions}" if d.conditions else "") for n, d in SPACE.domains.items()},
-    }  # fmt: skip
+        "name": study,
+        "engine": engine,
+        "pruner": "none",
+        "epochs": 30,
+        "seed": 42,
+        "cv": None,
+        "objective": "minimize val_rmse",
+        "builder": "b" * 16,
+        "data": "d" * 16,
+        "space": {
+            n: repr(d) + (f" when {d.conditions}" if d.conditions else "")
+            for n, d in SPACE.domains.items()
+        },
+    }
     file = home / "studies" / f"{study}.py"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("STUDY = None\n")
     data = {
-        "name": "california housing", "digest": "ab" * 32, "source": SOURCE, "rows": 20640, "train": 11610,
-        "validation": 3870, "test": 5160, "features": ["MedInc", "HouseAge"], "input_shape": [2],
-        "task": "regression", "unit": "100,000 USD",
-    }  # fmt: skip
+        "name": "california housing",
+        "digest": "ab" * 32,
+        "source": SOURCE,
+        "rows": 20640,
+        "train": 11610,
+        "validation": 3870,
+        "test": 5160,
+        "features": ["MedInc", "HouseAge"],
+        "input_shape": [2],
+        "task": "regression",
+        "unit": "100,000 USD",
+    }
     header = {
-        "study": study, "engine": engine, "pruner": "none", "definition": definition, "study_hash": "0123456789abcdef",
-        "git_commit": "c0ffee", "data": data, "trials": 20, "seed": 42, "study_file": str(file),
-        "versions_of": {"keras": "3.15.1"}, **changes,
-    }  # fmt: skip
-    return begin(home / "ledger" / study / engine.replace(":", "-"), header, fresh=False, allow_change=True)
+        "study": study,
+        "engine": engine,
+        "pruner": "none",
+        "definition": definition,
+        "study_hash": "0123456789abcdef",
+        "git_commit": "c0ffee",
+        "data": data,
+        "trials": 20,
+        "seed": 42,
+        "study_file": str(file),
+        "versions_of": {"keras": "3.15.1"},
+        **changes,
+    }
+    return begin(
+        home / "ledger" / study / engine.replace(":", "-"), header, fresh=False, allow_change=True
+    )
 
 
-def add_trials(files: SearchFiles, numbers: range, epochs: int = 3, folds: int = 1, fault_every: int = 5) -> None:
+def add_trials(
+    files: SearchFiles, numbers: range, epochs: int = 3, folds: int = 1, fault_every: int = 5
+) -> None:
     """Ask and end trials; every `fault_every`-th is pruned, failed, diverged or infeasible in turn."""
     bad = [Status.PRUNED, Status.FAILED, Status.DIVERGED, Status.INFEASIBLE]
     for number in numbers:
@@ -65,15 +103,29 @@ def trial(number: int, epochs: int = 3, folds: int = 1) -> tuple[Proposal, Trial
     parts = tuple(_fold(fold, floor, epochs) for fold in range(folds))
     value = sum(part.value for part in parts) / folds
     return Proposal(number, params, epochs), TrialResult(
-        number, Status.COMPLETED, value, {"val_rmse": value, "val_loss": value**2}, parts, epochs * folds,
-        seed=7 + number, slot=f"cpu:{number % 2}", started_at=start, ended_at=start + 4.0,
-        seconds=4.0, training_s=3.5, rss_mb=512.0,
-    )  # fmt: skip
+        number,
+        Status.COMPLETED,
+        value,
+        {"val_rmse": value, "val_loss": value**2},
+        parts,
+        epochs * folds,
+        seed=7 + number,
+        slot=f"cpu:{number % 2}",
+        started_at=start,
+        ended_at=start + 4.0,
+        seconds=4.0,
+        training_s=3.5,
+        rss_mb=512.0,
+    )
 
 
 def spoiled(result: TrialResult, status: Status) -> TrialResult:
     """Return the same trial with another end."""
-    stored = {**result.to_json(), "status": status.value, "error": "" if status is Status.PRUNED else "ValueError: no"}
+    stored = {
+        **result.to_json(),
+        "status": status.value,
+        "error": "" if status is Status.PRUNED else "ValueError: no",
+    }
     if status is not Status.PRUNED:
         stored |= {"value": None, "metrics": {}, "folds": []}
     if status is Status.DIVERGED:
@@ -89,6 +141,8 @@ def end(files: SearchFiles, status: str = "completed") -> None:
 def _fold(fold: int, floor: float, epochs: int) -> FoldResult:
     losses = [floor + (0.5 + 0.01 * fold) / (epoch + 1) for epoch in range(epochs)]
     rows = [(epoch + 1.0, v) for epoch, v in enumerate(losses)]
-    curve = tuple({"epoch": e, "loss": 0.9 * v**2, "val_loss": v**2, "val_rmse": v} for e, v in rows)
+    curve = tuple(
+        {"epoch": e, "loss": 0.9 * v**2, "val_loss": v**2, "val_rmse": v} for e, v in rows
+    )
     value = losses[-1] if losses else floor
     return FoldResult(fold, value, {"val_rmse": value}, curve, epochs, 4.0, 7)

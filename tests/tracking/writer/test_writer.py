@@ -124,8 +124,11 @@ def test_a_store_that_is_down_is_given_up_in_time_with_words_that_name_sync(home
     assert warning.startswith("MLflow: 2 trials and the end of the search are not written (")
     assert warning.endswith("nothing is lost, `tuning sync` writes them")
     assert stored(home) == [0, 1]  # the other store is not held up
-    written = [path.read_text(errors="replace") for path in files.folder.rglob("*") if path.name != "search.json"
-               and path.is_file()]  # fmt: skip
+    written = [
+        path.read_text(errors="replace")
+        for path in files.folder.rglob("*")
+        if path.name != "search.json" and path.is_file()
+    ]
     assert "canary" not in warning + "".join(written)
 
 
@@ -147,8 +150,12 @@ def test_a_search_is_projected_in_full_without_a_process(home, uris):
     files = searches.search(home)
     searches.add_trials(files, range(5), folds=2)
 
-    write_json(files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.5, "epochs": 3})
-    write_json(files.folder / "winner.json", {"number": 0, "params": {"lr": 0.1}, "test": {"rmse": 0.52}})
+    write_json(
+        files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.5, "epochs": 3}
+    )
+    write_json(
+        files.folder / "winner.json", {"number": 0, "params": {"lr": 0.1}, "test": {"rmse": 0.52}}
+    )
     (files.folder / "artifacts").mkdir()
     (files.folder / "artifacts" / "cv_results.csv").write_text("a\n")
     searches.end(files, "interrupted")

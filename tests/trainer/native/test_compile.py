@@ -28,7 +28,12 @@ print(out[0, 0], machine_code._folder())
 def loaded(before="", **environment):
     code = [sys.executable, "-c", LOAD.format(before=before)]
     done = subprocess.run(
-        code, env={**os.environ, **environment}, capture_output=True, text=True, cwd=FOLDER.parents[2], check=False
+        code,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        cwd=FOLDER.parents[2],
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     value, folder = done.stdout.split()
@@ -38,7 +43,9 @@ def loaded(before="", **environment):
 
 def test_all_that_is_compiled_lies_in_the_folder_whose_files_name_what_is_kept():
     package = FOLDER.parents[1]
-    users = {file.parent for file in package.rglob("*.py") if "@in_machine_code" in file.read_text()}
+    users = {
+        file.parent for file in package.rglob("*.py") if "@in_machine_code" in file.read_text()
+    }
     assert users == {FOLDER}
 
 
@@ -64,7 +71,9 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
     loaded(full, NUMBA_CACHE_DIR=str(tmp_path / "other"))
 
 
-def test_a_folder_that_cannot_be_used_is_not_replaced_by_one_that_knows_less_of_the_sources(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_used_is_not_replaced_by_one_that_knows_less_of_the_sources(
+    tmp_path, monkeypatch
+):
     blocked = tmp_path / "file"
     blocked.touch()
     monkeypatch.setattr(machine_code.config, "CACHE_DIR", str(blocked))

@@ -36,7 +36,11 @@ def test_the_right_factor_may_have_more_columns_than_are_asked_for():
 
 
 def test_what_is_not_a_number_stays_in_its_row_and_column():
-    a, b, out = random(ROWS + 1, 3), random(3, LANES + 1), np.empty((ROWS + 1, LANES + 1), np.float32)
+    a, b, out = (
+        random(ROWS + 1, 3),
+        random(3, LANES + 1),
+        np.empty((ROWS + 1, LANES + 1), np.float32),
+    )
     a[2, 1] = np.nan
     b[0, LANES] = np.inf
 

@@ -1,4 +1,6 @@
-"""Figures of a benchmark: anytime curves with their bands by Plotly and by matplotlib (PNG, without a browser)."""
+"""Figures of a benchmark: anytime curves with their bands by Plotly and by matplotlib (PNG, without
+a browser).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,14 @@ from tuning.reports.axes import padded
 from tuning.reports.style import COLOURS, escaped, styled
 from tuning.storage.durable import write_bytes
 
-_DASHES = (("solid", "-"), ("dash", "--"), ("dot", ":"), ("dashdot", "-."))  # Plotly's word, matplotlib's
-_SETTLED = 0.1  # the axis shows what curves do after this share of the budget; before it they fall from far above
+_DASHES = (
+    ("solid", "-"),
+    ("dash", "--"),
+    ("dot", ":"),
+    ("dashdot", "-."),
+)  # Plotly's word, matplotlib's
+# the axis shows what curves do after this share of the budget; before it they fall from far above
+_SETTLED = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,13 @@ def anytime_figure(panel: Panel, height: int = 360) -> Any:
     for band in panel.bands:
         colour, (dash, _) = _style(panel, band.engine)
         name = escaped(band.engine)
-        edge = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "legendgroup": name, "hoverinfo": "skip",
-                "showlegend": False}  # fmt: skip
+        edge = {
+            "mode": "lines",
+            "line": {"width": 0, "shape": "hv"},
+            "legendgroup": name,
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
         low, high = _both(band)
         figure.add_scatter(x=band.at, y=low, **edge)
         figure.add_scatter(x=band.at, y=high, fill="tonexty", fillcolor=_faint(colour), **edge)
@@ -54,10 +67,14 @@ def anytime_figure(panel: Panel, height: int = 360) -> Any:
         colour, (dash, _) = _style(panel, band.engine)
         name = escaped(band.engine)
         figure.add_scatter(
-            x=band.at, y=band.median, mode="lines", name=name, legendgroup=name,
+            x=band.at,
+            y=band.median,
+            mode="lines",
+            name=name,
+            legendgroup=name,
             line={"color": colour, "width": 2, "shape": "hv", "dash": dash},
             hovertemplate=f"{name}<br>%{{x:,.4g}} {escaped(panel.unit)}: %{{y:.4g}}<extra></extra>",
-        )  # fmt: skip
+        )
     figure.update_xaxes(title=escaped(panel.unit), rangemode="tozero")
     figure.update_yaxes(title=escaped(panel.metric))
     if (limits := _limits(panel.bands)) is not None:
@@ -78,7 +95,15 @@ def write_anytime_png(panels: Sequence[Panel], path: Path) -> Path:
             low, high = (np.array(end, dtype=float) for end in _both(band))
             ax.fill_between(band.at, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
             median = np.array(band.median, dtype=float)
-            ax.step(band.at, median, where="post", color=colour, linestyle=dash, linewidth=1.8, label=band.engine)
+            ax.step(
+                band.at,
+                median,
+                where="post",
+                color=colour,
+                linestyle=dash,
+                linewidth=1.8,
+                label=band.engine,
+            )
         ax.set_title(panel.title, loc="left", fontsize=11)
         ax.set(xlabel=panel.unit, ylabel=panel.metric)
         if (limits := _limits(panel.bands)) is not None:
@@ -89,7 +114,9 @@ def write_anytime_png(panels: Sequence[Panel], path: Path) -> Path:
 
 
 def sheet(panels: int, inches: float) -> tuple[Any, np.ndarray]:
-    """Return a matplotlib figure that needs no display, and its axes under one another, each `inches` high."""
+    """Return a matplotlib figure that needs no display, and its axes under one another, each
+    `inches` high.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -118,7 +145,9 @@ def _faint(colour: str) -> str:
 
 def _both(band: Band) -> tuple[list[float | None], list[float | None]]:
     """Return the quartiles where both are known: a band with one end would be filled down to 0."""
-    pairs = [(None, None) if None in pair else pair for pair in zip(band.low, band.high, strict=True)]
+    pairs = [
+        (None, None) if None in pair else pair for pair in zip(band.low, band.high, strict=True)
+    ]
     return [low for low, _ in pairs], [high for _, high in pairs]
 
 

@@ -41,7 +41,9 @@ class Written:
     pictures: tuple[Path, ...]
 
 
-def write_bench_report(folder: Path, benched: Sequence[Benched], contest: Contest, found: Statistics) -> Written:
+def write_bench_report(
+    folder: Path, benched: Sequence[Benched], contest: Contest, found: Statistics
+) -> Written:
     """Write page and pictures into `folder`; those of the same studies and budget are replaced.
 
     Raises:
@@ -52,7 +54,14 @@ def write_bench_report(folder: Path, benched: Sequence[Benched], contest: Contes
     parts = [_heading(benched, contest), '<div class="grid">', _words(found)]
     if found.ranks is not None:
         note = "Mean ranks over the studies, 1 is the best; engines joined by a bar are not told apart (Nemenyi)."
-        parts.append(card("Ranks over the studies", html_figure("ranks", ranks_figure(found.ranks)), note, wide=True))
+        parts.append(
+            card(
+                "Ranks over the studies",
+                html_figure("ranks", ranks_figure(found.ranks)),
+                note,
+                wide=True,
+            )
+        )
     for at, (each, told) in enumerate(zip(benched, found.studies, strict=True)):
         parts += _study(each, told, contest, at, titled=len(benched) > 1)
     parts += [_counting(contest, found), "</div>"]
@@ -63,9 +72,14 @@ def write_bench_report(folder: Path, benched: Sequence[Benched], contest: Contes
 def _heading(benched: Sequence[Benched], contest: Contest) -> str:
     runs = [run for each in benched for run in each.runs]
     chips: list[tuple[object, str]] = [(len(contest.entrants), "engines"), (contest.seeds, "seeds")]
-    chips += [(contest.budget.words, "for each search"), (f"{sum(run.epochs for run in runs):,}", "epochs in all")]
+    chips += [
+        (contest.budget.words, "for each search"),
+        (f"{sum(run.epochs for run in runs):,}", "epochs in all"),
+    ]
     chips.append((seconds_text(sum(run.seconds for run in runs)), "in training"))
-    told = "".join(f'<span class="chip"><b>{html_text(count)}</b> {name}</span>' for count, name in chips)
+    told = "".join(
+        f'<span class="chip"><b>{html_text(count)}</b> {name}</span>' for count, name in chips
+    )
     names = ", ".join(each.looked.record.name for each in benched)
     return f'<h1>Which engine? <span>{html_text(names)}</span></h1><div class="chips">{told}</div>'
 
@@ -87,7 +101,9 @@ def _paragraphs(sentences: Sequence[str]) -> str:
     return "".join(f"<p>{html_text(sentence)}</p>" for sentence in sentences)
 
 
-def _study(benched: Benched, told: StudyFigures, contest: Contest, at: int, *, titled: bool) -> Iterator[str]:
+def _study(
+    benched: Benched, told: StudyFigures, contest: Contest, at: int, *, titled: bool
+) -> Iterator[str]:
     curves = [run.curve for run in benched.runs]
     if titled:
         yield f'<h1 class="wide">{html_text(told.study)}</h1>'
@@ -99,7 +115,10 @@ def _study(benched: Benched, told: StudyFigures, contest: Contest, at: int, *, t
     yield card("Time per proposal", html_figure(f"asked-{at}", asked_times(curves)), note)
     yield from _parameters(benched, at)
     yield card(
-        "Searches", f'<div class="tall">{tables.searches(benched.runs)}</div>', "Press a heading to sort.", wide=True
+        "Searches",
+        f'<div class="tall">{tables.searches(benched.runs)}</div>',
+        "Press a heading to sort.",
+        wide=True,
     )
     yield _definition(benched)
 
@@ -118,25 +137,38 @@ def _panels(curves: Sequence[AnytimeRun], budget: Budget) -> list[Panel]:
     tested = any(test is not None for run in curves for test in run.tests)
     parts: list[tuple[Score, str, str]] = [("validation", "Validation", metric)]
     parts += [("test", "Test", f"test {metric.removeprefix('val_')}")] if tested else []
-    return [Panel(f"{part}, over {budget}", name, budget, bands(curves, budget, score), engines)
-            for score, part, name in parts]  # fmt: skip
+    return [
+        Panel(f"{part}, over {budget}", name, budget, bands(curves, budget, score), engines)
+        for score, part, name in parts
+    ]
 
 
 def _parameters(benched: Benched, at: int) -> Iterator[str]:
     record, trials = benched.looked.record, _trials(benched)
     drawn = plots.draw(trials[:_MOST_DRAWN], record.space, record.objective)
     note = "Of all engines' trials together: what it took to be among the better ones (PED-ANOVA)."
-    yield card("Importance of the parameters", html_figure(f"importance-{at}", drawn.importance), note)
+    yield card(
+        "Importance of the parameters", html_figure(f"importance-{at}", drawn.importance), note
+    )
     few = f"The first {_MOST_DRAWN} of {len(trials)} trials. " if len(trials) > _MOST_DRAWN else ""
     note = f"{few}One line a completed trial, of any engine and seed. {drawn.note}"
-    yield card("All parameters at once", html_figure(f"parallel-{at}", drawn.parallel), note, wide=True)
+    yield card(
+        "All parameters at once", html_figure(f"parallel-{at}", drawn.parallel), note, wide=True
+    )
 
 
 def _trials(benched: Benched) -> Trials:
     """Return the finished trials of all searches, numbered anew, without curves and without copies."""
     space = benched.looked.record.space
-    entries = [e for s in benched.looked.searches for e in SearchFiles(s.folder).entries(space) if e.result is not None]
-    own = [entry for entry in entries if entry.result is not None and entry.result.copied_from is None]
+    entries = [
+        e
+        for s in benched.looked.searches
+        for e in SearchFiles(s.folder).entries(space)
+        if e.result is not None
+    ]
+    own = [
+        entry for entry in entries if entry.result is not None and entry.result.copied_from is None
+    ]
     return [
         (replace(entry.proposal, number=i), replace(entry.result, number=i, folds=()))
         for i, entry in enumerate(own)
@@ -146,16 +178,31 @@ def _trials(benched: Benched) -> Trials:
 
 def _definition(benched: Benched) -> str:
     record = benched.looked.record
-    rows: list[tuple[str, Any]] = [(name, describe(domain)) for name, domain in record.space.domains.items()]
-    rows += [("epochs", f"at most {record.epochs} a trial"), ("patience", record.patience), ("folds", record.cv)]
-    rows += [("rows", " · ".join(f"{name} {record.data[name]}" for name in ("train", "validation", "test")))]
+    rows: list[tuple[str, Any]] = [
+        (name, describe(domain)) for name, domain in record.space.domains.items()
+    ]
+    rows += [
+        ("epochs", f"at most {record.epochs} a trial"),
+        ("patience", record.patience),
+        ("folds", record.cv),
+    ]
+    rows += [
+        (
+            "rows",
+            " · ".join(f"{name} {record.data[name]}" for name in ("train", "validation", "test")),
+        )
+    ]
     rows += [("data", f"{record.data['name']}, sha256 {str(record.data['digest'])[:16]}")]
     rows += [(name, said) for name, remarks in benched.looked.remarks.items() for said in remarks]
     body = "".join(
-        f"<tr><td>{html_text(name)}</td><td>{html_text(value)}</td></tr>" for name, value in rows if value is not None
+        f"<tr><td>{html_text(name)}</td><td>{html_text(value)}</td></tr>"
+        for name, value in rows
+        if value is not None
     )
     return card(
-        "What was searched, and what the engines made of it", f"<table><tbody>{body}</tbody></table>", wide=True
+        "What was searched, and what the engines made of it",
+        f"<table><tbody>{body}</tbody></table>",
+        wide=True,
     )
 
 
@@ -180,6 +227,8 @@ def _pictures(stem: Path, benched: Sequence[Benched], found: Statistics) -> Iter
         curves = [run.curve for run in each.runs]
         budgets: tuple[Budget, ...] = ("epochs", "seconds")
         for budget in budgets:
-            yield write_anytime_png(_panels(curves, budget), stem.with_name(f"{stem.name}-{name}-{budget}.png"))
+            yield write_anytime_png(
+                _panels(curves, budget), stem.with_name(f"{stem.name}-{name}-{budget}.png")
+            )
     if found.ranks is not None:
         yield write_ranks_png(found.ranks, stem.with_name(f"{stem.name}-ranks.png"))

@@ -15,7 +15,9 @@ from tuning.reports.summary import plain_json
 from tuning.tracking.bench_runs import CurveRun, record_bench
 
 
-def to_mlflow(uri: str, home: Path, benched: Sequence[Benched], contest: Contest) -> list[dict[str, str]]:
+def to_mlflow(
+    uri: str, home: Path, benched: Sequence[Benched], contest: Contest
+) -> list[dict[str, str]]:
     """Write each study's searches into MLflow; the process must have `mlflow_store.QUIET` set.
 
     Returns:
@@ -25,7 +27,9 @@ def to_mlflow(uri: str, home: Path, benched: Sequence[Benched], contest: Contest
         StorageError: The store cannot be reached.
     """
     return [
-        record_bench(uri, home, each.looked.record.name, [_curve_run(run, contest) for run in each.runs])
+        record_bench(
+            uri, home, each.looked.record.name, [_curve_run(run, contest) for run in each.runs]
+        )
         for each in benched
     ]
 
@@ -35,14 +39,37 @@ def _curve_run(run: BenchRun, contest: Contest) -> CurveRun:
     name = curve.metric.removeprefix("val_")
     points = [
         (epochs, seconds, _known({f"best_{curve.metric}": value, f"best_test_{name}": test}))
-        for epochs, seconds, value, test in zip(curve.epochs, curve.seconds, curve.values, curve.tests, strict=True)
+        for epochs, seconds, value, test in zip(
+            curve.epochs, curve.seconds, curve.values, curve.tests, strict=True
+        )
     ]
     best = {f"best.{name}": value for name, value in run.best.get("params", {}).items()}
-    params = {"engine": curve.engine, "seed": curve.seed, "budget": contest.budget.text, "ended": run.ended, **best}
-    finals = {**{f"trials_{name}": float(count) for name, count in run.counts.items()}, "engine_s": sum(curve.asked_s)}
-    tags = {"study": curve.study, "engine": curve.engine, "budget": contest.budget.text, "error": run.error}
+    params = {
+        "engine": curve.engine,
+        "seed": curve.seed,
+        "budget": contest.budget.text,
+        "ended": run.ended,
+        **best,
+    }
+    finals = {
+        **{f"trials_{name}": float(count) for name, count in run.counts.items()},
+        "engine_s": sum(curve.asked_s),
+    }
+    tags = {
+        "study": curve.study,
+        "engine": curve.engine,
+        "budget": contest.budget.text,
+        "error": run.error,
+    }
     return CurveRun(
-        run.search, f"{curve.engine} seed {curve.seed}", params, tags, points, finals, run.at, run.ended == "failed"
+        run.search,
+        f"{curve.engine} seed {curve.seed}",
+        params,
+        tags,
+        points,
+        finals,
+        run.at,
+        run.ended == "failed",
     )
 
 
@@ -51,7 +78,11 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def as_json(
-    benched: Sequence[Benched], contest: Contest, found: Statistics, written: Written, mlflow: list[dict[str, str]]
+    benched: Sequence[Benched],
+    contest: Contest,
+    found: Statistics,
+    written: Written,
+    mlflow: list[dict[str, str]],
 ) -> dict[str, Any]:
     """Return what `--json` prints; medians by study and engine, comparisons by study."""
     told = plain_json(found.to_json())
@@ -71,4 +102,7 @@ def as_json(
 
 
 def _medians(engines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {engine["engine"]: {name: value for name, value in engine.items() if name != "engine"} for engine in engines}
+    return {
+        engine["engine"]: {name: value for name, value in engine.items() if name != "engine"}
+        for engine in engines
+    }

@@ -67,10 +67,14 @@ def diagram(ranks: Ranks) -> Diagram:
     placed = dict(zip(ranks.engines, ranks.ranks, strict=True))
     for row, group in enumerate(ranks.groups):
         y = -0.2 - _BAR * row
-        lines.append(Line((placed[group[0]] - 0.03, placed[group[-1]] + 0.03), (y, y), 5, COLOURS[1]))
+        lines.append(
+            Line((placed[group[0]] - 0.03, placed[group[-1]] + 0.03), (y, y), 5, COLOURS[1])
+        )
     reach = ranks.critical_difference
     lines.append(Line((1, 1 + reach), (0.62, 0.62), 2.5, COLOURS[1]))
-    labels.append(Label(1, 0.85, f"critical difference {reach:.2f} (Nemenyi, {ranks.alpha:g})", "left"))
+    labels.append(
+        Label(1, 0.85, f"critical difference {reach:.2f} (Nemenyi, {ranks.alpha:g})", "left")
+    )
     room = 0.55 * max(count - 1, 1)
     right = max(count + room, 1 + reach + 0.1)
     return Diagram(tuple(lines), tuple(labels), (1 - room, right), (top - _ROW * half, 1.1))
@@ -84,14 +88,23 @@ def ranks_figure(ranks: Ranks) -> Any:
     figure = go.Figure()
     for line in drawn.lines:
         figure.add_scatter(
-            x=line.xs, y=line.ys, mode="lines", line={"color": line.colour, "width": line.width}, hoverinfo="skip",
+            x=line.xs,
+            y=line.ys,
+            mode="lines",
+            line={"color": line.colour, "width": line.width},
+            hoverinfo="skip",
             cliponaxis=False,
-        )  # fmt: skip
+        )
     for label in drawn.labels:
         figure.add_annotation(
-            x=label.x, y=label.y, text=escaped(label.text), showarrow=False, xanchor=label.anchor, yanchor="middle",
+            x=label.x,
+            y=label.y,
+            text=escaped(label.text),
+            showarrow=False,
+            xanchor=label.anchor,
+            yanchor="middle",
             xshift={"right": -4, "left": 4}.get(label.anchor, 0),
-        )  # fmt: skip
+        )
     figure.update_xaxes(visible=False, range=drawn.x_range)
     figure.update_yaxes(visible=False, range=drawn.y_range)
     return styled(figure, round(70 * (drawn.y_range[1] - drawn.y_range[0])), legend=False)
@@ -102,7 +115,13 @@ def write_ranks_png(ranks: Ranks, path: Path) -> Path:
     drawn = diagram(ranks)
     figure, (axes,) = sheet(1, max(2.0, 0.75 * (drawn.y_range[1] - drawn.y_range[0])))
     for line in drawn.lines:
-        axes.plot(line.xs, line.ys, color=_opaque(line.colour), linewidth=line.width, solid_capstyle="butt")
+        axes.plot(
+            line.xs,
+            line.ys,
+            color=_opaque(line.colour),
+            linewidth=line.width,
+            solid_capstyle="butt",
+        )
     for label in drawn.labels:
         axes.text(label.x, label.y, f" {label.text} ", ha=label.anchor, va="center", fontsize=10)
     axes.set(xlim=drawn.x_range, ylim=drawn.y_range)

@@ -1,4 +1,6 @@
-"""A benchmark's statistics in sentences: which differences are supported, which are not, and what it would take."""
+"""A benchmark's statistics in sentences: which differences are supported, which are not, and what
+it would take.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def sentences(found: Statistics) -> list[str]:
 def study_sentences(study: StudyFigures, found: Statistics) -> list[str]:
     """Return what one study says: who is best, then each pair, supported ones first."""
     if all(engine.validation is None for engine in study.engines):
-        return [f"{study.study}: no engine's median search completed a trial, so there is nothing to compare."]
+        return [
+            f"{study.study}: no engine's median search completed a trial, so there is nothing to compare."
+        ]
     told = [_best(study, found)]
     if study.pairs and all(pair.n < study.seeds_needed for pair in study.pairs):
         told.append(_too_few(study, found.alpha))
@@ -30,7 +34,9 @@ def study_sentences(study: StudyFigures, found: Statistics) -> list[str]:
     told += [supported_sentence(pair, study, found.alpha) for pair in supported]
     if study.pairs and not supported:
         told.append(f"{study.study}: no difference between two engines is supported.")
-    told += [unsupported_sentence(pair, study) for pair in study.pairs if pair.verdict != "supported"]
+    told += [
+        unsupported_sentence(pair, study) for pair in study.pairs if pair.verdict != "supported"
+    ]
     return told
 
 
@@ -64,17 +70,27 @@ def more_seeds(seeds: int | None) -> str:
     """Return how many seeds are missing, in words."""
     if seeds is None:
         return "There is no lean that more seeds could confirm."
-    count = f"more than {_MOST_SEEDS:,} more seeds" if seeds > _MOST_SEEDS else f"about {_seeds(seeds, 'more ')}"
-    return f"If the lean seen so far is real, {count} would be needed to support it with 80 % power."
+    count = (
+        f"more than {_MOST_SEEDS:,} more seeds"
+        if seeds > _MOST_SEEDS
+        else f"about {_seeds(seeds, 'more ')}"
+    )
+    return (
+        f"If the lean seen so far is real, {count} would be needed to support it with 80 % power."
+    )
 
 
 def rank_sentences(ranks: Ranks) -> list[str]:
     """Return what the ranks over studies say."""
-    order = ", ".join(f"{name} {value:.2f}" for name, value in zip(ranks.engines, ranks.ranks, strict=True))
+    order = ", ".join(
+        f"{name} {value:.2f}" for name, value in zip(ranks.engines, ranks.ranks, strict=True)
+    )
     told = [f"Mean ranks over {ranks.studies} studies (1 is best): {order}."]
     p = probability(ranks.friedman.p)
     if ranks.friedman.p > ranks.alpha:
-        told.append(f"Over these studies the engines are not told apart (Friedman, p = {p}); more studies are needed.")
+        told.append(
+            f"Over these studies the engines are not told apart (Friedman, p = {p}); more studies are needed."
+        )
     elif not ranks.supported:
         told.append(
             f"The engines do differ (Friedman, p = {p}), but no two of them by the critical difference of "
@@ -87,7 +103,9 @@ def rank_sentences(ranks: Ranks) -> list[str]:
             f"{ranks.critical_difference:.2f}): {pairs}."
         )
     if ranks.left_out:
-        told.append(f"Not ranked, for they did not run on every study: {', '.join(ranks.left_out)}.")
+        told.append(
+            f"Not ranked, for they did not run on every study: {', '.join(ranks.left_out)}."
+        )
     return told
 
 
@@ -116,7 +134,11 @@ def probability(p: float) -> str:
 
 def _best(study: StudyFigures, found: Statistics) -> str:
     first = study.engines[0]
-    ahead = [pair.second for pair in study.pairs if pair.verdict == "supported" and pair.first == first.engine]
+    ahead = [
+        pair.second
+        for pair in study.pairs
+        if pair.verdict == "supported" and pair.first == first.engine
+    ]
     rest = [engine.engine for engine in study.engines[1:] if engine.engine not in ahead]
     median = (
         f"{study.study}: the best median {study.metric} after {_amount(study.end, found.budget)} is "

@@ -1,7 +1,8 @@
-"""Anytime curves: the incumbent of many searches on one grid of the budget, its regret, the time to reach a target.
+"""Anytime curves: the incumbent of many searches on one grid of the budget, its regret, the time to
+reach a target.
 
-A search that has ended keeps its incumbent to the end of the grid: nobody takes a found model away. Before its first
-completed trial a search has no incumbent, which is worse than any value.
+A search that has ended keeps its incumbent to the end of the grid: nobody takes a found model away.
+Before its first completed trial a search has no incumbent, which is worse than any value.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ Score: TypeAlias = Literal["validation", "test"]
 
 @dataclass(frozen=True)
 class Band:
-    """The incumbent of one engine on one study over the budget: median and quartiles over its seeds.
+    """The incumbent of one engine on one study over the budget: median and quartiles over its
+    seeds.
 
     Attributes:
         at: The grid, in epochs or seconds.
-        median, low, high: In the metric's units; `low` is the lower quartile whatever the direction. None where the
-            quantile is a search without a completed trial.
+        median, low, high: In the metric's units; `low` is the lower quartile whatever the
+            direction. None where the quantile is a search without a completed trial.
     """
 
     study: str
@@ -44,7 +46,8 @@ class Scale:
 
     Attributes:
         best: The best validation value known on this study: of any run of any engine, or given.
-        initial: The median, over all runs, of the first completed trial's value: what one trial brings.
+        initial: The median, over all runs, of the first completed trial's value: what one trial
+            brings.
     """
 
     best: float
@@ -57,24 +60,36 @@ def horizon(runs: Sequence[AnytimeRun], budget: Budget) -> float:
 
 
 def grid(runs: Sequence[AnytimeRun], budget: Budget, points: int = 200) -> np.ndarray:
-    """Return the common grid: `points` equal steps to the horizon; every epoch where these are fewer."""
+    """Return the common grid: `points` equal steps to the horizon; every epoch where these are
+    fewer.
+    """
     end = horizon(runs, budget)
     steps = min(points, int(end)) if budget == "epochs" else points * (end > 0)
     return np.linspace(0.0, end, steps + 1)[1:]
 
 
-def incumbents(runs: Sequence[AnytimeRun], at: np.ndarray, budget: Budget, score: Score = "validation") -> np.ndarray:
-    """Return the incumbents' scores as (run, point), smaller is better; infinity where there is none."""
-    return np.array([_incumbent(run, at, budget, score) for run in runs]).reshape(len(runs), len(at))
+def incumbents(
+    runs: Sequence[AnytimeRun], at: np.ndarray, budget: Budget, score: Score = "validation"
+) -> np.ndarray:
+    """Return the incumbents' scores as (run, point), smaller is better; infinity where there is
+    none.
+    """
+    return np.array([_incumbent(run, at, budget, score) for run in runs]).reshape(
+        len(runs), len(at)
+    )
 
 
 def finals(runs: Sequence[AnytimeRun], score: Score = "validation") -> np.ndarray:
-    """Return the score of each run's last incumbent, smaller is better; infinity where there is none."""
+    """Return the score of each run's last incumbent, smaller is better; infinity where there is
+    none.
+    """
     return np.array([_last(run, score) for run in runs], dtype=float)
 
 
 def oriented(run: AnytimeRun, score: Score = "validation") -> np.ndarray:
-    """Return a run's scores so that smaller is better; None and what is not a number become infinity."""
+    """Return a run's scores so that smaller is better; None and what is not a number become
+    infinity.
+    """
     values = run.values if score == "validation" else run.tests
     numbers = np.array([np.nan if value is None else float(value) for value in values], dtype=float)
     return np.where(np.isfinite(numbers), sign(run) * numbers, np.inf)
@@ -86,25 +101,36 @@ def sign(run: AnytimeRun) -> int:
 
 
 def bands(
-    runs: Sequence[AnytimeRun], budget: Budget = "epochs", score: Score = "validation", points: int = 200
+    runs: Sequence[AnytimeRun],
+    budget: Budget = "epochs",
+    score: Score = "validation",
+    points: int = 200,
 ) -> tuple[Band, ...]:
     """Return a band for each engine, in order of appearance; `runs` are of one study."""
     at = grid(runs, budget, points)
-    return tuple(_band(engine, some, at, incumbents(some, at, budget, score)) for engine, some in by_engine(runs))
+    return tuple(
+        _band(engine, some, at, incumbents(some, at, budget, score))
+        for engine, some in by_engine(runs)
+    )
 
 
 def by_engine(runs: Sequence[AnytimeRun]) -> list[tuple[str, list[AnytimeRun]]]:
     """Return the runs of each engine by seed, engines in order of appearance."""
     names = dict.fromkeys(run.engine for run in runs)
-    return [(name, sorted((r for r in runs if r.engine == name), key=lambda r: r.seed)) for name in names]
+    return [
+        (name, sorted((r for r in runs if r.engine == name), key=lambda r: r.seed))
+        for name in names
+    ]
 
 
 def scale_of(runs: Sequence[AnytimeRun], best: float | None = None) -> Scale | None:
-    """Return the scale of normalised regret on the study of `runs`; None where no run completed a trial.
+    """Return the scale of normalised regret on the study of `runs`; None where no run completed a
+    trial.
 
     Args:
         runs: All runs on one study.
-        best: The best value known, e.g. a function's optimum; what the runs found wins where it is better.
+        best: The best value known, e.g. a function's optimum; what the runs found wins where it is
+            better.
     """
     curves = [values[np.isfinite(values)] for values in map(oriented, runs)]
     found = [values for values in curves if len(values)]
@@ -116,7 +142,9 @@ def scale_of(runs: Sequence[AnytimeRun], best: float | None = None) -> Scale | N
 
 
 def regret(runs: Sequence[AnytimeRun], at: np.ndarray, budget: Budget, scale: Scale) -> np.ndarray:
-    """Return the normalised regret of the incumbents as (run, point), 0 (best known) to 1 (initial, or none yet)."""
+    """Return the normalised regret of the incumbents as (run, point), 0 (best known) to 1 (initial,
+    or none yet).
+    """
     values = incumbents(runs, at, budget)
     best, initial = sign(runs[0]) * scale.best, sign(runs[0]) * scale.initial
     if initial <= best:
@@ -125,17 +153,23 @@ def regret(runs: Sequence[AnytimeRun], at: np.ndarray, budget: Budget, scale: Sc
 
 
 def area(runs: Sequence[AnytimeRun], budget: Budget, scale: Scale, end: float) -> np.ndarray:
-    """Return each run's mean normalised regret over the budget from 0 to `end`: the area under its curve, exactly."""
+    """Return each run's mean normalised regret over the budget from 0 to `end`: the area under its
+    curve, exactly.
+    """
     return np.array([_area(run, budget, scale, end) for run in runs])
 
 
 def time_to(runs: Sequence[AnytimeRun], target: float, budget: Budget) -> np.ndarray:
-    """Return the budget after which each run's incumbent was at least as good as `target`; infinity for never."""
+    """Return the budget after which each run's incumbent was at least as good as `target`; infinity
+    for never.
+    """
     return np.array([_time_to(run, target, budget) for run in runs])
 
 
 def quantile(values: np.ndarray, share: float) -> np.ndarray:
-    """Return a quantile over the first axis, linear between neighbours; infinity wherever a neighbour is infinite."""
+    """Return a quantile over the first axis, linear between neighbours; infinity wherever a
+    neighbour is infinite.
+    """
     upper = np.quantile(values, share, axis=0, method="higher")
     finite = np.where(np.isfinite(values), values, 0.0)
     # Those without a value are the last in order; any number not below the others keeps the order.

@@ -1,13 +1,16 @@
-"""What a benchmark's runs say: per engine, per pair of engines, over studies. `words` tells it in sentences.
+"""What a benchmark's runs say: per engine, per pair of engines, over studies. `words` tells it in
+sentences.
 
     found = analyse(runs)               # any number of studies, engines and seeds
     found.studies[0].engines            # medians, intervals, regret, area, time to a target
-    found.studies[0].pairs              # every two engines, paired by seed: supported or not, seeds missing
+    found.studies[0].pairs              # every two engines, paired by seed: supported or not, seeds
+    missing
     found.ranks                         # mean ranks over two or more studies, Friedman, Nemenyi
 
-One question is asked of each pair: whose last incumbent has the better validation value? Signed ranks over the seeds
-that both have, Holm over the pairs of a study. The test score is asked about only where that is answered (a fixed
-sequence), so that two engines that are the same are told apart in at most `alpha` of all benchmarks, test or not.
+One question is asked of each pair: whose last incumbent has the better validation value? Signed
+ranks over the seeds that both have, Holm over the pairs of a study. The test score is asked about
+only where that is answered (a fixed sequence), so that two engines that are the same are told apart
+in at most `alpha` of all benchmarks, test or not.
 """
 
 from __future__ import annotations
@@ -34,11 +37,15 @@ class EngineFigures:
     Attributes:
         runs, with_value: Searches, and those of them with a completed trial.
         validation, test: Scores of the last incumbent.
-        validation_interval, test_interval: Bootstrap intervals of these medians; None for fewer than two runs.
-        regret: Normalised regret of the last incumbent, 0 (best known) to 1 (no better than one trial).
-        area: Mean normalised regret over the budget: the area under the anytime curve; smaller is better.
+        validation_interval, test_interval: Bootstrap intervals of these medians; None for fewer
+            than two runs.
+        regret: Normalised regret of the last incumbent, 0 (best known) to 1 (no better than one
+            trial).
+        area: Mean normalised regret over the budget: the area under the anytime curve; smaller is
+            better.
         reached: How many runs came as far as the study's target.
-        time_to_target: In the unit of the budget; None where fewer than half of the runs came so far.
+        time_to_target: In the unit of the budget; None where fewer than half of the runs came so
+            far.
         rank: Mean rank over the seeds that all engines have; None where there is none.
         asked_s: The engine's own seconds for a proposal, median over all.
     """
@@ -65,7 +72,8 @@ class StudyFigures:
     Attributes:
         end: The budget over which `area` is taken: the largest that any run used.
         scale: What normalised regret is measured by; None where nothing was completed.
-        target: What `time_to_target` asks for: given, or the worst engine's median, so that all can reach it.
+        target: What `time_to_target` asks for: given, or the worst engine's median, so that all can
+            reach it.
         engines: The best median first.
         seeds_needed: Seeds without which no pair can be supported, whatever the scores.
     """
@@ -115,16 +123,24 @@ def analyse(
         resamples: Of the bootstrap and, where all permutations are too many, of Friedman's test.
 
     Raises:
-        StudyError: Two runs of one study, engine and seed; runs of one study that differ in metric or direction.
+        StudyError: Two runs of one study, engine and seed; runs of one study that differ in metric
+            or direction.
     """
     _check(runs)
     names = dict.fromkeys(run.study for run in runs)
     studies = {name: [run for run in runs if run.study == name] for name in names}
     figures = tuple(
-        _study(some, _Frame.of(some, budget, (best or {}).get(name), (targets or {}).get(name)), alpha, resamples)
+        _study(
+            some,
+            _Frame.of(some, budget, (best or {}).get(name), (targets or {}).get(name)),
+            alpha,
+            resamples,
+        )
         for name, some in studies.items()
     )
-    return Statistics(alpha, budget, figures, rank_studies(studies, alpha=alpha, resamples=resamples))
+    return Statistics(
+        alpha, budget, figures, rank_studies(studies, alpha=alpha, resamples=resamples)
+    )
 
 
 @dataclass(frozen=True)
@@ -137,9 +153,13 @@ class _Frame:
     target: float | None
 
     @classmethod
-    def of(cls, runs: list[AnytimeRun], budget: Budget, best: float | None, target: float | None) -> _Frame:
+    def of(
+        cls, runs: list[AnytimeRun], budget: Budget, best: float | None, target: float | None
+    ) -> _Frame:
         if target is None:
-            medians = [significance.median(anytime.finals(some)) for _, some in anytime.by_engine(runs)]
+            medians = [
+                significance.median(anytime.finals(some)) for _, some in anytime.by_engine(runs)
+            ]
             reached = [median for median in medians if median is not None]
             target = anytime.sign(runs[0]) * max(reached) if reached else None
         return cls(budget, anytime.horizon(runs, budget), anytime.scale_of(runs, best), target)
@@ -147,11 +167,16 @@ class _Frame:
 
 def _check(runs: Sequence[AnytimeRun]) -> None:
     keys = [(run.study, run.engine, run.seed) for run in runs]
-    faults = [f"{s} · {e} · seed {i} is there twice" for s, e, i in dict.fromkeys(k for k in keys if keys.count(k) > 1)]
+    faults = [
+        f"{s} · {e} · seed {i} is there twice"
+        for s, e, i in dict.fromkeys(k for k in keys if keys.count(k) > 1)
+    ]
     for study in dict.fromkeys(run.study for run in runs):
         asked = sorted({f"{run.direction} {run.metric}" for run in runs if run.study == study})
         if len(asked) > 1:
-            faults.append(f"'{study}' was searched for {' and for '.join(asked)}: these cannot be compared")
+            faults.append(
+                f"'{study}' was searched for {' and for '.join(asked)}: these cannot be compared"
+            )
     if faults:
         raise StudyError(faults, where="benchmark")
 
@@ -163,19 +188,31 @@ def _study(runs: list[AnytimeRun], frame: _Frame, alpha: float, resamples: int) 
     figures = []
     for name, some in engines.items():
         validation, test = (
-            _score(anytime.finals(some, score), way, alpha, resamples) for score in ("validation", "test")
+            _score(anytime.finals(some, score), way, alpha, resamples)
+            for score in ("validation", "test")
         )
         figures.append(_engine(some, frame, (*validation, *test), ranks.get(name)))
     figures.sort(key=lambda found: np.inf if found.validation is None else way * found.validation)
     pairs = compare(engines, alpha=alpha, resamples=resamples)
     return StudyFigures(
-        first.study, first.metric, first.direction, frame.end, frame.scale, frame.target, tuple(figures), pairs,
+        first.study,
+        first.metric,
+        first.direction,
+        frame.end,
+        frame.scale,
+        frame.target,
+        tuple(figures),
+        pairs,
         significance.fewest_pairs(alpha / max(1, len(pairs))),
-    )  # fmt: skip
+    )
 
 
-def _score(scores: np.ndarray, way: int, alpha: float, resamples: int) -> tuple[float | None, Interval | None]:
-    """Return the median of the scores and its interval, as the metric has them; None where no run has a score."""
+def _score(
+    scores: np.ndarray, way: int, alpha: float, resamples: int
+) -> tuple[float | None, Interval | None]:
+    """Return the median of the scores and its interval, as the metric has them; None where no run
+    has a score.
+    """
     if not np.isfinite(scores).any():
         return None, None
     interval = significance.median_interval(way * scores, level=1 - alpha, resamples=resamples)
@@ -183,9 +220,11 @@ def _score(scores: np.ndarray, way: int, alpha: float, resamples: int) -> tuple[
 
 
 def _engine(
-    runs: list[AnytimeRun], frame: _Frame,
-    scores: tuple[float | None, Interval | None, float | None, Interval | None], rank: float | None,
-) -> EngineFigures:  # fmt: skip
+    runs: list[AnytimeRun],
+    frame: _Frame,
+    scores: tuple[float | None, Interval | None, float | None, Interval | None],
+    rank: float | None,
+) -> EngineFigures:
     times = np.full(len(runs), np.inf)
     if frame.target is not None:
         times = anytime.time_to(runs, frame.target, frame.budget)
@@ -196,9 +235,17 @@ def _engine(
         area = significance.median(anytime.area(runs, frame.budget, frame.scale, frame.end))
     asked = [seconds for run in runs for seconds in run.asked_s]
     return EngineFigures(
-        runs[0].engine, len(runs), int(np.isfinite(anytime.finals(runs)).sum()), *scores, regret, area,
-        int(np.isfinite(times).sum()), significance.median(times), rank, float(np.median(asked)) if asked else None,
-    )  # fmt: skip
+        runs[0].engine,
+        len(runs),
+        int(np.isfinite(anytime.finals(runs)).sum()),
+        *scores,
+        regret,
+        area,
+        int(np.isfinite(times).sum()),
+        significance.median(times),
+        rank,
+        float(np.median(asked)) if asked else None,
+    )
 
 
 def _seed_ranks(engines: Mapping[str, list[AnytimeRun]]) -> dict[str, float]:
@@ -206,5 +253,7 @@ def _seed_ranks(engines: Mapping[str, list[AnytimeRun]]) -> dict[str, float]:
     seeds = sorted(set.intersection(*map(set, scores.values())))
     if not seeds:
         return {}
-    ranks = significance.mean_ranks(np.array([[by_seed[seed] for by_seed in scores.values()] for seed in seeds]))
+    ranks = significance.mean_ranks(
+        np.array([[by_seed[seed] for by_seed in scores.values()] for seed in seeds])
+    )
     return dict(zip(scores, map(float, ranks), strict=True))

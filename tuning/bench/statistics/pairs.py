@@ -1,4 +1,6 @@
-"""Every two engines of one study, paired by seed: whose last incumbent is better, and is that more than chance."""
+"""Every two engines of one study, paired by seed: whose last incumbent is better, and is that more
+than chance.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,16 @@ class Pair:
     Attributes:
         n: Seeds that both have.
         wins, ties, losses: Of `first`.
-        gain: By how much `first` is better: the median of the paired differences, in the metric's units.
+        gain: By how much `first` is better: the median of the paired differences, in the metric's
+            units.
         interval: Bootstrap interval of `gain`.
         effect: Rank-biserial correlation, 0 (no lean) to 1 (first is always better).
         p, p_holm: Of the signed-rank test; corrected for all pairs of the study.
         verdict: Whether the difference is supported, or why that cannot be.
-        seeds_more: Seeds that would be missing for an 80 % chance to support a difference of this size; 0 where it is
-            supported, None where none is to be seen.
-        test_gain, test_p: The same pairs by test score; `test_p` only where the difference is supported.
+        seeds_more: Seeds that would be missing for an 80 % chance to support a difference of this
+            size; 0 where it is supported, None where none is to be seen.
+        test_gain, test_p: The same pairs by test score; `test_p` only where the difference is
+            supported.
     """
 
     first: str
@@ -75,29 +79,45 @@ def compare(
     for (first, second), found, test, p in zip(names, gains, tested, adjusted, strict=True):
         verdict = _verdict(found, float(p), alpha, len(names))
         on_test = _on_test(engines[first], engines[second])
-        pairs.append(Pair(
-            first, second, test.n, int((found > 0).sum()), int((found == 0).sum()), int((found < 0).sum()),
-            significance.median(found), significance.median_interval(found, level=1 - alpha, resamples=resamples),
-            test.effect, test.p, float(p), verdict,
-            0 if verdict == "supported" else _seeds_more(test, alpha / len(names)),
-            significance.median(on_test),
-            signed_rank(on_test).p if verdict == "supported" and len(on_test) else None,
-        ))  # fmt: skip
+        pairs.append(
+            Pair(
+                first,
+                second,
+                test.n,
+                int((found > 0).sum()),
+                int((found == 0).sum()),
+                int((found < 0).sum()),
+                significance.median(found),
+                significance.median_interval(found, level=1 - alpha, resamples=resamples),
+                test.effect,
+                test.p,
+                float(p),
+                verdict,
+                0 if verdict == "supported" else _seeds_more(test, alpha / len(names)),
+                significance.median(on_test),
+                signed_rank(on_test).p if verdict == "supported" and len(on_test) else None,
+            )
+        )
     return tuple(pairs)
 
 
 def by_seed(runs: Sequence[AnytimeRun], score: Score = "validation") -> dict[int, float]:
-    """Return the score of each run's last incumbent by seed; smaller is better, infinity where there is none."""
+    """Return the score of each run's last incumbent by seed; smaller is better, infinity where
+    there is none.
+    """
     return {run.seed: float(value) for run, value in zip(runs, finals(runs, score), strict=True)}
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> np.ndarray:
-    """Return by how much `first` is better on each seed that both have, from scores where smaller is better.
+    """Return by how much `first` is better on each seed that both have, from scores where smaller
+    is better.
 
     One that has no value (infinity) is worse than any that has; two without are equal.
     """
     both = sorted(first.keys() & second.keys())
-    return np.array([0.0 if first[seed] == second[seed] else second[seed] - first[seed] for seed in both])
+    return np.array(
+        [0.0 if first[seed] == second[seed] else second[seed] - first[seed] for seed in both]
+    )
 
 
 def _verdict(gains: np.ndarray, p: float, alpha: float, pairs: int) -> Verdict:
@@ -107,7 +127,11 @@ def _verdict(gains: np.ndarray, p: float, alpha: float, pairs: int) -> Verdict:
         return "supported"
     if not gains.any():
         return "equal"
-    return "too few seeds" if len(gains) < significance.fewest_pairs(alpha / pairs) else "not supported"
+    return (
+        "too few seeds"
+        if len(gains) < significance.fewest_pairs(alpha / pairs)
+        else "not supported"
+    )
 
 
 def _seeds_more(test: significance.SignedRank, level: float) -> int | None:
@@ -118,7 +142,8 @@ def _seeds_more(test: significance.SignedRank, level: float) -> int | None:
 def _on_test(first: Sequence[AnytimeRun], second: Sequence[AnytimeRun]) -> np.ndarray:
     """Return the paired differences by test score; none where no run has a test score.
 
-    A search without a model is the worst; one that has a model, but of which the test score was lost, is left out.
+    A search without a model is the worst; one that has a model, but of which the test score was
+    lost, is left out.
     """
     sides = [_tested(by_seed(runs), by_seed(runs, "test")) for runs in (first, second)]
     known = any(np.isfinite(value) for side in sides for value in side.values())
@@ -126,4 +151,8 @@ def _on_test(first: Sequence[AnytimeRun], second: Sequence[AnytimeRun]) -> np.nd
 
 
 def _tested(validation: Mapping[int, float], test: Mapping[int, float]) -> dict[int, float]:
-    return {seed: value for seed, value in test.items() if np.isfinite(value) or not np.isfinite(validation[seed])}
+    return {
+        seed: value
+        for seed, value in test.items()
+        if np.isfinite(value) or not np.isfinite(validation[seed])
+    }

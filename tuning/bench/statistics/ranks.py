@@ -1,4 +1,6 @@
-"""Engines ranked over studies: Friedman's test, Nemenyi's critical difference, and who is tied with whom."""
+"""Engines ranked over studies: Friedman's test, Nemenyi's critical difference, and who is tied with
+whom.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import numpy as np
 
 from tuning.bench.statistics.anytime import by_engine, finals, quantile
 from tuning.bench.statistics.records import AnytimeRun
-from tuning.bench.statistics.significance import Friedman, critical_difference, friedman, mean_ranks, nemenyi
+from tuning.bench.statistics.significance import (
+    Friedman,
+    critical_difference,
+    friedman,
+    mean_ranks,
+    nemenyi,
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,10 @@ class Ranks:
         friedman: Do they differ at all?
         critical_difference: Of Nemenyi's test at `alpha`.
         p: Nemenyi's p of each two engines, (engine, engine).
-        groups: Largest runs of engines that Nemenyi's test does not tell apart, as the diagram's bars join them.
-        supported: Pairs (better, worse) that are told apart; none where Friedman's test does not reject.
+        groups: Largest runs of engines that Nemenyi's test does not tell apart, as the diagram's
+            bars join them.
+        supported: Pairs (better, worse) that are told apart; none where Friedman's test does not
+            reject.
         left_out: Engines that did not run on every study.
     """
 
@@ -43,16 +53,25 @@ class Ranks:
 def rank_studies(
     studies: Mapping[str, Sequence[AnytimeRun]], *, alpha: float = 0.05, resamples: int = 9999
 ) -> Ranks | None:
-    """Rank the engines over studies; None for fewer than two studies or engines that ran on all of them."""
+    """Rank the engines over studies; None for fewer than two studies or engines that ran on all of
+    them.
+    """
     medians = [
-        {engine: float(quantile(finals(some), 0.5)) for engine, some in by_engine(runs)} for runs in studies.values()
+        {engine: float(quantile(finals(some), 0.5)) for engine, some in by_engine(runs)}
+        for runs in studies.values()
     ]
     names = list(dict.fromkeys(name for scores in medians for name in scores))
     everywhere = [name for name in names if all(name in scores for scores in medians)]
     if len(medians) < 2 or len(everywhere) < 2:
         return None
     table = np.array([[scores[name] for name in everywhere] for scores in medians])
-    return rank(table, everywhere, alpha=alpha, resamples=resamples, left_out=sorted(set(names) - set(everywhere)))
+    return rank(
+        table,
+        everywhere,
+        alpha=alpha,
+        resamples=resamples,
+        left_out=sorted(set(names) - set(everywhere)),
+    )
 
 
 def rank(
@@ -78,9 +97,17 @@ def rank(
     ]
     p = nemenyi(sorted_means, len(table))
     return Ranks(
-        len(table), alpha, tuple(names), tuple(map(float, sorted_means)), told, apart,
-        tuple(tuple(map(float, row)) for row in p), tuple(groups), tuple(differ), tuple(left_out),
-    )  # fmt: skip
+        len(table),
+        alpha,
+        tuple(names),
+        tuple(map(float, sorted_means)),
+        told,
+        apart,
+        tuple(tuple(map(float, row)) for row in p),
+        tuple(groups),
+        tuple(differ),
+        tuple(left_out),
+    )
 
 
 def _groups(names: Sequence[str], means: np.ndarray, apart: float) -> list[tuple[str, ...]]:

@@ -16,8 +16,10 @@ class AnytimeRun:
         seed: The bench seed's index; equal indices are paired.
         direction: "minimize" or "maximize".
         metric: The objective as the study names it, e.g. `val_rmse`.
-        epochs, seconds: Cumulative trained epochs and training seconds at the end of each trial, rising, same length.
-        values: The incumbent's validation value after each trial; None before the first completed one.
+        epochs, seconds: Cumulative trained epochs and training seconds at the end of each trial,
+            rising, same length.
+        values: The incumbent's validation value after each trial; None before the first completed
+            one.
         tests: The incumbent's test score after each trial, or None.
         asked_s: The engine's own seconds for each proposal.
     """
@@ -41,5 +43,8 @@ class AnytimeRun:
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json` through JSON."""
         plain = {name: tuple(stored[name]) for name in ("epochs", "seconds", "asked_s")}
-        scores = {name: tuple(None if v is None else float(v) for v in stored[name]) for name in ("values", "tests")}
+        scores = {
+            name: tuple(None if v is None else float(v) for v in stored[name])
+            for name in ("values", "tests")
+        }
         return cls(**{**stored, **plain, **scores})  # NaN and infinities are strings in our files

@@ -1,10 +1,12 @@
-"""Tests on paired scores: which differences are more than chance, and how many pairs it would take to see them.
+"""Tests on paired scores: which differences are more than chance, and how many pairs it would take
+to see them.
 
-By SciPy alone. scikit-posthocs would bring statsmodels and seaborn for Nemenyi's test, which is one line with
-`studentized_range`, and for Holm's correction, which is another.
-Source: Demšar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7: signed ranks with zeros
-split evenly, Friedman's statistic without correction for ties, Iman and Davenport's F, Nemenyi's critical difference.
-Not from it: Holm over the pairs of one study, p of Friedman by permutation, the number of pairs needed.
+By SciPy alone. scikit-posthocs would bring statsmodels and seaborn for Nemenyi's test, which is one
+line with `studentized_range`, and for Holm's correction, which is another.
+Source: Demšar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7:
+signed ranks with zeros split evenly, Friedman's statistic without correction for ties, Iman and
+Davenport's F, Nemenyi's critical difference. Not from it: Holm over the pairs of one study, p of
+Friedman by permutation, the number of pairs needed.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from scipy import stats
 
 Interval: TypeAlias = tuple[float | None, float | None]
 _FAR = 1e150  # stands in for infinity where SciPy would compute inf - inf, or square it
-_MOST_FLIPPED = 13  # pairs whose signs are flipped in all ways, 8,192, where ties forbid Wilcoxon's own table
+_MOST_FLIPPED = (
+    13  # pairs whose signs are flipped in all ways, 8,192, where ties forbid Wilcoxon's own table
+)
 _DIGITS = 12  # differences that agree to so many digits are tied: what is beyond them is rounding
 
 
@@ -31,7 +35,8 @@ class SignedRank:
         n: Pairs.
         statistic: T, the smaller of the two sums of ranks; zeros are split evenly between them.
         effect: Matched-pairs rank-biserial correlation, -1 (all negative) to 1 (all positive).
-        p: Two-sided; exact up to 50 pairs without ties or zeros and up to 13 with, else the normal approximation.
+        p: Two-sided; exact up to 50 pairs without ties or zeros and up to 13 with, else the normal
+            approximation.
     """
 
     n: int
@@ -61,7 +66,8 @@ def signed_rank(differences: np.ndarray) -> SignedRank:
     """Test whether paired differences are symmetric about zero.
 
     Args:
-        differences: One for each pair; infinite where one side has no value, which outranks every number.
+        differences: One for each pair; infinite where one side has no value, which outranks every
+            number.
     """
     rounded = _rounded(np.asarray(differences, dtype=float))
     ranks = stats.rankdata(np.abs(rounded))
@@ -83,18 +89,21 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def fewest_pairs(level: float) -> int:
-    """Return how many pairs the two-sided signed-rank test needs at least to reach p <= `level`: p = 2^(1 - n)."""
+    """Return how many pairs the two-sided signed-rank test needs at least to reach p <= `level`: p
+    = 2^(1 - n).
+    """
     return math.ceil(1 - math.log2(level) - 1e-9)
 
 
 def pairs_needed(effect: float, level: float, power: float = 0.8) -> int | None:
-    """Return how many pairs find an effect of this size at `level` with this power; None where there is no effect.
+    """Return how many pairs find an effect of this size at `level` with this power; None where
+    there is no effect.
 
     Source: Noether 1987, "Sample Size Determination for Some Common Nonparametric Tests", JASA 82:
-    n = (z_a + z_b)^2 / (3 (p' - 1/2)^2), p' the chance that the mean of two differences is positive, estimated by
-    (effect + 1) / 2. Its variance is that of no effect, so that it asks for too many where the effect is large: 0.94
-    power instead of 0.8 where differences are one standard deviation off zero. Not from it: never fewer than
-    `fewest_pairs`.
+    n = (z_a + z_b)^2 / (3 (p' - 1/2)^2), p' the chance that the mean of two differences is
+    positive, estimated by (effect + 1) / 2. Its variance is that of no effect, so that it asks for
+    too many where the effect is large: 0.94 power instead of 0.8 where differences are one standard
+    deviation off zero. Not from it: never fewer than `fewest_pairs`.
     """
     if not effect:
         return None
@@ -109,16 +118,20 @@ def median_interval(
 
     None for fewer than two values, and without resamples.
 
-    Percentiles of the resampled medians: the median's jackknife, on which BCa builds, is not consistent, and fails
-    where values are tied.
+    Percentiles of the resampled medians: the median's jackknife, on which BCa builds, is not
+    consistent, and fails where values are tied.
     """
     if len(values) < 2 or not resamples:
         return None
     kept = np.clip(values, -_FAR, _FAR)
     drawn = stats.bootstrap(
-        (kept,), np.median, method="percentile", n_resamples=resamples, confidence_level=level,
+        (kept,),
+        np.median,
+        method="percentile",
+        n_resamples=resamples,
+        confidence_level=level,
         rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
+    ).confidence_interval
     return _near(drawn.low), _near(drawn.high)
 
 
@@ -128,29 +141,44 @@ def median(values: np.ndarray) -> float | None:
 
 
 def mean_ranks(table: np.ndarray) -> np.ndarray:
-    """Return the mean over rows of each column's rank; 1 is the smallest of its row, ties share their ranks."""
+    """Return the mean over rows of each column's rank; 1 is the smallest of its row, ties share
+    their ranks.
+    """
     ranks: np.ndarray = stats.rankdata(table, axis=1).mean(axis=0)
     return ranks
 
 
 def friedman(table: np.ndarray, *, resamples: int = 9999, seed: int = 0) -> Friedman:
-    """Test whether the columns of `table` (blocks × treatments) rank alike; infinite entries are the worst.
+    """Test whether the columns of `table` (blocks × treatments) rank alike; infinite entries are
+    the worst.
 
     Raises:
         ValueError: Fewer than two rows or columns.
     """
     rows, columns = table.shape
     if rows < 2 or columns < 2:
-        raise ValueError(f"Friedman's test takes at least 2 rows and 2 columns, not {rows} × {columns}")
+        raise ValueError(
+            f"Friedman's test takes at least 2 rows and 2 columns, not {rows} × {columns}"
+        )
     ranks = stats.rankdata(table, axis=1)
     chi2 = float(_chi2(*ranks.T))
     rest = rows * (columns - 1) - chi2
     f = (rows - 1) * chi2 / rest if rest > 1e-9 else math.inf
     permuted = stats.permutation_test(
-        tuple(ranks.T), _chi2, permutation_type="samples", alternative="greater", n_resamples=resamples,
-        rng=np.random.default_rng(seed), vectorized=True,
-    )  # fmt: skip
-    return Friedman(chi2, f, float(stats.f.sf(f, columns - 1, (columns - 1) * (rows - 1))), float(permuted.pvalue))
+        tuple(ranks.T),
+        _chi2,
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=resamples,
+        rng=np.random.default_rng(seed),
+        vectorized=True,
+    )
+    return Friedman(
+        chi2,
+        f,
+        float(stats.f.sf(f, columns - 1, (columns - 1) * (rows - 1))),
+        float(permuted.pvalue),
+    )
 
 
 def critical_difference(treatments: int, blocks: int, alpha: float = 0.05) -> float:
@@ -160,7 +188,9 @@ def critical_difference(treatments: int, blocks: int, alpha: float = 0.05) -> fl
 
 
 def nemenyi(ranks: np.ndarray, blocks: int) -> np.ndarray:
-    """Return Nemenyi's p for each pair of mean ranks, as a symmetric matrix with ones on its diagonal."""
+    """Return Nemenyi's p for each pair of mean ranks, as a symmetric matrix with ones on its
+    diagonal.
+    """
     apart = np.abs(ranks[:, None] - ranks[None, :])
     error = math.sqrt(len(ranks) * (len(ranks) + 1) / (12 * blocks))
     p: np.ndarray = stats.studentized_range.sf(apart / error, len(ranks), np.inf)
@@ -173,8 +203,11 @@ def _few_with_ties(differences: np.ndarray) -> bool:
 
 
 def _tied_p(signed_ranks: np.ndarray) -> float:
-    # What `wilcoxon` does for so few, but there in a Python loop: a second for each test of 13 pairs.
-    flipped = stats.permutation_test((signed_ranks,), np.sum, permutation_type="samples", vectorized=True)
+    # What `wilcoxon` does for so few, but there in a Python loop: a second for each test of 13
+    # pairs.
+    flipped = stats.permutation_test(
+        (signed_ranks,), np.sum, permutation_type="samples", vectorized=True
+    )
     return float(flipped.pvalue)
 
 

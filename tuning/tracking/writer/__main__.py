@@ -50,7 +50,9 @@ def main(descriptor: int) -> int:
         return 0  # the run has ended before there was a search
     folder = Path(os.fsdecode(line.removeprefix(b"b ")))
     _log_to(folder / "writer.log")
-    with sqlitefile.locked(folder / ".writer.lock"):  # an orphan of an earlier run may still be writing
+    with sqlitefile.locked(
+        folder / ".writer.lock"
+    ):  # an orphan of an earlier run may still be writing
         projection = Projection(folder, home, tracking_uri(home), storage_url(home))
         projection.note(*aside)
         timeout_s = _serve(projection, descriptor)
@@ -62,7 +64,9 @@ def main(descriptor: int) -> int:
 def _warm_up(home: Path) -> list[Path | None]:
     """Import what the stores need and make their databases; return where damaged ones were put."""
     made: list[Path | None] = []
-    with contextlib.suppress(Exception):  # whatever it is: tried again when there is something to write, and told then
+    with contextlib.suppress(
+        Exception
+    ):  # whatever it is: tried again when there is something to write, and told then
         for name in _IMPORTED:
             importlib.import_module(name)
         made.append(ensure_database(tracking_uri(home)))
@@ -71,7 +75,9 @@ def _warm_up(home: Path) -> list[Path | None]:
 
 
 def _first_line() -> bytes | None:
-    """Return the line that names the search, without reading ahead; None where the driver hung up before it."""
+    """Return the line that names the search, without reading ahead; None where the driver hung up
+    before it.
+    """
     line = b""
     while not line.endswith(b"\n"):
         got = os.read(0, 1)
@@ -112,7 +118,9 @@ def _serve(projection: Projection, descriptor: int) -> float:
 
 
 def _pause(projection: Projection, behind: int) -> float:
-    """Return how long to wait for a notice: not at all while there is something to write and it can be written."""
+    """Return how long to wait for a notice: not at all while there is something to write and it can
+    be written.
+    """
     faults = any(feed.fault for feed in projection.feeds)
     return 0.0 if behind and not faults else _RETRY_S if faults else _POLL_S
 
@@ -125,5 +133,7 @@ def _log_without_secrets() -> None:
 
 if __name__ == "__main__":
     code = main(int(sys.argv[1]))
-    gc.freeze()  # at its end Python would look through all that MLflow's import made: 0.7 s, and the driver waits
+    # at its end Python would look through all that MLflow's import made: 0.7 s, and the driver
+    # waits
+    gc.freeze()
     raise SystemExit(code)

@@ -26,9 +26,12 @@ class LedgerView:
 
     Attributes:
         finished: Proposal and result (without its folds) of every trial that has ended.
-        finalists: The re-runs on fresh seeds of the last version of the study, by trial and index of the seed.
-        replaced: The folder has become another search's (`--fresh`): nothing more is read or written.
-        version: Of the study, from 1; a search that is gone on with under a changed study has several.
+        finalists: The re-runs on fresh seeds of the last version of the study, by trial and index
+            of the seed.
+        replaced: The folder has become another search's (`--fresh`): nothing more is read or
+            written.
+        version: Of the study, from 1; a search that is gone on with under a changed study has
+            several.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,7 +88,8 @@ class Feed:
         name: As told to the user.
         view: What there is to be written.
         connect: Opens the store, creating it where needed, and finds the search in it.
-        rest: Writes what is more than trials; called when all trials are there, with `ending` at the end.
+        rest: Writes what is more than trials; called when all trials are there, with `ending` at
+            the end.
         fault: Why the last try failed; "" where it did not.
     """
 
@@ -107,13 +111,17 @@ class Feed:
         return len(self.view.finished.keys() - self.done)
 
     def step(self, ending: bool, until: float) -> None:
-        """Write what is missing, unless the last failure is too fresh; stop at `until` (monotonic clock)."""
+        """Write what is missing, unless the last failure is too fresh; stop at `until` (monotonic
+        clock).
+        """
         self.ended = self.ended or self.view.replaced
         if time.monotonic() < self._next_try or self.ended:
             return
         try:
             self._write(ending, until)
-        except Exception as error:  # whatever a store or its driver raises: told to the user, and tried again
+        except (
+            Exception
+        ) as error:  # whatever a store or its driver raises: told to the user, and tried again
             _LOG.warning("%s: %s", self.name, error, exc_info=True)
             self.fault = without_secrets(f"{type(error).__name__}: {error}").split("\n")[0][:300]
             self._sink = None
@@ -158,7 +166,9 @@ def _proposal(stored: Mapping[str, Any], space: Space) -> Proposal:
 
 
 def finalist_result(stored: Mapping[str, Any], written_at: float) -> TrialResult:
-    """Return a finalist's file, written at `written_at`, as a result; its `value` is None where it diverged."""
+    """Return a finalist's file, written at `written_at`, as a result; its `value` is None where it
+    diverged.
+    """
     value = stored.get("value")
     return TrialResult(
         number=stored["number"],

@@ -19,7 +19,9 @@ import tuning
 from tuning.tracking.mlflow_store import QUIET
 
 RECORD_BYTES = 8192
-"""Size of the record in which the child tells how far it is; it is written whole, at the start of a shared file."""
+"""Size of the record in which the child tells how far it is; it is written whole, at the start of a
+shared file.
+"""
 _GRACE_S = 3.0
 
 
@@ -43,12 +45,14 @@ class Report:
 
 @dataclass
 class Writer:
-    """A writer's process; `begin` gives it its search. Nothing here waits for a store, except `finish`.
+    """A writer's process; `begin` gives it its search. Nothing here waits for a store, except
+    `finish`.
 
     Made early, it imports MLflow while nobody needs the core.
 
-    The child has its own session, so Ctrl-C in the terminal does not reach it. It ends by itself when the driver
-    does, however that happens: its standard input closes, and it writes what the files hold.
+    The child has its own session, so Ctrl-C in the terminal does not reach it. It ends by itself
+    when the driver does, however that happens: its standard input closes, and it writes what the
+    files hold.
     """
 
     environment: Mapping[str, str] = field(repr=False)  # may hold passwords
@@ -68,10 +72,14 @@ class Writer:
         """
         given = {"MLFLOW_TRACKING_URI": tracking_uri, "TUNING_STORAGE": storage}
         environment = {
-            **os.environ, **QUIET, **{name: value for name, value in given.items() if value},
+            **os.environ,
+            **QUIET,
+            **{name: value for name, value in given.items() if value},
             "TUNING_HOME": str(home.resolve()),
-            "PYTHONPATH": os.pathsep.join([str(Path(tuning.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
-        }  # fmt: skip
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(tuning.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+            ),
+        }
         writer = cls(environment)
         writer._spawn()
         return writer
@@ -114,7 +122,8 @@ class Writer:
         Write `status.json` before, so that MLflow shows how the search ended.
         """
         if self._child.poll() is not None and self.folder is not None:
-            self._spawn()  # it was killed, or MLflow brought it down: once more, for what is missing
+            # it was killed, or MLflow brought it down: once more, for what is missing
+            self._spawn()
             self.begin(self.folder)
         os.set_blocking(self._child.stdin.fileno(), True)
         with contextlib.suppress(BrokenPipeError):
@@ -130,7 +139,9 @@ class Writer:
         warnings = list(report.warnings)
         if self._child.returncode != 0 and not warnings:
             log = "" if self.folder is None else f" (see {self.folder / 'writer.log'})"
-            warnings = [f"the writer did not end well{log}; nothing is lost, `tuning sync` writes the rest"]
+            warnings = [
+                f"the writer did not end well{log}; nothing is lost, `tuning sync` writes the rest"
+            ]
         self._channel.close()
         return warnings
 
@@ -138,22 +149,30 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Left without `finish`: the child sees the end of its input and writes what is on disk, nobody waits for it.
+        # Left without `finish`: the child sees the end of its input and writes what is on disk,
+        # nobody waits for it.
         if not self._child.stdin.closed:
             if self.folder is None:
                 self._child.kill()
             self._child.stdin.close()
             self._channel.close()
-            threading.Thread(target=self._child.wait, daemon=True).start()  # so that it leaves no zombie
+            threading.Thread(
+                target=self._child.wait, daemon=True
+            ).start()  # so that it leaves no zombie
 
     def _spawn(self) -> None:
         if self._channel is None:
             self._channel = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tuning.tracking.writer", str(self._channel.fileno())],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, bufsize=0,
-            env=self.environment, start_new_session=True, pass_fds=[self._channel.fileno()],
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=self.environment,
+            start_new_session=True,
+            pass_fds=[self._channel.fileno()],
+        )
         os.set_blocking(self._child.stdin.fileno(), False)
 
 

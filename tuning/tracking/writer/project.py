@@ -1,4 +1,6 @@
-"""One search into both stores: MLflow and Optuna's relational storage. Used by the writer process and by `sync`."""
+"""One search into both stores: MLflow and Optuna's relational storage. Used by the writer process
+and by `sync`.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +66,12 @@ class Projection:
         """Return how far it is; with `final`, also what could not be written."""
         behind = max(feed.behind for feed in self.feeds)
         missing = [warning for feed in self.feeds for warning in feed.warnings()] if final else []
-        experiment, run = (self._tracker.experiment_id, self._tracker.run_id) if self._tracker else ("", "")
-        return Report(len(self.view.finished) - behind, behind, experiment, run, (*self.aside, *missing))
+        experiment, run = (
+            (self._tracker.experiment_id, self._tracker.run_id) if self._tracker else ("", "")
+        )
+        return Report(
+            len(self.view.finished) - behind, behind, experiment, run, (*self.aside, *missing)
+        )
 
     def _connect_mlflow(self, header: Mapping[str, Any]) -> MlflowTracker:
         if self._tracker is None:
@@ -73,7 +79,10 @@ class Projection:
             self._tracker = MlflowTracker(self._uri, self._home)
         self._tracker.begin(SearchRecord.from_header(header))
         ids = {"experiment_id": self._tracker.experiment_id, "run_id": self._tracker.run_id}
-        write_json(self.view.files.folder / "mlflow.json", {"tracking_uri": without_secrets(self._uri), **ids})
+        write_json(
+            self.view.files.folder / "mlflow.json",
+            {"tracking_uri": without_secrets(self._uri), **ids},
+        )
         return self._tracker
 
     def _connect_optuna(self, header: Mapping[str, Any]) -> OptunaProjection:
@@ -87,9 +96,13 @@ class Projection:
         tracker: Tracker | None = self._tracker
         if tracker is None:
             return
-        if len(view.finished) > self._shown and (ending or time.monotonic() >= self._shown_at + _SHOW_S):
+        if len(view.finished) > self._shown and (
+            ending or time.monotonic() >= self._shown_at + _SHOW_S
+        ):
             search = SearchRecord.from_header(view.files.header)
-            tracker.record_progress(progress_points(search, [result for _, result in view.finished.values()]))
+            tracker.record_progress(
+                progress_points(search, [result for _, result in view.finished.values()])
+            )
             self._shown, self._shown_at = len(view.finished), time.monotonic()
         for (number, index), result in sorted(view.finalists.items()):
             if number in view.finished:
@@ -110,6 +123,7 @@ class Projection:
         status = read_json(folder / "status.json") or {}
         word = str(status.get("status", "interrupted"))
         last = max((result.ended_at for _, result in self.view.finished.values()), default=0.0)
-        # The driver is gone, so a search that says "running" was killed, some time after it said so.
+        # The driver is gone, so a search that says "running" was killed, some time after it said
+        # so.
         at = max(float(status.get("at", 0.0)), last) or time.time()
         tracker.end("interrupted" if word == "running" else word, at)

@@ -1,4 +1,6 @@
-"""Functions compiled to machine code by Numba, and the processor's mode for numbers too small for float32."""
+"""Functions compiled to machine code by Numba, and the processor's mode for numbers too small for
+float32.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-FLUSH_TO_ZERO = np.uint32(0x9FC0)  # x86: no exceptions, round to nearest, denormal operands and results are 0
+FLUSH_TO_ZERO = np.uint32(
+    0x9FC0
+)  # x86: no exceptions, round to nearest, denormal operands and results are 0
 
 
 def in_machine_code(function: Any) -> Any:
@@ -26,7 +30,9 @@ def in_machine_code(function: Any) -> Any:
 
 
 def kept_in_machine_code(function: Any) -> Any:
-    """Compile by `load` with all that is called, and keep the machine code on disk where there is a place for it."""
+    """Compile by `load` with all that is called, and keep the machine code on disk where there is a
+    place for it.
+    """
     folder = _folder()
     if folder is None:
         return in_machine_code(function)
@@ -38,11 +44,17 @@ def kept_in_machine_code(function: Any) -> Any:
 
 
 def load(function: Any, signature: Any) -> None:
-    """Compile a function for its only types, or read it from disk; other types are an error from then on."""
+    """Compile a function for its only types, or read it from disk; other types are an error from
+    then on.
+    """
     folder = _folder()
     try:
         function.compile(signature)
-    except (OSError, EOFError, pickle.PickleError):  # the disk is full, or what is kept was cut short
+    except (
+        OSError,
+        EOFError,
+        pickle.PickleError,
+    ):  # the disk is full, or what is kept was cut short
         if folder is None:
             raise
         for file in folder.glob("*/*.nb?"):
@@ -53,15 +65,18 @@ def load(function: Any, signature: Any) -> None:
 
 @cache
 def _folder() -> Path | None:
-    """Return a folder for machine code of these very sources and this processor; None where none can be written to.
+    """Return a folder for machine code of these very sources and this processor; None where none
+    can be written to.
 
-    Numba alone looks at the file of the function, not at those of what it calls, and two kinds of processors that begin
-    at once would exchange their code.
+    Numba alone looks at the file of the function, not at those of what it calls, and two kinds of
+    processors that begin at once would exchange their code.
     """
     here = Path(__file__).parent
     sources = b"".join(file.read_bytes() for file in sorted(here.glob("*.py")))
     host = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
-    name = hashlib.sha256(sources + repr((host, config.CPU_NAME, config.CPU_FEATURES)).encode()).hexdigest()[:16]
+    name = hashlib.sha256(
+        sources + repr((host, config.CPU_NAME, config.CPU_FEATURES)).encode()
+    ).hexdigest()[:16]
     for place in (config.CACHE_DIR or here / "__pycache__", "~/.cache/tuning"):
         with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
             folder = Path(place).expanduser() / name
@@ -73,9 +88,11 @@ def _folder() -> Path | None:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def set_float_mode(_: Any, mode: Any) -> Any:
-    """Put `mode` into the register that says what becomes of denormal numbers; return what was there.
+    """Put `mode` into the register that says what becomes of denormal numbers; return what was
+    there.
 
-    TensorFlow flushes them to zero too. The momentum of a dead unit ends among them, where a step takes twice as long.
+    TensorFlow flushes them to zero too. The momentum of a dead unit ends among them, where a step
+    takes twice as long.
     """
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -84,7 +101,8 @@ def set_float_mode(_: Any, mode: Any) -> Any:
         slot, byte = cgutils.alloca_once(builder, ir.IntType(32)), ir.IntType(8).as_pointer()
         access = ir.FunctionType(ir.VoidType(), [byte])
         store, load = (
-            cgutils.get_or_insert_function(builder.module, access, f"llvm.x86.sse.{name}mxcsr") for name in ("st", "ld")
+            cgutils.get_or_insert_function(builder.module, access, f"llvm.x86.sse.{name}mxcsr")
+            for name in ("st", "ld")
         )
         builder.call(store, [builder.bitcast(slot, byte)])
         before = builder.load(slot)

@@ -1,12 +1,13 @@
 """Epochs of plain dense networks in machine code.
 
-TensorFlow spends 50-250 microseconds on a step of a small network whose arithmetic takes 5-30, and XLA compiles each
-width anew. Here one function, compiled once on a machine, serves any depth, width and batch size. The arithmetic is
-that of Keras' layers, losses and optimizers in float32.
+TensorFlow spends 50-250 microseconds on a step of a small network whose arithmetic takes 5-30, and
+XLA compiles each width anew. Here one function, compiled once on a machine, serves any depth, width
+and batch size. The arithmetic is that of Keras' layers, losses and optimizers in float32.
 
-A network lies in one float32 vector, what its optimizer keeps in two more of the same layout. A table says where,
-int64 `(n_layers + 1, 5)`: in each row the inputs of a layer, its activation, where its kernel begins and where its bias
-(-1: none), and the inputs of the layers before it. The last row holds the outputs as if one more layer took them.
+A network lies in one float32 vector, what its optimizer keeps in two more of the same layout. A
+table says where, int64 `(n_layers + 1, 5)`: in each row the inputs of a layer, its activation,
+where its kernel begins and where its bias (-1: none), and the inputs of the layers before it. The
+last row holds the outputs as if one more layer took them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ from numba import config, typeof, types
 
 from tuning.data.dataset import Array
 from tuning.trainer.native import compile as machine_code
-from tuning.trainer.native.compile import FLUSH_TO_ZERO, in_machine_code, kept_in_machine_code, set_float_mode
+from tuning.trainer.native.compile import (
+    FLUSH_TO_ZERO,
+    in_machine_code,
+    kept_in_machine_code,
+    set_float_mode,
+)
 from tuning.trainer.native.matmul import LANES, multiply, transpose
 
 LINEAR, RELU, TANH, SIGMOID, ELU, SELU, SOFTMAX = range(7)
@@ -35,9 +41,10 @@ _SELU = np.float32(1.0507009873554805), np.float32(1.6732632423543772)
 _NONE, _ONE = np.float32(0), np.float32(1)
 
 Rule = namedtuple("Rule", "batch_size loss kind steps lr first second rest_1 rest_2 epsilon decay")
-"""What is done: rows a step, MSE or another loss; ADAM or another optimizer, the steps it has behind it, its numbers as
-float32. `first` and `second` are momentum or beta_1, and rho or beta_2; `rest_1` and `rest_2` are 1 - those, rounded
-after the subtraction."""
+"""What is done: rows a step, MSE or another loss; ADAM or another optimizer, the steps it has
+behind it, its numbers as float32. `first` and `second` are momentum or beta_1, and rho or beta_2;
+`rest_1` and `rest_2` are 1 - those, rounded after the subtraction.
+"""
 
 
 @kept_in_machine_code
@@ -45,14 +52,16 @@ def train_epoch(rows: Any, network: Any, state: Any, rule: Any, logits: Array) -
     """Train one epoch in place.
 
     Args:
-        rows: float32 `(rows, features)`; float32 `(rows, outputs)`, or class numbers `(rows, 1)` for SPARSE; float32
-            `(rows,)`, their weights, or empty; int32 `(rows,)`, the order they are trained in.
-        network: The table; float32 `(n_layers,)`, the share of each layer's inputs that is dropped; uint64
-            `(n_layers,)`, the seeds of that, to which each step adds 1.
-        state: The vectors of parameters, of the first and of the second moments; those not needed are empty.
+        rows: float32 `(rows, features)`; float32 `(rows, outputs)`, or class numbers `(rows, 1)`
+            for SPARSE; float32 `(rows,)`, their weights, or empty; int32 `(rows,)`, the order they
+            are trained in.
+        network: The table; float32 `(n_layers,)`, the share of each layer's inputs that is dropped;
+            uint64 `(n_layers,)`, the seeds of that, to which each step adds 1.
+        state: The vectors of parameters, of the first and of the second moments; those not needed
+            are empty.
         rule: What is done; the last batch may be smaller.
-        logits: float32 `(rows, outputs)`, filled: what the last layer gave for each row before its activation, in the
-            step that row was trained in.
+        logits: float32 `(rows, outputs)`, filled: what the last layer gave for each row before its
+            activation, in the step that row was trained in.
     """
     mode = set_float_mode(FLUSH_TO_ZERO)
     (x, y, weight, order), (table, _, seeds), most = rows, network, rule.batch_size
@@ -81,10 +90,15 @@ def train_epoch(rows: Any, network: Any, state: Any, rule: Any, logits: Array) -
 
 @kept_in_machine_code
 def forward(x: Array, table: Array, params: Array, logits: Array) -> None:
-    """Fill `logits`, float32 `(rows, outputs)`, with what the last layer gives for `x` before its activation."""
+    """Fill `logits`, float32 `(rows, outputs)`, with what the last layer gives for `x` before its
+    activation.
+    """
     mode = set_float_mode(FLUSH_TO_ZERO)
     n, order = len(table) - 1, np.arange(len(x)).astype(np.int32)
-    values, network = _buffer(table, CHUNK), (table, np.zeros(n, np.float32), np.zeros(n, np.uint64))
+    values, network = (
+        _buffer(table, CHUNK),
+        (table, np.zeros(n, np.float32), np.zeros(n, np.uint64)),
+    )
     for start in range(0, len(x), CHUNK):
         batch = order[start : start + CHUNK]
         _gather(x, batch, _part(values, table, 0, len(batch)))
@@ -103,12 +117,16 @@ def _buffer(table: Array, size: int) -> Array:
 def _part(buffer: Array, table: Array, i: int, size: int) -> Array:
     """Return the inputs of layer `i`, or the outputs after the last, `(size, width)`."""
     room = len(buffer) // (table[-1, 4] + table[-1, 0])
-    return buffer[table[i, 4] * room : table[i, 4] * room + size * table[i, 0]].reshape(size, table[i, 0])
+    return buffer[table[i, 4] * room : table[i, 4] * room + size * table[i, 0]].reshape(
+        size, table[i, 0]
+    )
 
 
 @in_machine_code
 def _kernel(params: Array, table: Array, i: int) -> Array:
-    return params[table[i, 2] :][: table[i, 0] * table[i + 1, 0]].reshape(table[i, 0], table[i + 1, 0])
+    return params[table[i, 2] :][: table[i, 0] * table[i + 1, 0]].reshape(
+        table[i, 0], table[i + 1, 0]
+    )
 
 
 @in_machine_code
@@ -152,21 +170,32 @@ def _backward(params: Array, network: Any, buffers: Any, size: int, grads: Array
                     grads[at + j] += dz[i, j]
         if layer > 0:
             below, kernel = _part(slopes, table, layer, size), _kernel(params, table, layer)
-            room = dz.shape[1], below.shape[1] + LANES  # rows a power of two apart would share few cache lines
+            room = (
+                dz.shape[1],
+                below.shape[1] + LANES,
+            )  # rows a power of two apart would share few cache lines
             kernel_T = turned[: room[0] * room[1]].reshape(room)
             transpose(kernel, kernel_T)
             multiply(dz, kernel_T, below)
             if rates[layer] > 0:
                 _drop(below.reshape(-1), rates[layer], seeds[layer], below.reshape(-1))
-            _times_slope(table[layer - 1, 1], _part(values, table, layer, size).reshape(-1), below.reshape(-1))
+            _times_slope(
+                table[layer - 1, 1],
+                _part(values, table, layer, size).reshape(-1),
+                below.reshape(-1),
+            )
 
 
 @in_machine_code
 def _drop(values: Array, rate: Any, count: Any, dropped: Array) -> None:
-    """Scale up what is kept, by Keras' rule; the same `count` keeps the same (SplitMix64, Steele et al. 2014)."""
+    """Scale up what is kept, by Keras' rule; the same `count` keeps the same (SplitMix64, Steele et
+    al. 2014).
+    """
     scale, limit, key = _ONE / (_ONE - rate), np.uint64(rate * np.float32(1 << 24)), _mixed(count)
     for i in range(len(values)):
-        dropped[i] = values[i] * scale if _mixed(key + np.uint64(i)) >> np.uint64(40) >= limit else _NONE
+        dropped[i] = (
+            values[i] * scale if _mixed(key + np.uint64(i)) >> np.uint64(40) >= limit else _NONE
+        )
 
 
 @in_machine_code
@@ -219,12 +248,16 @@ def _times_slope(kind: int, a: Array, slope: Array) -> None:
     elif kind != LINEAR:
         scale, alpha = _SELU if kind == SELU else (_ONE, _ONE)
         for i in range(len(a)):
-            slope[i] *= scale if a[i] >= _NONE else a[i] + scale * alpha  # at 0 as TensorFlow has it
+            slope[i] *= (
+                scale if a[i] >= _NONE else a[i] + scale * alpha
+            )  # at 0 as TensorFlow has it
 
 
 @in_machine_code
 def _loss_slope(z: Array, target: Any, activation: int, rule: Any, slope: Array) -> None:
-    """Fill `slope` with that of a batch's mean loss, by what the last layer gave before its activation."""
+    """Fill `slope` with that of a batch's mean loss, by what the last layer gave before its
+    activation.
+    """
     (truth, factor), (size, units), loss = target, z.shape, rule.loss
     if loss <= HUBER:
         _activate(activation, z.reshape(-1))
@@ -234,7 +267,9 @@ def _loss_slope(z: Array, target: Any, activation: int, rule: Any, slope: Array)
                 error = z[i, j] - truth[i, j]
                 if loss == MAE:
                     error = np.sign(error)
-                slope[i, j] = (error + error if loss == MSE else min(max(error, -_ONE), _ONE)) * share
+                slope[i, j] = (
+                    error + error if loss == MSE else min(max(error, -_ONE), _ONE)
+                ) * share
         _times_slope(activation, z.reshape(-1), slope.reshape(-1))
         return
     for i in range(size):
@@ -280,7 +315,9 @@ _loading = threading.Lock()
 
 
 def load() -> None:
-    """Compile the functions for their only types, or read them from disk: seconds once on a machine, then 0.2 s."""
+    """Compile the functions for their only types, or read them from disk: seconds once on a
+    machine, then 0.2 s.
+    """
     with _loading:
         if not (config.DISABLE_JIT or forward.signatures):
             _load()
@@ -288,9 +325,14 @@ def load() -> None:
 
 def _load() -> None:
     kinds = (types.float32, 1), (types.float32, 2), (types.int32, 1), (types.int64, 2)
-    vector, matrix, order, table = (types.Array(kind, axes, "C", readonly=True) for kind, axes in kinds)
+    vector, matrix, order, table = (
+        types.Array(kind, axes, "C", readonly=True) for kind, axes in kinds
+    )
     changed, filled, seeds = types.float32[::1], types.float32[:, ::1], types.uint64[::1]
     rule = typeof(Rule(1, 0, 0, 0, *[np.float32(0)] * 7))
-    rows, network = types.Tuple((matrix, matrix, vector, order)), types.Tuple((table, vector, seeds))
+    rows, network = (
+        types.Tuple((matrix, matrix, vector, order)),
+        types.Tuple((table, vector, seeds)),
+    )
     machine_code.load(train_epoch, (rows, network, types.UniTuple(changed, 3), rule, filled))
     machine_code.load(forward, (matrix, table, changed, filled))

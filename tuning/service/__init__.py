@@ -1,1 +1,0 @@
-"""What runs studies unattended: schedules."""

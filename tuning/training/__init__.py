@@ -1,1 +1,0 @@
-"""One proposal in, one result out."""
