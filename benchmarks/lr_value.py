@@ -23,7 +23,7 @@ import click
 from tuning.executors.forkserver import ForkServer
 from tuning.lr_range.result import hull
 from tuning.reports.summary import Summary
-from tuning.search.lr_bounds import rates_for
+from tuning.search.lr_bounds import measure_lr_bounds
 from tuning.search.options import RunOptions
 from tuning.search.processes import source_of
 from tuning.search.run import run_study
@@ -93,7 +93,7 @@ def compare(
         for name, domain in (("wide", wide), ("narrow", rate))
     }
     narrow, began = arms["narrow"], time.perf_counter()
-    rates = rates_for(
+    rates = measure_lr_bounds(
         narrow,
         source_of(narrow),
         {},

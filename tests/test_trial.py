@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tuning.storage.durable import read_json, write_json
 from tuning.study.space import Choice, Float, Int, Space
-from tuning.trial import FoldResult, Proposal, Status, TrialResult, Verdict
+from tuning.trial import Finding, FoldResult, Proposal, Status, TrialResult
 
 WORDS = st.sampled_from(["", "half batch", "ValueError: größer\n"])
 NUMBERS = st.floats(allow_nan=False)  # NaN is unequal to itself: it has tests of its own
@@ -27,7 +27,7 @@ FOLDS = st.builds(
     seed=st.integers(0, 2**31),
     scores=st.just({"test_scores": 0.5, "fit_error": None}),
     diagnosis=st.lists(
-        st.builds(Verdict, st.just("overfitting"), st.just("note"), WORDS), max_size=2
+        st.builds(Finding, st.just("overfitting"), st.just("note"), WORDS), max_size=2
     ).map(tuple),
 )
 RESULTS = st.builds(

@@ -107,7 +107,7 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Finding:
     """One thing that is wrong with a trained network.
 
     Attributes:
@@ -143,7 +143,7 @@ class FoldResult:
     best_epoch: int
     seconds: float
     seed: int
-    diagnosis: tuple[Verdict, ...] = ()
+    diagnosis: tuple[Finding, ...] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -151,7 +151,7 @@ class FoldResult:
         """Rebuild from `dataclasses.asdict` through JSON."""
         floats = {key: float(value) for key, value in stored["metrics"].items()}
         curve = tuple({key: float(value) for key, value in row.items()} for row in stored["curve"])
-        verdicts = _verdicts(stored)
+        verdicts = _findings(stored)
         return cls(
             **{
                 **stored,
@@ -202,7 +202,7 @@ class TrialResult:
     seed: int = 0
     error: str = ""
     notes: tuple[str, ...] = ()
-    diagnosis: tuple[Verdict, ...] = ()
+    diagnosis: tuple[Finding, ...] = ()
     copied_from: int | None = None
     seconds: float = 0.0
     training_s: float = 0.0
@@ -248,7 +248,7 @@ class TrialResult:
                 "folds": tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
                 "reported": _pairs(stored.get("reported")),
                 "notes": tuple(stored["notes"]),
-                "diagnosis": _verdicts(stored),
+                "diagnosis": _findings(stored),
             }
         )
 
@@ -257,9 +257,9 @@ def _pairs(stored: list[Any] | None) -> tuple[tuple[int, float], ...] | None:
     return None if stored is None else tuple((epoch, float(value)) for epoch, value in stored)
 
 
-def _verdicts(stored: Mapping[str, Any]) -> tuple[Verdict, ...]:
+def _findings(stored: Mapping[str, Any]) -> tuple[Finding, ...]:
     """Return the diagnosis stored; results of earlier versions have none."""
-    return tuple(Verdict(**verdict) for verdict in stored.get("diagnosis", ()))
+    return tuple(Finding(**verdict) for verdict in stored.get("diagnosis", ()))
 
 
 def _mean(rows: list[Mapping[str, float]]) -> dict[str, float]:

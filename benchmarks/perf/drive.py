@@ -29,7 +29,7 @@ from tuning.executors.local import LocalExecutor
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.trial import Proposal, TrialResult
 from tuning.trials.jobs import TrialJob
 
@@ -137,7 +137,7 @@ def drive(
 
 
 def _loop(
-    record: StudyRecord,
+    record: StudyInfo,
     engine: RemoteEngine,
     executor: LocalExecutor,
     files: SearchFiles,
@@ -162,7 +162,7 @@ def _loop(
     )
 
 
-def _header(record: StudyRecord) -> dict[str, Any]:
+def _header(record: StudyInfo) -> dict[str, Any]:
     return {
         "study": record.name,
         "engine": record.engine,

@@ -173,9 +173,9 @@ def scores_on_seeds(params: dict[str, Any], epochs: int, seeds: int, context: An
     """
     from benchmarks.perf.together import begin_together
     from tuning.trials.folds import prepare_fit
-    from tuning.trials.worker_study import workbench
+    from tuning.trials.worker_study import worker_study
 
-    bench = workbench(str(ROOT / "studies" / "housing_grid.py"), {})
+    bench = worker_study(str(ROOT / "studies" / "housing_grid.py"), {})
     begin_together(context)
     found = []
     for seed in range(seeds):

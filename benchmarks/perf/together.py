@@ -61,7 +61,7 @@ def at_once(forkserver: ForkServer, slots: Sequence[Slot], function: str, *args:
                 if len(executor.slots) < len(slots):
                     raise BusyError("another search holds a core; the benchmark needs them all")
                 for number in range(len(slots)):
-                    executor.submit(Job(f"{number}", function, args, wants_verdict=True))
+                    executor.submit(Job(f"{number}", function, args, wants_answer=True))
                 return _collect(executor, len(slots))
         finally:
             leases.close()

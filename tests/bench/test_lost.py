@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tuning.bench.budget import cost_of
-from tuning.bench.lost import Heard, bury
+from tuning.bench.lost import LastReport, record_lost_trial
 from tuning.ledger.search import SearchFiles
 from tuning.trial import Proposal, Status, TrialResult
 
@@ -21,10 +21,10 @@ def asked(folder, number=0):
 
 def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
     files = asked(tmp_path)
-    assert bury(tmp_path, "worker killed: by SIGKILL", 2, final=False)
+    assert record_lost_trial(tmp_path, "worker killed: by SIGKILL", 2, final=False)
     assert files.result(0) is None
     files.begin_attempt(0)
-    assert bury(tmp_path, "worker killed: by SIGKILL", 2, final=False)
+    assert record_lost_trial(tmp_path, "worker killed: by SIGKILL", 2, final=False)
     result = files.result(0)
     assert (result.status, result.attempt, result.error) == (
         Status.FAILED,
@@ -34,20 +34,26 @@ def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
 
 
 def test_a_trial_that_makes_no_progress_has_failed_at_once(tmp_path):
-    assert bury(asked(tmp_path).folder, "worker no_progress: 600 s", 3, final=True)
+    assert record_lost_trial(asked(tmp_path).folder, "worker no_progress: 600 s", 3, final=True)
     assert SearchFiles(tmp_path).result(0).status is Status.FAILED
 
 
 def test_a_worker_lost_between_trials_is_no_trials_fault(tmp_path):
-    assert not bury(tmp_path, "worker crashed", 1, final=True)
+    assert not record_lost_trial(tmp_path, "worker crashed", 1, final=True)
     files = asked(tmp_path)
     files.write_result(TrialResult(0, Status.COMPLETED, 1.0))
-    assert not bury(tmp_path, "worker crashed", 1, final=True)
+    assert not record_lost_trial(tmp_path, "worker crashed", 1, final=True)
 
 
 def test_what_it_had_trained_is_charged(tmp_path):
     files = asked(tmp_path)
-    bury(tmp_path, "worker killed", 1, final=True, heard=Heard(0, time.monotonic() - 30, epochs=3))
+    record_lost_trial(
+        tmp_path,
+        "worker killed",
+        1,
+        final=True,
+        heard=LastReport(0, time.monotonic() - 30, epochs=3),
+    )
     cost = cost_of(files.result(0))
     assert cost.epochs == 3
     assert cost.seconds == pytest.approx(30, abs=1)
@@ -55,5 +61,11 @@ def test_what_it_had_trained_is_charged(tmp_path):
 
 def test_it_is_not_charged_what_the_trial_before_had_trained(tmp_path):
     files = asked(tmp_path, number=1)
-    bury(tmp_path, "worker killed", 1, final=True, heard=Heard(0, time.monotonic() - 30, epochs=3))
+    record_lost_trial(
+        tmp_path,
+        "worker killed",
+        1,
+        final=True,
+        heard=LastReport(0, time.monotonic() - 30, epochs=3),
+    )
     assert cost_of(files.result(1)).epochs == 1

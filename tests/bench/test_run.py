@@ -14,7 +14,7 @@ import pytest
 
 from tests.trials.small_study import study
 from tuning.bench.budget import Budget
-from tuning.bench.plan import Contest, parse_entrants
+from tuning.bench.plan import BenchPlan, parse_choices
 from tuning.bench.run import run_bench
 from tuning.bench.watch import Watch
 from tuning.errors import BusyError, ChangedError, StudyError
@@ -33,10 +33,10 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
-def contest(home, engines="optuna:random,randomizedsearchcv", seeds=1, budget=EIGHT, **changes):
+def plan(home, engines="optuna:random,randomizedsearchcv", seeds=1, budget=EIGHT, **changes):
     source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
-    return Contest(
-        (source,), parse_entrants(engines), seeds, budget, devices="cpu:1", home=str(home)
+    return BenchPlan(
+        (source,), parse_choices(engines), seeds, budget, devices="cpu:1", home=str(home)
     )
 
 
@@ -47,7 +47,7 @@ class Ear(Watch):
         super().__init__()
         self.said, self.epochs, self._on_epoch = [], 0, on_epoch
 
-    def remark(self, text):
+    def notice(self, text):
         self.said.append(text)
 
     def epoch(self, search):
@@ -56,7 +56,7 @@ class Ear(Watch):
 
 
 def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
-    (first,), status = run_bench(contest(home), Ear(), forkserver)
+    (first,), status = run_bench(plan(home), Ear(), forkserver)
     assert status == "completed"
     assert [(run.curve.engine, run.curve.seed, run.epochs) for run in first.runs] == [
         ("optuna:random", 0, 8),
@@ -64,7 +64,7 @@ def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
     ]
     ear = Ear()
     (second,), _ = run_bench(
-        contest(home, "randomizedsearchcv,optuna:random", seeds=2), ear, forkserver
+        plan(home, "randomizedsearchcv,optuna:random", seeds=2), ear, forkserver
     )
     assert ear.epochs == 16  # of the new seed
     assert [run for run in second.runs if run.curve.seed == 0] == list(first.runs)[::-1]
@@ -72,19 +72,19 @@ def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
 
 
 def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
-    run_bench(contest(home, "optuna:random"), Ear(), forkserver)
+    run_bench(plan(home, "optuna:random"), Ear(), forkserver)
     with pytest.raises(
         ChangedError, match=r"small · optuna:random · seed 0 was done with another definition"
     ):
-        run_bench(contest(home, "optuna:random", batch_size=8), Ear(), forkserver)
-    fresh = replace(contest(home, "optuna:random", batch_size=8), fresh=True)
+        run_bench(plan(home, "optuna:random", batch_size=8), Ear(), forkserver)
+    fresh = replace(plan(home, "optuna:random", batch_size=8), fresh=True)
     (done,), _ = run_bench(fresh, Ear(), forkserver)
     assert len(done.runs) == 1
     assert len(list((home / "bench" / "small").glob("epochs=8~*"))) == 1
 
 
 def test_a_study_given_twice_is_refused(home, forkserver):
-    once = contest(home)
+    once = plan(home)
     with pytest.raises(StudyError, match="'small' is there twice"):
         run_bench(replace(once, sources=once.sources * 2), Ear(), forkserver)
 
@@ -94,11 +94,11 @@ def test_a_second_bench_of_the_same_is_refused(home, forkserver):
         locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"),
         pytest.raises(BusyError),
     ):
-        run_bench(contest(home), Ear(), forkserver)
+        run_bench(plan(home), Ear(), forkserver)
 
 
 def test_a_search_whose_worker_is_killed_goes_on_and_comes_to_the_same(home, forkserver):
-    (whole,), _ = run_bench(contest(home / "a", "optuna:random"), Ear(), forkserver)
+    (whole,), _ = run_bench(plan(home / "a", "optuna:random"), Ear(), forkserver)
     killed = []
 
     def kill():
@@ -108,7 +108,7 @@ def test_a_search_whose_worker_is_killed_goes_on_and_comes_to_the_same(home, for
             os.kill(pid, signal.SIGKILL)
 
     ear = Ear(kill)
-    (again,), _ = run_bench(contest(home / "b", "optuna:random"), ear, forkserver)
+    (again,), _ = run_bench(plan(home / "b", "optuna:random"), ear, forkserver)
     assert killed
     assert "small · optuna:random · seed 0: worker killed; it goes on" in ear.said
     assert again.runs[0].curve.values == whole.runs[0].curve.values
@@ -138,11 +138,11 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_call_goes_on(home, forkserver):
 
     budget = Budget("epochs", 400)
     (cut,), status = run_bench(
-        contest(home, "optuna:random", budget=budget, epochs=200), Ear(interrupt), forkserver
+        plan(home, "optuna:random", budget=budget, epochs=200), Ear(interrupt), forkserver
     )
     assert (status, cut.runs) == ("interrupted", ())
     (done,), status = run_bench(
-        contest(home, "optuna:random", budget=budget, epochs=200), Ear(), forkserver
+        plan(home, "optuna:random", budget=budget, epochs=200), Ear(), forkserver
     )
     assert (status, done.runs[0].epochs) == ("completed", 400)
 
@@ -160,7 +160,7 @@ def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, fo
         "space": {"x": Choice(0.0, 1.0)},
         "trial_timeout": 2.6,
     }
-    (done,), _ = run_bench(contest(home, "gridsearchcv", **defined), Ear(), forkserver)
+    (done,), _ = run_bench(plan(home, "gridsearchcv", **defined), Ear(), forkserver)
     assert done.runs[0].counts["completed"] == 2
 
 
@@ -172,9 +172,7 @@ def test_a_trial_beyond_its_time_limit_has_failed_and_is_charged(home, forkserve
         "trial_timeout": 1.2,
     }
     budget = Budget("trials", 2)
-    (done,), _ = run_bench(
-        contest(home, "gridsearchcv", budget=budget, **defined), Ear(), forkserver
-    )
+    (done,), _ = run_bench(plan(home, "gridsearchcv", budget=budget, **defined), Ear(), forkserver)
     (run,) = done.runs
     assert run.counts["failed"] == 2
     assert run.seconds >= 2.4

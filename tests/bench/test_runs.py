@@ -10,7 +10,7 @@ from tuning.bench.runs import BenchRun, anytime, best_of, counted
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.ledger.results import keep_test_score
 from tuning.ledger.search import SearchFiles
-from tuning.search.trial_index import Roster
+from tuning.search.trial_index import TrialIndex
 from tuning.simulation.replay import MemoryFiles
 from tuning.study.objective import Maximize
 from tuning.trial import Proposal, Status, TrialResult
@@ -23,28 +23,28 @@ def roster_of(*ends, objective=RECORD.objective):
     original.
     """
     files = MemoryFiles()
-    roster, meter = Roster(objective, files, RECORD.space), Meter(BUDGET)
+    trial_index, meter = TrialIndex(objective, files, RECORD.space), Meter(BUDGET)
     for number, (status, value, epochs, *original) in enumerate(ends):
         proposal = Proposal(number, {"x": number}, 5)
         files.write_spec(proposal, [])
-        roster.take(proposal)
+        trial_index.take(proposal)
         copied = original[0] if original else None
         result = TrialResult(
             number, status, value, epochs=epochs, training_s=epochs / 2, copied_from=copied
         )
-        roster.enter(files.write_result(result))
+        trial_index.enter(files.write_result(result))
         meter.end(result)
-    return roster, meter
+    return trial_index, meter
 
 
-def curve(folder, roster, meter, record=RECORD):
+def curve(folder, trial_index, meter, record=RECORD):
     return anytime(
-        record, roster, SearchFiles(folder), meter, entrant="scripted", seed=3, asked_s=[0.1]
+        record, trial_index, SearchFiles(folder), meter, choice="scripted", seed=3, asked_s=[0.1]
     )
 
 
 def test_every_trial_costs_and_only_a_better_completed_one_becomes_the_incumbent(tmp_path):
-    roster, meter = roster_of(
+    trial_index, meter = roster_of(
         (Status.FAILED, None, 0),
         (Status.COMPLETED, 3.0, 5),
         (Status.PRUNED, 1.0, 2),
@@ -54,7 +54,7 @@ def test_every_trial_costs_and_only_a_better_completed_one_becomes_the_incumbent
     files = SearchFiles(tmp_path)
     for number, test in ((1, 3.3), (2, 1.1), (3, 2.2), (4, 2.7)):
         keep_test_score(files.trial_folder(number), "loss", test)
-    found = curve(tmp_path, roster, meter)
+    found = curve(tmp_path, trial_index, meter)
     assert found.epochs == (1, 6, 8, 13, 18)
     assert found.seconds == (0.0, 2.5, 3.5, 6.0, 8.5)
     assert found.values == (None, 3.0, 3.0, 2.0, 2.0)
@@ -68,26 +68,26 @@ def test_every_trial_costs_and_only_a_better_completed_one_becomes_the_incumbent
 
 
 def test_a_stopped_trial_ends_the_curve_at_the_budget_with_the_incumbent_as_it_was(tmp_path):
-    roster, meter = roster_of((Status.COMPLETED, 3.0, 15))
+    trial_index, meter = roster_of((Status.COMPLETED, 3.0, 15))
     meter.begin()
     while not meter.epoch(1):
         pass
-    found = curve(tmp_path, roster, meter)
+    found = curve(tmp_path, trial_index, meter)
     assert (found.epochs, found.values) == ((15, 20), (3.0, 3.0))
 
 
 def test_a_copy_beyond_the_budget_is_cut_to_it(tmp_path):
-    roster, meter = roster_of((Status.COMPLETED, 3.0, 12), (Status.COMPLETED, 3.0, 0, 0))
+    trial_index, meter = roster_of((Status.COMPLETED, 3.0, 12), (Status.COMPLETED, 3.0, 0, 0))
     keep_test_score(SearchFiles(tmp_path).trial_folder(0), "loss", 3.5)
-    assert curve(tmp_path, roster, meter).epochs == (12, 20)
-    assert counted(roster) == {
+    assert curve(tmp_path, trial_index, meter).epochs == (12, 20)
+    assert counted(trial_index) == {
         "completed": 2,
         "pruned": 0,
         "failed": 0,
         "infeasible": 0,
         "copied": 1,
     }
-    assert best_of(roster, SearchFiles(tmp_path)) == {
+    assert best_of(trial_index, SearchFiles(tmp_path)) == {
         "number": 0,
         "params": {"x": 0},
         "value": 3.0,
@@ -97,13 +97,13 @@ def test_a_copy_beyond_the_budget_is_cut_to_it(tmp_path):
 
 def test_larger_is_better_where_the_study_says_so(tmp_path):
     record = replace(RECORD, objective=Maximize("val_auc"))
-    roster, meter = roster_of(
+    trial_index, meter = roster_of(
         (Status.COMPLETED, 0.7, 5),
         (Status.COMPLETED, 0.6, 5),
         (Status.COMPLETED, 0.8, 5),
         objective=record.objective,
     )
-    assert curve(tmp_path, roster, meter, record).values == (0.7, 0.7, 0.8)
+    assert curve(tmp_path, trial_index, meter, record).values == (0.7, 0.7, 0.8)
 
 
 def test_a_run_is_read_as_it_was_kept(tmp_path):

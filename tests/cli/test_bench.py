@@ -9,7 +9,7 @@ import pytest
 
 from tuning import Minimize, Study
 from tuning.cli.main import main
-from tuning.search.lr_bounds import rates_for
+from tuning.search.lr_bounds import measure_lr_bounds
 from tuning.storage.durable import write_json
 
 
@@ -62,7 +62,7 @@ def test_the_bounds_of_a_bench_of_the_first_release_are_gone_on_with(tmp_path):
         objective=Minimize("val_rmse"),
         space={"lr": "from_range_test"},
     )
-    rates = rates_for(study, "", {}, tmp_path, devices="no such device")
+    rates = measure_lr_bounds(study, "", {}, tmp_path, devices="no such device")
     assert rates.intervals == {"lr": [1e-3, 1e-2]}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.titanic_like import titanic_like
 from tuning.data.dataset import Column
-from tuning.data.facts import remarks_on
+from tuning.data.facts import notices_on
 from tuning.data.tables import Table, table_dataset
 from tuning.data.toy import iris
 from tuning.errors import StudyError
@@ -81,7 +81,7 @@ def test_what_cannot_be_learned_from_is_left_out_with_a_remark():
         y=[0, 1] * (rows // 2),
     )
     assert data.feature_names == ("x",)
-    assert data.remarks == (
+    assert data.notices == (
         "column 'id' numbers the rows: left out",
         "column 'name' holds 60 different texts, more than 50: left out",
         "column 'same' holds nothing but 'a': left out",
@@ -172,7 +172,7 @@ def test_one_wrong_cell_among_many_numbers_is_told_and_not_taken_for_names():
 
 def test_ticket_numbers_are_names_and_not_a_mistake():
     data = of(ticket=[f"A/5 {i}" if i % 3 else str(i) for i in range(90)], y=[0, 1] * 45)
-    assert data.remarks == ("column 'ticket' holds 90 different texts, more than 50: left out",)
+    assert data.notices == ("column 'ticket' holds 90 different texts, more than 50: left out",)
 
 
 def test_all_faults_come_at_once():
@@ -201,10 +201,10 @@ def test_a_file_that_is_no_table_is_told(tmp_path, name, content, told):
 
 def test_uneven_classes_are_remarked_on():
     data = of(y=[0, 0, 0, 1] * 4)
-    assert remarks_on(data) == (
+    assert notices_on(data) == (
         "classes are uneven: '0' 75.0%, '1' 25.0% of 16 rows; an accuracy of 0.750 is had by always saying '0'",
     )
-    assert remarks_on(of(y=Y)) == remarks_on(iris()) == ()
+    assert notices_on(of(y=Y)) == notices_on(iris()) == ()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tuning.diagnosis.measurements import best_constant, dead_share, read_signs
 from tuning.diagnosis.rules import diagnose, over_folds
 from tuning.study.objective import Maximize, Minimize
 from tuning.trainer.train import Fit, Rows
-from tuning.trial import Status, TrialResult, Verdict
+from tuning.trial import Finding, Status, TrialResult
 from tuning.trials.judge import Judge
 
 RMSE = Minimize("val_rmse")
@@ -275,16 +275,16 @@ def test_a_channel_is_dead_only_where_it_is_zero_at_every_place():
 
 
 def test_folds_share_what_more_than_half_of_them_have():
-    one, other = Verdict("overfitting", "warning", "w"), Verdict("epochs_too_few", "note", "v")
+    one, other = Finding("overfitting", "warning", "w"), Finding("epochs_too_few", "note", "v")
     assert over_folds([(one, other), (one,), ()]) == (
-        Verdict("overfitting", "warning", "w (in 2 of 3 folds)"),
+        Finding("overfitting", "warning", "w (in 2 of 3 folds)"),
     )
     assert over_folds([(one,)]) == (one,)
 
 
 def test_a_result_keeps_its_diagnosis_and_an_old_one_is_read_without():
     result = TrialResult(
-        0, Status.COMPLETED, 1.0, diagnosis=(Verdict("overfitting", "warning", "w"),)
+        0, Status.COMPLETED, 1.0, diagnosis=(Finding("overfitting", "warning", "w"),)
     )
     stored = result.to_json()
     assert TrialResult.from_json(stored) == result

@@ -272,7 +272,7 @@ class EngineContract:
         engine = self.make()
         run(engine, 2)
         assert all(isinstance(text, str) for text in engine.artifacts().values())
-        assert all(isinstance(remark, str) for remark in engine.remarks)
+        assert all(isinstance(notice, str) for notice in engine.notices)
         engine.close()
 
 

@@ -211,7 +211,7 @@ def test_every_decision_is_kept_with_its_figures():
 
 def test_the_user_is_told_what_grows_and_what_is_kept():
     engine = make(Space({**PLAIN.domains, "batch_size": Choice(16, 32)}))
-    assert engine.remarks == (
+    assert engine.notices == (
         "capacity: begins small and grows n_hidden 1, 2, 3, 4 and n_neurons 5, 10, 20, 40, 80, 100, while the "
         "validation score improves by more than its noise and 1% of the error",
         "capacity: lr begins at 0.00316; when growth has ended, a rate a factor of √10 away is tried",

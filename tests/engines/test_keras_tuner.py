@@ -241,22 +241,22 @@ def test_the_regressor_may_propose_the_upper_end_of_a_range():
 
 
 def test_the_user_is_told_how_many_rungs_a_full_search_has():
-    def remarks(**changes):
-        return KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, **changes)).remarks
+    def notices(**changes):
+        return KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, **changes)).notices
 
-    assert remarks(trials=None, epochs=9) == (
+    assert notices(trials=None, epochs=9) == (
         "hyperband: 3 brackets, 23 trials in all (17 fresh, 6 continued)",
     )
-    assert remarks(trials=6, epochs=5) == (
+    assert notices(trials=6, epochs=5) == (
         "hyperband: 2 brackets, 10 trials in all (8 fresh, 2 continued); --trials 6 ends it early",
     )
 
 
 def test_the_user_is_told_of_the_random_start_and_of_the_cut_axes():
-    assert KerasTunerEngine(make_study("keras-tuner:bayesian", FLAT, trials=20)).remarks == (
+    assert KerasTunerEngine(make_study("keras-tuner:bayesian", FLAT, trials=20)).notices == (
         "bayesian: trials are random until 10 have completed",
     )
-    assert KerasTunerEngine(make_study("keras-tuner:grid", SMALL, trials=None)).remarks == (
+    assert KerasTunerEngine(make_study("keras-tuner:grid", SMALL, trials=None)).notices == (
         "grid: 27 points",
         "grid: of lr, from 0.1 to 0.3, only 0.1, 0.2, 0.3 are tried",
     )

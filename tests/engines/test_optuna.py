@@ -217,7 +217,7 @@ def test_a_step_that_does_not_reach_the_upper_end_stays_inside():
 
 def test_the_user_is_told_what_a_grid_leaves_out():
     space = Space({"lr": Float(1e-4, 1e-2, log=True), "n": Int(0, 100), "a": Choice("x", "y")})
-    assert OptunaEngine(make_study("optuna:grid", space, trials=5)).remarks == (
+    assert OptunaEngine(make_study("optuna:grid", space, trials=5)).notices == (
         "grid: a seeded sample of 5 of 18 points; 13 left out (--trials 5)",
         "grid: of lr, from 0.0001 to 0.01, only 0.0001, 0.001, 0.01 are tried",
         "grid: of n, from 0 to 100, only 0, 50, 100 are tried",
@@ -235,12 +235,12 @@ def test_a_grid_of_more_than_a_million_points_is_refused():
 
 
 def test_the_user_is_told_which_parameters_a_sampler_draws_apart():
-    assert OptunaEngine(make_study("optuna:cmaes", CONDITIONAL)).remarks == (
+    assert OptunaEngine(make_study("optuna:cmaes", CONDITIONAL)).notices == (
         "cmaes: optimizer, momentum_on, momentum, nesterov, last (Choice or conditional) drawn at random, "
         "apart from the others",
     )
-    assert OptunaEngine(make_study("optuna:qmc", FLAT)).remarks == ()
-    assert OptunaEngine(make_study("optuna:nsga2", FLAT, trials=40)).remarks == (
+    assert OptunaEngine(make_study("optuna:qmc", FLAT)).notices == ()
+    assert OptunaEngine(make_study("optuna:nsga2", FLAT, trials=40)).notices == (
         "nsga2: generations of 8 trials; the first is random",
     )
 

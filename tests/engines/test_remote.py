@@ -85,8 +85,8 @@ def test_the_remote_engine_proposes_what_the_engine_itself_does(start):
 def test_remarks_and_the_end_of_a_grid_cross_the_wire(start):
     engine, _ = start(engine="keras-tuner:grid", pruner="none", trials=None)
     record = engine.describe()
-    assert record.remarks == engine.remarks
-    assert record.remarks[0] == "grid: 18 points"
+    assert record.notices == engine.notices
+    assert record.notices[0] == "grid: 18 points"
     for number in range(18):
         engine.tell(result_of(engine.ask(number)))
     assert engine.ask(18) is Pause.EXHAUSTED

@@ -130,10 +130,10 @@ def test_trials_counts_the_rungs_of_halving(make, kind):
     proposals = run(engine, 99)
     assert 17 <= len(proposals) <= 20
     assert engine.ask(len(proposals)) is Pause.EXHAUSTED
-    assert any("each rung trained from zero" in remark for remark in engine.remarks)
+    assert any("each rung trained from zero" in notice for notice in engine.notices)
     assert not any(
-        "--trials" in remark and "--trials 20 counts rungs" not in remark
-        for remark in engine.remarks
+        "--trials" in notice and "--trials 20 counts rungs" not in notice
+        for notice in engine.notices
     )
 
 
@@ -181,7 +181,7 @@ def test_branches_of_conditions_are_as_likely_as_their_values():
 def test_a_random_search_that_only_a_timeout_ends_says_how_far_it_plans(make):
     engine = make("randomizedsearchcv", trials=None, timeout=60.0)
     assert len(run(engine, 3)) == 3
-    assert engine.remarks == ("random: at most 1000 trials until the timeout",)
+    assert engine.notices == ("random: at most 1000 trials until the timeout",)
 
 
 def test_conditions_with_too_many_branches_are_refused_in_words():

@@ -27,7 +27,7 @@ from tuning.trial import Proposal, Status, TrialResult
 from tuning.trials.folds import Stopped
 from tuning.trials.jobs import TrialJob
 from tuning.trials.trial import run_trial
-from tuning.trials.worker_study import workbench
+from tuning.trials.worker_study import worker_study
 
 GRID = {"n_hidden": Choice(1, 2), "n_neurons": Choice(8, 16), "lr": Choice(1e-2, 1e3)}
 
@@ -89,7 +89,7 @@ class Here:
 
 def bench_of(study):
     source = cloudpickle.dumps(study)
-    return source, workbench(source, {})
+    return source, worker_study(source, {})
 
 
 def job_of(source, proposal, folder, attempt=1):

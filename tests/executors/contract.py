@@ -18,7 +18,7 @@ def run(executor, *jobs, answer=lambda event: "continue", seconds=20.0):
     """Submit `jobs`, answer their reports, and return all events until each job has ended."""
     for each in jobs:
         executor.submit(each)
-    wanted = {each.id for each in jobs if each.wants_verdict}
+    wanted = {each.id for each in jobs if each.wants_answer}
     events, open_, until = [], {each.id for each in jobs}, time.monotonic() + seconds
     while open_:
         assert time.monotonic() < until, f"still open: {open_}, so far: {events}"
@@ -61,7 +61,7 @@ class ExecutorContract:
     def test_a_verdict_acts_at_the_epoch_it_answers(self, executor, verdict):
         events = run(
             executor,
-            job("train", 9, wants_verdict=True),
+            job("train", 9, wants_answer=True),
             answer=lambda event: verdict if event.report.epoch == 3 else "continue",
         )
         assert events[-1].value == ["continue", "continue", verdict]
@@ -81,7 +81,7 @@ class ExecutorContract:
         assert "nothing_here" in ends(run(executor, job("nothing_here")))["nothing_here"].error
 
     def test_a_running_job_is_cancelled(self, executor):
-        executor.submit(job("train", 1000, wants_verdict=True))
+        executor.submit(job("train", 1000, wants_answer=True))
         events = []
         while not epochs(events):
             events += executor.events(1.0)

@@ -208,7 +208,7 @@ def test_reports_count_as_progress(executor):
 
 
 def test_waiting_for_a_verdict_is_no_lack_of_progress(executor):
-    executor.submit(job("train", 2, wants_verdict=True, no_progress_timeout_s=0.2))
+    executor.submit(job("train", 2, wants_answer=True, no_progress_timeout_s=0.2))
     events, end = [], time.monotonic() + 0.8
     while time.monotonic() < end:
         events += executor.events(0.1)

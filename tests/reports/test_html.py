@@ -17,7 +17,7 @@ from tuning.reports.html import write_report
 from tuning.reports.summary import Summary
 from tuning.study.objective import Minimize
 from tuning.study.space import Choice, Float, Int, Space
-from tuning.trial import Verdict
+from tuning.trial import Finding
 
 SCRIPT = "</script><script>alert('canary')</script>"
 SPACE = Space(
@@ -148,8 +148,8 @@ def test_failures_are_grouped(page):
 
 def test_the_diagnosis_of_the_winner_and_the_best_stands_with_its_words(tmp_path, summary):
     late, jumps = (
-        Verdict("epochs_too_few", "note", "still < falling"),
-        Verdict("lr_too_high", "warning", "jumps by 3"),
+        Finding("epochs_too_few", "note", "still < falling"),
+        Finding("lr_too_high", "warning", "jumps by 3"),
     )
     told = {0: (late,), 3: (jumps,), 19: (jumps,)}  # trial 19 is not among the best
     trials = [(p, replace(r, diagnosis=told.get(r.number, ()))) for p, r in summary.trials]

@@ -176,7 +176,7 @@ def test_user_text_is_no_markup_anywhere_in_the_view():
     with LiveProgress(console) as progress:
         progress.start("[bold]housing[/bold]", 20, metric="[m]")
         progress.phase("[blink]phase")
-        progress.remark("[red]axis lr[/red] was cut \x1b[2J")
+        progress.notice("[red]axis lr[/red] was cut \x1b[2J")
         progress.running("cpu:0", 0, {"[green]": "[/nothing]"})
         lines = drawn(progress)
     assert "[bold]housing[/bold]  [blink]phase" in lines[0]
@@ -217,7 +217,7 @@ def test_plain_lines_tell_how_each_trial_ended():
     with PlainProgress(console) as progress:
         progress.start("housing · optuna:tpe", 20, metric="val_rmse", earlier=[completed(0)])
         progress.phase("searching")
-        progress.remark("[red]lr[/red] was cut")
+        progress.notice("[red]lr[/red] was cut")
         progress.running("cpu:0", 1, {"n_hidden": 2, "lr": 0.0123})
         progress.epoch("cpu:0", EpochReport(1, 1, 0.6, {}, 1.0))
         progress.finished(completed(1, seconds=4.2), completed(1))
@@ -240,5 +240,5 @@ def test_quiet_says_nothing():
     with SilentProgress() as progress:
         progress.start("housing", 20)
         progress.finished(completed(0), completed(0))
-        progress.remark("x")
+        progress.notice("x")
     assert vars(progress) == {}

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tuning.reports import tables
 from tuning.reports.summary import Summary
-from tuning.trial import Status, Verdict
+from tuning.trial import Finding, Status
 
 
 def printed(summary: Summary, width: int = 80) -> list[str]:
@@ -65,7 +65,7 @@ def test_the_winner_stands_beside_the_baselines(summary: Summary):
 
 
 def test_a_verdict_on_the_winner_is_told_within_the_width(summary: Summary):
-    late = Verdict(
+    late = Finding(
         "epochs_too_few",
         "note",
         "the best epoch is the last one, 30, and val_rmse improved by 0.01 over "

@@ -14,12 +14,12 @@ from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, 
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.study.objective import Minimize
 from tuning.study.space import Int, Space
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 
-RECORD = StudyRecord(
+RECORD = StudyInfo(
     name="scripted",
     engine="scripted",
     pruner="none",
@@ -59,7 +59,7 @@ class ScriptedEngine:
         wait_until: dict[int, int] | None = None,
         prune: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self.remarks: tuple[str, ...] = ()
+        self.notices: tuple[str, ...] = ()
         self.calls: list[tuple[str, int]] = []
         self.reports: list[tuple[int, int]] = []
         self._told: list[tuple[int, str, float | None]] = []
@@ -159,7 +159,7 @@ class ScriptedExecutor:
             del self._running[job.id]
             return [Raised(job.id, "Stopped: trial", "")]
         proposal, attempt = job.args
-        if job.wants_verdict and len(said) < proposal.epochs and "prune" not in said:
+        if job.wants_answer and len(said) < proposal.epochs and "prune" not in said:
             return [
                 Reported(
                     job.id, EpochReport(proposal.number, len(said) + 1, 1.0, {"val_loss": 1.0}, 0.0)
@@ -213,7 +213,7 @@ def make_loop(engine, executor, record=RECORD, **options) -> SearchLoop:
             f"{proposal.number}-{attempt}",
             "",
             (proposal, attempt),
-            wants_verdict=record.pruner != "none",
+            wants_answer=record.pruner != "none",
         )
 
     options.setdefault("progress", SilentProgress())

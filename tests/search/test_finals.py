@@ -11,8 +11,8 @@ from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
 from tuning.reports.progress import SilentProgress
 from tuning.search.finals import Finals
-from tuning.search.stopping import Stopping
-from tuning.search.trial_index import Roster
+from tuning.search.stopping import StopRequest
+from tuning.search.trial_index import TrialIndex
 from tuning.simulation.replay import MemoryFiles
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import EpochReport, Proposal, Status
@@ -95,16 +95,16 @@ class Bench:
 
 def roster_of(*values, batch_size=None):
     files = MemoryFiles()
-    roster = Roster(RECORD.objective, files, RECORD.space)
+    trial_index = TrialIndex(RECORD.objective, files, RECORD.space)
     for number, x in enumerate(values):
         proposal = Proposal(number, {"x": x}, 1)
         files.write_spec(proposal, [])
-        roster.take(proposal)
+        trial_index.take(proposal)
         status = Status.COMPLETED if x is not None else Status.FAILED
-        roster.enter(
+        trial_index.enter(
             files.write_result(replace(result_of(proposal, status), batch_size=batch_size))
         )
-    return roster
+    return trial_index
 
 
 def finals(folder, bench, record=RECORD, stopping=None, progress=None):
@@ -115,7 +115,7 @@ def finals(folder, bench, record=RECORD, stopping=None, progress=None):
         bench,
         files_in(folder),
         progress or SilentProgress(),
-        stopping or Stopping(),
+        stopping or StopRequest(),
     )
 
 
@@ -195,7 +195,7 @@ def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
 def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_at(tmp_path):
     told = []
     progress = SilentProgress()
-    progress.remark = told.append
+    progress.notice = told.append
     bench = Bench(values={(1, 0): None})
     winner = finals(tmp_path, bench, replace(RECORD, top_k=1), progress=progress).run(
         roster_of(5, 2, 7)
@@ -228,7 +228,7 @@ def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
 def test_a_finalist_that_fails_is_out_and_the_user_is_told(tmp_path):
     told = []
     progress = SilentProgress()
-    progress.remark = told.append
+    progress.notice = told.append
     bench = Bench(script={"final-1-0": [Raised("", "ResourceExhaustedError: OOM", "")]})
     assert finals(tmp_path, bench, progress=progress).run(roster_of(5, 2))["number"] == 0
     assert told == ["final-1-0: ResourceExhaustedError: OOM"]
@@ -299,7 +299,7 @@ def test_a_finalist_of_which_one_fold_diverges_is_out(tmp_path):
 
 
 def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping._raises = False
     bench = Bench(on_start=lambda job: stopping._interrupt() if not stopping.reason else None)
     assert finals(tmp_path, bench, stopping=stopping).run(roster_of(5, 2)) is None
@@ -308,6 +308,6 @@ def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):
 
 
 def test_time_that_is_up_does_not_keep_the_winner_from_being_chosen(tmp_path):
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping.deadline = 0.0
     assert finals(tmp_path, Bench(), stopping=stopping).run(roster_of(5))["number"] == 0

@@ -19,7 +19,7 @@ from tests.search.scripted import (
 from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError, TuningError
 from tuning.executors.base import Raised
 from tuning.search.open_trials import Open
-from tuning.search.stopping import Stopping
+from tuning.search.stopping import StopRequest
 from tuning.study.domains import Float
 from tuning.study.space import Space
 from tuning.study.study import derive_seed
@@ -31,7 +31,10 @@ class Killed(BaseException):
 
 
 def points(loop):
-    return [loop.roster.proposals[number].params["x"] for number in sorted(loop.roster.proposals)]
+    return [
+        loop.trial_index.proposals[number].params["x"]
+        for number in sorted(loop.trial_index.proposals)
+    ]
 
 
 def kill_after(looks):
@@ -61,7 +64,7 @@ def test_with_one_slot_each_result_is_told_before_the_next_ask(tmp_path):
 def test_every_slot_has_a_trial_and_none_has_two(tmp_path):
     loop = search(tmp_path, slots=4, record=replace(RECORD, trials=9))
     assert loop.executor.most_at_once == 4
-    assert len(loop.roster.results) == 9
+    assert len(loop.trial_index.results) == 9
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -83,7 +86,7 @@ def test_a_killed_search_goes_on_to_the_budget_and_trains_nothing_twice(tmp_path
     with pytest.raises(Killed):
         first.run()
     again = search(tmp_path, record=record, slots=3, seed=1, in_order=in_order)
-    assert sorted(again.roster.results) == list(range(16))
+    assert sorted(again.trial_index.results) == list(range(16))
     assert not {number for number, _ in executor.trained} & {
         number for number, _ in again.executor.trained
     }
@@ -143,7 +146,7 @@ def test_a_replay_that_proposes_something_else_goes_on_with_its_trials_where_the
     loop = search(tmp_path, engine)
     assert [(p.number, dict(p.params)) for p in engine.adopted] == [(1, {"x": 2})]
     assert loop.executor.trained == []
-    assert [dict(p.params) for p in loop.roster.proposals.values()] == [
+    assert [dict(p.params) for p in loop.trial_index.proposals.values()] == [
         {"x": 1},
         {"x": 2},
         {"x": 3},
@@ -158,27 +161,27 @@ def test_what_differs_in_the_last_digits_alone_is_the_same_proposal(tmp_path):
     )
     again = ScriptedEngine(points=[0.1 * (1 + 1e-13), 0.2])
     loop = search(tmp_path, again, record=replace(RECORD, space=Space({"x": Float(0.0, 1.0)})))
-    assert [p.params["x"] for p in loop.roster.proposals.values()] == [0.1, 0.2]
+    assert [p.params["x"] for p in loop.trial_index.proposals.values()] == [0.1, 0.2]
 
 
 def test_an_equal_proposal_is_answered_from_the_ledger(tmp_path):
     loop = search(tmp_path, ScriptedEngine(points=[5, 5, 6]))
     assert loop.executor.trained == [(0, 1), (2, 1)]
-    copied = loop.roster.results[1]
+    copied = loop.trial_index.results[1]
     assert (copied.copied_from, copied.value, copied.epochs) == (0, 5.0, 0)
 
 
 def test_equal_proposals_wait_for_the_one_that_trains(tmp_path):
     loop = search(tmp_path, ScriptedEngine(points=[5, 5, 5, 6]), slots=4)
     assert sorted(loop.executor.trained) == [(0, 1), (3, 1)]
-    assert [loop.roster.results[n].copied_from for n in range(4)] == [None, 0, 0, None]
+    assert [loop.trial_index.results[n].copied_from for n in range(4)] == [None, 0, 0, None]
 
 
 def test_hundreds_of_equal_proposals_are_no_deep_recursion(tmp_path):
     loop = search(
         tmp_path, ScriptedEngine(points=[1] * 700), record=replace(RECORD, trials=None), slots=2
     )
-    assert len(loop.roster.results) == 700
+    assert len(loop.trial_index.results) == 700
 
 
 def test_the_twin_of_a_failed_trial_is_trained(tmp_path):
@@ -186,7 +189,7 @@ def test_the_twin_of_a_failed_trial_is_trained(tmp_path):
         tmp_path, ScriptedEngine(points=[5, 5, 5]), slots=3, script={(0, 1): Status.FAILED}
     )
     assert sorted(loop.executor.trained) == [(0, 1), (1, 1)]
-    assert loop.roster.results[2].copied_from == 1
+    assert loop.trial_index.results[2].copied_from == 1
 
 
 def test_a_resumed_search_copies_from_the_twin_that_was_trained_after_a_failed_one(tmp_path):
@@ -194,24 +197,24 @@ def test_a_resumed_search_copies_from_the_twin_that_was_trained_after_a_failed_o
     search(tmp_path, ScriptedEngine(points=[5, 5]), record=replace(RECORD, trials=2), script=script)
     loop = search(tmp_path, ScriptedEngine(points=[5, 5, 5]), record=replace(RECORD, trials=3))
     assert loop.executor.trained == []
-    assert loop.roster.results[2].copied_from == 1
+    assert loop.trial_index.results[2].copied_from == 1
 
 
 @pytest.mark.parametrize("cause", ["crashed", "killed"])
 def test_a_worker_that_the_end_of_everything_ends_first_leaves_its_trial_open(
     cause, tmp_path, monkeypatch
 ):
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping._raises = False
     monkeypatch.setattr("tuning.search.stopping.time.sleep", lambda seconds: stopping._terminate())
     loop = search(
         tmp_path, script={(1, 1): cause}, record=replace(RECORD, attempts=1), stopping=stopping
     )
-    assert (loop.ended, sorted(loop.roster.results)) == ("terminated", [0])
+    assert (loop.ended, sorted(loop.trial_index.results)) == ("terminated", [0])
     assert loop.files.deaths(1) == 0
     monkeypatch.undo()
     assert (
-        search(tmp_path, record=replace(RECORD, attempts=1)).roster.results[1].status
+        search(tmp_path, record=replace(RECORD, attempts=1)).trial_index.results[1].status
         is Status.COMPLETED
     )
 
@@ -220,14 +223,14 @@ def test_an_exhausted_engine_ends_the_search_well_once_the_last_trial_has_ended(
     loop = search(
         tmp_path, ScriptedEngine(points=[1, 2, 3]), record=replace(RECORD, trials=None), slots=2
     )
-    assert (loop.ended, sorted(loop.roster.results)) == ("exhausted", [0, 1, 2])
+    assert (loop.ended, sorted(loop.trial_index.results)) == ("exhausted", [0, 1, 2])
 
 
 @pytest.mark.parametrize("in_order", [None, 2])
 def test_an_engine_that_waits_is_asked_again_after_the_next_tell(tmp_path, in_order):
     engine = ScriptedEngine(wait_until={1: 1, 3: 3})
     loop = search(tmp_path, engine, slots=2, in_order=in_order)
-    assert sorted(loop.roster.results) == list(range(6))
+    assert sorted(loop.trial_index.results) == list(range(6))
     assert engine.calls[:3] == [("ask", 0), ("tell", 0), ("ask", 1)]
 
 
@@ -239,15 +242,15 @@ def test_an_engine_that_waits_for_nothing_is_an_error(tmp_path):
 def test_a_trial_whose_worker_died_is_begun_again_outside_the_budget(tmp_path):
     loop = search(tmp_path, script={(1, 1): "killed", (1, 2): "crashed"})
     assert loop.executor.trained[:4] == [(0, 1), (1, 1), (1, 2), (1, 3)]
-    assert (loop.roster.results[1].attempt, len(loop.roster.results)) == (3, 6)
+    assert (loop.trial_index.results[1].attempt, len(loop.trial_index.results)) == (3, 6)
     assert loop.files.deaths(1) == 2
 
 
 def test_a_trial_that_kills_every_worker_fails_after_its_attempts(tmp_path):
     loop = search(tmp_path, script={(1, attempt): "crashed" for attempt in (1, 2, 3)})
-    failed = loop.roster.results[1]
+    failed = loop.trial_index.results[1]
     assert (failed.status, failed.error) == (Status.FAILED, "worker crashed: killed by the test")
-    assert loop.roster.results[2].status is Status.COMPLETED
+    assert loop.trial_index.results[2].status is Status.COMPLETED
 
 
 def test_a_drivers_death_does_not_count_against_the_trial(tmp_path):
@@ -258,7 +261,7 @@ def test_a_drivers_death_does_not_count_against_the_trial(tmp_path):
         with pytest.raises(Killed):
             loop.run()
     loop = search(tmp_path)
-    assert loop.roster.results[0].status is Status.COMPLETED
+    assert loop.trial_index.results[0].status is Status.COMPLETED
     assert loop.executor.trained[0] == (0, 5)
 
 
@@ -266,7 +269,7 @@ def test_a_drivers_death_does_not_count_against_the_trial(tmp_path):
 def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
     loop = search(tmp_path, script={(0, 1): cause})
     assert loop.executor.trained[:2] == [(0, 1), (1, 1)]
-    result = loop.roster.results[0]
+    result = loop.trial_index.results[0]
     assert result.status is Status.FAILED
     assert result.seconds == result.training_s > 0
     assert result.ended_at - result.started_at == pytest.approx(
@@ -288,7 +291,7 @@ def test_epochs_that_a_later_attempt_reports_again_count_once():
 def test_a_result_that_reached_the_disk_before_its_worker_died_is_taken(tmp_path):
     loop = search(tmp_path, script={(0, 1): "kept"})
     assert loop.executor.trained[:2] == [(0, 1), (1, 1)]
-    assert loop.roster.results[0].status is Status.COMPLETED
+    assert loop.trial_index.results[0].status is Status.COMPLETED
 
 
 def test_a_result_that_an_orphan_wrote_after_the_replay_is_taken(tmp_path):
@@ -297,7 +300,7 @@ def test_a_result_that_an_orphan_wrote_after_the_replay_is_taken(tmp_path):
         make_loop(ScriptedEngine(), executor).run()
     loop = make_loop(ScriptedEngine(), ScriptedExecutor(files_in(tmp_path)))
     loop.replay()
-    loop.files.write_result(result_of(loop.roster.proposals[0]))
+    loop.files.write_result(result_of(loop.trial_index.proposals[0]))
     loop.run()
     assert loop.executor.trained[0] == (1, 1)
 
@@ -309,14 +312,14 @@ def test_a_damaged_result_that_was_told_is_trained_again_before_the_search_goes_
     loop = search(tmp_path, record=replace(RECORD, trials=5))
     assert loop.executor.trained == [(1, 2), (4, 1)]
     assert points(loop)[:4] == before
-    assert loop.files.result(1).value == loop.roster.results[1].value
+    assert loop.files.result(1).value == loop.trial_index.results[1].value
 
 
 def test_a_missing_copy_that_was_told_is_copied_again(tmp_path):
     search(tmp_path, ScriptedEngine(points=[5, 5, 6]))
     (files_in(tmp_path).trial_folder(1) / "result.json").unlink()
     loop = search(tmp_path, ScriptedEngine(points=[5, 5, 6]))
-    assert (loop.executor.trained, loop.roster.results[1].copied_from) == ([], 0)
+    assert (loop.executor.trained, loop.trial_index.results[1].copied_from) == ([], 0)
 
 
 def test_a_damaged_spec_with_later_ones_behind_it_is_not_written_over(tmp_path):
@@ -338,7 +341,7 @@ def test_too_many_failures_in_a_row_end_the_search(tmp_path):
 
 def test_a_trial_that_completes_or_diverges_breaks_the_row_of_failures(tmp_path):
     script = {(number, 1): Status.FAILED for number in (0, 1, 3, 4)} | {(2, 1): Status.DIVERGED}
-    assert len(search(tmp_path, script=script).roster.results) == 6
+    assert len(search(tmp_path, script=script).trial_index.results) == 6
 
 
 def test_a_fault_of_the_study_met_in_a_worker_ends_the_run_with_its_class_and_bare_text(tmp_path):
@@ -357,8 +360,8 @@ def test_a_full_disk_met_in_a_worker_ends_the_run_whichever_library_met_it(tmp_p
 
 def test_what_else_a_job_raises_fails_its_trial_only(tmp_path):
     loop = search(tmp_path, script={(1, 1): Raised("", "StoppedClock: no", "")})
-    assert loop.roster.results[1].error == "StoppedClock: no"
-    assert len(loop.roster.results) == 6
+    assert loop.trial_index.results[1].error == "StoppedClock: no"
+    assert len(loop.trial_index.results) == 6
 
 
 def test_a_verdict_of_the_engine_reaches_the_trial(tmp_path):
@@ -369,7 +372,7 @@ def test_a_verdict_of_the_engine_reaches_the_trial(tmp_path):
         "1-1": ["prune"],
         "2-1": ["continue", "continue"],
     }
-    assert loop.roster.results[1].status is Status.PRUNED
+    assert loop.trial_index.results[1].status is Status.PRUNED
 
 
 def test_a_replay_lets_the_engine_hear_the_epochs_it_has_heard(tmp_path):
@@ -389,7 +392,7 @@ def test_a_late_word_of_an_attempt_that_is_over_changes_nothing(tmp_path):
 
     loop = make_loop(ScriptedEngine(), Late(files_in(tmp_path), script={(0, 1): "killed"}))
     loop.run()
-    assert loop.roster.results[0].status is Status.COMPLETED
+    assert loop.trial_index.results[0].status is Status.COMPLETED
 
 
 def stopped_when(stopping, trained, how):
@@ -401,16 +404,16 @@ def stopped_when(stopping, trained, how):
 
 
 def test_after_one_interrupt_the_running_trials_end_and_none_begins(tmp_path):
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping._raises = False
     look = stopped_when(stopping, 2, lambda it: it._interrupt())
     loop = search(tmp_path, slots=2, on_look=look, stopping=stopping)
     assert (loop.ended, loop.open, loop.executor.answers) == ("interrupted", {}, {})
-    assert 2 < len(loop.roster.results) < 5
+    assert 2 < len(loop.trial_index.results) < 5
 
 
 def test_after_two_interrupts_nothing_is_waited_for(tmp_path):
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping._raises = False
 
     def twice(it):
@@ -420,21 +423,21 @@ def test_after_two_interrupts_nothing_is_waited_for(tmp_path):
     loop = search(tmp_path, slots=2, on_look=stopped_when(stopping, 2, twice), stopping=stopping)
     assert loop.ended == "interrupted"
     assert loop.open
-    assert len(loop.roster.results) < 4
+    assert len(loop.trial_index.results) < 4
 
 
 def test_when_time_is_up_running_trials_are_let_go_and_stay_open_in_the_files(tmp_path):
-    stopping = Stopping()
+    stopping = StopRequest()
     look = stopped_when(stopping, 2, lambda it: setattr(it, "deadline", 0.0))
     loop = search(tmp_path, slots=2, on_look=look, stopping=stopping)
     assert (loop.ended, loop.open) == ("timeout", {})
     assert "stop" in [word for words in loop.executor.answers.values() for word in words]
     again = search(tmp_path, slots=2)
-    assert sorted(again.roster.results) == list(range(6))
+    assert sorted(again.trial_index.results) == list(range(6))
 
 
 def test_a_job_that_waits_for_a_slot_is_taken_back_when_the_run_shall_end(tmp_path):
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping._raises = False
     look = stopped_when(stopping, 1, lambda it: it._interrupt())
     loop = search(tmp_path, slots=1, in_order=3, on_look=look, stopping=stopping)
@@ -443,7 +446,7 @@ def test_a_job_that_waits_for_a_slot_is_taken_back_when_the_run_shall_end(tmp_pa
 
 
 def test_a_clock_that_is_set_back_or_forward_ends_nothing(tmp_path, monkeypatch):
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping.deadline = time.monotonic() + 60
     monkeypatch.setattr("time.time", lambda: 4_000_000_000.0)
     assert search(tmp_path, stopping=stopping).ended == "completed"
@@ -476,4 +479,4 @@ def test_a_study_gone_on_with_under_other_epochs_keeps_what_its_trials_were_trai
             return replace(asked, epochs=7)
 
     loop = search(tmp_path, engine=Longer(), record=replace(RECORD, trials=3))
-    assert [loop.roster.proposals[number].epochs for number in range(3)] == [2, 2, 7]
+    assert [loop.trial_index.proposals[number].epochs for number in range(3)] == [2, 2, 7]

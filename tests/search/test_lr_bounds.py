@@ -9,7 +9,7 @@ import pytest
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import StudyError
 from tuning.ledger.spaces import space_of
-from tuning.search.lr_bounds import Rates, kept_tests, rates_for
+from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
 from tuning.search.processes import source_of
 from tuning.storage.durable import write_json
 from tuning.study.domains import Float, FromRangeTest
@@ -117,8 +117,8 @@ def test_the_interval_is_measured_in_a_worker_at_several_structures_and_reaches_
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
     source, told = source_of(study_file()), []
     record = described(forkserver, source)
-    rates = rates_for(
-        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append
+    rates = measure_lr_bounds(
+        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=told.append
     )
     assert {test.label.split(",")[0] for test in rates.tests["lr"]} == {"n_hidden=0", "n_hidden=1"}
     low, high = rates.intervals["lr"]
@@ -143,17 +143,17 @@ def test_what_a_search_remembers_is_not_measured_again(tmp_path):
         tmp_path / "search.json",
         {"intervals": {"lr": [0.01, 0.1]}, "versions": [_record().definition]},
     )
-    rates = rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
-    assert rates == Rates({"lr": [0.01, 0.1]})
+    rates = measure_lr_bounds(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
+    assert rates == LRBounds({"lr": [0.01, 0.1]})
 
 
 def test_bounds_measured_with_the_builder_as_it_was_are_kept_and_that_is_told(tmp_path):
     old, told = {**_record().definition, "builder": "another"}, []
     write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
-    rates = rates_for(
-        _record(), "nowhere.py", {}, tmp_path, devices="no such device", on_test=told.append
+    rates = measure_lr_bounds(
+        _record(), "nowhere.py", {}, tmp_path, devices="no such device", notice=told.append
     )
-    assert rates == Rates({"lr": [0.01, 0.1]})
+    assert rates == LRBounds({"lr": [0.01, 0.1]})
     assert told == [
         "the learning rates' bounds are those of the builder as it was; --fresh measures them anew"
     ]
@@ -162,15 +162,17 @@ def test_bounds_measured_with_the_builder_as_it_was_are_kept_and_that_is_told(tm
 def test_what_was_measured_in_another_range_is_not_taken(tmp_path):
     old = {**_record().definition, "from_range_test": {"lr": "0.1 … 1.0"}}
     write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
-    assert rates_for(_record(), "nowhere.py", {}, tmp_path, again=False) == Rates()
+    assert measure_lr_bounds(_record(), "nowhere.py", {}, tmp_path, again=False) == LRBounds()
     with pytest.raises(StudyError, match="no such device"):
-        rates_for(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
+        measure_lr_bounds(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
 
 
 def test_a_study_without_such_a_rate_costs_nothing(tmp_path):
     assert (
-        rates_for(_record({"lr": Float(0.1, 1.0)}), "nowhere.py", {}, tmp_path, devices="none")
-        == Rates()
+        measure_lr_bounds(
+            _record({"lr": Float(0.1, 1.0)}), "nowhere.py", {}, tmp_path, devices="none"
+        )
+        == LRBounds()
     )
 
 
@@ -203,8 +205,8 @@ def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
     source = source_of(study_file(mark="Float.from_range_test(1e-4, 1.0, per_structure=True)"))
     record, told = described(forkserver, source), []
-    rates = rates_for(
-        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, on_test=told.append
+    rates = measure_lr_bounds(
+        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=told.append
     )
     assert [row[:2] for row in rates.intervals["lr"]] == [
         ["", None],

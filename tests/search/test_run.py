@@ -221,7 +221,7 @@ def test_a_second_run_waits_for_the_devices_and_the_same_search_is_refused(run, 
     (traces / "gate").touch()
     heard = []
     progress = SilentProgress()
-    progress.remark = heard.append
+    progress.notice = heard.append
     other = load_study(str(FILE)).with_(name="other", trials=1)
     threads = [threading.Thread(target=run, kwargs={"trials": 2})]
     threads[0].start()

@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from tuning.search.stopping import Stopping
+from tuning.search.stopping import StopRequest
 
 
 @pytest.fixture
 def stopping():
-    it = Stopping()
+    it = StopRequest()
     with it.handled():
         yield it
 
@@ -69,14 +69,14 @@ def test_a_signal_that_came_before_raises_where_it_may(stopping):
 
 
 def test_the_deadline_is_no_signal():
-    stopping = Stopping()
+    stopping = StopRequest()
     stopping.deadline = 0.0
     assert (stopping.reason, stopping.by_signal, stopping.hurried) == ("timeout", False, False)
 
 
 def test_the_users_own_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Stopping().handled():
+    with StopRequest().handled():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
@@ -86,7 +86,7 @@ def test_in_another_thread_no_signal_is_taken_and_nothing_fails():
     seen = []
 
     def work():
-        with Stopping().handled():
+        with StopRequest().handled():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.search.scripted import result_of
 from tuning.ledger.search import SearchFiles
-from tuning.search.trial_index import Roster, copy_of
+from tuning.search.trial_index import TrialIndex, copy_of
 from tuning.simulation.replay import MemoryFiles
 from tuning.study.domains import Int
 from tuning.study.objective import Maximize, Minimize
@@ -19,17 +19,17 @@ from tuning.trial import Proposal, Status
 
 def roster_of(*trials, objective=None):
     """Enter (x, status) pairs; None as status leaves a trial open."""
-    roster = Roster(objective or Minimize("val_loss"), MemoryFiles(), Space({}))
+    trial_index = TrialIndex(objective or Minimize("val_loss"), MemoryFiles(), Space({}))
     for number, (x, status) in enumerate(trials):
-        enter(roster, Proposal(number, {"x": x}, 2), status)
-    return roster
+        enter(trial_index, Proposal(number, {"x": x}, 2), status)
+    return trial_index
 
 
-def enter(roster, proposal, status=Status.COMPLETED):
-    roster._files.write_spec(proposal, [])
-    roster.take(proposal)
+def enter(trial_index, proposal, status=Status.COMPLETED):
+    trial_index._files.write_spec(proposal, [])
+    trial_index.take(proposal)
     if status is not None:
-        roster.enter(roster._files.write_result(result_of(proposal, status)))
+        trial_index.enter(trial_index._files.write_result(result_of(proposal, status)))
 
 
 DONE, PRUNED, FAILED, DIVERGED = Status.COMPLETED, Status.PRUNED, Status.FAILED, Status.DIVERGED
@@ -39,10 +39,10 @@ DONE, PRUNED, FAILED, DIVERGED = Status.COMPLETED, Status.PRUNED, Status.FAILED,
     ("objective", "best"), [(Minimize("val_loss"), 1), (Maximize("val_auc"), 2)]
 )
 def test_the_best_is_the_earliest_of_the_best_completed_trials(objective, best):
-    roster = roster_of(
+    trial_index = roster_of(
         (5, DONE), (3, DONE), (7, DONE), (3, DONE), (7, DONE), (1, PRUNED), objective=objective
     )
-    assert roster.best.number == best
+    assert trial_index.best.number == best
 
 
 def test_without_a_completed_trial_there_is_no_best():
@@ -50,14 +50,14 @@ def test_without_a_completed_trial_there_is_no_best():
 
 
 def test_finalists_are_the_best_completed_trials_of_different_parameters():
-    roster = roster_of((5, DONE), (3, DONE), (3, DONE), (1, PRUNED), (4, DONE))
-    assert [proposal.number for proposal, _ in roster.finalists(2)] == [1, 4]
+    trial_index = roster_of((5, DONE), (3, DONE), (3, DONE), (1, PRUNED), (4, DONE))
+    assert [proposal.number for proposal, _ in trial_index.finalists(2)] == [1, 4]
 
 
 def test_two_rungs_of_the_same_parameters_are_one_finalist():
-    roster = roster_of((5, DONE), (3, DONE))
-    enter(roster, Proposal(2, {"x": 3}, 9, parent=1))
-    assert [proposal.number for proposal, _ in roster.finalists(3)] == [1, 0]
+    trial_index = roster_of((5, DONE), (3, DONE))
+    enter(trial_index, Proposal(2, {"x": 3}, 9, parent=1))
+    assert [proposal.number for proposal, _ in trial_index.finalists(3)] == [1, 0]
 
 
 def test_there_may_be_fewer_finalists_than_asked_for():
@@ -65,39 +65,42 @@ def test_there_may_be_fewer_finalists_than_asked_for():
 
 
 def test_a_trial_of_other_epochs_is_no_twin():
-    roster = roster_of((5, DONE))
+    trial_index = roster_of((5, DONE))
     longer = Proposal(1, {"x": 5}, 3)
-    roster.take(longer)
-    assert roster.twin(longer) is None
+    trial_index.take(longer)
+    assert trial_index.duplicate_of(longer) is None
 
 
 def test_a_diverged_trial_is_a_twin_for_it_would_diverge_again():
-    roster = roster_of((5, DIVERGED), (5, None))
-    assert roster.twin(roster.proposals[1]) == 0
+    trial_index = roster_of((5, DIVERGED), (5, None))
+    assert trial_index.duplicate_of(trial_index.proposals[1]) == 0
 
 
 def test_a_trial_of_an_earlier_version_of_the_study_is_no_twin(monkeypatch):
-    roster = roster_of((1, DONE), (2, DONE))
+    trial_index = roster_of((1, DONE), (2, DONE))
     monkeypatch.setattr(MemoryFiles, "header", {"begins": [0, 2]})
     for number in (2, 3):
-        enter(roster, Proposal(number, {"x": 1}, 2), None)
-    assert [roster.twin(Proposal(number, {"x": 1}, 2)) for number in (2, 3)] == [None, 2]
+        enter(trial_index, Proposal(number, {"x": 1}, 2), None)
+    assert [trial_index.duplicate_of(Proposal(number, {"x": 1}, 2)) for number in (2, 3)] == [
+        None,
+        2,
+    ]
 
 
 def test_a_trial_that_continues_another_is_neither_a_twin_nor_copied():
-    roster = roster_of((5, DONE))
+    trial_index = roster_of((5, DONE))
     continued = Proposal(1, {"x": 6}, 2, parent=0)
     fresh = Proposal(2, {"x": 6}, 2)
-    roster.take(continued)
-    roster.take(fresh)
-    assert (roster.twin(continued), roster.twin(fresh)) == (None, None)
+    trial_index.take(continued)
+    trial_index.take(fresh)
+    assert (trial_index.duplicate_of(continued), trial_index.duplicate_of(fresh)) == (None, None)
 
 
 def test_a_rung_that_is_trained_from_zero_may_be_copied():
-    roster = roster_of((5, DONE))
+    trial_index = roster_of((5, DONE))
     rung = Proposal(1, {"x": 5}, 2, parent=0, continued=False)
-    roster.take(rung)
-    assert roster.twin(rung) == 0
+    trial_index.take(rung)
+    assert trial_index.duplicate_of(rung) == 0
 
 
 def test_the_copy_of_a_copy_names_the_trial_that_was_trained():
@@ -106,23 +109,23 @@ def test_the_copy_of_a_copy_names_the_trial_that_was_trained():
 
 
 def test_a_trial_whose_files_were_damaged_since_is_left_out_of_the_trials(tmp_path):
-    roster = Roster(Minimize("val_loss"), SearchFiles(tmp_path), Space({"x": Int(1, 9)}))
+    trial_index = TrialIndex(Minimize("val_loss"), SearchFiles(tmp_path), Space({"x": Int(1, 9)}))
     for number, x in enumerate([5, 2, 7]):
-        enter(roster, Proposal(number, {"x": x}, 2))
-    (roster._files.trial_folder(1) / "result.json").write_text("{")
-    assert [(proposal.number, result.number) for proposal, result in roster.trials] == [
+        enter(trial_index, Proposal(number, {"x": x}, 2))
+    (trial_index._files.trial_folder(1) / "result.json").write_text("{")
+    assert [(proposal.number, result.number) for proposal, result in trial_index.trials] == [
         (0, 0),
         (2, 2),
     ]
 
 
 def test_proposals_and_results_are_left_to_the_files():
-    roster = roster_of((5, DONE), (3, DONE), (3, FAILED), (7, PRUNED), (1, None))
-    files = roster._files
+    trial_index = roster_of((5, DONE), (3, DONE), (3, FAILED), (7, PRUNED), (1, None))
+    files = trial_index._files
     known = [
         weakref.ref(thing) for kept in (files._proposals, files._results) for thing in kept.values()
     ]
-    assert (len(known), len(roster.trials)) == (9, 4)
+    assert (len(known), len(trial_index.trials)) == (9, 4)
     files._proposals.clear()
     files._results.clear()
     gc.collect()

@@ -12,7 +12,7 @@ from tests.search.run_parts import NoWriter, build, plane
 from tests.simulation.recorded import GRID, LINE, replayed, write
 from tests.simulation.test_simulator import list_scheduling
 from tuning import Choice, Minimize, Study
-from tuning.bench.plan import Entrant
+from tuning.bench.plan import EngineChoice
 from tuning.errors import StudyError
 from tuning.search.options import RunOptions
 from tuning.search.run import run_study
@@ -22,7 +22,7 @@ from tuning.simulation.simulator import Faults
 from tuning.study.study import Study as AnyStudy
 from tuning.trial import Status
 
-RANDOM, TPE = Entrant("optuna:random"), Entrant("optuna:tpe")
+RANDOM, TPE = EngineChoice("optuna:random"), EngineChoice("optuna:tpe")
 LINE_POINTS = [{"lr": 10.0 ** (-power / 4)} for power in range(17)]
 SMALL = Study(
     name="small",
@@ -40,13 +40,14 @@ SMALL = Study(
 )
 
 
-def simulated(source, entrant=RANDOM, slots=1, seed=0, **changes):
-    return simulate_search(source, Simulation("", (entrant,), **changes), entrant, slots, seed)
+def simulated(source, choice=RANDOM, slots=1, seed=0, **changes):
+    return simulate_search(source, Simulation("", (choice,), **changes), choice, slots, seed)
 
 
 def trials(loop):
     return [
-        (proposal.params, proposal.epochs, result.status) for proposal, result in loop.roster.trials
+        (proposal.params, proposal.epochs, result.status)
+        for proposal, result in loop.trial_index.trials
     ]
 
 
@@ -74,11 +75,12 @@ def test_one_slot_makes_the_trials_of_the_real_search(
     )
     real = run_study(SMALL, options, forkserver=forkserver)
     source = open_source(str(small), tmp_path, exact=True)
-    _, loop = simulated(source, Entrant(engine), trials=14)
+    _, loop = simulated(source, EngineChoice(engine), trials=14)
     told = [(proposal.params, proposal.epochs, result.status) for proposal, result in real.trials]
     assert trials(loop) == told
     values = [
-        (a.value, b.value) for (_, a), (_, b) in zip(loop.roster.trials, real.trials, strict=True)
+        (a.value, b.value)
+        for (_, a), (_, b) in zip(loop.trial_index.trials, real.trials, strict=True)
     ]
     assert all(a == pytest.approx(b, rel=1e-5) for a, b in values)
 
@@ -99,7 +101,7 @@ def test_a_recording_that_is_made_again_trains_nothing_twice(
 def test_the_makespan_of_random_search_is_that_of_list_scheduling(tmp_path, slots):
     source = replayed(tmp_path, LINE, LINE_POINTS)
     run, loop = simulated(source, slots=slots, trials=200)
-    durations = [result.seconds for _, result in loop.roster.trials]
+    durations = [result.seconds for _, result in loop.trial_index.trials]
     assert run.wall_s == pytest.approx(list_scheduling(durations, slots), rel=0.02)
     assert run.busy_s == pytest.approx(sum(durations))
     assert run.utilisation <= 1.0
@@ -137,7 +139,7 @@ def test_when_everything_crashes_the_search_fails_as_a_real_one_does(tmp_path):
 def test_pruners_stop_bad_trials_and_save_time(tmp_path):
     source = replayed(tmp_path, LINE, LINE_POINTS)
     whole, _ = simulated(source, trials=40)
-    pruned, _ = simulated(source, Entrant("optuna:random", "median"), trials=40)
+    pruned, _ = simulated(source, EngineChoice("optuna:random", "median"), trials=40)
     assert pruned.counts["pruned"] > 5
     assert pruned.wall_s < whole.wall_s
     assert pruned.curve.epochs[-1] < whole.curve.epochs[-1] == 160
@@ -157,7 +159,7 @@ def test_regret_is_of_the_expected_value_and_ends_at_none_where_the_grid_is_sear
         seeds=[1, 2, 3],
         value=lambda params, seed, fold, epoch: params["n"] + params["lr"],
     )
-    run, _ = simulated(source, Entrant("optuna:grid"))
+    run, _ = simulated(source, EngineChoice("optuna:grid"))
     assert run.regret == 0.0
     assert run.ended == "exhausted"
     assert run.curve.tests[-1] == pytest.approx(source.outcomes.best)
@@ -173,7 +175,7 @@ def test_a_point_that_is_good_by_luck_is_neither_what_a_search_is_worth_nor_what
     }
     best, second = sorted(values.values())[:2]
     assert best == values[0]
-    run, _ = simulated(source, Entrant("optuna:grid"))
+    run, _ = simulated(source, EngineChoice("optuna:grid"))
     assert run.curve.values[-1] == best
     assert (
         run.curve.tests[-1] == source.outcomes.best == pytest.approx(second + 0.005)
@@ -199,7 +201,7 @@ def test_functions_are_simulated_without_a_recording(tmp_path):
 def test_all_searches_are_engines_by_slots_by_seeds(tmp_path):
     source = replayed(tmp_path)
     told = []
-    plan = Simulation("", (RANDOM, Entrant("optuna:grid")), (1, 4), 2, 5)
+    plan = Simulation("", (RANDOM, EngineChoice("optuna:grid")), (1, 4), 2, 5)
     runs = list(simulate_all(plan, source, told.append))
     assert [(run.curve.engine, run.slots, run.curve.seed) for run in runs] == [
         (engine, slots, seed)
@@ -227,7 +229,7 @@ def test_the_stand_in_study_is_checked_like_any(tmp_path):
 
 def test_a_study_that_is_not_as_it_was_recorded_is_told(tmp_path, monkeypatch):
     source = open_source("housing_grid", tmp_path)
-    assert source.remarks == ()
+    assert source.notices == ()
     (tmp_path / "studies").mkdir()
     text = (
         Path("studies/housing_grid.py")
@@ -236,7 +238,7 @@ def test_a_study_that_is_not_as_it_was_recorded_is_told(tmp_path, monkeypatch):
     )
     (tmp_path / "studies" / "housing_grid.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert open_source("housing_grid", tmp_path).remarks == (
+    assert open_source("housing_grid", tmp_path).notices == (
         "the study here is not the one recorded: epochs was 30, is 31",
     )
 

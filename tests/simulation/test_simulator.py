@@ -28,7 +28,7 @@ def job(number, attempt=1, *, epochs=3, parent=0, verdict=False):
         f"{number}-{attempt}",
         "",
         (Proposal(number, {}, epochs), attempt, parent),
-        wants_verdict=verdict,
+        wants_answer=verdict,
     )
 
 

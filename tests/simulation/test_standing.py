@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from tests.simulation.recorded import LINE, replayed
 from tests.simulation.test_run import LINE_POINTS
-from tuning.bench.plan import Entrant
+from tuning.bench.plan import EngineChoice
 from tuning.simulation.report import assumptions, table, values_in_words, write_simulation_report
 from tuning.simulation.run import Simulation, simulate_all
 from tuning.simulation.standing import Standing, sentences, standings
 
-PLAN = Simulation("", (Entrant("optuna:random"), Entrant("optuna:tpe")), (1, 16), 3, 12)
+PLAN = Simulation("", (EngineChoice("optuna:random"), EngineChoice("optuna:tpe")), (1, 16), 3, 12)
 
 
 def standing(slots, **changes):

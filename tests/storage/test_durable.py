@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tuning.errors import StorageError
-from tuning.storage.durable import full_disk_told, read_json, write_bytes, write_json
+from tuning.storage.durable import raise_on_full_disk, read_json, write_bytes, write_json
 
 KILLED = """
 import os, signal, sys
@@ -99,12 +99,12 @@ def test_folders_on_the_way_are_made(tmp_path):
 
 def test_a_full_disk_in_a_librarys_call_is_told_with_the_file():
     words = r"^No space left on device \(model\.keras\)\. Free some space, then run again\.$"
-    with pytest.raises(StorageError, match=words), full_disk_told():
+    with pytest.raises(StorageError, match=words), raise_on_full_disk():
         raise OSError(errno.ENOSPC, "No space left on device", "model.keras")
 
 
 def test_other_errors_of_a_librarys_call_pass_as_they_are():
-    with pytest.raises(FileNotFoundError), full_disk_told():
+    with pytest.raises(FileNotFoundError), raise_on_full_disk():
         raise FileNotFoundError(errno.ENOENT, "no such file")
 
 

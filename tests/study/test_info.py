@@ -1,4 +1,4 @@
-"""`StudyRecord`: a study without its functions, as the driver gets it."""
+"""`StudyInfo`: a study without its functions, as the driver gets it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RECORD = describe(STUDY, data(), SIZES, "small.py", ("an axis was cut",))
 def test_a_record_has_the_studys_fields_and_where_it_comes_from():
     shared = {f.name for f in fields(Study)} & {f.name for f in fields(RECORD)} - {"data"}
     assert {n: getattr(RECORD, n) for n in shared} == {n: getattr(STUDY, n) for n in shared}
-    assert (RECORD.study_file, RECORD.remarks) == ("small.py", ("an axis was cut",))
+    assert (RECORD.study_file, RECORD.notices) == ("small.py", ("an axis was cut",))
     assert RECORD.doc == __doc__.splitlines()[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuning.tracking.base import SearchRecord
 from tuning.tracking.mlflow_records import trial_tags
-from tuning.trial import Proposal, Status, TrialResult, Verdict
+from tuning.trial import Finding, Proposal, Status, TrialResult
 
 SEARCH = SearchRecord("s-1", "housing", "capacity", "val_rmse", "minimize", 0.0)
 
@@ -16,6 +16,6 @@ def tags(*diagnosis):
 
 
 def test_a_diagnosis_is_a_tag_in_words_and_a_healthy_trial_has_none():
-    ill = (Verdict("lr_too_high", "warning", "jumps"), Verdict("overfitting", "warning", "gap"))
+    ill = (Finding("lr_too_high", "warning", "jumps"), Finding("overfitting", "warning", "gap"))
     assert tags(*ill)["diagnosis"] == "lr_too_high: jumps; overfitting: gap"
     assert "diagnosis" not in tags()

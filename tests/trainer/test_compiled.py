@@ -387,4 +387,4 @@ def test_a_model_with_adapted_layers_shares_no_steps():
     model = keras.Sequential([keras.Input((1,)), layer, keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     arrays = (tf.zeros((4, 1)), tf.zeros((4, 1)))
-    assert compiled.graph_for(model, arrays, 2).twin is model
+    assert compiled.graph_for(model, arrays, 2).graph_model is model

@@ -24,7 +24,7 @@ from tuning.errors import StudyError
 from tuning.trainer.forward import predict
 from tuning.trials.jobs import EvaluationJob
 from tuning.trials.winner import evaluate_winner, inputs_of
-from tuning.trials.worker_study import workbench
+from tuning.trials.worker_study import worker_study
 
 
 def data() -> Dataset:
@@ -47,7 +47,7 @@ def evaluated(folder, **changes):
     job = EvaluationJob(
         source, {}, {"lr": 0.1}, 3, 1, None, folder / "winner.keras", folder / "evaluation.json"
     )
-    return workbench(source, {}), job.saved, evaluate_winner(job, Heard())
+    return worker_study(source, {}), job.saved, evaluate_winner(job, Heard())
 
 
 def test_it_predicts_from_raw_rows_with_the_figures_beside_it(tmp_path):

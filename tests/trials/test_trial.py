@@ -25,7 +25,7 @@ from tuning.trials import checkpoint
 from tuning.trials import trial as trials
 from tuning.trials.folds import Stopped
 from tuning.trials.trial import run_trial
-from tuning.trials.worker_study import workbench
+from tuning.trials.worker_study import worker_study
 
 
 def told(result):
@@ -400,7 +400,7 @@ def test_early_stopping_never_sees_the_scoring_fold(tmp_path, monkeypatch):
     defined = study(cv=2, patience=2, epochs=6)
     source = job(tmp_path, defined).source
     clean = run_trial(job(tmp_path / "clean", defined), Heard())
-    bench = workbench(source, {})
+    bench = worker_study(source, {})
     real = type(bench).fold
 
     def poisoned(self, fold):

@@ -21,7 +21,7 @@ from tuning.trials.checkpoint import load_checkpoint
 from tuning.trials.folds import Stopped
 from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob
 from tuning.trials.winner import evaluate_winner, save_for_raw_inputs, scores, train_finalist
-from tuning.trials.worker_study import workbench
+from tuning.trials.worker_study import worker_study
 
 
 def finalist(folder, defined, index=0, lr=0.05):
@@ -44,7 +44,7 @@ def test_a_finalist_keeps_its_outcome_beside_its_weights(tmp_path):
     assert outcome == json.loads((tmp_path / "0.json").read_text())
     assert (outcome["number"], outcome["index"], outcome["epochs"]) == (7, 0, 4)
     assert outcome["seed"] == derive_seed(1, "finalist", 0)
-    bench = workbench(finalist(tmp_path, study()).source, {})
+    bench = worker_study(finalist(tmp_path, study()).source, {})
     fold = bench.fold(0)
     model = winner.prepare_fit(bench, {"lr": 0.05}, 4, fold, 1).fit.model
     load_checkpoint(tmp_path / outcome["weights"], model)
@@ -108,7 +108,7 @@ def test_with_folds_the_winner_alone_is_trained_on_all_of_them(tmp_path, monkeyp
 def test_the_saved_winner_takes_raw_inputs_and_predicts_the_same(tmp_path):
     job = evaluation(tmp_path, study())
     outcome = evaluate_winner(job, Heard())
-    bench = workbench(job.source, {})
+    bench = worker_study(job.source, {})
     saved = keras.saving.load_model(outcome["model"])
     trained = winner.prepare_fit(bench, job.params, job.epochs, bench.fold(0), job.seed).fit.model
     load_checkpoint(job.weights, trained)

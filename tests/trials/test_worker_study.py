@@ -10,11 +10,11 @@ from tests.trials.small_study import rows, study
 from tuning.data.dataset import Dataset
 from tuning.errors import ChangedError, StudyError
 from tuning.study.info import pin
-from tuning.trials.worker_study import load_source, workbench
+from tuning.trials.worker_study import load_source, worker_study
 
 
 def bench(**changes):
-    return workbench(cloudpickle.dumps(study(**changes)), {})
+    return worker_study(cloudpickle.dumps(study(**changes)), {})
 
 
 def test_the_scaler_sees_the_training_part_alone():
@@ -26,7 +26,7 @@ def test_the_scaler_sees_the_training_part_alone():
 
 def test_a_poisoned_scoring_fold_changes_nothing_that_is_trained_on():
     clean = bench(cv=3, patience=2).fold(1)
-    whole = workbench(cloudpickle.dumps(study(cv=3, patience=2)), {})
+    whole = worker_study(cloudpickle.dumps(study(cv=3, patience=2)), {})
     order = whole.parts.search_part.X
     scoring = {tuple(row) for row in clean.scaler.transform(order)} & {
         tuple(row) for row in clean.scoring.X
@@ -82,14 +82,14 @@ def test_a_source_that_is_no_study_is_refused():
 
 
 def test_overrides_change_the_study():
-    assert workbench(cloudpickle.dumps(study()), {"epochs": 9}).study.epochs == 9
+    assert worker_study(cloudpickle.dumps(study()), {"epochs": 9}).study.epochs == 9
 
 
 def test_a_study_that_is_no_longer_that_of_its_search_is_refused():
     source = cloudpickle.dumps(study())
-    known = workbench(source, {})
-    assert workbench(source, {}, pin(known.study.hash, known.parts.digest)) is known
+    known = worker_study(source, {})
+    assert worker_study(source, {}, pin(known.study.hash, known.parts.digest)) is known
     with pytest.raises(
         ChangedError, match="study file or data changed while the search was running"
     ):
-        workbench(source, {}, pin("another", known.parts.digest))
+        worker_study(source, {}, pin("another", known.parts.digest))

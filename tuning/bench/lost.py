@@ -12,7 +12,7 @@ from tuning.trial import Status, TrialResult
 
 
 @dataclass(frozen=True)
-class Heard:
+class LastReport:
     """The trial of a search that was heard of last.
 
     Attributes:
@@ -31,7 +31,9 @@ class Heard:
         return time.monotonic() - self.began
 
 
-def bury(folder: Path, how: str, attempts: int, *, final: bool, heard: Heard | None = None) -> bool:
+def record_lost_trial(
+    folder: Path, how: str, attempts: int, *, final: bool, heard: LastReport | None = None
+) -> bool:
     """Keep that the trial that ran in a search's folder took its worker with it; return whether
     there was one.
 

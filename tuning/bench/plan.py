@@ -10,7 +10,7 @@ from typing import Any
 from tuning.bench.budget import Budget
 from tuning.errors import StudyError, did_you_mean
 from tuning.ledger.search import search_key
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.study.names import ENGINES, PRUNERS, TAKE_INITIAL
 from tuning.study.study import Study, derive_seed
 from tuning.trials.jobs import Source
@@ -34,7 +34,7 @@ trial in five.
 
 
 @dataclass(frozen=True)
-class Entrant:
+class EngineChoice:
     """An engine that takes part, perhaps with a pruner: `optuna:tpe+asha`."""
 
     engine: str
@@ -47,12 +47,12 @@ class Entrant:
 
 
 @dataclass(frozen=True)
-class Contest:
+class BenchPlan:
     """All that a benchmark is told.
 
     Attributes:
         sources: The studies.
-        entrants: The engines.
+        choices: The engines.
         seeds: Searches of each engine on each study.
         budget: What each search may use.
         devices: As for `--devices`.
@@ -61,7 +61,7 @@ class Contest:
     """
 
     sources: tuple[Source, ...]
-    entrants: tuple[Entrant, ...]
+    choices: tuple[EngineChoice, ...]
     seeds: int
     budget: Budget
     devices: str = "auto"
@@ -76,16 +76,16 @@ class Search:
     Attributes:
         study: Name of the study.
         source, overrides: The study, under this engine and seed.
-        entrant: Who proposes.
+        choice: Who proposes.
         seed: Index of the seed; searches of equal index have the same splits and training seeds.
         folder: Where its ledger and `run.json` are.
-        pinned: `StudyRecord.pinned`.
+        pinned: `StudyInfo.pinned`.
     """
 
     study: str
     source: Source
     overrides: Mapping[str, Any]
-    entrant: Entrant
+    choice: EngineChoice
     seed: int
     folder: Path
     pinned: str
@@ -98,11 +98,11 @@ class Search:
     @property
     def title(self) -> str:
         """As it is told to the user."""
-        return f"{self.study} · {self.entrant.name} · seed {self.seed}"
+        return f"{self.study} · {self.choice.name} · seed {self.seed}"
 
 
 @dataclass(frozen=True)
-class Question:
+class CheckRequest:
     """What is asked of a worker about a study.
 
     Attributes:
@@ -113,29 +113,29 @@ class Question:
 
     source: Source
     changes: Mapping[str, Any]
-    entrants: tuple[Entrant, ...]
+    choices: tuple[EngineChoice, ...]
     seeds: int
     budget: Budget
     home: Path
 
 
 @dataclass(frozen=True)
-class Looked:
+class CheckedStudy:
     """What the driver may know of a study.
 
     Attributes:
-        record: Under the first entrant.
+        record: Under the first choice.
         searches: All of them, those of one seed together, so that a bench cut short has whole
             pairs.
-        remarks: What the engines say, by entrant.
+        notices: What the engines say, by choice.
     """
 
-    record: StudyRecord
+    record: StudyInfo
     searches: tuple[Search, ...]
-    remarks: Mapping[str, tuple[str, ...]]
+    notices: Mapping[str, tuple[str, ...]]
 
 
-def parse_entrants(text: str) -> tuple[Entrant, ...]:
+def parse_choices(text: str) -> tuple[EngineChoice, ...]:
     """Read `optuna:tpe,optuna:tpe+asha,gridsearchcv`.
 
     Raises:
@@ -143,24 +143,24 @@ def parse_entrants(text: str) -> tuple[Entrant, ...]:
             engine, repetitions.
     """
     faults: list[str] = []
-    found: list[Entrant] = []
+    found: list[EngineChoice] = []
     for name in filter(None, (part.strip() for part in text.split(","))):
         engine, _, pruner = name.partition("+")
-        entrant = Entrant(engine, pruner or "none")
+        choice = EngineChoice(engine, pruner or "none")
         if engine not in ENGINES:
             faults.append(
                 f"engine '{engine}' is unknown.{did_you_mean(engine, ENGINES)} There are: {', '.join(ENGINES)}"
             )
-        elif entrant.pruner not in PRUNERS:
+        elif choice.pruner not in PRUNERS:
             near = did_you_mean(pruner, PRUNERS)
             faults.append(
                 f"'{name}': pruner '{pruner}' is unknown.{near} There are: {', '.join(PRUNERS)}"
             )
-        elif entrant.pruner != "none" and not engine.startswith("optuna:"):
+        elif choice.pruner != "none" and not engine.startswith("optuna:"):
             faults.append(f"'{name}': pruners work with Optuna's engines only")
-        elif entrant in found:
+        elif choice in found:
             faults.append(f"'{name}' is given twice")
-        found.append(entrant)
+        found.append(choice)
     if not found:
         faults.append(f"no engine is named; e.g. --engines {','.join(DEFAULT_ENGINES[:3])}")
     if faults:
@@ -168,7 +168,7 @@ def parse_entrants(text: str) -> tuple[Entrant, ...]:
     return tuple(found)
 
 
-def overrides_of(study: Study, entrant: Entrant, index: int, budget: Budget) -> dict[str, Any]:
+def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget) -> dict[str, Any]:
     """Return what makes a study that of one search: engine, seed and trials, and no timeout.
 
     The seed feeds splits, first points, engine and training, and hangs on the index alone: what
@@ -176,10 +176,10 @@ def overrides_of(study: Study, entrant: Entrant, index: int, budget: Budget) -> 
     """
     initial = study.initial or min(INITIAL, budget.whole_trials(study) // OF_TRIALS)
     changes = {
-        "engine": entrant.engine,
-        "pruner": entrant.pruner,
+        "engine": choice.engine,
+        "pruner": choice.pruner,
         "seed": derive_seed(study.seed, "bench", index),
-        "initial": initial if entrant.engine in TAKE_INITIAL else 0,
+        "initial": initial if choice.engine in TAKE_INITIAL else 0,
     }
     return {
         **changes,
@@ -188,6 +188,6 @@ def overrides_of(study: Study, entrant: Entrant, index: int, budget: Budget) -> 
     }
 
 
-def folder_of(root: Path, entrant: Entrant, index: int) -> Path:
+def folder_of(root: Path, choice: EngineChoice, index: int) -> Path:
     """Return the folder of a search within that of its study and budget."""
-    return root / f"{search_key(entrant.engine, entrant.pruner, {})}-seed-{index:03d}"
+    return root / f"{search_key(choice.engine, choice.pruner, {})}-seed-{index:03d}"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuning.bench.lost import Heard, bury, running_in
-from tuning.bench.plan import Contest, Looked, Question, Search
+from tuning.bench.lost import LastReport, record_lost_trial, running_in
+from tuning.bench.plan import BenchPlan, CheckedStudy, CheckRequest, Search
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
 from tuning.errors import ChangedError, StudyError, TuningError
@@ -24,12 +24,12 @@ from tuning.executors.forkserver import ForkServer
 from tuning.executors.opening import open_local
 from tuning.ledger.search import SearchFiles
 from tuning.search.loop import TICK_S
-from tuning.search.lr_bounds import Rates, rates_for
+from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.open_trials import as_error
-from tuning.search.stopping import Stopping
-from tuning.storage.durable import full_disk_told
+from tuning.search.stopping import StopRequest
+from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import locked, tuning_home
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 
 _LOOK, _SEARCH = "tuning.bench.worker:look", "tuning.bench.worker:run_search"
 _MOST_LOST = 3  # workers of one search that ended without a trial being at fault
@@ -45,18 +45,18 @@ class Benched:
         folder: Of this study and budget.
     """
 
-    looked: Looked
+    looked: CheckedStudy
     runs: tuple[BenchRun, ...]
     folder: Path
 
 
 def run_bench(
-    contest: Contest, watch: Watch, forkserver: ForkServer | None = None
+    plan: BenchPlan, watch: Watch, forkserver: ForkServer | None = None
 ) -> tuple[list[Benched], str]:
     """Do all searches that have not been done yet.
 
     Args:
-        contest: What is compared.
+        plan: What is compared.
         watch: Told what happens.
         forkserver: One that runs, and is left running; None: an own one.
 
@@ -71,21 +71,21 @@ def run_bench(
         BusyError: Another process does this benchmark.
         TuningError: A device, the disk, or a worker that is lost again and again.
     """
-    home = tuning_home(contest.home)
-    stopping = Stopping()
-    parse_devices(contest.devices)  # a fault is told before anything costs time
-    with ExitStack() as stack, full_disk_told(), stopping.handled():
-        watch.remark("starting TensorFlow")
+    home = tuning_home(plan.home)
+    stopping = StopRequest()
+    parse_devices(plan.devices)  # a fault is told before anything costs time
+    with ExitStack() as stack, raise_on_full_disk(), stopping.handled():
+        watch.notice("starting TensorFlow")
         server = forkserver or stack.enter_context(ForkServer())
-        looked: list[Looked] = []
-        for source in contest.sources:
-            each, rates = _looked(source, contest, home, server, watch)
+        looked: list[CheckedStudy] = []
+        for source in plan.sources:
+            each, rates = _looked(source, plan, home, server, watch)
             if any(each.record.name == other.record.name for other in looked):
                 raise StudyError(
                     f"'{each.record.name}' is there twice; name each study once", where="bench"
                 )
             looked.append(each)
-            _open(stack, each, rates, fresh=contest.fresh)
+            _open(stack, each, rates, fresh=plan.fresh)
         known = {
             search.id: run
             for each in looked
@@ -99,60 +99,60 @@ def run_bench(
             records = {each.record.name: each.record for each in looked}
             executor = stack.enter_context(
                 open_local(
-                    contest.devices,
+                    plan.devices,
                     gpus_per_trial=max(record.gpus_per_trial for record in records.values()),
                     forkserver=server,
                     log_folder=home / "bench" / "logs",
                     label="bench",
-                    on_wait=watch.remark,
+                    notice=watch.notice,
                 )
             )
             with stopping.flags_only():
-                _Round(contest, executor, watch, stopping, records, known).run(missing)
+                _Round(plan, executor, watch, stopping, records, known).run(missing)
         return [_benched(each, known) for each in looked], stopping.reason or "completed"
 
 
 def _looked(
-    source: Any, contest: Contest, home: Path, server: ForkServer, watch: Watch
-) -> tuple[Looked, Rates]:
-    question = Question(source, {}, contest.entrants, contest.seeds, contest.budget, home / "bench")
+    source: Any, plan: BenchPlan, home: Path, server: ForkServer, watch: Watch
+) -> tuple[CheckedStudy, LRBounds]:
+    question = CheckRequest(source, {}, plan.choices, plan.seeds, plan.budget, home / "bench")
     with open_local(
-        contest.devices, forkserver=server, label="bench", on_wait=watch.remark
+        plan.devices, forkserver=server, label="bench", notice=watch.notice
     ) as executor:
         found = _answer(executor, question)
     folder = found.searches[0].folder.parent
-    rates = rates_for(
+    rates = measure_lr_bounds(
         found.record,
         source,
         {},
         folder,
-        fresh=contest.fresh,
-        devices=contest.devices,
+        fresh=plan.fresh,
+        devices=plan.devices,
         forkserver=server,
-        on_test=watch.remark,
+        notice=watch.notice,
     )
     if not rates.intervals:
         return found, rates
-    question = Question(
+    question = CheckRequest(
         source,
         {"intervals": dict(rates.intervals)},
-        contest.entrants,
-        contest.seeds,
-        contest.budget,
+        plan.choices,
+        plan.seeds,
+        plan.budget,
         home / "bench",
     )
     with open_local(
-        contest.devices, forkserver=server, label="bench", on_wait=watch.remark
+        plan.devices, forkserver=server, label="bench", notice=watch.notice
     ) as executor:
         return _answer(executor, question), rates
 
 
-def _answer(executor: Executor, question: Question) -> Looked:
+def _answer(executor: Executor, question: CheckRequest) -> CheckedStudy:
     executor.submit(Job("look", _LOOK, (question,)))
     while True:
         for event in executor.events(TICK_S):
             if isinstance(event, Finished):
-                found: Looked = event.value
+                found: CheckedStudy = event.value
                 return found
             if isinstance(event, Raised):
                 raise as_error(event) or TuningError(
@@ -164,7 +164,7 @@ def _answer(executor: Executor, question: Question) -> Looked:
                 )
 
 
-def _open(stack: ExitStack, looked: Looked, rates: Rates, *, fresh: bool) -> None:
+def _open(stack: ExitStack, looked: CheckedStudy, rates: LRBounds, *, fresh: bool) -> None:
     """Take the lock of a study and budget; with `fresh` set aside what is there. Keep what rates
     were measured.
     """
@@ -187,7 +187,7 @@ def _kept(search: Search) -> BenchRun | None:
     return run
 
 
-def _benched(looked: Looked, known: dict[str, BenchRun]) -> Benched:
+def _benched(looked: CheckedStudy, known: dict[str, BenchRun]) -> Benched:
     runs = [known[search.id] for search in looked.searches if search.id in known]
     return Benched(looked, tuple(runs), looked.searches[0].folder.parent)
 
@@ -201,14 +201,14 @@ class _Round:
         known: Gets what came of each search that has ended, by its id.
     """
 
-    contest: Contest
+    plan: BenchPlan
     executor: Executor
     watch: Watch
-    stopping: Stopping
-    records: dict[str, StudyRecord]
+    stopping: StopRequest
+    records: dict[str, StudyInfo]
     known: dict[str, BenchRun]
     _open: dict[str, Search] = field(default_factory=dict)
-    _trial: dict[str, Heard] = field(default_factory=dict)
+    _trial: dict[str, LastReport] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
     _late: set[str] = field(default_factory=set)
 
@@ -220,7 +220,7 @@ class _Round:
         while self._open and not self.stopping.abandoned:
             if self.stopping.reason and not told:
                 told = True
-                self.watch.remark(
+                self.watch.notice(
                     "stopping: searches are kept as they are, the same command goes on"
                 )
                 self._stop()
@@ -235,7 +235,7 @@ class _Round:
             Job(
                 search.id,
                 _SEARCH,
-                (search, self.contest.budget),
+                (search, self.plan.budget),
                 no_progress_timeout_s=record.no_progress_timeout,
             )
         )
@@ -268,7 +268,7 @@ class _Round:
     def _reported(self, search: Search, event: Reported) -> None:
         report, before = event.report, self._trial.get(search.id)
         epochs = before.epochs if before is not None and before.number == report.number else 0
-        self._trial[search.id] = Heard(
+        self._trial[search.id] = LastReport(
             report.number, time.monotonic() - report.seconds, epochs + report.fits
         )
         if self.stopping.reason:
@@ -289,7 +289,7 @@ class _Round:
             elif running is None:
                 del self._trial[name]
             else:  # the next one, which has not reported yet
-                self._trial[name] = Heard(running, time.monotonic(), 0)
+                self._trial[name] = LastReport(running, time.monotonic(), 0)
 
     def _forget(self, search: Search) -> None:
         self._open.pop(search.id, None)
@@ -307,7 +307,7 @@ class _Round:
         final = late or event.cause in ("timeout", "no_progress")
         detail = "stopped after the trial's limit" if late else event.detail
         attempts = self.records[search.study].attempts
-        if not bury(
+        if not record_lost_trial(
             search.folder, f"worker {event.cause}: {detail}", attempts, final=final, heard=trial
         ):
             self._lost[search.id] = self._lost.get(search.id, 0) + 1
@@ -315,5 +315,5 @@ class _Round:
                 raise TuningError(
                     f"{search.title}: its worker was lost {_MOST_LOST} times, the last {event.detail}"
                 )
-        self.watch.remark(f"{search.title}: worker {event.cause}; it goes on")
+        self.watch.notice(f"{search.title}: worker {event.cause}; it goes on")
         self._submit(search)

@@ -13,9 +13,9 @@ from tuning.bench.budget import Meter
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.ledger.results import read_test_score
 from tuning.ledger.search import SearchFiles, counts
-from tuning.search.trial_index import Roster
+from tuning.search.trial_index import TrialIndex
 from tuning.storage.durable import read_json, write_json
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.trial import Status, TrialResult
 
 _NAME = "run.json"
@@ -72,12 +72,12 @@ class BenchRun:
 
 
 def anytime(
-    record: StudyRecord,
-    roster: Roster,
+    record: StudyInfo,
+    trial_index: TrialIndex,
     files: SearchFiles,
     meter: Meter,
     *,
-    entrant: str,
+    choice: str,
     seed: int,
     asked_s: Sequence[float],
 ) -> AnytimeRun:
@@ -90,7 +90,7 @@ def anytime(
     values: list[float | None] = []
     tests: list[float | None] = []
     best, test = None, None
-    for _, result in roster.trials:
+    for _, result in trial_index.trials:
         if result.number not in meter.ended:  # not told: the search failed before
             continue
         cost = meter.ended[result.number]
@@ -108,7 +108,7 @@ def anytime(
         tests.append(test)
     return AnytimeRun(
         record.name,
-        entrant,
+        choice,
         seed,
         record.objective.direction,
         record.objective.metric,
@@ -120,27 +120,27 @@ def anytime(
     )
 
 
-def best_of(roster: Roster, files: SearchFiles) -> dict[str, Any]:
+def best_of(trial_index: TrialIndex, files: SearchFiles) -> dict[str, Any]:
     """Return what `BenchRun.best` holds."""
-    best = roster.best
+    best = trial_index.best
     if best is None:
         return {}
     test = read_test_score(files.trial_folder(_trained(best)))
-    params = dict(roster.proposals[best.number].params)
+    params = dict(trial_index.proposals[best.number].params)
     return {"number": best.number, "params": params, "value": best.value, "test": test}
 
 
-def counted(roster: Roster) -> dict[str, int]:
+def counted(trial_index: TrialIndex) -> dict[str, int]:
     """Return what `BenchRun.counts` holds."""
-    copied = sum(result.copied_from is not None for _, result in roster.trials)
-    return {**counts(roster.statuses), "copied": copied}
+    copied = sum(result.copied_from is not None for _, result in trial_index.trials)
+    return {**counts(trial_index.statuses), "copied": copied}
 
 
 def _trained(result: TrialResult) -> int:
     return result.number if result.copied_from is None else result.copied_from
 
 
-def _beats(record: StudyRecord, result: TrialResult, best: TrialResult | None) -> bool:
+def _beats(record: StudyInfo, result: TrialResult, best: TrialResult | None) -> bool:
     if result.status is not Status.COMPLETED or result.value is None:
         return False
     return best is None or best.value is None or record.objective.better(result.value, best.value)

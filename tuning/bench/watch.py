@@ -38,7 +38,7 @@ class Watch:
         """Say what will be done, and what is done already."""
         self._total, self._done = len(searches), len(known)
         earlier = f", {len(known)} done before" if known else ""
-        self.remark(f"{len(searches)} searches{earlier}")
+        self.notice(f"{len(searches)} searches{earlier}")
         self._bar.update(self._task, total=self._total, completed=self._done)
 
     def epoch(self, search: Search) -> None:
@@ -50,9 +50,9 @@ class Watch:
         """A search has ended."""
         self._done += 1
         self._bar.update(self._task, completed=self._done)
-        self.remark(f"[{self._done}/{self._total}] {search.title}: {outcome(run)}")
+        self.notice(f"[{self._done}/{self._total}] {search.title}: {outcome(run)}")
 
-    def remark(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Say something that stays on the screen."""
         self._console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 

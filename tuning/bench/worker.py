@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tuning.bench.budget import Budget, Meter
-from tuning.bench.plan import Looked, Question, Search, folder_of, overrides_of
+from tuning.bench.plan import CheckedStudy, CheckRequest, Search, folder_of, overrides_of
 from tuning.bench.runs import BenchRun, anytime, best_of, counted
 from tuning.data.dataset import Dataset
 from tuning.engines.base import Engine
@@ -30,8 +30,8 @@ from tuning.reports.progress import SilentProgress
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
 from tuning.search.open_trials import function_of, trial_job
-from tuning.search.stopping import Stopping
-from tuning.study.info import StudyRecord, pin
+from tuning.search.stopping import StopRequest
+from tuning.study.info import StudyInfo, pin
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport, Pause, Proposal, TrialResult
 from tuning.trials.folds import trained_by_earlier_attempts
@@ -39,7 +39,7 @@ from tuning.trials.jobs import TrialJob
 from tuning.trials.worker_study import load_source
 
 
-def look(question: Question, context: Context) -> Looked:
+def look(question: CheckRequest, context: Context) -> CheckedStudy:
     """Load and check a study under every engine; nothing is trained.
 
     Raises:
@@ -48,28 +48,28 @@ def look(question: Question, context: Context) -> Looked:
     """
     study = load_source(question.source, question.changes)
     root = question.home / study.name / question.budget.text
-    searches, remarks, faults = [], {}, []
-    overrides = overrides_of(study, question.entrants[0], 0, question.budget)
+    searches, notices, faults = [], {}, []
+    overrides = overrides_of(study, question.choices[0], 0, question.budget)
     engine, record = prepare(question.source, {**question.changes, **overrides})
     engine.close()
     dataset = study.data()
-    for entrant in question.entrants:
-        mine = study.with_(**overrides_of(study, entrant, 0, question.budget))
+    for choice in question.choices:
+        mine = study.with_(**overrides_of(study, choice, 0, question.budget))
         try:
-            remarks[entrant.name] = _remarks(mine, dataset)
+            notices[choice.name] = _remarks(mine, dataset)
         except StudyError as error:
-            faults += [f"{entrant.name}: {fault}" for fault in error.faults]
+            faults += [f"{choice.name}: {fault}" for fault in error.faults]
     if faults:
         raise StudyError(faults, where=f"study '{study.name}'")
     for seed in range(question.seeds):
-        for entrant in question.entrants:
-            overrides = {**question.changes, **overrides_of(study, entrant, seed, question.budget)}
+        for choice in question.choices:
+            overrides = {**question.changes, **overrides_of(study, choice, seed, question.budget)}
             pinned = pin(study.with_(**overrides).hash, str(record.data["digest"]))
-            folder = folder_of(root, entrant, seed)
+            folder = folder_of(root, choice, seed)
             searches.append(
-                Search(study.name, question.source, overrides, entrant, seed, folder, pinned)
+                Search(study.name, question.source, overrides, choice, seed, folder, pinned)
             )
-    return Looked(record, tuple(searches), remarks)
+    return CheckedStudy(record, tuple(searches), notices)
 
 
 def _remarks(study: Study, dataset: Dataset) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def _remarks(study: Study, dataset: Dataset) -> tuple[str, ...]:
     )
     engine = make_engine(study, lambda: parts)
     engine.close()
-    return engine.remarks
+    return engine.notices
 
 
 def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | None:
@@ -109,7 +109,7 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         make_job=_JobMaker(record, search, files, meter, context),
         progress=SilentProgress(),
         in_order=1,
-        stopping=Stopping(lambda: meter.enough),
+        stopping=StopRequest(lambda: meter.enough),
     )
     with ThreadPoolExecutor(1, "loop") as pool:
         ended = pool.submit(_drive, loop)
@@ -124,10 +124,10 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         return None
     curve = anytime(
         record,
-        loop.roster,
+        loop.trial_index,
         files,
         meter,
-        entrant=search.entrant.name,
+        choice=search.choice.name,
         seed=search.seed,
         asked_s=metered.asked_s,
     )
@@ -138,8 +138,8 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         search.pinned,
         how,
         error,
-        counted(loop.roster),
-        best_of(loop.roster, files),
+        counted(loop.trial_index),
+        best_of(loop.trial_index, files),
         time.time(),
     )
     run.keep(search.folder)
@@ -165,7 +165,7 @@ def _drive(loop: SearchLoop) -> str:
 class _JobMaker:
     """Makes the job of a trial, counted by the meter and told to the driver."""
 
-    record: StudyRecord
+    record: StudyInfo
     search: Search
     files: SearchFiles
     meter: Meter
@@ -186,7 +186,7 @@ class _JobMaker:
             f"{proposal.number}-{attempt}",
             f"{__name__}:run_counted",
             (function_of(record), job, _Counting(self.meter, self.context)),
-            wants_verdict=record.pruner != "none",
+            wants_answer=record.pruner != "none",
         )
 
 
@@ -237,7 +237,7 @@ class _MeteredEngine:
     """
 
     def __init__(self, engine: Engine, meter: Meter) -> None:
-        self.remarks = engine.remarks
+        self.notices = engine.notices
         self.asked_s: list[float] = []
         self._engine, self._meter = engine, meter
         self._spent = 0.0

@@ -17,7 +17,7 @@ from tuning.cli.run import seconds
 
 if TYPE_CHECKING:
     from tuning.bench.budget import Budget
-    from tuning.bench.plan import Contest
+    from tuning.bench.plan import BenchPlan
     from tuning.bench.run import Benched
     from tuning.bench.statistics.overview import Statistics
 
@@ -81,22 +81,22 @@ def bench(
     """
     from rich.console import Console
 
-    from tuning.bench.plan import DEFAULT_ENGINES, Contest, parse_entrants
+    from tuning.bench.plan import DEFAULT_ENGINES, BenchPlan, parse_choices
     from tuning.bench.run import run_bench
     from tuning.bench.watch import Watch
     from tuning.search.processes import source_of
 
-    entrants = parse_entrants(engines if engines is not None else ",".join(DEFAULT_ENGINES))
-    contest = Contest(tuple(source_of(study) for study in studies), entrants, **given)
+    choices = parse_choices(engines if engines is not None else ",".join(DEFAULT_ENGINES))
+    plan = BenchPlan(tuple(source_of(study) for study in studies), choices, **given)
     os.umask(0o077)
     with Watch(None if quiet else Console(stderr=True)) as watch:
-        benched, status = run_bench(contest, watch)
+        benched, status = run_bench(plan, watch)
     if status != "completed":
         return {"interrupted": 130, "terminated": 143}[status]
-    return _tell(benched, contest, as_json=as_json, quiet=quiet)
+    return _tell(benched, plan, as_json=as_json, quiet=quiet)
 
 
-def _tell(benched: Sequence[Benched], contest: Contest, *, as_json: bool, quiet: bool) -> int:
+def _tell(benched: Sequence[Benched], plan: BenchPlan, *, as_json: bool, quiet: bool) -> int:
     """Write the report and MLflow, print what came out."""
     from tuning.bench.report.page import write_bench_report
     from tuning.bench.report.publish import as_json as object_of
@@ -104,25 +104,25 @@ def _tell(benched: Sequence[Benched], contest: Contest, *, as_json: bool, quiet:
     from tuning.storage.home import tuning_home
 
     curves = [run.curve for each in benched for run in each.runs]
-    found = analyse(curves, budget="seconds" if contest.budget.kind == "time" else "epochs")
+    found = analyse(curves, budget="seconds" if plan.budget.kind == "time" else "epochs")
     home = tuning_home()
-    written = write_bench_report(home / "reports", benched, contest, found)
-    mlflow = _to_mlflow(home, benched, contest)
+    written = write_bench_report(home / "reports", benched, plan, found)
+    mlflow = _to_mlflow(home, benched, plan)
     if not (quiet and as_json):
         _print(found, written.page, on_stderr=as_json)
     if as_json:
-        print(json.dumps(object_of(benched, contest, found, written, mlflow)), flush=True)
+        print(json.dumps(object_of(benched, plan, found, written, mlflow)), flush=True)
     return 0 if any(value is not None for curve in curves for value in curve.values) else 1
 
 
-def _to_mlflow(home: Path, benched: Sequence[Benched], contest: Contest) -> list[dict[str, str]]:
+def _to_mlflow(home: Path, benched: Sequence[Benched], plan: BenchPlan) -> list[dict[str, str]]:
     from tuning.bench.report.publish import to_mlflow
     from tuning.errors import StorageError
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
     os.environ.update(QUIET)  # before MLflow is imported
     try:
-        return to_mlflow(tracking_uri(home), home, benched, contest)
+        return to_mlflow(tracking_uri(home), home, benched, plan)
     except StorageError as error:  # all of it is in files: the same command writes it another time
         click.echo(str(error), err=True)
         return []

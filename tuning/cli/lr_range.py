@@ -61,7 +61,7 @@ def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
     home = tuning_home()
     job = LRRangeJob(source_of(study), {}, **asked)
     with open_local(
-        devices, label=f"lr-range {study}", on_wait=lambda text: click.echo(text, err=True)
+        devices, label=f"lr-range {study}", notice=lambda text: click.echo(text, err=True)
     ) as executor:
         (test,) = run_tests(executor, [job])
     files = _pictures(test, home / "reports")

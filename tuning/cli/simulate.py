@@ -83,7 +83,7 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
     from rich.console import Console
     from rich.text import Text
 
-    from tuning.bench.plan import parse_entrants
+    from tuning.bench.plan import parse_choices
     from tuning.simulation.report import table, values_in_words, write_simulation_report
     from tuning.simulation.run import Simulation, open_source, simulate_all
     from tuning.simulation.simulator import Faults
@@ -92,12 +92,12 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
 
     os.umask(0o077)
     home, log, began = tuning_home(), Console(stderr=True), time.perf_counter()
-    entrants = parse_entrants(engines)
+    choices = parse_choices(engines)
     faults = Faults(asked.pop("crash_rate"), asked.pop("preempt_rate"))
-    simulation = Simulation(study, entrants, faults=faults, home=home, **asked)
+    simulation = Simulation(study, choices, faults=faults, home=home, **asked)
     replayed = open_source(study, home, exact=simulation.exact)
-    for remark in replayed.remarks:
-        log.print(Text(remark), soft_wrap=True)
+    for notice in replayed.notices:
+        log.print(Text(notice), soft_wrap=True)
 
     def told(run: SimulatedRun) -> None:
         if not quiet and run.curve.seed == simulation.seeds - 1:
@@ -106,7 +106,7 @@ def simulate(study: str, engines: str, as_json: bool, quiet: bool, **asked: Any)
             )
 
     total = (
-        len(entrants)
+        len(choices)
         * len(simulation.slots)
         * simulation.seeds
         * (simulation.trials or replayed.study.trials or 20)
@@ -152,7 +152,7 @@ def _plain(
         {
             "study": replayed.study.name,
             "recording": None if replayed.recording is None else str(replayed.recording),
-            "engines": [entrant.name for entrant in simulation.entrants],
+            "engines": [choice.name for choice in simulation.choices],
             "slots": simulation.slots,
             "seeds": simulation.seeds,
             "values": values_in_words(replayed, runs),

@@ -54,7 +54,7 @@ class Dataset:
         columns: What X's columns mean where some are categorical or have empty cells: they are
             imputed, scaled and one-hot encoded, fitted on the training part alone. Empty: X is
             numeric and complete.
-        remarks: What the reader of the table should know, such as columns that were left out.
+        notices: What the reader of the table should know, such as columns that were left out.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Dataset:
     source: str = ""
     parts: Mapping[str, Array] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

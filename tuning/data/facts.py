@@ -8,12 +8,12 @@ from tuning.data.dataset import Dataset
 from tuning.data.faults import class_name
 
 UNEVEN = 1.5
-"""The largest class has so many times the members of the smallest: worth a remark."""
+"""The largest class has so many times the members of the smallest: worth a notice."""
 
 
-def remarks_on(dataset: Dataset) -> tuple[str, ...]:
-    """Return the data set's own remarks, and how uneven its classes are."""
-    return (*dataset.remarks, *([imbalance] if (imbalance := _imbalance(dataset)) else []))
+def notices_on(dataset: Dataset) -> tuple[str, ...]:
+    """Return the data set's own notices, and how uneven its classes are."""
+    return (*dataset.notices, *([imbalance] if (imbalance := _imbalance(dataset)) else []))
 
 
 def _imbalance(dataset: Dataset) -> str:

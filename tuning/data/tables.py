@@ -118,7 +118,7 @@ def _separator(path: Path) -> str:
 def table_dataset(frame: Any, target: str, task: Task, *, name: str, source: str = "") -> Dataset:
     """Return a data set of a DataFrame: every column but `target` is an input.
 
-    Numbers and truth values stay numbers; texts become categories. Left out, with a remark: columns
+    Numbers and truth values stay numbers; texts become categories. Left out, with a notice: columns
     that are empty, that hold one value, that number the rows, or that hold more than
     `MOST_CATEGORIES` different texts.
 
@@ -162,7 +162,7 @@ def table_dataset(frame: Any, target: str, task: Task, *, name: str, source: str
         feature_names=tuple(column.name for column in columns),
         source=source,
         columns=() if plain else columns,
-        remarks=tuple(str(remark) for remark in left_out),
+        notices=tuple(str(notice) for notice in left_out),
     )
 
 

@@ -20,7 +20,7 @@ from tuning.data.dataset import Task
 from tuning.diagnosis.measurements import Signs, read_signs
 from tuning.study.objective import Objective
 from tuning.trainer.train import Rows
-from tuning.trial import Verdict
+from tuning.trial import Finding
 
 DEAD = 0.5  # share of a layer's relus
 VANISHING = 1e-3  # gradient of the first layer over that of the last
@@ -44,7 +44,7 @@ def diagnose(
     task: Task,
     kept: int,
     budget: int,
-) -> tuple[Verdict, ...]:
+) -> tuple[Finding, ...]:
     """Return what is wrong with a network that has been trained, causes before symptoms; nothing
     where it is healthy.
 
@@ -72,7 +72,7 @@ def diagnose(
     ) as error:  # a user's own loss or layer may raise anything here; the trial itself went well
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         signs = Signs()
-        blind = Verdict(
+        blind = Finding(
             "not_looked_into", "note", f"the model could not be looked into: {reason[:200]}"
         )
     causes = [*of_model(signs), *of_learning_rate(curve, signs)]
@@ -84,7 +84,7 @@ def diagnose(
     return (*found, blind) if blind else tuple(found)
 
 
-def over_folds(folds: Sequence[Sequence[Verdict]]) -> tuple[Verdict, ...]:
+def over_folds(folds: Sequence[Sequence[Finding]]) -> tuple[Finding, ...]:
     """Return the verdicts that more than half of a trial's folds share, in the words of the first."""
     if len(folds) < 2:
         return tuple(folds[0]) if folds else ()
@@ -100,13 +100,13 @@ def over_folds(folds: Sequence[Sequence[Verdict]]) -> tuple[Verdict, ...]:
     )
 
 
-def of_model(signs: Signs) -> Iterator[Verdict]:
+def of_model(signs: Signs) -> Iterator[Finding]:
     """Yield what the units and gradients show."""
     dead = [(name, share) for name, share in signs.dead if share >= DEAD]
     if dead:
         listed = ", ".join(f"{share:.0%} in {name}" for name, share in dead)
         whole = any(share == 1 for _, share in dead)
-        yield Verdict(
+        yield Finding(
             "dead_relus",
             "serious" if whole else "warning",
             f"relus that are 0 for every row: {listed}; "
@@ -116,7 +116,7 @@ def of_model(signs: Signs) -> Iterator[Verdict]:
         first, last = signs.first, signs.last
         norms = f"the gradient's norm is {first.norm:.2g} at {first.layer} and {last.norm:.2g} at {last.layer}"
         if first.norm < VANISHING * last.norm and not dead:
-            yield Verdict(
+            yield Finding(
                 "vanishing_gradients",
                 "warning",
                 f"{norms}: the first layers hardly learn; try relu or "
@@ -127,7 +127,7 @@ def of_model(signs: Signs) -> Iterator[Verdict]:
             not first.norm <= EXPLODING * max(last.norm, 1e-12)
             or _over(worst.norm, worst.weights) > EXPLODING
         ):
-            yield Verdict(
+            yield Finding(
                 "exploding_gradients",
                 "serious",
                 f"{norms}, of the weights {worst.weights:.2g} at "
@@ -135,7 +135,7 @@ def of_model(signs: Signs) -> Iterator[Verdict]:
             )
 
 
-def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Verdict]:
+def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Finding]:
     """Yield whether the training loss jumps, or falls too slowly."""
     losses, rate, constant = _series(curve, "loss"), _at(signs.lr), _constant(signs)
     if len(losses) < LEAST_EPOCHS or constant <= 0:
@@ -144,7 +144,7 @@ def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Verdict]:
     scatter, falls = _scatter(tail), _falls(losses)
     lower, higher = "try a learning rate 3 to 10 times lower", "try a learning rate 10 times higher"
     if scatter > JUMPING * constant:
-        yield Verdict(
+        yield Finding(
             "lr_too_high",
             "warning",
             f"the training loss jumps by {scatter:.2g} from epoch to epoch around "
@@ -155,14 +155,14 @@ def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Verdict]:
         and 0.9 * constant < losses[-1] < 0.9 * losses[0]
         and falls < STEADY
     ):
-        yield Verdict(
+        yield Finding(
             "lr_too_high",
             "serious",
             f"the training loss was {losses[0]:.3g} in the first epoch and stays "
             f"at {losses[-1]:.3g}, no better than a constant prediction{rate}: {lower}",
         )
     elif _slow(losses, constant, falls) and not _stuck(signs):
-        yield Verdict(
+        yield Finding(
             "lr_too_low",
             "warning",
             f"the training loss went only from {losses[0]:.3g} to {losses[-1]:.3g} "
@@ -171,8 +171,8 @@ def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Verdict]:
 
 
 def of_budget(
-    curve: Curve, objective: Objective, budget: int, causes: Sequence[Verdict]
-) -> Iterator[Verdict]:
+    curve: Curve, objective: Objective, budget: int, causes: Sequence[Finding]
+) -> Iterator[Finding]:
     """Yield whether the score was still improving when the epochs were used up, and nothing else is
     to be mended.
     """
@@ -183,7 +183,7 @@ def of_budget(
     quarter = max(len(scores) // 4, 1)
     gain, whole = min(scores[:-quarter]) - scores[-1], scores[0] - scores[-1]
     if gain > max(STILL_GAINING * whole, 1e-3 * abs(scores[-1])):
-        yield Verdict(
+        yield Finding(
             "epochs_too_few",
             "note",
             f"the best epoch is the last one, {last}, and {objective.metric} "
@@ -191,7 +191,7 @@ def of_budget(
         )
 
 
-def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> Iterator[Verdict]:
+def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Finding]) -> Iterator[Finding]:
     """Yield whether the network has learnt too little of the training rows, or too much."""
     rows = [row for row in curve if "loss" in row and "val_loss" in row]
     upto = [row for row in rows if int(row["epoch"]) <= kept]
@@ -211,7 +211,7 @@ def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> 
         and risen > max(GAP * constant, 0.1 * lowest["val_loss"])
         and loss < lowest["loss"]
     ):
-        yield Verdict(
+        yield Finding(
             "overfitting",
             "warning",
             f"validation loss was lowest, {lowest['val_loss']:.3g}, in epoch "
@@ -219,7 +219,7 @@ def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> 
             "or fewer neurons",
         )
     elif val_loss - loss > GAP * constant and loss < 0.5 * min(val_loss, constant):
-        yield Verdict(
+        yield Finding(
             "overfitting",
             "warning",
             f"{losses}: try dropout, l2, fewer neurons or more rows, "
@@ -231,7 +231,7 @@ def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> 
         and len(rows) >= LEAST_EPOCHS
         and not causes
     ):
-        yield Verdict(
+        yield Finding(
             "underfitting",
             "warning",
             f"{losses}, not far below the {constant:.3g} of a constant "
@@ -239,12 +239,12 @@ def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Verdict]) -> 
         )
 
 
-def _not_finite(model: keras.Model, curve: Curve, objective: Objective) -> Verdict | None:
+def _not_finite(model: keras.Model, curve: Curve, objective: Objective) -> Finding | None:
     for row in curve:
         for name in ("loss", objective.metric):
             if not math.isfinite(row.get(name, 0.0)):
                 rate = getattr(model.optimizer, "learning_rate", None)
-                return Verdict(
+                return Finding(
                     "lr_too_high",
                     "serious",
                     f"{name} was not finite in epoch {int(row['epoch'])}"

@@ -17,7 +17,7 @@ class Engine(Protocol):
     still open.
     """
 
-    remarks: tuple[str, ...]
+    notices: tuple[str, ...]
     """What the user should know before it starts, e.g. which axes a grid has cut and what was left
     out.
     """

@@ -19,7 +19,7 @@ from tuning.engines.capacity_space import (
     faults_of,
     ladders_of,
     middle,
-    remarks_on,
+    notices_on,
 )
 from tuning.errors import StudyError
 from tuning.study.objective import Objective
@@ -75,7 +75,7 @@ class CapacityEngine:
             raise StudyError(faults, where=study.engine)
         self._kept = {name: middle(domain) for name, domain in study.space.domains.items()}
         self._ladders = ladders_of(study.space)
-        self.remarks = remarks_on(study.space, self._ladders, self._kept)
+        self.notices = notices_on(study.space, self._ladders, self._kept)
         self._numbers: dict[str, int] = {}  # parameters as text → the trial that has them
         self._ended: dict[int, TrialResult] = {}
         self._decisions: dict[tuple[int, int], tuple[Any, ...]] = {}

@@ -42,7 +42,7 @@ class Fit:
         return candidate, candidates, fold, folds
 
 
-class HandOver(ParallelBackendBase):  # type: ignore[misc]
+class CapturingBackend(ParallelBackendBase):  # type: ignore[misc]
     """Gives each task to `take`, which resolves its answer whenever it is known."""
 
     supports_retrieve_callback = True

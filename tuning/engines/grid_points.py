@@ -15,7 +15,7 @@ MOST_POINTS = 1_000_000  # a grid is held in memory; nobody trains more
 
 
 def grid_points(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Return the grid's points in the space's order and the remarks on what was left out.
+    """Return the grid's points in the space's order and the notices on what was left out.
 
     `study.trials` below the number of points gives a seeded sample of so many.
 
@@ -29,14 +29,14 @@ def grid_points(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
             f"space: the grid has {size:,} points; use fewer or coarser axes", where=study.engine
         )
     points = space.grid(CUT)
-    remarks = [f"grid: {_listed(name, space[name].cut(CUT))}" for name in space.cut_axes(CUT)]
+    notices = [f"grid: {_listed(name, space[name].cut(CUT))}" for name in space.cut_axes(CUT)]
     if study.trials is None or study.trials >= len(points):
-        return points, (f"grid: {len(points)} points", *remarks)
+        return points, (f"grid: {len(points)} points", *notices)
     rng = np.random.default_rng(derive_seed(study.seed, "grid"))
     kept = sorted(rng.choice(len(points), size=study.trials, replace=False))
     left = len(points) - len(kept)
     head = f"grid: a seeded sample of {len(kept)} of {len(points)} points; {left} left out (--trials {study.trials})"
-    return [points[i] for i in kept], (head, *remarks)
+    return [points[i] for i in kept], (head, *notices)
 
 
 def _listed(name: str, values: Sequence[float]) -> str:

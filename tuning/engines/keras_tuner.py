@@ -50,7 +50,7 @@ class KerasTunerEngine:
         self._open: dict[int, Any] = {}
         self._numbers: dict[str, int] = {}  # the oracle's trial id -> our number
         with _quiet():
-            self._oracle, self.remarks = _make_oracle(kind, study, self._space)
+            self._oracle, self.notices = _make_oracle(kind, study, self._space)
             self._oracle.verbose = 0
             self._oracle.given = tuple(
                 self._space.labelled(point) for point in initial_points(study)
@@ -201,11 +201,11 @@ def _make_oracle(kind: str, study: Study, space: Space) -> tuple[Any, tuple[str,
     # No max_trials: the driver counts, and a search that is resumed may get more.
     if kind == "bayesian":
         random = _random_points(study)
-        remark = f"bayesian: trials are random until {random} have completed"
-        return oracles.Bayesian(max_trials=None, num_initial_points=random, **settings), (remark,)
+        notice = f"bayesian: trials are random until {random} have completed"
+        return oracles.Bayesian(max_trials=None, num_initial_points=random, **settings), (notice,)
     if kind == "grid":
-        points, remarks = grid_points(study)
-        return oracles.Grid([space.labelled(point) for point in points], **settings), remarks
+        points, notices = grid_points(study)
+        return oracles.Grid([space.labelled(point) for point in points], **settings), notices
     return oracles.Random(max_trials=None, **settings), ()
 
 

@@ -52,9 +52,9 @@ class OptunaEngine:
         # Plain random sampling has nothing to say, and silence costs a tenth of its time.
         self._quiet = contextlib.nullcontext if kind == "random" else _quiet
         if kind == "grid":
-            self._points, self.remarks = _shuffled_grid(study)
+            self._points, self.notices = _shuffled_grid(study)
         else:
-            self.remarks = _remarks(kind, study)
+            self.notices = _remarks(kind, study)
         with _quiet():
             self._study = optuna.create_study(
                 # Hyperband's brackets are drawn from this name and the number: it must be the same
@@ -195,9 +195,9 @@ def _suggest_one(trial: optuna.Trial, name: str, domain: Domain) -> Any:
 def _shuffled_grid(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     # Shuffled as Optuna's own GridSampler does, so that a search that is cut short has not seen one
     # corner only. That sampler takes no conditions; points that we enqueue may have them.
-    points, remarks = grid_points(study)
+    points, notices = grid_points(study)
     order = np.random.default_rng(derive_seed(study.seed, "engine")).permutation(len(points))
-    return [points[i] for i in order], remarks
+    return [points[i] for i in order], notices
 
 
 def _population(trials: int | None) -> int:

@@ -37,7 +37,7 @@ class PositionEngine:
             study.with_(space=Space({**study.space.domains, **positions}), intervals={})
         )
         said = f"{', '.join(names)}: searched as a position in the interval of each structure"
-        self.remarks = (said, *self._engine.remarks)
+        self.notices = (said, *self._engine.notices)
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the engine's proposal, with rates in the place of positions."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tuning.engines.base import Engine
 from tuning.errors import StudyError, TuningError
-from tuning.study.info import StudyRecord, describe
+from tuning.study.info import StudyInfo, describe
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 from tuning.trials.jobs import Source
 
@@ -56,12 +56,12 @@ class RemoteEngine:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self.remarks: tuple[str, ...] = ()
+        self.notices: tuple[str, ...] = ()
         """Known once `describe` has returned."""
         self._connection = connection
-        self._record: StudyRecord | None = None
+        self._record: StudyInfo | None = None
 
-    def describe(self) -> StudyRecord:
+    def describe(self) -> StudyInfo:
         """Wait until the study is loaded and checked, and its engine made; return what the driver
         may know of it.
 
@@ -70,8 +70,8 @@ class RemoteEngine:
             MissingError: Data or a package is not there.
         """
         if self._record is None:
-            record: StudyRecord = self._answer()
-            self._record, self.remarks = record, record.remarks
+            record: StudyInfo = self._answer()
+            self._record, self.notices = record, record.notices
         return self._record
 
     def ask(self, number: int) -> Proposal | Pause:
@@ -176,7 +176,7 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
         _reply(connection, failure, answer)
 
 
-def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyRecord]:
+def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyInfo]:
     """Load and check a study, its data and its builder; return its engine, fresh, and what a driver
     may know of it.
 
@@ -184,7 +184,7 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
         StudyError: Something about them is wrong.
         MissingError: Data or a package is not there.
     """
-    from tuning.data.facts import remarks_on
+    from tuning.data.facts import notices_on
     from tuning.data.parts import folds, split
     from tuning.engines.factory import make_engine
     from tuning.study.names import METRICS
@@ -205,7 +205,7 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
     engine = make_engine(study, lambda: parts)
     file = str(find_study(source)) if isinstance(source, str) else ""
     return engine, describe(
-        study, dataset, _sizes(parts), file, (*remarks_on(dataset), *engine.remarks)
+        study, dataset, _sizes(parts), file, (*notices_on(dataset), *engine.notices)
     )
 
 

@@ -17,7 +17,7 @@ import joblib
 
 from tuning.data.packing import by_identity, pack
 from tuning.data.parts import Parts
-from tuning.engines.capturing_backend import Fit, HandOver
+from tuning.engines.capturing_backend import CapturingBackend, Fit
 from tuning.engines.scikit_search import arrays_of, make_search
 from tuning.study.study import Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
@@ -46,7 +46,7 @@ class ScikitEngine:
         self._study = study
         self._known = arrays_of(parts, study.cv)
         self._sign = -1 if study.objective.direction == "minimize" else 1
-        self._search, self.remarks = make_search(study, parts)
+        self._search, self.notices = make_search(study, parts)
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._fit, name="scikit-learn search", daemon=True)
         self._arriving: list[Fit] = []
@@ -117,7 +117,10 @@ class ScikitEngine:
 
     def _fit(self) -> None:
         try:
-            with joblib.parallel_config(backend=HandOver(self._take)), warnings.catch_warnings():
+            with (
+                joblib.parallel_config(backend=CapturingBackend(self._take)),
+                warnings.catch_warnings(),
+            ):
                 # A candidate that failed or diverged is NaN; the user reads it in the trial, not in
                 # a warning.
                 warnings.filterwarnings(

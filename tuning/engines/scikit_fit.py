@@ -22,7 +22,7 @@ from tuning.trials.held_out_score import score_test_part
 from tuning.trials.jobs import TrialJob
 from tuning.trials.judge import Judge, early_stopping
 from tuning.trials.trial import carry_out
-from tuning.trials.worker_study import Workbench
+from tuning.trials.worker_study import WorkerStudy
 
 
 def run_call(job: TrialJob, context: Context) -> TrialResult:
@@ -36,7 +36,7 @@ def run_call(job: TrialJob, context: Context) -> TrialResult:
     return carry_out(_train, job, context)
 
 
-def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+def _train(job: TrialJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
     assert job.proposal.call is not None  # noqa: S101 - the engine has packed it
     known = arrays_of(bench.parts, bench.study.cv)
     fits = unpack(job.proposal.call, lambda name: known[name])
@@ -62,7 +62,7 @@ def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tria
 
 
 def _fit(
-    bench: Workbench,
+    bench: WorkerStudy,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     reporter: EpochReporter,

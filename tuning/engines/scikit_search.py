@@ -110,7 +110,7 @@ def make_estimator(study: Study, parts: Parts) -> Any:
 
 
 def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
-    """Return scikit-learn's search object, not fitted, and the remarks on what the study became.
+    """Return scikit-learn's search object, not fitted, and the notices on what the study became.
 
     Raises:
         StudyError: Its grid is too large, or its conditions have too many branches.
@@ -134,20 +134,20 @@ def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
     }
     seed = derive_seed(study.seed, "engine")
     if study.engine == "gridsearchcv":
-        grid, remarks = _grid(study)
-        return GridSearchCV(param_grid=grid, pre_dispatch="all", **common), remarks
+        grid, notices = _grid(study)
+        return GridSearchCV(param_grid=grid, pre_dispatch="all", **common), notices
     if study.engine == "randomizedsearchcv":
         draws = {
             "param_distributions": distributions(study.space),
             "n_iter": _trials(study),
             "random_state": seed,
         }
-        remarks = (
+        notices = (
             (f"random: at most {MOST_PLANNED} trials until the timeout",)
             if study.trials is None
             else ()
         )
-        return RandomizedSearchCV(**draws, pre_dispatch="all", **common), remarks
+        return RandomizedSearchCV(**draws, pre_dispatch="all", **common), notices
     halving = {
         **common,
         "resource": "epochs",
@@ -158,9 +158,9 @@ def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
         "random_state": seed,
     }
     if study.engine == "halvinggridsearchcv":
-        grid, n, remarks = _grid_for_halving(study)
+        grid, n, notices = _grid_for_halving(study)
         return _undivided(HalvingGridSearchCV(param_grid=grid, **halving)), (
-            *remarks,
+            *notices,
             halving_remark(n, study),
         )
     n = candidates_within(_trials(study), study.epochs)
@@ -234,11 +234,11 @@ def halving_remark(n: int, study: Study) -> str:
 
 def _grid(study: Study) -> tuple[Any, tuple[str, ...]]:
     """Return the whole grid as one mapping where that is possible, else a list of one-point grids."""
-    points, remarks = grid_points(study)
+    points, notices = grid_points(study)
     axes = {name: study.space[name].cut() for name in study.space}
     if not study.space.conditional and len(points) == math.prod(map(len, axes.values())):
-        return axes, remarks
-    return [{name: [value] for name, value in point.items()} for point in points], remarks
+        return axes, notices
+    return [{name: [value] for name, value in point.items()} for point in points], notices
 
 
 def _grid_for_halving(study: Study) -> tuple[Any, int, tuple[str, ...]]:
@@ -248,9 +248,9 @@ def _grid_for_halving(study: Study) -> tuple[Any, int, tuple[str, ...]]:
         if study.trials is None
         else min(len(whole), candidates_within(study.trials, study.epochs))
     )
-    grid, remarks = _grid(study.with_(trials=n))
+    grid, notices = _grid(study.with_(trials=n))
     counted = f"(--trials {study.trials} counts rungs)"
-    return grid, n, tuple(remark.replace(f"(--trials {n})", counted) for remark in remarks)
+    return grid, n, tuple(notice.replace(f"(--trials {n})", counted) for notice in notices)
 
 
 def _trials(study: Study) -> int:

@@ -34,14 +34,14 @@ class Job:
         id: Unique within the executor.
         function: `"package.module:name"`, imported by the worker.
         args: Picklable.
-        wants_verdict: Each epoch report waits for `answer`; else training goes on at once.
+        wants_answer: Each epoch report waits for `answer`; else training goes on at once.
         timeout_s, no_progress_timeout_s: Limits on the monotonic clock; then TERM, 2 s later KILL.
     """
 
     id: str
     function: str
     args: tuple[Any, ...] = ()
-    wants_verdict: bool = False
+    wants_answer: bool = False
     timeout_s: float | None = None
     no_progress_timeout_s: float | None = None
 

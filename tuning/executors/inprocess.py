@@ -130,7 +130,7 @@ class _Run:
     def report(self, report: EpochReport) -> str:
         """See `Context.report`."""
         self._said.put(Reported(self.job.id, report))
-        if self.job.wants_verdict and not self._stopped:
+        if self.job.wants_answer and not self._stopped:
             self._said.put(None)
             return self._take(self._answers.get())
         while not self._answers.empty():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tuning.executors.base import Event, Executor, Job, Slot
 
 
-class LateExecutor:
+class LazyExecutor:
     """Makes the real one when it is needed, and is it from then on.
 
     Args:

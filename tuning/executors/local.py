@@ -41,7 +41,7 @@ class LocalExecutor:
         limits: When a worker is replaced, how much it may print.
         label: Who holds the devices, as told to others: the study's name.
         until: On the monotonic clock, when to give up waiting for a free slot.
-        on_wait: Told once, in words, what is waited for.
+        notice: Told once, in words, what is waited for.
 
     Raises:
         BusyError: No slot was free until then.
@@ -58,7 +58,7 @@ class LocalExecutor:
         limits: Limits = _NO_LIMITS,
         label: str = "",
         until: float = math.inf,
-        on_wait: Callable[[str], None] | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
         forkserver.start()
         self._forkserver = forkserver
@@ -72,7 +72,7 @@ class LocalExecutor:
         self._happened: list[Event] = []
         self._grow_at = time.monotonic() + _GROW_S
         try:
-            self._acquire(until, on_wait)
+            self._acquire(until, notice)
         except BaseException:  # KeyboardInterrupt too: nothing may keep a lease
             self.close()
             raise
@@ -155,7 +155,7 @@ class LocalExecutor:
     ) -> None:
         self.close()
 
-    def _acquire(self, until: float, on_wait: Callable[[str], None] | None) -> None:
+    def _acquire(self, until: float, notice: Callable[[str], None] | None) -> None:
         names = [name for slot in self._wanted for name in _names(slot)]
         with self._leases.queue(names) as ticket:
             while not self._take(lambda slot: not ticket.ahead(_names(slot))):
@@ -166,9 +166,9 @@ class LocalExecutor:
                     raise BusyError(
                         f"no device is free, and there is no time left to wait for one: {holders}"
                     )
-                if on_wait is not None:
-                    on_wait(f"waiting for a device: {holders}")
-                    on_wait = None
+                if notice is not None:
+                    notice(f"waiting for a device: {holders}")
+                    notice = None
                 time.sleep(_POLL_S)
 
     def _take(self, may: Callable[[Slot], bool]) -> bool:
@@ -256,7 +256,7 @@ class LocalExecutor:
             worker.reset_clock()
             self._happened.append(Started(job, worker.slot.name, worker.child.pid or 0))
         elif kind == "report":
-            worker.progress, worker.awaiting = time.monotonic(), entry.job.wants_verdict
+            worker.progress, worker.awaiting = time.monotonic(), entry.job.wants_answer
             self._happened.append(Reported(job, rest[0]))
         elif kind == "dropped":
             worker.entries.remove(entry)
@@ -273,12 +273,12 @@ class LocalExecutor:
         running = worker.running
         if running is not None:
             worker.entries.popleft()
-            self._happened.append(worker.obituary(running.job.id))
+            self._happened.append(worker.death_of(running.job.id))
         self._waiting.extendleft(reversed(worker.entries))
         false_starts = 0 if worker.hello else worker.false_starts + 1
         if false_starts >= _FALSE_STARTS:
             raise TuningError(
-                f"workers on {worker.slot.name} end before they begin: {worker.obituary('').detail}"
+                f"workers on {worker.slot.name} end before they begin: {worker.death_of('').detail}"
             )
         worker.child.close()
         successor = self._begin(worker.slot, worker.leases)

@@ -84,7 +84,7 @@ class LocalWorker:
         job = entry.job
         entry.started = entry.recalled = False
         self.entries.append(entry)
-        self.child.wire.post(("job", Order(job.id, job.function, entry.args, job.wants_verdict)))
+        self.child.wire.post(("job", Order(job.id, job.function, entry.args, job.wants_answer)))
         if len(self.entries) == 1:
             self.reset_clock()
 
@@ -128,7 +128,7 @@ class LocalWorker:
         self.kill_at = time.monotonic() + _GRACE_S
         self.child.signal(number)
 
-    def obituary(self, job: str) -> Died:
+    def death_of(self, job: str) -> Died:
         """Return how the worker ended, for the job it was running."""
         if self.cause is not None:
             other = "its worker was ended because of the job before"

@@ -21,7 +21,7 @@ def open_local(
     forkserver: ForkServer | None = None,
     log_folder: Path | None = None,
     label: str = "",
-    on_wait: Callable[[str], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Iterator[LocalExecutor]:
     """Give a `LocalExecutor` on the devices named as for `--devices`; everything it needs ends with
     the block.
@@ -29,7 +29,7 @@ def open_local(
     Args:
         forkserver: One that runs already; it is left running.
         log_folder: Default: a temporary one.
-        on_wait: Told once, in words, what is waited for.
+        notice: Told once, in words, what is waited for.
     """
     slots = parse_devices(devices, gpus_per_trial)
     with ExitStack() as stack:
@@ -44,6 +44,6 @@ def open_local(
                 leases=leases,
                 log_folder=folder,
                 label=label,
-                on_wait=on_wait,
+                notice=notice,
             )
         )

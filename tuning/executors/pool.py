@@ -109,7 +109,7 @@ class Pool:
                 leases=leases,
                 log_folder=logs,
                 label="joblib",
-                on_wait=lambda text: print(text, file=sys.stderr),
+                notice=lambda text: print(text, file=sys.stderr),
             )
         )
 

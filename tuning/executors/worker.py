@@ -35,7 +35,7 @@ class Order:
     id: str
     function: str
     args: bytes
-    wants_verdict: bool
+    wants_answer: bool
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class WorkerContext:
                 # the driver is gone, as `attend` is about to see; an error would make the trial a
                 # failed one
             )
-        return self._inbox.verdict(wait=self._order.wants_verdict)
+        return self._inbox.verdict(wait=self._order.wants_answer)
 
     def retire(self) -> None:
         """Have this worker replaced after the job, e.g. when the GPU was out of memory."""

@@ -79,7 +79,7 @@ def analyse(
     Args:
         lrs: All rates that were asked for, rising by a constant factor.
         sweeps: One a seed, not empty.
-        bounds: Rates to fall back on.
+        bounds: LRBounds to fall back on.
         batch_size: For the record.
     """
     curves = np.full((len(sweeps), len(lrs)), np.inf)

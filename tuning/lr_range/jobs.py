@@ -19,7 +19,7 @@ from tuning.study.domains import Float
 from tuning.study.positions import structure
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport
-from tuning.trials.worker_study import Workbench, workbench
+from tuning.trials.worker_study import WorkerStudy, worker_study
 
 _RATES = ("lr", "learning_rate")
 
@@ -30,7 +30,7 @@ def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
     Raises:
         StudyError: The study is wrong, or its parameter does not set the optimizer's learning rate.
     """
-    bench = workbench(job.source, job.overrides)
+    bench = worker_study(job.source, job.overrides)
     point = structure(bench.study.space, "middle", job.parameter or rate_of(bench.study))
     test = _test(job, bench, point if job.structure is None else job.structure)
     context.report(EpochReport(0, 1, float(test.losses[-1]), {}, test.seconds))
@@ -44,7 +44,7 @@ def rate_of(study: Study) -> str:
     )
 
 
-def _test(job: LRRangeJob, bench: Workbench, point: Mapping[str, Any]) -> LRRange:
+def _test(job: LRRangeJob, bench: WorkerStudy, point: Mapping[str, Any]) -> LRRange:
     study, rows = bench.study, bench.fold(0).train
     arguments, settings = study.split_params(point)
     rate = {
@@ -76,7 +76,7 @@ def _own_bounds(study: Study) -> tuple[float, float] | None:
 
 
 def _check_parameter(
-    name: str, study: Study, arguments: Mapping[str, Any], bench: Workbench
+    name: str, study: Study, arguments: Mapping[str, Any], bench: WorkerStudy
 ) -> None:
     """Refuse a parameter that is not the rate: what the test finds would be given to something
     else.

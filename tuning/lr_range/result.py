@@ -36,12 +36,12 @@ class LRRange:
     """One learning-rate range test.
 
     Attributes:
-        lrs: Rates of the sweep, rising by a constant factor, up to where at least half of the seeds
+        lrs: LRBounds of the sweep, rising by a constant factor, up to where at least half of the seeds
             had diverged.
         losses: Median over the seeds of the smoothed batch losses, one a rate; the loss before the
             step at that rate.
         low, high: Lowest and highest smoothed loss among the seeds that had not diverged.
-        suggestions: Rates by name, see `DEFINITIONS`; always all of them.
+        suggestions: LRBounds by name, see `DEFINITIONS`; always all of them.
         reasons: For each suggestion that is not what its definition says, why, and what it is
             instead.
         lr_min, lr_max: Ends of the sweep.
@@ -106,7 +106,7 @@ class LRRangeJob:
         parameter: The learning rate whose bounds are wanted; "": any, no bounds are.
         batch_size: None: as the study says.
         lr_min, lr_max, steps, seeds: As for `lr_range_test`.
-        bounds: Rates to fall back on; None: the study's own bounds of its rate, else (lr_min,
+        bounds: LRBounds to fall back on; None: the study's own bounds of its rate, else (lr_min,
             lr_max).
     """
 

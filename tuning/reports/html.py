@@ -259,7 +259,7 @@ def _trial_table(
         "slot",
         "status",
         "diagnosis",
-        "remarks",
+        "notices",
     ]
     head = "".join(f"<th><button>{html_text(name)}</button></th>" for name in heads)
     won = None if winner is None else winner["number"]

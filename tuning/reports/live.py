@@ -137,7 +137,7 @@ class _Board:
 
 class LiveProgress:
     """The view on a terminal, redrawn four times a second whatever happens; it vanishes at the end,
-    remarks stay.
+    notices stay.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -183,7 +183,7 @@ class LiveProgress:
         self._board.phase = one_line(text)
         self._show()
 
-    def remark(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Print it above the view."""
         self._console.print(Text(one_line(text)))
 

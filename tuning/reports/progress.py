@@ -44,7 +44,7 @@ class Progress(Protocol):
     def phase(self, text: str) -> None:
         """Say what the run does as a whole: `searching`, `training finalists 4 of 9`, …"""
 
-    def remark(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Tell the user something that stays on the screen."""
 
     def running(
@@ -91,7 +91,7 @@ class SilentProgress:
     def phase(self, text: str) -> None:
         """Say nothing."""
 
-    def remark(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Say nothing."""
 
     def running(
@@ -124,7 +124,7 @@ class SilentProgress:
 
 
 class PlainProgress(SilentProgress):
-    """One line for each finished trial and each remark, for pipes and log files."""
+    """One line for each finished trial and each notice, for pipes and log files."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -147,7 +147,7 @@ class PlainProgress(SilentProgress):
         known = f", {len(earlier)} known from before" if earlier else ""
         self._say(f"{title}: {'all' if total_trials is None else total_trials} trials{known}")
 
-    def remark(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Print it."""
         self._say(text)
 

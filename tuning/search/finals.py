@@ -17,10 +17,10 @@ from tuning.executors.base import Executor
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
 from tuning.search.rounds import Round
-from tuning.search.stopping import Stopping
-from tuning.search.trial_index import Pair, Roster
+from tuning.search.stopping import StopRequest
+from tuning.search.trial_index import Pair, TrialIndex
 from tuning.storage.durable import read_json, write_json
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.trial import Proposal, TrialResult
 from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
 
@@ -42,30 +42,31 @@ class Finals:
             kept.
     """
 
-    record: StudyRecord
+    record: StudyInfo
     source: Source
     overrides: Mapping[str, Any]
     executor: Executor
     files: SearchFiles
     progress: Progress
-    stopping: Stopping = field(default_factory=Stopping)
+    stopping: StopRequest = field(default_factory=StopRequest)
 
-    def run(self, roster: Roster) -> dict[str, Any] | None:
+    def run(self, trial_index: TrialIndex) -> dict[str, Any] | None:
         """Return what `winner.json` says, or None where it was stopped before there was a winner.
 
         Raises:
             SearchFailed: No trial was completed, or none of the best was stable on fresh seeds.
         """
         ranked = [
-            (_as_trained(*pair), pair[1]) for pair in roster.finalists(_ROUNDS * self.record.top_k)
+            (_as_trained(*pair), pair[1])
+            for pair in trial_index.finalists(_ROUNDS * self.record.top_k)
         ]
         if not ranked:
-            if self.stopping.reason == "timeout" and not roster.results:
+            if self.stopping.reason == "timeout" and not trial_index.results:
                 raise SearchFailed(
                     f"no trial was completed within {self.record.timeout:g} s; give --timeout more"
                 )
             raise SearchFailed(
-                f"no trial of {len(roster.results)} was completed; see the errors above"
+                f"no trial of {len(trial_index.results)} was completed; see the errors above"
             )
         winner = self._winner_of(ranked)
         if winner is None:
@@ -91,7 +92,7 @@ class Finals:
         few, standing = self.record.top_k, list[dict[str, Any]]()
         for first in range(0, len(ranked), few):
             if first:
-                self.progress.remark(
+                self.progress.notice(
                     f"the best {first} diverged or failed on a fresh seed: the next are looked at"
                 )
             chosen = ranked[first : first + few]
@@ -116,7 +117,7 @@ class Finals:
         if not round_.run():
             return None
         for name, error in round_.failed.items():
-            self.progress.remark(f"{name}: {error}")
+            self.progress.notice(f"{name}: {error}")
         outcomes: dict[tuple[int, int], dict[str, Any]] = {}
         for proposal, _ in chosen:
             for i in range(self.record.seeds):

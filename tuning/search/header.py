@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 
 _LIBRARIES = (
     "tensorflow-cpu",
@@ -21,7 +21,7 @@ _LIBRARIES = (
 )
 
 
-def search_header(record: StudyRecord, variant: Mapping[str, Any]) -> dict[str, Any]:
+def search_header(record: StudyInfo, variant: Mapping[str, Any]) -> dict[str, Any]:
     """Return the header of a search that begins now.
 
     Args:

@@ -12,10 +12,10 @@ from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
-from tuning.search.open_trials import Open, as_error, asked_again
-from tuning.search.stopping import SAID, Stopping
-from tuning.search.trial_index import Roster, copy_of
-from tuning.study.info import StudyRecord
+from tuning.search.open_trials import OpenTrial, as_error, asked_again
+from tuning.search.stopping import STOP_MESSAGES, StopRequest
+from tuning.search.trial_index import TrialIndex, copy_of
+from tuning.study.info import StudyInfo
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 
 TICK_S = 0.25
@@ -37,12 +37,12 @@ class SearchLoop:
         in_order: Trials open at once if proposals shall not depend on which trial ends first: trial
             n is asked for when exactly the results up to n - `in_order` were told. None: each slot
             gets a trial as soon as it is free.
-        stopping: Looked at between events.
+        stopping: CheckedStudy at between events.
     """
 
     def __init__(
         self,
-        record: StudyRecord,
+        record: StudyInfo,
         engine: Engine,
         executor: Executor,
         files: SearchFiles,
@@ -51,11 +51,11 @@ class SearchLoop:
         progress: Progress,
         on_result: Callable[[], None] = lambda: None,
         in_order: int | None = None,
-        stopping: Stopping | None = None,
+        stopping: StopRequest | None = None,
     ) -> None:
         self.record, self.engine, self.executor, self.files = record, engine, executor, files
-        self.roster = Roster(record.objective, files, record.space)
-        self.open: dict[int, Open] = {}
+        self.trial_index = TrialIndex(record.objective, files, record.space)
+        self.open: dict[int, OpenTrial] = {}
         self.exhausted = False
         self.ended = ""
         """How `run` ended: "completed" (the budget is used up), "exhausted", or the reason it was
@@ -64,7 +64,7 @@ class SearchLoop:
         self.first_trial_at: float | None = None
         self._make_job, self._progress, self._on_result = make_job, progress, on_result
         self._in_order = in_order
-        self._stopping = stopping or Stopping()
+        self._stopping = stopping or StopRequest()
         self._heeded = ""
         self._held: dict[int, TrialResult] = {}  # ended, not told yet
         self._unheard: set[int] = set()  # ended without the engine having heard of their epochs
@@ -79,34 +79,34 @@ class SearchLoop:
         Raises:
             ChangedError: The engine proposes something else than it did; says what would work.
         """
-        roster = self.roster
+        trial_index = self.trial_index
         known: dict[int, TrialResult] = {}
         told: set[int] = set()
         header, others = self.files.header, 0
         for entry in self.files.entries(self.record.space):
-            roster.tells = []
+            trial_index.tells = []
             told.update(entry.tells)
             for number in entry.tells:
                 self._tell(known.get(number) or self._train_again(number))
             asked, other = asked_again(self.engine, self.record, header, entry.proposal)
             others += other
-            roster.take(asked)
-            roster.twin(asked)  # the first of its equals may be another by now
+            trial_index.take(asked)
+            trial_index.duplicate_of(asked)  # the first of its equals may be another by now
             if entry.result is None:
-                self.open[asked.number] = Open(asked)
+                self.open[asked.number] = OpenTrial(asked)
             else:
                 known[asked.number] = entry.result
-                roster.enter(entry.result)
+                trial_index.enter(entry.result)
                 self._unheard.add(asked.number)
-        roster.tells = []
+        trial_index.tells = []
         self._held = {n: result for n, result in known.items() if n not in told}
         if others:
-            self._progress.remark(
+            self._progress.notice(
                 f"{others} trials are not what the engine proposes here (another CPU?), and are kept"
             )
 
     def _train_again(self, number: int) -> TrialResult:
-        self._progress.remark(f"the result of trial {number} is damaged: it is trained again")
+        self._progress.notice(f"the result of trial {number} is damaged: it is trained again")
         self._begin(self.open[number])
         while number in self.open:
             for event in self.executor.events(TICK_S):
@@ -127,7 +127,7 @@ class SearchLoop:
             else:
                 self._end(kept)
         while not self._stopping.abandoned:
-            self._heed()
+            self._apply_stop()
             self._advance()
             if not self.open:
                 break
@@ -135,7 +135,7 @@ class SearchLoop:
                 self._handle(event)
         self.ended = "exhausted" if self.exhausted else self._stopping.reason or "completed"
 
-    def _heed(self) -> None:
+    def _apply_stop(self) -> None:
         """Act on a signal or the deadline, once: what has not started does not, and what runs is
         let go or ends.
         """
@@ -143,7 +143,7 @@ class SearchLoop:
         if reason == self._heeded:
             return
         self._heeded = reason
-        self._progress.phase(SAID[reason])
+        self._progress.phase(STOP_MESSAGES[reason])
         for item in list(self.open.values()):
             if not item.slot:
                 self.executor.cancel(item.job)
@@ -164,7 +164,7 @@ class SearchLoop:
         """Ask for one trial and begin it; return whether there was one."""
         if not self._may_ask():
             return False
-        number = len(self.roster.proposals)
+        number = len(self.trial_index.proposals)
         asked = self.engine.ask(number)
         if not isinstance(asked, Proposal):
             nothing_to_come = not self.open and not self._held
@@ -173,10 +173,10 @@ class SearchLoop:
             self.exhausted = asked is Pause.EXHAUSTED and nothing_to_come
             self._waiting = True
             return False
-        self.files.write_spec(asked, self.roster.tells)
-        self.roster.tells = []
-        self.roster.take(asked)
-        item = self.open[number] = Open(asked)
+        self.files.write_spec(asked, self.trial_index.tells)
+        self.trial_index.tells = []
+        self.trial_index.take(asked)
+        item = self.open[number] = OpenTrial(asked)
         self._begin(item)
         return True
 
@@ -184,7 +184,7 @@ class SearchLoop:
         if self._stopping.reason or self.exhausted or self._waiting:
             return False
         budget = self.record.trials
-        if budget is not None and len(self.roster.proposals) >= budget:
+        if budget is not None and len(self.trial_index.proposals) >= budget:
             return False
         busy = len(self.open) + len(self._held)
         # With nothing open the slots are not looked at: there may be nothing left to train, and no
@@ -193,14 +193,14 @@ class SearchLoop:
             self._in_order or self.record.open_per_slot * len(self.executor.slots)
         )
 
-    def _begin(self, item: Open) -> None:
+    def _begin(self, item: OpenTrial) -> None:
         """Answer a proposal from the ledger where an equal one is there; else submit it."""
-        number, twin = item.proposal.number, self.roster.twin(item.proposal)
-        known = None if twin is None else self.files.result(twin)
+        number, duplicate_of = item.proposal.number, self.trial_index.duplicate_of(item.proposal)
+        known = None if duplicate_of is None else self.files.result(duplicate_of)
         if known is not None:
             self._end(self.files.write_result(copy_of(known, number)))
-        elif twin is not None and twin in self.open:
-            self.open[twin].twins.append(item.proposal)
+        elif duplicate_of is not None and duplicate_of in self.open:
+            self.open[duplicate_of].duplicates.append(item.proposal)
         elif self._stopping.reason:
             self._let_go(item)
         else:
@@ -226,7 +226,7 @@ class SearchLoop:
         else:
             self._died(item, event)
 
-    def _reported(self, item: Open, report: EpochReport) -> None:
+    def _reported(self, item: OpenTrial, report: EpochReport) -> None:
         item.hear(report)
         self._progress.epoch(item.slot, report)
         if self.record.pruner != "none":
@@ -236,7 +236,7 @@ class SearchLoop:
                 item.job, verdict if self._heeded in ("", "interrupted") else "stop"
             )
 
-    def _raised(self, item: Open, event: Raised) -> None:
+    def _raised(self, item: OpenTrial, event: Raised) -> None:
         fatal = as_error(event)
         if event.error.startswith("Stopped:"):
             self._let_go(item)
@@ -245,7 +245,7 @@ class SearchLoop:
         else:
             self._fail(item, event.error)
 
-    def _died(self, item: Open, event: Died) -> None:
+    def _died(self, item: OpenTrial, event: Died) -> None:
         """Take a result that reached the disk; else try again, unless it was stopped for good or
         died too often.
         """
@@ -273,30 +273,30 @@ class SearchLoop:
             item.rest()
             self._begin(item)
 
-    def _fail(self, item: Open, error: str) -> None:
+    def _fail(self, item: OpenTrial, error: str) -> None:
         self._end(self.files.write_result(item.failed(error, self.record.seed)))
 
-    def _let_go(self, item: Open) -> None:
+    def _let_go(self, item: OpenTrial) -> None:
         """Leave a trial open in the files: the next run begins it again."""
         if item.slot:
             self._progress.idle(item.slot)
-        for proposal in (item.proposal, *item.twins):
+        for proposal in (item.proposal, *item.duplicates):
             self.open.pop(proposal.number, None)
 
     def _end(self, result: TrialResult) -> None:
         """Take a result that is on disk, and answer the equal proposals that waited for it."""
         item = self.open.pop(result.number)
-        self.roster.enter(result)
+        self.trial_index.enter(result)
         self._on_result()
-        self._progress.finished(result, self.roster.best)
+        self._progress.finished(result, self.trial_index.best)
         if item.slot:
             self._progress.idle(item.slot)
         else:
             self._unheard.add(result.number)
         self._held[result.number] = result
         self._count_failures(result)
-        for twin in item.twins:
-            self._begin(self.open[twin.number])
+        for duplicate_of in item.duplicates:
+            self._begin(self.open[duplicate_of.number])
 
     def _tell_next(self) -> bool:
         """Tell the engine the lowest result it has not been told; return whether there was one."""
@@ -314,7 +314,7 @@ class SearchLoop:
             for epoch, value in result.told(self.record.objective.metric):
                 self.engine.report(EpochReport(result.number, epoch, value, {}, 0.0))
         self.engine.tell(result)
-        self.roster.tells.append(result.number)
+        self.trial_index.tells.append(result.number)
         self._waiting = False
 
     def _count_failures(self, result: TrialResult) -> None:

@@ -17,7 +17,7 @@ from tuning.lr_range.result import LRRange, LRRangeJob, hull
 from tuning.search.open_trials import as_error
 from tuning.storage.durable import read_json, write_json
 from tuning.study.domains import FromRangeTest
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.study.positions import Varied, diagonal, one_by_one, rows_of
 from tuning.study.space import Space
 from tuning.study.study import Study
@@ -30,7 +30,7 @@ _INTERVALS = "intervals.json"
 
 
 @dataclass(frozen=True)
-class Rates:
+class LRBounds:
     """Bounds of a search's learning rates.
 
     Attributes:
@@ -64,8 +64,8 @@ class Rates:
             write_png(tests, file.with_suffix(".png"))
 
 
-def rates_for(
-    study: StudyRecord | Study,
+def measure_lr_bounds(
+    study: StudyInfo | Study,
     source: Source,
     overrides: Mapping[str, Any],
     folder: Path,
@@ -74,8 +74,8 @@ def rates_for(
     again: bool = True,
     devices: str = "auto",
     forkserver: ForkServer | None = None,
-    on_test: Callable[[str], None] = lambda text: None,
-) -> Rates:
+    notice: Callable[[str], None] = lambda text: None,
+) -> LRBounds:
     """Return the bounds of the learning rates a study takes from a range test; measured once for
     each search.
 
@@ -88,7 +88,7 @@ def rates_for(
             to refuse.
         devices: As for `--devices`.
         forkserver: One that runs; it is left running.
-        on_test: Told in words what is done.
+        notice: Told in words what is done.
 
     Raises:
         StudyError: A parameter does not set the optimizer's learning rate.
@@ -96,16 +96,16 @@ def rates_for(
     """
     wanted = study.space.measured
     if not wanted:
-        return Rates()
+        return LRBounds()
     stored, old = ({}, {}) if fresh else _remembered(folder)
     if stored and old:
         new = study.definition() if isinstance(study, Study) else study.definition
         if old.get("from_range_test") != new.get("from_range_test"):
             if not again:
-                return Rates()
+                return LRBounds()
             stored = {}
         elif old.get("builder") != new.get("builder"):
-            on_test(
+            notice(
                 "the learning rates' bounds are those of the builder as it was; --fresh measures them anew"
             )
     known = {name: list(stored[name]) for name in wanted if name in stored}
@@ -113,11 +113,11 @@ def rates_for(
         name: rate for name, rate in wanted.items() if name not in known and rate.within is None
     }
     if not missing:
-        return Rates(known)
-    on_test(f"learning-rate range test of {', '.join(missing)}")
+        return LRBounds(known)
+    notice(f"learning-rate range test of {', '.join(missing)}")
     tests: dict[str, list[LRRange]] = {}
     measured: dict[str, list[Any]] = {}
-    with open_local(devices, forkserver=forkserver, label=study.name, on_wait=on_test) as executor:
+    with open_local(devices, forkserver=forkserver, label=study.name, notice=notice) as executor:
         for name, rate in missing.items():
             points = (
                 one_by_one(study.space, name)
@@ -130,8 +130,8 @@ def rates_for(
             ]
             tests[name] = run_tests(executor, jobs)
             measured[name] = _found(rate, list(points), tests[name])
-            on_test(_told(name, rate, tests[name]))
-    return Rates({**known, **measured}, tests)
+            notice(_told(name, rate, tests[name]))
+    return LRBounds({**known, **measured}, tests)
 
 
 def _remembered(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

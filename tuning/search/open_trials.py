@@ -16,7 +16,7 @@ from tuning.errors import ChangedError, MissingError, StorageError, StudyError, 
 from tuning.executors.base import Raised
 from tuning.ledger.search import SearchFiles
 from tuning.storage.durable import says_full
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.study.names import SCIKIT_ENGINES
 from tuning.study.space import Space
 from tuning.study.study import derive_seed
@@ -27,7 +27,7 @@ _KINDS: dict[int, type[TuningError]] = {2: StudyError, 3: MissingError, 75: Stor
 
 
 @dataclass(eq=False)
-class Open:
+class OpenTrial:
     """A trial that has been asked for and has not ended.
 
     Attributes:
@@ -37,7 +37,7 @@ class Open:
         spent_s: Seconds of the attempts before.
         heard: Epochs this attempt has reported, those it took over from the one before included.
         epochs: The most that any attempt has reported.
-        twins: Equal proposals that wait for this one's result.
+        duplicates: Equal proposals that wait for this one's result.
     """
 
     proposal: Proposal
@@ -47,7 +47,7 @@ class Open:
     spent_s: float = 0.0
     heard: int = 0
     epochs: int = 0
-    twins: list[Proposal] = field(default_factory=list)
+    duplicates: list[Proposal] = field(default_factory=list)
 
     @property
     def job(self) -> str:
@@ -89,14 +89,14 @@ class Open:
         )
 
 
-def function_of(record: StudyRecord) -> str:
+def function_of(record: StudyInfo) -> str:
     """Return what a worker calls for a trial, as a `Job` names it."""
     scikit = record.engine in SCIKIT_ENGINES
     return "tuning.engines.scikit_fit:run_call" if scikit else "tuning.trials.trial:run_trial"
 
 
 def trial_job(
-    record: StudyRecord,
+    record: StudyInfo,
     source: Source,
     overrides: Mapping[str, Any],
     files: SearchFiles,
@@ -141,7 +141,7 @@ def as_error(event: Raised) -> TuningError | None:
 
 
 def asked_again(
-    engine: Engine, record: StudyRecord, header: Mapping[str, Any], before: Proposal
+    engine: Engine, record: StudyInfo, header: Mapping[str, Any], before: Proposal
 ) -> tuple[Proposal, bool]:
     """Ask a replayed engine for what it has proposed before, and have it take that where it
     proposes something else.

@@ -1,4 +1,4 @@
-"""The processes of one run but the writer: forkserver, engine, workers. Closing the workshop ends
+"""The processes of one run but the writer: forkserver, engine, workers. Closing the processes ends
 them all.
 """
 
@@ -16,11 +16,11 @@ from typing import Any, Self
 from tuning.engines.remote import RemoteEngine
 from tuning.executors.base import Slot
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.lazy import LateExecutor
+from tuning.executors.lazy import LazyExecutor
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
 from tuning.executors.worker import Limits
-from tuning.search.stopping import Stopping
+from tuning.search.stopping import StopRequest
 from tuning.study.study import Study
 from tuning.study.study_file import find_study
 from tuning.trials.jobs import Source
@@ -28,7 +28,7 @@ from tuning.trials.jobs import Source
 _LIMITS = Limits(jobs=200, growth_mb=300)  # a fork costs 0.4 s and its first traces 1-2 s
 
 
-class Workshop:
+class SearchProcesses:
     """Starts the engine process at once, the workers when they are needed.
 
     Args:
@@ -69,16 +69,16 @@ class Workshop:
         *,
         label: str,
         log_folder: Path,
-        on_wait: Callable[[str], None],
-        stopping: Stopping,
-    ) -> LateExecutor:
+        notice: Callable[[str], None],
+        stopping: StopRequest,
+    ) -> LazyExecutor:
         """Return the executor on `slots`; it takes its devices, and may wait for one, with the
         first job.
 
         Args:
             label: Who holds the devices, as told to others.
             log_folder: Gets what the workers print.
-            on_wait: Told what is waited for.
+            notice: Told what is waited for.
             stopping: A signal while it waits raises, and at its deadline so does the executor.
         """
 
@@ -94,12 +94,12 @@ class Workshop:
                     limits=_LIMITS,
                     label=label,
                     until=math.inf if stopping.deadline is None else stopping.deadline,
-                    on_wait=on_wait,
+                    notice=notice,
                 )
                 self._stack.callback(made.close)
                 return made
 
-        return LateExecutor(make)
+        return LazyExecutor(make)
 
     def close(self, *, at_once: bool = False) -> None:
         """End all processes and give the devices back; `at_once`: the engine is not waited for. May

@@ -10,8 +10,8 @@ from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, 
 from tuning.reports.progress import Progress
 from tuning.search.loop import TICK_S
 from tuning.search.open_trials import as_error
-from tuning.search.stopping import SAID, Stopping
-from tuning.study.info import StudyRecord
+from tuning.search.stopping import STOP_MESSAGES, StopRequest
+from tuning.study.info import StudyInfo
 from tuning.trials.jobs import EvaluationJob, FinalistJob
 
 
@@ -27,10 +27,10 @@ class Round:
         failed: What went wrong with the others.
     """
 
-    record: StudyRecord
+    record: StudyInfo
     executor: Executor
     progress: Progress
-    stopping: Stopping
+    stopping: StopRequest
     function: str
     jobs: Mapping[str, FinalistJob | EvaluationJob]
     ended: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Round:
             self._submit(name)
         while left := self.jobs.keys() - self.ended.keys() - self.failed.keys():
             if self.stopping.by_signal:
-                self.progress.phase(SAID[self.stopping.reason])
+                self.progress.phase(STOP_MESSAGES[self.stopping.reason])
                 if self.stopping.hurried or left <= self._waiting:
                     return False
                 for name in sorted(self._waiting & left):

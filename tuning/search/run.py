@@ -26,15 +26,15 @@ from tuning.reports.summary import Summary, Winner
 from tuning.search.finals import Finals, kept_winner
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
-from tuning.search.lr_bounds import Rates, kept_tests, rates_for
+from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
 from tuning.search.open_trials import function_of, trial_job
 from tuning.search.options import RunOptions
-from tuning.search.processes import Workshop, source_of
-from tuning.search.stopping import Stopping
+from tuning.search.processes import SearchProcesses, source_of
+from tuning.search.stopping import StopRequest
 from tuning.search.trial_index import Pair
-from tuning.storage.durable import full_disk_told, write_bytes, write_json
+from tuning.storage.durable import raise_on_full_disk, write_bytes, write_json
 from tuning.storage.home import locked, tuning_home
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.study.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.tracking.writer import Writer
@@ -73,17 +73,17 @@ def run_study(
     source = source_of(study)
     parse_devices(options.devices)  # a fault is told before anything costs time
     home = tuning_home(options.home)
-    stopping = Stopping()
-    with ExitStack() as stack, _umask(), full_disk_told(), stopping.handled():
+    stopping = StopRequest()
+    with ExitStack() as stack, _umask(), raise_on_full_disk(), stopping.handled():
         shown = stack.enter_context(progress or SilentProgress())
         shown.phase("starting TensorFlow")
-        workshop = stack.enter_context(Workshop(source, options.overrides, forkserver))
+        processes = stack.enter_context(SearchProcesses(source, options.overrides, forkserver))
         writer = stack.enter_context(Writer.start(home))
-        record = workshop.engine.describe()
+        record = processes.engine.describe()
         variant = options.variant_of(record.engine)
         folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
-        rates = rates_for(
+        rates = measure_lr_bounds(
             record,
             source,
             options.overrides,
@@ -91,21 +91,21 @@ def run_study(
             fresh=options.fresh,
             again=options.allow_change,
             devices=options.devices,
-            forkserver=workshop.forkserver,
-            on_test=shown.remark,
+            forkserver=processes.forkserver,
+            notice=shown.notice,
         )
         if rates.intervals:
             options = replace(options, intervals=rates.intervals)
-            workshop.begin_engine(options.overrides)
-            record = workshop.engine.describe()
+            processes.begin_engine(options.overrides)
+            record = processes.engine.describe()
         header = {**search_header(record, variant), "intervals": dict(rates.intervals)}
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
         slots = parse_devices(options.devices, record.gpus_per_trial)
-        executor = workshop.executor(
+        executor = processes.executor(
             slots,
             label=record.name,
             log_folder=folder / "logs",
-            on_wait=shown.remark,
+            notice=shown.notice,
             stopping=stopping,
         )
         run = _Run(
@@ -113,7 +113,7 @@ def run_study(
             source,
             options,
             slots,
-            workshop,
+            processes,
             executor,
             files,
             header,
@@ -132,20 +132,20 @@ def run_study(
 class _Run:
     """One run, with everything it needs open."""
 
-    record: StudyRecord
+    record: StudyInfo
     source: Source
     options: RunOptions
     slots: list[Slot]
-    workshop: Workshop
+    processes: SearchProcesses
     executor: Executor
     files: SearchFiles
     header: Mapping[str, Any]
-    rates: Rates
+    rates: LRBounds
     writer: Writer
     progress: Progress
     home: Path
     began: float
-    stopping: Stopping
+    stopping: StopRequest
     warnings: list[str] = field(default_factory=list)
     caught_up: bool = False
     libraries: threading.Thread | None = None
@@ -162,7 +162,7 @@ class _Run:
         """Search, choose the winner, write the report, bring the projections up to date."""
         loop = SearchLoop(
             self.record,
-            self.workshop.engine,
+            self.processes.engine,
             self.executor,
             self.files,
             make_job=self._job,
@@ -203,20 +203,20 @@ class _Run:
         if winner is None and self.stopping.by_signal:
             winner = kept_winner(self.files)
             if winner is not None:
-                self.progress.remark(
+                self.progress.notice(
                     "stopped before its finals: the winner shown is that of an earlier run"
                 )
         status = (
             self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
         )
-        self._close_workshop()
-        trials = None if self.stopping.hurried else loop.roster.trials
+        self._close_processes()
+        trials = None if self.stopping.hurried else loop.trial_index.trials
         report = None if trials is None else self._report(trials, winner)
         self._status(status, loop, str(failure or ""))
         self.catch_up()
         self.progress.stop()
         summary = self._summary(
-            loop, trials or loop.roster.trials, winner=winner, status=status, report=report
+            loop, trials or loop.trial_index.trials, winner=winner, status=status, report=report
         )
         if failure is not None:
             failure.summary = summary
@@ -238,9 +238,9 @@ class _Run:
             if self.stopping.by_signal:
                 return None
             self.libraries = load_libraries(
-                counts(loop.roster.statuses)["completed"]
+                counts(loop.trial_index.statuses)["completed"]
             )  # while the finalists train
-            winner = finals.run(loop.roster)
+            winner = finals.run(loop.trial_index)
             if (
                 winner is not None and loop.exhausted
             ):  # else a larger budget may still continue a trial
@@ -268,17 +268,17 @@ class _Run:
                 _HURRIED_WRITER_S if self.stopping.hurried else _WRITER_S
             )
             for warning in self.warnings:
-                self.progress.remark(warning)
+                self.progress.notice(warning)
 
-    def _close_workshop(self) -> None:
+    def _close_processes(self) -> None:
         """Give the devices back before the report is written; in a hurry the engine is not asked
         for its files.
         """
         self.executor.close()
         if not self.stopping.by_signal:
-            for name, text in self.workshop.engine.artifacts().items():
+            for name, text in self.processes.engine.artifacts().items():
                 write_bytes(self.files.folder / "artifacts" / name, text.encode())
-        self.workshop.close(at_once=self.stopping.by_signal)
+        self.processes.close(at_once=self.stopping.by_signal)
 
     def _job(self, proposal: Proposal, attempt: int) -> Job:
         record = self.record
@@ -295,7 +295,7 @@ class _Run:
                     attempt=attempt,
                 ),
             ),
-            wants_verdict=record.pruner != "none",
+            wants_answer=record.pruner != "none",
             timeout_s=record.trial_timeout,
             no_progress_timeout_s=record.no_progress_timeout,
         )
@@ -306,15 +306,15 @@ class _Run:
             title,
             self.record.trials,
             metric=self.record.objective.metric,
-            earlier=list(loop.roster.results.values()),
-            best=loop.roster.best,
+            earlier=list(loop.trial_index.results.values()),
+            best=loop.trial_index.best,
         )
-        for remark in self.record.remarks:
-            self.progress.remark(remark)
+        for notice in self.record.notices:
+            self.progress.notice(notice)
         self.progress.phase("searching")
 
     def _status(self, status: str, loop: SearchLoop, error: str = "") -> None:
-        found = counts(loop.roster.statuses)
+        found = counts(loop.trial_index.statuses)
         write_json(
             self.files.folder / "status.json",
             {"status": status, "counts": found, "error": error, "at": time.time()},
@@ -367,7 +367,7 @@ class _Run:
             unit=record.data["unit"],
             total_s=time.monotonic() - self.began,
             startup_s=first - self.began,
-            training_s=loop.roster.training_s,
+            training_s=loop.trial_index.training_s,
             tracking_uri=tracking_uri(self.home) if written.run_id else "",
             experiment_id=written.experiment_id,
             run_id=written.run_id,

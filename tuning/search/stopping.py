@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 GRACE_S = 0.8
 """After SIGTERM: time for the running trials to reach the end of their epoch."""
-SAID = {
+STOP_MESSAGES = {
     "timeout": "time is up: the running trials are let go at the end of their epoch",
     "interrupted": "interrupted: the running trials end, then this run does; Ctrl-C again ends it at once",
     "terminated": "terminated",
@@ -25,7 +25,7 @@ _LATE_S = 0.3
 _ABORTS, _INSISTS = 2, 3  # Ctrl-C so often: let go at once, leave whatever is being done
 
 
-class Stopping:
+class StopRequest:
     """Ctrl-C once: the running trials end; twice: at once. SIGTERM: at once, after a moment's
     grace. Deadline: no more.
 

@@ -1,4 +1,4 @@
-"""`Roster`: what the loop knows of a search's trials by heart; all else is read from the files,
+"""`TrialIndex`: what the loop knows of a search's trials by heart; all else is read from the files,
 which are the truth.
 """
 
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 _STATUSES = tuple(Status)
 
 
-class Roster:
+class TrialIndex:
     """What has been asked and what has come of it, some 200 bytes a trial: 10,000 results are 20
     MB, their curves 100.
 
@@ -86,11 +86,11 @@ class Roster:
             ):
                 self.best = replace(result, folds=())
 
-    def twin(self, proposal: Proposal) -> int | None:
+    def duplicate_of(self, proposal: Proposal) -> int | None:
         """Return the earlier trial that trains, or has trained, the same; None where this one is
         the first.
 
-        A failed trial is no twin: what fails may be a matter of luck, and is tried again. Nor is
+        A failed trial is no duplicate_of: what fails may be a matter of luck, and is tried again. Nor is
             one of an earlier
         version of the study; nor one that continues another, nor can it be copied: it starts from
         that one's weights.

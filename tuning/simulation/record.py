@@ -24,13 +24,13 @@ from tuning.ledger.search import SearchFiles, begin, search_key
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
-from tuning.search.lr_bounds import rates_for
-from tuning.search.processes import Workshop, source_of
-from tuning.search.stopping import Stopping
+from tuning.search.lr_bounds import measure_lr_bounds
+from tuning.search.processes import SearchProcesses, source_of
+from tuning.search.stopping import StopRequest
 from tuning.simulation.recording import write_recording
-from tuning.storage.durable import full_disk_told
+from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import locked, tuning_home
-from tuning.study.info import StudyRecord
+from tuning.study.info import StudyInfo
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import sobol_points
@@ -82,7 +82,7 @@ class Recorded:
 class PointsEngine:
     """Proposes given points, in their order, and hears nothing."""
 
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def __init__(self, points: Sequence[Mapping[str, Any]], epochs: int) -> None:
         self._points, self._epochs = points, epochs
@@ -151,13 +151,13 @@ def record_study(
     source = source_of(study)
     parse_devices(options.devices)
     home = tuning_home(options.home)
-    stopping = Stopping()
-    with ExitStack() as stack, full_disk_told(), stopping.handled():
+    stopping = StopRequest()
+    with ExitStack() as stack, raise_on_full_disk(), stopping.handled():
         shown = stack.enter_context(progress or SilentProgress())
         shown.phase("starting TensorFlow")
         overrides = {**options.variant, "pruner": "none"}
-        workshop = stack.enter_context(Workshop(source, overrides, forkserver))
-        record = workshop.engine.describe()
+        processes = stack.enter_context(SearchProcesses(source, overrides, forkserver))
+        record = processes.engine.describe()
         _check(record)
         label = f"{options.points or 'all'}{'-sobol' if options.sobol else ''}"
         folder = (
@@ -167,31 +167,31 @@ def record_study(
             / search_key(_ENGINE, "none", {**options.variant, "points": label})
         )
         stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
-        rates = rates_for(
+        rates = measure_lr_bounds(
             record,
             source,
             overrides,
             folder / "seed-0",
             fresh=options.fresh,
             devices=options.devices,
-            forkserver=workshop.forkserver,
-            on_test=shown.remark,
+            forkserver=processes.forkserver,
+            notice=shown.notice,
         )
         if rates.intervals:
             overrides = {**overrides, "intervals": dict(rates.intervals)}
-            workshop.begin_engine(overrides)
-            record = workshop.engine.describe()
+            processes.begin_engine(overrides)
+            record = processes.engine.describe()
         points, words = recorded_points(
             record.space, record.seed, options.points, sobol=options.sobol
         )
-        shown.remark(
+        shown.notice(
             f"{record.name}: {words}, {options.seeds} seeds of training, {record.epochs} epochs each"
         )
-        executor = workshop.executor(
+        executor = processes.executor(
             parse_devices(options.devices, record.gpus_per_trial),
             label=record.name,
             log_folder=folder / "logs",
-            on_wait=shown.remark,
+            notice=shown.notice,
             stopping=stopping,
         )
         work = _Work(record, source, overrides, points, executor, shown, stopping)
@@ -215,13 +215,13 @@ def record_study(
 class _Work:
     """What the searches of a recording share."""
 
-    record: StudyRecord
+    record: StudyInfo
     source: Source
     overrides: Mapping[str, Any]
     points: Sequence[Mapping[str, Any]]
     executor: Executor
     progress: Progress
-    stopping: Stopping
+    stopping: StopRequest
 
     def search(self, files: SearchFiles, index: int) -> list[tuple[Mapping[str, Any], TrialResult]]:
         """Train all points on one seed; return what is there when it ends."""
@@ -267,15 +267,15 @@ class _Work:
             title,
             len(self.points),
             metric=record.objective.metric,
-            earlier=[result for _, result in loop.roster.trials],
-            best=loop.roster.best,
+            earlier=[result for _, result in loop.trial_index.trials],
+            best=loop.trial_index.best,
         )
         with self.stopping.flags_only():
             loop.run()
-        return [(proposal.params, result) for proposal, result in loop.roster.trials]
+        return [(proposal.params, result) for proposal, result in loop.trial_index.trials]
 
 
-def _check(record: StudyRecord) -> None:
+def _check(record: StudyInfo) -> None:
     if record.definition["trainer"] == "function":
         raise StudyError(
             "nothing is trained in it: tuning simulate needs no recording", where=record.name
@@ -288,7 +288,7 @@ def _check(record: StudyRecord) -> None:
         )
 
 
-def _manifest(record: StudyRecord, options: RecordOptions, words: str) -> dict[str, Any]:
+def _manifest(record: StudyInfo, options: RecordOptions, words: str) -> dict[str, Any]:
     about = search_header(record, options.variant)
     kept = ("study", "definition", "study_hash", "data", "objective", "git_commit", "versions_of")
     machine = {"platform": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}

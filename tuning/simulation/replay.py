@@ -25,7 +25,7 @@ class TimedEngine:
     """An engine whose own time is taken."""
 
     def __init__(self, engine: Engine, on_work: Callable[[float], None] | None) -> None:
-        self.remarks = engine.remarks
+        self.notices = engine.notices
         self.seconds = 0.0
         self.asked_s: list[float] = []
         self._engine, self._on_work = engine, on_work
@@ -143,7 +143,7 @@ class IncumbentCurve:
 
     def add(self, loop: SearchLoop) -> None:
         """Take the state after a trial."""
-        best = loop.roster.best
+        best = loop.trial_index.best
         self._look_at(self._files.result(self._files.newest))
         self.epochs.append(self._executor.epochs)
         self.seconds.append(self._executor.now)
@@ -160,12 +160,12 @@ class IncumbentCurve:
         if math.isfinite(worth):
             self._sound, self._worth = result.value, worth
 
-    def run(self, entrant: str, seed: int, asked_s: Sequence[float]) -> AnytimeRun:
+    def run(self, choice: str, seed: int, asked_s: Sequence[float]) -> AnytimeRun:
         """Return the whole."""
         study = self._study
         return AnytimeRun(
             study.name,
-            entrant,
+            choice,
             seed,
             study.objective.direction,
             study.objective.metric,

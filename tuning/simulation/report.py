@@ -150,7 +150,7 @@ def write_simulation_report(
         ),
         card(
             "How it was simulated",
-            _items([*replayed.remarks, *assumptions(simulation, replayed, runs)]),
+            _items([*replayed.notices, *assumptions(simulation, replayed, runs)]),
             wide=True,
         ),
         card("What was replayed", _source(replayed), wide=True),
@@ -163,7 +163,7 @@ def write_simulation_report(
 def _chips(simulation: Simulation, runs: Sequence[SimulatedRun]) -> str:
     trials = sum(len(run.curve.values) for run in runs)
     told = [
-        (len(simulation.entrants), "engines"),
+        (len(simulation.choices), "engines"),
         (", ".join(map(str, simulation.slots)), "slots"),
         (simulation.seeds, "seeds"),
         (f"{trials:,}", "trials in all"),
@@ -238,7 +238,7 @@ def _over_slots(
 
 
 def _curves(simulation: Simulation, runs: Sequence[SimulatedRun]) -> Iterator[str]:
-    engines = tuple(entrant.name for entrant in simulation.entrants)
+    engines = tuple(choice.name for choice in simulation.choices)
     for slots in simulation.slots:
         mine = [run.curve for run in runs if run.slots == slots]
         drawn = bands(mine, "seconds", "test")

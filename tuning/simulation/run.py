@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tuning.bench.plan import Entrant
+from tuning.bench.plan import EngineChoice
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.engines.base import Engine
 from tuning.errors import SearchFailed, StudyError
@@ -26,7 +26,7 @@ from tuning.simulation.recording import Recording, find_recording, load_recordin
 from tuning.simulation.replay import IncumbentCurve, MemoryFiles, TimedEngine
 from tuning.simulation.simulator import Faults, SimulatedExecutor
 from tuning.simulation.stand_in import study_of
-from tuning.study.info import StudyRecord, describe
+from tuning.study.info import StudyInfo, describe
 from tuning.study.study import Study, derive_seed, load_study, never_ends
 from tuning.trial import Proposal
 
@@ -83,7 +83,7 @@ class Simulation:
 
     Attributes:
         source: A recording (name or path), or a study with `trainer="function"`.
-        entrants: Engines, perhaps with a pruner.
+        choices: Engines, perhaps with a pruner.
         slots: Numbers of slots.
         seeds: Searches of each.
         trials: Of each search; None: as the study has it, else 20 where an engine needs a number.
@@ -95,7 +95,7 @@ class Simulation:
     """
 
     source: str
-    entrants: tuple[Entrant, ...]
+    choices: tuple[EngineChoice, ...]
     slots: tuple[int, ...] = (1, 8, 64)
     seeds: int = 10
     trials: int | None = None
@@ -114,14 +114,14 @@ class Replayed:
         outcomes: What trials give.
         recording: The manifest's path; None for a function.
         facts: Where the recording comes from.
-        remarks: What the user should know before, such as that the study is another one by now.
+        notices: What the user should know before, such as that the study is another one by now.
     """
 
     study: Study
     outcomes: Outcomes
     recording: Path | None
     facts: tuple[tuple[str, str], ...] = ()
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def open_source(source: str, home: Path, *, exact: bool = False) -> Replayed:
@@ -134,8 +134,8 @@ def open_source(source: str, home: Path, *, exact: bool = False) -> Replayed:
     if manifest is not None:
         recording = load_recording(manifest)
         outcomes = RecordedOutcomes(recording, exact=exact)
-        remarks = tuple(_changes(recording, source))
-        return Replayed(study_of(recording), outcomes, manifest, tuple(_facts(recording)), remarks)
+        notices = tuple(_changes(recording, source))
+        return Replayed(study_of(recording), outcomes, manifest, tuple(_facts(recording)), notices)
     study = load_study(source)
     if study.trainer != "function":
         raise StudyError(
@@ -193,8 +193,8 @@ def simulate_all(
         StudyError: A point was not recorded.
     """
     wanted = [
-        (entrant, slots, seed)
-        for entrant in simulation.entrants
+        (choice, slots, seed)
+        for choice in simulation.choices
         for slots in simulation.slots
         for seed in range(simulation.seeds)
     ]
@@ -206,7 +206,7 @@ def simulate_all(
 def _shared(
     simulation: Simulation,
     replayed: Replayed,
-    wanted: Sequence[tuple[Entrant, int, int]],
+    wanted: Sequence[tuple[EngineChoice, int, int]],
     processes: int,
 ) -> Iterator[SimulatedRun]:
     if processes == 1:
@@ -220,9 +220,9 @@ def _shared(
         )
 
 
-def _elsewhere(simulation: Simulation, entrant: Entrant, slots: int, seed: int) -> SimulatedRun:
+def _elsewhere(simulation: Simulation, choice: EngineChoice, slots: int, seed: int) -> SimulatedRun:
     replayed = _opened(simulation.source, simulation.home, exact=simulation.exact)
-    return simulate_search(replayed, simulation, entrant, slots, seed)[0]
+    return simulate_search(replayed, simulation, choice, slots, seed)[0]
 
 
 @lru_cache(maxsize=1)
@@ -231,16 +231,16 @@ def _opened(source: str, home: Path, *, exact: bool) -> Replayed:
 
 
 def simulate_search(
-    replayed: Replayed, simulation: Simulation, entrant: Entrant, slots: int, seed: int
+    replayed: Replayed, simulation: Simulation, choice: EngineChoice, slots: int, seed: int
 ) -> tuple[SimulatedRun, SearchLoop]:
-    """Do one search; return how it went and its loop, whose roster has the trials.
+    """Do one search; return how it went and its loop, whose trial_index has the trials.
 
     The real loop is driven, so a search on one slot with seed 0 makes the trials that the real one
     makes, and seed n those of a real one with `--seed` n higher.
     """
     began = time.perf_counter()
     between = replayed.outcomes.between
-    study = _varied(replayed.study, entrant, replayed.study.seed + seed, simulation.trials)
+    study = _varied(replayed.study, choice, replayed.study.seed + seed, simulation.trials)
     record = replace(
         _record(replayed),
         engine=study.engine,
@@ -262,7 +262,7 @@ def simulate_search(
     def make_job(proposal: Proposal, attempt: int) -> Job:
         continued = proposal.parent is not None and proposal.continued
         parent = (
-            loop.roster.proposals[proposal.parent].epochs
+            loop.trial_index.proposals[proposal.parent].epochs
             if continued and proposal.parent is not None
             else 0
         )
@@ -287,14 +287,14 @@ def simulate_search(
         ended = loop.ended or "failed"
     finally:
         engine.close()
-    results = [result for _, result in loop.roster.trials]
+    results = [result for _, result in loop.trial_index.trials]
     worth, regret = curve.tests[-1] if curve.tests else None, None
     if worth is not None and replayed.outcomes.best is not None:
         regret = study.objective.key(worth) - study.objective.key(replayed.outcomes.best)
     copied = sum(result.copied_from is not None for result in results)
     between = replayed.outcomes.between - between
     told = {
-        **counts(loop.roster.statuses),
+        **counts(loop.trial_index.statuses),
         "copied": copied,
         "between": between,
         "crashes": executor.crashes,
@@ -302,7 +302,7 @@ def simulate_search(
     }
     wall_s = max(executor.now, executor.driver_at)
     run = SimulatedRun(
-        curve.run(entrant.name, seed, engine.asked_s),
+        curve.run(choice.name, seed, engine.asked_s),
         slots,
         wall_s,
         executor.busy_s,
@@ -316,14 +316,14 @@ def simulate_search(
     return run, loop
 
 
-def _varied(study: Study, entrant: Entrant, seed: int, trials: int | None) -> Study:
-    changes = {"engine": entrant.engine, "pruner": entrant.pruner, "seed": seed, "timeout": None}
-    default = DEFAULT_TRIALS if never_ends(entrant.engine, study.space) else None
+def _varied(study: Study, choice: EngineChoice, seed: int, trials: int | None) -> Study:
+    changes = {"engine": choice.engine, "pruner": choice.pruner, "seed": seed, "timeout": None}
+    default = DEFAULT_TRIALS if never_ends(choice.engine, study.space) else None
     return study.with_(**changes, trials=trials or study.trials or default)
 
 
 @lru_cache(maxsize=4)
-def _record(replayed: Replayed) -> StudyRecord:
+def _record(replayed: Replayed) -> StudyInfo:
     return describe(replayed.study, replayed.study.data(), {})
 
 

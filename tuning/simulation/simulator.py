@@ -192,7 +192,7 @@ class SimulatedExecutor:
     def _go_on(self, item: _Attempt) -> None:
         """Queue what happens next to a trial: an epoch that waits for a verdict, or its end."""
         following = item.epoch + 1
-        watched = item.job.wants_verdict and following <= item.last
+        watched = item.job.wants_answer and following <= item.last
         at = item.at(following if watched else item.last)
         if item.stop == "end" or at <= item.stop_at:
             self._push(

@@ -49,7 +49,7 @@ def says_full(text: str) -> bool:
 
 
 @contextmanager
-def full_disk_told() -> Iterator[None]:
+def raise_on_full_disk() -> Iterator[None]:
     """Raise `StorageError` for what a full disk makes of any call in the block, one of a library
     too.
     """

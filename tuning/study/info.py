@@ -1,4 +1,4 @@
-"""`StudyRecord`: a study as the driver knows it, without its functions, so that the driver needs no
+"""`StudyInfo`: a study as the driver knows it, without its functions, so that the driver needs no
 TensorFlow.
 """
 
@@ -30,7 +30,7 @@ _UNSWAYED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyRecord:
+class StudyInfo:
     """What the engine process tells the driver of a study; every field is picklable and plain.
 
     Attributes:
@@ -41,7 +41,7 @@ class StudyRecord:
         doc: First line of the study file's docstring.
         data: name, task, digest, rows, train, validation, test (row counts), features, classes,
             unit, source, input_shape, majority (share of the largest class; 0 for regression).
-        remarks: What the engine wants the user to know.
+        notices: What the engine wants the user to know.
     """
 
     name: str
@@ -68,7 +68,7 @@ class StudyRecord:
     study_file: str = ""
     doc: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def pinned(self) -> str:
@@ -97,8 +97,8 @@ def describe(
     dataset: Dataset,
     sizes: Mapping[str, int],
     file: str = "",
-    remarks: tuple[str, ...] = (),
-) -> StudyRecord:
+    notices: tuple[str, ...] = (),
+) -> StudyInfo:
     """Return the record of a study.
 
     Args:
@@ -106,16 +106,16 @@ def describe(
         dataset: Its data, loaded.
         sizes: Rows of "train", "validation" and "test".
         file: Where it was loaded from.
-        remarks: Of its engine.
+        notices: Of its engine.
     """
     copied = {
         name: getattr(study, name)
-        for name in StudyRecord.__dataclass_fields__
+        for name in StudyInfo.__dataclass_fields__
         if hasattr(study, name)
     }
     copied.pop("data")
     copied.pop("hash")
-    return StudyRecord(
+    return StudyInfo(
         **{
             **copied,
             "definition": {**study.definition(), "data_digest": dataset.digest},
@@ -123,7 +123,7 @@ def describe(
             "study_file": file,
             "doc": _doc(study),
             "data": {**_facts(dataset), **sizes},
-            "remarks": remarks,
+            "notices": notices,
         }
     )
 

@@ -30,7 +30,7 @@ from tuning.trainer.assigned import Setting, assign_settings, make_settings, upd
 from tuning.trainer.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.trainer.graphs import graph_of, repeat
 from tuning.trainer.kernels import by_kernel
-from tuning.trainer.reasons import Looks
+from tuning.trainer.reasons import Visibility
 from tuning.trainer.state import copy_state
 from tuning.trainer.structure import Tensors, adds_up, facts_of, structure_of
 
@@ -58,23 +58,23 @@ CHUNK = 2048
 class CompiledSteps:
     """The epoch and the validation pass of one structure, bound to one model at a time.
 
-    The graph works on the variables of `twin`, which belongs to it alone; `bind` moves a model's
+    The graph works on the variables of `graph_model`, which belongs to it alone; `bind` moves a model's
     state in and that of the model before out, so fits of equal structure may also take turns epoch
     by epoch (folds in lock-step).
     """
 
     def __init__(
         self,
-        twin: keras.Model,
+        graph_model: keras.Model,
         arrays: Tensors,
         batch_size: int,
         *,
         shared: bool = True,
         elastic: bool = False,
     ) -> None:
-        self.twin = twin
+        self.graph_model = graph_model
         self.elastic = elastic
-        """Whether models of any width are bound; then the configuration of `twin` is not that of
+        """Whether models of any width are bound; then the configuration of `graph_model` is not that of
         the model bound.
         """
         self.traces = 0
@@ -84,12 +84,12 @@ class CompiledSteps:
         self._bound: keras.Model | None = None
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value
         # depends on the batches.
-        self._chunk = CHUNK if adds_up(twin) else batch_size
+        self._chunk = CHUNK if adds_up(graph_model) else batch_size
         self._settings: Mapping[str, Setting] = {}
         if shared:
-            kernel = by_kernel(twin.optimizer)
-            self._settings = make_settings(twin.optimizer)
-            update_from_one_reading(twin.optimizer, self._settings, kernel=kernel)
+            kernel = by_kernel(graph_model.optimizer)
+            self._settings = make_settings(graph_model.optimizer)
+            update_from_one_reading(graph_model.optimizer, self._settings, kernel=kernel)
         self._evaluators: dict[tuple[Any, ...], Any] = {}
         rows = any_rows(arrays)
         self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops
@@ -147,19 +147,19 @@ class CompiledSteps:
         """Make the graph work on the state of `model`; the state worked on before goes back to its
         own model.
         """
-        if model is self._bound or model is self.twin:
+        if model is self._bound or model is self.graph_model:
             return
         if self._bound is not None:
-            copy_state(self.twin, self._bound)
+            copy_state(self.graph_model, self._bound)
             self._bound = None  # nobody's, should the next line fail
-        copy_state(model, self.twin)
+        copy_state(model, self.graph_model)
         if self.elastic:
-            take_sizes(model, self.twin)
+            take_sizes(model, self.graph_model)
         assign_settings(self._settings, model.optimizer)
         self._bound = model
 
-    def show(self, model: keras.Model, looks: Looks) -> None:
-        """Put the state where callbacks look: into `twin`, or back into the user's model."""
+    def show(self, model: keras.Model, looks: Visibility) -> None:
+        """Put the state where callbacks look: into `graph_model`, or back into the user's model."""
         if looks == "all":
             self.release(model)
         else:
@@ -168,7 +168,7 @@ class CompiledSteps:
     def release(self, model: keras.Model) -> None:
         """Move the state worked on back into `model`, if it is the one bound."""
         if model is self._bound:
-            copy_state(self.twin, model)
+            copy_state(self.graph_model, model)
             self._bound = None
 
     def _any_batches(
@@ -176,7 +176,7 @@ class CompiledSteps:
     ) -> dict[str, tf.Tensor]:
         """The rows in `order`, any number of them, so that one trace serves every fold."""
         self.traces += 1
-        self.twin.reset_metrics()
+        self.graph_model.reset_metrics()
         rows = tf.shape(order)[0]
 
         def train(start: tf.Tensor) -> None:
@@ -184,43 +184,43 @@ class CompiledSteps:
             self._train_step(*(tf.gather(a, batch) for a in arrays))
 
         repeat(train, rows, step=size)
-        return dict(self.twin.get_metrics_result())
+        return dict(self.graph_model.get_metrics_result())
 
     def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         """The batches in the rows of `order`, from the epoch's first on; gathered at once, since a
         slice costs less.
         """
         self.traces += 1
-        self.twin.reset_metrics()
+        self.graph_model.reset_metrics()
         batches = tuple(tf.gather(a, order) for a in arrays)
         repeat(lambda i: self._train_step(*(b[i] for b in batches)), tf.shape(order)[0])
-        return dict(self.twin.get_metrics_result())
+        return dict(self.graph_model.get_metrics_result())
 
     def _last_batch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         """The epoch's last rows, too few for a whole batch: the metrics go on."""
         self.traces += 1
         self._train_step(*(tf.gather(a, order) for a in arrays))
-        return dict(self.twin.get_metrics_result())
+        return dict(self.graph_model.get_metrics_result())
 
     def _train_batch(self, *batch: tf.Tensor) -> None:
         self.traces += 1
-        self.twin.train_step(batch)
+        self.graph_model.train_step(batch)
 
     def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
-        self.twin.reset_metrics()
+        self.graph_model.reset_metrics()
         rows = tf.shape(arrays[0])[0]
         predicted = tf.TensorArray(
-            self.twin.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False
+            self.graph_model.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False
         )
 
         def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             part = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, rows))
-            return i + 1, predicted.write(i, scored(self.twin, *(a[part] for a in arrays)))
+            return i + 1, predicted.write(i, scored(self.graph_model, *(a[part] for a in arrays)))
 
         parts = (rows + self._chunk - 1) // self._chunk
         _, predicted = tf.while_loop(lambda i, _: i < parts, score, (tf.constant(0), predicted))
-        return self.twin.get_metrics_result(), predicted.concat()
+        return self.graph_model.get_metrics_result(), predicted.concat()
 
 
 def scored(
@@ -273,13 +273,13 @@ def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledS
     key = structure_of(model, arrays, batch_size, elastic=elastic)
     if key is None:
         return _unshared(model, arrays, batch_size, batch)
-    if not model.optimizer.built:  # what `bind` copies; the metrics are the twin's own
+    if not model.optimizer.built:  # what `bind` copies; the metrics are the graph_model's own
         model.optimizer.build(model.trainable_variables)
     if key not in _kept:
-        twin = _twin_of(model, batch, elastic=elastic)
-        if facts_of(twin) != facts_of(model):
+        graph_model = _twin_of(model, batch, elastic=elastic)
+        if facts_of(graph_model) != facts_of(model):
             return _unshared(model, arrays, batch_size, batch)
-        _kept[key] = CompiledSteps(twin, arrays, batch_size, elastic=elastic)
+        _kept[key] = CompiledSteps(graph_model, arrays, batch_size, elastic=elastic)
     _kept.move_to_end(key)
     while len(_kept) > KEPT_STRUCTURES:
         _kept.popitem(last=False)
@@ -302,14 +302,14 @@ def _unshared(
 
 
 def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:
-    twin = type(model).from_config(model.get_config())
+    graph_model = type(model).from_config(model.get_config())
     if elastic:
-        make_elastic(twin)
-    twin.compile_from_config(model.get_compile_config())
-    twin._symbolic_build(data_batch=batch)
+        make_elastic(graph_model)
+    graph_model.compile_from_config(model.get_compile_config())
+    graph_model._symbolic_build(data_batch=batch)
     if elastic:
-        make_slots_elastic(twin.optimizer)
-    return twin
+        make_slots_elastic(graph_model.optimizer)
+    return graph_model
 
 
 def forget_all() -> None:

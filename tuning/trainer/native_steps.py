@@ -24,7 +24,7 @@ from tuning.trainer.compiled import CompiledSteps, any_rows, build, graph_for, s
 from tuning.trainer.graphs import graph_of
 from tuning.trainer.native import epoch as native
 from tuning.trainer.plain_network import Network, network_of
-from tuning.trainer.reasons import Looks
+from tuning.trainer.reasons import Visibility
 from tuning.trainer.state import assign, read
 from tuning.trainer.structure import Tensors
 
@@ -54,7 +54,7 @@ class NativeSteps:
     graph.
     """
 
-    twin = None
+    graph_model = None
     refused = ""
 
     def __init__(self, model: keras.Model, network: Network) -> None:
@@ -90,7 +90,7 @@ class NativeSteps:
                 self._seeds[i] = (high << 32 | low) & (1 << 64) - 1
         self._bound = self._shown = True
 
-    def show(self, model: keras.Model, looks: Looks) -> None:
+    def show(self, model: keras.Model, looks: Visibility) -> None:
         """Put into the model what callbacks look at; where that is all, they may change it, and it
         is read again.
         """

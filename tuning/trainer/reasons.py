@@ -10,7 +10,7 @@ import numpy as np
 
 from tuning.data.dataset import Array
 
-Looks: TypeAlias = Literal["all", "weights", "nothing"]
+Visibility: TypeAlias = Literal["all", "weights", "nothing"]
 
 _BATCH_HOOKS = (
     "on_batch_begin",
@@ -75,7 +75,7 @@ def _batch_hook(callback: Any) -> str:
     return next(own, next((hook for hook in _BATCH_HOOKS if hook in vars(callback)), ""))
 
 
-def looks_of(callbacks: Sequence[Any]) -> Looks:
+def looks_of(callbacks: Sequence[Any]) -> Visibility:
     """Return what must be up to date at an epoch's end: all of the user's model, weights alone, or
     nothing.
 

@@ -20,7 +20,7 @@ from tuning.data.dataset import Array
 from tuning.errors import StudyError
 from tuning.trainer.compiled import CompiledSteps, forget, repays_xla
 from tuning.trainer.native_steps import NativeSteps, steps_for
-from tuning.trainer.reasons import Looks, looks_of, why_fit
+from tuning.trainer.reasons import Visibility, looks_of, why_fit
 
 Steps: TypeAlias = CompiledSteps | NativeSteps
 _turn = (
@@ -160,11 +160,11 @@ class Fit:
         steps = self._steps = steps_for(self.model, arrays, self.batch_size)
         xla = repays_xla(self.model, len(self.rows.y), self.batch_size, planned * self.fits)
         looks = looks_of(self.callbacks)
-        watched = self.model if looks == "all" or steps.twin is None else steps.twin
+        watched = self.model if looks == "all" or steps.graph_model is None else steps.graph_model
         callbacks = self._callback_list(watched)
         logs: dict[str, Any] = {}
         watched._initial_epoch = None
-        around: Looks = (
+        around: Visibility = (
             "all" if watched is self.model else looks
         )  # where callbacks may put other weights into it
         try:
@@ -195,8 +195,10 @@ class Fit:
                 self.notes.append(f"compiled without XLA, which refused: {steps.refused}")
             steps.release(self.model)
             self._steps = None
-            if steps.twin is not None:
-                steps.twin.history = None  # a callback, which would keep the user's model alive
+            if steps.graph_model is not None:
+                steps.graph_model.history = (
+                    None  # a callback, which would keep the user's model alive
+                )
             callbacks.set_model(self.model)
         self.history = _history(callbacks)
 
@@ -219,7 +221,7 @@ class Fit:
         steps: Steps,
         arrays: tuple[tf.Tensor, ...] | None,
         callbacks: keras.callbacks.CallbackList,
-        looks: Looks,
+        looks: Visibility,
     ) -> dict[str, Any]:
         if arrays is None:
             return {}
@@ -264,12 +266,12 @@ class Fit:
         self.history = dict(history.history)
         yield from done
 
-    def _callback_list(self, twin: keras.Model) -> keras.callbacks.CallbackList:
+    def _callback_list(self, graph_model: keras.Model) -> keras.callbacks.CallbackList:
         steps = -(-len(self.rows.y) // self.batch_size)
         return keras.callbacks.CallbackList(
             list(self.callbacks),
             add_history=True,
-            model=twin,
+            model=graph_model,
             verbose=0,
             epochs=self.epochs_total,
             steps=steps,

@@ -18,11 +18,11 @@ from tuning.diagnosis.rules import diagnose, over_folds
 from tuning.storage.durable import read_json
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.train import Fit
-from tuning.trial import Context, EpochReport, FoldResult, Proposal, Status, TrialResult, Verdict
+from tuning.trial import Context, EpochReport, Finding, FoldResult, Proposal, Status, TrialResult
 from tuning.trials.checkpoint import Keeper, seconds_until
 from tuning.trials.jobs import Stopped, TrialJob
 from tuning.trials.judge import Judge, early_stopping
-from tuning.trials.worker_study import FoldRows, Workbench
+from tuning.trials.worker_study import FoldRows, WorkerStudy
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class FoldFit:
     keeper: Keeper | None = None
     pruned_at: int | None = None
 
-    def result(self, bench: Workbench, seed: int) -> FoldResult:
+    def result(self, bench: WorkerStudy, seed: int) -> FoldResult:
         """Return what came of it."""
         curve = self.judge.curve
         row = self._kept_row() if curve else {}
@@ -53,7 +53,7 @@ class FoldFit:
             self.fold, value, metrics, tuple(curve), epoch, self.judge.seconds, seed, verdicts
         )
 
-    def _diagnosed(self, bench: Workbench, kept: int) -> tuple[Verdict, ...]:
+    def _diagnosed(self, bench: WorkerStudy, kept: int) -> tuple[Finding, ...]:
         study, rows = bench.study, self.fit.validation
         if rows is None:
             return ()
@@ -86,7 +86,7 @@ class FoldFit:
 
 
 def prepare_fit(
-    bench: Workbench,
+    bench: WorkerStudy,
     params: Mapping[str, Any],
     epochs: int,
     rows: FoldRows,
@@ -194,7 +194,7 @@ def _keep_together(fits: list[FoldFit], epoch: int, *, at_once: bool) -> None:
 class EpochReporter:
     """Passes epochs to the driver."""
 
-    def __init__(self, job: TrialJob, bench: Workbench, context: Context, began: float) -> None:
+    def __init__(self, job: TrialJob, bench: WorkerStudy, context: Context, began: float) -> None:
         self._job, self._bench, self._context, self._began = job, bench, context, began
 
     def one_fold(self, row: Mapping[str, float], fits: int = 1) -> str:

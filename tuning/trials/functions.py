@@ -28,7 +28,7 @@ from tuning.trial import Context, EpochReport, FoldResult, Status, TrialResult
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
 
 if TYPE_CHECKING:
-    from tuning.trials.worker_study import Workbench
+    from tuning.trials.worker_study import WorkerStudy
 
 _ROWS = 16
 
@@ -84,7 +84,7 @@ def _takes(builder: Builder) -> tuple[frozenset[str], bool]:
     return frozenset(parameters), any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-def function_trial(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+def function_trial(job: TrialJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
     """Do what training does for a trial: an epoch at a time, reported, and pruned where the driver
     says so.
 

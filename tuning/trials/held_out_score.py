@@ -14,10 +14,10 @@ from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities
 from tuning.trials import metrics
 from tuning.trials.folds import FoldFit
-from tuning.trials.worker_study import Workbench
+from tuning.trials.worker_study import WorkerStudy
 
 
-def score_test_part(folder: Path, bench: Workbench, fits: Sequence[FoldFit]) -> None:
+def score_test_part(folder: Path, bench: WorkerStudy, fits: Sequence[FoldFit]) -> None:
     """Score each fit on the test part, scaled as its training rows were, and keep the mean under
     the objective's name.
 
@@ -31,7 +31,7 @@ def score_test_part(folder: Path, bench: Workbench, fits: Sequence[FoldFit]) -> 
             keep_test_score(folder, bench.study.objective.name, sum(scores) / len(scores))
 
 
-def _score(bench: Workbench, item: FoldFit) -> float | None:
+def _score(bench: WorkerStudy, item: FoldFit) -> float | None:
     model, objective, part = item.fit.model, bench.study.objective, bench.parts.test
     X = bench.fold(item.fold).scaler.transform(part.X)
     if objective.name in METRICS and objective.name != "loss":

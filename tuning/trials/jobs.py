@@ -33,7 +33,7 @@ class TrialJob:
         parent: The folder of the trial that is continued.
         keep_end: Keep the state at the end, for a trial that may continue this one.
         lockstep: Advance the folds together, an epoch at a time, so that a pruner sees their mean.
-        pinned: The definition and data the search was begun with (`StudyRecord.pinned`); "": not
+        pinned: The definition and data the search was begun with (`StudyInfo.pinned`); "": not
             looked at.
         score_test: Score the weights kept on the test part too, into a file that no engine is
             shown: to compare engines, never to choose a winner.

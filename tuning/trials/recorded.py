@@ -12,7 +12,7 @@ from tuning.trial import Context, FoldResult, TrialResult
 from tuning.trials.folds import EpochReporter, FoldFit, prepare_fit, summarise
 from tuning.trials.jobs import RecordJob, TrialJob, training_seed
 from tuning.trials.trial import carry_out
-from tuning.trials.worker_study import Workbench
+from tuning.trials.worker_study import WorkerStudy
 
 
 def run_recorded(job: RecordJob, context: Context) -> TrialResult:
@@ -24,13 +24,13 @@ def run_recorded(job: RecordJob, context: Context) -> TrialResult:
         Stopped: The driver said "stop"; nothing is decided about the point.
     """
 
-    def train(_: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+    def train(_: TrialJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
         return _train(job, bench, training_seed(bench.study.seed, job.index), context)
 
     return carry_out(train, job, context)
 
 
-def _train(job: RecordJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+def _train(job: RecordJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
     reporter = EpochReporter(job, bench, context, time.perf_counter())
     fits: list[FoldFit] = []
     results: list[FoldResult] = []

@@ -32,9 +32,9 @@ from tuning.trials.folds import (
 from tuning.trials.functions import function_trial
 from tuning.trials.held_out_score import score_test_part
 from tuning.trials.jobs import Stopped, TrialJob
-from tuning.trials.worker_study import Workbench, workbench
+from tuning.trials.worker_study import WorkerStudy, worker_study
 
-Train: TypeAlias = "Callable[[TrialJob, Workbench, int, Context], TrialResult]"
+Train: TypeAlias = "Callable[[TrialJob, WorkerStudy, int, Context], TrialResult]"
 
 
 def run_trial(job: TrialJob, context: Context) -> TrialResult:
@@ -59,7 +59,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
         return known
     began = time.time()
     clock = time.perf_counter()
-    bench = workbench(job.source, job.overrides, job.pinned)
+    bench = worker_study(job.source, job.overrides, job.pinned)
     seed = derive_seed(bench.study.seed, "training")
     result = _guarded(
         function_trial if bench.study.trainer == "function" else train, job, bench, seed, context
@@ -81,7 +81,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
 
 
 def _guarded(
-    train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context
+    train: Train, job: TrialJob, bench: WorkerStudy, seed: int, context: Context
 ) -> TrialResult:
     """Train; add to the result what the driver was told."""
     heard = _Heard(context)
@@ -95,7 +95,7 @@ def _guarded(
 
 
 def _tried_twice(
-    train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context
+    train: Train, job: TrialJob, bench: WorkerStudy, seed: int, context: Context
 ) -> TrialResult:
     """Train; where memory runs out once more at half the batch, and in later attempts at that
     alone.
@@ -117,7 +117,7 @@ def _tried_twice(
 
 
 def _tried(
-    train: Train, job: TrialJob, bench: Workbench, seed: int, context: Context
+    train: Train, job: TrialJob, bench: WorkerStudy, seed: int, context: Context
 ) -> TrialResult:
     """Train; turn what goes wrong with this trial alone into its result."""
     number = job.proposal.number
@@ -169,7 +169,7 @@ def out_of_memory(error: Exception) -> bool:
     )
 
 
-def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> TrialResult:
+def _train(job: TrialJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
     kept = [] if job.lockstep else folds_of_earlier_attempts(job.folder)
     done = {fold.fold for fold in kept}
     reporter = EpochReporter(job, bench, context, time.perf_counter())
@@ -207,7 +207,7 @@ def _train(job: TrialJob, bench: Workbench, seed: int, context: Context) -> Tria
 
 
 def _prepare(
-    job: TrialJob, bench: Workbench, fold: int, seed: int, reporter: EpochReporter
+    job: TrialJob, bench: WorkerStudy, fold: int, seed: int, reporter: EpochReporter
 ) -> FoldFit:
     """Build the model of one fit, continue its parent where it has one, and set up what watches it."""
     proposal, rows = job.proposal, bench.fold(fold)

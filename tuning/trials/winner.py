@@ -30,7 +30,7 @@ from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_finalist, function_winner
 from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Stopped
 from tuning.trials.margin import margin
-from tuning.trials.worker_study import FoldRows, Workbench, workbench
+from tuning.trials.worker_study import FoldRows, WorkerStudy, worker_study
 
 
 def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
         and where it was trained.
     """
     began = time.time()
-    bench = workbench(job.source, job.overrides, job.pinned)
+    bench = worker_study(job.source, job.overrides, job.pinned)
     seed = derive_seed(bench.study.seed, "finalist", job.index)
     if bench.study.trainer == "function":
         return function_finalist(bench.study, job, seed, context.slot)
@@ -80,14 +80,14 @@ def train_finalist(job: FinalistJob, context: Context) -> dict[str, Any]:
     return outcome
 
 
-def _parts(bench: Workbench, fold: int | str | None) -> list[FoldRows]:
+def _parts(bench: WorkerStudy, fold: int | str | None) -> list[FoldRows]:
     if isinstance(fold, str):
         return [bench.final()]
     return [bench.fold(number) for number in (range(bench.n_fits) if fold is None else [fold])]
 
 
 def _trained(
-    bench: Workbench,
+    bench: WorkerStudy,
     params: Mapping[str, Any],
     epochs: int,
     rows: FoldRows,
@@ -121,7 +121,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> dict[str, Any]:
     known = read_json(job.file)
     if known is not None and job.saved.exists():
         return dict(known)
-    bench = workbench(job.source, job.overrides, job.pinned)
+    bench = worker_study(job.source, job.overrides, job.pinned)
     if bench.study.trainer == "function":
         return function_winner(bench.study, job)
     rows = bench.final()
@@ -223,7 +223,7 @@ def _save(model: keras.Model, path: Path) -> None:
     temporary.replace(path)
 
 
-def _winner(bench: Workbench, job: EvaluationJob, rows: FoldRows) -> keras.Model:
+def _winner(bench: WorkerStudy, job: EvaluationJob, rows: FoldRows) -> keras.Model:
     """Return the trained model: built again by the builder, with the weights that were kept."""
     if job.weights is None:
         item = _trained(bench, job.params, job.epochs, rows, job.seed)
@@ -237,7 +237,7 @@ def _winner(bench: Workbench, job: EvaluationJob, rows: FoldRows) -> keras.Model
     return model
 
 
-def _reload_error(path: Path, bench: Workbench, raw: Array, predicted: Array) -> float | None:
+def _reload_error(path: Path, bench: WorkerStudy, raw: Array, predicted: Array) -> float | None:
     try:
         model = keras.saving.load_model(path, compile=False, custom_objects=_custom(bench))
     except ValueError as error:
@@ -250,7 +250,7 @@ def _reload_error(path: Path, bench: Workbench, raw: Array, predicted: Array) ->
     )
 
 
-def _custom(bench: Workbench) -> dict[str, Any]:
+def _custom(bench: WorkerStudy) -> dict[str, Any]:
     """Return the user's own layers and functions by name: whatever the builder's module defines.
 
     A module that imports Keras only when needed has a function `custom_objects()` that returns

@@ -41,7 +41,7 @@ class FoldRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Workbench:
+class WorkerStudy:
     """One study and its data, ready to train."""
 
     study: Study
@@ -56,7 +56,7 @@ class Workbench:
         """Fits of one trial."""
         return self.study.cv or 1
 
-    @functools.lru_cache(maxsize=16)  # noqa: B019 - a workbench lives as long as its process
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - a worker_study lives as long as its process
     def fold(self, fold: int) -> FoldRows:
         """Return the rows of fit number `fold`, from 0; the same arrays at every call."""
         if self.study.cv is None:
@@ -105,18 +105,18 @@ def load_source(source: Source, overrides: Mapping[str, Any]) -> Study:
     return study.with_(**overrides) if overrides else study
 
 
-def workbench(source: Source, overrides: Mapping[str, Any], pinned: str = "") -> Workbench:
-    """Return the study's workbench; made once a process.
+def worker_study(source: Source, overrides: Mapping[str, Any], pinned: str = "") -> WorkerStudy:
+    """Return the study's worker_study; made once a process.
 
     Args:
         source, overrides: The study.
-        pinned: `StudyRecord.pinned` of the search; a worker may start long after it and find other
+        pinned: `StudyInfo.pinned` of the search; a worker may start long after it and find other
             files.
 
     Raises:
         ChangedError: The study file or its data are no longer those of the search.
     """
-    bench = _workbench(source, json.dumps(dict(overrides), sort_keys=True))
+    bench = _worker_study(source, json.dumps(dict(overrides), sort_keys=True))
     found = pin(bench.study.hash, bench.parts.digest)
     if pinned and pinned != found:
         raise ChangedError(
@@ -128,7 +128,7 @@ def workbench(source: Source, overrides: Mapping[str, Any], pinned: str = "") ->
 
 
 @functools.lru_cache(maxsize=2)
-def _workbench(source: Source, overrides: str) -> Workbench:
+def _worker_study(source: Source, overrides: str) -> WorkerStudy:
     study = load_source(source, json.loads(overrides))
     dataset = study.data()
     parts = split(
@@ -136,7 +136,7 @@ def _workbench(source: Source, overrides: str) -> Workbench:
     )
     if study.objective.name in METRICS:
         metrics.check(study.objective.name, parts.task)
-    return Workbench(study, parts, study.from_data(dataset))
+    return WorkerStudy(study, parts, study.from_data(dataset))
 
 
 def _rows(part: Part) -> Rows:

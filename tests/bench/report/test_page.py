@@ -10,7 +10,7 @@ import pytest
 
 from tests.search.scripted import RECORD
 from tuning.bench.budget import Budget
-from tuning.bench.plan import Contest, Looked, Search, folder_of, parse_entrants
+from tuning.bench.plan import BenchPlan, CheckedStudy, Search, folder_of, parse_choices
 from tuning.bench.report.page import Written, write_bench_report
 from tuning.bench.report.publish import as_json
 from tuning.bench.run import Benched
@@ -24,25 +24,25 @@ ENGINES = "optuna:tpe,optuna:tpe+asha,gridsearchcv"
 
 
 def contest_of(seeds):
-    return Contest((), parse_entrants(ENGINES), seeds, Budget("epochs", 40))
+    return BenchPlan((), parse_choices(ENGINES), seeds, Budget("epochs", 40))
 
 
-def benched(folder, contest, study="scripted", gap=1.0):
+def benched(folder, plan, study="scripted", gap=1.0):
     """Searches of three trials each; the later engines are worse by `gap`."""
     chance = random.Random(study)
     searches, runs = [], []
-    for seed in range(contest.seeds):
-        for rank, entrant in enumerate(contest.entrants):
-            home = folder_of(folder / study, entrant, seed)
-            searches.append(Search(study, "study.py", {}, entrant, seed, home, "pinned"))
+    for seed in range(plan.seeds):
+        for rank, choice in enumerate(plan.choices):
+            home = folder_of(folder / study, choice, seed)
+            searches.append(Search(study, "study.py", {}, choice, seed, home, "pinned"))
             values = [9 - i / 2 + gap * rank + chance.random() for i in range(3)]
             for number, value in enumerate(values):
                 _keep(SearchFiles(home), number, value)
-            runs.append(_run(study, entrant.name, seed, values))
+            runs.append(_run(study, choice.name, seed, values))
     rows = {"train": 6, "validation": 2, "test": 2, "name": "line", "digest": "0a" * 32}
     record = replace(RECORD, name=study, data=rows)
     return Benched(
-        Looked(record, tuple(searches), {"gridsearchcv": ("grid: 4 points",)}),
+        CheckedStudy(record, tuple(searches), {"gridsearchcv": ("grid: 4 points",)}),
         tuple(runs),
         folder / study,
     )
@@ -80,10 +80,10 @@ def text_of(page):
 
 
 def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path):
-    contest = contest_of(12)
-    study = benched(tmp_path, contest)
+    plan = contest_of(12)
+    study = benched(tmp_path, plan)
     found = analyse([run.curve for run in study.runs], resamples=99)
-    written = write_bench_report(tmp_path / "reports", [study], contest, found)
+    written = write_bench_report(tmp_path / "reports", [study], plan, found)
     assert written.page == tmp_path / "reports" / "bench-scripted-epochs-40.html"
     page = text_of(written.page)
     assert "http" not in page.replace("http://www.w3.org", "")
@@ -114,33 +114,33 @@ def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path)
 
 
 def test_several_studies_are_ranked_in_one_report(tmp_path):
-    contest = contest_of(2)
-    studies = [benched(tmp_path, contest, name) for name in ("a", "b", "c")]
+    plan = contest_of(2)
+    studies = [benched(tmp_path, plan, name) for name in ("a", "b", "c")]
     found = analyse([run.curve for each in studies for run in each.runs], resamples=99)
-    written = write_bench_report(tmp_path / "reports", studies, contest, found)
+    written = write_bench_report(tmp_path / "reports", studies, plan, found)
     assert written.page.name == "bench-a-b-c-epochs-40.html"
     assert ">Ranks over the studies" in text_of(written.page)
     assert written.pictures[-1].name == "bench-a-b-c-epochs-40-ranks.png"
 
 
 def test_what_users_wrote_is_escaped(tmp_path):
-    contest = contest_of(1)
-    study = benched(tmp_path, contest)
+    plan = contest_of(1)
+    study = benched(tmp_path, plan)
     failed = BenchRun(
         study.runs[0].curve, "s", "pinned", "failed", "ValueError: </script><b>no</b>"
     )
     found = analyse([run.curve for run in study.runs], resamples=99)
     written = write_bench_report(
-        tmp_path, [Benched(study.looked, (failed, *study.runs[1:]), study.folder)], contest, found
+        tmp_path, [Benched(study.looked, (failed, *study.runs[1:]), study.folder)], plan, found
     )
     assert "failed: ValueError: &lt;/script&gt;&lt;b&gt;no" in text_of(written.page)
 
 
 def test_json_says_who_is_better_by_study_and_where_the_report_is(tmp_path):
-    contest = contest_of(3)
-    study = benched(tmp_path, contest)
+    plan = contest_of(3)
+    study = benched(tmp_path, plan)
     found = analyse([run.curve for run in study.runs], resamples=99)
-    told = as_json([study], contest, found, Written(tmp_path / "r.html", ()), [])
+    told = as_json([study], plan, found, Written(tmp_path / "r.html", ()), [])
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["study"], told["seeds"], told["budget"]) == ("scripted", 3, "epochs=40")
     assert told["engines"] == ENGINES.split(",")

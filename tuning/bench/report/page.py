@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuning.bench.plan import Contest
+from tuning.bench.plan import BenchPlan
 from tuning.bench.report import tables
 from tuning.bench.report.charts import asked_times
 from tuning.bench.report.figures import Panel, anytime_figure, write_anytime_png
@@ -42,7 +42,7 @@ class Written:
 
 
 def write_bench_report(
-    folder: Path, benched: Sequence[Benched], contest: Contest, found: Statistics
+    folder: Path, benched: Sequence[Benched], plan: BenchPlan, found: Statistics
 ) -> Written:
     """Write page and pictures into `folder`; those of the same studies and budget are replaced.
 
@@ -50,8 +50,8 @@ def write_bench_report(
         StorageError: The disk is full or read-only.
     """
     names = [each.looked.record.name for each in benched]
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"bench-{'-'.join(names)[:100]}-{contest.budget.text}")
-    parts = [_heading(benched, contest), '<div class="grid">', _words(found)]
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"bench-{'-'.join(names)[:100]}-{plan.budget.text}")
+    parts = [_heading(benched, plan), '<div class="grid">', _words(found)]
     if found.ranks is not None:
         note = "Mean ranks over the studies, 1 is the best; engines joined by a bar are not told apart (Nemenyi)."
         parts.append(
@@ -63,17 +63,17 @@ def write_bench_report(
             )
         )
     for at, (each, told) in enumerate(zip(benched, found.studies, strict=True)):
-        parts += _study(each, told, contest, at, titled=len(benched) > 1)
-    parts += [_counting(contest, found), "</div>"]
+        parts += _study(each, told, plan, at, titled=len(benched) > 1)
+    parts += [_counting(plan, found), "</div>"]
     page = write_page(folder / f"{stem}.html", f"bench · {', '.join(names)}", "\n".join(parts))
     return Written(page, tuple(_pictures(folder / stem, benched, found)))
 
 
-def _heading(benched: Sequence[Benched], contest: Contest) -> str:
+def _heading(benched: Sequence[Benched], plan: BenchPlan) -> str:
     runs = [run for each in benched for run in each.runs]
-    chips: list[tuple[object, str]] = [(len(contest.entrants), "engines"), (contest.seeds, "seeds")]
+    chips: list[tuple[object, str]] = [(len(plan.choices), "engines"), (plan.seeds, "seeds")]
     chips += [
-        (contest.budget.words, "for each search"),
+        (plan.budget.words, "for each search"),
         (f"{sum(run.epochs for run in runs):,}", "epochs in all"),
     ]
     chips.append((seconds_text(sum(run.seconds for run in runs)), "in training"))
@@ -102,12 +102,12 @@ def _paragraphs(sentences: Sequence[str]) -> str:
 
 
 def _study(
-    benched: Benched, told: StudyFigures, contest: Contest, at: int, *, titled: bool
+    benched: Benched, told: StudyFigures, plan: BenchPlan, at: int, *, titled: bool
 ) -> Iterator[str]:
     curves = [run.curve for run in benched.runs]
     if titled:
         yield f'<h1 class="wide">{html_text(told.study)}</h1>'
-    unit = "seconds" if contest.budget.kind == "time" else "epochs"
+    unit = "seconds" if plan.budget.kind == "time" else "epochs"
     yield card("Standing", tables.standing(told, unit), tables.standing_note(told), wide=True)
     yield from _curves(curves, at)
     yield card("Each two engines", tables.pairs(told.pairs), tables.PAIRS_NOTE, wide=True)
@@ -193,7 +193,7 @@ def _definition(benched: Benched) -> str:
         )
     ]
     rows += [("data", f"{record.data['name']}, sha256 {str(record.data['digest'])[:16]}")]
-    rows += [(name, said) for name, remarks in benched.looked.remarks.items() for said in remarks]
+    rows += [(name, said) for name, notices in benched.looked.notices.items() for said in notices]
     body = "".join(
         f"<tr><td>{html_text(name)}</td><td>{html_text(value)}</td></tr>"
         for name, value in rows
@@ -206,9 +206,9 @@ def _definition(benched: Benched) -> str:
     )
 
 
-def _counting(contest: Contest, found: Statistics) -> str:
+def _counting(plan: BenchPlan, found: Statistics) -> str:
     rules = (
-        f"Each search had {contest.budget.words}. Searches of one seed share splits and training seeds, whatever the "
+        f"Each search had {plan.budget.words}. Searches of one seed share splits and training seeds, whatever the "
         "engine; another seed is another split.",
         "Every trial counts with what it cost: pruned and failed ones too, one that failed before its first epoch as "
         "one epoch. An equal proposal is not trained again, but costs what it did the first time.",

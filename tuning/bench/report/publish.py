@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuning.bench.plan import Contest
+from tuning.bench.plan import BenchPlan
 from tuning.bench.report.page import Written
 from tuning.bench.run import Benched
 from tuning.bench.runs import BenchRun
@@ -16,7 +16,7 @@ from tuning.tracking.bench_runs import CurveRun, record_bench
 
 
 def to_mlflow(
-    uri: str, home: Path, benched: Sequence[Benched], contest: Contest
+    uri: str, home: Path, benched: Sequence[Benched], plan: BenchPlan
 ) -> list[dict[str, str]]:
     """Write each study's searches into MLflow; the process must have `mlflow_store.QUIET` set.
 
@@ -28,13 +28,13 @@ def to_mlflow(
     """
     return [
         record_bench(
-            uri, home, each.looked.record.name, [_curve_run(run, contest) for run in each.runs]
+            uri, home, each.looked.record.name, [_curve_run(run, plan) for run in each.runs]
         )
         for each in benched
     ]
 
 
-def _curve_run(run: BenchRun, contest: Contest) -> CurveRun:
+def _curve_run(run: BenchRun, plan: BenchPlan) -> CurveRun:
     curve = run.curve
     name = curve.metric.removeprefix("val_")
     points = [
@@ -47,7 +47,7 @@ def _curve_run(run: BenchRun, contest: Contest) -> CurveRun:
     params = {
         "engine": curve.engine,
         "seed": curve.seed,
-        "budget": contest.budget.text,
+        "budget": plan.budget.text,
         "ended": run.ended,
         **best,
     }
@@ -58,7 +58,7 @@ def _curve_run(run: BenchRun, contest: Contest) -> CurveRun:
     tags = {
         "study": curve.study,
         "engine": curve.engine,
-        "budget": contest.budget.text,
+        "budget": plan.budget.text,
         "error": run.error,
     }
     return CurveRun(
@@ -79,7 +79,7 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
 
 def as_json(
     benched: Sequence[Benched],
-    contest: Contest,
+    plan: BenchPlan,
     found: Statistics,
     written: Written,
     mlflow: list[dict[str, str]],
@@ -88,9 +88,9 @@ def as_json(
     told = plain_json(found.to_json())
     return {
         "study": ",".join(figures["study"] for figures in told["studies"]),
-        "engines": [entrant.name for entrant in contest.entrants],
-        "seeds": contest.seeds,
-        "budget": contest.budget.text,
+        "engines": [choice.name for choice in plan.choices],
+        "seeds": plan.seeds,
+        "budget": plan.budget.text,
         "medians": {figures["study"]: _medians(figures["engines"]) for figures in told["studies"]},
         "comparisons": {figures["study"]: figures["pairs"] for figures in told["studies"]},
         "ranks": told["ranks"],

@@ -78,7 +78,7 @@ def compare(
     pairs = []
     for (first, second), found, test, p in zip(names, gains, tested, adjusted, strict=True):
         verdict = _verdict(found, float(p), alpha, len(names))
-        on_test = _on_test(engines[first], engines[second])
+        notice = _on_test(engines[first], engines[second])
         pairs.append(
             Pair(
                 first,
@@ -94,8 +94,8 @@ def compare(
                 float(p),
                 verdict,
                 0 if verdict == "supported" else _seeds_more(test, alpha / len(names)),
-                significance.median(on_test),
-                signed_rank(on_test).p if verdict == "supported" and len(on_test) else None,
+                significance.median(notice),
+                signed_rank(notice).p if verdict == "supported" and len(notice) else None,
             )
         )
     return tuple(pairs)
