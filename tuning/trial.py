@@ -21,6 +21,14 @@ class Status(enum.StrEnum):
     INFEASIBLE = "infeasible"  # out of memory
 
 
+class Answer(enum.StrEnum):
+    """What the driver says to an epoch's report."""
+
+    CONTINUE = "continue"
+    PRUNE = "prune"  # the trial ends here, and its value counts
+    STOP = "stop"  # end at this epoch; nothing is decided about the trial
+
+
 @dataclass(frozen=True)
 class Proposal:
     """One point to try, as an engine asked for it.
