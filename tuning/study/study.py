@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,23 @@ from tuning.study.space import Space
 from tuning.study.study_file import NAME, find_study, import_file, plain_repr, source_hash
 
 Builder: TypeAlias = Callable[..., Any]
+
+
+class SplitParams(NamedTuple):
+    """A point of the space, by who takes which of its values.
+
+    Attributes:
+        builder: The builder's keyword arguments.
+        fit: The settings of the training: `batch_size`.
+    """
+
+    builder: dict[str, Any]
+    fit: dict[str, Any]
+
+    @property
+    def batch_size(self) -> int:
+        """Rows a step."""
+        return int(self.fit["batch_size"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,15 +157,16 @@ class Study:
         """Return a copy with some fields replaced, checked like any study."""
         return replace(self, **changes)
 
-    def split_params(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return (builder arguments, fit settings); a name the builder takes goes to the builder
-        too.
-        """
+    def split_params(self, params: Mapping[str, Any]) -> SplitParams:
+        """Split a point of the space; a name that the builder takes goes to the builder too."""
         takes = _takes(self.builder)
-        given = {"batch_size": self.batch_size, **self.fixed, **params}
-        to_fit = {name: given[name] for name in FIT_PARAMETERS}
-        wanted = given.keys() - set(FIT_PARAMETERS) if takes is None else takes
-        return {n: v for n, v in given.items() if n in wanted}, to_fit
+        values = {"batch_size": self.batch_size, **self.fixed, **params}
+        to_fit = {name: values[name] for name in FIT_PARAMETERS}
+        to_builder = values.keys() - set(FIT_PARAMETERS) if takes is None else takes
+        return SplitParams(
+            builder={name: value for name, value in values.items() if name in to_builder},
+            fit=to_fit,
+        )
 
     def from_data(self, dataset: Dataset) -> dict[str, Any]:
         """Return the builder arguments that the data fixes: those of `FROM_DATA` that the builder
