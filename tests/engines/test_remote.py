@@ -172,7 +172,7 @@ def test_a_missing_package_keeps_its_class_and_exit_code(start):
 def test_a_failure_of_ours_is_told_with_its_traceback_and_the_engine_lives_on(start):
     engine, _ = start()
     with pytest.raises(
-        TuningError, match=r"(?s)the engine failed:.*optuna_engine.py.*expected trial 0, got 5"
+        TuningError, match=r"(?s)the engine failed:.*optuna.py.*expected trial 0, got 5"
     ):
         engine.ask(5)
     assert engine.ask(0).number == 0
