@@ -108,16 +108,16 @@ def test_larger_is_better_where_the_study_says_so(tmp_path):
 
 def test_a_run_is_read_as_it_was_kept(tmp_path):
     made = AnytimeRun(
-        "s",
-        "e",
-        0,
-        "minimize",
-        "val_loss",
-        (1, 3),
-        (0.5, 1.0),
-        (None, 2.0),
-        (None, None),
-        (0.1, 0.2),
+        study="s",
+        engine="e",
+        seed=0,
+        direction="minimize",
+        metric="val_loss",
+        epochs=(1, 3),
+        seconds=(0.5, 1.0),
+        values=(None, 2.0),
+        tests=(None, None),
+        asked_s=(0.1, 0.2),
     )
     run = BenchRun(made, "s-e-00ff", "abc", "failed", "TypeError: no", {"failed": 1}, {}, 5.0)
     assert BenchRun.kept(tmp_path) is None

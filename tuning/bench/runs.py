@@ -107,16 +107,16 @@ def anytime(
         values.append(None if best is None else best.value)
         tests.append(test)
     return AnytimeRun(
-        record.name,
-        choice,
-        seed,
-        record.objective.direction,
-        record.objective.metric,
-        tuple(epochs[1:]),
-        tuple(seconds[1:]),
-        tuple(values),
-        tuple(tests),
-        tuple(asked_s),
+        study=record.name,
+        engine=choice,
+        seed=seed,
+        direction=record.objective.direction,
+        metric=record.objective.metric,
+        epochs=tuple(epochs[1:]),
+        seconds=tuple(seconds[1:]),
+        values=tuple(values),
+        tests=tuple(tests),
+        asked_s=tuple(asked_s),
     )
 
 

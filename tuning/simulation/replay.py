@@ -164,14 +164,14 @@ class IncumbentCurve:
         """Return the whole."""
         study = self._study
         return AnytimeRun(
-            study.name,
-            choice,
-            seed,
-            study.objective.direction,
-            study.objective.metric,
-            tuple(self.epochs),
-            tuple(self.seconds),
-            tuple(self.values),
-            tuple(self.tests),
-            tuple(asked_s),
+            study=study.name,
+            engine=choice,
+            seed=seed,
+            direction=study.objective.direction,
+            metric=study.objective.metric,
+            epochs=tuple(self.epochs),
+            seconds=tuple(self.seconds),
+            values=tuple(self.values),
+            tests=tuple(self.tests),
+            asked_s=tuple(asked_s),
         )

@@ -56,16 +56,16 @@ def _keep(files, number, value):
 def _run(study, engine, seed, values):
     best = [min(values[: i + 1]) for i in range(len(values))]
     curve = AnytimeRun(
-        study,
-        engine,
-        seed,
-        "minimize",
-        "val_loss",
-        (4, 8, 40),
-        (0.5, 1.0, 1.5),
-        tuple(best),
-        tuple(value + 0.1 for value in best),
-        (0.01, 0.02, 0.01),
+        study=study,
+        engine=engine,
+        seed=seed,
+        direction="minimize",
+        metric="val_loss",
+        epochs=(4, 8, 40),
+        seconds=(0.5, 1.0, 1.5),
+        values=tuple(best),
+        tests=tuple(value + 0.1 for value in best),
+        asked_s=(0.01, 0.02, 0.01),
     )
     found = {"number": 2, "params": {"x": 1}, "value": best[-1], "test": best[-1] + 0.1}
     return BenchRun(

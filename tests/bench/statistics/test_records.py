@@ -10,16 +10,16 @@ from tuning.bench.statistics.records import AnytimeRun
 from tuning.storage.durable import read_json, write_json
 
 RUN = AnytimeRun(
-    "housing",
-    "optuna:tpe",
-    3,
-    "minimize",
-    "val_rmse",
-    (5, 10, 15),
-    (0.5, 1.1, 1.9),
-    (None, 0.7, 0.6),
-    (None, 0.72, None),
-    (0.001, 0.002, 0.001),
+    study="housing",
+    engine="optuna:tpe",
+    seed=3,
+    direction="minimize",
+    metric="val_rmse",
+    epochs=(5, 10, 15),
+    seconds=(0.5, 1.1, 1.9),
+    values=(None, 0.7, 0.6),
+    tests=(None, 0.72, None),
+    asked_s=(0.001, 0.002, 0.001),
 )
 
 
