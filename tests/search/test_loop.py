@@ -18,7 +18,7 @@ from tests.search.scripted import (
 )
 from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError, TuningError
 from tuning.executors.base import Raised
-from tuning.search.open_trials import Open
+from tuning.search.open_trials import OpenTrial
 from tuning.search.stopping import StopRequest
 from tuning.study.domains import Float
 from tuning.study.space import Space
@@ -279,7 +279,7 @@ def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
 
 
 def test_epochs_that_a_later_attempt_reports_again_count_once():
-    item = Open(Proposal(0, {}, 9))
+    item = OpenTrial(Proposal(0, {}, 9))
     for heard in (3, 5, 2):
         item.start("cpu:0")
         for epoch in range(1, heard + 1):
