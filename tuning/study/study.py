@@ -16,6 +16,7 @@ import numpy as np
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError, did_you_mean
 from tuning.study.domains import Choice, Float
+from tuning.study.fingerprint import fingerprint, plain_repr
 from tuning.study.names import (
     BUDGET_BOUND,
     ENDLESS,
@@ -28,7 +29,7 @@ from tuning.study.names import (
 )
 from tuning.study.objective import Objective
 from tuning.study.space import Space
-from tuning.study.study_file import NAME, find_study, import_file, plain_repr, source_hash
+from tuning.study.study_file import NAME, find_study, import_file
 
 Builder: TypeAlias = Callable[..., Any]
 
@@ -151,7 +152,7 @@ class Study:
 
     @functools.cached_property
     def _sources(self) -> dict[str, str]:
-        return {"builder": source_hash(self.builder), "data": source_hash(self.data)}
+        return {"builder": fingerprint(self.builder), "data": fingerprint(self.data)}
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced, checked like any study."""
