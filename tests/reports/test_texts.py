@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tuning.reports.texts import (
+    FailureGroup,
     clock_text,
     failure_groups,
     failure_lines,
@@ -21,7 +22,7 @@ def failed(number, error, status=Status.FAILED):
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("postgresql://me:canary@db:5432/x", "postgresql://***@db:5432/x"),
         ("postgresql+psycopg2://me:canary/with@at@db/x", "postgresql+psycopg2://***@db/x"),
@@ -36,8 +37,8 @@ def failed(number, error, status=Status.FAILED):
         ),
     ],
 )
-def test_secrets_are_masked_and_nothing_else(text, shown):
-    assert masked(text) == shown
+def test_secrets_are_masked_and_nothing_else(text, expected):
+    assert masked(text) == expected
 
 
 def test_control_characters_never_reach_the_terminal():
@@ -90,12 +91,13 @@ def test_errors_that_differ_only_in_numbers_are_one_group():
         failed(2, "ValueError: need 3 units, got 1.5e-3"),
         failed(5, "ValueError: need 9 units, got 2"),
     ]
-    assert failure_groups(trials) == [("failed: ValueError: need 3 units, got 1.5e-3", (2, 5))]
+    (group,) = failure_groups(trials)
+    assert group == FailureGroup("failed: ValueError: need 3 units, got 1.5e-3", [2, 5])
 
 
 def test_a_failure_without_an_error_is_put_into_words():
     trials = [failed(1, "", Status.DIVERGED), failed(2, "", Status.INFEASIBLE), failed(3, "")]
-    assert [text for text, _ in failure_groups(trials)] == [
+    assert [group.text for group in failure_groups(trials)] == [
         "diverged: the loss or the objective was not finite",
         "infeasible: out of memory",
         "failed: no error was recorded",

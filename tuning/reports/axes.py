@@ -1,6 +1,4 @@
-"""Where a parameter's value stands on its axis, for the plots: log where log, choices in their own
-order.
-"""
+"""Where a parameter's value stands on its axis: log where the domain is, choices in their order."""
 
 from __future__ import annotations
 
@@ -9,80 +7,124 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuning.reports.style import escaped
-from tuning.reports.texts import shown
-from tuning.study.domains import Choice, Domain, Int
+from tuning.reports.texts import value_text
+from tuning.study.domains import Choice, Domain, Float, Int
 
 MOST_TICKS = 6
+MOST_LABEL_CHARACTERS = 14
+_LABEL_CLEARANCE = 0.12  # of the axis: nearer than this, two labels would touch
 
 
 def place(domain: Domain, value: Any) -> float | None:
-    """Return where `value` stands, 0 (low, or the first choice) to 1; None where it is not in the
-    domain.
-    """
+    """Return where `value` stands: 0 (low, or the first choice) to 1; None outside the domain."""
     if not domain.contains(value):
         return None
+
     if isinstance(domain, Choice):
-        return domain.labels.index(domain.label_of(value)) / max(1, len(domain.values) - 1)
-    low, high, at = (math.log(v) if domain.log else v for v in (domain.low, domain.high, value))
-    return 0.5 if low == high else (at - low) / (high - low)
+        index = domain.labels.index(domain.label_of(value))
+        last = len(domain.values) - 1
+        return index / max(1, last)
+
+    low, high = float(domain.low), float(domain.high)
+    if low == high:
+        return 0.5
+    if domain.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    position: float = (value - low) / (high - low)
+    return position
 
 
 def ticks(domain: Domain) -> list[tuple[Any, str]]:
-    """Return the values to mark on an axis with their labels (escaped).
+    """Return the values to mark on an axis with their labels, escaped.
 
-    All choices and all of a few whole numbers; else both ends, the middle, or powers of ten where
-    log.
+    All choices and all of a few whole numbers; else both ends, and between them the middle, or
+    powers of ten where the axis is logarithmic.
     """
     if isinstance(domain, Choice):
-        return [
-            (value, escaped(_short(label)))
-            for value, label in zip(domain.values, domain.labels, strict=True)
-        ]
-    if isinstance(domain, Int) and not domain.log and len(domain.cut(None)) <= MOST_TICKS:
-        return [(value, str(value)) for value in domain.cut(None)]
-    between = _powers(domain.low, domain.high) if domain.log else [(domain.low + domain.high) / 2]
-    if isinstance(domain, Int):
-        between = [int(mark) for mark in between]
-    marks = [domain.low, *(mark for mark in between if domain.contains(mark)), domain.high]
-    return [(mark, shown(mark)) for mark in dict.fromkeys(marks)]
+        labels = [escaped(_shortened(label)) for label in domain.labels]
+        return list(zip(domain.values, labels, strict=True))
+
+    if isinstance(domain, Int) and not domain.log:
+        every = domain.cut(None)
+        if len(every) <= MOST_TICKS:
+            return [(value, str(value)) for value in every]
+
+    marks = [domain.low, *_inner_marks(domain), domain.high]
+    return [(mark, value_text(mark)) for mark in dict.fromkeys(marks)]
 
 
 def describe(domain: Domain) -> str:
-    """Return a domain in words: `1 … 100`, `0.0003 … 0.03, log`, `one of 16, 32, 64`, with its
-    conditions.
+    """Return a domain and its conditions in words.
+
+    `1 … 100`; `0.0003 … 0.03, log`; `one of 16, 32, where optimizer is sgd or adam`.
     """
     if isinstance(domain, Choice):
         text = f"one of {', '.join(domain.labels)}"
     else:
-        step = f", step {domain.step}" if isinstance(domain, Int) and domain.step != 1 else ""
-        text = f"{shown(domain.low)} … {shown(domain.high)}{step}{', log' if domain.log else ''}"
-    names = (f"{name} is {' or '.join(map(str, values))}" for name, values in domain.conditions)
-    return text + (f", where {' and '.join(names)}" if domain.conditions else "")
+        text = f"{value_text(domain.low)} … {value_text(domain.high)}"
+        if isinstance(domain, Int) and domain.step != 1:
+            text += f", step {domain.step}"
+        if domain.log:
+            text += ", log"
+
+    conditions = []
+    for name, values in domain.conditions:
+        alternatives = " or ".join(str(value) for value in values)
+        conditions.append(f"{name} is {alternatives}")
+    if conditions:
+        text += f", where {' and '.join(conditions)}"
+    return text
 
 
 def padded(values: Sequence[float]) -> list[float]:
-    """Return a range a little wider than `values`."""
+    """Return a range a little wider than `values`, wider than nothing where all are equal."""
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return [low - margin, high + margin]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return round values for a logarithmic axis: 1, 2, 5 × 10^k, every digit where the ends are
-    near.
-    """
-    digits = (1, 2, 3, 4, 5, 6, 8) if high < 20 * low else (1, 2, 5) if high < 1000 * low else (1,)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [digit * 10.0**power for power in powers for digit in digits]
+    """Return round values for a logarithmic axis: fewer a decade the more decades there are."""
+    if high < 20 * low:
+        digits = [1, 2, 3, 4, 5, 6, 8]
+    elif high < 1000 * low:
+        digits = [1, 2, 5]
+    else:
+        digits = [1]
+
+    first = math.floor(math.log10(low))
+    last = math.ceil(math.log10(high))
+    marks = []
+    for power in range(first, last + 1):
+        marks += [digit * 10.0**power for digit in digits]
+    return marks
 
 
-def _short(label: str, most: int = 14) -> str:
-    return label if len(label) <= most else label[: most - 1] + "…"
+def _shortened(label: str) -> str:
+    if len(label) <= MOST_LABEL_CHARACTERS:
+        return label
+    return label[: MOST_LABEL_CHARACTERS - 1] + "…"
 
 
-def _powers(low: float, high: float) -> list[float]:
-    """Return the powers of ten between the ends, none so near to one that their labels would touch."""
-    span = math.log10(high / low)
-    found = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-    clear = 0.12 * span
-    return [10.0**p for p in found if p - math.log10(low) > clear and math.log10(high) - p > clear]
+def _inner_marks(domain: Int | Float) -> list[float]:
+    """Return what is marked between the two ends."""
+    if domain.log:
+        marks = _powers_of_ten(domain.low, domain.high)
+    else:
+        marks = [(domain.low + domain.high) / 2]
+
+    if isinstance(domain, Int):
+        marks = [int(mark) for mark in marks]
+    return [mark for mark in marks if domain.contains(mark)]
+
+
+def _powers_of_ten(low: float, high: float) -> list[float]:
+    """Return the powers of ten between the ends whose labels would not touch theirs."""
+    start, end = math.log10(low), math.log10(high)
+    clearance = _LABEL_CLEARANCE * (end - start)
+
+    powers = []
+    for power in range(math.ceil(start), math.floor(end) + 1):
+        if power - start > clearance and end - power > clearance:
+            powers.append(10.0**power)
+    return powers

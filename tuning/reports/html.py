@@ -181,9 +181,9 @@ def _failures(trials: Trials) -> str:
     if not groups:
         return card("What failed", "<p>Nothing.</p>")
     rows = "".join(
-        f"<tr><td class=n>{len(numbers)} ×</td><td>{html_text(text)}<br>"
-        f'<span class="soft">trial{"s" * (len(numbers) > 1)} {", ".join(map(str, numbers))}</span></td></tr>'
-        for text, numbers in groups
+        f"<tr><td class=n>{len(g.numbers)} ×</td><td>{html_text(g.text)}<br><span class=soft>"
+        f"trial{'s' * (len(g.numbers) > 1)} {', '.join(map(str, g.numbers))}</span></td></tr>"
+        for g in groups
     )
     return card("What failed", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
 

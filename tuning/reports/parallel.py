@@ -1,9 +1,10 @@
-"""Parallel coordinates: one line a trial over all parameters and the objective, log axes where log."""
+"""Parallel coordinates: one line a trial over all parameters and the objective."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from tuning.reports.axes import place, ticks
 from tuning.reports.style import GREY, escaped, styled
@@ -11,44 +12,81 @@ from tuning.reports.summary import Trials
 from tuning.reports.texts import params_text, score
 from tuning.study.objective import Objective
 from tuning.study.space import Space
+from tuning.trial import Proposal
 
+
+class _Shade(NamedTuple):
+    """How the lines of one fifth of the trials look; the thicker, the better."""
+
+    name: str
+    colour: str
+    width: float
+
+
+# The best fifth first, as trials are ranked.
 _SHADES = (
-    ("worst fifth", "rgba(128,138,152,0.35)"),
-    ("fourth", "rgba(128,138,152,0.6)"),
-    ("third", "#c58b3a"),
-    ("second", "#3fa98f"),
-    ("best fifth", "#2f7fdf"),
+    _Shade("best fifth", "#2f7fdf", 2.6),
+    _Shade("second", "#3fa98f", 2.2),
+    _Shade("third", "#c58b3a", 1.8),
+    _Shade("fourth", "rgba(128,138,152,0.6)", 1.4),
+    _Shade("worst fifth", "rgba(128,138,152,0.35)", 1.0),
 )
 _ABSENT = -0.13  # where lines of trials without the parameter pass, below its axis
 
 
+class _Mark(NamedTuple):
+    """A label on an axis, at `y` from 0 to 1."""
+
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class _ValueRange:
+    """The best and the worst value drawn; the objective's axis runs between them."""
+
+    low: float
+    high: float
+
+    def place(self, value: float | None) -> float:
+        """Return where a value stands on the axis, the middle where all are equal."""
+        if value is None or self.low == self.high:
+            return 0.5
+        return (value - self.low) / (self.high - self.low)
+
+    def marks(self) -> list[_Mark]:
+        """Return the labels of the axis."""
+        middle = _Mark(0.5, score((self.low + self.high) / 2))
+        if self.low == self.high:
+            return [middle]
+        return [_Mark(0.0, score(self.low)), _Mark(1.0, score(self.high)), middle]
+
+
 def parallel(ordered: Trials, space: Space, objective: Objective) -> Any:
-    """Draw trials, the best first, shaded by the fifth they belong to; each axis runs from 0 to 1."""
+    """Draw trials, the best first, shaded by the fifth they belong to; each axis runs from 0 to 1.
+
+    Args:
+        ordered: Trials with a value, the best first; at least one.
+        space: The axes, in this order; the objective's is the last.
+        objective: Names the last axis.
+
+    Returns:
+        A Plotly figure.
+    """
     import plotly.graph_objects as go
 
     values = [result.value for _, result in ordered if result.value is not None]
-    low, high = min(values), max(values)
+    value_range = _ValueRange(min(values), max(values))
+
     figure = go.Figure()
+    # The worst first, so that the best are drawn above them.
     for shade, fifth in reversed(_fifths(ordered)):
-        xs, ys, texts = _lines(fifth, space, low, high)
-        name, colour = _SHADES[shade]
-        figure.add_scatter(
-            x=xs,
-            y=ys,
-            mode="lines",
-            name=name,
-            line={"color": colour, "width": 1 + 0.4 * shade},
-            text=texts,
-            hovertemplate="%{text}<extra></extra>",
-        )
-    for at, marks in enumerate(_marks(ordered, space, low, high)):
-        figure.add_shape(
-            type="line", x0=at, x1=at, y0=0, y1=1, line={"color": GREY, "width": 1}, layer="below"
-        )
-        for y, text in marks:
-            figure.add_annotation(
-                x=at, y=y, text=text, showarrow=False, xanchor="right", xshift=-5, font={"size": 11}
-            )
+        _add_lines(figure, shade, fifth, space, value_range)
+
+    for column, name in enumerate(space):
+        _add_axis(figure, column, _parameter_marks(name, ordered, space))
+    _add_axis(figure, len(space), value_range.marks())
+
     heads = [escaped(name) for name in (*space, objective.metric)]
     figure.update_xaxes(
         tickvals=list(range(len(heads))),
@@ -60,42 +98,78 @@ def parallel(ordered: Trials, space: Space, objective: Objective) -> Any:
     return styled(figure, 380).update_layout(legend_traceorder="reversed")
 
 
-def _fifths(ordered: Trials) -> list[tuple[int, Trials]]:
-    """Cut trials into fifths, the best first, as (index into `_SHADES`, trials); of few trials some
-    are missing.
-    """
-    cuts = [math.ceil(len(ordered) * k / 5) for k in range(6)]
-    return [(4 - k, ordered[cuts[k] : cuts[k + 1]]) for k in range(5) if cuts[k] < cuts[k + 1]]
+def _fifths(ordered: Trials) -> list[tuple[_Shade, Trials]]:
+    """Cut trials into fifths, the best first; of fewer than five trials some are missing."""
+    n_shades = len(_SHADES)
+    fifths = []
+    for index, shade in enumerate(_SHADES):
+        start = math.ceil(len(ordered) * index / n_shades)
+        end = math.ceil(len(ordered) * (index + 1) / n_shades)
+        if start < end:
+            fifths.append((shade, ordered[start:end]))
+    return fifths
 
 
-def _lines(
-    trials: Trials, space: Space, low: float, high: float
-) -> tuple[list[Any], list[Any], list[str]]:
-    """Return x, y and hover texts of all lines in one trace, with gaps: a trace for each trial is
-    slow to make.
-    """
+def _add_lines(
+    figure: Any, shade: _Shade, trials: Trials, space: Space, value_range: _ValueRange
+) -> None:
+    """Add the lines of all trials as one trace with gaps: a trace for each trial is slow."""
     xs: list[int | None] = []
     ys: list[float | None] = []
     texts: list[str] = []
+    n_axes = len(space) + 1
     for proposal, result in trials:
-        spots = [
-            place(space[n], proposal.params[n]) if n in proposal.params else None for n in space
-        ]
-        end = 0.5 if low == high or result.value is None else (result.value - low) / (high - low)
-        xs += [*range(len(space) + 1), None]
-        ys += [*(_ABSENT if spot is None else spot for spot in spots), end, None]
-        texts += [escaped(f"trial {result.number}: {params_text(proposal.params)}")] * (
-            len(space) + 2
+        xs += [*range(n_axes), None]
+        ys += [*_heights(proposal, space), value_range.place(result.value), None]
+        text = escaped(f"trial {result.number}: {params_text(proposal.params)}")
+        texts += [text] * (n_axes + 1)
+
+    figure.add_scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        name=shade.name,
+        line={"color": shade.colour, "width": shade.width},
+        text=texts,
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _heights(proposal: Proposal, space: Space) -> list[float]:
+    """Return where a trial's line crosses the axis of each parameter."""
+    heights = []
+    for name, domain in space.domains.items():
+        height = place(domain, proposal.params[name]) if name in proposal.params else None
+        heights.append(_ABSENT if height is None else height)
+    return heights
+
+
+def _parameter_marks(name: str, trials: Trials, space: Space) -> list[_Mark]:
+    domain = space[name]
+    marks = [_Mark(place(domain, value) or 0.0, text) for value, text in ticks(domain)]
+    if any(name not in proposal.params for proposal, _ in trials):
+        marks.append(_Mark(_ABSENT, "absent"))
+    return marks
+
+
+def _add_axis(figure: Any, column: int, marks: list[_Mark]) -> None:
+    """Draw one vertical axis with its labels."""
+    figure.add_shape(
+        type="line",
+        x0=column,
+        x1=column,
+        y0=0,
+        y1=1,
+        line={"color": GREY, "width": 1},
+        layer="below",
+    )
+    for mark in marks:
+        figure.add_annotation(
+            x=column,
+            y=mark.y,
+            text=mark.text,
+            showarrow=False,
+            xanchor="right",
+            xshift=-5,
+            font={"size": 11},
         )
-    return xs, ys, texts
-
-
-def _marks(trials: Trials, space: Space, low: float, high: float) -> list[list[tuple[float, str]]]:
-    """Return the labels of each axis, as (where, text), those of the objective last."""
-    marks = []
-    for name in space:
-        labels = [(place(space[name], value) or 0.0, text) for value, text in ticks(space[name])]
-        absent = any(name not in proposal.params for proposal, _ in trials)
-        marks.append([*labels, (_ABSENT, "absent")] if absent else labels)
-    middle = [] if low == high else [(0.0, score(low)), (1.0, score(high))]
-    return [*marks, [*middle, (0.5, score((low + high) / 2))]]

@@ -1,18 +1,18 @@
-"""How numbers, times, parameters and errors are written, the same in the live view, the tables and
-the report.
-"""
+"""How numbers, times, parameters and errors are written, the same in every view and report."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
+from tuning.study.domains import Params
 from tuning.trial import Proposal, Status, TrialResult
 
-# All before the last @ of an authority is taken as secret: database drivers accept passwords with /
-# and @ in them.
+# All before the last @ of an authority is taken as secret: database drivers accept passwords with
+# / and @ in them.
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>]*@")
 _SECRET_FIELD = re.compile(  # n_tokens and tokenizer are no secrets
     r"(?i)(?<![\w-])(?!(?:n|num|max|min)_tokens?\b|tokeniz)"
@@ -20,22 +20,33 @@ _SECRET_FIELD = re.compile(  # n_tokens and tokenizer are no secrets
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
+_WITHOUT_ERROR = {
+    Status.FAILED: "no error was recorded",
+    Status.DIVERGED: "the loss or the objective was not finite",
+    Status.INFEASIBLE: "out of memory",
+}
+_MOST_NUMBERS = 6  # of trials that are named one by one
+
 
 def masked(text: str) -> str:
-    """Return `text` without the user and password of URLs, and without values called password,
-    token, secret or key.
+    """Return `text` without secrets.
+
+    The user and password of a URL, and values called password, token, secret or key, become `***`.
     """
-    return _SECRET_FIELD.sub(r"\1***", _USER_INFO.sub(r"\1***@", text))
+    without_users = _USER_INFO.sub(r"\1***@", text)
+    return _SECRET_FIELD.sub(r"\1***", without_users)
 
 
 def one_line(text: str) -> str:
     """Return `text` masked, on one line and without control characters, fit for a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in masked(text)).split())
+    printable = "".join(c if c.isprintable() else " " for c in masked(text))
+    return " ".join(printable.split())
 
 
 def first_line(error: str, most: int = 160) -> str:
     """Return the first line of an error, masked and cut to `most` characters."""
-    text = one_line(error.strip().split("\n", 1)[0])
+    line, _, _ = error.strip().partition("\n")
+    text = one_line(line)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -47,87 +58,105 @@ def score(value: float | None) -> str:
         return f"{value:.3g}"
     if abs(value) >= 1000:
         return f"{value:.1f}"
-    return f"{value:#.4g}".rstrip(".") if abs(value) >= 0.01 else f"{value:.3g}"
+    if abs(value) >= 0.01:
+        return f"{value:#.4g}".rstrip(".")
+    return f"{value:.3g}"
 
 
 def spread(value: float) -> str:
-    """Write a standard deviation with two significant digits, without an exponent where it is
-    large.
-    """
+    """Write a standard deviation with two significant digits, never with a large exponent."""
     return f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Write the value of a parameter; real numbers with three significant digits."""
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.6g}"
-    return one_line(str(value))
+    if not isinstance(value, float):
+        return one_line(str(value))
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.6g}"
 
 
-def params_text(params: Mapping[str, Any]) -> str:
+def params_text(params: Params) -> str:
     """Write parameters as `n_hidden=2 lr=0.0123`."""
-    return " ".join(f"{one_line(name)}={shown(value)}" for name, value in params.items())
+    return " ".join(f"{one_line(name)}={value_text(value)}" for name, value in params.items())
 
 
 def clock_text(seconds: float) -> str:
     """Write a duration as `0:42`, `12:05` or `3:04:05`."""
     minutes, second = divmod(max(0, int(seconds)), 60)
     hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    if hours:
+        return f"{hours}:{minute:02d}:{second:02d}"
+    return f"{minute}:{second:02d}"
 
 
 def seconds_text(seconds: float) -> str:
     """Write a duration as `0.04 s`, `4.2 s`, `71 s` or, from ten minutes on, as a clock."""
     if seconds >= 600:
         return clock_text(seconds)
-    return (
-        f"{seconds:.2f} s"
-        if seconds < 1
-        else f"{seconds:.1f} s"
-        if seconds < 10
-        else f"{seconds:.0f} s"
-    )
+    if seconds >= 10:
+        return f"{seconds:.0f} s"
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.2f} s"
 
 
-def failure_groups(
-    trials: Iterable[tuple[Proposal, TrialResult]],
-) -> list[tuple[str, tuple[int, ...]]]:
-    """Return what went wrong, the most frequent first: (status and error, numbers of the trials).
+@dataclass
+class FailureGroup:
+    """Trials that failed in the same way.
 
-    Errors that differ only in their numbers are one group and are shown as the first trial had it.
+    Attributes:
+        text: Status and error, as the first of them had it.
+        numbers: The trials, in their order.
     """
-    groups: dict[tuple[str, str], tuple[str, list[int]]] = {}
+
+    text: str
+    numbers: list[int] = field(default_factory=list)
+
+
+def failure_groups(trials: Iterable[tuple[Proposal, TrialResult]]) -> list[FailureGroup]:
+    """Return what went wrong, the most frequent first, then the earliest.
+
+    Errors that differ only in their numbers are one group.
+    """
+    groups: dict[tuple[Status, str], FailureGroup] = {}
     for _, result in trials:
         if result.status in (Status.COMPLETED, Status.PRUNED):
             continue
-        error = first_line(result.error) or _UNNAMED[result.status]
-        key = (result.status.value, _NUMBER.sub("#", error))
-        groups.setdefault(key, (f"{result.status.value}: {error}", []))[1].append(result.number)
-    ordered = sorted(groups.values(), key=lambda group: (-len(group[1]), group[1][0]))
-    return [(text, tuple(numbers)) for text, numbers in ordered]
+
+        error = first_line(result.error) or _WITHOUT_ERROR[result.status]
+        key = (result.status, _NUMBER.sub("#", error))
+        if key not in groups:
+            groups[key] = FailureGroup(f"{result.status.value}: {error}")
+        groups[key].numbers.append(result.number)
+
+    return sorted(groups.values(), key=lambda group: (-len(group.numbers), group.numbers[0]))
 
 
 def failure_lines(trials: Iterable[tuple[Proposal, TrialResult]], most: int = 5) -> list[str]:
-    """Return `failure_groups` as at most `most` lines, `3 × failed: ValueError: … (trials 2, 5,
-    9)`.
+    """Return `failure_groups` as at most `most` lines.
+
+    A line reads `3 × failed: ValueError: … (trials 2, 5, 9)`.
     """
     groups = failure_groups(trials)
-    kept = groups if len(groups) <= most else groups[: most - 1]
-    lines = [f"{len(numbers)} × {text} ({_numbers(numbers)})" for text, numbers in kept]
-    if rest := groups[len(kept) :]:
-        lines.append(
-            f"… and {sum(len(n) for _, n in rest)} more in {len(rest)} other ways; see the report"
-        )
+    n_listed = len(groups) if len(groups) <= most else most - 1
+    listed, others = groups[:n_listed], groups[n_listed:]
+
+    lines = []
+    for group in listed:
+        lines.append(f"{len(group.numbers)} × {group.text} ({_trials_text(group.numbers)})")
+    if others:
+        n_trials = sum(len(group.numbers) for group in others)
+        lines.append(f"… and {n_trials} more in {len(others)} other ways; see the report")
     return lines
 
 
-_UNNAMED = {
-    Status.FAILED: "no error was recorded",
-    Status.DIVERGED: "the loss or the objective was not finite",
-    Status.INFEASIBLE: "out of memory",
-}
+def _trials_text(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f"trial {numbers[0]}"
+    text = ", ".join(str(number) for number in numbers[:_MOST_NUMBERS])
+    if len(numbers) > _MOST_NUMBERS:
+        text += ", …"
+    return f"trials {text}"
 
 
-def _numbers(numbers: tuple[int, ...], most: int = 6) -> str:
-    listed = ", ".join(map(str, numbers[:most])) + (", …" if len(numbers) > most else "")
-    return f"trial {listed}" if len(numbers) == 1 else f"trials {listed}"
+shown = value_text  # its name until every room says `value_text`
