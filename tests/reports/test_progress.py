@@ -227,12 +227,14 @@ def test_plain_lines_tell_how_each_trial_ended():
         )
         progress.finished(failure, completed(1))
         progress.idle("cpu:0")
+    best = "best 0.5000 (trial 1)"
     assert text_of(console).splitlines() == [
-        "housing · optuna:tpe: 20 trials, 1 known from before",
+        "housing · optuna:tpe: 20 trials, 1 known from earlier runs",
         "[red]lr[/red] was cut",
-        "[2/20] trial 1 completed: val_rmse 0.5000, 30 epochs in 4.2 s · best 0.5000 (trial 1) · n_hidden=2 lr=0.0123",
-        "[3/20] trial 2 completed: val_rmse 0.5000, as trial 1 · best 0.5000 (trial 1)",
-        "[4/20] trial 3 failed: ValueError: postgresql://***@db, 0 epochs in 1.0 s · best 0.5000 (trial 1)",
+        f"[2/20] trial 1 completed: val_rmse 0.5000, 30 epochs in 4.2 s · {best} · "
+        "n_hidden=2 lr=0.0123",
+        f"[3/20] trial 2 completed: val_rmse 0.5000, as trial 1 · {best}",
+        f"[4/20] trial 3 failed: ValueError: postgresql://***@db, 0 epochs in 1.0 s · {best}",
     ]
 
 

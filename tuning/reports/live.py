@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -16,18 +16,29 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from tuning.reports.texts import clock_text, one_line, params_text, score
+from tuning.study.domains import Params
 from tuning.trial import EpochReport, Status, TrialResult
 
 MOST_SLOTS = 12
 REFRESH_HZ = 4
 
 
-@dataclass(frozen=True)
-class _Work:
+@dataclass(frozen=True, kw_only=True)
+class _RunningTrial:
+    """What a slot is busy with.
+
+    Attributes:
+        number: The trial's.
+        params: Its parameters, as text.
+        epochs: Where it ends at the latest; None: not known.
+        began: When it did, by the view's clock.
+        report: Its last epoch; None before the first.
+    """
+
     number: int
     params: str
     epochs: int | None
-    since: float
+    began: float
     report: EpochReport | None = None
 
 
@@ -41,17 +52,21 @@ class _Board:
     metric: str = "value"
     phase: str = ""
     best: TrialResult | None = None
-    began: float | None = None  # when the view was first shown
+    began: float | None = None  # when the view was first drawn
     counts: Counter[str] = field(default_factory=Counter)
     durations: list[float] = field(default_factory=list)
-    slots: dict[str, _Work | None] = field(default_factory=dict)
+    slots: dict[str, _RunningTrial | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, result: TrialResult) -> None:
-        name = "failed" if result.status is Status.DIVERGED else result.status.value
-        self.counts[name] += 1
+        outcome = "failed" if result.status is Status.DIVERGED else result.status.value
+        self.counts[outcome] += 1
         if result.copied_from is None:
             self.durations.append(result.seconds)
+
+    @property
+    def busy(self) -> list[_RunningTrial]:
+        return [trial for trial in self.slots.values() if trial is not None]
 
     @property
     def elapsed_s(self) -> float:
@@ -59,49 +74,62 @@ class _Board:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds left by the mean time of finished trials, spread over the slots; None before the
-        first.
+        """Seconds left, by the mean time of finished trials; None before the first has finished.
+
+        Work is spread over the slots, and what running trials have done so far counts.
         """
         if self.total is None or not self.durations:
             return None
-        left = self.total - self.counts.total()
-        if left <= 0:
+        n_left = self.total - self.counts.total()
+        if n_left <= 0:
             return 0.0
-        mean = sum(self.durations) / len(self.durations)
+
+        mean_s = sum(self.durations) / len(self.durations)
         now = self.clock()
-        done = sum(min(now - work.since, mean) for work in self.slots.values() if work is not None)
-        return max(0.0, left * mean - done) / max(1, min(len(self.slots), left))
+        # A trial that takes longer than the mean does not count for more than one.
+        done_s = sum(min(now - trial.began, mean_s) for trial in self.busy)
+
+        n_slots = max(1, min(len(self.slots), n_left))
+        return max(0.0, n_left * mean_s - done_s) / n_slots
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self.lock:
             lines = [*self._head(), *self._slot_lines()] if self.title else [self._starting()]
-            done, total = self.counts.total(), self.total
+            n_done = self.counts.total()
+            total = self.total
+
         for index, line in enumerate(lines):
-            line.no_wrap, line.overflow = True, "ellipsis"
+            line.no_wrap = True
+            line.overflow = "ellipsis"
             yield line
             if index == 0 and total:
-                yield ProgressBar(
-                    total=total, completed=min(done, total), width=min(options.max_width, 60)
-                )
+                width = min(options.max_width, 60)
+                yield ProgressBar(total=total, completed=min(n_done, total), width=width)
                 yield Text("")
 
     def _starting(self) -> Text:
         return Text.assemble((self.phase, "cyan"), f"  {self.elapsed_s:.0f} s")
 
     def _head(self) -> list[Text]:
-        title = Text.assemble(
-            (self.title, "bold"), ("  " + self.phase if self.phase else "", "cyan")
-        )
-        running = sum(work is not None for work in self.slots.values())
-        done = self.counts.total()
-        of = f"{done} of {self.total}" if self.total else f"{done}"
-        parts = [f"{of} done", f"{running} running", f"{self.counts['pruned']} pruned"]
-        parts.append(f"{self.counts['failed']} failed")
+        phase = f"  {self.phase}" if self.phase else ""
+        title = Text.assemble((self.title, "bold"), (phase, "cyan"))
+
+        eta_s = self.eta_s
+        eta = "unknown" if eta_s is None else clock_text(eta_s)
+        times = f"elapsed {clock_text(self.elapsed_s)}  left {eta}"
+        return [title, self._counts_line(), Text.assemble(self._best(), "  ", (times, "dim"))]
+
+    def _counts_line(self) -> Text:
+        n_done = self.counts.total()
+        parts = [
+            f"{n_done} of {self.total} done" if self.total else f"{n_done} done",
+            f"{len(self.busy)} running",
+            f"{self.counts['pruned']} pruned",
+            f"{self.counts['failed']} failed",
+        ]
         if self.counts["infeasible"]:
             parts.append(f"{self.counts['infeasible']} out of memory")
-        eta = "unknown" if self.eta_s is None else clock_text(self.eta_s)
-        times = f"elapsed {clock_text(self.elapsed_s)}  left {eta}"
-        return [title, Text(" · ".join(parts)), Text.assemble(self._best(), "  ", (times, "dim"))]
+        return Text(" · ".join(parts))
 
     def _best(self) -> Text:
         if self.best is None or self.best.value is None:
@@ -110,35 +138,36 @@ class _Board:
         return Text.assemble("best ", value, f" (trial {self.best.number})")
 
     def _slot_lines(self) -> list[Text]:
-        # The busy ones first only where not all can be shown: lines that jump are hard to read.
         names = list(self.slots)
-        if len(names) > MOST_SLOTS:
+        n_hidden = len(names) - MOST_SLOTS
+        if n_hidden > 0:
+            # The busy ones first only where not all have room: lines that jump are hard to read.
             names.sort(key=lambda name: self.slots[name] is None)
-        width = max((len(_short(name)) for name in names[:MOST_SLOTS]), default=0)
-        lines = [
-            Text.assemble((f"{_short(n):<{width}}  ", "cyan"), self._work(n))
-            for n in names[:MOST_SLOTS]
-        ]
-        if len(names) > MOST_SLOTS:
-            lines.append(Text(f"… and {len(names) - MOST_SLOTS} more", "dim"))
+            names = names[:MOST_SLOTS]
+
+        width = max((len(_shortened(name)) for name in names), default=0)
+        lines = []
+        for name in names:
+            label = f"{_shortened(name):<{width}}  "
+            lines.append(Text.assemble((label, "cyan"), self._trial_text(self.slots[name])))
+        if n_hidden > 0:
+            lines.append(Text(f"… and {n_hidden} more", "dim"))
         return lines
 
-    def _work(self, slot: str) -> Text:
-        work = self.slots[slot]
-        if work is None:
+    def _trial_text(self, trial: _RunningTrial | None) -> Text:
+        if trial is None:
             return Text("idle", "dim")
-        report = work.report
-        state = "starting"
-        if report is not None:
-            of = f"/{work.epochs}" if work.epochs else ""
-            state = f"epoch {report.epoch}{of}  {self.metric} {score(report.value)}"
-        return Text.assemble(f"trial {work.number}  {state}  ", (work.params, "dim"))
+
+        if trial.report is None:
+            state = "starting"
+        else:
+            last = f"/{trial.epochs}" if trial.epochs else ""
+            state = f"epoch {trial.report.epoch}{last}  {self.metric} {score(trial.report.value)}"
+        return Text.assemble(f"trial {trial.number}  {state}  ", (trial.params, "dim"))
 
 
 class LiveProgress:
-    """The view on a terminal, redrawn four times a second whatever happens; it vanishes at the end,
-    notices stay.
-    """
+    """The view on a terminal, redrawn four times a second; it vanishes at the end, notices stay."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -157,7 +186,9 @@ class LiveProgress:
     ) -> None:
         """Draw the view."""
         board = self._board
-        board.title, board.metric, board.total = one_line(title), one_line(metric), total_trials
+        board.title = one_line(title)
+        board.metric = one_line(metric)
+        board.total = total_trials
         board.best = best
         for result in earlier:
             board.count(result)
@@ -167,8 +198,7 @@ class LiveProgress:
         if self._live is not None or self._ended:
             return
         self._board.began = self._board.clock()
-        # Only what goes to stderr is drawn above the view: stdout may be a pipe and must stay as it
-        # is.
+        # stdout may be a pipe and must stay as it is; only what goes to stderr is drawn above.
         self._live = Live(
             self._board,
             console=self._console,
@@ -179,7 +209,7 @@ class LiveProgress:
         self._live.start(refresh=True)
 
     def phase(self, text: str) -> None:
-        """Show it beside the title; before `start` alone, with the seconds since."""
+        """Show it beside the title; before `start` alone, with the seconds that have passed."""
         self._board.phase = one_line(text)
         self._show()
 
@@ -187,30 +217,28 @@ class LiveProgress:
         """Print it above the view."""
         self._console.print(Text(one_line(text)))
 
-    def running(
-        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
-    ) -> None:
+    def running(self, slot: str, number: int, params: Params, epochs: int | None = None) -> None:
         """Show the trial on the slot's line."""
-        work = _Work(number, params_text(params), epochs, self._board.clock())
+        trial = _RunningTrial(
+            number=number, params=params_text(params), epochs=epochs, began=self._board.clock()
+        )
         with self._board.lock:
-            self._board.slots[slot] = work
+            self._board.slots[slot] = trial
 
     def epoch(self, slot: str, report: EpochReport) -> None:
         """Show the epoch on the slot's line at the next redraw."""
         with self._board.lock:
-            work = self._board.slots.get(slot)
-            if work is not None:
-                self._board.slots[slot] = _Work(
-                    work.number, work.params, work.epochs, work.since, report
-                )
+            trial = self._board.slots.get(slot)
+            if trial is not None:
+                self._board.slots[slot] = replace(trial, report=report)
 
     def finished(self, result: TrialResult, best: TrialResult | None) -> None:
         """Count the trial and free its line."""
         with self._board.lock:
             self._board.count(result)
             self._board.best = best
-            for slot, work in self._board.slots.items():
-                if work is not None and work.number == result.number:
+            for slot, trial in self._board.slots.items():
+                if trial is not None and trial.number == result.number:
                     self._board.slots[slot] = None
 
     def idle(self, slot: str) -> None:
@@ -237,6 +265,7 @@ class LiveProgress:
         self.stop()
 
 
-def _short(slot: str) -> str:
-    """Return a slot's name as it fits a line: `GPU-1a2b3c4d` for a UUID, parts joined by + each so."""
-    return "+".join(part[:12] for part in one_line(slot).split("+")[:3])
+def _shortened(slot: str) -> str:
+    """Return a slot's name so that it fits a line: `GPU-1a2b3c4d` for a UUID, several with +."""
+    devices = one_line(slot).split("+")[:3]
+    return "+".join(device[:12] for device in devices)

@@ -1,23 +1,25 @@
-"""What the driver says while it works: a live view, one line for each finished trial, or nothing."""
+"""What the driver shows while it works: a live view, one line a finished trial, or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from rich.console import Console
 
 from tuning.reports.live import LiveProgress
 from tuning.reports.texts import first_line, one_line, params_text, score, seconds_text
+from tuning.study.domains import Params
 from tuning.trial import EpochReport, Status, TrialResult
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "choose_progress"]
 
 
 class Progress(Protocol):
-    """Told by the driver what happens. One thread calls it; every call is cheap; `stop` may be
-    called twice.
+    """Receives from the driver what happens.
+
+    One thread calls it; every call is cheap; `stop` may be called twice.
     """
 
     def start(
@@ -32,7 +34,7 @@ class Progress(Protocol):
         """Begin.
 
         Args:
-            title: Study and engine, as shown to the user.
+            title: Study and engine, as the user reads them.
             total_trials: Trials in all, the earlier ones included; None: until the engine has no
                 more.
             metric: The objective's name.
@@ -47,9 +49,7 @@ class Progress(Protocol):
     def notice(self, text: str) -> None:
         """Tell the user something that stays on the screen."""
 
-    def running(
-        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
-    ) -> None:
+    def running(self, slot: str, number: int, params: Params, epochs: int | None = None) -> None:
         """A trial has begun on a slot; `epochs` is where it ends at the latest."""
 
     def epoch(self, slot: str, report: EpochReport) -> None:
@@ -94,9 +94,7 @@ class SilentProgress:
     def notice(self, text: str) -> None:
         """Say nothing."""
 
-    def running(
-        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
-    ) -> None:
+    def running(self, slot: str, number: int, params: Params, epochs: int | None = None) -> None:
         """Say nothing."""
 
     def epoch(self, slot: str, report: EpochReport) -> None:
@@ -143,17 +141,19 @@ class PlainProgress(SilentProgress):
         best: TrialResult | None = None,
     ) -> None:
         """Print what begins, and what is known from earlier runs."""
-        self._metric, self._total, self._done = one_line(metric), total_trials, len(earlier)
-        known = f", {len(earlier)} known from before" if earlier else ""
-        self._say(f"{title}: {'all' if total_trials is None else total_trials} trials{known}")
+        self._metric = one_line(metric)
+        self._total = total_trials
+        self._done = len(earlier)
+
+        count = "all" if total_trials is None else str(total_trials)
+        known = f", {len(earlier)} known from earlier runs" if earlier else ""
+        self._print(f"{title}: {count} trials{known}")
 
     def notice(self, text: str) -> None:
         """Print it."""
-        self._say(text)
+        self._print(text)
 
-    def running(
-        self, slot: str, number: int, params: Mapping[str, Any], epochs: int | None = None
-    ) -> None:
+    def running(self, slot: str, number: int, params: Params, epochs: int | None = None) -> None:
         """Remember the parameters for the line to come."""
         self._params[number] = params_text(params)
 
@@ -162,26 +162,35 @@ class PlainProgress(SilentProgress):
         self._done += 1
         count = f"[{self._done}/{self._total}]" if self._total else f"[{self._done}]"
         parts = [f"{count} trial {result.number} {result.status.value}: {self._outcome(result)}"]
+
         if best is not None and best.value is not None:
             parts.append(f"best {score(best.value)} (trial {best.number})")
-        parts.append(self._params.pop(result.number, ""))
-        self._say(" · ".join(filter(None, parts)))
+
+        params = self._params.pop(result.number, "")
+        if params:
+            parts.append(params)
+        self._print(" · ".join(parts))
 
     def _outcome(self, result: TrialResult) -> str:
-        worked = f"{result.epochs} epochs in {seconds_text(result.seconds)}"
+        """Return value or error, and what it cost."""
         if result.copied_from is not None:
-            worked = f"as trial {result.copied_from}"
-        if result.status in (Status.COMPLETED, Status.PRUNED):
-            return f"{self._metric} {score(result.value)}, {worked}"
-        return ", ".join(filter(None, [first_line(result.error), worked]))
+            cost = f"as trial {result.copied_from}"
+        else:
+            cost = f"{result.epochs} epochs in {seconds_text(result.seconds)}"
 
-    def _say(self, text: str) -> None:
+        if result.status in (Status.COMPLETED, Status.PRUNED):
+            return f"{self._metric} {score(result.value)}, {cost}"
+        error = first_line(result.error)
+        return f"{error}, {cost}" if error else cost
+
+    def _print(self, text: str) -> None:
         self._console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def choose_progress(quiet: bool, json: bool, console: Console) -> Progress:
-    """Return nothing with `--quiet`; else the live view on a terminal, lines without one and with
-    `--json`.
+    """Return the view that fits the options and the terminal.
+
+    Silence with `--quiet`; else the live view on a terminal, lines without one and with `--json`.
     """
     if quiet:
         return SilentProgress()
