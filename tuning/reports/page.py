@@ -1,9 +1,10 @@
-"""What all pages of ours are made of: cards, figures, escaped text, one file that needs no network."""
+"""What every page of ours is made of: cards, tables, figures; one file that needs no network."""
 
 from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -11,15 +12,19 @@ from typing import Any
 from tuning.reports.texts import masked
 from tuning.storage.durable import write_bytes
 
+_PLOTLY_CONFIG = json.dumps({"responsive": True, "displaylogo": False, "displayModeBar": False})
+
 
 def write_page(path: Path, title: str, body: str) -> Path:
-    """Write a page with our style and Plotly in it; one that is there already is replaced. Returns
-    its path.
+    """Write a page with our style and Plotly in it, in place of the one that is there.
 
     Args:
         path: Of the file; its folder is made where it is missing.
         title: Plain text.
         body: HTML, what users wrote in it escaped.
+
+    Returns:
+        The path.
 
     Raises:
         StorageError: The disk is full or read-only.
@@ -34,25 +39,87 @@ def write_page(path: Path, title: str, body: str) -> Path:
     return path
 
 
-def card(title: str, body: str, note: str = "", *, wide: bool = False) -> str:
-    """Return a card; `note` is plain text below its title."""
-    told = f'<p class="soft">{html_text(note)}</p>' if note else ""
-    return f'<section class="card{" wide" if wide else ""}"><h2>{html_text(title)}</h2>{told}{body}</section>'
+def card(title: str, body: str, note: str = "", *, wide: bool = False, kind: str = "") -> str:
+    """Return a card.
 
-
-def html_figure(name: str, drawn: Any) -> str:
-    """Return a Plotly figure as HTML; `name` is unique on the page. None says that there is nothing
-    to draw.
+    Args:
+        title: Plain text.
+        body: HTML.
+        note: Plain text below the title.
+        wide: Whether it takes the page's whole width.
+        kind: One more CSS class.
     """
-    if drawn is None:
-        return '<p class="soft">There is nothing to draw yet.</p>'
+    classes = " ".join(filter(None, ["card", "wide" if wide else "", kind]))
+    head = f"<h2>{html_text(title)}</h2>"
+    if note:
+        head += soft(note)
+    return f'<section class="{classes}">{head}{body}</section>'
+
+
+def soft(text: str) -> str:
+    """Return a paragraph in the softer colour, of plain text."""
+    return f'<p class="soft">{html_text(text)}</p>'
+
+
+def cell(text: object, kind: str = "", *, sort_key: object = None) -> str:
+    """Return a table's cell of plain text.
+
+    Args:
+        text: What it says.
+        kind: A CSS class: `n` for figures.
+        sort_key: What a sortable table sorts it by; None: by its text.
+    """
+    return html_cell(html_text(text), kind, sort_key=sort_key)
+
+
+def html_cell(content: str, kind: str = "", *, sort_key: object = None) -> str:
+    """Return a table's cell of HTML."""
+    attributes = ""
+    if kind:
+        attributes += f' class="{kind}"'
+    if sort_key is not None:
+        attributes += f' data-v="{html_text(sort_key)}"'
+    return f"<td{attributes}>{content}</td>"
+
+
+def row(cells: Iterable[str], kind: str = "") -> str:
+    """Return a table's row of cells (HTML); `kind` is a CSS class."""
+    attributes = f' class="{kind}"' if kind else ""
+    return f"<tr{attributes}>{''.join(cells)}</tr>"
+
+
+def table(rows: Iterable[str], heads: Iterable[str] = (), kind: str = "") -> str:
+    """Return a table of rows and heading cells (HTML); `kind` is a CSS class."""
+    attributes = f' class="{kind}"' if kind else ""
+    head = "".join(heads)
+    if head:
+        head = f"<thead><tr>{head}</tr></thead>"
+    return f"<table{attributes}>{head}<tbody>{''.join(rows)}</tbody></table>"
+
+
+def heading(text: object, kind: str = "") -> str:
+    """Return a heading cell of plain text; `kind` is a CSS class."""
+    attributes = f' class="{kind}"' if kind else ""
+    return f"<th{attributes}>{html_text(text)}</th>"
+
+
+def html_figure(name: str, figure: Any) -> str:
+    """Return a Plotly figure as HTML; of None the words that there is nothing to draw.
+
+    Args:
+        name: Unique on the page.
+        figure: The figure.
+    """
+    if figure is None:
+        return soft("There is nothing to draw yet.")
+
     # < and > as escapes: a label must not be able to end the script it stands in.
-    plot = drawn.to_json().replace("<", "\\u003c").replace(">", "\\u003e")
-    config = json.dumps({"responsive": True, "displaylogo": False, "displayModeBar": False})
-    return (
-        f'<div id="{name}"></div><script>{{ const f = {plot}; Plotly.newPlot("{name}", f.data, f.layout, {config}); }}'
-        "</script>"
+    plot = figure.to_json().replace("<", "\\u003c").replace(">", "\\u003e")
+    script = (
+        f"{{ const f = {plot}; "
+        f'Plotly.newPlot("{name}", f.data, f.layout, {_PLOTLY_CONFIG}); }}'
     )
+    return f'<div id="{name}"></div><script>{script}</script>'
 
 
 def html_text(value: object) -> str:
