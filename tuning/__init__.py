@@ -36,7 +36,7 @@ _HOMES = {
     "run_study": "tuning.search.run",
 }
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Choice",
     "Dataset",
