@@ -1,11 +1,11 @@
-"""What a benchmark's runs say: per engine, per pair of engines, over studies. `words` tells it in
-sentences.
+"""What a benchmark's runs say: per engine, per pair of engines, over studies.
 
-    found = analyse(runs)               # any number of studies, engines and seeds
-    found.studies[0].engines            # medians, intervals, regret, area, time to a target
-    found.studies[0].pairs              # every two engines, paired by seed: supported or not, seeds
-    missing
-    found.ranks                         # mean ranks over two or more studies, Friedman, Nemenyi
+    statistics = analyse(runs)         # any number of studies, engines and seeds
+    statistics.studies[0].engines      # medians, intervals, regret, area, time to a target
+    statistics.studies[0].pairs        # every two engines, paired by seed: which one is better
+    statistics.ranks                   # mean ranks over two or more studies, Friedman, Nemenyi
+
+`bench/report/words.py` writes it in sentences.
 
 One question is asked of each pair: whose last incumbent has the better validation value? Signed
 ranks over the seeds that both have, Holm over the pairs of a study. The test score is asked about
@@ -15,14 +15,16 @@ in at most `alpha` of all benchmarks, test or not.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tuning.bench.statistics import anytime, significance
-from tuning.bench.statistics.anytime import Budget, Scale
+from tuning.bench.statistics.anytime import Budget, Scale, Score
 from tuning.bench.statistics.pairs import Pair, by_seed, compare
 from tuning.bench.statistics.ranks import Ranks, rank_studies
 from tuning.bench.statistics.records import AnytimeRun
@@ -30,22 +32,25 @@ from tuning.bench.statistics.significance import Interval
 from tuning.errors import StudyError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineFigures:
     """One engine on one study, medians over its seeds; None where half of them have no value.
 
     Attributes:
-        runs, with_value: Searches, and those of them with a completed trial.
-        validation, test: Scores of the last incumbent.
-        validation_interval, test_interval: Bootstrap intervals of these medians; None for fewer
-            than two runs.
+        engine: Its name, with its pruner.
+        runs: Searches.
+        with_value: Searches with a completed trial.
+        validation: Validation value of the last incumbent.
+        validation_interval: Bootstrap interval of this median; None for fewer than two runs.
+        test: Test score of the last incumbent.
+        test_interval: As `validation_interval`.
         regret: Normalised regret of the last incumbent, 0 (best known) to 1 (no better than one
             trial).
         area: Mean normalised regret over the budget: the area under the anytime curve; smaller is
             better.
-        reached: How many runs came as far as the study's target.
-        time_to_target: In the unit of the budget; None where fewer than half of the runs came so
-            far.
+        reached: How many runs reached the study's target.
+        time_to_target: In the unit of the budget; None where fewer than half of the runs reached
+            it.
         rank: Mean rank over the seeds that all engines have; None where there is none.
         asked_s: The engine's own seconds for a proposal, median over all.
     """
@@ -65,16 +70,20 @@ class EngineFigures:
     asked_s: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyFigures:
     """One study.
 
     Attributes:
+        study: Its name.
+        metric: Its objective, e.g. `val_rmse`.
+        direction: "minimize" or "maximize".
         end: The budget over which `area` is taken: the largest that any run used.
         scale: What normalised regret is measured by; None where nothing was completed.
         target: What `time_to_target` asks for: given, or the worst engine's median, so that all can
             reach it.
         engines: The best median first.
+        pairs: Every two engines.
         seeds_needed: Seeds without which no pair can be supported, whatever the scores.
     """
 
@@ -89,9 +98,16 @@ class StudyFigures:
     seeds_needed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """All of it. `ranks` is None for fewer than two studies or engines."""
+    """What the runs say.
+
+    Attributes:
+        alpha: Level of every verdict.
+        budget: What curves, areas and times are measured in.
+        studies: In order of appearance.
+        ranks: Over the studies; None for fewer than two studies or engines.
+    """
 
     alpha: float
     budget: Budget
@@ -127,133 +143,175 @@ def analyse(
             or direction.
     """
     _check(runs)
-    names = dict.fromkeys(run.study for run in runs)
-    studies = {name: [run for run in runs if run.study == name] for name in names}
-    figures = tuple(
-        _study(
-            some,
-            _Frame.of(some, budget, (best or {}).get(name), (targets or {}).get(name)),
-            alpha,
-            resamples,
+    studies = _by_study(runs)
+    figures = []
+    for name, study_runs in studies.items():
+        frame = _frame(
+            study_runs,
+            budget,
+            best=None if best is None else best.get(name),
+            target=None if targets is None else targets.get(name),
         )
-        for name, some in studies.items()
-    )
+        figures.append(_study_figures(study_runs, frame, alpha, resamples))
     return Statistics(
-        alpha, budget, figures, rank_studies(studies, alpha=alpha, resamples=resamples)
+        alpha=alpha,
+        budget=budget,
+        studies=tuple(figures),
+        ranks=rank_studies(studies, alpha=alpha, resamples=resamples),
     )
+
+
+def _by_study(runs: Sequence[AnytimeRun]) -> dict[str, list[AnytimeRun]]:
+    studies: dict[str, list[AnytimeRun]] = {}
+    for run in runs:
+        studies.setdefault(run.study, []).append(run)
+    return studies
+
+
+def _check(runs: Sequence[AnytimeRun]) -> None:
+    faults = []
+    searches = Counter((run.study, run.engine, run.seed) for run in runs)
+    for (study, engine, seed), count in searches.items():
+        if count > 1:
+            faults.append(f"{study} · {engine} · seed {seed} is there twice")
+
+    for study, study_runs in _by_study(runs).items():
+        objectives = sorted({f"{run.direction} {run.metric}" for run in study_runs})
+        if len(objectives) > 1:
+            listed = " and for ".join(objectives)
+            faults.append(f"'{study}' was searched for {listed}: these cannot be compared")
+    if faults:
+        raise StudyError(faults, where="benchmark")
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """What the runs of one study are measured in and by."""
+    """What the runs of one study are measured in and by; see `StudyFigures`."""
 
     budget: Budget
     end: float
     scale: Scale | None
     target: float | None
 
-    @classmethod
-    def of(
-        cls, runs: list[AnytimeRun], budget: Budget, best: float | None, target: float | None
-    ) -> _Frame:
-        if target is None:
-            medians = [
-                significance.median(anytime.finals(some)) for _, some in anytime.by_engine(runs)
-            ]
-            reached = [median for median in medians if median is not None]
-            target = anytime.sign(runs[0]) * max(reached) if reached else None
-        return cls(budget, anytime.horizon(runs, budget), anytime.scale_of(runs, best), target)
 
-
-def _check(runs: Sequence[AnytimeRun]) -> None:
-    keys = [(run.study, run.engine, run.seed) for run in runs]
-    faults = [
-        f"{s} · {e} · seed {i} is there twice"
-        for s, e, i in dict.fromkeys(k for k in keys if keys.count(k) > 1)
-    ]
-    for study in dict.fromkeys(run.study for run in runs):
-        asked = sorted({f"{run.direction} {run.metric}" for run in runs if run.study == study})
-        if len(asked) > 1:
-            faults.append(
-                f"'{study}' was searched for {' and for '.join(asked)}: these cannot be compared"
-            )
-    if faults:
-        raise StudyError(faults, where="benchmark")
-
-
-def _study(runs: list[AnytimeRun], frame: _Frame, alpha: float, resamples: int) -> StudyFigures:
-    engines = dict(anytime.by_engine(runs))
-    way, first = anytime.sign(runs[0]), runs[0]
-    ranks = _seed_ranks(engines)
-    figures = []
-    for name, some in engines.items():
-        validation, test = (
-            _score(anytime.finals(some, score), way, alpha, resamples)
-            for score in ("validation", "test")
-        )
-        figures.append(_engine(some, frame, (*validation, *test), ranks.get(name)))
-    figures.sort(key=lambda found: np.inf if found.validation is None else way * found.validation)
-    pairs = compare(engines, alpha=alpha, resamples=resamples)
-    return StudyFigures(
-        first.study,
-        first.metric,
-        first.direction,
-        frame.end,
-        frame.scale,
-        frame.target,
-        tuple(figures),
-        pairs,
-        significance.fewest_pairs(alpha / max(1, len(pairs))),
+def _frame(
+    runs: Sequence[AnytimeRun], budget: Budget, *, best: float | None, target: float | None
+) -> _Frame:
+    if target is None:
+        target = _worst_median(runs)
+    return _Frame(
+        budget=budget,
+        end=anytime.horizon(runs, budget),
+        scale=anytime.scale_of(runs, best),
+        target=target,
     )
 
 
-def _score(
-    scores: np.ndarray, way: int, alpha: float, resamples: int
-) -> tuple[float | None, Interval | None]:
-    """Return the median of the scores and its interval, as the metric has them; None where no run
-    has a score.
-    """
-    if not np.isfinite(scores).any():
-        return None, None
-    interval = significance.median_interval(way * scores, level=1 - alpha, resamples=resamples)
-    return significance.median(way * scores), interval
+def _worst_median(runs: Sequence[AnytimeRun]) -> float | None:
+    """Return the worst engine's median in the metric's units; None where no engine has one."""
+    medians = []
+    for _, engine_runs in anytime.by_engine(runs):
+        median = significance.median(anytime.finals(engine_runs))
+        if median is not None:
+            medians.append(median)
+    return anytime.sign(runs[0]) * max(medians) if medians else None
 
 
-def _engine(
-    runs: list[AnytimeRun],
+def _study_figures(
+    runs: Sequence[AnytimeRun], frame: _Frame, alpha: float, resamples: int
+) -> StudyFigures:
+    engines = dict(anytime.by_engine(runs))
+    ranks = _seed_ranks(engines)
+    figures = []
+    for name, engine_runs in engines.items():
+        validation = _middle(engine_runs, "validation", alpha, resamples)
+        test = _middle(engine_runs, "test", alpha, resamples)
+        figures.append(_engine_figures(engine_runs, frame, validation, test, ranks.get(name)))
+
+    first = runs[0]
+    pairs = compare(engines, alpha=alpha, resamples=resamples)
+    return StudyFigures(
+        study=first.study,
+        metric=first.metric,
+        direction=first.direction,
+        end=frame.end,
+        scale=frame.scale,
+        target=frame.target,
+        engines=_best_first(figures, anytime.sign(first)),
+        pairs=pairs,
+        seeds_needed=significance.fewest_pairs(alpha / max(1, len(pairs))),
+    )
+
+
+def _best_first(figures: Sequence[EngineFigures], way: int) -> tuple[EngineFigures, ...]:
+    """Return the engines by their median; those without one are the last."""
+
+    def place(engine: EngineFigures) -> float:
+        return math.inf if engine.validation is None else way * engine.validation
+
+    return tuple(sorted(figures, key=place))
+
+
+class _Middle(NamedTuple):
+    """The median of the scores of an engine's runs, in the metric's units, and its interval."""
+
+    median: float | None
+    interval: Interval | None
+
+
+def _middle(runs: Sequence[AnytimeRun], score: Score, alpha: float, resamples: int) -> _Middle:
+    oriented = anytime.finals(runs, score)
+    if not np.isfinite(oriented).any():  # no run has a score
+        return _Middle(None, None)
+    scores = anytime.sign(runs[0]) * oriented
+    interval = significance.median_interval(scores, level=1 - alpha, resamples=resamples)
+    return _Middle(significance.median(scores), interval)
+
+
+def _engine_figures(
+    runs: Sequence[AnytimeRun],
     frame: _Frame,
-    scores: tuple[float | None, Interval | None, float | None, Interval | None],
+    validation: _Middle,
+    test: _Middle,
     rank: float | None,
 ) -> EngineFigures:
+    regret = area = None
+    if frame.scale is not None:
+        at_the_end = np.array([frame.end])
+        regrets = anytime.regret(runs, at_the_end, frame.budget, frame.scale)[:, 0]
+        areas = anytime.area(runs, frame.budget, frame.scale, frame.end)
+        regret = significance.median(regrets)
+        area = significance.median(areas)
+
     times = np.full(len(runs), np.inf)
     if frame.target is not None:
         times = anytime.time_to(runs, frame.target, frame.budget)
-    regret = area = None
-    if frame.scale is not None:
-        end = np.array([frame.end])
-        regret = significance.median(anytime.regret(runs, end, frame.budget, frame.scale)[:, 0])
-        area = significance.median(anytime.area(runs, frame.budget, frame.scale, frame.end))
-    asked = [seconds for run in runs for seconds in run.asked_s]
+
+    asked_s = [seconds for run in runs for seconds in run.asked_s]
     return EngineFigures(
-        runs[0].engine,
-        len(runs),
-        int(np.isfinite(anytime.finals(runs)).sum()),
-        *scores,
-        regret,
-        area,
-        int(np.isfinite(times).sum()),
-        significance.median(times),
-        rank,
-        float(np.median(asked)) if asked else None,
+        engine=runs[0].engine,
+        runs=len(runs),
+        with_value=int(np.isfinite(anytime.finals(runs)).sum()),
+        validation=validation.median,
+        validation_interval=validation.interval,
+        test=test.median,
+        test_interval=test.interval,
+        regret=regret,
+        area=area,
+        reached=int(np.isfinite(times).sum()),
+        time_to_target=significance.median(times),
+        rank=rank,
+        asked_s=float(np.median(asked_s)) if asked_s else None,
     )
 
 
-def _seed_ranks(engines: Mapping[str, list[AnytimeRun]]) -> dict[str, float]:
-    scores = {name: by_seed(some) for name, some in engines.items()}
-    seeds = sorted(set.intersection(*map(set, scores.values())))
+def _seed_ranks(engines: Mapping[str, Sequence[AnytimeRun]]) -> dict[str, float]:
+    """Return each engine's mean rank over the seeds that all have; empty where there are none."""
+    scores = {name: by_seed(runs) for name, runs in engines.items()}
+    seeds = sorted(set.intersection(*(set(of_engine) for of_engine in scores.values())))
     if not seeds:
         return {}
-    ranks = significance.mean_ranks(
-        np.array([[by_seed[seed] for by_seed in scores.values()] for seed in seeds])
-    )
-    return dict(zip(scores, map(float, ranks), strict=True))
+
+    table = np.array([[of_engine[seed] for of_engine in scores.values()] for seed in seeds])
+    ranks = significance.mean_ranks(table).tolist()
+    return dict(zip(scores, ranks, strict=True))

@@ -1,12 +1,10 @@
-"""Every two engines of one study, paired by seed: whose last incumbent is better, and is that more
-than chance.
-"""
+"""Every two engines of one study, paired by seed: which is better, and is that more than chance."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,28 +12,31 @@ import numpy as np
 from tuning.bench.statistics import significance
 from tuning.bench.statistics.anytime import Score, finals
 from tuning.bench.statistics.records import AnytimeRun
-from tuning.bench.statistics.significance import Interval, signed_rank
+from tuning.bench.statistics.significance import Interval, SignedRank, signed_rank
 
 Verdict: TypeAlias = Literal["supported", "not supported", "too few seeds", "equal", "no pairs"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """Two engines on one study, paired by seed; `first` is the one that the ranks favour.
 
     Attributes:
         n: Seeds that both have.
-        wins, ties, losses: Of `first`.
+        wins: Seeds on which `first` is better.
+        ties: Seeds on which both are equal.
+        losses: Seeds on which `second` is better.
         gain: By how much `first` is better: the median of the paired differences, in the metric's
             units.
         interval: Bootstrap interval of `gain`.
         effect: Rank-biserial correlation, 0 (no lean) to 1 (first is always better).
-        p, p_holm: Of the signed-rank test; corrected for all pairs of the study.
+        p: Of the signed-rank test.
+        p_holm: The same, corrected for all pairs of the study.
         verdict: Whether the difference is supported, or why that cannot be.
-        seeds_more: Seeds that would be missing for an 80 % chance to support a difference of this
-            size; 0 where it is supported, None where none is to be seen.
-        test_gain, test_p: The same pairs by test score; `test_p` only where the difference is
-            supported.
+        seeds_more: Seeds that are missing for an 80 % chance to support a difference of this size;
+            0 where it is supported, None where there is none.
+        test_gain: As `gain`, by test score.
+        test_p: As `p`, by test score; only where the difference is supported.
     """
 
     first: str
@@ -66,58 +67,86 @@ def compare(
         resamples: Of the bootstrap; 0: no intervals.
     """
     scores = {name: by_seed(runs) for name, runs in engines.items()}
-    names, gains, tested = [], [], []
-    for first, second in itertools.combinations(scores, 2):
-        found = paired(scores[first], scores[second])
-        test = signed_rank(found)
-        favoured = test.effect >= 0
-        names.append((first, second) if favoured else (second, first))
-        gains.append(found if favoured else -found)
-        tested.append(replace(test, effect=abs(test.effect)))
-    adjusted = significance.holm([test.p for test in tested])
+    duels = [
+        _duel(first, second, paired(scores[first], scores[second]))
+        for first, second in itertools.combinations(scores, 2)
+    ]
+    adjusted = significance.holm([duel.test.p for duel in duels])
+
     pairs = []
-    for (first, second), found, test, p in zip(names, gains, tested, adjusted, strict=True):
-        verdict = _verdict(found, float(p), alpha, len(names))
-        notice = _on_test(engines[first], engines[second])
+    for duel, p_holm in zip(duels, adjusted.tolist(), strict=True):
+        verdict = _verdict(duel.gains, p_holm, alpha, len(duels))
+        if verdict == "supported":
+            seeds_more: int | None = 0
+        else:
+            seeds_more = _seeds_more(duel, alpha / len(duels))
+
+        test_gains = _gains_on_test(engines[duel.first], engines[duel.second])
+        # The test score is asked about only where the first question is answered.
+        is_tested = verdict == "supported" and len(test_gains) > 0
         pairs.append(
             Pair(
-                first,
-                second,
-                test.n,
-                int((found > 0).sum()),
-                int((found == 0).sum()),
-                int((found < 0).sum()),
-                significance.median(found),
-                significance.median_interval(found, level=1 - alpha, resamples=resamples),
-                test.effect,
-                test.p,
-                float(p),
-                verdict,
-                0 if verdict == "supported" else _seeds_more(test, alpha / len(names)),
-                significance.median(notice),
-                signed_rank(notice).p if verdict == "supported" and len(notice) else None,
+                first=duel.first,
+                second=duel.second,
+                n=len(duel.gains),
+                wins=int((duel.gains > 0).sum()),
+                ties=int((duel.gains == 0).sum()),
+                losses=int((duel.gains < 0).sum()),
+                gain=significance.median(duel.gains),
+                interval=significance.median_interval(
+                    duel.gains, level=1 - alpha, resamples=resamples
+                ),
+                effect=abs(duel.test.effect),
+                p=duel.test.p,
+                p_holm=p_holm,
+                verdict=verdict,
+                seeds_more=seeds_more,
+                test_gain=significance.median(test_gains),
+                test_p=signed_rank(test_gains).p if is_tested else None,
             )
         )
     return tuple(pairs)
 
 
 def by_seed(runs: Sequence[AnytimeRun], score: Score = "validation") -> dict[int, float]:
-    """Return the score of each run's last incumbent by seed; smaller is better, infinity where
-    there is none.
+    """Return the score of each run's last incumbent by seed.
+
+    Smaller is better; infinity where there is no incumbent.
     """
-    return {run.seed: float(value) for run, value in zip(runs, finals(runs, score), strict=True)}
+    scores = finals(runs, score).tolist()
+    return {run.seed: value for run, value in zip(runs, scores, strict=True)}
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> np.ndarray:
-    """Return by how much `first` is better on each seed that both have, from scores where smaller
-    is better.
+    """Return by how much `first` is better on each seed that both have.
 
-    One that has no value (infinity) is worse than any that has; two without are equal.
+    Args:
+        first: Scores by seed, where smaller is better. Infinity stands for no value: it is worse
+            than any value, and two of them are equal.
+        second: The same of the other engine.
     """
-    both = sorted(first.keys() & second.keys())
-    return np.array(
-        [0.0 if first[seed] == second[seed] else second[seed] - first[seed] for seed in both]
-    )
+    gains = []
+    for seed in sorted(first.keys() & second.keys()):
+        is_equal = first[seed] == second[seed]  # inf - inf would be NaN
+        gains.append(0.0 if is_equal else second[seed] - first[seed])
+    return np.array(gains)
+
+
+@dataclass(frozen=True)
+class _Duel:
+    """Two engines on the seeds that both have; `first` is the one that the ranks favour."""
+
+    first: str
+    second: str
+    gains: np.ndarray
+    test: SignedRank
+
+
+def _duel(one: str, other: str, gains: np.ndarray) -> _Duel:
+    test = signed_rank(gains)
+    if test.effect >= 0:
+        return _Duel(one, other, gains, test)
+    return _Duel(other, one, -gains, test)
 
 
 def _verdict(gains: np.ndarray, p: float, alpha: float, pairs: int) -> Verdict:
@@ -127,32 +156,34 @@ def _verdict(gains: np.ndarray, p: float, alpha: float, pairs: int) -> Verdict:
         return "supported"
     if not gains.any():
         return "equal"
-    return (
-        "too few seeds"
-        if len(gains) < significance.fewest_pairs(alpha / pairs)
-        else "not supported"
-    )
+    if len(gains) < significance.fewest_pairs(alpha / pairs):
+        return "too few seeds"
+    return "not supported"
 
 
-def _seeds_more(test: significance.SignedRank, level: float) -> int | None:
-    needed = significance.pairs_needed(test.effect, level)
-    return None if needed is None else max(1, needed - test.n)
+def _seeds_more(duel: _Duel, level: float) -> int | None:
+    needed = significance.pairs_needed(duel.test.effect, level)
+    return None if needed is None else max(1, needed - len(duel.gains))
 
 
-def _on_test(first: Sequence[AnytimeRun], second: Sequence[AnytimeRun]) -> np.ndarray:
-    """Return the paired differences by test score; none where no run has a test score.
+def _gains_on_test(first: Sequence[AnytimeRun], second: Sequence[AnytimeRun]) -> np.ndarray:
+    """Return the paired differences by test score; none where no run has a test score."""
+    first_scores = _test_scores(first)
+    second_scores = _test_scores(second)
+    if not np.isfinite([*first_scores.values(), *second_scores.values()]).any():
+        return np.array([])
+    return paired(first_scores, second_scores)
 
-    A search without a model is the worst; one that has a model, but of which the test score was
+
+def _test_scores(runs: Sequence[AnytimeRun]) -> dict[int, float]:
+    """Return test scores by seed.
+
+    A search without a model is the worst. One that has a model, but of which the test score was
     lost, is left out.
     """
-    sides = [_tested(by_seed(runs), by_seed(runs, "test")) for runs in (first, second)]
-    known = any(np.isfinite(value) for side in sides for value in side.values())
-    return paired(*sides) if known else np.array([])
-
-
-def _tested(validation: Mapping[int, float], test: Mapping[int, float]) -> dict[int, float]:
+    validation = by_seed(runs)
     return {
-        seed: value
-        for seed, value in test.items()
-        if np.isfinite(value) or not np.isfinite(validation[seed])
+        seed: score
+        for seed, score in by_seed(runs, "test").items()
+        if np.isfinite(score) or not np.isfinite(validation[seed])
     }

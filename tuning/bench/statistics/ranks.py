@@ -1,5 +1,7 @@
-"""Engines ranked over studies: Friedman's test, Nemenyi's critical difference, and who is tied with
-whom.
+"""Engines ranked over studies: Friedman's test, Nemenyi's critical difference, and who is tied.
+
+Source: Demšar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7,
+section 3.2.2. Not from it: Nemenyi's test counts only where Friedman's rejects.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from tuning.bench.statistics.significance import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ranks:
     """Mean ranks over studies; an engine's score on a study is its median over seeds.
 
     Attributes:
         studies: How many; only engines that ran on all of them are ranked.
+        alpha: Level of both tests.
         engines: The best first.
         ranks: Mean rank of each, 1 is the best.
         friedman: Do they differ at all?
@@ -53,24 +56,29 @@ class Ranks:
 def rank_studies(
     studies: Mapping[str, Sequence[AnytimeRun]], *, alpha: float = 0.05, resamples: int = 9999
 ) -> Ranks | None:
-    """Rank the engines over studies; None for fewer than two studies or engines that ran on all of
-    them.
+    """Rank the engines that ran on all studies.
+
+    Args:
+        studies: The runs of each.
+        alpha: Level of the tests.
+        resamples: Of Friedman's test, where all permutations are too many.
+
+    Returns:
+        None for fewer than two studies or engines.
     """
-    medians = [
-        {engine: float(quantile(finals(some), 0.5)) for engine, some in by_engine(runs)}
-        for runs in studies.values()
-    ]
-    names = list(dict.fromkeys(name for scores in medians for name in scores))
-    everywhere = [name for name in names if all(name in scores for scores in medians)]
+    medians = [_medians(runs) for runs in studies.values()]
+    engines = list(dict.fromkeys(name for scores in medians for name in scores))
+    everywhere = [name for name in engines if all(name in scores for scores in medians)]
     if len(medians) < 2 or len(everywhere) < 2:
         return None
+
     table = np.array([[scores[name] for name in everywhere] for scores in medians])
     return rank(
         table,
         everywhere,
         alpha=alpha,
         resamples=resamples,
-        left_out=sorted(set(names) - set(everywhere)),
+        left_out=sorted(set(engines) - set(everywhere)),
     )
 
 
@@ -85,36 +93,53 @@ def rank(
     """Rank `engines`, the columns of a table of (study, engine) where smaller is better."""
     means = mean_ranks(table)
     order = np.argsort(means, kind="stable")
-    names, sorted_means = [engines[i] for i in order], means[order]
-    apart = critical_difference(len(names), len(table), alpha)
-    told = friedman(table, resamples=resamples)
-    groups = _groups(names, sorted_means, apart)
-    differ = [
-        (better, worse)
-        for i, better in enumerate(names)
-        for j, worse in enumerate(names)
-        if sorted_means[j] - sorted_means[i] >= apart and told.p <= alpha
-    ]
-    p = nemenyi(sorted_means, len(table))
+    names = [engines[i] for i in order]
+    means = means[order]
+
+    test = friedman(table, resamples=resamples)
+    difference = critical_difference(len(names), len(table), alpha)
+    supported: list[tuple[str, str]] = []
+    if test.p <= alpha:
+        supported = _told_apart(names, means, difference)
+
+    p_values = nemenyi(means, len(table))
     return Ranks(
-        len(table),
-        alpha,
-        tuple(names),
-        tuple(map(float, sorted_means)),
-        told,
-        apart,
-        tuple(tuple(map(float, row)) for row in p),
-        tuple(groups),
-        tuple(differ),
-        tuple(left_out),
+        studies=len(table),
+        alpha=alpha,
+        engines=tuple(names),
+        ranks=tuple(means.tolist()),
+        friedman=test,
+        critical_difference=difference,
+        p=tuple(tuple(row) for row in p_values.tolist()),
+        groups=tuple(_groups(names, means, difference)),
+        supported=tuple(supported),
+        left_out=tuple(left_out),
     )
 
 
+def _medians(runs: Sequence[AnytimeRun]) -> dict[str, float]:
+    """Return the median over seeds of each engine's last incumbent; smaller is better."""
+    return {engine: float(quantile(finals(some), 0.5)) for engine, some in by_engine(runs)}
+
+
+def _told_apart(names: Sequence[str], means: np.ndarray, apart: float) -> list[tuple[str, str]]:
+    """Return each (better, worse) whose mean ranks are `apart` or more; names by rising rank."""
+    return [
+        (better, worse)
+        for better, better_rank in zip(names, means, strict=True)
+        for worse, worse_rank in zip(names, means, strict=True)
+        if worse_rank - better_rank >= apart
+    ]
+
+
 def _groups(names: Sequence[str], means: np.ndarray, apart: float) -> list[tuple[str, ...]]:
-    """Return the largest runs of two or more that lie within the critical difference."""
-    spans: list[tuple[int, int]] = []
-    for start in range(len(means)):
-        end = int(np.searchsorted(means, means[start] + apart, side="left"))
-        if end - start > 1 and (not spans or end > spans[-1][1]):
-            spans.append((start, end))
-    return [tuple(names[start:end]) for start, end in spans]
+    """Return the largest groups of two or more whose mean ranks lie within `apart`."""
+    groups: list[tuple[str, ...]] = []
+    last_end = 0
+    for start, lowest in enumerate(means):
+        end = int(np.searchsorted(means, lowest + apart, side="left"))
+        is_part_of_the_last = end <= last_end
+        if end - start > 1 and not is_part_of_the_last:
+            groups.append(tuple(names[start:end]))
+            last_end = end
+    return groups

@@ -1,12 +1,12 @@
-"""Tests on paired scores: which differences are more than chance, and how many pairs it would take
-to see them.
+"""Tests on paired scores: which differences are more than chance, and how many pairs show them.
 
 By SciPy alone. scikit-posthocs would bring statsmodels and seaborn for Nemenyi's test, which is one
 line with `studentized_range`, and for Holm's correction, which is another.
-Source: Demšar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7:
-signed ranks with zeros split evenly, Friedman's statistic without correction for ties, Iman and
-Davenport's F, Nemenyi's critical difference. Not from it: Holm over the pairs of one study, p of
-Friedman by permutation, the number of pairs needed.
+
+Source: Demšar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7.
+Section 3.1.3: signed ranks with zeros split evenly. Section 3.2.2: Friedman's statistic without
+correction for ties, Iman and Davenport's F, Nemenyi's critical difference. Not from it: Holm over
+the pairs of one study, p of Friedman by permutation, the number of pairs needed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ import numpy as np
 from scipy import stats
 
 Interval: TypeAlias = tuple[float | None, float | None]
+
 _FAR = 1e150  # stands in for infinity where SciPy would compute inf - inf, or square it
-_MOST_FLIPPED = (
-    13  # pairs whose signs are flipped in all ways, 8,192, where ties forbid Wilcoxon's own table
-)
+
+# Pairs whose signs are flipped in all ways, 8,192, where ties forbid Wilcoxon's own table.
+_MOST_FLIPPED = 13
+
 _DIGITS = 12  # differences that agree to so many digits are tied: what is beyond them is rounding
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SignedRank:
     """Wilcoxon's signed-rank test of paired differences.
 
@@ -45,7 +47,7 @@ class SignedRank:
     p: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Friedman:
     """Friedman's test that all columns rank alike.
 
@@ -65,50 +67,73 @@ class Friedman:
 def signed_rank(differences: np.ndarray) -> SignedRank:
     """Test whether paired differences are symmetric about zero.
 
+    Source: Demšar 2006, section 3.1.3; the effect is Kerby 2014, "The Simple Difference Formula",
+    the share of ranks in favour less the share against.
+
     Args:
         differences: One for each pair; infinite where one side has no value, which outranks every
             number.
     """
-    rounded = _rounded(np.asarray(differences, dtype=float))
+    rounded = _without_round_off(np.asarray(differences, dtype=float))
     ranks = stats.rankdata(np.abs(rounded))
-    total = ranks.sum()
-    lean = float(np.sign(rounded) @ ranks)
-    if not lean and not rounded.any():
-        return SignedRank(len(rounded), float(total / 2), 0.0, 1.0)
-    p = _tied_p(np.sign(rounded) * ranks) if _few_with_ties(rounded) else _wilcoxon_p(rounded)
-    return SignedRank(len(rounded), float(total - abs(lean)) / 2, lean / float(total), p)
+    signed_ranks = np.sign(rounded) * ranks
+
+    rank_sum = float(ranks.sum())
+    lean = float(signed_ranks.sum())  # R+ - R-, and R+ + R- is the rank sum
+    statistic = (rank_sum - abs(lean)) / 2
+
+    if not rounded.any():  # no pair differs, or there is none
+        return SignedRank(n=len(rounded), statistic=statistic, effect=0.0, p=1.0)
+
+    p = _tied_p(signed_ranks) if _few_with_ties(rounded) else _wilcoxon_p(rounded)
+    return SignedRank(n=len(rounded), statistic=statistic, effect=lean / rank_sum, p=p)
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Return Holm's adjusted p-values, in the order given."""
+    """Return Holm's adjusted p-values, in the order of `p`.
+
+    Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure". The smallest p is
+    multiplied by the number of tests, the next by one less, and none comes before a smaller one.
+    """
     order = np.argsort(p)
-    stepped = np.maximum.accumulate(np.asarray(p, dtype=float)[order] * np.arange(len(p), 0, -1))
+    factors = np.arange(len(p), 0, -1)
+    stepped = np.asarray(p, dtype=float)[order] * factors
+    stepped = np.minimum(np.maximum.accumulate(stepped), 1.0)
+
     adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(stepped, 1.0)
+    adjusted[order] = stepped
     return adjusted
 
 
 def fewest_pairs(level: float) -> int:
-    """Return how many pairs the two-sided signed-rank test needs at least to reach p <= `level`: p
-    = 2^(1 - n).
+    """Return how many pairs the two-sided signed-rank test takes at least to reach p <= `level`.
+
+    Where all n pairs lean one way, p is 2^(1 - n).
     """
-    return math.ceil(1 - math.log2(level) - 1e-9)
+    round_off = 1e-9  # a level that is a power of 2 is reached by exactly so many pairs
+    return math.ceil(1 - math.log2(level) - round_off)
 
 
 def pairs_needed(effect: float, level: float, power: float = 0.8) -> int | None:
-    """Return how many pairs find an effect of this size at `level` with this power; None where
-    there is no effect.
+    """Return how many pairs find an effect of this size at `level` with this power.
 
     Source: Noether 1987, "Sample Size Determination for Some Common Nonparametric Tests", JASA 82:
     n = (z_a + z_b)^2 / (3 (p' - 1/2)^2), p' the chance that the mean of two differences is
     positive, estimated by (effect + 1) / 2. Its variance is that of no effect, so that it asks for
     too many where the effect is large: 0.94 power instead of 0.8 where differences are one standard
     deviation off zero. Not from it: never fewer than `fewest_pairs`.
+
+    Returns:
+        None where there is no effect.
     """
     if not effect:
         return None
-    z = float(stats.norm.isf(level / 2) + stats.norm.isf(1 - power))
-    return max(fewest_pairs(level), math.ceil(z**2 / (3 * (effect / 2) ** 2)))
+
+    z_level = stats.norm.isf(level / 2)
+    z_power = stats.norm.isf(1 - power)
+    beyond_half = effect / 2  # p' - 1/2
+    n_noether = float(z_level + z_power) ** 2 / (3 * beyond_half**2)
+    return max(fewest_pairs(level), math.ceil(n_noether))
 
 
 def median_interval(
@@ -116,41 +141,51 @@ def median_interval(
 ) -> Interval | None:
     """Return a bootstrap interval of the median; an end is None where it is infinite.
 
-    None for fewer than two values, and without resamples.
-
     Percentiles of the resampled medians: the median's jackknife, on which BCa builds, is not
     consistent, and fails where values are tied.
+
+    Returns:
+        None for fewer than two values, and without resamples.
     """
     if len(values) < 2 or not resamples:
         return None
-    kept = np.clip(values, -_FAR, _FAR)
-    drawn = stats.bootstrap(
-        (kept,),
+
+    interval = stats.bootstrap(
+        (np.clip(values, -_FAR, _FAR),),
         np.median,
         method="percentile",
         n_resamples=resamples,
         confidence_level=level,
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return _near(drawn.low), _near(drawn.high)
+    return _finite(interval.low), _finite(interval.high)
 
 
 def median(values: np.ndarray) -> float | None:
     """Return the median; None where it is infinite, or there are no values."""
-    return _near(np.median(np.clip(values, -_FAR, _FAR))) if len(values) else None
+    if not len(values):
+        return None
+    return _finite(np.median(np.clip(values, -_FAR, _FAR)))
 
 
 def mean_ranks(table: np.ndarray) -> np.ndarray:
-    """Return the mean over rows of each column's rank; 1 is the smallest of its row, ties share
-    their ranks.
+    """Return the mean over rows of each column's rank.
+
+    1 is the smallest of its row; those that are tied share their ranks.
     """
     ranks: np.ndarray = stats.rankdata(table, axis=1).mean(axis=0)
     return ranks
 
 
 def friedman(table: np.ndarray, *, resamples: int = 9999, seed: int = 0) -> Friedman:
-    """Test whether the columns of `table` (blocks × treatments) rank alike; infinite entries are
-    the worst.
+    """Test whether the columns of `table` rank alike.
+
+    Source: Demšar 2006, section 3.2.2: chi2 of Friedman, F of Iman and Davenport.
+
+    Args:
+        table: Of shape (block, treatment); infinite entries are the worst.
+        resamples: Random permutations, where there are more than so many.
+        seed: Of these permutations.
 
     Raises:
         ValueError: Fewer than two rows or columns.
@@ -160,10 +195,15 @@ def friedman(table: np.ndarray, *, resamples: int = 9999, seed: int = 0) -> Frie
         raise ValueError(
             f"Friedman's test takes at least 2 rows and 2 columns, not {rows} × {columns}"
         )
+
     ranks = stats.rankdata(table, axis=1)
     chi2 = float(_chi2(*ranks.T))
+
+    # F has the rest of what chi2 can be at most in its denominator: none where all rows agree.
     rest = rows * (columns - 1) - chi2
     f = (rows - 1) * chi2 / rest if rest > 1e-9 else math.inf
+    p_f = float(stats.f.sf(f, columns - 1, (columns - 1) * (rows - 1)))
+
     permuted = stats.permutation_test(
         tuple(ranks.T),
         _chi2,
@@ -173,38 +213,40 @@ def friedman(table: np.ndarray, *, resamples: int = 9999, seed: int = 0) -> Frie
         rng=np.random.default_rng(seed),
         vectorized=True,
     )
-    return Friedman(
-        chi2,
-        f,
-        float(stats.f.sf(f, columns - 1, (columns - 1) * (rows - 1))),
-        float(permuted.pvalue),
-    )
+    return Friedman(chi2=chi2, f=f, p_f=p_f, p=float(permuted.pvalue))
 
 
 def critical_difference(treatments: int, blocks: int, alpha: float = 0.05) -> float:
-    """Return how far apart two mean ranks must be for Nemenyi's test to tell them apart."""
-    q = float(stats.studentized_range.isf(alpha, treatments, np.inf)) / math.sqrt(2)
+    """Return how far apart two mean ranks must be for Nemenyi's test to tell them apart.
+
+    Source: Demšar 2006, section 3.2.2: CD = q_alpha sqrt(k (k + 1) / (6 N)), where q_alpha is the
+    studentized range statistic over sqrt(2).
+    """
+    studentized_range = float(stats.studentized_range.isf(alpha, treatments, np.inf))
+    q = studentized_range / math.sqrt(2)
     return q * math.sqrt(treatments * (treatments + 1) / (6 * blocks))
 
 
 def nemenyi(ranks: np.ndarray, blocks: int) -> np.ndarray:
-    """Return Nemenyi's p for each pair of mean ranks, as a symmetric matrix with ones on its
-    diagonal.
-    """
+    """Return Nemenyi's p for each two mean ranks: a symmetric matrix with ones on its diagonal."""
+    treatments = len(ranks)
     apart = np.abs(ranks[:, None] - ranks[None, :])
-    error = math.sqrt(len(ranks) * (len(ranks) + 1) / (12 * blocks))
-    p: np.ndarray = stats.studentized_range.sf(apart / error, len(ranks), np.inf)
+    error = math.sqrt(treatments * (treatments + 1) / (12 * blocks))
+    p: np.ndarray = stats.studentized_range.sf(apart / error, treatments, np.inf)
     return p
 
 
 def _few_with_ties(differences: np.ndarray) -> bool:
-    ties = len(np.unique(np.abs(differences))) < len(differences) or not differences.all()
-    return ties and len(differences) <= _MOST_FLIPPED
+    if len(differences) > _MOST_FLIPPED:
+        return False
+    sizes = np.abs(differences)
+    has_ties = len(np.unique(sizes)) < len(sizes)
+    has_zeros = not sizes.all()
+    return has_ties or has_zeros
 
 
 def _tied_p(signed_ranks: np.ndarray) -> float:
-    # What `wilcoxon` does for so few, but there in a Python loop: a second for each test of 13
-    # pairs.
+    # `wilcoxon` does the same for so few, but in a Python loop: a second for a test of 13 pairs.
     flipped = stats.permutation_test(
         (signed_ranks,), np.sum, permutation_type="samples", vectorized=True
     )
@@ -215,23 +257,33 @@ def _wilcoxon_p(differences: np.ndarray) -> float:
     return float(stats.wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
-def _near(value: float) -> float | None:
+def _finite(value: float) -> float | None:
+    """Return None for what is infinite, or an average of two values of which one is."""
     return None if abs(value) > _FAR / 4 else float(value)
 
 
 def _chi2(*ranks: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return Friedman's statistic of one array of ranks for each column, blocks along `axis`.
+
+    Source: Demšar 2006, section 3.2.2: 12 N / (k (k + 1)) (sum R_j^2 - k (k + 1)^2 / 4).
+    """
+    columns = len(ranks)
+    rows = ranks[0].shape[axis]
+
     means = np.stack([np.mean(column, axis=axis) for column in ranks])
-    count, rows = len(ranks), ranks[0].shape[axis]
-    spread = (means**2).sum(axis=0) - count * (count + 1) ** 2 / 4
+    spread = (means**2).sum(axis=0) - columns * (columns + 1) ** 2 / 4
+    chi2 = 12 * rows / (columns * (columns + 1)) * spread
+
     # Statistics of equal ranks must compare as equal, whichever order they were summed in.
-    chi2: np.ndarray = np.round(12 * rows / (count * (count + 1)) * spread, 9)
-    return chi2
+    rounded: np.ndarray = np.round(chi2, 9)
+    return rounded
 
 
-def _rounded(differences: np.ndarray) -> np.ndarray:
-    """Return differences with round-off taken away, infinite ones as numbers beyond all others."""
-    finite = np.abs(differences[np.isfinite(differences)])
-    most = float(finite.max(initial=0.0)) or 1.0
-    decimals = _DIGITS - math.ceil(math.log10(most))
-    filled = np.where(np.isfinite(differences), differences, np.sign(differences) * 2 * most)
+def _without_round_off(differences: np.ndarray) -> np.ndarray:
+    """Return differences cut to `_DIGITS`, infinite ones as numbers beyond all others."""
+    is_finite = np.isfinite(differences)
+    largest = float(np.abs(differences[is_finite]).max(initial=0.0)) or 1.0
+    filled = np.where(is_finite, differences, np.sign(differences) * 2 * largest)
+
+    decimals = _DIGITS - math.ceil(math.log10(largest))
     return np.round(filled, min(decimals, 300))
