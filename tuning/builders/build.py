@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tuning.builders.seeds import set_seed, stateful_draws
+from tuning.builders.seeds import set_seed
 from tuning.errors import StudyError
+from tuning.trainer.keras_internals import reset_layer_names, stateful_draws
 
 if TYPE_CHECKING:
     import keras
@@ -67,14 +68,11 @@ def build(
 
 def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int | None) -> Any:
     import keras
-    from keras.src.utils.naming import (
-        reset_uids,  # the public clear_session() also forgets a dtype policy
-    )
 
     with warnings.catch_warnings():
         for start in _OLD_SPELLINGS:
             warnings.filterwarnings("ignore", message=start, category=UserWarning)
-        reset_uids()
+        reset_layer_names()
         if seed is None:
             return builder(**arguments)
         set_seed(seed)
@@ -85,7 +83,7 @@ def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int |
         keras.utils.set_random_seed(
             int(seed)
         )  # what the builder uses repeats only with fresh kernels
-        reset_uids()
+        reset_layer_names()
         return builder(**arguments)
 
 

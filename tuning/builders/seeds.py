@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
+
+from tuning.trainer.keras_internals import set_keras_seed, set_tensorflow_seed, stateful_draws
 
 
 def set_seed(seed: int) -> None:
@@ -18,17 +18,10 @@ def set_seed(seed: int) -> None:
     then set up again (measured: 0.2 s a trial). Only stateful ops such as `tf.random.normal` need
     it; Keras' layers draw statelessly. `stateful_draws` tells whether one was used.
     """
-    from keras.src.backend.common import global_state
-    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-    from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
-    from tensorflow.python.eager import context
-
-    global_state.set_global_attribute(GLOBAL_RANDOM_SEED, int(seed))
-    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
+    set_keras_seed(int(seed))
     random.seed(seed)
     np.random.seed(seed)
-    tensorflow = context.context()
-    tensorflow._seed, tensorflow._rng = int(seed), random.Random(int(seed))
+    set_tensorflow_seed(int(seed))
 
 
 def set_seed_afresh(seed: int) -> None:
@@ -46,29 +39,6 @@ def set_seed_afresh(seed: int) -> None:
 
 
 _left = -1  # what was drawn before anybody counted is not known
-
-
-def stateful_draws() -> int:
-    """Return how many stateful random ops of TensorFlow were called, or traced, since the first
-    call of this.
-    """
-    from tensorflow.python.framework import random_seed
-
-    if not hasattr(
-        random_seed.get_seed, "draws"
-    ):  # each of them asks it, be it for a seed of its own
-        random_seed.get_seed = _counting(random_seed.get_seed)
-    return int(random_seed.get_seed.draws)
-
-
-def _counting(function: Any) -> Any:
-    @functools.wraps(function)
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        counted.draws += 1  # type: ignore[attr-defined]
-        return function(*args, **kwargs)
-
-    counted.draws = 0  # type: ignore[attr-defined]
-    return counted
 
 
 @contextmanager

@@ -4,7 +4,6 @@ forward and back.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.data.dataset import Array, Task
+from tuning.trainer.keras_internals import graph_nodes
 from tuning.trainer.outputs import link_of
 from tuning.trainer.train import Rows, on_device
 
@@ -139,10 +139,7 @@ def _relus(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
     """Yield the name and the output of each layer that ends with a relu; of a layer used twice, of
     its last use.
     """
-    graph = model._functional if isinstance(model, keras.Sequential) else model
-    for node in itertools.chain(
-        *(nodes for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True))
-    ):
+    for node in graph_nodes(model):
         layer = node.operation
         plain = getattr(layer, "activation", None) in (
             keras.activations.relu,

@@ -9,15 +9,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-from keras.src.saving.serialization_lib import SafeModeScope
-from tensorflow.python.eager import context as eager
-from tensorflow.python.ops import stateful_random_ops
 
 from tuning.errors import StudyError
-
-_NAMES = "object_name_uids"
+from tuning.trainer import keras_internals
 
 
 @contextmanager
@@ -29,12 +23,12 @@ def random_states_kept() -> Iterator[None]:
     they were.
     """
     python, numpy = random.getstate(), np.random.get_state()
-    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    generator = keras_internals.keras_seed_generator()
     drawn = None if generator is None else generator.state.numpy()
-    names = dict(global_state.get_global_attribute(_NAMES, {}))
-    operations = getattr(eager.context(), "_rng", None)
+    names = keras_internals.layer_name_counts()
+    operations = keras_internals.tensorflow_seed_source()
     at = None if operations is None else operations.getstate()
-    stateful = stateful_random_ops.global_generator
+    stateful = keras_internals.tensorflow_generator()
     counter = None if stateful is None else stateful.state.numpy()
     try:
         yield
@@ -43,22 +37,12 @@ def random_states_kept() -> Iterator[None]:
         np.random.set_state(numpy)
         if generator is not None:
             generator.state.assign(drawn)
-        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
-        _restore_names(names)
+        keras_internals.set_keras_seed_generator(generator)
+        keras_internals.set_layer_name_counts(names)
         if operations is not None:
             operations.setstate(at)
         if stateful is not None:
             stateful.state.assign(counter)
-
-
-def _restore_names(names: dict[str, int]) -> None:
-    """Have Keras number the layers to come as if none had been made; the mapping counts from 0 by
-    itself.
-    """
-    counts = global_state.get_global_attribute(_NAMES)
-    if counts is not None:
-        counts.clear()
-        counts.update(names)
 
 
 def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = True) -> keras.Model:
@@ -78,25 +62,31 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
         StudyError: The class cannot be copied by its configuration.
     """
     try:
-        with SafeModeScope(
-            safe_mode=False
-        ):  # a Lambda of a model in our hands is the caller's own code
+        # A Lambda of a model in our hands is the caller's own code.
+        with keras_internals.unsafe_deserialization():
             copy = keras.models.clone_model(_not_compiled(model))
     except (NotImplementedError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise StudyError(
             f"{type(model).__name__} cannot be copied: {str(error).strip().splitlines()[0][:200]}. Give the class a "
             "get_config() that returns its constructor's arguments; the test never trains the model itself"
         ) from error
-    for layer, original in zip(copy._flatten_layers(), model._flatten_layers(), strict=False):
+    for layer, original in _layer_pairs(copy, model):
         layer.trainable = original.trainable
     _compile_like(copy, model)
-    copy._symbolic_build(data_batch=batch)
+    keras_internals.build_from_batch(copy, batch)
     if weights and model.built:
         for ours, theirs in zip(trained_state(copy), trained_state(model), strict=True):
             ours.assign(theirs)
-    for layer, original in zip(copy._flatten_layers(), model._flatten_layers(), strict=False):
+    for layer, original in _layer_pairs(copy, model):
         _copy_given(layer, original)
     return copy
+
+
+def _layer_pairs(
+    copy: keras.Model, model: keras.Model
+) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
+    copies = keras_internals.all_layers(copy)
+    return zip(copies, keras_internals.all_layers(model), strict=False)
 
 
 def _copy_given(layer: keras.layers.Layer, original: keras.layers.Layer) -> None:
@@ -121,7 +111,7 @@ def _not_compiled(model: keras.Model) -> keras.Model:
 def own(model: keras.Model, batch: tuple[Any, ...]) -> keras.Model:
     """Prepare a model that nobody else holds, in place of a copy: a new optimizer, no metrics."""
     _compile_like(model, model)
-    model._symbolic_build(data_batch=batch)
+    keras_internals.build_from_batch(model, batch)
     return model
 
 
@@ -135,7 +125,8 @@ def trained_state(model: keras.Model) -> list[Any]:
 
 def rate_variable(optimizer: Any) -> Any:
     """Return the learning rate of an optimizer made by `throw_away` or `own`, to be assigned."""
-    return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return keras_internals.learning_rate_of(inner)
 
 
 def _compile_like(copy: keras.Model, model: keras.Model) -> None:
@@ -144,7 +135,7 @@ def _compile_like(copy: keras.Model, model: keras.Model) -> None:
             _compile_itself(copy, model)
         copy.optimizer = _new_optimizer(model.optimizer)
         return
-    weights = getattr(model._compile_loss, "_user_loss_weights", None)
+    weights = keras_internals.loss_weights(model)
     copy.compile(
         _new_optimizer(model.optimizer),
         model.loss,

@@ -26,6 +26,7 @@ import keras
 import tensorflow as tf
 
 from tuning.data.dataset import Array
+from tuning.trainer import keras_internals
 from tuning.trainer.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.trainer.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
 from tuning.trainer.graphs import graph_of, repeat
@@ -228,8 +229,7 @@ def scored(
 ) -> tf.Tensor:
     """Keras' own `test_step`, returning the predictions that it throws away."""
     predicted = model(x, training=False)
-    loss = model._compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight, training=False)
-    model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+    keras_internals.add_loss(model, x, y, predicted, weight)
     model.compute_metrics(x, y, predicted, sample_weight=weight)
     return predicted
 
@@ -255,7 +255,7 @@ def build(model: keras.Model, arrays: Tensors, batch_size: int) -> Tensors:
     """Build a model where it is not, from a batch of its data; return the batch."""
     batch = tuple(a[: min(batch_size, int(arrays[0].shape[0]))] for a in arrays)
     if not model.built:
-        model._symbolic_build(data_batch=batch)
+        keras_internals.build_from_batch(model, batch)
     return batch
 
 
@@ -297,7 +297,7 @@ def repays_xla(model: keras.Model, rows: int, batch_size: int, epochs: int) -> b
 def _unshared(
     model: keras.Model, arrays: Tensors, batch_size: int, batch: Tensors
 ) -> CompiledSteps:
-    model._symbolic_build(data_batch=batch)  # its metrics too, which are reset each epoch
+    keras_internals.build_from_batch(model, batch)  # its metrics too, which are reset each epoch
     return CompiledSteps(model, arrays, batch_size, shared=False)
 
 
@@ -306,7 +306,7 @@ def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Mode
     if elastic:
         make_elastic(graph_model)
     graph_model.compile_from_config(model.get_compile_config())
-    graph_model._symbolic_build(data_batch=batch)
+    keras_internals.build_from_batch(graph_model, batch)
     if elastic:
         make_slots_elastic(graph_model.optimizer)
     return graph_model
