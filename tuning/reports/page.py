@@ -116,8 +116,7 @@ def html_figure(name: str, figure: Any) -> str:
     # < and > as escapes: a label must not be able to end the script it stands in.
     plot = figure.to_json().replace("<", "\\u003c").replace(">", "\\u003e")
     script = (
-        f"{{ const f = {plot}; "
-        f'Plotly.newPlot("{name}", f.data, f.layout, {_PLOTLY_CONFIG}); }}'
+        f'{{ const f = {plot}; Plotly.newPlot("{name}", f.data, f.layout, {_PLOTLY_CONFIG}); }}'
     )
     return f'<div id="{name}"></div><script>{script}</script>'
 

@@ -7,7 +7,7 @@ coordinates are one trace a trial (3 s for 300), and its colours fade on a dark 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,7 +208,7 @@ def _slice_range(domain: Domain) -> list[float]:
     return padded([domain.low, domain.high])
 
 
-def _importance(shares: Mapping[str, float]) -> Any:
+def _importance(shares: dict[str, float]) -> Any:
     """Draw a bar for each parameter, the largest on top."""
     import plotly.graph_objects as go
 

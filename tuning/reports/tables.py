@@ -1,8 +1,8 @@
-"""The end of a run on the terminal: the best trials, the winner, what failed, where to look next."""
+"""The end of a run on the terminal: the best trials, the winner, failures, where to look next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -18,32 +18,37 @@ from tuning.reports.texts import (
     params_text,
     score,
     seconds_text,
-    shown,
     spread,
+    value_text,
 )
+from tuning.trial import Finding, Proposal
 
 IN_UNITS = ("rmse", "mae")  # metrics on the target's own scale
+BEST_TRIALS = 5
 
 
 def summary(console: Console, summary: Summary) -> None:
     """Print how a search ended."""
     for part in _parts(console, summary):
-        console.print(
-            part, soft_wrap=isinstance(part, Text)
-        )  # a path that is broken cannot be copied
+        # A path that is broken over lines cannot be copied.
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def best_table(trials: Trials, summary: Summary, width: int) -> Table:
-    """Return a table of `trials`, a column for each parameter; all parameters in one where that
-    needs more `width`.
+    """Return a table of `trials`: a column for each parameter, one for all where room is short.
+
+    Args:
+        trials: The rows, in their order.
+        summary: Of the search they belong to; its winner stands out.
+        width: Of the terminal, in characters.
     """
     names = list(dict.fromkeys(name for proposal, _ in trials for name in proposal.params))
     console = Console(width=1000)
     for gap in (1, 0):
-        table = _table(trials, summary, names, gap)
+        table = _best_table(trials, summary, names, gap)
         if Measurement.get(console, console.options, table).maximum <= width:
             return table
-    return _table(trials, summary, None, 1)
+    return _best_table(trials, summary, None, gap=1)
 
 
 def score_table(summary: Summary) -> Table:
@@ -52,75 +57,90 @@ def score_table(summary: Summary) -> Table:
     table = _plain_table("")
     for metric in metrics:
         table.add_column(Text(one_line(metric)), justify="right")
+
     if summary.winner is not None:
-        table.add_row("winner, validation", *_validation(summary), *[""] * (len(metrics) - 1))
-        table.add_row("winner, test", *_row(summary.test, metrics), style="bold")
-    for name, values in (
-        ("linear baseline, test", summary.linear),
-        ("dummy baseline, test", summary.dummy),
-    ):
-        if values:
-            table.add_row(name, *_row(values, metrics))
+        # Only the objective, the first column, is known on the validation part.
+        validation = f"{score(summary.winner.mean)} ± {spread(summary.winner.std)}"
+        table.add_row("winner, validation", validation, *[""] * (len(metrics) - 1))
+        table.add_row("winner, test", *_scores(summary.test, metrics), style="bold")
+    if summary.linear:
+        table.add_row("linear baseline, test", *_scores(summary.linear, metrics))
+    if summary.dummy:
+        table.add_row("dummy baseline, test", *_scores(summary.dummy, metrics))
     return table
 
 
 def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
-    counts = ", ".join(
-        f"{count} {name}" for name, count in summary.counts.items() if count or name == "completed"
-    )
-    yield Text.assemble(
-        "\n",
-        (one_line(f"{summary.study} · {summary.engine}"), "bold"),
-        f" {one_line(summary.status)} after {seconds_text(summary.total_s)}: {counts}\n",
-    )
-    five = ranked(summary.trials, summary.objective)[:5]
-    if five:
-        yield best_table(five, summary, console.width)
+    yield _headline(summary)
+
+    best = ranked(summary.trials, summary.objective)[:BEST_TRIALS]
+    if best:
+        yield best_table(best, summary, console.width)
     if summary.winner is not None:
+        params = params_text(summary.winner.params)
         yield Text.assemble(
-            ("\nWinner", "bold green"),
-            f": trial {summary.winner.number}, {params_text(summary.winner.params)}\n",
+            ("\nWinner", "bold green"), f": trial {summary.winner.number}, {params}\n"
         )
         yield score_table(summary)
         yield Text(_footnote(summary), "dim")
-    elif not five:
+    elif not best:
         yield Text("No trial gave a value.", "bold red")
-    if told := _diagnosis(summary):
-        yield Padding(Text.assemble(("Diagnosis", "bold"), f" of {told}"), (1, 0, 0, 0))
-    if lines := failure_lines(summary.trials):
-        yield Text.assemble(("\nNot completed", "bold"), *(f"\n  {line}" for line in lines))
-    yield Text.assemble(
-        ("\nWhere to look next", "bold"), *(f"\n  {a:<9}{b}" for a, b in _next(summary))
-    )
+
+    diagnosis = _diagnosis(summary)
+    if diagnosis:
+        yield Padding(Text.assemble(("Diagnosis", "bold"), f" of {diagnosis}"), (1, 0, 0, 0))
+    failures = failure_lines(summary.trials)
+    if failures:
+        yield _section("Not completed", failures)
+    yield _section("Where to look next", _next_steps(summary))
 
 
-def _table(trials: Trials, summary: Summary, names: list[str] | None, gap: int) -> Table:
+def _headline(summary: Summary) -> Text:
+    counts = []
+    for outcome, count in summary.counts.items():
+        if count or outcome == "completed":
+            counts.append(f"{count} {outcome}")
+    name = one_line(f"{summary.study} · {summary.engine}")
+    ending = f" {one_line(summary.status)} after {seconds_text(summary.total_s)}: "
+    return Text.assemble("\n", (name, "bold"), ending, ", ".join(counts), "\n")
+
+
+def _section(title: str, lines: Sequence[str]) -> Text:
+    return Text.assemble((f"\n{title}", "bold"), *(f"\n  {line}" for line in lines))
+
+
+def _best_table(trials: Trials, summary: Summary, names: list[str] | None, gap: int) -> Table:
+    """Return the table; `names`: a column for each of these parameters, None: one for all."""
     table = _plain_table("trial", gap)
-    for name in names or ["parameters"] * (names is None):
-        table.add_column(
-            Text(one_line(name)), justify="left" if names is None else "right", overflow="fold"
-        )
+    if names is None:
+        table.add_column("parameters", overflow="fold")
+    else:
+        for name in names:
+            table.add_column(Text(one_line(name)), justify="right", overflow="fold")
     for heading in (one_line(summary.objective.metric), "epochs", "seconds"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
+
+    winner_number = None if summary.winner is None else summary.winner.number
     for proposal, result in trials:
-        params = proposal.params
-        cells = (
-            [params_text(params)]
-            if names is None
-            else [shown(params[n]) if n in params else "" for n in names]
-        )
-        ends = [
+        table.add_row(
+            str(result.number),
+            *_params_cells(proposal, names),
             score(result.value),
             str(result.epochs),
             f"{result.seconds:.1f}",
             result.status.value,
-        ]
-        won = summary.winner is not None and summary.winner.number == result.number
-        table.add_row(
-            str(result.number), *map(Text, cells), *ends, style="bold green" if won else None
+            style="bold green" if result.number == winner_number else None,
         )
     return table
+
+
+def _params_cells(proposal: Proposal, names: list[str] | None) -> list[Text]:
+    """Return a text for each parameter, "" where the trial does not have it."""
+    params = proposal.params
+    if names is None:
+        return [Text(params_text(params))]
+    return [Text(value_text(params[name]) if name in params else "") for name in names]
 
 
 def _plain_table(first: str, gap: int = 1) -> Table:
@@ -129,56 +149,47 @@ def _plain_table(first: str, gap: int = 1) -> Table:
     return table
 
 
-def _validation(summary: Summary) -> Iterator[str]:
-    if summary.winner is not None:
-        yield f"{score(summary.winner.mean)} ± {spread(summary.winner.std)}"
-
-
-def _row(values: Mapping[str, float], metrics: list[str]) -> list[str]:
-    return [score(values[metric]) if metric in values else "–" for metric in metrics]
+def _scores(scores: Mapping[str, float], metrics: list[str]) -> list[str]:
+    return [score(scores[metric]) if metric in scores else "–" for metric in metrics]
 
 
 def _footnote(summary: Summary) -> str:
-    seeds = len(summary.winner.seeds) if summary.winner else 0
-    note = (
-        f"± is the spread over {seeds} fresh seeds"
-        if seeds != 1
-        else "one fresh seed only: the spread is not known"
-    )
-    names = [name for name in IN_UNITS if name in summary.test or name == summary.objective.name]
-    return (
-        f"{note}; {' and '.join(names)} in {one_line(summary.unit)}"
-        if names and summary.unit
-        else note
-    )
+    n_seeds = len(summary.winner.seeds) if summary.winner else 0
+    if n_seeds == 1:
+        note = "one fresh seed only: the spread is not known"
+    else:
+        note = f"± is the spread over {n_seeds} fresh seeds"
+
+    measured = {summary.objective.name, *summary.test}
+    metrics = [metric for metric in IN_UNITS if metric in measured]
+    if metrics and summary.unit:
+        note += f"; {' and '.join(metrics)} in {one_line(summary.unit)}"
+    return note
 
 
 def _diagnosis(summary: Summary) -> str:
-    """Return the first verdict on the winner, or on the best trial where there is no winner; ""
-    where it is healthy.
+    """Return the first finding on the winner, or on the best trial where there is no winner.
+
+    "" where that trial is healthy.
     """
-    number = (
-        summary.winner.number
-        if summary.winner
-        else summary.best[1].number
-        if summary.best
-        else None
-    )
-    found = [
-        verdict
-        for _, result in summary.trials
-        if result.number == number
-        for verdict in result.diagnosis
-    ]
-    return f"trial {number}: {one_line(found[0].words)}" if found else ""
+    number = None
+    if summary.winner is not None:
+        number = summary.winner.number
+    elif summary.best is not None:
+        number = summary.best[1].number
+
+    findings: list[Finding] = []
+    for _, result in summary.trials:
+        if result.number == number:
+            findings += result.diagnosis
+    return f"trial {number}: {one_line(findings[0].words)}" if findings else ""
 
 
-def _next(summary: Summary) -> Iterator[tuple[str, str]]:
-    if summary.tracking_uri:
-        yield "MLflow", "make ui"
-    if summary.report:
-        yield "report", one_line(summary.report)
-    if summary.model:
-        yield "model", one_line(summary.model)
-    if summary.again:
-        yield "continue", one_line(summary.again)
+def _next_steps(summary: Summary) -> list[str]:
+    steps = {
+        "MLflow": "make ui" if summary.tracking_uri else "",
+        "report": summary.report,
+        "model": summary.model,
+        "continue": summary.again,
+    }
+    return [f"{name:<9}{one_line(step)}" for name, step in steps.items() if step]
