@@ -123,8 +123,5 @@ def _powers_of_ten(low: float, high: float) -> list[float]:
     start, end = math.log10(low), math.log10(high)
     clearance = _LABEL_CLEARANCE * (end - start)
 
-    powers = []
-    for power in range(math.ceil(start), math.floor(end) + 1):
-        if power - start > clearance and end - power > clearance:
-            powers.append(10.0**power)
-    return powers
+    powers = range(math.ceil(start), math.floor(end) + 1)
+    return [10.0**power for power in powers if min(power - start, end - power) > clearance]

@@ -141,9 +141,7 @@ def failure_lines(trials: Iterable[tuple[Proposal, TrialResult]], most: int = 5)
     n_listed = len(groups) if len(groups) <= most else most - 1
     listed, others = groups[:n_listed], groups[n_listed:]
 
-    lines = []
-    for group in listed:
-        lines.append(f"{len(group.numbers)} × {group.text} ({_trials_text(group.numbers)})")
+    lines = [f"{len(g.numbers)} × {g.text} ({_trials_text(g.numbers)})" for g in listed]
     if others:
         n_trials = sum(len(group.numbers) for group in others)
         lines.append(f"… and {n_trials} more in {len(others)} other ways; see the report")
