@@ -44,10 +44,11 @@ test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k h
 chaos: .venv/ready ## the slow tests: whole commands, and searches killed at random moments for minutes
 	$(PYTHON) -m pytest -m slow $(ARGS)
 
-check: .venv/ready ## lint, layout and types: ruff, mypy --strict
+check: .venv/ready ## lint, layout and types: ruff, mypy --strict; then how the code reads, in figures
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy --strict
+	@-$(PYTHON) scripts/readability.py
 
 perf: .venv/ready ## measure against the plain libraries, an hour for each of 3 repeats: make perf ARGS="--parts a,e --quick"
 	$(PYTHON) -m benchmarks.perf $(ARGS)
