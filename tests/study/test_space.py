@@ -179,3 +179,39 @@ def test_a_condition_tells_true_from_one():
     space.check({"a": True, "c": 2})
     with pytest.raises(StudyError, match="'c'"):
         space.check({"a": 1, "c": 2})
+
+
+RATE = Float.from_range_test(1e-5, 1.0)
+RATE_PER_STRUCTURE = Float.from_range_test(1e-5, 1.0, per_structure=True)
+ROWS = [["", None, 1e-3, 1e-1], ["shape", [3, [4, None]], 1e-2, 1e-1]]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        SGD,
+        Space({"n": Int(2, 8, step=2), "m": Int(1, 64, log=True)}),
+        Space({"x": Float(0, 1), "y": Float(-1.5, 2.5)}),
+        Space({"mixed": Choice("1", 1, 1.5, True, None, (3, (4, None)), ("a",))}),
+        Space({"odd": Choice(True, 0), "child": Int(1, 2).when(odd=[True])}),
+        Space({"a": Int(1, 9), "b": Int(1, 2).when(a=[1, 2]).when(a=[2, 3])}),
+        Space({"shape": Choice((1, 2), 1), "child": Int(1, 2).when(shape=[(1, 2)])}),
+        Space({"lr": RATE}),
+        Space({"lr": RATE}).narrowed({"lr": (1e-3, 1e-1)}),
+        Space({"optimizer": Choice("sgd", "adam"), "lr": RATE.when(optimizer="sgd")}),
+        Space({"shape": Choice((3, (4, None)), 2), "lr": RATE_PER_STRUCTURE}).narrowed(
+            {"lr": ROWS}
+        ),
+    ],
+)
+def test_a_space_comes_through_a_file(space):
+    restored = Space.from_json(json.loads(json.dumps(space.to_json())))
+    assert restored == space
+    assert list(restored) == list(space)
+    # True equals 1 and 1 equals 1.0, but their texts differ; definitions are compared by them.
+    assert repr(restored) == repr(space)
+
+
+def test_a_domain_of_a_later_release_is_refused_with_its_name():
+    with pytest.raises(StudyError, match=r"^space: cannot read 'x': {'kind': 'quaternion'}$"):
+        Space.from_json({"x": {"kind": "quaternion"}})

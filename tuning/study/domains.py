@@ -179,7 +179,7 @@ class FromRangeTest(Float):
         """
         wide = self.within or (self.low, self.high)
         if self.per_structure:
-            return replace(self, within=wide, rows=tuple(map(tuple, found)))
+            return replace(self, within=wide, rows=as_tuple(found))
         return replace(self, low=found[0], high=found[1], within=wide)
 
     def faults(self) -> Iterator[str]:
@@ -261,7 +261,7 @@ class Choice(_Domain):
         return self.values[int(rng.integers(len(self.values)))]
 
     def _index(self, value: Any) -> int:
-        wanted = _as_tuple(value)
+        wanted = as_tuple(value)
         return next(i for i, v in enumerate(self.values) if _same(wanted, v))
 
 
@@ -300,8 +300,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
+def as_tuple(value: Any) -> Any:
+    """Return lists, at any depth, as tuples: JSON gives a tuple back as a list."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list | tuple) else value
 
 
 def _among(value: Any, values: Iterable[Any]) -> bool:

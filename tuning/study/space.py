@@ -7,12 +7,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from tuning.errors import StudyError, did_you_mean
 from tuning.study.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int, Params
+from tuning.study.space_json import domain_from_json, domain_to_json
 
 __all__ = ["Choice", "Domain", "Float", "Int", "Params", "Space"]
 
@@ -152,6 +153,19 @@ class Space:
             for n, d in self.domains.items()
             if isinstance(d, Float) or d.cut(points) != d.cut(None)
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the domains by name as plain JSON types, in the space's order."""
+        return {name: domain_to_json(domain) for name, domain in self.domains.items()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the space that `to_json` was called on.
+
+        Raises:
+            StudyError: A domain is of a kind that this release does not know.
+        """
+        return cls({name: domain_from_json(name, item) for name, item in stored.items()})
 
     def decode(self, stored: Params) -> dict[str, Any]:
         """Return parameters read from JSON in their own types."""
