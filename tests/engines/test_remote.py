@@ -57,12 +57,8 @@ def test_a_study_is_described_without_its_functions(start):
     assert (record.name, record.epochs, record.seed, record.hash) == ("remote", 7, 3, study.hash)
     assert record.study_file == STUDY_FILE
     assert record.space == study.space
-    assert [record.data[part] for part in ("rows", "train", "validation", "test")] == [
-        80,
-        45,
-        15,
-        20,
-    ]
+    data = record.data
+    assert (data.rows, data.train, data.validation, data.test) == (80, 45, 15, 20)
     assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301
     assert engine.describe() is record
 
@@ -224,7 +220,7 @@ def test_closing_does_not_wait_for_a_study_that_is_still_loading(start, tmp_path
 def test_the_engine_process_sees_no_gpu(start, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     engine, _ = start(_study_with(tmp_path, "STUDY = STUDY.with_(data=devices)"))
-    assert engine.describe().data["unit"] == "-1"
+    assert engine.describe().data.unit == "-1"
 
 
 def test_a_metric_that_does_not_fit_the_data_is_told_before_anything_is_trained(start):

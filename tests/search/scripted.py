@@ -14,7 +14,7 @@ from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, 
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
-from tuning.study.info import StudyInfo
+from tuning.study.info import DatasetFacts, StudyInfo
 from tuning.study.objective import Minimize
 from tuning.study.space import Int, Space
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
@@ -41,6 +41,7 @@ RECORD = StudyInfo(
     gpus_per_trial=1,
     definition={"space": {}},
     hash="0" * 16,
+    data=DatasetFacts(name="scripted"),
 )
 
 

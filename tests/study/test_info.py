@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import fields, replace
 
@@ -9,14 +10,14 @@ import numpy as np
 import pytest
 
 from tuning.data.dataset import Dataset
-from tuning.study.info import describe
+from tuning.data.parts import split
+from tuning.study.info import DatasetFacts, dataset_facts, describe
 from tuning.study.names import ENGINES
 from tuning.study.objective import Maximize
 from tuning.study.space import Int
 from tuning.study.study import Study
 
-LABELS = np.array([0, 1, 1, 1])
-SIZES = {"train": 2, "validation": 1, "test": 1}
+LABELS = np.array([0, 1, 1, 1] * 6)
 
 
 def build_model(n=1):
@@ -25,7 +26,7 @@ def build_model(n=1):
 
 def data():
     return Dataset(
-        "flowers", np.zeros((4, 3)), LABELS, "binary", ("a", "b"), unit="", source="a garden"
+        "flowers", np.zeros((24, 3)), LABELS, "binary", ("a", "b"), unit="", source="a garden"
     )
 
 
@@ -38,7 +39,10 @@ STUDY = Study(
     epochs=7,
     cv=2,
 )
-RECORD = describe(STUDY, data(), SIZES, "small.py", ("an axis was cut",))
+PARTS = split(data(), seed=0)
+RECORD = describe(
+    STUDY, dataset_facts(data(), PARTS), file="small.py", notices=("an axis was cut",)
+)
 
 
 def test_a_record_has_the_studys_fields_and_where_it_comes_from():
@@ -60,31 +64,45 @@ def test_the_definition_is_the_studys_with_the_datas_digest():
 
 
 def test_the_facts_of_the_data_are_plain():
-    assert RECORD.data == {
+    assert RECORD.data.to_json() == {
         "name": "flowers",
         "task": "binary",
         "digest": data().digest,
-        "rows": 4,
+        "rows": 24,
         "features": [],
         "unit": "",
         "classes": ["a", "b"],
         "source": "a garden",
         "input_shape": [3],
         "majority": 0.75,
-        **SIZES,
+        "train": len(PARTS.train),
+        "validation": len(PARTS.validation),
+        "test": len(PARTS.test),
     }
 
 
+def test_the_facts_of_the_data_come_through_a_file():
+    stored = json.loads(json.dumps(RECORD.data.to_json()))
+    assert DatasetFacts.from_json(stored) == RECORD.data
+
+
+def test_facts_that_an_older_file_does_not_hold_have_their_defaults():
+    facts = DatasetFacts.from_json({"name": "houses", "digest": "ab", "later": 1})
+    assert facts == DatasetFacts(name="houses", digest="ab")
+
+
 def test_a_regression_has_no_majority():
-    table = replace(data(), y=np.zeros(4), task="regression", classes=())
-    assert describe(STUDY, table, SIZES).data["majority"] == 0.0
+    table = replace(data(), y=np.zeros(24), task="regression", classes=())
+    assert dataset_facts(table).majority == 0.0
 
 
 def test_workers_tell_another_definition_and_other_data_by_one_word():
-    other_data = replace(data(), X=np.ones((4, 3)))
-    others = [describe(STUDY.with_(epochs=8), data(), SIZES), describe(STUDY, other_data, SIZES)]
-    assert len({record.pinned for record in [RECORD, *others]}) == 3
-    assert describe(STUDY.with_(trials=99), data(), SIZES).pinned == RECORD.pinned
+    other_data = replace(data(), X=np.ones((24, 3)))
+    longer = describe(STUDY.with_(epochs=8), dataset_facts(data()))
+    elsewhere = describe(STUDY, dataset_facts(other_data))
+    more_trials = describe(STUDY.with_(trials=99), dataset_facts(data()))
+    assert len({RECORD.pinned, longer.pinned, elsewhere.pinned}) == 3
+    assert more_trials.pinned == RECORD.pinned
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -64,7 +64,7 @@ def look(question: CheckRequest, context: Context) -> CheckedStudy:
     for seed in range(question.seeds):
         for choice in question.choices:
             overrides = {**question.changes, **overrides_of(study, choice, seed, question.budget)}
-            pinned = pin(study.with_(**overrides).hash, str(record.data["digest"]))
+            pinned = pin(study.with_(**overrides).hash, record.data.digest)
             folder = folder_of(root, choice, seed)
             searches.append(
                 Search(study.name, question.source, overrides, choice, seed, folder, pinned)

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tuning.engines.base import Engine
 from tuning.errors import StudyError, TuningError
-from tuning.study.info import StudyInfo, describe
+from tuning.study.info import StudyInfo, dataset_facts, describe
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 from tuning.trials.jobs import Source
 
 if TYPE_CHECKING:
     from tuning.data.dataset import Dataset
-    from tuning.data.parts import Parts
     from tuning.study.study import Study
 
 _CALLS = ("ask", "adopt", "report", "tell", "artifacts")
@@ -204,9 +203,13 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
     _try_builder(study, dataset)
     engine = make_engine(study, lambda: parts)
     file = str(find_study(source)) if isinstance(source, str) else ""
-    return engine, describe(
-        study, dataset, _sizes(parts), file, (*notices_on(dataset), *engine.notices)
+    info = describe(
+        study,
+        dataset_facts(dataset, parts),
+        file=file,
+        notices=(*notices_on(dataset), *engine.notices),
     )
+    return engine, info
 
 
 def _load_data(study: Study) -> Dataset:
@@ -243,10 +246,6 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
         n_outputs=dataset.n_outputs,
         metric="" if study.objective.name in METRICS else study.objective.name,
     )
-
-
-def _sizes(parts: Parts) -> dict[str, int]:
-    return {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)}
 
 
 def _reply(connection: Connection, error: BaseException | None, value: Any = None) -> None:

@@ -35,7 +35,7 @@ def search_header(record: StudyInfo, variant: Mapping[str, Any]) -> dict[str, An
         "variant": dict(variant),
         "definition": dict(record.definition),
         "study_hash": record.hash,
-        "data": dict(record.data),
+        "data": record.data.to_json(),
         "objective": {"metric": record.objective.metric, "direction": record.objective.direction},
         "seed": record.seed,
         "trials": record.trials,

@@ -364,7 +364,7 @@ class _Run:
             dummy=baseline.get("dummy", {}),
             linear=baseline.get("linear", {}),
             margin=found.get("margin"),
-            unit=record.data["unit"],
+            unit=record.data.unit,
             total_s=time.monotonic() - self.began,
             startup_s=first - self.began,
             training_s=loop.trial_index.training_s,

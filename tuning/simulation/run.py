@@ -26,7 +26,7 @@ from tuning.simulation.recording import Recording, find_recording, load_recordin
 from tuning.simulation.replay import IncumbentCurve, MemoryFiles, TimedEngine
 from tuning.simulation.simulator import Faults, SimulatedExecutor
 from tuning.simulation.stand_in import study_of
-from tuning.study.info import StudyInfo, describe
+from tuning.study.info import StudyInfo, dataset_facts, describe
 from tuning.study.study import Study, derive_seed, load_study, never_ends
 from tuning.trial import Proposal
 
@@ -324,7 +324,7 @@ def _varied(study: Study, choice: EngineChoice, seed: int, trials: int | None) -
 
 @lru_cache(maxsize=4)
 def _record(replayed: Replayed) -> StudyInfo:
-    return describe(replayed.study, replayed.study.data(), {})
+    return describe(replayed.study, dataset_facts(replayed.study.data()))
 
 
 def _engine(study: Study) -> Engine:

@@ -8,12 +8,13 @@ import functools
 import inspect
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 
-from tuning.data.dataset import Dataset
+from tuning.data.dataset import Dataset, Task
+from tuning.data.parts import Parts
 from tuning.study.names import SCIKIT_ENGINES
 from tuning.study.objective import Objective
 from tuning.study.space import Space
@@ -30,6 +31,80 @@ _UNSWAYED = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What a reader should know of a data set without loading it.
+
+    Attributes:
+        name: `Dataset.name`.
+        task: `Dataset.task`.
+        digest: `Dataset.digest`, 64 hex digits.
+        rows: Rows in all.
+        train, validation, test: Rows of each part.
+        features: Names of the columns, or empty.
+        classes: Names of the classes, by number; empty for regression.
+        unit: What one unit of y is.
+        source: Where the data come from.
+        input_shape: One sample's shape as a model takes it, without the batch axis.
+        majority: Share of the largest class, from 0 to 1; 0 where there are no classes.
+    """
+
+    name: str
+    task: Task = "regression"
+    digest: str = ""
+    rows: int = 0
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+    features: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    unit: str = ""
+    source: str = ""
+    input_shape: tuple[int, ...] = ()
+    majority: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types, as `search.json` has them under "data"."""
+        facts = asdict(self)
+        for name in ("features", "classes", "input_shape"):
+            facts[name] = list(facts[name])
+        return facts
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Return what `to_json` was called on; a key that is absent has its default."""
+        known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        for name in ("features", "classes", "input_shape"):
+            known[name] = tuple(known.get(name, ()))
+        return cls(**{"name": "data", **known})
+
+
+def dataset_facts(dataset: Dataset, parts: Parts | None = None) -> DatasetFacts:
+    """Return the facts of a data set; without its parts their rows count as 0."""
+    return DatasetFacts(
+        name=dataset.name,
+        task=dataset.task,
+        digest=dataset.digest,
+        rows=len(dataset.y),
+        train=0 if parts is None else len(parts.train),
+        validation=0 if parts is None else len(parts.validation),
+        test=0 if parts is None else len(parts.test),
+        features=tuple(dataset.feature_names),
+        classes=tuple(dataset.classes),
+        unit=dataset.unit,
+        source=dataset.source,
+        input_shape=dataset.input_shape,
+        majority=_majority(dataset),
+    )
+
+
+def _majority(dataset: Dataset) -> float:
+    if dataset.task not in ("binary", "multiclass"):
+        return 0.0
+    members = np.bincount(dataset.y.astype(int))
+    return float(members.max() / members.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyInfo:
     """What the engine process tells the driver of a study; every field is picklable and plain.
 
@@ -39,8 +114,7 @@ class StudyInfo:
         hash: Over the definition.
         study_file: Where the study was loaded from; "" for one made in a notebook.
         doc: First line of the study file's docstring.
-        data: name, task, digest, rows, train, validation, test (row counts), features, classes,
-            unit, source, input_shape, majority (share of the largest class; 0 for regression).
+        data: What the data set is.
         notices: What the engine wants the user to know.
     """
 
@@ -65,17 +139,15 @@ class StudyInfo:
     gpus_per_trial: int
     definition: Mapping[str, Any]
     hash: str
+    data: DatasetFacts
     study_file: str = ""
     doc: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
     @property
     def pinned(self) -> str:
-        """What workers compare: they load study and data themselves, perhaps long after the search
-        began.
-        """
-        return pin(self.hash, str(self.data.get("digest", "")))
+        """What workers compare: they load study and data themselves, perhaps much later."""
+        return pin(self.hash, self.data.digest)
 
     @property
     def open_per_slot(self) -> int:
@@ -93,58 +165,47 @@ def pin(study_hash: str, data_digest: str) -> str:
 
 
 def describe(
-    study: Study,
-    dataset: Dataset,
-    sizes: Mapping[str, int],
-    file: str = "",
-    notices: tuple[str, ...] = (),
+    study: Study, data: DatasetFacts, *, file: str = "", notices: tuple[str, ...] = ()
 ) -> StudyInfo:
     """Return the record of a study.
 
     Args:
         study: Checked.
-        dataset: Its data, loaded.
-        sizes: Rows of "train", "validation" and "test".
-        file: Where it was loaded from.
-        notices: Of its engine.
+        data: See `dataset_facts`.
+        file: Where the study was loaded from.
+        notices: Of the engine and the data.
     """
-    copied = {
-        name: getattr(study, name)
-        for name in StudyInfo.__dataclass_fields__
-        if hasattr(study, name)
-    }
-    copied.pop("data")
-    copied.pop("hash")
     return StudyInfo(
-        **{
-            **copied,
-            "definition": {**study.definition(), "data_digest": dataset.digest},
-            "hash": study.hash,
-            "study_file": file,
-            "doc": _doc(study),
-            "data": {**_facts(dataset), **sizes},
-            "notices": notices,
-        }
+        name=study.name,
+        engine=study.engine,
+        pruner=study.pruner,
+        objective=study.objective,
+        space=study.space,
+        trials=study.trials,
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        patience=study.patience,
+        cv=study.cv,
+        seed=study.seed,
+        top_k=study.top_k,
+        seeds=study.seeds,
+        timeout=study.timeout,
+        trial_timeout=study.trial_timeout,
+        no_progress_timeout=study.no_progress_timeout,
+        attempts=study.attempts,
+        max_failures=study.max_failures,
+        gpus_per_trial=study.gpus_per_trial,
+        definition={**study.definition(), "data_digest": data.digest},
+        hash=study.hash,
+        data=data,
+        study_file=file,
+        doc=_doc(study),
+        notices=notices,
     )
 
 
-def _facts(dataset: Dataset) -> dict[str, Any]:
-    classes = dataset.task in ("binary", "multiclass")
-    counts = np.bincount(dataset.y.astype(int)) if classes else np.zeros(1)
-    return {
-        "name": dataset.name,
-        "task": dataset.task,
-        "digest": dataset.digest,
-        "rows": len(dataset.y),
-        "features": list(dataset.feature_names),
-        "classes": list(dataset.classes),
-        "unit": dataset.unit,
-        "source": dataset.source,
-        "input_shape": list(dataset.input_shape),
-        "majority": float(counts.max() / counts.sum()) if classes else 0.0,
-    }
-
-
 def _doc(study: Study) -> str:
+    """Return the first line of the docstring of the builder's module, which is mostly the study's."""
     builder = study.builder.func if isinstance(study.builder, functools.partial) else study.builder
-    return (inspect.getdoc(sys.modules.get(builder.__module__)) or "").split("\n")[0]
+    module = sys.modules.get(builder.__module__)
+    return (inspect.getdoc(module) or "").split("\n")[0]

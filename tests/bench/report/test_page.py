@@ -18,6 +18,7 @@ from tuning.bench.runs import BenchRun
 from tuning.bench.statistics.overview import analyse
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.ledger.search import SearchFiles
+from tuning.study.info import DatasetFacts
 from tuning.trial import Proposal, Status, TrialResult
 
 ENGINES = "optuna:tpe,optuna:tpe+asha,gridsearchcv"
@@ -39,8 +40,8 @@ def benched(folder, plan, study="scripted", gap=1.0):
             for number, value in enumerate(values):
                 _keep(SearchFiles(home), number, value)
             runs.append(_run(study, choice.name, seed, values))
-    rows = {"train": 6, "validation": 2, "test": 2, "name": "line", "digest": "0a" * 32}
-    record = replace(RECORD, name=study, data=rows)
+    facts = DatasetFacts(name="line", digest="0a" * 32, train=6, validation=2, test=2)
+    record = replace(RECORD, name=study, data=facts)
     return Benched(
         CheckedStudy(record, tuple(searches), {"gridsearchcv": ("grid: 4 points",)}),
         tuple(runs),

@@ -178,6 +178,7 @@ def _trials(benched: Benched) -> Trials:
 
 def _definition(benched: Benched) -> str:
     record = benched.looked.record
+    data = record.data
     rows: list[tuple[str, Any]] = [
         (name, describe(domain)) for name, domain in record.space.domains.items()
     ]
@@ -189,10 +190,10 @@ def _definition(benched: Benched) -> str:
     rows += [
         (
             "rows",
-            " · ".join(f"{name} {record.data[name]}" for name in ("train", "validation", "test")),
+            f"train {data.train} · validation {data.validation} · test {data.test}",
         )
     ]
-    rows += [("data", f"{record.data['name']}, sha256 {str(record.data['digest'])[:16]}")]
+    rows += [("data", f"{data.name}, sha256 {data.digest[:16]}")]
     rows += [(name, said) for name, notices in benched.looked.notices.items() for said in notices]
     body = "".join(
         f"<tr><td>{html_text(name)}</td><td>{html_text(value)}</td></tr>"
