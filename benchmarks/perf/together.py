@@ -15,7 +15,7 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
-from tuning.trial import Context, EpochReport
+from tuning.trial import Answer, Context, EpochReport
 
 
 def core_slots() -> list[Slot]:
@@ -80,7 +80,7 @@ def _collect(executor: LocalExecutor, jobs: int) -> list[Any]:
             if isinstance(event, Reported):
                 ready.append(event.job)
                 for job in ready if len(ready) == jobs else ():
-                    executor.answer(job, "continue")
+                    executor.answer(job, Answer.CONTINUE)
             elif isinstance(event, Finished):
                 values[event.job] = event.value
             else:

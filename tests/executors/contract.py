@@ -5,6 +5,7 @@ import time
 import pytest
 
 from tuning.executors.base import Died, Finished, Job, Raised, Reported, Started
+from tuning.trial import Answer
 
 JOBS = "tests.executors.jobs"
 ENDS = (Finished, Raised, Died)
@@ -14,12 +15,14 @@ def job(name, *args, **options):
     return Job(options.pop("id", name), f"{JOBS}:{name}", args, **options)
 
 
-def run(executor, *jobs, answer=lambda event: "continue", seconds=20.0):
+def run(executor, *jobs, answer=lambda event: Answer.CONTINUE, seconds=20.0):
     """Submit `jobs`, answer their reports, and return all events until each job has ended."""
     for each in jobs:
         executor.submit(each)
     wanted = {each.id for each in jobs if each.wants_answer}
-    events, open_, until = [], {each.id for each in jobs}, time.monotonic() + seconds
+    events = []
+    open_ = {each.id for each in jobs}
+    until = time.monotonic() + seconds
     while open_:
         assert time.monotonic() < until, f"still open: {open_}, so far: {events}"
         for event in executor.events(0.5):
@@ -27,9 +30,8 @@ def run(executor, *jobs, answer=lambda event: "continue", seconds=20.0):
             if isinstance(event, Reported) and event.job in wanted:
                 executor.answer(event.job, answer(event))
             if isinstance(event, ENDS):
-                assert (
-                    sum(isinstance(other, ENDS) and other.job == event.job for other in events) == 1
-                )
+                same = [e for e in events if isinstance(e, ENDS) and e.job == event.job]
+                assert len(same) == 1
                 open_.discard(event.job)
     return events
 
@@ -57,22 +59,22 @@ class ExecutorContract:
         assert [type(event) for event in events] == [Started, *[Reported] * 5, Finished]
         assert epochs(events) == [1, 2, 3, 4, 5]
 
-    @pytest.mark.parametrize("verdict", ["prune", "stop"])
-    def test_a_verdict_acts_at_the_epoch_it_answers(self, executor, verdict):
+    @pytest.mark.parametrize("answer", [Answer.PRUNE, Answer.STOP])
+    def test_an_answer_acts_at_the_epoch_it_is_for(self, executor, answer):
         events = run(
             executor,
             job("train", 9, wants_answer=True),
-            answer=lambda event: verdict if event.report.epoch == 3 else "continue",
+            answer=lambda event: answer if event.report.epoch == 3 else Answer.CONTINUE,
         )
-        assert events[-1].value == ["continue", "continue", verdict]
+        assert events[-1].value == [Answer.CONTINUE, Answer.CONTINUE, answer]
+        assert all(isinstance(each, Answer) for each in events[-1].value)
 
     def test_a_job_that_raises_leaves_the_worker_usable(self, executor):
-        events = run(executor, job("fail"), job("leave", 3), job("double", 4))
-        told = ends(events)
-        assert told["fail"].error == "ValueError: no such luck"
-        assert "in fail" in told["fail"].traceback
-        assert told["leave"].error == "SystemExit: 3"
-        assert told["double"].value == 8
+        ended = ends(run(executor, job("fail"), job("leave", 3), job("double", 4)))
+        assert ended["fail"].error == "ValueError: no such luck"
+        assert "in fail" in ended["fail"].traceback
+        assert ended["leave"].error == "SystemExit: 3"
+        assert ended["double"].value == 8
 
     def test_an_error_that_ends_the_run_is_told_with_its_exit_code(self, executor):
         assert ends(run(executor, job("end_the_run")))["end_the_run"].exit_code == 3
@@ -86,9 +88,8 @@ class ExecutorContract:
         while not epochs(events):
             events += executor.events(1.0)
         executor.cancel("train")
-        assert isinstance(
-            ends([*executor.events(5.0), *run(executor, job("double", 1))])["train"], Died
-        )
+        events = [*executor.events(5.0), *run(executor, job("double", 1))]
+        assert isinstance(ends(events)["train"], Died)
 
     def test_a_waiting_job_is_cancelled_and_never_starts(self, executor):
         for number in range(2 * len(executor.slots) + 1):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tuning.errors import MissingError
-from tuning.trial import EpochReport
+from tuning.trial import Answer, EpochReport
 
 
 def double(number, context):
@@ -29,14 +29,15 @@ def where(context):
 
 
 def train(epochs, context, seconds=0.0):
-    """Report each epoch; return the verdicts."""
-    verdicts = []
+    """Report each epoch; return the answers."""
+    answers = []
     for epoch in range(1, epochs + 1):
         time.sleep(seconds)
-        verdicts.append(context.report(EpochReport(0, epoch, 1 / epoch, {"loss": 1.0}, 0.0)))
-        if verdicts[-1] != "continue":
+        answer = context.report(EpochReport(0, epoch, 1 / epoch, {"loss": 1.0}, 0.0))
+        answers.append(answer)
+        if answer != Answer.CONTINUE:
             break
-    return verdicts
+    return answers
 
 
 def train_slowly(epochs, context):
@@ -185,3 +186,10 @@ def compiles(wire):
     value = float(tf.function(lambda x: 2.0 * x + 1.0, jit_compile=True)(tf.constant(3.0)))
     folder = Path(os.environ["TF_XLA_FLAGS"].partition("directory=")[2])
     wire.send((value, sorted((str(path), path.stat().st_mtime_ns) for path in folder.iterdir())))
+
+
+class Unloadable:
+    """Can be pickled and not be loaded."""
+
+    def __reduce__(self):
+        return int, ("no number",)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import random
 import signal
 import time
@@ -10,12 +11,14 @@ import psutil
 import pytest
 
 from tests.executors.contract import ENDS, ExecutorContract, ends, epochs, job, run
+from tests.executors.jobs import Unloadable
 from tuning.errors import BusyError, MissingError, TuningError
 from tuning.executors.base import Died, Finished, Slot, Started
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
 from tuning.executors.worker import Limits
+from tuning.trial import Answer
 
 
 @pytest.fixture
@@ -207,21 +210,21 @@ def test_reports_count_as_progress(executor):
     assert len(epochs(events)) == 30
 
 
-def test_waiting_for_a_verdict_is_no_lack_of_progress(executor):
+def test_waiting_for_an_answer_is_no_lack_of_progress(executor):
     executor.submit(job("train", 2, wants_answer=True, no_progress_timeout_s=0.2))
     events, end = [], time.monotonic() + 0.8
     while time.monotonic() < end:
         events += executor.events(0.1)
     assert epochs(events) == [1]
-    executor.answer("train", "stop")
+    executor.answer("train", Answer.STOP)
     assert isinstance(until(executor, ENDS)[-1], Finished)
 
 
-def test_stop_reaches_a_job_that_does_not_wait_for_verdicts(executor):
+def test_stop_reaches_a_job_that_does_not_wait_for_answers(executor):
     executor.submit(job("train_slowly", 1000))
     until(executor, Started)
-    executor.answer("train_slowly", "stop")
-    assert until(executor, Finished)[-1].value[-1] == "stop"
+    executor.answer("train_slowly", Answer.STOP)
+    assert until(executor, Finished)[-1].value[-1] == Answer.STOP
 
 
 def test_a_job_fed_ahead_moves_to_a_worker_that_idles(open_):
@@ -276,6 +279,19 @@ def test_large_arguments_do_not_block_the_driver_behind_a_stopped_worker(open_):
     told = ends([*until(executor, Died), *until(executor, Finished)])
     assert told["stop_itself"].cause == "timeout"
     assert told["echo_length"].value == 30_000_000
+
+
+def test_an_argument_that_cannot_be_loaded_fails_its_job_only(open_):
+    executor = open_("cpu:1")
+    ended = ends(run(executor, job("echo_length", Unloadable()), job("where")))
+    assert "no number" in ended["echo_length"].error
+    assert isinstance(ended["where"], Finished)
+
+
+def test_an_argument_that_cannot_be_pickled_is_an_error_of_whoever_submits_it(executor):
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError)):
+        executor.submit(job("echo_length", lambda: None))
+    assert executor.room == 2 * len(executor.slots)
 
 
 def test_a_result_that_cannot_be_pickled_raises(executor):

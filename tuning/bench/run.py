@@ -30,6 +30,7 @@ from tuning.search.stopping import StopRequest
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import locked, tuning_home
 from tuning.study.info import StudyInfo
+from tuning.trial import Answer
 
 _LOOK, _SEARCH = "tuning.bench.worker:look", "tuning.bench.worker:run_search"
 _MOST_LOST = 3  # workers of one search that ended without a trial being at fault
@@ -243,7 +244,7 @@ class _Round:
     def _stop(self) -> None:
         for name in list(self._open):
             if name in self._trial:
-                self.executor.answer(name, "stop")
+                self.executor.answer(name, Answer.STOP)
             else:
                 self.executor.cancel(name)
 
@@ -272,7 +273,7 @@ class _Round:
             report.number, time.monotonic() - report.seconds, epochs + report.fits
         )
         if self.stopping.reason:
-            self.executor.answer(search.id, "stop")
+            self.executor.answer(search.id, Answer.STOP)
         self.watch.epoch(search)
 
     def _end_late_trials(self) -> None:

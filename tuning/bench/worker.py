@@ -8,6 +8,7 @@ search that lost its worker goes on.
 
 from __future__ import annotations
 
+import pkgutil
 import queue
 import time
 import traceback
@@ -24,7 +25,6 @@ from tuning.engines.remote import prepare
 from tuning.errors import SearchFailed, StudyError, TuningError
 from tuning.executors.base import Job, Slot
 from tuning.executors.inprocess import InProcessExecutor
-from tuning.executors.server import resolve
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.header import search_header
@@ -195,7 +195,7 @@ def run_counted(function: str, job: TrialJob, counting: _Counting, context: Cont
     own process.
     """
     counting.begin(context, *trained_by_earlier_attempts(job.folder))
-    result: TrialResult = resolve(function)(job, counting)
+    result: TrialResult = pkgutil.resolve_name(function)(job, counting)
     return result
 
 

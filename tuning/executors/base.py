@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from tuning.trial import EpochReport
+from tuning.trial import Answer, Context, EpochReport
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,10 @@ class Job:
     Attributes:
         id: Unique within the executor.
         function: `"package.module:name"`, imported by the worker.
-        args: Picklable.
+        args: Picklable where the executor has processes; empty while the job travels.
         wants_answer: Each epoch report waits for `answer`; else training goes on at once.
         timeout_s, no_progress_timeout_s: Limits on the monotonic clock; then TERM, 2 s later KILL.
+        pickled_args: The arguments of a job that travels, see `packed`.
     """
 
     id: str
@@ -44,6 +47,23 @@ class Job:
     wants_answer: bool = False
     timeout_s: float | None = None
     no_progress_timeout_s: float | None = None
+    pickled_args: bytes | None = field(default=None, repr=False)
+
+    def packed(self) -> Self:
+        """Return the job as it travels to a process.
+
+        Its arguments are pickled here, so one that cannot be is an error of whoever submits it, and
+        loaded by `call` alone, so one that cannot be loaded fails this job and not its worker.
+        """
+        pickled = pickle.dumps(self.args, protocol=pickle.HIGHEST_PROTOCOL)
+        return replace(self, args=(), pickled_args=pickled)
+
+    def call(self, context: Context) -> Any:
+        """Make the call; return or raise what the function does."""
+        args = self.args
+        if self.pickled_args is not None:
+            args = pickle.loads(self.pickled_args)  # noqa: S301 - from our own driver
+        return pkgutil.resolve_name(self.function)(*args, context)
 
 
 @dataclass(frozen=True)
@@ -57,7 +77,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Reported:
-    """An epoch has ended; answer it where the job wants a verdict."""
+    """An epoch has ended; answer it where the job wants one."""
 
     job: str
     report: EpochReport
@@ -110,12 +130,13 @@ class Executor(Protocol):
     def events(self, timeout_s: float) -> list[Event]:
         """Wait at most `timeout_s` for something to happen; return all that has, in order."""
 
-    def answer(self, job: str, verdict: str) -> None:
-        """Answer the last report of a job: "continue", "prune" or "stop"."""
+    def answer(self, job: str, answer: Answer) -> None:
+        """Answer the last report of a job."""
 
     def cancel(self, job: str) -> None:
-        """Stop a job at once, by ending its worker; a waiting job is dropped. It ends in
-        Died("cancelled").
+        """Stop a job at once, by ending its worker; a waiting job is dropped.
+
+        It ends in Died("cancelled").
         """
 
     def close(self) -> None:

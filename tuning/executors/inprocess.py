@@ -1,5 +1,6 @@
-"""`InProcessExecutor`: the executor contract without processes: a whole search in one worker,
-tests, debuggers.
+"""`InProcessExecutor`: the executor contract without processes.
+
+For a benchmark's search, which has one worker to itself, for tests and debuggers.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
-from tuning.executors.server import resolve
-from tuning.trial import EpochReport
+from tuning.trial import Answer, EpochReport
 
 Start: TypeAlias = Callable[[Callable[[], None]], None]
 
@@ -30,13 +30,13 @@ class InProcessExecutor:
     waits for it.
 
     Limits of time are not kept, the slot's environment is not set, and a job can be cancelled at
-    its reports only.
+    its reports only. Its arguments are not copied.
 
     Args:
-        slots: Their names are told; only the first ever runs a job.
+        slots: Only the first ever runs a job.
         start: Has another thread do a job's work, and returns at once. Keras keeps some of its
-            settings a thread: who has a study's trained where the study was imported gives them to
-                that thread.
+            settings a thread: whoever wants a study trained where it was imported gives them to
+            that thread.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class InProcessExecutor:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """The slots given."""
+        """The slots it was made with."""
         return self._slots
 
     @property
@@ -63,34 +63,36 @@ class InProcessExecutor:
         self._waiting.append(job)
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Run the next job to its end, or to a report that waits for a verdict."""
+        """Run the next job to its end, or to a report that waits for an answer."""
         if self._running is None and self._waiting and not self._happened:
             self._running = _Run(self._waiting.popleft(), self._slots[0].name, self._start)
         if self._running is not None and not self._happened:
             self._happened += self._running.go_on(timeout_s)
             if self._running.ended:
                 self._running = None
-        happened, self._happened = self._happened, []
+        happened = self._happened
+        self._happened = []
         return happened
 
-    def answer(self, job: str, verdict: str) -> None:
+    def answer(self, job: str, answer: Answer) -> None:
         """Answer the last report of the running job."""
         if self._running is not None and self._running.job.id == job:
-            self._running.answer(verdict)
+            self._running.answer(answer)
 
     def cancel(self, job: str) -> None:
         """Drop a waiting job, or end the running one at its report."""
-        for waiting in [waiting for waiting in self._waiting if waiting.id == job]:
-            self._waiting.remove(waiting)
-            self._happened.append(Died(job, "cancelled", "cancelled"))
+        for waiting in list(self._waiting):
+            if waiting.id == job:
+                self._waiting.remove(waiting)
+                self._happened.append(Died(job, "cancelled", "cancelled"))
         if self._running is not None and self._running.job.id == job:
-            self._running.answer(None)
+            self._running.cancel()
 
     def close(self) -> None:
         """Forget what waits; a job that stands at a report is ended."""
         self._waiting.clear()
         if self._running is not None:
-            self._running.answer(None)
+            self._running.cancel()
 
 
 class _Cancelled(BaseException):
@@ -98,66 +100,78 @@ class _Cancelled(BaseException):
 
 
 class _Run:
-    """One job in its thread, and the `Context` it is given."""
+    """One job in its thread, and the `Context` that its function gets.
+
+    The job's thread puts its events into one queue, and None where it stands still until it has an
+    answer. Answers go through the other; None cancels.
+    """
 
     def __init__(self, job: Job, slot: str, start: Start) -> None:
         self.job = job
         self.slot = slot
         self.ended = False
-        self._said: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
         self._stopped = False
         start(self._run)
 
+    # --- the driver's side ---
+
     def go_on(self, timeout_s: float) -> list[Event]:
-        """Return what the job says until its next verdict or its end."""
+        """Return what happens until the job waits for an answer or ends."""
         events: list[Event] = []
         while not self.ended:
             try:
-                event = self._said.get(timeout=max(0.0, timeout_s) if not events else None)
+                # The time is for the first event. Those after it are on their way.
+                event = self._events.get(timeout=None if events else max(0.0, timeout_s))
             except queue.Empty:
                 break
-            if event is None:  # it waits for its verdict
+            if event is None:  # it waits for its answer
                 break
             events.append(event)
             self.ended = isinstance(event, Finished | Raised | Died)
         return events
 
-    def answer(self, verdict: str | None) -> None:
-        """Pass a verdict on; None cancels."""
-        self._answers.put(verdict)
+    def answer(self, answer: Answer) -> None:
+        """Pass an answer on."""
+        self._answers.put(answer)
 
-    def report(self, report: EpochReport) -> str:
+    def cancel(self) -> None:
+        """End the job at its next report."""
+        self._answers.put(None)
+
+    # --- the job's side ---
+
+    def report(self, report: EpochReport) -> Answer:
         """See `Context.report`."""
-        self._said.put(Reported(self.job.id, report))
+        self._events.put(Reported(self.job.id, report))
         if self.job.wants_answer and not self._stopped:
-            self._said.put(None)
+            self._events.put(None)
             return self._take(self._answers.get())
         while not self._answers.empty():
             self._take(self._answers.get())
-        return "stop" if self._stopped else "continue"
+        return Answer.STOP if self._stopped else Answer.CONTINUE
 
     def retire(self) -> None:
         """Nothing to replace here."""
 
-    def _take(self, verdict: str | None) -> str:
-        if verdict is None:
+    def _take(self, answer: Answer | None) -> Answer:
+        if answer is None:
             raise _Cancelled
-        self._stopped = self._stopped or verdict == "stop"
-        return verdict
+        if answer == Answer.STOP:
+            self._stopped = True
+        return answer
 
     def _run(self) -> None:
-        self._said.put(Started(self.job.id, self.slot, os.getpid()))
-        self._said.put(self._outcome())
+        self._events.put(Started(self.job.id, self.slot, os.getpid()))
+        self._events.put(self._outcome())
 
     def _outcome(self) -> Event:
         try:
-            value: Any = resolve(self.job.function)(*self.job.args, self)
-            return Finished(self.job.id, value)
+            return Finished(self.job.id, self.job.call(self))
         except _Cancelled:
             return Died(self.job.id, "cancelled", "cancelled")
         except BaseException as error:  # as a worker does: it ends the job, nothing else
             exit_code = error.exit_code if isinstance(error, TuningError) else None
-            return Raised(
-                self.job.id, f"{type(error).__name__}: {error}", traceback.format_exc(), exit_code
-            )
+            message = f"{type(error).__name__}: {error}"
+            return Raised(self.job.id, message, traceback.format_exc(), exit_code)

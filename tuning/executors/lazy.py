@@ -1,59 +1,60 @@
-"""An executor that takes its devices with the first job: a search with nothing left to train waits
-for none.
-"""
+"""`LazyExecutor` takes its devices with the first job: with nothing left to train none is waited for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from tuning.executors.base import Event, Executor, Job, Slot
+from tuning.trial import Answer
 
 
 class LazyExecutor:
     """Makes the real one when it is needed, and is it from then on.
 
     Args:
-        make: Gives the real one; may wait for a device.
+        make: Returns the real one; may wait for a device.
     """
 
     def __init__(self, make: Callable[[], Executor]) -> None:
         self._make = make
-        self._made: Executor | None = None
+        self._executor: Executor | None = None
 
     @property
     def slots(self) -> tuple[Slot, ...]:
         """The slots held now; takes them."""
-        return self._open().slots
+        return self._real().slots
 
     @property
     def room(self) -> int:
         """How many more jobs may be submitted; takes the slots."""
-        return self._open().room
+        return self._real().room
 
     def submit(self, job: Job) -> None:
         """Queue a job; takes the slots."""
-        self._open().submit(job)
+        self._real().submit(job)
 
     def events(self, timeout_s: float) -> list[Event]:
         """Return what has happened: nothing, at once, before the first job."""
-        return [] if self._made is None else self._made.events(timeout_s)
+        if self._executor is None:
+            return []
+        return self._executor.events(timeout_s)
 
-    def answer(self, job: str, verdict: str) -> None:
+    def answer(self, job: str, answer: Answer) -> None:
         """Answer the last report of a job."""
-        if self._made is not None:
-            self._made.answer(job, verdict)
+        if self._executor is not None:
+            self._executor.answer(job, answer)
 
     def cancel(self, job: str) -> None:
         """Stop a job at once."""
-        if self._made is not None:
-            self._made.cancel(job)
+        if self._executor is not None:
+            self._executor.cancel(job)
 
     def close(self) -> None:
         """Give the slots back; may be called twice."""
-        if self._made is not None:
-            self._made.close()
+        if self._executor is not None:
+            self._executor.close()
 
-    def _open(self) -> Executor:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+    def _real(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._make()
+        return self._executor

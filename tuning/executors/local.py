@@ -11,14 +11,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tuning.errors import BusyError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, Leases, release, somebody_waits
-from tuning.executors.local_worker import Entry, LocalWorker
+from tuning.executors.local_worker import LocalWorker, QueuedJob
+from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
 from tuning.executors.worker import Limits
+from tuning.trial import Answer
 
 _POLL_S = 0.2  # while no slot is free
 _GROW_S = 1.0  # between looks for further slots
@@ -36,12 +38,12 @@ class LocalExecutor:
     Args:
         slots: The slots wanted, from `parse_devices`.
         forkserver: Started or not.
-        leases: Where devices are leased.
+        leases: Where devices are leased; None: where all searches of this user lease theirs.
         log_folder: Gets one capped log for each slot.
         limits: When a worker is replaced, how much it may print.
         label: Who holds the devices, as told to others: the study's name.
         until: On the monotonic clock, when to give up waiting for a free slot.
-        notice: Told once, in words, what is waited for.
+        notice: Called once with what is waited for, in words.
 
     Raises:
         BusyError: No slot was free until then.
@@ -53,8 +55,8 @@ class LocalExecutor:
         slots: Sequence[Slot],
         *,
         forkserver: ForkServer,
-        leases: Leases,
         log_folder: Path,
+        leases: Leases | None = None,
         limits: Limits = _NO_LIMITS,
         label: str = "",
         until: float = math.inf,
@@ -62,13 +64,14 @@ class LocalExecutor:
     ) -> None:
         forkserver.start()
         self._forkserver = forkserver
-        self._leases = leases
+        self._owns_leases = leases is None
+        self._leases = Leases() if leases is None else leases
         self._folder = log_folder
         self._limits = limits
         self._label = label
         self._wanted = list(slots)
         self._workers: list[LocalWorker] = []
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[QueuedJob] = deque()
         self._happened: list[Event] = []
         self._grow_at = time.monotonic() + _GROW_S
         try:
@@ -85,12 +88,18 @@ class LocalExecutor:
     @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
-        given = sum(len(worker.entries) for worker in self._workers)
-        return max(0, 2 * len(self._workers) - given - len(self._waiting))
+        jobs = len(self._waiting) + sum(len(worker.jobs) for worker in self._workers)
+        return max(0, 2 * len(self._workers) - jobs)
+
+    @property
+    def wanted_elsewhere(self) -> bool:
+        """Whether another search waits for one of the slots held."""
+        names = [name for slot in self.slots for name in _device_names(slot)]
+        return somebody_waits(self._leases, names)
 
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a slot is free."""
-        self._waiting.append(Entry.of(job))
+        self._waiting.append(QueuedJob(job.packed()))
         self._feed()
 
     def events(self, timeout_s: float) -> list[Event]:
@@ -103,46 +112,56 @@ class LocalExecutor:
                 timeout_s = 0.0
             self._listen(min([timeout_s, *self._next_duties()]))
             self._feed()
+
             timeout_s = until - time.monotonic()
             if self._happened or timeout_s <= 0:
-                happened, self._happened = self._happened, []
+                happened = self._happened
+                self._happened = []
                 return happened
 
-    def answer(self, job: str, verdict: str) -> None:
-        """Answer the last report of a job; one that has ended meanwhile is not bothered."""
+    def answer(self, job: str, answer: Answer) -> None:
+        """Answer the last report of a job; nothing where it has ended meanwhile."""
         for worker in self._workers:
             if worker.running and worker.running.job.id == job:
-                worker.awaiting = False
-                worker.progress = time.monotonic()
-                worker.child.wire.post(("answer", job, verdict))
+                worker.answer(answer)
 
     def cancel(self, job: str) -> None:
-        """Stop a job at once, by ending its worker; a waiting job is dropped. It ends in
-        Died("cancelled").
+        """Stop a job at once, by ending its worker; a waiting job is dropped.
+
+        It ends in Died("cancelled").
         """
         died = Died(job, "cancelled", "cancelled")
-        for entry in [entry for entry in self._waiting if entry.job.id == job]:
-            self._waiting.remove(entry)
-            self._happened.append(died)
+        for queued in list(self._waiting):
+            if queued.job.id == job:
+                self._waiting.remove(queued)
+                self._happened.append(died)
+
         for worker in self._workers:
-            for entry in [entry for entry in worker.entries if entry.job.id == job]:
-                if entry.started:
-                    worker.end(died, signal.SIGKILL)
-                else:
-                    worker.disown(entry)
-                    self._happened.append(died)
+            at_worker = worker.find(job)
+            if at_worker is None:
+                continue
+            if at_worker.started:
+                worker.end(died, signal.SIGKILL)
+            else:
+                worker.disown(at_worker)
+                self._happened.append(died)
 
     def close(self) -> None:
         """End all workers and give the leases back; jobs that have not ended are forgotten."""
-        workers, self._workers = self._workers, []
+        workers = self._workers
+        self._workers = []
         for worker in workers:
             worker.child.signal(signal.SIGKILL)
             worker.child.wire.close()  # one that is still to be forked ends at once
+
         until = time.monotonic() + 2.0
         for worker in workers:
             worker.child.join(max(0.0, until - time.monotonic()))
             worker.child.close()
             release(worker.leases)
+        if self._owns_leases:
+            self._owns_leases = False  # `close` may be called twice
+            self._leases.close()
 
     def __enter__(self) -> Self:
         return self
@@ -155,10 +174,13 @@ class LocalExecutor:
     ) -> None:
         self.close()
 
+    # --- slots: leased, one worker each ---
+
     def _acquire(self, until: float, notice: Callable[[str], None] | None) -> None:
-        names = [name for slot in self._wanted for name in _names(slot)]
+        """Take what is free of the wanted slots; wait in line where nothing is."""
+        names = [name for slot in self._wanted for name in _device_names(slot)]
         with self._leases.queue(names) as ticket:
-            while not self._take(lambda slot: not ticket.ahead(_names(slot))):
+            while not self._take(lambda slot: not ticket.ahead(_device_names(slot))):
                 holders = ", ".join(
                     f"{name} is held by {self._leases.holder(name)}" for name in names[:4]
                 )
@@ -172,19 +194,18 @@ class LocalExecutor:
                 time.sleep(_POLL_S)
 
     def _take(self, may: Callable[[Slot], bool]) -> bool:
-        """Lease the wanted slots that are free and begin their workers; return whether there was
-        one.
-        """
+        """Lease the wanted slots that are free and begin their workers; return whether any was."""
         before = len(self._workers)
         for slot in [slot for slot in self._wanted if may(slot)]:
-            leases = self._leases.acquire_all(_names(slot), self._label)
-            if leases is not None:
-                try:
-                    self._workers.append(self._begin(slot, leases))
-                except BaseException:
-                    release(leases)
-                    raise
-                self._wanted.remove(slot)
+            leases = self._leases.acquire_all(_device_names(slot), self._label)
+            if leases is None:
+                continue
+            try:
+                self._workers.append(self._begin(slot, leases))
+            except BaseException:
+                release(leases)
+                raise
+            self._wanted.remove(slot)
         return len(self._workers) > before
 
     def _begin(self, slot: Slot, leases: tuple[Lease, ...]) -> LocalWorker:
@@ -194,23 +215,33 @@ class LocalExecutor:
         """Pick up slots that came free, but never before somebody who has none."""
         if self._wanted and time.monotonic() >= self._grow_at:
             self._grow_at = time.monotonic() + _GROW_S
-            self._take(lambda slot: not somebody_waits(self._leases, _names(slot)))
+            self._take(lambda slot: not somebody_waits(self._leases, _device_names(slot)))
+
+    # --- jobs: to the workers and back ---
 
     def _feed(self) -> None:
-        """Give waiting jobs to idle workers, then one ahead to each; take one back where a worker
-        idles.
+        """Give waiting jobs to idle workers, then one ahead to each; take some back for idle ones.
+
+        The job ahead saves its worker a round trip. It is not bound to it: where another worker
+        idles, it is recalled, comes back as Dropped, and goes to that one.
         """
         for depth in (0, 1):
             for worker in self._workers:
-                if self._waiting and len(worker.entries) == depth and worker.cause is None:
+                if self._waiting and len(worker.jobs) == depth and worker.cause is None:
                     worker.give(self._waiting.popleft())
-        idle = sum(not worker.entries and worker.cause is None for worker in self._workers)
-        ahead = [(worker, entry) for worker in self._workers for entry in list(worker.entries)[1:]]
-        idle -= sum(entry.recalled for _, entry in ahead)
-        for worker, entry in [pair for pair in ahead if not pair[1].recalled][: max(0, idle)]:
-            worker.recall(entry)
+
+        ahead = [(worker, queued) for worker in self._workers for queued in list(worker.jobs)[1:]]
+        idle = sum(not worker.jobs and worker.cause is None for worker in self._workers)
+        idle -= sum(queued.recalled for _, queued in ahead)
+        for worker, queued in ahead:
+            if idle <= 0:
+                break
+            if not queued.recalled:
+                worker.recall(queued)
+                idle -= 1
 
     def _next_duties(self) -> list[float]:
+        """Return in how many seconds something has to be done though nothing is heard."""
         now = time.monotonic()
         deadlines = [at for worker in self._workers if (at := worker.deadline()) is not None]
         if self._wanted:
@@ -218,82 +249,98 @@ class LocalExecutor:
         return [max(0.0, at - now) for at in deadlines]
 
     def _listen(self, timeout_s: float) -> None:
-        poller = select.poll()
-        for worker in self._workers:
-            writing = select.POLLOUT if worker.child.wire.pending else 0
-            if not worker.child.wire.closed:
-                poller.register(worker.child.wire.fileno(), select.POLLIN | writing)
-            poller.register(worker.child.sentinel, select.POLLIN)
-        if self._forkserver.fileno() >= 0:
-            poller.register(self._forkserver.fileno(), select.POLLIN)
-        poller.poll(max(0.0, timeout_s) * 1000)
+        """Wait for workers and forkserver, take in what they say, see to those that have ended."""
+        self._wait(timeout_s)
         self._forkserver.check()
+
         for worker in list(self._workers):
             worker.child.wire.flush()
-            ended = (
-                worker.child.poll() is not None
-            )  # before reading: what it said last is then in the wire
+            # Asked before reading: then what it said last is in the wire.
+            ended = worker.child.poll() is not None
             for message in worker.child.wire.receive():
-                self._hear(worker, *message)
+                self._take_in(worker, message)
             if ended:
-                self._bury(worker)
+                self._replace(worker)
+
         now = time.monotonic()
         for worker in self._workers:
             worker.enforce(now)
 
-    def _hear(self, worker: LocalWorker, kind: str, *content: Any) -> None:
-        if kind == "hello":
-            worker.hello = True
+    def _wait(self, timeout_s: float) -> None:
+        poller = select.poll()
+        for worker in self._workers:
+            wire = worker.child.wire
+            if not wire.closed:
+                # Written to only where something is left over, else it would always be ready.
+                writing = select.POLLOUT if wire.pending else 0
+                poller.register(wire.fileno(), select.POLLIN | writing)
+            poller.register(worker.child.sentinel, select.POLLIN)
+        if self._forkserver.fileno() >= 0:
+            poller.register(self._forkserver.fileno(), select.POLLIN)
+        poller.poll(max(0.0, timeout_s) * 1000)
+
+    def _take_in(self, worker: LocalWorker, message: ToDriver) -> None:
+        if isinstance(message, Hello):
+            worker.greeted = True
             worker.reset_clock()
             return
-        job, *rest = content
-        entry = next((entry for entry in worker.entries if entry.job.id == job), None)
-        if entry is None:  # cancelled while it began
-            if kind == "started":
-                worker.end(Died(job, "cancelled", "cancelled"), signal.SIGKILL)
-        elif kind == "started":
-            entry.started = True
-            worker.reset_clock()
-            self._happened.append(Started(job, worker.slot.name, worker.child.pid or 0))
-        elif kind == "report":
-            worker.progress, worker.awaiting = time.monotonic(), entry.job.wants_answer
-            self._happened.append(Reported(job, rest[0]))
-        elif kind == "dropped":
-            worker.entries.remove(entry)
-            self._waiting.appendleft(entry)
-        else:
-            worker.entries.remove(entry)
-            worker.reset_clock()
-            self._happened.append(_ended(kind, job, *rest[:-1]))
 
-    def _bury(self, worker: LocalWorker) -> None:
-        """A worker is gone: tell its job's end, queue again what it had not begun, put a new one in
-        its place.
+        job = message.job
+        queued = worker.find(job)
+        if queued is None:  # cancelled while it began
+            if isinstance(message, Begun):
+                worker.end(Died(job, "cancelled", "cancelled"), signal.SIGKILL)
+            return
+
+        match message:
+            case Begun():
+                queued.started = True
+                worker.reset_clock()
+                self._happened.append(Started(job, worker.slot.name, worker.child.pid or 0))
+            case Epoch():
+                worker.progress = time.monotonic()
+                worker.awaiting = queued.job.wants_answer
+                self._happened.append(Reported(job, message.report))
+            case Dropped():
+                worker.jobs.remove(queued)
+                self._waiting.appendleft(queued)
+            case Returned() | Failed():
+                worker.jobs.remove(queued)
+                worker.reset_clock()
+                self._happened.append(_end_of(message))
+
+    def _replace(self, worker: LocalWorker) -> None:
+        """Report the end of a dead worker's job, queue what it had not begun, put a new one there.
+
+        Raises:
+            TuningError: One worker after the other ends on this slot before it serves.
         """
         running = worker.running
         if running is not None:
-            worker.entries.popleft()
+            worker.jobs.popleft()
             self._happened.append(worker.death_of(running.job.id))
-        self._waiting.extendleft(reversed(worker.entries))
-        false_starts = 0 if worker.hello else worker.false_starts + 1
+        self._waiting.extendleft(reversed(worker.jobs))
+
+        false_starts = 0 if worker.greeted else worker.false_starts + 1
         if false_starts >= _FALSE_STARTS:
-            raise TuningError(
-                f"workers on {worker.slot.name} end before they begin: {worker.death_of('').detail}"
-            )
+            detail = worker.death_of("").detail
+            raise TuningError(f"workers on {worker.slot.name} end before they begin: {detail}")
         worker.child.close()
         successor = self._begin(worker.slot, worker.leases)
         successor.false_starts = false_starts
         self._workers[self._workers.index(worker)] = successor
 
 
-def _names(slot: Slot) -> list[str]:
+def _device_names(slot: Slot) -> list[str]:
     return slot.name.split("+")
 
 
-def _ended(kind: str, job: str, *rest: Any) -> Finished | Raised:
-    if kind == "raised":
-        return Raised(job, *rest)
+def _end_of(message: Returned | Failed) -> Finished | Raised:
+    if isinstance(message, Failed):
+        return Raised(message.job, message.error, message.traceback, message.exit_code)
     try:
-        return Finished(job, pickle.loads(rest[0]))  # noqa: S301 - from our own worker
+        value = pickle.loads(message.pickled_value)  # noqa: S301 - from our own worker
     except Exception as error:  # its class cannot be imported here
-        return Raised(job, f"the result cannot be unpickled: {type(error).__name__}: {error}", "")
+        reason = f"the result cannot be unpickled: {type(error).__name__}: {error}"
+        return Raised(message.job, reason, "")
+    return Finished(message.job, value)

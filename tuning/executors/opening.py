@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
 from tuning.storage.scratch import scratch_folder
 
@@ -23,27 +22,22 @@ def open_local(
     label: str = "",
     notice: Callable[[str], None] | None = None,
 ) -> Iterator[LocalExecutor]:
-    """Give a `LocalExecutor` on the devices named as for `--devices`; everything it needs ends with
-    the block.
+    """Open a `LocalExecutor` on the devices named as for `--devices`.
+
+    Everything it needs ends with the block.
 
     Args:
         forkserver: One that runs already; it is left running.
         log_folder: Default: a temporary one.
-        notice: Told once, in words, what is waited for.
+        notice: Called once with what is waited for, in words.
     """
     slots = parse_devices(devices, gpus_per_trial)
     with ExitStack() as stack:
-        server = forkserver or stack.enter_context(ForkServer())
-        leases = Leases()
-        stack.callback(leases.close)
-        folder = log_folder or Path(stack.enter_context(scratch_folder("tuning-logs-")))
-        yield stack.enter_context(
-            LocalExecutor(
-                slots,
-                forkserver=server,
-                leases=leases,
-                log_folder=folder,
-                label=label,
-                notice=notice,
-            )
+        if forkserver is None:
+            forkserver = stack.enter_context(ForkServer())
+        if log_folder is None:
+            log_folder = Path(stack.enter_context(scratch_folder("tuning-logs-")))
+        executor = LocalExecutor(
+            slots, forkserver=forkserver, log_folder=log_folder, label=label, notice=notice
         )
+        yield stack.enter_context(executor)

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,21 +14,24 @@ from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases, somebody_waits
 from tuning.executors.local import LocalExecutor
 from tuning.storage.scratch import scratch_folder
 
 Ended: TypeAlias = Finished | Raised | Died
-Order: TypeAlias = Callable[[LocalExecutor], None]
+Request: TypeAlias = Callable[[LocalExecutor], None]
+"""What another thread asks the pool's thread to do with its executor."""
 
-IDLE_S = 30.0  # then the slots are given back, at once where somebody waits; new workers cost 0.1 s
+# Then the slots are given back, at once where somebody waits for one; new workers cost 0.1 s.
+IDLE_S = 30.0
 _GLANCE_S = 0.5  # between looks whether somebody waits
-_LOOK_S = 0.05  # how long a new job may wait while others run
+_LISTEN_S = 0.05  # how long a new job may wait while others run
 
 
 class Pool:
-    """Runs jobs on the slots of `devices` and tells each one's end; leases them only while there is
-    work.
+    """Runs jobs on the slots of `devices`, which it leases only while there is work.
+
+    The executor belongs to the pool's thread. Callers send it requests through a queue, and are
+    called back when their job has ended.
 
     Args:
         devices: As for `--devices`.
@@ -38,12 +40,13 @@ class Pool:
 
     def __init__(self, devices: str, forkserver: ForkServer | None = None) -> None:
         self._devices = devices
-        self._lent = forkserver is not None
+        self._owns_forkserver = forkserver is None
         self._forkserver = forkserver or ForkServer()
         self._folder = scratch_folder("tuning-pool-")
-        self._inbox: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._open: dict[str, Callable[[Ended], None]] = {}
-        self._resting = self._closing = False
+        self._resting = False
+        self._closing = False
         self._thread = threading.Thread(target=self._live, name="tuning pool", daemon=True)
 
     @property
@@ -57,19 +60,28 @@ class Pool:
         if not self._thread.ident:
             self._thread.start()
 
-    def submit(self, job: Job, settle: Callable[[Ended], None]) -> None:
-        """Queue a job; `settle` is called in the pool's thread when it has ended."""
+    def submit(self, job: Job, on_end: Callable[[Ended], None]) -> None:
+        """Queue a job; `on_end` is called in the pool's thread when it has ended."""
+
+        def start(executor: LocalExecutor) -> None:
+            if job.id in self._open:
+                executor.submit(job)
+
         self.start()
-        self._open[job.id] = (
-            settle  # from here on it can be cancelled, or lost, and somebody is told
-        )
+        # From here on it can be cancelled, or lost, and `on_end` hears of it.
+        self._open[job.id] = on_end
         self._resting = False
-        self._inbox.put(lambda executor: executor.submit(job) if job.id in self._open else None)
+        self._inbox.put(start)
 
     def cancel(self, job: str) -> None:
         """Stop a job; it ends in Died("cancelled")."""
+
+        def stop(executor: LocalExecutor) -> None:
+            if job in self._open:
+                executor.cancel(job)
+
         if self._open:
-            self._inbox.put(lambda executor: executor.cancel(job) if job in self._open else None)
+            self._inbox.put(stop)
 
     def rest(self) -> None:
         """Give the slots back as soon as nothing runs."""
@@ -82,74 +94,74 @@ class Pool:
         self._inbox.put(None)
         if self._thread.ident and self._thread is not threading.current_thread():
             self._thread.join(10.0)
-        if not self._lent:
+        if self._owns_forkserver:
             self._forkserver.close()
         self._folder.cleanup()
 
+    # --- the pool's thread ---
+
     def _live(self) -> None:
-        while not self._closing and (order := self._inbox.get()) is not None:
-            if order is _nothing:
+        """Open an executor for each stretch of work, until the pool is closed."""
+        while not self._closing:
+            request = self._inbox.get()
+            if request is None:
+                break
+            if request is _nothing:
                 continue
             try:
-                with ExitStack() as stack:
-                    leases = Leases()
-                    stack.callback(leases.close)
-                    self._serve(self._opened(stack, leases), leases, order)
+                with self._executor() as executor:
+                    self._serve(executor, request)
             except Exception as error:  # whatever it is, nobody shall wait for ever
                 self._lose(str(error) if isinstance(error, TuningError) else repr(error))
         self._lose("the pool was closed")
 
-    def _opened(self, stack: ExitStack, leases: Leases) -> LocalExecutor:
+    def _executor(self) -> LocalExecutor:
         logs = self.spool / "logs"
         logs.mkdir(exist_ok=True)
-        return stack.enter_context(
-            LocalExecutor(
-                parse_devices(self._devices),
-                forkserver=self._forkserver,
-                leases=leases,
-                log_folder=logs,
-                label="joblib",
-                notice=lambda text: print(text, file=sys.stderr),
-            )
+        return LocalExecutor(
+            parse_devices(self._devices),
+            forkserver=self._forkserver,
+            log_folder=logs,
+            label="joblib",
+            notice=lambda text: print(text, file=sys.stderr),
         )
 
-    def _serve(self, executor: LocalExecutor, leases: Leases, order: Order) -> None:
+    def _serve(self, executor: LocalExecutor, request: Request) -> None:
         """Run jobs until there were none for a while."""
-        order(executor)
+        request(executor)
         idle_since = time.monotonic()
         while not self._closing:
-            try:
-                following = (
-                    self._inbox.get_nowait() if self._open else self._inbox.get(timeout=_GLANCE_S)
-                )
-                if following is not None:
-                    following(executor)
-            except queue.Empty:
-                pass
+            following = self._next_request()
+            if following is not None:
+                following(executor)
+
             if self._open:
                 idle_since = time.monotonic()
-                self._settle(executor.events(_LOOK_S if self._inbox.empty() else 0.0))
-            elif (
-                self._resting
-                or time.monotonic() - idle_since > IDLE_S
-                or _wanted_elsewhere(executor, leases)
-            ):
+                self._settle(executor.events(_LISTEN_S if self._inbox.empty() else 0.0))
+                continue
+            idle_s = time.monotonic() - idle_since
+            if self._resting or idle_s > IDLE_S or executor.wanted_elsewhere:
                 return
+
+    def _next_request(self) -> Request | None:
+        """Return the next request; while nothing runs it is waited for, but not for long."""
+        try:
+            if self._open:
+                return self._inbox.get_nowait()
+            return self._inbox.get(timeout=_GLANCE_S)
+        except queue.Empty:
+            return None
 
     def _settle(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Finished | Raised | Died):
-                self._open.pop(event.job)(event)
+                on_end = self._open.pop(event.job)
+                on_end(event)
 
     def _lose(self, why: str) -> None:
         for job in list(self._open):
-            self._open.pop(job)(Died(job, "cancelled", why))
-
-
-def _wanted_elsewhere(executor: LocalExecutor, leases: Leases) -> bool:
-    return somebody_waits(
-        leases, [name for slot in executor.slots for name in slot.name.split("+")]
-    )
+            on_end = self._open.pop(job)
+            on_end(Died(job, "cancelled", why))
 
 
 def _nothing(executor: LocalExecutor) -> None:

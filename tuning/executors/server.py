@@ -1,5 +1,11 @@
-"""The forkserver's own process: imports once, then forks a child for each request (driver's side:
-`forkserver`).
+"""The forkserver's own process: imports once, then forks a child for each request.
+
+The driver's side is `forkserver`, and `child` for one child. What passes between them:
+
+    server: "ready:<seconds>\\0" or "failed:<reason>\\0"   once, when the imports are done
+    driver: one byte, with the child's descriptors           a request to fork
+    server: the child's pid, later its exit code             on that child's status pipe
+    driver: (target, args, sys.path, folder, environment)    on the child's own wire
 """
 
 from __future__ import annotations
@@ -8,6 +14,7 @@ import ctypes
 import gc
 import importlib
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -18,7 +25,6 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from tuning.executors.wire import Wire
 
@@ -42,14 +48,17 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     control_fd, alive_fd, stderr = fds
     control = socket.socket(fileno=control_fd)
     started = time.monotonic()
-    # it would look through all that TensorFlow's import makes, again and again: 0.7 s of 6
+
+    # The collector would look through all that TensorFlow's import makes, again and again: 0.7 s
+    # of 6.
     gc.disable()
     try:
         for name in preload:
-            resolve(name)() if ":" in name else importlib.import_module(name)
+            _preload(name)
     except BaseException as error:  # told to the driver, which raises it
         _say(control, f"failed:{type(error).__name__}: {error}\n{traceback.format_exc()}")
         sys.exit(1)
+
     os.dup2(stderr, 2)
     os.dup2(stderr, 1)  # stdout is the driver's alone
     os.close(stderr)
@@ -59,9 +68,17 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     _Server(control, alive_fd).run()
 
 
+def _preload(name: str) -> None:
+    if ":" in name:
+        pkgutil.resolve_name(name)()
+    else:
+        importlib.import_module(name)
+
+
 def die_with(parent: int) -> None:
-    """Be killed when `parent`, the process that made this one, is gone; also in C, stopped or
-    holding the GIL.
+    """Be killed when `parent`, the process that made this one, is gone.
+
+    The kernel does it, so it also ends a process that is stopped, or in C with the GIL held.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -69,20 +86,14 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def resolve(target: str) -> Any:
-    """Return what `"package.module:name"` names."""
-    module, _, name = target.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
 class _Server:
+    """The loop that forks and reaps."""
+
     def __init__(self, control: socket.socket, alive_fd: int) -> None:
         self._control = control
         self._alive_fd = alive_fd
         self._children: dict[int, int] = {}  # pid -> write end of its status pipe
+        # A child's end interrupts nothing; SIGCHLD writes a byte here, which wakes `select`.
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_r, False)
         os.set_blocking(self._wake_w, False)
@@ -91,7 +102,7 @@ class _Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         while True:
-            ready = select.select([self._control.fileno(), self._wake_r], [], [])[0]
+            ready, _, _ = select.select([self._control.fileno(), self._wake_r], [], [])
             if self._wake_r in ready:
                 os.read(self._wake_r, 4096)
                 self._reap()
@@ -115,7 +126,7 @@ class _Server:
         wire_fd, status_fd, *leases = fds
         for fd in fds:
             os.set_inheritable(fd, False)
-        server = os.getpid()
+        server_pid = os.getpid()
         try:
             pid = os.fork()
         except OSError:  # told by a status pipe that closes without a process id
@@ -123,36 +134,35 @@ class _Server:
             os.close(status_fd)
         else:
             if pid == 0:
-                self._become_child(server, wire_fd, status_fd)
+                self._become_child(server_pid, wire_fd, status_fd)
             self._children[pid] = status_fd
             _write(status_fd, pid)
         for fd in (wire_fd, *leases):
             os.close(fd)
 
-    def _become_child(self, server: int, wire_fd: int, status_fd: int) -> None:
+    def _become_child(self, server_pid: int, wire_fd: int, status_fd: int) -> None:
         code = 1
         try:
-            die_with(server)
-            os.setpgid(0, 0)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for fd in (
-                self._control.detach(),
-                self._wake_r,
-                self._wake_w,
-                status_fd,
-                *self._children.values(),
-            ):
-                os.close(fd)
-            threading.Thread(
-                target=_watch, args=(self._alive_fd,), name="driver-watch", daemon=True
-            ).start()
+            die_with(server_pid)
+            os.setpgid(0, 0)  # its own group, so that what it starts ends with it
+            self._let_go_of_the_servers(status_fd)
+            watch = threading.Thread(target=_end_with_driver, args=(self._alive_fd,), daemon=True)
+            watch.start()
             code = _run(Wire.from_fd(wire_fd))
         except BaseException:  # a child never returns into the server's loop
             traceback.print_exc()
         finally:
-            _flush()
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
+
+    def _let_go_of_the_servers(self, status_fd: int) -> None:
+        """Close the descriptors and end the signal handling that only the server is to have."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        own = (self._control.detach(), self._wake_r, self._wake_w, status_fd)
+        for fd in (*own, *self._children.values()):
+            os.close(fd)
 
     def _reap(self) -> None:
         while self._children:
@@ -175,11 +185,12 @@ def _run(wire: Wire) -> int:
     sys.path[:] = sys_path
     os.chdir(folder)
     os.environ.update(environment)
-    code = resolve(target)(wire, *args)
+    code = pkgutil.resolve_name(target)(wire, *args)
     return code if isinstance(code, int) else 0
 
 
-def _watch(alive_fd: int) -> None:
+def _end_with_driver(alive_fd: int) -> None:
+    """End with the driver, also where there is no prctl: it alone holds the pipe open."""
     os.read(alive_fd, 1)
     os._exit(1)
 
@@ -198,8 +209,3 @@ def _kill_group(pid: int) -> None:
 def _write(fd: int, number: int) -> None:
     with suppress(BrokenPipeError):  # the driver has given up this child
         os.write(fd, NUMBER.pack(number))
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()

@@ -16,7 +16,7 @@ from tuning.search.open_trials import OpenTrial, as_error, asked_again
 from tuning.search.stopping import STOP_MESSAGES, StopRequest
 from tuning.search.trial_index import TrialIndex, copy_of
 from tuning.study.info import StudyInfo
-from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
+from tuning.trial import Answer, EpochReport, Pause, Proposal, Status, TrialResult
 
 TICK_S = 0.25
 """Longest wait for an event: how soon a signal or a deadline is seen."""
@@ -148,7 +148,7 @@ class SearchLoop:
             if not item.slot:
                 self.executor.cancel(item.job)
             elif reason != "interrupted":
-                self.executor.answer(item.job, "stop")
+                self.executor.answer(item.job, Answer.STOP)
 
     def _advance(self) -> None:
         """Tell what may be told, and ask until every slot has a trial."""
@@ -231,10 +231,10 @@ class SearchLoop:
         self._progress.epoch(item.slot, report)
         if self.record.pruner != "none":
             prune = self.engine.report(report)
-            verdict = "prune" if prune else "continue"
-            self.executor.answer(
-                item.job, verdict if self._heeded in ("", "interrupted") else "stop"
-            )
+            answer = Answer.PRUNE if prune else Answer.CONTINUE
+            if self._heeded not in ("", "interrupted"):
+                answer = Answer.STOP
+            self.executor.answer(item.job, answer)
 
     def _raised(self, item: OpenTrial, event: Raised) -> None:
         fatal = as_error(event)
