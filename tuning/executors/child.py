@@ -11,18 +11,20 @@ from tuning.executors.wire import Wire, wait_fd
 
 
 class Child:
-    """A forked process and the wire to it."""
+    """A forked process and the wire to it.
+
+    Attributes:
+        sentinel: Readable when `poll` has news: the child was forked, or has ended.
+        pid: Known once `poll` has seen the fork.
+        exitcode: As subprocess gives it, minus the signal's number where one ended it; 255 if it
+            was never forked.
+    """
 
     def __init__(self, wire: Wire, sentinel: int) -> None:
         self.wire = wire
         self.sentinel = sentinel
-        """Readable when `poll` has news: the child was forked, or has ended."""
         self.pid: int | None = None
-        """Known once `poll` has seen the fork."""
         self.exitcode: int | None = None
-        """As subprocess gives it, minus the signal's number where one ended it; 255 if it was never
-        forked.
-        """
         os.set_blocking(sentinel, False)
 
     def poll(self) -> int | None:
@@ -41,25 +43,30 @@ class Child:
         return self.exitcode
 
     def signal(self, number: int) -> None:
-        """Send a signal to the child and what it has started; nothing where it has ended or has yet
-        to begin.
+        """Send a signal to the child and what it has started.
+
+        Nothing happens where it has ended or has yet to begin.
         """
-        if self.poll() is None and self.pid is not None:
-            for send in (os.killpg, os.kill):  # at its very start it has no group of its own yet
-                try:
-                    send(self.pid, number)
-                    return
-                except ProcessLookupError:
-                    continue
+        if self.poll() is not None or self.pid is None:
+            return
+        for send in (os.killpg, os.kill):  # at its very start it has no group of its own yet
+            try:
+                send(self.pid, number)
+                return
+            except ProcessLookupError:
+                continue
 
     def join(self, timeout_s: float | None = None) -> int | None:
         """Wait for the end; return the exit code, or None where it did not come in time."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while self.poll() is None:
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
+            if until is None:
+                wait_fd(self.sentinel, None)
+                continue
+            left_s = until - time.monotonic()
+            if left_s <= 0:
                 break
-            wait_fd(self.sentinel, left)
+            wait_fd(self.sentinel, left_s)
         return self.exitcode
 
     def close(self) -> None:

@@ -38,14 +38,15 @@ def discover() -> list[Device]:
     Raises:
         MissingError: There is an NVIDIA driver, but it does not answer.
     """
-    stand_in = os.environ.get("TUNING_DEVICES")
-    if stand_in is not None:
-        return [Device(i, uuid, "stand-in") for i, uuid in enumerate(_words(stand_in))]
+    stand_ins = os.environ.get("TUNING_DEVICES")
+    if stand_ins is not None:
+        return [Device(i, uuid, "stand-in") for i, uuid in enumerate(_words(stand_ins))]
+
+    devices = _from_nvml()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    found = _from_nvml()
     if visible is None:
-        return found
-    return [device for word in _words(visible) for device in found if _names(word, device)]
+        return devices
+    return [device for word in _words(visible) for device in devices if _names(word, device)]
 
 
 def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
@@ -61,8 +62,10 @@ def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
         MissingError: GPUs were asked for and there are too few.
     """
     word = text.strip()
-    if match := re.fullmatch(r"cpu(?::(\d+))?", word):
-        return _cpu_slots(None if match[1] is None else int(match[1]))
+    cpu = re.fullmatch(r"cpu(?::(\d+))?", word)
+    if cpu is not None:
+        return _cpu_slots(int(cpu[1]) if cpu[1] else None)
+
     gpus = discover()
     if word == "auto" and not gpus:
         return _cpu_slots(None)
@@ -72,31 +75,41 @@ def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
 
 
 def _cpu_slots(count: int | None) -> list[Slot]:
-    cores = (
-        sorted(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else list(range(os.cpu_count() or 1))
-    )
+    """Return `count` slots of one core each; None: as many as there are cores."""
     if count == 0:
         raise StudyError("--devices cpu:0 leaves no slot; use cpu:1 or more")
-    # Above the number of cores they are shared: cpu:0, cpu:1, cpu:0#1, cpu:1#1, …
-    turns = [divmod(i, len(cores)) for i in range(len(cores) if count is None else count)]
-    return [_cpu_slot(cores[at], f"#{turn}" if turn else "") for turn, at in turns]
+    cores = _own_cores()
+    if count is None:
+        count = len(cores)
+
+    slots = []
+    for i in range(count):
+        # Above the number of cores they are shared: cpu:0, cpu:1, cpu:0#1, cpu:1#1, …
+        turn, position = divmod(i, len(cores))
+        name = f"cpu:{cores[position]}"
+        slots.append(_cpu_slot(f"{name}#{turn}" if turn else name, cores[position]))
+    return slots
 
 
-def _cpu_slot(core: int, turn: str) -> Slot:
-    return Slot(f"cpu:{core}{turn}", {"CUDA_VISIBLE_DEVICES": "-1"}, cores=(core,), threads=1)
+def _own_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
-def _gpu_slots(gpus: Sequence[Device], each: int) -> list[Slot]:
-    if len(gpus) < each:
+def _cpu_slot(name: str, core: int) -> Slot:
+    return Slot(name, {"CUDA_VISIBLE_DEVICES": "-1"}, cores=(core,), threads=1)
+
+
+def _gpu_slots(gpus: Sequence[Device], per_slot: int) -> list[Slot]:
+    if len(gpus) < per_slot:
         raise MissingError(
-            f"{each} GPU{'s' if each > 1 else ''} needed for a trial, {_listed(gpus)}. "
+            f"{per_slot} GPU{'s' if per_slot > 1 else ''} needed for a trial, {_listed(gpus)}. "
             "Check nvidia-smi, or search on the CPU with --devices cpu."
         )
     uuids = [gpu.uuid for gpu in gpus]
-    groups = [uuids[i : i + each] for i in range(0, len(uuids) - each + 1, each)]
-    return [_gpu_slot(group) for group in groups]
+    last_start = len(uuids) - per_slot
+    return [_gpu_slot(uuids[i : i + per_slot]) for i in range(0, last_start + 1, per_slot)]
 
 
 def _gpu_slot(uuids: Sequence[str]) -> Slot:
@@ -105,31 +118,37 @@ def _gpu_slot(uuids: Sequence[str]) -> Slot:
 
 
 def _chosen(text: str, gpus: Sequence[Device]) -> list[Device]:
-    words = _words(text)
-    chosen = [next((gpu for gpu in gpus if _names(word, gpu)), None) for word in words]
-    unknown = [word for word, gpu in zip(words, chosen, strict=True) if gpu is None]
-    if unknown or not words:
-        what = ", ".join(repr(word) for word in unknown) or repr(text)
+    """Return the GPUs named in a comma list, in its order."""
+    chosen: list[Device] = []
+    unknown: list[str] = []
+    for word in _words(text):
+        device = next((gpu for gpu in gpus if _names(word, gpu)), None)
+        if device is None:
+            unknown.append(repr(word))
+        else:
+            chosen.append(device)
+
+    if unknown or not chosen:
+        what = ", ".join(unknown) or repr(text)
         raise StudyError(
             f"--devices {text}: there is no device {what}; {_listed(gpus)}. "
             "Say auto, cpu, cpu:2, gpu, or GPUs by number or UUID such as 0,1."
         )
-    if len({gpu.uuid for gpu in chosen if gpu}) < len(chosen):
+    if len({gpu.uuid for gpu in chosen}) < len(chosen):
         raise StudyError(f"--devices {text} names a GPU twice")
-    return [gpu for gpu in chosen if gpu]
+    return chosen
 
 
 def _listed(gpus: Sequence[Device]) -> str:
-    return "GPUs found: " + (", ".join(f"{gpu.index} ({gpu.uuid})" for gpu in gpus) or "none")
+    names = ", ".join(f"{gpu.index} ({gpu.uuid})" for gpu in gpus)
+    return f"GPUs found: {names or 'none'}"
 
 
 def _names(word: str, device: Device) -> bool:
     """Whether a number, or a UUID or the beginning of one as CUDA takes it, means this device."""
-    return (
-        word == str(device.index)
-        or device.uuid == word
-        or (word.startswith("GPU-") and device.uuid.startswith(word))
-    )
+    if word in (str(device.index), device.uuid):
+        return True
+    return word.startswith("GPU-") and device.uuid.startswith(word)
 
 
 def _words(text: str) -> list[str]:
@@ -145,7 +164,8 @@ def _from_nvml() -> list[Device]:
         return []  # a box without NVIDIA's driver
     except pynvml.NVMLError as error:
         raise MissingError(
-            f"the NVIDIA driver does not answer: {error}. Check nvidia-smi, or search on the CPU with --devices cpu."
+            f"the NVIDIA driver does not answer: {error}. "
+            "Check nvidia-smi, or search on the CPU with --devices cpu."
         ) from error
     try:
         return [_from_handle(pynvml, i) for i in range(pynvml.nvmlDeviceGetCount())]
@@ -155,5 +175,9 @@ def _from_nvml() -> list[Device]:
 
 def _from_handle(pynvml: ModuleType, index: int) -> Device:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle).total >> 20
-    return Device(index, pynvml.nvmlDeviceGetUUID(handle), pynvml.nvmlDeviceGetName(handle), memory)
+    return Device(
+        index=index,
+        uuid=pynvml.nvmlDeviceGetUUID(handle),
+        name=pynvml.nvmlDeviceGetName(handle),
+        memory_mb=pynvml.nvmlDeviceGetMemoryInfo(handle).total >> 20,
+    )

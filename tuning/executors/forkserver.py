@@ -27,16 +27,20 @@ PRELOAD = ("tuning.executors.preload:load",)
 
 
 class ForkServer:
-    """Starts children quickly: `start()` early, it returns at once while TensorFlow is imported
-    (4-13 s).
+    """Starts children quickly: each is a fork of a process that has TensorFlow imported already.
 
-    The server and every child end with this process, whatever ends it.
+    Call `start()` early: it returns at once, while the imports take 4-13 s in the server. The server
+    and every child end with this process, whatever ends it.
 
     Args:
         preload: Modules to import, or functions to call as `module:function`; `()` starts in 0.1 s.
+
+    Attributes:
+        import_s: Seconds the imports took; None while they run.
     """
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
+        self.import_s: float | None = None
         self._preload = tuple(preload)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -44,8 +48,6 @@ class ForkServer:
         self._noise: IO[bytes]
         self._compiled: TemporaryDirectory[str]
         self._lock = threading.RLock()
-        self.import_s: float | None = None
-        """Seconds the imports took; None while they run."""
 
     def start(self) -> None:
         """Start the server unless it runs; does not wait for it."""
@@ -67,12 +69,13 @@ class ForkServer:
         self.start()
         until = time.monotonic() + timeout_s
         while self.import_s is None:
-            if not self.check(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
+            news = self.check(max(0.0, until - time.monotonic()))
+            if not news and time.monotonic() >= until:
                 raise TuningError(f"the forkserver was not ready within {timeout_s} s")
         return self.import_s
 
     def check(self, timeout_s: float = 0.0) -> bool:
-        """Take in what the server has said; return whether there was something.
+        """Take in how the imports went; return whether there was news of them.
 
         Raises:
             MissingError: An import failed.
@@ -83,18 +86,18 @@ class ForkServer:
                 return False
             if not wait_fd(self._control.fileno(), timeout_s):
                 return False
-            word, _, rest = _read_words(self._control).partition(":")
-            if word == "ready":
-                self.import_s = float(rest)
+            outcome, _, detail = _read_words(self._control).partition(":")
+            if outcome == "ready":
+                self.import_s = float(detail)
                 return True
             self._noise.seek(0)
-            said = self._noise.read().decode(errors="replace")[-4000:]
-            code = self._discard()
-        if word == "failed":
-            raise MissingError(f"the workers cannot import what trials need: {rest}")
-        raise TuningError(
-            f"the forkserver died while it imported TensorFlow (exit code {code}). {said}".strip()
-        )
+            noise = self._noise.read().decode(errors="replace")[-4000:]
+            exit_code = self._discard()
+
+        if outcome == "failed":
+            raise MissingError(f"the workers cannot import what trials need: {detail}")
+        cause = f"the forkserver died while it imported TensorFlow (exit code {exit_code})"
+        raise TuningError(f"{cause}. {noise}".strip())
 
     def spawn(self, target: str, args: tuple[Any, ...] = (), *, fds: Sequence[int] = ()) -> Child:
         """Fork a child that calls `target(wire, *args)`; does not wait for it.
@@ -121,13 +124,16 @@ class ForkServer:
         finally:
             theirs.close()
             os.close(status_w)
+
         child = Child(Wire(ours), sentinel)
         child.wire.post((target, args, list(sys.path), os.getcwd(), dict(os.environ)))
         return child
 
     def fileno(self) -> int:
         """Return a descriptor that becomes readable when `check` has news, or -1."""
-        return -1 if self._control is None or self.import_s is not None else self._control.fileno()
+        if self._control is None or self.import_s is not None:
+            return -1
+        return self._control.fileno()
 
     def close(self) -> None:
         """End the server and every child it has forked."""
@@ -147,6 +153,7 @@ class ForkServer:
         self.close()
 
     def _launch(self) -> None:
+        """Begin a new interpreter that runs `server.main`; it inherits the three descriptors."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         alive_r, alive_w = os.pipe()
         # TensorFlow greets everybody on stderr, whatever its log level; shown only where the
@@ -154,15 +161,16 @@ class ForkServer:
         self._noise = TemporaryFile()  # noqa: SIM115 - lives as long as the imports
         self._compiled = scratch_folder("tuning-xla-")
         stderr = os.dup(2)
+        fds = (theirs.fileno(), alive_r, stderr)
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from tuning.executors.server import main; "
-            f"main(({theirs.fileno()}, {alive_r}, {stderr}), {os.getpid()}, {self._preload!r})"
+            f"main({fds!r}, {os.getpid()}, {self._preload!r})"
         )
         try:
             # Its own group: a Ctrl-C at the terminal is for the driver to decide on.
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code],
-                pass_fds=(theirs.fileno(), alive_r, stderr),
+                pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stderr=self._noise,
                 process_group=0,
@@ -176,22 +184,23 @@ class ForkServer:
             theirs.close()
             os.close(alive_r)
             os.close(stderr)
-        self._control, self._alive_w, self.import_s = control, alive_w, None
+        self._control = control
+        self._alive_w = alive_w
+        self.import_s = None
 
     def _environment(self) -> dict[str, str]:
-        """Let the children share what XLA compiles: one that finds a structure there saves half of
-        its first epoch.
+        """Let the children share what XLA compiles.
 
-        TensorFlow reads the flag when it is imported, and puts a file there whole, or not at all.
+        One that finds a structure there saves half of its first epoch. TensorFlow reads the flag
+        when it is imported, and puts a file there whole, or not at all.
         """
+        before = os.environ.get("TF_XLA_FLAGS", "")
         cache = f"--tf_xla_persistent_cache_directory={self._compiled.name}"
-        return {
-            **os.environ,
-            "TF_XLA_FLAGS": f"{os.environ.get('TF_XLA_FLAGS', '')} {cache}".strip(),
-        }
+        return {**os.environ, "TF_XLA_FLAGS": f"{before} {cache}".strip()}
 
     def _request(self, fds: list[int]) -> None:
-        for last in (False, True):
+        """Ask for a fork; once more where the server turns out to be dead."""
+        for last_try in (False, True):
             self.start()
             with self._lock:
                 if self._control is None:
@@ -200,9 +209,9 @@ class ForkServer:
                     socket.send_fds(self._control, [b"f"], fds)
                     return
                 except (BrokenPipeError, ConnectionResetError):
-                    self.check(1.0)
+                    self.check(1.0)  # raises where it died of an import
                     self._discard()
-            if last:
+            if last_try:
                 raise TuningError("the forkserver died twice; is there enough memory?")
 
     def _discard(self) -> int | None:
@@ -211,50 +220,55 @@ class ForkServer:
             self._control.close()
             os.close(self._alive_w)
             self._noise.close()
-        importing = self.import_s is None
-        process, self._process, self._control, self.import_s = self._process, None, None, None
+        grace_s = 0.2 if self.import_s is None else 0.5
+        process = self._process
+        self._process = None
+        self._control = None
+        self.import_s = None
         if process is None:
             return None
+
         try:
-            code = process.wait(0.2 if importing else 0.5)
+            exit_code = process.wait(grace_s)
         except subprocess.TimeoutExpired:  # in the middle of its imports
             process.kill()
-            code = process.wait()
+            exit_code = process.wait()
         self._compiled.cleanup()
-        return code
+        return exit_code
 
 
 def _read_words(control: socket.socket) -> str:
     """Return what the server says, `""` where it has died."""
-    said = b""
-    while not said.endswith(END):
+    data = b""
+    while not data.endswith(END):
         try:
             more = control.recv(1 << 16)
         except ConnectionResetError:  # it died with requests unread
             more = b""
         if not more:
             return ""
-        said += more
-    return said[: -len(END)].decode(errors="replace")
+        data += more
+    return data[: -len(END)].decode(errors="replace")
 
 
 def _in_lasting_thread(work: Callable[[], None]) -> None:
-    """Run `work` in a thread that never ends: the kernel's parent-death signal goes by the thread
-    that forked.
+    """Run `work` in a thread that never ends.
+
+    The kernel's parent-death signal goes by the thread that forked, not by its process.
     """
     done = threading.Event()
-    failure: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             work()
         except BaseException as error:  # raised in the caller's thread
-            failure.append(error)
+            errors.append(error)
         done.set()
-        if not failure:
+        if not errors:
             threading.Event().wait()
 
     threading.Thread(target=run, name="forkserver-parent", daemon=True).start()
     done.wait()
-    if failure:
-        raise failure[0]
+    if errors:
+        raise errors[0]

@@ -1,5 +1,7 @@
-"""`with joblib.parallel_config("tuning"): search.fit(X, y)`: any joblib call on our leased workers,
-from a notebook.
+"""Any joblib call on our leased workers, from a notebook.
+
+    with joblib.parallel_config("tuning"):
+        search.fit(X, y)
 
 The name is known to joblib once `KerasClassifier` or `KerasRegressor` was taken from `tuning`, or
 after `register()`. It gives workers and leases, not a ledger: for one that remembers its fits, make
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import io
 import pickle
 import traceback
 import weakref
@@ -17,7 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import cloudpickle
@@ -32,13 +35,14 @@ from joblib.parallel import (
 from tuning.data.dataset import Array
 from tuning.data.packing import pack, unpack
 from tuning.errors import TuningError
-from tuning.executors.base import Died, Finished, Job, Raised
+from tuning.executors.base import Died, Job, Raised
 from tuning.executors.devices import parse_devices
 from tuning.executors.pool import Ended, Pool
 from tuning.storage.durable import write_bytes
+from tuning.trial import Context
 
 NAME = "tuning"
-_BIG = 64 * 1024  # bytes; smaller arrays travel in the call
+_BIG_BYTES = 64 * 1024  # smaller arrays travel in the call
 
 _pools: dict[str, Pool] = {}
 
@@ -50,8 +54,9 @@ def register() -> None:
 
 
 def close_pools() -> None:
-    """End the workers of this process; the next call starts new ones. Done by itself at the end of
-    the process.
+    """End the workers of this process; the next call starts new ones.
+
+    Done by itself at the end of the process.
     """
     while _pools:
         _pools.popitem()[1].close()
@@ -81,9 +86,10 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         slots = len(parse_devices(self._devices))
         if n_jobs is None or n_jobs < 0:
+            all_but = 0 if n_jobs is None else -1 - n_jobs  # joblib's: -1 is all, -2 all but one
             # For one task at a time joblib would not ask us but work in this process, without a
             # lease.
-            return max(slots + 1 + (n_jobs or -1), 2)
+            return max(slots - all_but, 2)
         return min(n_jobs, max(slots, 2))
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **settings: Any) -> int:
@@ -100,9 +106,9 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         pool = _pool(self._devices)
         future: Future[Any] = Future()
         future.add_done_callback(callback)
-        job = Job(
-            uuid4().hex, f"{__name__}:work", (pack(func, self._naming(pool.spool)), str(pool.spool))
-        )
+
+        packed = pack(func, self._naming(pool.spool))
+        job = Job(uuid4().hex, f"{__name__}:work", (packed, str(pool.spool)))
         self._jobs[job.id] = future
         pool.submit(job, self._settle)
         return future
@@ -121,30 +127,42 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         return SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), None
 
     def _settle(self, ended: Ended) -> None:
+        """Pass a task's end on to its future; called in the pool's thread."""
         future = self._jobs.pop(ended.job)
-        if isinstance(ended, Finished):
-            good, packed = ended.value
-            try:
-                value = pickle.loads(packed)  # noqa: S301 - from our own worker
-            except Exception as error:  # of a class that cannot be loaded here
-                future.set_exception(
-                    TuningError(f"what a task returned cannot be unpickled: {error!r}")
-                )
-            else:
-                future.set_result(value) if good else future.set_exception(value)
-        elif isinstance(ended, Raised):
+        if isinstance(ended, Raised):
             future.set_exception(TuningError(f"{ended.error}\n{ended.traceback}"))
-        elif isinstance(ended, Died):
+            return
+        if isinstance(ended, Died):
             future.set_exception(TuningError(f"a worker was lost ({ended.cause}): {ended.detail}"))
+            return
+
+        task_ended: TaskEnd = ended.value
+        try:
+            value = pickle.loads(task_ended.pickled)  # noqa: S301 - from our own worker
+        except Exception as error:  # of a class that cannot be loaded here
+            reason = f"what a task returned cannot be unpickled: {error!r}"
+            future.set_exception(TuningError(reason))
+            return
+        if task_ended.returned:
+            future.set_result(value)
+        else:
+            future.set_exception(value)
 
     def _naming(self, spool: Path) -> Callable[[Array], str | None]:
-        return lambda array: self._kept(array, spool) if array.nbytes >= _BIG else None
+        """Return what names the arrays that travel as files, and is None for all others."""
 
-    def _kept(self, array: Array, spool: Path) -> str:
+        def name_of(array: Array) -> str | None:
+            return self._spooled(array, spool) if array.nbytes >= _BIG_BYTES else None
+
+        return name_of
+
+    def _spooled(self, array: Array, spool: Path) -> str:
         """Write an array into the spool unless it is there; return its name, a digest."""
-        found = self._digests.get(id(array))
-        if found is not None and found[0]() is array:
-            return found[1]
+        known = self._digests.get(id(array))
+        # An id may be another array's by now.
+        if known is not None and known[0]() is array:
+            return known[1]
+
         whole = np.ascontiguousarray(array)
         head = f"{whole.dtype.str}{whole.shape}".encode()
         digest = hashlib.sha256(head + whole.tobytes()).hexdigest()
@@ -155,23 +173,33 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         return digest
 
 
-def work(packed: bytes, spool: str, context: Any) -> tuple[bool, bytes]:
-    """Do one task; what runs in the worker.
+class TaskEnd(NamedTuple):
+    """How a task ended in its worker.
 
-    Returns:
-        Whether it went well, and its results or its exception, pickled so that notebooks' classes
-        survive.
+    Attributes:
+        returned: Whether it returned; else it raised.
+        pickled: Its result or its exception, pickled so that notebooks' classes survive.
     """
+
+    returned: bool
+    pickled: bytes
+
+
+def work(packed: bytes, spool: str, context: Context) -> TaskEnd:
+    """Do one task; the function of a task's `Job`."""
     try:
-        return True, cloudpickle.dumps(unpack(packed, lambda name: _array(spool, name))())
+        task = unpack(packed, lambda name: _array(spool, name))
+        return TaskEnd(True, cloudpickle.dumps(task()))
     except Exception as error:  # the task's own: it is raised where joblib was called
-        error.add_note("".join(traceback.format_exception(error)))
+        trace = "".join(traceback.format_exception(error))
+        error.add_note(trace)
         try:
-            packed = cloudpickle.dumps(error)
-            pickle.loads(packed)  # noqa: S301 - our own; many that take arguments of their own fail only here
+            pickled = cloudpickle.dumps(error)
+            # Many that take arguments of their own fail only here.
+            pickle.loads(pickled)  # noqa: S301 - our own
         except Exception:  # one that cannot be pickled
-            return False, cloudpickle.dumps(TuningError("".join(traceback.format_exception(error))))
-        return False, packed
+            pickled = cloudpickle.dumps(TuningError(trace))
+        return TaskEnd(False, pickled)
 
 
 @lru_cache(maxsize=64)
@@ -181,8 +209,6 @@ def _array(spool: str, name: str) -> Array:
 
 
 def _as_npy(array: Array) -> bytes:
-    import io
-
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     return file.getvalue()
@@ -194,7 +220,8 @@ def _pool(devices: str) -> Pool:
         if not _pools:
             atexit.register(close_pools)
         _pools[devices] = Pool(devices)
+    pool = _pools[devices]
     for other in _pools.values():
-        if other is not _pools[devices]:
+        if other is not pool:
             other.rest()
-    return _pools[devices]
+    return pool

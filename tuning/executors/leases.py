@@ -1,7 +1,8 @@
 """`Leases`: who holds which device of this box, kept by the kernel as `flock`s.
 
 A lease ends when the last process that has its descriptor ends: driver and worker both. No
-heartbeat, no clock.
+heartbeat, no clock. That is why the locks are made here and not by `filelock`, which we use
+elsewhere: its locks belong to one object of one process, and its `release` unlocks for all.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Lease:
     fd: int = field(repr=False)
 
     def release(self) -> None:
-        """Give up this process' share. Not `LOCK_UN`, which would take the worker's share away as
-        well.
+        """Give up this process' share.
+
+        Not `LOCK_UN`, which would take the worker's share away as well.
         """
         os.close(self.fd)
 
@@ -41,9 +43,7 @@ class Leases:
     """The leases of one user on this box, whatever the `TUNING_HOME`.
 
     Args:
-        folder: Default `TUNING_LEASES`, else `tuning-<uid>` in the system's temporary folder. Not
-            `XDG_RUNTIME_DIR`: cron and services have none, and would not see what a login session
-                holds.
+        folder: Default `TUNING_LEASES`, else `default_folder`.
 
     Raises:
         StorageError: The folder belongs to another user, or others may write there.
@@ -52,8 +52,7 @@ class Leases:
     def __init__(self, folder: Path | None = None) -> None:
         chosen = folder or Path(os.environ.get("TUNING_LEASES") or default_folder())
         self.folder = _own_folder(chosen)
-        # systemd-tmpfiles leaves a folder alone while somebody has a lock on it (tmpfiles.d(5),
-        # "Age").
+        # systemd-tmpfiles leaves a folder alone that somebody has locked: tmpfiles.d(5), "Age".
         self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._guard, fcntl.LOCK_SH)
 
@@ -62,15 +61,14 @@ class Leases:
 
         Args:
             name: The device, e.g. `cpu:0` or a GPU's UUID.
-            holder: What others are told about who holds it, e.g. the study's name.
+            holder: Who holds it, for messages to others: e.g. the study's name.
         """
         fd = _lock(self._path(name))
         if fd is None:
             return None
+        stored = {"pid": os.getpid(), "holder": holder, "device": name}
         os.ftruncate(fd, 0)
-        os.pwrite(
-            fd, json.dumps({"pid": os.getpid(), "holder": holder, "device": name}).encode(), 0
-        )
+        os.pwrite(fd, json.dumps(stored).encode(), 0)
         return Lease(name, fd)
 
     def acquire_all(self, names: Collection[str], holder: str = "") -> tuple[Lease, ...] | None:
@@ -87,8 +85,8 @@ class Leases:
     def holder(self, name: str) -> str:
         """Return who took a device last, in words; meant for messages about one that is held."""
         try:
-            told = json.loads(self._path(name).read_text())
-            return f"{told['holder'] or 'another search'} (process {told['pid']})"
+            stored = json.loads(self._path(name).read_text())
+            return f"{stored['holder'] or 'another search'} (process {stored['pid']})"
         except (FileNotFoundError, json.JSONDecodeError, KeyError):  # it is just being written
             return "another search"
 
@@ -111,7 +109,8 @@ class Ticket:
         self._folder = folder
         self._names = names
         with _door(folder):
-            self._number = 1 + max((_number(path) for path in folder.glob("ticket-*")), default=0)
+            numbers = [_number(path) for path in folder.glob("ticket-*")]
+            self._number = 1 + max(numbers, default=0)
             self._path = folder / f"ticket-{self._number:012d}"
             fd = _lock(self._path)
             if fd is None:
@@ -155,23 +154,28 @@ def somebody_waits(leases: Leases, names: Collection[str]) -> bool:
 def file_name(name: str) -> str:
     """Return a file name that no other device's name gives."""
     quoted = quote(name, safe="")
-    return quoted if len(quoted) < 200 else hashlib.sha256(name.encode()).hexdigest()
+    if len(quoted) < 200:
+        return quoted
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def default_folder() -> Path:
-    """Return where leases are when nothing else is said; not in `TMPDIR`, which batch systems set
-    for each job.
+    """Return where leases are when nothing else is said.
+
+    Neither in `TMPDIR`, which batch systems set for each job, nor in `XDG_RUNTIME_DIR`, which cron
+    and services have not: none of them would see what a login session holds.
     """
     return Path(f"/tmp/tuning-{os.getuid()}")
 
 
 def _own_folder(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    told = folder.lstat()
-    if not stat.S_ISDIR(told.st_mode) or told.st_uid != os.getuid() or told.st_mode & 0o022:
+    status = folder.lstat()
+    writable_by_others = status.st_mode & 0o022
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or writable_by_others:
         raise StorageError(
-            f"{folder} must be a folder of yours that nobody else may write to; it keeps the device leases. "
-            "Mend it, or name another one in TUNING_LEASES."
+            f"{folder} must be a folder of yours that nobody else may write to; it keeps the "
+            "device leases. Change its owner or mode, or name another one in TUNING_LEASES."
         )
     return folder
 
@@ -181,6 +185,7 @@ def _number(path: Path) -> int:
 
 
 def _waited_for(folder: Path, names: Collection[str], before: float = math.inf) -> bool:
+    """Whether a ticket of a lower number than `before` is for one of `names`."""
     with _door(folder):
         earlier = [path for path in folder.glob("ticket-*") if _number(path) < before]
         return any(_waits_for(path, names) for path in earlier)
@@ -208,7 +213,10 @@ def _lock(path: Path) -> int | None:
 
 @contextmanager
 def _door(folder: Path) -> Iterator[None]:
-    """One at a time at the line: nobody sees a ticket before it is locked and written."""
+    """Let one at a time to the line: nobody sees a ticket before it is locked and written.
+
+    Held for microseconds, so it blocks in the kernel; `filelock` would poll, 50 ms at a time.
+    """
     fd = os.open(folder / "door", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

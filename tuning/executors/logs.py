@@ -7,17 +7,18 @@ import sys
 from pathlib import Path
 
 _HEADER = "--- job "
+_TAIL_BYTES = 8192  # what the last lines are looked for in
 
 
 class CappedLog:
-    """Sends descriptors 1 and 2 of this process to a file; at half the cap it becomes `<name>.1`
-    and a new one begins.
+    """Sends descriptors 1 and 2 of this process to a file.
 
-    A file and not a pipe: the last words before a crash are kept, and nothing waits for a reader.
+    At half the cap the file becomes `<name>.1` and a new one begins. A file and not a pipe: the last
+    words before a crash are kept, and nothing waits for a reader.
 
     Args:
         path: The file; appended to.
-        cap_bytes: Most bytes of both files together, seen at each `rotate`.
+        cap_bytes: Most bytes of both files together, checked at each `rotate`.
     """
 
     def __init__(self, path: Path, cap_bytes: int = 10_000_000) -> None:
@@ -37,8 +38,9 @@ class CappedLog:
         if os.fstat(1).st_size > self._half:
             os.replace(self._path, old)
             self._redirect()
-        # a flood between two looks; looked at again, as a write under way may still end in the old
-        # file
+
+        # A flood may pass the half between two looks. Asked of the old file each time, as a write
+        # that was under way may still end there.
         if old.exists() and old.stat().st_size > self._half:
             os.truncate(old, self._half)
 
@@ -53,10 +55,15 @@ def last_lines(path: Path, count: int = 40) -> str:
     """Return the last lines a log holds of its latest job, `""` where there are none."""
     try:
         with path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(0, size - _TAIL_BYTES))
             text = log.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
+
     lines = text.splitlines()
-    starts = [i for i, line in enumerate(lines) if line.startswith(_HEADER)]
-    return "\n".join(lines[starts[-1] + 1 if starts else 0 :][-count:])
+    for i in reversed(range(len(lines))):
+        if lines[i].startswith(_HEADER):
+            lines = lines[i + 1 :]
+            break
+    return "\n".join(lines[-count:])

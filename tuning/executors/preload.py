@@ -11,16 +11,6 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-_MODULES = (
-    "numpy",
-    "tensorflow",
-    "keras",
-    "sklearn.model_selection",
-    "sklearn.preprocessing",
-    "sklearn.metrics",
-    "psutil",
-    "tuning.executors.worker",
-)
 # One thread must be alive at the fork: OpenBLAS and the allocator that comes with pandas start
 # others when loaded.
 _QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
@@ -36,15 +26,27 @@ def load() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _environment(_QUIET), _deferred(_PICTURES):
-        for name in _MODULES:
-            importlib.import_module(name)
-        importlib.import_module("tuning.trainer.native.epoch").load()
+        _import_libraries()
+
+        import tuning.executors.worker  # noqa: F401
+        from tuning.trainer.native import epoch
+
+        epoch.load()
+
+
+def _import_libraries() -> None:
+    """Import what every trial needs, so that a worker has it at its fork."""
+    import keras  # noqa: F401 - after TensorFlow, its backend
+    import numpy  # noqa: F401
+    import psutil  # noqa: F401
+    import sklearn.metrics
+    import sklearn.model_selection
+    import sklearn.preprocessing  # noqa: F401
+    import tensorflow  # noqa: F401
 
 
 class _Deferred(ModuleType):
-    """Stands for a module in those that imported it; the real one is imported when something of it
-    is asked for.
-    """
+    """Stands for a module in those that imported it, until something of it is needed."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # those who look through all modules ask for these
@@ -54,14 +56,17 @@ class _Deferred(ModuleType):
 
 
 def _end_deferring() -> None:
-    for name in [name for name, module in sys.modules.items() if isinstance(module, _Deferred)]:
-        del sys.modules[name]
+    """Let the next import of a deferred module find the real one."""
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, _Deferred):
+            del sys.modules[name]
 
 
 @contextmanager
 def _deferred(names: Sequence[str]) -> Iterator[None]:
-    """Give stand-ins to whoever imports these modules meanwhile; importing them later gives the
-    real ones.
+    """Give stand-ins to whoever imports these modules meanwhile.
+
+    Importing them later gives the real ones.
 
     Args:
         names: Each package before its modules, all of one distribution; left alone where it is not
@@ -70,6 +75,7 @@ def _deferred(names: Sequence[str]) -> Iterator[None]:
     if importlib.util.find_spec(names[0]) is None:
         yield
         return
+
     for name in names:
         sys.modules[name] = _Deferred(name)
         package, _, module = name.rpartition(".")

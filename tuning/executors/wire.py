@@ -1,5 +1,8 @@
-"""`Wire`: pickled messages over a local socket; neither a stopped nor a torn peer can block the
-driver.
+"""`Wire`: pickled messages over a local socket.
+
+Neither a stopped nor a torn peer can block the driver: it posts and reads without waiting. Workers
+and engine, which have nothing else to do, send and wait. A message is its length (8 bytes) and its
+pickle.
 """
 
 from __future__ import annotations
@@ -21,17 +24,19 @@ class Wire:
 
     Only processes forked for this driver hold the other end, which is what makes pickle safe here.
     One thread may read while others send.
+
+    Attributes:
+        closed: Whether the peer has hung up; what it said before has been returned.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        self.closed = False
         self._socket = sock
         self._in = bytearray()
         self._out = bytearray()
-        self._lock = threading.Lock()
-        self._deaf = False  # the peer reads no more
-        self.closed = False
-        """Whether the peer has hung up; what it said before has been returned."""
+        self._out_lock = threading.Lock()
+        self._peer_gone = False  # nobody reads what is sent
 
     @classmethod
     def from_fd(cls, fd: int) -> Wire:
@@ -50,13 +55,13 @@ class Wire:
     def post(self, message: Any) -> None:
         """Send without waiting; what the socket does not take is kept for `flush`."""
         body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-        with self._lock:
+        with self._out_lock:
             self._out += _HEAD.pack(len(body)) + body
             self._flush()
 
     def flush(self) -> None:
         """Send as much as the socket takes now."""
-        with self._lock:
+        with self._out_lock:
             self._flush()
 
     def send(self, message: Any) -> None:
@@ -69,25 +74,23 @@ class Wire:
         while self._out:
             wait_fd(self._socket.fileno(), None, select.POLLOUT)
             self.flush()
-        if self._deaf:
+        if self._peer_gone:
             raise BrokenPipeError("the other end of the wire is gone")
 
     def receive(self) -> list[Any]:
         """Return the messages that are there, without waiting."""
         while not self.closed:
-            try:
-                data = self._socket.recv(_CHUNK)
-            except BlockingIOError:
+            data = self._read()
+            if data is None:
                 break
-            except (
-                ConnectionResetError
-            ):  # the peer died with messages unread; all it sent came before
-                data = b""
             self.closed = not data
             self._in += data
+
         messages = []
-        while (body := self._cut()) is not None:
+        body = self._cut()
+        while body is not None:
             messages.append(pickle.loads(body))  # noqa: S301 - from our own child, see the class
+            body = self._cut()
         return messages
 
     def recv(self, timeout_s: float | None = None) -> Any:
@@ -99,30 +102,34 @@ class Wire:
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            if (body := self._cut()) is not None:
-                return pickle.loads(body)  # noqa: S301
-            if not wait_fd(
-                self._socket.fileno(), None if until is None else until - time.monotonic()
-            ):
+            body = self._cut()
+            if body is not None:
+                return pickle.loads(body)  # noqa: S301 - from our own child, see the class
+
+            left_s = None if until is None else until - time.monotonic()
+            if not wait_fd(self._socket.fileno(), left_s):
                 raise TimeoutError(f"no message within {timeout_s} s")
-            self._read_some()
+            data = self._read()
+            if data is None:
+                continue
+            if not data:
+                self.closed = True
+                raise EOFError("the other end of the wire is gone")
+            self._in += data
 
     def close(self) -> None:
         """Hang up."""
         self.closed = True
         self._socket.close()
 
-    def _read_some(self) -> None:
+    def _read(self) -> bytes | None:
+        """Return what the socket holds: None where it is nothing yet, b"" where nothing will come."""
         try:
-            data = self._socket.recv(_CHUNK)
+            return self._socket.recv(_CHUNK)
         except BlockingIOError:
-            return
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            self.closed = True
-            raise EOFError("the other end of the wire is gone")
-        self._in += data
+            return None
+        except ConnectionResetError:  # it died with messages unread; all it sent came before
+            return b""
 
     def _cut(self) -> bytearray | None:
         """Take one whole message off the buffer."""
@@ -146,13 +153,15 @@ class Wire:
             # Reading goes on: the peer's last words may still be in the socket. Its death is seen
             # at its sentinel.
             self._out.clear()
-            self._deaf = True
+            self._peer_gone = True
 
 
 def wait_fd(fd: int, timeout_s: float | None, event: int = select.POLLIN) -> bool:
-    """Return whether `fd` became ready in time (None: wait for ever); `poll`, as `select` ends at
-    descriptor 1023.
+    """Return whether `fd` became ready in time; None waits for ever.
+
+    By `poll`, as `select` ends at descriptor 1023.
     """
     poller = select.poll()
     poller.register(fd, event)
-    return bool(poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
+    timeout_ms = None if timeout_s is None else max(0.0, timeout_s) * 1000
+    return bool(poller.poll(timeout_ms))
