@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from cachetools import LRUCache
 
-from tuning.trainer import native_steps
+from tuning.trainer import heads, native_steps
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.state import load_state, state_arrays
 from tuning.trainer.train import Fit, Rows, train
@@ -322,19 +323,19 @@ def test_large_networks_are_left_to_a_graph(monkeypatch):
 
 
 def test_networks_of_any_depth_and_width_share_one_graph_for_their_losses():
-    native_steps._heads.clear()
+    heads._heads.clear()
     for layers in ([4], [9, 3], [2, 5, 8]):
         hidden = [keras.layers.Dense(units, "relu") for units in layers]
         model = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(1)])
         model.compile("adam", "mse", metrics=["mae"])
         train(model, X, Y, validation_data=(X[:20], Y[:20]), trainer="compiled")
-    assert len(native_steps._heads) == 1
+    assert len(heads._heads) == 1
 
 
 def test_a_graph_for_losses_lives_as_long_as_it_is_kept():
-    native_steps._heads.clear()
+    heads._heads.clear()
     train(net(), X, Y)
-    ((_, head),) = native_steps._heads.values()
+    ((_, head),) = heads._heads.values()
     alive = weakref.ref(head)
     del head
     gc.collect()
@@ -342,11 +343,10 @@ def test_a_graph_for_losses_lives_as_long_as_it_is_kept():
 
 
 def test_graphs_for_losses_are_dropped_one_by_one(monkeypatch):
-    monkeypatch.setattr(native_steps, "KEPT_HEADS", 2)
-    native_steps._heads.clear()
+    monkeypatch.setattr(heads, "_heads", LRUCache(2))
     for loss in ("mse", "mae", "huber"):
         train(net(loss=loss), X, Y)
-    assert len(native_steps._heads) == 2
+    assert len(heads._heads) == 2
     assert_equals_fit(lambda: net(loss="mse"))
 
 

@@ -39,7 +39,7 @@ def random_states_kept() -> Iterator[None]:
             generator.state.assign(drawn)
         keras_internals.set_keras_seed_generator(generator)
         keras_internals.set_layer_name_counts(names)
-        if operations is not None:
+        if operations is not None and at is not None:
             operations.setstate(at)
         if stateful is not None:
             stateful.state.assign(counter)

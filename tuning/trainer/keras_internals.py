@@ -72,8 +72,8 @@ def tensorflow_generator() -> Any:
 def stateful_draws() -> int:
     """Return how many stateful random ops were called, or traced, since the first call of this.
 
-    Each of TensorFlow's asks `random_seed.get_seed`, be it for a seed of its own: the first call puts a
-    counting function in its place.
+    Each of TensorFlow's asks `random_seed.get_seed`, be it for a seed of its own. The first call
+    puts a counting function in its place.
 
     Private: `tensorflow.python.framework.random_seed`.
     """

@@ -11,34 +11,35 @@ import keras
 import numpy as np
 
 from tuning.data.dataset import Array
+from tuning.trainer import keras_internals
 from tuning.trainer.elastic import is_elastic
-from tuning.trainer.native import epoch as native
+from tuning.trainer.native import formats
 from tuning.trainer.structure import Tensors, adds_up, structure_of
 
 _ACTIVATIONS: Mapping[Any, int] = {
-    keras.activations.linear: native.LINEAR,
-    keras.activations.relu: native.RELU,
-    keras.activations.tanh: native.TANH,
-    keras.activations.sigmoid: native.SIGMOID,
-    keras.activations.elu: native.ELU,
-    keras.activations.selu: native.SELU,
-    keras.activations.softmax: native.SOFTMAX,
+    keras.activations.linear: formats.LINEAR,
+    keras.activations.relu: formats.RELU,
+    keras.activations.tanh: formats.TANH,
+    keras.activations.sigmoid: formats.SIGMOID,
+    keras.activations.elu: formats.ELU,
+    keras.activations.selu: formats.SELU,
+    keras.activations.softmax: formats.SOFTMAX,
 }
 _LOSSES: Mapping[Any, int] = {
-    keras.losses.mean_squared_error: native.MSE,
-    keras.losses.mean_absolute_error: native.MAE,
-    keras.losses.huber: native.HUBER,
-    keras.losses.binary_crossentropy: native.BINARY,
-    keras.losses.categorical_crossentropy: native.CATEGORICAL,
-    keras.losses.sparse_categorical_crossentropy: native.SPARSE,
+    keras.losses.mean_squared_error: formats.MSE,
+    keras.losses.mean_absolute_error: formats.MAE,
+    keras.losses.huber: formats.HUBER,
+    keras.losses.binary_crossentropy: formats.BINARY,
+    keras.losses.categorical_crossentropy: formats.CATEGORICAL,
+    keras.losses.sparse_categorical_crossentropy: formats.SPARSE,
 }
 _ACTIVATION_NAMES = {number: function.__name__ for function, number in _ACTIVATIONS.items()}
-_OUTPUTS = {
-    native.BINARY: native.SIGMOID,
-    native.CATEGORICAL: native.SOFTMAX,
-    native.SPARSE: native.SOFTMAX,
+_ACTIVATION_OF_ENTROPY = {
+    formats.BINARY: formats.SIGMOID,
+    formats.CATEGORICAL: formats.SOFTMAX,
+    formats.SPARSE: formats.SOFTMAX,
 }
-_SETTINGS_LEFT_OUT = (
+_OPTIMIZER_SETTINGS_LEFT_OUT = (
     "clipnorm",
     "global_clipnorm",
     "clipvalue",
@@ -48,164 +49,229 @@ _SETTINGS_LEFT_OUT = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlainNetwork:
     """What of a Keras model the machine code needs to know.
 
     Attributes:
-        table: See `native`.
-        rates: Share of each layer's inputs that is dropped.
-        dropouts: The Keras layer that drops them, or None.
-        loss: Its number in `native`.
-        activation: Of the outputs, by Keras' name.
+        table: See `formats.Network`.
+        dropouts: For each dense layer the Keras layer that drops its inputs, or None.
+        loss: Its number in `formats`.
+        activation: That of the outputs, by Keras' name.
     """
 
     table: Array
-    rates: Array
     dropouts: Sequence[keras.layers.Dropout | None]
     loss: int
     activation: str
 
-    def take(self, X: Array, *others: Array) -> None:
+    @property
+    def n_features(self) -> int:
+        """Inputs of the first layer."""
+        return int(self.table[0, formats.INPUTS])
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of the last layer."""
+        return int(self.table[-1, formats.INPUTS])
+
+    def dropout_rates(self) -> Array:
+        """Return the share of each layer's inputs that is dropped, float32."""
+        rates = [0.0 if layer is None else layer.rate for layer in self.dropouts]
+        return np.array(rates, np.float32)
+
+    def check_rows(self, X: Array, *others: Array) -> None:
         """Check rows before they go to machine code, which would read and write beyond them.
 
         Raises:
             ValueError: X has other features than the network, there are no rows, or not equally
                 many everywhere.
         """
-        features, counts = math.prod(X.shape[1:]), {len(X), *map(len, others)}
-        if features != self.table[0, 0]:
+        if math.prod(X.shape[1:]) != self.n_features:
             raise ValueError(
-                f"the network takes {self.table[0, 0]} features a row, X has {features}: {X.shape}"
+                f"the network takes {self.n_features} features a row, "
+                f"X has {math.prod(X.shape[1:])}: {X.shape}"
             )
-        if len(counts) > 1 or not len(X):
+        same_length = all(len(array) == len(X) for array in others)
+        if not same_length or not len(X):
             shapes = ", ".join(str(array.shape) for array in (X, *others))
             raise ValueError(
-                f"X, y and weights must have as many rows as each other, at least one; received {shapes}"
+                "X, y and weights must have as many rows as each other, at least one; "
+                f"received {shapes}"
             )
 
 
-def network_of(model: keras.Model, arrays: Tensors) -> Network | None:
+@dataclass(eq=False)
+class _PlainLayer:
+    """A dense layer, its activation by its number, and the layer that drops its inputs."""
+
+    dense: keras.layers.Dense
+    activation: int
+    dropout: keras.layers.Dropout | None
+
+
+def network_of(model: keras.Model, arrays: Tensors) -> PlainNetwork | None:
     """Return what `native` must know to train a model as `fit` would; None where it cannot.
 
     Args:
         model: Built and compiled.
         arrays: X, y and perhaps sample weights, rows first.
     """
-    if not (is_elastic(model) and _plain_settings(model) and adds_up(model)):
+    if not is_elastic(model) or not adds_up(model) or not _has_plain_settings(model):
         return None
     if structure_of(model, arrays, 0, elastic=True) is None:  # something in it is not Keras' own
         return None
-    found = _LayersRead()
-    if not all(map(found.take, model.layers)) or found.dropout is not None:
-        return None
-    table, (x, y, *weight) = found.table(), (tuple(a.shape) for a in arrays)
-    activation = int(table[-2, 1])
-    loss = _loss(model, activation)
-    outputs, expected = 1 if loss == native.SPARSE else int(table[-1, 0]), model.input_shape[1:]
-    if x[1:] not in (expected, (*expected, 1), () if expected == (1,) else None):
-        return None
-    if loss is None or y[1:] not in ((outputs,), () if outputs == 1 else None):
-        return None
-    if weight and weight[0][1:] not in ((), (1,)):
-        return None
-    rates = np.array([0.0 if layer is None else layer.rate for layer in found.dropouts], np.float32)
-    return Network(table, rates, found.dropouts, loss, _ACTIVATION_NAMES[activation])
 
+    layers = _plain_layers(model)
+    if layers is None:
+        return None
+    activation = layers[-1].activation
+    loss = _loss_number(model, activation)
+    if loss is None:
+        return None
 
-def _plain_settings(model: keras.Model) -> bool:
-    """Whether there are no penalties, constraints, frozen weights, clipped gradients or other
-    precisions.
-    """
-    optimizer, weights = model.optimizer, model.trainable_variables
-    if optimizer.built and list(map(id, optimizer._trainable_variables)) != list(map(id, weights)):
-        return False  # another model's
-    if type(optimizer) is keras.optimizers.Nadam or not isinstance(
-        optimizer._learning_rate, keras.Variable
-    ):
-        return False
-    if any(getattr(optimizer, name, None) for name in _SETTINGS_LEFT_OUT) or len(weights) < len(
-        model.weights
-    ):
-        return False
-    if any(
-        v.regularizer is not None or v.constraint is not None or v.dtype != "float32"
-        for v in weights
-    ):
-        return False
-    return (
-        not model.losses
-        and model.inputs[0].dtype in ("float32", "float64")
-        and all(
-            layer.activity_regularizer is None and layer.compute_dtype == "float32"
-            for layer in model.layers
-        )
+    network = PlainNetwork(
+        table=_table_of(layers),
+        dropouts=[layer.dropout for layer in layers],
+        loss=loss,
+        activation=_ACTIVATION_NAMES[activation],
     )
+    return network if _shapes_fit(network, model, arrays) else None
 
 
-class _LayersRead:
-    """The layers of a model one after another; `take` says whether `native`'s table has room for
-    one.
+def _has_plain_settings(model: keras.Model) -> bool:
+    """Whether there are no penalties, constraints, frozen weights, clipped gradients or float16."""
+    weights = model.trainable_variables
+    if len(weights) < len(model.weights) or model.losses:
+        return False
+    plain_weights = all(
+        weight.regularizer is None and weight.constraint is None and weight.dtype == "float32"
+        for weight in weights
+    )
+    plain_layers = all(
+        layer.activity_regularizer is None and layer.compute_dtype == "float32"
+        for layer in model.layers
+    )
+    plain_inputs = model.inputs[0].dtype in ("float32", "float64")
+    return plain_weights and plain_layers and plain_inputs and _has_plain_optimizer(model)
+
+
+def _has_plain_optimizer(model: keras.Model) -> bool:
+    optimizer = model.optimizer
+    if type(optimizer) is keras.optimizers.Nadam:
+        return False
+    if not isinstance(keras_internals.learning_rate_of(optimizer), keras.Variable):
+        return False  # a schedule
+    if any(getattr(optimizer, name, None) for name in _OPTIMIZER_SETTINGS_LEFT_OUT):
+        return False
+    if not optimizer.built:
+        return True
+    own = [id(weight) for weight in model.trainable_variables]
+    return [id(weight) for weight in keras_internals.built_for(optimizer)] == own
+
+
+def _plain_layers(model: keras.Model) -> list[_PlainLayer] | None:
+    """Return the dense layers of a model, each with what stands around it.
+
+    None where a layer is of another kind, or stands where the machine code has no place for it.
     """
-
-    def __init__(self) -> None:
-        self.dropouts: list[keras.layers.Dropout | None] = []
-        self.dropout: keras.layers.Dropout | None = None
-        self._rows: list[list[int]] = []
-        self._activations: list[Any] = []
-        self._parameters = self._inputs = self._outputs = 0
-
-    def take(self, layer: keras.layers.Layer) -> bool:
+    layers: list[_PlainLayer] = []
+    dropout: keras.layers.Dropout | None = None  # waits for the dense layer after it
+    for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):
-            return self._dense(layer)
-        if isinstance(layer, keras.layers.Activation):
-            return self._activation(layer)
-        if isinstance(layer, keras.layers.Dropout):
-            free, self.dropout = self.dropout is None, layer if layer.rate > 0 else self.dropout
-            return free and layer.noise_shape is None
-        return not isinstance(layer, keras.layers.Flatten) or layer.data_format == "channels_last"
+            activation = _ACTIVATIONS.get(layer.activation)
+            if activation is None:
+                return None
+            layers.append(_PlainLayer(layer, activation, dropout))
+            dropout = None
+        elif isinstance(layer, keras.layers.Activation):
+            activation = _ACTIVATIONS.get(layer.activation)
+            follows_linear = layers and layers[-1].activation == formats.LINEAR
+            if activation is None or dropout is not None or not follows_linear:
+                return None
+            layers[-1].activation = activation
+        elif isinstance(layer, keras.layers.Dropout):
+            if dropout is not None or layer.noise_shape is not None:
+                return None
+            dropout = layer if layer.rate > 0 else None
+        elif isinstance(layer, keras.layers.Flatten) and layer.data_format != "channels_last":
+            return None
 
-    def table(self) -> Array:
-        """Return the table of the layers taken."""
-        rows = [*self._rows, [self._outputs, 0, -1, self._inputs]]
-        return np.insert(np.array(rows, np.int64), 1, [*self._activations, native.LINEAR], axis=1)
-
-    def _dense(self, layer: keras.layers.Dense) -> bool:
-        inputs, self._outputs = layer.kernel.shape
-        bias = self._parameters + inputs * self._outputs
-        self._rows.append([inputs, self._parameters, bias if layer.use_bias else -1, self._inputs])
-        self._parameters, self._inputs = (
-            bias + self._outputs * layer.use_bias,
-            self._inputs + inputs,
-        )
-        self.dropouts.append(self.dropout)
-        self.dropout = None
-        self._activations.append(_ACTIVATIONS.get(layer.activation))
-        return self._activations[-1] is not None and native.SOFTMAX not in self._activations[:-1]
-
-    def _activation(self, layer: keras.layers.Activation) -> bool:
-        if self.dropout is not None or self._activations[-1:] != [native.LINEAR]:
-            return False
-        self._activations[-1] = _ACTIVATIONS.get(layer.activation)
-        return self._activations[-1] is not None
+    softmax_within = any(layer.activation == formats.SOFTMAX for layer in layers[:-1])
+    return None if softmax_within or dropout is not None else layers
 
 
-def _loss(model: keras.Model, activation: int) -> int | None:
-    """Return the loss by its number in `native`; None where it is another one."""
-    given = model._compile_config.config
-    if given.get("loss_weights") is not None or isinstance(given["loss"], dict | list | tuple):
+def _table_of(layers: Sequence[_PlainLayer]) -> Array:
+    """Return the table of `formats.Network`; parameters stand in the order in which Keras has them."""
+    table = np.zeros((len(layers) + 1, 5), np.int64)
+    table[:, formats.BIAS] = formats.NO_BIAS
+    n_parameters = 0
+    n_inputs = 0
+    for row, layer in zip(table, layers, strict=False):
+        inputs, outputs = layer.dense.kernel.shape
+        row[formats.INPUTS] = inputs
+        row[formats.INPUTS_BEFORE] = n_inputs
+        row[formats.ACTIVATION] = layer.activation
+        row[formats.KERNEL] = n_parameters
+        n_parameters += inputs * outputs
+        n_inputs += inputs
+        if layer.dense.use_bias:
+            row[formats.BIAS] = n_parameters
+            n_parameters += outputs
+
+    table[-1, formats.INPUTS] = layers[-1].dense.units
+    table[-1, formats.INPUTS_BEFORE] = n_inputs
+    return table
+
+
+def _shapes_fit(network: PlainNetwork, model: keras.Model, arrays: Tensors) -> bool:
+    """Whether X, y and weights have the shapes of the network, or one that Keras takes for it."""
+    x_shape, y_shape, *weight_shapes = (tuple(array.shape[1:]) for array in arrays)
+
+    expected = model.input_shape[1:]
+    x_shapes = [expected, (*expected, 1)]
+    if expected == (1,):
+        x_shapes.append(())
+
+    outputs = 1 if network.loss == formats.SPARSE else network.n_outputs
+    y_shapes: list[tuple[int, ...]] = [(outputs,)]
+    if outputs == 1:
+        y_shapes.append(())
+
+    plain_weights = all(shape in ((), (1,)) for shape in weight_shapes)
+    return x_shape in x_shapes and y_shape in y_shapes and plain_weights
+
+
+def _loss_number(model: keras.Model, activation: int) -> int | None:
+    """Return the loss by its number in `formats`; None where it is another one.
+
+    Args:
+        model: Compiled.
+        activation: That of the outputs, by its number.
+    """
+    arguments = keras_internals.compile_arguments(model)
+    given = arguments["loss"]
+    if arguments.get("loss_weights") is not None or isinstance(given, dict | list | tuple):
         return None
-    if given["loss"] in ("crossentropy", "ce"):  # which one y decides
+    if given in ("crossentropy", "ce"):  # y decides which one
         return None
-    item = keras.losses.get(given["loss"])
-    settings = dict(getattr(item, "_fn_kwargs", {}))
+
+    item = keras.losses.get(given)
     loss = _LOSSES.get(getattr(item, "fn", item))
     if loss is None:
         return None
-    logits, delta = settings.pop("from_logits", False), settings.pop("delta", 1.0)
-    plain = (
-        settings.pop("axis", -1) == -1 and delta == 1 and not any(settings.values())
-    )  # label_smoothing, ignore_class
-    expected = activation if loss not in _OUTPUTS else native.LINEAR if logits else _OUTPUTS[loss]
-    fits = activation == expected and (loss in _OUTPUTS or activation != native.SOFTMAX)
-    return loss if plain and fits else None
+
+    settings = keras_internals.loss_settings(item)
+    from_logits = settings.pop("from_logits", False)
+    last_axis = settings.pop("axis", -1) == -1
+    unit_delta = settings.pop("delta", 1.0) == 1
+    if not last_axis or not unit_delta or any(settings.values()):  # label_smoothing, ignore_class
+        return None
+
+    if loss not in _ACTIVATION_OF_ENTROPY:
+        fits = activation != formats.SOFTMAX
+    elif from_logits:
+        fits = activation == formats.LINEAR
+    else:
+        fits = activation == _ACTIVATION_OF_ENTROPY[loss]
+    return loss if fits else None
