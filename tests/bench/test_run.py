@@ -18,7 +18,7 @@ from tuning.bench.plan import BenchPlan, parse_choices
 from tuning.bench.run import run_bench
 from tuning.bench.watch import Watch
 from tuning.errors import BusyError, ChangedError, StudyError
-from tuning.storage.home import locked
+from tuning.storage.locks import search_locked
 from tuning.study.domains import Choice, Float
 
 EIGHT = Budget("epochs", 8)
@@ -91,7 +91,7 @@ def test_a_study_given_twice_is_refused(home, forkserver):
 
 def test_a_second_bench_of_the_same_is_refused(home, forkserver):
     with (
-        locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"),
+        search_locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"),
         pytest.raises(BusyError),
     ):
         run_bench(plan(home), Ear(), forkserver)

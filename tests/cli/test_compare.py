@@ -12,7 +12,7 @@ import pytest
 from tests.tracking.writer.searches import add_trials, end, search
 from tuning.cli.main import main
 from tuning.storage.durable import write_json
-from tuning.storage.home import locked
+from tuning.storage.locks import search_locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def test_a_search_that_was_killed_is_not_running(home, capsys):
     write_json(folder / "status.json", {"status": "running"})
     assert main(["compare", "toy/optuna-tpe", "toy/gridsearchcv", "--json"]) == 0
     assert "interrupted" in capsys.readouterr().err
-    with locked(folder, "this test"):
+    with search_locked(folder, "this test"):
         main(["compare", "toy/optuna-tpe", "toy/gridsearchcv", "--json"])
     assert "running" in capsys.readouterr().err
 

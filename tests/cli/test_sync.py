@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tests.tracking.writer import searches
 from tuning.cli.sync import sync
 from tuning.errors import StudyError
-from tuning.storage import sqlite_file as sqlitefile
+from tuning.storage.locks import locked
 from tuning.tracking.mlflow_store import QUIET
 
 
@@ -40,7 +40,7 @@ def test_deleted_databases_are_made_anew_and_a_running_search_is_left_alone(home
         files = searches.search(home, study, engine)
         searches.add_trials(files, range(2))
         searches.end(files)
-    with sqlitefile.locked(home / "ledger" / "other" / "optuna-random" / ".writer.lock"):
+    with locked(home / "ledger" / "other" / "optuna-random" / ".writer.lock"):
         told = CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
     assert "other/optuna-random: running, its own writer does it" in told.output
     assert names(home) == ["trial 0", "trial 0", "trial 1", "trial 1"]

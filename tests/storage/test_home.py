@@ -1,46 +1,11 @@
-"""The state folder and the locks in it."""
+"""The state folder."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from tuning.errors import BusyError, StorageError
-from tuning.storage.home import locked, tuning_home
-
-ROOT = Path(__file__).parents[2]
-HOLD = """
-import sys, time
-from pathlib import Path
-from tuning.errors import BusyError
-from tuning.storage.home import locked
-try:
-    with locked(Path(sys.argv[1]), f"driver {sys.argv[2]}"):
-        print("holds", flush=True)
-        sys.stdin.read()
-except BusyError as error:
-    print(error, flush=True)
-"""
-
-
-def driver(folder, name):
-    return subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder), name],
-        cwd=ROOT,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-
-
-def end(process):
-    process.kill()
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
+from tuning.errors import StorageError
+from tuning.storage.home import tuning_home
 
 
 def test_the_folder_is_made_for_its_owner_alone(tmp_path):
@@ -74,41 +39,3 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot make the state folder"):
         tuning_home(str(tmp_path / "file" / "home"))
-
-
-def test_of_ten_drivers_one_holds_the_search_and_nine_name_it(tmp_path):
-    drivers = [driver(tmp_path / "ledger" / "study" / "key", str(i)) for i in range(10)]
-    try:
-        said = [process.stdout.readline().strip() for process in drivers]
-        holder = said.index("holds")
-        assert (
-            sum(
-                f"is being run by driver {holder};" in line or "by another process" in line
-                for line in said
-            )
-            == 9
-        )
-        assert f"is being run by driver {holder};" in " ".join(said)
-    finally:
-        for process in drivers:
-            end(process)
-
-
-def test_a_killed_holder_frees_the_search_at_once(tmp_path):
-    process = driver(tmp_path / "key", "first")
-    assert process.stdout.readline() == "holds\n"
-    with pytest.raises(BusyError, match="driver first"), locked(tmp_path / "key", "second"):
-        pass
-    end(process)
-    with locked(tmp_path / "key", "second"):
-        pass
-
-
-def test_two_threads_of_one_process_do_not_share_the_lock(tmp_path):
-    key = tmp_path / "key"
-    with (
-        locked(key, "mine"),
-        pytest.raises(BusyError, match="run by mine"),
-        locked(key, "also mine"),
-    ):
-        pass

@@ -49,14 +49,12 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
 
 
 def test_folders_just_made_and_those_of_others_are_left_alone(tmp_path):
-    new, other, linked = (
-        tmp_path / "tuning-test-new",
-        tmp_path / "mine",
-        tmp_path / "tuning-test-link",
-    )
+    new = tmp_path / "tuning-test-new"
     new.mkdir()
+    other = tmp_path / "mine"
     other.mkdir()
     aged(other)
+    linked = tmp_path / "tuning-test-link"
     linked.symlink_to(other)
     scratch_folder("tuning-test-").cleanup()
     assert new.is_dir()

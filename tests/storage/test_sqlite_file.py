@@ -12,13 +12,12 @@ from contextlib import closing
 
 import pytest
 
-from tuning.errors import BusyError
-from tuning.storage import sqlite_file as sqlitefile
+from tuning.storage import sqlite_file
 
 CREATE = """
 import sqlite3, sys, time
 from pathlib import Path
-from tuning.storage import sqlite_file as sqlitefile
+from tuning.storage import sqlite_file
 
 def create(path):
     with open(sys.argv[2], "a") as log:
@@ -31,7 +30,7 @@ def create(path):
     db.commit()
     db.close()
 
-sqlitefile.ensure(Path(sys.argv[1]), create)
+sqlite_file.ensure(Path(sys.argv[1]), create)
 """
 
 
@@ -77,24 +76,24 @@ def test_a_kill_during_creation_leaves_nothing_and_the_next_start_works(tmp_path
 def test_a_damaged_file_is_kept_and_made_anew(tmp_path, spoil):
     path = tmp_path / "a.db"
     path.write_bytes(spoil)
-    assert sqlitefile.ensure(path, make) == tmp_path / "a.db.corrupt"
+    assert sqlite_file.ensure(path, make) == tmp_path / "a.db.corrupt"
     assert (tmp_path / "a.db.corrupt").read_bytes() == spoil
     assert tables(path) == ["a"]
 
 
 def test_one_page_zeroed_in_the_middle_is_damage(tmp_path):
     path = tmp_path / "a.db"
-    sqlitefile.ensure(path, make)
+    sqlite_file.ensure(path, make)
     data = path.read_bytes()
     path.write_bytes(data[:8192] + bytes(4096) + data[12288:])
-    assert sqlitefile.damage(path)
+    assert sqlite_file.damage(path)
 
 
 def test_a_sound_file_is_left_as_it_is_and_private(tmp_path):
     path = tmp_path / "state" / "a.db"
-    sqlitefile.ensure(path, make)
+    sqlite_file.ensure(path, make)
     before = path.read_bytes()
-    assert sqlitefile.ensure(path, make) is None
+    assert sqlite_file.ensure(path, make) is None
     assert path.read_bytes() == before
     assert [oct(p.stat().st_mode)[-3:] for p in (path, path.parent)] == ["600", "700"]
 
@@ -102,14 +101,5 @@ def test_a_sound_file_is_left_as_it_is_and_private(tmp_path):
 def test_a_second_damaged_file_does_not_replace_the_first(tmp_path):
     for _ in range(2):
         (tmp_path / "a.db").write_bytes(b"rubbish" * 100)
-        sqlitefile.ensure(tmp_path / "a.db", make)
+        sqlite_file.ensure(tmp_path / "a.db", make)
     assert len(list(tmp_path.glob("a.db.corrupt*"))) == 2
-
-
-def test_a_held_lock_is_busy_for_those_who_do_not_wait(tmp_path):
-    with (
-        sqlitefile.locked(tmp_path / "lock"),
-        pytest.raises(BusyError, match="another process holds"),
-        sqlitefile.locked(tmp_path / "lock", wait=False),
-    ):
-        pass

@@ -28,7 +28,8 @@ from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.open_trials import as_error
 from tuning.search.stopping import StopRequest
 from tuning.storage.durable import raise_on_full_disk
-from tuning.storage.home import locked, tuning_home
+from tuning.storage.home import tuning_home
+from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
 from tuning.trial import Answer
 
@@ -170,7 +171,7 @@ def _open(stack: ExitStack, looked: CheckedStudy, rates: LRBounds, *, fresh: boo
     were measured.
     """
     folder = looked.searches[0].folder.parent
-    stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
+    stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
     if fresh and folder.exists():
         folder.rename(folder.with_name(f"{folder.name}~{time.strftime('%Y%m%d-%H%M%S')}"))
     if rates.intervals:

@@ -77,11 +77,11 @@ def _compared(files: SearchFiles) -> Compared:
     from tuning.ledger.catalog import finished, name_of
     from tuning.reports.compare import Compared
     from tuning.storage.durable import read_json
-    from tuning.storage.home import is_locked
+    from tuning.storage.locks import is_search_locked
 
     space, trials = finished(files)
     status = (read_json(files.folder / "status.json") or {}).get("status", "")
-    if status == "running" and not is_locked(files.folder):
+    if status == "running" and not is_search_locked(files.folder):
         status = "interrupted"  # killed: it could not say so
     return Compared(
         name_of(files), files.header, space, trials, read_json(files.folder / "winner.json"), status

@@ -62,13 +62,13 @@ def _written(folder: Path, home: Path, timeout_s: float) -> list[str]:
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
     os.environ.update(QUIET)  # before MLflow is imported
-    from tuning.storage import sqlite_file as sqlitefile
+    from tuning.storage.locks import locked
     from tuning.tracking.optuna_storage import storage_url
     from tuning.tracking.writer.project import Projection
 
     name = f"{folder.parent.name}/{folder.name}"
     try:
-        with sqlitefile.locked(folder / ".writer.lock", wait=False):
+        with locked(folder / ".writer.lock", wait=False):
             projection = Projection(folder, home, tracking_uri(home), storage_url(home))
             projection.drain(timeout_s)
     except BusyError:

@@ -33,7 +33,8 @@ from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stopping import StopRequest
 from tuning.search.trial_index import Pair
 from tuning.storage.durable import raise_on_full_disk, write_bytes, write_json
-from tuning.storage.home import locked, tuning_home
+from tuning.storage.home import tuning_home
+from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
@@ -82,7 +83,7 @@ def run_study(
         record = processes.engine.describe()
         variant = options.variant_of(record.engine)
         folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
-        stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
+        stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
         rates = measure_lr_bounds(
             record,
             source,

@@ -29,7 +29,8 @@ from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stopping import StopRequest
 from tuning.simulation.recording import write_recording
 from tuning.storage.durable import raise_on_full_disk
-from tuning.storage.home import locked, tuning_home
+from tuning.storage.home import tuning_home
+from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
@@ -166,7 +167,7 @@ def record_study(
             / record.name
             / search_key(_ENGINE, "none", {**options.variant, "points": label})
         )
-        stack.enter_context(locked(folder, f"process {os.getpid()} on {platform.node()}"))
+        stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
         rates = measure_lr_bounds(
             record,
             source,

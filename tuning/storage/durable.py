@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` so that after any kill or power cut `path` is either as before or complete (mode
-    0600).
+    """Write `data` so that after any kill or power cut `path` is as before or complete (mode 0600).
 
     Raises:
         StorageError: The disk is full, read-only or failing; nothing was changed.
@@ -25,9 +25,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-        ) as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -42,17 +41,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def says_full(text: str) -> bool:
-    """Whether an error's text is of a full disk, whoever met it: h5py, NumPy and TensorFlow raise
-    their own.
-    """
+    """Whether an error's text is that of a full disk: h5py, NumPy, TensorFlow raise their own."""
     return os.strerror(errno.ENOSPC) in text
 
 
 @contextmanager
 def raise_on_full_disk() -> Iterator[None]:
-    """Raise `StorageError` for what a full disk makes of any call in the block, one of a library
-    too.
-    """
+    """Raise `StorageError` for what a full disk makes of any call in the block, a library's too."""
     try:
         yield
     except OSError as error:
@@ -63,18 +58,16 @@ def raise_on_full_disk() -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, durably. NaN and infinities are written as the strings `"nan"`,
-    `"inf"`, `"-inf"`.
+    """Write `value` as JSON, durably.
+
+    NaN and infinities are written as the strings `"nan"`, `"inf"`, `"-inf"`.
     """
-    write_bytes(
-        path, json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False).encode()
-    )
+    text = json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False)
+    write_bytes(path, text.encode())
 
 
 def read_json(path: Path) -> Any | None:
-    """Return what `write_json` wrote, or None where the file is absent or torn (F20: torn is
-    absent).
-    """
+    """Return what `write_json` wrote, or None where the file is absent or torn."""
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -88,6 +81,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

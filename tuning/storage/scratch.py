@@ -16,36 +16,40 @@ _MAKING_S = 60.0
 
 
 def scratch_folder(prefix: str) -> TemporaryDirectory[str]:
-    """Make a temporary folder that this process holds a lock on; those of dead processes are
-    removed before.
+    """Make a temporary folder that this process holds a lock on.
+
+    Folders that dead processes left are removed before.
 
     Args:
         prefix: Of its name; the folders of dead processes are looked for by it.
     """
     _sweep(prefix)
-    folder = TemporaryDirectory(
-        prefix=prefix, ignore_cleanup_errors=True
-    )  # a worker may write its last words
-    # As on leases: systemd-tmpfiles leaves a locked folder alone, and the kernel unlocks what a
-    # dead process held.
-    fd = os.open(folder.name, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(fd, fcntl.LOCK_SH)
-    weakref.finalize(folder, os.close, fd)
+    # A worker may still write into it while it is removed: that is no error.
+    folder = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+
+    # systemd-tmpfiles leaves a locked folder alone, and the kernel unlocks what a dead process
+    # held. `filelock` locks files of its own making, not folders.
+    descriptor = os.open(folder.name, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    weakref.finalize(folder, os.close, descriptor)
     return folder
 
 
 def _sweep(prefix: str) -> None:
+    """Remove the folders of this prefix that are ours and that no living process holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         try:
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # another user's, a link, or gone
             continue
         try:
-            about = os.fstat(fd)
-            if about.st_uid == os.getuid() and time.time() - about.st_mtime > _MAKING_S:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stat = os.fstat(descriptor)
+            is_ours = stat.st_uid == os.getuid()
+            is_made = time.time() - stat.st_mtime > _MAKING_S
+            if is_ours and is_made:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:  # it is held
             continue
         finally:
-            os.close(fd)
+            os.close(descriptor)

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from tuning.storage import sqlite_file as sqlitefile
+from tuning.storage.locks import locked
 from tuning.tracking.mlflow_records import without_secrets
 from tuning.tracking.mlflow_store import ensure_database, tracking_uri
 from tuning.tracking.optuna_storage import ensure_storage, storage_url
@@ -50,7 +50,7 @@ def main(descriptor: int) -> int:
         return 0  # the run has ended before there was a search
     folder = Path(os.fsdecode(line.removeprefix(b"b ")))
     _log_to(folder / "writer.log")
-    with sqlitefile.locked(
+    with locked(
         folder / ".writer.lock"
     ):  # an orphan of an earlier run may still be writing
         projection = Projection(folder, home, tracking_uri(home), storage_url(home))

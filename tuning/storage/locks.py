@@ -1,0 +1,80 @@
+"""Locks on files that the kernel frees at any death of their holder; that of a search names it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tuning.errors import BusyError
+from tuning.storage.durable import read_json, write_json
+
+_SEARCH_TIMEOUT_S = 0.2  # `is_search_locked` may hold the lock for a moment
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`, made where it is missing (mode 0600).
+
+    Raises:
+        BusyError: Another process holds it, and `wait` is False.
+    """
+    lock = FileLock(path, timeout=-1 if wait else 0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BusyError(f"another process holds {path}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def search_locked(folder: Path, holder: str) -> Iterator[None]:
+    """Hold the lock of the search in `folder`.
+
+    Args:
+        folder: May be missing yet; the lock lies beside it.
+        holder: Who holds it, for the error of the next one, e.g. "process 17 on host".
+
+    Raises:
+        BusyError: Another process holds it; names that one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(_lock_of(folder), timeout=_SEARCH_TIMEOUT_S, mode=0o600)
+    note = folder.with_name(f".{folder.name}.holder")
+    try:
+        lock.acquire()
+    except Timeout as error:
+        other = (read_json(note) or {}).get("holder", "another process")
+        raise BusyError(
+            f"this search is being run by {other}; wait for it, or run another engine or study"
+        ) from error
+    try:
+        write_json(note, {"holder": holder})
+        yield
+    finally:
+        lock.release()
+
+
+def is_search_locked(folder: Path) -> bool:
+    """Whether a process runs the search in `folder` right now.
+
+    Nothing is written, so any folder may be asked about; `FileLock` would create the file.
+    """
+    try:
+        with _lock_of(folder).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
