@@ -162,9 +162,15 @@ def test_wrong_arguments_are_told_before_anything_starts(runs, capsys, words, sa
     assert runs.calls == []
 
 
-def test_the_missing_executor_is_told(runs, capsys):
-    assert main(["run", "toy", "--executor", "ray"]) == 3
-    assert "ray" in capsys.readouterr().err
+def test_an_unknown_executor_is_refused_with_those_there_are(runs, capsys):
+    assert main(["run", "toy", "--executor", "ray"]) == 2
+    assert "executor 'ray' is unknown. There are: inprocess, local" in capsys.readouterr().err
+    assert runs.calls == []
+
+
+def test_the_executor_reaches_the_run(runs):
+    assert main(["run", "toy", "--executor", "inprocess"]) == 0
+    assert runs.calls[0][1].executor == "inprocess"
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_an_unguarded_script_runs_once(tmp_path):
         "print('once', flush=True)\n"
         "from tuning.executors.base import Job\n"
         "from tuning.executors.forkserver import ForkServer\n"
-        "from tuning.executors.opening import open_local\n"
+        "from tuning.executors.local import open_local\n"
         "with ForkServer(['tuning.executors.worker']) as server, open_local('cpu:1', forkserver=server) as executor:\n"
         "    executor.submit(Job('1', 'tests.executors.jobs:double', (4,)))\n"
         "    while not (ended := [e.value for e in executor.events(5.0) if hasattr(e, 'value')]): pass\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -101,6 +102,13 @@ def processes_naming(text: str) -> list[psutil.Process]:
     return [process for process in found if process.pid != os.getpid()]
 
 
+def test_a_search_may_train_in_the_drivers_own_process(traces, alone, forkserver, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a")  # which only a worker's slot would set
+    options = dataclasses.replace(options_of("optuna:random", trials=2), executor="inprocess")
+    summary = run_study(FILE, options, None, forkserver)
+    assert (summary.status, summary.counts["completed"]) == ("completed", 2)
+
+
 def test_a_search_ends_with_a_winner_that_was_trained_for_all_epochs(run, traces):
     summary = run(seeds=2)
     assert (summary.status, summary.counts["completed"], len(summary.winner.values)) == (
@@ -128,7 +136,7 @@ def test_the_report_waits_for_its_libraries_however_soon_the_finals_end(run, mon
 def test_the_same_command_again_trains_nothing_and_takes_no_device(run, traces, monkeypatch):
     first, built = run(), builds(traces)
     monkeypatch.setattr(
-        "tuning.search.processes.LocalExecutor", lambda *_, **__: pytest.fail("it took devices")
+        "tuning.executors.catalog.LocalExecutor", lambda *_, **__: pytest.fail("it took devices")
     )
     again = run()
     assert builds(traces) == built

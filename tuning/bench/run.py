@@ -21,7 +21,7 @@ from tuning.errors import ChangedError, StudyError, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.opening import open_local
+from tuning.executors.local import open_local
 from tuning.ledger.search import SearchFiles
 from tuning.search.loop import TICK_S
 from tuning.search.lr_bounds import LRBounds, measure_lr_bounds

@@ -29,7 +29,7 @@ NEEDED = (
     "joblib",
 )
 TENSORFLOW = ("tensorflow", "tensorflow-cpu")
-EXTRAS = {"torch": "gp", "ray": "ray", "psycopg2-binary": "postgres"}
+EXTRAS = {"torch": "gp", "psycopg2-binary": "postgres"}
 MEMORY_GB, DISK_GB = (
     2.0,
     2.0,

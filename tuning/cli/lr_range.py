@@ -49,7 +49,7 @@ def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
       python -m tuning lr-range housing --seeds 3 --batch-size 32
     """
     from tuning.errors import StudyError
-    from tuning.executors.opening import open_local
+    from tuning.executors.local import open_local
     from tuning.lr_range.result import LRRangeJob, rate_faults
     from tuning.search.lr_bounds import run_tests
     from tuning.search.processes import source_of

@@ -96,10 +96,9 @@ _of_run = _options(
     ),
     click.option(
         "--executor",
-        type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help="Where trials run; ray, for several machines, is not part of this version.",
+        help="Who runs the trials: local, inprocess, or another package's.",
     ),
     click.option(
         "--deterministic",
@@ -121,9 +120,7 @@ _of_run = _options(
 @click.argument("study")
 @_of_study
 @_of_run
-def run(
-    study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, executor: str, **given: Any
-) -> int:
+def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, **given: Any) -> int:
     """Search STUDY, a name from studies/, a path to a study file or a table, or go on with its
     search.
 
@@ -138,25 +135,23 @@ def run(
     """
     from tuning.executors.forkserver import ForkServer
 
-    searched, changes = checked(study, settings, executor, given)
+    searched, changes = checked(study, settings, given)
     with ForkServer() as forkserver:  # imports TensorFlow while this process imports the rest
         return _searched(searched, changes, forkserver, as_json=as_json, quiet=quiet)
 
 
 def checked(
-    study: str, settings: tuple[str, ...], executor: str, given: Mapping[str, Any]
+    study: str, settings: tuple[str, ...], given: Mapping[str, Any]
 ) -> tuple[str | Study, dict[str, Any]]:
     """Return the study or its name and the arguments of `RunOptions`; `given`: the other options of
     the command.
 
     Raises:
         StudyError: Options exclude each other, or one is wrong.
-        MissingError: What was asked for is not there.
     """
-    from tuning.errors import MissingError
+    from tuning.executors.executor_spec import executor_spec
 
-    if executor == "ray":
-        raise MissingError("the ray executor is not part of this version; use --executor local")
+    executor_spec(given["executor"])
     if given["fresh"] and given["allow_change"]:
         raise StudyError(
             "--fresh and --allow-change exclude each other: begin anew, or go on with a changed study"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-_APART = ("study", "settings", "executor", "as_json", "quiet")
+_APART = ("study", "settings", "as_json", "quiet")
 
 
 @click.command("schedule")
@@ -42,7 +42,7 @@ def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path |
         "tuning run", [study, *options]
     ).params  # a wrong option is told now, not at 22:00
     rest = {name: value for name, value in given.items() if name not in _APART}
-    _, changes = checked(study, given["settings"], given["executor"], rest)
+    _, changes = checked(study, given["settings"], rest)
     for name, known in (("engine", ENGINES), ("pruner", PRUNERS)):
         value = changes["variant"].get(name, known[0])
         if value not in known:

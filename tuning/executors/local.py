@@ -1,4 +1,4 @@
-"""`LocalExecutor`: one worker process for each leased slot of this box."""
+"""`LocalExecutor`: one worker process for each leased slot of this box; `open_local` opens one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tuning.errors import BusyError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, Leases, release, somebody_waits
 from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
 from tuning.executors.worker import Limits
+from tuning.storage.scratch import scratch_folder
 from tuning.trial import Answer
 
 _POLL_S = 0.2  # while no slot is free
@@ -329,6 +332,37 @@ class LocalExecutor:
         successor = self._begin(worker.slot, worker.leases)
         successor.false_starts = false_starts
         self._workers[self._workers.index(worker)] = successor
+
+
+@contextmanager
+def open_local(
+    devices: str = "auto",
+    *,
+    gpus_per_trial: int = 1,
+    forkserver: ForkServer | None = None,
+    log_folder: Path | None = None,
+    label: str = "",
+    notice: Callable[[str], None] | None = None,
+) -> Iterator[LocalExecutor]:
+    """Open a `LocalExecutor` on the devices named as for `--devices`.
+
+    Everything it needs ends with the block.
+
+    Args:
+        forkserver: One that runs already; it is left running.
+        log_folder: Default: a temporary one.
+        notice: Called once with what is waited for, in words.
+    """
+    slots = parse_devices(devices, gpus_per_trial)
+    with ExitStack() as stack:
+        if forkserver is None:
+            forkserver = stack.enter_context(ForkServer())
+        if log_folder is None:
+            log_folder = Path(stack.enter_context(scratch_folder("tuning-logs-")))
+        executor = LocalExecutor(
+            slots, forkserver=forkserver, log_folder=log_folder, label=label, notice=notice
+        )
+        yield stack.enter_context(executor)
 
 
 def _device_names(slot: Slot) -> list[str]:

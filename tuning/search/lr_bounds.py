@@ -12,7 +12,7 @@ from typing import Any
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.opening import open_local
+from tuning.executors.local import open_local
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
 from tuning.search.open_trials import as_error
 from tuning.storage.durable import read_json, write_json

@@ -16,6 +16,7 @@ class RunOptions:
     Attributes:
         home: State folder; None: TUNING_HOME or ./mlruns.
         devices: `auto`, `cpu`, `cpu:2`, `gpu`, `0,1`.
+        executor: Who runs the trials, by name; see `executors.executor_spec`.
         fresh: Set an earlier search aside and begin anew.
         allow_change: Go on although the study changed.
         deterministic: Tell results in the order of their numbers; the same devices then give the
@@ -29,6 +30,7 @@ class RunOptions:
 
     home: str | None = None
     devices: str = "auto"
+    executor: str = "local"
     fresh: bool = False
     allow_change: bool = False
     deterministic: bool = False

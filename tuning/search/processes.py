@@ -14,11 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from tuning.engines.remote import RemoteEngine
-from tuning.executors.base import Slot
+from tuning.executors.base import Executor, Slot
+from tuning.executors.executor_spec import Workplace, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor
-from tuning.executors.leases import Leases
-from tuning.executors.local import LocalExecutor
 from tuning.executors.worker import Limits
 from tuning.search.stopping import StopRequest
 from tuning.study.study import Study
@@ -67,6 +66,7 @@ class SearchProcesses:
         self,
         slots: Sequence[Slot],
         *,
+        name: str = "local",
         label: str,
         log_folder: Path,
         notice: Callable[[str], None],
@@ -76,28 +76,29 @@ class SearchProcesses:
         first job.
 
         Args:
+            name: Which executor, see `executor_spec`.
             label: Who holds the devices, as told to others.
             log_folder: Gets what the workers print.
             notice: Told what is waited for.
             stopping: A signal while it waits raises, and at its deadline so does the executor.
         """
 
-        def make() -> LocalExecutor:
+        spec = executor_spec(name)
+
+        def make() -> Executor:
+            workplace = Workplace(
+                slots=slots,
+                forkserver=self._server,
+                log_folder=log_folder,
+                limits=_LIMITS,
+                label=label,
+                until=math.inf if stopping.deadline is None else stopping.deadline,
+                notice=notice,
+            )
             with stopping.may_raise():
-                leases = Leases()
-                self._stack.callback(leases.close)
-                made = LocalExecutor(
-                    slots,
-                    forkserver=self._server,
-                    leases=leases,
-                    log_folder=log_folder,
-                    limits=_LIMITS,
-                    label=label,
-                    until=math.inf if stopping.deadline is None else stopping.deadline,
-                    notice=notice,
-                )
-                self._stack.callback(made.close)
-                return made
+                executor = spec.make(workplace)
+                self._stack.callback(executor.close)
+                return executor
 
         return LazyExecutor(make)
 

@@ -17,6 +17,7 @@ from typing import Any
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
+from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.lr_range.plot import cards
@@ -72,7 +73,9 @@ def run_study(
     """
     began = time.monotonic()
     source = source_of(study)
-    parse_devices(options.devices)  # a fault is told before anything costs time
+    # A fault is told before anything costs time.
+    parse_devices(options.devices)
+    executor_spec(options.executor)
     home = tuning_home(options.home)
     stopping = StopRequest()
     with ExitStack() as stack, _umask(), raise_on_full_disk(), stopping.handled():
@@ -104,6 +107,7 @@ def run_study(
         slots = parse_devices(options.devices, record.gpus_per_trial)
         executor = processes.executor(
             slots,
+            name=options.executor,
             label=record.name,
             log_folder=folder / "logs",
             notice=shown.notice,
