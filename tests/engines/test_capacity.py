@@ -7,16 +7,11 @@ import math
 import pytest
 
 from tests.engines.contract import (
-    CONDITIONAL,
-    FLAT,
     LABELS,
-    EngineContract,
     make_study,
     maximize,
-    run,
 )
 from tuning.engines.capacity import CapacityEngine, compare
-from tuning.engines.factory import make_engine
 from tuning.errors import StudyError
 from tuning.study.domains import Choice, Float, Int
 from tuning.study.objective import Minimize
@@ -77,25 +72,6 @@ def sizes(proposals):
 
 def best(proposals, score):
     return min(proposals, key=lambda p: score(**p.params)).params
-
-
-class TestCapacityEngine(EngineContract):
-    engine = "capacity"
-    trials = 6  # it ends by itself soon after
-    seeded = False
-    parallel = 2  # the smallest network, which has no layer, and the first layer
-
-    def make(self, space=FLAT, **changes):
-        return make(GROWABLE if space is LABELS else space, **changes)
-
-    @pytest.mark.parametrize(
-        "space", [FLAT, CONDITIONAL, GROWABLE], ids=["flat", "conditional", "labels"]
-    )
-    def test_proposals_lie_inside_the_space_and_obey_its_conditions(self, space):
-        proposals = run(self.make(space), 100)
-        assert 3 <= len(proposals) < 100
-        for proposal in proposals:
-            space.check(proposal.params)
 
 
 def test_it_begins_with_the_smallest_network_and_the_middle_of_what_it_keeps():
@@ -264,7 +240,3 @@ def test_capacity_that_does_not_exist_at_the_values_kept_is_refused():
         StudyError, match=r"'n_neurons' does not exist at the values kept \(kind='linear'\)"
     ):
         make(space)
-
-
-def test_the_factory_gives_it_by_its_name():
-    assert isinstance(make_engine(make_study("capacity", PLAIN), lambda: None), CapacityEngine)

@@ -14,58 +14,15 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from tests.engines.contract import (
     FLAT,
     SMALL,
-    EngineContract,
-    GridContract,
     make_study,
     maximize,
     result_of,
     run,
 )
-from tuning.engines.factory import make_engine
 from tuning.engines.keras_tuner import KerasTunerEngine, hyperparameters
 from tuning.study.domains import Choice, Float, Int
-from tuning.study.names import KERAS_TUNER_ENGINES
 from tuning.study.space import Space
 from tuning.trial import Pause, Proposal, Status
-
-
-class KerasTunerContract(EngineContract):
-    adopts = True
-
-    def knows(self, engine, params):
-        known = [trial.hyperparameters.values for trial in engine._oracle.trials.values()]
-        return any(engine._space.labelled(params).items() <= values.items() for values in known)
-
-    def make(self, space=FLAT, **changes):
-        return KerasTunerEngine(make_study(self.engine, space, **changes))
-
-
-class TestRandom(KerasTunerContract):
-    engine = "keras-tuner:random"
-
-
-class TestBayesian(KerasTunerContract):
-    engine = "keras-tuner:bayesian"
-    trials = 4  # two of them from the regressor
-
-    def make(self, space=FLAT, **changes):
-        return super().make(
-            space, **{"trials": 6, **changes}
-        )  # three random points, then the regressor
-
-
-class TestHyperband(KerasTunerContract):
-    engine = "keras-tuner:hyperband"
-    trials = 16  # the first bracket with its promotions, and a part of the next
-
-
-class TestGrid(GridContract, KerasTunerContract):
-    engine = "keras-tuner:grid"
-
-    def test_another_seed_gives_other_proposals(self):
-        """It goes through the grid in order, whatever the seed."""
-        first, second = (run(self.make(SMALL, seed=seed, trials=None), 5) for seed in (1, 2))
-        assert first == second
 
 
 def test_several_trials_of_a_sampled_grid_are_open_at_once_although_the_oracle_makes_two():
@@ -275,11 +232,6 @@ def test_the_quick_regressor_predicts_what_the_library_does():
         strict=True,
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-
-
-@pytest.mark.parametrize("name", KERAS_TUNER_ENGINES)
-def test_the_factory_gives_this_engine_for_its_names(name):
-    assert isinstance(make_engine(make_study(name, FLAT), list), KerasTunerEngine)
 
 
 def test_the_oracle_prints_nothing(capfd):

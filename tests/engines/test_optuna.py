@@ -11,13 +11,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
 
 from tests.engines.contract import (
     CONDITIONAL,
     FLAT,
-    EngineContract,
-    GridContract,
     make_study,
     maximize,
     result_of,
@@ -28,53 +25,6 @@ from tuning.errors import MissingError, StudyError
 from tuning.study.domains import Choice, Float, Int
 from tuning.study.space import Space
 from tuning.trial import EpochReport, Proposal, Status
-
-
-class OptunaContract(EngineContract):
-    adopts = True
-
-    def knows(self, engine, params):
-        ended = [trial for trial in engine._study.trials if trial.state is TrialState.COMPLETE]
-        return engine._space.labelled(params) in [trial.params for trial in ended]
-
-    def make(self, space=FLAT, **changes):
-        return OptunaEngine(make_study(self.engine, space, **changes))
-
-
-class TestTPE(OptunaContract):
-    engine = "optuna:tpe"
-    trials = 24
-
-
-class TestTPEWithASHA(TestTPE):
-    def make(self, space=FLAT, **changes):
-        return super().make(space, pruner="asha", **changes)
-
-
-class TestTPEWithHyperband(TestTPE):
-    def make(self, space=FLAT, **changes):
-        return super().make(space, pruner="hyperband", **changes)
-
-
-class TestRandom(OptunaContract):
-    engine = "optuna:random"
-
-
-class TestCMAES(OptunaContract):
-    engine = "optuna:cmaes"
-
-
-class TestQMC(OptunaContract):
-    engine = "optuna:qmc"
-
-
-class TestNSGA2(OptunaContract):
-    engine = "optuna:nsga2"
-    trials = 30
-
-
-class TestGrid(GridContract, OptunaContract):
-    engine = "optuna:grid"
 
 
 def test_gp_without_torch_names_the_extra(monkeypatch):

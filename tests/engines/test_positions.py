@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuning.engines.factory import make_engine
+from tuning.engines.catalog import make_engine
 from tuning.errors import StudyError
 from tuning.study.domains import Choice, Float, Int
 from tuning.study.objective import Minimize

@@ -12,8 +12,6 @@ from tests.engines.contract import (
     CONDITIONAL,
     FLAT,
     LABELS,
-    EngineContract,
-    GridContract,
     make_study,
     result_of,
     run,
@@ -37,36 +35,6 @@ def make_parts(rows=40):
 
 
 PARTS = make_parts()
-
-
-class ScikitContract(EngineContract):
-    @pytest.fixture(autouse=True)
-    def closed(self):
-        self.made = []
-        yield
-        for engine in self.made:
-            engine.close()
-
-    def make(self, space=FLAT, **changes):
-        engine = ScikitEngine(make_study(self.engine, space, **changes), PARTS)
-        self.made.append(engine)
-        return engine
-
-
-class TestGridSearchCV(GridContract, ScikitContract):
-    engine = "gridsearchcv"
-
-
-class TestRandomizedSearchCV(ScikitContract):
-    engine = "randomizedsearchcv"
-
-
-class TestHalvingGridSearchCV(ScikitContract):
-    engine = "halvinggridsearchcv"
-
-
-class TestHalvingRandomSearchCV(ScikitContract):
-    engine = "halvingrandomsearchcv"
 
 
 @pytest.fixture

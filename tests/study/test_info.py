@@ -11,8 +11,8 @@ import pytest
 
 from tuning.data.dataset import Dataset
 from tuning.data.parts import split
+from tuning.study.engine_spec import engine_specs
 from tuning.study.info import DatasetFacts, dataset_facts, describe
-from tuning.study.names import ENGINES
 from tuning.study.objective import Maximize
 from tuning.study.space import Int
 from tuning.study.study import Study
@@ -105,7 +105,7 @@ def test_workers_tell_another_definition_and_other_data_by_one_word():
     assert more_trials.pinned == RECORD.pinned
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", engine_specs())
 def test_only_engines_that_do_not_learn_are_asked_ahead(engine):
     learns = engine in (
         "optuna:tpe",

@@ -7,7 +7,7 @@ import pytest
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
-from tuning.study.names import BUDGET_BOUND, ENGINES
+from tuning.study.engine_spec import engine_specs
 from tuning.study.objective import Maximize, Minimize
 from tuning.study.space import Choice, Float, Int, Space
 from tuning.study.study import Study, derive_seed
@@ -79,7 +79,7 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
         ),
         (
             {"engine": "optuna:tpo"},
-            f"engine 'optuna:tpo' is unknown. Did you mean 'optuna:tpe'? There are: {', '.join(ENGINES)}",
+            f"engine 'optuna:tpo' is unknown. Did you mean 'optuna:tpe'? There are: {', '.join(engine_specs())}",
         ),
         (
             {"pruner": "median", "engine": "capacity"},
@@ -275,10 +275,22 @@ def test_budgets_do_not_change_the_definition(change):
     assert STUDY.with_(**change).definition() == STUDY.definition()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+TRIALS_SHAPE_PROPOSALS = (
+    "gridsearchcv",
+    "randomizedsearchcv",
+    "halvinggridsearchcv",
+    "halvingrandomsearchcv",
+    "optuna:grid",
+    "optuna:nsga2",
+    "keras-tuner:grid",
+    "keras-tuner:bayesian",
+)
+
+
+@pytest.mark.parametrize("engine", engine_specs())
 def test_trials_are_in_the_definition_only_where_the_engine_goes_by_them(engine):
     study = STUDY.with_(engine=engine, trials=5)
-    assert (study.with_(trials=6).hash != study.hash) is (engine in BUDGET_BOUND)
+    assert (study.with_(trials=6).hash != study.hash) is (engine in TRIALS_SHAPE_PROPOSALS)
 
 
 def test_a_function_among_the_fixed_arguments_is_told_without_its_address():

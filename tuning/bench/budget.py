@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from tuning.study.names import BUDGET_BOUND
+from tuning.study.engine_spec import engine_spec
 from tuning.study.study import Study
 from tuning.trial import TrialResult
 
@@ -52,10 +52,11 @@ class Budget:
         cannot be told in trials, there the study's own number counts. The others are ended by the
         budget itself.
         """
-        if self.kind != "trials" and study.engine not in BUDGET_BOUND:
+        spec = engine_spec(study.engine)
+        if self.kind != "trials" and not spec.trials_shape_proposals:
             return MOST_TRIALS
-        if self.kind == "epochs" and study.engine.startswith("halving"):
-            return _rungs_within(self.amount / (study.cv or 1), study.epochs)
+        if self.kind == "epochs" and spec.trials_within is not None:
+            return spec.trials_within(self.amount / (study.cv or 1), study.epochs)
         return self.whole_trials(study)
 
     def whole_trials(self, study: Study) -> int:
@@ -66,20 +67,6 @@ class Budget:
             return study.trials or 20
         share = 1.0 if study.patience is None else _SHARE_WITH_PATIENCE
         return max(1, math.ceil(self.amount / (share * study.epochs * (study.cv or 1))))
-
-
-def _rungs_within(total: float, epochs: int) -> int:
-    """Return the trials of the halving search with most candidates whose rounds all end within
-    `total` epochs.
-    """
-    from tuning.engines.scikit_search import rounds
-
-    best = 1
-    for n in range(1, max(2, int(total))):
-        made = rounds(n, epochs)
-        if sum(size * each for size, each in made) <= total:
-            best = sum(size for size, _ in made)
-    return best
 
 
 @dataclass(frozen=True)

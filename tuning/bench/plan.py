@@ -10,9 +10,9 @@ from typing import Any
 from tuning.bench.budget import Budget
 from tuning.errors import StudyError, did_you_mean
 from tuning.ledger.search import search_key
+from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
 from tuning.study.info import StudyInfo
-from tuning.study.names import ENGINES, PRUNERS, TAKE_INITIAL
-from tuning.study.study import Study, derive_seed
+from tuning.study.study import PRUNERS, Study, derive_seed
 from tuning.trials.jobs import Source
 
 DEFAULT_ENGINES = (
@@ -147,16 +147,15 @@ def parse_choices(text: str) -> tuple[EngineChoice, ...]:
     for name in filter(None, (part.strip() for part in text.split(","))):
         engine, _, pruner = name.partition("+")
         choice = EngineChoice(engine, pruner or "none")
-        if engine not in ENGINES:
-            faults.append(
-                f"engine '{engine}' is unknown.{did_you_mean(engine, ENGINES)} There are: {', '.join(ENGINES)}"
-            )
+        spec = engine_specs().get(engine)
+        if spec is None:
+            faults.append(unknown_engine(engine))
         elif choice.pruner not in PRUNERS:
             near = did_you_mean(pruner, PRUNERS)
             faults.append(
                 f"'{name}': pruner '{pruner}' is unknown.{near} There are: {', '.join(PRUNERS)}"
             )
-        elif choice.pruner != "none" and not engine.startswith("optuna:"):
+        elif choice.pruner != "none" and not spec.prunes:
             faults.append(f"'{name}': pruners work with Optuna's engines only")
         elif choice in found:
             faults.append(f"'{name}' is given twice")
@@ -179,7 +178,7 @@ def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget)
         "engine": choice.engine,
         "pruner": choice.pruner,
         "seed": derive_seed(study.seed, "bench", index),
-        "initial": initial if choice.engine in TAKE_INITIAL else 0,
+        "initial": initial if engine_spec(choice.engine).takes_initial else 0,
     }
     return {
         **changes,

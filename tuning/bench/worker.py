@@ -75,7 +75,7 @@ def look(question: CheckRequest, context: Context) -> CheckedStudy:
 def _remarks(study: Study, dataset: Dataset) -> tuple[str, ...]:
     """Make a study's engine, only to hear what it says."""
     from tuning.data.parts import split
-    from tuning.engines.factory import make_engine
+    from tuning.engines.catalog import make_engine
 
     parts = split(
         dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size

@@ -17,7 +17,7 @@ from tuning.builders.seeds import seeded
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
 from tuning.data.dataset import Array, Task
 from tuning.errors import StudyError, did_you_mean
-from tuning.study.names import METRICS
+from tuning.study.objective import METRICS
 
 if TYPE_CHECKING:
     import keras

@@ -36,14 +36,15 @@ def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path |
     from tuning.cli.run import checked, run
     from tuning.cli.systemd_units import make_schedule, next_steps, user_folder, write_units
     from tuning.errors import StudyError, did_you_mean
-    from tuning.study.names import ENGINES, PRUNERS
+    from tuning.study.engine_spec import engine_specs
+    from tuning.study.study import PRUNERS
 
     given = run.make_context(
         "tuning run", [study, *options]
     ).params  # a wrong option is told now, not at 22:00
     rest = {name: value for name, value in given.items() if name not in _APART}
     _, changes = checked(study, given["settings"], rest)
-    for name, known in (("engine", ENGINES), ("pruner", PRUNERS)):
+    for name, known in (("engine", tuple(engine_specs())), ("pruner", PRUNERS)):
         value = changes["variant"].get(name, known[0])
         if value not in known:
             raise StudyError(f"{name} '{value}' is unknown.{did_you_mean(str(value), known)}")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import keras_tuner
 from keras_tuner.src.engine.conditions import Parent
@@ -17,6 +17,7 @@ from keras_tuner.src.engine.conditions import Parent
 from tuning.engines import keras_tuner_oracles as oracles
 from tuning.engines.grid_points import CUT, grid_points
 from tuning.study.domains import Choice, Domain, Float
+from tuning.study.engine_spec import require_kinds
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import initial_points
@@ -27,6 +28,8 @@ _TRIAL, _EPOCHS = (
     "tuner/trial_id",
     "tuner/epochs",
 )  # of a promotion: whose, and up to which epoch in all
+
+_Settings: TypeAlias = Mapping[str, Any]  # keyword arguments of an oracle
 
 # FAILED and not INVALID, which would have the trial made again. Nothing prunes here, so PRUNED is
 # not in the table.
@@ -182,31 +185,62 @@ def _cut(space: Space) -> Space:
     )
 
 
-def _make_oracle(kind: str, study: Study, space: Space) -> tuple[Any, tuple[str, ...]]:
+class _Made(NamedTuple):
+    """An oracle, and what the user should know of it."""
+
+    oracle: Any
+    notices: tuple[str, ...]
+
+
+def _make_oracle(kind: str, study: Study, space: Space) -> _Made:
+    direction = study.objective.direction[:3]
     settings = {
-        "objective": keras_tuner.Objective(study.objective.metric, study.objective.direction[:3]),
+        "objective": keras_tuner.Objective(study.objective.metric, direction),
         "hyperparameters": hyperparameters(space),
         "allow_new_entries": False,
         "tune_new_entries": False,
         "seed": derive_seed(study.seed, "engine") or 1,  # 0 would be replaced by a random one
         "max_retries_per_trial": 0,
-        "max_consecutive_failed_trials": 10
-        ** 9,  # when reached it raises with its lock held; limits are the driver's
+        # When reached it raises with its lock held; the limits are the driver's.
+        "max_consecutive_failed_trials": 10**9,
     }
-    if kind == "hyperband":
-        oracle = oracles.Hyperband(
-            max_epochs=study.epochs, factor=FACTOR, hyperband_iterations=1, **settings
-        )
-        return oracle, (_rungs(oracle, study.trials),)
-    # No max_trials: the driver counts, and a search that is resumed may get more.
-    if kind == "bayesian":
-        random = _random_points(study)
-        notice = f"bayesian: trials are random until {random} have completed"
-        return oracles.Bayesian(max_trials=None, num_initial_points=random, **settings), (notice,)
-    if kind == "grid":
-        points, notices = grid_points(study)
-        return oracles.Grid([space.labelled(point) for point in points], **settings), notices
-    return oracles.Random(max_trials=None, **settings), ()
+    return ORACLES[kind](study, space, settings)
+
+
+# Without max_trials: the driver counts, and a search that is resumed may get more.
+
+
+def _random(study: Study, space: Space, settings: _Settings) -> _Made:
+    return _Made(oracles.Random(max_trials=None, **settings), ())
+
+
+def _bayesian(study: Study, space: Space, settings: _Settings) -> _Made:
+    random = _random_points(study)
+    oracle = oracles.Bayesian(max_trials=None, num_initial_points=random, **settings)
+    return _Made(oracle, (f"bayesian: trials are random until {random} have completed",))
+
+
+def _hyperband(study: Study, space: Space, settings: _Settings) -> _Made:
+    oracle = oracles.Hyperband(
+        max_epochs=study.epochs, factor=FACTOR, hyperband_iterations=1, **settings
+    )
+    return _Made(oracle, (_rungs(oracle, study.trials),))
+
+
+def _grid(study: Study, space: Space, settings: _Settings) -> _Made:
+    points, notices = grid_points(study)
+    return _Made(oracles.Grid([space.labelled(point) for point in points], **settings), notices)
+
+
+ORACLES: dict[str, Callable[[Study, Space, _Settings], _Made]] = {
+    "random": _random,
+    "bayesian": _bayesian,
+    "hyperband": _hyperband,
+    "grid": _grid,
+}
+"""Of each `keras-tuner:<kind>`, from the study, the space it searches and what all have in common."""
+
+require_kinds("KerasTuner", ORACLES)
 
 
 def _random_points(study: Study) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import optuna
@@ -16,8 +16,9 @@ from optuna.trial import TrialState
 from tuning.engines.grid_points import grid_points
 from tuning.errors import MissingError
 from tuning.study.domains import Choice, Domain, Float
+from tuning.study.engine_spec import require_kinds
 from tuning.study.space import Space
-from tuning.study.study import Study, derive_seed
+from tuning.study.study import PRUNERS, Study, derive_seed
 from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 
@@ -131,27 +132,52 @@ class OptunaEngine:
 
 def make_sampler(kind: str, study: Study) -> optuna.samplers.BaseSampler:
     """Return the sampler of `optuna:<kind>`, seeded from the study."""
-    seed = derive_seed(study.seed, "engine")
-    if kind == "tpe":
-        # Optuna 5's defaults: multivariate, and open trials count as bad (constant_liar). Measured
-        # on a space with conditions, 40 trials, mean best of 30 seeds ± 0.05, 4 trials open: 0.56;
-        # without constant_liar 0.73 (with `group`), univariate 0.72. `group`, experimental and
-        # meant for conditions, gives 0.60, and with one open trial 0.57 against 0.58: no
-        # difference, so it is left off.
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-    if kind == "cmaes":
-        return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-    if kind == "qmc":
-        return optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
-    if kind == "nsga2":
-        return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(study.trials))
-    if kind == "gp":
-        if importlib.util.find_spec("torch") is None:
-            raise MissingError("engine 'optuna:gp' needs PyTorch: pip install -e '.[gp]'")
-        return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
-    return optuna.samplers.RandomSampler(
-        seed=seed
-    )  # a grid's points are enqueued: its sampler is never asked
+    return SAMPLERS[kind](study, derive_seed(study.seed, "engine"))
+
+
+def _tpe(study: Study, seed: int) -> optuna.samplers.BaseSampler:
+    # Optuna 5's defaults: multivariate, and open trials count as bad (constant_liar). Measured on a
+    # space with conditions, 40 trials, mean best of 30 seeds ± 0.05, 4 trials open: 0.56; without
+    # constant_liar 0.73 (with `group`), univariate 0.72. `group`, experimental and meant for
+    # conditions, gives 0.60, and with one open trial 0.57 against 0.58: no difference, so it is left
+    # off.
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+def _random(study: Study, seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _cmaes(study: Study, seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _qmc(study: Study, seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
+
+
+def _nsga2(study: Study, seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(study.trials))
+
+
+def _gp(study: Study, seed: int) -> optuna.samplers.BaseSampler:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingError("engine 'optuna:gp' needs PyTorch: pip install -e '.[gp]'")
+    return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+
+
+Sampler: TypeAlias = Callable[[Study, int], optuna.samplers.BaseSampler]
+
+SAMPLERS: dict[str, Sampler] = {
+    "tpe": _tpe,
+    "random": _random,
+    "cmaes": _cmaes,
+    "qmc": _qmc,
+    "nsga2": _nsga2,
+    "gp": _gp,
+    "grid": _random,  # never asked: the points of a grid are enqueued
+}
+"""Of each `optuna:<kind>`, from the study and the seed."""
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
@@ -160,17 +186,37 @@ def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     asha judges at epochs r, 3r, 9r, 27r with r = max(1, epochs // 27); hyperband at 1, 3, 9, … by
     bracket; median from a tenth of the epochs on, once five trials have ended.
     """
-    if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
-    if name == "asha":
-        return optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=max(1, epochs // 27), reduction_factor=3
-        )
-    if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(
-            min_resource=1, max_resource=epochs, reduction_factor=3
-        )
+    return PRUNER_MAKERS[name](epochs)
+
+
+def _no_pruner(epochs: int) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
+
+
+def _median(epochs: int) -> optuna.pruners.BasePruner:
+    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
+
+
+def _asha(epochs: int) -> optuna.pruners.BasePruner:
+    return optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=max(1, epochs // 27), reduction_factor=3
+    )
+
+
+def _hyperband(epochs: int) -> optuna.pruners.BasePruner:
+    return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+
+
+PRUNER_MAKERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
+    "none": _no_pruner,
+    "median": _median,
+    "asha": _asha,
+    "hyperband": _hyperband,
+}
+
+require_kinds("Optuna", SAMPLERS)
+if set(PRUNER_MAKERS) != set(PRUNERS):
+    raise MissingError(f"a study may name the pruners {PRUNERS}, there are {tuple(PRUNER_MAKERS)}")
 
 
 def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:

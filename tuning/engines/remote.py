@@ -185,8 +185,8 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
     """
     from tuning.data.facts import notices_on
     from tuning.data.parts import folds, split
-    from tuning.engines.factory import make_engine
-    from tuning.study.names import METRICS
+    from tuning.engines.catalog import make_engine
+    from tuning.study.objective import METRICS
     from tuning.study.study_file import find_study
     from tuning.trials.metrics import check
     from tuning.trials.worker_study import load_source
@@ -228,7 +228,7 @@ def _load_data(study: Study) -> Dataset:
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
-    from tuning.study.names import METRICS
+    from tuning.study.objective import METRICS
     from tuning.trials.functions import evaluate
 
     point = study.space.active(

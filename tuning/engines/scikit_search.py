@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,13 +18,16 @@ from tuning.data.parts import Parts, folds
 from tuning.engines.grid_points import grid_points
 from tuning.errors import StudyError
 from tuning.study.domains import Choice, Domain
-from tuning.study.names import FROM_DATA, METRICS
+from tuning.study.engine_spec import require_kinds
+from tuning.study.objective import METRICS
 from tuning.study.space import Space
-from tuning.study.study import Study, derive_seed
+from tuning.study.study import FROM_DATA, Study, derive_seed
 
 FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
 MOST_BRANCHES = 10_000
 MOST_PLANNED = 1_000
+
+_Settings: TypeAlias = Mapping[str, Any]  # keyword arguments of a search class
 
 
 @dataclass(frozen=True)
@@ -109,63 +112,97 @@ def make_estimator(study: Study, parts: Parts) -> Any:
     )
 
 
-def make_search(study: Study, parts: Parts) -> tuple[Any, tuple[str, ...]]:
-    """Return scikit-learn's search object, not fitted, and the notices on what the study became.
+class ScikitSearch(NamedTuple):
+    """scikit-learn's search object, not fitted, and the notices on what the study became."""
+
+    search: Any
+    notices: tuple[str, ...]
+
+
+def make_search(study: Study, parts: Parts) -> ScikitSearch:
+    """Return the search object of a study's engine.
 
     Raises:
         StudyError: Its grid is too large, or its conditions have too many branches.
     """
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the halving classes need it
-    from sklearn.model_selection import (
-        GridSearchCV,
-        HalvingGridSearchCV,
-        HalvingRandomSearchCV,
-        RandomizedSearchCV,
-    )
-
-    known = arrays_of(parts, study.cv)
+    arrays = arrays_of(parts, study.cv)
     sign = -1 if study.objective.direction == "minimize" else 1
-    common: dict[str, Any] = {
+    settings = {
         "estimator": make_estimator(study, parts),
         "scoring": ObjectiveScorer(study.objective.name, parts.task, sign),
-        "cv": [(known[f"train-{k}"], known[f"test-{k}"]) for k in range(study.cv or 1)],
+        "cv": [(arrays[f"train-{k}"], arrays[f"test-{k}"]) for k in range(study.cv or 1)],
         "refit": False,  # the winner is trained by us, on fresh seeds
         "error_score": np.nan,
     }
-    seed = derive_seed(study.seed, "engine")
-    if study.engine == "gridsearchcv":
-        grid, notices = _grid(study)
-        return GridSearchCV(param_grid=grid, pre_dispatch="all", **common), notices
-    if study.engine == "randomizedsearchcv":
-        draws = {
-            "param_distributions": distributions(study.space),
-            "n_iter": _trials(study),
-            "random_state": seed,
-        }
-        notices = (
-            (f"random: at most {MOST_PLANNED} trials until the timeout",)
-            if study.trials is None
-            else ()
-        )
-        return RandomizedSearchCV(**draws, pre_dispatch="all", **common), notices
-    halving = {
-        **common,
+    return SEARCHES[study.engine](study, settings)
+
+
+def _grid_search(study: Study, settings: _Settings) -> ScikitSearch:
+    from sklearn.model_selection import GridSearchCV
+
+    grid, notices = _grid(study)
+    return ScikitSearch(GridSearchCV(param_grid=grid, pre_dispatch="all", **settings), notices)
+
+
+def _randomized_search(study: Study, settings: _Settings) -> ScikitSearch:
+    from sklearn.model_selection import RandomizedSearchCV
+
+    search = RandomizedSearchCV(
+        param_distributions=distributions(study.space),
+        n_iter=_trials(study),
+        random_state=derive_seed(study.seed, "engine"),
+        pre_dispatch="all",
+        **settings,
+    )
+    if study.trials is not None:
+        return ScikitSearch(search, ())
+    return ScikitSearch(search, (f"random: at most {MOST_PLANNED} trials until the timeout",))
+
+
+def _halving_grid_search(study: Study, settings: _Settings) -> ScikitSearch:
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the import below needs it
+    from sklearn.model_selection import HalvingGridSearchCV
+
+    grid, n, notices = _grid_for_halving(study)
+    search = HalvingGridSearchCV(param_grid=grid, **_halving(study), **settings)
+    return ScikitSearch(_undivided(search), (*notices, halving_remark(n, study)))
+
+
+def _halving_random_search(study: Study, settings: _Settings) -> ScikitSearch:
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the import below needs it
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    n = candidates_within(_trials(study), study.epochs)
+    search = HalvingRandomSearchCV(
+        param_distributions=distributions(study.space),
+        n_candidates=n,
+        **_halving(study),
+        **settings,
+    )
+    return ScikitSearch(_undivided(search), (halving_remark(n, study),))
+
+
+def _halving(study: Study) -> _Settings:
+    """Return what both halving classes are given."""
+    return {
         "resource": "epochs",
         "max_resources": study.epochs,
         "min_resources": "exhaust",
         "factor": FACTOR,
         "return_train_score": False,
-        "random_state": seed,
+        "random_state": derive_seed(study.seed, "engine"),
     }
-    if study.engine == "halvinggridsearchcv":
-        grid, n, notices = _grid_for_halving(study)
-        return _undivided(HalvingGridSearchCV(param_grid=grid, **halving)), (
-            *notices,
-            halving_remark(n, study),
-        )
-    n = candidates_within(_trials(study), study.epochs)
-    draws = {"param_distributions": distributions(study.space), "n_candidates": n}
-    return _undivided(HalvingRandomSearchCV(**draws, **halving)), (halving_remark(n, study),)
+
+
+SEARCHES: dict[str, Callable[[Study, _Settings], ScikitSearch]] = {
+    "gridsearchcv": _grid_search,
+    "randomizedsearchcv": _randomized_search,
+    "halvinggridsearchcv": _halving_grid_search,
+    "halvingrandomsearchcv": _halving_random_search,
+}
+"""Of each engine, from the study and what all four classes are given."""
+
+require_kinds("scikit-learn", SEARCHES)
 
 
 def _undivided(search: Any) -> Any:
@@ -223,6 +260,18 @@ def candidates_within(trials: int, epochs: int) -> int:
         n for n in range(trials, 0, -1) if sum(size for size, _ in rounds(n, epochs)) <= trials
     )
     return next(fitting, 1)
+
+
+def trials_within(total: float, epochs: int) -> int:
+    """Return the trials of the halving search with most candidates whose rounds all end within
+    `total` epochs.
+    """
+    best = 1
+    for n in range(1, max(2, int(total))):
+        made = rounds(n, epochs)
+        if sum(size * each for size, each in made) <= total:
+            best = sum(size for size, _ in made)
+    return best
 
 
 def halving_remark(n: int, study: Study) -> str:

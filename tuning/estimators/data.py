@@ -26,7 +26,7 @@ from tuning.estimators.parameters import (
     takes_any,
 )
 from tuning.estimators.targets import task_of
-from tuning.study.names import FROM_DATA
+from tuning.study.study import FROM_DATA
 
 
 class ChecksAndBuilds(BuilderParameters):

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from tuning.errors import did_you_mean
-from tuning.study.names import FROM_DATA
+from tuning.study.study import FROM_DATA
 
 SCIKERAS_EXTRAS = (
     "meta",

@@ -17,7 +17,6 @@ from tuning.executors.base import Raised
 from tuning.ledger.search import SearchFiles
 from tuning.storage.durable import says_full
 from tuning.study.info import StudyInfo
-from tuning.study.names import SCIKIT_ENGINES
 from tuning.study.space import Space
 from tuning.study.study import derive_seed
 from tuning.trial import EpochReport, Proposal, Status, TrialResult
@@ -91,8 +90,7 @@ class OpenTrial:
 
 def function_of(record: StudyInfo) -> str:
     """Return what a worker calls for a trial, as a `Job` names it."""
-    scikit = record.engine in SCIKIT_ENGINES
-    return "tuning.engines.scikit_fit:run_call" if scikit else "tuning.trials.trial:run_trial"
+    return record.engine_spec.trial_function or "tuning.trials.trial:run_trial"
 
 
 def trial_job(
@@ -113,7 +111,7 @@ def trial_job(
         files.trial_folder(proposal.number),
         attempt,
         parent=_parent(files, proposal),
-        keep_end=record.engine == "keras-tuner:hyperband",
+        keep_end=record.engine_spec.continues_trials,
         lockstep=record.cv is not None and record.pruner != "none",
         pinned=record.pinned,
         score_test=score_test,

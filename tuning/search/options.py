@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuning.study.names import BUDGET_BOUND
+from tuning.study.engine_spec import engine_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,11 @@ class RunOptions:
         return {**self.variant, **self.budget, **measured}
 
     def variant_of(self, engine: str) -> dict[str, Any]:
-        """Return what tells this search from others of the same study; `trials` where the engine
-        goes by it.
+        """Return what tells this search from others of the same study.
+
+        `trials` is part of it where it shapes what the engine proposes.
         """
-        bound = {"trials"} & self.budget.keys() if engine in BUDGET_BOUND else set()
-        return {**self.variant, **{name: self.budget[name] for name in bound}}
+        variant = dict(self.variant)
+        if "trials" in self.budget and engine_spec(engine).trials_shape_proposals:
+            variant["trials"] = self.budget["trials"]
+        return variant

@@ -26,8 +26,9 @@ from tuning.simulation.recording import Recording, find_recording, load_recordin
 from tuning.simulation.replay import IncumbentCurve, MemoryFiles, TimedEngine
 from tuning.simulation.simulator import Faults, SimulatedExecutor
 from tuning.simulation.stand_in import study_of
+from tuning.study.engine_spec import engine_spec
 from tuning.study.info import StudyInfo, dataset_facts, describe
-from tuning.study.study import Study, derive_seed, load_study, never_ends
+from tuning.study.study import Study, derive_seed, load_study
 from tuning.trial import Proposal
 
 DEFAULT_TRIALS = 20
@@ -318,7 +319,8 @@ def simulate_search(
 
 def _varied(study: Study, choice: EngineChoice, seed: int, trials: int | None) -> Study:
     changes = {"engine": choice.engine, "pruner": choice.pruner, "seed": seed, "timeout": None}
-    default = DEFAULT_TRIALS if never_ends(choice.engine, study.space) else None
+    endless = engine_spec(choice.engine).never_ends(finite_space=study.space.finite)
+    default = DEFAULT_TRIALS if endless else None
     return study.with_(**changes, trials=trials or study.trials or default)
 
 
@@ -329,6 +331,6 @@ def _record(replayed: Replayed) -> StudyInfo:
 
 def _engine(study: Study) -> Engine:
     from tuning.data.parts import split
-    from tuning.engines.factory import make_engine
+    from tuning.engines.catalog import make_engine
 
     return make_engine(study, lambda: split(study.data(), seed=study.seed))

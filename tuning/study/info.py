@@ -15,19 +15,10 @@ import numpy as np
 
 from tuning.data.dataset import Dataset, Task
 from tuning.data.parts import Parts
-from tuning.study.names import SCIKIT_ENGINES
+from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
 from tuning.study.objective import Objective
 from tuning.study.space import Space
 from tuning.study.study import Study
-
-_UNSWAYED = (
-    *SCIKIT_ENGINES,
-    "optuna:random",
-    "optuna:qmc",
-    "optuna:grid",
-    "keras-tuner:random",
-    "keras-tuner:grid",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,13 +141,18 @@ class StudyInfo:
         return pin(self.hash, self.data.digest)
 
     @property
+    def engine_spec(self) -> EngineSpec:
+        """What its engine can do; a recording's trials have none."""
+        return engine_specs().get(self.engine, NO_ENGINE)
+
+    @property
     def open_per_slot(self) -> int:
         """Trials asked for at a time, a slot: one waits behind the running one, unless the engine
         learns from results.
 
         A slot is then never idle; an engine that learns is asked as late as can be.
         """
-        return 2 if self.engine in _UNSWAYED else 1
+        return 1 if self.engine_spec.learns else 2
 
 
 def pin(study_hash: str, data_digest: str) -> str:

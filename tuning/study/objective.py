@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tuning.study.names import BETTER
+BETTER: Mapping[str, Literal["minimize", "maximize"]] = {
+    "loss": "minimize",
+    "rmse": "minimize",
+    "mae": "minimize",
+    "r2": "maximize",
+    "accuracy": "maximize",
+    "auc": "maximize",
+}
+"""The metrics that are computed by us from predictions, and which way each is better."""
+
+METRICS = tuple(BETTER)
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,20 @@ import numpy as np
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError, did_you_mean
 from tuning.study.domains import Choice, Float
+from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
 from tuning.study.fingerprint import fingerprint, plain_repr
-from tuning.study.names import (
-    BUDGET_BOUND,
-    ENDLESS,
-    ENGINES,
-    FIT_PARAMETERS,
-    FROM_DATA,
-    PRUNERS,
-    SCIKIT_ENGINES,
-    TAKE_INITIAL,
-)
 from tuning.study.objective import Objective
 from tuning.study.space import Space
 from tuning.study.study_file import NAME, find_study, import_file
 
 Builder: TypeAlias = Callable[..., Any]
+
+PRUNERS = ("none", "median", "asha", "hyperband")
+TRAINERS = ("auto", "compiled", "fit", "function")
+FIT_PARAMETERS = ("batch_size",)
+"""Parameters of the training, which a builder need not take."""
+FROM_DATA = ("input_shape", "task", "n_outputs")
+"""Builder arguments that are filled in from the data."""
 
 
 class SplitParams(NamedTuple):
@@ -70,14 +68,14 @@ class Study:
         fixed: Builder arguments that are the same in every trial.
         intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space,
             or rows of them per structure; the run puts in what the range test found.
-        engine: Who proposes; see `ENGINES`.
+        engine: Who proposes; see `engine_specs()`.
         pruner: Who stops bad trials early (Optuna engines only); see `PRUNERS`.
         trials: Trials to be finished, rungs included; None: until the engine has no more (grids,
             Hyperband).
         epochs: Most epochs of a trial.
         batch_size: Rows a step, where it is not searched.
         initial: Points of a Sobol sample, drawn from `seed` alone, that the search begins with (see
-            `TAKE_INITIAL`).
+            `EngineSpec.takes_initial`).
         patience: Stop after this many epochs without improvement and keep the best weights; None:
             train to the end.
         cv: Folds of a cross-validated trial; None: one fit, judged on the validation part.
@@ -186,8 +184,8 @@ class Study:
         }
 
     def definition(self) -> dict[str, Any]:
-        """Return what makes two searches comparable, as JSON: no time limits, budgets for
-        `BUDGET_BOUND` alone.
+        """Return what makes two searches comparable, as JSON: no time limits, and `trials` only
+        where it shapes what is proposed.
         """
         kept = (
             "name",
@@ -203,7 +201,7 @@ class Study:
             "gpus_per_trial",
             "trainer",
         )
-        bound = ("trials",) if self.engine in BUDGET_BOUND else ()
+        bound = ("trials",) if engine_spec(self.engine).trials_shape_proposals else ()
         return {
             **{name: getattr(self, name) for name in (*kept, *bound)},
             "objective": f"{self.objective.direction} {self.objective.metric}",
@@ -270,8 +268,9 @@ def _faults(study: Study) -> Iterator[str]:
     for name in study.intervals:
         if name not in study.space.measured:
             yield f"intervals: '{name}' is not from a range test in the space"
+    spec = engine_specs().get(study.engine)
     for name, domain in study.space.measured.items():
-        if domain.per_structure and study.engine in (*SCIKIT_ENGINES, "capacity"):
+        if spec is not None and spec.plans_rates_apart and domain.per_structure:
             yield (
                 f"'{name}' has an interval for each structure, but {study.engine} plans rates and structures apart; "
                 "use 'from_range_test', or an engine of Optuna or KerasTuner"
@@ -283,23 +282,18 @@ def _faults(study: Study) -> Iterator[str]:
 
 
 def _choice_faults(study: Study) -> Iterator[str]:
-    kinds = {
-        "engine": ENGINES,
-        "pruner": PRUNERS,
-        "trainer": ("auto", "compiled", "fit", "function"),
-    }
-    for kind, known in kinds.items():
+    spec = engine_specs().get(study.engine)
+    if spec is None:
+        yield unknown_engine(study.engine)
+    for kind, known in (("pruner", PRUNERS), ("trainer", TRAINERS)):
         value = getattr(study, kind)
         if value not in known:
             yield f"{kind} '{value}' is unknown.{did_you_mean(str(value), known)} There are: {', '.join(known)}"
-    if (
-        study.pruner != "none"
-        and study.engine in ENGINES
-        and not study.engine.startswith("optuna:")
-    ):
+    if spec is not None and study.pruner != "none" and not spec.prunes:
         yield f"pruner '{study.pruner}' works with Optuna's engines only, not with {study.engine}; use --pruner none"
-    if study.initial and study.engine in ENGINES and study.engine not in TAKE_INITIAL:
-        yield f"initial: {study.engine} chooses its own first points; leave it out, or use {', '.join(TAKE_INITIAL)}"
+    if spec is not None and study.initial and not spec.takes_initial:
+        others = ", ".join(each.name for each in engine_specs().values() if each.takes_initial)
+        yield f"initial: {study.engine} chooses its own first points; leave it out, or use {others}"
     if study.trainer == "function" and (study.cv is not None or study.patience is not None):
         yield "trainer='function' has neither folds nor early stopping: leave cv and patience out"
 
@@ -337,7 +331,9 @@ def _number_faults(study: Study) -> Iterator[str]:
             type(value) is int and value >= 1 for value in values
         ):
             yield f"{name} must be whole numbers, at least 1, got {domain!r}; e.g. Choice(16, 32, 64)"
-    if study.trials is None and study.timeout is None and never_ends(study.engine, study.space):
+    spec = engine_specs().get(study.engine)
+    endless = spec is not None and spec.never_ends(finite_space=study.space.finite)
+    if study.trials is None and study.timeout is None and endless:
         yield f"trials is None and there is no timeout, but {study.engine} never ends by itself; give one of them"
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
         value = getattr(study, name)
@@ -368,8 +364,3 @@ def _signature_faults(study: Study) -> Iterator[str]:
         needed = by_name and parameter.default is parameter.empty
         if needed and parameter.name not in given | {*FROM_DATA, *FIT_PARAMETERS}:
             yield f"{label} needs '{parameter.name}', which has no default: put it into space or fixed"
-
-
-def never_ends(engine: str, space: Space) -> bool:
-    """Whether an engine goes on until trials or a timeout end it."""
-    return engine in ENDLESS or (engine == "keras-tuner:random" and not space.finite)

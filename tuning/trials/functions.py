@@ -22,8 +22,7 @@ from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
 from tuning.ledger.results import keep_test_score
 from tuning.storage.durable import read_json, write_json
-from tuning.study.names import FIT_PARAMETERS
-from tuning.study.study import Builder, Study, derive_seed
+from tuning.study.study import FIT_PARAMETERS, Builder, Study, derive_seed
 from tuning.trial import Context, EpochReport, FoldResult, Status, TrialResult
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tuning.data.dataset import Array
 from tuning.ledger.results import keep_test_score
-from tuning.study.names import METRICS
+from tuning.study.objective import METRICS
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities
 from tuning.trials import metrics

@@ -14,8 +14,7 @@ import numpy as np
 
 from tuning.data.dataset import Array, Task
 from tuning.errors import StudyError
-from tuning.study.names import METRICS
-from tuning.study.objective import Objective
+from tuning.study.objective import METRICS, Objective
 from tuning.trainer.compiled import CHUNK
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities

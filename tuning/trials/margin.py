@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import default_rng
 
 from tuning.data.dataset import Array, Task
-from tuning.study.names import BETTER
+from tuning.study.objective import BETTER
 from tuning.trials import metrics
 
 RESAMPLES = 400

@@ -15,7 +15,7 @@ import cloudpickle
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import ChangedError, StudyError
 from tuning.study.info import pin
-from tuning.study.names import METRICS
+from tuning.study.objective import METRICS
 from tuning.study.study import Study, derive_seed, load_study
 from tuning.trainer.train import Rows
 from tuning.trials import metrics

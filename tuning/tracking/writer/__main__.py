@@ -50,9 +50,7 @@ def main(descriptor: int) -> int:
         return 0  # the run has ended before there was a search
     folder = Path(os.fsdecode(line.removeprefix(b"b ")))
     _log_to(folder / "writer.log")
-    with locked(
-        folder / ".writer.lock"
-    ):  # an orphan of an earlier run may still be writing
+    with locked(folder / ".writer.lock"):  # an orphan of an earlier run may still be writing
         projection = Projection(folder, home, tracking_uri(home), storage_url(home))
         projection.note(*aside)
         timeout_s = _serve(projection, descriptor)

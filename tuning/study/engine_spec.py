@@ -1,0 +1,195 @@
+"""`EngineSpec`: what an engine can do, one row an engine; `engine_specs()` is the table of all installed.
+
+A package adds engines by an entry point of the group `tuning.engines` that loads to some rows; this
+package's own come in just the same way. Nobody compares the names of engines: they ask the row.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+from tuning.errors import MissingError, StudyError, did_you_mean
+
+GROUP = "tuning.engines"
+
+
+class Ends(enum.Enum):
+    """What ends the search of an engine."""
+
+    BY_BUDGET = "only trials or a timeout end it"
+    BY_ITSELF = "it ends by itself"
+    WHERE_FINITE = "it ends by itself where the space is finite"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSpec:
+    """One engine and what the rest of the package must know of it.
+
+    Attributes:
+        name: As a study gives it, e.g. `optuna:tpe`.
+        family: The library that proposes, as a reader calls it.
+        about: One line for tables.
+        make: Called with the checked study and a function that gives its `Parts`; returns a fresh
+            `tuning.engines.base.Engine`. It imports its library only now, and raises `MissingError`
+            where that is not installed, `StudyError` where the engine cannot search this space.
+        learns: Proposals depend on results: it is asked as late as can be.
+        ends: What ends it.
+        trials_shape_proposals: `trials` shapes what is proposed (sampled grids, random starts,
+            generations) and is part of the definition; else it is a budget that a later run extends.
+        takes_initial: Begins with the points of `Study.initial`; the others have a plan of their own.
+        prunes: Works with `Study.pruner`.
+        continues_trials: A proposal may go on from an earlier trial, so each keeps its last epoch.
+        plans_rates_apart: Plans learning rates apart from structures: a rate cannot have an interval
+            for each structure.
+        trial_function: What a worker calls for one of its trials, "package.module:function" of
+            `(TrialJob, Context) -> TrialResult`; None: our own training.
+        trials_within: Called with a number of epochs and the epochs of a whole trial; returns the
+            most trials that end within. None: every trial trains for all of its epochs.
+        extra: What `pip install tuning[…]` must name for it; "": nothing.
+        package: The distribution that the row came from, put in by `engine_specs()`.
+    """
+
+    name: str
+    family: str
+    about: str
+    make: Callable[[Any, Callable[[], Any]], Any]
+    learns: bool = True
+    ends: Ends = Ends.BY_BUDGET
+    trials_shape_proposals: bool = False
+    takes_initial: bool = False
+    prunes: bool = False
+    continues_trials: bool = False
+    plans_rates_apart: bool = False
+    trial_function: str | None = None
+    trials_within: Callable[[float, int], int] | None = None
+    extra: str = ""
+    package: str = ""
+
+    def never_ends(self, *, finite_space: bool) -> bool:
+        """Whether it goes on until trials or a timeout end it."""
+        if self.ends is Ends.WHERE_FINITE:
+            return not finite_space
+        return self.ends is Ends.BY_BUDGET
+
+
+def _refuse(*_: Any) -> Any:
+    raise StudyError("these trials are proposed by no engine")
+
+
+NO_ENGINE = EngineSpec(
+    name="recording",
+    family="this package",
+    about="a fixed list of points, as `record` trains",
+    make=_refuse,
+)
+"""The row of trials that no engine proposes; not in the table, so no study can name it."""
+
+
+@functools.cache
+def engine_specs() -> Mapping[str, EngineSpec]:
+    """Return every installed engine by its name, this package's own first, each in its package's order.
+
+    Raises:
+        MissingError: No package offers engines, one that does cannot be loaded, or two offer the
+            same name.
+    """
+    specs: dict[str, EngineSpec] = {}
+    for entry_point in _in_order(entry_points(group=GROUP)):
+        for spec in _load(entry_point):
+            if spec.name in specs:
+                raise MissingError(
+                    f"engine '{spec.name}' is offered by two packages, {specs[spec.name].package} and "
+                    f"{spec.package}; uninstall one of them"
+                )
+            specs[spec.name] = spec
+
+    if not specs:
+        raise MissingError(
+            "no engine is installed: this package's own are missing too, so it was not installed, or its "
+            "installation is older than its code; run: pip install -e ."
+        )
+    return MappingProxyType(specs)
+
+
+def engine_spec(name: str) -> EngineSpec:
+    """Return the row of one engine.
+
+    Raises:
+        StudyError: There is none of this name; says which there are.
+    """
+    spec = engine_specs().get(name)
+    if spec is None:
+        raise StudyError(unknown_engine(name))
+    return spec
+
+
+def unknown_engine(name: object) -> str:
+    """Return the sentence for a name that no engine has."""
+    names = engine_specs()
+    return (
+        f"engine '{name}' is unknown.{did_you_mean(str(name), names)} There are: {', '.join(names)}"
+    )
+
+
+def require_kinds(family: str, kinds: Iterable[str]) -> None:
+    """Check that an adapter implements every row of its family that its own package has.
+
+    Called where an adapter is imported: a row without its implementation must not be searched with
+    another one, without a word.
+
+    Args:
+        family: `EngineSpec.family` of its rows, whose names are `library:kind` or the kind alone.
+        kinds: What is implemented.
+
+    Raises:
+        MissingError: Names the rows that are not.
+    """
+    implemented = set(kinds)
+    missing = [
+        spec.name
+        for spec in engine_specs().values()
+        if spec.family == family
+        and spec.package == _own_package()
+        and spec.name.rpartition(":")[2] not in implemented
+    ]
+    if missing:
+        raise MissingError(
+            f"listed as engines of {family}, but not implemented: {', '.join(missing)}"
+        )
+
+
+def _in_order(points: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """Return our own first, the others by package: the same order on every machine."""
+    return sorted(points, key=lambda p: (_package_of(p) != _own_package(), _package_of(p), p.name))
+
+
+def _load(entry_point: EntryPoint) -> list[EngineSpec]:
+    """Return the rows of one entry point, each with its package."""
+    package = _package_of(entry_point)
+    where = f"package '{package}' offers engines ({entry_point.value})"
+    try:
+        rows = list(entry_point.load())
+    except Exception as error:  # whatever somebody else's code raises, the user reads whose it is
+        raise MissingError(
+            f"{where}, but they cannot be loaded: {type(error).__name__}: {error}; "
+            "repair or uninstall it"
+        ) from error
+
+    for row in rows:
+        if not isinstance(row, EngineSpec):
+            raise MissingError(f"{where}, but {row!r} is no EngineSpec; repair or uninstall it")
+    return [replace(row, package=package) for row in rows]
+
+
+def _package_of(entry_point: EntryPoint) -> str:
+    return "" if entry_point.dist is None else entry_point.dist.name
+
+
+def _own_package() -> str:
+    return __name__.partition(".")[0]
