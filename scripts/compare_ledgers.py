@@ -67,7 +67,8 @@ def main(home: str, other_home: str) -> int:
         return 2
 
     lines = list(differences(ledger, other))
-    print(*lines, sep="\n")
+    for line in lines:
+        print(line)
     print(f"{count} files compared: {f'{len(lines)} differ' if lines else 'all equal'}")
     return 1 if lines else 0
 
