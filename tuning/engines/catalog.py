@@ -74,7 +74,7 @@ ENGINES = (
     EngineSpec(
         name="gridsearchcv",
         family="scikit-learn",
-        about="every point of a grid",
+        summary="every point of a grid",
         make=_scikit,
         learns=False,
         ends=Ends.BY_ITSELF,
@@ -85,7 +85,7 @@ ENGINES = (
     EngineSpec(
         name="randomizedsearchcv",
         family="scikit-learn",
-        about="random points",
+        summary="random points",
         make=_scikit,
         learns=False,
         trials_shape_proposals=True,
@@ -95,7 +95,7 @@ ENGINES = (
     EngineSpec(
         name="halvinggridsearchcv",
         family="scikit-learn",
-        about="a grid; the best third of each round trains three times as long",
+        summary="a grid; the best third of each round trains three times as long",
         make=_scikit,
         learns=False,
         ends=Ends.BY_ITSELF,
@@ -107,7 +107,7 @@ ENGINES = (
     EngineSpec(
         name="halvingrandomsearchcv",
         family="scikit-learn",
-        about="random points; the best third of each round trains three times as long",
+        summary="random points; the best third of each round trains three times as long",
         make=_scikit,
         learns=False,
         trials_shape_proposals=True,
@@ -118,7 +118,7 @@ ENGINES = (
     EngineSpec(
         name="optuna:tpe",
         family="Optuna",
-        about="tree-structured Parzen estimator, multivariate",
+        summary="tree-structured Parzen estimator, multivariate",
         make=_optuna,
         takes_initial=True,
         prunes=True,
@@ -126,7 +126,7 @@ ENGINES = (
     EngineSpec(
         name="optuna:random",
         family="Optuna",
-        about="random points",
+        summary="random points",
         make=_optuna,
         learns=False,
         takes_initial=True,
@@ -135,7 +135,7 @@ ENGINES = (
     EngineSpec(
         name="optuna:cmaes",
         family="Optuna",
-        about="covariance matrix adaptation, for numbers without conditions",
+        summary="covariance matrix adaptation, for numbers without conditions",
         make=_optuna,
         takes_initial=True,
         prunes=True,
@@ -143,7 +143,7 @@ ENGINES = (
     EngineSpec(
         name="optuna:qmc",
         family="Optuna",
-        about="a scrambled Sobol sequence",
+        summary="a scrambled Sobol sequence",
         make=_optuna,
         learns=False,
         takes_initial=True,
@@ -152,7 +152,7 @@ ENGINES = (
     EngineSpec(
         name="optuna:nsga2",
         family="Optuna",
-        about="a genetic algorithm, generation after generation",
+        summary="a genetic algorithm, generation after generation",
         make=_optuna,
         trials_shape_proposals=True,
         takes_initial=True,
@@ -161,7 +161,7 @@ ENGINES = (
     EngineSpec(
         name="optuna:gp",
         family="Optuna",
-        about="Gaussian process",
+        summary="Gaussian process",
         make=_optuna,
         takes_initial=True,
         prunes=True,
@@ -170,7 +170,7 @@ ENGINES = (
     EngineSpec(
         name="optuna:grid",
         family="Optuna",
-        about="every point of a grid, shuffled",
+        summary="every point of a grid, shuffled",
         make=_optuna,
         learns=False,
         ends=Ends.BY_ITSELF,
@@ -180,7 +180,7 @@ ENGINES = (
     EngineSpec(
         name="keras-tuner:random",
         family="KerasTuner",
-        about="random points, without repetition",
+        summary="random points, without repetition",
         make=_keras_tuner,
         learns=False,
         ends=Ends.WHERE_FINITE,
@@ -189,7 +189,7 @@ ENGINES = (
     EngineSpec(
         name="keras-tuner:bayesian",
         family="KerasTuner",
-        about="Gaussian process with a lower confidence bound",
+        summary="Gaussian process with a lower confidence bound",
         make=_keras_tuner,
         trials_shape_proposals=True,
         takes_initial=True,
@@ -197,7 +197,7 @@ ENGINES = (
     EngineSpec(
         name="keras-tuner:hyperband",
         family="KerasTuner",
-        about="brackets of successive halving; the best go on from where they were",
+        summary="brackets of successive halving; the best go on from where they were",
         make=_keras_tuner,
         ends=Ends.BY_ITSELF,
         continues_trials=True,
@@ -205,7 +205,7 @@ ENGINES = (
     EngineSpec(
         name="keras-tuner:grid",
         family="KerasTuner",
-        about="every point of a grid, in order",
+        summary="every point of a grid, in order",
         make=_keras_tuner,
         learns=False,
         ends=Ends.BY_ITSELF,
@@ -214,7 +214,7 @@ ENGINES = (
     EngineSpec(
         name="capacity",
         family="this package",
-        about="begins small and grows while the validation score improves",
+        summary="begins small and grows while the validation score improves",
         make=_capacity,
         ends=Ends.BY_ITSELF,
         plans_rates_apart=True,

@@ -34,7 +34,7 @@ class EngineSpec:
     Attributes:
         name: As a study gives it, e.g. `optuna:tpe`.
         family: The library that proposes, as a reader calls it.
-        about: One line for tables.
+        summary: One line for people.
         make: Called with the checked study and a function that gives its `Parts`; returns a fresh
             `tuning.engines.base.Engine`. It imports its library only now, and raises `MissingError`
             where that is not installed, `StudyError` where the engine cannot search this space.
@@ -57,7 +57,7 @@ class EngineSpec:
 
     name: str
     family: str
-    about: str
+    summary: str
     make: Callable[[Any, Callable[[], Any]], Any]
     learns: bool = True
     ends: Ends = Ends.BY_BUDGET
@@ -85,7 +85,7 @@ def _refuse(*_: Any) -> Any:
 NO_ENGINE = EngineSpec(
     name="recording",
     family="this package",
-    about="a fixed list of points, as `record` trains",
+    summary="a fixed list of points, as `record` trains",
     make=_refuse,
 )
 """The row of trials that no engine proposes; not in the table, so no study can name it."""
@@ -102,18 +102,14 @@ def engine_specs() -> Mapping[str, EngineSpec]:
     specs: dict[str, EngineSpec] = {}
     for entry_point in _in_order(entry_points(group=GROUP)):
         for spec in _load(entry_point):
-            if spec.name in specs:
+            other = specs.setdefault(spec.name, spec)
+            if other is not spec:
                 raise MissingError(
-                    f"engine '{spec.name}' is offered by two packages, {specs[spec.name].package} and "
-                    f"{spec.package}; uninstall one of them"
+                    f"the packages '{other.package}' and '{spec.package}' both have an engine "
+                    f"'{spec.name}'; uninstall one of them"
                 )
-            specs[spec.name] = spec
-
     if not specs:
-        raise MissingError(
-            "no engine is installed: this package's own are missing too, so it was not installed, or its "
-            "installation is older than its code; run: pip install -e ."
-        )
+        raise MissingError("the package tuning is not installed; run: pip install -e .")
     return MappingProxyType(specs)
 
 
@@ -171,20 +167,20 @@ def _in_order(points: Iterable[EntryPoint]) -> list[EntryPoint]:
 
 def _load(entry_point: EntryPoint) -> list[EngineSpec]:
     """Return the rows of one entry point, each with its package."""
-    package = _package_of(entry_point)
-    where = f"package '{package}' offers engines ({entry_point.value})"
     try:
         rows = list(entry_point.load())
     except Exception as error:  # whatever somebody else's code raises, the user reads whose it is
-        raise MissingError(
-            f"{where}, but they cannot be loaded: {type(error).__name__}: {error}; "
-            "repair or uninstall it"
-        ) from error
+        raise _unusable(entry_point, f"{type(error).__name__}: {error}") from error
+    if not all(isinstance(row, EngineSpec) for row in rows):
+        raise _unusable(entry_point, "it is no sequence of EngineSpec")
+    return [replace(row, package=_package_of(entry_point)) for row in rows]
 
-    for row in rows:
-        if not isinstance(row, EngineSpec):
-            raise MissingError(f"{where}, but {row!r} is no EngineSpec; repair or uninstall it")
-    return [replace(row, package=package) for row in rows]
+
+def _unusable(entry_point: EntryPoint, reason: str) -> MissingError:
+    return MissingError(
+        f"the engines of the package '{_package_of(entry_point)}' ({entry_point.value}) cannot be "
+        f"used: {reason}. Repair or uninstall it."
+    )
 
 
 def _package_of(entry_point: EntryPoint) -> str:
