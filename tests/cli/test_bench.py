@@ -87,10 +87,10 @@ def _check_mlflow(told):
     [
         (
             ["plane", "--budget", "hours=3"],
-            "'hours=3' is no budget; write epochs=2000, trials=50 or time=10m",
+            "'hours=3' is not a budget; write epochs=2000, trials=50 or time=10m",
         ),
-        (["plane", "--budget", "epochs=0"], "'epochs=0' is no budget"),
-        (["plane", "--budget", "time=soon"], "'soon' is no time"),
+        (["plane", "--budget", "epochs=0"], "'epochs=0' is not a budget"),
+        (["plane", "--budget", "time=soon"], "'soon' is not a time"),
         (["plane", "--engines", "optuna:tpa"], "Did you mean 'optuna:tpe'?"),
         (["plain"], "Did you mean 'plane'?"),
         ([], "Missing argument 'STUDY...'"),

@@ -52,7 +52,7 @@ def test_options_reach_the_recording_and_the_last_line_is_json(asked, capsys, tm
 def test_a_recording_that_is_stopped_ends_with_its_code(status, code, monkeypatch, capsys):
     monkeypatch.setattr(tuning.simulation.record, "record_study", lambda *_: Recorded(None, status))
     assert main(["record", "housing", "--quiet"]) == code
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
 
 
 def test_a_study_that_is_not_there_ends_with_2(capsys):

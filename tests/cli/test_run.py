@@ -13,7 +13,8 @@ import pytest
 
 import tuning.search.run
 from tuning.cli.main import main
-from tuning.cli.run import parse_settings, seconds
+from tuning.cli.options import seconds
+from tuning.cli.run import parse_settings
 from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, StudyError
 from tuning.reports.summary import Summary
 from tuning.study.objective import Minimize
@@ -150,8 +151,8 @@ def test_trials_tells_searches_apart_only_where_the_engine_goes_by_it(runs, engi
         (["--set", "epoch=4"], "a study has no 'epoch'. Did you mean 'epochs'?"),
         (["--set", "name=x"], "--set cannot change 'name'"),
         (["--set", "epochs"], "not of the form name=value"),
-        (["--timeout", "soon"], "'soon' is no time"),
-        (["--timeout", "1h30"], "'1h30' is no time"),
+        (["--timeout", "soon"], "'soon' is not a time"),
+        (["--timeout", "1h30"], "'1h30' is not a time"),
         (["--trials", "0"], "0 is not in the range"),
         (["--cv", "1"], "1 is not in the range"),
     ],
@@ -183,7 +184,7 @@ def test_times_are_read(text, value):
 
 @pytest.mark.parametrize("text", ["", " ", "m", "1d", "-3", "3 h 4"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(click.BadParameter, match="is no time"):
+    with pytest.raises(click.BadParameter, match="is not a time"):
         seconds(text)
 
 

@@ -115,8 +115,8 @@ def test_exact_ends_with_the_point_that_was_not_recorded(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--slots", "0"], "no numbers of slots"),
-        (["--slots", "many"], "no numbers of slots"),
+        (["--slots", "0"], "is not a list of numbers of slots"),
+        (["--slots", "many"], "is not a list of numbers of slots"),
         (["--engines", "optuna:tp"], "Did you mean 'optuna:tpe'?"),
         (["--crash-rate", "2"], "0<=x<=1"),
     ],

@@ -70,7 +70,7 @@ def test_options_of_the_run_go_into_the_unit_and_the_cron_line(project, tmp_path
     [
         (["--trails", "200"], "No such option '--trails'"),
         (["--set", "patience"], "--set"),
-        (["--timeout", "late"], "'late' is no time"),
+        (["--timeout", "late"], "'late' is not a time"),
         (["moons"], "unexpected extra argument"),
         (["--engine", "optuna:tep"], "engine 'optuna:tep' is unknown. Did you mean 'optuna:tpe'?"),
         (["--fresh", "--allow-change"], "exclude each other"),

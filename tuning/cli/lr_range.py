@@ -6,13 +6,33 @@ import json
 import os
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from tuning.cli import options
+
 if TYPE_CHECKING:
     from tuning.lr_range.result import LRRange
+
+_CURVES = ("low", "high", "lrs", "losses")  # in the JSON file, too long for the terminal
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """Where a range test is kept."""
+
+    html: Path
+    png: Path
+    json: Path
+
+    def all(self) -> list[Path]:
+        return [self.html, self.png, self.json]
+
+    def to_json(self) -> dict[str, str]:
+        return {"html": str(self.html), "png": str(self.png), "json": str(self.json)}
 
 
 @click.command("lr-range")
@@ -35,14 +55,22 @@ if TYPE_CHECKING:
     "--steps", type=click.IntRange(20), default=500, show_default=True, help="Steps of a sweep."
 )
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, gpu, or one GPU: 0.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
-)
-def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
-    """Train STUDY's model for some hundred steps at rising learning rates and suggest some.
+@options.as_json
+def lr_range(
+    study: str,
+    *,
+    batch_size: int | None,
+    seeds: int,
+    lr_min: float,
+    lr_max: float,
+    steps: int,
+    devices: str,
+    as_json: bool,
+) -> int:
+    """Train STUDY's model for some hundred steps at rising learning rates, and suggest rates.
 
-    The model is that of the middle of the study's space. Nothing is searched or kept but the test,
-    in MLflow and in the folder `reports` of the state folder.
+    The model is that of the middle of the study's space. Nothing is searched; only the test is
+    kept, in MLflow and in the folder `reports` of the state folder.
 
     \b
     Example:
@@ -55,80 +83,87 @@ def lr_range(study: str, devices: str, as_json: bool, **asked: Any) -> int:
     from tuning.search.processes import source_of
     from tuning.storage.home import tuning_home
 
-    if faults := list(rate_faults(asked["lr_min"], asked["lr_max"])):
+    faults = list(rate_faults(lr_min, lr_max))
+    if faults:
         raise StudyError(faults, where="lr-range")
+
     os.umask(0o077)
     home = tuning_home()
-    job = LRRangeJob(source_of(study), {}, **asked)
-    with open_local(
-        devices, label=f"lr-range {study}", notice=lambda text: click.echo(text, err=True)
-    ) as executor:
+    job = LRRangeJob(
+        source=source_of(study),
+        overrides={},
+        batch_size=batch_size,
+        seeds=seeds,
+        lr_min=lr_min,
+        lr_max=lr_max,
+        steps=steps,
+    )
+
+    def notice(text: str) -> None:
+        click.echo(text, err=True)
+
+    with open_local(devices, label=f"lr-range {study}", notice=notice) as executor:
         (test,) = run_tests(executor, [job])
-    files = _pictures(test, home / "reports")
-    _show(test, files, as_json=as_json)
-    stored = _record(test, home, files)
+
+    files = _write_files(test, home / "reports")
+    _print(test, files, on_stderr=as_json)
+    mlflow = _write_to_mlflow(test, home, files)
     if as_json:
-        told = {
-            name: value
-            for name, value in test.to_json().items()
-            if name not in ("low", "high", "lrs", "losses")
-        }
-        print(
-            json.dumps({**told, "files": {f.suffix[1:]: str(f) for f in files}, "mlflow": stored}),
-            flush=True,
-        )
+        figures = {name: value for name, value in test.to_json().items() if name not in _CURVES}
+        print(json.dumps({**figures, "files": files.to_json(), "mlflow": mlflow}), flush=True)
     return 0
 
 
-def _pictures(test: LRRange, folder: Path) -> list[Path]:
+def _write_files(test: LRRange, folder: Path) -> _Files:
+    """Write figures and numbers under a name that no other test has."""
     from tuning.lr_range.plot import write_html, write_png
     from tuning.storage.durable import write_json
 
-    name = f"{test.study}-lr-range-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    file = folder / f"{name}.json"
-    write_json(file, test.to_json())
+    now = time.strftime("%Y%m%d-%H%M%S")
+    path = folder / f"{test.study}-lr-range-{now}-{secrets.token_hex(2)}.json"
+    write_json(path, test.to_json())
     title = f"{test.study}: learning-rate range test"
-    return [
-        write_html([test], file.with_suffix(".html"), title),
-        write_png([test], file.with_suffix(".png")),
-        file,
-    ]
+    return _Files(
+        html=write_html([test], path.with_suffix(".html"), title),
+        png=write_png([test], path.with_suffix(".png")),
+        json=path,
+    )
 
 
-def _record(test: LRRange, home: Path, files: list[Path]) -> dict[str, str]:
+def _write_to_mlflow(test: LRRange, home: Path, files: _Files) -> dict[str, str]:
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
     os.environ.update(QUIET)  # before MLflow is imported
     from tuning.tracking.lr_range_runs import record_lr_range
 
-    return record_lr_range(tracking_uri(home), home, test, files)
+    return record_lr_range(tracking_uri(home), home, test, files.all())
 
 
-def _show(test: LRRange, files: list[Path], *, as_json: bool) -> None:
+def _print(test: LRRange, files: _Files, *, on_stderr: bool) -> None:
+    """Print the suggestions, and why one is not what its definition says."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from tuning.lr_range.result import DEFINITIONS
-    from tuning.reports.texts import one_line, seconds_text, shown
+    from tuning.reports.texts import one_line, seconds_text, value_text
 
-    console = Console(stderr=as_json)
     table = Table("suggestion", "rate", "what it is", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for name, rate in test.suggestions.items():
-        reason = test.reasons.get(name)
         text = Text(DEFINITIONS[name])
+        reason = test.reasons.get(name)
         if reason:
             text.append(f"\n{one_line(reason)}", style="yellow")
-        table.add_row(name, shown(rate), text)
-    seeds = f"{test.seeds} seed{'s' * (test.seeds > 1)}"
-    console.print(
-        Text(
-            f"{test.study}: {one_line(test.label)}; {seeds}, {seconds_text(test.seconds)}",
-            style="bold",
-        )
-    )
+        table.add_row(name, value_text(rate), text)
+
+    console = Console(stderr=on_stderr)
+    seeds = "1 seed" if test.seeds == 1 else f"{test.seeds} seeds"
+    head = f"{test.study}: {one_line(test.label)}; {seeds}, {seconds_text(test.seconds)}"
+    console.print(Text(head, style="bold"))
     console.print(table)
-    console.print(f"worth searching: {shown(test.interval[0])} … {shown(test.interval[1])}")
-    for path in files[:2]:
+
+    low, high = test.interval
+    console.print(f"worth searching: {value_text(low)} … {value_text(high)}")
+    for path in (files.html, files.png):
         console.print(Text(str(path)), soft_wrap=True)

@@ -1,15 +1,16 @@
-"""`tuning record`: train a grid or a sample of a study fully once, so that engines can be tried on
-it in no time.
-"""
+"""`tuning record`: train points of a study fully once, so that engines can be tried on them."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import click
+
+from tuning.cli import options
+
+_PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
 
 
 @click.command("record")
@@ -17,9 +18,9 @@ import click
 @click.option(
     "--points",
     type=click.IntRange(1),
-    help="So many; default: the study's grid, or 64 of a Sobol sample.",
+    help="How many; default: the study's grid, or 64 of a Sobol sequence.",
 )
-@click.option("--sobol", is_flag=True, help="A Sobol sample, also where the space is a grid.")
+@click.option("--sobol", is_flag=True, help="Take a Sobol sample even where the space is a grid.")
 @click.option(
     "--seeds",
     type=click.IntRange(1),
@@ -32,24 +33,30 @@ import click
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The manifest; default: in the folder recordings.",
+    help="The recording's manifest; default: in the folder `recordings` of the state folder.",
 )
-@click.option(
-    "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
-)
+@options.devices
 @click.option("--fresh", is_flag=True, help="Set an earlier recording aside and begin anew.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
-)
-@click.option("--quiet", is_flag=True, help="Say nothing but errors and the result.")
+@options.as_json
+@options.quiet
 def record(
-    study: str, epochs: int | None, cv: int | None, as_json: bool, quiet: bool, **asked: Any
+    study: str,
+    *,
+    points: int | None,
+    sobol: bool,
+    seeds: int,
+    epochs: int | None,
+    cv: int | None,
+    out: Path | None,
+    devices: str,
+    fresh: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
-    """Train points of STUDY's space to their end and keep every epoch: its score, its time, the
-    memory.
+    """Train points of STUDY's space to their end; keep the score, time and memory of every epoch.
 
     A space of choices and steps is trained whole, any other at the points of a Sobol sequence. The
-    same command again goes on where it was interrupted. `tuning simulate STUDY` replays the
+    same command again continues where it was interrupted. `tuning simulate STUDY` replays the
     recording.
 
     \b
@@ -63,19 +70,25 @@ def record(
     from tuning.simulation.record import RecordOptions, record_study
 
     os.umask(0o077)
-    variant = {name: value for name, value in (("epochs", epochs), ("cv", cv)) if value is not None}
-    options = RecordOptions(variant=variant, **asked)
-    recorded = record_study(study, options, choose_progress(quiet, as_json, Console(stderr=True)))
-    written = recorded.manifest
-    if written is None:
-        click.echo(f"{recorded.status}; the same command goes on", err=True)
-        return {"interrupted": 130, "terminated": 143}.get(recorded.status, 1)
-    click.echo(str(written), err=as_json)
+    fields = {"epochs": epochs, "cv": cv}
+    record_options = RecordOptions(
+        points=points,
+        sobol=sobol,
+        seeds=seeds,
+        out=out,
+        devices=devices,
+        fresh=fresh,
+        variant={name: value for name, value in fields.items() if value is not None},
+    )
+    progress = choose_progress(quiet, as_json, Console(stderr=True))
+    recorded = record_study(study, record_options, progress)
+    if recorded.manifest is None:
+        click.echo(f"{recorded.status}; the same command continues", err=True)
+        return options.STOPPED.get(recorded.status, 1)
+
+    click.echo(str(recorded.manifest), err=as_json)
     if as_json:
-        told = json.loads(written.read_text(encoding="utf-8"))
-        kept = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
-        print(
-            json.dumps({**{name: told[name] for name in kept}, "recording": str(written)}),
-            flush=True,
-        )
+        manifest = json.loads(recorded.manifest.read_text(encoding="utf-8"))
+        printed = {name: manifest[name] for name in _PRINTED}
+        print(json.dumps({**printed, "recording": str(recorded.manifest)}), flush=True)
     return 0

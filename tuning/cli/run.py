@@ -3,232 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from tuning.cli import options
 from tuning.errors import StudyError, did_you_mean
 
 if TYPE_CHECKING:
     from tuning.executors.forkserver import ForkServer
+    from tuning.reports.summary import Summary
+    from tuning.search.options import RunOptions
     from tuning.study.study import Study
+
+Fields: TypeAlias = Mapping[str, Any]
+"""Fields of a study by name."""
 
 _SEED_LIMIT = 2**32 - 1
 _TABLES = (".csv", ".csv.gz", ".parquet")
-_NOT_BY_SET = ("name", "builder", "data", "objective", "space", "fixed", "intervals")
-
-
-def seconds(text: str) -> float:
-    """Return seconds of `90m`, `2h`, `30s`, `1h30m` or a plain number of seconds.
-
-    Raises:
-        click.BadParameter: Anything else.
-    """
-    found = re.fullmatch(
-        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip()
-    )
-    if (
-        not text.strip()
-        or found is None
-        or (text.strip()[-1].isdigit() and re.search("[hm]", text))
-    ):  # 1h30: of what?
-        raise click.BadParameter(f"{text!r} is no time; write 90m, 2h, 1h30m or seconds")
-    hours, minutes, rest = (float(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + rest
-
-
-def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
-    return None if text is None else seconds(text)
-
-
-def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
-
-
-_of_study = _options(
-    click.option("--target", help="Of a table: the column to be predicted."),
-    click.option("--task", help="Of a table: regression, binary or multiclass."),
-    click.option(
-        "--engine", help="Who proposes, e.g. optuna:tpe, gridsearchcv, keras-tuner:hyperband."
-    ),
-    click.option(
-        "--pruner", help="Stop bad trials early: none, median, asha, hyperband (Optuna's engines)."
-    ),
-    click.option(
-        "--trials", type=click.IntRange(1), help="Finish this many trials, rungs counted."
-    ),
-    click.option("--epochs", type=click.IntRange(1), help="Most epochs of a trial."),
-    click.option(
-        "--timeout",
-        callback=_seconds,
-        metavar="TIME",
-        help="Begin no trial after this: 90m, 2h, 45s.",
-    ),
-    click.option("--cv", type=click.IntRange(2), help="Folds of each trial."),
-    click.option(
-        "--seed",
-        type=click.IntRange(0, _SEED_LIMIT),
-        help="Of the study: splits, engine, training.",
-    ),
-    click.option(
-        "--top-k", type=click.IntRange(1), help="Best trials to train again on fresh seeds."
-    ),
-    click.option("--seeds", type=click.IntRange(1), help="Fresh seeds for each of these."),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="Change any other field of the study.",
-    ),
-)
-_of_run = _options(
-    click.option(
-        "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
-    ),
-    click.option(
-        "--executor",
-        default="local",
-        show_default=True,
-        help="Who runs the trials: local, inprocess, or another package's.",
-    ),
-    click.option(
-        "--deterministic",
-        is_flag=True,
-        help="Same devices, same trials; with a pruner one at a time.",
-    ),
-    click.option("--fresh", is_flag=True, help="Set an earlier search aside and begin anew."),
-    click.option(
-        "--allow-change", is_flag=True, help="Go on although the study changed, as a new version."
-    ),
-    click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
-    ),
-    click.option("--quiet", is_flag=True, help="Say nothing but errors and the result."),
-)
-
-
-@click.command("run")
-@click.argument("study")
-@_of_study
-@_of_run
-def run(study: str, settings: tuple[str, ...], as_json: bool, quiet: bool, **given: Any) -> int:
-    """Search STUDY, a name from studies/, a path to a study file or a table, or go on with its
-    search.
-
-    The same command again continues where it was interrupted; nothing finished is trained twice.
-
-    \b
-    Examples:
-      python -m tuning run housing
-      python -m tuning run housing --engine keras-tuner:hyperband --trials 30 --devices cpu:2
-      python -m tuning run housing --set patience=5 --set batch_size=64 --timeout 30m --json
-      python -m tuning run path/to/table.csv --target survived --task binary
-    """
-    from tuning.executors.forkserver import ForkServer
-
-    searched, changes = checked(study, settings, given)
-    with ForkServer() as forkserver:  # imports TensorFlow while this process imports the rest
-        return _searched(searched, changes, forkserver, as_json=as_json, quiet=quiet)
-
-
-def checked(
-    study: str, settings: tuple[str, ...], given: Mapping[str, Any]
-) -> tuple[str | Study, dict[str, Any]]:
-    """Return the study or its name and the arguments of `RunOptions`; `given`: the other options of
-    the command.
-
-    Raises:
-        StudyError: Options exclude each other, or one is wrong.
-    """
-    from tuning.executors.executor_spec import executor_spec
-
-    executor_spec(given["executor"])
-    if given["fresh"] and given["allow_change"]:
-        raise StudyError(
-            "--fresh and --allow-change exclude each other: begin anew, or go on with a changed study"
-        )
-    asked = dict(given)
-    table = {name: asked.pop(name) for name in ("target", "task")}
-    searched = (
-        _table(study, table) if study.lower().endswith(_TABLES) or any(table.values()) else study
-    )
-    return searched, _split(asked, settings)
-
-
-def _searched(
-    study: str | Study,
-    changes: Mapping[str, Any],
-    forkserver: ForkServer,
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """Run the search and print how it ended; return the exit code."""
-    from rich.console import Console
-
-    from tuning.errors import SearchFailed
-    from tuning.reports.progress import choose_progress
-    from tuning.reports.tables import summary as print_summary
-    from tuning.search.options import RunOptions
-    from tuning.search.run import run_study
-
-    options, log = RunOptions(**changes), Console(stderr=True)
-    failure: SearchFailed | None = None
-    try:
-        summary = run_study(study, options, choose_progress(quiet, as_json, log), forkserver)
-    except SearchFailed as error:
-        if error.summary is None:
-            raise
-        summary, failure = error.summary, error
-    for warning in summary.warnings if quiet else ():  # else the view has shown them
-        print(warning, file=sys.stderr)
-    if not (quiet and as_json):
-        print_summary(log if as_json else Console(), summary)
-    if as_json:
-        print(json.dumps(summary.to_json()), flush=True)
-    if failure is not None:
-        print(failure, file=sys.stderr)
-        return failure.exit_code
-    return {"interrupted": 130, "terminated": 143}.get(summary.status, 0)
-
-
-def _table(path: str, table: Mapping[str, str | None]) -> Study:
-    from tuning.search.table_study import table_study
-
-    if not path.lower().endswith(_TABLES):
-        raise StudyError(
-            f"--target and --task are for tables ({', '.join(_TABLES)}); {path!r} is none"
-        )
-    return table_study(path, target=table["target"], task=table["task"])
-
-
-def _split(given: Mapping[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
-    """Return `RunOptions` arguments: what changes the study's definition, its budgets, and the
-    rest.
-    """
-    asked = {name: value for name, value in given.items() if value is not None}
-    changes = {name: asked.pop(name) for name in (*_DEFINITION, *_BUDGETS) if name in asked}
-    clashes = sorted(changes.keys() & (named := parse_settings(settings)).keys())
-    if clashes:
-        raise StudyError(
-            f"'{clashes[0]}' is given twice: by --{clashes[0].replace('_', '-')} and by --set"
-        )
-    changes |= named
-    budget = {name: value for name, value in changes.items() if name in _BUDGETS}
-    variant = {name: value for name, value in changes.items() if name not in _BUDGETS}
-    return {**asked, "variant": variant, "budget": budget}
-
-
-_DEFINITION = ("engine", "pruner", "epochs", "cv", "seed")
+_ONLY_IN_THE_FILE = ("name", "builder", "data", "objective", "space", "fixed", "intervals")
 _BUDGETS = (
     "trials",
     "timeout",
@@ -239,42 +35,254 @@ _BUDGETS = (
     "attempts",
     "max_failures",
 )
+"""Fields that may change while a search goes on; any other makes another search of the study."""
+
+_of_study = options.together(
+    click.option("--target", help="Of a table: the column to predict."),
+    click.option("--task", help="Of a table: regression, binary or multiclass."),
+    click.option(
+        "--engine", help="Who proposes, e.g. optuna:tpe, gridsearchcv, keras-tuner:hyperband."
+    ),
+    click.option(
+        "--pruner", help="Stop bad trials early: none, median, asha, hyperband (Optuna's engines)."
+    ),
+    click.option(
+        "--trials", type=click.IntRange(1), help="Finish this many trials; rungs count, too."
+    ),
+    click.option("--epochs", type=click.IntRange(1), help="Most epochs of a trial."),
+    click.option(
+        "--timeout",
+        callback=options.read_seconds,
+        metavar="TIME",
+        help="Begin no trial after this: 90m, 2h, 45s.",
+    ),
+    click.option("--cv", type=click.IntRange(2), help="Folds of each trial."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, _SEED_LIMIT),
+        help="Of the study: splits, engine, training.",
+    ),
+    click.option(
+        "--top-k", type=click.IntRange(1), help="How many of the best are trained on fresh seeds."
+    ),
+    click.option("--seeds", type=click.IntRange(1), help="Fresh seeds for each of them."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change any other field of the study.",
+    ),
+)
+_of_run = options.together(
+    options.devices,
+    click.option(
+        "--executor",
+        default="local",
+        show_default=True,
+        help="Who runs the trials: local, inprocess, or another package's.",
+    ),
+    click.option(
+        "--deterministic",
+        is_flag=True,
+        help="The same devices give the same trials; with a pruner one trial runs at a time.",
+    ),
+    click.option("--fresh", is_flag=True, help="Set an earlier search aside and begin anew."),
+    click.option(
+        "--allow-change",
+        is_flag=True,
+        help="Continue although the study changed, as a new version.",
+    ),
+    options.as_json,
+    options.quiet,
+)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What the words of the command line ask for, checked.
+
+    Attributes:
+        study: A study's name or path; the study itself where it is made of a table.
+        options: Of the run.
+    """
+
+    study: str | Study
+    options: RunOptions
+
+
+@click.command("run")
+@click.argument("study")
+@_of_study
+@_of_run
+def run(study: str, *, as_json: bool, quiet: bool, **words: Any) -> int:
+    """Search STUDY: a name from studies/, a path to a study file, or a table.
+
+    The same command again continues where it was interrupted; no finished trial is trained twice.
+
+    \b
+    Examples:
+      python -m tuning run housing
+      python -m tuning run housing --engine keras-tuner:hyperband --trials 30 --devices cpu:2
+      python -m tuning run housing --set patience=5 --set batch_size=64 --timeout 30m --json
+      python -m tuning run path/to/table.csv --target survived --task binary
+    """
+    from tuning.executors.forkserver import ForkServer
+
+    plan = check_run(study, **words)
+    with ForkServer() as forkserver:  # imports TensorFlow while this process imports the rest
+        return _search(plan, forkserver, as_json=as_json, quiet=quiet)
+
+
+def check_run(
+    study: str,
+    *,
+    target: str | None,
+    task: str | None,
+    settings: tuple[str, ...],
+    fresh: bool,
+    allow_change: bool,
+    devices: str,
+    executor: str,
+    deterministic: bool,
+    **fields: Any,
+) -> RunPlan:
+    """Return what is to be run.
+
+    Args:
+        study: As on the command line.
+        target, task: Of a table.
+        settings: Each `NAME=VALUE` of `--set`.
+        fresh, allow_change, devices, executor, deterministic: As in `RunOptions`.
+        fields: Fields of the study that have an option of their own; None: not changed.
+
+    Raises:
+        StudyError: Options exclude each other, or one is wrong.
+        MissingError: A package that is needed is not there.
+    """
+    from tuning.executors.executor_spec import executor_spec
+    from tuning.search.options import RunOptions
+
+    executor_spec(executor)  # an unknown one is reported before anything starts
+    if fresh and allow_change:
+        raise StudyError(
+            "--fresh and --allow-change exclude each other: "
+            "begin anew, or go on with a changed study"
+        )
+    is_table = study.lower().endswith(_TABLES)
+    searched = _table_study(study, target, task) if is_table or target or task else study
+
+    changes = _changes(fields, settings)
+    run_options = RunOptions(
+        devices=devices,
+        executor=executor,
+        fresh=fresh,
+        allow_change=allow_change,
+        deterministic=deterministic,
+        variant={name: value for name, value in changes.items() if name not in _BUDGETS},
+        budget={name: value for name, value in changes.items() if name in _BUDGETS},
+    )
+    return RunPlan(searched, run_options)
+
+
+def _table_study(path: str, target: str | None, task: str | None) -> Study:
+    from tuning.search.table_study import table_study
+
+    if not path.lower().endswith(_TABLES):
+        raise StudyError(
+            f"--target and --task are for tables ({', '.join(_TABLES)}); {path!r} is not one"
+        )
+    return table_study(path, target=target, task=task)
+
+
+def _changes(fields: Fields, settings: tuple[str, ...]) -> dict[str, Any]:
+    """Return the study's fields that options and `--set` change."""
+    by_option = {name: value for name, value in fields.items() if value is not None}
+    by_set = parse_settings(settings)
+    for name in sorted(by_option.keys() & by_set.keys()):
+        option = f"--{name.replace('_', '-')}"
+        raise StudyError(f"'{name}' is given twice: by {option} and by --set")
+    return {**by_option, **by_set}
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     """Return the fields of `--set name=value`; values are JSON where they can be, else text.
 
     Raises:
-        StudyError: Not of this form, no field of a study, or one that only the study file can set.
+        StudyError: Not of this form, not a field of a study, or one that only the study file sets.
     """
     from dataclasses import fields
 
     from tuning.study.study import Study
 
-    known = [f.name for f in fields(Study) if f.name not in _NOT_BY_SET]
-    found: dict[str, Any] = {}
+    known = [field.name for field in fields(Study) if field.name not in _ONLY_IN_THE_FILE]
+    values: dict[str, Any] = {}
     faults = []
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
             faults.append(f"--set {setting!r} is not of the form name=value")
-        elif name in _NOT_BY_SET:
+        elif name in _ONLY_IN_THE_FILE:
             faults.append(f"--set cannot change '{name}'; edit the study file")
         elif name not in known:
             faults.append(
-                f"a study has no '{name}'.{did_you_mean(name, known)} --set takes: {', '.join(known)}"
+                f"a study has no '{name}'.{did_you_mean(name, known)} "
+                f"--set takes: {', '.join(known)}"
             )
-        elif name in found:
+        elif name in values:
             faults.append(f"--set {name} is given twice")
         else:
-            found[name] = _value(text)
+            values[name] = _value(text)
     if faults:
         raise StudyError(faults, where="arguments")
-    return found
+    return values
 
 
 def _value(text: str) -> Any:
+    """Read JSON, Python's constants among it; anything else is text."""
+    as_json = {"None": "null", "True": "true", "False": "false"}.get(text, text)
     try:
-        return json.loads({"None": "null", "True": "true", "False": "false"}.get(text, text))
+        return json.loads(as_json)
     except ValueError:
         return text
+
+
+def _search(plan: RunPlan, forkserver: ForkServer, *, as_json: bool, quiet: bool) -> int:
+    """Run the search, print how it ended; return the exit code."""
+    from rich.console import Console
+
+    from tuning.errors import SearchFailed
+    from tuning.reports.progress import choose_progress
+    from tuning.search.run import run_study
+
+    failure: SearchFailed | None = None
+    progress = choose_progress(quiet, as_json, Console(stderr=True))
+    try:
+        summary = run_study(plan.study, plan.options, progress, forkserver)
+    except SearchFailed as error:
+        if error.summary is None:
+            raise
+        summary = error.summary
+        failure = error
+
+    if quiet:  # else the view has shown them
+        for warning in summary.warnings:
+            print(warning, file=sys.stderr)
+    _print(summary, as_json=as_json, quiet=quiet)
+
+    if failure is not None:
+        print(failure, file=sys.stderr)
+        return failure.exit_code
+    return options.STOPPED.get(summary.status, 0)
+
+
+def _print(summary: Summary, *, as_json: bool, quiet: bool) -> None:
+    """Print the tables, with `--json` on stderr, and the object."""
+    from rich.console import Console
+
+    from tuning.reports.tables import summary as print_summary
+
+    if not (quiet and as_json):
+        print_summary(Console(stderr=as_json), summary)
+    if as_json:
+        print(json.dumps(summary.to_json()), flush=True)

@@ -1,0 +1,67 @@
+"""What several verbs share: options, times of the command line, and exit codes of a stopped run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+STOPPED = {"interrupted": 130, "terminated": 143}
+"""How a run was stopped, and the exit code that shells know it by; the same command goes on."""
+
+_TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+devices = click.option(
+    "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
+)
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+)
+quiet = click.option("--quiet", is_flag=True, help="Print only errors and the result.")
+home = click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    envvar="TUNING_HOME",
+    default=Path("mlruns"),
+    show_default=True,
+    help="The state folder.",
+)
+
+
+def together(*options: Decorator) -> Decorator:
+    """Return options as one decorator, in the order in which the help lists them."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        # Click lists the option that was added last first.
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of `90m`, `2h`, `30s`, `1h30m` or a plain number of seconds.
+
+    Raises:
+        click.BadParameter: Anything else.
+    """
+    words = text.strip()
+    match = _TIME.fullmatch(words)
+    # 1h30: of what?
+    without_unit = bool(words) and words[-1].isdigit() and re.search("[hm]", words) is not None
+    if not words or match is None or without_unit:
+        raise click.BadParameter(f"{text!r} is not a time; write 90m, 2h, 1h30m or seconds")
+
+    hours, minutes, rest = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + rest
+
+
+def read_seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    """Read an option that is a time (a Click callback)."""
+    return None if text is None else seconds(text)
