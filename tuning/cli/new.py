@@ -1,10 +1,12 @@
-"""`tuning new`: a study file and its tests, to be changed by the user."""
+"""`tuning new`: a study file and its tests, for the user to change."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 import click
 
@@ -13,50 +15,59 @@ from tuning.storage.durable import write_bytes
 from tuning.study.study_file import NAME
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """What differs between tasks, as source text."""
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What differs between tasks, as source text.
+
+    Attributes:
+        maker: scikit-learn's function that makes the data.
+        maker_arguments: Its own, beside the size of the data.
+        target: Made of what it returns.
+        objective: A class of ours with the metric.
+        outputs: Units of the last layer.
+        activation: Of the last layer; "" for none.
+        loss: What the model is compiled with.
+        metrics: The same; "" for none.
+    """
 
     maker: str
-    rows: str
-    targets: str
+    maker_arguments: tuple[str, ...]
+    target: str
     objective: str
-    last: str
-    activation: str
+    outputs: int
+    activation: str = ""
     loss: str
-    metrics: str
+    metrics: str = ""
 
 
-_KINDS = {
-    "regression": _Kind(
-        "make_regression",
-        "n_samples=400, n_features=8, noise=5.0, random_state=0",
-        "y / y.std()",
-        'Minimize("val_rmse")',
-        "1",
-        "",
-        "mse",
-        "",
+_TASKS = {
+    "regression": _Task(
+        maker="make_regression",
+        maker_arguments=("noise=5.0",),
+        target="y / y.std()",
+        objective='Minimize("val_rmse")',
+        outputs=1,
+        loss="mse",
     ),
-    "binary": _Kind(
-        "make_classification",
-        "n_samples=400, n_features=8, n_classes=2, random_state=0",
-        "y",
-        'Maximize("val_accuracy")',
-        "1",
-        ', activation="sigmoid"',
-        "binary_crossentropy",
-        ', metrics=["accuracy"]',
+    "binary": _Task(
+        maker="make_classification",
+        maker_arguments=("n_classes=2",),
+        target="y",
+        objective='Maximize("val_accuracy")',
+        outputs=1,
+        activation="sigmoid",
+        loss="binary_crossentropy",
+        metrics='["accuracy"]',
     ),
-    "multiclass": _Kind(
-        "make_classification",
-        "n_samples=400, n_features=8, n_informative=5, n_classes=3, random_state=0",
-        "y",
-        'Maximize("val_accuracy")',
-        "3",
-        ', activation="softmax"',
-        "sparse_categorical_crossentropy",
-        ', metrics=["accuracy"]',
+    "multiclass": _Task(
+        maker="make_classification",
+        maker_arguments=("n_informative=5", "n_classes=3"),
+        target="y",
+        objective='Maximize("val_accuracy")',
+        outputs=3,
+        activation="softmax",
+        loss="sparse_categorical_crossentropy",
+        metrics='["accuracy"]',
     ),
 }
 
@@ -74,19 +85,26 @@ from tuning import Choice, Dataset, Float, Int, $goal, Study
 def build_model(
     n_hidden: int = 1, n_neurons: int = 30, lr: float = 1e-2, input_shape: tuple[int, ...] = (8,)
 ) -> keras.Model:
-    """Return a compiled MLP: `n_hidden` ReLU layers of `n_neurons` units, then $last_words."""
+    """Return a compiled MLP: `n_hidden` ReLU layers of `n_neurons` units, then $last_layer."""
     model = keras.Sequential([keras.layers.Input(input_shape)])
     for _ in range(n_hidden):
         model.add(keras.layers.Dense(n_neurons, activation="relu"))
-    model.add(keras.layers.Dense($last$activation))
-    model.compile(loss="$loss", optimizer=keras.optimizers.Adam(lr)$metrics)
+    model.add(keras.layers.Dense($last_arguments))
+    model.compile(
+        $compile_arguments,
+    )
     return model
 
 
 def load_data() -> Dataset:
-    """Return all rows of the table; replace this with your own. It is split and scaled for you."""
-    X, y = $maker($rows)
-    return Dataset(name="$name", X=X, y=$targets, task="$task")
+    """Return all rows of the table; replace this by your own. It is split and scaled for you."""
+    X, y = $maker(
+        n_samples=400,
+        n_features=8,
+        $maker_arguments,
+        random_state=0,
+    )
+    return Dataset(name="$name", X=X, y=$target, task="$task")
 
 
 STUDY = Study(
@@ -128,10 +146,10 @@ def study() -> Study:
 @pytest.mark.parametrize("n_hidden", [0, 1, 2])
 def test_${word}_stacks_n_hidden_layers_before_the_last(study, n_hidden):
     model = study.builder(n_hidden=n_hidden, n_neurons=4)
-    assert [layer.units for layer in model.layers] == [4] * n_hidden + [$last]
+    assert [layer.units for layer in model.layers] == [4] * n_hidden + [$outputs]
 
 
-def test_${word}_is_compiled_with_the_learning_rate_and_loss_asked_for(study):
+def test_${word}_is_compiled_with_its_learning_rate_and_loss(study):
     model = study.builder(lr=0.003)
     assert float(model.optimizer.learning_rate.numpy()) == pytest.approx(0.003)
     assert model.loss == "$loss"
@@ -145,57 +163,94 @@ def test_${word}_fits_the_shape_of_its_data(study):
 ''')
 
 
-def write_new(name: str, task: str, root: Path) -> tuple[Path, Path]:
-    """Write `studies/NAME.py` and `tests/studies/test_NAME.py` under `root`; return both paths.
+class NewFiles(NamedTuple):
+    """The files of a new study."""
+
+    study: Path
+    test: Path
+
+
+def write_new(name: str, task: str, root: Path) -> NewFiles:
+    """Write `studies/NAME.py` and `tests/studies/test_NAME.py` under `root`.
 
     Raises:
-        StudyError: The name is no study name, or one of the files is there already.
+        StudyError: The name is not a study's name, or one of the files is there already.
     """
     if not NAME.fullmatch(name):
         raise StudyError(
             f"name {name!r} must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"
         )
-    paths = root / "studies" / f"{name}.py", root / "tests" / "studies" / f"test_{name}.py"
-    there = [
+    files = NewFiles(
+        study=root / "studies" / f"{name}.py",
+        test=root / "tests" / "studies" / f"test_{name}.py",
+    )
+    faults = [
         f"{path} is there already; take another name or remove it"
-        for path in paths
+        for path in files
         if path.exists()
     ]
-    if there:
-        raise StudyError(there)
+    if faults:
+        raise StudyError(faults)
+
     words = _words(name, task)
-    for path, template in zip(paths, (_STUDY, _TEST), strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, template.substitute(words).encode())
-        path.chmod(0o644)  # source is shared, state is not
-    return paths
+    _write(files.study, _STUDY.substitute(words))
+    _write(files.test, _TEST.substitute(words))
+    return files
+
+
+def _write(path: Path, source: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, source.encode())
+    path.chmod(0o644)  # source is shared, state is not
 
 
 def _words(name: str, task: str) -> dict[str, str]:
-    kind = _KINDS[task]
-    units = "one unit" if kind.last == "1" else f"{kind.last} units"
+    """Return what the templates' `$words` stand for."""
+    kind = _TASKS[task]
+    last_layer = "one unit" if kind.outputs == 1 else f"{kind.outputs} units"
+    last_arguments = str(kind.outputs)
+    if kind.activation:
+        last_layer += f" with {kind.activation}"
+        last_arguments += f', activation="{kind.activation}"'
+
+    compile_arguments = [f'loss="{kind.loss}"', "optimizer=keras.optimizers.Adam(lr)"]
+    if kind.metrics:
+        compile_arguments.append(f"metrics={kind.metrics}")
+
     return {
-        **vars(kind),
         "name": name,
+        "word": name.replace("-", "_"),  # for names of functions
         "task": task,
-        "word": name.replace("-", "_"),
+        "maker": kind.maker,
+        "maker_arguments": _one_a_line(kind.maker_arguments),
+        "target": kind.target,
+        "objective": kind.objective,
         "goal": kind.objective.partition("(")[0],
-        "last_words": units + (" with " + kind.activation.split('"')[1] if kind.activation else ""),
+        "outputs": str(kind.outputs),
+        "loss": kind.loss,
+        "last_layer": last_layer,
+        "last_arguments": last_arguments,
+        "compile_arguments": _one_a_line(compile_arguments),
     }
+
+
+def _one_a_line(arguments: Iterable[str]) -> str:
+    return ",\n        ".join(arguments)
 
 
 @click.command("new")
 @click.argument("name")
-@click.option("--task", type=click.Choice(list(_KINDS)), default="regression", show_default=True)
+@click.option("--task", type=click.Choice(list(_TASKS)), default="regression", show_default=True)
 def new(name: str, task: str) -> None:
-    """Write a study file and its tests, that run as they are.
+    """Write a study file and its tests, which run as they are.
 
     \b
     Example:
       python -m tuning new churn --task binary
     """
     root = Path.cwd()
-    study, test = (path.relative_to(root) for path in write_new(name, task, root))
-    click.echo(
-        f"wrote {study} and {test}\nsearch it: make tune STUDY={name}\ntest it: make test ARGS={test}"
-    )
+    files = write_new(name, task, root)
+    test = files.test.relative_to(root)
+    click.echo(f"wrote {files.study.relative_to(root)} and {test}")
+    click.echo(f"search it: make tune STUDY={name}")
+    click.echo(f"test it: make test ARGS={test}")
