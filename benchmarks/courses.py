@@ -17,11 +17,12 @@ import numpy as np
 from tuning.data.dataset import Dataset
 from tuning.errors import MissingError, TuningError
 from tuning.executors.forkserver import ForkServer
+from tuning.ledger.records import Margin
 from tuning.reports.summary import Summary
 from tuning.search.header import git_commit
 from tuning.search.options import RunOptions
 from tuning.search.run import run_study
-from tuning.search.stopping import go_on_after
+from tuning.search.stop_request import go_on_after
 from tuning.storage.durable import read_json, write_json
 from tuning.storage.home import tuning_home
 from tuning.study.study import Study, load_study
@@ -186,15 +187,16 @@ def measured(name: str, known: Known, home: Path, forkserver: ForkServer | None 
         return Row(name, known, skipped="skipped: its data could not be fetched here")
     except TuningError as error:
         return Row(name, known, failed=f"failed: {str(error).splitlines()[0]}")
-    margins = [summary.margin or {} for summary in summaries]
-    errors = [margin.get("standard_error", math.nan) for margin in margins]
+    unknown = Margin(difference=math.nan, standard_error=math.nan)
+    margins = [summary.margin or unknown for summary in summaries]
+    errors = [margin.standard_error for margin in margins]
     return Row(
         name,
         known,
         winner=statistics.fmean(summary.test[known.metric] for summary in summaries),
         linear=statistics.fmean(summary.linear[known.metric] for summary in summaries),
         dummy=statistics.fmean(summary.dummy[known.metric] for summary in summaries),
-        ahead=statistics.fmean(margin.get("difference", math.nan) for margin in margins),
+        ahead=statistics.fmean(margin.difference for margin in margins),
         error=math.hypot(*errors) / len(errors),
         seconds=sum(summary.total_s for summary in summaries),
     )

@@ -41,7 +41,7 @@ ROOMS = (
     "data",
     "storage",
 )
-AT_THE_ROOT = {"__init__", "__main__", "errors", "trial"}
+AT_THE_ROOT = {"__init__", "__main__", "errors", "schema", "trial"}
 MOST_FILES_IN_A_ROOM = 20
 MOST_POSITIONAL = 5
 

@@ -7,13 +7,21 @@ import pickle
 import pytest
 
 from tuning import errors
-from tuning.errors import BuilderError, ChangedError, StudyError, TuningError, did_you_mean
+from tuning.errors import (
+    BuilderError,
+    ChangedError,
+    NewerFileError,
+    StudyError,
+    TuningError,
+    did_you_mean,
+)
 
 CODES = {
     "TuningError": 1,
     "StudyError": 2,
     "BuilderError": 2,
     "ChangedError": 2,
+    "NewerFileError": 2,
     "MissingError": 3,
     "BusyError": 75,
     "StorageError": 75,
@@ -50,7 +58,7 @@ def test_without_a_place_the_fault_stands_alone():
     assert str(StudyError("one")) == "one"
 
 
-@pytest.mark.parametrize("kind", [StudyError, BuilderError, ChangedError])
+@pytest.mark.parametrize("kind", [StudyError, BuilderError, ChangedError, NewerFileError])
 def test_a_study_error_comes_through_a_pipe_whole(kind):
     sent = kind(["one", "two"], where="here")
     got = pickle.loads(pickle.dumps(sent))  # noqa: S301 - made above

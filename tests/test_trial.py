@@ -39,7 +39,7 @@ RESULTS = st.builds(
     folds=st.lists(FOLDS, max_size=2).map(tuple),
     error=WORDS,
     copied_from=st.none() | st.just(1),
-    notes=st.lists(WORDS, max_size=2).map(tuple),
+    notices=st.lists(WORDS, max_size=2).map(tuple),
 )
 FILES = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

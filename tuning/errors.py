@@ -2,9 +2,9 @@
 
 TuningError                 exit code
 ├── StudyError          2   the study, the arguments or the builder are wrong; holds every fault
-found
-│   └── BuilderError    2   a builder was called with an argument outside its range
-├── ChangedError        2   a search is resumed under another definition
+│   ├── BuilderError    2   a builder was called with an argument outside its range
+│   ├── ChangedError    2   a search is resumed under another definition
+│   └── NewerFileError  2   a file was written by a later release
 ├── MissingError        3   a device, data set or optional package that was asked for is not there
 ├── BusyError          75   somebody else holds what is needed; try again later
 ├── StorageError       75   the disk is full or a store is down; nothing was lost
@@ -53,6 +53,10 @@ class BuilderError(StudyError, ValueError):
 
 class ChangedError(StudyError):
     """The study differs from the one its search was begun with; `faults` lists the differences."""
+
+
+class NewerFileError(StudyError):
+    """A file was written by a later release; it is left as it is."""
 
 
 class MissingError(TuningError):

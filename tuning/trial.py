@@ -1,14 +1,25 @@
-"""The frozen records that pass between rooms: `Proposal` in, `EpochReport` on the way,
-`TrialResult` out.
+"""The frozen records that pass between rooms.
+
+An engine gives a `Proposal`, a worker sends an `EpochReport` after each epoch and is given an
+`Answer`, and in the end there is a `TrialResult`.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal, Protocol, Self, TypeAlias
+
+from tuning.schema import SCHEMA, check_schema
+
+Params: TypeAlias = Mapping[str, Any]
+"""One point: values by the names of their parameters."""
+Metrics: TypeAlias = Mapping[str, float]
+"""Figures by name, e.g. `val_rmse`."""
+Json: TypeAlias = Mapping[str, Any]
+"""An object of a JSON file."""
 
 
 class Status(enum.StrEnum):
@@ -43,30 +54,42 @@ class Proposal:
             from zero).
         call: What scikit-learn wants run, opaque to everybody but the engine and the worker's
             runner; never stored.
+        tells: Numbers of the results that the engine was told since the ask before, in order. The
+            driver enters them: with them the files hold everything that has led to this ask.
     """
 
     number: int
-    params: Mapping[str, Any]
+    params: Params
     epochs: int
     parent: int | None = None
+    _: KW_ONLY
     continued: bool = True
     call: bytes | None = field(default=None, repr=False, compare=False)
+    tells: tuple[int, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {
+            "schema": SCHEMA,
             "number": self.number,
             "params": dict(self.params),
             "epochs": self.epochs,
             "parent": self.parent,
             "continued": self.continued,
+            "tells": list(self.tells),
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], params: Mapping[str, Any]) -> Self:
+    def from_json(cls, stored: Json, params: Params) -> Self:
         """Rebuild from `to_json`; `params` are those stored, in their own types (`Space.decode`)."""
+        check_schema(stored, "spec.json")
         return cls(
-            stored["number"], params, stored["epochs"], stored["parent"], stored["continued"]
+            stored["number"],
+            params,
+            stored["epochs"],
+            stored["parent"],
+            continued=stored["continued"],
+            tells=tuple(stored["tells"]),
         )
 
 
@@ -94,7 +117,7 @@ class EpochReport:
     number: int
     epoch: int
     value: float
-    metrics: Mapping[str, float]
+    metrics: Metrics
     seconds: float
     fits: int = 1
 
@@ -106,9 +129,7 @@ class Context(Protocol):
     """The lease it runs on."""
 
     def report(self, report: EpochReport) -> str:
-        """Pass an epoch to the driver; return "continue", "prune" or "stop" (end at this epoch,
-        nothing decided).
-        """
+        """Pass an epoch to the driver and return what it says, an `Answer`."""
 
     def retire(self) -> None:
         """Have the worker replaced after this job."""
@@ -129,6 +150,15 @@ class Finding:
     severity: Literal["note", "warning", "serious"]
     words: str
 
+    def to_json(self) -> dict[str, str]:
+        """Return plain JSON types."""
+        return {"name": self.name, "severity": self.severity, "words": self.words}
+
+    @classmethod
+    def from_json(cls, stored: Json) -> Self:
+        """Rebuild from `to_json`."""
+        return cls(stored["name"], stored["severity"], stored["words"])
+
 
 @dataclass(frozen=True)
 class FoldResult:
@@ -146,28 +176,42 @@ class FoldResult:
 
     fold: int
     value: float
-    metrics: Mapping[str, float]
-    curve: tuple[Mapping[str, float], ...]
+    metrics: Metrics
+    curve: tuple[Metrics, ...]
+    _: KW_ONLY
     best_epoch: int
     seconds: float
     seed: int
     diagnosis: tuple[Finding, ...] = ()
-    scores: Mapping[str, Any] = field(default_factory=dict)
+    scores: Json = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "fold": self.fold,
+            "value": self.value,
+            "metrics": dict(self.metrics),
+            "curve": [dict(row) for row in self.curve],
+            "best_epoch": self.best_epoch,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "diagnosis": [finding.to_json() for finding in self.diagnosis],
+            "scores": dict(self.scores),
+        }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from `dataclasses.asdict` through JSON."""
-        floats = {key: float(value) for key, value in stored["metrics"].items()}
-        curve = tuple({key: float(value) for key, value in row.items()} for row in stored["curve"])
-        verdicts = _findings(stored)
+    def from_json(cls, stored: Json) -> Self:
+        """Rebuild from `to_json` through JSON."""
         return cls(
-            **{
-                **stored,
-                "value": float(stored["value"]),
-                "metrics": floats,
-                "curve": curve,
-                "diagnosis": verdicts,
-            }
+            stored["fold"],
+            float(stored["value"]),
+            _floats(stored["metrics"]),
+            tuple(_floats(row) for row in stored["curve"]),
+            best_epoch=stored["best_epoch"],
+            seconds=stored["seconds"],
+            seed=stored["seed"],
+            diagnosis=_findings(stored),
+            scores=stored.get("scores", {}),
         )
 
 
@@ -183,7 +227,7 @@ class TrialResult:
         epochs: Epochs trained in this trial, over all folds, those of a parent not counted.
         attempt: From 1; how often the trial was begun.
         error: `"Class: message"` where it failed, else "".
-        notes: What the reader of the trial should know (a fall-back with its reason, half batch
+        notices: What the reader of the trial should know (a fall-back with its reason, half batch
             after OOM …).
         diagnosis: What is wrong with the network, causes first: what most folds share; empty where
             it is healthy.
@@ -203,13 +247,14 @@ class TrialResult:
     number: int
     status: Status
     value: float | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     folds: tuple[FoldResult, ...] = ()
+    _: KW_ONLY
     epochs: int = 0
     attempt: int = 1
     seed: int = 0
     error: str = ""
-    notes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     diagnosis: tuple[Finding, ...] = ()
     copied_from: int | None = None
     seconds: float = 0.0
@@ -223,55 +268,107 @@ class TrialResult:
 
     @property
     def curve(self) -> tuple[dict[str, float], ...]:
-        """Per-epoch metrics, the mean over the folds; one that has stopped before counts with its
-        last epoch.
+        """Per-epoch metrics, the mean over the folds.
+
+        A fold that has stopped before the others counts with its last epoch.
         """
         by_epoch = [{row["epoch"]: row for row in fold.curve} for fold in self.folds]
-        last: list[Mapping[str, float]] = [{} for _ in by_epoch]
+        epochs = sorted({epoch for rows in by_epoch for epoch in rows})
+        latest: list[Metrics] = [{} for _ in by_epoch]
         means = []
-        for epoch in sorted({epoch for rows in by_epoch for epoch in rows}):
-            last = [rows.get(epoch, before) for rows, before in zip(by_epoch, last, strict=True)]
-            means.append({**_mean([row for row in last if row]), "epoch": epoch})
+        for epoch in epochs:
+            latest = [
+                rows.get(epoch, before) for rows, before in zip(by_epoch, latest, strict=True)
+            ]
+            # A fold that was taken up later has no row yet.
+            begun = [row for row in latest if row]
+            means.append({**_mean(begun), "epoch": epoch})
         return tuple(means)
 
-    def told(self, metric: str) -> tuple[tuple[int, float], ...]:
-        """Return `reported`; of a result that does not say, its whole curve."""
+    def reports_of(self, metric: str) -> tuple[tuple[int, float], ...]:
+        """Return `reported`; of a result that does not say, its whole curve of `metric`."""
         if self.reported is not None:
             return self.reported
         return tuple((int(row["epoch"]), row.get(metric, math.nan)) for row in self.curve)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return asdict(self)
+        reported = None if self.reported is None else [list(pair) for pair in self.reported]
+        return {
+            "schema": SCHEMA,
+            "number": self.number,
+            "status": self.status.value,
+            "value": self.value,
+            "metrics": dict(self.metrics),
+            "folds": [fold.to_json() for fold in self.folds],
+            "epochs": self.epochs,
+            "attempt": self.attempt,
+            "seed": self.seed,
+            "error": self.error,
+            "notices": list(self.notices),
+            "diagnosis": [finding.to_json() for finding in self.diagnosis],
+            "copied_from": self.copied_from,
+            "seconds": self.seconds,
+            "training_s": self.training_s,
+            "slot": self.slot,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "rss_mb": self.rss_mb,
+            "batch_size": self.batch_size,
+            "reported": reported,
+        }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_json` through JSON."""
+    def from_json(cls, stored: Json) -> Self:
+        """Rebuild from `to_json` through JSON, or from a file of release 0.1."""
+        check_schema(stored, "result.json")
+        value = stored["value"]
+        # Release 0.1 called notices "notes"; its own first versions lacked the fields read by get.
+        notices = stored.get("notices", stored.get("notes", ()))
         return cls(
-            **{
-                **stored,
-                "status": Status(stored["status"]),
-                "value": None if stored["value"] is None else float(stored["value"]),
-                "metrics": {key: float(value) for key, value in stored["metrics"].items()},
-                "folds": tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
-                "reported": _pairs(stored.get("reported")),
-                "notes": tuple(stored["notes"]),
-                "diagnosis": _findings(stored),
-            }
+            stored["number"],
+            Status(stored["status"]),
+            None if value is None else float(value),
+            _floats(stored["metrics"]),
+            tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
+            epochs=stored["epochs"],
+            attempt=stored["attempt"],
+            seed=stored["seed"],
+            error=stored["error"],
+            notices=tuple(notices),
+            diagnosis=_findings(stored),
+            copied_from=stored.get("copied_from"),
+            seconds=stored["seconds"],
+            training_s=stored.get("training_s", 0.0),
+            slot=stored.get("slot", ""),
+            started_at=stored.get("started_at", 0.0),
+            ended_at=stored.get("ended_at", 0.0),
+            rss_mb=stored.get("rss_mb", 0.0),
+            batch_size=stored.get("batch_size"),
+            reported=_pairs(stored.get("reported")),
         )
 
 
-def _pairs(stored: list[Any] | None) -> tuple[tuple[int, float], ...] | None:
-    return None if stored is None else tuple((epoch, float(value)) for epoch, value in stored)
+def _floats(stored: Json) -> dict[str, float]:
+    """Return figures read from JSON: whole numbers and "nan" become floats."""
+    return {name: float(value) for name, value in stored.items()}
 
 
-def _findings(stored: Mapping[str, Any]) -> tuple[Finding, ...]:
+def _pairs(stored: Sequence[Any] | None) -> tuple[tuple[int, float], ...] | None:
+    if stored is None:
+        return None
+    return tuple((epoch, float(value)) for epoch, value in stored)
+
+
+def _findings(stored: Json) -> tuple[Finding, ...]:
     """Return the diagnosis stored; results of earlier versions have none."""
-    return tuple(Finding(**verdict) for verdict in stored.get("diagnosis", ()))
+    return tuple(Finding.from_json(finding) for finding in stored.get("diagnosis", ()))
 
 
-def _mean(rows: list[Mapping[str, float]]) -> dict[str, float]:
-    return {
-        key: sum(row[key] for row in rows if key in row) / sum(key in row for row in rows)
-        for key in rows[0]
-    }
+def _mean(rows: Sequence[Metrics]) -> dict[str, float]:
+    """Return the mean of each metric of the first row, over the rows that have it."""
+    means = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows if name in row]
+        means[name] = sum(values) / len(values)
+    return means

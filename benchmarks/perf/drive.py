@@ -26,6 +26,7 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
+from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
@@ -162,15 +163,16 @@ def _loop(
     )
 
 
-def _header(record: StudyInfo) -> dict[str, Any]:
-    return {
-        "study": record.name,
-        "engine": record.engine,
-        "pruner": record.pruner,
-        "definition": dict(record.definition),
-        "seed": record.seed,
-        "trials": record.trials,
-    }
+def _header(record: StudyInfo) -> SearchHeader:
+    return SearchHeader(
+        study=record.name,
+        engine=record.engine,
+        pruner=record.pruner,
+        objective=record.objective,
+        versions=(dict(record.definition),),
+        seed=record.seed,
+        trials=record.trials,
+    )
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def train_nothing(job: TrialJob, context: Context) -> TrialResult:
         value=value,
         metrics=metrics,
         epochs=CURVE,
-        folds=(FoldResult(0, value, metrics, curve, CURVE, 0.0, 1),),
+        folds=(FoldResult(0, value, metrics, curve, best_epoch=CURVE, seconds=0.0, seed=1),),
         slot=context.slot,
         started_at=began,
     )

@@ -14,7 +14,7 @@ from tuning.trial import Proposal, Status, TrialResult
 
 def asked(folder, number=0):
     files = SearchFiles(folder)
-    files.write_spec(Proposal(number, {"lr": 0.1}, 4), [])
+    files.write_spec(Proposal(number, {"lr": 0.1}, 4))
     files.begin_attempt(number)
     return files
 

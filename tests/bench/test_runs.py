@@ -26,7 +26,7 @@ def roster_of(*ends, objective=RECORD.objective):
     trial_index, meter = TrialIndex(objective, files, RECORD.space), Meter(BUDGET)
     for number, (status, value, epochs, *original) in enumerate(ends):
         proposal = Proposal(number, {"x": number}, 5)
-        files.write_spec(proposal, [])
+        files.write_spec(proposal)
         trial_index.take(proposal)
         copied = original[0] if original else None
         result = TrialResult(

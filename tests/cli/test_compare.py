@@ -11,7 +11,8 @@ import pytest
 
 from tests.tracking.writer.searches import add_trials, end, search
 from tuning.cli.main import main
-from tuning.storage.durable import write_json
+from tuning.ledger.records import SearchStatus
+from tuning.ledger.search import SearchFiles
 from tuning.storage.locks import search_locked
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def test_two_searches_are_shown_and_a_page_is_written(home, capsys):
 
 def test_a_search_that_was_killed_is_not_running(home, capsys):
     folder = home / "ledger" / "toy" / "optuna-tpe"
-    write_json(folder / "status.json", {"status": "running"})
+    SearchFiles(folder).write_status(SearchStatus(status="running", at=0.0))
     assert main(["compare", "toy/optuna-tpe", "toy/gridsearchcv", "--json"]) == 0
     assert "interrupted" in capsys.readouterr().err
     with search_locked(folder, "this test"):
@@ -85,7 +86,7 @@ def test_searches_of_one_name_from_two_state_folders_are_shown_by_their_ids(
     assert main(["compare", "toy/optuna-tpe", str(other.folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [one["name"] for one in told["searches"]] == [one["search"] for one in told["searches"]]
-    assert told["searches"][1]["name"] == other.header["id"]
+    assert told["searches"][1]["name"] == other.header.id
 
 
 def test_no_tensorflow_and_no_mlflow_is_imported_for_it(home):

@@ -58,7 +58,7 @@ def test_one_search_is_named_as_elsewhere_and_a_wrong_name_is_told(home):
     files = searches.search(home, "toy", "optuna:tpe")
     searches.add_trials(files, range(1))
     searches.end(files)
-    for name in ("toy/optuna-tpe", files.header["id"], str(files.folder)):
+    for name in ("toy/optuna-tpe", files.header.id, str(files.folder)):
         told = CliRunner().invoke(sync, ["--home", str(home), name], catch_exceptions=False)
         assert told.output.splitlines()[-1] == "toy/optuna-tpe: 1 trials"
     with pytest.raises(StudyError, match=r"no search 'toi'\. Did you mean 'toy'"):

@@ -97,7 +97,15 @@ def result_of(proposal: Proposal, status: Status = Status.COMPLETED) -> TrialRes
     """Return how a trial of `proposal` ended, with one row of curve for each epoch."""
     value = value_of(proposal) if status in (Status.COMPLETED, Status.PRUNED) else None
     curve = tuple({"epoch": float(e), "val_rmse": 1.0 / e} for e in range(1, proposal.epochs + 1))
-    fold = FoldResult(0, value or 0.0, {"rmse": value or 0.0}, curve, proposal.epochs, 0.1, 0)
+    fold = FoldResult(
+        0,
+        value or 0.0,
+        {"rmse": value or 0.0},
+        curve,
+        best_epoch=proposal.epochs,
+        seconds=0.1,
+        seed=0,
+    )
     folds = (fold,) if value is not None else ()
     return TrialResult(
         proposal.number, status, value, folds=folds, epochs=proposal.epochs, seconds=0.1

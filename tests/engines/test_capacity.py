@@ -30,7 +30,8 @@ def make(space=PLAIN, **changes):
 def ended(number, value, status=Status.COMPLETED, curve=(), folds=()):
     rows = tuple({"epoch": float(i + 1), METRIC: v} for i, v in enumerate(curve))
     fits = tuple(
-        FoldResult(i, v, {}, rows, 1, 0.1, 0) for i, v in enumerate(folds or [value or 0.0])
+        FoldResult(i, v, {}, rows, best_epoch=1, seconds=0.1, seed=0)
+        for i, v in enumerate(folds or [value or 0.0])
     )
     return TrialResult(number, status, value, folds=fits)
 

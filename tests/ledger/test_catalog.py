@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tracking.writer.searches import add_trials, search
+from tests.tracking.writer.searches import add_trials, search, trial
 from tuning.errors import StudyError
 from tuning.ledger.catalog import find, finished, name_of, searches
 
@@ -30,7 +30,7 @@ def test_a_search_is_found_by_name_id_folder_or_as_its_studys_only_one(home):
     for name in (
         "alone/optuna-random",
         "alone/optuna-random/",
-        files.header["id"],
+        files.header.id,
         str(files.folder),
         "alone",
     ):
@@ -39,7 +39,7 @@ def test_a_search_is_found_by_name_id_folder_or_as_its_studys_only_one(home):
 
 def test_a_search_elsewhere_is_found_by_its_folder(home, tmp_path_factory):
     files = search(tmp_path_factory.mktemp("other"), "elsewhere")
-    assert find(home, str(files.folder)).header["study"] == "elsewhere"
+    assert find(home, str(files.folder)).header.study == "elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_empty_ledger_says_how_to_fill_it(tmp_path):
 def test_trials_come_with_their_space_and_without_their_curves(home):
     files = find(home, "toy/optuna-tpe")
     add_trials(files, range(3))
-    files.write_spec(*_open_trial(3))
+    files.write_spec(trial(3)[0])
     space, trials = finished(files)
     assert "lr" in space.domains
     assert [(result.number, result.folds) for _, result in trials] == [(0, ()), (1, ()), (2, ())]
@@ -78,9 +78,3 @@ def test_a_damaged_header_is_told(home):
     (files.folder / "search.json").write_text("{")
     with pytest.raises(StudyError, match=r"search\.json is missing or damaged"):
         finished(files)
-
-
-def _open_trial(number):
-    from tests.tracking.writer.searches import trial
-
-    return trial(number)[0], ()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tuning.errors import ChangedError, StorageError
+from tuning.ledger.records import Death, FinalistOutcome, SearchHeader
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.storage.durable import read_json, write_json
+from tuning.study.objective import Minimize
 from tuning.study.space import Choice, Float, Space
 from tuning.trial import Proposal, Status, TrialResult
 
 SPACE = Space({"lr": Float(1e-4, 1e-1, log=True), "shape": Choice((8, 8), None)})
-HEADER = {
-    "study": "toy",
-    "engine": "optuna:tpe",
-    "definition": {"epochs": 3, "space": {"lr": "Float(0, 1)"}},
-}
+HEADER = SearchHeader(
+    study="toy",
+    engine="optuna:tpe",
+    objective=Minimize("val_rmse"),
+    versions=({"epochs": 3, "space": {"lr": "Float(0, 1)"}},),
+    trials=2,
+)
+OUTCOME = FinalistOutcome(number=0, index=0, seed=1, value=1.0, epochs=3)
 
 
 def opened(folder, header=HEADER, fresh=False, allow_change=False) -> SearchFiles:
@@ -23,22 +30,23 @@ def opened(folder, header=HEADER, fresh=False, allow_change=False) -> SearchFile
 
 
 def changed(**definition):
-    return {**HEADER, "definition": {**HEADER["definition"], **definition}}
+    return replace(HEADER, versions=({**HEADER.definition, **definition},))
+
+
+def defined(**definition):
+    return replace(HEADER, versions=(definition,))
 
 
 def test_asks_tells_and_results_come_back_as_they_were(tmp_path):
     files = opened(tmp_path)
-    first, second = (
-        Proposal(0, {"lr": 0.1 + 0.2, "shape": (8, 8)}, 3),
-        Proposal(1, {"lr": 1e-4, "shape": None}, 3, 0),
-    )
-    files.write_spec(first, ())
-    files.write_spec(second, (0,))
+    first = Proposal(0, {"lr": 0.1 + 0.2, "shape": (8, 8)}, 3)
+    second = Proposal(1, {"lr": 1e-4, "shape": None}, 3, 0, tells=(0,))
+    files.write_spec(first)
+    files.write_spec(second)
     result = files.write_result(TrialResult(0, Status.COMPLETED, 0.5))
-    entries = list(opened(tmp_path).entries(SPACE))
-    assert [entry.proposal for entry in entries] == [first, second]
-    assert [entry.tells for entry in entries] == [(), (0,)]
-    assert [entry.result for entry in entries] == [result, None]
+    again = opened(tmp_path)
+    assert list(again.proposals(SPACE)) == [first, second]
+    assert [again.result(number) for number in (0, 1)] == [result, None]
 
 
 def test_a_result_is_never_rewritten(tmp_path):
@@ -60,24 +68,24 @@ def test_a_torn_result_counts_as_none_and_is_replaced(tmp_path, torn):
 
 def test_a_damaged_last_spec_was_never_asked(tmp_path):
     files = opened(tmp_path)
-    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3), ())
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3))
     files.trial_folder(1).mkdir()
-    assert len(list(files.entries(SPACE))) == 1
+    assert len(list(files.proposals(SPACE))) == 1
 
 
 def test_a_damaged_spec_in_the_middle_is_told(tmp_path):
     files = opened(tmp_path)
     for number in range(3):
-        files.write_spec(Proposal(number, {"lr": 0.1, "shape": None}, 3), ())
+        files.write_spec(Proposal(number, {"lr": 0.1, "shape": None}, 3))
     (files.trial_folder(1) / "spec.json").unlink()
     with pytest.raises(StorageError, match=r"00001/spec\.json is damaged"):
-        list(files.entries(SPACE))
+        list(files.proposals(SPACE))
 
 
 def test_attempts_are_counted_from_one_and_only_deaths_count_against_a_trial(tmp_path):
     files = opened(tmp_path)
     assert [files.begin_attempt(0)[0] for _ in range(3)] == [1, 2, 3]
-    files.write_death(0, 2, {"cause": "killed"})
+    files.write_death(0, 2, Death(cause="killed"))
     assert files.deaths(0) == 1
 
 
@@ -88,7 +96,7 @@ def test_an_attempt_never_takes_a_folder_that_is_there(tmp_path):
 
 
 def test_the_same_definition_goes_on_with_the_same_search(tmp_path):
-    assert opened(tmp_path).header["id"] == opened(tmp_path).header["id"]
+    assert opened(tmp_path).header.id == opened(tmp_path).header.id
 
 
 def test_another_definition_is_refused_with_each_difference_and_nothing_is_touched(tmp_path):
@@ -110,22 +118,20 @@ def test_an_allowed_change_is_another_version_once_the_engine_has_gone_along_wit
     assert files.header == before
     files.add_version(changed(epochs=5))
     after = files.header
-    assert (after["id"], [version["epochs"] for version in after["versions"]]) == (
-        before["id"],
-        [3, 5],
-    )
+    assert after.id == before.id
+    assert [version["epochs"] for version in after.versions] == [3, 5]
     opened(tmp_path, changed(epochs=5)).add_version(changed(epochs=5))
     assert files.header == after
 
 
 def test_a_trial_that_is_no_point_of_the_changed_space_is_told(tmp_path):
     files = opened(tmp_path)
-    files.write_spec(Proposal(0, {"lr": 0.1, "shape": (8, 8)}, 3), ())
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": (8, 8)}, 3))
     for space in (Space({"lr": SPACE["lr"]}), Space({"lr": SPACE["lr"], "shape": Choice(None)})):
         with pytest.raises(
             ChangedError, match=r"trial 0 was .*which is no point of the space any more; --fresh"
         ):
-            list(files.entries(space))
+            list(files.proposals(space))
 
 
 def test_fresh_sets_the_old_search_aside_whole(tmp_path):
@@ -135,14 +141,14 @@ def test_fresh_sets_the_old_search_aside_whole(tmp_path):
     kept = [SearchFiles(path) for path in tmp_path.iterdir() if path.name.startswith("key~")]
     assert new.result(0) is None
     assert [files.result(0).value for files in kept] == [0.5]
-    assert kept[0].header["id"] != new.header["id"]
+    assert kept[0].header.id != new.header.id
 
 
 def test_a_damaged_header_is_kept_aside_and_the_trials_are_gone_on_with(tmp_path):
     files = opened(tmp_path)
-    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3), ())
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3))
     (files.folder / "search.json").write_text('{"stu')
-    assert len(list(opened(tmp_path).entries(SPACE))) == 1
+    assert len(list(opened(tmp_path).proposals(SPACE))) == 1
     assert (files.folder / "search.json.corrupt").read_text() == '{"stu'
     assert read_json(files.folder / "search.json")["study"] == "toy"
 
@@ -176,30 +182,28 @@ def test_diverged_trials_are_counted_as_failed():
 
 
 def test_another_definition_sets_aside_what_the_old_one_gave_a_winner_by(tmp_path):
-    first = {"study": "s", "engine": "optuna:tpe", "definition": {"builder": "a"}, "trials": 2}
-    files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
-    write_json(files.finalist_file(0, 0), {"value": 1.0})
+    files = opened(tmp_path, defined(builder="a"))
+    files.write_finalist(OUTCOME)
     write_json(files.folder / "winner.json", {"number": 0})
-    files.write_spec(Proposal(0, {}, 1), [])
-    changed = {**first, "definition": {"builder": "b"}}
-    begin(tmp_path / "key", changed, fresh=False, allow_change=True).add_version(changed)
+    files.write_spec(Proposal(0, {}, 1))
+    changed = defined(builder="b")
+    opened(tmp_path, changed, allow_change=True).add_version(changed)
     assert files.finalist(0, 0) is None
     assert not (files.folder / "winner.json").exists()
     assert (files.folder / "version-1" / "winner.json").exists()
-    assert files.header["begins"] == [0, 1]
+    assert files.header.begins == (0, 1)
 
 
 def test_a_change_that_a_kill_cut_short_can_be_made_after_the_old_definition_was_gone_on_with(
     tmp_path,
 ):
-    first = {"study": "s", "engine": "optuna:tpe", "definition": {"builder": "a"}, "trials": 2}
-    files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
+    files = opened(tmp_path, defined(builder="a"))
     (files.folder / "version-1" / "finalists" / "00007").mkdir(
         parents=True
     )  # moved, and then it was killed
-    write_json(files.finalist_file(0, 0), {"value": 1.0})  # by the old definition, afterwards
-    changed = {**first, "definition": {"builder": "b"}}
-    begin(tmp_path / "key", changed, fresh=False, allow_change=True).add_version(changed)
+    files.write_finalist(OUTCOME)  # by the old definition, afterwards
+    changed = defined(builder="b")
+    opened(tmp_path, changed, allow_change=True).add_version(changed)
     aside = files.folder / "version-1"
     assert (aside / "finalists" / "00007").is_dir()
     assert (aside / "finalists~2" / "00000" / "0.json").exists()
@@ -207,18 +211,14 @@ def test_a_change_that_a_kill_cut_short_can_be_made_after_the_old_definition_was
 
 @pytest.mark.parametrize("name", ["objective", "data_digest", "test_size", "seed", "cv"])
 def test_values_that_cannot_be_compared_are_not_mixed_even_when_a_change_is_allowed(tmp_path, name):
-    first = {"study": "s", "engine": "optuna:tpe", "definition": {name: "old"}}
-    begin(tmp_path / "key", first, fresh=False, allow_change=False)
+    opened(tmp_path, defined(**{name: "old"}))
     with pytest.raises(
         ChangedError, match=f"values under another {name} cannot be compared: use --fresh"
     ):
-        begin(
-            tmp_path / "key", {**first, "definition": {name: "new"}}, fresh=False, allow_change=True
-        )
+        opened(tmp_path, defined(**{name: "new"}), allow_change=True)
 
 
 def test_a_larger_budget_is_shown_in_the_header(tmp_path):
-    first = {"study": "s", "engine": "optuna:tpe", "definition": {}, "trials": 20}
-    files = begin(tmp_path / "key", first, fresh=False, allow_change=False)
-    files.add_version({**first, "trials": 40})
-    assert files.header["trials"] == 40
+    files = opened(tmp_path, replace(HEADER, trials=20))
+    files.add_version(replace(HEADER, trials=40))
+    assert files.header.trials == 40

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tuning.errors import StudyError
+from tuning.ledger.records import SearchHeader
 from tuning.lr_range.plot import PlottableLRRange, cards, figure, write, write_html, write_png
 from tuning.reports.html import write_report
 from tuning.study.objective import Minimize
@@ -76,7 +77,13 @@ def test_the_page_needs_no_network_and_takes_no_html_from_a_study(lr_test, tmp_p
 def test_the_report_of_a_search_shows_the_tests_its_bounds_come_from(lr_test, tmp_path):
     path = write_report(
         tmp_path,
-        header={"id": "a-1", "study": "a"},
+        header=SearchHeader(
+            id="a-1",
+            study="a",
+            engine="optuna:tpe",
+            objective=Minimize("val_loss"),
+            versions=({},),
+        ),
         trials=[],
         winner=None,
         space=Space({}),

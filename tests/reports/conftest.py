@@ -44,14 +44,14 @@ def _trial(number: int, params: dict[str, object]) -> tuple[Proposal, TrialResul
     curve = tuple(
         {"epoch": e, "loss": value, "val_rmse": value + 1 / e} for e in map(float, range(1, 31))
     )
-    fold = FoldResult(0, value, {"rmse": value}, curve, 30, 4.0, 1)
+    fold = FoldResult(0, value, {"rmse": value}, curve, best_epoch=30, seconds=4.0, seed=1)
     return proposal, TrialResult(
         number,
         status,
         value,
         {"rmse": value},
         (fold,),
-        30,
+        epochs=30,
         seed=number,
         seconds=4.0,
         training_s=3.0,

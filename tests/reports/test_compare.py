@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 
 from tests.tracking.writer.searches import SPACE, spoiled, trial
+from tuning.ledger.records import Evaluation, SearchHeader, Standing, WinnerRecord
 from tuning.reports.compare import Compared, Comparison, difference_rows, rows, space_rows
 from tuning.reports.compare_html import curves, incumbent, write_comparison
+from tuning.study.info import DatasetFacts
+from tuning.study.objective import Objective
 from tuning.study.space import Float, Space
 from tuning.trial import Status
 
@@ -19,29 +22,41 @@ DEFINITION = {
     "cv": None,
     "engine": "optuna:tpe",
 }
-WINNER = {
-    "number": 1,
-    "params": {"lr": 0.01},
-    "seeds": [1, 2],
-    "validation": {"mean": 0.5, "std": 0.1, "values": [0.4, 0.6]},
-    "test": {"rmse": 0.55},
-    "baseline": {"linear": {"rmse": 0.7}, "dummy": {"rmse": 1.1}},
-}
+STANDING = Standing(
+    number=1,
+    params={"lr": 0.01},
+    epochs=3,
+    seeds=(1, 2),
+    weights=("0.npz", "1.npz"),
+    values=(0.4, 0.6),
+)
+WINNER = WinnerRecord(
+    standing=STANDING,
+    finalists=(STANDING,),
+    evaluation=Evaluation(
+        test={"rmse": 0.55},
+        baseline={"linear": {"rmse": 0.7}, "dummy": {"rmse": 1.1}},
+    ),
+    seed=1,
+    at=0.0,
+)
 
 
 def compared(name="toy/a", numbers=range(4), *, definition=None, space=SPACE, **fields) -> Compared:
-    header = {
-        "id": f"{name.replace('/', '-')}-0a1b2c3d",
-        "study": name.partition("/")[0],
-        "engine": "optuna:tpe",
-        "pruner": "none",
-        "trials": 20,
-        "versions": [{**DEFINITION, **(definition or {})}],
-        "data": {"name": "houses", "digest": "ab"},
-        "versions_of": {"keras": "3.15.1"},
-        "git_commit": "c0ffee",
-        **fields.pop("header", {}),
-    }
+    whole = {**DEFINITION, **(definition or {})}
+    direction, metric = whole["objective"].split()
+    header = SearchHeader(
+        id=f"{name.replace('/', '-')}-0a1b2c3d",
+        study=name.partition("/")[0],
+        engine="optuna:tpe",
+        objective=Objective(metric, direction),
+        trials=20,
+        versions=(whole,),
+        data=DatasetFacts(name="houses", digest="ab"),
+        versions_of={"keras": "3.15.1"},
+        git_commit="c0ffee",
+    )
+    header = replace(header, **fields.pop("header", {}))
     return Compared(name, header, space, [trial(number) for number in numbers], **fields)
 
 
@@ -86,7 +101,7 @@ def test_what_differs_is_told_by_kind():
         definition={"epochs": 5},
         space=Space({"lr": Float(1e-5, 1.0, log=True)}),
         header={
-            "data": {"name": "houses", "digest": "cd"},
+            "data": DatasetFacts(name="houses", digest="cd"),
             "versions_of": {"keras": "3.16.0", "optuna": "5.0.0"},
         },
     )
@@ -120,7 +135,7 @@ def test_a_parameter_that_one_space_lacks_has_a_dash():
             {"definition": {"seed": 7, "cv": 3}},
             "on other rows, or by other splits (seed, cv differ)",
         ),
-        ({"header": {"data": {"digest": "cd"}}}, "Their data differ"),
+        ({"header": {"data": DatasetFacts(name="houses", digest="cd")}}, "Their data differ"),
         ({}, "Each is one search: a difference may be luck"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from tuning.errors import StorageError
+from tuning.ledger.records import Evaluation, SearchHeader, Standing, WinnerRecord
 from tuning.reports.html import write_report
-from tuning.reports.summary import Summary
+from tuning.reports.summary import Summary, Winner
+from tuning.study.info import DatasetFacts
 from tuning.study.objective import Minimize
 from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import Finding
@@ -28,18 +31,18 @@ SPACE = Space(
         "batch_size": Choice(16, 32, 64),
     }
 )
-HEADER = {
-    "id": "housing-optuna-tpe-1a2b3c4d",
-    "study": "housing",
-    "engine": "optuna:tpe",
-    "created_at": 0.0,
-    "data": {"name": "california", "digest": "ab12"},
-    "versions_of": {"keras": "3.15.1"},
-    "versions": [
+HEADER = SearchHeader(
+    id="housing-optuna-tpe-1a2b3c4d",
+    study="housing",
+    engine="optuna:tpe",
+    objective=Minimize("val_rmse"),
+    data=DatasetFacts(name="california", digest="ab12", unit="100,000 USD"),
+    versions_of={"keras": "3.15.1"},
+    versions=(
         {"seed": 41},
         {"seed": 42, "space": {"lr": "Float(…)"}, "fixed": {"activation": "'relu'"}},
-    ],
-}
+    ),
+)
 
 
 class Page(HTMLParser):
@@ -70,16 +73,29 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
+def winner_of(winner: Winner, evaluation: Evaluation) -> WinnerRecord:
+    standing = Standing(
+        number=winner.number,
+        params=winner.params,
+        epochs=30,
+        seeds=winner.seeds,
+        weights=(None,) * len(winner.seeds),
+        values=winner.values,
+    )
+    return WinnerRecord(
+        standing=standing,
+        finalists=(standing,),
+        evaluation=evaluation,
+        seed=winner.seeds[0],
+        at=0.0,
+    )
+
+
 def written(folder: Path, summary: Summary, **changes: Any) -> Page:
     winner = None
     if summary.winner is not None:
-        baseline = {"dummy": summary.dummy, "linear": {**summary.linear, "r2": "nan"}}
-        winner = {
-            **summary.winner.to_json(),
-            "test": summary.test,
-            "baseline": baseline,
-            "unit": summary.unit,
-        }
+        baseline = {"dummy": summary.dummy, "linear": {**summary.linear, "r2": math.nan}}
+        winner = winner_of(summary.winner, Evaluation(test=summary.test, baseline=baseline))
     given = {
         "header": HEADER,
         "trials": summary.trials,
@@ -169,7 +185,9 @@ def test_the_last_definition_is_shown_with_the_space_in_words(page):
     assert "seed 42" in page.text
     assert "space.lr 0.0003 … 0.03, log" in page.text
     assert "fixed.activation 'relu'" in page.text
-    assert "data.name california data.digest ab12 versions_of.keras 3.15.1" in page.text
+    assert "data.name california" in page.text
+    assert "data.digest ab12" in page.text
+    assert "versions_of.keras 3.15.1" in page.text
     assert "fresh seeds 11, 12, 13 versions 2; the last is shown" in page.text
 
 
@@ -232,23 +250,17 @@ def test_no_user_text_becomes_an_element_or_ends_a_script(tmp_path, make_trials,
         {SCRIPT: Choice(SCRIPT, None), "lr": Float(1e-4, 1e-1, log=True).when(**{SCRIPT: SCRIPT})}
     )
     trials = [
-        (p, replace(r, error=r.error and f"E: {SCRIPT}", notes=(SCRIPT,), slot=SCRIPT))
+        (p, replace(r, error=r.error and f"E: {SCRIPT}", notices=(SCRIPT,), slot=SCRIPT))
         for p, r in make_trials(20, space)
     ]
-    header = {
-        **HEADER,
-        "study": SCRIPT,
-        "engine": SCRIPT,
-        "versions": [{"name": SCRIPT, "fixed": {SCRIPT: SCRIPT}}],
-    }
-    winner = {
-        "number": 0,
-        "params": {SCRIPT: SCRIPT},
-        "seeds": [1],
-        "test": {SCRIPT: 1.0},
-        "unit": SCRIPT,
-        "validation": {"mean": 1.0, "std": 0.0, "values": [1.0]},
-    }
+    header = replace(
+        HEADER,
+        study=SCRIPT,
+        engine=SCRIPT,
+        versions=({"name": SCRIPT, "fixed": {SCRIPT: SCRIPT}},),
+        data=DatasetFacts(name=SCRIPT, unit=SCRIPT),
+    )
+    winner = winner_of(Winner(0, {SCRIPT: SCRIPT}, (1,), (1.0,)), Evaluation(test={SCRIPT: 1.0}))
     changes: dict[str, Any] = {"header": header, "trials": trials, "space": space, "winner": winner}
     found = written(tmp_path, summary, **changes)
     plain = written(tmp_path, summary)
@@ -263,7 +275,7 @@ def test_secrets_stay_out(tmp_path, summary):
         (p, replace(r, error="E: cannot reach postgresql://me:canary@db/x"))
         for p, r in summary.trials
     ]
-    header = {**HEADER, "versions": [{"storage": "postgresql://me:canary@db/x"}]}
+    header = replace(HEADER, versions=({"storage": "postgresql://me:canary@db/x"},))
     path = write_report(
         tmp_path,
         header=header,
@@ -278,7 +290,7 @@ def test_secrets_stay_out(tmp_path, summary):
 @pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "", "<script>"])
 def test_a_search_id_cannot_leave_the_folder(tmp_path, summary, name):
     with pytest.raises(StorageError, match="cannot be the name of a report"):
-        written(tmp_path / "reports", summary, header={**HEADER, "id": name})
+        written(tmp_path / "reports", summary, header=replace(HEADER, id=name))
 
 
 def test_the_report_needs_neither_tensorflow_nor_mlflow():

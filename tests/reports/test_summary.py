@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tuning.ledger.records import Standing
 from tuning.reports.summary import Summary, Winner, plain_json, ranked
 from tuning.study.objective import Maximize, Minimize
 from tuning.trial import Status
@@ -74,10 +75,23 @@ def test_the_best_follows_the_direction(make_trials, objective):
     assert best.value == wanted
 
 
-def test_winner_reports_mean_and_sample_deviation_and_survives_json():
+def test_winner_reports_mean_and_sample_deviation():
     winner = Winner(3, {"shape": (1, 2)}, (11, 12, 13), (1.0, 2.0, 3.0))
     assert (winner.mean, winner.std) == (2.0, 1.0)
-    assert Winner.from_json(json.loads(json.dumps(winner.to_json())), {"shape": (1, 2)}) == winner
+
+
+def test_the_winner_of_a_searchs_files_has_its_parameters_in_their_own_types():
+    standing = Standing(
+        number=3,
+        params={"shape": [1, 2]},
+        epochs=9,
+        seeds=(11, 12),
+        weights=(None, None),
+        values=(1.0, 2.0),
+    )
+    winner = Winner(3, {"shape": (1, 2)}, (11, 12), (1.0, 2.0))
+    assert Winner.of(standing, {"shape": (1, 2)}) == winner
+    assert Winner.of(standing).params == {"shape": [1, 2]}
 
 
 def test_one_seed_has_no_spread():

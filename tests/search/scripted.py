@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
@@ -193,16 +194,32 @@ def result_of(
     has_value = status in (Status.COMPLETED, Status.PRUNED)
     value = float(proposal.params["x"]) if has_value else None
     curve = tuple({"epoch": float(e), "val_loss": 1.0} for e in range(1, proposal.epochs + 1))
-    folds = (FoldResult(0, value, {}, curve, proposal.epochs, 0.1, 0),) if value is not None else ()
+    folds = (
+        (FoldResult(0, value, {}, curve, best_epoch=proposal.epochs, seconds=0.1, seed=0),)
+        if value is not None
+        else ()
+    )
     error = "" if has_value else "ValueError: no"
     return TrialResult(
-        proposal.number, status, value, {}, folds, proposal.epochs, attempt, error=error
+        proposal.number,
+        status,
+        value,
+        {},
+        folds,
+        epochs=proposal.epochs,
+        attempt=attempt,
+        error=error,
     )
 
 
 def files_in(folder: Path) -> SearchFiles:
     """Begin a search, or open the one that is there."""
-    header = {"study": "scripted", "engine": "scripted", "definition": {"space": {}}}
+    header = SearchHeader(
+        study="scripted",
+        engine="scripted",
+        objective=Minimize("val_loss"),
+        versions=({"space": {}},),
+    )
     return begin(folder / "search", header, fresh=False, allow_change=False)
 
 

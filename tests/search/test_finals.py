@@ -9,12 +9,13 @@ import pytest
 from tests.search.scripted import RECORD, files_in, result_of
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
+from tuning.ledger.records import Evaluation, FinalistOutcome, write_record
 from tuning.reports.progress import SilentProgress
 from tuning.search.finals import Finals
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
 from tuning.simulation.replay import MemoryFiles
-from tuning.storage.durable import read_json, write_json
+from tuning.storage.durable import read_json
 from tuning.trial import EpochReport, Proposal, Status
 from tuning.trials.jobs import ALL_ROWS, FinalistJob
 
@@ -37,6 +38,7 @@ class Bench:
             folds or {},
         )
         self.jobs, self.done, self.cancelled = [], [], []
+        self.evaluated = []
 
     def submit(self, job):
         self.jobs.append(job)
@@ -69,27 +71,23 @@ class Bench:
             if told.fold is not None:
                 value = self.folds.get(told.fold, value)
             trained = told.fold in (None, ALL_ROWS)
-            outcome = {
-                "number": told.number,
-                "index": told.index,
-                "seed": 100 + told.index,
-                "value": value,
-                "epochs": told.epochs,
-                "weights": told.file.with_suffix(".npz").name if trained else None,
-                "training_s": 1.0,
-                "seconds": 2.0,
-                "started_at": 3.0,
-                "ended_at": 5.0,
-            }
+            outcome = FinalistOutcome(
+                number=told.number,
+                index=told.index,
+                seed=100 + told.index,
+                value=value,
+                epochs=told.epochs,
+                weights=told.file.with_suffix(".npz").name if trained else None,
+                training_s=1.0,
+                seconds=2.0,
+                started_at=3.0,
+                ended_at=5.0,
+            )
         else:
+            self.evaluated.append(told)
             told.saved.write_text("model")
-            outcome = {
-                "test": {"rmse": 1.0},
-                "baseline": {},
-                "model": str(told.saved),
-                "of": str(told.weights),
-            }
-        write_json(told.file, outcome)
+            outcome = Evaluation(test={"rmse": 1.0}, model=str(told.saved))
+        write_record(told.file, outcome)
         return Finished(job.id, outcome)
 
 
@@ -98,7 +96,7 @@ def roster_of(*values, batch_size=None):
     trial_index = TrialIndex(RECORD.objective, files, RECORD.space)
     for number, x in enumerate(values):
         proposal = Proposal(number, {"x": x}, 1)
-        files.write_spec(proposal, [])
+        files.write_spec(proposal)
         trial_index.take(proposal)
         status = Status.COMPLETED if x is not None else Status.FAILED
         trial_index.enter(
@@ -109,34 +107,35 @@ def roster_of(*values, batch_size=None):
 
 def finals(folder, bench, record=RECORD, stopping=None, progress=None):
     return Finals(
-        record,
-        "study.py",
-        {},
-        bench,
-        files_in(folder),
-        progress or SilentProgress(),
-        stopping or StopRequest(),
+        study=record,
+        source="study.py",
+        overrides={},
+        executor=bench,
+        files=files_in(folder),
+        progress=progress or SilentProgress(),
+        stop_request=stopping or StopRequest(),
     )
 
 
 def test_the_winner_has_the_best_mean_over_fresh_seeds_not_the_best_trial(tmp_path):
     bench = Bench(values={(1, 0): 9.0, (1, 1): 8.0})
     winner = finals(tmp_path, bench).run(roster_of(5, 2, 7))
-    assert winner["number"] == 0
-    assert [entry["number"] for entry in winner["finalists"]] == [1, 0]
-    assert winner["validation"] == {"mean": 5.0, "std": 0.0, "values": [5.0, 5.0]}
+    assert winner.number == 0
+    assert [standing.number for standing in winner.finalists] == [1, 0]
+    standing = winner.standing
+    assert (standing.mean, standing.std, standing.values) == (5.0, 0.0, (5.0, 5.0))
 
 
 def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(tmp_path):
     winner = finals(tmp_path, Bench(), replace(RECORD, epochs=27)).run(roster_of(5))
-    assert winner["epochs"] == 27
-    assert files_in(tmp_path).finalist(0, 1)["epochs"] == 27
+    assert winner.standing.epochs == 27
+    assert files_in(tmp_path).finalist(0, 1).epochs == 27
 
 
 def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp_path):
     trained = []
     bench = Bench(on_start=lambda job: trained.append(job.args[0].params))
-    assert finals(tmp_path, bench).run(roster_of(5, batch_size=8))["params"] == {
+    assert finals(tmp_path, bench).run(roster_of(5, batch_size=8)).params == {
         "x": 5,
         "batch_size": 8,
     }
@@ -146,8 +145,8 @@ def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp
 def test_the_model_of_the_median_seed_is_evaluated(tmp_path):
     bench = Bench(values={(0, 0): 9.0, (0, 1): 1.0, (0, 2): 5.0})
     winner = finals(tmp_path, bench, replace(RECORD, seeds=3, top_k=1)).run(roster_of(5))
-    assert winner["of"].endswith("finalists/00000/2.npz")
-    assert winner["seed"] == 102
+    assert str(bench.evaluated[0].weights).endswith("finalists/00000/2.npz")
+    assert winner.seed == 102
 
 
 def test_a_second_time_nothing_is_trained_nor_evaluated(tmp_path):
@@ -189,7 +188,7 @@ def test_a_damaged_outcome_is_trained_again(tmp_path):
 
 
 def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
-    assert finals(tmp_path, Bench(values={(1, 1): None})).run(roster_of(5, 2))["number"] == 0
+    assert finals(tmp_path, Bench(values={(1, 1): None})).run(roster_of(5, 2)).number == 0
 
 
 def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_at(tmp_path):
@@ -200,8 +199,8 @@ def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_a
     winner = finals(tmp_path, bench, replace(RECORD, top_k=1), progress=progress).run(
         roster_of(5, 2, 7)
     )
-    assert winner["number"] == 0
-    assert [entry["number"] for entry in winner["finalists"]] == [1, 0]
+    assert winner.number == 0
+    assert [standing.number for standing in winner.finalists] == [1, 0]
     assert told == ["the best 1 diverged or failed on a fresh seed: the next are looked at"]
     assert "final-2-0" not in bench.done
 
@@ -219,9 +218,7 @@ def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
         script={"final-0-0": [died, died]},
         on_start=lambda job: limits.append((job.id, job.timeout_s)),
     )
-    assert (
-        finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5))["number"] == 0
-    )
+    assert finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5)).number == 0
     assert limits.count(("final-0-0", 7.0)) == 3
 
 
@@ -230,7 +227,7 @@ def test_a_finalist_that_fails_is_out_and_the_user_is_told(tmp_path):
     progress = SilentProgress()
     progress.notice = told.append
     bench = Bench(script={"final-1-0": [Raised("", "ResourceExhaustedError: OOM", "")]})
-    assert finals(tmp_path, bench, progress=progress).run(roster_of(5, 2))["number"] == 0
+    assert finals(tmp_path, bench, progress=progress).run(roster_of(5, 2)).number == 0
     assert told == ["final-1-0: ResourceExhaustedError: OOM"]
 
 
@@ -266,20 +263,21 @@ def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
         "final-0-0-0",
         "final-0-0-1",
     ]
-    assert winner["validation"]["values"] == [5.0]
-    assert winner["of"] == "None"  # it is trained on all rows now
+    assert winner.standing.values == (5.0,)
+    assert bench.evaluated[0].weights is None  # it is trained on all rows now
 
 
 def test_a_finalist_without_rivals_is_trained_on_all_rows_beside_its_folds(tmp_path):
     bench, record = Bench(), replace(RECORD, cv=2, seeds=1, top_k=1)
-    winner = finals(tmp_path, bench, record).run(roster_of(7, 9))
+    finals(tmp_path, bench, record).run(roster_of(7, 9))
     assert bench.done == ["final-0-0-all-rows", "final-0-0-0", "final-0-0-1", "evaluate"]
-    assert winner["of"].endswith("finalists/00000/0/all-rows.npz")
+    assert str(bench.evaluated[0].weights).endswith("finalists/00000/0/all-rows.npz")
 
 
 def test_one_that_diverges_on_all_rows_is_left_to_the_evaluation_which_says_so(tmp_path):
     bench, record = Bench(folds={ALL_ROWS: None}), replace(RECORD, cv=2, seeds=1, top_k=1)
-    assert finals(tmp_path, bench, record).run(roster_of(7))["of"] == "None"
+    finals(tmp_path, bench, record).run(roster_of(7))
+    assert bench.evaluated[0].weights is None
 
 
 def test_a_fold_that_is_kept_is_not_trained_again(tmp_path):
@@ -310,4 +308,4 @@ def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):
 def test_time_that_is_up_does_not_keep_the_winner_from_being_chosen(tmp_path):
     stopping = StopRequest()
     stopping.deadline = 0.0
-    assert finals(tmp_path, Bench(), stopping=stopping).run(roster_of(5))["number"] == 0
+    assert finals(tmp_path, Bench(), stopping=stopping).run(roster_of(5)).number == 0

@@ -19,7 +19,7 @@ from tests.search.scripted import (
 from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError, TuningError
 from tuning.executors.base import Raised
 from tuning.search.open_trials import OpenTrial
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 from tuning.study.domains import Float
 from tuning.study.space import Space
 from tuning.study.study import derive_seed
@@ -206,9 +206,11 @@ def test_a_worker_that_the_end_of_everything_ends_first_leaves_its_trial_open(
 ):
     stopping = StopRequest()
     stopping._raises = False
-    monkeypatch.setattr("tuning.search.stopping.time.sleep", lambda seconds: stopping._terminate())
+    monkeypatch.setattr(
+        "tuning.search.stop_request.time.sleep", lambda seconds: stopping._terminate()
+    )
     loop = search(
-        tmp_path, script={(1, 1): cause}, record=replace(RECORD, attempts=1), stopping=stopping
+        tmp_path, script={(1, 1): cause}, record=replace(RECORD, attempts=1), stop_request=stopping
     )
     assert (loop.ended, sorted(loop.trial_index.results)) == ("terminated", [0])
     assert loop.files.deaths(1) == 0
@@ -407,7 +409,7 @@ def test_after_one_interrupt_the_running_trials_end_and_none_begins(tmp_path):
     stopping = StopRequest()
     stopping._raises = False
     look = stopped_when(stopping, 2, lambda it: it._interrupt())
-    loop = search(tmp_path, slots=2, on_look=look, stopping=stopping)
+    loop = search(tmp_path, slots=2, on_look=look, stop_request=stopping)
     assert (loop.ended, loop.open, loop.executor.answers) == ("interrupted", {}, {})
     assert 2 < len(loop.trial_index.results) < 5
 
@@ -420,7 +422,9 @@ def test_after_two_interrupts_nothing_is_waited_for(tmp_path):
         it._interrupt()
         it._interrupt()
 
-    loop = search(tmp_path, slots=2, on_look=stopped_when(stopping, 2, twice), stopping=stopping)
+    loop = search(
+        tmp_path, slots=2, on_look=stopped_when(stopping, 2, twice), stop_request=stopping
+    )
     assert loop.ended == "interrupted"
     assert loop.open
     assert len(loop.trial_index.results) < 4
@@ -429,7 +433,7 @@ def test_after_two_interrupts_nothing_is_waited_for(tmp_path):
 def test_when_time_is_up_running_trials_are_let_go_and_stay_open_in_the_files(tmp_path):
     stopping = StopRequest()
     look = stopped_when(stopping, 2, lambda it: setattr(it, "deadline", 0.0))
-    loop = search(tmp_path, slots=2, on_look=look, stopping=stopping)
+    loop = search(tmp_path, slots=2, on_look=look, stop_request=stopping)
     assert (loop.ended, loop.open) == ("timeout", {})
     assert "stop" in [word for words in loop.executor.answers.values() for word in words]
     again = search(tmp_path, slots=2)
@@ -440,7 +444,7 @@ def test_a_job_that_waits_for_a_slot_is_taken_back_when_the_run_shall_end(tmp_pa
     stopping = StopRequest()
     stopping._raises = False
     look = stopped_when(stopping, 1, lambda it: it._interrupt())
-    loop = search(tmp_path, slots=1, in_order=3, on_look=look, stopping=stopping)
+    loop = search(tmp_path, slots=1, in_order=3, on_look=look, stop_request=stopping)
     assert loop.executor.cancelled
     assert loop.open == {}
 
@@ -449,7 +453,7 @@ def test_a_clock_that_is_set_back_or_forward_ends_nothing(tmp_path, monkeypatch)
     stopping = StopRequest()
     stopping.deadline = time.monotonic() + 60
     monkeypatch.setattr("time.time", lambda: 4_000_000_000.0)
-    assert search(tmp_path, stopping=stopping).ended == "completed"
+    assert search(tmp_path, stop_request=stopping).ended == "completed"
 
 
 def test_reports_are_shown(tmp_path):

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import tuning.search.run
-import tuning.search.stopping
+import tuning.search.stop_request
 from tests.search.run_parts import FILE, STUDY, NoWriter, build, builds, options_of
 from tuning.errors import BusyError, ChangedError, SearchFailed, StorageError, StudyError
 from tuning.executors.leases import Leases, release
@@ -290,7 +290,7 @@ def test_when_time_is_up_there_is_a_winner_all_the_same(run, traces, monkeypatch
     def clock():
         return time.monotonic() + (1000 if results(home) else 0)
 
-    monkeypatch.setattr(tuning.search.stopping, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(tuning.search.stop_request, "time", SimpleNamespace(monotonic=clock))
     summary = run(trials=None, timeout=900.0)
     assert (summary.status, summary.winner is not None) == ("timeout", True)
     assert len(summary.trials) <= 4  # two that ran, two that waited at the workers

@@ -8,6 +8,7 @@ import weakref
 import pytest
 
 from tests.search.scripted import result_of
+from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.search.trial_index import TrialIndex, copy_of
 from tuning.simulation.replay import MemoryFiles
@@ -26,7 +27,7 @@ def roster_of(*trials, objective=None):
 
 
 def enter(trial_index, proposal, status=Status.COMPLETED):
-    trial_index._files.write_spec(proposal, [])
+    trial_index._files.write_spec(proposal)
     trial_index.take(proposal)
     if status is not None:
         trial_index.enter(trial_index._files.write_result(result_of(proposal, status)))
@@ -78,7 +79,14 @@ def test_a_diverged_trial_is_a_twin_for_it_would_diverge_again():
 
 def test_a_trial_of_an_earlier_version_of_the_study_is_no_twin(monkeypatch):
     trial_index = roster_of((1, DONE), (2, DONE))
-    monkeypatch.setattr(MemoryFiles, "header", {"begins": [0, 2]})
+    header = SearchHeader(
+        study="toy",
+        engine="scripted",
+        objective=Minimize("val_loss"),
+        versions=({}, {}),
+        begins=(0, 2),
+    )
+    monkeypatch.setattr(MemoryFiles, "header", header)
     for number in (2, 3):
         enter(trial_index, Proposal(number, {"x": 1}, 2), None)
     assert [trial_index.duplicate_of(Proposal(number, {"x": 1}, 2)) for number in (2, 3)] == [

@@ -88,7 +88,7 @@ def result_of(
                 best["val_rmse"],
                 {},
                 tuple(rows),
-                int(best["epoch"]),
+                best_epoch=int(best["epoch"]),
                 seconds=rows[-1]["seconds"],
                 seed=seed,
             )

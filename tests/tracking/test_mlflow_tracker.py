@@ -11,7 +11,7 @@ import pytest
 
 from tests.tracking.contract import Seen, TrackerContract, record
 from tests.tracking.writer.searches import search as make_search
-from tests.tracking.writer.searches import spoiled, trial
+from tests.tracking.writer.searches import spoiled, trial, winner
 from tuning.tracking.base import SearchRecord
 from tuning.tracking.mlflow_records import POINTS
 from tuning.tracking.mlflow_store import QUIET, ensure_database
@@ -164,7 +164,7 @@ def test_a_resumed_search_with_another_budget_keeps_the_first_and_shows_the_new_
     header = make_search(tmp_path, "regrown").header
     tracker = MlflowTracker(*store)
     tracker.begin(SearchRecord.from_header(header))
-    tracker.begin(SearchRecord.from_header({**header, "trials": 40}))
+    tracker.begin(SearchRecord.from_header(replace(header, trials=40)))
     data = client(store).get_run(tracker.run_id).data
     assert (data.params["study.trials"], data.tags["now.study.trials"]) == ("20", "40")
     assert len(client(store).get_run(tracker.run_id).inputs.dataset_inputs) == 1
@@ -205,9 +205,7 @@ def test_the_winner_is_a_model_that_mlflow_loads_back(store, begun, tmp_path, mo
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.save(tmp_path / "winner.keras")
     for _ in range(2):
-        begun.record_winner(
-            {"number": 3, "params": {"lr": 0.1}, "test": {"rmse": 0.5}}, tmp_path / "winner.keras"
-        )
+        begun.record_winner(winner(3), tmp_path / "winner.keras")
     run = client(store).get_run(begun.run_id)
     (logged,) = client(store).search_logged_models([begun.experiment_id])
     assert run.data.metrics["test_rmse"] == 0.5

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from tests.tracking.writer.searches import SPACE, add_trials, search, spoiled, trial
 from tuning.errors import TrialError
-from tuning.ledger.spaces import space_of
 from tuning.study.domains import Choice, Float, Int
 from tuning.tracking.optuna_storage import OptunaProjection, ensure_storage, merged
 from tuning.trial import Proposal, Status
@@ -31,11 +31,11 @@ def url(empty, tmp_path):
 def trials(url, header):
     import optuna
 
-    return optuna.load_study(study_name=header["id"], storage=url).trials
+    return optuna.load_study(study_name=header.id, storage=url).trials
 
 
 def test_the_space_is_read_back_from_the_definition(tmp_path):
-    assert space_of(search(tmp_path).header["versions"][-1]) == SPACE
+    assert search(tmp_path).header.space == SPACE
 
 
 def test_a_trial_is_added_once_whoever_asks(url, tmp_path):
@@ -80,9 +80,9 @@ def test_a_space_changed_on_the_way_keeps_all_trials(url, tmp_path):
     projection.begin(files.header)
     for number in range(4):
         projection.record_trial(*trial(number))
-    first = files.header["versions"][0]
+    first = files.header.definition
     changed = {**first, "space": {**first["space"], "optimizer": repr(Choice("sgd", "rmsprop"))}}
-    header = {**files.header, "versions": [first, changed]}
+    header = replace(files.header, versions=(first, changed))
     projection.begin(header)
     for number in range(4):
         projection.record_trial(*trial(number))

@@ -56,7 +56,7 @@ def test_a_trial_reports_each_epoch_and_keeps_its_result(tmp_path):
     assert [report.epoch for report in context.reports] == [1, 2, 3, 4]
     assert result.value == context.reports[-1].value == result.metrics["val_rmse"]
     assert json.loads((tmp_path / "result.json").read_text())["value"] == result.value
-    assert result.notes == ()
+    assert result.notices == ()
 
 
 def test_the_objective_is_computed_from_the_validation_part_in_its_unit(tmp_path):
@@ -186,7 +186,7 @@ def test_memory_that_runs_out_is_tried_again_at_half_the_batch(tmp_path, monkeyp
     result = run_trial(job(tmp_path, study(), params={"batch_size": 32}), context)
     assert seen == [32, 16]
     assert (result.status, context.retired) == (Status.COMPLETED, True)
-    assert result.notes == ("batch_size halved to 16 after running out of memory",)
+    assert result.notices == ("batch_size halved to 16 after running out of memory",)
     assert result.batch_size == 16
 
 
@@ -263,7 +263,7 @@ def test_folds_in_lock_step_are_pruned_together(tmp_path):
 def test_model_fit_in_lock_step_says_that_folds_were_trained_one_by_one(tmp_path):
     result = run_trial(job(tmp_path, study(cv=2, epochs=1, trainer="fit"), lockstep=True), Heard())
     assert result.status is Status.COMPLETED
-    assert result.notes == (
+    assert result.notices == (
         "model.fit cannot be advanced epoch by epoch: the folds were trained one by one",
     )
 
@@ -286,7 +286,7 @@ def test_a_result_keeps_what_its_pruner_was_told(tmp_path, changes):
     context = Heard("prune", at=2)
     result = run_trial(job(tmp_path, study(cv=2, pruner="asha", **changes), lockstep=True), context)
     assert result.reported == tuple((report.epoch, report.value) for report in context.reports)
-    assert read_result(tmp_path).told("val_rmse") == result.reported
+    assert read_result(tmp_path).reports_of("val_rmse") == result.reported
     assert len(result.reported) == 3
 
 
@@ -349,7 +349,7 @@ def test_an_interrupted_trial_goes_on_bit_for_bit(lockstep, patience, tmp_path, 
     context = Heard()
     again = run_trial(job(tmp_path / "cut", defined, lockstep=lockstep, attempt=2), context)
     assert told(again) == told(whole)
-    assert again.notes == ("taken up at epoch 4",)
+    assert again.notices == ("taken up at epoch 4",)
     assert [report.epoch for report in context.reports] == [row["epoch"] for row in whole.curve]
     assert list((tmp_path / "cut").rglob("*.npz")) == []
 
@@ -360,14 +360,14 @@ def test_a_trial_stopped_by_the_driver_goes_on_from_its_last_epoch(tmp_path):
         run_trial(job(tmp_path / "cut", study()), Heard("stop", at=2))
     again = run_trial(job(tmp_path / "cut", study(), attempt=2), Heard())
     assert told(again) == told(whole)
-    assert again.notes == ("taken up at epoch 3",)
+    assert again.notices == ("taken up at epoch 3",)
 
 
 def test_a_checkpoint_of_another_batch_size_is_not_used(tmp_path):
     with pytest.raises(Stopped):
         run_trial(job(tmp_path, study()), Heard("stop", at=2))
     result = run_trial(job(tmp_path, study(), params={"batch_size": 8}, attempt=2), Heard())
-    assert result.notes == (
+    assert result.notices == (
         "the checkpoint of attempt-1 was not used: it was trained with batches of 16 rows",
     )
     assert result.epochs == 4
@@ -386,7 +386,7 @@ def test_a_continued_trial_equals_one_long_trial(tmp_path):
 
 def test_a_continued_trial_whose_parent_is_gone_says_so(tmp_path):
     result = run_trial(job(tmp_path / "1", study(), number=1, of=0, parent=tmp_path / "0"), Heard())
-    assert result.notes == ("the checkpoint of trial 0 is gone: trained from epoch 0",)
+    assert result.notices == ("the checkpoint of trial 0 is gone: trained from epoch 0",)
     assert result.epochs == 4
 
 
@@ -451,7 +451,7 @@ again = run_trial(job(folder / "child", defined, number=1, epochs=3, of=0, paren
 known = train_finalist(FinalistJob(task.source, {}, 0, {"lr": 0.05}, 2, 0, folder / "final.json"), Heard())
 weights = np.load(folder / known["weights"])
 print(again.error, file=sys.stderr)
-print(json.dumps([result.status, result.notes, result.value, again.epochs, again.status, known["value"],
+print(json.dumps([result.status, result.notices, result.value, again.epochs, again.status, known["value"],
                   len(weights.files) > 4]))
 """
 

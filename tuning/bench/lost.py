@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tuning.ledger.records import Death
 from tuning.ledger.search import SearchFiles
 from tuning.trial import Status, TrialResult
 
@@ -52,7 +53,7 @@ def record_lost_trial(
         (int(path.name.removeprefix("attempt-")) for path in _attempts(files, number)), default=0
     )
     if attempt:
-        files.write_death(number, attempt, {"cause": "lost", "detail": how})
+        files.write_death(number, attempt, Death(cause="lost", detail=how))
     if final or files.deaths(number) >= attempts:
         failed = TrialResult(number, Status.FAILED, attempt=max(1, attempt), error=how)
         if heard is not None and heard.number == number:

@@ -26,7 +26,7 @@ from tuning.ledger.search import SearchFiles
 from tuning.search.loop import TICK_S
 from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.open_trials import as_error
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked

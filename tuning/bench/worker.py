@@ -30,7 +30,7 @@ from tuning.reports.progress import SilentProgress
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
 from tuning.search.open_trials import function_of, trial_job
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 from tuning.study.info import StudyInfo, pin
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport, Pause, Proposal, TrialResult
@@ -109,7 +109,7 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         make_job=_JobMaker(record, search, files, meter, context),
         progress=SilentProgress(),
         in_order=1,
-        stopping=StopRequest(lambda: meter.enough),
+        stop_request=StopRequest(lambda: meter.enough),
     )
     with ThreadPoolExecutor(1, "loop") as pool:
         ended = pool.submit(_drive, loop)
@@ -134,7 +134,7 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
     how = "failed" if error else "exhausted" if loop.exhausted else "budget"
     run = BenchRun(
         curve,
-        files.header["id"],
+        files.require_header().id,
         search.pinned,
         how,
         error,

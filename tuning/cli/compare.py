@@ -70,30 +70,27 @@ def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
     ]
     used = [search.name for search in found]
     # Equal names are of two state folders: only ids tell them apart.
-    return [replace(s, name=str(s.header["id"])) if used.count(s.name) > 1 else s for s in found]
+    return [replace(s, name=s.header.id) if used.count(s.name) > 1 else s for s in found]
 
 
 def _compared(files: SearchFiles) -> Compared:
     from tuning.ledger.catalog import finished, name_of
     from tuning.reports.compare import Compared
-    from tuning.storage.durable import read_json
     from tuning.storage.locks import is_search_locked
 
     space, trials = finished(files)
-    status = (read_json(files.folder / "status.json") or {}).get("status", "")
+    status = "" if files.status is None else files.status.status
     if status == "running" and not is_search_locked(files.folder):
         status = "interrupted"  # killed: it could not say so
-    return Compared(
-        name_of(files), files.header, space, trials, read_json(files.folder / "winner.json"), status
-    )
+    return Compared(name_of(files), files.require_header(), space, trials, files.winner, status)
 
 
 def _file_name(found: list[Compared]) -> str:
     """Return the same name for the same searches, so that comparing them again replaces the page."""
     import hashlib
 
-    ids = sorted(str(search.header["id"]) for search in found)
-    studies = "-".join(dict.fromkeys(str(search.header["study"]) for search in found))
+    ids = sorted(search.header.id for search in found)
+    studies = "-".join(dict.fromkeys(search.header.study for search in found))
     return f"compare-{studies[:60]}-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:8]}"
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tuning.errors import StudyError, did_you_mean
+from tuning.errors import NewerFileError, StudyError, did_you_mean
 from tuning.ledger.search import SearchFiles
-from tuning.ledger.spaces import space_of
 from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
 
@@ -41,9 +40,9 @@ def find(home: Path, name: str) -> SearchFiles:
         return found
     if (Path(name) / "search.json").is_file():
         return SearchFiles(Path(name).absolute())
-    ids = {str(files.header.get("id")): files for files in known.values()}
-    if found := ids.get(name):
-        return found
+    ids = {_id_of(files): files for files in known.values()}
+    if name in ids:
+        return ids[name]
     keys = [key for key in known if key.partition("/")[0] == name]
     if len(keys) == 1:
         return known[keys[0]]
@@ -64,16 +63,22 @@ def finished(files: SearchFiles) -> tuple[Space, list[tuple[Proposal, TrialResul
         StudyError: The header is missing or torn, or its space cannot be read.
         StorageError: A spec is damaged.
     """
-    versions = files.header.get("versions")
-    if not versions:
-        raise StudyError(
-            f"{files.folder / 'search.json'} is missing or damaged; put it back from a copy"
-        )
-    space = space_of(versions[-1])
-    entries = files.entries(space)
-    return space, [
-        (e.proposal, replace(e.result, folds=())) for e in entries if e.result is not None
-    ]
+    space = files.require_header().space
+    trials = []
+    for proposal in files.proposals(space):
+        result = files.result(proposal.number)
+        if result is not None:
+            trials.append((proposal, replace(result, folds=())))
+    return space, trials
+
+
+def _id_of(files: SearchFiles) -> str:
+    """Return a search's id; "" where its header is damaged or of a later release."""
+    try:
+        header = files.header
+    except NewerFileError:
+        return ""
+    return "" if header is None else header.id
 
 
 def _listed(names: list[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tuning.ledger.records import Definition, SearchHeader, WinnerRecord
 from tuning.reports.axes import describe
 from tuning.reports.summary import Trials, Winner, count_trials, plain_json, ranked
 from tuning.reports.texts import one_line, params_text, score, seconds_text, spread
@@ -37,29 +38,26 @@ class Compared:
     """
 
     name: str
-    header: Mapping[str, Any]
+    header: SearchHeader
     space: Space
     trials: Trials
-    winner: Mapping[str, Any] | None = None
+    winner: WinnerRecord | None = None
     status: str = ""
 
     @property
-    def definition(self) -> Mapping[str, Any]:
+    def definition(self) -> Definition:
         """The study as it was searched last."""
-        found: Mapping[str, Any] = self.header["versions"][-1]
-        return found
+        return self.header.definition
 
     @property
     def objective(self) -> Objective:
         """What its trials were judged by."""
-        direction, _, metric = str(self.definition["objective"]).partition(" ")
-        return Objective(metric, "maximize" if direction == "maximize" else "minimize")
+        return self.header.objective
 
     @property
     def engine(self) -> str:
         """Engine and pruner, as `bench` names them: `optuna:tpe+asha`."""
-        pruner = self.header.get("pruner") or "none"
-        return str(self.header["engine"]) + ("" if pruner == "none" else f"+{pruner}")
+        return self.header.engine_name
 
     @property
     def best(self) -> tuple[Proposal, TrialResult] | None:
@@ -70,7 +68,7 @@ class Compared:
     @property
     def chosen(self) -> Winner | None:
         """The winner on fresh seeds."""
-        return None if self.winner is None else Winner.from_json(self.winner)
+        return None if self.winner is None else Winner.of(self.winner.standing)
 
     @property
     def epochs(self) -> int:
@@ -84,9 +82,10 @@ class Compared:
 
     def scores(self, part: str) -> dict[str, float]:
         """Return the winner's scores on `test`, or those of a baseline there: `linear`, `dummy`."""
-        known = self.winner or {}
-        found = known.get("test") if part == "test" else (known.get("baseline") or {}).get(part)
-        return {key: float(value) for key, value in (found or {}).items()}
+        if self.winner is None:
+            return {}
+        evaluation = self.winner.evaluation
+        return dict(evaluation.test if part == "test" else evaluation.baseline.get(part, {}))
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def difference_rows(found: Comparison) -> list[tuple[str, list[str]]]:
 
 def _facts(search: Compared) -> Iterator[tuple[str, str]]:
     counts = count_trials(search.trials)
-    yield "study", str(search.header["study"])
+    yield "study", search.header.study
     yield "engine", search.engine
     yield "status", search.status or "–"
     yield "budget", ", ".join(f"{name} {value}" for name, value in _budget(search).items()) or "–"
@@ -188,7 +187,7 @@ def _facts(search: Compared) -> Iterator[tuple[str, str]]:
 def _budget(search: Compared) -> dict[str, Any]:
     known = {
         **search.definition,
-        "trials": search.header.get("trials", search.definition.get("trials")),
+        "trials": search.header.trials,
     }
     return {name: known[name] for name in _BUDGET if known.get(name) is not None}
 
@@ -205,8 +204,8 @@ def _search_json(search: Compared) -> dict[str, Any]:
         }
     return {
         "name": search.name,
-        "search": search.header["id"],
-        "study": search.header["study"],
+        "search": search.header.id,
+        "study": search.header.study,
         "engine": search.engine,
         "status": search.status or None,
         "budget": _budget(search),
@@ -235,12 +234,9 @@ def _entries(search: Compared) -> Iterator[tuple[tuple[str, str], Any]]:
     yield from (
         (("space", name), describe(domain)) for name, domain in search.space.domains.items()
     )
-    yield from ((("data", name), value) for name, value in _flat(search.header.get("data") or {}))
-    yield from (
-        (("versions", name), value)
-        for name, value in (search.header.get("versions_of") or {}).items()
-    )
-    yield ("code", "git_commit"), search.header.get("git_commit") or None
+    yield from ((("data", name), value) for name, value in _flat(search.header.data.to_json()))
+    yield from ((("versions", name), value) for name, value in search.header.versions_of.items())
+    yield ("code", "git_commit"), search.header.git_commit or None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -255,7 +251,7 @@ def _cautions(searches: Sequence[Compared]) -> Iterator[str]:
     asked = list(dict.fromkeys(str(search.definition["objective"]) for search in searches))
     if len(asked) > 1:
         yield f"They were searched for different objectives ({', '.join(asked)}): their values cannot be compared."
-    if len({(search.header.get("data") or {}).get("digest") for search in searches}) > 1:
+    if len({search.header.data.digest for search in searches}) > 1:
         yield "Their data differ: a better value may come from easier data."
     if others := [
         n for n in _VALIDATION if len({repr(search.definition.get(n)) for search in searches}) > 1

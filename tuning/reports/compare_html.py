@@ -22,7 +22,7 @@ def write_comparison(found: Comparison, path: Path) -> Path:
         StorageError: The disk is full or read-only.
     """
     names = [search.name for search in found.searches]
-    studies = ", ".join(dict.fromkeys(str(search.header["study"]) for search in found.searches))
+    studies = ", ".join(dict.fromkeys(search.header.study for search in found.searches))
     differing = difference_rows(found)
     same = "<p>Nothing: study, data, versions and code are the same.</p>"
     parts = [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.errors import StorageError
+from tuning.ledger.records import SearchHeader, WinnerRecord
 from tuning.reports import plots
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
@@ -24,12 +25,6 @@ from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_FACTS = (
-    "study_hash",
-    "data",
-    "git_commit",
-    "versions_of",
-)  # of search.json, shown below the definition
 _BASELINES = (
     ("linear", "linear baseline, test"),
     ("perceptron", "perceptron, test"),
@@ -64,9 +59,9 @@ def load_libraries(completed: int) -> threading.Thread:
 def write_report(
     folder: Path,
     *,
-    header: Mapping[str, Any],
+    header: SearchHeader,
     trials: Trials,
-    winner: Mapping[str, Any] | None,
+    winner: WinnerRecord | None,
     space: Space,
     objective: Objective,
     range_tests: str = "",
@@ -76,12 +71,9 @@ def write_report(
 
     Args:
         folder: `<TUNING_HOME>/reports`; made where it is missing.
-        header: `search.json`: `id`, `study`, `engine`, `versions` (the last definition is shown),
-            `created_at`; `data`, `git_commit`, `study_hash` and `versions_of` are shown where they
-            are there.
+        header: Of the search; the last of its definitions is shown.
         trials: Every finished trial.
-        winner: `Winner.to_json()` with, where known, `test`, `baseline` (`dummy`, `linear`) and
-            `unit`; None: none.
+        winner: None: none was chosen.
         space: For the types and scales of the parameters.
         objective: What the trials were judged by.
         range_tests: Cards (HTML) of the range tests from which a learning rate has its bounds.
@@ -89,7 +81,7 @@ def write_report(
     Raises:
         StorageError: The disk is full or read-only, or the id cannot be a file's name.
     """
-    name = str(header["id"])
+    name = header.id
     if not _ID.fullmatch(name):
         raise StorageError(
             f"search id {name!r} cannot be the name of a report; use letters, digits, '.', '_', '-'"
@@ -98,7 +90,7 @@ def write_report(
     parts = (
         _heading(header, trials),
         '<div class="grid">',
-        _winner(winner, trials, objective),
+        _winner(winner, header.data.unit, objective),
         _failures(trials),
         _diagnosis(winner, trials, objective),
         card("Best so far", html_figure("history", drawn.history), drawn.note),
@@ -116,16 +108,12 @@ def write_report(
         _trial_table(trials, space, objective, winner),
         "</div>",
     )
-    title = f"{header.get('study', '')} · {header.get('engine', '')}"
+    title = f"{header.study} · {header.engine}"
     return write_page(folder / f"{name}.html", title, "\n".join(parts))
 
 
-def _heading(header: Mapping[str, Any], trials: Trials) -> str:
-    begun = (
-        time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header["created_at"]))
-        if "created_at" in header
-        else ""
-    )
+def _heading(header: SearchHeader, trials: Trials) -> str:
+    begun = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header.created_at))
     chips: list[tuple[int | str, str]] = [
         (count, name) for name, count in count_trials(trials).items()
     ]
@@ -135,45 +123,43 @@ def _heading(header: Mapping[str, Any], trials: Trials) -> str:
         f'<span class="chip"><b>{count}</b> {name}</span>' for count, name in chips
     )
     return (
-        f"<h1>{html_text(header.get('study', ''))} <span>{html_text(header.get('engine', ''))}</span></h1>"
-        f'<p class="soft">search <code>{html_text(header["id"])}</code> {f"begun {begun}" if begun else ""}</p>'
+        f"<h1>{html_text(header.study)} <span>{html_text(header.engine)}</span></h1>"
+        f'<p class="soft">search <code>{html_text(header.id)}</code> begun {begun}</p>'
         f'<div class="chips">{shown_chips}</div>'
     )
 
 
-def _winner(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
+def _winner(winner: WinnerRecord | None, unit: str, objective: Objective) -> str:
     if winner is None:
         return card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
     params = "".join(
-        f"<code>{html_text(n)} = {html_text(shown(v))}</code>" for n, v in winner["params"].items()
+        f"<code>{html_text(n)} = {html_text(shown(v))}</code>" for n, v in winner.params.items()
     )
-    test, baseline = winner.get("test") or {}, winner.get("baseline") or {}
+    standing = winner.standing
+    test = winner.evaluation.test
+    baseline = winner.evaluation.baseline
     metrics = list(dict.fromkeys([objective.name, *test]))
-    validation = winner["validation"]
-    mean = f"{_score(validation['mean'])} ± {spread(float(validation['std']))}"
+    mean = f"{score(standing.mean)} ± {spread(standing.std or 0.0)}"
     rows = [("winner, validation", [mean, *[""] * (len(metrics) - 1)], "")]
-    rows.append(("winner, test", [_score(test.get(m)) for m in metrics], "lead"))
+    rows.append(("winner, test", [score(test.get(m)) for m in metrics], "lead"))
     for key, label in _BASELINES:
         if values := baseline.get(key):
-            rows.append((label, [_score(values.get(m)) for m in metrics], ""))
+            rows.append((label, [score(values.get(m)) for m in metrics], ""))
     head = "".join(f'<th class="n">{html_text(m)}</th>' for m in metrics)
     body = "".join(
         f'<tr class="{kind}"><td>{label}</td>{"".join(f"<td class=n>{html_text(c)}</td>" for c in cells)}</tr>'
         for label, cells, kind in rows
     )
-    unit = f" One unit of the target is {html_text(winner['unit'])}." if winner.get("unit") else ""
-    seeds = ", ".join(f"{seed}: {_score(value)}" for seed, value in _by_seed(winner))
+    of_target = f" One unit of the target is {html_text(unit)}." if unit else ""
+    by_seed = zip(standing.seeds, standing.values, strict=True)
+    seeds = ", ".join(f"{seed}: {score(value)}" for seed, value in by_seed)
     return (
-        f'<section class="card winner"><h2>Winner: trial {html_text(winner["number"])}</h2>'
+        f'<section class="card winner"><h2>Winner: trial {winner.number}</h2>'
         f'<div class="params">{params}</div>'
         f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f'<p class="soft">The best mean over {len(winner["seeds"])} fresh seeds ({html_text(seeds)}); '
-        f"the test part was looked at once.{unit}</p></section>"
+        f'<p class="soft">The best mean over {len(standing.seeds)} fresh seeds ({html_text(seeds)}); '
+        f"the test part was looked at once.{of_target}</p></section>"
     )
-
-
-def _by_seed(winner: Mapping[str, Any]) -> Iterable[tuple[int, float]]:
-    return zip(winner["seeds"], winner["validation"]["values"], strict=False)
 
 
 def _failures(trials: Trials) -> str:
@@ -188,11 +174,11 @@ def _failures(trials: Trials) -> str:
     return card("What failed", f'<div class="tall"><table><tbody>{rows}</tbody></table></div>')
 
 
-def _diagnosis(winner: Mapping[str, Any] | None, trials: Trials, objective: Objective) -> str:
+def _diagnosis(winner: WinnerRecord | None, trials: Trials, objective: Objective) -> str:
     """Say what is wrong with the winner and the best trials, and how often each verdict was given
     in all.
     """
-    won = None if winner is None else winner["number"]
+    won = None if winner is None else winner.number
     best = [result for _, result in ranked(trials, objective)[:5]]
     shown_first = [result for _, result in trials if result.number == won]
     rows = "".join(
@@ -219,13 +205,19 @@ def _importance(drawn: plots.Plots) -> str:
     return card("Importance of the parameters", html_figure("importance", drawn.importance), note)
 
 
-def _definition(header: Mapping[str, Any], winner: Mapping[str, Any] | None, space: Space) -> str:
-    versions = header.get("versions") or [header.get("definition") or {}]
+def _definition(header: SearchHeader, winner: WinnerRecord | None, space: Space) -> str:
+    versions = header.versions
     spelled = {name: describe(domain) for name, domain in space.domains.items()}
     pairs = list(_flat({**versions[-1], "space": spelled}))
-    pairs += _flat({name: header[name] for name in _FACTS if header.get(name)})
+    facts = {
+        "study_hash": header.study_hash,
+        "data": header.data.to_json(),
+        "git_commit": header.git_commit,
+        "versions_of": header.versions_of,
+    }
+    pairs += _flat({name: fact for name, fact in facts.items() if fact})
     if winner is not None:
-        pairs.append(("fresh seeds", ", ".join(map(str, winner["seeds"]))))
+        pairs.append(("fresh seeds", ", ".join(map(str, winner.standing.seeds))))
     if len(versions) > 1:
         pairs.append(("versions", f"{len(versions)}; the last is shown"))
     rows = "".join(
@@ -246,7 +238,7 @@ def _flat(definition: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
 
 
 def _trial_table(
-    trials: Trials, space: Space, objective: Objective, winner: Mapping[str, Any] | None
+    trials: Trials, space: Space, objective: Objective, winner: WinnerRecord | None
 ) -> str:
     names = list(dict.fromkeys([*space, *(n for p, _ in trials for n in p.params)]))
     heads = [
@@ -262,7 +254,7 @@ def _trial_table(
         "notices",
     ]
     head = "".join(f"<th><button>{html_text(name)}</button></th>" for name in heads)
-    won = None if winner is None else winner["number"]
+    won = None if winner is None else winner.number
     body = "".join(_trial_row(p, r, names, won) for p, r in trials)
     table = f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return card(
@@ -290,7 +282,7 @@ def _trial_row(proposal: Proposal, result: TrialResult, names: list[str], won: i
     ]
     cells.append(_cell(*[", ".join(verdict.name for verdict in result.diagnosis)] * 2))
     copied = [f"as trial {result.copied_from}"] if result.copied_from is not None else []
-    cells.append(_cell("", "; ".join([*copied, *filter(None, [result.error]), *result.notes])))
+    cells.append(_cell("", "; ".join([*copied, *filter(None, [result.error]), *result.notices])))
     return f"<tr{' class=won' if result.number == won else ''}>{''.join(cells)}</tr>"
 
 
@@ -300,8 +292,3 @@ def _cell(key: Any, text: str) -> str:
 
 def _scroll(figure: Any, columns: int) -> str:
     return f'<div class="scroll"><div style="min-width:{170 * columns}px">{html_figure("slices", figure)}</div></div>'
-
-
-def _score(stored: Any) -> str:
-    """Write a metric read from JSON, where NaN and infinities are strings."""
-    return score(None if stored is None else float(stored))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
+from tuning.ledger.records import Margin, Standing
 from tuning.reports.texts import masked
 from tuning.study.objective import Objective
-from tuning.trial import Proposal, Status, TrialResult
+from tuning.trial import Params, Proposal, Status, TrialResult
 
 Trials: TypeAlias = Sequence[tuple[Proposal, TrialResult]]
 
@@ -43,6 +44,21 @@ class Winner:
             math.fsum((v - self.mean) ** 2 for v in self.values) / (len(self.values) - 1)
         )
 
+    @classmethod
+    def of(cls, standing: Standing, params: Params | None = None) -> Self:
+        """Return the winner of a search's files.
+
+        Args:
+            standing: How it did on its fresh seeds, which was well: it has a value on each.
+            params: Its parameters in their own types, where the caller has decoded them.
+        """
+        return cls(
+            standing.number,
+            standing.params if params is None else params,
+            tuple(seed for seed in standing.seeds if seed is not None),
+            tuple(value for value in standing.values if value is not None),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types: number, params, seeds, validation (mean, std, values)."""
         validation = {"mean": self.mean, "std": self.std, "values": list(self.values)}
@@ -52,14 +68,6 @@ class Winner:
             "seeds": list(self.seeds),
             "validation": validation,
         }
-
-    @classmethod
-    def from_json(
-        cls, stored: Mapping[str, Any], params: Mapping[str, Any] | None = None
-    ) -> Winner:
-        """Rebuild from `to_json`; `params` in their own types, where the caller has decoded them."""
-        values = tuple(float(value) for value in stored["validation"]["values"])
-        return cls(stored["number"], params or stored["params"], tuple(stored["seeds"]), values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +103,7 @@ class Summary:
     test: Mapping[str, float] = field(default_factory=dict)
     dummy: Mapping[str, float] = field(default_factory=dict)
     linear: Mapping[str, float] = field(default_factory=dict)
-    margin: Mapping[str, float] | None = None
+    margin: Margin | None = None
     unit: str = ""
     total_s: float = 0.0
     startup_s: float = 0.0

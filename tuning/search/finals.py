@@ -1,25 +1,25 @@
-"""After the search: the best few on fresh seeds, the winner once on the test part. Whatever is kept
-is not redone.
+"""After the search: the best few on fresh seeds, then the winner once on the test part.
+
+Everything that ends is kept in the ledger's files at once, and what is kept is not done again.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Executor
+from tuning.ledger.records import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
 from tuning.search.rounds import Round
-from tuning.search.stopping import StopRequest
-from tuning.search.trial_index import Pair, TrialIndex
-from tuning.storage.durable import read_json, write_json
+from tuning.search.stop_request import StopRequest
+from tuning.search.trial_index import TrialIndex
 from tuning.study.info import StudyInfo
 from tuning.trial import Proposal, TrialResult
 from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
@@ -27,10 +27,14 @@ from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
 _ROUNDS = 3
 """How often the next `top_k` of the ranking are looked at where all before them were unstable."""
 
-_TRAIN, _EVALUATE = "tuning.trials.winner:train_finalist", "tuning.trials.winner:evaluate_winner"
+_TRAIN = "tuning.trials.winner:train_finalist"
+_EVALUATE = "tuning.trials.winner:evaluate_winner"
+
+Fold: TypeAlias = int | str | None
+"""A part of the rows, as `FinalistJob.fold` has it."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Finals:
     """Trains finalists and evaluates the winner on the executor the search has used.
 
@@ -38,46 +42,45 @@ class Finals:
     a rung's score is only a hint at what its parameters are worth.
 
     Attributes:
-        stopping: A signal ends it without a winner, the deadline does not; everything finished is
-            kept.
+        stop_request: A signal ends it without a winner, the deadline does not; everything finished
+            is kept.
     """
 
-    record: StudyInfo
+    study: StudyInfo
     source: Source
     overrides: Mapping[str, Any]
     executor: Executor
     files: SearchFiles
     progress: Progress
-    stopping: StopRequest = field(default_factory=StopRequest)
+    stop_request: StopRequest = field(default_factory=StopRequest)
 
-    def run(self, trial_index: TrialIndex) -> dict[str, Any] | None:
-        """Return what `winner.json` says, or None where it was stopped before there was a winner.
+    def run(self, trial_index: TrialIndex) -> WinnerRecord | None:
+        """Return the winner, or None where it was stopped before there was one.
 
         Raises:
             SearchFailed: No trial was completed, or none of the best was stable on fresh seeds.
         """
-        ranked = [
-            (_as_trained(*pair), pair[1])
-            for pair in trial_index.finalists(_ROUNDS * self.record.top_k)
-        ]
-        if not ranked:
-            if self.stopping.reason == "timeout" and not trial_index.results:
-                raise SearchFailed(
-                    f"no trial was completed within {self.record.timeout:g} s; give --timeout more"
-                )
-            raise SearchFailed(
-                f"no trial of {len(trial_index.results)} was completed; see the errors above"
-            )
-        winner = self._winner_of(ranked)
-        if winner is None:
+        best_trials = trial_index.finalists(_ROUNDS * self.study.top_k)
+        if not best_trials:
+            raise self._no_trial_completed(trial_index)
+
+        finalists = [_as_trained(proposal, result) for proposal, result in best_trials]
+        standings = self._standings(finalists)
+        if standings is None:
             return None
+        best = min(
+            (standing for standing in standings if standing.mean is not None),
+            key=lambda standing: self.study.objective.key(standing.mean or 0.0),
+        )
+
         known = kept_winner(self.files)
-        if known is not None and _same(known, winner):
-            whole = {**known, "finalists": winner["finalists"]}
-            if whole != known:  # more of the best were looked at
-                write_json(self.files.folder / "winner.json", whole)
-            return whole
-        return self._evaluate(winner)
+        if known is None or not _is_of(known, best):
+            return self._evaluate(best, standings)
+        # More of the best may have been looked at since.
+        winner = replace(known, finalists=tuple(standings))
+        if winner != known:
+            self.files.write_winner(winner)
+        return winner
 
     def tidy(self) -> None:
         """Drop the checkpoints that only an unfinished search needs."""
@@ -85,182 +88,195 @@ class Finals:
             for path in self.files.folder.glob(pattern):
                 path.unlink()
 
-    def _winner_of(self, ranked: list[Pair]) -> dict[str, Any] | None:
-        """Return the winner among the best few, or among the next few where none of these is
-        stable.
+    def _no_trial_completed(self, trial_index: TrialIndex) -> SearchFailed:
+        if self.stop_request.reason == "timeout" and not trial_index.results:
+            return SearchFailed(
+                f"no trial was completed within {self.study.timeout:g} s; give --timeout more"
+            )
+        return SearchFailed(
+            f"no trial of {len(trial_index.results)} was completed; see the errors above"
+        )
+
+    def _standings(self, finalists: Sequence[Proposal]) -> list[Standing] | None:
+        """Train the best few, and the next few while none of them is stable.
+
+        Returns:
+            How each that was trained did, at least one of them stable; None where it was stopped.
+
+        Raises:
+            SearchFailed: None is stable.
         """
-        few, standing = self.record.top_k, list[dict[str, Any]]()
-        for first in range(0, len(ranked), few):
+        standings: list[Standing] = []
+        for first in range(0, len(finalists), self.study.top_k):
             if first:
                 self.progress.notice(
                     f"the best {first} diverged or failed on a fresh seed: the next are looked at"
                 )
-            chosen = ranked[first : first + few]
-            outcomes = self._train(chosen)
-            if outcomes is None:
+            few = finalists[first : first + self.study.top_k]
+            if not self._train(few):
                 return None
-            standing += self._standing(chosen, outcomes)
-            stable = [entry for entry in standing if entry["validation"]["mean"] is not None]
-            if stable:
-                winner = min(
-                    stable, key=lambda entry: self.record.objective.key(entry["validation"]["mean"])
-                )
-                return {**winner, "finalists": standing}
+            standings += [self._standing(proposal) for proposal in few]
+            if any(standing.mean is not None for standing in standings):
+                return standings
         raise SearchFailed(
-            f"each of the best {len(ranked)} trials diverged or failed on a fresh seed; lower the learning rates of "
-            "the space"
+            f"each of the best {len(finalists)} trials diverged or failed on a fresh seed; lower "
+            "the learning rates of the space"
         )
 
-    def _train(self, chosen: list[Pair]) -> dict[tuple[int, int], dict[str, Any]] | None:
-        jobs = dict(self._jobs(chosen))
-        round_ = self._round(_TRAIN, jobs)
+    def _train(self, finalists: Sequence[Proposal]) -> bool:
+        """Train what is not done of some finalists; return whether it came to its end."""
+        round_ = self._round(_TRAIN, self._jobs(finalists))
         if not round_.run():
-            return None
+            return False
         for name, error in round_.failed.items():
             self.progress.notice(f"{name}: {error}")
-        outcomes: dict[tuple[int, int], dict[str, Any]] = {}
-        for proposal, _ in chosen:
-            for i in range(self.record.seeds):
-                failed = {"value": None, "seed": None, "weights": None}
-                outcomes[proposal.number, i] = self._outcome(proposal.number, i) or failed
-        return outcomes
+        return True
 
     def _round(self, function: str, jobs: Mapping[str, FinalistJob | EvaluationJob]) -> Round:
-        return Round(self.record, self.executor, self.progress, self.stopping, function, jobs)
+        return Round(
+            study=self.study,
+            executor=self.executor,
+            progress=self.progress,
+            stop_request=self.stop_request,
+            function=function,
+            jobs=jobs,
+        )
 
-    def _jobs(self, chosen: list[Pair]) -> Iterator[tuple[str, FinalistJob]]:
-        """Yield what is not done: a job for each finalist and seed, with `--cv` one for each fold.
+    def _jobs(self, finalists: Sequence[Proposal]) -> dict[str, FinalistJob]:
+        """Return what is not done, by name: for each finalist and seed each part of the rows."""
+        parts = self._parts(alone=len(finalists) == 1)
+        jobs = {}
+        for proposal in finalists:
+            for index in range(self.study.seeds):
+                if self.files.finalist(proposal.number, index) is not None:
+                    continue
+                for fold in parts:
+                    name = f"final-{proposal.number}-{index}"
+                    if fold is not None:
+                        if self.files.finalist(proposal.number, index, fold) is not None:
+                            continue
+                        name += f"-{fold}"
+                    jobs[name] = self._job(proposal, index, fold)
+        return jobs
+
+    def _parts(self, *, alone: bool) -> Sequence[Fold]:
+        """Return what a finalist is trained on, with `--cv` each fold on its own.
 
         A finalist without rivals is going to be the winner: it is trained on all rows beside its
-            folds.
+        folds. That job is the longest, so it comes first.
         """
-        alone = self.record.cv is not None and len(chosen) == self.record.seeds == 1
-        for proposal, _ in chosen:
-            for i in range(self.record.seeds):
-                if self.files.finalist(proposal.number, i) is not None:
-                    continue
-                for fold in [ALL_ROWS, *self._folds] if alone else self._folds:  # the longest first
-                    file = self.files.finalist_file(proposal.number, i, fold)
-                    if fold is None or read_json(file) is None:
-                        name = f"final-{proposal.number}-{i}" + ("" if fold is None else f"-{fold}")
-                        yield (
-                            name,
-                            FinalistJob(
-                                self.source,
-                                self.overrides,
-                                proposal.number,
-                                proposal.params,
-                                self.record.epochs,
-                                i,
-                                file,
-                                self.record.pinned,
-                                fold,
-                            ),
-                        )
+        if alone and self.study.cv is not None and self.study.seeds == 1:
+            return [ALL_ROWS, *self._folds]
+        return self._folds
 
     @property
     def _folds(self) -> Sequence[int | None]:
-        return [None] if self.record.cv is None else range(self.record.cv)
+        return [None] if self.study.cv is None else range(self.study.cv)
 
-    def _outcome(self, number: int, index: int) -> dict[str, Any] | None:
+    def _job(self, proposal: Proposal, index: int, fold: Fold) -> FinalistJob:
+        return FinalistJob(
+            source=self.source,
+            overrides=self.overrides,
+            number=proposal.number,
+            params=proposal.params,
+            epochs=self.study.epochs,
+            index=index,
+            file=self.files.finalist_file(proposal.number, index, fold),
+            pinned=self.study.pinned,
+            fold=fold,
+        )
+
+    def _standing(self, proposal: Proposal) -> Standing:
+        """Return how a finalist did; without a value where it failed on a seed."""
+        outcomes = [self._outcome(proposal.number, index) for index in range(self.study.seeds)]
+        return Standing(
+            number=proposal.number,
+            params=dict(proposal.params),
+            epochs=self.study.epochs,
+            seeds=tuple(None if outcome is None else outcome.seed for outcome in outcomes),
+            weights=tuple(None if outcome is None else outcome.weights for outcome in outcomes),
+            values=tuple(None if outcome is None else outcome.value for outcome in outcomes),
+        )
+
+    def _outcome(self, number: int, index: int) -> FinalistOutcome | None:
         """Return what came of a finalist on a seed, with `--cv` of all its folds; None where it
         failed.
         """
-        found = self.files.finalist(number, index)
-        if found is not None or self.record.cv is None:
-            return found
-        parts = [read_json(self.files.finalist_file(number, index, fold)) for fold in self._folds]
-        whole = [part for part in parts if part is not None]
-        if len(whole) < len(parts):
-            return None
-        values = [part["value"] for part in whole]
-        outcome = {
-            **whole[0],
-            "value": None if None in values else statistics.fmean(values),
-            **{name: sum(part[name] for part in whole) for name in ("training_s", "seconds")},
-            "started_at": min(part["started_at"] for part in whole),
-            "ended_at": max(part["ended_at"] for part in whole),
-        }
-        write_json(self.files.finalist_file(number, index), outcome)
-        return outcome
+        known = self.files.finalist(number, index)
+        if known is not None or self.study.cv is None:
+            return known
+        folds = []
+        for fold in self._folds:
+            outcome = self.files.finalist(number, index, fold)
+            if outcome is None:
+                return None
+            folds.append(outcome)
+        mean = _mean_outcome(folds)
+        self.files.write_finalist(mean)
+        return mean
 
-    def _standing(
-        self, chosen: list[Pair], outcomes: Mapping[tuple[int, int], Mapping[str, Any]]
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the mean of each over its fresh seeds; None where it diverged or failed on one of
-        them: it is out.
-        """
-        for proposal, _ in chosen:
-            mine = [outcomes[proposal.number, i] for i in range(self.record.seeds)]
-            values = [outcome["value"] for outcome in mine]
-            finite = all(value is not None and math.isfinite(value) for value in values)
-            mean = statistics.fmean(values) if finite else None
-            yield {
-                "number": proposal.number,
-                "params": dict(proposal.params),
-                "epochs": self.record.epochs,
-                "seeds": [outcome["seed"] for outcome in mine],
-                "weights": [outcome["weights"] for outcome in mine],
-                "validation": {
-                    "mean": mean,
-                    "std": _spread(values) if finite else None,
-                    "values": values,
-                },
-            }
-
-    def _evaluate(self, winner: dict[str, Any]) -> dict[str, Any] | None:
-        values = winner["validation"]["values"]
-        median = sorted(range(len(values)), key=lambda i: values[i])[(len(values) - 1) // 2]
+    def _evaluate(self, best: Standing, standings: Sequence[Standing]) -> WinnerRecord | None:
+        median = _median_index(best)
+        seed = best.seeds[median]
+        if seed is None:
+            raise TuningError(f"trial {best.number} has no seed although it has a value")
         job = EvaluationJob(
-            self.source,
-            self.overrides,
-            winner["params"],
-            winner["epochs"],
-            winner["seeds"][median],
-            self._weights(winner["number"], median),
-            self.files.folder / "winner.keras",
-            self.files.folder / "evaluation.json",
-            self.record.pinned,
+            source=self.source,
+            overrides=self.overrides,
+            params=best.params,
+            epochs=best.epochs,
+            seed=seed,
+            weights=self._weights(best.number, median),
+            saved=self.files.folder / "winner.keras",
+            file=self.files.evaluation_file,
+            pinned=self.study.pinned,
         )
-        for earlier in (
-            self.files.folder / "winner.json",
-            job.file,
-        ):  # their model is about to be replaced
-            earlier.unlink(missing_ok=True)
+
+        # The model of an earlier winner is about to be replaced: its figures go before it.
+        self.files.winner_file.unlink(missing_ok=True)
+        self.files.evaluation_file.unlink(missing_ok=True)
         self.progress.phase("evaluating the winner on the test part")
         round_ = self._round(_EVALUATE, {"evaluate": job})
         if not round_.run():
             return None
         for error in round_.failed.values():
             raise TuningError(f"the winner could not be evaluated: {error}")
-        whole = {
-            **winner,
-            **round_.ended["evaluate"],
-            "seed": winner["seeds"][median],
-            "at": time.time(),
-        }
-        write_json(self.files.folder / "winner.json", whole)
-        return whole
+
+        winner = WinnerRecord(
+            standing=best,
+            finalists=tuple(standings),
+            evaluation=self._evaluation(),
+            seed=seed,
+            at=time.time(),
+        )
+        self.files.write_winner(winner)
+        return winner
+
+    def _evaluation(self) -> Evaluation:
+        evaluation = self.files.evaluation
+        if evaluation is None:
+            raise TuningError(f"{self.files.evaluation_file} is missing or damaged; run again")
+        return evaluation
 
     def _weights(self, number: int, index: int) -> Path | None:
         """Return the weights that were trained on all the rows that the winner is, on that seed."""
-        file = self.files.finalist_file(number, index, None if self.record.cv is None else ALL_ROWS)
-        outcome = read_json(file)
-        if outcome is None or outcome["weights"] is None or outcome["value"] is None:
+        rows = None if self.study.cv is None else ALL_ROWS
+        outcome = self.files.finalist(number, index, rows)
+        if outcome is None or outcome.weights is None or outcome.value is None:
             return None
-        return file.with_name(outcome["weights"])
+        return self.files.finalist_file(number, index, rows).with_name(outcome.weights)
 
 
-def kept_winner(files: SearchFiles) -> dict[str, Any] | None:
-    """Return the winner that an earlier run of a search has left; None where it, or its model, is
-    not whole.
-    """
-    kept: dict[str, Any] | None = read_json(files.folder / "winner.json")
-    if (
-        kept is None or not (files.folder / "evaluation.json").exists()
-    ):  # another winner's model may lie there
+def kept_winner(files: SearchFiles) -> WinnerRecord | None:
+    """Return the winner of an earlier run; None where it, or its model, is not whole."""
+    winner = files.winner
+    # Without an evaluation another winner's model may lie there.
+    if winner is None or not files.evaluation_file.exists():
         return None
-    return kept if kept["model"] is None or Path(kept["model"]).exists() else None
+    model = winner.evaluation.model
+    if model is not None and not Path(model).exists():
+        return None
+    return winner
 
 
 def _as_trained(proposal: Proposal, result: TrialResult) -> Proposal:
@@ -270,10 +286,27 @@ def _as_trained(proposal: Proposal, result: TrialResult) -> Proposal:
     return replace(proposal, params={**proposal.params, "batch_size": result.batch_size})
 
 
-def _same(known: Mapping[str, Any], winner: Mapping[str, Any]) -> bool:
-    return all(known.get(key) == winner[key] for key in ("number", "epochs", "seeds", "validation"))
+def _mean_outcome(folds: Sequence[FinalistOutcome]) -> FinalistOutcome:
+    """Return one outcome for all folds; without a value where one of them diverged."""
+    values = [fold.value for fold in folds]
+    finite = [value for value in values if value is not None]
+    return replace(
+        folds[0],
+        value=statistics.fmean(finite) if len(finite) == len(values) else None,
+        training_s=sum(fold.training_s for fold in folds),
+        seconds=sum(fold.seconds for fold in folds),
+        started_at=min(fold.started_at for fold in folds),
+        ended_at=max(fold.ended_at for fold in folds),
+    )
 
 
-def _spread(values: list[float]) -> float:
-    """Sample standard deviation; 0 for one seed."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+def _median_index(standing: Standing) -> int:
+    """Return which seed gave the median value, the lower of two in the middle."""
+    values = [value for value in standing.values if value is not None]
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    return order[(len(order) - 1) // 2]
+
+
+def _is_of(winner: WinnerRecord, best: Standing) -> bool:
+    """Whether a winner was chosen by these very trainings; its parameters may be in JSON's types."""
+    return replace(winner.standing, params={}, weights=()) == replace(best, params={}, weights=())

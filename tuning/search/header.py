@@ -1,4 +1,4 @@
-"""What `search.json` says of a search besides its trials: where it comes from and what it ran on."""
+"""The header of a search that begins: where it comes from and what it runs on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from tuning.ledger.records import SearchHeader
 from tuning.study.info import StudyInfo
 
 _LIBRARIES = (
@@ -21,39 +22,41 @@ _LIBRARIES = (
 )
 
 
-def search_header(record: StudyInfo, variant: Mapping[str, Any]) -> dict[str, Any]:
+def search_header(record: StudyInfo, variant: Mapping[str, Any]) -> SearchHeader:
     """Return the header of a search that begins now.
 
     Args:
         record: The study.
         variant: What the command line changed of it.
     """
-    return {
-        "study": record.name,
-        "engine": record.engine,
-        "pruner": record.pruner,
-        "variant": dict(variant),
-        "definition": dict(record.definition),
-        "study_hash": record.hash,
-        "data": record.data.to_json(),
-        "objective": {"metric": record.objective.metric, "direction": record.objective.direction},
-        "seed": record.seed,
-        "trials": record.trials,
-        "study_file": record.study_file,
-        "git_commit": git_commit(),
-        "versions_of": {name: found for name in _LIBRARIES if (found := _version(name))},
-    }
+    versions = {name: _version(name) for name in _LIBRARIES}
+    return SearchHeader(
+        study=record.name,
+        engine=record.engine,
+        objective=record.objective,
+        versions=(dict(record.definition),),
+        pruner=record.pruner,
+        spaces_json=(record.space.to_json(),),
+        variant=dict(variant),
+        study_hash=record.hash,
+        data=record.data,
+        seed=record.seed,
+        trials=record.trials,
+        study_file=record.study_file,
+        git_commit=git_commit(),
+        versions_of={name: installed for name, installed in versions.items() if installed},
+    )
 
 
 def git_commit() -> str:
     """Return the commit of the current folder; "" outside a repository, and where there is no git."""
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def _version(library: str) -> str:

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from tuning.engines.base import Engine
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
+from tuning.ledger.records import Death
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
 from tuning.search.open_trials import OpenTrial, as_error, asked_again
-from tuning.search.stopping import STOP_MESSAGES, StopRequest
+from tuning.search.stop_request import STOP_MESSAGES, StopRequest
 from tuning.search.trial_index import TrialIndex, copy_of
 from tuning.study.info import StudyInfo
 from tuning.trial import Answer, EpochReport, Pause, Proposal, Status, TrialResult
@@ -37,7 +39,7 @@ class SearchLoop:
         in_order: Trials open at once if proposals shall not depend on which trial ends first: trial
             n is asked for when exactly the results up to n - `in_order` were told. None: each slot
             gets a trial as soon as it is free.
-        stopping: CheckedStudy at between events.
+        stop_request: CheckedStudy at between events.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class SearchLoop:
         progress: Progress,
         on_result: Callable[[], None] = lambda: None,
         in_order: int | None = None,
-        stopping: StopRequest | None = None,
+        stop_request: StopRequest | None = None,
     ) -> None:
         self.record, self.engine, self.executor, self.files = record, engine, executor, files
         self.trial_index = TrialIndex(record.objective, files, record.space)
@@ -64,7 +66,7 @@ class SearchLoop:
         self.first_trial_at: float | None = None
         self._make_job, self._progress, self._on_result = make_job, progress, on_result
         self._in_order = in_order
-        self._stopping = stopping or StopRequest()
+        self._stop_request = stop_request or StopRequest()
         self._heeded = ""
         self._held: dict[int, TrialResult] = {}  # ended, not told yet
         self._unheard: set[int] = set()  # ended without the engine having heard of their epochs
@@ -83,20 +85,21 @@ class SearchLoop:
         known: dict[int, TrialResult] = {}
         told: set[int] = set()
         header, others = self.files.header, 0
-        for entry in self.files.entries(self.record.space):
+        for proposal in self.files.proposals(self.record.space):
             trial_index.tells = []
-            told.update(entry.tells)
-            for number in entry.tells:
+            told.update(proposal.tells)
+            for number in proposal.tells:
                 self._tell(known.get(number) or self._train_again(number))
-            asked, other = asked_again(self.engine, self.record, header, entry.proposal)
+            asked, other = asked_again(self.engine, self.record, header, proposal)
             others += other
             trial_index.take(asked)
             trial_index.duplicate_of(asked)  # the first of its equals may be another by now
-            if entry.result is None:
+            result = self.files.result(asked.number)
+            if result is None:
                 self.open[asked.number] = OpenTrial(asked)
             else:
-                known[asked.number] = entry.result
-                trial_index.enter(entry.result)
+                known[asked.number] = result
+                trial_index.enter(result)
                 self._unheard.add(asked.number)
         trial_index.tells = []
         self._held = {n: result for n, result in known.items() if n not in told}
@@ -114,7 +117,7 @@ class SearchLoop:
         return self._held.pop(number)
 
     def run(self) -> None:
-        """Work until the budget is reached, the space is exhausted, or `stopping` has a reason.
+        """Work until the budget is reached, the space is exhausted, or `stop_request` has a reason.
 
         Raises:
             SearchFailed: Too many trials failed in a row.
@@ -126,20 +129,20 @@ class SearchLoop:
                 self._begin(self.open[number])
             else:
                 self._end(kept)
-        while not self._stopping.abandoned:
+        while not self._stop_request.abandoned:
             self._apply_stop()
             self._advance()
             if not self.open:
                 break
             for event in self.executor.events(TICK_S):
                 self._handle(event)
-        self.ended = "exhausted" if self.exhausted else self._stopping.reason or "completed"
+        self.ended = "exhausted" if self.exhausted else self._stop_request.reason or "completed"
 
     def _apply_stop(self) -> None:
         """Act on a signal or the deadline, once: what has not started does not, and what runs is
         let go or ends.
         """
-        reason = self._stopping.reason
+        reason = self._stop_request.reason
         if reason == self._heeded:
             return
         self._heeded = reason
@@ -173,7 +176,8 @@ class SearchLoop:
             self.exhausted = asked is Pause.EXHAUSTED and nothing_to_come
             self._waiting = True
             return False
-        self.files.write_spec(asked, self.trial_index.tells)
+        asked = replace(asked, tells=tuple(self.trial_index.tells))
+        self.files.write_spec(asked)
         self.trial_index.tells = []
         self.trial_index.take(asked)
         item = self.open[number] = OpenTrial(asked)
@@ -181,7 +185,7 @@ class SearchLoop:
         return True
 
     def _may_ask(self) -> bool:
-        if self._stopping.reason or self.exhausted or self._waiting:
+        if self._stop_request.reason or self.exhausted or self._waiting:
             return False
         budget = self.record.trials
         if budget is not None and len(self.trial_index.proposals) >= budget:
@@ -201,7 +205,7 @@ class SearchLoop:
             self._end(self.files.write_result(copy_of(known, number)))
         elif duplicate_of is not None and duplicate_of in self.open:
             self.open[duplicate_of].duplicates.append(item.proposal)
-        elif self._stopping.reason:
+        elif self._stop_request.reason:
             self._let_go(item)
         else:
             item.slot = ""
@@ -256,13 +260,12 @@ class SearchLoop:
             self._end(kept)
             return
         if event.cause == "cancelled" or (
-            event.cause in ("crashed", "killed") and self._stopping.by_signal_soon()
+            event.cause in ("crashed", "killed") and self._stop_request.by_signal_soon()
         ):
             self._let_go(item)
             return
-        self.files.write_death(
-            number, item.attempt, {"cause": event.cause, "detail": event.detail, "slot": item.slot}
-        )
+        death = Death(cause=event.cause, detail=event.detail, slot=item.slot)
+        self.files.write_death(number, item.attempt, death)
         if (
             event.cause in ("timeout", "no_progress")
             or self.files.deaths(number) >= self.record.attempts
@@ -311,7 +314,7 @@ class SearchLoop:
     def _tell(self, result: TrialResult) -> None:
         """Tell a result, and before it the epochs where the engine has not heard of them."""
         if self.record.pruner != "none" and result.number in self._unheard:
-            for epoch, value in result.told(self.record.objective.metric):
+            for epoch, value in result.reports_of(self.record.objective.metric):
                 self.engine.report(EpochReport(result.number, epoch, value, {}, 0.0))
         self.engine.tell(result)
         self.trial_index.tells.append(result.number)

@@ -13,7 +13,9 @@ from tuning.errors import TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
+from tuning.ledger.records import Intervals, read_record, write_record
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
+from tuning.schema import check_schema
 from tuning.search.open_trials import as_error
 from tuning.storage.durable import read_json, write_json
 from tuning.study.domains import FromRangeTest
@@ -46,8 +48,9 @@ class LRBounds:
         """Write the intervals, and the definition that they were measured under, where no search's
         header keeps them.
         """
-        write_json(
-            folder / _INTERVALS, {"intervals": dict(self.intervals), "definition": dict(definition)}
+        write_record(
+            folder / _INTERVALS,
+            Intervals(intervals=dict(self.intervals), definition=dict(definition)),
         )
         self.keep(folder)
 
@@ -141,10 +144,11 @@ def _remembered(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     wrote the intervals alone, as a `search.json` without a definition: theirs is empty, and the
     intervals hold.
     """
-    own = read_json(folder / _INTERVALS)
+    own = read_record(Intervals, folder / _INTERVALS)
     if own is not None:
-        return own["intervals"], own["definition"]
+        return own.intervals, own.definition
     header = read_json(folder / "search.json") or {}
+    check_schema(header, folder / "search.json")
     versions = header.get("versions") or [{}]
     return header.get("intervals", {}), versions[-1]
 

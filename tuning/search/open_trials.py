@@ -14,6 +14,7 @@ from typing import Any
 from tuning.engines.base import Engine
 from tuning.errors import ChangedError, MissingError, StorageError, StudyError, TuningError
 from tuning.executors.base import Raised
+from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.storage.durable import says_full
 from tuning.study.info import StudyInfo
@@ -139,7 +140,7 @@ def as_error(event: Raised) -> TuningError | None:
 
 
 def asked_again(
-    engine: Engine, record: StudyInfo, header: Mapping[str, Any], before: Proposal
+    engine: Engine, record: StudyInfo, header: SearchHeader | None, before: Proposal
 ) -> tuple[Proposal, bool]:
     """Ask a replayed engine for what it has proposed before, and have it take that where it
     proposes something else.
@@ -160,14 +161,18 @@ def asked_again(
         and _near(now.params, before.params)
     ):
         return replace(now, params=before.params, epochs=before.epochs), False
-    ours = isinstance(now, Proposal) and now.parent == before.parent and "recovered" not in header
+    ours = (
+        isinstance(now, Proposal)
+        and now.parent == before.parent
+        and (header is None or not header.recovered)
+    )
     if ours and _inside(record.space, before.params) and engine.adopt(before):
         return before, True
     other = dict(now.params) if isinstance(now, Proposal) else "nothing"
     raise ChangedError(
         f"trial {before.number} was {dict(before.params)}, but now {record.engine} proposes {other}: another space, or "
         "other versions of the libraries or of this program; --fresh begins anew (the old search is kept)",
-        where=f"search {header.get('id')}",
+        where=f"search {None if header is None else header.id}",
     )
 
 

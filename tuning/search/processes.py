@@ -19,7 +19,7 @@ from tuning.executors.executor_spec import Workplace, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor
 from tuning.executors.worker import Limits
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 from tuning.study.study import Study
 from tuning.study.study_file import find_study
 from tuning.trials.jobs import Source
@@ -70,7 +70,7 @@ class SearchProcesses:
         label: str,
         log_folder: Path,
         notice: Callable[[str], None],
-        stopping: StopRequest,
+        stop_request: StopRequest,
     ) -> LazyExecutor:
         """Return the executor on `slots`; it takes its devices, and may wait for one, with the
         first job.
@@ -80,7 +80,7 @@ class SearchProcesses:
             label: Who holds the devices, as told to others.
             log_folder: Gets what the workers print.
             notice: Told what is waited for.
-            stopping: A signal while it waits raises, and at its deadline so does the executor.
+            stop_request: A signal while it waits raises, and at its deadline so does the executor.
         """
 
         spec = executor_spec(name)
@@ -92,10 +92,10 @@ class SearchProcesses:
                 log_folder=log_folder,
                 limits=_LIMITS,
                 label=label,
-                until=math.inf if stopping.deadline is None else stopping.deadline,
+                until=math.inf if stop_request.deadline is None else stop_request.deadline,
                 notice=notice,
             )
-            with stopping.may_raise():
+            with stop_request.may_raise():
                 executor = spec.make(workplace)
                 self._stack.callback(executor.close)
                 return executor

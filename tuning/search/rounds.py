@@ -10,12 +10,12 @@ from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, 
 from tuning.reports.progress import Progress
 from tuning.search.loop import TICK_S
 from tuning.search.open_trials import as_error
-from tuning.search.stopping import STOP_MESSAGES, StopRequest
+from tuning.search.stop_request import STOP_MESSAGES, StopRequest
 from tuning.study.info import StudyInfo
 from tuning.trials.jobs import EvaluationJob, FinalistJob
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Round:
     """Some jobs to be run to their ends; a lost worker's job is begun again, as often as a trial
     would be.
@@ -27,10 +27,10 @@ class Round:
         failed: What went wrong with the others.
     """
 
-    record: StudyInfo
+    study: StudyInfo
     executor: Executor
     progress: Progress
-    stopping: StopRequest
+    stop_request: StopRequest
     function: str
     jobs: Mapping[str, FinalistJob | EvaluationJob]
     ended: dict[str, Any] = field(default_factory=dict)
@@ -46,14 +46,14 @@ class Round:
         Raises:
             TuningError: The study, the data or the disk is at fault.
         """
-        if self.stopping.by_signal:
+        if self.stop_request.by_signal:
             return False
         for name in self.jobs:
             self._submit(name)
         while left := self.jobs.keys() - self.ended.keys() - self.failed.keys():
-            if self.stopping.by_signal:
-                self.progress.phase(STOP_MESSAGES[self.stopping.reason])
-                if self.stopping.hurried or left <= self._waiting:
+            if self.stop_request.by_signal:
+                self.progress.phase(STOP_MESSAGES[self.stop_request.reason])
+                if self.stop_request.hurried or left <= self._waiting:
                     return False
                 for name in sorted(self._waiting & left):
                     self.executor.cancel(name)
@@ -76,8 +76,8 @@ class Round:
                 name,
                 self.function,
                 (job,),
-                timeout_s=self.record.trial_timeout if trains else None,
-                no_progress_timeout_s=self.record.no_progress_timeout if trains else None,
+                timeout_s=self.study.trial_timeout if trains else None,
+                no_progress_timeout_s=self.study.no_progress_timeout if trains else None,
             )
         )
 
@@ -117,7 +117,7 @@ class Round:
         self._lost[event.job] = self._lost.get(event.job, 0) + 1
         final = (
             event.cause in ("timeout", "no_progress")
-            or self._lost[event.job] >= self.record.attempts
+            or self._lost[event.job] >= self.study.attempts
         )
         if final:
             self.failed[event.job] = f"worker {event.cause}: {event.detail}"

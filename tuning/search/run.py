@@ -8,17 +8,17 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
+from tuning.ledger.records import SearchHeader, SearchStatus, WinnerRecord
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.lr_range.plot import cards
 from tuning.reports.html import load_libraries, write_report
@@ -31,9 +31,9 @@ from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
 from tuning.search.open_trials import function_of, trial_job
 from tuning.search.options import RunOptions
 from tuning.search.processes import SearchProcesses, source_of
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import Pair
-from tuning.storage.durable import raise_on_full_disk, write_bytes, write_json
+from tuning.storage.durable import raise_on_full_disk, write_bytes
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
@@ -102,7 +102,7 @@ def run_study(
             options = replace(options, intervals=rates.intervals)
             processes.begin_engine(options.overrides)
             record = processes.engine.describe()
-        header = {**search_header(record, variant), "intervals": dict(rates.intervals)}
+        header = replace(search_header(record, variant), intervals=dict(rates.intervals))
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
         slots = parse_devices(options.devices, record.gpus_per_trial)
         executor = processes.executor(
@@ -111,7 +111,7 @@ def run_study(
             label=record.name,
             log_folder=folder / "logs",
             notice=shown.notice,
-            stopping=stopping,
+            stop_request=stopping,
         )
         run = _Run(
             record,
@@ -144,7 +144,7 @@ class _Run:
     processes: SearchProcesses
     executor: Executor
     files: SearchFiles
-    header: Mapping[str, Any]
+    header: SearchHeader
     rates: LRBounds
     writer: Writer
     progress: Progress
@@ -174,7 +174,7 @@ class _Run:
             progress=self.progress,
             on_result=self.writer.notify,
             in_order=self._in_order,
-            stopping=self.stopping,
+            stop_request=self.stopping,
         )
         # one that is refused has changed nothing, and leaves the status of the run before
         loop.replay()
@@ -228,17 +228,17 @@ class _Run:
             raise failure
         return summary
 
-    def _search(self, loop: SearchLoop) -> dict[str, Any] | None:
+    def _search(self, loop: SearchLoop) -> WinnerRecord | None:
         try:
             loop.run()
             finals = Finals(
-                self.record,
-                self.source,
-                self.options.overrides,
-                self.executor,
-                self.files,
-                self.progress,
-                self.stopping,
+                study=self.record,
+                source=self.source,
+                overrides=self.options.overrides,
+                executor=self.executor,
+                files=self.files,
+                progress=self.progress,
+                stop_request=self.stopping,
             )
             if self.stopping.by_signal:
                 return None
@@ -319,14 +319,17 @@ class _Run:
         self.progress.phase("searching")
 
     def _status(self, status: str, loop: SearchLoop, error: str = "") -> None:
-        found = counts(loop.trial_index.statuses)
-        write_json(
-            self.files.folder / "status.json",
-            {"status": status, "counts": found, "error": error, "at": time.time()},
+        self.files.write_status(
+            SearchStatus(
+                status=status,
+                counts=counts(loop.trial_index.statuses),
+                error=error,
+                at=time.time(),
+            )
         )
         self.writer.notify()
 
-    def _report(self, trials: list[Pair], winner: Mapping[str, Any] | None) -> Path | None:
+    def _report(self, trials: list[Pair], winner: WinnerRecord | None) -> Path | None:
         if not trials:
             return None
         if self.libraries is not None:
@@ -334,7 +337,7 @@ class _Run:
             self.libraries.join()
         return write_report(
             self.home / "reports",
-            header=self.files.header,
+            header=self.files.require_header(),
             trials=trials,
             winner=winner,
             space=self.record.space,
@@ -347,28 +350,30 @@ class _Run:
         loop: SearchLoop,
         trials: list[Pair],
         *,
-        winner: Mapping[str, Any] | None,
+        winner: WinnerRecord | None,
         status: str,
         report: Path | None,
     ) -> Summary:
-        record, found = self.record, winner or {}
-        baseline = found.get("baseline", {})
+        record = self.record
+        evaluation = None if winner is None else winner.evaluation
+        baseline = {} if evaluation is None else evaluation.baseline
+        margin = None if evaluation is None else evaluation.margin
         written = self.writer.progress()
         first = loop.first_trial_at or self.began
         return Summary(
             study=record.name,
             engine=record.engine,
-            search=self.files.header["id"],
+            search=self.files.require_header().id,
             status=status,
             objective=record.objective,
             trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
             winner=None
             if winner is None
-            else Winner.from_json(winner, record.space.decode_known(winner["params"])),
-            test=found.get("test", {}),
+            else Winner.of(winner.standing, record.space.decode_known(winner.params)),
+            test={} if evaluation is None else evaluation.test,
             dummy=baseline.get("dummy", {}),
             linear=baseline.get("linear", {}),
-            margin=found.get("margin"),
+            margin=margin,
             unit=record.data.unit,
             total_s=time.monotonic() - self.began,
             startup_s=first - self.began,
@@ -377,7 +382,7 @@ class _Run:
             experiment_id=written.experiment_id,
             run_id=written.run_id,
             report=None if report is None else str(report),
-            model=found.get("model"),
+            model=None if evaluation is None else evaluation.model,
             warnings=tuple(self.warnings),
         )
 

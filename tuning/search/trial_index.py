@@ -101,9 +101,8 @@ class TrialIndex:
         first = self._first[digest]
         if first == proposal.number:
             return None
-        begins = self._files.header.get("begins", [0])[
-            -1
-        ]  # the first number of the study's present version
+        header = self._files.header
+        begins = 0 if header is None else header.begins[-1]  # of the study's present version
         if self._status(first) is Status.FAILED or first < begins <= proposal.number:
             self._first[digest] = proposal.number
             return None

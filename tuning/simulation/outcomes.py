@@ -114,7 +114,9 @@ class Training:
         )
         epoch = last if pruned else self._kept(index, last)
         value = float(values[epoch - 1])
-        return FoldResult(index, value, {metric: value}, curve, epoch, 0.0, 0)
+        return FoldResult(
+            index, value, {metric: value}, curve, best_epoch=epoch, seconds=0.0, seed=0
+        )
 
     def _kept(self, index: int, last: int) -> int:
         """Return the epoch whose weights are kept; before the recorded end the best so far by the

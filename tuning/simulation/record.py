@@ -26,7 +26,7 @@ from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import measure_lr_bounds
 from tuning.search.processes import SearchProcesses, source_of
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 from tuning.simulation.recording import write_recording
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
@@ -193,16 +193,16 @@ def record_study(
             label=record.name,
             log_folder=folder / "logs",
             notice=shown.notice,
-            stopping=stopping,
+            stop_request=stopping,
         )
         work = _Work(record, source, overrides, points, executor, shown, stopping)
         results = []
         for index in range(options.seeds):
-            header = {
-                **search_header(record, options.variant),
-                "engine": _ENGINE,
-                "intervals": dict(rates.intervals),
-            }
+            header = replace(
+                search_header(record, options.variant),
+                engine=_ENGINE,
+                intervals=dict(rates.intervals),
+            )
             files = begin(folder / f"seed-{index}", header, fresh=options.fresh, allow_change=False)
             results.append(work.search(files, index))
             if stopping.reason:
@@ -260,7 +260,7 @@ class _Work:
             files,
             make_job=make_job,
             progress=self.progress,
-            stopping=self.stopping,
+            stop_request=self.stopping,
         )
         loop.replay()
         title = f"{record.name} · recording, seed {index}"
@@ -290,7 +290,7 @@ def _check(record: StudyInfo) -> None:
 
 
 def _manifest(record: StudyInfo, options: RecordOptions, words: str) -> dict[str, Any]:
-    about = search_header(record, options.variant)
+    about = search_header(record, options.variant).to_json()
     kept = ("study", "definition", "study_hash", "data", "objective", "git_commit", "versions_of")
     machine = {"platform": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}
     return {

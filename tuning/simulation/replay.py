@@ -8,11 +8,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.engines.base import Engine
-from tuning.ledger.search import Entry, SearchFiles
+from tuning.ledger.records import Death, SearchHeader
+from tuning.ledger.search import SearchFiles
 from tuning.search.loop import SearchLoop
 from tuning.simulation.outcomes import Outcomes
 from tuning.simulation.simulator import SimulatedExecutor
@@ -88,11 +88,11 @@ class MemoryFiles(SearchFiles):
         self.newest = -1
 
     @property
-    def header(self) -> dict[str, Any]:
+    def header(self) -> SearchHeader | None:
         """Nothing."""
-        return {}
+        return None
 
-    def write_spec(self, proposal: Proposal, tells: Sequence[int]) -> None:
+    def write_spec(self, proposal: Proposal) -> None:
         """Keep an ask."""
         self._proposals[proposal.number] = proposal
 
@@ -109,7 +109,7 @@ class MemoryFiles(SearchFiles):
         """Return how a trial ended."""
         return self._results.get(number)
 
-    def entries(self, space: Space, start: int = 0) -> Iterator[Entry]:
+    def proposals(self, space: Space) -> Iterator[Proposal]:
         """Nothing: no simulated search is resumed."""
         return iter(())
 
@@ -118,7 +118,7 @@ class MemoryFiles(SearchFiles):
         self._attempts[number] = self._attempts.get(number, 0) + 1
         return self._attempts[number], self.folder
 
-    def write_death(self, number: int, attempt: int, how: Mapping[str, Any]) -> None:
+    def write_death(self, number: int, attempt: int, death: Death) -> None:
         """Count a lost attempt."""
         self._deaths[number] = self._deaths.get(number, 0) + 1
 

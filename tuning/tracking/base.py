@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from tuning.ledger.records import SearchHeader, WinnerRecord
 from tuning.trial import Proposal, Status, TrialResult
 
 
@@ -42,31 +43,25 @@ class SearchRecord:
     study_file: Path | None = None
 
     @classmethod
-    def from_header(cls, header: Mapping[str, Any]) -> Self:
-        """Read `search.json`: the last of its `versions`, and `data`, `trials`, `study_file`, …
-        where given.
-        """
-        definition = {**header.get("definition", {}), **(header.get("versions") or [{}])[-1]}
-        direction, _, metric = str(definition.get("objective", "minimize val_loss")).partition(" ")
+    def from_header(cls, header: SearchHeader) -> Self:
+        """Return what is shown of a search: of its study the version that holds."""
         tags = {
-            name: str(header[name]) for name in ("git_commit", "study_hash") if header.get(name)
+            "git_commit": header.git_commit,
+            "study_hash": header.study_hash,
+            **{f"version.{name}": version for name, version in header.versions_of.items()},
+            "data_digest": header.data.digest,
         }
-        tags |= {
-            f"version.{name}": str(found) for name, found in header.get("versions_of", {}).items()
-        }
-        if digest := header.get("data", {}).get("digest"):
-            tags["data_digest"] = digest
         return cls(
-            id=header["id"],
-            study=header["study"],
-            engine=header["engine"],
-            metric=metric,
-            direction=direction,
-            created_at=float(header.get("created_at", 0.0)),
-            params=dict(_study_params({**definition, "trials": header.get("trials")})),
-            tags=tags,
-            dataset=header.get("data", {}),
-            study_file=Path(header["study_file"]) if header.get("study_file") else None,
+            id=header.id,
+            study=header.study,
+            engine=header.engine,
+            metric=header.objective.metric,
+            direction=header.objective.direction,
+            created_at=header.created_at,
+            params=dict(_study_params({**header.definition, "trials": header.trials})),
+            tags={name: value for name, value in tags.items() if value},
+            dataset=header.data.to_json(),
+            study_file=Path(header.study_file) if header.study_file else None,
         )
 
     def better(self, a: float, b: float) -> bool:
@@ -121,7 +116,7 @@ class Tracker(TrialSink, Protocol):
         `index`, once.
         """
 
-    def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
+    def record_winner(self, winner: WinnerRecord, model: Path | None) -> None:
         """Show `winner.json` and the model saved with it."""
 
     def keep_files(self, path: Path) -> None:

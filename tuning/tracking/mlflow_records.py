@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuning.ledger.records import WinnerRecord
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.trial import Proposal, Status, TrialResult
 
@@ -83,7 +84,7 @@ def trial_tags(search: SearchRecord, proposal: Proposal, result: TrialResult) ->
         "parent_trial": proposal.parent,
         "copied_from": result.copied_from,
         "error": result.error,
-        "notes": "; ".join(result.notes),
+        "notes": "; ".join(result.notices),
         "diagnosis": "; ".join(f"{verdict.name}: {verdict.words}" for verdict in result.diagnosis),
     }
     return texts({name: value for name, value in tags.items() if value not in (None, "")})
@@ -188,12 +189,13 @@ def progress_tags(search: SearchRecord, now: Progress) -> dict[str, Any]:
     }
 
 
-def winner_metrics(winner: Mapping[str, Any]) -> dict[str, float]:
+def winner_metrics(winner: WinnerRecord) -> dict[str, float]:
     """Return every finite number of `winner.json` under its path: `test_rmse`,
     `baseline_linear_rmse`, …
     """
-    left_out = ("params", "number", "seed", "at")
-    return dict(_numbers({name: value for name, value in winner.items() if name not in left_out}))
+    left_out = ("schema", "params", "number", "seed", "at")
+    stored = winner.to_json()
+    return dict(_numbers({name: stored[name] for name in stored if name not in left_out}))
 
 
 def dataset_texts(dataset: Mapping[str, Any]) -> dict[str, str]:

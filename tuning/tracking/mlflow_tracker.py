@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuning.errors import TrialError
+from tuning.ledger.records import WinnerRecord
 from tuning.tracking import mlflow_records as records
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_model import model_folder
@@ -100,25 +101,24 @@ class MlflowTracker:
             )
             self._step = points[-1].finished
 
-    def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
+    def record_winner(self, winner: WinnerRecord, model: Path | None) -> None:
         """Show the numbers of `winner.json` on the search's run, and the model beside them."""
         # Of the winner, not of this call: the same number is never stored twice, and that of a
         # later winner is shown.
-        at = records.milliseconds(float(winner.get("at", self._search.created_at)))
+        at = records.milliseconds(winner.at)
         points = [
             records.Point(name, value, 0, at)
             for name, value in records.winner_metrics(winner).items()
         ]
-        tags = {f"winner.{name}": value for name, value in dict(winner.get("params", {})).items()}
-        if "number" in winner:
-            tags["winner_trial"] = winner["number"]
+        tags: dict[str, Any] = {f"winner.{name}": value for name, value in winner.params.items()}
+        tags["winner_trial"] = winner.number
         for name in self._client.get_run(self.run_id).data.tags:
             if (
                 name.startswith("winner.") and name not in tags
             ):  # an earlier winner's, which had other parameters
                 self._client.delete_tag(self.run_id, name)
         self._log(self.run_id, points, {}, records.texts(tags))
-        self._client.log_dict(self.run_id, dict(winner), "winner.json")
+        self._client.log_dict(self.run_id, winner.to_json(), "winner.json")
         if model is not None:
             self._log_model(model, winner)
 
@@ -275,7 +275,7 @@ class MlflowTracker:
         tags = [InputTag("mlflow.data.context", "training")]
         self._client.log_inputs(self.run_id, [DatasetInput(dataset, tags)])
 
-    def _log_model(self, model: Path, winner: Mapping[str, Any]) -> None:
+    def _log_model(self, model: Path, winner: WinnerRecord) -> None:
         from mlflow.entities import LoggedModelOutput
 
         found = self._client.search_logged_models(
@@ -294,7 +294,7 @@ class MlflowTracker:
                 "winner",
                 self.run_id,
                 {"sha256": digest},
-                records.texts(dict(winner.get("params", {}))),
+                records.texts(winner.params),
                 "keras",
             )
             self._client.log_model_artifacts(logged.model_id, str(folder.path))

@@ -19,10 +19,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tuning.errors import TrialError
-from tuning.ledger.spaces import space_of
+from tuning.ledger.records import SearchHeader
 from tuning.storage import sqlite_file as sqlitefile
 from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.trial import Proposal, Status, TrialResult
@@ -66,17 +66,16 @@ class OptunaProjection:
         self._storage = RDBStorage(url)
         self._there: set[tuple[int, int]] = set()
 
-    def begin(self, header: Mapping[str, Any]) -> None:
+    def begin(self, header: SearchHeader) -> None:
         """Create or find the study of a search and look up what is there.
 
         A space that was changed under a search (`--allow-change`) makes the study anew: Optuna
         takes one set of choices a parameter.
         """
-        versions = header.get("versions") or [header["definition"]]
-        self._space = merged([dict(space_of(version).domains) for version in versions])
+        self._space = merged([dict(space.domains) for space in header.spaces])
         self._distributions = {name: _distribution(domain) for name, domain in self._space.items()}
-        direction, _, self._metric = str(versions[-1]["objective"]).partition(" ")
-        self._study = self._opened(header, "maximize" if direction == "maximize" else "minimize")
+        self._metric = header.objective.metric
+        self._study = self._opened(header)
         self._there = {
             (trial.user_attrs.get("number", -1), trial.user_attrs.get("attempt", 1))
             for trial in self._study.get_trials(deepcopy=False)
@@ -97,30 +96,29 @@ class OptunaProjection:
                 self._study.add_trial(trial)
             self._there.add((result.number, result.attempt))
 
-    def _opened(
-        self, header: Mapping[str, Any], direction: Literal["minimize", "maximize"]
-    ) -> Study:
+    def _opened(self, header: SearchHeader) -> Study:
         import optuna
 
+        direction = header.objective.direction
         shape = {
             name: repr(distribution) for name, distribution in sorted(self._distributions.items())
         }
         with _quiet():
             study = optuna.create_study(
                 storage=self._storage,
-                study_name=header["id"],
+                study_name=header.id,
                 direction=direction,
                 load_if_exists=True,
             )
             if study.user_attrs.get("space", shape) != shape:
-                optuna.delete_study(study_name=header["id"], storage=self._storage)
+                optuna.delete_study(study_name=header.id, storage=self._storage)
                 study = optuna.create_study(
-                    storage=self._storage, study_name=header["id"], direction=direction
+                    storage=self._storage, study_name=header.id, direction=direction
                 )
         about = {
             "space": shape,
-            "engine": header["engine"],
-            "study": header["study"],
+            "engine": header.engine,
+            "study": header.study,
             "metric": self._metric,
         }
         for name, value in about.items():

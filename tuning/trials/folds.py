@@ -50,7 +50,14 @@ class FoldFit:
         epoch = int(row.get("epoch", 0))
         verdicts = self._diagnosed(bench, epoch)
         return FoldResult(
-            self.fold, value, metrics, tuple(curve), epoch, self.judge.seconds, seed, verdicts
+            self.fold,
+            value,
+            metrics,
+            tuple(curve),
+            best_epoch=epoch,
+            seconds=self.judge.seconds,
+            seed=seed,
+            diagnosis=verdicts,
         )
 
     def _diagnosed(self, bench: WorkerStudy, kept: int) -> tuple[Finding, ...]:
@@ -244,7 +251,7 @@ def summarise(
         metrics={} if status is Status.DIVERGED else means,
         folds=ordered,
         epochs=sum(len(fold.curve) for fold in ordered),
-        notes=tuple(dict.fromkeys(notes)),
+        notices=tuple(dict.fromkeys(notes)),
         diagnosis=over_folds([fold.diagnosis for fold in ordered]),
         error="loss or objective is not finite" if status is Status.DIVERGED else "",
         training_s=sum(fold.seconds for fold in ordered),

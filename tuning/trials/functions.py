@@ -135,12 +135,20 @@ def _ended(
     number: int, status: Status, metric: str, curve: list[dict[str, float]], seed: int
 ) -> TrialResult:
     value = curve[-1][metric]
-    fold = FoldResult(0, value, {metric: value}, tuple(curve), int(curve[-1]["epoch"]), 0.0, seed)
+    fold = FoldResult(
+        0,
+        value,
+        {metric: value},
+        tuple(curve),
+        best_epoch=int(curve[-1]["epoch"]),
+        seconds=0.0,
+        seed=seed,
+    )
     if status is Status.DIVERGED:
         return TrialResult(
             number, status, folds=(fold,), epochs=len(curve), error="the objective is not finite"
         )
-    return TrialResult(number, status, value, {metric: value}, (fold,), len(curve))
+    return TrialResult(number, status, value, {metric: value}, (fold,), epochs=len(curve))
 
 
 def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _tried_twice(
     smaller = replace(job.proposal, params={**job.proposal.params, "batch_size": half})
     again = _tried(train, replace(job, proposal=smaller), bench, seed, context)
     note = f"batch_size halved to {half} after running out of memory"
-    return replace(again, batch_size=half, notes=(*again.notes, note))
+    return replace(again, batch_size=half, notices=(*again.notices, note))
 
 
 def _tried(

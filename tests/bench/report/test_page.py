@@ -50,7 +50,7 @@ def benched(folder, plan, study="scripted", gap=1.0):
 
 
 def _keep(files, number, value):
-    files.write_spec(Proposal(number, {"x": number * 900 + int(value)}, 4), [])
+    files.write_spec(Proposal(number, {"x": number * 900 + int(value)}, 4))
     files.write_result(TrialResult(number, Status.COMPLETED, value, epochs=4))
 
 

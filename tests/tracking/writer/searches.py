@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tuning.ledger.records import (
+    Evaluation,
+    FinalistOutcome,
+    SearchHeader,
+    SearchStatus,
+    Standing,
+    WinnerRecord,
+)
 from tuning.ledger.search import SearchFiles, begin
-from tuning.storage.durable import write_json
+from tuning.study.info import DatasetFacts
+from tuning.study.objective import Minimize
 from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import FoldResult, Proposal, Status, TrialResult
 
@@ -47,33 +57,32 @@ def search(
     file = home / "studies" / f"{study}.py"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("STUDY = None\n")
-    data = {
-        "name": "california housing",
-        "digest": "ab" * 32,
-        "source": SOURCE,
-        "rows": 20640,
-        "train": 11610,
-        "validation": 3870,
-        "test": 5160,
-        "features": ["MedInc", "HouseAge"],
-        "input_shape": [2],
-        "task": "regression",
-        "unit": "100,000 USD",
-    }
-    header = {
-        "study": study,
-        "engine": engine,
-        "pruner": "none",
-        "definition": definition,
-        "study_hash": "0123456789abcdef",
-        "git_commit": "c0ffee",
-        "data": data,
-        "trials": 20,
-        "seed": 42,
-        "study_file": str(file),
-        "versions_of": {"keras": "3.15.1"},
-        **changes,
-    }
+    data = DatasetFacts(
+        name="california housing",
+        digest="ab" * 32,
+        source=SOURCE,
+        rows=20640,
+        train=11610,
+        validation=3870,
+        test=5160,
+        features=("MedInc", "HouseAge"),
+        input_shape=(2,),
+        unit="100,000 USD",
+    )
+    header = SearchHeader(
+        study=study,
+        engine=engine,
+        objective=Minimize("val_rmse"),
+        versions=(definition,),
+        study_hash="0123456789abcdef",
+        git_commit="c0ffee",
+        data=data,
+        trials=20,
+        seed=42,
+        study_file=str(file),
+        versions_of={"keras": "3.15.1"},
+    )
+    header = replace(header, **changes)
     return begin(
         home / "ledger" / study / engine.replace(":", "-"), header, fresh=False, allow_change=True
     )
@@ -88,7 +97,7 @@ def add_trials(
         proposal, result = trial(number, epochs, folds)
         if fault_every and number % fault_every == fault_every - 1:
             result = spoiled(result, bad[number // fault_every % len(bad)])
-        files.write_spec(proposal, ())
+        files.write_spec(proposal)
         files.write_result(result)
 
 
@@ -108,7 +117,7 @@ def trial(number: int, epochs: int = 3, folds: int = 1) -> tuple[Proposal, Trial
         value,
         {"val_rmse": value, "val_loss": value**2},
         parts,
-        epochs * folds,
+        epochs=epochs * folds,
         seed=7 + number,
         slot=f"cpu:{number % 2}",
         started_at=start,
@@ -133,9 +142,33 @@ def spoiled(result: TrialResult, status: Status) -> TrialResult:
     return TrialResult.from_json(stored)
 
 
+def outcome(value: float = 0.5) -> FinalistOutcome:
+    """Return what came of trial 0 on the first fresh seed."""
+    return FinalistOutcome(number=0, index=0, seed=9, value=value, epochs=3, ended_at=STARTED_AT)
+
+
+def winner(number: int = 0) -> WinnerRecord:
+    """Return a winner on one seed."""
+    standing = Standing(
+        number=number,
+        params={"lr": 0.1},
+        epochs=3,
+        seeds=(9,),
+        weights=("0.npz",),
+        values=(0.5,),
+    )
+    return WinnerRecord(
+        standing=standing,
+        finalists=(standing,),
+        evaluation=Evaluation(test={"rmse": 0.5}),
+        seed=9,
+        at=STARTED_AT,
+    )
+
+
 def end(files: SearchFiles, status: str = "completed") -> None:
     """Leave the status that a driver leaves."""
-    write_json(files.folder / "status.json", {"status": status, "at": STARTED_AT + 3600})
+    files.write_status(SearchStatus(status=status, at=STARTED_AT + 3600))
 
 
 def _fold(fold: int, floor: float, epochs: int) -> FoldResult:
@@ -145,4 +178,6 @@ def _fold(fold: int, floor: float, epochs: int) -> FoldResult:
         {"epoch": e, "loss": 0.9 * v**2, "val_loss": v**2, "val_rmse": v} for e, v in rows
     )
     value = losses[-1] if losses else floor
-    return FoldResult(fold, value, {"val_rmse": value}, curve, epochs, 4.0, 7)
+    return FoldResult(
+        fold, value, {"val_rmse": value}, curve, best_epoch=epochs, seconds=4.0, seed=7
+    )

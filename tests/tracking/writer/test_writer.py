@@ -8,12 +8,13 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from tests.tracking.writer import searches
-from tuning.storage.durable import write_json
+from tuning.ledger.records import SearchStatus
 from tuning.tracking.writer import Writer
 from tuning.tracking.writer.feed import LedgerView
 from tuning.tracking.writer.handle import wait_until_written
@@ -150,12 +151,8 @@ def test_a_search_is_projected_in_full_without_a_process(home, uris):
     files = searches.search(home)
     searches.add_trials(files, range(5), folds=2)
 
-    write_json(
-        files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.5, "epochs": 3}
-    )
-    write_json(
-        files.folder / "winner.json", {"number": 0, "params": {"lr": 0.1}, "test": {"rmse": 0.52}}
-    )
+    files.write_finalist(searches.outcome())
+    files.write_winner(searches.winner())
     (files.folder / "artifacts").mkdir()
     (files.folder / "artifacts" / "cv_results.csv").write_text("a\n")
     searches.end(files, "interrupted")
@@ -170,7 +167,7 @@ def test_a_search_is_projected_in_full_without_a_process(home, uris):
 def test_a_killed_search_ends_with_its_last_trial_not_when_it_said_that_it_runs(home, uris):
     files = searches.search(home)
     searches.add_trials(files, range(3))
-    write_json(files.folder / "status.json", {"status": "running", "at": searches.STARTED_AT})
+    files.write_status(SearchStatus(status="running", at=searches.STARTED_AT))
     Projection(files.folder, home, *uris).drain(30)
     last = max(files.result(number).ended_at for number in range(3))
     query = "SELECT end_time FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE t.value = 'search'"
@@ -180,11 +177,12 @@ def test_a_killed_search_ends_with_its_last_trial_not_when_it_said_that_it_runs(
 
 def test_finalists_of_a_changed_study_are_read_anew(home):
     files = searches.search(home)
-    write_json(files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.5})
+    files.write_finalist(searches.outcome(0.5))
     view = LedgerView(files.folder)
     view.poll()
-    files.add_version({**files.header, "definition": {**files.header["definition"], "epochs": 99}})
-    write_json(files.finalist_file(0, 0), {"number": 0, "index": 0, "seed": 9, "value": 0.4})
+    longer = {**files.header.definition, "epochs": 99}
+    files.add_version(replace(files.header, versions=(longer,)))
+    files.write_finalist(searches.outcome(0.4))
     view.poll()
     assert (view.version, view.finalists[0, 0].value) == (2, 0.4)
 
@@ -195,7 +193,7 @@ def test_a_writer_whose_folder_has_become_another_searchs_writes_nothing_more(ho
     projection = Projection(files.folder, home, *uris)
     projection.step()
     searches.add_trials(files, range(2, 4))
-    write_json(files.folder / "search.json", {**files.header, "id": "small-optuna-another"})
+    files.write_header(replace(files.header, id="small-optuna-another"))
     projection.step()
     assert stored(home) == [0, 1]
 
@@ -203,7 +201,7 @@ def test_a_writer_whose_folder_has_become_another_searchs_writes_nothing_more(ho
 def test_an_open_trial_and_a_torn_result_are_left_out(home, uris):
     files = searches.search(home)
     searches.add_trials(files, range(3))
-    files.write_spec(searches.trial(3)[0], ())
+    files.write_spec(searches.trial(3)[0])
     (files.trial_folder(1) / "result.json").write_text('{"number": 1, "sta')
     projection = Projection(files.folder, home, *uris)
     projection.step()

@@ -24,6 +24,7 @@ from tuning.reports.axes import describe
 from tuning.reports.page import card, html_figure, html_text, write_page
 from tuning.reports.summary import Trials
 from tuning.reports.texts import seconds_text
+from tuning.trial import Proposal, TrialResult
 
 _MOST_DRAWN = 2000  # trials in the parallel coordinates; more are a grey field, and a slow one
 
@@ -160,20 +161,17 @@ def _parameters(benched: Benched, at: int) -> Iterator[str]:
 def _trials(benched: Benched) -> Trials:
     """Return the finished trials of all searches, numbered anew, without curves and without copies."""
     space = benched.looked.record.space
-    entries = [
-        e
-        for s in benched.looked.searches
-        for e in SearchFiles(s.folder).entries(space)
-        if e.result is not None
-    ]
-    own = [
-        entry for entry in entries if entry.result is not None and entry.result.copied_from is None
-    ]
-    return [
-        (replace(entry.proposal, number=i), replace(entry.result, number=i, folds=()))
-        for i, entry in enumerate(own)
-        if entry.result is not None
-    ]
+    trials: list[tuple[Proposal, TrialResult]] = []
+    for search in benched.looked.searches:
+        files = SearchFiles(search.folder)
+        for proposal in files.proposals(space):
+            result = files.result(proposal.number)
+            if result is not None and result.copied_from is None:
+                number = len(trials)
+                trials.append(
+                    (replace(proposal, number=number), replace(result, number=number, folds=()))
+                )
+    return trials
 
 
 def _definition(benched: Benched) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tuning.errors import TrialError
+from tuning.ledger.records import FinalistOutcome, SearchHeader
 from tuning.ledger.search import SearchFiles
-from tuning.ledger.spaces import space_of
 from tuning.storage.durable import read_json
 from tuning.study.space import Space
 from tuning.tracking.mlflow_records import without_secrets
@@ -48,13 +48,14 @@ class LedgerView:
     def poll(self) -> None:
         """Read what has been written since the last time."""
         header = self.files.header
-        self._id = self._id or header.get("id")
-        self.replaced = header.get("id") != self._id
-        if self.replaced:
+        current = None if header is None else header.id
+        self._id = self._id or current
+        self.replaced = current != self._id
+        if self.replaced or header is None:
             return
-        versions = header.get("versions", [])
-        if len(versions) != self.version:
-            self._space, self.version = space_of(versions[-1]), len(versions)
+        if len(header.versions) != self.version:
+            self._space = header.space
+            self.version = len(header.versions)
             self.finalists.clear()
         for entry in self._new_entries():
             self._open[entry.number] = entry
@@ -64,8 +65,9 @@ class LedgerView:
                 del self._open[number]
         for path in self.files.folder.glob("finalists/*/*.json"):
             rank = int(path.parent.name), int(path.stem)
-            if rank not in self.finalists and (stored := read_json(path)) is not None:
-                self.finalists[rank] = finalist_result(stored, path.stat().st_mtime)
+            outcome = None if rank in self.finalists else self.files.finalist(*rank)
+            if outcome is not None:
+                self.finalists[rank] = finalist_result(outcome)
 
     def _new_entries(self) -> Iterator[Proposal]:
         while (stored := read_json(self.files.trial_folder(self._next) / "spec.json")) is not None:
@@ -95,7 +97,7 @@ class Feed:
 
     name: str
     view: LedgerView
-    connect: Callable[[Mapping[str, Any]], Sink]
+    connect: Callable[[SearchHeader], Sink]
     rest: Callable[[LedgerView, bool], None] = lambda view, ending: None
     fault: str = ""
     refused: list[str] = field(default_factory=list)
@@ -140,7 +142,7 @@ class Feed:
 
     def _write(self, ending: bool, until: float) -> None:
         if self._sink is None:
-            self._sink = self.connect(self.view.files.header)
+            self._sink = self.connect(self.view.files.require_header())
         for number in sorted(self.view.finished.keys() - self.done):
             if time.monotonic() >= until:
                 return
@@ -165,20 +167,17 @@ def _proposal(stored: Mapping[str, Any], space: Space) -> Proposal:
     return replace(plain, params=space.decode_known(stored["params"]))
 
 
-def finalist_result(stored: Mapping[str, Any], written_at: float) -> TrialResult:
-    """Return a finalist's file, written at `written_at`, as a result; its `value` is None where it
-    diverged.
-    """
-    value = stored.get("value")
+def finalist_result(outcome: FinalistOutcome) -> TrialResult:
+    """Return what came of a finalist as a result; its `value` is None where it diverged."""
     return TrialResult(
-        number=stored["number"],
-        status=Status.DIVERGED if value is None else Status.COMPLETED,
-        value=value,
-        epochs=int(stored.get("epochs", 0)),
-        seed=int(stored.get("seed", 0)),
-        seconds=float(stored.get("seconds", 0.0)),
-        training_s=float(stored.get("training_s", 0.0)),
-        slot=str(stored.get("slot", "")),
-        started_at=float(stored.get("started_at", written_at)),
-        ended_at=float(stored.get("ended_at", written_at)),
+        number=outcome.number,
+        status=Status.DIVERGED if outcome.value is None else Status.COMPLETED,
+        value=outcome.value,
+        epochs=outcome.epochs,
+        seed=outcome.seed,
+        seconds=outcome.seconds,
+        training_s=outcome.training_s,
+        slot=outcome.slot,
+        started_at=outcome.started_at,
+        ended_at=outcome.ended_at,
     )

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from tuning.storage.durable import read_json, write_json
+from tuning.ledger.records import SearchHeader
+from tuning.storage.durable import write_json
 from tuning.tracking.base import SearchRecord, Tracker, progress_points
 from tuning.tracking.mlflow_records import without_secrets
 from tuning.tracking.mlflow_store import ensure_database
@@ -73,7 +72,7 @@ class Projection:
             len(self.view.finished) - behind, behind, experiment, run, (*self.aside, *missing)
         )
 
-    def _connect_mlflow(self, header: Mapping[str, Any]) -> MlflowTracker:
+    def _connect_mlflow(self, header: SearchHeader) -> MlflowTracker:
         if self._tracker is None:
             self.note(ensure_database(self._uri))
             self._tracker = MlflowTracker(self._uri, self._home)
@@ -85,7 +84,7 @@ class Projection:
         )
         return self._tracker
 
-    def _connect_optuna(self, header: Mapping[str, Any]) -> OptunaProjection:
+    def _connect_optuna(self, header: SearchHeader) -> OptunaProjection:
         if self._optuna is None:
             self.note(ensure_storage(self._storage))
             self._optuna = OptunaProjection(self._storage)
@@ -99,7 +98,7 @@ class Projection:
         if len(view.finished) > self._shown and (
             ending or time.monotonic() >= self._shown_at + _SHOW_S
         ):
-            search = SearchRecord.from_header(view.files.header)
+            search = SearchRecord.from_header(view.files.require_header())
             tracker.record_progress(
                 progress_points(search, [result for _, result in view.finished.values()])
             )
@@ -112,18 +111,19 @@ class Projection:
 
     def _show_end(self, tracker: Tracker) -> None:
         folder = self.view.files.folder
-        winner = read_json(folder / "winner.json")
+        winner = self.view.files.winner
         if winner is not None:
             model = folder / "winner.keras"
             tracker.record_winner(winner, model if model.is_file() else None)
-        report = self._home / "reports" / f"{self.view.files.header['id']}.html"
+        report = self._home / "reports" / f"{self.view.files.require_header().id}.html"
         for kept in (folder / "artifacts", report):
             if kept.exists():
                 tracker.keep_files(kept)
-        status = read_json(folder / "status.json") or {}
-        word = str(status.get("status", "interrupted"))
+        status = self.view.files.status
+        word = "interrupted" if status is None else status.status
+        said_at = 0.0 if status is None else status.at
         last = max((result.ended_at for _, result in self.view.finished.values()), default=0.0)
         # The driver is gone, so a search that says "running" was killed, some time after it said
         # so.
-        at = max(float(status.get("at", 0.0)), last) or time.time()
+        at = max(said_at, last) or time.time()
         tracker.end("interrupted" if word == "running" else word, at)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tuning.search.stopping import StopRequest
+from tuning.search.stop_request import StopRequest
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_sigterm_gives_the_trials_a_moment(stopping, monkeypatch):
             True,
             False,
         )
-        monkeypatch.setattr("tuning.search.stopping.GRACE_S", 0.0)
+        monkeypatch.setattr("tuning.search.stop_request.GRACE_S", 0.0)
         assert stopping.abandoned
 
 
