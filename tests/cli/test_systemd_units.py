@@ -7,15 +7,21 @@ import shlex
 import shutil
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tuning.cli import systemd_units as service
+from tuning.cli import systemd_units
 from tuning.cli.main import main
 from tuning.cli.systemd_units import Schedule, make_schedule, next_steps, service_text, write_units
 
-ODD = Schedule("housing", "Mon..Fri 22:00", Path("/srv/a b%c"), '/opt/my "py"/100%/python')
+ODD = Schedule(
+    study="housing",
+    calendar="Mon..Fri 22:00",
+    project=Path("/srv/a b%c"),
+    python='/opt/my "py"/100%/python',
+)
 
 
 @pytest.fixture
@@ -44,29 +50,15 @@ def test_the_verb_writes_both_units_for_the_user_alone_and_prints_the_next_steps
 
 
 def test_options_of_the_run_go_into_the_unit_and_the_cron_line(project, tmp_path, capsys):
-    assert (
-        main(
-            [
-                "schedule",
-                "housing",
-                "--calendar",
-                "daily",
-                "--",
-                "--trials",
-                "200",
-                "--set",
-                "patience=null",
-            ]
-        )
-        == 0
-    )
+    options = ["--trials", "200", "--set", "patience=null"]
+    assert main(["schedule", "housing", "--calendar", "daily", "--", *options]) == 0
     unit = (tmp_path / "config" / "systemd" / "user" / "tuning-housing.service").read_text()
     assert '"run" "housing" "--trials" "200" "--set" "patience=null"\n' in unit
     assert "run housing --trials 200 --set patience=null" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--trails", "200"], "No such option '--trails'"),
         (["--set", "patience"], "--set"),
@@ -77,18 +69,18 @@ def test_options_of_the_run_go_into_the_unit_and_the_cron_line(project, tmp_path
         (["--epochs", "3", "--set", "epochs=4"], "'epochs' is given twice"),
     ],
 )
-def test_a_wrong_option_of_the_run_is_told_now(project, tmp_path, capsys, options, said):
+def test_a_wrong_option_of_the_run_is_told_now(project, tmp_path, capsys, options, message):
     assert main(["schedule", "housing", "--calendar", "daily", "--", *options]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "config").exists()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_finds_no_fault_in_the_units(project, tmp_path):
     folder = tmp_path / "units"
-    made = make_schedule("housing", "*-*-01 03:00", project)
-    service_file, timer = write_units(made, folder)
-    command = ["systemd-analyze", "verify", "--man=no", str(service_file), str(timer)]
+    schedule = make_schedule("housing", "*-*-01 03:00", project)
+    files = write_units(schedule, folder)
+    command = ["systemd-analyze", "verify", "--man=no", str(files.service), str(files.timer)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert [line for line in done.stderr.splitlines() if "tuning-housing" in line] == []
 
@@ -100,7 +92,7 @@ def test_percent_signs_quotes_and_spaces_are_escaped_for_systemd():
 
 
 def test_a_dollar_in_an_argument_is_no_variable():
-    text = service_text(Schedule("/srv/$HOME/a.py", "daily", Path("/srv"), "/usr/bin/python"))
+    text = service_text(replace(ODD, study="/srv/$HOME/a.py"))
     assert '"/srv/$$HOME/a.py"' in text
 
 
@@ -121,8 +113,8 @@ def test_the_cron_line_gives_the_shell_the_same_words(project):
 
 
 def test_a_calendar_beyond_cron_is_told_in_words():
-    made = Schedule("housing", "Mon *-*-01 03:00", Path("/srv"), "/usr/bin/python")
-    assert "cron cannot express 'Mon *-*-01 03:00'; use the timer." in next_steps(made, Path("/x"))
+    text = next_steps(replace(ODD, calendar="Mon *-*-01 03:00"), Path("/x"))
+    assert "cron cannot express 'Mon *-*-01 03:00'; use the timer." in text
 
 
 def test_state_folder_and_devices_of_today_go_into_the_unit_and_secrets_do_not(
@@ -131,29 +123,29 @@ def test_state_folder_and_devices_of_today_go_into_the_unit_and_secrets_do_not(
     monkeypatch.setenv("TUNING_HOME", "state")
     monkeypatch.setenv("TUNING_DEVICES", "GPU-a,GPU-b")
     monkeypatch.setenv("TUNING_STORAGE", "postgresql://me:hush@db/x")
-    made = make_schedule("housing", "daily", project)
-    lines = service_text(made).splitlines()
+    schedule = make_schedule("housing", "daily", project)
+    lines = service_text(schedule).splitlines()
     home = str(project / "state").replace("%", "%%")
     assert f'Environment="TUNING_HOME={home}"' in lines
     assert 'Environment="TUNING_DEVICES=GPU-a,GPU-b"' in lines
-    said = service_text(made) + next_steps(made, Path("/x"))
-    assert "hush" not in said
-    assert "TUNING_STORAGE may hold a password" in said
+    printed = service_text(schedule) + next_steps(schedule, Path("/x"))
+    assert "hush" not in printed
+    assert "TUNING_STORAGE may hold a password" in printed
 
 
 def test_a_study_given_by_path_is_scheduled_by_its_absolute_path(project):
-    made = make_schedule("studies/housing.py", "daily", project)
-    assert made.study == str(project / "studies" / "housing.py")
-    assert made.unit == "tuning-housing"
+    schedule = make_schedule("studies/housing.py", "daily", project)
+    assert schedule.study == str(project / "studies" / "housing.py")
+    assert schedule.unit == "tuning-housing"
 
 
 def test_units_of_the_system_run_as_the_user_who_asked(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(service, "_login", lambda: "ada")
+    monkeypatch.setattr(systemd_units, "_login", lambda: "ada")
     folder = tmp_path / "systemd" / "system"
-    made = make_schedule("housing", "daily", project)
-    assert "User=ada\n" in write_units(made, folder)[0].read_text()
-    assert "  systemctl enable --now tuning-housing.timer" in next_steps(made, folder)
-    assert "--user" not in next_steps(made, folder)
+    schedule = make_schedule("housing", "daily", project)
+    assert "User=ada\n" in write_units(schedule, folder).service.read_text()
+    assert "  systemctl enable --now tuning-housing.timer" in next_steps(schedule, folder)
+    assert "--user" not in next_steps(schedule, folder)
 
 
 def test_units_elsewhere_are_linked_first(project, tmp_path):
@@ -165,7 +157,7 @@ def test_units_elsewhere_are_linked_first(project, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("study", "calendar", "said"),
+    ("study", "calendar", "message"),
     [
         ("housng", "daily", "Did you mean 'housing'?"),
         ("../housing", "daily", "no file '../housing'"),
@@ -173,8 +165,8 @@ def test_units_elsewhere_are_linked_first(project, tmp_path):
     ],
 )
 def test_a_wrong_study_or_calendar_ends_with_2_and_writes_nothing(
-    project, tmp_path, capsys, study, calendar, said
+    project, tmp_path, capsys, study, calendar, message
 ):
     assert main(["schedule", study, "--calendar", calendar]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "config").exists()

@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,11 +30,15 @@ NEEDED = (
 )
 TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 EXTRAS = {"torch": "gp", "psycopg2-binary": "postgres"}
-MEMORY_GB, DISK_GB = (
-    2.0,
-    2.0,
-)  # one worker holds 0.3 GB, the forkserver 0.6 GB; models and artifacts are small
-_DEEP = "import tensorflow as tf; print('TF', tf.__version__, len(tf.config.list_physical_devices('GPU')))"
+MEMORY_GB = 2.0  # one worker holds 0.3 GB, the forkserver 0.6 GB
+DISK_GB = 2.0  # models and artifacts are small
+
+_GB = 2**30
+_REINSTALL = "make clean, then make doctor"
+_ASK_TENSORFLOW = (
+    "import tensorflow as tf; "
+    "print('TF', tf.__version__, len(tf.config.list_physical_devices('GPU')))"
+)
 
 
 @dataclass(frozen=True)
@@ -79,118 +83,114 @@ def state_folder() -> Path:
 
 def python_version() -> Check:
     """Python 3.11 to 3.13."""
-    found = f"{sys.version.split()[0]} in {sys.prefix}"
+    version = f"{sys.version.split()[0]} in {sys.prefix}"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
-        return Check("Python", "ok", found)
-    return Check(
-        "Python",
-        "FAIL",
-        found,
-        "use Python 3.11 to 3.13: make clean, then make doctor PYTHON3=python3.13",
-    )
+        return Check("Python", "ok", version)
+    advice = f"use Python 3.11 to 3.13: {_REINSTALL} PYTHON3=python3.13"
+    return Check("Python", "FAIL", version, advice)
 
 
 def libraries() -> Iterator[Check]:
     """Versions of the libraries that are needed, from their metadata; nothing is imported."""
     for name in NEEDED:
-        found = _version(name)
-        yield (
-            Check(name, "ok", found)
-            if found
-            else Check(name, "FAIL", "missing", "make clean, then make doctor")
-        )
-    there = {name: version for name in TENSORFLOW if (version := _version(name))}
-    found = ", ".join(f"{name} {version}" for name, version in there.items())
-    if len(there) == 1:
-        yield Check("TensorFlow", "ok", found)
-    elif there:
-        yield Check(
-            "TensorFlow", "FAIL", found, "both own the same files; make clean, then make doctor"
-        )
+        version = _version(name)
+        if version is None:
+            yield Check(name, "FAIL", "missing", _REINSTALL)
+        else:
+            yield Check(name, "ok", version)
+
+    versions = _versions(TENSORFLOW)
+    installed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    if not versions:
+        yield Check("TensorFlow", "FAIL", "missing", _REINSTALL)
+    elif len(versions) == 1:
+        yield Check("TensorFlow", "ok", installed)
     else:
-        yield Check("TensorFlow", "FAIL", "missing", "make clean, then make doctor")
+        yield Check("TensorFlow", "FAIL", installed, f"both own the same files; {_REINSTALL}")
 
 
 def extras() -> Check:
     """Optional libraries; none is needed."""
-    there = [
-        f"{extra} ({name} {version})"
-        for name, extra in EXTRAS.items()
-        if (version := _version(name))
-    ]
-    others = [extra for name, extra in EXTRAS.items() if not _version(name)]
-    hint = f"; to add: {sys.executable} -m pip install -e '.[{','.join(others)}]'" if others else ""
-    return Check("extras", "ok", (", ".join(there) or "none") + hint)
+    versions = _versions(EXTRAS)
+    installed = [f"{EXTRAS[name]} ({name} {version})" for name, version in versions.items()]
+    summary = ", ".join(installed) or "none"
+
+    missing = [extra for name, extra in EXTRAS.items() if name not in versions]
+    if missing:
+        summary += f"; to add: {sys.executable} -m pip install -e '.[{','.join(missing)}]'"
+    return Check("extras", "ok", summary)
 
 
 def cores() -> Check:
     """CPU cores this process may use: one slot each where there is no GPU."""
-    usable = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return Check("cores", "ok", f"{usable} of {os.cpu_count()}")
+    if hasattr(os, "sched_getaffinity"):
+        n_usable = len(os.sched_getaffinity(0))
+    else:
+        n_usable = os.cpu_count() or 1
+    return Check("cores", "ok", f"{n_usable} of {os.cpu_count()}")
 
 
 def memory() -> Check:
     """Memory that is free now."""
     import psutil
 
-    there = psutil.virtual_memory()
-    found = f"{there.available / 2**30:.1f} GB free of {there.total / 2**30:.1f} GB"
-    if there.available / 2**30 >= MEMORY_GB:
-        return Check("memory", "ok", found)
-    return Check(
-        "memory",
-        "warn",
-        found,
-        f"below {MEMORY_GB:.0f} GB workers may be killed; use fewer: --devices cpu:1",
-    )
+    current = psutil.virtual_memory()
+    free_gb = current.available / _GB
+    summary = f"{free_gb:.1f} GB free of {current.total / _GB:.1f} GB"
+    if free_gb >= MEMORY_GB:
+        return Check("memory", "ok", summary)
+    advice = f"below {MEMORY_GB:.0f} GB workers may be killed; use fewer: --devices cpu:1"
+    return Check("memory", "warn", summary, advice)
 
 
 def disk(home: Path) -> Check:
     """Room where the state is, or will be."""
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(there).free / 2**30
-    found = f"{free:.1f} GB free at {there}"
-    if free >= DISK_GB:
-        return Check("disk", "ok", found)
-    return Check("disk", "warn", found, "free some space, or set TUNING_HOME to a larger disk")
+    folder = _nearest_folder(home)
+    free_gb = shutil.disk_usage(folder).free / _GB
+    summary = f"{free_gb:.1f} GB free at {folder}"
+    if free_gb >= DISK_GB:
+        return Check("disk", "ok", summary)
+    advice = "free some space, or set TUNING_HOME to a folder on a larger disk"
+    return Check("disk", "warn", summary, advice)
 
 
 def state(home: Path) -> Iterator[Check]:
     """Permissions of the state folder, and whether MLflow's database opens."""
     if not home.exists():
-        parent = next(folder for folder in home.parents if folder.exists())
-        if os.access(parent, os.W_OK):
-            yield Check("state", "ok", f"{home} is made by the first run")
-        else:
-            yield Check(
-                "state",
-                "FAIL",
-                f"{home} cannot be made",
-                f"make {parent} writable, or set TUNING_HOME",
-            )
+        yield _future_folder(home)
         return
+
     yield _permissions(home)
-    if (home / "mlflow.db").exists():
-        yield _database(home / "mlflow.db")
+    database = home / "mlflow.db"
+    if database.exists():
+        yield _database(database)
+
+
+def _future_folder(home: Path) -> Check:
+    parent = _nearest_folder(home)
+    if os.access(parent, os.W_OK):
+        return Check("state", "ok", f"{home} is made by the first run")
+    advice = f"make {parent} writable, or set TUNING_HOME"
+    return Check("state", "FAIL", f"{home} cannot be made", advice)
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the path, or the nearest of its parents that exists."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _permissions(home: Path) -> Check:
     mode = stat.S_IMODE(home.stat().st_mode)
-    found = f"{home}, mode {mode:o}"
+    summary = f"{home}, mode {mode:o}"
     if not home.is_dir() or not os.access(home, os.R_OK | os.W_OK | os.X_OK):
-        return Check(
-            "state", "FAIL", found, "it must be a folder you can write; mend it, or set TUNING_HOME"
-        )
-    if mode & 0o022:
-        return Check(
-            "state",
-            "FAIL",
-            found,
-            f"others can change it, a search will refuse it: chmod 700 {home}",
-        )
-    return Check("state", "ok", found)
+        advice = "it must be a folder that you can write; change that, or set TUNING_HOME"
+        return Check("state", "FAIL", summary, advice)
+
+    others_may_write = mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if others_may_write:
+        advice = f"others can change it, a search will refuse it: chmod 700 {home}"
+        return Check("state", "FAIL", summary, advice)
+    return Check("state", "ok", summary)
 
 
 def _database(path: Path) -> Check:
@@ -199,62 +199,63 @@ def _database(path: Path) -> Check:
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)
         try:
-            runs = connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0]
+            (n_runs,) = connection.execute("SELECT COUNT(*) FROM runs").fetchone()
         finally:
             connection.close()
     except sqlite3.Error as error:
         advice = "move it away and run a study: what the ledger holds is logged again"
         return Check("MLflow store", "FAIL", f"{path}: {error}", advice)
-    return Check("MLflow store", "ok", f"{runs} runs in {path}")
+    return Check("MLflow store", "ok", f"{n_runs} runs in {path}")
 
 
 def gpus() -> Iterator[Check]:
-    """GPUs by the driver, and whether the TensorFlow installed can use them."""
+    """GPUs that the driver knows, and whether the TensorFlow that is installed can use them."""
     from tuning.executors.devices import discover
 
     try:
-        there = discover()
+        devices = discover()
     except TuningError as error:
-        yield Check(
-            "GPUs",
-            "FAIL",
-            str(error),
-            "mend the driver (nvidia-smi must work), or use --devices cpu",
-        )
+        advice = "repair the driver (nvidia-smi must work), or use --devices cpu"
+        yield Check("GPUs", "FAIL", str(error), advice)
         return
-    found = ", ".join(f"{gpu.index}: {gpu.name} {gpu.memory_mb} MiB" for gpu in there)
-    if there and "stand-in" not in found and _version("tensorflow-cpu"):
-        yield Check(
-            "GPUs",
-            "warn",
-            found,
-            "this TensorFlow is for CPU: make clean, then make doctor LOCK=cuda",
-        )
+
+    summary = ", ".join(f"{gpu.index}: {gpu.name} {gpu.memory_mb} MiB" for gpu in devices)
+    are_real = bool(devices) and "stand-in" not in summary
+    if are_real and _version("tensorflow-cpu") is not None:
+        advice = f"this TensorFlow is for CPU: {_REINSTALL} LOCK=cuda"
+        yield Check("GPUs", "warn", summary, advice)
     else:
-        yield Check("GPUs", "ok", found or "none: trials run on CPU")
+        yield Check("GPUs", "ok", summary or "none: trials run on CPU")
 
 
 def tensorflow(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> Check:
     """Start TensorFlow in another process; it must see as many GPUs as the driver."""
     from tuning.executors.devices import discover
 
-    done = run(
-        [sys.executable, "-c", _DEEP], capture_output=True, text=True, check=False, timeout=300
-    )
-    answer = next(
-        (line.split() for line in done.stdout.splitlines() if line.startswith("TF ")), None
-    )
-    if done.returncode or answer is None:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return Check("TensorFlow run", "FAIL", last, "make clean, then make doctor ARGS=--deep")
-    expected = sum(gpu.name != "stand-in" for gpu in discover())
-    found = f"{answer[1]} starts and sees {answer[2]} GPUs"
-    if int(answer[2]) < expected:
-        advice = (
-            "install the CUDA lock: make clean, then make doctor LOCK=cuda; else update the driver"
-        )
-        return Check("TensorFlow run", "FAIL", f"{found} of {expected}", advice)
-    return Check("TensorFlow run", "ok", found)
+    command = [sys.executable, "-c", _ASK_TENSORFLOW]
+    done = run(command, capture_output=True, text=True, check=False, timeout=300)
+    answers = [line.split() for line in done.stdout.splitlines() if line.startswith("TF ")]
+    if done.returncode or not answers:
+        errors = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return Check("TensorFlow run", "FAIL", errors[-1], f"{_REINSTALL} ARGS=--deep")
+
+    _, version, n_gpus = answers[0]
+    n_expected = sum(gpu.name != "stand-in" for gpu in discover())
+    summary = f"{version} starts and sees {n_gpus} GPUs"
+    if int(n_gpus) < n_expected:
+        advice = f"install the CUDA lock: {_REINSTALL} LOCK=cuda; else update the driver"
+        return Check("TensorFlow run", "FAIL", f"{summary} of {n_expected}", advice)
+    return Check("TensorFlow run", "ok", summary)
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those that are installed."""
+    versions = {}
+    for name in names:
+        version = _version(name)
+        if version is not None:
+            versions[name] = version
+    return versions
 
 
 def _version(name: str) -> str | None:

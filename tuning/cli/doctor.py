@@ -22,8 +22,9 @@ _STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
 def doctor(deep: bool, as_json: bool) -> int:
-    """Check Python, libraries, devices and the state folder. Ends with 3 where something needed is
-    missing.
+    """Check Python, libraries, devices and the state folder.
+
+    Ends with 3 where something needed is missing.
 
     \b
     Example:
@@ -33,11 +34,13 @@ def doctor(deep: bool, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks]))
     else:
-        _show(checks)
-    return MissingError.exit_code if any(check.state == "FAIL" for check in checks) else 0
+        _print(checks)
+
+    has_failed = any(check.state == "FAIL" for check in checks)
+    return MissingError.exit_code if has_failed else 0
 
 
-def _show(checks: list[Check]) -> None:
+def _print(checks: list[Check]) -> None:
     from rich.console import Console
     from rich.text import Text
 

@@ -38,10 +38,18 @@ def read_entry(path: Path) -> Entry:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         where = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        return Entry(path.stem, None, None, None, f"does not parse: {error.args[0]}{where}")
-    given = _study_fields(tree)
-    about = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return Entry(path.stem, given.get("engine"), given.get("objective"), given.get("trials"), about)
+        about = f"does not parse: {error.args[0]}{where}"
+        return Entry(path.stem, engine=None, objective=None, trials=None, about=about)
+
+    study = _study_fields(tree)
+    about, _, _ = (ast.get_docstring(tree) or "").partition("\n")
+    return Entry(
+        path.stem,
+        engine=study.get("engine"),
+        objective=study.get("objective"),
+        trials=study.get("trials"),
+        about=about,
+    )
 
 
 def read_folder(folder: Path) -> list[Entry]:
@@ -54,31 +62,36 @@ def read_folder(folder: Path) -> list[Entry]:
         raise StudyError(
             f"no folder {folder}; run this where the project is, or make a study: tuning new NAME"
         )
-    return [
-        read_entry(path) for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")
-    ]
+    paths = [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+    return [read_entry(path) for path in paths]
 
 
 def _study_fields(tree: ast.Module) -> dict[str, Any]:
+    """Return the fields that the file's STUDY is made with."""
     call = next(_study_calls(tree), None)
     if call is None:
         return {}
-    given = {k.arg: _value(k.value) for k in call.keywords if k.arg}
-    made_here = (
-        isinstance(call.func, ast.Name | ast.Attribute)
-        and ast.unparse(call.func).split(".")[-1] == "Study"
-    )
-    return {**_defaults(), **given} if made_here else given  # else a copy of another: BASE.with_(…)
+
+    named = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
+    is_name = isinstance(call.func, ast.Name | ast.Attribute)
+    if is_name and ast.unparse(call.func).split(".")[-1] == "Study":
+        return {**_defaults(), **named}
+    return named  # a copy of another: BASE.with_(…)
 
 
 def _study_calls(tree: ast.Module) -> Iterator[ast.Call]:
+    """Yield each call whose result a statement `STUDY = …` or `STUDY: Study = …` names."""
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        value = getattr(node, "value", None)
-        if isinstance(value, ast.Call) and any(
-            isinstance(t, ast.Name) and t.id == "STUDY" for t in targets
-        ):
-            yield value
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        else:
+            continue
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        if "STUDY" in names and isinstance(node.value, ast.Call):
+            yield node.value
 
 
 def _defaults() -> dict[str, Any]:
@@ -88,19 +101,19 @@ def _defaults() -> dict[str, Any]:
 
 
 def _value(node: ast.expr) -> Any:
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("Minimize", "Maximize")
-    ):
-        metric = next(
-            (_value(argument) for argument in (*node.args, *(k.value for k in node.keywords))), ""
-        )
-        return f"{node.func.id.lower()} {metric}"
-    return node.value if isinstance(node, ast.Constant) else ast.unparse(node)
+    """Return a constant as it is, an objective in words, anything else as its source."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        direction = node.func.id
+        if direction in ("Minimize", "Maximize"):
+            arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+            metric = _value(arguments[0]) if arguments else ""
+            return f"{direction.lower()} {metric}"
+    return ast.unparse(node)
 
 
-def _table(entries: list[Entry]) -> None:
+def _print(entries: list[Entry]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -125,6 +138,6 @@ def listing(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(entry) for entry in entries]))
     elif entries:
-        _table(entries)
+        _print(entries)
     else:
         click.echo("no studies yet; make one: python -m tuning new NAME")

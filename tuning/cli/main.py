@@ -1,10 +1,8 @@
-"""The command line: verbs found by name, each imported only when it is called; errors become exit
-codes.
-"""
+"""The command line: verbs by name, each imported when it is called; errors become exit codes."""
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import sys
 from collections.abc import Sequence
 
@@ -13,8 +11,7 @@ import click
 from tuning import __version__
 from tuning.errors import StudyError, TuningError, did_you_mean
 
-# Verb: the room of its `click.Command`, which has the verb's name there, and what it does, told
-# without importing it.
+# Verb: where its `click.Command` is, and what it does, for the list of verbs, which imports none.
 VERBS = {
     "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
@@ -32,7 +29,7 @@ VERBS = {
         "tuning.cli.compare:compare",
         "Show two or more searches side by side, and what differs.",
     ),
-    "new": ("tuning.cli.new:new", "Write a study file and its tests, that run as they are."),
+    "new": ("tuning.cli.new:new", "Write a study file and its tests, which run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),
     "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),
     "doctor": (
@@ -57,8 +54,8 @@ class Verbs(click.Group):
         """Import and return one verb, or None where there is no such verb."""
         if cmd_name not in VERBS:
             return None
-        module, _, name = VERBS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        reference, _ = VERBS[cmd_name]
+        command: click.Command = pkgutil.resolve_name(reference)
         return command
 
     def resolve_command(
@@ -66,9 +63,8 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As Click's, with the nearest verb in the message."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            ctx.fail(
-                f"no verb '{args[0]}'.{did_you_mean(args[0], VERBS)} There are: {', '.join(VERBS)}"
-            )
+            nearest = did_you_mean(args[0], VERBS)
+            ctx.fail(f"no verb '{args[0]}'.{nearest} There are: {', '.join(VERBS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -80,8 +76,9 @@ class Verbs(click.Group):
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tuning")
 def app() -> None:
-    """Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in
-    MLflow.
+    """Hyperparameter search and benchmarks for Keras.
+
+    One study, three libraries, every trial in MLflow.
 
     \b
     Example:
@@ -92,7 +89,7 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: what the verb returned, or that of its error.
 
-    An error of ours is told in one piece on stderr; any other is a bug and keeps its traceback.
+    An error of ours is printed in one piece on stderr; any other is a bug and keeps its traceback.
     """
     try:
         code = app.main(

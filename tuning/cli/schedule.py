@@ -35,11 +35,11 @@ def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path |
 
     # A wrong option is reported now, not at 22:00.
     _check_options(study, options)
-    planned = make_schedule(study, calendar, Path.cwd(), options)
+    plan = make_schedule(study, calendar, Path.cwd(), options)
     target = (folder or user_folder()).absolute()
-    for path in write_units(planned, target):
+    for path in write_units(plan, target):
         click.echo(f"wrote {path}")
-    click.echo(next_steps(planned, target))
+    click.echo(next_steps(plan, target))
 
 
 def _check_options(study: str, options: tuple[str, ...]) -> None:

@@ -1,9 +1,8 @@
-"""Run a study at set times: a systemd service and timer around `python -m tuning run STUDY`, or a
-cron line.
+"""Run a study at set times: systemd's service and timer, or a cron line.
 
-A scheduled run needs nothing of its own: it resumes, and its search is guarded by a lock. Where a
-run by hand is at work it ends with 75, as it does on a full disk; systemd shows both as failures,
-for they cannot be told apart.
+They call `python -m tuning run STUDY`. A scheduled run needs nothing of its own: it resumes, and
+its search is guarded by a lock. Where a run by hand is at work it ends with 75, as it does on a
+full disk; systemd shows both as failures, for they cannot be told apart.
 """
 
 from __future__ import annotations
@@ -12,19 +11,21 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tuning.cli.calendar import check_calendar, to_cron
 from tuning.errors import StudyError
 from tuning.storage.durable import write_bytes
 from tuning.study.study_file import find_study
 
-_KEPT = ("TUNING_HOME", "TUNING_DEVICES")  # not the two that may hold a password
-_SECRET = ("MLFLOW_TRACKING_URI", "TUNING_STORAGE")
+_INHERITED = ("TUNING_HOME", "TUNING_DEVICES")
+_MAY_BE_SECRET = ("MLFLOW_TRACKING_URI", "TUNING_STORAGE")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Schedule:
     """What is run, when and where.
 
@@ -58,8 +59,13 @@ class Schedule:
 def make_schedule(
     study: str, calendar: str, project: Path, options: tuple[str, ...] = ()
 ) -> Schedule:
-    """Return a checked schedule for this interpreter and this environment; `options` are taken as
-    they are.
+    """Return a checked schedule for this interpreter and this environment.
+
+    Args:
+        study: As on the command line.
+        calendar: As systemd writes it.
+        project: The folder to run in.
+        options: Of `run`; they are taken as they are.
 
     Raises:
         StudyError: There is no such study, systemd does not take the calendar, or a word holds a
@@ -67,77 +73,103 @@ def make_schedule(
     """
     path = find_study(study, project)
     check_calendar(calendar)
-    given = str(path) if study.endswith(".py") else study
-    kept = tuple(
-        (name, _absolute(name, os.environ[name])) for name in _KEPT if os.environ.get(name)
+    schedule = Schedule(
+        study=str(path) if study.endswith(".py") else study,
+        calendar=calendar.strip(),
+        project=project.absolute(),
+        python=os.path.abspath(sys.executable),
+        environment=_environment(),
+        options=options,
     )
-    made = Schedule(
-        given, calendar.strip(), project.absolute(), os.path.abspath(sys.executable), kept, options
-    )
-    if any(
-        "\n" in part for part in (*made.command, str(made.project), *(value for _, value in kept))
-    ):
+    values = [value for _, value in schedule.environment]
+    words = [*schedule.command, str(schedule.project), *values]
+    if any("\n" in word for word in words):
         raise StudyError("a line break cannot be put into a systemd unit")
-    return made
+    return schedule
 
 
-def _absolute(name: str, value: str) -> str:
-    return os.path.abspath(value) if name == "TUNING_HOME" else value
+def _environment() -> tuple[tuple[str, str], ...]:
+    """Return the variables of now that the run shall have, too."""
+    variables = []
+    for name in _INHERITED:
+        value = os.environ.get(name)
+        if value:
+            # The run has another working directory.
+            absolute = os.path.abspath(value) if name == "TUNING_HOME" else value
+            variables.append((name, absolute))
+    return tuple(variables)
 
 
 def service_text(schedule: Schedule, user: str | None = None) -> str:
     """Return the service unit; `user` is whom a system unit runs as."""
-    settings = [f"Environment={_quoted(f'{name}={value}')}" for name, value in schedule.environment]
-    program, *arguments = schedule.command  # in arguments alone a `$` is a variable
-    return "\n".join(
-        [
-            "[Unit]",
-            f"Description=Search of {_plain(schedule.study)}",
-            "",
-            "[Service]",
-            "Type=oneshot",
-            *([f"User={user}"] if user else []),
-            f"WorkingDirectory={_plain(str(schedule.project))}",
-            *settings,
-            f"ExecStart={' '.join([_quoted(program), *(_quoted(word).replace('$', '$$') for word in arguments)])}",
-            "# The driver is asked to stop, keeps what is finished, and ends its workers itself.",
-            "KillMode=mixed",
-            "UMask=0077",
-            "",
-        ]
-    )
+    variables = [f"{name}={value}" for name, value in schedule.environment]
+    lines = [
+        "[Unit]",
+        f"Description=Search of {_plain(schedule.study)}",
+        "",
+        "[Service]",
+        "Type=oneshot",
+    ]
+    if user:
+        lines.append(f"User={user}")
+    lines += [
+        f"WorkingDirectory={_plain(str(schedule.project))}",
+        *(f"Environment={_quoted(variable)}" for variable in variables),
+        f"ExecStart={_command_line(schedule.command)}",
+        "# The driver is asked to stop, keeps what is finished, and ends its workers itself.",
+        "KillMode=mixed",
+        "UMask=0077",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _command_line(command: Sequence[str]) -> str:
+    """Return a command as `ExecStart=` takes it; in arguments alone a `$` begins a variable."""
+    program, *arguments = command
+    words = [_quoted(program)]
+    words += [_quoted(argument).replace("$", "$$") for argument in arguments]
+    return " ".join(words)
 
 
 def timer_text(schedule: Schedule) -> str:
     """Return the timer unit; a run missed while the machine was off is made up for at its start."""
-    return "\n".join(
-        [
-            "[Unit]",
-            f"Description=Search of {_plain(schedule.study)}: {_plain(schedule.calendar)}",
-            "",
-            "[Timer]",
-            f"OnCalendar={schedule.calendar}",
-            "Persistent=true",
-            "",
-            "[Install]",
-            "WantedBy=timers.target",
-            "",
-        ]
-    )
+    lines = [
+        "[Unit]",
+        f"Description=Search of {_plain(schedule.study)}: {_plain(schedule.calendar)}",
+        "",
+        "[Timer]",
+        f"OnCalendar={schedule.calendar}",
+        "Persistent=true",
+        "",
+        "[Install]",
+        "WantedBy=timers.target",
+        "",
+    ]
+    return "\n".join(lines)
 
 
-def write_units(schedule: Schedule, folder: Path) -> tuple[Path, Path]:
-    """Write service and timer into `folder`, replacing those of an earlier schedule of this study;
-    return both paths.
+class UnitFiles(NamedTuple):
+    """The two units of a schedule."""
+
+    service: Path
+    timer: Path
+
+
+def write_units(schedule: Schedule, folder: Path) -> UnitFiles:
+    """Write service and timer into `folder`, in place of those of an earlier schedule of the study.
 
     In a folder of the system's units (`…/systemd/system`) the service runs as the user who calls
     this.
     """
     user = _login() if is_system(folder) else None
-    service, timer = folder / f"{schedule.unit}.service", folder / f"{schedule.unit}.timer"
-    write_bytes(service, service_text(schedule, user).encode())
-    write_bytes(timer, timer_text(schedule).encode())
-    return service, timer
+    files = UnitFiles(
+        service=folder / f"{schedule.unit}.service",
+        timer=folder / f"{schedule.unit}.timer",
+    )
+    write_bytes(files.service, service_text(schedule, user).encode())
+    write_bytes(files.timer, timer_text(schedule).encode())
+    return files
 
 
 def user_folder() -> Path:
@@ -153,35 +185,41 @@ def is_system(folder: Path) -> bool:
 def next_steps(schedule: Schedule, folder: Path) -> str:
     """Return the commands that enable the timer, and the cron line or why there is none."""
     manager = "systemctl" if is_system(folder) else "systemctl --user"
+    service = f"{schedule.unit}.service"
     timer = f"{schedule.unit}.timer"
-    lines = [f"  {manager} daemon-reload", f"  {manager} enable --now {timer}"]
+
+    lines = ["Enable it:"]
     if folder.absolute() != user_folder().absolute() and not is_system(folder):
-        service = str(folder / f"{schedule.unit}.service")
-        lines.insert(0, f"  {manager} link {shlex.join([service, str(folder / timer)])}")
+        paths = [str(folder / service), str(folder / timer)]
+        lines.append(f"  {manager} link {shlex.join(paths)}")
+    lines.append(f"  {manager} daemon-reload")
+    lines.append(f"  {manager} enable --now {timer}")
     if not is_system(folder):
         lines.append("  loginctl enable-linger  # once: run also when you are not logged in")
-    lines += [f"  {manager} list-timers {timer}", "", *_cron(schedule)]
-    left_out = [name for name in _SECRET if os.environ.get(name)]
-    if left_out:
-        lines += [
-            "",
-            f"{' and '.join(left_out)} may hold a password and are not in the unit; to set them there:",
-        ]
-        lines.append(f"  {manager} edit {schedule.unit}.service")
-    return "\n".join(["Enable it:", *lines])
+    lines.append(f"  {manager} list-timers {timer}")
+
+    lines += ["", *_cron(schedule)]
+
+    secrets = [name for name in _MAY_BE_SECRET if os.environ.get(name)]
+    if secrets:
+        reason = "may hold a password and is not in the unit"
+        if len(secrets) > 1:
+            reason = "may hold passwords and are not in the unit"
+        lines += ["", f"{' and '.join(secrets)} {reason}; to set it there:"]
+        lines.append(f"  {manager} edit {service}")
+    return "\n".join(lines)
 
 
 def _cron(schedule: Schedule) -> list[str]:
     fields = to_cron(schedule.calendar)
     if fields is None:
         return [f"cron cannot express {schedule.calendar!r}; use the timer."]
-    settings = [f"{name}={shlex.quote(value)}" for name, value in schedule.environment]
-    command = " ".join([*settings, shlex.join(schedule.command)])
+
+    variables = [f"{name}={shlex.quote(value)}" for name, value in schedule.environment]
+    command = " ".join([*variables, shlex.join(schedule.command)])
     line = f"cd {shlex.quote(str(schedule.project))} && umask 077 && {command}"
-    return [
-        "Or, with cron (crontab -e):",
-        f"  {fields} " + line.replace("%", r"\%"),
-    ]  # a bare % is cron's line break
+    escaped = line.replace("%", r"\%")  # a bare % is cron's line break
+    return ["Or, with cron (crontab -e):", f"  {fields} {escaped}"]
 
 
 def _login() -> str:
@@ -191,7 +229,8 @@ def _login() -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("%", "%%")  # else a specifier, systemd.unit(5)
+    """Return text in which no % begins a specifier, see systemd.unit(5)."""
+    return text.replace("%", "%%")
 
 
 def _quoted(text: str) -> str:
