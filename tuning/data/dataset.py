@@ -77,26 +77,32 @@ class Dataset:
 
     @property
     def n_outputs(self) -> int:
-        """Units of the last layer: 1 for binary, the number of classes for multiclass, else y's
-        columns.
+        """Units of the last layer.
+
+        1 for binary, the number of classes for multiclass, the number of columns of y for others.
         """
         if self.task == "multiclass":
             return len(self.classes) or int(self.y.max()) + 1
-        return 1 if self.task == "binary" or self.y.ndim == 1 else int(self.y.shape[1])
+        if self.task == "binary" or self.y.ndim == 1:
+            return 1
+        return int(self.y.shape[1])
 
     @property
     def digest(self) -> str:
-        """sha256 over shapes, types and bytes of X and y, the fixed parts and the columns' meaning
-        (hex).
-        """
-        sha = hashlib.sha256(repr(self.columns).encode() if self.columns else b"")
-        for array in (self.X, self.y, *(self.parts[key] for key in sorted(self.parts))):
-            whole = np.ascontiguousarray(array)
-            sha.update(f"{whole.dtype.str}{whole.shape}".encode())
-            sha.update(whole.tobytes())
+        """sha256 over shapes, types and bytes of X and y, over parts and columns; 64 hex digits."""
+        sha = hashlib.sha256()
+        if self.columns:
+            sha.update(repr(self.columns).encode())
+        parts = [self.parts[name] for name in sorted(self.parts)]
+        for array in (self.X, self.y, *parts):
+            contiguous = np.ascontiguousarray(array)
+            sha.update(f"{contiguous.dtype.str}{contiguous.shape}".encode())
+            sha.update(contiguous.tobytes())
         return sha.hexdigest()
 
 
 def input_shape_of(X: Array, columns: tuple[Column, ...]) -> tuple[int, ...]:
     """Return one sample's shape after `columns` have become inputs; X's own where there are none."""
-    return (sum(column.width for column in columns),) if columns else tuple(X.shape[1:])
+    if columns:
+        return (sum(column.width for column in columns),)
+    return tuple(X.shape[1:])

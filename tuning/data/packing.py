@@ -1,7 +1,6 @@
-"""Calls on their way to a worker: pickled, with the arrays that both sides have replaced by their
-names.
+"""Calls on their way to a worker: pickled, but for the arrays that both sides have.
 
-joblib's own backends pickle the whole X into each task, 63 MB for 20,000 × 784 floats.
+These go as names. joblib's own backends pickle the whole X into each task, 63 MB for 20,000 × 784 floats.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ import numpy as np
 from tuning.data.dataset import Array
 
 Naming = Callable[[Array], str | None]
-"""Return the name under which the other side finds an array, or None: then it travels in the call.
-"""
+"""Returns the name under which the other side finds an array; None: it travels in the call."""
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -27,11 +25,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._naming = naming
 
     def persistent_id(self, value: Any) -> str | None:
-        return (
-            self._naming(value)
-            if isinstance(value, np.ndarray) and not value.dtype.hasobject
-            else None
-        )
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            return self._naming(value)
+        return None
 
 
 class _Unpickler(pickle.Unpickler):
@@ -44,17 +40,16 @@ class _Unpickler(pickle.Unpickler):
 
 
 def pack(value: Any, naming: Naming) -> bytes:
-    """Pickle `value`, functions of notebooks included; arrays that `naming` knows go as their
-    names.
-    """
+    """Pickle `value`, functions of notebooks included; arrays that `naming` knows go as names."""
     file = io.BytesIO()
     _Pickler(file, naming).dump(value)
     return file.getvalue()
 
 
 def unpack(packed: bytes, arrays: Callable[[str], Array]) -> Any:
-    """Return what `pack` was given; `arrays` finds those that went as names. For our own driver's
-    bytes only.
+    """Return what `pack` was given; `arrays` finds those that went as names.
+
+    For our own driver's bytes only: they are unpickled.
     """
     return _Unpickler(io.BytesIO(packed), arrays).load()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,9 @@ class Part:
     """Some rows of a data set, ready for Keras.
 
     Attributes:
-        X: `(rows, *input_shape)`, float32. In parts that wait for `scaled()` the data set's own
-            type is kept: a large number that varies little (a date in seconds) must be centred
-                before it is rounded.
+        X: `(rows, *input_shape)`, float32. Parts that wait for `scaled()` have the data set's own
+            type: a large number that varies little (a date in seconds) must be centred before it
+            is rounded.
         y: float32 `(rows,)` or `(rows, outputs)`; for multiclass int32 `(rows,)`.
     """
 
@@ -40,9 +40,7 @@ class Part:
 
 
 class Scaling(Protocol):
-    """What inputs are prepared with, fitted on some rows: a `Scaler`, or the `TableScaler` of a
-    user's table.
-    """
+    """What inputs are prepared with: a `Scaler`, or the `TableScaler` of a user's table."""
 
     def transform(self, X: Array, /) -> NDArray[np.float32]:
         """Return `X` as a model takes it, `(rows, *input_shape)`."""
@@ -50,8 +48,9 @@ class Scaling(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Column means and standard deviations of some rows; a constant column has deviation 1 and
-    becomes 0.
+    """Column means and standard deviations of some rows.
+
+    A constant column has deviation 1 and becomes 0.
 
     Attributes:
         mean, deviation: float64 `(features,)`, over the flattened input; None: `transform` only
@@ -65,11 +64,12 @@ class Scaler:
         """Return `X` centred and divided, in its own shape, as float32; computed in float64."""
         if self.mean is None or self.deviation is None:
             return np.asarray(X, np.float32)
-        flat = (X.reshape(len(X), -1) - self.mean) / self.deviation
-        return flat.reshape(X.shape).astype(np.float32)
+        flat = X.reshape(len(X), -1)
+        standardised = (flat - self.mean) / self.deviation
+        return standardised.reshape(X.shape).astype(np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Parts:
     """A data set cut in three, with what the other rooms need to know of it.
 
@@ -106,42 +106,50 @@ class Parts:
     @property
     def search_part(self) -> Part:
         """Training and validation rows together, in this order: what `--cv` cuts into folds."""
-        both = (self.train, self.validation)
-        return Part(np.concatenate([p.X for p in both]), np.concatenate([p.y for p in both]))
+        return Part(
+            np.concatenate([self.train.X, self.validation.X]),
+            np.concatenate([self.train.y, self.validation.y]),
+        )
 
     def scaled(self) -> Parts:
         """Return float32 parts, prepared with the training part's figures alone."""
         if self.scaler is not None:
             return self
-        fitted = self.fitted(self.train.X)
-        train, validation, test = (
-            Part(fitted.transform(part.X), part.y)
-            for part in (self.train, self.validation, self.test)
+        scaler = self.fitted(self.train.X)
+        return replace(
+            self,
+            train=Part(scaler.transform(self.train.X), self.train.y),
+            validation=Part(scaler.transform(self.validation.X), self.validation.y),
+            test=Part(scaler.transform(self.test.X), self.test.y),
+            scaler=scaler,
         )
-        return replace(self, train=train, validation=validation, test=test, scaler=fitted)
 
     def fitted(self, train_X: Array) -> Scaling:
-        """Return what inputs are prepared with, fitted on these rows; where nothing is asked for,
-        it only casts.
+        """Return what inputs are prepared with, fitted on these rows.
+
+        Where the data set is not to be scaled, it only casts.
         """
         if self.columns:
             return table_scaler(train_X, self.columns)
-        return scaler(train_X) if self.scale else Scaler()
+        if self.scale:
+            return scaler(train_X)
+        return Scaler()
 
 
 def split(
     dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_size: float = 0.25
 ) -> Parts:
-    """Cut a data set in three: scikit-learn's `train_test_split(random_state=seed)` twice,
-    stratified by class.
+    """Cut a data set in three.
+
+    By scikit-learn's `train_test_split(random_state=seed)`, twice, stratified by class.
 
     Args:
-        dataset: Its `parts` win where they are given; validation or test rows that are not come off
-            the training rows.
+        dataset: Its own `parts` win; where it names no validation or test rows, they are taken off
+            its training rows.
         seed: From 0 to 2³² − 1; with 42 and the default sizes it is the course's own split of
             California housing.
-        test_size: Share of the rows.
-        validation_size: Share of the rows that remain.
+        test_size: Share of the rows, between 0 and 1.
+        validation_size: Share of the rows that remain, between 0 and 1.
 
     Raises:
         StudyError: Every fault of the data set, or a class too small for the split or without
@@ -157,12 +165,13 @@ def split(
         raise StudyError(
             f"cannot split {len(dataset.X)} rows in three: {error}", where=where
         ) from error
-    if missing := list(training_faults(dataset, rows["train"])):
-        raise StudyError(missing, where=where)
+    faults = list(training_faults(dataset, rows.train))
+    if faults:
+        raise StudyError(faults, where=where)
     return Parts(
-        _part(dataset, rows["train"]),
-        _part(dataset, rows["validation"]),
-        _part(dataset, rows["test"]),
+        train=_part(dataset, rows.train),
+        validation=_part(dataset, rows.validation),
+        test=_part(dataset, rows.test),
         dataset_name=dataset.name,
         task=dataset.task,
         classes=dataset.classes,
@@ -176,25 +185,38 @@ def split(
     )
 
 
-def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float) -> dict[str, Rows]:
+class _SplitRows(NamedTuple):
+    """The row numbers of each part."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float) -> _SplitRows:
     fixed = {name: np.asarray(rows, np.intp) for name, rows in dataset.parts.items()}
     rest = fixed.get("train", np.arange(len(dataset.X)))
-    found: dict[str, Rows] = {}
-    for name, share in (("test", test_size), ("validation", validation_size)):
-        if name in fixed:
-            found[name] = fixed[name]
-        else:
-            rest, found[name] = _cut(
-                rest, dataset.y[rest] if _has_classes(dataset.task) else None, share, seed
-            )
-    return {**found, "train": rest}
+
+    # The test part first: the validation part's share is of what remains.
+    test = fixed.get("test")
+    if test is None:
+        rest, test = _cut(rest, _strata(dataset, rest), test_size, seed)
+    validation = fixed.get("validation")
+    if validation is None:
+        rest, validation = _cut(rest, _strata(dataset, rest), validation_size, seed)
+    return _SplitRows(rest, validation, test)
+
+
+def _strata(dataset: Dataset, rows: Rows) -> Array | None:
+    return dataset.y[rows] if _has_classes(dataset.task) else None
 
 
 def _cut(rows: Rows, classes: Array | None, share: float, seed: int) -> tuple[Rows, Rows]:
+    """Return (the rows that stay, the share of them that is taken)."""
     from sklearn.model_selection import train_test_split
 
-    kept, taken = train_test_split(rows, test_size=share, random_state=seed, stratify=classes)
-    return kept, taken
+    staying, taken = train_test_split(rows, test_size=share, random_state=seed, stratify=classes)
+    return staying, taken
 
 
 def _part(dataset: Dataset, rows: Rows) -> Part:
@@ -204,9 +226,7 @@ def _part(dataset: Dataset, rows: Rows) -> Part:
 
 
 def scaler(train_X: Array) -> Scaler:
-    """Return scikit-learn's `StandardScaler` fitted on `train_X`, `(rows, *input_shape)`, each
-    input by itself.
-    """
+    """Return scikit-learn's `StandardScaler` fitted on `train_X`, `(rows, *input_shape)`."""
     from sklearn.preprocessing import StandardScaler
 
     fitted = StandardScaler().fit(train_X.reshape(len(train_X), -1).astype(np.float64))
@@ -214,10 +234,10 @@ def scaler(train_X: Array) -> Scaler:
 
 
 def folds(y: Array, k: int, task: Task) -> list[tuple[Rows, Rows]]:
-    """Return (training rows, scoring rows) of `k` folds, those of scikit-learn's `check_cv(k, y,
-    classifier=…)`.
+    """Return (training rows, scoring rows) of each of `k` folds.
 
-    Not shuffled: by class for binary and multiclass, in blocks for the others.
+    They are those of scikit-learn's `check_cv(k, y, classifier=…)`: not shuffled, by class for
+    binary and multiclass, in blocks for the others.
 
     Raises:
         StudyError: A class has fewer members than there are folds, or there are fewer rows.
@@ -227,7 +247,8 @@ def folds(y: Array, k: int, task: Task) -> list[tuple[Rows, Rows]]:
     faults = list(_fold_faults(y, k, task))
     if faults:
         raise StudyError(faults, where=f"cv={k}")
-    return list(check_cv(k, y, classifier=_has_classes(task)).split(np.zeros(len(y)), y))
+    splitter = check_cv(k, y, classifier=_has_classes(task))
+    return list(splitter.split(np.zeros(len(y)), y))
 
 
 def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
@@ -239,14 +260,16 @@ def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
         numbers, counts = np.unique(y.astype(int), return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             if count < k:
-                yield f"class {class_name((), number)} has {count} members, fewer than the {k} folds; use a smaller cv"
+                yield (
+                    f"class {class_name((), number)} has {count} members, "
+                    f"fewer than the {k} folds; use a smaller cv"
+                )
 
 
 def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple[Rows, Rows]:
-    """Return (rows to fit, rows to stop by): early stopping inside a fold never looks at the
-    scoring rows.
+    """Return (rows to fit, rows to stop by) of the training rows of a fold.
 
-    By class where every class has two members and the stopping rows can hold one of each; else
+    So early stopping inside a fold never looks at the scoring rows. By class where every class has two members and the stopping rows can hold one of each; else
     plainly shuffled.
 
     Raises:
@@ -259,9 +282,10 @@ def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple
 
 
 def _can_stratify(y: Array, share: float) -> bool:
-    counts = np.unique(y, return_counts=True)[1]
-    taken = int(np.ceil(share * len(y)))
-    return bool(counts.min() >= 2 and min(taken, len(y) - taken) >= len(counts))
+    _, counts = np.unique(y, return_counts=True)
+    n_taken = int(np.ceil(share * len(y)))
+    smaller_side = min(n_taken, len(y) - n_taken)
+    return bool(counts.min() >= 2 and smaller_side >= len(counts))
 
 
 def _has_classes(task: Task) -> bool:

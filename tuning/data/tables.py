@@ -1,33 +1,38 @@
-"""A user's own table, CSV or Parquet, as a `Dataset`: numbers, categories, empty cells, and what is
-wrong.
-"""
+"""A user's own table, CSV or Parquet, as a `Dataset`: numbers, categories, empty cells."""
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tuning.data.dataset import Array, Column, Dataset, Task
 from tuning.errors import StudyError, did_you_mean
 
+Frame: TypeAlias = Any
+"""A `pandas.DataFrame`; pandas is imported when a table is read."""
+Cells: TypeAlias = Any
+"""A `pandas.Series`: one column of a frame."""
+
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 MOST_CATEGORIES = 50
 """Different texts above which a column is taken for names or numbers of things, and left out."""
 MOSTLY_NUMBERS = 0.9
-"""Share of numbers above which the texts of a column are taken for mistakes, however many there
-are.
-"""
+"""Share of numbers above which a column's texts are taken for mistakes, however many there are."""
+_LONGEST_QUOTE = 40
+"""Characters of a cell that a message quotes."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table by its path, to be given to a study as `data=Table("titanic.csv", target="survived",
-    task="binary")`.
+    """A table by its path, given to a study in the place of a data function.
+
+    `data=Table("titanic.csv", target="survived", task="binary")`.
 
     Attributes:
         path: A file of one of `SUFFIXES`, with a header.
@@ -61,9 +66,10 @@ def stem(path: str) -> str:
     return re.sub(r"\.(csv|csv\.gz|parquet)$", "", Path(path).name, flags=re.IGNORECASE)
 
 
-def read_table(path: Path) -> Any:
-    """Return a pandas DataFrame; in CSV "NA", "nan", "None" are empty among numbers, texts among
-    texts.
+def read_table(path: Path) -> Frame:
+    """Return a pandas DataFrame.
+
+    In CSV "NA", "nan" and "None" are empty cells among numbers, and texts among texts.
 
     Raises:
         StudyError: There is no such file, or it cannot be read as what its name says.
@@ -85,37 +91,38 @@ def read_table(path: Path) -> Any:
         raise StudyError(f"cannot be read: {str(error).splitlines()[0]}", where=where) from error
 
 
-def _read_csv(path: Path) -> Any:
+def _read_csv(path: Path) -> Frame:
     import pandas as pd
 
-    options: dict[str, Any] = {"sep": _separator(path), "low_memory": False}
-    frame = pd.read_csv(path, **options)
-    texts = [i for i in range(frame.shape[1]) if not _is_number(frame.iloc[:, i])]
-    if texts:  # a roof of the kind "None" is no empty cell
-        literal = pd.read_csv(path, **options, keep_default_na=False, na_values=[""])
-        for i in texts:
+    separator = _separator(path)
+    frame = pd.read_csv(path, sep=separator, low_memory=False)
+    text_columns = [i for i in range(frame.shape[1]) if not _is_number(frame.iloc[:, i])]
+    if text_columns:
+        # Among texts "None" is a value (a roof of the kind "None"), not an empty cell.
+        literal = pd.read_csv(
+            path, sep=separator, low_memory=False, keep_default_na=False, na_values=[""]
+        )
+        for i in text_columns:
             frame.isetitem(i, literal.iloc[:, i])
     return frame
 
 
-def _is_number(cells: Any) -> bool:
-    import pandas as pd
+def _is_number(cells: Cells) -> bool:
+    """Whether a column holds numbers, or True and False with empty cells between."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    return bool(
-        pd.api.types.is_bool_dtype(cells.dropna().infer_objects())
-        or pd.api.types.is_numeric_dtype(cells)
-    )
+    return bool(is_numeric_dtype(cells) or is_bool_dtype(cells.dropna().infer_objects()))
 
 
 def _separator(path: Path) -> str:
-    import gzip
-
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    """Return the separator that the header has most of."""
+    is_zipped = path.suffix.lower() == ".gz"
+    with gzip.open(path) if is_zipped else path.open("rb") as file:
         header = file.readline()
     return max((b",", b";", b"\t"), key=header.count).decode()
 
 
-def table_dataset(frame: Any, target: str, task: Task, *, name: str, source: str = "") -> Dataset:
+def table_dataset(frame: Frame, target: str, task: Task, *, name: str, source: str = "") -> Dataset:
     """Return a data set of a DataFrame: every column but `target` is an input.
 
     Numbers and truth values stay numbers; texts become categories. Left out, with a notice: columns
@@ -128,31 +135,35 @@ def table_dataset(frame: Any, target: str, task: Task, *, name: str, source: str
     """
     where = f"table '{source or name}'"
     frame = frame.rename(columns=str)
-    if target not in frame.columns:
-        known = list(frame.columns)
-        listed = f"There are: {', '.join(known)}"
-        raise StudyError(
-            f"no column '{target}'.{did_you_mean(target, known)} {listed}", where=where
-        )
+    names = list(frame.columns)
+    if target not in names:
+        guess = did_you_mean(target, names)
+        raise StudyError(f"no column '{target}'.{guess} There are: {', '.join(names)}", where=where)
     if not len(frame):
         raise StudyError("there are no rows", where=where)
-    found = [_column(frame[column]) for column in frame.columns if column != target]
-    faults = [
-        *_target_faults(frame[target], task),
-        *(item for item in found if isinstance(item, str)),
-    ]
-    kept = [item for item in found if isinstance(item, tuple) and item[1] is not None]
-    if not faults and not kept:
+
+    faults = list(_target_faults(frame[target], task))
+    inputs: list[_Input] = []
+    notices: list[str] = []
+    for column_name in names:
+        if column_name == target:
+            continue
+        item = _read_column(frame[column_name])
+        if isinstance(item, _Input):
+            inputs.append(item)
+        elif isinstance(item, _LeftOut):
+            notices.append(item.notice)
+        else:
+            faults.append(item.fault)
+    if not faults and not inputs:
         faults.append("no column is left to predict from")
     if faults:
         raise StudyError(faults, where=where)
+
     y, classes = _target(frame[target], task)
-    columns = tuple(column for column, _ in kept)
-    X = np.column_stack([values for _, values in kept])
-    plain = not np.isnan(X).any() and not any(
-        column.categories for column in columns
-    )  # the winner takes it raw then
-    left_out = (item[0] for item in found if isinstance(item, tuple) and item[1] is None)
+    columns = tuple(item.column for item in inputs)
+    X = np.column_stack([item.values for item in inputs])
+    needs_preparation = np.isnan(X).any() or any(column.categories for column in columns)
     return Dataset(
         name=name,
         X=X,
@@ -161,102 +172,156 @@ def table_dataset(frame: Any, target: str, task: Task, *, name: str, source: str
         classes=classes,
         feature_names=tuple(column.name for column in columns),
         source=source,
-        columns=() if plain else columns,
-        notices=tuple(str(notice) for notice in left_out),
+        columns=columns if needs_preparation else (),  # without them the winner takes X as it is
+        notices=tuple(notices),
     )
 
 
-def encode(frame: Any, columns: tuple[Column, ...]) -> Array:
-    """Return float64 `(rows, columns)` of a DataFrame, as `Dataset.X` holds it; a category never
-    met is -1.
+def encode(frame: Frame, columns: tuple[Column, ...]) -> Array:
+    """Return float64 `(rows, columns)` of a DataFrame, as `Dataset.X` holds it.
+
+    A category that is not among the column's becomes -1.
 
     Raises:
         StudyError: A column is missing.
     """
-    import pandas as pd
-
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
         raise StudyError(f"the table lacks the columns {', '.join(missing)}")
-    coded = []
-    for column in columns:
-        cells = frame[column.name]
-        if column.categories:
-            numbers = {text: float(i) for i, text in enumerate(column.categories)}
-            coded.append(
-                [np.nan if pd.isna(cell) else numbers.get(str(cell), -1.0) for cell in cells]
-            )
-        else:
-            coded.append(cells.astype(float).to_numpy(dtype=float, na_value=np.nan))
-    return np.column_stack(coded).astype(float)
+    encoded = [_encode_column(frame[column.name], column) for column in columns]
+    return np.column_stack(encoded).astype(float)
 
 
-def _column(cells: Any) -> tuple[Column, Array] | tuple[str, None] | str:
-    """Return a column and its values, (why it is left out, None), or what is wrong with it."""
+def _encode_column(cells: Cells, column: Column) -> Array:
     import pandas as pd
 
-    name, kind = cells.name, pd.api.types
-    met = cells.dropna()
-    if not len(met):
-        return f"column '{name}' is empty: left out", None
-    if met.nunique() == 1:
-        return f"column '{name}' holds nothing but {str(met.iloc[0])[:40]!r}: left out", None
-    if kind.is_datetime64_any_dtype(cells) or kind.is_timedelta64_dtype(cells):
-        return f"column '{name}' holds dates; give numbers, such as days since the first"
-    if _is_number(cells):
-        values = cells.astype(float).to_numpy(dtype=float, na_value=np.nan)
-        if kind.is_integer_dtype(cells) and len(values) > 2 and (np.diff(values) == 1).all():
-            return f"column '{name}' numbers the rows: left out", None
-        return Column(name), values
-    return _text_column(cells, met)
+    if not column.categories:
+        return _as_floats(cells)
+    numbers = {text: float(number) for number, text in enumerate(column.categories)}
+    return np.array(
+        [np.nan if pd.isna(cell) else numbers.get(str(cell), -1.0) for cell in cells], float
+    )
 
 
-def _text_column(cells: Any, met: Any) -> tuple[Column, Array] | tuple[str, None] | str:
+def _as_floats(cells: Cells) -> Array:
+    values: Array = cells.astype(float).to_numpy(dtype=float, na_value=np.nan)
+    return values
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A column to predict from, and its values as `Dataset.X` holds them."""
+
+    column: Column
+    values: Array
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """A column that says nothing about the target, and the reason."""
+
+    notice: str
+
+
+@dataclass(frozen=True)
+class _Faulty:
+    """A column that the user has to change."""
+
+    fault: str
+
+
+def _read_column(cells: Cells) -> _Input | _LeftOut | _Faulty:
+    from pandas.api import types
+
+    name = cells.name
+    values_there = cells.dropna()
+    if not len(values_there):
+        return _LeftOut(f"column '{name}' is empty: left out")
+    if values_there.nunique() == 1:
+        value = str(values_there.iloc[0])[:_LONGEST_QUOTE]
+        return _LeftOut(f"column '{name}' holds nothing but {value!r}: left out")
+    if types.is_datetime64_any_dtype(cells) or types.is_timedelta64_dtype(cells):
+        return _Faulty(f"column '{name}' holds dates; give numbers, such as days since the first")
+    if not _is_number(cells):
+        return _read_text_column(cells)
+
+    values = _as_floats(cells)
+    counts_up = types.is_integer_dtype(cells) and len(values) > 2 and (np.diff(values) == 1).all()
+    if counts_up:
+        return _LeftOut(f"column '{name}' numbers the rows: left out")
+    return _Input(Column(name), values)
+
+
+def _read_text_column(cells: Cells) -> _Input | _LeftOut | _Faulty:
     import pandas as pd
 
-    name, texts = cells.name, met.astype(str)
-    many = texts.nunique() > MOST_CATEGORIES
-    numbers = pd.to_numeric(texts, errors="coerce").notna()
-    if numbers.any() and not numbers.all() and (not many or numbers.mean() >= MOSTLY_NUMBERS):
-        row, text = texts.index[~numbers][0], texts[~numbers].iloc[0]
-        return (
-            f"column '{name}' mixes numbers and texts, such as {text[:40]!r} in row {row}; "
+    name = cells.name
+    texts = cells.dropna().astype(str)
+    n_different = texts.nunique()
+    has_too_many = n_different > MOST_CATEGORIES
+
+    is_number = pd.to_numeric(texts, errors="coerce").notna()
+    is_mixed = is_number.any() and not is_number.all()
+    # With many different texts among few numbers the column is one of names, and is left out.
+    if is_mixed and (not has_too_many or is_number.mean() >= MOSTLY_NUMBERS):
+        row = texts.index[~is_number][0]
+        text = texts[~is_number].iloc[0][:_LONGEST_QUOTE]
+        return _Faulty(
+            f"column '{name}' mixes numbers and texts, such as {text!r} in row {row}; "
             "write all of them as numbers, or none, or leave the column out"
         )
-    if many:
-        return (
-            f"column '{name}' holds {texts.nunique()} different texts, more than {MOST_CATEGORIES}: left out",
-            None,
+    if has_too_many:
+        return _LeftOut(
+            f"column '{name}' holds {n_different} different texts, "
+            f"more than {MOST_CATEGORIES}: left out"
         )
     column = Column(name, tuple(sorted(texts.unique())))
-    return column, encode(cells.to_frame(), (column,))[:, 0]
+    return _Input(column, _encode_column(cells, column))
 
 
-def _target_faults(cells: Any, task: Task) -> Iterator[str]:
-    import pandas as pd
+def _target_faults(cells: Cells, task: Task) -> Iterator[str]:
+    from pandas.api.types import is_numeric_dtype
 
     head = f"target '{cells.name}'"
     if task not in ("regression", "binary", "multiclass"):
         yield f"task {task!r} does not go with a table; there are: regression, binary, multiclass"
         return
-    if empty := int(cells.isna().sum()):
-        yield f"{head} has {empty} empty cells, the first in row {np.flatnonzero(cells.isna())[0]}; drop these rows"
+    is_empty = cells.isna()
+    if is_empty.any():
+        first = np.flatnonzero(is_empty)[0]
+        yield (
+            f"{head} has {int(is_empty.sum())} empty cells, the first in row {first}; "
+            "drop these rows"
+        )
         return
-    different = cells.nunique()
-    numeric = pd.api.types.is_numeric_dtype(cells)
-    if different == 1:
-        yield f"{head} is constant: every row has {str(cells.iloc[0])[:40]!r}, there is nothing to learn"
-    elif task == "regression" and not numeric:
-        fitting = "binary" if different == 2 else "multiclass"
-        yield f"{head} holds texts such as {str(cells.iloc[0])[:40]!r}; a regression needs numbers, fitting: {fitting}"
-    elif task == "binary" and different != 2:
-        fitting = "regression or multiclass" if numeric else "multiclass"
-        yield f"{head} holds {different} different values, a binary target has two; fitting: {fitting}"
-    elif task == "multiclass" and numeric and not np.equal(np.mod(cells.astype(float), 1), 0).all():
+
+    n_different = cells.nunique()
+    is_numeric = is_numeric_dtype(cells)
+    example = str(cells.iloc[0])[:_LONGEST_QUOTE]
+    if n_different == 1:
+        yield f"{head} is constant: every row has {example!r}, there is nothing to learn"
+    elif task == "regression" and not is_numeric:
+        fitting = "binary" if n_different == 2 else "multiclass"
+        yield (
+            f"{head} holds texts such as {example!r}; a regression needs numbers, "
+            f"fitting: {fitting}"
+        )
+    elif task == "binary" and n_different != 2:
+        fitting = "regression or multiclass" if is_numeric else "multiclass"
+        yield (
+            f"{head} holds {n_different} different values, a binary target has two; "
+            f"fitting: {fitting}"
+        )
+    elif task == "multiclass" and is_numeric and _has_fractions(cells):
         yield f"{head} holds fractions; fitting: regression"
 
 
-def _target(cells: Any, task: Task) -> tuple[Array, tuple[str, ...]]:
+def _has_fractions(cells: Cells) -> bool:
+    return not np.equal(np.mod(cells.astype(float), 1), 0).all()
+
+
+def _target(cells: Cells, task: Task) -> tuple[Array, tuple[str, ...]]:
+    """Return y and the names of its classes."""
     if task == "regression":
         return cells.to_numpy(dtype=float), ()
     classes, numbers = np.unique(cells.to_numpy(), return_inverse=True)

