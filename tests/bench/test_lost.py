@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from tuning.bench.budget import cost_of
 from tuning.bench.lost import LastReport, record_lost_trial
+from tuning.bench.meter import cost_of
 from tuning.ledger.search import SearchFiles
 from tuning.trial import Proposal, Status, TrialResult
 
 
-def asked(folder, number=0):
+def proposed(folder, number=0):
     files = SearchFiles(folder)
     files.write_spec(Proposal(number, {"lr": 0.1}, 4))
     files.begin_attempt(number)
@@ -20,7 +20,7 @@ def asked(folder, number=0):
 
 
 def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
-    files = asked(tmp_path)
+    files = proposed(tmp_path)
     assert record_lost_trial(tmp_path, "worker killed: by SIGKILL", 2, final=False)
     assert files.result(0) is None
     files.begin_attempt(0)
@@ -34,25 +34,25 @@ def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
 
 
 def test_a_trial_that_makes_no_progress_has_failed_at_once(tmp_path):
-    assert record_lost_trial(asked(tmp_path).folder, "worker no_progress: 600 s", 3, final=True)
+    assert record_lost_trial(proposed(tmp_path).folder, "worker no_progress: 600 s", 3, final=True)
     assert SearchFiles(tmp_path).result(0).status is Status.FAILED
 
 
 def test_a_worker_lost_between_trials_is_no_trials_fault(tmp_path):
     assert not record_lost_trial(tmp_path, "worker crashed", 1, final=True)
-    files = asked(tmp_path)
+    files = proposed(tmp_path)
     files.write_result(TrialResult(0, Status.COMPLETED, 1.0))
     assert not record_lost_trial(tmp_path, "worker crashed", 1, final=True)
 
 
 def test_what_it_had_trained_is_charged(tmp_path):
-    files = asked(tmp_path)
+    files = proposed(tmp_path)
     record_lost_trial(
         tmp_path,
         "worker killed",
         1,
         final=True,
-        heard=LastReport(0, time.monotonic() - 30, epochs=3),
+        last_report=LastReport(0, time.monotonic() - 30, epochs=3),
     )
     cost = cost_of(files.result(0))
     assert cost.epochs == 3
@@ -60,12 +60,12 @@ def test_what_it_had_trained_is_charged(tmp_path):
 
 
 def test_it_is_not_charged_what_the_trial_before_had_trained(tmp_path):
-    files = asked(tmp_path, number=1)
+    files = proposed(tmp_path, number=1)
     record_lost_trial(
         tmp_path,
         "worker killed",
         1,
         final=True,
-        heard=LastReport(0, time.monotonic() - 30, epochs=3),
+        last_report=LastReport(0, time.monotonic() - 30, epochs=3),
     )
     assert cost_of(files.result(1)).epochs == 1

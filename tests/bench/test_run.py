@@ -27,28 +27,34 @@ SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv(
-        "TUNING_LEASES", str(tmp_path / "leases")
-    )  # nobody else's search is waited for
+    # Nobody else's search is waited for.
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
     return tmp_path / "home"
 
 
 def plan(home, engines="optuna:random,randomizedsearchcv", seeds=1, budget=EIGHT, **changes):
     source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
     return BenchPlan(
-        (source,), parse_choices(engines), seeds, budget, devices="cpu:1", home=str(home)
+        sources=(source,),
+        choices=parse_choices(engines),
+        seeds=seeds,
+        budget=budget,
+        devices="cpu:1",
+        home=str(home),
     )
 
 
-class Ear(Watch):
+class Listener(Watch):
     """Keeps what is said, and calls `on_epoch` at each epoch."""
 
     def __init__(self, on_epoch=lambda: None):
         super().__init__()
-        self.said, self.epochs, self._on_epoch = [], 0, on_epoch
+        self.notices = []
+        self.epochs = 0
+        self._on_epoch = on_epoch
 
     def notice(self, text):
-        self.said.append(text)
+        self.notices.append(text)
 
     def epoch(self, search):
         self.epochs += 1
@@ -56,29 +62,29 @@ class Ear(Watch):
 
 
 def test_a_bench_is_done_extended_and_not_done_twice(home, forkserver):
-    (first,), status = run_bench(plan(home), Ear(), forkserver)
+    (first,), status = run_bench(plan(home), Listener(), forkserver)
     assert status == "completed"
     assert [(run.curve.engine, run.curve.seed, run.epochs) for run in first.runs] == [
         ("optuna:random", 0, 8),
         ("randomizedsearchcv", 0, 8),
     ]
-    ear = Ear()
+    listener = Listener()
     (second,), _ = run_bench(
-        plan(home, "randomizedsearchcv,optuna:random", seeds=2), ear, forkserver
+        plan(home, "randomizedsearchcv,optuna:random", seeds=2), listener, forkserver
     )
-    assert ear.epochs == 16  # of the new seed
+    assert listener.epochs == 16  # of the new seed
     assert [run for run in second.runs if run.curve.seed == 0] == list(first.runs)[::-1]
-    assert "4 searches, 2 done before" in ear.said
+    assert "4 searches, 2 done before" in listener.notices
 
 
 def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
-    run_bench(plan(home, "optuna:random"), Ear(), forkserver)
+    run_bench(plan(home, "optuna:random"), Listener(), forkserver)
     with pytest.raises(
         ChangedError, match=r"small · optuna:random · seed 0 was done with another definition"
     ):
-        run_bench(plan(home, "optuna:random", batch_size=8), Ear(), forkserver)
+        run_bench(plan(home, "optuna:random", batch_size=8), Listener(), forkserver)
     fresh = replace(plan(home, "optuna:random", batch_size=8), fresh=True)
-    (done,), _ = run_bench(fresh, Ear(), forkserver)
+    (done,), _ = run_bench(fresh, Listener(), forkserver)
     assert len(done.runs) == 1
     assert len(list((home / "bench" / "small").glob("epochs=8~*"))) == 1
 
@@ -86,7 +92,7 @@ def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
 def test_a_study_given_twice_is_refused(home, forkserver):
     once = plan(home)
     with pytest.raises(StudyError, match="'small' is there twice"):
-        run_bench(replace(once, sources=once.sources * 2), Ear(), forkserver)
+        run_bench(replace(once, sources=once.sources * 2), Listener(), forkserver)
 
 
 def test_a_second_bench_of_the_same_is_refused(home, forkserver):
@@ -94,11 +100,11 @@ def test_a_second_bench_of_the_same_is_refused(home, forkserver):
         search_locked(home / "bench" / "small" / "epochs=8", "process 1 on elsewhere"),
         pytest.raises(BusyError),
     ):
-        run_bench(plan(home), Ear(), forkserver)
+        run_bench(plan(home), Listener(), forkserver)
 
 
 def test_a_search_whose_worker_is_killed_goes_on_and_comes_to_the_same(home, forkserver):
-    (whole,), _ = run_bench(plan(home / "a", "optuna:random"), Ear(), forkserver)
+    (whole,), _ = run_bench(plan(home / "a", "optuna:random"), Listener(), forkserver)
     killed = []
 
     def kill():
@@ -107,10 +113,10 @@ def test_a_search_whose_worker_is_killed_goes_on_and_comes_to_the_same(home, for
             killed.append(pid)
             os.kill(pid, signal.SIGKILL)
 
-    ear = Ear(kill)
-    (again,), _ = run_bench(plan(home / "b", "optuna:random"), ear, forkserver)
+    listener = Listener(kill)
+    (again,), _ = run_bench(plan(home / "b", "optuna:random"), listener, forkserver)
     assert killed
-    assert "small · optuna:random · seed 0: worker killed; it goes on" in ear.said
+    assert "small · optuna:random · seed 0: worker killed; it goes on" in listener.notices
     assert again.runs[0].curve.values == whole.runs[0].curve.values
 
 
@@ -138,11 +144,11 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_call_goes_on(home, forkserver):
 
     budget = Budget("epochs", 400)
     (cut,), status = run_bench(
-        plan(home, "optuna:random", budget=budget, epochs=200), Ear(interrupt), forkserver
+        plan(home, "optuna:random", budget=budget, epochs=200), Listener(interrupt), forkserver
     )
     assert (status, cut.runs) == ("interrupted", ())
     (done,), status = run_bench(
-        plan(home, "optuna:random", budget=budget, epochs=200), Ear(), forkserver
+        plan(home, "optuna:random", budget=budget, epochs=200), Listener(), forkserver
     )
     assert (status, done.runs[0].epochs) == ("completed", 400)
 
@@ -160,8 +166,8 @@ def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, fo
         "space": {"x": Choice(0.0, 1.0)},
         "trial_timeout": 2.6,
     }
-    (done,), _ = run_bench(plan(home, "gridsearchcv", **defined), Ear(), forkserver)
-    assert done.runs[0].counts["completed"] == 2
+    (done,), _ = run_bench(plan(home, "gridsearchcv", **defined), Listener(), forkserver)
+    assert done.runs[0].counts.completed == 2
 
 
 def test_a_trial_beyond_its_time_limit_has_failed_and_is_charged(home, forkserver):
@@ -172,7 +178,9 @@ def test_a_trial_beyond_its_time_limit_has_failed_and_is_charged(home, forkserve
         "trial_timeout": 1.2,
     }
     budget = Budget("trials", 2)
-    (done,), _ = run_bench(plan(home, "gridsearchcv", budget=budget, **defined), Ear(), forkserver)
+    (done,), _ = run_bench(
+        plan(home, "gridsearchcv", budget=budget, **defined), Listener(), forkserver
+    )
     (run,) = done.runs
-    assert run.counts["failed"] == 2
+    assert run.counts.failed == 2
     assert run.seconds >= 2.4

@@ -1,15 +1,15 @@
-"""One whole search in one worker, and the look at a study before."""
+"""One whole search in one worker, and the check of a study before."""
 
 from __future__ import annotations
 
 import cloudpickle
 import pytest
 
-from tests.trials.small_study import LastReport, net, study
+from tests.trials.small_study import Heard, net, study
 from tuning.bench.budget import Budget
 from tuning.bench.plan import CheckRequest, parse_choices
 from tuning.bench.runs import BenchRun
-from tuning.bench.worker import look, run_search
+from tuning.bench.worker import check_study, run_search
 from tuning.errors import StudyError
 from tuning.ledger.results import read_test_score
 from tuning.ledger.search import SearchFiles
@@ -20,9 +20,15 @@ SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
 
 def searches(folder, engines, budget, seeds=1, **changes):
     source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
-    return look(
-        CheckRequest(source, {}, parse_choices(engines), seeds, budget, folder), LastReport()
-    ).searches
+    request = CheckRequest(
+        source=source,
+        changes={},
+        choices=parse_choices(engines),
+        seeds=seeds,
+        budget=budget,
+        home=folder,
+    )
+    return check_study(request, Heard()).searches
 
 
 def one(folder, engine, budget, **changes):
@@ -44,7 +50,7 @@ def plain(run):
 
 @pytest.mark.parametrize("engine", ["optuna:tpe", "keras-tuner:hyperband", "randomizedsearchcv"])
 def test_a_search_uses_its_budget_of_epochs_to_the_last_one(tmp_path, engine):
-    context = LastReport()
+    context = Heard()
     search = one(tmp_path, engine, Budget("epochs", 11))
     run = run_search(search, Budget("epochs", 11), context)
     assert (run.ended, run.epochs, context.retired) == ("budget", 11, True)
@@ -56,13 +62,13 @@ def test_a_search_uses_its_budget_of_epochs_to_the_last_one(tmp_path, engine):
     assert list(run.curve.epochs) == sorted(run.curve.epochs)
     assert run.curve.values[-1] == min(r.value for r in results(search))
     assert len(run.curve.asked_s) == len(run.curve.epochs)
-    assert BenchRun.kept(search.folder) == run
+    assert BenchRun.read(search.folder) == run
 
 
 def test_the_trial_the_budget_has_stopped_costs_its_epochs_and_brings_nothing(tmp_path):
     budget = Budget("epochs", 6)
     search = one(tmp_path, "optuna:random", budget)
-    run = run_search(search, budget, LastReport())
+    run = run_search(search, budget, Heard())
     assert run.curve.epochs == (4, 6)
     assert len(results(search)) == 1
     assert run.curve.values == (results(search)[0].value,) * 2
@@ -70,47 +76,47 @@ def test_the_trial_the_budget_has_stopped_costs_its_epochs_and_brings_nothing(tm
 
 def test_a_budget_of_trials_ends_after_them(tmp_path):
     budget = Budget("trials", 3)
-    run = run_search(one(tmp_path, "optuna:tpe", budget), budget, LastReport())
-    assert (run.ended, run.counts["completed"], run.curve.epochs) == ("budget", 3, (4, 8, 12))
+    run = run_search(one(tmp_path, "optuna:tpe", budget), budget, Heard())
+    assert (run.ended, run.counts.completed, run.curve.epochs) == ("budget", 3, (4, 8, 12))
 
 
 def test_the_test_score_is_that_of_the_incumbents_weights_and_no_engine_is_told_it(tmp_path):
     budget = Budget("trials", 3)
     search = one(tmp_path, "optuna:tpe", budget)
-    run = run_search(search, budget, LastReport())
+    run = run_search(search, budget, Heard())
     scores = [read_test_score(SearchFiles(search.folder).trial_folder(n)) for n in range(3)]
-    assert run.curve.tests[-1] == scores[run.best["number"]] == run.best["test"]
+    assert run.curve.tests[-1] == scores[run.best.number] == run.best.test
     assert not any("test" in name for result in results(search) for name in result.metrics)
 
 
 def test_a_pruner_saves_epochs_and_pruned_trials_count_with_theirs(tmp_path):
     budget = Budget("epochs", 40)
     search = one(tmp_path, "optuna:random+asha", budget, epochs=9)
-    run = run_search(search, budget, LastReport())
+    run = run_search(search, budget, Heard())
     pruned = [result for result in results(search) if result.status.value == "pruned"]
-    assert len(pruned) == run.counts["pruned"] > 0
+    assert len(pruned) == run.counts.pruned > 0
     assert (run.epochs, run.curve.epochs[0]) == (40, results(search)[0].epochs)
 
 
 def test_folds_that_had_ended_before_an_interruption_count_against_the_budget(tmp_path):
     budget = Budget("epochs", 15)
-    whole = run_search(one(tmp_path / "a", "optuna:random", budget, cv=2), budget, LastReport())
+    whole = run_search(one(tmp_path / "a", "optuna:random", budget, cv=2), budget, Heard())
     search = one(tmp_path / "b", "optuna:random", budget, cv=2)
     assert (
-        run_search(search, budget, LastReport("stop", at=13)) is None
+        run_search(search, budget, Heard("stop", at=13)) is None
     )  # in the second trial's second fold
-    assert plain(run_search(search, budget, LastReport())) == plain(whole)
+    assert plain(run_search(search, budget, Heard())) == plain(whole)
     assert len(results(search)) == 1
 
 
 def test_a_search_told_to_stop_goes_on_as_if_nothing_had_happened(tmp_path):
     budget = Budget("epochs", 18)
     straight = one(tmp_path / "a", "optuna:tpe", budget)
-    whole = run_search(straight, budget, LastReport())
+    whole = run_search(straight, budget, Heard())
     search = one(tmp_path / "b", "optuna:tpe", budget)
-    assert run_search(search, budget, LastReport("stop", at=9)) is None
-    assert BenchRun.kept(search.folder) is None
-    context = LastReport()
+    assert run_search(search, budget, Heard("stop", at=9)) is None
+    assert BenchRun.read(search.folder) is None
+    context = Heard()
     assert plain(run_search(search, budget, context)) == plain(whole)
     assert context.reports[0].number == 2  # trials 0 and 1 were not trained again
 
@@ -120,7 +126,7 @@ def test_an_engine_with_few_points_ends_early_and_says_so(tmp_path):
     run = run_search(
         one(tmp_path, "keras-tuner:random", budget, space={"batch_size": Choice(8, 16)}),
         budget,
-        LastReport(),
+        Heard(),
     )
     assert (run.ended, run.epochs) == ("exhausted", 8)
 
@@ -128,9 +134,9 @@ def test_an_engine_with_few_points_ends_early_and_says_so(tmp_path):
 def test_an_equal_proposal_costs_what_the_first_did_and_is_not_trained(tmp_path):
     budget = Budget("epochs", 22)
     search = one(tmp_path, "optuna:random", budget, space={"batch_size": Choice(8, 16)})
-    context = LastReport()
+    context = Heard()
     run = run_search(search, budget, context)
-    assert run.counts["copied"] >= 3
+    assert run.counts.copied >= 3
     assert run.epochs == 22
     assert len(context.reports) < 22
 
@@ -144,9 +150,9 @@ def broken(lr=0.1):
 def test_a_search_of_nothing_but_failures_ends_as_failed_with_its_cost(tmp_path):
     budget = Budget("epochs", 50)
     run = run_search(
-        one(tmp_path, "optuna:random", budget, builder=broken, max_failures=3), budget, LastReport()
+        one(tmp_path, "optuna:random", budget, builder=broken, max_failures=3), budget, Heard()
     )
-    assert (run.ended, run.best, run.counts["failed"]) == ("failed", {}, 3)
+    assert (run.ended, run.best, run.counts.failed) == ("failed", None, 3)
     assert "3 trials failed in a row, the last with: RuntimeError: no such layer" in run.error
     assert run.curve.values == (None,) * len(run.curve.epochs)
 

@@ -1,1 +1,1 @@
-"""Benchmarks of this project: how fast it is (`perf`)."""
+"""Benchmarks: which engine finds better models, with the same data, seeds and budget."""

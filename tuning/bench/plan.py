@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuning.bench.budget import Budget
+from tuning.bench.budget import DEFAULT_TRIALS, Budget
 from tuning.errors import StudyError, did_you_mean
 from tuning.ledger.search import search_key
 from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
@@ -23,14 +23,13 @@ DEFAULT_ENGINES = (
     "keras-tuner:bayesian",
     "keras-tuner:hyperband",
 )
-"""What people use of each library, and one that stops bad trials early; random search is what all
-must beat.
+"""What people use of each library, one that stops bad trials early, and what all must beat: random.
 """
 
-INITIAL, OF_TRIALS = 3, 5
-"""Points that the searches of one seed have in common, where the engine can take them; at most one
-trial in five.
-"""
+MOST_INITIAL = 3
+"""Points that the searches of one seed have in common, where the engine can take them…"""
+TRIALS_FOR_ONE_INITIAL = 5
+"""… but at most one trial in five is such a point."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,13 @@ class EngineChoice:
 
     @property
     def name(self) -> str:
-        """As it is given and shown."""
+        """As it is written by users and shown to them."""
         return self.engine if self.pruner == "none" else f"{self.engine}+{self.pruner}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchPlan:
-    """All that a benchmark is told.
+    """What a user asks of a benchmark.
 
     Attributes:
         sources: The studies.
@@ -69,13 +68,14 @@ class BenchPlan:
     home: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Search:
     """One search of a benchmark.
 
     Attributes:
         study: Name of the study.
-        source, overrides: The study, under this engine and seed.
+        source: The study itself.
+        overrides: What makes it this search's: engine, seed and trials.
         choice: Who proposes.
         seed: Index of the seed; searches of equal index have the same splits and training seeds.
         folder: Where its ledger and `run.json` are.
@@ -97,17 +97,20 @@ class Search:
 
     @property
     def title(self) -> str:
-        """As it is told to the user."""
+        """As users see it."""
         return f"{self.study} · {self.choice.name} · seed {self.seed}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckRequest:
-    """What is asked of a worker about a study.
+    """What a worker shall check of a study.
 
     Attributes:
         source: The study.
         changes: Of its fields, for every search: bounds that a range test found.
+        choices: The engines.
+        seeds: Searches of each engine.
+        budget: What each search may use.
         home: Gets a folder for each search: `<home>/<study>/<budget>/<engine>-seed-<index>`.
     """
 
@@ -119,20 +122,22 @@ class CheckRequest:
     home: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckedStudy:
     """What the driver may know of a study.
 
     Attributes:
-        record: Under the first choice.
-        searches: All of them, those of one seed together, so that a bench cut short has whole
+        info: Under the first engine.
+        searches: All of them, those of one seed together, so that a benchmark cut short has whole
             pairs.
-        notices: What the engines say, by choice.
+        notices: What the engines say, by the engine's name.
+        folder: Holds the folders of the searches.
     """
 
-    record: StudyInfo
+    info: StudyInfo
     searches: tuple[Search, ...]
     notices: Mapping[str, tuple[str, ...]]
+    folder: Path
 
 
 def parse_choices(text: str) -> tuple[EngineChoice, ...]:
@@ -143,48 +148,60 @@ def parse_choices(text: str) -> tuple[EngineChoice, ...]:
             engine, repetitions.
     """
     faults: list[str] = []
-    found: list[EngineChoice] = []
-    for name in filter(None, (part.strip() for part in text.split(","))):
+    choices: list[EngineChoice] = []
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if not name:
+            continue
         engine, _, pruner = name.partition("+")
         choice = EngineChoice(engine, pruner or "none")
-        spec = engine_specs().get(engine)
-        if spec is None:
-            faults.append(unknown_engine(engine))
-        elif choice.pruner not in PRUNERS:
-            near = did_you_mean(pruner, PRUNERS)
-            faults.append(
-                f"'{name}': pruner '{pruner}' is unknown.{near} There are: {', '.join(PRUNERS)}"
-            )
-        elif choice.pruner != "none" and not spec.prunes:
-            faults.append(f"'{name}': pruners work with Optuna's engines only")
-        elif choice in found:
+        fault = _fault_of(choice)
+        if fault:
+            faults.append(fault)
+        elif choice in choices:
             faults.append(f"'{name}' is given twice")
-        found.append(choice)
-    if not found:
+        choices.append(choice)
+
+    if not choices:
         faults.append(f"no engine is named; e.g. --engines {','.join(DEFAULT_ENGINES[:3])}")
     if faults:
         raise StudyError(faults, where="--engines")
-    return tuple(found)
+    return tuple(choices)
+
+
+def _fault_of(choice: EngineChoice) -> str:
+    """Return what is wrong with a choice, "" where nothing is."""
+    spec = engine_specs().get(choice.engine)
+    if spec is None:
+        return unknown_engine(choice.engine)
+    if choice.pruner not in PRUNERS:
+        near = did_you_mean(choice.pruner, PRUNERS)
+        known = ", ".join(PRUNERS)
+        return f"'{choice.name}': pruner '{choice.pruner}' is unknown.{near} There are: {known}"
+    if choice.pruner != "none" and not spec.prunes:
+        return f"'{choice.name}': pruners work with Optuna's engines only"
+    return ""
 
 
 def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget) -> dict[str, Any]:
     """Return what makes a study that of one search: engine, seed and trials, and no timeout.
 
-    The seed feeds splits, first points, engine and training, and hangs on the index alone: what
+    The seed feeds splits, first points, engine and training, and depends on the index alone: what
     differs between two searches of one index is the engine.
     """
-    initial = study.initial or min(INITIAL, budget.whole_trials(study) // OF_TRIALS)
-    changes = {
+    initial = 0
+    if engine_spec(choice.engine).takes_initial:
+        affordable = budget.whole_trials(study) // TRIALS_FOR_ONE_INITIAL
+        initial = study.initial or min(MOST_INITIAL, affordable)
+
+    changes: dict[str, Any] = {
         "engine": choice.engine,
         "pruner": choice.pruner,
         "seed": derive_seed(study.seed, "bench", index),
-        "initial": initial if engine_spec(choice.engine).takes_initial else 0,
+        "initial": initial,
     }
-    return {
-        **changes,
-        "trials": budget.trials_for(study.with_(**changes, trials=study.trials or 20)),
-        "timeout": None,
-    }
+    under_this_engine = study.with_(**changes, trials=study.trials or DEFAULT_TRIALS)
+    return {**changes, "trials": budget.trials_for(under_this_engine), "timeout": None}
 
 
 def folder_of(root: Path, choice: EngineChoice, index: int) -> Path:

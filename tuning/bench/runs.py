@@ -1,27 +1,58 @@
-"""`BenchRun`: how one search of a benchmark went, kept in its folder as `run.json` once it has
-ended.
-"""
+"""`BenchRun`: how one search of a benchmark went; `run.json` in its folder, once it has ended."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tuning.bench.budget import Meter
 from tuning.bench.statistics.records import AnytimeRun
-from tuning.ledger.results import read_test_score
-from tuning.ledger.search import SearchFiles, counts
-from tuning.search.trial_index import TrialIndex
-from tuning.storage.durable import read_json, write_json
-from tuning.study.info import StudyInfo
-from tuning.trial import Status, TrialResult
+from tuning.ledger.records import read_record, write_record
+from tuning.schema import SCHEMA, check_schema
+from tuning.study.domains import Params
 
 _NAME = "run.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class TrialCounts:
+    """Trials of a search by outcome; diverged ones count as failed.
+
+    Attributes:
+        copied: How many of them have the result of an equal trial, and were not trained.
+    """
+
+    completed: int = 0
+    pruned: int = 0
+    failed: int = 0
+    infeasible: int = 0
+    copied: int = 0
+
+    @property
+    def total(self) -> int:
+        """Trials that have ended."""
+        return self.completed + self.pruned + self.failed + self.infeasible
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incumbent:
+    """The best trial of a search.
+
+    Attributes:
+        number: The trial.
+        params: Its parameters.
+        value: Its validation value.
+        test: The score of its weights on the test part; None where that was lost.
+    """
+
+    number: int
+    params: Params
+    value: float
+    test: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchRun:
     """How one search went.
 
@@ -31,9 +62,8 @@ class BenchRun:
         pinned: The definition and the data it was done with.
         ended: "budget", "exhausted" (the engine had no more to propose) or "failed".
         error: Why it failed, else "".
-        counts: Trials by outcome, and how many of them were `copied` from an equal one.
-        best: `number`, `params`, `value` and `test` of the incumbent at the end; empty where no
-            trial was completed.
+        counts: Its trials.
+        best: The incumbent at the end; None where no trial was completed.
         at: When it ended, seconds since the epoch.
     """
 
@@ -42,8 +72,8 @@ class BenchRun:
     pinned: str
     ended: str
     error: str = ""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    best: Mapping[str, Any] = field(default_factory=dict)
+    counts: TrialCounts = field(default_factory=TrialCounts)
+    best: Incumbent | None = None
     at: float = 0.0
 
     @property
@@ -56,96 +86,53 @@ class BenchRun:
         """Seconds of training in all."""
         return self.curve.seconds[-1] if self.curve.seconds else 0.0
 
-    def keep(self, folder: Path) -> None:
-        """Write `run.json`."""
-        write_json(folder / _NAME, {**asdict(self), "curve": self.curve.to_json()})
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; a search without an incumbent has an empty `best`."""
+        return {
+            "schema": SCHEMA,
+            "curve": self.curve.to_json(),
+            "search": self.search,
+            "pinned": self.pinned,
+            "ended": self.ended,
+            "error": self.error,
+            "counts": asdict(self.counts),
+            "best": {} if self.best is None else asdict(self.best),
+            "at": self.at,
+        }
 
     @classmethod
-    def kept(cls, folder: Path) -> Self | None:
-        """Return what `keep` wrote; None where the search has not ended."""
-        stored = read_json(folder / _NAME)
-        return (
-            None
-            if stored is None
-            else cls(**{**stored, "curve": AnytimeRun.from_json(stored["curve"])})
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the run that `to_json` or release 0.1 wrote.
+
+        Raises:
+            NewerFileError: A later release wrote it.
+        """
+        check_schema(stored, _NAME)
+        best = stored["best"]
+        return cls(
+            curve=AnytimeRun.from_json(stored["curve"]),
+            search=stored["search"],
+            pinned=stored["pinned"],
+            ended=stored["ended"],
+            error=stored["error"],
+            counts=TrialCounts(**stored["counts"]),
+            best=Incumbent(**best) if best else None,
+            at=stored["at"],
         )
 
+    def write(self, folder: Path) -> None:
+        """Write `run.json`.
 
-def anytime(
-    record: StudyInfo,
-    trial_index: TrialIndex,
-    files: SearchFiles,
-    meter: Meter,
-    *,
-    choice: str,
-    seed: int,
-    asked_s: Sequence[float],
-) -> AnytimeRun:
-    """Return the curve of a search that has ended.
+        Raises:
+            StorageError: The disk is full or read-only.
+        """
+        write_record(folder / _NAME, self)
 
-    Each trial counts with what it cost, whatever its outcome; one that the budget has stopped
-    brings nothing, its cost up to the budget ends the curve.
-    """
-    epochs, seconds = [0], [0.0]
-    values: list[float | None] = []
-    tests: list[float | None] = []
-    best, test = None, None
-    for _, result in trial_index.trials:
-        if result.number not in meter.ended:  # not told: the search failed before
-            continue
-        cost = meter.ended[result.number]
-        epochs.append(_within(epochs[-1] + cost.epochs, meter, "epochs"))
-        seconds.append(_within(seconds[-1] + cost.seconds, meter, "time"))
-        if _beats(record, result, best):
-            best = result
-            test = read_test_score(files.trial_folder(_trained(result)))
-        values.append(None if best is None else best.value)
-        tests.append(test)
-    if meter.stopped is not None:
-        epochs.append(max(epochs[-1], meter.stopped.epochs))
-        seconds.append(max(seconds[-1], meter.stopped.seconds))
-        values.append(None if best is None else best.value)
-        tests.append(test)
-    return AnytimeRun(
-        study=record.name,
-        engine=choice,
-        seed=seed,
-        direction=record.objective.direction,
-        metric=record.objective.metric,
-        epochs=tuple(epochs[1:]),
-        seconds=tuple(seconds[1:]),
-        values=tuple(values),
-        tests=tuple(tests),
-        asked_s=tuple(asked_s),
-    )
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Return what `write` wrote; None where the search has not ended.
 
-
-def best_of(trial_index: TrialIndex, files: SearchFiles) -> dict[str, Any]:
-    """Return what `BenchRun.best` holds."""
-    best = trial_index.best
-    if best is None:
-        return {}
-    test = read_test_score(files.trial_folder(_trained(best)))
-    params = dict(trial_index.proposals[best.number].params)
-    return {"number": best.number, "params": params, "value": best.value, "test": test}
-
-
-def counted(trial_index: TrialIndex) -> dict[str, int]:
-    """Return what `BenchRun.counts` holds."""
-    copied = sum(result.copied_from is not None for _, result in trial_index.trials)
-    return {**counts(trial_index.statuses), "copied": copied}
-
-
-def _trained(result: TrialResult) -> int:
-    return result.number if result.copied_from is None else result.copied_from
-
-
-def _beats(record: StudyInfo, result: TrialResult, best: TrialResult | None) -> bool:
-    if result.status is not Status.COMPLETED or result.value is None:
-        return False
-    return best is None or best.value is None or record.objective.better(result.value, best.value)
-
-
-def _within(used: Any, meter: Meter, kind: str) -> Any:
-    """Cut what a copied result costs beyond the budget; nothing that was trained is."""
-    return min(used, type(used)(meter.budget.amount)) if meter.budget.kind == kind else used
+        Raises:
+            NewerFileError: A later release wrote it.
+        """
+        return read_record(cls, folder / _NAME)

@@ -1,4 +1,4 @@
-"""What a benchmark says while it works: a bar on a terminal, a line for each search that has ended."""
+"""What a benchmark says while it works: a bar on a terminal, a line for each search that ended."""
 
 from __future__ import annotations
 
@@ -32,14 +32,19 @@ class Watch:
         terminal = console is not None and console.is_terminal and not console.is_dumb_terminal
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not terminal)
         self._task = self._bar.add_task("searches", total=None)
-        self._epochs = self._done = self._total = 0
+        self._epochs = 0
+        self._ended = 0
+        self._total = 0
 
-    def begin(self, searches: Sequence[Search], known: Mapping[str, BenchRun]) -> None:
+    def begin(self, searches: Sequence[Search], earlier: Mapping[str, BenchRun]) -> None:
         """Say what will be done, and what is done already."""
-        self._total, self._done = len(searches), len(known)
-        earlier = f", {len(known)} done before" if known else ""
-        self.notice(f"{len(searches)} searches{earlier}")
-        self._bar.update(self._task, total=self._total, completed=self._done)
+        self._total = len(searches)
+        self._ended = len(earlier)
+        if earlier:
+            self.notice(f"{len(searches)} searches, {len(earlier)} done before")
+        else:
+            self.notice(f"{len(searches)} searches")
+        self._bar.update(self._task, total=self._total, completed=self._ended)
 
     def epoch(self, search: Search) -> None:
         """A trial of a search has trained an epoch."""
@@ -48,9 +53,9 @@ class Watch:
 
     def ended(self, search: Search, run: BenchRun) -> None:
         """A search has ended."""
-        self._done += 1
-        self._bar.update(self._task, completed=self._done)
-        self.notice(f"[{self._done}/{self._total}] {search.title}: {outcome(run)}")
+        self._ended += 1
+        self._bar.update(self._task, completed=self._ended)
+        self.notice(f"[{self._ended}/{self._total}] {search.title}: {outcome(run)}")
 
     def notice(self, text: str) -> None:
         """Say something that stays on the screen."""
@@ -71,11 +76,13 @@ class Watch:
 
 def outcome(run: BenchRun) -> str:
     """Return how a search went, in a line."""
-    trials = sum(
-        run.counts.get(name, 0) for name in ("completed", "pruned", "failed", "infeasible")
-    )
-    spent = f"{trials} trials, {run.epochs} epochs, {seconds_text(run.seconds)}"
+    spent = f"{run.counts.total} trials, {run.epochs} epochs, {seconds_text(run.seconds)}"
     if run.ended == "failed":
         return f"failed, {first_line(run.error)}; {spent}"
-    found = f"{run.curve.metric} {score(run.best.get('value'))}, test {score(run.best.get('test'))}"
-    return f"{found}; {spent}{', no more to propose' if run.ended == 'exhausted' else ''}"
+
+    value = score(None if run.best is None else run.best.value)
+    test = score(None if run.best is None else run.best.test)
+    line = f"{run.curve.metric} {value}, test {test}; {spent}"
+    if run.ended == "exhausted":
+        line += ", no more to propose"
+    return line

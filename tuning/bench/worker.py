@@ -1,5 +1,4 @@
-"""What workers do for a benchmark: look at a study before anything is trained, and do one whole
-search each.
+"""What workers do for a benchmark: check a study before anything is trained, and do one search.
 
 A search has engine, loop and trainer in one process: nothing but its own work is between its
 trials, and as many run at once as there are slots. Its files are an ordinary ledger, so that a
@@ -12,15 +11,17 @@ import pkgutil
 import queue
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tuning.bench.budget import Budget, Meter
+from tuning.bench.budget import Budget
+from tuning.bench.curve import anytime_run, count_trials, incumbent_of
+from tuning.bench.meter import Meter
+from tuning.bench.metered import MeteredContext, MeteredEngine
 from tuning.bench.plan import CheckedStudy, CheckRequest, Search, folder_of, overrides_of
-from tuning.bench.runs import BenchRun, anytime, best_of, counted
+from tuning.bench.runs import BenchRun
 from tuning.data.dataset import Dataset
-from tuning.engines.base import Engine
 from tuning.engines.remote import prepare
 from tuning.errors import SearchFailed, StudyError, TuningError
 from tuning.executors.base import Job, Slot
@@ -33,47 +34,53 @@ from tuning.search.open_trials import function_of, trial_job
 from tuning.search.stop_request import StopRequest
 from tuning.study.info import StudyInfo, pin
 from tuning.study.study import Study
-from tuning.trial import Context, EpochReport, Pause, Proposal, TrialResult
+from tuning.trial import Context, Proposal, TrialResult
 from tuning.trials.folds import trained_by_earlier_attempts
 from tuning.trials.jobs import TrialJob
 from tuning.trials.worker_study import load_source
 
 
-def look(question: CheckRequest, context: Context) -> CheckedStudy:
+def check_study(request: CheckRequest, context: Context) -> CheckedStudy:
     """Load and check a study under every engine; nothing is trained.
 
     Raises:
         StudyError: The study is wrong, or an engine cannot search it; all faults at once.
         MissingError: Data or a package is not there.
     """
-    study = load_source(question.source, question.changes)
-    root = question.home / study.name / question.budget.text
-    searches, notices, faults = [], {}, []
-    overrides = overrides_of(study, question.choices[0], 0, question.budget)
-    engine, record = prepare(question.source, {**question.changes, **overrides})
+    study = load_source(request.source, request.changes)
+
+    # Data and builder are the same under every engine: they are checked with the first.
+    first = overrides_of(study, request.choices[0], 0, request.budget)
+    engine, info = prepare(request.source, {**request.changes, **first})
     engine.close()
+
+    notices = _notices_of_engines(study, request)
+    searches = _searches_of(study, request, info.data.digest)
+    folder = request.home / study.name / request.budget.text
+    return CheckedStudy(info=info, searches=searches, notices=notices, folder=folder)
+
+
+def _notices_of_engines(study: Study, request: CheckRequest) -> dict[str, tuple[str, ...]]:
+    """Make every engine, only to hear what it says of the study; return that by the engine's name.
+
+    Raises:
+        StudyError: Engines cannot search the study; what each of them says.
+    """
     dataset = study.data()
-    for choice in question.choices:
-        mine = study.with_(**overrides_of(study, choice, 0, question.budget))
+    notices = {}
+    faults = []
+    for choice in request.choices:
+        changed = study.with_(**overrides_of(study, choice, 0, request.budget))
         try:
-            notices[choice.name] = _remarks(mine, dataset)
+            notices[choice.name] = _engine_notices(changed, dataset)
         except StudyError as error:
             faults += [f"{choice.name}: {fault}" for fault in error.faults]
     if faults:
         raise StudyError(faults, where=f"study '{study.name}'")
-    for seed in range(question.seeds):
-        for choice in question.choices:
-            overrides = {**question.changes, **overrides_of(study, choice, seed, question.budget)}
-            pinned = pin(study.with_(**overrides).hash, record.data.digest)
-            folder = folder_of(root, choice, seed)
-            searches.append(
-                Search(study.name, question.source, overrides, choice, seed, folder, pinned)
-            )
-    return CheckedStudy(record, tuple(searches), notices)
+    return notices
 
 
-def _remarks(study: Study, dataset: Dataset) -> tuple[str, ...]:
-    """Make a study's engine, only to hear what it says."""
+def _engine_notices(study: Study, dataset: Dataset) -> tuple[str, ...]:
     from tuning.data.parts import split
     from tuning.engines.catalog import make_engine
 
@@ -85,8 +92,30 @@ def _remarks(study: Study, dataset: Dataset) -> tuple[str, ...]:
     return engine.notices
 
 
+def _searches_of(study: Study, request: CheckRequest, digest: str) -> tuple[Search, ...]:
+    """Return all searches, those of one seed together; `digest` is that of the data."""
+    root = request.home / study.name / request.budget.text
+    searches = []
+    for seed in range(request.seeds):
+        for choice in request.choices:
+            changes = overrides_of(study, choice, seed, request.budget)
+            overrides = {**request.changes, **changes}
+            searches.append(
+                Search(
+                    study=study.name,
+                    source=request.source,
+                    overrides=overrides,
+                    choice=choice,
+                    seed=seed,
+                    folder=folder_of(root, choice, seed),
+                    pinned=pin(study.with_(**overrides).hash, digest),
+                )
+            )
+    return tuple(searches)
+
+
 def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | None:
-    """Do one search until its budget is used up, or go on with it; keep how it went in its folder.
+    """Do one search until its budget is used up, or go on with it; record how it went.
 
     Returns:
         None where the driver has said "stop": the same search goes on another time.
@@ -95,55 +124,62 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         TuningError: The study, its data or the disk.
     """
     context.retire()  # the next search begins as this one did: nothing compiled, nothing remembered
-    engine, record = prepare(search.source, search.overrides)
-    files = begin(search.folder, search_header(record, {}), fresh=False, allow_change=False)
+    engine, info = prepare(search.source, search.overrides)
+    files = begin(search.folder, search_header(info, {}), fresh=False, allow_change=False)
     meter = Meter(budget)
-    metered = _MeteredEngine(engine, meter)
+    metered = MeteredEngine(engine, meter)
+
+    # Trials are trained here, in the main thread, where the study was imported.
     trials: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-    executor = InProcessExecutor((Slot(context.slot),), start=trials.put)
     loop = SearchLoop(
-        record,
+        info,
         metered,
-        executor,
+        InProcessExecutor((Slot(context.slot),), start=trials.put),
         files,
-        make_job=_JobMaker(record, search, files, meter, context),
+        make_job=_JobMaker(info, search, files, meter, context),
         progress=SilentProgress(),
         in_order=1,
         stop_request=StopRequest(lambda: meter.enough),
     )
     with ThreadPoolExecutor(1, "loop") as pool:
-        ended = pool.submit(_drive, loop)
-        ended.add_done_callback(lambda _: trials.put(None))
-        while (
-            trial := trials.get()
-        ) is not None:  # trained here, in the main thread, where the study was imported
-            trial()
-        error = ended.result()
+        driven = pool.submit(_drive, loop)
+        driven.add_done_callback(lambda _: trials.put(None))
+        while True:
+            train = trials.get()
+            if train is None:
+                break
+            train()
+        error = driven.result()
         pool.submit(engine.close).result()
+
     if meter.halted:
         return None
-    curve = anytime(
-        record,
-        loop.trial_index,
-        files,
-        meter,
-        choice=search.choice.name,
-        seed=search.seed,
-        asked_s=metered.asked_s,
-    )
-    how = "failed" if error else "exhausted" if loop.exhausted else "budget"
     run = BenchRun(
-        curve,
-        files.require_header().id,
-        search.pinned,
-        how,
-        error,
-        counted(loop.trial_index),
-        best_of(loop.trial_index, files),
-        time.time(),
+        curve=anytime_run(
+            info,
+            loop.trial_index,
+            files,
+            meter,
+            engine=search.choice.name,
+            seed=search.seed,
+            asked_s=metered.asked_s,
+        ),
+        search=files.require_header().id,
+        pinned=search.pinned,
+        ended=_how_it_ended(error, loop),
+        error=error,
+        counts=count_trials(loop.trial_index),
+        best=incumbent_of(loop.trial_index, files),
+        at=time.time(),
     )
-    run.keep(search.folder)
+    run.write(search.folder)
     return run
+
+
+def _how_it_ended(error: str, loop: SearchLoop) -> str:
+    if error:
+        return "failed"
+    return "exhausted" if loop.exhausted else "budget"
 
 
 def _drive(loop: SearchLoop) -> str:
@@ -163,114 +199,40 @@ def _drive(loop: SearchLoop) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _JobMaker:
-    """Makes the job of a trial, counted by the meter and told to the driver."""
+    """Makes the job of a trial, whose epochs the meter counts and the driver hears of."""
 
-    record: StudyInfo
+    info: StudyInfo
     search: Search
     files: SearchFiles
     meter: Meter
     context: Context
 
     def __call__(self, proposal: Proposal, attempt: int) -> Job:
-        record, search = self.record, self.search
         job = trial_job(
-            record,
-            search.source,
-            search.overrides,
+            self.info,
+            self.search.source,
+            self.search.overrides,
             self.files,
             proposal=proposal,
             attempt=attempt,
             score_test=True,
         )
+        context = MeteredContext(self.meter, self.context)
         return Job(
-            f"{proposal.number}-{attempt}",
-            f"{__name__}:run_counted",
-            (function_of(record), job, _Counting(self.meter, self.context)),
-            wants_answer=record.pruner != "none",
+            id=f"{proposal.number}-{attempt}",
+            function=f"{__name__}:run_metered",
+            args=(function_of(self.info), job, context),
+            wants_answer=self.info.pruner != "none",
         )
 
 
-def run_counted(function: str, job: TrialJob, counting: _Counting, context: Context) -> TrialResult:
-    """Train one trial with its epochs counted; the function of a trial's `Job`, within the search's
-    own process.
+def run_metered(
+    function: str, job: TrialJob, metered: MeteredContext, context: Context
+) -> TrialResult:
+    """Train one trial with its epochs counted.
+
+    It is the function of a trial's `Job`, within the search's own process.
     """
-    counting.begin(context, *trained_by_earlier_attempts(job.folder))
-    result: TrialResult = pkgutil.resolve_name(function)(job, counting)
+    metered.begin(context, *trained_by_earlier_attempts(job.folder))
+    result: TrialResult = pkgutil.resolve_name(function)(job, metered)
     return result
-
-
-class _Counting:
-    """The `Context` of a trial: counts its epochs and stops it where the budget or the driver says
-    so.
-    """
-
-    def __init__(self, meter: Meter, driver: Context) -> None:
-        self.slot = driver.slot
-        self._meter, self._driver = meter, driver
-        self._inner: Context | None = None
-
-    def begin(self, inner: Context, epochs: int, seconds: float) -> None:
-        """A trial begins, or goes on, as `Meter.begin` says; `inner` asks the engine's pruner."""
-        self._inner = inner
-        self._meter.begin(epochs, seconds)
-
-    def report(self, report: EpochReport) -> str:
-        """Pass an epoch on; return "continue", "prune" or "stop"."""
-        assert self._inner is not None  # noqa: S101 - `begin` is called before anything is trained
-        if self._driver.report(report) == "stop":
-            self._meter.halted = True
-        if self._meter.epoch(report.fits) or self._meter.halted:
-            return "stop"
-        return self._inner.report(report)
-
-    def retire(self) -> None:
-        """The worker is replaced after each search anyway."""
-
-
-class _MeteredEngine:
-    """An engine whose own time is measured, and whose trials are counted as it is told of them,
-    copies included.
-
-    Attributes:
-        asked_s: Seconds spent in the engine for each proposal: the ask, and what it was told since
-            the one before.
-    """
-
-    def __init__(self, engine: Engine, meter: Meter) -> None:
-        self.notices = engine.notices
-        self.asked_s: list[float] = []
-        self._engine, self._meter = engine, meter
-        self._spent = 0.0
-
-    def ask(self, number: int) -> Proposal | Pause:
-        """As the engine's."""
-        began = time.perf_counter()
-        asked = self._engine.ask(number)
-        self._spent += time.perf_counter() - began
-        if isinstance(asked, Proposal):
-            self.asked_s.append(self._spent)
-            self._spent = 0.0
-        return asked
-
-    def adopt(self, proposal: Proposal) -> bool:
-        """As the engine's."""
-        return self._engine.adopt(proposal)
-
-    def report(self, report: EpochReport) -> bool:
-        """As the engine's."""
-        return self._engine.report(report)
-
-    def tell(self, result: TrialResult) -> None:
-        """As the engine's."""
-        began = time.perf_counter()
-        self._engine.tell(result)
-        self._spent += time.perf_counter() - began
-        self._meter.end(result)
-
-    def artifacts(self) -> Mapping[str, str]:
-        """As the engine's."""
-        return self._engine.artifacts()
-
-    def close(self) -> None:
-        """As the engine's."""
-        self._engine.close()

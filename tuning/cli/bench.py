@@ -16,7 +16,7 @@ from tuning.cli import options
 if TYPE_CHECKING:
     from tuning.bench.budget import Budget
     from tuning.bench.plan import BenchPlan
-    from tuning.bench.run import Benched
+    from tuning.bench.run import BenchedStudy
     from tuning.bench.statistics.overview import Statistics
 
 
@@ -106,7 +106,7 @@ def bench(
     return _report(benched, plan, as_json=as_json, quiet=quiet)
 
 
-def _report(benched: Sequence[Benched], plan: BenchPlan, *, as_json: bool, quiet: bool) -> int:
+def _report(benched: Sequence[BenchedStudy], plan: BenchPlan, *, as_json: bool, quiet: bool) -> int:
     """Write the report and MLflow's runs, print the result; return the exit code."""
     from tuning.bench.report.page import write_bench_report
     from tuning.bench.report.publish import as_json as result_json
@@ -130,7 +130,7 @@ def _report(benched: Sequence[Benched], plan: BenchPlan, *, as_json: bool, quiet
 
 
 def _write_to_mlflow(
-    home: Path, benched: Sequence[Benched], plan: BenchPlan
+    home: Path, benched: Sequence[BenchedStudy], plan: BenchPlan
 ) -> list[dict[str, str]]:
     from tuning.bench.report.publish import to_mlflow
     from tuning.errors import StorageError

@@ -13,8 +13,8 @@ from tuning.bench.budget import Budget
 from tuning.bench.plan import BenchPlan, CheckedStudy, Search, folder_of, parse_choices
 from tuning.bench.report.page import Written, write_bench_report
 from tuning.bench.report.publish import as_json
-from tuning.bench.run import Benched
-from tuning.bench.runs import BenchRun
+from tuning.bench.run import BenchedStudy
+from tuning.bench.runs import BenchRun, Incumbent, TrialCounts
 from tuning.bench.statistics.overview import analyse
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.ledger.search import SearchFiles
@@ -24,8 +24,10 @@ from tuning.trial import Proposal, Status, TrialResult
 ENGINES = "optuna:tpe,optuna:tpe+asha,gridsearchcv"
 
 
-def contest_of(seeds):
-    return BenchPlan((), parse_choices(ENGINES), seeds, Budget("epochs", 40))
+def plan_of(seeds):
+    return BenchPlan(
+        sources=(), choices=parse_choices(ENGINES), seeds=seeds, budget=Budget("epochs", 40)
+    )
 
 
 def benched(folder, plan, study="scripted", gap=1.0):
@@ -35,21 +37,32 @@ def benched(folder, plan, study="scripted", gap=1.0):
     for seed in range(plan.seeds):
         for rank, choice in enumerate(plan.choices):
             home = folder_of(folder / study, choice, seed)
-            searches.append(Search(study, "study.py", {}, choice, seed, home, "pinned"))
+            searches.append(
+                Search(
+                    study=study,
+                    source="study.py",
+                    overrides={},
+                    choice=choice,
+                    seed=seed,
+                    folder=home,
+                    pinned="pinned",
+                )
+            )
             values = [9 - i / 2 + gap * rank + chance.random() for i in range(3)]
             for number, value in enumerate(values):
-                _keep(SearchFiles(home), number, value)
+                _write(SearchFiles(home), number, value)
             runs.append(_run(study, choice.name, seed, values))
     facts = DatasetFacts(name="line", digest="0a" * 32, train=6, validation=2, test=2)
-    record = replace(RECORD, name=study, data=facts)
-    return Benched(
-        CheckedStudy(record, tuple(searches), {"gridsearchcv": ("grid: 4 points",)}),
-        tuple(runs),
-        folder / study,
+    checked = CheckedStudy(
+        info=replace(RECORD, name=study, data=facts),
+        searches=tuple(searches),
+        notices={"gridsearchcv": ("grid: 4 points",)},
+        folder=folder / study,
     )
+    return BenchedStudy(checked, tuple(runs))
 
 
-def _keep(files, number, value):
+def _write(files, number, value):
     files.write_spec(Proposal(number, {"x": number * 900 + int(value)}, 4))
     files.write_result(TrialResult(number, Status.COMPLETED, value, epochs=4))
 
@@ -68,9 +81,14 @@ def _run(study, engine, seed, values):
         tests=tuple(value + 0.1 for value in best),
         asked_s=(0.01, 0.02, 0.01),
     )
-    found = {"number": 2, "params": {"x": 1}, "value": best[-1], "test": best[-1] + 0.1}
     return BenchRun(
-        curve, f"{study}-{engine}-{seed}", "pinned", "budget", "", {"completed": 3}, found, 1000.0
+        curve=curve,
+        search=f"{study}-{engine}-{seed}",
+        pinned="pinned",
+        ended="budget",
+        counts=TrialCounts(completed=3),
+        best=Incumbent(number=2, params={"x": 1}, value=best[-1], test=best[-1] + 0.1),
+        at=1000.0,
     )
 
 
@@ -81,10 +99,10 @@ def text_of(page):
 
 
 def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path):
-    plan = contest_of(12)
+    plan = plan_of(12)
     study = benched(tmp_path, plan)
-    found = analyse([run.curve for run in study.runs], resamples=99)
-    written = write_bench_report(tmp_path / "reports", [study], plan, found)
+    statistics = analyse([run.curve for run in study.runs], resamples=99)
+    written = write_bench_report(tmp_path / "reports", [study], plan, statistics)
     assert written.page == tmp_path / "reports" / "bench-scripted-epochs-40.html"
     page = text_of(written.page)
     assert "http" not in page.replace("http://www.w3.org", "")
@@ -115,38 +133,41 @@ def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path)
 
 
 def test_several_studies_are_ranked_in_one_report(tmp_path):
-    plan = contest_of(2)
+    plan = plan_of(2)
     studies = [benched(tmp_path, plan, name) for name in ("a", "b", "c")]
-    found = analyse([run.curve for each in studies for run in each.runs], resamples=99)
-    written = write_bench_report(tmp_path / "reports", studies, plan, found)
+    statistics = analyse([run.curve for each in studies for run in each.runs], resamples=99)
+    written = write_bench_report(tmp_path / "reports", studies, plan, statistics)
     assert written.page.name == "bench-a-b-c-epochs-40.html"
     assert ">Ranks over the studies" in text_of(written.page)
     assert written.pictures[-1].name == "bench-a-b-c-epochs-40-ranks.png"
 
 
 def test_what_users_wrote_is_escaped(tmp_path):
-    plan = contest_of(1)
+    plan = plan_of(1)
     study = benched(tmp_path, plan)
     failed = BenchRun(
-        study.runs[0].curve, "s", "pinned", "failed", "ValueError: </script><b>no</b>"
+        curve=study.runs[0].curve,
+        search="s",
+        pinned="pinned",
+        ended="failed",
+        error="ValueError: </script><b>no</b>",
     )
-    found = analyse([run.curve for run in study.runs], resamples=99)
-    written = write_bench_report(
-        tmp_path, [Benched(study.looked, (failed, *study.runs[1:]), study.folder)], plan, found
-    )
+    statistics = analyse([run.curve for run in study.runs], resamples=99)
+    changed = BenchedStudy(study.study, (failed, *study.runs[1:]))
+    written = write_bench_report(tmp_path, [changed], plan, statistics)
     assert "failed: ValueError: &lt;/script&gt;&lt;b&gt;no" in text_of(written.page)
 
 
 def test_json_says_who_is_better_by_study_and_where_the_report_is(tmp_path):
-    plan = contest_of(3)
+    plan = plan_of(3)
     study = benched(tmp_path, plan)
-    found = analyse([run.curve for run in study.runs], resamples=99)
-    told = as_json([study], plan, found, Written(tmp_path / "r.html", ()), [])
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert (told["study"], told["seeds"], told["budget"]) == ("scripted", 3, "epochs=40")
-    assert told["engines"] == ENGINES.split(",")
-    medians = told["medians"]["scripted"]
+    statistics = analyse([run.curve for run in study.runs], resamples=99)
+    printed = as_json([study], plan, statistics, Written(tmp_path / "r.html", ()), [])
+    assert json.loads(json.dumps(printed, allow_nan=False)) == printed
+    assert (printed["study"], printed["seeds"], printed["budget"]) == ("scripted", 3, "epochs=40")
+    assert printed["engines"] == ENGINES.split(",")
+    medians = printed["medians"]["scripted"]
     assert medians["optuna:tpe"]["validation"] < medians["gridsearchcv"]["validation"]
     assert medians["optuna:tpe"]["test"] == pytest.approx(medians["optuna:tpe"]["validation"] + 0.1)
-    assert len(told["comparisons"]["scripted"]) == 3
-    assert told["report"] == str(tmp_path / "r.html")
+    assert len(printed["comparisons"]["scripted"]) == 3
+    assert printed["report"] == str(tmp_path / "r.html")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tuning.bench.plan import BenchPlan
 from tuning.bench.report.page import Written
-from tuning.bench.run import Benched
+from tuning.bench.run import BenchedStudy
 from tuning.bench.runs import BenchRun
 from tuning.bench.statistics.overview import Statistics
 from tuning.reports.summary import plain_json
@@ -16,7 +17,7 @@ from tuning.tracking.bench_runs import CurveRun, record_bench
 
 
 def to_mlflow(
-    uri: str, home: Path, benched: Sequence[Benched], plan: BenchPlan
+    uri: str, home: Path, studies: Sequence[BenchedStudy], plan: BenchPlan
 ) -> list[dict[str, str]]:
     """Write each study's searches into MLflow; the process must have `mlflow_store.QUIET` set.
 
@@ -27,82 +28,82 @@ def to_mlflow(
         StorageError: The store cannot be reached.
     """
     return [
-        record_bench(
-            uri, home, each.looked.record.name, [_curve_run(run, plan) for run in each.runs]
-        )
-        for each in benched
+        record_bench(uri, home, study.name, [_curve_run(run, plan) for run in study.runs])
+        for study in studies
     ]
 
 
 def _curve_run(run: BenchRun, plan: BenchPlan) -> CurveRun:
     curve = run.curve
-    name = curve.metric.removeprefix("val_")
-    points = [
-        (epochs, seconds, _known({f"best_{curve.metric}": value, f"best_test_{name}": test}))
-        for epochs, seconds, value, test in zip(
-            curve.epochs, curve.seconds, curve.values, curve.tests, strict=True
-        )
-    ]
-    best = {f"best.{name}": value for name, value in run.best.get("params", {}).items()}
-    params = {
+    metric = curve.metric.removeprefix("val_")
+    points = []
+    for epochs, seconds, value, test in zip(
+        curve.epochs, curve.seconds, curve.values, curve.tests, strict=True
+    ):
+        scores = {f"best_{curve.metric}": value, f"best_test_{metric}": test}
+        points.append((epochs, seconds, _without_none(scores)))
+
+    params: dict[str, Any] = {
         "engine": curve.engine,
         "seed": curve.seed,
         "budget": plan.budget.text,
         "ended": run.ended,
-        **best,
     }
-    finals = {
-        **{f"trials_{name}": float(count) for name, count in run.counts.items()},
-        "engine_s": sum(curve.asked_s),
-    }
-    tags = {
-        "study": curve.study,
-        "engine": curve.engine,
-        "budget": plan.budget.text,
-        "error": run.error,
-    }
+    if run.best is not None:
+        params |= {f"best.{name}": value for name, value in run.best.params.items()}
+
+    finals = {f"trials_{name}": float(count) for name, count in asdict(run.counts).items()}
+    finals["engine_s"] = sum(curve.asked_s)
     return CurveRun(
-        run.search,
-        f"{curve.engine} seed {curve.seed}",
-        params,
-        tags,
-        points,
-        finals,
-        run.at,
-        run.ended == "failed",
+        id=run.search,
+        name=f"{curve.engine} seed {curve.seed}",
+        params=params,
+        tags={
+            "study": curve.study,
+            "engine": curve.engine,
+            "budget": plan.budget.text,
+            "error": run.error,
+        },
+        points=points,
+        finals=finals,
+        ended_at=run.at,
+        failed=run.ended == "failed",
     )
 
 
-def _known(values: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if value is not None}
+def _without_none(scores: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: score for name, score in scores.items() if score is not None}
 
 
 def as_json(
-    benched: Sequence[Benched],
+    studies: Sequence[BenchedStudy],
     plan: BenchPlan,
-    found: Statistics,
+    statistics: Statistics,
     written: Written,
     mlflow: list[dict[str, str]],
 ) -> dict[str, Any]:
     """Return what `--json` prints; medians by study and engine, comparisons by study."""
-    told = plain_json(found.to_json())
+    figures = plain_json(statistics.to_json())
+    medians = {}
+    comparisons = {}
+    for study in figures["studies"]:
+        name = study["study"]
+        medians[name] = {engine["engine"]: _without_name(engine) for engine in study["engines"]}
+        comparisons[name] = study["pairs"]
     return {
-        "study": ",".join(figures["study"] for figures in told["studies"]),
+        "study": ",".join(medians),
         "engines": [choice.name for choice in plan.choices],
         "seeds": plan.seeds,
         "budget": plan.budget.text,
-        "medians": {figures["study"]: _medians(figures["engines"]) for figures in told["studies"]},
-        "comparisons": {figures["study"]: figures["pairs"] for figures in told["studies"]},
-        "ranks": told["ranks"],
-        "failed": sum(run.ended == "failed" for each in benched for run in each.runs),
+        "medians": medians,
+        "comparisons": comparisons,
+        "ranks": figures["ranks"],
+        "failed": sum(run.ended == "failed" for study in studies for run in study.runs),
         "mlflow": mlflow,
         "report": str(written.page),
         "pictures": [str(path) for path in written.pictures],
     }
 
 
-def _medians(engines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        engine["engine"]: {name: value for name, value in engine.items() if name != "engine"}
-        for engine in engines
-    }
+def _without_name(engine: Mapping[str, Any]) -> dict[str, Any]:
+    return {figure: value for figure, value in engine.items() if figure != "engine"}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from tuning.bench.runs import BenchRun
 from tuning.bench.statistics.overview import EngineFigures, StudyFigures
 from tuning.bench.statistics.pairs import Pair
 from tuning.bench.statistics.significance import Interval
-from tuning.reports.page import html_text
+from tuning.reports.page import cell, heading, html_cell, html_text, row, table
 from tuning.reports.texts import first_line, params_text, score, seconds_text
 
 _TAGS = {"supported": "completed", "too few seeds": "warning"}  # verdict: colour of its tag
@@ -18,38 +17,29 @@ _TAGS = {"supported": "completed", "too few seeds": "warning"}  # verdict: colou
 def standing(figures: StudyFigures, unit: str) -> str:
     """Return one row an engine, the best first; `unit` is that of the budget."""
     has_test = any(engine.test is not None for engine in figures.engines)
-    test = ("median test", "95 %") if has_test else ()
-    heads = (
-        "engine",
-        f"median {figures.metric}",
-        "95 %",
-        *test,
-        "mean rank",
-        "area",
-        f"{unit} to target",
-        "reached",
-    )
-    return _table(
-        (*heads, "s a proposal"), (_standing(engine, has_test) for engine in figures.engines)
-    )
+    heads = ["engine", f"median {figures.metric}", "95 %"]
+    if has_test:
+        heads += ["median test", "95 %"]
+    heads += ["mean rank", "area", f"{unit} to target", "reached", "s a proposal"]
+    return _table(heads, [_standing_row(engine, has_test=has_test) for engine in figures.engines])
 
 
 def standing_note(figures: StudyFigures) -> str:
-    """Say what the columns are."""
+    """Say what the columns of `standing` are."""
     way = "smaller" if figures.direction == "minimize" else "larger"
-    target = (
-        ""
-        if figures.target is None
-        else f" Target: {score(figures.target)}, the worst engine's median."
+    note = (
+        f"Of the incumbent at the end of the budget; {way} is better. "
+        "Medians over the seeds with bootstrap intervals. "
+        "Mean rank: over the seeds, 1 is the best. "
+        "Area: under the anytime curve, as mean normalised regret: 0 is the best known from the "
+        "start on, 1 no better than one trial; smaller is better."
     )
-    return (
-        f"Of the incumbent at the end of the budget; {way} is better. Medians over the seeds with bootstrap intervals. "
-        "Mean rank: over the seeds, 1 is the best. Area: under the anytime curve, as mean normalised regret: 0 is the "
-        f"best known from the start on, 1 no better than one trial; smaller is better.{target}"
-    )
+    if figures.target is not None:
+        note += f" Target: {score(figures.target)}, the worst engine's median."
+    return note
 
 
-def pairs(found: Sequence[Pair]) -> str:
+def pairs(study_pairs: Sequence[Pair]) -> str:
     """Return one row for each two engines, the clearest difference first."""
     heads = (
         "better",
@@ -63,13 +53,13 @@ def pairs(found: Sequence[Pair]) -> str:
         "seeds more",
         "gain on test",
     )
-    ordered = sorted(found, key=lambda pair: (pair.p_holm, pair.p, -pair.effect))
-    return _table(heads, map(_pair, ordered), texts=3)
+    ordered = sorted(study_pairs, key=lambda pair: (pair.p_holm, pair.p, -pair.effect))
+    return _table(heads, [_pair_row(pair) for pair in ordered], texts=3)
 
 
 PAIRS_NOTE = (
-    "Every two engines, paired by seed: Wilcoxon's signed ranks of the validation value, corrected for all pairs "
-    "(Holm). Seeds more: for an 80 % chance to support a difference of this size."
+    "Every two engines, paired by seed: Wilcoxon's signed ranks of the validation value, corrected "
+    "for all pairs (Holm). Seeds more: for an 80 % chance to support a difference of this size."
 )
 
 
@@ -90,94 +80,96 @@ def searches(runs: Sequence[BenchRun]) -> str:
         "ended by",
         "best parameters",
     )
-    return _table(heads, map(_search, runs), sortable=True)
+    return _table(heads, [_search_row(run) for run in runs], sortable=True)
 
 
-def _standing(engine: EngineFigures, has_test: bool) -> str:
-    test = [_td(score(engine.test)), _td(_interval(engine.test_interval))] if has_test else []
-    time = "–" if engine.time_to_target is None else f"{engine.time_to_target:.0f}"
+def _standing_row(engine: EngineFigures, *, has_test: bool) -> str:
     cells = [
-        _td(engine.engine, text=True),
-        _td(score(engine.validation)),
-        _td(_interval(engine.validation_interval)),
-        *test,
-        _td(_short(engine.rank)),
-        _td(_short(engine.area)),
-        _td(time),
-        _td(f"{engine.reached} of {engine.runs}"),
-        _td("–" if engine.asked_s is None else f"{engine.asked_s:.2g}"),
+        cell(engine.engine),
+        _figure(score(engine.validation)),
+        _figure(_interval(engine.validation_interval)),
     ]
-    return "".join(cells)
-
-
-def _pair(pair: Pair) -> str:
-    tag = f'<td><span class="tag {_TAGS.get(pair.verdict, "note")}">{html_text(pair.verdict)}</span></td>'
-    more = "–" if pair.seeds_more is None else str(pair.seeds_more)
-    numbers = (
-        f"{pair.wins} · {pair.ties} · {pair.losses}",
-        score(pair.gain),
-        _interval(pair.interval),
-        f"{pair.p_holm:.2g}",
-        f"{pair.p:.2g}",
-        more,
-        score(pair.test_gain),
-    )
-    return (
-        _td(pair.first, text=True) + _td(pair.second, text=True) + tag + "".join(map(_td, numbers))
-    )
-
-
-def _search(run: BenchRun) -> str:
-    counts, best = run.counts, run.best
-    trials = sum(counts.get(name, 0) for name in ("completed", "pruned", "failed", "infeasible"))
-    failed = counts.get("failed", 0) + counts.get("infeasible", 0)
-    asked, ended = (
-        sum(run.curve.asked_s),
-        f"{run.ended}: {first_line(run.error)}" if run.error else run.ended,
-    )
-    cells = [
-        _td(run.curve.engine, text=True),
-        _td(run.curve.seed),
-        _td(score(best.get("value")), by=best.get("value")),
-        _td(score(best.get("test")), by=best.get("test")),
-        _td(trials),
-        _td(counts.get("pruned", 0)),
-        _td(failed),
-        _td(counts.get("copied", 0)),
-        _td(run.epochs),
-        _td(seconds_text(run.seconds), by=run.seconds),
-        _td(f"{asked:.2g}", by=asked),
-        _td(ended, text=True),
-        _td(params_text(best.get("params", {})), text=True),
+    if has_test:
+        cells += [_figure(score(engine.test)), _figure(_interval(engine.test_interval))]
+    cells += [
+        _figure(_written(engine.rank, ".2f")),
+        _figure(_written(engine.area, ".2f")),
+        _figure(_written(engine.time_to_target, ".0f")),
+        _figure(f"{engine.reached} of {engine.runs}"),
+        _figure(_written(engine.asked_s, ".2g")),
     ]
-    return "".join(cells)
+    return row(cells)
+
+
+def _pair_row(pair: Pair) -> str:
+    colour = _TAGS.get(pair.verdict, "note")
+    return row(
+        [
+            cell(pair.first),
+            cell(pair.second),
+            html_cell(f'<span class="tag {colour}">{html_text(pair.verdict)}</span>'),
+            _figure(f"{pair.wins} · {pair.ties} · {pair.losses}"),
+            _figure(score(pair.gain)),
+            _figure(_interval(pair.interval)),
+            _figure(f"{pair.p_holm:.2g}"),
+            _figure(f"{pair.p:.2g}"),
+            _figure(_written(pair.seeds_more, "d")),
+            _figure(score(pair.test_gain)),
+        ]
+    )
+
+
+def _search_row(run: BenchRun) -> str:
+    value = None if run.best is None else run.best.value
+    test = None if run.best is None else run.best.test
+    params = {} if run.best is None else run.best.params
+    engine_s = sum(run.curve.asked_s)
+    ended = f"{run.ended}: {first_line(run.error)}" if run.error else run.ended
+    return row(
+        [
+            cell(run.curve.engine),
+            _figure(run.curve.seed),
+            _figure(score(value), sort_key=value),
+            _figure(score(test), sort_key=test),
+            _figure(run.counts.total),
+            _figure(run.counts.pruned),
+            _figure(run.counts.failed + run.counts.infeasible),
+            _figure(run.counts.copied),
+            _figure(run.epochs),
+            _figure(seconds_text(run.seconds), sort_key=run.seconds),
+            _figure(f"{engine_s:.2g}", sort_key=engine_s),
+            cell(ended),
+            cell(params_text(params)),
+        ]
+    )
 
 
 def _table(
     heads: Sequence[str], rows: Iterable[str], *, texts: int = 1, sortable: bool = False
 ) -> str:
     """Return a table; the first `texts` headings stand left, the others right over their numbers."""
-    if sortable:
-        head = "".join(f"<th><button>{html_text(name)}</button></th>" for name in heads)
-    else:
-        head = "".join(
-            f"<th{' class=n' if i >= texts else ''}>{html_text(name)}</th>"
-            for i, name in enumerate(heads)
-        )
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    kind = ' class="sortable"' if sortable else ""
-    return f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    head_cells = []
+    for place, name in enumerate(heads):
+        if sortable:
+            head_cells.append(f"<th><button>{html_text(name)}</button></th>")
+        else:
+            head_cells.append(heading(name, "" if place < texts else "n"))
+    body = table(rows, head_cells, "sortable" if sortable else "")
+    return f'<div class="scroll">{body}</div>'
 
 
-def _td(cell: object, *, by: Any = None, text: bool = False) -> str:
-    """Return a cell; a column is sorted `by` something where that is not what it shows."""
-    key = "" if by is None else f' data-v="{html_text(by)}"'
-    return f"<td{'' if text else ' class=n'}{key}>{html_text(cell)}</td>"
+def _figure(text: object, *, sort_key: float | None = None) -> str:
+    """Return a cell whose text stands right, as numbers do."""
+    return cell(text, "n", sort_key=sort_key)
 
 
 def _interval(interval: Interval | None) -> str:
-    return "–" if interval is None else f"{score(interval[0])} … {score(interval[1])}"
+    if interval is None:
+        return "–"
+    low, high = interval
+    return f"{score(low)} … {score(high)}"
 
 
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _written(value: float | None, form: str) -> str:
+    """Write a number in a format of Python's; `–` where there is none."""
+    return "–" if value is None else format(value, form)

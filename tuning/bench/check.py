@@ -1,0 +1,98 @@
+"""`check_study`: have a worker check a study before anything is trained, and measure its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuning.bench.plan import BenchPlan, CheckedStudy, CheckRequest
+from tuning.errors import TuningError
+from tuning.executors.base import Died, Executor, Finished, Job, Raised
+from tuning.executors.forkserver import ForkServer
+from tuning.executors.local import open_local
+from tuning.search.loop import TICK_S
+from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
+from tuning.search.open_trials import as_error
+from tuning.trials.jobs import Source
+
+_CHECK = "tuning.bench.worker:check_study"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that was checked, and the bounds of its learning rates."""
+
+    study: CheckedStudy
+    bounds: LRBounds
+
+
+def check_study(
+    source: Source,
+    plan: BenchPlan,
+    home: Path,
+    *,
+    forkserver: ForkServer,
+    notice: Callable[[str], None],
+) -> Checked:
+    """Check a study under every engine of a plan, and do the range tests that it asks for.
+
+    Args:
+        source: The study.
+        plan: What is compared.
+        home: Folder of all benchmarks.
+        forkserver: One that runs.
+        notice: Told in words what is done.
+
+    Raises:
+        StudyError: The study is wrong, or an engine cannot search it.
+        MissingError: Data or a package is not there.
+        TuningError: A worker died.
+    """
+
+    def checked(changes: Mapping[str, Any]) -> CheckedStudy:
+        request = CheckRequest(
+            source=source,
+            changes=changes,
+            choices=plan.choices,
+            seeds=plan.seeds,
+            budget=plan.budget,
+            home=home,
+        )
+        with open_local(
+            plan.devices, forkserver=forkserver, label="bench", notice=notice
+        ) as executor:
+            return _answer_of(executor, request)
+
+    study = checked({})
+    bounds = measure_lr_bounds(
+        study.info,
+        source,
+        {},
+        study.folder,
+        fresh=plan.fresh,
+        devices=plan.devices,
+        forkserver=forkserver,
+        notice=notice,
+    )
+    if bounds.intervals:  # they are part of the definition: the searches are other ones
+        study = checked({"intervals": dict(bounds.intervals)})
+    return Checked(study, bounds)
+
+
+def _answer_of(executor: Executor, request: CheckRequest) -> CheckedStudy:
+    executor.submit(Job("check", _CHECK, (request,)))
+    while True:
+        for event in executor.events(TICK_S):
+            if isinstance(event, Finished):
+                study: CheckedStudy = event.value
+                return study
+            if isinstance(event, Raised):
+                raise as_error(event) or TuningError(
+                    f"the study cannot be checked: {event.error}\n{event.traceback}"
+                )
+            if isinstance(event, Died):
+                raise TuningError(
+                    f"the worker that checked the study {event.cause}: {event.detail}"
+                )

@@ -1,0 +1,94 @@
+"""Between a search of a benchmark and its meter: each epoch and each answer of the engine counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from tuning.bench.meter import Meter
+from tuning.engines.base import Engine
+from tuning.trial import Answer, Context, EpochReport, Pause, Proposal, TrialResult
+
+
+class MeteredContext:
+    """The `Context` of a trial: stops it where the budget or the driver says so.
+
+    Args:
+        meter: Counts the search's epochs.
+        driver: The context of the whole search.
+    """
+
+    def __init__(self, meter: Meter, driver: Context) -> None:
+        self.slot = driver.slot
+        self._meter = meter
+        self._driver = driver
+        self._trial: Context | None = None
+
+    def begin(self, trial: Context, epochs: int, seconds: float) -> None:
+        """Begin a trial, or go on with it: as `Meter.begin`; `trial` asks the engine's pruner."""
+        self._trial = trial
+        self._meter.begin(epochs, seconds)
+
+    def report(self, report: EpochReport) -> str:
+        """Pass an epoch on; return what shall become of the trial."""
+        assert self._trial is not None  # noqa: S101 - `begin` is called before anything is trained
+        if self._driver.report(report) == Answer.STOP:
+            self._meter.halted = True
+        is_beyond_the_budget = self._meter.epoch(report.fits)
+        if is_beyond_the_budget or self._meter.halted:
+            return Answer.STOP
+        return self._trial.report(report)
+
+    def retire(self) -> None:
+        """The worker is replaced after each search anyway."""
+
+
+class MeteredEngine:
+    """An engine whose own time is measured, and whose trials are counted as it is told of them.
+
+    Copied results are told too, and count.
+
+    Attributes:
+        asked_s: Seconds spent in the engine for each proposal: the ask, and what it was told since
+            the one before.
+    """
+
+    def __init__(self, engine: Engine, meter: Meter) -> None:
+        self.notices = engine.notices
+        self.asked_s: list[float] = []
+        self._engine = engine
+        self._meter = meter
+        self._spent_s = 0.0
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """As the engine's."""
+        began_at = time.perf_counter()
+        proposal = self._engine.ask(number)
+        self._spent_s += time.perf_counter() - began_at
+        if isinstance(proposal, Proposal):
+            self.asked_s.append(self._spent_s)
+            self._spent_s = 0.0
+        return proposal
+
+    def adopt(self, proposal: Proposal) -> bool:
+        """As the engine's."""
+        return self._engine.adopt(proposal)
+
+    def report(self, report: EpochReport) -> bool:
+        """As the engine's."""
+        return self._engine.report(report)
+
+    def tell(self, result: TrialResult) -> None:
+        """As the engine's."""
+        began_at = time.perf_counter()
+        self._engine.tell(result)
+        self._spent_s += time.perf_counter() - began_at
+        self._meter.end(result)
+
+    def artifacts(self) -> Mapping[str, str]:
+        """As the engine's."""
+        return self._engine.artifacts()
+
+    def close(self) -> None:
+        """As the engine's."""
+        self._engine.close()
