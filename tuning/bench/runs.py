@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +9,7 @@ from typing import Any, Self
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.ledger.records import read_record, write_record
 from tuning.schema import SCHEMA, check_schema
-from tuning.study.domains import Params
+from tuning.trial import Json, Params
 
 _NAME = "run.json"
 
@@ -101,7 +100,7 @@ class BenchRun:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+    def from_json(cls, stored: Json) -> Self:
         """Return the run that `to_json` or release 0.1 wrote.
 
         Raises:

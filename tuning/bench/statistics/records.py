@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+from tuning.trial import Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class AnytimeRun:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+    def from_json(cls, stored: Json) -> Self:
         """Return the run that `to_json` wrote."""
         return cls(
             study=stored["study"],
