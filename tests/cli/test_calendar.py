@@ -75,13 +75,12 @@ def test_systemd_is_asked_about_what_cron_cannot_express():
         check_calendar(calendar)
 
 
-@pytest.mark.parametrize(
-    "calendar", [w for w in WRONG if w != "Mon..Fri"]
-)  # to systemd that is midnight
+# To systemd, "Mon..Fri" is midnight.
+@pytest.mark.parametrize("calendar", [text for text in WRONG if text != "Mon..Fri"])
 def test_a_calendar_that_means_nothing_is_refused_with_what_works(check, calendar):
     with pytest.raises(StudyError) as caught:
         check(calendar)
     assert str(caught.value) == (
-        f'calendar {calendar!r} is not understood; these work: "Mon..Fri 22:00", "Sat,Sun 08:30", "*-*-01 03:00", '
-        '"22:00", daily, hourly, weekly'
+        f"calendar {calendar!r} is not understood; these work: "
+        '"Mon..Fri 22:00", "Sat,Sun 08:30", "*-*-01 03:00", "22:00", daily, hourly, weekly'
     )

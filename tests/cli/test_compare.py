@@ -91,7 +91,8 @@ def test_searches_of_one_name_from_two_state_folders_are_shown_by_their_ids(
 
 def test_no_tensorflow_and_no_mlflow_is_imported_for_it(home):
     code = (
-        "import sys; from tuning.cli.main import main; main(['compare', 'toy/optuna-tpe', 'toy/gridsearchcv']); "
+        "import sys; from tuning.cli.main import main; "
+        "main(['compare', 'toy/optuna-tpe', 'toy/gridsearchcv']); "
         "print([m for m in ('tensorflow', 'keras', 'mlflow', 'optuna') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -39,7 +39,10 @@ def one_verb(monkeypatch):
 
 
 def test_help_names_every_verb_and_imports_none_of_them():
-    code = "import sys; from tuning.cli.main import main; main(['--help']); print([m for m in sys.modules])"
+    code = (
+        "import sys; from tuning.cli.main import main; main(['--help']); "
+        "print([m for m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -83,7 +83,7 @@ def to_cron(text: str) -> str | None:
 
 
 def _field(text: str, lowest: int, highest: int) -> str | None:
-    """Return one field as cron has it: `*`, `9,17` or `0-59/15`; None where a number is too high."""
+    """Return one field as cron has it: `*`, `9,17`, `0-59/15`; None where a number is too high."""
     start, _, step = text.partition("/")
     numbers = [int(number) for number in start.split(",") if number != "*"]
     if any(not lowest <= number <= highest for number in numbers):

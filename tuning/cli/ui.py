@@ -5,15 +5,31 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
+from tuning.cli import options
 from tuning.errors import BusyError, MissingError, StorageError, StudyError
 
 LOOPBACK = ("127.0.0.1", "localhost")
-# else the page opens on its views of language models
+# Without the type the page opens on its views of language models.
 _START = "/#/experiments?workflowType=machine_learning"
 _PORTS = 50  # tried from --port upwards
+
+_STUDIES_QUERY = """
+    SELECT experiments.name, experiments.experiment_id
+    FROM experiments JOIN experiment_tags USING (experiment_id)
+    WHERE experiment_tags.key = ? AND experiments.lifecycle_stage = 'active'
+    ORDER BY experiments.name
+"""
+
+
+class Link(NamedTuple):
+    """A study and the path of its page."""
+
+    study: str
+    path: str
 
 
 @click.command("ui")
@@ -22,7 +38,7 @@ _PORTS = 50  # tried from --port upwards
     type=click.IntRange(1, 65535),
     default=5000,
     show_default=True,
-    help="The next free one is taken where it is in use.",
+    help="Where it is in use, the next free one is taken.",
 )
 @click.option(
     "--host",
@@ -30,14 +46,7 @@ _PORTS = 50  # tried from --port upwards
     show_default=True,
     help="Only this machine's own address is accepted.",
 )
-@click.option(
-    "--home",
-    type=click.Path(path_type=Path),
-    envvar="TUNING_HOME",
-    default=Path("mlruns"),
-    show_default=True,
-    help="The state folder.",
-)
+@options.home
 def ui(port: int, host: str, home: Path) -> int:
     """Show every search and trial in MLflow's page. Ends with Ctrl-C.
 
@@ -47,8 +56,9 @@ def ui(port: int, host: str, home: Path) -> int:
     """
     if host not in LOOPBACK:
         raise StudyError(
-            f"--host {host}: the page has no password, so it is served on 127.0.0.1 only. From another machine use "
-            f"ssh -L {port}:127.0.0.1:{port} THIS-MACHINE and open http://127.0.0.1:{port} there"
+            f"--host {host}: the page has no password, so it is served on 127.0.0.1 only. "
+            f"From another machine use ssh -L {port}:127.0.0.1:{port} THIS-MACHINE "
+            f"and open http://127.0.0.1:{port} there"
         )
     uri = store_uri(home)
     with free_port(port) as listener:
@@ -57,9 +67,10 @@ def ui(port: int, host: str, home: Path) -> int:
             click.echo(f"Port {port} is in use.", err=True)
         from tuning.cli.ui_server import serve
 
-        click.echo(f"MLflow: http://127.0.0.1:{chosen}{_START}  (Ctrl-C ends it)")
-        for study, link in links(uri):
-            click.echo(f"  {study}: http://127.0.0.1:{chosen}{link}")
+        address = f"http://127.0.0.1:{chosen}"
+        click.echo(f"MLflow: {address}{_START}  (Ctrl-C ends it)")
+        for link in links(uri):
+            click.echo(f"  {link.study}: {address}{link.path}")
         serve(listener, uri, home)
     return 0
 
@@ -83,8 +94,8 @@ def store_uri(home: Path) -> str:
     return uri
 
 
-def links(uri: str) -> list[tuple[str, str]]:
-    """Return each study with the path of its page; read without MLflow, whose import takes seconds.
+def links(uri: str) -> list[Link]:
+    """Return a link for each study; read without MLflow, whose import takes seconds.
 
     Raises:
         StorageError: The database is damaged.
@@ -98,19 +109,18 @@ def links(uri: str) -> list[tuple[str, str]]:
     path = sqlite_path(uri)
     if path is None:
         return []
-    query = (
-        "select e.name, e.experiment_id from experiments e join experiment_tags t using (experiment_id) "
-        "where t.key = ? and e.lifecycle_stage = 'active' order by e.name"
-    )
     try:
         with closing(sqlite3.connect(path, timeout=5)) as database:
-            rows = database.execute(query, (f"mlflow.sharedViewState.{VIEW}",)).fetchall()
+            view_tag = f"mlflow.sharedViewState.{VIEW}"
+            rows = database.execute(_STUDIES_QUERY, (view_tag,)).fetchall()
     except sqlite3.DatabaseError as error:
         raise StorageError(
             f"{path}: {error}. `tuning sync` puts it aside and writes it anew from the ledger"
         ) from error
+
     return [
-        (name, f"/#/experiments/{number}/runs?viewStateShareKey={VIEW}") for name, number in rows
+        Link(study, f"/#/experiments/{number}/runs?viewStateShareKey={VIEW}")
+        for study, number in rows
     ]
 
 
@@ -123,12 +133,12 @@ def free_port(port: int) -> socket.socket:
     for candidate in range(port, min(port + _PORTS, 65536)):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":
-            listener.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # after a restart, not beside another
+            # There, the option allows the port after a restart, not beside another listener.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", candidate))
-            listener.listen(128)  # a browser that comes while MLflow is imported waits
+            # A browser that comes while MLflow is imported waits.
+            listener.listen(128)
         except OSError:
             listener.close()
             continue

@@ -16,15 +16,12 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SHUT = ("/ajax-api/3.0/jobs", "/ajax-api/3.0/mlflow/assistant", "/gateway")
-"""Routes that start work on this machine or speak to models elsewhere; the pages about runs need
-none of them.
-"""
+"""Routes that start work on this machine or speak to models elsewhere; runs need none of them."""
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
 class Gate:
-    """Lets through requests for this host, from this origin, to routes that are open; answers 403
-    to the rest.
+    """Lets requests for this host, from this origin, through to open routes; the rest gets 403.
 
     MLflow's own checks stay behind it. They let pass every origin on localhost, whatever its port,
     and any host for `/health`.
@@ -40,19 +37,24 @@ class Gate:
         if scope["type"] == "lifespan" or self._passes(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            headers = [(b"content-type", b"text/plain"), (b"x-frame-options", b"DENY")]
-            await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": b"refused"})
+            await _refuse(send)
 
     def _passes(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["path"].startswith(SHUT):
             return False
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if headers.get(b"host") not in self._hosts:
+            return False
+
         origin = headers.get(b"origin")
-        foreign = origin is not None and origin not in self._origins
-        return headers.get(b"host") in self._hosts and not (
-            foreign and scope["method"] not in _READS
-        )
+        is_foreign = origin is not None and origin not in self._origins
+        return not is_foreign or scope["method"] in _READS
+
+
+async def _refuse(send: Send) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"x-frame-options", b"DENY")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": b"refused"})
 
 
 def environment(uri: str, home: Path, port: int) -> dict[str, str]:
@@ -94,5 +96,5 @@ def serve(listener: socket.socket, uri: str, home: Path) -> None:
             Gate(app, port), log_level="warning", lifespan="on", timeout_graceful_shutdown=2
         )
         uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn has shut down in order and passes it on
-        return
+    except KeyboardInterrupt:
+        return  # uvicorn has shut down in order and passes it on
