@@ -177,8 +177,10 @@ def test_the_diagnosis_of_the_winner_and_the_best_stands_with_its_words(tmp_path
     )  # counted, told of trial 3, a cell each for trials 3 and 19
 
 
-def test_without_a_verdict_the_diagnosis_says_so(page):
-    assert "Diagnosis No trial has a verdict. The best trials: nothing." in page.text
+def test_without_a_finding_the_diagnosis_says_so(page):
+    assert (
+        "Diagnosis No trial has a finding. The winner and the best trials have none." in page.text
+    )
 
 
 def test_the_last_definition_is_shown_with_the_space_in_words(page):
@@ -228,7 +230,7 @@ def test_log_parameters_have_log_axes(page):
 def test_importance_needs_ten_completed_trials(tmp_path, page, summary):
     assert {*figure(page, "importance")["data"][0]["y"]} == {*SPACE}
     few = written(tmp_path, replace(summary, trials=summary.trials[:9]))
-    assert "Told from 10 completed trials on." in few.text
+    assert "Shown from 10 completed trials on." in few.text
     assert not any('newPlot("importance"' in script for script in few.scripts)
 
 

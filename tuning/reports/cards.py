@@ -1,0 +1,211 @@
+"""The cards of a search's report, each a piece of HTML; only the table of trials is elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tuning.ledger.records import SearchHeader, WinnerRecord
+from tuning.reports.axes import describe
+from tuning.reports.importance import LEAST_TRIALS
+from tuning.reports.page import (
+    card,
+    cell,
+    heading_cell,
+    html_cell,
+    html_figure,
+    html_text,
+    row,
+    soft,
+    table,
+)
+from tuning.reports.plots import Plots
+from tuning.reports.summary import Trials, count_trials, ranked
+from tuning.reports.texts import failure_groups, score, seconds_text, spread, value_text
+from tuning.study.objective import Objective
+from tuning.study.space import Space
+
+_BASELINES = {
+    "linear": "linear baseline, test",
+    "perceptron": "perceptron, test",
+    "dummy": "dummy baseline, test",
+}
+_BEST_TRIALS = 5  # whose findings are shown
+_SLICE_WIDTH = 170  # pixels; narrower, a parameter's marks would touch
+
+
+def heading(header: SearchHeader, trials: Trials) -> str:
+    """Return study and engine, when the search began, and how much was trained."""
+    began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header.created_at))
+    n_epochs = sum(result.epochs for _, result in trials)
+    training_s = sum(result.training_s for _, result in trials)
+
+    chips = [_chip(count, outcome) for outcome, count in count_trials(trials).items()]
+    chips.append(_chip(n_epochs, "epochs"))
+    chips.append(_chip(seconds_text(training_s), "in training"))
+    return (
+        f"<h1>{html_text(header.study)} <span>{html_text(header.engine)}</span></h1>"
+        f'<p class="soft">search <code>{html_text(header.id)}</code> begun {began}</p>'
+        f'<div class="chips">{"".join(chips)}</div>'
+    )
+
+
+def _chip(figure: int | str, text: str) -> str:
+    return f'<span class="chip"><b>{figure}</b> {text}</span>'
+
+
+def winner_card(winner: WinnerRecord | None, unit: str, objective: Objective) -> str:
+    """Return the winner's parameters, and its scores beside those of the baselines.
+
+    Args:
+        winner: None: none was chosen.
+        unit: Of the target, e.g. `100,000 USD`; "" for none.
+        objective: Its metric is the first column.
+    """
+    if winner is None:
+        return card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
+
+    params = [
+        f"<code>{html_text(name)} = {html_text(value_text(value))}</code>"
+        for name, value in winner.params.items()
+    ]
+    standing = winner.standing
+    values_by_seed = zip(standing.seeds, standing.values, strict=True)
+    seeds = ", ".join(f"{seed}: {score(value)}" for seed, value in values_by_seed)
+    note = (
+        f"The best mean over {len(standing.seeds)} fresh seeds ({seeds}); "
+        "the test part was looked at once."
+    )
+    if unit:
+        note += f" One unit of the target is {unit}."
+    return card(
+        f"Winner: trial {winner.number}",
+        f'<div class="params">{"".join(params)}</div>{_score_table(winner, objective)}{soft(note)}',
+        kind="winner",
+    )
+
+
+def _score_table(winner: WinnerRecord, objective: Objective) -> str:
+    evaluation = winner.evaluation
+    metrics = list(dict.fromkeys([objective.name, *evaluation.test]))
+
+    def scores_row(label: str, scores: Mapping[str, float], kind: str = "") -> str:
+        cells = [cell(score(scores.get(metric)), "n") for metric in metrics]
+        return row([cell(label), *cells], kind)
+
+    # Only the objective, the first column, is known on the validation part.
+    validation = f"{score(winner.standing.mean)} ± {spread(winner.standing.std or 0.0)}"
+    empty = [cell("", "n") for _ in metrics[1:]]
+    rows = [
+        row([cell("winner, validation"), cell(validation, "n"), *empty]),
+        scores_row("winner, test", evaluation.test, "lead"),
+    ]
+    for name, label in _BASELINES.items():
+        if evaluation.baseline.get(name):
+            rows.append(scores_row(label, evaluation.baseline[name]))
+    return table(rows, [heading_cell(""), *(heading_cell(metric, "n") for metric in metrics)])
+
+
+def failures_card(trials: Trials) -> str:
+    """Return what failed, the most frequent first, with the numbers of the trials."""
+    groups = failure_groups(trials)
+    if not groups:
+        return card("What failed", "<p>Nothing.</p>")
+
+    rows = []
+    for group in groups:
+        word = "trial" if len(group.numbers) == 1 else "trials"
+        numbers = ", ".join(str(number) for number in group.numbers)
+        text = f'{html_text(group.text)}<br><span class="soft">{word} {numbers}</span>'
+        rows.append(row([cell(f"{len(group.numbers)} ×", "n"), html_cell(text)]))
+    return card("What failed", f'<div class="tall">{table(rows)}</div>')
+
+
+def diagnosis_card(trials: Trials, objective: Objective, winner_number: int | None) -> str:
+    """Return the findings on the winner and the best trials, and how often each was made in all."""
+    results = {result.number: result for _, result in trials}
+    numbers = [result.number for _, result in ranked(trials, objective)[:_BEST_TRIALS]]
+    if winner_number in results:
+        numbers.insert(0, winner_number)
+
+    rows = []
+    for number in dict.fromkeys(numbers):
+        for finding in results[number].diagnosis:
+            tag = (
+                f'<span class="tag {html_text(finding.severity)}">{html_text(finding.name)}</span>'
+            )
+            cells = [cell(number, "n"), html_cell(tag), cell(finding.words)]
+            rows.append(row(cells, "won" if number == winner_number else ""))
+
+    counts = Counter(finding.name for _, result in trials for finding in result.diagnosis)
+    note = "No trial has a finding."
+    if counts:
+        frequencies = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+        note = f"Of all {len(trials)} trials: {frequencies}."
+
+    body = "<p>The winner and the best trials have none.</p>"
+    if rows:
+        heads = [heading_cell("trial", "n"), heading_cell("finding")]
+        body = table(rows, [*heads, heading_cell("what was seen, and what to try")])
+    return card("Diagnosis", body, note, wide=True)
+
+
+def figure_cards(figures: Plots, n_parameters: int) -> list[str]:
+    """Return a card for each figure of the trials' values."""
+    width = _SLICE_WIDTH * n_parameters
+    slices = f'<div style="min-width:{width}px">{html_figure("slices", figures.slices)}</div>'
+    return [
+        card("Best so far", html_figure("history", figures.history), figures.note),
+        card("Learning curves", html_figure("curves", figures.curves), "The best five in colour."),
+        card(
+            "All parameters at once",
+            html_figure("parallel", figures.parallel),
+            f"One line a completed trial. {figures.note}",
+            wide=True,
+        ),
+        card("Each parameter alone", f'<div class="scroll">{slices}</div>', wide=True),
+    ]
+
+
+def importance_card(figures: Plots) -> str:
+    """Return each parameter's share of the importance."""
+    title = "Importance of the parameters"
+    if figures.importance is None:
+        return card(title, f"<p>Shown from {LEAST_TRIALS} completed trials on.</p>")
+    note = "What it took to be among the better trials (PED-ANOVA); a guess while trials are few."
+    return card(title, html_figure("importance", figures.importance), note)
+
+
+def definition_card(header: SearchHeader, winner: WinnerRecord | None, space: Space) -> str:
+    """Return the definition that the search went by last, its data and versions, and the seeds."""
+    domains = {name: describe(domain) for name, domain in space.domains.items()}
+    facts = {
+        "study_hash": header.study_hash,
+        "data": header.data.to_json(),
+        "git_commit": header.git_commit,
+        "versions_of": header.versions_of,
+    }
+    known_facts = {name: fact for name, fact in facts.items() if fact}
+
+    entries = dict(flat({**header.definition, "space": domains}))
+    entries |= dict(flat(known_facts))
+    if winner is not None:
+        entries["fresh seeds"] = ", ".join(str(seed) for seed in winner.standing.seeds)
+    if len(header.versions) > 1:
+        entries["versions"] = f"{len(header.versions)}; the last is shown"
+
+    rows = []
+    for name, value in entries.items():
+        rows.append(row([cell(name), html_cell(f"<code>{html_text(value)}</code>")]))
+    return card("Definition and seeds", f'<div class="tall">{table(rows)}</div>')
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what nested mappings hold, with names like `data.rows`."""
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

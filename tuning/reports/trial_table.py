@@ -1,0 +1,78 @@
+"""The report's table of all trials, sortable by every column."""
+
+from __future__ import annotations
+
+from tuning.reports.page import card, cell, html_cell, html_text, row, table
+from tuning.reports.summary import Trials
+from tuning.reports.texts import score, value_text
+from tuning.study.objective import Objective
+from tuning.study.space import Space
+from tuning.trial import Proposal, TrialResult
+
+_AFTER_THE_METRIC = ("epochs", "seconds", "seed", "slot", "status", "diagnosis", "notes")
+
+
+def trial_table_card(
+    trials: Trials, space: Space, objective: Objective, winner_number: int | None
+) -> str:
+    """Return a row for each trial; the winner's stands out."""
+    # A changed space may have lost parameters that earlier trials have.
+    in_trials = [name for proposal, _ in trials for name in proposal.params]
+    names = list(dict.fromkeys([*space, *in_trials]))
+
+    heads = ["trial", *names, objective.metric, *_AFTER_THE_METRIC]
+    rows = [
+        row(
+            [*_proposal_cells(proposal, names), *_result_cells(result)],
+            "won" if result.number == winner_number else "",
+        )
+        for proposal, result in trials
+    ]
+    whole = table(
+        rows, (f"<th><button>{html_text(head)}</button></th>" for head in heads), "sortable"
+    )
+    body = f'<div class="tall scroll">{whole}</div>'
+    return card("Trials", body, "Press a heading to sort.", wide=True)
+
+
+def _proposal_cells(proposal: Proposal, names: list[str]) -> list[str]:
+    """Return the trial's number and its parameters."""
+    cells = [_sorted_cell(proposal.number)]
+    for name in names:
+        if name in proposal.params:
+            value = proposal.params[name]
+            cells.append(cell(value_text(value), sort_key=value))
+        else:
+            cells.append(cell("", sort_key=""))
+    return cells
+
+
+def _result_cells(result: TrialResult) -> list[str]:
+    """Return how the trial ended, in the order of the headings."""
+    status = result.status.value
+    tag = f'<span class="tag {status}">{status}</span>'
+    findings = ", ".join(finding.name for finding in result.diagnosis)
+    return [
+        cell(score(result.value), sort_key="" if result.value is None else result.value),
+        _sorted_cell(result.epochs),
+        cell(f"{result.seconds:.1f}", sort_key=result.seconds),
+        _sorted_cell(result.seed),
+        _sorted_cell(result.slot),
+        html_cell(tag, sort_key=status),
+        _sorted_cell(findings),
+        cell("; ".join(_notes(result)), sort_key=""),
+    ]
+
+
+def _notes(result: TrialResult) -> list[str]:
+    """Return what else there is to know: whose copy it is, its error, its notices."""
+    notes = []
+    if result.copied_from is not None:
+        notes.append(f"as trial {result.copied_from}")
+    if result.error:
+        notes.append(result.error)
+    return [*notes, *result.notices]
+
+
+def _sorted_cell(value: object) -> str:
+    return cell(value, sort_key=value)
