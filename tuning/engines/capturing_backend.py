@@ -1,45 +1,30 @@
-"""The joblib backend inside a scikit-learn engine: it runs nothing, it hands tasks over and waits
-for their results.
-"""
+"""The joblib backend inside a scikit-learn engine: it runs nothing, it hands tasks over and waits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from joblib.parallel import ParallelBackendBase
 
+from tuning.engines.scikit_internals import Call, call_of
+
 _ROOM = 10**6  # more than a round has tasks: joblib then hands them over one by one, not in batches
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One `_fit_and_score` that a search wants done.
+    """One fit that a search wants done: of one candidate on one fold.
 
     Attributes:
-        args, kwargs: Its arguments, without scikit-learn's callbacks: their contexts hold the whole
-            search.
+        call: What scikit-learn would call.
         answer: Resolved with what it returned, in a list as joblib wants it.
     """
 
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
+    call: Call
     answer: Future[list[Any]] = field(default_factory=Future)
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The candidate's parameters, with the resource of a halving search among them."""
-        found: Mapping[str, Any] = self.kwargs["parameters"]
-        return found
-
-    @property
-    def place(self) -> tuple[int, int, int, int]:
-        """Candidate, candidates in this round, fold, folds."""
-        candidate, candidates = self.kwargs["candidate_progress"]
-        fold, folds = self.kwargs["split_progress"]
-        return candidate, candidates, fold, folds
 
 
 class CapturingBackend(ParallelBackendBase):  # type: ignore[misc]
@@ -57,8 +42,7 @@ class CapturingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[list[Any]]:
         """Hand over one task; `callback` hears of its end."""
-        ((_, args, kwargs),) = func.items
-        fit = Fit(args, {k: v for k, v in kwargs.items() if k not in ("caller", "callback_ctx")})
+        fit = Fit(call_of(func))
         fit.answer.add_done_callback(callback)
         self._take(fit)
         return fit.answer

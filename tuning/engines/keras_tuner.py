@@ -1,7 +1,7 @@
-"""KerasTuner's oracles through create, update and end of a trial; its tuners, its loop and its
-files are not used.
+"""KerasTuner's oracles through create, update and end of a trial.
 
-Importing this module imports TensorFlow: it belongs into the engine process.
+Its tuners, its loop and its files are not used. Importing this module imports TensorFlow: it belongs
+into the engine process.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import keras_tuner
-from keras_tuner.src.engine.conditions import Parent
 
 from tuning.engines import keras_tuner_oracles as oracles
 from tuning.engines.grid_points import CUT, grid_points
+from tuning.engines.keras_tuner_internals import (
+    Condition,
+    draws_made,
+    mark_as_tried,
+    take_back_draws,
+)
 from tuning.study.domains import Choice, Domain, Float
 from tuning.study.engine_spec import require_kinds
 from tuning.study.space import Space
@@ -24,12 +29,6 @@ from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 
 FACTOR = 3  # Hyperband keeps one trial in three
-_TRIAL, _EPOCHS = (
-    "tuner/trial_id",
-    "tuner/epochs",
-)  # of a promotion: whose, and up to which epoch in all
-
-_Settings: TypeAlias = Mapping[str, Any]  # keyword arguments of an oracle
 
 # FAILED and not INVALID, which would have the trial made again. Nothing prunes here, so PRUNED is
 # not in the table.
@@ -40,6 +39,8 @@ _STATES = {
     Status.INFEASIBLE: "FAILED",
 }
 _PAUSES = {"IDLE": Pause.WAIT, "STOPPED": Pause.EXHAUSTED}
+
+_Settings: TypeAlias = Mapping[str, Any]  # keyword arguments of an oracle
 
 
 class KerasTunerEngine:
@@ -55,43 +56,41 @@ class KerasTunerEngine:
         with _quiet():
             self._oracle, self.notices = _make_oracle(kind, study, self._space)
             self._oracle.verbose = 0
-            self._oracle.given = tuple(
-                self._space.labelled(point) for point in initial_points(study)
-            )
+            points = initial_points(study)
+            self._oracle.given = tuple(self._space.labelled(point) for point in points)
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the proposal that will carry `number`; a promotion of Hyperband names the trial it
-        continues.
-        """
-        drawn = self._oracle._seed_state
+        """Return the proposal that will carry `number`; a promotion names the trial it continues."""
+        draws = draws_made(self._oracle)
         with _quiet():
             trial = self._create(f"ask-{number}")
         if trial.status in _PAUSES:
             # What was drawn in vain, in a space with few points left, must not shift later draws: a
             # replay knows only the asks that were answered.
-            self._oracle._seed_state = drawn
+            take_back_draws(self._oracle, draws)
             return _PAUSES[trial.status]
+
         self._open[number] = trial
         self._numbers[trial.trial_id] = number
         values = trial.hyperparameters.values
         params = {
-            n: _decode(domain, values[n])
-            for n, domain in self._space.domains.items()
-            if n in values
+            name: _decode(domain, values[name])
+            for name, domain in self._space.domains.items()
+            if name in values
         }
-        parent = self._numbers[values[_TRIAL]] if _TRIAL in values else None
-        return Proposal(number, params, values.get(_EPOCHS, self._epochs), parent)
+        parent = None
+        if oracles.TRIAL_ID in values:
+            parent = self._numbers[values[oracles.TRIAL_ID]]
+        return Proposal(number, params, values.get(oracles.EPOCHS, self._epochs), parent)
 
     def _create(self, tuner: str) -> Any:
         trial = self._oracle.create_trial(tuner)
-        grid = isinstance(self._oracle, oracles.Grid)
-        if (
-            not grid
-            or trial.status != "RUNNING"
-            or self._oracle.keeps(trial.hyperparameters.values)
-        ):
+        if not isinstance(self._oracle, oracles.Grid) or trial.status != "RUNNING":
             return trial
-        self._end(trial, "FAILED")  # the grid's first point, which the oracle makes in any case
+        if self._oracle.keeps(trial.hyperparameters.values):
+            return trial
+        # The grid's first point, which the oracle makes in any case.
+        self._end(trial, "FAILED")
         return self._oracle.create_trial(tuner)
 
     def adopt(self, proposal: Proposal) -> bool:
@@ -102,7 +101,7 @@ class KerasTunerEngine:
         for name in self._space:
             values.pop(name, None)
         values.update(self._space.labelled(proposal.params))
-        self._oracle._tried_so_far.add(self._oracle._compute_values_hash(values))
+        mark_as_tried(self._oracle, values)
         return True
 
     def report(self, report: EpochReport) -> bool:
@@ -114,9 +113,8 @@ class KerasTunerEngine:
         trial = self._open.pop(result.number)
         with _quiet():
             if result.status is Status.COMPLETED:
-                self._oracle.update_trial(
-                    trial.trial_id, {self._metric: result.value}, step=result.epochs
-                )
+                values = {self._metric: result.value}
+                self._oracle.update_trial(trial.trial_id, values, step=result.epochs)
             self._end(trial, _STATES[result.status])
 
     def _end(self, trial: Any, state: str) -> None:
@@ -137,37 +135,38 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
     A parameter none of whose conditions can hold (in a grid that was cut) is left out.
     """
     made = keras_tuner.HyperParameters()
+    names: set[str] = set()
     for name, domain in space.domains.items():
         conditions = [_condition(space, parent, values) for parent, values in domain.conditions]
-        reachable = all(parent in made._hps for parent, _ in domain.conditions)
-        if reachable and all(condition is not None for condition in conditions):
-            # Not `conditional_scope`, which does not find a parent that has conditions of its own.
+        parents = {parent for parent, _ in domain.conditions}
+        if parents <= names and None not in conditions:
             made.merge([_hyperparameter(name, domain, conditions)])
+            names.add(name)
     return made
 
 
-def _condition(space: Space, parent: str, values: tuple[Any, ...]) -> Parent | None:
+def _condition(space: Space, parent: str, values: tuple[Any, ...]) -> Condition | None:
     domain = space[parent]
     possible = [value for value in values if domain.contains(value)]
     if isinstance(domain, Choice):
         possible = [domain.label_of(value) for value in possible]
-    return Parent(parent, possible) if possible else None
+    return Condition(parent, possible) if possible else None
 
 
-def _hyperparameter(name: str, domain: Domain, conditions: list[Parent | None]) -> Any:
+def _hyperparameter(name: str, domain: Domain, conditions: list[Condition | None]) -> Any:
     kinds = keras_tuner.engine.hyperparameters
     if isinstance(domain, Choice):
         return kinds.Choice(name, list(domain.labels), conditions=conditions)
-    bounds = {
+
+    settings = {
         "min_value": domain.low,
         "max_value": domain.high,
         "sampling": "log" if domain.log else "linear",
+        "conditions": conditions,
     }
     if isinstance(domain, Float):
-        return kinds.Float(name, **bounds, conditions=conditions)
-    return kinds.Int(
-        name, **bounds, step=None if domain.log else domain.step, conditions=conditions
-    )
+        return kinds.Float(name, **settings)
+    return kinds.Int(name, **settings, step=None if domain.log else domain.step)
 
 
 def _decode(domain: Domain, value: Any) -> Any:
@@ -180,9 +179,11 @@ def _decode(domain: Domain, value: Any) -> Any:
 
 def _cut(space: Space) -> Space:
     """Return the grid's axes as choices; left alone the oracle would take ten points of a Float."""
-    return Space(
-        {n: Choice(*d.cut(CUT), conditions=d.conditions) for n, d in space.domains.items()}
-    )
+    axes = {
+        name: Choice(*domain.cut(CUT), conditions=domain.conditions)
+        for name, domain in space.domains.items()
+    }
+    return Space(axes)
 
 
 class _Made(NamedTuple):
@@ -229,7 +230,8 @@ def _hyperband(study: Study, space: Space, settings: _Settings) -> _Made:
 
 def _grid(study: Study, space: Space, settings: _Settings) -> _Made:
     points, notices = grid_points(study)
-    return _Made(oracles.Grid([space.labelled(point) for point in points], **settings), notices)
+    labels = [space.labelled(point) for point in points]
+    return _Made(oracles.Grid(labels, **settings), notices)
 
 
 ORACLES: dict[str, Callable[[Study, Space, _Settings], _Made]] = {
@@ -244,31 +246,33 @@ require_kinds("KerasTuner", ORACLES)
 
 
 def _random_points(study: Study) -> int:
-    """Return KerasTuner's three points a dimension, but at most half of the budget: else all might
-    be random.
+    """Return KerasTuner's three points a dimension, but at most half of the budget.
+
+    Else all trials might be random.
     """
     usual = 3 * len(study.space)
-    return usual if study.trials is None else max(3, min(usual, study.trials // 2))
+    if study.trials is None:
+        return usual
+    return max(3, min(usual, study.trials // 2))
 
 
-def _rungs(oracle: Any, trials: int | None) -> str:
+def _rungs(oracle: oracles.Hyperband, trials: int | None) -> str:
     """Say how many trials a full set of brackets has."""
-    sizes = [
-        [oracle._get_size(b, r) for r in range(b + 1)] for b in range(oracle._get_num_brackets())
-    ]
-    total, fresh = sum(map(sum, sizes)), sum(rungs[0] for rungs in sizes)
+    sizes = oracle.rung_sizes()
+    total = sum(map(sum, sizes))
+    fresh = sum(rungs[0] for rungs in sizes)
     brackets = f"{len(sizes)} bracket{'s' if len(sizes) > 1 else ''}"
     text = (
         f"hyperband: {brackets}, {total} trials in all ({fresh} fresh, {total - fresh} continued)"
     )
-    return text if trials is None or trials >= total else f"{text}; --trials {trials} ends it early"
+    if trials is None or trials >= total:
+        return text
+    return f"{text}; --trials {trials} ends it early"
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the oracle's deprecated calls and its regressor's complaints about few points, here
-    and not elsewhere.
-    """
+    """Silence, here and not elsewhere, deprecated calls and a regressor's complaints about few points."""
     with warnings.catch_warnings():
         for module in (r"keras_tuner\.", r"sklearn\.", r"scipy\."):
             warnings.filterwarnings("ignore", module=module)

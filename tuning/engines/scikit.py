@@ -1,6 +1,4 @@
-"""scikit-learn's GridSearchCV, RandomizedSearchCV and both halving searches, unchanged, behind ask
-and tell.
-"""
+"""scikit-learn's GridSearchCV, RandomizedSearchCV and both halving searches behind ask and tell, unchanged."""
 
 from __future__ import annotations
 
@@ -28,8 +26,7 @@ class _Closed(Exception):
 
 
 class ScikitEngine:
-    """Runs `search.fit(X, y)` in a thread; each candidate of a round is a trial, with all its
-    folds.
+    """Runs `search.fit(X, y)` in a thread; each candidate of a round is a trial, with all its folds.
 
     Told results become what `_fit_and_score` returned, so a search that is resumed is told what is
     recorded and trains the rest: scikit-learn itself cannot resume (scikit-learn#17069).
@@ -44,30 +41,35 @@ class ScikitEngine:
 
     def __init__(self, study: Study, parts: Parts) -> None:
         self._study = study
-        self._known = arrays_of(parts, study.cv)
+        self._arrays = arrays_of(parts, study.cv)
         self._sign = -1 if study.objective.direction == "minimize" else 1
         self._search, self.notices = make_search(study, parts)
-        self._news = threading.Condition()
         self._thread = threading.Thread(target=self._fit, name="scikit-learn search", daemon=True)
-        self._arriving: list[Fit] = []
-        self._ready: deque[list[Fit]] = deque()
-        self._whole = False  # all candidates of the round have been handed over
+
+        # What the search's thread and the one that asks share, under `_news`.
+        self._news = threading.Condition()
+        self._arriving: list[Fit] = []  # the first folds of a candidate
+        self._ready: deque[list[Fit]] = deque()  # candidates with all their folds
+        self._round_is_whole = False  # all candidates of the round have been handed over
+        self._ended = False
+        self._closing = False
+        self._error: BaseException | None = None
+
         self._open: dict[int, list[Fit]] = {}
         self._asked = 0
         self._numbers: dict[str, int] = {}  # candidate -> its trial in the newest round
-        self._ended = self._closing = False
-        self._error: BaseException | None = None
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the next candidate; waits until scikit-learn has handed it over, so the answer is
-        certain.
+        """Return the next candidate.
+
+        Waits until scikit-learn has handed it over, so the answer is certain.
         """
         if number != self._asked:
             raise ValueError(f"asks come in order: expected trial {self._asked}, got {number}")
         if not self._thread.ident:
             self._thread.start()
         with self._news:
-            self._news.wait_for(lambda: self._ready or self._ended or (self._whole and self._open))
+            self._news.wait_for(self._can_answer)
             if self._error is not None:
                 raise self._error
             if not self._ready:
@@ -76,6 +78,10 @@ class ScikitEngine:
         self._asked += 1
         self._open[number] = fits
         return self._proposal(number, fits)
+
+    def _can_answer(self) -> bool:
+        waits_for_results = self._round_is_whole and bool(self._open)
+        return bool(self._ready) or self._ended or waits_for_results
 
     def adopt(self, proposal: Proposal) -> bool:
         """Nothing: scikit-learn knows what it has proposed."""
@@ -86,19 +92,16 @@ class ScikitEngine:
         return False
 
     def tell(self, result: TrialResult) -> None:
-        """Resolve the candidate's fits; those without a score get NaN, scikit-learn's
-        `error_score`.
-        """
-        folds = (
-            {fold.fold: fold for fold in result.folds} if result.status is Status.COMPLETED else {}
-        )
+        """Resolve the candidate's fits; those without a score get NaN, scikit-learn's `error_score`."""
+        folds = {}
+        if result.status is Status.COMPLETED:
+            folds = {fold.fold: fold for fold in result.folds}
         for fit in self._open.pop(result.number):
-            fit.answer.set_result([self._answer(fit, folds.get(fit.place[2]))])
+            fold = folds.get(fit.call.place.fold)
+            fit.answer.set_result([self._answer(fit, fold)])
 
     def artifacts(self) -> Mapping[str, str]:
-        """Return `cv_results.csv`: `cv_results_` as scikit-learn made it, once the search has
-        ended.
-        """
+        """Return `cv_results.csv`: `cv_results_` as scikit-learn made it, once the search has ended."""
         results = getattr(self._search, "cv_results_", None)
         return {} if results is None else {"cv_results.csv": _as_csv(results)}
 
@@ -106,16 +109,16 @@ class ScikitEngine:
         """End the search's thread."""
         with self._news:
             self._closing = True
-            waiting = [
-                *self._arriving,
-                *(f for fits in (*self._ready, *self._open.values()) for f in fits),
-            ]
+            waiting = [*self._arriving]
+            for fits in (*self._ready, *self._open.values()):
+                waiting += fits
         for fit in waiting:
             _refuse(fit)
         if self._thread.ident:
             self._thread.join()
 
     def _fit(self) -> None:
+        """Be the search's thread."""
         try:
             with (
                 joblib.parallel_config(backend=CapturingBackend(self._take)),
@@ -127,7 +130,7 @@ class ScikitEngine:
                     "ignore", message="One or more of the test scores are non-finite"
                 )
                 warnings.filterwarnings("ignore", message="The total space of parameters")
-                self._search.fit(self._known["X"], self._known["y"])
+                self._search.fit(self._arrays["X"], self._arrays["y"])
         except _Closed:
             pass
         except BaseException as error:  # whatever it is, the thread that asks must hear of it
@@ -138,37 +141,54 @@ class ScikitEngine:
                 self._news.notify_all()
 
     def _take(self, fit: Fit) -> None:
-        candidate, candidates, fold, folds = fit.place
+        """Take one fit that scikit-learn hands over; they come candidate by candidate."""
+        place = fit.call.place
         with self._news:
             if self._closing:
                 raise _Closed
             self._arriving.append(fit)
-            self._whole = (candidate, fold) == (candidates - 1, folds - 1)
-            if fold == folds - 1:
+            self._round_is_whole = place.is_last
+            if place.is_last_fold:
                 self._ready.append(self._arriving)
                 self._arriving = []
                 self._news.notify_all()
 
     def _proposal(self, number: int, fits: list[Fit]) -> Proposal:
-        given = fits[0].parameters
-        params = {name: given[name] for name in self._study.space if name in given}
-        parent = self._numbers.get(repr(params)) if "epochs" in given else None
+        parameters = fits[0].call.parameters
+        params = {name: parameters[name] for name in self._study.space if name in parameters}
+        # A halving search sets the epochs of each round.
+        parent = None
+        if "epochs" in parameters:
+            parent = self._numbers.get(repr(params))
         self._numbers[repr(params)] = number
-        call = pack([(fit.args, fit.kwargs) for fit in fits], by_identity(self._known))
-        epochs = int(given.get("epochs", self._study.epochs))
-        return Proposal(number, params, epochs, parent, continued=False, call=call)
+
+        calls = [tuple(fit.call) for fit in fits]
+        return Proposal(
+            number,
+            params,
+            epochs=int(parameters.get("epochs", self._study.epochs)),
+            parent=parent,
+            continued=False,
+            call=pack(calls, by_identity(self._arrays)),
+        )
 
     def _answer(self, fit: Fit, fold: FoldResult | None) -> dict[str, Any]:
-        """Return what `_fit_and_score` would have. `fit_error` is never set: were all set,
-        scikit-learn would raise.
+        """Return what `_fit_and_score` would have.
+
+        `fit_error` is never set: were all set, scikit-learn would raise.
         """
-        value = float("nan") if fold is None else self._sign * fold.value
-        scores = {} if fold is None else fold.scores
+        value = float("nan")
+        seconds = 0.0
+        scores: Mapping[str, Any] = {}
+        if fold is not None:
+            value = self._sign * fold.value
+            seconds = fold.seconds
+            scores = fold.scores
         return {
             "test_scores": float(scores.get("test_scores", value)),
-            "fit_time": float(scores.get("fit_time", 0.0 if fold is None else fold.seconds)),
+            "fit_time": float(scores.get("fit_time", seconds)),
             "score_time": float(scores.get("score_time", 0.0)),
-            "n_test_samples": int(scores.get("n_test_samples", len(fit.kwargs["test"]))),
+            "n_test_samples": int(scores.get("n_test_samples", fit.call.test_rows)),
             "fit_error": None,
         }
 

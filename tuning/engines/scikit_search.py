@@ -16,6 +16,7 @@ import numpy as np
 from tuning.data.dataset import Array, Task
 from tuning.data.parts import Parts, folds
 from tuning.engines.grid_points import grid_points
+from tuning.engines.scikit_internals import dispatch_at_once
 from tuning.errors import StudyError
 from tuning.study.domains import Choice, Domain
 from tuning.study.engine_spec import require_kinds
@@ -165,7 +166,7 @@ def _halving_grid_search(study: Study, settings: _Settings) -> ScikitSearch:
 
     grid, n, notices = _grid_for_halving(study)
     search = HalvingGridSearchCV(param_grid=grid, **_halving(study), **settings)
-    return ScikitSearch(_undivided(search), (*notices, halving_remark(n, study)))
+    return ScikitSearch(dispatch_at_once(search), (*notices, halving_remark(n, study)))
 
 
 def _halving_random_search(study: Study, settings: _Settings) -> ScikitSearch:
@@ -179,7 +180,7 @@ def _halving_random_search(study: Study, settings: _Settings) -> ScikitSearch:
         **_halving(study),
         **settings,
     )
-    return ScikitSearch(_undivided(search), (halving_remark(n, study),))
+    return ScikitSearch(dispatch_at_once(search), (halving_remark(n, study),))
 
 
 def _halving(study: Study) -> _Settings:
@@ -203,11 +204,6 @@ SEARCHES: dict[str, Callable[[Study, _Settings], ScikitSearch]] = {
 """Of each engine, from the study and what all four classes are given."""
 
 require_kinds("scikit-learn", SEARCHES)
-
-
-def _undivided(search: Any) -> Any:
-    search.pre_dispatch = "all"  # the halving classes have the attribute, but no argument for it
-    return search
 
 
 def distributions(space: Space) -> dict[str, Any] | list[dict[str, Any]]:
