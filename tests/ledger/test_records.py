@@ -13,7 +13,7 @@ from tuning.ledger.records import (
     Death,
     Evaluation,
     FinalistOutcome,
-    Intervals,
+    LRIntervals,
     Margin,
     SearchHeader,
     SearchStatus,
@@ -97,7 +97,7 @@ RECORDS = [
         at=2.5,
     ),
     SearchStatus(status="failed", at=1.5, counts={"completed": 3}, error="no"),
-    Intervals(intervals={"lr": [0.001, 0.1]}, definition={"epochs": 3}),
+    LRIntervals(intervals={"lr": [0.001, 0.1]}, definition={"epochs": 3}),
 ]
 NAMES = [type(record).__name__ for record in RECORDS]
 
@@ -161,7 +161,7 @@ def test_a_file_that_lacks_something_is_told(tmp_path):
         (SearchHeader, "ledger/*/*/search.json"),
         (SearchHeader, "bench/*/*/*/search.json"),
         (SearchHeader, "recordings/*/*/*/search.json"),
-        (Intervals, "bench/*/*/search.json"),
+        (LRIntervals, "bench/*/*/search.json"),
         (FinalistOutcome, "ledger/*/*/finalists/*/*.json"),
         (FinalistOutcome, "ledger/*/*/finalists/*/*/*.json"),
         (Evaluation, "ledger/*/*/evaluation.json"),

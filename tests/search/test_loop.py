@@ -277,7 +277,7 @@ def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
     assert result.ended_at - result.started_at == pytest.approx(
         result.seconds, abs=1e-6
     )  # seconds since 1970
-    assert result.seed == derive_seed(loop.record.seed, "training")
+    assert result.seed == derive_seed(loop.study.seed, "training")
 
 
 def test_epochs_that_a_later_attempt_reports_again_count_once():
@@ -285,7 +285,7 @@ def test_epochs_that_a_later_attempt_reports_again_count_once():
     for heard in (3, 5, 2):
         item.start("cpu:0")
         for epoch in range(1, heard + 1):
-            item.hear(EpochReport(0, epoch, 1.0, {}, 0.0))
+            item.count(EpochReport(0, epoch, 1.0, {}, 0.0))
         item.rest()
     assert item.failed("no", seed=1).epochs == 5
 

@@ -14,7 +14,7 @@ from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
 from tuning.search.loop import TICK_S
 from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
-from tuning.search.open_trials import as_error
+from tuning.search.trial_jobs import as_error
 from tuning.trials.jobs import Source
 
 _CHECK = "tuning.bench.worker:check_study"

@@ -30,8 +30,8 @@ from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
-from tuning.search.open_trials import function_of, trial_job
 from tuning.search.stop_request import StopRequest
+from tuning.search.trial_jobs import function_of, trial_job
 from tuning.study.info import StudyInfo, pin
 from tuning.study.study import Study
 from tuning.trial import Context, Proposal, TrialResult

@@ -36,23 +36,27 @@ def find(home: Path, name: str) -> SearchFiles:
         StudyError: There is no such search, or the study has several; names those near it.
     """
     known = {name_of(files): files for files in searches(home)}
-    if found := known.get(name.rstrip("/")):
-        return found
+    key = name.rstrip("/")
+    if key in known:
+        return known[key]
     if (Path(name) / "search.json").is_file():
         return SearchFiles(Path(name).absolute())
     ids = {_id_of(files): files for files in known.values()}
     if name in ids:
         return ids[name]
-    keys = [key for key in known if key.partition("/")[0] == name]
-    if len(keys) == 1:
-        return known[keys[0]]
-    if keys:
-        raise StudyError(f"study '{name}' has {len(keys)} searches; say which: {_listed(keys)}")
+
+    of_study = [key for key in known if _study_of(key) == name]
+    if len(of_study) == 1:
+        return known[of_study[0]]
+    if of_study:
+        raise StudyError(
+            f"study '{name}' has {len(of_study)} searches; say which: {_listed(of_study)}"
+        )
     if not known:
         raise StudyError(
             f"no search '{name}': there are none in {home / 'ledger'}. Run one: tuning run STUDY"
         )
-    near = did_you_mean(name, [*known, *ids, *(key.partition("/")[0] for key in known)])
+    near = did_you_mean(name, [*known, *ids, *map(_study_of, known)])
     raise StudyError(f"no search '{name}'.{near} There are: {_listed(list(known))}")
 
 
@@ -81,6 +85,12 @@ def _id_of(files: SearchFiles) -> str:
     return "" if header is None else header.id
 
 
+def _study_of(key: str) -> str:
+    study, _, _ = key.partition("/")
+    return study
+
+
 def _listed(names: list[str]) -> str:
+    listed = ", ".join(names[:_MOST_NAMED])
     rest = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return f"{listed} and {rest} more" if rest > 0 else listed

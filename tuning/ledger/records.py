@@ -10,7 +10,7 @@ reason to change them. Figures that are not finite stand in the files as "nan", 
     evaluation.json             Evaluation
     winner.json                 WinnerRecord, made of Standing and Evaluation
     status.json                 SearchStatus
-    intervals.json              Intervals, beside a benchmark's searches
+    intervals.json              LRIntervals, beside a benchmark's searches
 """
 
 from __future__ import annotations
@@ -551,7 +551,7 @@ class SearchStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intervals:
+class LRIntervals:
     """Learning rates' bounds that a range test found, where no search's header keeps them.
 
     Attributes:

@@ -1,7 +1,6 @@
-"""The files of a trial that has ended: `result.json`, written once by its worker, and in a
-benchmark `test.json`.
+"""The files of a trial that has ended: `result.json`, and in a benchmark `test.json`.
 
-The second lies beside the first and not in it because engines are told whole results: what steers a
+The first is written once, by the trial's worker. The second lies beside the first and not in it because engines are told whole results: what steers a
 search must not hold the score on the test part.
 """
 
@@ -10,6 +9,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from tuning.schema import check_schema
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import TrialResult
 
@@ -17,15 +17,20 @@ from tuning.trial import TrialResult
 def keep_result(folder: Path, result: TrialResult) -> TrialResult:
     """Write `result.json` into a trial's folder, never over one that is whole; return what is kept."""
     known = read_result(folder)
-    if known is None:
-        write_json(folder / "result.json", result.to_json())
-    return known or result
+    if known is not None:
+        return known
+    write_json(folder / "result.json", result.to_json())
+    return result
 
 
 def read_result(folder: Path) -> TrialResult | None:
     """Return the result kept in a trial's folder; a torn file counts as none."""
-    stored = read_json(folder / "result.json")
-    return None if stored is None else TrialResult.from_json(stored)
+    path = folder / "result.json"
+    stored = read_json(path)
+    if stored is None:
+        return None
+    check_schema(stored, path)
+    return TrialResult.from_json(stored)
 
 
 def keep_test_score(folder: Path, metric: str, value: float) -> None:
@@ -34,9 +39,13 @@ def keep_test_score(folder: Path, metric: str, value: float) -> None:
 
 
 def read_test_score(folder: Path) -> float | None:
-    """Return the score on the test part kept in a trial's folder; None where there is none or it is
-    not finite.
+    """Return the score on the test part kept in a trial's folder; None where there is none.
+
+    A score that is not finite is none.
     """
     stored = read_json(folder / "test.json")
-    value = math.nan if stored is None else float(next(iter(stored.values())))
+    if stored is None:
+        return None
+    (score,) = stored.values()
+    value = float(score)
     return value if math.isfinite(value) else None

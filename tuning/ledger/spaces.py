@@ -1,16 +1,18 @@
-"""A search's `Space`, read back from the definition in `search.json`; no study file is imported for
-it.
+"""A search's `Space` out of the texts in its definition.
+
+Release 0.1 kept a space as nothing else: `Float(conditions=(), low=0.001, high=0.1, log=True)`. Since
+then `search.json` holds it as JSON too. No study file is imported for either.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from typing import Any
 
 from tuning.errors import StudyError
 from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.study.space import Space
+from tuning.trial import Json
 
 _KINDS: dict[str, type[Int] | type[Float] | type[Choice]] = {
     "Int": Int,
@@ -19,42 +21,51 @@ _KINDS: dict[str, type[Int] | type[Float] | type[Choice]] = {
 }
 
 
-def space_of(definition: Mapping[str, Any]) -> Space:
+def space_of(definition: Json) -> Space:
     """Return the space of a `Study.definition()`.
 
     Raises:
         StudyError: A parameter is written in a way that `Study.definition` never does.
     """
-    return Space({name: _domain(name, text) for name, text in definition.get("space", {}).items()})
+    texts = definition.get("space", {})
+    return Space({name: _domain(name, text) for name, text in texts.items()})
 
 
 def _domain(name: str, text: str) -> Domain:
+    """Read `Int(…)`, or `Choice(…) when (('parent', ('value',)),)`."""
     try:
         return _called(text)
     except SyntaxError:
-        head, _, conditions = text.rpartition(" when ")
+        call, _, conditions = text.rpartition(" when ")
     try:
-        domain = _called(head)
+        domain = _called(call)
+        if domain.conditions:  # told twice: in the call and behind `when`
+            return domain
         parents = {parent: list(values) for parent, values in ast.literal_eval(conditions)}
-        return domain if domain.conditions else domain.when(**parents)
+        return domain.when(**parents)
     except (SyntaxError, ValueError) as error:
         raise StudyError(f"cannot read '{name}': {text!r}", where="search.json") from error
 
 
 def _called(text: str) -> Domain:
+    """Make the call that a text spells, of one of our domains with literals alone."""
     call = ast.parse(text, mode="eval").body
-    if (
-        not isinstance(call, ast.Call)
-        or not isinstance(call.func, ast.Name)
-        or call.func.id not in _KINDS
-    ):
-        raise StudyError(f"{text!r} is no Int, Float or Choice", where="search.json")
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise _no_domain(text)
+    kind = _KINDS.get(call.func.id)
+    if kind is None:
+        raise _no_domain(text)
     values = [_literal(node) for node in call.args]
     named = {keyword.arg: _literal(keyword.value) for keyword in call.keywords if keyword.arg}
-    return _KINDS[call.func.id](*values, **named)
+    return kind(*values, **named)
+
+
+def _no_domain(text: str) -> StudyError:
+    return StudyError(f"{text!r} is no Int, Float or Choice", where="search.json")
 
 
 def _literal(node: ast.expr) -> Any:
     # NumPy's scalars write themselves as np.float64(0.1).
-    plain = node.args[0] if isinstance(node, ast.Call) and len(node.args) == 1 else node
-    return ast.literal_eval(plain)
+    if isinstance(node, ast.Call) and len(node.args) == 1:
+        node = node.args[0]
+    return ast.literal_eval(node)

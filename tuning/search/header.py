@@ -22,27 +22,27 @@ _LIBRARIES = (
 )
 
 
-def search_header(record: StudyInfo, variant: Mapping[str, Any]) -> SearchHeader:
+def search_header(study: StudyInfo, variant: Mapping[str, Any]) -> SearchHeader:
     """Return the header of a search that begins now.
 
     Args:
-        record: The study.
+        study: What is searched.
         variant: What the command line changed of it.
     """
     versions = {name: _version(name) for name in _LIBRARIES}
     return SearchHeader(
-        study=record.name,
-        engine=record.engine,
-        objective=record.objective,
-        versions=(dict(record.definition),),
-        pruner=record.pruner,
-        spaces_json=(record.space.to_json(),),
+        study=study.name,
+        engine=study.engine,
+        objective=study.objective,
+        versions=(dict(study.definition),),
+        pruner=study.pruner,
+        spaces_json=(study.space.to_json(),),
         variant=dict(variant),
-        study_hash=record.hash,
-        data=record.data,
-        seed=record.seed,
-        trials=record.trials,
-        study_file=record.study_file,
+        study_hash=study.hash,
+        data=study.data,
+        seed=study.seed,
+        trials=study.trials,
+        study_file=study.study_file,
         git_commit=git_commit(),
         versions_of={name: installed for name, installed in versions.items() if installed},
     )

@@ -1,17 +1,15 @@
-"""The processes of one run but the writer: forkserver, engine, workers. Closing the processes ends
-them all.
-"""
+"""The processes of one run but the writer: forkserver, engine, workers."""
 
 from __future__ import annotations
 
 import math
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from types import ModuleType, TracebackType
+from typing import Self
 
 from tuning.engines.remote import RemoteEngine
 from tuning.executors.base import Executor, Slot
@@ -22,13 +20,13 @@ from tuning.executors.worker import Limits
 from tuning.search.stop_request import StopRequest
 from tuning.study.study import Study
 from tuning.study.study_file import find_study
-from tuning.trials.jobs import Source
+from tuning.trials.jobs import Overrides, Source
 
 _LIMITS = Limits(jobs=200, growth_mb=300)  # a fork costs 0.4 s and its first traces 1-2 s
 
 
 class SearchProcesses:
-    """Starts the engine process at once, the workers when they are needed.
+    """Starts the engine process at once, the workers when they are needed; closing ends them all.
 
     Args:
         source: The study.
@@ -37,12 +35,14 @@ class SearchProcesses:
     """
 
     def __init__(
-        self, source: Source, overrides: Mapping[str, Any], forkserver: ForkServer | None = None
+        self, source: Source, overrides: Overrides, forkserver: ForkServer | None = None
     ) -> None:
         self._stack = ExitStack()
         self._closed = False
         self._server = forkserver or self._stack.enter_context(ForkServer())
-        self._source, self._engine_end = source, ExitStack()
+        self._source = source
+        # The engine may be started anew, so what ends it is looked up when the end comes.
+        self._engine_end = ExitStack()
         self._stack.callback(lambda: self._engine_end.close())
         self.begin_engine(overrides)
 
@@ -51,7 +51,7 @@ class SearchProcesses:
         """What workers and engine are forked from."""
         return self._server
 
-    def begin_engine(self, overrides: Mapping[str, Any]) -> None:
+    def begin_engine(self, overrides: Overrides) -> None:
         """Start the engine process, in place of the one there is: the study has other fields now."""
         self._engine_end.close()
         self._engine_end = ExitStack()
@@ -72,8 +72,9 @@ class SearchProcesses:
         notice: Callable[[str], None],
         stop_request: StopRequest,
     ) -> LazyExecutor:
-        """Return the executor on `slots`; it takes its devices, and may wait for one, with the
-        first job.
+        """Return the executor on `slots`.
+
+        It takes its devices, and may wait for one, with the first job.
 
         Args:
             name: Which executor, see `executor_spec`.
@@ -103,8 +104,10 @@ class SearchProcesses:
         return LazyExecutor(make)
 
     def close(self, *, at_once: bool = False) -> None:
-        """End all processes and give the devices back; `at_once`: the engine is not waited for. May
-        be called twice.
+        """End all processes and give the devices back; may be called twice.
+
+        Args:
+            at_once: The engine is not waited for.
         """
         if at_once and not self._closed:
             self._engine_process.signal(signal.SIGKILL)
@@ -124,31 +127,35 @@ class SearchProcesses:
 
 
 def source_of(study: Study | str | Path) -> Source:
-    """Return what other processes load a study from: its file, or for one made elsewhere its
-    pickle.
+    """Return what other processes load a study from: its file, else its pickle.
 
     Raises:
         StudyError: There is no such file.
     """
     if not isinstance(study, Study):
         return str(find_study(str(study)))
-    homes = [
-        sys.modules.get(getattr(f, "__module__", None) or "") for f in (study.builder, study.data)
-    ]
-    files = [
+    study_files = _study_files(study)
+    for module in study_files:
+        if getattr(module, "STUDY", None) is study:
+            return str(module.__file__)
+    return _pickled(study, study_files)
+
+
+def _study_files(study: Study) -> list[ModuleType]:
+    """Return the loaded study files in which a study's functions are defined."""
+    homes = [getattr(function, "__module__", None) for function in (study.builder, study.data)]
+    modules = [sys.modules.get(home or "") for home in homes]
+    return [
         module
-        for module in homes
+        for module in modules
         if module is not None and module.__name__.startswith("tuning_study_")
     ]
-    whole = next(
-        (str(module.__file__) for module in files if getattr(module, "STUDY", None) is study), None
-    )
-    return whole or _pickled(study, files)
 
 
-def _pickled(study: Study, by_value: Sequence[Any]) -> bytes:
-    """Pickle a study with the functions of a notebook, a script or a study file, which no other
-    process can import.
+def _pickled(study: Study, by_value: Sequence[ModuleType]) -> bytes:
+    """Pickle a study with the functions of a notebook, a script or a study file.
+
+    No other process can import those, so they travel in the pickle.
     """
     import cloudpickle
 

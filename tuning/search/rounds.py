@@ -9,20 +9,21 @@ from typing import Any
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
 from tuning.reports.progress import Progress
 from tuning.search.loop import TICK_S
-from tuning.search.open_trials import as_error
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
+from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
 from tuning.trials.jobs import EvaluationJob, FinalistJob
 
 
 @dataclass(eq=False, kw_only=True)
 class Round:
-    """Some jobs to be run to their ends; a lost worker's job is begun again, as often as a trial
-    would be.
+    """Some jobs to be run to their ends.
+
+    A lost worker's job is begun again, as often as a trial would be.
 
     Attributes:
         function: What runs each of the jobs, as `module:name`.
-        jobs: By name.
+        jobs: By name, all of one kind.
         ended: What the jobs returned, by name.
         failed: What went wrong with the others.
     """
@@ -40,8 +41,9 @@ class Round:
     _slots: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> bool:
-        """Return whether all jobs have ended; after Ctrl-C the running ones end, the others do not
-        begin.
+        """Run the jobs and return whether all have ended.
+
+        After Ctrl-C the running ones end, the others do not begin.
 
         Raises:
             TuningError: The study, the data or the disk is at fault.
@@ -50,22 +52,31 @@ class Round:
             return False
         for name in self.jobs:
             self._submit(name)
-        while left := self.jobs.keys() - self.ended.keys() - self.failed.keys():
+        while left := self._left:
             if self.stop_request.by_signal:
                 self.progress.phase(STOP_MESSAGES[self.stop_request.reason])
                 if self.stop_request.hurried or left <= self._waiting:
                     return False
                 for name in sorted(self._waiting & left):
                     self.executor.cancel(name)
-            elif any(isinstance(job, FinalistJob) for job in self.jobs.values()):
-                done = len(self.jobs) - len(left)
+            elif self._trains:
+                number = 1 + len(self.jobs) - len(left)
                 self.progress.phase(
-                    f"training finalists on fresh seeds: {done + 1} of {len(self.jobs)}"
+                    f"training finalists on fresh seeds: {number} of {len(self.jobs)}"
                 )
             for event in self.executor.events(TICK_S):
                 if event.job in self.jobs:
                     self._handle(event)
         return True
+
+    @property
+    def _left(self) -> set[str]:
+        """The jobs that have not ended."""
+        return self.jobs.keys() - self.ended.keys() - self.failed.keys()
+
+    @property
+    def _trains(self) -> bool:
+        return any(isinstance(job, FinalistJob) for job in self.jobs.values())
 
     def _submit(self, name: str) -> None:
         job = self.jobs[name]
@@ -114,12 +125,11 @@ class Round:
         if event.cause == "cancelled":
             self._waiting.add(event.job)  # not begun, or not any more
             return
-        self._lost[event.job] = self._lost.get(event.job, 0) + 1
-        final = (
-            event.cause in ("timeout", "no_progress")
-            or self._lost[event.job] >= self.study.attempts
-        )
-        if final:
+        n_lost = self._lost.get(event.job, 0) + 1
+        self._lost[event.job] = n_lost
+        # A job that took too long once would do so again.
+        out_of_time = event.cause in ("timeout", "no_progress")
+        if out_of_time or n_lost >= self.study.attempts:
             self.failed[event.job] = f"worker {event.cause}: {event.detail}"
         else:
             self._submit(event.job)

@@ -1,5 +1,6 @@
-"""`run_study`: one search from its definition to its winner. With `loop` and `finals` it alone
-knows every room.
+"""`run_study`: one search from its definition to its winner.
+
+With `loop` and `finals` it alone knows every room.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
-from tuning.ledger.records import SearchHeader, SearchStatus, WinnerRecord
+from tuning.ledger.records import Evaluation, SearchHeader, SearchStatus, WinnerRecord
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.lr_range.plot import cards
 from tuning.reports.html import load_libraries, write_report
@@ -28,11 +29,11 @@ from tuning.search.finals import Finals, kept_winner
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
-from tuning.search.open_trials import function_of, trial_job
 from tuning.search.options import RunOptions
 from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import Pair
+from tuning.search.trial_jobs import function_of, trial_job
 from tuning.storage.durable import raise_on_full_disk, write_bytes
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked
@@ -43,10 +44,9 @@ from tuning.tracking.writer import Writer
 from tuning.trial import Proposal
 from tuning.trials.jobs import Source
 
-_WRITER_S, _HURRIED_WRITER_S = (
-    30.0,
-    20.0,
-)  # what MLflow may take at the end; what is missing then, `sync` writes
+# What MLflow may take at the end; what is missing then, `tuning sync` writes.
+_WRITER_S = 30.0
+_HURRIED_WRITER_S = 20.0
 
 
 def run_study(
@@ -77,18 +77,21 @@ def run_study(
     parse_devices(options.devices)
     executor_spec(options.executor)
     home = tuning_home(options.home)
-    stopping = StopRequest()
-    with ExitStack() as stack, _umask(), raise_on_full_disk(), stopping.handled():
-        shown = stack.enter_context(progress or SilentProgress())
-        shown.phase("starting TensorFlow")
+    stop_request = StopRequest()
+    with ExitStack() as stack, _private_files(), raise_on_full_disk(), stop_request.handled():
+        view = stack.enter_context(progress or SilentProgress())
+        view.phase("starting TensorFlow")
+        # Both are started at once: each takes seconds, beside the other.
         processes = stack.enter_context(SearchProcesses(source, options.overrides, forkserver))
         writer = stack.enter_context(Writer.start(home))
-        record = processes.engine.describe()
-        variant = options.variant_of(record.engine)
-        folder = home / "ledger" / record.name / search_key(record.engine, record.pruner, variant)
+        info = processes.engine.describe()
+
+        variant = options.variant_of(info.engine)
+        folder = home / "ledger" / info.name / search_key(info.engine, info.pruner, variant)
         stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
-        rates = measure_lr_bounds(
-            record,
+
+        lr_bounds = measure_lr_bounds(
+            info,
             source,
             options.overrides,
             folder,
@@ -96,48 +99,58 @@ def run_study(
             again=options.allow_change,
             devices=options.devices,
             forkserver=processes.forkserver,
-            notice=shown.notice,
+            notice=view.notice,
         )
-        if rates.intervals:
-            options = replace(options, intervals=rates.intervals)
+        if lr_bounds.intervals:
+            # The study is another one now, with bounds: the engine is started on that.
+            options = replace(options, intervals=lr_bounds.intervals)
             processes.begin_engine(options.overrides)
-            record = processes.engine.describe()
-        header = replace(search_header(record, variant), intervals=dict(rates.intervals))
+            info = processes.engine.describe()
+
+        header = replace(search_header(info, variant), intervals=dict(lr_bounds.intervals))
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
-        slots = parse_devices(options.devices, record.gpus_per_trial)
+        slots = parse_devices(options.devices, info.gpus_per_trial)
         executor = processes.executor(
             slots,
             name=options.executor,
-            label=record.name,
+            label=info.name,
             log_folder=folder / "logs",
-            notice=shown.notice,
-            stop_request=stopping,
+            notice=view.notice,
+            stop_request=stop_request,
         )
         run = _Run(
-            record,
-            source,
-            options,
-            slots,
-            processes,
-            executor,
-            files,
-            header,
-            rates,
-            writer,
-            shown,
-            home,
-            began,
-            stopping,
+            study=info,
+            source=source,
+            options=options,
+            slots=slots,
+            processes=processes,
+            executor=executor,
+            files=files,
+            header=header,
+            lr_bounds=lr_bounds,
+            writer=writer,
+            progress=view,
+            home=home,
+            began=began,
+            stop_request=stop_request,
         )
         stack.callback(run.catch_up)
-        return run.whole()
+        return run.carry_out()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class _Run:
-    """One run, with everything it needs open."""
+    """One run, with everything it needs open.
 
-    record: StudyInfo
+    Attributes:
+        header: What `search.json` shall say once the engine has gone along with it.
+        began: On the monotonic clock.
+        warnings: What the writer could not write.
+        caught_up: The writer has been waited for.
+        libraries: The thread that imports what the report needs.
+    """
+
+    study: StudyInfo
     source: Source
     options: RunOptions
     slots: list[Slot]
@@ -145,28 +158,20 @@ class _Run:
     executor: Executor
     files: SearchFiles
     header: SearchHeader
-    rates: LRBounds
+    lr_bounds: LRBounds
     writer: Writer
     progress: Progress
     home: Path
     began: float
-    stopping: StopRequest
+    stop_request: StopRequest
+    loop: SearchLoop = field(init=False)
     warnings: list[str] = field(default_factory=list)
     caught_up: bool = False
     libraries: threading.Thread | None = None
 
-    @property
-    def _in_order(self) -> int | None:
-        if not self.options.deterministic:
-            return None
-        # A pruner compares with what others have reported by then, so nothing may run beside a
-        # trial.
-        return len(self.slots) if self.record.pruner == "none" else 1
-
-    def whole(self) -> Summary:
-        """Search, choose the winner, write the report, bring the projections up to date."""
-        loop = SearchLoop(
-            self.record,
+    def __post_init__(self) -> None:
+        self.loop = SearchLoop(
+            self.study,
             self.processes.engine,
             self.executor,
             self.files,
@@ -174,221 +179,240 @@ class _Run:
             progress=self.progress,
             on_result=self.writer.notify,
             in_order=self._in_order,
-            stop_request=self.stopping,
+            stop_request=self.stop_request,
         )
-        # one that is refused has changed nothing, and leaves the status of the run before
-        loop.replay()
+
+    @property
+    def _in_order(self) -> int | None:
+        if not self.options.deterministic:
+            return None
+        # A pruner compares with what others have reported by then, so nothing may run beside a
+        # trial.
+        return len(self.slots) if self.study.pruner == "none" else 1
+
+    def _job(self, proposal: Proposal, attempt: int) -> Job:
+        job = trial_job(
+            self.study,
+            self.source,
+            self.options.overrides,
+            self.files,
+            proposal=proposal,
+            attempt=attempt,
+        )
+        return Job(
+            f"{proposal.number}-{attempt}",
+            function_of(self.study),
+            (job,),
+            wants_answer=self.study.pruner != "none",
+            timeout_s=self.study.trial_timeout,
+            no_progress_timeout_s=self.study.no_progress_timeout,
+        )
+
+    def carry_out(self) -> Summary:
+        """Search, choose the winner, write the report, bring the projections up to date."""
+        # A search that is refused here has changed nothing, and leaves the status of the run
+        # before.
+        self.loop.replay()
         try:
             self.files.add_version(self.header)
-            self.rates.keep(self.files.folder)
-            self.writer.begin(
-                self.files.folder
-            )  # only now: the stores are given the definition that holds
-            self._announce(loop)
-            self._status("running", loop)
-            with self.stopping.flags_only():
-                self.stopping.deadline = (
-                    None if self.record.timeout is None else self.began + self.record.timeout
-                )
-                return self._searched(loop)
-        except SearchFailed:  # its status is written
-            raise
+            self.lr_bounds.keep(self.files.folder)
+            # Only now: the stores are given the definition that holds.
+            self.writer.begin(self.files.folder)
+            self._announce()
+            self._write_status("running")
+            with self.stop_request.flags_only():
+                if self.study.timeout is not None:
+                    self.stop_request.deadline = self.began + self.study.timeout
+                return self._search_and_report()
+        except SearchFailed:
+            raise  # its status is written
         except BaseException as error:  # whatever it is: the files say that the run is over
+            status = self.stop_request.reason if self.stop_request.by_signal else "failed"
             with suppress(StorageError, OSError):
-                status = self.stopping.reason if self.stopping.by_signal else "failed"
-                self._status(status, loop, str(error))
+                self._write_status(status, str(error))
             raise
 
-    def _searched(self, loop: SearchLoop) -> Summary:
-        winner, failure = None, None
+    def _search_and_report(self) -> Summary:
+        winner: WinnerRecord | None = None
+        failure: SearchFailed | None = None
         try:
-            winner = self._search(loop)
+            winner = self._search()
         except SearchFailed as error:
             failure = error
-        if winner is None and self.stopping.by_signal:
-            winner = kept_winner(self.files)
-            if winner is not None:
-                self.progress.notice(
-                    "stopped before its finals: the winner shown is that of an earlier run"
-                )
-        status = (
-            self.stopping.reason if self.stopping.by_signal else "failed" if failure else loop.ended
-        )
+        if winner is None and self.stop_request.by_signal:
+            winner = self._earlier_winner()
+        status = self._ending(failure)
+
         self._close_processes()
-        trials = None if self.stopping.hurried else loop.trial_index.trials
-        report = None if trials is None else self._report(trials, winner)
-        self._status(status, loop, str(failure or ""))
+        trials = None if self.stop_request.hurried else self.loop.trial_index.trials
+        report = None if trials is None else self._write_report(trials, winner)
+        self._write_status(status, str(failure or ""))
         self.catch_up()
         self.progress.stop()
-        summary = self._summary(
-            loop, trials or loop.trial_index.trials, winner=winner, status=status, report=report
-        )
+
+        if trials is None:
+            trials = self.loop.trial_index.trials
+        summary = self._summary(trials, winner, status=status, report=report)
         if failure is not None:
             failure.summary = summary
             raise failure
         return summary
 
-    def _search(self, loop: SearchLoop) -> WinnerRecord | None:
+    def _search(self) -> WinnerRecord | None:
+        """Search and choose the winner; None where a signal came before there was one."""
         try:
-            loop.run()
-            finals = Finals(
-                study=self.record,
-                source=self.source,
-                overrides=self.options.overrides,
-                executor=self.executor,
-                files=self.files,
-                progress=self.progress,
-                stop_request=self.stopping,
-            )
-            if self.stopping.by_signal:
+            self.loop.run()
+            if self.stop_request.by_signal:
                 return None
-            self.libraries = load_libraries(
-                counts(loop.trial_index.statuses)["completed"]
-            )  # while the finalists train
-            winner = finals.run(loop.trial_index)
-            if (
-                winner is not None and loop.exhausted
-            ):  # else a larger budget may still continue a trial
-                finals.tidy()
-            return winner
+            return self._choose_winner()
         except SearchFailed:
             raise
         except TuningError:
-            if (
-                self.stopping.by_signal_soon()
-            ):  # the engine or the workers were told to end as we were
+            # The engine or the workers may have been told to end as we were.
+            if self.stop_request.by_signal_soon():
                 return None
             raise
         except (KeyboardInterrupt, SystemExit):  # while a device was waited for
             return None
 
-    def catch_up(self) -> None:
-        """Have the writer bring MLflow and Optuna's storage up to date; also on the way out of an
-        error.
-        """
-        if not self.caught_up and self.writer.folder is not None:
-            self.caught_up = True
-            self.progress.phase("writing to MLflow")
-            self.warnings += self.writer.finish(
-                _HURRIED_WRITER_S if self.stopping.hurried else _WRITER_S
+    def _choose_winner(self) -> WinnerRecord | None:
+        n_completed = counts(self.loop.trial_index.statuses)["completed"]
+        self.libraries = load_libraries(n_completed)  # while the finalists train
+        finals = Finals(
+            study=self.study,
+            source=self.source,
+            overrides=self.options.overrides,
+            executor=self.executor,
+            files=self.files,
+            progress=self.progress,
+            stop_request=self.stop_request,
+        )
+        winner = finals.run(self.loop.trial_index)
+        # Else a larger budget may still continue a trial from its checkpoint.
+        if winner is not None and self.loop.exhausted:
+            finals.tidy()
+        return winner
+
+    def _earlier_winner(self) -> WinnerRecord | None:
+        winner = kept_winner(self.files)
+        if winner is not None:
+            self.progress.notice(
+                "stopped before its finals: the winner shown is that of an earlier run"
             )
-            for warning in self.warnings:
-                self.progress.notice(warning)
+        return winner
+
+    def _ending(self, failure: SearchFailed | None) -> str:
+        if self.stop_request.by_signal:
+            return self.stop_request.reason
+        return self.loop.ended if failure is None else "failed"
 
     def _close_processes(self) -> None:
         """Give the devices back before the report is written; in a hurry the engine is not asked
         for its files.
         """
         self.executor.close()
-        if not self.stopping.by_signal:
+        if not self.stop_request.by_signal:
             for name, text in self.processes.engine.artifacts().items():
                 write_bytes(self.files.folder / "artifacts" / name, text.encode())
-        self.processes.close(at_once=self.stopping.by_signal)
+        self.processes.close(at_once=self.stop_request.by_signal)
 
-    def _job(self, proposal: Proposal, attempt: int) -> Job:
-        record = self.record
-        return Job(
-            f"{proposal.number}-{attempt}",
-            function_of(record),
-            (
-                trial_job(
-                    record,
-                    self.source,
-                    self.options.overrides,
-                    self.files,
-                    proposal=proposal,
-                    attempt=attempt,
-                ),
-            ),
-            wants_answer=record.pruner != "none",
-            timeout_s=record.trial_timeout,
-            no_progress_timeout_s=record.no_progress_timeout,
-        )
+    def catch_up(self) -> None:
+        """Have the writer bring MLflow and Optuna's storage up to date, once.
 
-    def _announce(self, loop: SearchLoop) -> None:
-        title = f"{self.record.name} · {self.record.engine}"
+        Also on the way out of an error.
+        """
+        if self.caught_up or self.writer.folder is None:
+            return
+        self.caught_up = True
+        self.progress.phase("writing to MLflow")
+        timeout_s = _HURRIED_WRITER_S if self.stop_request.hurried else _WRITER_S
+        self.warnings += self.writer.finish(timeout_s)
+        for warning in self.warnings:
+            self.progress.notice(warning)
+
+    def _announce(self) -> None:
         self.progress.start(
-            title,
-            self.record.trials,
-            metric=self.record.objective.metric,
-            earlier=list(loop.trial_index.results.values()),
-            best=loop.trial_index.best,
+            f"{self.study.name} · {self.study.engine}",
+            self.study.trials,
+            metric=self.study.objective.metric,
+            earlier=list(self.loop.trial_index.results.values()),
+            best=self.loop.trial_index.best,
         )
-        for notice in self.record.notices:
+        for notice in self.study.notices:
             self.progress.notice(notice)
         self.progress.phase("searching")
 
-    def _status(self, status: str, loop: SearchLoop, error: str = "") -> None:
+    def _write_status(self, status: str, error: str = "") -> None:
         self.files.write_status(
             SearchStatus(
                 status=status,
-                counts=counts(loop.trial_index.statuses),
+                counts=counts(self.loop.trial_index.statuses),
                 error=error,
                 at=time.time(),
             )
         )
         self.writer.notify()
 
-    def _report(self, trials: list[Pair], winner: WinnerRecord | None) -> Path | None:
+    def _write_report(self, trials: list[Pair], winner: WinnerRecord | None) -> Path | None:
         if not trials:
             return None
         if self.libraries is not None:
-            # plotly looks for pandas among the loaded modules, and would take half of it
+            # Plotly looks for pandas among the loaded modules, and would take half of it.
             self.libraries.join()
         return write_report(
             self.home / "reports",
             header=self.files.require_header(),
             trials=trials,
             winner=winner,
-            space=self.record.space,
-            objective=self.record.objective,
+            space=self.study.space,
+            objective=self.study.objective,
             range_tests=cards(kept_tests(self.files.folder)),
         )
 
     def _summary(
         self,
-        loop: SearchLoop,
         trials: list[Pair],
-        *,
         winner: WinnerRecord | None,
+        *,
         status: str,
         report: Path | None,
     ) -> Summary:
-        record = self.record
-        evaluation = None if winner is None else winner.evaluation
-        baseline = {} if evaluation is None else evaluation.baseline
-        margin = None if evaluation is None else evaluation.margin
+        evaluation = Evaluation(test={}) if winner is None else winner.evaluation
         written = self.writer.progress()
-        first = loop.first_trial_at or self.began
+        first_trial_at = self.loop.first_trial_at or self.began
         return Summary(
-            study=record.name,
-            engine=record.engine,
+            study=self.study.name,
+            engine=self.study.engine,
             search=self.files.require_header().id,
             status=status,
-            objective=record.objective,
+            objective=self.study.objective,
             trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
-            winner=None
-            if winner is None
-            else Winner.of(winner.standing, record.space.decode_known(winner.params)),
-            test={} if evaluation is None else evaluation.test,
-            dummy=baseline.get("dummy", {}),
-            linear=baseline.get("linear", {}),
-            margin=margin,
-            unit=record.data.unit,
+            winner=self._shown_winner(winner),
+            test=evaluation.test,
+            dummy=evaluation.baseline.get("dummy", {}),
+            linear=evaluation.baseline.get("linear", {}),
+            margin=evaluation.margin,
+            unit=self.study.data.unit,
             total_s=time.monotonic() - self.began,
-            startup_s=first - self.began,
-            training_s=loop.trial_index.training_s,
+            startup_s=first_trial_at - self.began,
+            training_s=self.loop.trial_index.training_s,
             tracking_uri=tracking_uri(self.home) if written.run_id else "",
             experiment_id=written.experiment_id,
             run_id=written.run_id,
             report=None if report is None else str(report),
-            model=None if evaluation is None else evaluation.model,
+            model=evaluation.model,
             warnings=tuple(self.warnings),
         )
 
+    def _shown_winner(self, winner: WinnerRecord | None) -> Winner | None:
+        if winner is None:
+            return None
+        return Winner.of(winner.standing, self.study.space.decode_known(winner.params))
+
 
 @contextmanager
-def _umask() -> Iterator[None]:
+def _private_files() -> Iterator[None]:
+    """Files made in this block are their user's alone."""
     before = os.umask(0o077)
     try:
         yield

@@ -1,5 +1,6 @@
-"""Why a search ends: signals, the deadline, a used-up budget. Handlers set flags; loop and finals
-look at them.
+"""Why a search ends before its time: signals, the deadline, a used-up budget.
+
+Handlers set flags; loop and finals look at them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ GRACE_S = 0.8
 """After SIGTERM: time for the running trials to reach the end of their epoch."""
 STOP_MESSAGES = {
     "timeout": "time is up: the running trials are let go at the end of their epoch",
-    "interrupted": "interrupted: the running trials end, then this run does; Ctrl-C again ends it at once",
+    "interrupted": (
+        "interrupted: the running trials end, then this run does; Ctrl-C again ends it at once"
+    ),
     "terminated": "terminated",
     "budget": "the budget is used up",
 }
@@ -22,12 +25,18 @@ STOP_MESSAGES = {
 ENDED_BY_SIGNAL = {"interrupted": 130, "terminated": 143}
 """Exit codes, by reason."""
 _LATE_S = 0.3
-_ABORTS, _INSISTS = 2, 3  # Ctrl-C so often: let go at once, leave whatever is being done
+"""How much later than our workers we may get a signal that was sent to all of a job."""
+_ABORTS = 2
+"""Ctrl-C so often: the running trials are let go at once."""
+_INSISTS = 3
+"""Ctrl-C so often: whatever is being done is left."""
 
 
 class StopRequest:
-    """Ctrl-C once: the running trials end; twice: at once. SIGTERM: at once, after a moment's
-    grace. Deadline: no more.
+    """What asks a run to end.
+
+    Ctrl-C once: the running trials end; twice: at once. SIGTERM: at once, after a moment's grace.
+    Deadline: no trial is begun any more.
 
     A handler that did more than set a flag could cut a message to a worker in two. While nothing of
     that kind is going on (TensorFlow is starting, a device is waited for) it raises instead, so
@@ -50,9 +59,7 @@ class StopRequest:
 
     @property
     def reason(self) -> str:
-        """Why no further trial is begun: "terminated", "interrupted", "timeout", "budget"; "":
-        there is no reason.
-        """
+        """Why no further trial is begun: "terminated", "interrupted", "timeout", "budget" or ""."""
         if self._terminated_at is not None:
             return "terminated"
         if self._interrupts:
@@ -67,8 +74,9 @@ class StopRequest:
         return self.reason in ("interrupted", "terminated")
 
     def by_signal_soon(self) -> bool:
-        """`by_signal`, now or within a moment: systemd and Slurm signal all of a job, ours maybe
-        last.
+        """`by_signal`, now or within a moment.
+
+        systemd and Slurm signal all processes of a job, ours maybe last.
         """
         if not self.by_signal:
             time.sleep(_LATE_S)
@@ -82,15 +90,17 @@ class StopRequest:
     @property
     def abandoned(self) -> bool:
         """Whether the running trials are not waited for any longer."""
-        grace_over = (
-            self._terminated_at is not None and time.monotonic() >= self._terminated_at + GRACE_S
-        )
-        return grace_over or self._interrupts >= _ABORTS
+        if self._interrupts >= _ABORTS:
+            return True
+        if self._terminated_at is None:
+            return False
+        return time.monotonic() >= self._terminated_at + GRACE_S
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM; outside the main thread, where Python has no signals, nothing is
-        changed.
+        """Take SIGINT and SIGTERM in this block.
+
+        Outside the main thread Python has no signals: there nothing is changed.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -101,6 +111,7 @@ class StopRequest:
             yield
         finally:
             for number, handler in before.items():
+                # None: it was not set from Python.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @contextmanager
@@ -118,7 +129,8 @@ class StopRequest:
         yield from self._with(raises=True)
 
     def _with(self, *, raises: bool) -> Iterator[None]:
-        before, self._raises = self._raises, raises
+        before = self._raises
+        self._raises = raises
         try:
             yield
         finally:
@@ -130,14 +142,16 @@ class StopRequest:
             raise KeyboardInterrupt
 
     def _terminate(self, *_: object) -> None:
-        self._terminated_at = self._terminated_at or time.monotonic()
+        if self._terminated_at is None:
+            self._terminated_at = time.monotonic()
         if self._raises:
             raise SystemExit(143)
 
 
 def go_on_after(status: str) -> None:
-    """Let a program of several searches go on, unless a signal has ended the last one: it was meant
-    for all of them.
+    """Let a program of several searches go on, unless a signal has ended the last one.
+
+    A signal is meant for all of them.
 
     Raises:
         SystemExit: With the exit code of that signal.

@@ -14,11 +14,17 @@ from tuning.study.objective import Maximize, Minimize
 from tuning.study.study import Study
 
 TABLE_TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
+_OBJECTIVES = {
+    "regression": Minimize("val_rmse"),
+    "binary": Maximize("val_accuracy"),
+    "multiclass": Maximize("val_accuracy"),
+}
 
 
 def table_study(path: str, *, target: str | None, task: str | None) -> Study:
-    """Return the search of an MLP for a table: layers, neurons, learning rate, batch size and
-    dropout.
+    """Return the search of an MLP for a table.
+
+    Searched are layers, neurons, learning rate, batch size and dropout.
 
     Args:
         path: CSV or Parquet, with a header. It is read when the search begins.
@@ -33,21 +39,20 @@ def table_study(path: str, *, target: str | None, task: str | None) -> Study:
         faults.append(f"no file {path!r}")
     if not target:
         faults.append("--target COLUMN is missing: which column is to be predicted?")
-    known = next((one for one in TABLE_TASKS if one == task), None)
-    if known is None:
-        asked = (
-            f"task {task!r} is unknown.{did_you_mean(task, TABLE_TASKS)}"
-            if task
-            else "--task is missing."
-        )
-        faults.append(f"{asked} There are: {', '.join(TABLE_TASKS)}")
-    if faults or target is None or known is None:
+    known_task = next((known for known in TABLE_TASKS if known == task), None)
+    if known_task is None:
+        fault = "--task is missing."
+        if task:
+            fault = f"task {task!r} is unknown.{did_you_mean(task, TABLE_TASKS)}"
+        faults.append(f"{fault} There are: {', '.join(TABLE_TASKS)}")
+    # Only the first can be true; the others tell the type checker so.
+    if faults or target is None or known_task is None:
         raise StudyError(faults, where=f"table '{path}'")
     return Study(
         name=_name(path, target),
         builder=build_model,
-        data=Table(str(Path(path).resolve()), target, known),
-        objective=Minimize("val_rmse") if known == "regression" else Maximize("val_accuracy"),
+        data=Table(str(Path(path).resolve()), target, known_task),
+        objective=_OBJECTIVES[known_task],
         space={
             "n_hidden": Int(0, 3),
             "n_neurons": Int(8, 128, log=True),

@@ -1,5 +1,6 @@
-"""`TrialIndex`: what the loop knows of a search's trials by heart; all else is read from the files,
-which are the truth.
+"""`TrialIndex`: what the loop knows of a search's trials by heart.
+
+All else is read from the files, which are the truth.
 """
 
 from __future__ import annotations
@@ -10,26 +11,27 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from tuning.ledger.search import SearchFiles
 from tuning.study.objective import Objective
 from tuning.study.space import Space
 from tuning.trial import Proposal, Status, TrialResult
 
-Pair = tuple[Proposal, TrialResult]
+Pair: TypeAlias = tuple[Proposal, TrialResult]
 _T = TypeVar("_T")
 _STATUSES = tuple(Status)
 
 
 class TrialIndex:
-    """What has been asked and what has come of it, some 200 bytes a trial: 10,000 results are 20
-    MB, their curves 100.
+    """What has been asked and what has come of it.
+
+    It holds some 200 bytes a trial: 10,000 results would be 20 MB, their curves 100.
 
     Attributes:
         proposals: By number, from the files.
         results: By number, from the files.
-        best: The completed trial with the best value, the earliest of equals.
+        best: The completed trial with the best value, the earliest of equals; without its folds.
         training_s: Seconds spent in training, over all trials.
         tells: Numbers of the results told since the last ask, in order; the next spec keeps them.
     """
@@ -38,32 +40,41 @@ class TrialIndex:
         self.best: TrialResult | None = None
         self.tells: list[int] = []
         self.training_s = 0.0
-        self.proposals: Mapping[int, Proposal] = _Kept(
-            self._asked, lambda number: files.proposal(number, space), lambda: len(self._ends)
+        self.proposals: Mapping[int, Proposal] = _InFiles(
+            self._numbers_asked,
+            lambda number: files.proposal(number, space),
+            lambda: len(self._ends),
         )
-        self.results: Mapping[int, TrialResult] = _Kept(
-            self._ended, files.result, lambda: len(self._ends) - self._ends.count(0)
+        self.results: Mapping[int, TrialResult] = _InFiles(
+            self._numbers_ended,
+            files.result,
+            lambda: len(self._ends) - self._ends.count(0),
         )
-        self._objective, self._files, self._space = objective, files, space
-        self._keys = array("d")  # by number: what the best has least of; NaN without a rank
-        self._ends = (
-            bytearray()
-        )  # by number: 0 while it is open, then one more than the place of its status
+        self._objective = objective
+        self._files = files
+        self._space = space
+        # By number what sorts the best first; NaN without a rank.
+        self._keys = array("d")
+        # By number 0 while a trial is open, then one more than the place of its status.
+        self._ends = bytearray()
+        # By digest of a proposal the trial that trains it.
         self._first: dict[bytes, int] = {}
 
     @property
     def trials(self) -> list[Pair]:
-        """Every finished trial with its curves, by number; one whose files were damaged meanwhile
-        is left out.
+        """Every finished trial with its curves, by number.
+
+        One whose files were damaged meanwhile is left out.
         """
-        pairs = (
-            (self._files.proposal(n, self._space), self._files.result(n)) for n in self.results
-        )
-        return [
-            (proposal, result)
-            for proposal, result in pairs
-            if proposal is not None and result is not None
-        ]
+        pairs = (self._pair(number) for number in self.results)
+        return [pair for pair in pairs if pair is not None]
+
+    def _pair(self, number: int) -> Pair | None:
+        proposal = self._files.proposal(number, self._space)
+        result = self._files.result(number)
+        if proposal is None or result is None:
+            return None
+        return proposal, result
 
     def take(self, proposal: Proposal) -> None:
         """Enter a proposal that is in the files."""
@@ -78,22 +89,21 @@ class TrialIndex:
         number = result.number
         self._ends[number] = 1 + _STATUSES.index(result.status)
         self.training_s += result.training_s
-        if result.status is Status.COMPLETED and result.value is not None:
-            key = self._keys[number] = self._objective.key(result.value)
-            if self.best is None or (key, number) < (
-                self._keys[self.best.number],
-                self.best.number,
-            ):
-                self.best = replace(result, folds=())
+        if result.status is not Status.COMPLETED or result.value is None:
+            return
+
+        key = self._objective.key(result.value)
+        self._keys[number] = key
+        best = self.best
+        if best is None or (key, number) < (self._keys[best.number], best.number):
+            self.best = replace(result, folds=())
 
     def duplicate_of(self, proposal: Proposal) -> int | None:
-        """Return the earlier trial that trains, or has trained, the same; None where this one is
-        the first.
+        """Return the earlier trial that trains, or has trained, the same.
 
-        A failed trial is no duplicate_of: what fails may be a matter of luck, and is tried again. Nor is
-            one of an earlier
-        version of the study; nor one that continues another, nor can it be copied: it starts from
-        that one's weights.
+        None where this one is the first. No duplicates are: of a failed trial, for failing may be
+        a matter of luck, and is tried again; of one of an earlier version of the study; one that
+        continues another, for it starts from that one's weights.
         """
         if _continues(proposal):
             return None
@@ -101,9 +111,11 @@ class TrialIndex:
         first = self._first[digest]
         if first == proposal.number:
             return None
+
         header = self._files.header
-        begins = 0 if header is None else header.begins[-1]  # of the study's present version
-        if self._status(first) is Status.FAILED or first < begins <= proposal.number:
+        version_begins = 0 if header is None else header.begins[-1]
+        is_outdated = first < version_begins <= proposal.number
+        if is_outdated or self._status(first) is Status.FAILED:
             self._first[digest] = proposal.number
             return None
         return first
@@ -112,14 +124,19 @@ class TrialIndex:
         """Return the best completed trials of different parameters, the best first, `top_k` at
         most.
         """
+        ranked = sorted(
+            (number for number, key in enumerate(self._keys) if not math.isnan(key)),
+            key=lambda number: (self._keys[number], number),
+        )
         distinct: dict[bytes, Pair] = {}
-        ranked = (number for number in range(len(self._keys)) if not math.isnan(self._keys[number]))
-        for number in sorted(ranked, key=lambda number: (self._keys[number], number)):
+        for number in ranked:
             if len(distinct) == top_k:
                 break
-            proposal, result = self._files.proposal(number, self._space), self._files.result(number)
-            if proposal is not None and result is not None:
-                distinct.setdefault(_digest(replace(proposal, epochs=0)), (proposal, result))
+            pair = self._pair(number)
+            if pair is not None:
+                # Rungs of one configuration differ in their epochs alone.
+                configuration = _digest(replace(pair[0], epochs=0))
+                distinct.setdefault(configuration, pair)
         return list(distinct.values())
 
     @property
@@ -128,17 +145,18 @@ class TrialIndex:
         return [_STATUSES[end - 1] for end in self._ends if end]
 
     def _status(self, number: int) -> Status | None:
-        return _STATUSES[self._ends[number] - 1] if self._ends[number] else None
+        end = self._ends[number]
+        return _STATUSES[end - 1] if end else None
 
-    def _asked(self) -> Iterable[int]:
+    def _numbers_asked(self) -> Iterable[int]:
         return range(len(self._ends))
 
-    def _ended(self) -> Iterable[int]:
+    def _numbers_ended(self) -> Iterable[int]:
         return (number for number, end in enumerate(self._ends) if end)
 
 
-class _Kept(Mapping[int, _T]):
-    """Things in files, by number."""
+class _InFiles(Mapping[int, _T]):
+    """Records in files, by number."""
 
     def __init__(
         self,
@@ -146,13 +164,15 @@ class _Kept(Mapping[int, _T]):
         read: Callable[[int], _T | None],
         count: Callable[[], int],
     ) -> None:
-        self._numbers, self._read, self._count = numbers, read, count
+        self._numbers = numbers
+        self._read = read
+        self._count = count
 
     def __getitem__(self, number: int) -> _T:
-        found = self._read(number)
-        if found is None:
+        record = self._read(number)
+        if record is None:
             raise KeyError(number)
-        return found
+        return record
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers())
@@ -163,9 +183,14 @@ class _Kept(Mapping[int, _T]):
 
 def copy_of(result: TrialResult, number: int) -> TrialResult:
     """Return a result as that of another trial of equal parameters: nothing was trained."""
-    source = result.number if result.copied_from is None else result.copied_from
     return replace(
-        result, number=number, copied_from=source, epochs=0, seconds=0.0, training_s=0.0, attempt=1
+        result,
+        number=number,
+        copied_from=result.number if result.copied_from is None else result.copied_from,
+        epochs=0,
+        seconds=0.0,
+        training_s=0.0,
+        attempt=1,
     )
 
 

@@ -12,6 +12,8 @@ from tuning.trial import Proposal
 
 Source: TypeAlias = str | bytes
 """The path of a study file, or a Study made in a notebook, pickled by its own driver."""
+Overrides: TypeAlias = Mapping[str, Any]
+"""Changes of a study's fields, by name."""
 ALL_ROWS = "all-rows"
 """In the place of a fold's number: the rows that the winner is trained on."""
 
@@ -40,7 +42,7 @@ class TrialJob:
     """
 
     source: Source
-    overrides: Mapping[str, Any]
+    overrides: Overrides
     proposal: Proposal
     folder: Path
     attempt: int = 1
@@ -85,7 +87,7 @@ class FinalistJob:
     """
 
     source: Source
-    overrides: Mapping[str, Any]
+    overrides: Overrides
     number: int
     params: Mapping[str, Any]
     epochs: int
@@ -109,7 +111,7 @@ class EvaluationJob:
     """
 
     source: Source
-    overrides: Mapping[str, Any]
+    overrides: Overrides
     params: Mapping[str, Any]
     epochs: int
     seed: int
