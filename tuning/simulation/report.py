@@ -243,7 +243,13 @@ def _curves(simulation: Simulation, runs: Sequence[SimulatedRun]) -> Iterator[st
         mine = [run.curve for run in runs if run.slots == slots]
         drawn = bands(mine, "seconds", "test")
         title = f"Over time, {slots:,} slot{'s' * (slots > 1)}"
-        panel = Panel(title, f"expected {mine[0].metric}", "simulated seconds", drawn, engines)
+        panel = Panel(
+            title=title,
+            metric=f"expected {mine[0].metric}",
+            unit="simulated seconds",
+            bands=drawn,
+            names=engines,
+        )
         note = "Expected value of what finals would choose: median over the seeds, the band holds the middle half."
         yield card(title, html_figure(f"curve-{slots}", anytime_figure(panel)), note)
 

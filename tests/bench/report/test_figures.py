@@ -11,9 +11,13 @@ from tuning.reports.style import COLOURS
 
 
 def panel(runs) -> Panel:
-    found = bands(runs)
+    of_engines = bands(runs)
     return Panel(
-        "toy, validation", "val_rmse", "epochs", found, tuple(band.engine for band in found)
+        title="toy, validation",
+        metric="val_rmse",
+        unit="epochs",
+        bands=of_engines,
+        names=tuple(band.engine for band in of_engines),
     )
 
 

@@ -1,5 +1,6 @@
-"""Figures of a benchmark: anytime curves with their bands by Plotly and by matplotlib (PNG, without
-a browser).
+"""Anytime curves of a benchmark with their bands, by Plotly and by matplotlib.
+
+matplotlib's are PNGs that need no browser.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,23 +18,30 @@ from tuning.reports.axes import padded
 from tuning.reports.style import COLOURS, escaped, styled
 from tuning.storage.durable import write_bytes
 
-_DASHES = (
-    ("solid", "-"),
-    ("dash", "--"),
-    ("dot", ":"),
-    ("dashdot", "-."),
-)  # Plotly's word, matplotlib's
-# the axis shows what curves do after this share of the budget; before it they fall from far above
+_OPACITY = 0.13  # of a band
+
+# The axis shows what curves do after this share of the budget; before it they fall from far above.
 _SETTLED = 0.1
 
 
-@dataclass(frozen=True)
+class _Dash(NamedTuple):
+    """How a line is broken, in the words of both libraries."""
+
+    plotly: str
+    matplotlib: str
+
+
+_DASHES = (_Dash("solid", "-"), _Dash("dash", "--"), _Dash("dot", ":"), _Dash("dashdot", "-."))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Panel:
     """One picture of anytime curves.
 
     Attributes:
-        title: e.g. `housing, validation`.
-        metric, unit: Words at the axes: `val_rmse`, `epochs`.
+        title: e.g. `Validation, over epochs`.
+        metric: Word at the y axis: `val_rmse`.
+        unit: Word at the x axis: `epochs`.
         bands: One for each engine.
         names: Engines in the order of their colours, the same in every picture of a report.
     """
@@ -51,35 +59,48 @@ def anytime_figure(panel: Panel, height: int = 360) -> Any:
 
     figure = go.Figure()
     for band in panel.bands:
-        colour, (dash, _) = _style(panel, band.engine)
-        name = escaped(band.engine)
-        edge = {
-            "mode": "lines",
-            "line": {"width": 0, "shape": "hv"},
-            "legendgroup": name,
-            "hoverinfo": "skip",
-            "showlegend": False,
-        }
-        low, high = _both(band)
-        figure.add_scatter(x=band.at, y=low, **edge)
-        figure.add_scatter(x=band.at, y=high, fill="tonexty", fillcolor=_faint(colour), **edge)
-    for band in panel.bands:  # above all bands
-        colour, (dash, _) = _style(panel, band.engine)
-        name = escaped(band.engine)
-        figure.add_scatter(
-            x=band.at,
-            y=band.median,
-            mode="lines",
-            name=name,
-            legendgroup=name,
-            line={"color": colour, "width": 2, "shape": "hv", "dash": dash},
-            hovertemplate=f"{name}<br>%{{x:,.4g}} {escaped(panel.unit)}: %{{y:.4g}}<extra></extra>",
-        )
+        _add_band(figure, panel, band)
+    for band in panel.bands:  # lines lie above all bands
+        _add_median(figure, panel, band)
+
     figure.update_xaxes(title=escaped(panel.unit), rangemode="tozero")
     figure.update_yaxes(title=escaped(panel.metric))
-    if (limits := _limits(panel.bands)) is not None:
+    limits = _limits(panel.bands)
+    if limits is not None:
         figure.update_yaxes(range=limits)
     return styled(figure, height)
+
+
+def _add_band(figure: Any, panel: Panel, band: Band) -> None:
+    quartiles = _quartiles(band)
+    edge = {
+        "mode": "lines",
+        "line": {"width": 0, "shape": "hv"},
+        "legendgroup": escaped(band.engine),
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    fill = _faint(_colour(panel, band.engine))
+    figure.add_scatter(x=band.at, y=quartiles.low, **edge)
+    figure.add_scatter(x=band.at, y=quartiles.high, fill="tonexty", fillcolor=fill, **edge)
+
+
+def _add_median(figure: Any, panel: Panel, band: Band) -> None:
+    name = escaped(band.engine)
+    figure.add_scatter(
+        x=band.at,
+        y=band.median,
+        mode="lines",
+        name=name,
+        legendgroup=name,
+        line={
+            "color": _colour(panel, band.engine),
+            "width": 2,
+            "shape": "hv",
+            "dash": _dash(panel, band.engine).plotly,
+        },
+        hovertemplate=f"{name}<br>%{{x:,.4g}} {escaped(panel.unit)}: %{{y:.4g}}<extra></extra>",
+    )
 
 
 def write_anytime_png(panels: Sequence[Panel], path: Path) -> Path:
@@ -91,31 +112,47 @@ def write_anytime_png(panels: Sequence[Panel], path: Path) -> Path:
     figure, axes = sheet(len(panels), 4.2)
     for ax, panel in zip(axes, panels, strict=True):
         for band in panel.bands:
-            colour, (_, dash) = _style(panel, band.engine)
-            low, high = (np.array(end, dtype=float) for end in _both(band))
-            ax.fill_between(band.at, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
-            median = np.array(band.median, dtype=float)
-            ax.step(
-                band.at,
-                median,
-                where="post",
-                color=colour,
-                linestyle=dash,
-                linewidth=1.8,
-                label=band.engine,
-            )
+            _draw_band(ax, panel, band)
         ax.set_title(panel.title, loc="left", fontsize=11)
         ax.set(xlabel=panel.unit, ylabel=panel.metric)
-        if (limits := _limits(panel.bands)) is not None:
+        limits = _limits(panel.bands)
+        if limits is not None:
             ax.set_ylim(*limits)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False, fontsize=9, ncols=2)
     return save(figure, path)
 
 
+def _draw_band(ax: Any, panel: Panel, band: Band) -> None:
+    """Draw one engine's line and band with matplotlib, which takes NaN where ours have None."""
+    colour = _colour(panel, band.engine)
+    quartiles = _quartiles(band)
+    ax.fill_between(
+        band.at,
+        np.array(quartiles.low, dtype=float),
+        np.array(quartiles.high, dtype=float),
+        step="post",
+        color=colour,
+        alpha=_OPACITY,
+        linewidth=0,
+    )
+    ax.step(
+        band.at,
+        np.array(band.median, dtype=float),
+        where="post",
+        color=colour,
+        linestyle=_dash(panel, band.engine).matplotlib,
+        linewidth=1.8,
+        label=band.engine,
+    )
+
+
 def sheet(panels: int, inches: float) -> tuple[Any, np.ndarray]:
-    """Return a matplotlib figure that needs no display, and its axes under one another, each
-    `inches` high.
+    """Return a matplotlib figure that needs no display, and its axes under one another.
+
+    Args:
+        panels: How many axes.
+        inches: Height of each.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -126,37 +163,57 @@ def sheet(panels: int, inches: float) -> tuple[Any, np.ndarray]:
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write a matplotlib figure as PNG, whole or not at all; return its path."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
-    write_bytes(path, drawn.getvalue())
+    """Write a matplotlib figure as PNG, whole or not at all; return its path.
+
+    Raises:
+        StorageError: The disk is full or read-only.
+    """
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_bytes(path, png.getvalue())
     return path
 
 
-def _style(panel: Panel, engine: str) -> tuple[str, tuple[str, str]]:
+def _colour(panel: Panel, engine: str) -> str:
     place = panel.names.index(engine)
-    return COLOURS[place % len(COLOURS)], _DASHES[place // len(COLOURS) % len(_DASHES)]
+    return COLOURS[place % len(COLOURS)]
+
+
+def _dash(panel: Panel, engine: str) -> _Dash:
+    """Return the dash of an engine: another one each time the colours are used up."""
+    place = panel.names.index(engine)
+    return _DASHES[place // len(COLOURS) % len(_DASHES)]
 
 
 def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.13)"
+    """Return `#rrggbb` as a band has it."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return f"rgba({red},{green},{blue},{_OPACITY})"
 
 
-def _both(band: Band) -> tuple[list[float | None], list[float | None]]:
+class _Quartiles(NamedTuple):
+    """The edges of a band."""
+
+    low: list[float | None]
+    high: list[float | None]
+
+
+def _quartiles(band: Band) -> _Quartiles:
     """Return the quartiles where both are known: a band with one end would be filled down to 0."""
-    pairs = [
-        (None, None) if None in pair else pair for pair in zip(band.low, band.high, strict=True)
-    ]
-    return [low for low, _ in pairs], [high for _, high in pairs]
+    quartiles = _Quartiles([], [])
+    for low, high in zip(band.low, band.high, strict=True):
+        is_whole = low is not None and high is not None
+        quartiles.low.append(low if is_whole else None)
+        quartiles.high.append(high if is_whole else None)
+    return quartiles
 
 
 def _limits(bands: Sequence[Band]) -> list[float] | None:
-    settled = [
-        value
-        for band in bands
-        for series in (band.median, band.low, band.high)
-        for at, value in zip(band.at, series, strict=True)
-        if value is not None and at >= _SETTLED * band.at[-1]
-    ]
+    """Return the ends of the y axis: what the settled part of all curves takes; None: no limits."""
+    settled = []
+    for band in bands:
+        for series in (band.median, band.low, band.high):
+            for at, value in zip(band.at, series, strict=True):
+                if value is not None and at >= _SETTLED * band.at[-1]:
+                    settled.append(value)
     return padded(settled) if settled else None

@@ -15,11 +15,20 @@ from tuning.reports.style import COLOURS, GREY, escaped, styled
 
 _ROW = 0.5  # between names
 _BAR = 0.22  # between bars
+_TICK = 0.1  # length of a stroke on the axis
+_SHIFTS = {"right": -4, "center": 0, "left": 4}  # pixels between a text and its line, by anchor
 
 
 @dataclass(frozen=True)
 class Line:
-    """A stroke in the diagram; x in ranks, y downwards from the axis is negative."""
+    """A stroke in the diagram.
+
+    Attributes:
+        xs: In ranks.
+        ys: 0 is the axis, negative is below it.
+        width: In pixels or points.
+        colour: As CSS has it.
+    """
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]
@@ -29,7 +38,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Label:
-    """A text; `anchor` is the side of it that stands at x: left, right or center."""
+    """A text in the diagram.
+
+    Attributes:
+        x: In ranks.
+        y: As a line's.
+        text: One line.
+        anchor: The side of it that stands at x: left, right or center.
+    """
 
     x: float
     y: float
@@ -39,45 +55,86 @@ class Label:
 
 @dataclass(frozen=True)
 class Diagram:
-    """All strokes and texts, and what is to be seen of the plane."""
+    """All strokes and texts, and the part of the plane that is seen."""
 
     lines: tuple[Line, ...]
     labels: tuple[Label, ...]
     x_range: tuple[float, float]
     y_range: tuple[float, float]
 
+    @property
+    def height(self) -> float:
+        """Of the part that is seen."""
+        bottom, top = self.y_range
+        return top - bottom
+
 
 def diagram(ranks: Ranks) -> Diagram:
     """Return where everything stands."""
     count = len(ranks.engines)
-    lines = [Line((1, count), (0, 0), 1.5, GREY)]
-    labels = []
-    for tick in range(1, count + 1):
-        lines.append(Line((tick, tick), (0, 0.1), 1.5, GREY))
-        labels.append(Label(tick, 0.25, str(tick), "center"))
-    half = (count + 1) // 2
-    top = -0.35 - _BAR * len(ranks.groups)
-    for place, (name, value) in enumerate(zip(ranks.engines, ranks.ranks, strict=True)):
-        best = place < half
-        y = top - _ROW * (place if best else count - 1 - place)
-        edge = 0.9 if best else count + 0.1
-        lines.append(Line((value, value, edge), (0, y, y), 1.2, COLOURS[0]))
-        text = f"{name}  {value:.2f}" if best else f"{value:.2f}  {name}"
-        labels.append(Label(edge, y, text, "right" if best else "left"))
-    placed = dict(zip(ranks.engines, ranks.ranks, strict=True))
-    for row, group in enumerate(ranks.groups):
-        y = -0.2 - _BAR * row
-        lines.append(
-            Line((placed[group[0]] - 0.03, placed[group[-1]] + 0.03), (y, y), 5, COLOURS[1])
-        )
-    reach = ranks.critical_difference
-    lines.append(Line((1, 1 + reach), (0.62, 0.62), 2.5, COLOURS[1]))
-    labels.append(
-        Label(1, 0.85, f"critical difference {reach:.2f} (Nemenyi, {ranks.alpha:g})", "left")
+    n_left = (count + 1) // 2  # the better half stands on the left
+    highest_name = -0.35 - _BAR * len(ranks.groups)
+
+    lines: list[Line] = []
+    labels: list[Label] = []
+    _add_axis(count, lines, labels)
+    for place in range(count):
+        _add_engine(ranks, place, highest_name, lines, labels)
+    _add_bars(ranks, lines)
+    _add_critical_difference(ranks, lines, labels)
+
+    room_for_names = 0.55 * max(count - 1, 1)
+    right = max(count + room_for_names, 1 + ranks.critical_difference + 0.1)
+    return Diagram(
+        lines=tuple(lines),
+        labels=tuple(labels),
+        x_range=(1 - room_for_names, right),
+        y_range=(highest_name - _ROW * n_left, 1.1),
     )
-    room = 0.55 * max(count - 1, 1)
-    right = max(count + room, 1 + reach + 0.1)
-    return Diagram(tuple(lines), tuple(labels), (1 - room, right), (top - _ROW * half, 1.1))
+
+
+def _add_axis(count: int, lines: list[Line], labels: list[Label]) -> None:
+    lines.append(Line((1, count), (0, 0), 1.5, GREY))
+    for rank in range(1, count + 1):
+        lines.append(Line((rank, rank), (0, _TICK), 1.5, GREY))
+        labels.append(Label(rank, 0.25, str(rank), "center"))
+
+
+def _add_engine(
+    ranks: Ranks, place: int, highest_name: float, lines: list[Line], labels: list[Label]
+) -> None:
+    """Lead a line from an engine's rank down and out to its name; `place` counts from the best."""
+    count = len(ranks.engines)
+    name = ranks.engines[place]
+    rank = ranks.ranks[place]
+    is_left = place < (count + 1) // 2
+    if is_left:
+        row = place
+        edge = 0.9
+        label = Label(edge, highest_name - _ROW * row, f"{name}  {rank:.2f}", "right")
+    else:  # the worst engine's line is the shortest: it stands highest
+        row = count - 1 - place
+        edge = count + 0.1
+        label = Label(edge, highest_name - _ROW * row, f"{rank:.2f}  {name}", "left")
+    lines.append(Line((rank, rank, edge), (0, label.y, label.y), 1.2, COLOURS[0]))
+    labels.append(label)
+
+
+def _add_bars(ranks: Ranks, lines: list[Line]) -> None:
+    """Join the engines of each group by a bar."""
+    rank_of = dict(zip(ranks.engines, ranks.ranks, strict=True))
+    for row, group in enumerate(ranks.groups):
+        start = rank_of[group[0]] - 0.03
+        end = rank_of[group[-1]] + 0.03
+        y = -0.2 - _BAR * row
+        lines.append(Line((start, end), (y, y), 5, COLOURS[1]))
+
+
+def _add_critical_difference(ranks: Ranks, lines: list[Line], labels: list[Label]) -> None:
+    difference = ranks.critical_difference
+    lines.append(Line((1, 1 + difference), (0.62, 0.62), 2.5, COLOURS[1]))
+    text = f"critical difference {difference:.2f} (Nemenyi, {ranks.alpha:g})"
+    labels.append(Label(1, 0.85, text, "left"))
 
 
 def ranks_figure(ranks: Ranks) -> Any:
@@ -103,17 +160,17 @@ def ranks_figure(ranks: Ranks) -> Any:
             showarrow=False,
             xanchor=label.anchor,
             yanchor="middle",
-            xshift={"right": -4, "left": 4}.get(label.anchor, 0),
+            xshift=_SHIFTS[label.anchor],
         )
     figure.update_xaxes(visible=False, range=drawn.x_range)
     figure.update_yaxes(visible=False, range=drawn.y_range)
-    return styled(figure, round(70 * (drawn.y_range[1] - drawn.y_range[0])), legend=False)
+    return styled(figure, round(70 * drawn.height), legend=False)
 
 
 def write_ranks_png(ranks: Ranks, path: Path) -> Path:
     """Write the diagram as a PNG; return its path."""
     drawn = diagram(ranks)
-    figure, (axes,) = sheet(1, max(2.0, 0.75 * (drawn.y_range[1] - drawn.y_range[0])))
+    figure, (axes,) = sheet(1, max(2.0, 0.75 * drawn.height))
     for line in drawn.lines:
         axes.plot(
             line.xs,
