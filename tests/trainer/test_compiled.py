@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from cachetools import LRUCache
 
 from tuning.builders.build import build
 from tuning.lr_range.sweep import lr_range_test
@@ -43,7 +44,7 @@ def net(optimizer=None, *, width=3, loss="mse", seed=0, **layer):
 
 
 def traces():
-    return sum(steps.traces for steps in compiled._kept.values())
+    return sum(steps.traces for steps in compiled._cache.values())
 
 
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
@@ -52,7 +53,7 @@ def test_a_second_model_of_equal_structure_traces_nothing(xla, monkeypatch):
     train(net(seed=1), X, Y, validation_data=(X[:9], Y[:9]), epochs=2)
     before = traces()
     train(net(keras.optimizers.SGD(0.5), seed=2), X, Y, validation_data=(X[:9], Y[:9]), epochs=2)
-    assert (len(compiled._kept), traces()) == (1, before)
+    assert (len(compiled._cache), traces()) == (1, before)
 
 
 def test_folds_of_other_lengths_trace_nothing():
@@ -83,7 +84,7 @@ def test_another_batch_size_traces_nothing_and_equals_fit_also_with_batch_normal
     before = traces()
     settings = {"epochs": 3, "batch_size": 16, "shuffle": False, "validation_data": (X[:9], Y[:9])}
     history = train(ours, X, Y, **settings)
-    assert (len(compiled._kept), traces()) == (1, before)
+    assert (len(compiled._cache), traces()) == (1, before)
     expected = plain.fit(X, Y, verbose=0, **settings).history
     np.testing.assert_allclose(history["val_loss"], expected["val_loss"], rtol=5e-5)
     for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
@@ -119,7 +120,7 @@ def test_validation_is_cut_into_large_parts_whatever_the_optimizer(optimizer):
 
 
 def operations(kind):
-    (steps,) = compiled._kept.values()
+    (steps,) = compiled._cache.values()
     (traced,) = steps._train_step._list_all_concrete_functions()
     return [op for op in traced.graph.get_operations() if op.type == kind]
 
@@ -143,10 +144,10 @@ def test_each_weight_is_updated_by_one_operation(optimizer, kernel):
 @pytest.mark.parametrize("setting", [{"beta_1": 0.99}, {"amsgrad": True}])
 def test_where_no_kernel_computes_as_keras_does_keras_computes(setting):
     train(net(keras.optimizers.Adam(0.01)), X, Y)
-    compiled_before = len(compiled._kept)
+    compiled_before = len(compiled._cache)
     train(net(keras.optimizers.Adam(0.01, **setting)), X, Y)
-    assert len(compiled._kept) == compiled_before + 1  # the other one's graph is not taken
-    compiled._kept.popitem(last=False)
+    assert len(compiled._cache) == compiled_before + 1  # the other one's graph is not taken
+    compiled._cache.popitem()
     assert operations("ResourceApplyAdam") == []
 
 
@@ -186,7 +187,7 @@ def test_other_settings_of_an_optimizer_are_assigned_and_take_effect(optimizer, 
     before = traces()
     ours, plain = net(optimizer(0.05, **other)), net(optimizer(0.05, **other))
     train(ours, X, Y, epochs=3, shuffle=False)
-    assert (len(compiled._kept), traces()) == (1, before)
+    assert (len(compiled._cache), traces()) == (1, before)
     plain.fit(X, Y, epochs=3, shuffle=False, verbose=0)
     for a, b in zip(ours.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=5e-5, atol=1e-6)
@@ -257,7 +258,7 @@ def test_what_the_graph_depends_on_makes_another_step(other):
     train(
         net(other.pop("optimizer", None), **other) if "optimizer" in other else net(**other), X, Y
     )
-    assert len(compiled._kept) == 2
+    assert len(compiled._cache) == 2
 
 
 def test_a_users_loss_is_never_shared():
@@ -265,7 +266,7 @@ def test_a_users_loss_is_never_shared():
         return lambda y, p: factor * keras.ops.mean((y - p[:, 0]) ** 2)
 
     histories = [train(net(loss=scaled(factor)), X, Y) for factor in (1.0, 10.0)]
-    assert len(compiled._kept) == 0
+    assert len(compiled._cache) == 0
     assert histories[1]["loss"][0] > 2 * histories[0]["loss"][0]
 
 
@@ -279,7 +280,7 @@ def test_a_lambda_layer_is_never_shared():
 
     train(scaled(1.0), X, Y)
     train(scaled(2.0), X, Y)
-    assert len(compiled._kept) == 0
+    assert len(compiled._cache) == 0
 
 
 def test_frozen_layers_stay_frozen():
@@ -300,7 +301,7 @@ def test_variables_left_out_of_weight_decay_make_no_shared_step():
 
     kept = decayed(["kernel"])
     train(kept, X, Y)
-    assert len(compiled._kept) == 0
+    assert len(compiled._cache) == 0
 
 
 def test_a_users_layer_with_another_setting_is_not_taken_for_the_same():
@@ -322,10 +323,10 @@ def test_a_users_layer_with_another_setting_is_not_taken_for_the_same():
 
 
 def test_the_oldest_structures_are_dropped(monkeypatch):
-    monkeypatch.setattr(compiled, "KEPT_STRUCTURES", 2)
+    monkeypatch.setattr(compiled, "_cache", LRUCache(2))
     for activation in ("relu", "elu", "tanh"):
         train(net(activation=activation), X, Y)
-    assert len(compiled._kept) == 2
+    assert len(compiled._cache) == 2
     before = traces()
     train(net(activation="tanh"), X, Y)
     assert traces() == before

@@ -59,7 +59,7 @@ def by_fit(model, *data, **settings):
 
 
 def traces():
-    return sum(steps.traces for steps in compiled._kept.values())
+    return sum(steps.traces for steps in compiled._cache.values())
 
 
 def assert_equal(ours, plain):
@@ -87,7 +87,7 @@ def test_another_width_and_batch_size_trace_nothing_and_equal_fit(name):
     settings = {"epochs": 3, "batch_size": 16, "validation_data": (X[:9], Y[:9])}
     history = train(ours, X, Y, shuffle=False, **settings)
     expected = by_fit(plain, X, Y, **settings)
-    assert (len(compiled._kept), traces()) == (1, before)
+    assert (len(compiled._cache), traces()) == (1, before)
     assert_equal(ours, plain)
     for metric, values in expected.items():
         np.testing.assert_allclose(history[metric], values, rtol=5e-5)
@@ -104,7 +104,7 @@ def test_classes_weights_and_regularisers_equal_fit_at_another_width():
         train(ours, X, CLASSES, epochs=3, shuffle=False, sample_weight=weight)
         by_fit(plain, X, CLASSES, epochs=3, sample_weight=weight)
         assert_equal(ours, plain)
-    assert len(compiled._kept) == 1
+    assert len(compiled._cache) == 1
 
 
 def test_a_loss_that_depends_on_the_batches_keeps_its_batch_size():
@@ -196,8 +196,8 @@ def test_xla_compiles_another_width_and_batch_size_from_the_same_trace(name, mon
     ours, plain = net(9, OPTIMIZERS[name]()), net(9, OPTIMIZERS[name]())
     train(ours, X, Y, epochs=3, batch_size=16, shuffle=False)
     by_fit(plain, X, Y, epochs=3, batch_size=16)
-    (steps,) = compiled._kept.values()
-    assert (steps._tried, steps.refused, traces()) == (True, "", before)
+    (steps,) = compiled._cache.values()
+    assert (steps._xla_has_run, steps.xla_refusal, traces()) == (True, "", before)
     assert_equal(ours, plain)
 
 

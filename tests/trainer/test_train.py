@@ -137,7 +137,7 @@ def test_xla_gives_what_fit_gives(optimizer, monkeypatch):
         validation_data=VALIDATION,
     )
     assert_same(*result)
-    assert any(steps._tried and not steps.refused for steps in compiled._kept.values())
+    assert any(steps._xla_has_run and not steps.xla_refusal for steps in compiled._cache.values())
 
 
 @pytest.mark.usefixtures("way")

@@ -1,5 +1,4 @@
-"""A whole epoch, and a whole validation pass, as one `tf.function` call over the unmodified Keras
-model.
+"""A whole epoch, and a whole validation pass, as one `tf.function` call over the unmodified model.
 
 `model.fit` spends about 1.3 ms of Python on each batch. Here the loop over batches lies inside the
 graph and calls the model's own `train_step`, so loss, metrics, regularisers and optimizer do
@@ -18,22 +17,23 @@ traced again. XLA compiles each width from the same trace.
 from __future__ import annotations
 
 import gc
-from collections import OrderedDict
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
+from cachetools import LRUCache
 
 from tuning.data.dataset import Array
 from tuning.trainer import keras_internals
 from tuning.trainer.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.trainer.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
-from tuning.trainer.graphs import graph_of, repeat
+from tuning.trainer.graphs import Tensors, any_rows, graph_of, repeat
 from tuning.trainer.kernels import by_kernel
 from tuning.trainer.reasons import Visibility
 from tuning.trainer.state import copy_state
-from tuning.trainer.structure import Tensors, adds_up, facts_of, structure_of
+from tuning.trainer.structure import adds_up, facts_of, structure_of
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
@@ -48,20 +48,32 @@ worker.
 """
 
 XLA_MAX_WORK = 20_000_000
-"""Parameters x batch size above which the arithmetic dominates and XLA's kernels gain nothing on a
-CPU.
-"""
+"""Parameters x batch size above which XLA's kernels gain nothing on a CPU: arithmetic dominates."""
 
 CHUNK = 2048
 """Rows of one forward pass in validation and prediction."""
+
+_XLA_REFUSALS = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.UnimplementedError,
+    tf.errors.InternalError,
+    ValueError,
+    TypeError,
+)
 
 
 class CompiledSteps:
     """The epoch and the validation pass of one structure, bound to one model at a time.
 
-    The graph works on the variables of `graph_model`, which belongs to it alone; `bind` moves a model's
-    state in and that of the model before out, so fits of equal structure may also take turns epoch
-    by epoch (folds in lock-step).
+    The graph works on the variables of `graph_model`, which belongs to it alone. `bind` moves a
+    model's state in and that of the model before out, so fits of equal structure may also take
+    turns epoch by epoch (folds in lock-step).
+
+    Attributes:
+        graph_model: Traced; where the graph is elastic, its configuration is not that of the model
+            bound.
+        traces: Functions traced so far.
+        xla_refusal: Why XLA does not compile this model, once it was tried.
     """
 
     def __init__(
@@ -74,32 +86,31 @@ class CompiledSteps:
         elastic: bool = False,
     ) -> None:
         self.graph_model = graph_model
-        self.elastic = elastic
-        """Whether models of any width are bound; then the configuration of `graph_model` is not that of
-        the model bound.
-        """
         self.traces = 0
-        self.refused = ""
-        """Why XLA does not compile this model, once it was tried."""
-        self._tried = False
+        self.xla_refusal = ""
+        self._elastic = elastic
+        self._xla_has_run = False
         self._bound: keras.Model | None = None
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value
         # depends on the batches.
         self._chunk = CHUNK if adds_up(graph_model) else batch_size
+
         self._settings: Mapping[str, Setting] = {}
         if shared:
-            kernel = by_kernel(graph_model.optimizer)
-            self._settings = make_settings(graph_model.optimizer)
-            update_from_one_reading(graph_model.optimizer, self._settings, kernel=kernel)
-        self._evaluators: dict[tuple[Any, ...], Any] = {}
+            optimizer = graph_model.optimizer
+            kernel = by_kernel(optimizer)  # before its settings become variables
+            self._settings = make_settings(optimizer)
+            update_from_one_reading(optimizer, self._settings, kernel=kernel)
+
         rows = any_rows(arrays)
+        order = tf.TensorSpec([None], tf.int32)
+        order_by_batch = tf.TensorSpec([None, None], tf.int32)
+        size = tf.TensorSpec([], tf.int32)
         self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops
-        numbers = tf.TensorSpec([None], tf.int32)
-        self._graph = graph_of(self._any_batches, (numbers, tf.TensorSpec([], tf.int32), *rows))
-        self._last = graph_of(self._last_batch, (numbers, *rows))
-        self._xla = graph_of(
-            self._whole_batches, (tf.TensorSpec([None, None], tf.int32), *rows), jit_compile=True
-        )
+        self._graph = graph_of(self._any_batches, (order, size, *rows))
+        self._last = graph_of(self._last_batch, (order, *rows))
+        self._xla = graph_of(self._whole_batches, (order_by_batch, *rows), jit_compile=True)
+        self._evaluators: dict[tuple[Any, ...], Any] = {}
 
     def run_epoch(
         self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool
@@ -112,32 +123,31 @@ class CompiledSteps:
             batch_size: Rows a step.
             xla: Whether XLA is to do the whole batches.
         """
-        whole = len(order) // batch_size * batch_size
-        if xla and whole and not self.refused:
-            logs = self._by_xla(tf.constant(order[:whole].reshape(-1, batch_size)), arrays)
-            if logs is not None:
-                rest = order[whole:]
-                return dict(self._last(tf.constant(rest), *arrays)) if len(rest) else logs
+        n_whole = len(order) // batch_size * batch_size
+        if xla and n_whole and not self.xla_refusal:
+            metrics = self._by_xla(order[:n_whole].reshape(-1, batch_size), arrays)
+            if metrics is not None:
+                rest = order[n_whole:]
+                return dict(self._last(tf.constant(rest), *arrays)) if len(rest) else metrics
         return dict(self._graph(tf.constant(order), tf.constant(batch_size), *arrays))
 
-    def _by_xla(self, order: tf.Tensor, arrays: Tensors) -> dict[str, tf.Tensor] | None:
-        """Return the metrics, or None where XLA refuses: it compiles before it runs, so nothing was
-        trained.
+    def _by_xla(self, order: Array, arrays: Tensors) -> dict[str, tf.Tensor] | None:
+        """Return the metrics, or None where XLA refuses.
+
+        It compiles before it runs, so nothing was trained then.
         """
         try:
-            logs = dict(self._xla(order, *arrays))
-        except _REFUSALS as error:
-            if self._tried:
+            metrics = dict(self._xla(tf.constant(order), *arrays))
+        except _XLA_REFUSALS as error:
+            if self._xla_has_run:
                 raise
-            self.refused = str(error).splitlines()[0][:200]
+            self.xla_refusal = str(error).splitlines()[0][:200]
             return None
-        self._tried = True
-        return logs
+        self._xla_has_run = True
+        return metrics
 
     def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Return (metrics, predictions) over all rows, as `model.evaluate` and `model.predict`
-        would.
-        """
+        """Return (metrics, predictions) over all rows, as `evaluate` and `predict` would."""
         specs = any_rows(arrays)
         if specs not in self._evaluators:
             self._evaluators[specs] = graph_of(self._evaluate, specs)
@@ -145,8 +155,9 @@ class CompiledSteps:
         return metrics, predicted
 
     def bind(self, model: keras.Model) -> None:
-        """Make the graph work on the state of `model`; the state worked on before goes back to its
-        own model.
+        """Make the graph work on the state of a model.
+
+        The state worked on before goes back to its own model.
         """
         if model is self._bound or model is self.graph_model:
             return
@@ -154,7 +165,7 @@ class CompiledSteps:
             copy_state(self.graph_model, self._bound)
             self._bound = None  # nobody's, should the next line fail
         copy_state(model, self.graph_model)
-        if self.elastic:
+        if self._elastic:
             take_sizes(model, self.graph_model)
         assign_settings(self._settings, model.optimizer)
         self._bound = model
@@ -172,35 +183,39 @@ class CompiledSteps:
             copy_state(self.graph_model, model)
             self._bound = None
 
+    # What follows is traced: TensorFlow runs the graph, not these lines.
+
     def _any_batches(
         self, order: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """The rows in `order`, any number of them, so that one trace serves every fold."""
         self.traces += 1
         self.graph_model.reset_metrics()
-        rows = tf.shape(order)[0]
+        n_rows = tf.shape(order)[0]
 
         def train(start: tf.Tensor) -> None:
-            batch = order[start : tf.minimum(start + size, rows)]
-            self._train_step(*(tf.gather(a, batch) for a in arrays))
+            batch = order[start : tf.minimum(start + size, n_rows)]
+            self._train_step(*(tf.gather(array, batch) for array in arrays))
 
-        repeat(train, rows, step=size)
+        repeat(train, n_rows, step=size)
         return dict(self.graph_model.get_metrics_result())
 
     def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The batches in the rows of `order`, from the epoch's first on; gathered at once, since a
-        slice costs less.
-        """
+        """The batches in the rows of `order`, from the epoch's first on."""
         self.traces += 1
         self.graph_model.reset_metrics()
-        batches = tuple(tf.gather(a, order) for a in arrays)
-        repeat(lambda i: self._train_step(*(b[i] for b in batches)), tf.shape(order)[0])
+        # Gathered at once: a slice costs less in the loop.
+        batches = tuple(tf.gather(array, order) for array in arrays)
+        repeat(
+            lambda i: self._train_step(*(batch[i] for batch in batches)),
+            tf.shape(order)[0],
+        )
         return dict(self.graph_model.get_metrics_result())
 
     def _last_batch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         """The epoch's last rows, too few for a whole batch: the metrics go on."""
         self.traces += 1
-        self._train_step(*(tf.gather(a, order) for a in arrays))
+        self._train_step(*(tf.gather(array, order) for array in arrays))
         return dict(self.graph_model.get_metrics_result())
 
     def _train_batch(self, *batch: tf.Tensor) -> None:
@@ -210,58 +225,45 @@ class CompiledSteps:
     def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
         self.graph_model.reset_metrics()
-        rows = tf.shape(arrays[0])[0]
+        n_rows = tf.shape(arrays[0])[0]
+        n_chunks = (n_rows + self._chunk - 1) // self._chunk
         predicted = tf.TensorArray(
             self.graph_model.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False
         )
 
         def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            part = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, rows))
-            return i + 1, predicted.write(i, scored(self.graph_model, *(a[part] for a in arrays)))
+            rows = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, n_rows))
+            chunk = [array[rows] for array in arrays]
+            return i + 1, predicted.write(i, scored(self.graph_model, *chunk))
 
-        parts = (rows + self._chunk - 1) // self._chunk
-        _, predicted = tf.while_loop(lambda i, _: i < parts, score, (tf.constant(0), predicted))
+        _, predicted = tf.while_loop(lambda i, _: i < n_chunks, score, (tf.constant(0), predicted))
         return self.graph_model.get_metrics_result(), predicted.concat()
 
 
 def scored(
     model: keras.Model, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Keras' own `test_step`, returning the predictions that it throws away."""
+    """Do what Keras' `test_step` does, and return the predictions that it throws away."""
     predicted = model(x, training=False)
     keras_internals.add_loss(model, x, y, predicted, weight)
     model.compute_metrics(x, y, predicted, sample_weight=weight)
     return predicted
 
 
-def any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
-    """Return the signature of a graph that takes such arrays with any number of rows."""
-    return tuple(tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arrays)
-
-
-_REFUSALS = (
-    tf.errors.InvalidArgumentError,
-    tf.errors.UnimplementedError,
-    tf.errors.InternalError,
-    ValueError,
-    TypeError,
-)
-
-
-_kept: OrderedDict[str, CompiledSteps] = OrderedDict()
+_cache: LRUCache[str, CompiledSteps] = LRUCache(KEPT_STRUCTURES)
 
 
 def build(model: keras.Model, arrays: Tensors, batch_size: int) -> Tensors:
     """Build a model where it is not, from a batch of its data; return the batch."""
-    batch = tuple(a[: min(batch_size, int(arrays[0].shape[0]))] for a in arrays)
+    n_rows = min(batch_size, int(arrays[0].shape[0]))
+    batch = tuple(array[:n_rows] for array in arrays)
     if not model.built:
         keras_internals.build_from_batch(model, batch)
     return batch
 
 
 def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledSteps:
-    """Return compiled steps for `model`: those of an earlier model of equal structure, else new
-    ones.
+    """Return compiled steps for `model`: those of an earlier equal structure, else new ones.
 
     Args:
         model: Compiled; it is built where it is not.
@@ -270,28 +272,28 @@ def graph_for(model: keras.Model, arrays: Tensors, batch_size: int) -> CompiledS
     """
     batch = build(model, arrays, batch_size)
     elastic = is_elastic(model)
-    key = structure_of(model, arrays, batch_size, elastic=elastic)
-    if key is None:
+    structure = structure_of(model, arrays, batch_size, elastic=elastic)
+    if structure is None:
         return _unshared(model, arrays, batch_size, batch)
+
     if not model.optimizer.built:  # what `bind` copies; the metrics are the graph_model's own
         model.optimizer.build(model.trainable_variables)
-    if key not in _kept:
-        graph_model = _twin_of(model, batch, elastic=elastic)
-        if facts_of(graph_model) != facts_of(model):
+    if structure not in _cache:
+        graph_model = _copy_for_graph(model, batch, elastic=elastic)
+        if facts_of(graph_model) != facts_of(model):  # something was set that no copy has
             return _unshared(model, arrays, batch_size, batch)
-        _kept[key] = CompiledSteps(graph_model, arrays, batch_size, elastic=elastic)
-    _kept.move_to_end(key)
-    while len(_kept) > KEPT_STRUCTURES:
-        _kept.popitem(last=False)
-    return _kept[key]
+        _cache[structure] = CompiledSteps(graph_model, arrays, batch_size, elastic=elastic)
+    return _cache[structure]
 
 
 def repays_xla(model: keras.Model, rows: int, batch_size: int, epochs: int) -> bool:
-    """Whether so many epochs of `model`, built, are worth its compilation; the same answer in every
-    process.
+    """Whether so many epochs of `model`, built, are worth its compilation by XLA.
+
+    The answer is the same in every process.
     """
-    steps = epochs * -(-rows // batch_size)
-    return bool(steps >= XLA_MIN_STEPS and model.count_params() * batch_size <= XLA_MAX_WORK)
+    steps = epochs * math.ceil(rows / batch_size)
+    work = model.count_params() * batch_size
+    return bool(steps >= XLA_MIN_STEPS and work <= XLA_MAX_WORK)
 
 
 def _unshared(
@@ -301,7 +303,7 @@ def _unshared(
     return CompiledSteps(model, arrays, batch_size, shared=False)
 
 
-def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:
+def _copy_for_graph(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:
     graph_model = type(model).from_config(model.get_config())
     if elastic:
         make_elastic(graph_model)
@@ -314,11 +316,11 @@ def _twin_of(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Mode
 
 def forget_all() -> None:
     """Drop every compiled step, to give memory back."""
-    _kept.clear()
+    _cache.clear()
     gc.collect()
 
 
 def forget(steps: CompiledSteps) -> None:
     """Drop compiled steps that failed, so that nobody uses them again."""
-    for key in [key for key, kept in _kept.items() if kept is steps]:
-        del _kept[key]
+    for structure in [key for key, cached in _cache.items() if cached is steps]:
+        del _cache[structure]

@@ -1,8 +1,12 @@
-"""Plain networks of any width in one graph: its variables have no fixed sizes, so a new width is
-assigned, not traced.
+"""Plain networks of any width in one graph.
 
-Tracing a structure costs 0.5-1 s, more than most trials of a few epochs train; a search over widths
-would pay it for nearly every trial. XLA compiles for one width, from this graph.
+Its variables have no fixed sizes, so a new width is assigned, not traced. Tracing a structure costs
+0.5-1 s, more than most trials of a few epochs train; a search over widths would pay it for nearly
+every trial. XLA compiles for one width, from this graph.
+
+Worth its code: twelve widths that machine code leaves to a graph (8 inputs, two hidden layers with
+an L2 penalty, Adam, 11,610 rows, one core) took 5.1 s instead of 10.2 with 5 epochs each, 9.1 s
+instead of 12.1 with 15 (Keras 3.15, TensorFlow 2.21).
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tuning.trainer import keras_internals
 from tuning.trainer.assigned import OPTIMIZERS
 
 _LAYERS = (
@@ -26,33 +31,31 @@ _REGULARIZERS = (type(None), keras.regularizers.L1, keras.regularizers.L2, keras
 
 
 def is_elastic(model: keras.Model) -> bool:
-    """Whether the same graph serves other widths of the hidden layers: nothing in it depends on
-    their sizes.
+    """Whether the same graph serves other widths of the hidden layers.
+
+    Nothing in it may depend on their sizes.
     """
-    if type(model) is not keras.Sequential or type(model.optimizer) not in OPTIMIZERS:
-        return False
-    dense = _dense(model)
-    if (
-        any(type(layer) not in _LAYERS for layer in model.layers)
-        or len(dense) < 2
-        or dense[-1] is not _weighted(model)
-    ):
-        return False
-    if any(
-        type(layer) is keras.layers.Flatten
-        for layer in model.layers[model.layers.index(dense[0]) :]
-    ):
-        return False
     optimizer = model.optimizer
+    if type(model) is not keras.Sequential or type(optimizer) not in OPTIMIZERS:
+        return False
     if (
         optimizer.use_ema or optimizer.gradient_accumulation_steps
-    ):  # these write sizes into the graph
+    ):  # they write sizes into the graph
         return False
-    return all(map(_plain, dense))
+    if any(type(layer) not in _LAYERS for layer in model.layers):
+        return False
+
+    dense = _dense_layers(model)
+    if len(dense) < 2 or dense[-1] is not _last_weighted_layer(model):
+        return False
+    after_first = model.layers[model.layers.index(dense[0]) :]
+    if any(type(layer) is keras.layers.Flatten for layer in after_first):
+        return False
+    return all(map(_is_plain, dense))
 
 
 def without_widths(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration of an elastic model without what its hidden widths make different."""
+    """Return an elastic model's configuration without what depends on its hidden widths."""
     layers = [{**layer, "build_config": None} for layer in config["layers"]]
     dense = [layer for layer in layers if layer["class_name"] == "Dense"]
     for layer in dense[:-1]:
@@ -61,57 +64,62 @@ def without_widths(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_elastic(model: keras.Model) -> None:
-    """Give an elastic model, built and not compiled, variables of any width; sizes of inputs and
-    outputs stay known.
+    """Give an elastic model, built and not compiled, variables of any width.
+
+    The sizes of inputs and outputs stay known.
     """
-    dense = _dense(model)
+    dense = _dense_layers(model)
     for layer in dense:
         inputs = layer.kernel.shape[0] if layer is dense[0] else None
         units = layer.units if layer is dense[-1] else None
-        _free(layer._kernel, [inputs, units])
+        _free_shape(keras_internals.kernel_variable(layer), [inputs, units])
         if layer.use_bias:
-            _free(layer.bias, [units])
+            _free_shape(layer.bias, [units])
         if inputs is None:  # Keras would ask a call for the width the layer was built with
             layer.input_spec = keras.layers.InputSpec(min_ndim=2)
 
 
 def make_slots_elastic(optimizer: keras.optimizers.Optimizer) -> None:
-    """The same for what the optimizer keeps of each weight."""
+    """Do the same for what the optimizer keeps of each weight."""
     for variable in optimizer.variables:
-        if len(variable.shape):
-            _free(variable, [None] * len(variable.shape))
+        n_axes = len(variable.shape)
+        if n_axes:
+            _free_shape(variable, [None] * n_axes)
 
 
 def take_sizes(source: keras.Model, target: keras.Model) -> None:
-    """Note in an elastic model the sizes of the one whose state it is given: callbacks ask for
-    them.
+    """Note in an elastic model the sizes of the one whose state it is given.
+
+    Callbacks ask for them.
     """
-    for a, b in zip(_all(source), _all(target), strict=True):
-        b._shape = a._shape
+    for theirs, ours in zip(_all_variables(source), _all_variables(target), strict=True):
+        keras_internals.copy_shape(theirs, ours)
 
 
-def _all(model: keras.Model) -> list[Any]:
+def _all_variables(model: keras.Model) -> list[Any]:
     return [*model.weights, *model.optimizer.variables]
 
 
-def _free(variable: Any, shape: list[int | None]) -> None:
-    variable._value = tf.Variable(
-        variable._value,
+def _free_shape(variable: Any, shape: list[int | None]) -> None:
+    free = tf.Variable(
+        variable.value,
         shape=tf.TensorShape(shape),
         trainable=variable.trainable,
         name=variable.name,
     )
+    keras_internals.set_value(variable, free)
 
 
-def _dense(model: keras.Model) -> list[keras.layers.Dense]:
+def _dense_layers(model: keras.Model) -> list[keras.layers.Dense]:
     return [layer for layer in model.layers if type(layer) is keras.layers.Dense]
 
 
-def _weighted(model: keras.Model) -> keras.layers.Layer | None:
-    return next((layer for layer in reversed(model.layers) if layer.trainable_weights), None)
+def _last_weighted_layer(model: keras.Model) -> keras.layers.Layer | None:
+    weighted = [layer for layer in model.layers if layer.trainable_weights]
+    return weighted[-1] if weighted else None
 
 
-def _plain(layer: keras.layers.Dense) -> bool:
+def _is_plain(layer: keras.layers.Dense) -> bool:
     regularizers = (layer.kernel_regularizer, layer.bias_regularizer, layer.activity_regularizer)
     return (
         len(layer.output.shape) == 2  # with more, Keras looks for the axis of the bias by its size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -13,22 +13,9 @@ import tensorflow as tf
 from tuning.data.dataset import Array
 from tuning.trainer.compiled import CHUNK
 
+_Forward: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
-def predict(model: keras.Model, X: Array) -> Array:
-    """Return `model.predict(X)`, without its start-up of some 50 ms a call: `(rows, *output_shape)`
-    float32.
-    """
-    kind = model.inputs[0].dtype if getattr(model, "inputs", None) else keras.config.floatx()
-    X = X.astype(kind, copy=False) if X.dtype.kind == "f" else X
-    forward = _forward_of(model)
-    parts = [
-        forward(tf.constant(X[i : i + CHUNK])).numpy() for i in range(0, max(len(X), 1), CHUNK)
-    ]
-    return np.concatenate(parts)
-
-
-_forward: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
-_AT_ONCE = (
+_CHEAP_LAYERS = (
     keras.layers.InputLayer,
     keras.layers.Dense,
     keras.layers.Dropout,
@@ -39,16 +26,40 @@ _AT_ONCE = (
 """Layers that are a few operations each: called as they are, they cost a fifth of their trace."""
 
 
-def _forward_of(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a call of a model: a trace unless its layers are plain, the same each time, as the
-    last bit differs.
+def predict(model: keras.Model, X: Array) -> Array:
+    """Return `model.predict(X)`, without its start-up of some 50 ms a call.
+
+    Returns:
+        float32 `(rows, *output_shape)`.
     """
-    if type(model) is keras.Sequential and all(type(layer) in _AT_ONCE for layer in model.layers):
+    if X.dtype.kind == "f":
+        inputs = getattr(model, "inputs", None)
+        X = X.astype(inputs[0].dtype if inputs else keras.config.floatx(), copy=False)
+    forward = _forward_of(model)
+    # No rows make one empty chunk, whose output has the right shape.
+    starts = range(0, max(len(X), 1), CHUNK)
+    chunks = [forward(tf.constant(X[start : start + CHUNK])).numpy() for start in starts]
+    return np.concatenate(chunks)
+
+
+_traces: weakref.WeakKeyDictionary[keras.Model, _Forward] = weakref.WeakKeyDictionary()
+
+
+def _forward_of(model: keras.Model) -> _Forward:
+    """Return a call of a model: a trace, unless its layers are plain.
+
+    It is the same kind of call each time, as the last bit differs between them.
+    """
+    is_sequential = type(model) is keras.Sequential
+    if is_sequential and all(type(layer) in _CHEAP_LAYERS for layer in model.layers):
         return lambda x: model(x, training=False)
-    if model not in _forward:
-        _forward[model] = _traced(weakref.ref(model))
-    return _forward[model]  # type: ignore[no-any-return]
+    if model not in _traces:
+        _traces[model] = _traced(weakref.ref(model))
+    return _traces[model]
 
 
 def _traced(model: Callable[[], keras.Model | None]) -> Any:
-    return tf.function(lambda x: model()(x, training=False), reduce_retracing=True, autograph=False)  # type: ignore[misc]
+    def forward(x: tf.Tensor) -> tf.Tensor:
+        return model()(x, training=False)  # type: ignore[misc]
+
+    return tf.function(forward, reduce_retracing=True, autograph=False)

@@ -1,13 +1,17 @@
-"""Graphs and loops without autograph: it leaves a file in the temporary folder for each function
-that it converts.
+"""Graphs and loops without autograph.
+
+It leaves a file in the temporary folder for each function that it converts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
+
+Tensors: TypeAlias = tuple[tf.Tensor, ...]
+"""X, y and perhaps weights, rows first."""
 
 
 def graph_of(
@@ -15,6 +19,11 @@ def graph_of(
 ) -> Any:
     """Return a `tf.function` that is traced once, as it is written."""
     return tf.function(function, input_signature=signature, autograph=False, **settings)
+
+
+def any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
+    """Return the signature of a graph that takes such arrays with any number of rows."""
+    return tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in arrays)
 
 
 def repeat(body: Callable[[tf.Tensor], None], stop: tf.Tensor, step: tf.Tensor | int = 1) -> None:

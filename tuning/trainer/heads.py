@@ -15,10 +15,9 @@ import tensorflow as tf
 from cachetools import LRUCache
 
 from tuning.trainer import keras_internals
-from tuning.trainer.compiled import any_rows, scored
-from tuning.trainer.graphs import graph_of
+from tuning.trainer.compiled import scored
+from tuning.trainer.graphs import Tensors, any_rows, graph_of
 from tuning.trainer.plain_network import PlainNetwork
-from tuning.trainer.structure import Tensors
 
 KEPT_HEADS = 24
 """Heads that a process keeps, the least recently used dropped first."""

@@ -19,13 +19,13 @@ from numba import config
 from tuning.data.dataset import Array
 from tuning.trainer import keras_internals
 from tuning.trainer.compiled import CompiledSteps, build, graph_for
+from tuning.trainer.graphs import Tensors
 from tuning.trainer.heads import Score, score_for
 from tuning.trainer.native import epoch as native
 from tuning.trainer.native import formats
 from tuning.trainer.plain_network import PlainNetwork, network_of
 from tuning.trainer.reasons import Visibility
 from tuning.trainer.state import assign, read
-from tuning.trainer.structure import Tensors
 
 MAX_PARAMETERS = 2**20
 """Parameters above which TensorFlow's products of matrices, made for large ones, are taken.
@@ -70,7 +70,7 @@ class NativeSteps:
     """
 
     graph_model = None
-    refused = ""
+    xla_refusal = ""
 
     def __init__(self, model: keras.Model, network: PlainNetwork) -> None:
         native.load()

@@ -1,6 +1,4 @@
-"""What a classifier's outputs mean: probabilities, or logits where its loss says
-`from_logits=True`.
-"""
+"""What a classifier's outputs mean: probabilities, or logits (`from_logits=True` in its loss)."""
 
 from __future__ import annotations
 
@@ -13,15 +11,23 @@ from tuning.data.dataset import Array
 
 
 def link_of(model: keras.Model) -> str:
-    """Return what makes probabilities of a compiled model's outputs: "sigmoid", "softmax", or ""
-    for nothing.
+    """Return what makes probabilities of a compiled model's outputs.
+
+    Returns:
+        "sigmoid", "softmax", or "" for nothing.
     """
-    loss = model.loss
-    while isinstance(loss, list | tuple | dict) and len(loss) == 1:
-        loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
+    loss = _only_loss(model.loss)
     if not getattr(loss, "from_logits", False):
         return ""
     return "softmax" if "Categorical" in type(loss).__name__ else "sigmoid"
+
+
+def _only_loss(loss: Any) -> Any:
+    """Return the one loss within lists and dictionaries of one."""
+    while isinstance(loss, list | tuple | dict) and len(loss) == 1:
+        items = loss.values() if isinstance(loss, dict) else loss
+        loss = next(iter(items))
+    return loss
 
 
 def linked(link: str, outputs: Array) -> Array:
@@ -29,13 +35,12 @@ def linked(link: str, outputs: Array) -> Array:
     if link == "sigmoid":
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs)))  # does not overflow
     if link == "softmax":
-        raised = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+        highest = outputs.max(axis=-1, keepdims=True)
+        powers = np.exp(outputs - highest)
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
     return outputs
 
 
 def as_probabilities(model: Any, outputs: Array) -> Array:
-    """Return a compiled model's outputs as probabilities, whether its loss takes them as such or as
-    logits.
-    """
+    """Return a compiled model's outputs as probabilities, also where its loss takes logits."""
     return linked(link_of(model), outputs)

@@ -13,8 +13,9 @@ import numpy as np
 from tuning.data.dataset import Array
 from tuning.trainer import keras_internals
 from tuning.trainer.elastic import is_elastic
+from tuning.trainer.graphs import Tensors
 from tuning.trainer.native import formats
-from tuning.trainer.structure import Tensors, adds_up, structure_of
+from tuning.trainer.structure import adds_up, structure_of
 
 _ACTIVATIONS: Mapping[Any, int] = {
     keras.activations.linear: formats.LINEAR,
@@ -202,7 +203,7 @@ def _plain_layers(model: keras.Model) -> list[_PlainLayer] | None:
 
 
 def _table_of(layers: Sequence[_PlainLayer]) -> Array:
-    """Return the table of `formats.Network`; parameters stand in the order in which Keras has them."""
+    """Return the table of `formats.Network`; parameters are in the order that Keras has them."""
     table = np.zeros((len(layers) + 1, 5), np.int64)
     table[:, formats.BIAS] = formats.NO_BIAS
     n_parameters = 0

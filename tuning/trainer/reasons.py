@@ -11,6 +11,7 @@ import numpy as np
 from tuning.data.dataset import Array
 
 Visibility: TypeAlias = Literal["all", "weights", "nothing"]
+"""What of the user's model must be up to date when an epoch ends."""
 
 _BATCH_HOOKS = (
     "on_batch_begin",
@@ -33,64 +34,63 @@ _LOOK_AT_THEIR_OWN = (
 
 def why_fit(model: keras.Model, arrays: Sequence[Array], callbacks: Sequence[Any]) -> str:
     """Return why this training needs `model.fit`, or "" where the compiled epoch does the same."""
-    own = [
-        n
-        for n in _OWN_STEPS
-        if getattr(type(model), n) is not getattr(keras.Model, n) or n in vars(model)
-    ]
-    if own:
-        return f"{type(model).__name__} has its own {own[0]}"
+    for name in _OWN_STEPS:
+        if getattr(type(model), name) is not getattr(keras.Model, name) or name in vars(model):
+            return f"{type(model).__name__} has its own {name}"
     if model.run_eagerly:
         return "the model was compiled with run_eagerly=True"
     if model.distribute_strategy.num_replicas_in_sync > 1:
         return f"the model was built under {type(model.distribute_strategy).__name__}"
+
     for callback in callbacks:
         if hook := _batch_hook(callback):
             return f"callback {type(callback).__name__} acts on each batch ({hook})"
-    if not all(isinstance(a, np.ndarray) and a.dtype.kind in "fiub" for a in arrays):
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "fiub" for array in arrays):
         return "the data are not plain numeric arrays"
+
     if isinstance(model, keras.Sequential):  # one input and one output, also before it is built
         return ""
-    if (
-        len(getattr(model, "inputs", None) or []) != 1
-        or len(getattr(model, "outputs", None) or []) != 1
-    ):
-        return "the model does not say that it has one input and one output"
+    for name in ("inputs", "outputs"):
+        if len(getattr(model, name, None) or []) != 1:
+            return "the model does not say that it has one input and one output"
     return ""
 
 
 def _batch_hook(callback: Any) -> str:
     """Return the name of a hook by which the callback acts on batches, or ""."""
-    plain: Any = keras.callbacks.Callback
-    if isinstance(callback, keras.callbacks.TerminateOnNaN):
-        plain = (
-            keras.callbacks.TerminateOnNaN
-        )  # served once an epoch: a loss that is not finite stays so in the mean
+    plain = _base_that_waits(callback)
+    for hook in _BATCH_HOOKS:
+        if getattr(type(callback), hook) is not getattr(plain, hook):
+            return hook
+    return next((hook for hook in _BATCH_HOOKS if hook in vars(callback)), "")
+
+
+def _base_that_waits(callback: Any) -> Any:
+    """Return the class of Keras' whose hooks do nothing that cannot wait for the epoch's end."""
     for saver in _SAVERS:
         if isinstance(callback, saver) and callback.save_freq == "epoch":
-            plain = saver  # defines the hook, but waits for the epoch's end
-    own = (
-        hook for hook in _BATCH_HOOKS if getattr(type(callback), hook) is not getattr(plain, hook)
-    )
-    return next(own, next((hook for hook in _BATCH_HOOKS if hook in vars(callback)), ""))
+            return saver
+    if isinstance(callback, keras.callbacks.TerminateOnNaN):
+        # Served once an epoch: a loss that is not finite stays so in the mean.
+        return keras.callbacks.TerminateOnNaN
+    return keras.callbacks.Callback
 
 
 def looks_of(callbacks: Sequence[Any]) -> Visibility:
-    """Return what must be up to date at an epoch's end: all of the user's model, weights alone, or
-    nothing.
+    """Return what must be up to date at an epoch's end: all of the user's model, weights, nothing.
 
     A callback may hold the user's own model, as a lambda in a notebook does. Some of Keras' and
     ours only know `self.model`, which may be another one or lag behind; that saves copies at each
     epoch. Those that save it are not among them: the compiled step's has settings of its own in its
     optimizer, and any width.
     """
-    if any(
-        type(c) not in _LOOK_AT_THEIR_OWN and not getattr(c, "knows_only_its_model", False)
-        for c in callbacks
-    ):
-        return "all"
-    weights = any(
-        isinstance(c, keras.callbacks.EarlyStopping) or getattr(c, "looks_at_weights", False)
-        for c in callbacks
-    )
-    return "weights" if weights else "nothing"
+    for callback in callbacks:
+        knows_only_its_model = getattr(callback, "knows_only_its_model", False)
+        if type(callback) not in _LOOK_AT_THEIR_OWN and not knows_only_its_model:
+            return "all"
+    return "weights" if any(map(_looks_at_weights, callbacks)) else "nothing"
+
+
+def _looks_at_weights(callback: Any) -> bool:
+    stops_early = isinstance(callback, keras.callbacks.EarlyStopping)
+    return stops_early or getattr(callback, "looks_at_weights", False)

@@ -5,11 +5,11 @@ Whatever the compiled epoch cannot do in the same way goes to `model.fit`; `why_
 
 from __future__ import annotations
 
+import math
 import threading
-import warnings
 import weakref
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, TypeAlias
 
 import keras
@@ -18,14 +18,18 @@ import tensorflow as tf
 
 from tuning.data.dataset import Array
 from tuning.errors import StudyError
+from tuning.trainer import keras_internals
 from tuning.trainer.compiled import CompiledSteps, forget, repays_xla
+from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.reasons import Visibility, looks_of, why_fit
 
 Steps: TypeAlias = CompiledSteps | NativeSteps
-_turn = (
-    threading.RLock()
-)  # fits of equal structure share their graphs: in threads one trains an epoch at a time
+Logs: TypeAlias = dict[str, Any]
+"""An epoch's numbers by name; a metric with several values (F1 a class) has an array."""
+
+_epoch_lock = threading.RLock()
+"""Fits of equal structure share their graphs: in threads one trains an epoch at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +45,8 @@ class Rows:
     weight: Array | None = None
 
     def __post_init__(self) -> None:
-        counts = [
-            len(array) for array in self.arrays if hasattr(array, "shape")
-        ]  # several outputs come as a list
+        # Several outputs come as a list, which has no shape.
+        counts = [len(array) for array in self.arrays if hasattr(array, "shape")]
         if len(set(counts)) > 1:
             raise ValueError(
                 f"X, y and sample_weight belong together row by row; received {counts} rows of them"
@@ -52,17 +55,18 @@ class Rows:
     @property
     def arrays(self) -> tuple[Array, ...]:
         """X, y and the weights where there are any."""
-        return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+        if self.weight is None:
+            return (self.X, self.y)
+        return (self.X, self.y, self.weight)
 
-    def tensors(self) -> tuple[tf.Tensor, ...]:
+    def tensors(self) -> Tensors:
         """X, y and the weights on the device, as `fit` would cast them."""
         return tuple(map(on_device, self.arrays))
 
 
 @dataclass(eq=False)
 class Fit:
-    """One training run that can be advanced epoch by epoch: iterate `epochs()`; each item is an
-    epoch that has ended.
+    """One training run that can be advanced epoch by epoch: iterate `epochs()`.
 
     Where a callback changes a scalar setting of the optimizer (momentum, weight_decay, …), it
     counts from then on; `fit` has written the first value into its graph.
@@ -82,6 +86,7 @@ class Fit:
             predictions of each epoch before `on_epoch_end`, so that nobody predicts twice.
         class_weight: Weight of each class number, multiplied into the row weights.
         shuffle: Draw a new order of the rows each epoch, from `seed` and the epoch's number alone.
+        seed: See `shuffle`.
         trainer: "auto", "compiled" (an error where it cannot be) or "fit".
         notes: Why `model.fit` was used, where it was.
         history: As `model.fit` returns it, when the iteration has ended.
@@ -89,6 +94,7 @@ class Fit:
 
     model: keras.Model
     rows: Rows
+    _: KW_ONLY
     validation: Rows | None = None
     epochs_total: int = 1
     fits: int = 1
@@ -107,15 +113,14 @@ class Fit:
     @property
     def reason(self) -> str:
         """Why this training goes to `model.fit`; "" where it is compiled."""
-        return (
-            "trainer='fit'"
-            if self.trainer == "fit"
-            else why_fit(self.model, self.rows.arrays, self.callbacks)
-        )
+        if self.trainer == "fit":
+            return "trainer='fit'"
+        return why_fit(self.model, self.rows.arrays, self.callbacks)
 
     def sync(self) -> None:
-        """Put the state of an epoch that has ended into `model`, which is the compiled step's until
-        the end.
+        """Put the state of the epochs done into `model`.
+
+        Until the end it is the compiled step's.
         """
         if self._steps is not None:
             self._steps.release(self.model)
@@ -131,175 +136,212 @@ class Fit:
             raise StudyError(
                 f"the compiled trainer cannot train this model: {reason}; use trainer='auto'"
             )
-        rows = _weighted(self.rows, self.class_weight)
-        if reason:
-            if self.trainer != "fit":
-                self.notes.append(f"trained by model.fit: {reason}")
-            yield from self._keras(rows)
+        rows = _with_class_weights(self.rows, self.class_weight)
+        if not reason:
+            yield from _an_epoch_at_a_time(self._compiled_epochs(rows))
             return
-        fit = self._compiled(rows)
-        try:
-            while True:
-                with _turn:
-                    done = next(fit, None)
-                if done is None:
-                    return
-                yield done
-        finally:
-            with _turn:
-                fit.close()
+        if self.trainer != "fit":
+            self.notes.append(f"trained by model.fit: {reason}")
+        yield from self._keras_epochs(rows)
 
-    def _compiled(self, rows: Rows) -> Generator[int, None, None]:
-        arrays, validation = (
-            rows.tensors(),
-            None if self.validation is None else self.validation.tensors(),
-        )
-        planned = self.epochs_total - (
-            self.initial_epoch if self.began_at is None else self.began_at
-        )
+    def _compiled_epochs(self, rows: Rows) -> Generator[int, None, None]:
+        arrays = rows.tensors()
+        validation = None if self.validation is None else self.validation.tensors()
         steps = self._steps = steps_for(self.model, arrays, self.batch_size)
-        xla = repays_xla(self.model, len(self.rows.y), self.batch_size, planned * self.fits)
-        looks = looks_of(self.callbacks)
-        watched = self.model if looks == "all" or steps.graph_model is None else steps.graph_model
-        callbacks = self._callback_list(watched)
-        logs: dict[str, Any] = {}
-        watched._initial_epoch = None
-        around: Visibility = (
-            "all" if watched is self.model else looks
-        )  # where callbacks may put other weights into it
+        run = _CompiledRun(fit=self, steps=steps, arrays=arrays, validation=validation)
+
+        logs: Logs = {}
         try:
-            steps.show(self.model, around)
-            callbacks.on_train_begin()
-            first = (
-                watched._initial_epoch or self.initial_epoch
-            )  # BackupAndRestore says where it left off
-            for epoch in range(first, self.epochs_total):
-                steps.show(self.model, looks)
-                watched.stop_training = False
-                callbacks.on_epoch_begin(epoch)
-                steps.bind(self.model)
-                logs = self._train_once(steps, epoch, arrays, xla=xla)
-                logs |= self._validate(steps, validation, callbacks, looks)
-                self._end_on_nan(logs)
-                steps.show(self.model, looks)
-                callbacks.on_epoch_end(epoch, logs)
-                stop = watched.stop_training
+            for epoch in range(run.begin(), self.epochs_total):
+                logs = run.epoch(epoch)
+                stop = run.watched.stop_training
                 yield epoch + 1
                 if stop:
                     break
-            steps.show(self.model, around)
-            watched.optimizer.finalize_variable_values(watched.trainable_weights)
-            callbacks.on_train_end(logs)
+            run.end(logs)
         finally:
-            if steps.refused:
-                self.notes.append(f"compiled without XLA, which refused: {steps.refused}")
-            steps.release(self.model)
+            if steps.xla_refusal:
+                self.notes.append(f"compiled without XLA, which refused: {steps.xla_refusal}")
+            run.give_back()
             self._steps = None
-            if steps.graph_model is not None:
-                steps.graph_model.history = (
-                    None  # a callback, which would keep the user's model alive
-                )
-            callbacks.set_model(self.model)
-        self.history = _history(callbacks)
+        self.history = keras_internals.history_of(run.callbacks)
 
-    def _train_once(
-        self, steps: Steps, epoch: int, arrays: tuple[tf.Tensor, ...], *, xla: bool
-    ) -> dict[str, Any]:
-        rows = len(self.rows.y)
-        order = (
-            epoch_order(rows, self.seed, epoch) if self.shuffle else np.arange(rows, dtype=np.int32)
-        )
-        try:
-            return _numbers(steps.run_epoch(order, arrays, self.batch_size, xla=xla and epoch > 0))
-        except (tf.errors.OpError, ValueError, TypeError):
-            if isinstance(steps, CompiledSteps):
-                forget(steps)
-            raise
-
-    def _validate(
-        self,
-        steps: Steps,
-        arrays: tuple[tf.Tensor, ...] | None,
-        callbacks: keras.callbacks.CallbackList,
-        looks: Visibility,
-    ) -> dict[str, Any]:
-        if arrays is None:
-            return {}
-        steps.show(self.model, looks)  # SwapEMAWeights changes the weights for the validation
-        callbacks.on_test_begin()
-        steps.bind(self.model)
-        logs, predicted = steps.evaluate(*arrays)
-        numbers = _numbers(logs)
-        steps.show(self.model, looks)
-        callbacks.on_test_end(numbers)
-        for callback in self.callbacks:
-            if hasattr(callback, "take_predictions"):
-                callback.take_predictions(predicted.numpy())
-        return {f"val_{name}": value for name, value in numbers.items()}
-
-    def _end_on_nan(self, logs: dict[str, Any]) -> None:
-        for callback in self.callbacks:
-            if isinstance(callback, keras.callbacks.TerminateOnNaN):
-                callback.on_batch_end(-1, logs)
-
-    def _keras(self, rows: Rows) -> Generator[int, None, None]:
-        validation = None if self.validation is None else self.validation.arrays
+    def _keras_epochs(self, rows: Rows) -> Generator[int, None, None]:
         done: list[int] = []
-        marker = keras.callbacks.LambdaCallback(
+        note_epoch = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: done.append(epoch + 1)
         )
-        keras.utils.set_random_seed(
-            self.seed
-        )  # Keras draws the order of the rows from its global state
+        # Keras draws the order of the rows from its global state.
+        keras.utils.set_random_seed(self.seed)
         history = self.model.fit(
             rows.X,
             rows.y,
             sample_weight=rows.weight,
-            validation_data=validation,
+            validation_data=None if self.validation is None else self.validation.arrays,
             epochs=self.epochs_total,
             initial_epoch=self.initial_epoch,
             batch_size=self.batch_size,
-            callbacks=[*self.callbacks, marker],
+            callbacks=[*self.callbacks, note_epoch],
             shuffle=self.shuffle,
             verbose=0,
         )
         self.history = dict(history.history)
         yield from done
 
-    def _callback_list(self, graph_model: keras.Model) -> keras.callbacks.CallbackList:
-        steps = -(-len(self.rows.y) // self.batch_size)
-        return keras.callbacks.CallbackList(
-            list(self.callbacks),
+
+class _CompiledRun:
+    """A fit by compiled steps: what happens in which order, and who sees the state meanwhile.
+
+    The state lies in the steps while they compute, and is put where callbacks look (`Visibility`)
+    before each of them is called.
+
+    Args:
+        fit: What is trained, and how.
+        steps: Do an epoch and a validation pass.
+        arrays: The training part, class weights included.
+        validation: Scored after each epoch, or None.
+    """
+
+    def __init__(
+        self, *, fit: Fit, steps: Steps, arrays: Tensors, validation: Tensors | None
+    ) -> None:
+        self._fit = fit
+        self._model = fit.model
+        self._steps = steps
+        self._arrays = arrays
+        self._validation = validation
+        self._looks = looks_of(fit.callbacks)
+        self._xla = self._is_worth_xla()
+
+        self.watched = self._model
+        if self._looks != "all" and steps.graph_model is not None:
+            self.watched = steps.graph_model
+        self.callbacks = keras.callbacks.CallbackList(
+            list(fit.callbacks),
             add_history=True,
-            model=graph_model,
+            model=self.watched,
             verbose=0,
-            epochs=self.epochs_total,
-            steps=steps,
+            epochs=fit.epochs_total,
+            steps=math.ceil(len(fit.rows.y) / fit.batch_size),
         )
+        keras_internals.forget_restored_epoch(self.watched)
+
+    def begin(self) -> int:
+        """Call the callbacks before the first epoch; return its number, from 0."""
+        self._steps.show(self._model, self._looks_around)
+        self.callbacks.on_train_begin()
+        # BackupAndRestore may have found where a training left off.
+        return keras_internals.restored_epoch(self.watched) or self._fit.initial_epoch
+
+    def epoch(self, epoch: int) -> Logs:
+        """Train one epoch and validate, callbacks included; return its numbers."""
+        self._steps.show(self._model, self._looks)
+        self.watched.stop_training = False
+        self.callbacks.on_epoch_begin(epoch)
+
+        self._steps.bind(self._model)
+        logs = self._train(epoch)
+        if self._validation is not None:
+            logs |= self._validate(self._validation)
+        self._stop_on_nan(logs)
+
+        self._steps.show(self._model, self._looks)
+        self.callbacks.on_epoch_end(epoch, logs)
+        return logs
+
+    def end(self, logs: Logs) -> None:
+        """Call the callbacks after the last epoch."""
+        self._steps.show(self._model, self._looks_around)
+        self.watched.optimizer.finalize_variable_values(self.watched.trainable_weights)
+        self.callbacks.on_train_end(logs)
+
+    def give_back(self) -> None:
+        """Leave the state in the user's model, however the run has ended."""
+        self._steps.release(self._model)
+        if self._steps.graph_model is not None:
+            # A callback, which would keep the user's model alive.
+            self._steps.graph_model.history = None
+        self.callbacks.set_model(self._model)
+
+    @property
+    def _looks_around(self) -> Visibility:
+        """What must be there before and after the epochs, when callbacks may put weights back."""
+        return "all" if self.watched is self._model else self._looks
+
+    def _is_worth_xla(self) -> bool:
+        fit = self._fit
+        began_at = fit.initial_epoch if fit.began_at is None else fit.began_at
+        planned = (fit.epochs_total - began_at) * fit.fits
+        return repays_xla(self._model, len(fit.rows.y), fit.batch_size, planned)
+
+    def _train(self, epoch: int) -> Logs:
+        fit = self._fit
+        n_rows = len(fit.rows.y)
+        if fit.shuffle:
+            order = epoch_order(n_rows, fit.seed, epoch)
+        else:
+            order = np.arange(n_rows, dtype=np.int32)
+
+        xla = self._xla and epoch > 0
+        try:
+            metrics = self._steps.run_epoch(order, self._arrays, fit.batch_size, xla=xla)
+            return _numbers(metrics)
+        except (tf.errors.OpError, ValueError, TypeError):
+            if isinstance(self._steps, CompiledSteps):
+                forget(self._steps)
+            raise
+
+    def _validate(self, arrays: Tensors) -> Logs:
+        self._steps.show(self._model, self._looks)
+        self.callbacks.on_test_begin()  # SwapEMAWeights changes the weights for the validation
+        self._steps.bind(self._model)
+        metrics, predicted = self._steps.evaluate(*arrays)
+        numbers = _numbers(metrics)
+
+        self._steps.show(self._model, self._looks)
+        self.callbacks.on_test_end(numbers)
+        for callback in self._fit.callbacks:
+            if hasattr(callback, "take_predictions"):
+                callback.take_predictions(predicted.numpy())
+        return {f"val_{name}": value for name, value in numbers.items()}
+
+    def _stop_on_nan(self, logs: Logs) -> None:
+        for callback in self._fit.callbacks:
+            if isinstance(callback, keras.callbacks.TerminateOnNaN):
+                callback.on_batch_end(-1, logs)
 
 
-def train(model: keras.Model, X: Array, y: Array, **settings: Any) -> dict[str, list[float]]:
-    """Train `model` as `model.fit(X, y, …)` does, the loop over batches compiled; return its
-    history.
+def train(
+    model: keras.Model,
+    X: Array,
+    y: Array,
+    *,
+    epochs: int = 1,
+    sample_weight: Array | None = None,
+    validation_data: tuple[Array, ...] | None = None,
+    **settings: Any,
+) -> dict[str, list[float]]:
+    """Train `model` as `model.fit(X, y, …)` does, the loop over batches compiled.
 
     Args:
         model: Built and compiled `keras.Model`.
         X: `(rows, *input_shape)`.
         y: `(rows, …)` as the model's loss takes it.
-        **settings: `epochs=1`, `batch_size=32`, `sample_weight=None` `(rows,)`,
-        `class_weight=None`,
-            `validation_data=None` (X, y) or (X, y, weights), `callbacks=()`, `shuffle=True`,
-            `seed=0`, `initial_epoch=0`, `trainer="auto"`.
+        epochs: Train until this many are done.
+        sample_weight: `(rows,)`.
+        validation_data: (X, y) or (X, y, weights), scored after each epoch.
+        **settings: `batch_size=32`, `class_weight=None`, `callbacks=()`, `shuffle=True`, `seed=0`,
+            `initial_epoch=0`, `trainer="auto"`; see `Fit`.
 
     Returns:
         One list of floats a metric, one entry an epoch, as `model.fit(…).history`.
     """
-    validation = settings.pop("validation_data", None)
+    validation = None if validation_data is None else Rows(*validation_data)
     fit = Fit(
         model,
-        Rows(X, y, settings.pop("sample_weight", None)),
-        validation=None if validation is None else Rows(*validation),
-        epochs_total=settings.pop("epochs", 1),
+        Rows(X, y, sample_weight),
+        validation=validation,
+        epochs_total=epochs,
         **settings,
     )
     for _ in fit.epochs():
@@ -308,54 +350,66 @@ def train(model: keras.Model, X: Array, y: Array, **settings: Any) -> dict[str, 
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> Array:
-    """Return the order of the rows in one epoch; it depends on nothing else, so a resumed trial is
-    the same trial.
+    """Return the order of the rows in one epoch, int32 `(rows,)`.
+
+    It depends on nothing else, so a resumed trial is the same trial.
     """
     return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int32)
 
 
-_device: dict[int, tuple[weakref.ref[Any], tf.Tensor]] = {}
+_tensors: dict[int, tuple[weakref.ref[Any], tf.Tensor]] = {}
+"""Read-only arrays that are on the device, by their id."""
 
 
 def on_device(array: Array) -> tf.Tensor:
-    """Return the array as a tensor, floats as Keras' floatx; a read-only array is moved to the
-    device once in its life.
+    """Return the array as a tensor, floats as Keras' floatx.
 
-    One that can be written to may have changed since.
+    A read-only array is moved to the device once in its life; one that can be written to may have
+    changed since.
     """
-    found = _device.get(id(array))
-    if found is not None and found[0]() is array:
-        return found[1]
     key = id(array)
-    tensor = tf.constant(
-        array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
-    )
+    if key in _tensors:
+        reference, tensor = _tensors[key]
+        if reference() is array:
+            return tensor
+
+    values = array
+    if array.dtype.kind == "f":
+        values = array.astype(keras.config.floatx(), copy=False)
+    tensor = tf.constant(values)
     if not array.flags.writeable:
-        _device[key] = (weakref.ref(array, lambda _: _device.pop(key, None)), tensor)
+        reference = weakref.ref(array, lambda _: _tensors.pop(key, None))
+        _tensors[key] = (reference, tensor)
     return tensor
 
 
-def _weighted(rows: Rows, class_weight: Mapping[int, float] | None) -> Rows:
+def _an_epoch_at_a_time(epochs: Generator[int, None, None]) -> Generator[int, None, None]:
+    """Hold the lock while an epoch is trained, and not while its number is looked at."""
+    try:
+        while True:
+            with _epoch_lock:
+                done = next(epochs, None)
+            if done is None:
+                return
+            yield done
+    finally:
+        with _epoch_lock:
+            epochs.close()
+
+
+def _with_class_weights(rows: Rows, class_weight: Mapping[int, float] | None) -> Rows:
     if class_weight is None:
         return rows
-    labels = (
-        rows.y.argmax(axis=1) if rows.y.ndim == 2 and rows.y.shape[1] > 1 else rows.y.reshape(-1)
-    )
+    is_one_hot = rows.y.ndim == 2 and rows.y.shape[1] > 1
+    labels = rows.y.argmax(axis=1) if is_one_hot else rows.y.reshape(-1)
     weight = np.array([class_weight.get(int(label), 1.0) for label in labels], dtype="float32")
-    return Rows(
-        rows.X, rows.y, weight if rows.weight is None else (weight * rows.weight).astype("float32")
-    )
+    if rows.weight is not None:
+        weight = (weight * rows.weight).astype("float32")
+    return Rows(rows.X, rows.y, weight)
 
 
-def _history(callbacks: keras.callbacks.CallbackList) -> dict[str, list[float]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return dict(callbacks._history.history)
-
-
-def _numbers(logs: Mapping[str, tf.Tensor]) -> dict[str, Any]:
-    """Return floats; a metric with several values (F1 a class) stays an array, as in `fit`."""
+def _numbers(metrics: Mapping[str, tf.Tensor]) -> Logs:
     return {
         name: float(value) if value.shape.rank == 0 else value.numpy()
-        for name, value in logs.items()
+        for name, value in metrics.items()
     }

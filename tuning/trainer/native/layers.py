@@ -17,7 +17,6 @@ from tuning.trainer.native.formats import (
     INPUTS_BEFORE,
     KERNEL,
     LINEAR,
-    NO_BIAS,
     RELU,
     SELU,
     SIGMOID,
@@ -82,7 +81,7 @@ def go_forward(params: Array, network: Any, buffers: Any, size: int) -> None:
         multiply(inputs, _kernel(params, table, layer), outputs)
 
         bias = table[layer, BIAS]
-        if bias != NO_BIAS:
+        if bias >= 0:  # not `!= NO_BIAS`: so no index can be negative, and vectors are added
             for i in range(size):
                 for j in range(outputs.shape[1]):
                     outputs[i, j] += params[bias + j]
@@ -108,7 +107,7 @@ def go_backward(params: Array, network: Any, buffers: Any, size: int, gradients:
         multiply(inputs.T, slope, _kernel(gradients, table, layer))
 
         bias = table[layer, BIAS]
-        if bias != NO_BIAS:
+        if bias >= 0:
             _sum_rows(slope, gradients[bias : bias + slope.shape[1]])
 
         if layer > 0:  # nobody asks for the slope by the rows of X
