@@ -152,7 +152,7 @@ def test_one_run_an_attempt_although_every_answer_to_its_creation_is_lost_once(s
             tracker.begin(SearchRecord.from_header(header))
             return tracker
 
-        feed = Feed("MLflow", view, connect)
+        feed = Feed(name="MLflow", view=view, connect=connect)
         for _ in range(30):
             feed._next_try = 0.0  # no waiting between tries
             feed.step(ending=False, until=float("inf"))

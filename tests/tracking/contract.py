@@ -26,7 +26,12 @@ class Seen:
 
 def record(name: str = "toy-optuna-tpe-00000001") -> SearchRecord:
     return SearchRecord(
-        name, name.split("-")[0], "optuna:tpe", "val_rmse", "minimize", 1_760_000_000.0
+        id=name,
+        study=name.split("-")[0],
+        engine="optuna:tpe",
+        metric="val_rmse",
+        direction="minimize",
+        created_at=1_760_000_000.0,
     )
 
 

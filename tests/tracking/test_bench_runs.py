@@ -6,43 +6,39 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tuning.errors import StorageError
-from tuning.tracking.bench_runs import CurveRun, record_bench
+from tuning.tracking.bench_runs import CurvePoint, CurveRun, record_bench
 from tuning.tracking.mlflow_store import QUIET
 
 POINTS = [
-    (4, 0.5, {"best_val_rmse": 0.9}),
-    (8, 1.25, {"best_val_rmse": 0.7, "best_test_rmse": 0.8}),
+    CurvePoint(4, 0.5, {"best_val_rmse": 0.9}),
+    CurvePoint(8, 1.25, {"best_val_rmse": 0.7, "best_test_rmse": 0.8}),
 ]
 
 
 def curve(name, failed=False):
-    params, tags = {"engine": name, "seed": 0}, {"budget": "epochs=8"}
     return CurveRun(
-        f"small-{name}-00ff",
-        f"{name} seed 0",
-        params,
-        tags,
-        POINTS,
-        {"trials": 2.0},
-        1000.0,
-        failed,
+        id=f"small-{name}-00ff",
+        name=f"{name} seed 0",
+        params={"engine": name, "seed": 0},
+        tags={"budget": "epochs=8"},
+        points=POINTS,
+        finals={"trials": 2.0},
+        ended_at=1000.0,
+        failed=failed,
     )
 
 
 def test_each_search_is_a_run_with_its_curve_and_none_is_written_twice(tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    told = record_bench(uri, tmp_path, "small", [curve("optuna:tpe")])
-    assert (
-        record_bench(
-            uri, tmp_path, "small", [curve("optuna:tpe"), curve("gridsearchcv", failed=True)]
-        )
-        == told
-    )
+    place = record_bench(uri, tmp_path, "small", [curve("optuna:tpe")])
+    both = [curve("optuna:tpe"), curve("gridsearchcv", failed=True)]
+    assert record_bench(uri, tmp_path, "small", both) == place
+    assert place.to_json() == {"tracking_uri": uri, "experiment_id": place.experiment_id}
     client = MlflowClient(uri)
-    experiment = client.get_experiment(told["experiment_id"])
+    experiment = client.get_experiment(place.experiment_id)
     assert experiment.name == "small bench"
     assert "metrics.`best_test_rmse`" in experiment.tags["mlflow.sharedViewState.tuning"]
-    runs = {run.info.run_name: run for run in client.search_runs([told["experiment_id"]])}
+    runs = {run.info.run_name: run for run in client.search_runs([place.experiment_id])}
     assert {name: run.info.status for name, run in runs.items()} == {
         "optuna:tpe seed 0": "FINISHED",
         "gridsearchcv seed 0": "FAILED",
@@ -61,13 +57,13 @@ def test_each_search_is_a_run_with_its_curve_and_none_is_written_twice(tmp_path)
 
 def test_what_a_kill_has_left_half_written_is_written_anew(tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    told = record_bench(uri, tmp_path, "small", [])
+    place = record_bench(uri, tmp_path, "small", [])
     client = MlflowClient(uri)
     half = client.create_run(
-        told["experiment_id"], tags={"search": "small-optuna:tpe-00ff"}
+        place.experiment_id, tags={"search": "small-optuna:tpe-00ff"}
     ).info.run_id
     record_bench(uri, tmp_path, "small", [curve("optuna:tpe")])
-    (run,) = client.search_runs([told["experiment_id"]])
+    (run,) = client.search_runs([place.experiment_id])
     assert run.info.run_id != half
 
 

@@ -13,7 +13,7 @@ from tests.tracking.contract import Seen, TrackerContract, record
 from tests.tracking.writer.searches import search as make_search
 from tests.tracking.writer.searches import spoiled, trial, winner
 from tuning.tracking.base import SearchRecord
-from tuning.tracking.mlflow_records import POINTS
+from tuning.tracking.mlflow_metrics import POINTS
 from tuning.tracking.mlflow_store import QUIET, ensure_database
 from tuning.tracking.mlflow_tracker import MlflowTracker
 from tuning.trial import Status

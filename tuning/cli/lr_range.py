@@ -136,7 +136,7 @@ def _write_to_mlflow(test: LRRange, home: Path, files: _Files) -> dict[str, str]
     os.environ.update(QUIET)  # before MLflow is imported
     from tuning.tracking.lr_range_runs import record_lr_range
 
-    return record_lr_range(tracking_uri(home), home, test, files.all())
+    return record_lr_range(tracking_uri(home), home, test, files.all()).to_json()
 
 
 def _print(test: LRRange, files: _Files, *, on_stderr: bool) -> None:

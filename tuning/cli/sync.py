@@ -76,6 +76,8 @@ def _written(folder: Path, home: Path, timeout_s: float) -> list[str]:
         return []
     report = projection.report(final=True)
     click.echo(f"{name}: {report.written} trials", err=True)
-    for note in projection.aside:
-        click.echo(note, err=True)
-    return [f"{name}: {warning}" for warning in report.warnings if warning not in projection.aside]
+    for words in projection.damaged:
+        click.echo(words, err=True)
+    return [
+        f"{name}: {warning}" for warning in report.warnings if warning not in projection.damaged
+    ]

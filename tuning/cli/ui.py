@@ -103,8 +103,8 @@ def links(uri: str) -> list[Link]:
     import sqlite3
     from contextlib import closing
 
-    from tuning.tracking.mlflow_records import VIEW
     from tuning.tracking.mlflow_store import sqlite_path
+    from tuning.tracking.mlflow_view import VIEW
 
     path = sqlite_path(uri)
     if path is None:

@@ -1,7 +1,6 @@
-"""What every tracker does with a search: show it, its trials and its winner to a person. It is
-never asked for truth.
+"""What every tracker does with a search: show it, its trials and its winner to a person.
 
-A tracker is a projection of the ledger. Every method may be called again with the same records,
+It is never asked for truth. A tracker is a projection of the ledger. Every method may be called again with the same records,
 after a crash or by `tuning sync`, and nothing is doubled.
 """
 
@@ -9,25 +8,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from tuning.ledger.records import SearchHeader, WinnerRecord
-from tuning.trial import Proposal, Status, TrialResult
+from tuning.study.info import DatasetFacts
+from tuning.trial import Json, Proposal, Status, TrialResult
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchRecord:
     """What is shown of a search before its first trial; made from `search.json`.
 
     Attributes:
         id: Unique in the world; the name under which the search is found again.
         metric: The objective as the study names it, e.g. `val_rmse`.
+        direction: "minimize" or "maximize".
+        created_at: Unix seconds.
         params: What the study fixes (budget, epochs, seed …) and its space (`space.lr`), as text.
-        tags: What identifies it: engine, git commit, study hash, data digest.
-        dataset: Name, digest, source and shape of the data; empty where not known.
+        tags: What identifies it: git commit, study hash, data digest, versions of libraries.
+        dataset: What the data set is; None where not known.
         study_file: The file that defines the study, or None.
     """
 
@@ -39,18 +41,12 @@ class SearchRecord:
     created_at: float
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    dataset: Mapping[str, Any] = field(default_factory=dict)
+    dataset: DatasetFacts | None = None
     study_file: Path | None = None
 
     @classmethod
     def from_header(cls, header: SearchHeader) -> Self:
         """Return what is shown of a search: of its study the version that holds."""
-        tags = {
-            "git_commit": header.git_commit,
-            "study_hash": header.study_hash,
-            **{f"version.{name}": version for name, version in header.versions_of.items()},
-            "data_digest": header.data.digest,
-        }
         return cls(
             id=header.id,
             study=header.study,
@@ -58,9 +54,9 @@ class SearchRecord:
             metric=header.objective.metric,
             direction=header.objective.direction,
             created_at=header.created_at,
-            params=dict(_study_params({**header.definition, "trials": header.trials})),
-            tags={name: value for name, value in tags.items() if value},
-            dataset=header.data.to_json(),
+            params=_study_params({**header.definition, "trials": header.trials}),
+            tags=_identity(header),
+            dataset=header.data,
             study_file=Path(header.study_file) if header.study_file else None,
         )
 
@@ -69,18 +65,25 @@ class SearchRecord:
         return a < b if self.direction == "minimize" else a > b
 
 
+class Best(NamedTuple):
+    """The best value of a completed trial, and that trial's number."""
+
+    value: float
+    number: int
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a search was when `finished` trials had ended.
 
     Attributes:
-        best: The best value of a completed trial so far, with its number; None before the first.
+        best: Of the completed trials so far; None before the first.
         counts: Trials by outcome: completed, pruned, failed, infeasible.
         at: When the last of them ended, seconds since the epoch.
     """
 
     finished: int
-    best: tuple[float, int] | None
+    best: Best | None
     counts: Mapping[str, int]
     at: float
 
@@ -89,9 +92,7 @@ class TrialSink(Protocol):
     """Whatever takes finished trials; MLflow and Optuna's storage are both written through it."""
 
     def begin(self, search: SearchRecord) -> None:
-        """Create or find the place of a search, mark it as running, look up which trials are there
-        already.
-        """
+        """Create or find the place of a search, mark it as running, look up its trials there."""
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Add one finished trial, unless it is there.
@@ -105,15 +106,15 @@ class Tracker(TrialSink, Protocol):
     """A sink that also shows the search as a whole."""
 
     def record_progress(self, points: Sequence[Progress]) -> None:
-        """Add points of the anytime curve; those at or below the last one that is there are left
-        out.
-        """
+        """Add points of the anytime curve that are above the last one there."""
 
     def record_finalist(
         self, proposal: Proposal, index: int, result: TrialResult, version: int = 1
     ) -> None:
-        """Add one of the best trials as a version of the study trained it on fresh seed number
-        `index`, once.
+        """Add one of the best trials as trained again on fresh seed number `index`, once.
+
+        Args:
+            version: Of the study, from 1; a search that went on under a changed study has several.
         """
 
     def record_winner(self, winner: WinnerRecord, model: Path | None) -> None:
@@ -123,42 +124,60 @@ class Tracker(TrialSink, Protocol):
         """Show a file, or every file of a folder; one of the same name is replaced."""
 
     def end(self, status: str, at: float) -> None:
-        """Mark the search as ended: "completed", "interrupted", "terminated" or "failed"; `at` in
-        Unix seconds.
+        """Mark the search as ended: "completed", "interrupted", "terminated" or "failed".
+
+        Args:
+            at: When, in Unix seconds.
         """
 
 
 def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> list[Progress]:
     """Return one point a finished trial, in the order in which they ended."""
     points: list[Progress] = []
-    best: tuple[float, int] | None = None
+    best: Best | None = None
     counts = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
     for result in sorted(results, key=lambda r: (r.ended_at, r.number)):
         counts["failed" if result.status is Status.DIVERGED else result.status.value] += 1
-        if (
-            result.status is Status.COMPLETED
-            and result.value is not None
-            and math.isfinite(result.value)
-        ):
-            better = best is None or search.better(result.value, best[0])
-            best = (result.value, result.number) if better else best
+        value = _believable(result)
+        if value is not None and (best is None or search.better(value, best.value)):
+            best = Best(value, result.number)
         points.append(Progress(len(points) + 1, best, dict(counts), result.ended_at))
     return points
 
 
-def _study_params(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in fields.items():
-        if name in ("name", "builder", "data", "data_digest"):
+def _believable(result: TrialResult) -> float | None:
+    """Return the value of a completed trial, None of any other."""
+    if result.status is not Status.COMPLETED or result.value is None:
+        return None
+    return result.value if math.isfinite(result.value) else None
+
+
+_NOT_SHOWN = ("name", "builder", "data", "data_digest")  # tags and the data set say it
+
+
+def _study_params(definition: Json) -> dict[str, str]:
+    """Return a definition as parameters: `study.epochs`, `space.lr`, …"""
+    params = {}
+    for name, value in definition.items():
+        if name in _NOT_SHOWN or value is None:
             continue
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{key}", _domain_text(str(item))) for key, item in value.items())
-        elif value is not None:
-            yield (
-                f"study.{name}",
-                str(value),
-            )  # not `batch_size`: a trial has a parameter of that name
+            for key, item in value.items():
+                params[f"{name}.{key}"] = _domain_text(str(item))
+        else:
+            # Not `batch_size`: a trial has a parameter of that name.
+            params[f"study.{name}"] = str(value)
+    return params
+
+
+def _identity(header: SearchHeader) -> dict[str, str]:
+    tags = {"git_commit": header.git_commit, "study_hash": header.study_hash}
+    for library, version in header.versions_of.items():
+        tags[f"version.{library}"] = version
+    tags["data_digest"] = header.data.digest
+    return {name: value for name, value in tags.items() if value}
 
 
 def _domain_text(text: str) -> str:
-    """Return a domain as a study file would have it: its conditions are told once, behind `when`."""
+    """Return a domain as a study file has it: its conditions are shown once, behind `when`."""
     return re.sub(r"^(Int|Float)\(conditions=\(.*?\), (?=low=)", r"\1(", text)

@@ -5,16 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from tuning.errors import StorageError
-from tuning.tracking.mlflow_records import milliseconds, texts, view_of, without_secrets
-from tuning.tracking.mlflow_store import ensure_database, experiment_of
+from tuning.tracking import mlflow_runs
+from tuning.tracking.mlflow_metrics import Point
+from tuning.tracking.mlflow_store import MLflowPlace, ensure_database, experiment_of
+from tuning.tracking.mlflow_tags import NOTE
+from tuning.tracking.mlflow_text import milliseconds, texts, without_secrets
+from tuning.tracking.mlflow_view import view_of
 
-_BATCH = 1000  # metrics MLflow takes in one call
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_PARAMS = ("engine", "seed", "budget", "ended")  # the columns that a reader wants
 
 
-@dataclass(frozen=True)
+class CurvePoint(NamedTuple):
+    """A point of the anytime curve.
+
+    Attributes:
+        step: Rising along the curve.
+        seconds: Since the search began.
+        values: By metric.
+    """
+
+    step: int
+    seconds: float
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CurveRun:
     """One search as MLflow shows it.
 
@@ -22,7 +43,7 @@ class CurveRun:
         id: Unique in the world: a run of this id is not made again.
         name: Engine and seed.
         params, tags: As text.
-        points: (step, seconds since the beginning, {metric: value}), steps rising.
+        points: The anytime curve.
         finals: Metrics of the whole search.
         ended_at: Seconds since the epoch.
         failed: Whether the engine or the study gave up.
@@ -30,15 +51,20 @@ class CurveRun:
 
     id: str
     name: str
-    params: Mapping[str, Any]
-    tags: Mapping[str, Any]
-    points: Sequence[tuple[int, float, Mapping[str, float]]]
+    params: Mapping[str, object]
+    tags: Mapping[str, object]
+    points: Sequence[CurvePoint]
     finals: Mapping[str, float] = field(default_factory=dict)
     ended_at: float = 0.0
     failed: bool = False
 
+    @property
+    def last(self) -> CurvePoint:
+        """The end of the curve."""
+        return self.points[-1] if self.points else CurvePoint(0, 0.0, {})
 
-def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> dict[str, str]:
+
+def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> MLflowPlace:
     """Write the runs that are not there yet; the process must have `mlflow_store.QUIET` set.
 
     Args:
@@ -49,7 +75,7 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
         runs: Of all searches that have ended.
 
     Returns:
-        `tracking_uri` (without a password) and `experiment_id`.
+        The experiment.
 
     Raises:
         StorageError: The store cannot be reached or refuses a run.
@@ -61,56 +87,50 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
         experiment = experiment_of(client, uri, home, f"{study} bench")
-        client.set_experiment_tag(
-            experiment, *view_of(list(_names(runs)), ["engine", "seed", "budget", "ended"])
-        )
+        client.set_experiment_tag(experiment, *view_of(_metric_names(runs), _PARAMS))
         for run in runs:
             if not _is_there(client, experiment, run.id):
                 _write(client, experiment, run)
     except MlflowException as error:
-        said = without_secrets(str(error)).splitlines()[0][:200]
-        raise StorageError(f"MLflow has not taken the benchmark: {said}") from error
-    return {"tracking_uri": without_secrets(uri), "experiment_id": experiment}
+        reason = without_secrets(str(error)).splitlines()[0][:200]
+        raise StorageError(f"MLflow has not taken the benchmark: {reason}") from error
+    return MLflowPlace(tracking_uri=without_secrets(uri), experiment_id=experiment)
 
 
-def _names(runs: Sequence[CurveRun]) -> dict[str, None]:
-    """Return the names of all metrics, in order."""
-    groups = [
-        values for run in runs for values in (*(values for _, _, values in run.points), run.finals)
-    ]
-    return dict.fromkeys(name for values in groups for name in values)
+def _metric_names(runs: Sequence[CurveRun]) -> list[str]:
+    """Return the names of all metrics, in the order in which they come."""
+    names: dict[str, None] = {}
+    for run in runs:
+        for point in run.points:
+            names |= dict.fromkeys(point.values)
+        names |= dict.fromkeys(run.finals)
+    return list(names)
 
 
-def _is_there(client: Any, experiment: str, search: str) -> bool:
+def _is_there(client: MlflowClient, experiment: str, search: str) -> bool:
     """Whether a search was written whole; what a kill has left half written is deleted."""
-    found = client.search_runs([experiment], filter_string=f"tags.search = '{search}'")
-    for run in found:
+    for run in client.search_runs([experiment], filter_string=f"tags.search = '{search}'"):
         if run.info.status != "RUNNING":
             return True
         client.delete_run(run.info.run_id)
     return False
 
 
-def _write(client: Any, experiment: str, run: CurveRun) -> None:
-    from mlflow.entities import Metric, Param, RunTag
-
-    seconds = run.points[-1][1] if run.points else 0.0
-    began = milliseconds(run.ended_at - seconds)
+def _write(client: MlflowClient, experiment: str, run: CurveRun) -> None:
+    began_ms = milliseconds(run.ended_at - run.last.seconds)
     tags = texts({**run.tags, "kind": "bench", "search": run.id})
-    made = client.create_run(experiment, start_time=began, run_name=run.name, tags=tags).info.run_id
-    metrics = [
-        Metric(name, value, began + milliseconds(at), step)
-        for name, value, at, step in _metrics(run)
-    ]
-    params = [Param(name, value) for name, value in texts(run.params).items()]
-    client.log_batch(made, [], params, [RunTag("mlflow.note.content", run.name)], synchronous=True)
-    for start in range(0, len(metrics), _BATCH):
-        client.log_batch(made, metrics[start : start + _BATCH], [], [], synchronous=True)
-    client.set_terminated(made, "FAILED" if run.failed else "FINISHED", milliseconds(run.ended_at))
+    created = client.create_run(experiment, start_time=began_ms, run_name=run.name, tags=tags)
+    run_id = created.info.run_id
+    points = list(_points(run, began_ms))
+    mlflow_runs.log(client, run_id, points, texts(run.params), {NOTE: run.name})
+    client.set_terminated(
+        run_id, "FAILED" if run.failed else "FINISHED", milliseconds(run.ended_at)
+    )
 
 
-def _metrics(run: CurveRun) -> Iterator[tuple[str, float, float, int]]:
-    for step, at, values in run.points:
-        yield from ((name, value, at, step) for name, value in values.items())
-    step, at = (run.points[-1][0], run.points[-1][1]) if run.points else (0, 0.0)
-    yield from ((name, value, at, step) for name, value in run.finals.items())
+def _points(run: CurveRun, began_ms: int) -> Iterator[Point]:
+    for point in run.points:
+        for name, value in point.values.items():
+            yield Point(name, value, point.step, began_ms + milliseconds(point.seconds))
+    for name, value in run.finals.items():
+        yield Point(name, value, run.last.step, began_ms + milliseconds(run.last.seconds))

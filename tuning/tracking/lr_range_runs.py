@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tuning.errors import StorageError
-from tuning.tracking.mlflow_records import texts, without_secrets
-from tuning.tracking.mlflow_store import ensure_database, experiment_of
+from tuning.tracking import mlflow_runs
+from tuning.tracking.mlflow_metrics import Point
+from tuning.tracking.mlflow_store import MLflowPlace, ensure_database, experiment_of
+from tuning.tracking.mlflow_text import milliseconds, texts, without_secrets
 
 if TYPE_CHECKING:
     from tuning.lr_range.result import LRRange
 
 RUN_NAME = "lr range test"
-_POINTS = 100
+_POINTS = 100  # of the curve, at least; it has up to thousands
 
 
-def record_lr_range(uri: str, home: Path, test: LRRange, files: Sequence[Path]) -> dict[str, str]:
+def record_lr_range(uri: str, home: Path, test: LRRange, files: Sequence[Path]) -> MLflowPlace:
     """Write a test with its pictures; the process must have `mlflow_store.QUIET` set.
 
     Args:
@@ -28,7 +30,7 @@ def record_lr_range(uri: str, home: Path, test: LRRange, files: Sequence[Path]) 
         files: Kept as artifacts.
 
     Returns:
-        `tracking_uri` (without a password), `experiment_id` and `run_id`.
+        The run.
 
     Raises:
         StorageError: The store cannot be reached or refuses the test.
@@ -40,40 +42,35 @@ def record_lr_range(uri: str, home: Path, test: LRRange, files: Sequence[Path]) 
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
         experiment = experiment_of(client, uri, home, test.study)
-        run = client.create_run(
-            experiment, run_name=RUN_NAME, tags={"kind": "lr_range"}
-        ).info.run_id
-        _log(client, run, test)
+        created = client.create_run(experiment, run_name=RUN_NAME, tags={"kind": "lr_range"})
+        run_id = created.info.run_id
+        reasons = {f"reason.{name}": reason for name, reason in test.reasons.items()}
+        points = list(_points(test, milliseconds(time.time())))
+        mlflow_runs.log(client, run_id, points, _params(test), texts(reasons))
         for path in files:
-            client.log_artifact(run, str(path))
-        client.set_terminated(run, "FINISHED")
+            client.log_artifact(run_id, str(path))
+        client.set_terminated(run_id, "FINISHED")
     except MlflowException as error:
-        said = without_secrets(str(error)).splitlines()[0][:200]
-        raise StorageError(f"MLflow has not taken the range test: {said}") from error
-    return {"tracking_uri": without_secrets(uri), "experiment_id": experiment, "run_id": run}
+        reason = without_secrets(str(error)).splitlines()[0][:200]
+        raise StorageError(f"MLflow has not taken the range test: {reason}") from error
+    return MLflowPlace(tracking_uri=without_secrets(uri), experiment_id=experiment, run_id=run_id)
 
 
-def _log(client: Any, run: str, test: LRRange) -> None:
-    from mlflow.entities import Metric, Param, RunTag
+def _points(test: LRRange, now_ms: int) -> Iterator[Point]:
+    for name, rate in test.suggestions.items():
+        yield Point(f"suggested.{name}", rate, 0, now_ms)
+    low, high = test.interval
+    yield Point("interval.low", low, 0, now_ms)
+    yield Point("interval.high", high, 0, now_ms)
 
-    now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, step) for name, value, step in _metrics(test)]
-    params = [Param(name, value) for name, value in texts(_params(test)).items()]
-    tags = [RunTag(f"reason.{name}", reason) for name, reason in texts(test.reasons).items()]
-    client.log_batch(run, metrics, params, tags, synchronous=True)
-
-
-def _metrics(test: LRRange) -> Iterator[tuple[str, float, int]]:
-    yield from ((f"suggested.{name}", rate, 0) for name, rate in test.suggestions.items())
-    yield from (("interval.low", test.interval[0], 0), ("interval.high", test.interval[1], 0))
-    every = max(1, len(test.lrs) // _POINTS)
-    for step in range(0, len(test.lrs), every):
-        yield "learning_rate", float(test.lrs[step]), step
-        yield "smoothed_loss", float(test.losses[step]), step
+    stride = max(1, len(test.lrs) // _POINTS)
+    for step in range(0, len(test.lrs), stride):
+        yield Point("learning_rate", float(test.lrs[step]), step, now_ms)
+        yield Point("smoothed_loss", float(test.losses[step]), step, now_ms)
 
 
-def _params(test: LRRange) -> Mapping[str, Any]:
-    return {
+def _params(test: LRRange) -> dict[str, str]:
+    params = {
         "tested": test.label,
         "batch_size": test.batch_size,
         "seeds": test.seeds,
@@ -81,3 +78,4 @@ def _params(test: LRRange) -> Mapping[str, Any]:
         "lr_min": test.lr_min,
         "lr_max": test.lr_max,
     }
+    return texts(params)

@@ -2,68 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from tuning.ledger.records import WinnerRecord
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.trial import Proposal, TrialResult
 
 
+class TrialKey(NamedTuple):
+    """What tells one trial's record from all others."""
+
+    search: str
+    number: int
+    attempt: int
+
+
+class FinalistKey(NamedTuple):
+    """What tells one finalist's record from all others."""
+
+    search: str
+    number: int
+    seed_index: int
+    version: int
+
+
 class MemoryTracker:
-    """Holds what it was given, each record once.
+    """Holds every record once.
 
     Attributes:
-        searches, statuses: By search id.
-        trials: By (search id, number, attempt).
-        finalists: By (search id, number, index of the seed).
+        searches, statuses, winners: By search id.
         curves: By search id, then finished trials.
+        files: Names, by search id.
     """
 
     def __init__(self) -> None:
         self.searches: dict[str, SearchRecord] = {}
         self.statuses: dict[str, str] = {}
-        self.trials: dict[tuple[str, int, int], tuple[Proposal, TrialResult]] = {}
-        self.finalists: dict[tuple[str, int, int, int], TrialResult] = {}
+        self.trials: dict[TrialKey, TrialResult] = {}
+        self.finalists: dict[FinalistKey, TrialResult] = {}
         self.curves: dict[str, dict[int, Progress]] = {}
-        self.winners: dict[str, dict[str, Any]] = {}
+        self.winners: dict[str, WinnerRecord] = {}
         self.files: dict[str, set[str]] = {}
-        self._now = ""
+        self._search = ""
 
     def begin(self, search: SearchRecord) -> None:
         """Make `search` the one that the other methods are about."""
-        self._now = search.id
+        self._search = search.id
         self.searches[search.id] = search
         self.statuses[search.id] = "running"
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Keep one finished trial."""
-        self.trials.setdefault((self._now, result.number, result.attempt), (proposal, result))
+        key = TrialKey(self._search, result.number, result.attempt)
+        self.trials.setdefault(key, result)
 
     def record_progress(self, points: Sequence[Progress]) -> None:
         """Keep the points above the last one kept."""
-        curve = self.curves.setdefault(self._now, {})
+        curve = self.curves.setdefault(self._search, {})
         last = max(curve, default=0)
-        curve.update({point.finished: point for point in points if point.finished > last})
+        for point in points:
+            if point.finished > last:
+                curve[point.finished] = point
 
     def record_finalist(
         self, proposal: Proposal, index: int, result: TrialResult, version: int = 1
     ) -> None:
         """Keep one re-run."""
-        self.finalists.setdefault((self._now, proposal.number, index, version), result)
+        key = FinalistKey(self._search, proposal.number, index, version)
+        self.finalists.setdefault(key, result)
 
-    def record_winner(self, winner: Mapping[str, Any], model: Path | None) -> None:
+    def record_winner(self, winner: WinnerRecord, model: Path | None) -> None:
         """Keep the winner; the model counts as a file."""
-        self.winners[self._now] = dict(winner)
+        self.winners[self._search] = winner
         if model is not None:
-            self.files.setdefault(self._now, set()).add(model.name)
+            self.keep_files(model)
 
     def keep_files(self, path: Path) -> None:
         """Keep the name of a file, or the names of the files below a folder."""
-        below = {str(item.relative_to(path)) for item in path.rglob("*") if item.is_file()}
-        names = below if path.is_dir() else {path.name}
-        self.files.setdefault(self._now, set()).update(names)
+        names = self.files.setdefault(self._search, set())
+        if not path.is_dir():
+            names.add(path.name)
+            return
+        for file in path.rglob("*"):
+            if file.is_file():
+                names.add(str(file.relative_to(path)))
 
     def end(self, status: str, at: float) -> None:
         """Keep how it ended."""
-        self.statuses[self._now] = status
+        self.statuses[self._search] = status

@@ -1,44 +1,73 @@
-"""Where MLflow keeps things: the database and its creation, artifacts, the environment its
-processes run in.
-"""
+"""Where MLflow keeps things: the database and its creation, artifacts, and its environment."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tuning.storage import sqlite_file as sqlitefile
+from tuning.storage import sqlite_file
+from tuning.tracking.mlflow_internals import create_tables
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     # MLflow repeats a POST whose answer was lost: one `create_run` was stored three times. We look
-    # first, then repeat.
+    # whether the run is there, then repeat.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # it would write URLs with their passwords; our root handlers mask them
+    # It would write URLs with their passwords. Our root handlers mask them.
     "MLFLOW_CONFIGURE_LOGGING": "false",
 }
 """Set in every process of ours that imports MLflow, before it does."""
 
-_KIND = "custom_model_development"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLflowPlace:
+    """Where something is in MLflow.
+
+    Attributes:
+        tracking_uri: Without a password.
+        run_id: "" for a whole experiment.
+    """
+
+    tracking_uri: str
+    experiment_id: str
+    run_id: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return what is known, as plain JSON types."""
+        stored = {"tracking_uri": self.tracking_uri, "experiment_id": self.experiment_id}
+        if self.run_id:
+            stored["run_id"] = self.run_id
+        return stored
+
+
+def import_mlflow() -> None:
+    """Import what a process that writes needs of MLflow, while nobody waits for it: 1-2 s."""
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.tracking  # noqa: F401
 
 
 def tracking_uri(home: Path, given: str | None = None) -> str:
     """Return where runs go: `given`, else `MLFLOW_TRACKING_URI`, else SQLite inside `home`."""
-    return (
-        given
-        or os.environ.get("MLFLOW_TRACKING_URI")
-        or f"sqlite:///{home.resolve() / 'mlflow.db'}"
-    )
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI")
+    return uri or f"sqlite:///{home.resolve() / 'mlflow.db'}"
 
 
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a SQLite URI, or None for any other store."""
-    name = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else ""
+    if not uri.startswith("sqlite:///"):
+        return None
+    name = uri.removeprefix("sqlite:///")
     return Path(name) if name and name != ":memory:" else None
 
 
@@ -49,15 +78,14 @@ def artifact_location(uri: str, home: Path, study: str) -> str | None:
     return "file://" + quote(str(home.resolve() / "artifacts" / study))
 
 
-def experiment_of(client: Any, uri: str, home: Path, study: str) -> str:
+def experiment_of(client: MlflowClient, uri: str, home: Path, study: str) -> str:
     """Return the id of a study's experiment; it is made, or taken out of the bin, where it must be."""
-    found = client.get_experiment_by_name(study)
-    if found is None:
-        location = artifact_location(uri, home, study)
-        return str(client.create_experiment(study, location, {"mlflow.experimentKind": _KIND}))
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(study)
+    if experiment is None:
+        return client.create_experiment(study, artifact_location(uri, home, study), _KIND)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def ensure_database(uri: str) -> Path | None:
@@ -69,20 +97,6 @@ def ensure_database(uri: str) -> Path | None:
         Where a damaged database was put, else None.
     """
     path = sqlite_path(uri)
-    return None if path is None else sqlitefile.ensure(path, _create_tables)
-
-
-def _create_tables(path: Path) -> None:
-    import sqlalchemy
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    uri = f"sqlite:///{path}"
-    store: Any = SqlAlchemyStore  # without annotations in MLflow
-    store = store(uri, (path.parent / "artifacts").as_uri())
-    # MLflow adds an experiment "Default" to an empty store. Deleted, it is neither shown nor made
-    # again.
-    store.delete_experiment(SqlAlchemyStore.DEFAULT_EXPERIMENT_ID)
-    engine: sqlalchemy.engine.Engine = SqlAlchemyStore._engine_map.pop(
-        uri
-    )  # MLflow would keep it open for ever
-    engine.dispose()
+    if path is None:
+        return None
+    return sqlite_file.ensure(path, create_tables)

@@ -4,29 +4,60 @@ Explicit run ids only, never autolog, never the asynchronous queue. A run carrie
 `attempt_id`; it is looked up before a run is created, and a run counts as recorded once its status
 is final, which is written last. So after a crash, or an answer that got lost on its way, the same
 call finds what is there and adds what is missing.
+
+What is written stands in `mlflow_tags`, `mlflow_metrics` and `mlflow_view`.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tuning.errors import TrialError
 from tuning.ledger.records import WinnerRecord
-from tuning.tracking import mlflow_records as records
+from tuning.study.info import DatasetFacts
+from tuning.tracking import mlflow_metrics, mlflow_runs, mlflow_tags
 from tuning.tracking.base import Progress, SearchRecord
+from tuning.tracking.mlflow_internals import LOGGED_ARTIFACTS, table_tag
+from tuning.tracking.mlflow_metrics import FoldTable, Point
 from tuning.tracking.mlflow_model import model_folder
 from tuning.tracking.mlflow_store import experiment_of
-from tuning.trial import Proposal, TrialResult
+from tuning.tracking.mlflow_text import milliseconds, texts
+from tuning.tracking.mlflow_view import search_view
+from tuning.trial import Params, Proposal, TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_PARENT = "mlflow.parentRunId"
-_ATTEMPT = "attempt_id"
-_PAGE = 500
+_UNFINISHED = "RUNNING"
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run that MLflow has: its id and status."""
+
+    id: str
+    status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecord:
+    """One fit as it is written: a trial's, or a finalist's.
+
+    Attributes:
+        attempt: Its `attempt_id`.
+        name: As the page lists it.
+        tags: In place of those of a trial.
+    """
+
+    attempt: str
+    name: str
+    proposal: Proposal
+    result: TrialResult
+    tags: Mapping[str, str]
 
 
 class MlflowTracker:
@@ -40,27 +71,29 @@ class MlflowTracker:
     def __init__(self, uri: str, home: Path) -> None:
         from mlflow.tracking import MlflowClient
 
-        self._uri, self._home = uri, home
+        self.experiment_id = ""
+        self.run_id = ""
+        self._uri = uri
+        self._home = home
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        self.experiment_id = self.run_id = ""
-        self._known: dict[str, tuple[str, str]] = {}  # attempt id → run id, status
-        self._step = 0
+        self._known: dict[str, KnownRun] = {}  # by attempt id
+        self._last_step = 0  # of the anytime curve
 
     def begin(self, search: SearchRecord) -> None:
         """Create or find the run of a search, mark it as running, look up what is recorded."""
         self._search = search
-        self.experiment_id = self._experiment(search.study)
-        self._known = dict(self._attempts())
-        self.run_id = self._run(
-            records.attempt_id(search.id, "search"), self._parent_name(), search.created_at, {}
-        )
+        self.experiment_id = experiment_of(self._client, self._uri, self._home, search.study)
+        self._known = self._recorded_attempts()
+        attempt = mlflow_tags.attempt_id(search.id, "search")
+        name = f"{search.engine} {search.id.rsplit('-', 1)[-1]}"
+        self.run_id = self._find_or_create(attempt, name, search.created_at, {})
+
         run = self._client.get_run(self.run_id)
         self._client.update_run(self.run_id, status="RUNNING")
         self._log_search(run)
-        self._client.set_experiment_tag(self.experiment_id, *records.view_tag(search))
-        self._step = int(
-            max((p.step for p in self._client.get_metric_history(self.run_id, "trials")), default=0)
-        )
+        self._client.set_experiment_tag(self.experiment_id, *search_view(search))
+        history = self._client.get_metric_history(self.run_id, "trials")
+        self._last_step = max((int(point.step) for point in history), default=0)
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Add one finished trial, unless it is there.
@@ -68,59 +101,58 @@ class MlflowTracker:
         Raises:
             TrialError: MLflow finds something wrong with what is logged.
         """
+        search = self._search.id
         self._record(
-            records.attempt_id(self._search.id, "trial", result.number, result.attempt),
-            f"trial {result.number}",
-            proposal,
-            result,
-            {},
+            FitRecord(
+                attempt=mlflow_tags.attempt_id(search, "trial", result.number, result.attempt),
+                name=f"trial {result.number}",
+                proposal=proposal,
+                result=result,
+                tags={},
+            )
         )
 
     def record_finalist(
         self, proposal: Proposal, index: int, result: TrialResult, version: int = 1
     ) -> None:
         """Add one re-run on a fresh seed, unless it is there."""
-        later, said = ((version,), f", version {version}") if version > 1 else ((), "")
+        ranks = [proposal.number, index]
+        name = f"finalist {proposal.number}, seed {result.seed}"
+        if version > 1:
+            ranks.append(version)
+            name += f", version {version}"
         self._record(
-            records.attempt_id(self._search.id, "finalist", proposal.number, index, *later),
-            f"finalist {proposal.number}, seed {result.seed}{said}",
-            proposal,
-            result,
-            {"kind": "finalist"},
+            FitRecord(
+                attempt=mlflow_tags.attempt_id(self._search.id, "finalist", *ranks),
+                name=name,
+                proposal=proposal,
+                result=result,
+                tags={"kind": "finalist"},
+            )
         )
 
     def record_progress(self, points: Sequence[Progress]) -> None:
         """Add the points above the last one that is there."""
-        found = records.progress_metrics(self._search, points, self._step)
-        if found:
-            self._log(
-                self.run_id,
-                found,
-                {},
-                records.texts(records.progress_tags(self._search, points[-1])),
-            )
-            self._step = points[-1].finished
+        new = mlflow_metrics.progress_points(self._search, points, above=self._last_step)
+        if not new:
+            return
+        tags = mlflow_tags.progress_tags(self._search, points[-1])
+        mlflow_runs.log(self._client, self.run_id, new, tags=tags)
+        self._last_step = points[-1].finished
 
     def record_winner(self, winner: WinnerRecord, model: Path | None) -> None:
         """Show the numbers of `winner.json` on the search's run, and the model beside them."""
-        # Of the winner, not of this call: the same number is never stored twice, and that of a
-        # later winner is shown.
-        at = records.milliseconds(winner.at)
-        points = [
-            records.Point(name, value, 0, at)
-            for name, value in records.winner_metrics(winner).items()
-        ]
-        tags: dict[str, Any] = {f"winner.{name}": value for name, value in winner.params.items()}
-        tags["winner_trial"] = winner.number
-        for name in self._client.get_run(self.run_id).data.tags:
-            if (
-                name.startswith("winner.") and name not in tags
-            ):  # an earlier winner's, which had other parameters
-                self._client.delete_tag(self.run_id, name)
-        self._log(self.run_id, points, {}, records.texts(tags))
+        # The time is the winner's, not this call's: so the same number is never stored twice, and
+        # that of a later winner is the one shown.
+        at_ms = milliseconds(winner.at)
+        figures = mlflow_metrics.winner_metrics(winner)
+        points = [Point(name, value, 0, at_ms) for name, value in figures.items()]
+        tags = mlflow_tags.winner_tags(winner)
+        self._drop_earlier_winner(tags)
+        mlflow_runs.log(self._client, self.run_id, points, tags=tags)
         self._client.log_dict(self.run_id, winner.to_json(), "winner.json")
         if model is not None:
-            self._log_model(model, winner)
+            self._log_model(model, winner.params)
 
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder, as artifacts of the search's run."""
@@ -133,178 +165,136 @@ class MlflowTracker:
         """Remove what lost answers have left twice, then mark the search's run as ended."""
         self._drop_doubles()
         self._client.set_tag(self.run_id, "status", status)
-        self._client.set_terminated(
-            self.run_id, records.ENDS.get(status, "KILLED"), records.milliseconds(at)
-        )
+        shown = mlflow_metrics.ENDS.get(status, "KILLED")
+        self._client.set_terminated(self.run_id, shown, milliseconds(at))
 
-    def _parent_name(self) -> str:
-        return f"{self._search.engine} {self._search.id.rsplit('-', 1)[-1]}"
+    # --- runs: found by their attempt id, made where they are missing ---
 
-    def _experiment(self, study: str) -> str:
-        return experiment_of(self._client, self._uri, self._home, study)
+    def _recorded_attempts(self) -> dict[str, KnownRun]:
+        known: dict[str, KnownRun] = {}
+        for run in mlflow_runs.runs_of_search(self._client, self.experiment_id, self._search.id):
+            attempt = run.data.tags.get(mlflow_tags.ATTEMPT_ID, "")
+            # The oldest of a double counts, see `_drop_doubles`.
+            known.setdefault(attempt, KnownRun(run.info.run_id, run.info.status))
+        return known
 
-    def _runs(self, condition: str) -> Iterator[Run]:
-        token: str | None = None
-        while token != "":
-            page = self._client.search_runs(
-                [self.experiment_id],
-                condition,
-                max_results=_PAGE,
-                order_by=["start_time ASC", "run_id ASC"],
-                page_token=token,
-            )
-            yield from page
-            token = page.token or ""
-
-    def _attempts(self) -> Iterator[tuple[str, tuple[str, str]]]:
-        for run in reversed(
-            list(self._runs(f"tags.search = '{self._search.id}'"))
-        ):  # the oldest of a double wins
-            yield run.data.tags.get(_ATTEMPT, ""), (run.info.run_id, run.info.status)
-
-    def _run(self, attempt: str, name: str, started_at: float, tags: Mapping[str, str]) -> str:
+    def _find_or_create(
+        self, attempt: str, name: str, started_at: float, tags: Mapping[str, str]
+    ) -> str:
         """Return the id of the run of an attempt; it is made where there is none."""
         if attempt not in self._known:
-            own = {**tags, _ATTEMPT: attempt, "search": self._search.id}
             run = self._client.create_run(
                 self.experiment_id,
-                start_time=records.milliseconds(started_at),
-                tags=own,
+                start_time=milliseconds(started_at),
+                tags={**tags, mlflow_tags.ATTEMPT_ID: attempt, "search": self._search.id},
                 run_name=name,
             )
-            self._known[attempt] = run.info.run_id, "RUNNING"
-        return self._known[attempt][0]
+            self._known[attempt] = KnownRun(run.info.run_id, _UNFINISHED)
+        return self._known[attempt].id
 
-    def _record(
-        self,
-        attempt: str,
-        name: str,
-        proposal: Proposal,
-        result: TrialResult,
-        changed: Mapping[str, str],
-    ) -> None:
+    def _record(self, fit: FitRecord) -> None:
         from mlflow.exceptions import MlflowException
 
-        if self._known.get(attempt, ("", "RUNNING"))[1] != "RUNNING":
+        known = self._known.get(fit.attempt)
+        if known is not None and known.status != _UNFINISHED:
             return
         try:
-            self._write(attempt, name, proposal, result, changed)
+            self._write(fit)
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
-                raise TrialError(f"{name}: {error.message}") from error
+                raise TrialError(f"{fit.name}: {error.message}") from error
             raise
 
-    def _write(
-        self,
-        attempt: str,
-        name: str,
-        proposal: Proposal,
-        result: TrialResult,
-        changed: Mapping[str, str],
-    ) -> None:
+    def _write(self, fit: FitRecord) -> None:
+        result = fit.result
         tags = {
-            **records.trial_tags(self._search, proposal, result),
-            **changed,
-            _PARENT: self.run_id,
+            **mlflow_tags.trial_tags(self._search, fit.proposal, result),
+            **fit.tags,
+            mlflow_tags.PARENT_RUN: self.run_id,
         }
-        run_id = self._run(attempt, name, result.started_at, tags)
-        points = records.trial_points(self._search, result)
-        self._log(run_id, points, records.texts(proposal.params), {})
-        if table := records.fold_table(result):
-            self._log_table(run_id, table)
-        status = records.STATUSES[result.status]
-        self._client.set_terminated(run_id, status, records.milliseconds(result.ended_at))
-        self._known[attempt] = run_id, status
+        run_id = self._find_or_create(fit.attempt, fit.name, result.started_at, tags)
+        points = mlflow_metrics.trial_points(self._search, result)
+        mlflow_runs.log(self._client, run_id, points, texts(fit.proposal.params))
+        folds = mlflow_metrics.fold_table(result)
+        if folds:
+            self._log_table(run_id, folds)
 
-    def _log(
-        self,
-        run_id: str,
-        points: Sequence[records.Point],
-        params: Mapping[str, str],
-        tags: Mapping[str, str],
-    ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+        # Last of all: from here on the run counts as recorded.
+        status = mlflow_metrics.STATUSES[result.status]
+        self._client.set_terminated(run_id, status, milliseconds(result.ended_at))
+        self._known[fit.attempt] = KnownRun(run_id, status)
 
-        metrics = [Metric(p.key, p.value, p.at_ms, p.step) for p in points]
-        pairs = [Param(key, value) for key, value in params.items()]
-        marks = [RunTag(key, value) for key, value in tags.items()]
-        for start in range(
-            0, max(len(metrics), 1), 800
-        ):  # 1,000 entities a call, 100 of them params or tags
-            rest = ([], []) if start else (pairs[:100], marks[:100])
-            self._client.log_batch(run_id, metrics[start : start + 800], *rest, synchronous=True)
-        for start in range(100, max(len(pairs), len(marks)), 100):
-            self._client.log_batch(
-                run_id, [], pairs[start : start + 100], marks[start : start + 100], synchronous=True
-            )
+    def _drop_doubles(self) -> None:
+        """Delete the runs that a lost answer had made twice; the oldest stays."""
+        remaining = {attempt: run.id for attempt, run in self._known.items()}
+        for run in mlflow_runs.runs_of_search(self._client, self.experiment_id, self._search.id):
+            attempt = run.data.tags.get(mlflow_tags.ATTEMPT_ID, run.info.run_id)
+            if remaining.setdefault(attempt, run.info.run_id) != run.info.run_id:
+                self._client.delete_run(run.info.run_id)
 
-    def _log_table(self, run_id: str, table: Mapping[str, Sequence[Any]]) -> None:
+    # --- what belongs to the search's own run ---
+
+    def _log_search(self, run: Run) -> None:
+        params = texts(self._search.params)
+        stored = run.data.params
+        new = {name: value for name, value in params.items() if name not in stored}
+        tags = {**mlflow_tags.search_tags(self._search), "status": "running"}
+        for name, value in params.items():
+            # A resumed search may have another budget; MLflow never changes a parameter.
+            if name in stored and stored[name] != value:
+                tags[f"now.{name}"] = value
+        mlflow_runs.log(self._client, self.run_id, params=new, tags=tags)
+
+        dataset = self._search.dataset
+        if dataset is not None and not (run.inputs and run.inputs.dataset_inputs):
+            self._log_dataset(dataset)
+        study_file = self._search.study_file
+        if study_file is not None and study_file.is_file():
+            self._client.log_artifact(self.run_id, str(study_file))
+
+    def _log_dataset(self, facts: DatasetFacts) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(**mlflow_tags.dataset_texts(facts))
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
+
+    def _log_table(self, run_id: str, table: FoldTable) -> None:
         # As `log_table` would, which appends where the file is there already.
         rows = [list(row) for row in zip(*table.values(), strict=True)]
         self._client.log_dict(run_id, {"columns": list(table), "data": rows}, "folds.json")
-        self._client.set_tag(
-            run_id, "mlflow.loggedArtifacts", '[{"path": "folds.json", "type": "table"}]'
-        )
+        self._client.set_tag(run_id, LOGGED_ARTIFACTS, table_tag("folds.json"))
 
-    def _log_search(self, run: Run) -> None:
-        params = records.texts(self._search.params)
-        known = run.data.params
-        new = {name: value for name, value in params.items() if name not in known}
-        # A resumed search may have another budget; MLflow never changes a parameter.
-        changed = {
-            f"now.{name}": value
-            for name, value in params.items()
-            if known.get(name, value) != value
-        }
-        self._log(
-            self.run_id,
-            [],
-            new,
-            {**records.parent_tags(self._search), **changed, "status": "running"},
-        )
-        if self._search.dataset and not (run.inputs and run.inputs.dataset_inputs):
-            self._log_dataset()
-        study = self._search.study_file
-        if study is not None and study.is_file():
-            self._client.log_artifact(self.run_id, str(study))
+    def _drop_earlier_winner(self, tags: Mapping[str, str]) -> None:
+        """Remove an earlier winner's parameters that this one has not."""
+        for name in self._client.get_run(self.run_id).data.tags:
+            if name.startswith("winner.") and name not in tags:
+                self._client.delete_tag(self.run_id, name)
 
-    def _log_dataset(self) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        dataset = Dataset(**records.dataset_texts(self._search.dataset))
-        tags = [InputTag("mlflow.data.context", "training")]
-        self._client.log_inputs(self.run_id, [DatasetInput(dataset, tags)])
-
-    def _log_model(self, model: Path, winner: WinnerRecord) -> None:
+    def _log_model(self, model: Path, params: Params) -> None:
+        """Show the winner's file as an MLflow model, unless this very file is shown already."""
         from mlflow.entities import LoggedModelOutput
 
-        found = self._client.search_logged_models(
-            [self.experiment_id], f"source_run_id = '{self.run_id}'"
-        )
         with tempfile.TemporaryDirectory() as temporary:
             folder = model_folder(model, Path(temporary) / "model", self.run_id)
-            digest = folder.digest
-            ready = [
-                m for m in found if m.tags.get("sha256") == digest and str(m.status) == "READY"
-            ]
-            if ready:
+            if self._has_model(folder.digest):
                 return
             logged = self._client.create_logged_model(
                 self.experiment_id,
-                "winner",
-                self.run_id,
-                {"sha256": digest},
-                records.texts(winner.params),
-                "keras",
+                name="winner",
+                source_run_id=self.run_id,
+                tags={"sha256": folder.digest},
+                params=texts(params),
+                model_type="keras",
             )
             self._client.log_model_artifacts(logged.model_id, str(folder.path))
         self._client.finalize_logged_model(logged.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
 
-    def _drop_doubles(self) -> None:
-        first: dict[str, str] = {}
-        for run in self._runs(f"tags.search = '{self._search.id}'"):
-            attempt = run.data.tags.get(_ATTEMPT, run.info.run_id)
-            kept = self._known.get(attempt, (first.setdefault(attempt, run.info.run_id), ""))[0]
-            if run.info.run_id != kept:
-                self._client.delete_run(run.info.run_id)
+    def _has_model(self, digest: str) -> bool:
+        models = self._client.search_logged_models(
+            [self.experiment_id], f"source_run_id = '{self.run_id}'"
+        )
+        return any(
+            model.tags.get("sha256") == digest and str(model.status) == "READY" for model in models
+        )

@@ -1,5 +1,4 @@
-"""The ledger as Optuna's relational storage, so that Optuna's plots and dashboard show the trials
-of every engine.
+"""The ledger as Optuna's relational storage: its plots and dashboard show every engine's trials.
 
 A projection only: nothing is ever read back from it for a search. One study for each search, named
 by its id; Optuna numbers trials by insertion, ours are in the attribute `number`. Choices are
@@ -16,25 +15,25 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tuning.errors import TrialError
 from tuning.ledger.records import SearchHeader
-from tuning.storage import sqlite_file as sqlitefile
+from tuning.storage import sqlite_file
 from tuning.study.domains import Choice, Domain, Float, Int
-from tuning.trial import Proposal, Status, TrialResult
+from tuning.tracking.optuna_internals import CONSTRAINTS
+from tuning.trial import Params, Proposal, Status, TrialResult
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-_POINTS = (
-    10  # of a curve; Optuna stores each on its own, 2 ms of CPU; MLflow has more, `result.json` all
-)
+# Of a curve. Optuna stores each on its own, 2 ms of CPU; MLflow has more, `result.json` all.
+_POINTS = 10
 _STATES = {
     Status.COMPLETED: "COMPLETE",
     Status.PRUNED: "PRUNED",
@@ -46,15 +45,31 @@ _STATES = {
 
 def storage_url(home: Path, given: str | None = None) -> str:
     """Return where Optuna's storage is: `given`, else `TUNING_STORAGE`, else SQLite inside `home`."""
-    return given or os.environ.get("TUNING_STORAGE") or f"sqlite:///{home.resolve() / 'optuna.db'}"
+    url = given or os.environ.get("TUNING_STORAGE")
+    return url or f"sqlite:///{home.resolve() / 'optuna.db'}"
+
+
+def import_optuna() -> None:
+    """Import what a process that writes needs of Optuna, while nobody waits for it."""
+    import optuna.storages  # noqa: F401
 
 
 def ensure_storage(url: str) -> Path | None:
-    """Create a SQLite storage where there is none or it is damaged; return where a damaged one was
-    put.
+    """Create a SQLite storage where there is none or it is damaged.
+
+    Returns:
+        Where a damaged one was put, else None.
     """
-    name = url.removeprefix("sqlite:///")
-    return sqlitefile.ensure(Path(name), _create_tables) if name != url else None
+    if not url.startswith("sqlite:///"):
+        return None
+    return sqlite_file.ensure(Path(url.removeprefix("sqlite:///")), _create_tables)
+
+
+class StoredTrial(NamedTuple):
+    """What tells a trial in the storage from all others."""
+
+    number: int
+    attempt: int
 
 
 class OptunaProjection:
@@ -64,7 +79,7 @@ class OptunaProjection:
         from optuna.storages import RDBStorage
 
         self._storage = RDBStorage(url)
-        self._there: set[tuple[int, int]] = set()
+        self._stored: set[StoredTrial] = set()
 
     def begin(self, header: SearchHeader) -> None:
         """Create or find the study of a search and look up what is there.
@@ -75,11 +90,12 @@ class OptunaProjection:
         self._space = merged([dict(space.domains) for space in header.spaces])
         self._distributions = {name: _distribution(domain) for name, domain in self._space.items()}
         self._metric = header.objective.metric
-        self._study = self._opened(header)
-        self._there = {
-            (trial.user_attrs.get("number", -1), trial.user_attrs.get("attempt", 1))
-            for trial in self._study.get_trials(deepcopy=False)
-        }
+        self._study = self._open_study(header)
+        self._stored = set()
+        for trial in self._study.get_trials(deepcopy=False):
+            attributes = trial.user_attrs
+            stored = StoredTrial(attributes.get("number", -1), attributes.get("attempt", 1))
+            self._stored.add(stored)
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Add one finished trial, unless it is there; one transaction.
@@ -87,61 +103,65 @@ class OptunaProjection:
         Raises:
             TrialError: Optuna takes no such trial.
         """
-        if (result.number, result.attempt) not in self._there:
-            try:
-                trial = self._frozen(proposal, result)
-            except ValueError as error:
-                raise TrialError(f"trial {result.number}: {error}") from error
-            with _quiet():
-                self._study.add_trial(trial)
-            self._there.add((result.number, result.attempt))
+        key = StoredTrial(result.number, result.attempt)
+        if key in self._stored:
+            return
+        try:
+            trial = self._frozen(proposal, result)
+        except ValueError as error:
+            raise TrialError(f"trial {result.number}: {error}") from error
+        with _quiet():
+            self._study.add_trial(trial)
+        self._stored.add(key)
 
-    def _opened(self, header: SearchHeader) -> Study:
+    def _open_study(self, header: SearchHeader) -> Study:
         import optuna
 
+        name = header.id
         direction = header.objective.direction
-        shape = {
-            name: repr(distribution) for name, distribution in sorted(self._distributions.items())
-        }
+        space = {parameter: repr(d) for parameter, d in sorted(self._distributions.items())}
         with _quiet():
             study = optuna.create_study(
-                storage=self._storage,
-                study_name=header.id,
-                direction=direction,
-                load_if_exists=True,
+                storage=self._storage, study_name=name, direction=direction, load_if_exists=True
             )
-            if study.user_attrs.get("space", shape) != shape:
-                optuna.delete_study(study_name=header.id, storage=self._storage)
+            if study.user_attrs.get("space", space) != space:
+                optuna.delete_study(study_name=name, storage=self._storage)
                 study = optuna.create_study(
-                    storage=self._storage, study_name=header.id, direction=direction
+                    storage=self._storage, study_name=name, direction=direction
                 )
-        about = {
-            "space": shape,
+
+        attributes = {
+            "space": space,
             "engine": header.engine,
             "study": header.study,
             "metric": self._metric,
         }
-        for name, value in about.items():
-            if name not in study.user_attrs:
-                study.set_user_attr(name, value)
+        for attribute, value in attributes.items():
+            if attribute not in study.user_attrs:
+                study.set_user_attr(attribute, value)
         return study
 
     def _frozen(self, proposal: Proposal, result: TrialResult) -> FrozenTrial:
+        """Return a trial as Optuna has it; what does not fit its space goes into its attributes."""
         import optuna
         from optuna.trial import TrialState
 
-        fits = {
-            n: v
-            for n, v in proposal.params.items()
-            if n in self._space and self._space[n].contains(v)
-        }
+        params: dict[str, Any] = {}
+        for name, value in proposal.params.items():
+            domain = self._space.get(name)
+            if domain is not None and domain.contains(value):
+                params[name] = value
+        has_value = result.status in (Status.COMPLETED, Status.PRUNED)
+        # As Optuna's engine tells it: out of memory is a violated constraint.
+        infeasible = result.status is Status.INFEASIBLE
+
         trial = optuna.trial.create_trial(
             state=TrialState[_STATES[result.status]],
-            value=result.value if result.status in (Status.COMPLETED, Status.PRUNED) else None,
-            params={name: _stored(self._space[name], value) for name, value in fits.items()},
-            distributions={name: self._distributions[name] for name in fits},
-            user_attrs=_attributes(proposal, result, plain=fits),
-            system_attrs={"constraints": [1.0]} if result.status is Status.INFEASIBLE else {},
+            value=result.value if has_value else None,
+            params={name: _stored_value(self._space[name], v) for name, v in params.items()},
+            distributions={name: self._distributions[name] for name in params},
+            user_attrs=_attributes(proposal, result, params),
+            system_attrs={CONSTRAINTS: [1.0]} if infeasible else {},
             intermediate_values=self._curve(result),
         )
         if result.ended_at > 0:
@@ -150,11 +170,16 @@ class OptunaProjection:
         return trial
 
     def _curve(self, result: TrialResult) -> dict[int, float]:
-        values = [(int(row["epoch"]), row.get(self._metric, math.nan)) for row in result.curve]
-        rows = [(epoch, value) for epoch, value in values if math.isfinite(value)]
-        if len(rows) > _POINTS:
-            rows = [rows[round(i * (len(rows) - 1) / (_POINTS - 1))] for i in range(_POINTS)]
-        return dict(rows)
+        """Return the objective by epoch, thinned, where it is finite."""
+        curve = []
+        for row in result.curve:
+            value = row.get(self._metric, math.nan)
+            if math.isfinite(value):
+                curve.append((int(row["epoch"]), value))
+        if len(curve) > _POINTS:
+            last = len(curve) - 1
+            curve = [curve[round(i * last / (_POINTS - 1))] for i in range(_POINTS)]
+        return dict(curve)
 
 
 def merged(versions: list[dict[str, Domain]]) -> dict[str, Domain]:
@@ -165,26 +190,26 @@ def merged(versions: list[dict[str, Domain]]) -> dict[str, Domain]:
     """
     space: dict[str, Domain] = {}
     for version in versions:
-        for name, new in version.items():
-            old = space.get(name)
-            if old == new:
-                continue
-            if isinstance(old, Choice) and isinstance(new, Choice):
-                space[name] = Choice(*dict.fromkeys((*old.values, *new.values)))
-            elif (
-                old is None
-                or isinstance(old, Choice)
-                or isinstance(new, Choice)
-                or not _alike(old, new)
-            ):
-                space[name] = new
-            elif isinstance(new, Int):
-                space[name] = Int(
-                    int(min(old.low, new.low)), int(max(old.high, new.high)), log=new.log
-                )
-            else:
-                space[name] = Float(min(old.low, new.low), max(old.high, new.high), log=new.log)
+        for name, domain in version.items():
+            earlier = space.get(name)
+            space[name] = domain if earlier is None else _merged(earlier, domain)
     return space
+
+
+def _merged(old: Domain, new: Domain) -> Domain:
+    """Return a domain that holds both; the new one where they are of different kinds."""
+    if old == new:
+        return old
+    if isinstance(old, Choice) and isinstance(new, Choice):
+        return Choice(*dict.fromkeys((*old.values, *new.values)))
+    if isinstance(old, Choice) or isinstance(new, Choice) or not _alike(old, new):
+        return new
+
+    low = min(old.low, new.low)
+    high = max(old.high, new.high)
+    if isinstance(new, Int):
+        return Int(int(low), int(high), log=new.log)
+    return Float(low, high, log=new.log)
 
 
 def _alike(old: Domain, new: Domain) -> bool:
@@ -198,19 +223,20 @@ def _distribution(domain: Domain) -> BaseDistribution:
         return CategoricalDistribution(domain.labels)
     if isinstance(domain, Float):
         return FloatDistribution(domain.low, domain.high, log=domain.log)
-    high = domain.high - (domain.high - domain.low) % domain.step  # else Optuna cuts it and warns
+    # Optuna would cut it to the last step itself, with a warning.
+    high = domain.high - (domain.high - domain.low) % domain.step
     return IntDistribution(domain.low, high, log=domain.log, step=domain.step)
 
 
-def _stored(domain: Domain, value: Any) -> Any:
+def _stored_value(domain: Domain, value: Any) -> Any:
     return domain.label_of(value) if isinstance(domain, Choice) else value
 
 
-def _attributes(
-    proposal: Proposal, result: TrialResult, plain: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what Optuna has no place for; `plain`: the parameters that it has."""
-    other = {name: value for name, value in proposal.params.items() if plain.get(name) is not value}
+def _attributes(proposal: Proposal, result: TrialResult, params: Params) -> dict[str, Any]:
+    """Return what Optuna has no place for; `params`: those that it has a place for."""
+    others = {
+        name: value for name, value in proposal.params.items() if params.get(name) is not value
+    }
     values = {
         "number": result.number,
         "attempt": None if result.attempt == 1 else result.attempt,
@@ -221,13 +247,14 @@ def _attributes(
         "parent": proposal.parent,
         "copied_from": result.copied_from,
         "error": result.error[:500],
-        "params": json.dumps(other, default=str)[:1500] if other else None,
+        "params": json.dumps(others, default=str)[:1500] if others else None,
     }
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """Keep Optuna from logging each study and warning of its experiments, for a while."""
     import optuna
 
     before = optuna.logging.get_verbosity()

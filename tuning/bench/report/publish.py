@@ -13,7 +13,7 @@ from tuning.bench.run import BenchedStudy
 from tuning.bench.runs import BenchRun
 from tuning.bench.statistics.overview import Statistics
 from tuning.reports.summary import plain_json
-from tuning.tracking.bench_runs import CurveRun, record_bench
+from tuning.tracking.bench_runs import CurvePoint, CurveRun, record_bench
 
 
 def to_mlflow(
@@ -27,10 +27,11 @@ def to_mlflow(
     Raises:
         StorageError: The store cannot be reached.
     """
-    return [
-        record_bench(uri, home, study.name, [_curve_run(run, plan) for run in study.runs])
-        for study in studies
-    ]
+    places = []
+    for study in studies:
+        runs = [_curve_run(run, plan) for run in study.runs]
+        places.append(record_bench(uri, home, study.name, runs).to_json())
+    return places
 
 
 def _curve_run(run: BenchRun, plan: BenchPlan) -> CurveRun:
@@ -41,7 +42,7 @@ def _curve_run(run: BenchRun, plan: BenchPlan) -> CurveRun:
         curve.epochs, curve.seconds, curve.values, curve.tests, strict=True
     ):
         scores = {f"best_{curve.metric}": value, f"best_test_{metric}": test}
-        points.append((epochs, seconds, _without_none(scores)))
+        points.append(CurvePoint(epochs, seconds, _without_none(scores)))
 
     params: dict[str, Any] = {
         "engine": curve.engine,

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 from tuning.errors import TrialError
 from tuning.ledger.records import FinalistOutcome, SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.storage.durable import read_json
 from tuning.study.space import Space
-from tuning.tracking.mlflow_records import without_secrets
-from tuning.trial import Proposal, Status, TrialResult
+from tuning.tracking.mlflow_text import without_secrets
+from tuning.trial import Json, Proposal, Status, TrialResult
 
 _LOG = logging.getLogger(__name__)
+_FIRST_WAIT_S = 0.25  # after a failure; twice as long after the next
 _LONGEST_WAIT_S = 30.0
+
+
+class FinishedTrial(NamedTuple):
+    """A trial that has ended; the folds of its result stay on disk."""
+
+    proposal: Proposal
+    result: TrialResult
+
+
+class FinalistRank(NamedTuple):
+    """A finalist: a trial's number and the index of the fresh seed."""
+
+    number: int
+    seed_index: int
 
 
 class LedgerView:
     """What the files of a search hold; `poll` looks for what is new. Curves stay on disk.
 
     Attributes:
-        finished: Proposal and result (without its folds) of every trial that has ended.
-        finalists: The re-runs on fresh seeds of the last version of the study, by trial and index
-            of the seed.
+        finished: Every trial that has ended, by number.
+        finalists: The re-runs on fresh seeds of the last version of the study.
         replaced: The folder has become another search's (`--fresh`): nothing more is read or
             written.
         version: Of the study, from 1; a search that is gone on with under a changed study has
@@ -36,13 +50,13 @@ class LedgerView:
 
     def __init__(self, folder: Path) -> None:
         self.files = SearchFiles(folder)
-        self.finished: dict[int, tuple[Proposal, TrialResult]] = {}
-        self.finalists: dict[tuple[int, int], TrialResult] = {}
-        self._open: dict[int, Proposal] = {}
-        self._next = 0
-        self._space = Space({})
+        self.finished: dict[int, FinishedTrial] = {}
+        self.finalists: dict[FinalistRank, TrialResult] = {}
         self.version = 0
         self.replaced = False
+        self._open: dict[int, Proposal] = {}
+        self._next = 0  # number of the first trial that was not asked for when last seen
+        self._space = Space({})
         self._id: str | None = None
 
     def poll(self) -> None:
@@ -53,26 +67,39 @@ class LedgerView:
         self.replaced = current != self._id
         if self.replaced or header is None:
             return
+
         if len(header.versions) != self.version:
             self._space = header.space
             self.version = len(header.versions)
             self.finalists.clear()
-        for entry in self._new_entries():
-            self._open[entry.number] = entry
-        for number, proposal in list(self._open.items()):
-            if (result := self.files.result(number)) is not None:
-                self.finished[number] = proposal, replace(result, folds=())
-                del self._open[number]
-        for path in self.files.folder.glob("finalists/*/*.json"):
-            rank = int(path.parent.name), int(path.stem)
-            outcome = None if rank in self.finalists else self.files.finalist(*rank)
-            if outcome is not None:
-                self.finalists[rank] = finalist_result(outcome)
+        self._read_trials()
+        self._read_finalists()
 
-    def _new_entries(self) -> Iterator[Proposal]:
-        while (stored := read_json(self.files.trial_folder(self._next) / "spec.json")) is not None:
+    def _read_trials(self) -> None:
+        for proposal in self._new_proposals():
+            self._open[proposal.number] = proposal
+        for number, proposal in list(self._open.items()):
+            result = self.files.result(number)
+            if result is not None:
+                self.finished[number] = FinishedTrial(proposal, replace(result, folds=()))
+                del self._open[number]
+
+    def _new_proposals(self) -> Iterator[Proposal]:
+        while True:
+            stored = read_json(self.files.trial_folder(self._next) / "spec.json")
+            if stored is None:
+                return
             yield _proposal(stored, self._space)
             self._next += 1
+
+    def _read_finalists(self) -> None:
+        for path in self.files.folder.glob("finalists/*/*.json"):
+            rank = FinalistRank(int(path.parent.name), int(path.stem))
+            if rank in self.finalists:
+                continue
+            outcome = self.files.finalist(rank.number, rank.seed_index)
+            if outcome is not None:
+                self.finalists[rank] = finalist_result(outcome)
 
 
 class Sink(Protocol):
@@ -82,29 +109,36 @@ class Sink(Protocol):
         """Add one finished trial, unless it is there."""
 
 
-@dataclass
+def _no_rest(ending: bool) -> None:
+    """Write nothing but trials."""
+
+
+@dataclass(kw_only=True)
 class Feed:
     """One store and how far it is behind.
 
     Attributes:
-        name: As told to the user.
+        name: As the user reads it.
         view: What there is to be written.
         connect: Opens the store, creating it where needed, and finds the search in it.
-        rest: Writes what is more than trials; called when all trials are there, with `ending` at
-            the end.
+        write_rest: Writes what is more than trials; called when all trials are there, with True at
+            the end of the search.
         fault: Why the last try failed; "" where it did not.
+        refused: Trials that the store will never take, in words.
+        done: Numbers of the trials that it has, or has refused.
+        ended: Whether it has everything, the end of the search included.
     """
 
     name: str
     view: LedgerView
     connect: Callable[[SearchHeader], Sink]
-    rest: Callable[[LedgerView, bool], None] = lambda view, ending: None
+    write_rest: Callable[[bool], None] = _no_rest
     fault: str = ""
     refused: list[str] = field(default_factory=list)
     done: set[int] = field(default_factory=set)
     ended: bool = False
     _sink: Sink | None = None
-    _wait_s: float = 0.25
+    _wait_s: float = _FIRST_WAIT_S
     _next_try: float = 0.0
 
     @property
@@ -113,32 +147,31 @@ class Feed:
         return len(self.view.finished.keys() - self.done)
 
     def step(self, ending: bool, until: float) -> None:
-        """Write what is missing, unless the last failure is too fresh; stop at `until` (monotonic
-        clock).
+        """Write what is missing, unless the last failure is too fresh.
+
+        Args:
+            ending: The search has ended; its end is written too.
+            until: When to stop, on the monotonic clock.
         """
         self.ended = self.ended or self.view.replaced
-        if time.monotonic() < self._next_try or self.ended:
+        if self.ended or time.monotonic() < self._next_try:
             return
         try:
             self._write(ending, until)
-        except (
-            Exception
-        ) as error:  # whatever a store or its driver raises: told to the user, and tried again
-            _LOG.warning("%s: %s", self.name, error, exc_info=True)
-            self.fault = without_secrets(f"{type(error).__name__}: {error}").split("\n")[0][:300]
-            self._sink = None
-            self._next_try = time.monotonic() + self._wait_s
-            self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
+        except Exception as error:  # whatever a store or its driver raises: told, and tried again
+            self._failed(error)
         else:
-            self.fault, self._wait_s = "", 0.25
+            self.fault = ""
+            self._wait_s = _FIRST_WAIT_S
 
-    def warnings(self) -> Iterator[str]:
-        """Yield what the user should know when this is the end."""
-        yield from self.refused
+    def warnings(self) -> list[str]:
+        """Return what the user should know when this is the end."""
+        warnings = list(self.refused)
         if not self.ended:
             why = self.fault or "there was no time left"
             missing = f"{self.behind} trials and the end of the search are not written ({why})"
-            yield f"{self.name}: {missing}; nothing is lost, `tuning sync` writes them"
+            warnings.append(f"{self.name}: {missing}; nothing is lost, `tuning sync` writes them")
+        return warnings
 
     def _write(self, ending: bool, until: float) -> None:
         if self._sink is None:
@@ -146,11 +179,11 @@ class Feed:
         for number in sorted(self.view.finished.keys() - self.done):
             if time.monotonic() >= until:
                 return
-            result = self.view.files.result(number)
+            result = self.view.files.result(number)  # with its folds
             if result is not None:
-                self._record(self._sink, self.view.finished[number][0], result)
+                self._record(self._sink, self.view.finished[number].proposal, result)
             self.done.add(number)
-        self.rest(self.view, ending)
+        self.write_rest(ending)
         self.ended = ending
 
     def _record(self, sink: Sink, proposal: Proposal, result: TrialResult) -> None:
@@ -160,8 +193,17 @@ class Feed:
             self.refused.append(without_secrets(f"{self.name} takes no {error}"))
             _LOG.warning("%s", self.refused[-1])
 
+    def _failed(self, error: Exception) -> None:
+        """Close the store and wait, each time twice as long."""
+        _LOG.warning("%s: %s", self.name, error, exc_info=error)
+        first_line = without_secrets(f"{type(error).__name__}: {error}").split("\n")[0]
+        self.fault = first_line[:300]
+        self._sink = None
+        self._next_try = time.monotonic() + self._wait_s
+        self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
 
-def _proposal(stored: Mapping[str, Any], space: Space) -> Proposal:
+
+def _proposal(stored: Json, space: Space) -> Proposal:
     """Return an ask; a parameter that an earlier version of the space knew stays as JSON has it."""
     plain = Proposal.from_json(stored, {})
     return replace(plain, params=space.decode_known(stored["params"]))

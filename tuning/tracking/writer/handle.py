@@ -1,4 +1,4 @@
-"""The driver's side of the writer process."""
+"""The driver's side of the writer process; the child is `__main__`, which tells the protocol."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import tuning
 from tuning.tracking.mlflow_store import QUIET
 
 RECORD_BYTES = 8192
-"""Size of the record in which the child tells how far it is; it is written whole, at the start of a
-shared file.
+"""Size of the record in which the child writes how far it is.
+
+It is written whole, at the start of a file that both processes have open, and cut there.
 """
+_MOST_WARNINGS = 4  # each of at most _WARNING_LENGTH characters: so they fit into the record
+_WARNING_LENGTH = 1200
 _GRACE_S = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """How far the writer is.
 
@@ -42,8 +45,23 @@ class Report:
     run_id: str = ""
     warnings: tuple[str, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types, short enough for the record."""
+        warnings = [warning[:_WARNING_LENGTH] for warning in self.warnings[:_MOST_WARNINGS]]
+        return {**asdict(self), "warnings": warnings}
 
-@dataclass
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_json`."""
+        return cls(
+            written=stored["written"],
+            behind=stored["behind"],
+            experiment_id=stored["experiment_id"],
+            run_id=stored["run_id"],
+            warnings=tuple(stored["warnings"]),
+        )
+
+
 class Writer:
     """A writer's process; `begin` gives it its search. Nothing here waits for a store, except
     `finish`.
@@ -53,13 +71,17 @@ class Writer:
     The child has its own session, so Ctrl-C in the terminal does not reach it. It ends by itself
     when the driver does, however that happens: its standard input closes, and it writes what the
     files hold.
+
+    Args:
+        environment: The child's; may hold passwords.
     """
 
-    environment: Mapping[str, str] = field(repr=False)  # may hold passwords
-    folder: Path | None = None
-    _channel: Any = field(default=None, repr=False)
-    _child: Any = field(default=None, repr=False)
-    _last: Report = field(default_factory=Report)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.folder: Path | None = None
+        self._environment = environment
+        self._channel: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish
+        self._last = Report()
+        self._child, self._input = self._spawn()
 
     @classmethod
     def start(cls, home: Path, tracking_uri: str = "", storage: str = "") -> Self:
@@ -70,31 +92,31 @@ class Writer:
             tracking_uri: MLflow's; "": `MLFLOW_TRACKING_URI`, else SQLite inside `home`.
             storage: Optuna's; "": `TUNING_STORAGE`, else SQLite inside `home`.
         """
-        given = {"MLFLOW_TRACKING_URI": tracking_uri, "TUNING_STORAGE": storage}
+        # This very package, also where it is not installed but on our path alone.
+        package_root = str(Path(tuning.__file__).parents[1])
         environment = {
             **os.environ,
             **QUIET,
-            **{name: value for name, value in given.items() if value},
             "TUNING_HOME": str(home.resolve()),
-            "PYTHONPATH": os.pathsep.join(
-                [str(Path(tuning.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-            ),
+            "PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")]),
         }
-        writer = cls(environment)
-        writer._spawn()
-        return writer
+        if tracking_uri:
+            environment["MLFLOW_TRACKING_URI"] = tracking_uri
+        if storage:
+            environment["TUNING_STORAGE"] = storage
+        return cls(environment)
 
     def begin(self, folder: Path) -> Self:
         """Write the search in `folder`, `<home>/ledger/<study>/<key>` with its `search.json`."""
         self.folder = folder.resolve()
         with contextlib.suppress(BrokenPipeError):  # seen by `finish`
-            self._child.stdin.write(b"b " + os.fsencode(self.folder) + b"\n")
+            self._input.write(b"b " + os.fsencode(self.folder) + b"\n")
         return self
 
     @property
     def pid(self) -> int:
         """Of the child."""
-        return int(self._child.pid)
+        return self._child.pid
 
     def notify(self) -> None:
         """Say that a trial has ended; one small write to a pipe that never blocks."""
@@ -102,18 +124,16 @@ class Writer:
             return
         # A full pipe holds notices enough; a broken one is seen by `finish`.
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
-            self._child.stdin.write(b"n\n")
+            self._input.write(b"n\n")
 
     def progress(self) -> Report:
         """Return how far the writer is, as it last said."""
         if self._channel.closed:
             return self._last
         record = os.pread(self._channel.fileno(), RECORD_BYTES, 0).strip(b"\0 ")
-        try:
-            stored = json.loads(record) if record else {}
-        except ValueError:  # read while it was being written
-            return self._last
-        self._last = Report(**{**stored, "warnings": tuple(stored.get("warnings", ()))})
+        if record:
+            with contextlib.suppress(ValueError):  # read while it was being written
+                self._last = Report.from_json(json.loads(record))
         return self._last
 
     def finish(self, timeout_s: float = 30.0) -> list[str]:
@@ -122,26 +142,27 @@ class Writer:
         Write `status.json` before, so that MLflow shows how the search ended.
         """
         if self._child.poll() is not None and self.folder is not None:
-            # it was killed, or MLflow brought it down: once more, for what is missing
-            self._spawn()
+            # It was killed, or MLflow brought it down: once more, for what is missing.
+            self._child, self._input = self._spawn()
             self.begin(self.folder)
-        os.set_blocking(self._child.stdin.fileno(), True)
+
+        os.set_blocking(self._input.fileno(), True)
         with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.write(f"f {timeout_s}\n".encode())
+            self._input.write(f"f {timeout_s}\n".encode())
         with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.close()
+            self._input.close()
         try:
             self._child.wait(timeout_s + _GRACE_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        report = self.progress()
-        warnings = list(report.warnings)
+
+        warnings = list(self.progress().warnings)
         if self._child.returncode != 0 and not warnings:
             log = "" if self.folder is None else f" (see {self.folder / 'writer.log'})"
-            warnings = [
+            warnings.append(
                 f"the writer did not end well{log}; nothing is lost, `tuning sync` writes the rest"
-            ]
+            )
         self._channel.close()
         return warnings
 
@@ -151,35 +172,37 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         # Left without `finish`: the child sees the end of its input and writes what is on disk,
         # nobody waits for it.
-        if not self._child.stdin.closed:
-            if self.folder is None:
-                self._child.kill()
-            self._child.stdin.close()
-            self._channel.close()
-            threading.Thread(
-                target=self._child.wait, daemon=True
-            ).start()  # so that it leaves no zombie
+        if self._input.closed:
+            return
+        if self.folder is None:
+            self._child.kill()
+        self._input.close()
+        self._channel.close()
+        # So that it leaves no zombie.
+        threading.Thread(target=self._child.wait, daemon=True).start()
 
-    def _spawn(self) -> None:
-        if self._channel is None:
-            self._channel = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish
-        self._child = subprocess.Popen(
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        """Start the child; return it and its standard input, which never blocks."""
+        child = subprocess.Popen(
             [sys.executable, "-m", "tuning.tracking.writer", str(self._channel.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            env=self.environment,
+            env=self._environment,
             start_new_session=True,
             pass_fds=[self._channel.fileno()],
         )
-        os.set_blocking(self._child.stdin.fileno(), False)
+        if child.stdin is None:
+            raise RuntimeError("a process without its pipe")
+        os.set_blocking(child.stdin.fileno(), False)
+        return child, child.stdin
 
 
-def tell(descriptor: int, report: Report) -> None:
-    """Write the child's record where the driver looks for it."""
-    stored = {**vars(report), "warnings": [warning[:1200] for warning in report.warnings[:4]]}
-    os.pwrite(descriptor, json.dumps(stored).encode()[:RECORD_BYTES].ljust(RECORD_BYTES), 0)
+def write_report(descriptor: int, report: Report) -> None:
+    """Write the child's record where the driver reads it."""
+    record = json.dumps(report.to_json()).encode()
+    os.pwrite(descriptor, record[:RECORD_BYTES].ljust(RECORD_BYTES), 0)
 
 
 def wait_until_written(writer: Writer, trials: int, timeout_s: float) -> bool:

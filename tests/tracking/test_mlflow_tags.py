@@ -1,0 +1,106 @@
+"""How records become MLflow's tags."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.tracking.contract import record
+from tests.tracking.writer.searches import trial, winner
+from tuning.study.info import DatasetFacts
+from tuning.tracking.base import Best, Progress
+from tuning.tracking.mlflow_metrics import winner_metrics
+from tuning.tracking.mlflow_tags import (
+    dataset_texts,
+    progress_tags,
+    search_tags,
+    trial_tags,
+    winner_tags,
+)
+from tuning.trial import Finding
+
+
+def tags_of(**changes):
+    proposal, result = trial(7)
+    return trial_tags(record(), proposal, replace(result, **changes))
+
+
+def test_a_trials_tags_say_what_it_is_and_leave_out_what_it_has_not():
+    search = replace(record(), tags={"git_commit": "c0ffee"})
+    proposal, result = trial(7)
+    assert trial_tags(search, proposal, replace(result, notices=("half", "batch"))) == {
+        "git_commit": "c0ffee",
+        "kind": "trial",
+        "search": "toy-optuna-tpe-00000001",
+        "study": "toy",
+        "engine": "optuna:tpe",
+        "trial": "7",
+        "attempt": "1",
+        "status": "completed",
+        "seed": "14",
+        "device": "cpu:1",
+        "epochs_asked": "3",
+        "notes": "half; batch",
+    }
+
+
+def test_trial_0_is_a_parent_like_any_other():
+    proposal, result = trial(7)
+    tags = trial_tags(record(), replace(proposal, parent=0), replace(result, copied_from=0))
+    assert (tags["parent_trial"], tags["copied_from"]) == ("0", "0")
+
+
+def test_a_diagnosis_is_a_tag_in_words_and_a_healthy_trial_has_none():
+    findings = (
+        Finding("lr_too_high", "warning", "jumps"),
+        Finding("overfitting", "warning", "gap"),
+    )
+    assert tags_of(diagnosis=findings)["diagnosis"] == "lr_too_high: jumps; overfitting: gap"
+    assert "diagnosis" not in tags_of()
+
+
+def test_a_searchs_tags_name_its_source_and_its_commit_where_there_is_one():
+    search = replace(record(), tags={"git_commit": "c0ffee"})
+    assert search_tags(search) == {
+        "git_commit": "c0ffee",
+        "kind": "search",
+        "search": "toy-optuna-tpe-00000001",
+        "study": "toy",
+        "engine": "optuna:tpe",
+        "objective": "minimize val_rmse",
+        "mlflow.source.name": "studies/toy",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": "c0ffee",
+    }
+    assert "mlflow.source.git.commit" not in search_tags(record())
+
+
+def test_the_head_of_a_searchs_page_tells_its_best_trial_once_there_is_one():
+    counts = {"completed": 2, "failed": 0}
+    none_yet = progress_tags(record(), Progress(2, None, counts, 0.0))
+    assert none_yet == {
+        "mlflow.note.content": "**optuna:tpe** on study `toy`: 2 trials (2 completed)."
+    }
+    best = progress_tags(record(), Progress(2, Best(0.51234, 1), counts, 0.0))
+    assert best["mlflow.note.content"].endswith("Best val_rmse: **0.5123** (trial 1).")
+    assert best["best_trial"] == "1"
+
+
+def test_a_winners_tags_are_its_parameters_and_its_trial():
+    assert winner_tags(winner(3)) == {"winner.lr": "0.1", "winner_trial": "3"}
+
+
+def test_a_winners_metrics_are_its_figures_under_their_path():
+    assert winner_metrics(winner(3)) == {
+        "epochs": 3.0,
+        "validation_mean": 0.5,
+        "validation_std": 0.0,
+        "test_rmse": 0.5,
+    }
+
+
+def test_a_source_of_data_is_shown_without_its_password():
+    source = "postgresql://me:canary@db/houses"
+    fields = dataset_texts(DatasetFacts(name="houses", source=source, rows=3))
+    assert fields["source"] == '{"uri": "postgresql://***@db/houses"}'
+    assert fields["digest"] == "unknown"
+    assert fields["profile"] == '{"rows": 3, "task": "regression"}'

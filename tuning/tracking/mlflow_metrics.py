@@ -1,0 +1,160 @@
+"""The metrics of our runs in MLflow: a trial's curve, a search's anytime curve, the winner's figures.
+
+No call to MLflow is made here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tuning.ledger.records import WinnerRecord
+from tuning.tracking.base import Progress, SearchRecord
+from tuning.tracking.mlflow_text import milliseconds, name_of
+from tuning.trial import Json, Status, TrialResult
+
+POINTS = 40
+"""Most points of a trial's curve; the whole of it is in the ledger's `result.json`."""
+
+STATUSES = {
+    Status.COMPLETED: "FINISHED",
+    Status.PRUNED: "KILLED",
+    Status.FAILED: "FAILED",
+    Status.DIVERGED: "FAILED",
+    Status.INFEASIBLE: "FAILED",
+}
+ENDS = {"completed": "FINISHED", "exhausted": "FINISHED", "timeout": "FINISHED", "failed": "FAILED"}
+"""How a search ended → MLflow's status; whatever else ended it has KILLED it."""
+
+Row: TypeAlias = Mapping[str, float]
+FoldTable: TypeAlias = dict[str, list[float | int | None]]
+
+_NOT_FIGURES = ("schema", "params", "number", "seed", "at")  # of `winner.json`
+
+
+@dataclass(frozen=True)
+class Point:
+    """One metric at one step; `at_ms` in milliseconds since the epoch."""
+
+    key: str
+    value: float
+    step: int
+    at_ms: int
+
+
+def trial_points(search: SearchRecord, result: TrialResult) -> list[Point]:
+    """Return a trial's curve, thinned, and its final metrics; what is not finite is left out.
+
+    The final metrics are those of the weights kept. They carry the last epoch's step and the latest
+    time, so that MLflow shows them, not the last epoch's, as the metrics of the run.
+    """
+    curve = list(_curve_points(result))
+    last_step = max((point.step for point in curve), default=result.epochs)
+    at_last_step = {point.key: point.value for point in curve if point.step == last_step}
+    # Later by a millisecond: of two values at one step and time MLflow shows the larger.
+    end_ms = milliseconds(result.ended_at) + 1
+
+    finals = []
+    for name, value in _final_metrics(search, result).items():
+        key = name_of(name)
+        if math.isfinite(value) and at_last_step.get(key) != value:
+            finals.append(Point(key, float(value), last_step, end_ms))
+    return curve + finals
+
+
+def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float]:
+    metrics = {
+        **result.metrics,
+        "epochs": result.epochs,
+        "seconds": result.seconds,
+        "training_s": result.training_s,
+        "rss_mb": result.rss_mb,
+    }
+    if result.folds:
+        metrics["best_epoch"] = sum(fold.best_epoch for fold in result.folds) / len(result.folds)
+    if result.value is not None:
+        metrics[search.metric] = result.value
+    return metrics
+
+
+def _curve_points(result: TrialResult) -> Iterator[Point]:
+    curve = result.curve
+    if not curve:
+        return
+    first = curve[0]["epoch"]
+    last = curve[-1]["epoch"]
+    seconds = max(result.ended_at - result.started_at, 0.0)
+    for row in thinned(curve):
+        # The ledger has no time of each epoch: they are taken as equally long.
+        share = (row["epoch"] - first + 1) / (last - first + 1)
+        at_ms = milliseconds(result.started_at + share * seconds)
+        for name, value in row.items():
+            if name != "epoch" and math.isfinite(value):
+                yield Point(name_of(name), float(value), int(row["epoch"]), at_ms)
+
+
+def thinned(curve: Sequence[Row], points: int = POINTS) -> list[Row]:
+    """Return at most `points` rows, evenly spread, the first and the last among them."""
+    if len(curve) <= points:
+        return list(curve)
+    return [curve[round(i * (len(curve) - 1) / (points - 1))] for i in range(points)]
+
+
+def fold_table(result: TrialResult) -> FoldTable:
+    """Return a column for each thing known of the folds, a row for each fold.
+
+    Empty without `--cv`.
+    """
+    if len(result.folds) < 2:
+        return {}
+    table: FoldTable = {
+        "fold": [fold.fold for fold in result.folds],
+        "value": [_finite(fold.value) for fold in result.folds],
+        "best_epoch": [fold.best_epoch for fold in result.folds],
+        "seconds": [_finite(round(fold.seconds, 3)) for fold in result.folds],
+        "seed": [fold.seed for fold in result.folds],
+    }
+    for name in sorted({name for fold in result.folds for name in fold.metrics}):
+        table[name] = [_finite(fold.metrics.get(name)) for fold in result.folds]
+    return table
+
+
+def progress_points(search: SearchRecord, points: Sequence[Progress], above: int) -> list[Point]:
+    """Return the anytime curve and the counters, for the points above step `above`."""
+    metrics = []
+    for point in points:
+        if point.finished <= above:
+            continue
+        values: dict[str, float] = {**point.counts, "trials": point.finished}
+        if point.best is not None:
+            values[f"best_{search.metric}"] = point.best.value
+        at_ms = milliseconds(point.at)
+        for name, value in values.items():
+            metrics.append(Point(name_of(name), float(value), point.finished, at_ms))
+    return metrics
+
+
+def winner_metrics(winner: WinnerRecord) -> dict[str, float]:
+    """Return every finite number of `winner.json` under its path: `test_rmse`,
+    `baseline_linear_rmse`, …
+    """
+    stored = winner.to_json()
+    figures = {name: value for name, value in stored.items() if name not in _NOT_FIGURES}
+    return dict(_numbers(figures))
+
+
+def _numbers(values: Json, path: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        key = f"{path}{name}"
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{key}_")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        elif math.isfinite(value):
+            yield name_of(key), float(value)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

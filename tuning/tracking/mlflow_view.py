@@ -1,0 +1,53 @@
+"""The view of an experiment's table that opens with the columns that matter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tuning.tracking.base import SearchRecord
+from tuning.tracking.mlflow_internals import VIEW_STATE
+
+VIEW = "tuning"
+"""Name of the view; without it MLflow hides all columns of metrics and parameters."""
+
+
+class ExperimentTag(NamedTuple):
+    """A tag of an experiment."""
+
+    key: str
+    value: str
+
+
+def search_view(search: SearchRecord) -> ExperimentTag:
+    """Return the tag of a study's experiment that holds the view: metrics and parameters as
+    columns.
+    """
+    name = search.metric.removeprefix("val_")
+    metrics = [search.metric, f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
+    params = [key.removeprefix("space.") for key in search.params if key.startswith("space.")]
+    return view_of(metrics, params, ("engine", "status"))
+
+
+def view_of(
+    metrics: Sequence[str], params: Sequence[str], tags: Sequence[str] = ()
+) -> ExperimentTag:
+    """Return an experiment's tag that shows these columns.
+
+    The format is that of the page's own "share" button (MLflow 3.17, plain JSON is accepted).
+    """
+    columns = [f"metrics.`{name}`" for name in metrics]
+    columns += [f"params.`{name}`" for name in params]
+    columns += [f"tags.`{name}`" for name in tags]
+    state = {
+        "searchFilter": "",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+    }
+    return ExperimentTag(f"{VIEW_STATE}.{VIEW}", json.dumps(state))
