@@ -173,21 +173,22 @@ def scores_on_seeds(params: dict[str, Any], epochs: int, seeds: int, context: An
     """
     from benchmarks.perf.together import begin_together
     from tuning.trials.folds import prepare_fit
-    from tuning.trials.worker_study import worker_study
+    from tuning.trials.worker_study import load_worker_study
 
-    bench = worker_study(str(ROOT / "studies" / "housing_grid.py"), {})
+    worker_study = load_worker_study(str(ROOT / "studies" / "housing_grid.py"), {})
+    point = worker_study.study.split_params(params)
     begin_together(context)
-    found = []
+    scores = []
     for seed in range(seeds):
         fits = [
-            prepare_fit(bench, params, epochs, bench.fold(fold), seed)
-            for fold in range(bench.n_fits)
+            prepare_fit(worker_study, point, worker_study.fold(fold), epochs=epochs, seed=seed)
+            for fold in range(worker_study.n_fits)
         ]
         for item in fits:
-            for _ in item.fit.epochs():
-                pass
-        found.append(sum(item.result(bench, seed).value for item in fits) / len(fits))
-    return found
+            item.train()
+        values = [item.result(worker_study, seed).value for item in fits]
+        scores.append(sum(values) / len(values))
+    return scores
 
 
 def _spread(params: dict[str, Any], epochs: int) -> list[float]:

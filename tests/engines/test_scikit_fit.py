@@ -23,11 +23,10 @@ from tuning.estimators.wrappers import KerasRegressor
 from tuning.study.domains import Choice, Float
 from tuning.study.objective import Maximize, Minimize
 from tuning.study.study import Study, derive_seed
-from tuning.trial import Proposal, Status, TrialResult
-from tuning.trials.folds import Stopped
-from tuning.trials.jobs import TrialJob
+from tuning.trial import Answer, Proposal, Status, TrialResult
+from tuning.trials.jobs import Stopped, TrialJob
 from tuning.trials.trial import run_trial
-from tuning.trials.worker_study import worker_study
+from tuning.trials.worker_study import load_worker_study
 
 GRID = {"n_hidden": Choice(1, 2), "n_neurons": Choice(8, 16), "lr": Choice(1e-2, 1e3)}
 
@@ -72,24 +71,25 @@ def make_study(space=GRID, builder=course_model, data=houses, **changes):
 
 
 class Here:
-    """A worker's context in this process; counts epochs and answers `verdict`."""
+    """A worker's context in this process; counts epochs and gives one answer to all."""
 
     slot = "here"
 
-    def __init__(self, verdict="continue"):
-        self.epochs, self.verdict = [], verdict
+    def __init__(self, answer=Answer.CONTINUE):
+        self.epochs = []
+        self._answer = answer
 
     def report(self, report):
         self.epochs.append((report.number, report.epoch))
-        return self.verdict
+        return self._answer
 
     def retire(self):
         raise AssertionError("nothing ran out of memory")
 
 
-def bench_of(study):
+def source_and_worker_study(study):
     source = cloudpickle.dumps(study)
-    return source, worker_study(source, {})
+    return source, load_worker_study(source, {})
 
 
 def job_of(source, proposal, folder, attempt=1):
@@ -100,8 +100,8 @@ def search(study, folder, known=(), context=None):
     """Run a search to its end, taking `known` results instead of training; return results and the
     engine.
     """
-    source, bench = bench_of(study)
-    engine, results = ScikitEngine(study, bench.parts), []
+    source, worker_study = source_and_worker_study(study)
+    engine, results = ScikitEngine(study, worker_study.parts), []
     try:
         while isinstance(proposal := engine.ask(len(results)), Proposal):
             if proposal.number < len(known):
@@ -129,7 +129,7 @@ def grid(tmp_path_factory):
 
 def test_the_grid_agrees_with_the_literal_grid_search_cv(grid):
     study, _, engine = grid
-    part = bench_of(study)[1].parts.search_part
+    part = source_and_worker_study(study)[1].parts.search_part
     assert len(part) == 2000
     literal = GridSearchCV(
         KerasRegressor(
@@ -197,7 +197,7 @@ def test_a_resumed_search_is_told_what_is_recorded_and_trains_the_rest_only(grid
 def test_a_trial_equals_that_of_any_other_engine(tmp_path, changes):
     study = make_study({"lr": Choice(0.05)}, **changes)
     results, _ = search(study, tmp_path / "scikit")
-    source, _ = bench_of(study)
+    source, _ = source_and_worker_study(study)
     other = run_trial(
         job_of(source, Proposal(0, {"lr": 0.05}, study.epochs), tmp_path / "other"), Here()
     )
@@ -228,8 +228,8 @@ def test_a_builder_that_fails_fails_its_trial_alone(tmp_path):
 
 def test_a_fold_that_was_finished_is_not_trained_again(tmp_path):
     study = make_study({"lr": Choice(0.01)}, cv=2)
-    source, bench = bench_of(study)
-    engine = ScikitEngine(study, bench.parts)
+    source, worker_study = source_and_worker_study(study)
+    engine = ScikitEngine(study, worker_study.parts)
     proposal = engine.ask(0)
     whole = run_call(job_of(source, proposal, tmp_path), Here())
     (tmp_path / "0" / "attempt-1" / "fold-1.json").unlink()
@@ -243,12 +243,12 @@ def test_a_fold_that_was_finished_is_not_trained_again(tmp_path):
 
 def test_stop_leaves_the_trial_open(tmp_path):
     study = make_study({"lr": Choice(0.01)})
-    source, bench = bench_of(study)
-    engine = ScikitEngine(study, bench.parts)
+    source, worker_study = source_and_worker_study(study)
+    engine = ScikitEngine(study, worker_study.parts)
     proposal = engine.ask(0)
     engine.close()
     with pytest.raises(Stopped):
-        run_call(job_of(source, proposal, tmp_path), Here("stop"))
+        run_call(job_of(source, proposal, tmp_path), Here(Answer.STOP))
     assert not (tmp_path / "0" / "result.json").exists()
 
 

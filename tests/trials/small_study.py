@@ -1,6 +1,4 @@
-"""A tiny study for the tests of the training room: importable, so that models saved by it can be
-loaded again.
-"""
+"""A tiny study for the tests of this room: importable, so that its saved models load again."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from tuning import Choice, Float, Minimize, Study
 from tuning.data.dataset import Dataset
-from tuning.trial import Proposal
+from tuning.trial import Answer, EpochReport, Proposal
 from tuning.trials.jobs import TrialJob
 
 
@@ -41,17 +39,15 @@ def net(
 
 def logits(lr: float = 0.2, input_shape: tuple[int, ...] = (3,), n_outputs: int = 1) -> keras.Model:
     model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(n_outputs)])
-    kind = (
-        keras.losses.BinaryCrossentropy
-        if n_outputs == 1
-        else keras.losses.SparseCategoricalCrossentropy
-    )
-    model.compile(keras.optimizers.SGD(lr), kind(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if n_outputs == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(lr), loss)
     return model
 
 
 def study(**changes: Any) -> Study:
-    known: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "name": "small",
         "builder": net,
         "data": rows,
@@ -61,33 +57,35 @@ def study(**changes: Any) -> Study:
         "space": {"lr": Float(1e-4, 1e30, log=True), "batch_size": Choice(8, 16, 32)},
         "batch_size": 16,
     }
-    return Study(**{**known, **changes})
+    return Study(**{**settings, **changes})
 
 
 def job(
     folder: Any, defined: Study, *, number: int = 0, epochs: int | None = None, **settings: Any
 ) -> TrialJob:
-    """A trial with lr 0.05; `params` and whatever a TrialJob takes."""
-    params = {"lr": 0.05, **settings.pop("params", {})}
-    parent = settings.pop("of", None)
-    proposal = Proposal(number, params, defined.epochs if epochs is None else epochs, parent=parent)
+    """A trial with lr 0.05; `params`, `of` (its parent) and whatever a TrialJob takes."""
+    proposal = Proposal(
+        number=number,
+        params={"lr": 0.05, **settings.pop("params", {})},
+        epochs=defined.epochs if epochs is None else epochs,
+        parent=settings.pop("of", None),
+    )
     return TrialJob(cloudpickle.dumps(defined), {}, proposal, folder, **settings)
 
 
-class Heard:
-    """A Context that keeps what it is told and answers from a list, then "continue"."""
+class ScriptedContext:
+    """A Context that keeps what is reported; answers CONTINUE `at` times, then from a list."""
 
-    def __init__(self, *answers: str, at: int = 0) -> None:
-        self.slot, self.retired, self.reports, self._answers = (
-            "cpu:0",
-            False,
-            [],
-            ["continue"] * at + list(answers),
-        )
+    slot = "cpu:0"
 
-    def report(self, report: Any) -> str:
+    def __init__(self, *answers: Answer, at: int = 0) -> None:
+        self.retired = False
+        self.reports: list[EpochReport] = []
+        self._answers = [Answer.CONTINUE] * at + list(answers)
+
+    def report(self, report: EpochReport) -> Answer:
         self.reports.append(report)
-        return self._answers.pop(0) if self._answers else "continue"
+        return self._answers.pop(0) if self._answers else Answer.CONTINUE
 
     def retire(self) -> None:
         self.retired = True

@@ -20,20 +20,21 @@ def of(task, y):
 
 
 def scored(task, rows, truth):
-    found = baselines(task, FoldRows(rows, rows, rows, Scaler()), X[150:], truth)
-    return {name: scores(task, truth, predicted) for name, predicted in found.items()}
+    fold = FoldRows(train=rows, scoring=rows, stopping=rows, scaler=Scaler())
+    predictions = baselines(task, fold, X[150:], truth)
+    return {name: scores(task, truth, predicted) for name, predicted in predictions.items()}
 
 
 def test_two_classes_have_a_dummy_a_line_and_the_perceptron_of_scikit_learn():
     y = (LINE + RNG.normal(size=200) > 0).astype(np.float32)
-    found = of("binary", y)
-    assert set(found) == {"dummy", "linear", "perceptron"}
-    assert found["dummy"]["accuracy"] == max(y[150:].mean(), 1 - y[150:].mean())
+    by_name = of("binary", y)
+    assert set(by_name) == {"dummy", "linear", "perceptron"}
+    assert by_name["dummy"]["accuracy"] == max(y[150:].mean(), 1 - y[150:].mean())
     for name, peer in (("linear", LogisticRegression()), ("perceptron", Perceptron())):
-        assert found[name]["accuracy"] == pytest.approx(
+        assert by_name[name]["accuracy"] == pytest.approx(
             peer.fit(X[:150], y[:150]).score(X[150:], y[150:])
         )
-    assert 0.5 < found["perceptron"]["auc"] <= 1
+    assert 0.5 < by_name["perceptron"]["auc"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -47,16 +48,16 @@ def test_two_classes_have_a_dummy_a_line_and_the_perceptron_of_scikit_learn():
     ids=["classes", "labels", "number", "two numbers"],
 )
 def test_the_others_have_a_dummy_and_a_line_that_is_better(task, y, metric):
-    found = of(task, y)
-    assert set(found) == {"dummy", "linear"}
-    assert found["linear"][metric] > found["dummy"][metric] + 0.2
+    by_name = of(task, y)
+    assert set(by_name) == {"dummy", "linear"}
+    assert by_name["linear"][metric] > by_name["dummy"][metric] + 0.2
 
 
 def test_a_class_that_no_training_row_has_gets_no_share_and_the_others_keep_their_columns():
     y = np.digitize(LINE, [-1, 1])
     kept = np.flatnonzero(y[:150] != 1)
     rows = Rows(X[kept], y[kept])
-    found = scored("multiclass", rows, y[150:])
+    by_name = scored("multiclass", rows, y[150:])
     peer = LogisticRegression().fit(X[kept], y[kept])
-    assert found["linear"]["accuracy"] == pytest.approx(peer.score(X[150:], y[150:]))
-    assert found["linear"]["auc"] > 0.5
+    assert by_name["linear"]["accuracy"] == pytest.approx(peer.score(X[150:], y[150:]))
+    assert by_name["linear"]["auc"] > 0.5

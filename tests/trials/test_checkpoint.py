@@ -17,9 +17,14 @@ Y = X.sum(axis=1)
 
 def net(width=4, seed=0):
     keras.utils.set_random_seed(seed)
-    normal, dropout = keras.layers.BatchNormalization(), keras.layers.Dropout(0.3)
-    layers = [keras.Input((3,)), keras.layers.Dense(width), normal, dropout]
-    model = keras.Sequential([*layers, keras.layers.Dense(1)])
+    layers = [
+        keras.Input((3,)),
+        keras.layers.Dense(width),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.3),
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential(layers)
     model.compile(keras.optimizers.Adam(0.01), "mse")
     return model
 

@@ -4,11 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.trials.small_study import ScriptedContext
 from tuning import Float, Minimize, Study
 from tuning.engines.remote import prepare
 from tuning.errors import StudyError
+from tuning.ledger.records import Evaluation
 from tuning.ledger.results import read_test_score
-from tuning.trial import Proposal, Status
+from tuning.trial import Answer, Proposal, Status
 from tuning.trials.functions import (
     evaluate,
     function_finalist,
@@ -17,6 +19,7 @@ from tuning.trials.functions import (
     no_data,
 )
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
+from tuning.trials.training import Training
 
 
 def slope(x: float = 0.0, fidelity: float = 1.0, seed: int | None = None) -> float:
@@ -24,49 +27,42 @@ def slope(x: float = 0.0, fidelity: float = 1.0, seed: int | None = None) -> flo
 
 
 def study(builder=slope, **changes):
-    given = {"epochs": 4, "trainer": "function", "seed": 1, **changes}
+    settings = {"epochs": 4, "trainer": "function", "seed": 1, **changes}
     return Study(
         name="slope",
         builder=builder,
         data=no_data,
         objective=Minimize("val_value"),
         space={"x": Float(1.0, 2.0)},
-        **given,
+        **settings,
     )
 
 
 def test_a_builder_that_takes_anything_is_given_the_point_but_not_the_batch_size():
-    def anything(**given):
-        assert sorted(given) == ["x"]
-        return given["x"]
+    def anything(**arguments):
+        assert sorted(arguments) == ["x"]
+        return arguments["x"]
 
     assert evaluate(study(anything, fixed={"batch_size": 8}), {"x": 1.5}, epoch=1, seed=3) == 1.5
-
-
-class Told:
-    """A worker's context: answers "continue" until `verdict` is due."""
-
-    slot = "cpu:0"
-
-    def __init__(self, verdict="continue", at=99):
-        self.reports = []
-        self._verdict, self._at = verdict, at
-
-    def report(self, report):
-        self.reports.append(report)
-        return self._verdict if len(self.reports) == self._at else "continue"
 
 
 WHOLE = Proposal(0, {"x": 1.5}, 4)
 
 
-def train(folder, context, proposal=WHOLE, searched=None, **job):
-    told = TrialJob("", {}, proposal, folder, **job)
-    return function_trial(told, SimpleNamespace(study=searched or study()), 7, context)
+def train(folder, context, proposal=WHOLE, searched=None, **settings):
+    searched = searched or study()
+    training = Training(
+        job=TrialJob(source="", overrides={}, proposal=proposal, folder=folder, **settings),
+        worker_study=SimpleNamespace(study=searched),
+        point=searched.split_params(proposal.params),
+        seed=7,
+        context=context,
+    )
+    return function_trial(training)
 
 
 def test_each_epoch_is_reported_at_its_share_of_the_studys_epochs(tmp_path):
-    context = Told()
+    context = ScriptedContext()
     result = train(tmp_path, context)
     assert [report.epoch for report in context.reports] == [1, 2, 3, 4]
     assert [round(report.value) for report in context.reports] == [6, 3, 2, 2]
@@ -78,7 +74,7 @@ def test_each_epoch_is_reported_at_its_share_of_the_studys_epochs(tmp_path):
 
 
 def test_a_pruned_trial_has_the_value_of_its_last_epoch(tmp_path):
-    context = Told("prune", at=2)
+    context = ScriptedContext(Answer.PRUNE, at=1)
     result = train(tmp_path, context)
     assert (result.status, result.epochs, result.value) == (
         Status.PRUNED,
@@ -89,24 +85,24 @@ def test_a_pruned_trial_has_the_value_of_its_last_epoch(tmp_path):
 
 def test_stop_gives_the_slot_back_and_decides_nothing(tmp_path):
     with pytest.raises(Stopped):
-        train(tmp_path, Told("stop", at=1))
+        train(tmp_path, ScriptedContext(Answer.STOP))
 
 
 def test_a_continued_trial_begins_where_its_parent_ended(tmp_path):
-    train(tmp_path, Told(), Proposal(0, {"x": 1.5}, 2), keep_end=True)
-    context = Told()
+    train(tmp_path, ScriptedContext(), Proposal(0, {"x": 1.5}, 2), keep_end=True)
+    context = ScriptedContext()
     result = train(tmp_path, context, Proposal(1, {"x": 1.5}, 4, parent=0), parent=tmp_path)
     assert [report.epoch for report in context.reports] == [3, 4]
     assert result.epochs == 2
 
 
 def test_a_value_that_is_not_finite_makes_the_trial_diverge(tmp_path):
-    result = train(tmp_path, Told(), searched=study(lambda x=0.0: float("inf")))
+    result = train(tmp_path, ScriptedContext(), searched=study(lambda x=0.0: float("inf")))
     assert (result.status, result.value, result.epochs) == (Status.DIVERGED, None, 1)
 
 
 def test_for_a_benchmark_the_value_without_noise_stands_for_the_test_score(tmp_path):
-    train(tmp_path, Told(), score_test=True)
+    train(tmp_path, ScriptedContext(), score_test=True)
     assert read_test_score(tmp_path) == 1.5
 
 
@@ -118,10 +114,10 @@ def test_noise_differs_by_training_seed_point_and_epoch():
     assert value(1.0, 1, 7) == value(1.0, 1, 7)
 
 
-def test_a_builder_that_returns_no_number_is_told_before_the_search():
-    with pytest.raises(StudyError) as told:
+def test_a_builder_that_returns_no_number_is_refused_before_the_search():
+    with pytest.raises(StudyError) as refused:
         evaluate(study(lambda x=0.0: "low"), {"x": 1.0}, epoch=1, seed=0)
-    assert str(told.value) == (
+    assert str(refused.value) == (
         "study 'slope': <lambda>() must return a number where trainer='function', got 'low'"
     )
 
@@ -134,21 +130,39 @@ def test_folds_and_early_stopping_are_refused_for_functions(field):
 
 def test_the_winners_value_without_noise_is_its_test_score(tmp_path):
     job = EvaluationJob(
-        "", {}, {"x": 1.5}, 4, 3, None, tmp_path / "winner.keras", tmp_path / "evaluation.json"
+        source="",
+        overrides={},
+        params={"x": 1.5},
+        epochs=4,
+        seed=3,
+        weights=None,
+        saved=tmp_path / "winner.keras",
+        file=tmp_path / "evaluation.json",
     )
-    assert function_winner(study(), job) == {"test": {"value": 1.5}, "baseline": {}, "model": None}
+    assert function_winner(study(), job) == Evaluation(test={"value": 1.5}, baseline={}, model=None)
 
 
 @pytest.mark.parametrize("engine", ["optuna:tpe", "randomizedsearchcv"])
 def test_engines_of_optuna_and_scikit_learn_propose_for_a_study_without_a_model(engine):
-    made, _ = prepare("studies/branin.py", {"engine": engine, "trials": 3})
+    prepared, _ = prepare("studies/branin.py", {"engine": engine, "trials": 3})
     try:
-        assert set(made.ask(0).params) == {"x1", "x2"}
+        assert set(prepared.ask(0).params) == {"x1", "x2"}
     finally:
-        made.close()
+        prepared.close()
 
 
 def test_a_finalist_that_is_not_finite_on_a_fresh_seed_has_no_value(tmp_path):
     searched = study(lambda x=0.0: x if x > 1 else float("nan"))
-    jobs = [FinalistJob("", {}, 3, {"x": x}, 4, 0, tmp_path / "0.json") for x in (0.5, 1.5)]
-    assert [function_finalist(searched, job, 7, "cpu:0")["value"] for job in jobs] == [None, 1.5]
+    values = []
+    for x in (0.5, 1.5):
+        job = FinalistJob(
+            source="",
+            overrides={},
+            number=3,
+            params={"x": x},
+            epochs=4,
+            index=0,
+            file=tmp_path / "0.json",
+        )
+        values.append(function_finalist(searched, job, 7, "cpu:0").value)
+    assert values == [None, 1.5]

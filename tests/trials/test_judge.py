@@ -8,6 +8,7 @@ import pytest
 
 from tuning import Maximize, Minimize
 from tuning.trainer.train import Rows, train
+from tuning.trial import Answer
 from tuning.trials.judge import Judge, early_stopping
 
 RNG = np.random.default_rng(2)
@@ -71,27 +72,26 @@ def test_the_inner_loss_is_that_of_evaluate_for_any_width_and_with_what_layers_a
         assert judge.curve[-1]["inner_loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_verdict_ends_training_at_its_epoch():
+def test_an_answer_ends_training_at_its_epoch():
     def at_two(row):
-        return "prune" if row["epoch"] == 2 else "continue"
+        return Answer.PRUNE if row["epoch"] == 2 else Answer.CONTINUE
 
     judge = Judge(Minimize("val_rmse"), "regression", SCORING, SCORING, at_two)
     judged(judge, epochs=9)
-    assert (judge.verdict, len(judge.curve)) == ("prune", 2)
+    assert (judge.answer, len(judge.curve)) == (Answer.PRUNE, 2)
 
 
 def test_an_objective_that_is_not_finite_diverges_before_it_is_reported():
-    heard = []
-    judge = Judge(
-        Minimize("val_rmse"),
-        "regression",
-        SCORING,
-        SCORING,
-        lambda row: heard.append(row) or "continue",
-    )
+    reported = []
+
+    def on_epoch(row):
+        reported.append(row)
+        return Answer.CONTINUE
+
+    judge = Judge(Minimize("val_rmse"), "regression", SCORING, SCORING, on_epoch)
     judged(judge, lr=1e30, epochs=9)
     assert judge.diverged
-    assert len(judge.curve) == len(heard) + 1 < 9
+    assert len(judge.curve) == len(reported) + 1 < 9
 
 
 @pytest.mark.parametrize(

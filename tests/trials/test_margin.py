@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tuning.ledger.records import Margin
 from tuning.trials.margin import margin
 
 RNG = np.random.default_rng(0)
@@ -15,40 +16,41 @@ def test_the_error_of_a_difference_in_accuracy_is_that_of_the_paired_rows():
     ours, theirs = (np.clip(y + RNG.normal(0, spread, 300), 0, 1)[:, None] for spread in (0.4, 0.6))
     right, also = ((p[:, 0] > 0.5) == y for p in (ours, theirs))
     rows = right.astype(float) - also
-    found = margin("accuracy", "binary", y, ours, theirs)
-    assert found["difference"] == pytest.approx(rows.mean())
-    assert found["standard_error"] == pytest.approx(rows.std() / 300**0.5, rel=0.15)
+    known = margin("accuracy", "binary", y, ours, theirs)
+    assert known.difference == pytest.approx(rows.mean())
+    assert known.standard_error == pytest.approx(rows.std() / 300**0.5, rel=0.15)
 
 
 def test_a_lower_rmse_is_a_margin_above_zero():
     y = RNG.normal(size=200)
     ours, theirs = (y + spread * RNG.normal(size=200) for spread in (0.2, 0.8))
-    found = margin("rmse", "regression", y, ours[:, None], theirs[:, None])
-    assert 0.4 < found["difference"] < 0.8
-    assert 0 < found["standard_error"] < 0.1
+    known = margin("rmse", "regression", y, ours[:, None], theirs[:, None])
+    assert 0.4 < known.difference < 0.8
+    assert 0 < known.standard_error < 0.1
 
 
 def test_predictions_that_are_alike_share_their_luck():
     y = RNG.normal(size=200)
     theirs = y + RNG.normal(size=200)
-    alike = margin(
-        "rmse", "regression", y, (theirs + 0.01 * RNG.normal(size=200))[:, None], theirs[:, None]
-    )
-    other = margin("rmse", "regression", y, (y + RNG.normal(size=200))[:, None], theirs[:, None])
-    assert alike["standard_error"] < other["standard_error"] / 20
+    close = theirs + 0.01 * RNG.normal(size=200)
+    independent = y + RNG.normal(size=200)
+    alike = margin("rmse", "regression", y, close[:, None], theirs[:, None])
+    other = margin("rmse", "regression", y, independent[:, None], theirs[:, None])
+    assert alike.standard_error < other.standard_error / 20
 
 
 def test_equal_predictions_differ_by_nothing_for_sure():
     y = np.arange(60) % 3
     p = np.eye(3)[y]
-    assert margin("auc", "multiclass", y, p, p) == {"difference": 0.0, "standard_error": 0.0}
+    assert margin("auc", "multiclass", y, p, p) == Margin(difference=0.0, standard_error=0.0)
 
 
 def test_the_same_predictions_have_the_same_margin():
-    y, ours, theirs = RNG.normal(size=50), RNG.normal(size=(50, 1)), RNG.normal(size=(50, 1))
-    assert margin("mae", "regression", y, ours, theirs) == margin(
-        "mae", "regression", y, ours, theirs
-    )
+    y = RNG.normal(size=50)
+    ours = RNG.normal(size=(50, 1))
+    theirs = RNG.normal(size=(50, 1))
+    first = margin("mae", "regression", y, ours, theirs)
+    assert margin("mae", "regression", y, ours, theirs) == first
 
 
 @pytest.mark.parametrize("metric", ["loss", "my_metric", "rmse"])

@@ -52,9 +52,9 @@ def test_one_hot_classes_count_as_their_numbers():
 
 def test_a_class_that_is_not_there_has_no_area():
     there = LABELS < 2
-    found = score("auc", "multiclass", LABELS[there], CHANCES[there])
+    auc = score("auc", "multiclass", LABELS[there], CHANCES[there])
     areas = [roc_auc_score(LABELS[there] == c, CHANCES[there][:, c]) for c in (0, 1)]
-    assert found == pytest.approx(np.mean(areas))
+    assert auc == pytest.approx(np.mean(areas))
 
 
 def test_multilabel_accuracy_wants_all_labels_right():

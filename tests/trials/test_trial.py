@@ -13,25 +13,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.trials.small_study import Heard, job, logits, net, rows, study
+from tests.trials.small_study import ScriptedContext, job, logits, net, rows, study
 from tuning import Maximize, Minimize
 from tuning.errors import MissingError, StorageError, StudyError
 from tuning.ledger.results import read_result
 from tuning.trainer import compiled
 from tuning.trainer import train as trainer
 from tuning.trainer.train import Rows
-from tuning.trial import Status
+from tuning.trial import Answer, Status
 from tuning.trials import checkpoint
 from tuning.trials import trial as trials
-from tuning.trials.folds import Stopped
+from tuning.trials.jobs import Stopped
 from tuning.trials.trial import run_trial
-from tuning.trials.worker_study import worker_study
+from tuning.trials.worker_study import load_worker_study
 
 
-def told(result):
-    """What must be equal between two trainings of one trial: everything but times, places and
-    notes.
-    """
+def comparable(result):
+    """What is equal between two trainings of one trial: all but times, places and notices."""
     plain = result.to_json()
     for name in (
         "seconds",
@@ -41,7 +39,7 @@ def told(result):
         "rss_mb",
         "slot",
         "attempt",
-        "notes",
+        "notices",
     ):
         del plain[name]
     for fold in plain["folds"]:
@@ -50,7 +48,7 @@ def told(result):
 
 
 def test_a_trial_reports_each_epoch_and_keeps_its_result(tmp_path):
-    context = Heard()
+    context = ScriptedContext()
     result = run_trial(job(tmp_path, study()), context)
     assert result.status is Status.COMPLETED
     assert [report.epoch for report in context.reports] == [1, 2, 3, 4]
@@ -60,7 +58,7 @@ def test_a_trial_reports_each_epoch_and_keeps_its_result(tmp_path):
 
 
 def test_the_objective_is_computed_from_the_validation_part_in_its_unit(tmp_path):
-    result = run_trial(job(tmp_path, study(objective=Minimize("val_rmse"))), Heard())
+    result = run_trial(job(tmp_path, study(objective=Minimize("val_rmse"))), ScriptedContext())
     last = result.folds[0].curve[-1]
     assert result.value == pytest.approx(
         last["val_loss"] ** 0.5, rel=1e-5
@@ -69,27 +67,33 @@ def test_the_objective_is_computed_from_the_validation_part_in_its_unit(tmp_path
 
 def test_equal_proposals_give_equal_results_whatever_ran_before(tmp_path):
     dropout = study(fixed={"dropout": 0.3, "width": 5})
-    first = run_trial(job(tmp_path / "a", dropout), Heard())
-    run_trial(job(tmp_path / "b", dropout, params={"lr": 0.2, "batch_size": 8}), Heard())
-    run_trial(job(tmp_path / "c", study()), Heard())
-    assert told(run_trial(job(tmp_path / "d", dropout), Heard())) == told(first)
+    first = run_trial(job(tmp_path / "a", dropout), ScriptedContext())
+    run_trial(job(tmp_path / "b", dropout, params={"lr": 0.2, "batch_size": 8}), ScriptedContext())
+    run_trial(job(tmp_path / "c", study()), ScriptedContext())
+    assert comparable(run_trial(job(tmp_path / "d", dropout), ScriptedContext())) == comparable(
+        first
+    )
     compiled.forget_all()
-    assert told(run_trial(job(tmp_path / "e", dropout), Heard())) == told(first)
-
-
-def test_equal_proposals_are_equal_with_xla_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
-    first = run_trial(job(tmp_path / "a", study(fixed={"dropout": 0.3})), Heard())
-    run_trial(job(tmp_path / "b", study(fixed={"dropout": 0.3}), params={"lr": 0.2}), Heard())
-    assert told(run_trial(job(tmp_path / "c", study(fixed={"dropout": 0.3})), Heard())) == told(
+    assert comparable(run_trial(job(tmp_path / "e", dropout), ScriptedContext())) == comparable(
         first
     )
 
 
+def test_equal_proposals_are_equal_with_xla_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
+    first = run_trial(job(tmp_path / "a", study(fixed={"dropout": 0.3})), ScriptedContext())
+    run_trial(
+        job(tmp_path / "b", study(fixed={"dropout": 0.3}), params={"lr": 0.2}), ScriptedContext()
+    )
+    assert comparable(
+        run_trial(job(tmp_path / "c", study(fixed={"dropout": 0.3})), ScriptedContext())
+    ) == comparable(first)
+
+
 def test_a_finished_trial_is_not_trained_again_and_its_file_not_rewritten(tmp_path):
-    result = run_trial(job(tmp_path, study()), Heard())
+    result = run_trial(job(tmp_path, study()), ScriptedContext())
     before = (tmp_path / "result.json").stat().st_ino, (tmp_path / "result.json").read_bytes()
-    context = Heard()
+    context = ScriptedContext()
     again = run_trial(job(tmp_path, study(), attempt=2), context)
     assert (again.value, again.attempt, context.reports) == (result.value, 1, [])
     assert (
@@ -99,26 +103,28 @@ def test_a_finished_trial_is_not_trained_again_and_its_file_not_rewritten(tmp_pa
 
 
 def test_a_learning_rate_that_explodes_makes_a_diverged_trial(tmp_path):
-    result = run_trial(job(tmp_path, study(epochs=30), params={"lr": 1e30}), Heard())
+    result = run_trial(job(tmp_path, study(epochs=30), params={"lr": 1e30}), ScriptedContext())
     assert (result.status, result.value, result.metrics) == (Status.DIVERGED, None, {})
     assert result.error == "loss or objective is not finite"
     assert result.epochs < 30
 
 
 def test_a_pruned_trial_ends_at_its_epoch_with_the_last_value(tmp_path):
-    result = run_trial(job(tmp_path, study(patience=3)), Heard("prune", at=1))
+    result = run_trial(job(tmp_path, study(patience=3)), ScriptedContext(Answer.PRUNE, at=1))
     assert (result.status, result.epochs) == (Status.PRUNED, 2)
     assert result.value == result.folds[0].curve[-1]["val_rmse"]
 
 
-def test_a_trial_told_to_stop_stays_open(tmp_path):
+def test_a_trial_that_is_stopped_stays_open(tmp_path):
     with pytest.raises(Stopped):
-        run_trial(job(tmp_path, study()), Heard("stop", at=1))
+        run_trial(job(tmp_path, study()), ScriptedContext(Answer.STOP, at=1))
     assert not (tmp_path / "result.json").exists()
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path):
-    result = run_trial(job(tmp_path, study(epochs=40, patience=2), params={"lr": 0.3}), Heard())
+    result = run_trial(
+        job(tmp_path, study(epochs=40, patience=2), params={"lr": 0.3}), ScriptedContext()
+    )
     fold = result.folds[0]
     best = min(fold.curve, key=lambda row: row["val_rmse"])
     assert (fold.best_epoch, result.value) == (best["epoch"], best["val_rmse"])
@@ -129,7 +135,7 @@ def broken(lr=0.1):
 
 
 def test_an_error_in_the_builder_fails_the_trial_alone(tmp_path, capsys):
-    result = run_trial(job(tmp_path, study(builder=broken)), Heard())
+    result = run_trial(job(tmp_path, study(builder=broken)), ScriptedContext())
     assert (result.status, result.error) == (
         Status.FAILED,
         "RuntimeError: cannot build for lr=0.05",
@@ -149,7 +155,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_trial_open(error, tmp_path):
         raise error
 
     with pytest.raises(StorageError, match=r"trial 0: .*No space left on device"):
-        run_trial(job(tmp_path, study(builder=full)), Heard())
+        run_trial(job(tmp_path, study(builder=full)), ScriptedContext())
     assert read_result(job(tmp_path, study(builder=full)).folder) is None
 
 
@@ -160,7 +166,7 @@ def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):
         made[:] = made or [net()]
         return made[0]
 
-    result = run_trial(job(tmp_path, study(builder=same, cv=2)), Heard())
+    result = run_trial(job(tmp_path, study(builder=same, cv=2)), ScriptedContext())
     assert result.status is Status.FAILED
     assert result.error.endswith(
         "same returned the same model object again; make a new model at each call"
@@ -168,7 +174,7 @@ def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):
 
 
 def test_an_objective_that_no_metric_is_called_fails_in_words(tmp_path):
-    result = run_trial(job(tmp_path, study(objective=Maximize("val_precision"))), Heard())
+    result = run_trial(job(tmp_path, study(objective=Maximize("val_precision"))), ScriptedContext())
     assert (
         result.error
         == "StudyError: no metric of the model is called 'val_precision'; there are: val_loss"
@@ -177,12 +183,12 @@ def test_an_objective_that_no_metric_is_called_fails_in_words(tmp_path):
 
 def test_an_objective_that_does_not_fit_the_data_ends_the_run(tmp_path):
     with pytest.raises(StudyError, match="objective 'val_auc' does not fit regression data"):
-        run_trial(job(tmp_path, study(objective=Maximize("val_auc"))), Heard())
+        run_trial(job(tmp_path, study(objective=Maximize("val_auc"))), ScriptedContext())
 
 
 def test_memory_that_runs_out_is_tried_again_at_half_the_batch(tmp_path, monkeypatch):
     seen = greedy(monkeypatch, limit=16)
-    context = Heard()
+    context = ScriptedContext()
     result = run_trial(job(tmp_path, study(), params={"batch_size": 32}), context)
     assert seen == [32, 16]
     assert (result.status, context.retired) == (Status.COMPLETED, True)
@@ -194,22 +200,22 @@ def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_beg
     tmp_path, monkeypatch
 ):
     defined = study(cv=2)
-    whole = run_trial(job(tmp_path / "whole", defined, params={"batch_size": 8}), Heard())
+    whole = run_trial(job(tmp_path / "whole", defined, params={"batch_size": 8}), ScriptedContext())
     with pytest.raises(Stopped):
         run_trial(
-            job(tmp_path / "cut", defined), Heard("stop", at=5)
+            job(tmp_path / "cut", defined), ScriptedContext(Answer.STOP, at=5)
         )  # the first fold is finished at 16
     seen = greedy(monkeypatch, limit=8)
     with pytest.raises(Stopped):
-        run_trial(job(tmp_path / "cut", defined, attempt=2), Heard("stop", at=5))
-    result = run_trial(job(tmp_path / "cut", defined, attempt=3), Heard())
+        run_trial(job(tmp_path / "cut", defined, attempt=2), ScriptedContext(Answer.STOP, at=5))
+    result = run_trial(job(tmp_path / "cut", defined, attempt=3), ScriptedContext())
     assert seen == [16, 8, 8, 8]
-    assert told(result)["value"] == told(whole)["value"]
+    assert comparable(result)["value"] == comparable(whole)["value"]
 
 
 def test_memory_that_runs_out_twice_makes_the_trial_infeasible(tmp_path, monkeypatch):
     seen = greedy(monkeypatch, limit=1)
-    result = run_trial(job(tmp_path, study()), Heard())
+    result = run_trial(job(tmp_path, study()), ScriptedContext())
     assert seen == [16, 8]
     assert (result.status, result.value) == (Status.INFEASIBLE, None)
     assert result.error == "out of memory: OOM when allocating"
@@ -241,10 +247,10 @@ def test_out_of_memory_is_known_by_what_xla_says_too():
 @pytest.mark.parametrize("patience", [None, 2])
 def test_folds_in_lock_step_equal_folds_one_after_another(patience, tmp_path):
     defined = study(cv=3, patience=patience, epochs=5, fixed={"dropout": 0.2})
-    one_by_one = run_trial(job(tmp_path / "a", defined), Heard())
-    context = Heard()
+    one_by_one = run_trial(job(tmp_path / "a", defined), ScriptedContext())
+    context = ScriptedContext()
     together = run_trial(job(tmp_path / "b", defined, lockstep=True), context)
-    assert told(together) == told(one_by_one)
+    assert comparable(together) == comparable(one_by_one)
     epochs = [report.epoch for report in context.reports]
     assert epochs == list(range(1, max(epochs) + 1))
     if patience is None:
@@ -255,13 +261,17 @@ def test_folds_in_lock_step_equal_folds_one_after_another(patience, tmp_path):
 
 
 def test_folds_in_lock_step_are_pruned_together(tmp_path):
-    result = run_trial(job(tmp_path, study(cv=2), lockstep=True), Heard("prune", at=1))
+    result = run_trial(
+        job(tmp_path, study(cv=2), lockstep=True), ScriptedContext(Answer.PRUNE, at=1)
+    )
     assert result.status is Status.PRUNED
     assert [len(fold.curve) for fold in result.folds] == [2, 2]
 
 
 def test_model_fit_in_lock_step_says_that_folds_were_trained_one_by_one(tmp_path):
-    result = run_trial(job(tmp_path, study(cv=2, epochs=1, trainer="fit"), lockstep=True), Heard())
+    result = run_trial(
+        job(tmp_path, study(cv=2, epochs=1, trainer="fit"), lockstep=True), ScriptedContext()
+    )
     assert result.status is Status.COMPLETED
     assert result.notices == (
         "model.fit cannot be advanced epoch by epoch: the folds were trained one by one",
@@ -269,21 +279,24 @@ def test_model_fit_in_lock_step_says_that_folds_were_trained_one_by_one(tmp_path
 
 
 @pytest.mark.parametrize("patience", [None, 9])
-def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_told(
+def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_reported(
     tmp_path, patience
 ):
-    context, defined = Heard("prune", at=1), study(cv=2, trainer="fit", patience=patience)
+    context, defined = (
+        ScriptedContext(Answer.PRUNE, at=1),
+        study(cv=2, trainer="fit", patience=patience),
+    )
     result = run_trial(job(tmp_path, defined, lockstep=True), context)
     assert (result.status, result.value) == (Status.PRUNED, context.reports[-1].value)
     assert [(fold.best_epoch, len(fold.curve)) for fold in result.folds] == [(2, 4), (2, 4)]
 
 
 @pytest.mark.parametrize("changes", [{"trainer": "fit"}, {"patience": 1}])
-def test_a_result_keeps_what_its_pruner_was_told(tmp_path, changes):
-    """A resumed search tells it again: trained beyond the prune, or with a fold that has stopped,
-    the curve differs.
+def test_a_result_keeps_what_was_reported_to_its_pruner(tmp_path, changes):
+    """A resumed search reports it again: trained beyond the prune, or with a fold that has
+    stopped, the curve differs.
     """
-    context = Heard("prune", at=2)
+    context = ScriptedContext(Answer.PRUNE, at=2)
     result = run_trial(job(tmp_path, study(cv=2, pruner="asha", **changes), lockstep=True), context)
     assert result.reported == tuple((report.epoch, report.value) for report in context.reports)
     assert read_result(tmp_path).reports_of("val_rmse") == result.reported
@@ -291,40 +304,40 @@ def test_a_result_keeps_what_its_pruner_was_told(tmp_path, changes):
 
 
 def test_a_trial_that_fails_late_has_trained_all_the_same(tmp_path):
-    class Broken(Heard):
+    class Broken(ScriptedContext):
         def report(self, report):
             super().report(report)
             if report.epoch == 3:
                 raise ValueError("broken")
-            return "continue"
+            return Answer.CONTINUE
 
     result = run_trial(job(tmp_path, study()), Broken())
     assert (result.status, result.epochs) == (Status.FAILED, 3)
 
 
 def test_a_pruned_fold_ends_its_trial(tmp_path):
-    context = Heard("prune", at=1)
+    context = ScriptedContext(Answer.PRUNE, at=1)
     result = run_trial(job(tmp_path, study(cv=3)), context)
     assert (result.status, len(result.folds), len(context.reports)) == (Status.PRUNED, 1, 2)
 
 
 def test_finished_folds_of_an_earlier_attempt_are_taken_over(tmp_path):
     defined = study(cv=3)
-    whole = run_trial(job(tmp_path / "whole", defined), Heard())
+    whole = run_trial(job(tmp_path / "whole", defined), ScriptedContext())
     with pytest.raises(Stopped):
         run_trial(
-            job(tmp_path / "cut", defined), Heard("stop", at=5)
+            job(tmp_path / "cut", defined), ScriptedContext(Answer.STOP, at=5)
         )  # in the second epoch of the second fold
     for path in (tmp_path / "cut").glob("attempt-1/*.npz"):
         path.unlink()
-    context = Heard()
+    context = ScriptedContext()
     again = run_trial(job(tmp_path / "cut", defined, attempt=2), context)
-    assert told(again) == told(whole)
+    assert comparable(again) == comparable(whole)
     assert len(context.reports) == 8
 
 
 def test_a_diverged_fold_is_not_taken_over_as_finished(tmp_path):
-    run_trial(job(tmp_path, study(cv=2, epochs=30), params={"lr": 1e30}), Heard())
+    run_trial(job(tmp_path, study(cv=2, epochs=30), params={"lr": 1e30}), ScriptedContext())
     assert list(tmp_path.glob("attempt-*/fold-*.json")) == []
 
 
@@ -333,12 +346,12 @@ def test_a_diverged_fold_is_not_taken_over_as_finished(tmp_path):
 def test_an_interrupted_trial_goes_on_bit_for_bit(lockstep, patience, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "KEEP_EVERY_S", 1e-9)
     defined = study(epochs=7, patience=patience, cv=2 if lockstep else None, fixed={"dropout": 0.2})
-    whole = run_trial(job(tmp_path / "whole", defined, lockstep=lockstep), Heard())
+    whole = run_trial(job(tmp_path / "whole", defined, lockstep=lockstep), ScriptedContext())
 
     class Killed(BaseException):
         pass
 
-    class Dies(Heard):
+    class Dies(ScriptedContext):
         def report(self, report):
             if report.epoch == 5:
                 raise Killed
@@ -346,27 +359,29 @@ def test_an_interrupted_trial_goes_on_bit_for_bit(lockstep, patience, tmp_path, 
 
     with pytest.raises(Killed):
         run_trial(job(tmp_path / "cut", defined, lockstep=lockstep), Dies())
-    context = Heard()
+    context = ScriptedContext()
     again = run_trial(job(tmp_path / "cut", defined, lockstep=lockstep, attempt=2), context)
-    assert told(again) == told(whole)
+    assert comparable(again) == comparable(whole)
     assert again.notices == ("taken up at epoch 4",)
     assert [report.epoch for report in context.reports] == [row["epoch"] for row in whole.curve]
     assert list((tmp_path / "cut").rglob("*.npz")) == []
 
 
 def test_a_trial_stopped_by_the_driver_goes_on_from_its_last_epoch(tmp_path):
-    whole = run_trial(job(tmp_path / "whole", study()), Heard())
+    whole = run_trial(job(tmp_path / "whole", study()), ScriptedContext())
     with pytest.raises(Stopped):
-        run_trial(job(tmp_path / "cut", study()), Heard("stop", at=2))
-    again = run_trial(job(tmp_path / "cut", study(), attempt=2), Heard())
-    assert told(again) == told(whole)
+        run_trial(job(tmp_path / "cut", study()), ScriptedContext(Answer.STOP, at=2))
+    again = run_trial(job(tmp_path / "cut", study(), attempt=2), ScriptedContext())
+    assert comparable(again) == comparable(whole)
     assert again.notices == ("taken up at epoch 3",)
 
 
 def test_a_checkpoint_of_another_batch_size_is_not_used(tmp_path):
     with pytest.raises(Stopped):
-        run_trial(job(tmp_path, study()), Heard("stop", at=2))
-    result = run_trial(job(tmp_path, study(), params={"batch_size": 8}, attempt=2), Heard())
+        run_trial(job(tmp_path, study()), ScriptedContext(Answer.STOP, at=2))
+    result = run_trial(
+        job(tmp_path, study(), params={"batch_size": 8}, attempt=2), ScriptedContext()
+    )
     assert result.notices == (
         "the checkpoint of attempt-1 was not used: it was trained with batches of 16 rows",
     )
@@ -375,9 +390,11 @@ def test_a_checkpoint_of_another_batch_size_is_not_used(tmp_path):
 
 def test_a_continued_trial_equals_one_long_trial(tmp_path):
     defined = study(epochs=5, cv=2, fixed={"dropout": 0.2})
-    long = run_trial(job(tmp_path / "long", defined), Heard())
-    run_trial(job(tmp_path / "0", defined, epochs=2, keep_end=True), Heard())
-    child = run_trial(job(tmp_path / "1", defined, number=1, of=0, parent=tmp_path / "0"), Heard())
+    long = run_trial(job(tmp_path / "long", defined), ScriptedContext())
+    run_trial(job(tmp_path / "0", defined, epochs=2, keep_end=True), ScriptedContext())
+    child = run_trial(
+        job(tmp_path / "1", defined, number=1, of=0, parent=tmp_path / "0"), ScriptedContext()
+    )
     assert child.value == long.value
     assert child.epochs == 6
     for fold, whole in zip(child.folds, long.folds, strict=True):
@@ -385,31 +402,35 @@ def test_a_continued_trial_equals_one_long_trial(tmp_path):
 
 
 def test_a_continued_trial_whose_parent_is_gone_says_so(tmp_path):
-    result = run_trial(job(tmp_path / "1", study(), number=1, of=0, parent=tmp_path / "0"), Heard())
+    result = run_trial(
+        job(tmp_path / "1", study(), number=1, of=0, parent=tmp_path / "0"), ScriptedContext()
+    )
     assert result.notices == ("the checkpoint of trial 0 is gone: trained from epoch 0",)
     assert result.epochs == 4
 
 
 def test_a_continued_trial_without_epochs_left_fails_in_words(tmp_path):
-    run_trial(job(tmp_path / "0", study(), keep_end=True), Heard())
-    result = run_trial(job(tmp_path / "1", study(), number=1, of=0, parent=tmp_path / "0"), Heard())
+    run_trial(job(tmp_path / "0", study(), keep_end=True), ScriptedContext())
+    result = run_trial(
+        job(tmp_path / "1", study(), number=1, of=0, parent=tmp_path / "0"), ScriptedContext()
+    )
     assert result.error == "TrialError: trial 0 was trained for 4 epochs: none is left"
 
 
 def test_early_stopping_never_sees_the_scoring_fold(tmp_path, monkeypatch):
     defined = study(cv=2, patience=2, epochs=6)
     source = job(tmp_path, defined).source
-    clean = run_trial(job(tmp_path / "clean", defined), Heard())
-    bench = worker_study(source, {})
-    real = type(bench).fold
+    clean = run_trial(job(tmp_path / "clean", defined), ScriptedContext())
+    worker_study = load_worker_study(source, {})
+    real = type(worker_study).fold
 
     def poisoned(self, fold):
         known = real(self, fold)
         noise = np.random.default_rng(0).normal(size=known.scoring.y.shape).astype("float32")
         return replace(known, scoring=Rows(known.scoring.X, noise))
 
-    monkeypatch.setattr(type(bench), "fold", poisoned)
-    result = run_trial(job(tmp_path / "poisoned", defined), Heard())
+    monkeypatch.setattr(type(worker_study), "fold", poisoned)
+    result = run_trial(job(tmp_path / "poisoned", defined), ScriptedContext())
     assert result.value != clean.value
     for a, b in zip(result.folds, clean.folds, strict=True):
         assert a.best_epoch == b.best_epoch
@@ -422,37 +443,44 @@ def test_logits_are_judged_as_probabilities(task, classes, tmp_path):
         return rows(task, classes=classes)
 
     defined = study(builder=logits, data=data, objective=Maximize("val_accuracy"), epochs=30)
-    result = run_trial(job(tmp_path, defined, params={"lr": 0.5}), Heard())
+    result = run_trial(job(tmp_path, defined, params={"lr": 0.5}), ScriptedContext())
     assert result.value > 0.7
     auc = study(builder=logits, data=data, objective=Maximize("val_auc"), epochs=30)
-    assert run_trial(job(tmp_path / "auc", auc, params={"lr": 0.5}), Heard()).value > 0.8
+    assert run_trial(job(tmp_path / "auc", auc, params={"lr": 0.5}), ScriptedContext()).value > 0.8
 
 
 def test_a_strategy_without_its_devices_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.delenv("TUNING_DEVICES", raising=False)
     with pytest.raises(MissingError, match=r"^gpus_per_trial=2, but TensorFlow sees 1 device"):
-        run_trial(job(tmp_path, study(gpus_per_trial=2)), Heard())
+        run_trial(job(tmp_path, study(gpus_per_trial=2)), ScriptedContext())
 
 
 _TWO_DEVICES = """
 import sys
 from pathlib import Path
-from tests.trials.small_study import Heard, job, study
+from tests.trials.small_study import ScriptedContext, job, study
 from tuning.trials.trial import run_trial
 from tuning.trials.jobs import FinalistJob
-from tuning.trials.winner import train_finalist
+from tuning.trials.finalist import train_finalist
 import json
 import numpy as np
 folder = Path(sys.argv[1])
 defined = study(gpus_per_trial=2, epochs=2)
 task = job(folder, defined, keep_end=True)
-result = run_trial(task, Heard())
-again = run_trial(job(folder / "child", defined, number=1, epochs=3, of=0, parent=folder), Heard())
-known = train_finalist(FinalistJob(task.source, {}, 0, {"lr": 0.05}, 2, 0, folder / "final.json"), Heard())
-weights = np.load(folder / known["weights"])
+result = run_trial(task, ScriptedContext())
+child = job(folder / "child", defined, number=1, epochs=3, of=0, parent=folder)
+again = run_trial(child, ScriptedContext())
+final = FinalistJob(
+    source=task.source, overrides={}, number=0, params={"lr": 0.05}, epochs=2, index=0,
+    file=folder / "final.json",
+)
+outcome = train_finalist(final, ScriptedContext())
+weights = np.load(folder / outcome.weights)
 print(again.error, file=sys.stderr)
-print(json.dumps([result.status, result.notices, result.value, again.epochs, again.status, known["value"],
-                  len(weights.files) > 4]))
+print(json.dumps([
+    result.status, result.notices, result.value, again.epochs, again.status, outcome.value,
+    len(weights.files) > 4,
+]))
 """
 
 

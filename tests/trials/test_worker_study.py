@@ -10,23 +10,23 @@ from tests.trials.small_study import rows, study
 from tuning.data.dataset import Dataset
 from tuning.errors import ChangedError, StudyError
 from tuning.study.info import pin
-from tuning.trials.worker_study import load_source, worker_study
+from tuning.trials.worker_study import load_source, load_worker_study
 
 
-def bench(**changes):
-    return worker_study(cloudpickle.dumps(study(**changes)), {})
+def worker_study(**changes):
+    return load_worker_study(cloudpickle.dumps(study(**changes)), {})
 
 
 def test_the_scaler_sees_the_training_part_alone():
-    fold = bench().fold(0)
+    fold = worker_study().fold(0)
     np.testing.assert_allclose(fold.train.X.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(fold.train.X.std(axis=0), 1, atol=1e-5)
     assert abs(fold.scoring.X.mean(axis=0)).max() > 1e-3
 
 
 def test_a_poisoned_scoring_fold_changes_nothing_that_is_trained_on():
-    clean = bench(cv=3, patience=2).fold(1)
-    whole = worker_study(cloudpickle.dumps(study(cv=3, patience=2)), {})
+    clean = worker_study(cv=3, patience=2).fold(1)
+    whole = load_worker_study(cloudpickle.dumps(study(cv=3, patience=2)), {})
     order = whole.parts.search_part.X
     scoring = {tuple(row) for row in clean.scaler.transform(order)} & {
         tuple(row) for row in clean.scoring.X
@@ -39,7 +39,7 @@ def test_a_poisoned_scoring_fold_changes_nothing_that_is_trained_on():
             X[i] = 1e6 if tuple(row) in scoring else X[i]
         return Dataset("line", X, known.y, "regression")
 
-    dirty = bench(cv=3, patience=2, data=poisoned).fold(1)
+    dirty = worker_study(cv=3, patience=2, data=poisoned).fold(1)
     assert abs(dirty.scoring.X).max() > 1e4
     np.testing.assert_array_equal(dirty.train.X, clean.train.X)
     np.testing.assert_array_equal(dirty.stopping.X, clean.stopping.X)
@@ -47,7 +47,7 @@ def test_a_poisoned_scoring_fold_changes_nothing_that_is_trained_on():
 
 
 def test_with_folds_early_stopping_has_rows_of_its_own():
-    fold = bench(cv=3, patience=2).fold(0)
+    fold = worker_study(cv=3, patience=2).fold(0)
     parts = [{tuple(row) for row in part.X} for part in (fold.train, fold.stopping, fold.scoring)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 90
 
@@ -56,24 +56,24 @@ def test_with_folds_early_stopping_has_rows_of_its_own():
     "changes", [{}, {"cv": 3}, {"patience": 2}], ids=["plain", "folds", "patience"]
 )
 def test_otherwise_stopping_rows_are_the_scoring_rows(changes):
-    fold = bench(**changes).fold(0)
+    fold = worker_study(**changes).fold(0)
     assert fold.stopping is fold.scoring
 
 
 def test_a_fold_is_the_same_arrays_at_every_call():
-    made = bench(cv=2)
-    assert made.fold(1) is made.fold(1)
-    assert made.n_fits == 2
+    defined = worker_study(cv=2)
+    assert defined.fold(1) is defined.fold(1)
+    assert defined.n_fits == 2
 
 
 def test_rows_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
-        bench().fold(0).train.X[0] = 0
+        worker_study().fold(0).train.X[0] = 0
 
 
 def test_the_final_rows_are_training_and_validation_part_together():
-    made = bench(cv=2)
-    assert len(made.final().train.y) == len(made.parts.train) + len(made.parts.validation)
+    defined = worker_study(cv=2)
+    assert len(defined.final().train.y) == len(defined.parts.train) + len(defined.parts.validation)
 
 
 def test_a_source_that_is_no_study_is_refused():
@@ -82,14 +82,14 @@ def test_a_source_that_is_no_study_is_refused():
 
 
 def test_overrides_change_the_study():
-    assert worker_study(cloudpickle.dumps(study()), {"epochs": 9}).study.epochs == 9
+    assert load_worker_study(cloudpickle.dumps(study()), {"epochs": 9}).study.epochs == 9
 
 
 def test_a_study_that_is_no_longer_that_of_its_search_is_refused():
     source = cloudpickle.dumps(study())
-    known = worker_study(source, {})
-    assert worker_study(source, {}, pin(known.study.hash, known.parts.digest)) is known
+    known = load_worker_study(source, {})
+    assert load_worker_study(source, {}, pin(known.study.hash, known.parts.digest)) is known
     with pytest.raises(
         ChangedError, match="study file or data changed while the search was running"
     ):
-        worker_study(source, {}, pin("another", known.parts.digest))
+        load_worker_study(source, {}, pin("another", known.parts.digest))

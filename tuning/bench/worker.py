@@ -35,7 +35,7 @@ from tuning.search.trial_jobs import function_of, trial_job
 from tuning.study.info import StudyInfo, pin
 from tuning.study.study import Study
 from tuning.trial import Context, Proposal, TrialResult
-from tuning.trials.folds import trained_by_earlier_attempts
+from tuning.trials.earlier_attempts import trained_by_earlier_attempts
 from tuning.trials.jobs import TrialJob
 from tuning.trials.worker_study import load_source
 

@@ -1,30 +1,31 @@
-"""What a worker does for a trial of a scikit-learn search: its own `_fit_and_score`, fold after fold, watched."""
+"""What a worker does for a trial of a scikit-learn search: its `_fit_and_score`, fold by fold."""
 
 from __future__ import annotations
 
-import time
 import warnings
-from dataclasses import asdict, replace
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from tuning.data.packing import unpack
 from tuning.engines.scikit_internals import Call, fit_and_score
 from tuning.engines.scikit_search import arrays_of
 from tuning.estimators.fit import Watch
-from tuning.storage.durable import write_json
 from tuning.study.study import derive_seed
 from tuning.trainer.devices import strategy_scope
 from tuning.trial import Context, FoldResult, TrialResult
-from tuning.trials.folds import EpochReporter, FoldFit, folds_of_earlier_attempts, summarise
+from tuning.trials.advance import EpochReporter
+from tuning.trials.earlier_attempts import folds_of_earlier_attempts, keep_fold
+from tuning.trials.folds import FoldFit, summarise
 from tuning.trials.held_out_score import score_test_part
 from tuning.trials.jobs import TrialJob
 from tuning.trials.judge import Judge, early_stopping
+from tuning.trials.training import Training
 from tuning.trials.trial import carry_out
-from tuning.trials.worker_study import WorkerStudy
 
 
 def run_call(job: TrialJob, context: Context) -> TrialResult:
-    """Train one candidate of a scikit-learn search, all its folds, and keep the result in its folder.
+    """Train one candidate of a scikit-learn search, all its folds, and keep the result.
 
     Raises:
         TuningError: The study, its data or the disk.
@@ -33,31 +34,31 @@ def run_call(job: TrialJob, context: Context) -> TrialResult:
     return carry_out(_train, job, context)
 
 
-def _train(job: TrialJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
+def _train(training: Training) -> TrialResult:
+    job = training.job
+    worker_study = training.worker_study
     assert job.proposal.call is not None  # noqa: S101 - the engine has packed it
-    arrays = arrays_of(bench.parts, bench.study.cv)
+    arrays = arrays_of(worker_study.parts, worker_study.study.cv)
     calls = [Call(*packed) for packed in unpack(job.proposal.call, lambda name: arrays[name])]
 
     results = folds_of_earlier_attempts(job.folder)
-    folds_done = {result.fold for result in results}
-    reporter = EpochReporter(job, bench, context, time.perf_counter())
+    finished = {result.fold for result in results}
+    reporter = EpochReporter(training)
     fits: list[FoldFit] = []
     for call in calls:
-        fold = call.place.fold
-        if fold in folds_done:
+        if call.place.fold in finished:
             continue
-        fit, result = _fit(bench, call, reporter, seed)
-        results.append(result)
+        fit, result = _fit(training, call, reporter)
         fits.append(fit)
+        results.append(result)
         if fit.judge.diverged:
             break
         if len(calls) > 1:
-            write_json(job.folder / f"attempt-{job.attempt}" / f"fold-{fold}.json", asdict(result))
+            keep_fold(job, result)
 
     if job.score_test:
-        score_test_part(job.folder, bench, fits)
-    notes = [note for fit in fits for note in fit.fit.notes]
-    return summarise(job.proposal, results, [fit.judge for fit in fits], notes)
+        score_test_part(job.folder, worker_study, fits)
+    return summarise(job.proposal, results, fits)
 
 
 class _Fitted(NamedTuple):
@@ -67,13 +68,16 @@ class _Fitted(NamedTuple):
     result: FoldResult
 
 
-def _fit(bench: WorkerStudy, call: Call, reporter: EpochReporter, seed: int) -> _Fitted:
+def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     """Run one `_fit_and_score`; what it returns goes into the fold's `scores`."""
-    study = bench.study
+    worker_study = training.worker_study
+    study = worker_study.study
+    task = worker_study.parts.task
     fold = call.place.fold
-    rows = bench.fold(fold)
-    judge = Judge(study.objective, bench.parts.task, rows.scoring, rows.stopping, reporter.one_fold)
-    callbacks = [judge]
+    rows = worker_study.fold(fold)
+
+    judge = Judge(study.objective, task, rows.scoring, rows.stopping, reporter.one_fold)
+    callbacks: list[Any] = [judge]
     stopper = None
     if study.patience is not None:
         stopper = early_stopping(judge, study.objective, study.patience)
@@ -81,24 +85,29 @@ def _fit(bench: WorkerStudy, call: Call, reporter: EpochReporter, seed: int) -> 
 
     # The estimator trains as ours do where it is given a watch.
     watch = Watch(
-        rows.scoring,
-        callbacks,
-        derive_seed(study.seed, "inner"),
+        scoring=rows.scoring,
+        callbacks=callbacks,
+        inner_seed=derive_seed(study.seed, "inner"),
         hold_out=study.patience is not None and study.cv is not None,
         scope=strategy_scope(study.gpus_per_trial),
-        fits=bench.n_fits,
+        fits=worker_study.n_fits,
     )
     call.estimator._watch = watch
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Scoring failed")
         returned = fit_and_score(call)
-    reporter.check(judge.verdict)
-    assert watch.fit is not None  # noqa: S101 - the estimator has trained
 
-    fit = FoldFit(fold, watch.fit, judge, stopper)
-    scores = {
+    reporter.check(judge.answer)
+    assert watch.fit is not None  # noqa: S101 - the estimator has trained
+    fit = FoldFit(fold=fold, fit=watch.fit, judge=judge, stopper=stopper)
+    result = fit.result(worker_study, training.seed)
+    return _Fitted(fit, replace(result, scores=_plain_scores(returned)))
+
+
+def _plain_scores(returned: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of `_fit_and_score`'s dictionary what JSON can hold."""
+    return {
         name: value
         for name, value in returned.items()
         if isinstance(value, int | float | str) or value is None
     }
-    return _Fitted(fit, replace(fit.result(bench, seed), scores=scores))

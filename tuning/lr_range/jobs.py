@@ -19,7 +19,7 @@ from tuning.study.domains import Float
 from tuning.study.positions import structure
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport
-from tuning.trials.worker_study import WorkerStudy, worker_study
+from tuning.trials.worker_study import WorkerStudy, load_worker_study
 
 _RATES = ("lr", "learning_rate")
 
@@ -30,7 +30,7 @@ def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
     Raises:
         StudyError: The study is wrong, or its parameter does not set the optimizer's learning rate.
     """
-    bench = worker_study(job.source, job.overrides)
+    bench = load_worker_study(job.source, job.overrides)
     point = structure(bench.study.space, "middle", job.parameter or rate_of(bench.study))
     test = _test(job, bench, point if job.structure is None else job.structure)
     context.report(EpochReport(0, 1, float(test.losses[-1]), {}, test.seconds))

@@ -1,6 +1,4 @@
-"""What a winner is compared with: a dummy, a linear model and, for two classes, scikit-learn's
-`Perceptron`.
-"""
+"""What a winner is compared with: a dummy, a linear model, for two classes also a perceptron."""
 
 from __future__ import annotations
 
@@ -16,17 +14,14 @@ from tuning.trials.worker_study import FoldRows
 
 def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
     """Return every task metric that has a value here (auc needs two classes)."""
-    found = {}
-    for name in metrics.fitting(task):
-        if name == "loss" or (name == "auc" and len(np.unique(y)) < 2):
-            continue
-        found[name] = metrics.score(name, task, y, predicted)
-    return found
+    names = [name for name in metrics.fitting(task) if name != "loss"]
+    if len(np.unique(y)) < 2 and "auc" in names:
+        names.remove("auc")
+    return {name: metrics.score(name, task, y, predicted) for name in names}
 
 
 def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[str, Array]:
-    """Fit the baselines on the training rows; return what they predict for the test rows, as a
-    Keras model would.
+    """Fit the baselines on the training rows; return what they predict for the test rows.
 
     Args:
         task: Regression has a mean and least squares; the others the classes' shares and logistic
@@ -34,47 +29,66 @@ def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[
         rows: Those of the winner.
         X_test: Prepared as `rows` are.
         y_test: As the data set has it.
+
+    Returns:
+        Predictions by the baseline's name, each as a Keras model of the task would give them.
     """
-    X, y = rows.train.X.reshape(len(rows.train.X), -1), rows.train.y
-    flat_test = X_test.reshape(len(X_test), -1)
+    X = _flat(rows.train.X)
+    y = rows.train.y
+    X_test = _flat(X_test)
     n_classes = 2 if task == "binary" else int(max(y.max(), y_test.max())) + 1
-    return {
-        name: _probabilities(task, fitted.fit(X, y), flat_test, n_classes)
-        for name, fitted in _models(task).items()
-    }
+
+    predictions = {}
+    for name, model in _models(task).items():
+        model.fit(X, y)
+        predictions[name] = _predict(task, model, X_test, n_classes)
+    return predictions
+
+
+def _flat(X: Array) -> Array:
+    return X.reshape(len(X), -1)
 
 
 def _models(task: Task) -> dict[str, Any]:
+    """Return the estimators of a task by the names they have in reports."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron
     from sklearn.multiclass import OneVsRestClassifier
 
     if task == "regression":
         return {"dummy": DummyRegressor(), "linear": LinearRegression()}
-    dummy, logistic = DummyClassifier(strategy="prior"), LogisticRegression(max_iter=1000)
+
+    dummy = DummyClassifier(strategy="prior")
+    logistic = LogisticRegression(max_iter=1000)
     if task == "multilabel":
         return {"dummy": dummy, "linear": OneVsRestClassifier(logistic)}
-    return {"dummy": dummy, "linear": logistic} | (
-        {"perceptron": Perceptron()} if task == "binary" else {}
-    )
+    if task == "binary":
+        return {"dummy": dummy, "linear": logistic, "perceptron": Perceptron()}
+    return {"dummy": dummy, "linear": logistic}
 
 
-def _probabilities(task: Task, fitted: Any, X: Array, n_classes: int) -> Array:
+def _predict(task: Task, model: Any, X: Array, n_classes: int) -> Array:
     """Return predictions in the shape a Keras model of the task gives."""
     if task == "regression":
-        return np.asarray(fitted.predict(X)).reshape(len(X), -1)
-    if not hasattr(fitted, "predict_proba"):  # the perceptron knows a side, and how far away
-        return linked("sigmoid", fitted.decision_function(X).reshape(-1, 1))
-    found = fitted.predict_proba(X)
-    if isinstance(found, list):  # a dummy on several labels
-        ones = zip(found, fitted.classes_, strict=True)
-        return np.stack(
-            [p[:, list(c).index(1)] if 1 in c else np.zeros(len(X)) for p, c in ones], axis=1
-        )
+        return np.asarray(model.predict(X)).reshape(len(X), -1)
+    if not hasattr(model, "predict_proba"):  # the perceptron knows a side, and how far away
+        return linked("sigmoid", model.decision_function(X).reshape(-1, 1))
+
+    probabilities = model.predict_proba(X)
+    if isinstance(probabilities, list):  # a dummy on several labels
+        labels = zip(probabilities, model.classes_, strict=True)
+        return np.stack([_of_ones(columns, classes) for columns, classes in labels], axis=1)
     if task == "multilabel":
-        return np.asarray(found)
-    whole = np.zeros(
-        (len(X), n_classes)
-    )  # scikit-learn has a column for each class of the training rows alone
-    whole[:, np.asarray(fitted.classes_, int)] = found
-    return whole[:, 1:] if task == "binary" else whole
+        return np.asarray(probabilities)
+
+    # scikit-learn has a column for each class of the training rows alone.
+    of_all_classes = np.zeros((len(X), n_classes))
+    of_all_classes[:, np.asarray(model.classes_, int)] = probabilities
+    return of_all_classes[:, 1:] if task == "binary" else of_all_classes
+
+
+def _of_ones(columns: Array, classes: Array) -> Array:
+    """Return the probability of class 1; a label that was never set has none."""
+    if 1 not in classes:
+        return np.zeros(len(columns))
+    return columns[:, list(classes).index(1)]

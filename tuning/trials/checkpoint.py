@@ -20,12 +20,14 @@ from tuning.data.dataset import Array
 from tuning.storage.durable import write_bytes
 from tuning.trainer.state import load_state, state_arrays
 from tuning.trainer.train import Fit
+from tuning.trial import Answer
 from tuning.trials.judge import Judge
 
 KEEP_EVERY_S = 60.0
 """Seconds of training between two checkpoints of a running trial."""
 
 _STOPPER = ("wait", "stopped_epoch", "best", "best_epoch")
+"""What Keras' early stopping knows, besides its best weights."""
 
 
 def save_checkpoint(path: Path, model: keras.Model, epoch: int) -> None:
@@ -45,8 +47,9 @@ def load_checkpoint(path: Path, model: keras.Model) -> int:
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps a fit's progress: state, curve, early stopping with its best weights. Must come last in
-    the list.
+    """Keeps a fit's progress: state, curve, early stopping with its best weights.
+
+    Must come last in the list of callbacks.
 
     Attributes:
         resumed_from: The epoch an earlier attempt had reached; 0: there was none.
@@ -68,32 +71,34 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.resumed_from = 0
         self.ended = False
-        self._path, self._judge, self._stopper, self._fit, self._alone = (
-            path,
-            judge,
-            stopper,
-            fit,
-            alone,
-        )
+        self._path = path
+        self._judge = judge
+        self._stopper = stopper
+        self._fit = fit
+        self._alone = alone
         self._stored: Mapping[str, Array] = {}
         self._kept_at = time.perf_counter()
 
     def resume(self, path: Path, model: keras.Model) -> None:
-        """Take up what an earlier attempt kept in `path`: state now, early stopping once training
-        begins.
+        """Take up what an earlier attempt kept in `path`.
+
+        The model's state is put in now, early stopping's once training begins.
 
         Raises:
             ValueError: It was kept from another structure or with another batch size.
         """
         stored = _read(path)
-        if int(stored["batch_size"]) != self._fit.batch_size:
-            raise ValueError(f"it was trained with batches of {int(stored['batch_size'])} rows")
+        batch_size = int(stored["batch_size"])
+        if batch_size != self._fit.batch_size:
+            raise ValueError(f"it was trained with batches of {batch_size} rows")
+
         _put_state(model, stored)
         self._stored = stored
         self._judge.curve[:] = json.loads(str(stored["curve"]))
         self._judge.seconds = float(stored["seconds"])
         self.resumed_from = int(stored["epoch"])
-        self.ended = "stopper" in stored and json.loads(str(stored["stopper"]))["stopped_epoch"] > 0
+        if "stopper" in stored:
+            self.ended = json.loads(str(stored["stopper"]))["stopped_epoch"] > 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Give early stopping back what it knew; it has just forgotten it."""
@@ -104,8 +109,12 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the progress where it is time to, or where the driver wants the slot back."""
-        stopped = self._stopper is not None and self._stopper.stopped_epoch > 0
-        if self._alone and not stopped and (self.due or self._judge.verdict == "stop"):
+        if not self._alone:
+            return
+        stopped_early = self._stopper is not None and self._stopper.stopped_epoch > 0
+        if stopped_early:
+            return
+        if self.due or self._judge.answer is Answer.STOP:
             self.keep()
 
     @property
@@ -114,8 +123,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         return time.perf_counter() - self._kept_at >= KEEP_EVERY_S
 
     def keep(self, reached: int = 0) -> None:
-        """Write the progress after the last epoch of the judge's curve; `reached`: the epoch of all
-        folds together.
+        """Write the progress after the last epoch of the judge's curve.
+
+        Args:
+            reached: The epoch that all folds together have reached.
         """
         self._fit.sync()
         arrays: dict[str, Any] = {
@@ -126,25 +137,22 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             "curve": np.array(json.dumps(self._judge.curve)),
             **_numbered("v", state_arrays(self._fit.model)),
         }
-        if self._stopper is not None and self._stopper.best_weights is not None:
-            known = {name: getattr(self._stopper, name) for name in _STOPPER}
-            arrays |= {
-                "stopper": np.array(json.dumps(known)),
-                **_numbered("b", self._stopper.best_weights),
-            }
+        stopper = self._stopper
+        if stopper is not None and stopper.best_weights is not None:
+            state = {name: getattr(stopper, name) for name in _STOPPER}
+            arrays["stopper"] = np.array(json.dumps(state))
+            arrays.update(_numbered("b", stopper.best_weights))
         _write(self._path, arrays)
         self._kept_at = time.perf_counter()
 
 
 def kept_at(path: Path) -> int:
-    """Return the epoch that the longest of a trial's fits had reached when a `Keeper` wrote this
-    file.
-    """
+    """Return the epoch that the longest of a trial's fits had reached by this file of a `Keeper`."""
     return int(_read(path)["reached"])
 
 
 def seconds_until(path: Path) -> float:
-    """Return the seconds of training that a fit had behind it when a `Keeper` wrote this file."""
+    """Return the seconds of training that a fit had behind it by this file of a `Keeper`."""
     return float(_read(path)["seconds"])
 
 
@@ -153,7 +161,9 @@ def _numbered(prefix: str, arrays: list[Array]) -> dict[str, Array]:
 
 
 def _named(stored: Mapping[str, Array], prefix: str) -> list[Array]:
-    return [stored[name] for name in sorted(stored) if name[0] == prefix and name[1:].isdigit()]
+    """Return the arrays that `_numbered` has named, in their order."""
+    names = [name for name in sorted(stored) if name[0] == prefix and name[1:].isdigit()]
+    return [stored[name] for name in names]
 
 
 def _put_state(model: keras.Model, stored: Mapping[str, Array]) -> None:

@@ -1,5 +1,4 @@
-"""Studies without training: the builder returns the objective itself, so that an engine can be
-tried in no time.
+"""Studies without training: the builder returns the objective itself, to try an engine in no time.
 
 `trainer="function"`; the builder may take `fidelity` (the share of the study's epochs that is done,
 above 0, at most 1) and `seed` (another one for each training seed, point and epoch) and is called
@@ -12,35 +11,37 @@ import inspect
 import json
 import math
 import time
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.ledger.records import Evaluation, FinalistOutcome, write_record
 from tuning.ledger.results import keep_test_score
 from tuning.storage.durable import read_json, write_json
+from tuning.study.domains import Params
 from tuning.study.study import FIT_PARAMETERS, Builder, Study, derive_seed
-from tuning.trial import Context, EpochReport, FoldResult, Status, TrialResult
+from tuning.trial import Answer, EpochReport, FoldResult, Status, TrialResult
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
 
 if TYPE_CHECKING:
-    from tuning.trials.worker_study import WorkerStudy
+    from tuning.trials.training import Training
 
 _ROWS = 16
 
+_END = "end.json"
+"""In a trial's folder: how far it went, for trials that continue it."""
+
 
 def no_data() -> Dataset:
-    """Return rows that nobody reads, for studies whose builder needs none: engines want something
-    to split.
-    """
+    """Return rows that nobody reads, for builders that need none: engines want a split."""
     numbers = np.arange(_ROWS, dtype=float)
     return Dataset("none", numbers[:, None], numbers, "regression", scale=False)
 
 
-def evaluate(study: Study, params: Mapping[str, Any], *, epoch: int, seed: int | None) -> float:
+def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> float:
     """Return the objective at a point after an epoch.
 
     Args:
@@ -52,19 +53,15 @@ def evaluate(study: Study, params: Mapping[str, Any], *, epoch: int, seed: int |
     Raises:
         StudyError: The builder returned no number.
     """
-    takes, whatever = _takes(study.builder)
-    given = {**study.fixed, **params}
-    arguments = {
-        name: given[name]
-        for name in given
-        if name in takes or (whatever and name not in FIT_PARAMETERS)
-    }
-    if "fidelity" in takes:
+    takes = _takes(study.builder)
+    values = {**study.fixed, **params}
+    arguments = {name: value for name, value in values.items() if takes.takes(name)}
+    if "fidelity" in takes.names:
         arguments["fidelity"] = min(1.0, epoch / study.epochs)
-    if "seed" in takes and seed is not None:
-        arguments["seed"] = derive_seed(
-            seed, json.dumps(dict(params), sort_keys=True, default=repr), epoch
-        )
+    if "seed" in takes.names and seed is not None:
+        point = json.dumps(dict(params), sort_keys=True, default=repr)
+        arguments["seed"] = derive_seed(seed, point, epoch)
+
     value = study.builder(**arguments)
     try:
         return float(value)
@@ -76,107 +73,129 @@ def evaluate(study: Study, params: Mapping[str, Any], *, epoch: int, seed: int |
         ) from None
 
 
+class _Takes(NamedTuple):
+    """What a builder takes: `names`, and with `**kwargs` any other."""
+
+    names: frozenset[str]
+    any_name: bool
+
+    def takes(self, name: str) -> bool:
+        """Whether a parameter of this name is an argument; a fit setting only where it is named."""
+        return name in self.names or (self.any_name and name not in FIT_PARAMETERS)
+
+
 @lru_cache(maxsize=32)
-def _takes(builder: Builder) -> tuple[frozenset[str], bool]:
-    """Return the names a builder takes, and whether it takes any other (`**kwargs`)."""
+def _takes(builder: Builder) -> _Takes:
     parameters = inspect.signature(builder).parameters
-    return frozenset(parameters), any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return _Takes(
+        names=frozenset(parameters),
+        any_name=any(p.kind is p.VAR_KEYWORD for p in parameters.values()),
+    )
 
 
-def function_trial(job: TrialJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
-    """Do what training does for a trial: an epoch at a time, reported, and pruned where the driver
-    says so.
+def function_trial(training: Training) -> TrialResult:
+    """Do what training does for a trial: an epoch at a time, each reported.
 
     Raises:
         Stopped: The driver wants the slot back.
     """
-    study, proposal = bench.study, job.proposal
-    metric, began = study.objective.metric, time.perf_counter()
+    job = training.job
+    study = training.worker_study.study
+    proposal = job.proposal
+    metric = study.objective.metric
+
+    began = time.perf_counter()
+    status = Status.COMPLETED
     curve: list[dict[str, float]] = []
-    verdict = "continue"
-    first = _continued_from(job)
-    for epoch in range(first + 1, proposal.epochs + 1):
-        value = evaluate(study, proposal.params, epoch=epoch, seed=seed)
+    for epoch in range(_epochs_of_parent(job) + 1, proposal.epochs + 1):
+        value = evaluate(study, proposal.params, epoch=epoch, seed=training.seed)
         curve.append({"epoch": float(epoch), metric: value})
-        if value != value or value in (float("inf"), float("-inf")):
-            return _ended(proposal.number, Status.DIVERGED, metric, curve, seed)
+        if not math.isfinite(value):
+            return _result(training, Status.DIVERGED, curve)
+
         seconds = time.perf_counter() - began
-        verdict = context.report(EpochReport(proposal.number, epoch, value, curve[-1], seconds))
-        if verdict == "stop":
+        report = EpochReport(proposal.number, epoch, value, curve[-1], seconds)
+        answer = training.context.report(report)
+        if answer == Answer.STOP:
             raise Stopped(f"trial {proposal.number}")
-        if verdict == "prune":
+        if answer == Answer.PRUNE:
+            status = Status.PRUNED
             break
+
     if job.score_test:
-        keep_test_score(
-            job.folder,
-            study.objective.name,
-            evaluate(study, proposal.params, epoch=study.epochs, seed=None),
-        )
+        score = evaluate(study, proposal.params, epoch=study.epochs, seed=None)
+        keep_test_score(job.folder, study.objective.name, score)
     if job.keep_end:
-        write_json(job.folder / "end.json", {"epoch": proposal.epochs})
-    return _ended(
-        proposal.number,
-        Status.PRUNED if verdict == "prune" else Status.COMPLETED,
-        metric,
-        curve,
-        seed,
-    )
+        write_json(job.folder / _END, {"epoch": proposal.epochs})
+    return _result(training, status, curve)
 
 
-def _continued_from(job: TrialJob) -> int:
-    return (
-        0
-        if job.parent is None
-        else int((read_json(job.parent / "end.json") or {"epoch": 0})["epoch"])
-    )
+def _epochs_of_parent(job: TrialJob) -> int:
+    """Return the epochs that the trial continued has behind it; 0 where there is none."""
+    if job.parent is None:
+        return 0
+    end = read_json(job.parent / _END)
+    return 0 if end is None else int(end["epoch"])
 
 
-def _ended(
-    number: int, status: Status, metric: str, curve: list[dict[str, float]], seed: int
-) -> TrialResult:
-    value = curve[-1][metric]
+def _result(training: Training, status: Status, curve: list[dict[str, float]]) -> TrialResult:
+    """Return what came of an evaluation at each epoch of `curve`."""
+    number = training.job.proposal.number
+    metric = training.worker_study.study.objective.metric
+    last = curve[-1]
     fold = FoldResult(
-        0,
-        value,
-        {metric: value},
-        tuple(curve),
-        best_epoch=int(curve[-1]["epoch"]),
+        fold=0,
+        value=last[metric],
+        metrics={metric: last[metric]},
+        curve=tuple(curve),
+        best_epoch=int(last["epoch"]),
         seconds=0.0,
-        seed=seed,
+        seed=training.seed,
     )
     if status is Status.DIVERGED:
         return TrialResult(
-            number, status, folds=(fold,), epochs=len(curve), error="the objective is not finite"
+            number=number,
+            status=status,
+            folds=(fold,),
+            epochs=len(curve),
+            error="the objective is not finite",
         )
-    return TrialResult(number, status, value, {metric: value}, (fold,), epochs=len(curve))
+    return TrialResult(
+        number=number,
+        status=status,
+        value=fold.value,
+        metrics=fold.metrics,
+        folds=(fold,),
+        epochs=len(curve),
+    )
 
 
-def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> dict[str, Any]:
+def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> FinalistOutcome:
     """Do what training does for a finalist on a fresh seed; see `train_finalist`."""
-    began = time.time()
+    started_at = time.time()
     value = evaluate(study, job.params, epoch=job.epochs, seed=seed)
-    outcome = {
-        "number": job.number,
-        "index": job.index,
-        "seed": seed,
-        "weights": None,
-        "epochs": job.epochs,
-        "value": value if math.isfinite(value) else None,
-        "training_s": 0.0,
-        "seconds": time.time() - began,
-        "slot": slot,
-        "started_at": began,
-        "ended_at": time.time(),
-    }
-    write_json(job.file, outcome)
+    ended_at = time.time()
+    outcome = FinalistOutcome(
+        number=job.number,
+        index=job.index,
+        seed=seed,
+        value=value if math.isfinite(value) else None,
+        epochs=job.epochs,
+        seconds=ended_at - started_at,
+        slot=slot,
+        started_at=started_at,
+        ended_at=ended_at,
+    )
+    write_record(job.file, outcome)
     return outcome
 
 
-def function_winner(study: Study, job: EvaluationJob) -> dict[str, Any]:
-    """Return the winner's value without noise in the place of a test score; there is no model to be
-    saved.
+def function_winner(study: Study, job: EvaluationJob) -> Evaluation:
+    """Return the winner's value without noise in the place of a test score.
+
+    There is no model to be saved.
     """
     value = evaluate(study, job.params, epoch=study.epochs, seed=None)
-    outcome = {"test": {study.objective.name: value}, "baseline": {}, "model": None}
-    write_json(job.file, outcome)
-    return outcome
+    evaluation = Evaluation(test={study.objective.name: value})
+    write_record(job.file, evaluation)
+    return evaluation

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tuning.study.domains import Params
 from tuning.study.study import derive_seed
 from tuning.trial import Proposal
 
 Source: TypeAlias = str | bytes
 """The path of a study file, or a Study made in a notebook, pickled by its own driver."""
+
 Overrides: TypeAlias = Mapping[str, Any]
 """Changes of a study's fields, by name."""
+
 ALL_ROWS = "all-rows"
 """In the place of a fold's number: the rows that the winner is trained on."""
 
@@ -65,10 +68,10 @@ class RecordJob(TrialJob):
 
 
 def training_seed(seed: int, index: int) -> int:
-    """Return a recording's training seed: number 0 is the one every trial of a search is trained
-    on.
-    """
-    return derive_seed(seed, "training") if index == 0 else derive_seed(seed, "recording", index)
+    """Return a recording's training seed; number 0 is that of every trial of a search."""
+    if index == 0:
+        return derive_seed(seed, "training")
+    return derive_seed(seed, "recording", index)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class FinalistJob:
     source: Source
     overrides: Overrides
     number: int
-    params: Mapping[str, Any]
+    params: Params
     epochs: int
     index: int
     file: Path
@@ -112,7 +115,7 @@ class EvaluationJob:
 
     source: Source
     overrides: Overrides
-    params: Mapping[str, Any]
+    params: Params
     epochs: int
     seed: int
     weights: Path | None

@@ -1,4 +1,4 @@
-"""`Judge`: the callback that computes the objective after each epoch, reports it, and stops what is
+"""`Judge`: the callback that computes the objective after each epoch, reports it, and ends what is
 hopeless.
 """
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -19,7 +19,11 @@ from tuning.trainer.compiled import CHUNK
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities
 from tuning.trainer.train import Rows
+from tuning.trial import Answer
 from tuning.trials import metrics
+
+OnEpoch: TypeAlias = Callable[[Mapping[str, float]], Answer]
+"""Is given each row of a curve, answers whether training goes on."""
 
 
 class Judge(keras.callbacks.Callback):  # type: ignore[misc]
@@ -31,7 +35,8 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     Attributes:
         curve: One mapping an epoch, with `epoch` (from 1).
         diverged: Loss or objective was not finite; training stops at that epoch.
-        verdict: The first answer of `on_epoch` that was not "continue".
+        answer: The first of `on_epoch` that was not CONTINUE.
+        seconds: Spent in the epochs of the curve.
     """
 
     knows_only_its_model = True
@@ -42,28 +47,33 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         task: Task,
         scoring: Rows,
         stopping: Rows,
-        on_epoch: Callable[[Mapping[str, float]], str] | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         super().__init__()
         self.curve: list[dict[str, float]] = []
         self.diverged = False
-        self.verdict = "continue"
+        self.answer = Answer.CONTINUE
         self.seconds = 0.0
-        self._objective, self._task = objective, task
-        self._scoring, self._stopping = scoring, stopping
         self.looks_at_weights = stopping is not scoring  # to predict
+        self._objective = objective
+        self._task = task
+        self._scoring = scoring
+        self._stopping = stopping
         self._on_epoch = on_epoch
         self._predicted: Array | None = None
         self._began = time.perf_counter()
 
     @property
     def monitor(self) -> str:
-        """What early stopping watches: the objective; on rows of its own the loss, where the
-        objective is not ours.
+        """What early stopping watches: the objective.
+
+        On rows of its own it watches the loss where the objective is not ours to compute.
         """
         if self._stopping is self._scoring:
             return self._objective.metric
-        return f"inner_{self._objective.name if self._ours else 'loss'}"
+        if self._ours:
+            return f"inner_{self._objective.name}"
+        return "inner_loss"
 
     @property
     def _ours(self) -> bool:
@@ -80,60 +90,70 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Complete the logs, keep them, report them."""
         assert logs is not None  # noqa: S101 - Keras passes its dictionary, shared by all callbacks
-        if self._ours:
-            logs[self._objective.metric] = self._score(self._scoring, self._predicted)
-        elif self._objective.metric not in logs:
-            known = ", ".join(sorted(name for name in logs if name.startswith("val_")))
-            raise StudyError(
-                f"no metric of the model is called '{self._objective.metric}'; there are: {known}"
-            )
-        if self._stopping is not self._scoring:
-            logs[self.monitor] = self._inner()
+        self._complete(logs)
         self._predicted = None
-        numbers = {key: float(value) for key, value in logs.items() if np.ndim(value) == 0}
+
+        numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
         self.curve.append({"epoch": epoch + 1, **numbers})
         self.seconds += time.perf_counter() - self._began
         self._decide(logs)
 
+    def _complete(self, logs: dict[str, float]) -> None:
+        """Add the objective, and what early stopping watches where it has rows of its own."""
+        metric = self._objective.metric
+        if self._ours:
+            logs[metric] = self._score(self._scoring, self._predicted)
+        elif metric not in logs:
+            known = ", ".join(sorted(name for name in logs if name.startswith("val_")))
+            raise StudyError(f"no metric of the model is called '{metric}'; there are: {known}")
+
+        if self._stopping is not self._scoring:
+            logs[self.monitor] = self._inner()
+
     def _decide(self, logs: Mapping[str, float]) -> None:
-        watched = (logs.get("loss", 0.0), logs[self._objective.metric])
-        if not all(map(math.isfinite, watched)):
+        loss = logs.get("loss", 0.0)
+        value = logs[self._objective.metric]
+        if not (math.isfinite(loss) and math.isfinite(value)):
             self.diverged = True
-        elif self._on_epoch is not None and self.verdict == "continue":
-            self.verdict = self._on_epoch(self.curve[-1])
-        if self.diverged or self.verdict != "continue":
+        elif self._on_epoch is not None and self.answer is Answer.CONTINUE:
+            self.answer = self._on_epoch(self.curve[-1])
+
+        if self.diverged or self.answer is not Answer.CONTINUE:
             self.model.stop_training = True
 
     def _score(self, rows: Rows, predicted: Array | None) -> float:
         if predicted is None:
             predicted = predict(self.model, rows.X)
-        return metrics.score(
-            self._objective.name, self._task, rows.y, as_probabilities(self.model, predicted)
-        )
+        probabilities = as_probabilities(self.model, predicted)
+        return metrics.score(self._objective.name, self._task, rows.y, probabilities)
 
     def _inner(self) -> float:
+        """Return what early stopping watches on its own rows."""
         if self._ours:
             return self._score(self._stopping, None)
+
         # Called eagerly: a layer's own losses, which the loss takes in, would else be those of
         # another graph.
+        n_rows = len(self._stopping.y)
         total = 0.0
-        for start in range(0, len(self._stopping.y), CHUNK):
-            x, y = (
-                keras.ops.convert_to_tensor(a[start : start + CHUNK])
-                for a in (self._stopping.X, self._stopping.y)
-            )
+        for start in range(0, n_rows, CHUNK):
+            chunk = slice(start, start + CHUNK)
+            x = keras.ops.convert_to_tensor(self._stopping.X[chunk])
+            y = keras.ops.convert_to_tensor(self._stopping.y[chunk])
             predicted = self.model(x, training=False)
-            total += len(y) * float(
-                self.model.compute_loss(x=None, y=y, y_pred=predicted, training=False)
-            )
-        return total / len(self._stopping.y)
+            loss = self.model.compute_loss(x=None, y=y, y_pred=predicted, training=False)
+            total += len(y) * float(loss)
+        return total / n_rows
 
 
 def early_stopping(
     judge: Judge, objective: Objective, patience: int
 ) -> keras.callbacks.EarlyStopping:
     """Return Keras' own early stopping on what the judge computes, best weights restored."""
-    mode = "min" if objective.direction == "minimize" or judge.monitor == "inner_loss" else "max"
+    smaller_is_better = objective.direction == "minimize" or judge.monitor == "inner_loss"
     return keras.callbacks.EarlyStopping(
-        judge.monitor, patience=patience, mode=mode, restore_best_weights=True
+        judge.monitor,
+        patience=patience,
+        mode="min" if smaller_is_better else "max",
+        restore_best_weights=True,
     )

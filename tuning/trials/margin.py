@@ -6,6 +6,7 @@ import numpy as np
 from numpy.random import default_rng
 
 from tuning.data.dataset import Array, Task
+from tuning.ledger.records import Margin
 from tuning.study.objective import BETTER
 from tuning.trials import metrics
 
@@ -13,11 +14,11 @@ RESAMPLES = 400
 """Bootstrap samples: the standard error they give is itself within about 4 %."""
 
 
-def margin(
-    metric: str, task: Task, y: Array, winner: Array, linear: Array
-) -> dict[str, float] | None:
-    """Compare two predictions of the same rows, row by row: both are right or wrong about many of
-    them together.
+def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> Margin | None:
+    """Compare two predictions of the same rows, row by row.
+
+    Both are right or wrong about many of the rows together: the difference is surer than the two
+    scores are.
 
     Source: the paired bootstrap, scipy.stats.bootstrap; Efron & Tibshirani 1993, chapter 6.
 
@@ -28,29 +29,33 @@ def margin(
         winner, linear: Predictions as a model of the task gives them.
 
     Returns:
-        `difference`, above 0 where the winner is better, in the metric's unit, and its
-        `standard_error`; None where the metric is not ours or has no value here.
+        None where the metric is not ours or has no value here.
     """
     if metric not in metrics.fitting(task) or metric == "loss" or len(y) < 2:
         return None
+
     from scipy.stats import bootstrap
 
     sign = 1.0 if BETTER[metric] == "maximize" else -1.0
 
     def difference(rows: Array) -> float:
-        kept = np.asarray(rows, int)
-        ours, theirs = (metrics.score(metric, task, y[kept], p[kept]) for p in (winner, linear))
+        drawn = np.asarray(rows, int)
+        ours = metrics.score(metric, task, y[drawn], winner[drawn])
+        theirs = metrics.score(metric, task, y[drawn], linear[drawn])
         return sign * (ours - theirs)
 
-    found = difference(np.arange(len(y)))
-    if not np.isfinite(found):
+    rows = np.arange(len(y))
+    of_all_rows = difference(rows)
+    if not np.isfinite(of_all_rows):
         return None
-    drawn = bootstrap(
-        (np.arange(len(y)),),
+
+    resampled = bootstrap(
+        (rows,),
         difference,
         n_resamples=RESAMPLES,
         vectorized=False,
         method="percentile",
         rng=default_rng(0),
-    ).bootstrap_distribution
-    return {"difference": found, "standard_error": float(np.nanstd(drawn, ddof=1))}
+    )
+    standard_error = float(np.nanstd(resampled.bootstrap_distribution, ddof=1))
+    return Margin(difference=of_all_rows, standard_error=standard_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -30,76 +31,95 @@ def score(name: str, task: Task, y: Array, predicted: Array) -> float:
     """
     check(name, task)
     if not np.all(np.isfinite(predicted)):
-        return float("nan")
-    truth, found = np.asarray(y), np.asarray(predicted, dtype=float)
-    truth, found = truth.reshape(len(truth), -1), found.reshape(len(found), -1)
-    if task == "multiclass" and truth.shape[1] > 1:
+        return math.nan
+
+    truth = _columns(np.asarray(y))
+    if task == "multiclass" and truth.shape[1] > 1:  # one-hot rows
         truth = truth.argmax(axis=1)[:, None]
-    return _METRICS[name](truth, found)
+    return _METRICS[name](truth, _columns(np.asarray(predicted, dtype=float)))
+
+
+def _columns(values: Array) -> Array:
+    """Return `(rows, columns)`, whatever the shape of one row."""
+    return values.reshape(len(values), -1)
 
 
 def fitting(task: Task) -> tuple[str, ...]:
     """Name the metrics that fit a task; `loss` always does."""
-    return ("rmse", "mae", "r2", "loss") if task == "regression" else ("accuracy", "auc", "loss")
+    if task == "regression":
+        return ("rmse", "mae", "r2", "loss")
+    return ("accuracy", "auc", "loss")
 
 
 def check(name: str, task: Task) -> None:
     """Raise `StudyError` where one of our metrics does not fit the task."""
-    if name not in fitting(task):
+    known = fitting(task)
+    if name not in known:
+        listed = ", ".join(f"val_{each}" for each in known)
         raise StudyError(
-            f"objective 'val_{name}' does not fit {task} data; use {_listed(task)}",
+            f"objective 'val_{name}' does not fit {task} data; use {listed}",
             where="objective",
         )
 
 
-def _listed(task: Task) -> str:
-    return ", ".join(f"val_{name}" for name in fitting(task))
+# Each of the functions below takes targets and predictions as `(rows, columns)`.
 
 
-def _rmse(y: Array, p: Array) -> float:
-    return float(np.sqrt(np.mean((y - p) ** 2)))
+def _rmse(truth: Array, predicted: Array) -> float:
+    return float(np.sqrt(np.mean((truth - predicted) ** 2)))
 
 
-def _mae(y: Array, p: Array) -> float:
-    return float(np.mean(np.abs(y - p)))
+def _mae(truth: Array, predicted: Array) -> float:
+    return float(np.mean(np.abs(truth - predicted)))
 
 
-def _r2(y: Array, p: Array) -> float:
+def _r2(truth: Array, predicted: Array) -> float:
     from sklearn.metrics import r2_score
 
-    return float(r2_score(y, p))
+    return float(r2_score(truth, predicted))
 
 
-def _accuracy(y: Array, p: Array) -> float:
-    if p.shape[1] > 1 and y.shape[1] == 1:  # one probability a class
-        return float(np.mean(y[:, 0] == p.argmax(axis=1)))
-    return float(np.mean(np.all(y == (p > 0.5), axis=1)))
+def _accuracy(truth: Array, predicted: Array) -> float:
+    one_probability_a_class = predicted.shape[1] > 1 and truth.shape[1] == 1
+    if one_probability_a_class:
+        return float(np.mean(truth[:, 0] == predicted.argmax(axis=1)))
+
+    # One probability a label: a row counts where all its labels are right.
+    right = truth == (predicted > 0.5)
+    return float(np.mean(np.all(right, axis=1)))
 
 
-def _auc(y: Array, p: Array) -> float:
-    """Mean over classes (each against the rest) or labels; one that is all there is, or not there,
-    has no area.
+def _auc(truth: Array, predicted: Array) -> float:
+    """Return the mean over classes, each against the rest, or over labels.
+
+    A class that is all there is, or not there, has no area and does not count.
     """
-    if p.shape[1] == 2 and y.shape[1] == 1:
-        p = p[:, 1:]
-    columns = y if y.shape[1] == p.shape[1] else (y == np.arange(p.shape[1]))
-    areas = [
-        _area(truth, found)
-        for truth, found in zip(columns.T, p.T, strict=True)
-        if len(np.unique(truth)) == 2
-    ]
-    return float(np.mean(areas)) if areas else float("nan")
+    if predicted.shape[1] == 2 and truth.shape[1] == 1:
+        predicted = predicted[:, 1:]
+    if truth.shape[1] != predicted.shape[1]:
+        truth = truth == np.arange(predicted.shape[1])
+
+    areas = []
+    for labels, scores in zip(truth.T, predicted.T, strict=True):
+        if len(np.unique(labels)) == 2:
+            areas.append(_area(labels, scores))
+    return float(np.mean(areas)) if areas else math.nan
 
 
-def _area(truth: Array, found: Array) -> float:
-    """Mann and Whitney's count of pairs in the right order; `roc_auc_score` takes 20 times as long
-    on few rows.
+def _area(labels: Array, scores: Array) -> float:
+    """Return the area by Mann and Whitney's count of pairs in the right order.
+
+    scikit-learn's `roc_auc_score` takes 20 times as long on few rows.
     """
     from scipy.stats import rankdata
 
-    positive = truth > truth.min()
-    n, rest = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(found)[positive].sum() - n * (n + 1) / 2) / (n * rest))
+    positive = labels > labels.min()
+    n_positive = int(positive.sum())
+    n_negative = int((~positive).sum())
+
+    ranks = rankdata(scores)[positive].sum()
+    pairs_in_order = ranks - n_positive * (n_positive + 1) / 2
+    return float(pairs_in_order / (n_positive * n_negative))
 
 
 _METRICS: dict[str, Callable[[Array, Array], float]] = {

@@ -1,82 +1,83 @@
-"""What a worker does for a recording: one point trained to its end on a training seed of the
-recording, with times.
-"""
+"""What a worker does for a recording: one point trained to its end, with the times of its epochs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from tuning.trial import Context, FoldResult, TrialResult
-from tuning.trials.folds import EpochReporter, FoldFit, prepare_fit, summarise
-from tuning.trials.jobs import RecordJob, TrialJob, training_seed
+from tuning.trial import Answer, Context, FoldResult, TrialResult
+from tuning.trials.advance import EpochReporter
+from tuning.trials.folds import FoldFit, prepare_fit, summarise
+from tuning.trials.jobs import RecordJob, training_seed
+from tuning.trials.judge import OnEpoch
+from tuning.trials.training import Training
 from tuning.trials.trial import carry_out
-from tuning.trials.worker_study import WorkerStudy
 
 
 def run_recorded(job: RecordJob, context: Context) -> TrialResult:
-    """Train one point and keep the result; each row of its curves has `seconds` since its fit
-    began.
+    """Train one point on a training seed of the recording and keep the result.
+
+    Each row of its curves has `seconds` since its fit began.
 
     Raises:
         TuningError: The study, its data or the disk.
         Stopped: The driver said "stop"; nothing is decided about the point.
     """
 
-    def train(_: TrialJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
-        return _train(job, bench, training_seed(bench.study.seed, job.index), context)
+    def train(training: Training) -> TrialResult:
+        seed = training_seed(training.worker_study.study.seed, job.index)
+        return _train(replace(training, seed=seed))
 
     return carry_out(train, job, context)
 
 
-def _train(job: RecordJob, bench: WorkerStudy, seed: int, context: Context) -> TrialResult:
-    reporter = EpochReporter(job, bench, context, time.perf_counter())
+def _train(training: Training) -> TrialResult:
+    proposal = training.job.proposal
+    reporter = EpochReporter(training)
     fits: list[FoldFit] = []
     results: list[FoldResult] = []
-    for fold in range(bench.n_fits):
-        clock = _Clock(reporter.one_fold)
+    for fold in range(training.worker_study.n_fits):
+        clock = _EpochClock(reporter.one_fold)
         item = prepare_fit(
-            bench,
-            job.proposal.params,
-            job.proposal.epochs,
-            bench.fold(fold),
-            seed,
+            training.worker_study,
+            training.point,
+            training.worker_study.fold(fold),
+            epochs=proposal.epochs,
+            seed=training.seed,
             on_epoch=clock.epoch,
         )
         item.fold = fold
         clock.began = time.perf_counter()
-        for _ in item.fit.epochs():
-            pass
-        reporter.check(item.judge.verdict)
+        item.train()
+        reporter.check(item.judge.answer)
+
         fits.append(item)
-        results.append(clock.timed(item.result(bench, seed)))
+        results.append(clock.timed(item.result(training.worker_study, training.seed)))
         if item.judge.diverged:
             break
-    return summarise(
-        job.proposal, results, [item.judge for item in fits], [n for i in fits for n in i.fit.notes]
-    )
+    return summarise(proposal, results, fits)
 
 
 @dataclass(eq=False)
-class _Clock:
-    """Notes when each epoch has ended."""
+class _EpochClock:
+    """Notes when each epoch has ended, in seconds since `began`."""
 
-    report: Callable[[Mapping[str, float]], str]
+    report: OnEpoch
     began: float = 0.0
+    ended: dict[int, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._at: dict[int, float] = {}
-
-    def epoch(self, row: Mapping[str, float]) -> str:
+    def epoch(self, row: Mapping[str, float]) -> Answer:
         """Take an epoch, pass it on."""
-        self._at[int(row["epoch"])] = time.perf_counter() - self.began
+        self.ended[int(row["epoch"])] = time.perf_counter() - self.began
         return self.report(row)
 
-    def timed(self, fold: FoldResult) -> FoldResult:
-        """Return a fit's result with `seconds` in each row; the epoch it diverged in was not
-        reported, it ends now.
-        """
+    def timed(self, result: FoldResult) -> FoldResult:
+        """Return a fit's result with `seconds` in each row of its curve."""
+        # The epoch that a fit diverged in was not reported: it ends now.
         now = time.perf_counter() - self.began
-        rows = tuple({**row, "seconds": self._at.get(int(row["epoch"]), now)} for row in fold.curve)
-        return replace(fold, curve=rows, seconds=rows[-1]["seconds"] if rows else 0.0)
+        curve = tuple(
+            {**row, "seconds": self.ended.get(int(row["epoch"]), now)} for row in result.curve
+        )
+        seconds = curve[-1]["seconds"] if curve else 0.0
+        return replace(result, curve=curve, seconds=seconds)

@@ -1,19 +1,16 @@
-"""What a process that trains a study needs, made once: the study, its data in parts, the rows of
-each fit.
-"""
+"""`WorkerStudy`: the study, its data in parts, the rows of each fit; made once a process."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import cloudpickle
 
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import ChangedError, StudyError
+from tuning.study.domains import Params
 from tuning.study.info import pin
 from tuning.study.objective import METRICS
 from tuning.study.study import Study, derive_seed, load_study
@@ -42,58 +39,81 @@ class FoldRows:
 
 @dataclass(frozen=True, eq=False)
 class WorkerStudy:
-    """One study and its data, ready to train."""
+    """One study and its data, ready to train.
+
+    Attributes:
+        study: What is searched.
+        parts: Its data, split.
+        builder_arguments: Those filled in from the data: `input_shape`, `task`, `n_outputs`, where
+            the builder names them.
+    """
 
     study: Study
     parts: Parts
-    builder_arguments: Mapping[str, Any]
-    """Filled in from the data: `input_shape`, `task`, `n_outputs`, as far as the builder names
-    them.
-    """
+    builder_arguments: Params
 
     @functools.cached_property
     def n_fits(self) -> int:
         """Fits of one trial."""
         return self.study.cv or 1
 
-    @functools.lru_cache(maxsize=16)  # noqa: B019 - a worker_study lives as long as its process
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - a WorkerStudy lives as long as its process
     def fold(self, fold: int) -> FoldRows:
         """Return the rows of fit number `fold`, from 0; the same arrays at every call."""
         if self.study.cv is None:
             scaled = self.parts.scaled()
             scoring = _rows(scaled.validation)
-            return FoldRows(_rows(scaled.train), scoring, scoring, scaled.scaler or Scaler())
-        whole = self.parts.search_part
-        train_rows, scoring_rows = folds(whole.y, self.study.cv, self.parts.task)[fold]
-        return self._inner(whole.take(train_rows), whole.take(scoring_rows))
+            return FoldRows(
+                train=_rows(scaled.train),
+                scoring=scoring,
+                stopping=scoring,
+                scaler=scaled.scaler or Scaler(),
+            )
+
+        search_part = self.parts.search_part
+        splits = folds(search_part.y, self.study.cv, self.parts.task)
+        train_rows, scoring_rows = splits[fold]
+        return self._inner(search_part.take(train_rows), search_part.take(scoring_rows))
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def final(self) -> FoldRows:
-        """Return the rows the winner is trained on: with `--cv` training and validation part
-        together.
+        """Return the rows the winner is trained on.
+
+        With `--cv` these are training and validation part together.
         """
         if self.study.cv is None:
             return self.fold(0)
         return self._inner(self.parts.search_part, None)
 
     def _inner(self, train: Part, scoring: Part | None) -> FoldRows:
-        """Take the stopping rows out of the training rows where patience needs them; scale by what
-        remains.
+        """Take the stopping rows out of the training rows where patience needs them.
+
+        All are scaled by what remains to be trained on.
         """
-        stopping: Part | None = None
+        stopping = None
         if self.study.patience is not None:
             seed = derive_seed(self.study.seed, "inner") % 2**31
             fit_rows, stop_rows = inner_split(train.y, seed=seed, task=self.parts.task)
-            train, stopping = train.take(fit_rows), train.take(stop_rows)
-        fitted = self.parts.fitted(train.X)
-        parts = (train, scoring, stopping)
-        scaled = [None if p is None else _rows(Part(fitted.transform(p.X), p.y)) for p in parts]
-        rows, score_rows, stop = scaled
-        assert rows is not None  # noqa: S101 - train is always given
-        return FoldRows(rows, score_rows or stop or rows, stop or score_rows or rows, fitted)
+            stopping = train.take(stop_rows)
+            train = train.take(fit_rows)
+        scaler = self.parts.fitted(train.X)
+
+        def scaled(part: Part) -> Rows:
+            return _rows(Part(scaler.transform(part.X), part.y))
+
+        train_rows = scaled(train)
+        scoring_rows = None if scoring is None else scaled(scoring)
+        stopping_rows = None if stopping is None else scaled(stopping)
+        # Where there are none of a kind, the other kind stands in, and last the training rows.
+        return FoldRows(
+            train=train_rows,
+            scoring=scoring_rows or stopping_rows or train_rows,
+            stopping=stopping_rows or scoring_rows or train_rows,
+            scaler=scaler,
+        )
 
 
-def load_source(source: Source, overrides: Mapping[str, Any]) -> Study:
+def load_source(source: Source, overrides: Params) -> Study:
     """Return the study meant, with the command line's changes.
 
     Raises:
@@ -105,8 +125,8 @@ def load_source(source: Source, overrides: Mapping[str, Any]) -> Study:
     return study.with_(**overrides) if overrides else study
 
 
-def worker_study(source: Source, overrides: Mapping[str, Any], pinned: str = "") -> WorkerStudy:
-    """Return the study's worker_study; made once a process.
+def load_worker_study(source: Source, overrides: Params, pinned: str = "") -> WorkerStudy:
+    """Return the study with its data; made once a process.
 
     Args:
         source, overrides: The study.
@@ -116,15 +136,16 @@ def worker_study(source: Source, overrides: Mapping[str, Any], pinned: str = "")
     Raises:
         ChangedError: The study file or its data are no longer those of the search.
     """
-    bench = _worker_study(source, json.dumps(dict(overrides), sort_keys=True))
-    found = pin(bench.study.hash, bench.parts.digest)
-    if pinned and pinned != found:
+    worker_study = _worker_study(source, json.dumps(dict(overrides), sort_keys=True))
+    now = pin(worker_study.study.hash, worker_study.parts.digest)
+    if pinned and pinned != now:
         raise ChangedError(
-            f"study file or data changed while the search was running (pinned {pinned}, found {found}); a data "
-            "function must give the same rows at each call. Put the old ones back and run again, or use --fresh",
-            where=f"study '{bench.study.name}'",
+            "study file or data changed while the search was running "
+            f"(pinned {pinned}, found {now}); a data function must give the same rows at each "
+            "call. Put the old ones back and run again, or use --fresh",
+            where=f"study '{worker_study.study.name}'",
         )
-    return bench
+    return worker_study
 
 
 @functools.lru_cache(maxsize=2)
@@ -132,7 +153,10 @@ def _worker_study(source: Source, overrides: str) -> WorkerStudy:
     study = load_source(source, json.loads(overrides))
     dataset = study.data()
     parts = split(
-        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
+        dataset,
+        seed=study.seed,
+        test_size=study.test_size,
+        validation_size=study.validation_size,
     )
     if study.objective.name in METRICS:
         metrics.check(study.objective.name, parts.task)

@@ -1,0 +1,84 @@
+"""What attempts at a trial leave for the next one, should they be interrupted.
+
+`attempt-N/fold-K.json` is the result of a fit that has ended, `attempt-N/fold-K.npz` the checkpoint
+of one that has not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from tuning.storage.durable import read_json, write_json
+from tuning.trial import FoldResult
+from tuning.trials.checkpoint import seconds_until
+from tuning.trials.jobs import TrialJob
+
+_ATTEMPT = "attempt-"
+_FOLD = "fold-"
+
+
+class TrainedBefore(NamedTuple):
+    """What need not be trained again.
+
+    Attributes:
+        epochs: Epochs that will not be reported again.
+        seconds: Seconds of training.
+    """
+
+    epochs: int
+    seconds: float
+
+
+def checkpoint_path(job: TrialJob, fold: int) -> Path:
+    """Return where this attempt keeps the progress of a fit."""
+    return _attempt_folder(job) / f"{_FOLD}{fold}.npz"
+
+
+def keep_fold(job: TrialJob, result: FoldResult) -> None:
+    """Keep the result of a fit that has ended for later attempts at its trial."""
+    write_json(_attempt_folder(job) / f"{_FOLD}{result.fold}.json", asdict(result))
+
+
+def _attempt_folder(job: TrialJob) -> Path:
+    return job.folder / f"{_ATTEMPT}{job.attempt}"
+
+
+def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
+    """Return the fits that were finished before the trial was interrupted."""
+    results: dict[int, FoldResult] = {}
+    for path in sorted(folder.glob(f"{_ATTEMPT}*/{_FOLD}*.json")):
+        stored = read_json(path)
+        if stored is not None:
+            results[stored["fold"]] = FoldResult.from_json(stored)
+    return list(results.values())
+
+
+def newest_checkpoint(folder: Path, fold: int) -> Path | None:
+    """Return the checkpoint that the last attempt to keep one has of a fit."""
+    checkpoints = folder.glob(f"{_ATTEMPT}*/{_FOLD}{fold}.npz")
+    return max(checkpoints, key=_attempt_of, default=None)
+
+
+def _attempt_of(path: Path) -> int:
+    return int(path.parent.name.removeprefix(_ATTEMPT))
+
+
+def trained_by_earlier_attempts(folder: Path) -> TrainedBefore:
+    """Return what an interrupted trial has behind it.
+
+    Fits that had ended are not reported again; one that goes on reports its earlier epochs once
+    more, so these are not counted here.
+    """
+    ended = folds_of_earlier_attempts(folder)
+    seconds = sum(result.seconds for result in ended)
+
+    checkpoints = folder.glob(f"{_ATTEMPT}*/{_FOLD}*.npz")
+    begun = {int(path.stem.removeprefix(_FOLD)) for path in checkpoints}
+    for fold in begun - {result.fold for result in ended}:
+        checkpoint = newest_checkpoint(folder, fold)
+        if checkpoint is not None:
+            seconds += seconds_until(checkpoint)
+
+    return TrainedBefore(epochs=sum(len(result.curve) for result in ended), seconds=seconds)

@@ -1,0 +1,99 @@
+"""Finalists: the parameters of one of the best trials, trained again on a fresh seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tuning.ledger.records import FinalistOutcome, write_record
+from tuning.study.study import derive_seed
+from tuning.trial import Answer, Context, EpochReport
+from tuning.trials.checkpoint import save_checkpoint
+from tuning.trials.folds import FoldFit, prepare_fit
+from tuning.trials.functions import function_finalist
+from tuning.trials.jobs import ALL_ROWS, FinalistJob, Stopped
+from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
+
+
+def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
+    """Train parameters on a fresh seed and keep the outcome and, without `--cv`, the weights.
+
+    Raises:
+        TuningError: The study, its data or the disk.
+        Stopped: The driver wants the slot back.
+    """
+    started_at = time.time()
+    worker_study = load_worker_study(job.source, job.overrides, job.pinned)
+    study = worker_study.study
+    seed = derive_seed(study.seed, "finalist", job.index)
+    if study.trainer == "function":
+        return function_finalist(study, job, seed, context.slot)
+
+    fits = _train(job, worker_study, seed, context)
+    results = [item.result(worker_study, seed) for item in fits]
+
+    value = None
+    if not any(item.judge.diverged for item in fits):
+        value = float(np.mean([result.value for result in results]))
+
+    weights: Path | None = None
+    if study.cv is None or job.fold == ALL_ROWS:
+        weights = job.file.with_suffix(".npz")
+        save_checkpoint(weights, fits[0].fit.model, results[0].best_epoch)
+
+    ended_at = time.time()
+    outcome = FinalistOutcome(
+        number=job.number,
+        index=job.index,
+        seed=seed,
+        value=value,
+        epochs=results[0].best_epoch,
+        weights=None if weights is None else weights.name,
+        training_s=sum(result.seconds for result in results),
+        seconds=ended_at - started_at,
+        slot=context.slot,
+        started_at=started_at,
+        ended_at=ended_at,
+    )
+    write_record(job.file, outcome)
+    return outcome
+
+
+def _train(
+    job: FinalistJob, worker_study: WorkerStudy, seed: int, context: Context
+) -> list[FoldFit]:
+    """Train one model for each part of the rows that the job asks for."""
+    metric = worker_study.study.objective.metric
+
+    def on_epoch(row: Mapping[str, float]) -> Answer:
+        report = EpochReport(
+            number=job.number,
+            epoch=int(row["epoch"]),
+            value=row[metric],
+            metrics=row,
+            seconds=0.0,
+        )
+        return Answer(context.report(report))
+
+    point = worker_study.study.split_params(job.params)
+    fits = []
+    for rows in _rows_of(job, worker_study):
+        item = prepare_fit(
+            worker_study, point, rows, epochs=job.epochs, seed=seed, on_epoch=on_epoch
+        )
+        item.train()
+        if item.judge.answer is Answer.STOP:
+            raise Stopped("a finalist")
+        fits.append(item)
+    return fits
+
+
+def _rows_of(job: FinalistJob, worker_study: WorkerStudy) -> list[FoldRows]:
+    if job.fold == ALL_ROWS:
+        return [worker_study.final()]
+    if isinstance(job.fold, int):
+        return [worker_study.fold(job.fold)]
+    return [worker_study.fold(fold) for fold in range(worker_study.n_fits)]
