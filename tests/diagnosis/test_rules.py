@@ -1,4 +1,4 @@
-"""Each verdict on a network made to have that illness, and none on a healthy one."""
+"""Each finding on a network made to have that illness, and none on a healthy one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from tuning.builders.build import build
 from tuning.builders.mlp import build_model
+from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.diagnosis.measurements import best_constant, dead_share, read_signs
-from tuning.diagnosis.rules import diagnose, over_folds
 from tuning.study.objective import Maximize, Minimize
 from tuning.trainer.train import Fit, Rows
 from tuning.trial import Finding, Status, TrialResult
@@ -45,10 +45,11 @@ def trained(model, train, validation, epochs, *, batch_size=32, task="regression
 
 
 def sick(model, train=None, epochs=10, *, validation=None, **settings):
-    """Train and return the verdicts by name."""
-    train, validation = train or rows(300), validation or rows(200, 1)
+    """Train and return the findings by name."""
+    train = train or rows(300)
+    validation = validation or rows(200, 1)
     curve = trained(model, train, validation, epochs, **settings)
-    return verdicts(
+    return findings(
         model,
         curve,
         validation,
@@ -57,12 +58,12 @@ def sick(model, train=None, epochs=10, *, validation=None, **settings):
     )
 
 
-def verdicts(model, curve, validation, objective=RMSE, task="regression", budget=None):
+def findings(model, curve, validation, objective=RMSE, task="regression", budget=None):
     last = int(curve[-1]["epoch"])
-    found = diagnose(
-        model, curve, validation, objective, task=task, kept=last, budget=budget or last
+    diagnosis = diagnose(
+        model, curve, validation, objective, task=task, best_epoch=last, budget=budget or last
     )
-    return {verdict.name: verdict for verdict in found}
+    return {finding.name: finding for finding in diagnosis}
 
 
 def mlp(n_hidden, n_neurons, lr, **more):
@@ -83,16 +84,16 @@ def healthy():
     return model, trained(model, train, validation, 30), validation
 
 
-def test_a_healthy_network_has_no_verdict():
-    assert verdicts(*healthy()) == {}
+def test_a_healthy_network_has_no_finding():
+    assert findings(*healthy()) == {}
 
 
-def test_a_healthy_classifier_has_no_verdict():
+def test_a_healthy_classifier_has_no_finding():
     def classes(count, seed):
         X = np.random.default_rng(seed).normal(size=(count, 4)).astype("float32")
         return Rows(X, (X[:, 0] + X[:, 1] > 0).astype("int64") + (X[:, 2] > 0.5))
 
-    found = sick(
+    by_name = sick(
         mlp(1, 16, 1e-2, task="multiclass", n_outputs=3, activation="tanh"),
         classes(800, 0),
         30,
@@ -100,15 +101,15 @@ def test_a_healthy_classifier_has_no_verdict():
         task="multiclass",
         objective=Maximize("val_accuracy"),
     )
-    assert found == {}
+    assert by_name == {}
 
 
 def test_relus_that_a_large_negative_bias_has_killed_are_named_with_their_layer():
     model = mlp(2, 8, 1e-3)
     model.layers[1].bias.assign(np.full(8, -100.0))
-    found = sick(model, epochs=3)
-    assert found["dead_relus"].severity == "serious"
-    assert found["dead_relus"].words.startswith(
+    by_name = sick(model, epochs=3)
+    assert by_name["dead_relus"].severity == "serious"
+    assert by_name["dead_relus"].words.startswith(
         "relus that are 0 for every row: 100% in dense_1; try"
     )
 
@@ -118,15 +119,15 @@ def test_half_of_the_relus_dead_is_a_warning_and_a_few_are_normal():
     before = model.get_weights()
     for share, severity in ((0.25, None), (0.5, "warning")):
         model.layers[0].bias.assign([-100.0] * int(32 * share) + [0.0] * int(32 * (1 - share)))
-        found = verdicts(model, curve, validation).get("dead_relus")
-        assert (found.severity if found else None) == severity
+        dead = findings(model, curve, validation).get("dead_relus")
+        assert (dead.severity if dead else None) == severity
     model.set_weights(before)
 
 
 def test_gradients_vanish_through_twenty_sigmoid_layers():
-    found = sick(mlp(20, 8, 1e-3, activation="sigmoid"), epochs=5)
-    assert list(found) == ["vanishing_gradients"]
-    assert "at dense and " in found["vanishing_gradients"].words
+    by_name = sick(mlp(20, 8, 1e-3, activation="sigmoid"), epochs=5)
+    assert list(by_name) == ["vanishing_gradients"]
+    assert "at dense and " in by_name["vanishing_gradients"].words
 
 
 def test_gradients_explode_through_layers_whose_weights_are_too_large():
@@ -140,24 +141,24 @@ def test_gradients_explode_through_layers_whose_weights_are_too_large():
     for layer in model.layers:
         layer.kernel.assign(20 * layer.kernel)
     model.compile(keras.optimizers.SGD(1e-30), "mse")
-    found = sick(model, epochs=2)
-    assert found["exploding_gradients"].severity == "serious"
-    assert "clipnorm=1" in found["exploding_gradients"].words
+    by_name = sick(model, epochs=2)
+    assert by_name["exploding_gradients"].severity == "serious"
+    assert "clipnorm=1" in by_name["exploding_gradients"].words
 
 
 def test_a_rate_at_which_the_loss_is_no_number_is_too_high():
-    found = sick(mlp(1, 16, 1e4, optimizer="sgd"))
-    assert list(found) == ["lr_too_high"]
+    by_name = sick(mlp(1, 16, 1e4, optimizer="sgd"))
+    assert list(by_name) == ["lr_too_high"]
     assert (
         "was not finite in epoch 1 at lr 1e+04: try a learning rate 10 times lower"
-        in found["lr_too_high"].words
+        in by_name["lr_too_high"].words
     )
 
 
 def test_a_rate_at_which_the_loss_jumps_is_too_high():
-    found = sick(mlp(1, 16, 0.5, activation="tanh", optimizer="sgd"), epochs=20)
-    assert "the training loss jumps by" in found["lr_too_high"].words
-    assert "at lr 0.5: try a learning rate 3 to 10 times lower" in found["lr_too_high"].words
+    by_name = sick(mlp(1, 16, 0.5, activation="tanh", optimizer="sgd"), epochs=20)
+    assert "the training loss jumps by" in by_name["lr_too_high"].words
+    assert "at lr 0.5: try a learning rate 3 to 10 times lower" in by_name["lr_too_high"].words
 
 
 def test_a_rate_that_throws_the_network_away_in_the_first_epoch_is_too_high():
@@ -169,39 +170,39 @@ def test_a_rate_that_throws_the_network_away_in_the_first_epoch_is_too_high():
     ]
     assert (
         "was 4e+03 in the first epoch and stays at 1.01"
-        in verdicts(model, curve, validation)["lr_too_high"].words
+        in findings(model, curve, validation)["lr_too_high"].words
     )
 
 
 @pytest.mark.parametrize("lr", [1e-12, 1e-5])
 def test_a_rate_far_too_low_is_seen_from_a_curve_that_is_straight_or_flat(lr):
-    found = sick(mlp(2, 16, lr, initializer="he_normal"), epochs=10)
-    assert list(found) == ["lr_too_low"]
-    assert f"at lr {lr:.3g}: try a learning rate 10 times higher" in found["lr_too_low"].words
+    by_name = sick(mlp(2, 16, lr, initializer="he_normal"), epochs=10)
+    assert list(by_name) == ["lr_too_low"]
+    assert f"at lr {lr:.3g}: try a learning rate 10 times higher" in by_name["lr_too_low"].words
 
 
 def test_a_tiny_network_on_hard_data_underfits():
     hard = {"difficulty": 4.0, "noise": 0.0}
-    found = sick(mlp(1, 1, 1e-2), rows(600, 0, **hard), 25, validation=rows(300, 1, **hard))
-    assert list(found) == ["underfitting"]
+    by_name = sick(mlp(1, 1, 1e-2), rows(600, 0, **hard), 25, validation=rows(300, 1, **hard))
+    assert list(by_name) == ["underfitting"]
     assert (
         "of a constant prediction: try more neurons, layers or epochs"
-        in found["underfitting"].words
+        in by_name["underfitting"].words
     )
 
 
 def test_a_large_network_on_thirty_rows_overfits():
-    found = sick(
+    by_name = sick(
         mlp(2, 200, 3e-3), rows(30, noise=0.5), 60, validation=rows(200, 1, noise=0.5), batch_size=8
     )
-    assert list(found) == ["overfitting"]
-    assert found["overfitting"].words.startswith(("training loss", "validation loss was lowest"))
+    assert list(by_name) == ["overfitting"]
+    assert by_name["overfitting"].words.startswith(("training loss", "validation loss was lowest"))
 
 
 def test_a_score_that_still_improves_at_the_last_epoch_asks_for_more_epochs():
-    found = sick(mlp(1, 32, 3e-3), rows(1000), 6)
-    assert found["epochs_too_few"].severity == "note"
-    assert found["epochs_too_few"].words.startswith(
+    by_name = sick(mlp(1, 32, 3e-3), rows(1000), 6)
+    assert by_name["epochs_too_few"].severity == "note"
+    assert by_name["epochs_too_few"].words.startswith(
         "the best epoch is the last one, 6, and val_rmse improved by"
     )
 
@@ -209,14 +210,14 @@ def test_a_score_that_still_improves_at_the_last_epoch_asks_for_more_epochs():
 def test_a_rung_below_the_full_budget_does_not_ask_for_more_epochs():
     model, validation = mlp(1, 32, 3e-3), rows(200, 1)
     curve = trained(model, rows(1000), validation, 6)
-    assert "epochs_too_few" in verdicts(model, curve, validation, budget=6)
-    assert "epochs_too_few" not in verdicts(model, curve, validation, budget=30)
+    assert "epochs_too_few" in findings(model, curve, validation, budget=6)
+    assert "epochs_too_few" not in findings(model, curve, validation, budget=30)
 
 
 def test_one_epoch_thrown_off_by_an_outlier_is_no_overfitting():
     model, curve, validation = healthy()
     spike = [*curve[:-1], {**curve[-1], "val_loss": 50.0}]
-    assert verdicts(model, spike, validation) == {}
+    assert findings(model, spike, validation) == {}
 
 
 def test_a_model_whose_layers_cannot_be_seen_is_judged_by_nothing_and_does_not_fail():
@@ -233,20 +234,20 @@ def test_a_model_whose_layers_cannot_be_seen_is_judged_by_nothing_and_does_not_f
     assert not {"dead_relus", "not_looked_into"} & set(sick(model, epochs=3))
 
 
-def test_a_loss_that_raises_is_told_and_not_raised():
+def test_a_loss_that_raises_is_a_finding_and_not_raised():
     model, curve, validation = healthy()
     wrong = Rows(validation.X, np.array([["a"]] * len(validation.X)))
-    assert verdicts(model, curve, wrong)["not_looked_into"].words.startswith(
+    assert findings(model, curve, wrong)["not_looked_into"].words.startswith(
         "the model could not be looked into: "
     )
 
 
 @pytest.mark.parametrize(
-    ("n_hidden", "loss", "looked"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)]
+    ("n_hidden", "loss", "seen"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)]
 )
-def test_gradients_are_left_out_where_a_shallow_network_has_learnt(n_hidden, loss, looked):
+def test_gradients_are_left_out_where_a_shallow_network_has_learnt(n_hidden, loss, seen):
     signs = read_signs(mlp(n_hidden, 4, 1e-3), rows(50), "regression", loss)
-    assert (signs.first is not None) == looked
+    assert (signs.first is not None) == seen
 
 
 def test_looking_changes_nothing_in_the_model():
@@ -294,8 +295,8 @@ def test_a_result_keeps_its_diagnosis_and_an_old_one_is_read_without():
 
 def test_looking_takes_milliseconds():
     model, curve, validation = healthy()
-    verdicts(model, curve, validation)
+    findings(model, curve, validation)
     began = time.process_time()
     for _ in range(5):
-        verdicts(model, curve, validation)
+        findings(model, curve, validation)
     assert (time.process_time() - began) / 5 < 0.1  # measured: 0.012

@@ -1,6 +1,4 @@
-"""`Signs`: what a diagnosis needs to know of a trained model, from one pass over a few rows,
-forward and back.
-"""
+"""`Signs`: what a diagnosis needs to know of a trained model, from one pass over a few rows."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from tuning.trainer.outputs import link_of
 from tuning.trainer.train import Rows, on_device
 
 ROWS = 512
-"""Most validation rows that are looked at; more would not change a verdict."""
+"""Most validation rows that are looked at; more would not change a finding."""
 
 SHALLOW = 3
 """Kernels of a network too shallow for its gradients to vanish while it learns: two hidden layers.
@@ -38,11 +36,19 @@ class Gradient:
 
 
 @dataclass(frozen=True)
+class ReluLayer:
+    """A layer that ends with a relu, and the share of its units (channels) that are dead."""
+
+    name: str
+    dead_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signs:
     """What was seen; empty where a model has no single graph of layers to look into.
 
     Attributes:
-        dead: Each relu layer's name and the share of its units (channels) that are 0 for every row.
+        relus: The layers that end with a relu.
         first, last: The gradients at the first and the last layer that has a kernel; None where not
             looked at.
         constant_loss: The loss of the best constant prediction, regularisation included; None where
@@ -50,7 +56,7 @@ class Signs:
         lr: The optimizer's learning rate; None where it has none.
     """
 
-    dead: tuple[tuple[str, float], ...] = ()
+    relus: tuple[ReluLayer, ...] = ()
     first: Gradient | None = None
     last: Gradient | None = None
     constant_loss: float | None = None
@@ -58,12 +64,11 @@ class Signs:
 
 
 def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.inf) -> Signs:
-    """Look at a trained model with up to `ROWS` rows; weights, metrics and random states stay as
-    they are.
+    """Look at a trained model with up to `ROWS` rows.
 
-    Gradients are left out where they cannot be ill: in a network of at most `SHALLOW` kernels that
-    has learnt. That halves the cost, most of which is the first call of each op after a seed has
-    been set.
+    Weights, metrics and random states stay as they are. Gradients are left out where they cannot be
+    ill: in a network of at most `SHALLOW` kernels that has learnt. That halves the cost, most of
+    which is the first call of each op after a seed has been set.
 
     Args:
         model: Built and compiled.
@@ -71,45 +76,82 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
         task: How the targets are read.
         loss: The training loss at the end.
     """
-    lr = _learning_rate(model)
-    if (
-        len(getattr(model, "inputs", None) or ()) != 1
-        or len(getattr(model, "outputs", None) or ()) != 1
-    ):
-        return Signs(lr=lr)  # a subclass's own `call`, or several inputs
-    x, y = on_device(rows.X[:ROWS]), on_device(rows.y[:ROWS])
+    lr = learning_rate(model)
+    if not _has_one_input_and_output(model):
+        return Signs(lr=lr)
+
+    targets = rows.y[:ROWS]
+    x = on_device(rows.X[:ROWS])
+    y = on_device(targets)
     relus = dict(_relus(model))
-    kernels = [v for v in model.trainable_variables if len(v.shape) >= 2]
-    look = keras.Function(model.inputs, [*relus.values(), model.outputs[0]])
+    outputs_of = keras.Function(model.inputs, [*relus.values(), model.outputs[0]])
+    kernels = [variable for variable in model.trainable_variables if len(variable.shape) >= 2]
+    watched = [kernels[0], kernels[-1]] if len(kernels) > 1 else []
+
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        ends = [kernels[0], kernels[-1]] if len(kernels) > 1 else []
-        tape.watch([v.value for v in ends])
-        *active, predicted = look([x])
-        constant = best_constant(rows.y[:ROWS], int(predicted.shape[-1]), task, link_of(model))
-        again = tf.constant(np.broadcast_to(constant, predicted.shape).astype(predicted.dtype.name))
-        constant_loss = float(model.compute_loss(x=None, y=y, y_pred=again, training=False))
+        tape.watch([kernel.value for kernel in watched])
+        *activations, predicted = outputs_of([x])
+        constant_loss = _constant_loss(model, targets, y, predicted, task)
         if len(kernels) <= SHALLOW and loss < LEARNT * constant_loss:
-            ends = []
-        target = model.compute_loss(x=None, y=y, y_pred=predicted, training=False) if ends else None
-    gradients = tape.gradient(target, [v.value for v in ends]) if ends else []
-    found = [_gradient(v, g) for v, g in zip(ends, gradients, strict=True) if g is not None]
-    first, last = found if len(found) == 2 else (None, None)
-    dead = tuple(
-        (name, dead_share(values.numpy())) for name, values in zip(relus, active, strict=True)
+            watched = []
+        if watched:
+            model_loss = model.compute_loss(x=None, y=y, y_pred=predicted, training=False)
+
+    first = last = None
+    if watched:
+        values = tape.gradient(model_loss, [kernel.value for kernel in watched])
+        if all(value is not None for value in values):
+            first, last = map(_gradient, watched, values)
+
+    layers = (
+        ReluLayer(name, dead_share(outputs.numpy()))
+        for name, outputs in zip(relus, activations, strict=True)
     )
-    return Signs(dead, first, last, constant_loss, lr)
+    return Signs(relus=tuple(layers), first=first, last=last, constant_loss=constant_loss, lr=lr)
+
+
+def learning_rate(model: keras.Model) -> float | None:
+    """Return the optimizer's learning rate; None where it has none."""
+    rate = getattr(model.optimizer, "learning_rate", None)
+    return None if rate is None else float(rate)
+
+
+def _has_one_input_and_output(model: keras.Model) -> bool:
+    """Whether there is one graph to look into: a subclass's own `call` has none."""
+    inputs = getattr(model, "inputs", None) or ()
+    outputs = getattr(model, "outputs", None) or ()
+    return len(inputs) == 1 and len(outputs) == 1
+
+
+def _constant_loss(
+    model: keras.Model, targets: Array, y: tf.Tensor, predicted: tf.Tensor, task: Task
+) -> float:
+    """Return the model's loss if it predicted the best constant for every row.
+
+    Args:
+        model: Whose loss it is.
+        targets, y: The targets, as they were given and as the loss takes them.
+        predicted: The model's outputs, for their shape and type.
+        task: How the targets are read.
+    """
+    constant = best_constant(targets, int(predicted.shape[-1]), task, link_of(model))
+    of_every_row = np.broadcast_to(constant, predicted.shape).astype(predicted.dtype.name)
+    loss = model.compute_loss(x=None, y=y, y_pred=tf.constant(of_every_row), training=False)
+    return float(loss)
 
 
 def dead_share(values: Array) -> float:
-    """Return the share of units, those of the last axis, that are 0 everywhere else: `(rows, …,
-    units)`.
+    """Return the share of units that are 0 everywhere.
+
+    Args:
+        values: `(rows, …, units)`.
     """
-    return float(np.mean(np.all(values.reshape(-1, values.shape[-1]) <= 0, axis=0)))
+    by_unit = values.reshape(-1, values.shape[-1])
+    return float(np.mean(np.all(by_unit <= 0, axis=0)))
 
 
 def best_constant(y: Array, outputs: int, task: Task, link: str) -> Array:
-    """Return the output that fits best without looking at the input, as a model would give it:
-    `(outputs,)`.
+    """Return the output that fits best without looking at the input, `(outputs,)`.
 
     Args:
         y: `(rows,)` or `(rows, …)`: targets, class numbers, or one column a class or label.
@@ -118,47 +160,45 @@ def best_constant(y: Array, outputs: int, task: Task, link: str) -> Array:
         link: "sigmoid" or "softmax" where the model gives logits, else "".
     """
     columns = np.asarray(y, dtype=float).reshape(len(y), -1)
-    if task != "regression" and columns.shape[1] == 1 and outputs > 1:
+    if task != "regression" and columns.shape[1] == 1 and outputs > 1:  # class numbers
         columns = columns == np.arange(outputs)
+
     mean: Array = columns.mean(axis=0)
     if task == "regression":
         return mean
     if columns.min() < 0:  # labels −1 and 1, for the hinge loss
         return np.where(mean < 0, -1.0, 1.0)
+
     share = np.clip(mean, 1e-6, 1 - 1e-6)
-    return (
-        np.log(share / (1 - share))
-        if link == "sigmoid"
-        else np.log(share)
-        if link == "softmax"
-        else share
-    )
+    if link == "sigmoid":
+        return np.log(share / (1 - share))
+    if link == "softmax":
+        return np.log(share)
+    return share
 
 
 def _relus(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
-    """Yield the name and the output of each layer that ends with a relu; of a layer used twice, of
-    its last use.
+    """Yield the name and the output of each layer that ends with a relu.
+
+    A layer that is used twice comes twice, its last use last.
     """
     for node in graph_nodes(model):
         layer = node.operation
-        plain = getattr(layer, "activation", None) in (
-            keras.activations.relu,
-            keras.activations.relu6,
-        )
-        own = isinstance(layer, keras.layers.ReLU) and not layer.negative_slope
-        if plain or own:
+        if _ends_with_relu(layer):
             yield layer.name, node.outputs[0]
+
+
+def _ends_with_relu(layer: keras.layers.Layer) -> bool:
+    if isinstance(layer, keras.layers.ReLU):
+        return not layer.negative_slope
+    activation = getattr(layer, "activation", None)
+    return activation in (keras.activations.relu, keras.activations.relu6)
 
 
 def _gradient(kernel: keras.Variable, gradient: tf.Tensor) -> Gradient:
     dense = tf.convert_to_tensor(gradient).numpy()  # that of an embedding comes in slices
     return Gradient(
-        kernel.path.split("/")[-2],
-        float(np.linalg.norm(dense)),
-        float(np.linalg.norm(kernel.numpy())),
+        layer=kernel.path.split("/")[-2],
+        norm=float(np.linalg.norm(dense)),
+        weights=float(np.linalg.norm(kernel.numpy())),
     )
-
-
-def _learning_rate(model: keras.Model) -> float | None:
-    rate = getattr(model.optimizer, "learning_rate", None)
-    return None if rate is None else float(rate)

@@ -1,5 +1,8 @@
-"""`diagnose`: what is wrong with a trained network, in words: dead relus, gradients, learning rate,
-capacity, epochs.
+"""The rules of a diagnosis: dead relus, gradients, learning rate, epochs, capacity.
+
+A rule is a function that looks at a `Case` and returns a `Finding` or None. To add one, write it
+below the others and list it in `RULES`, causes before symptoms: a rule is given the names of what
+the rules before it have found, and a symptom that is explained by a cause is not named.
 
 Every rule is a heuristic of ours on the courses' list of reasons for a bad model. Losses are
 measured against that of the best constant prediction, so that a rule means the same for every loss
@@ -11,15 +14,14 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
 
-import keras
-
-from tuning.data.dataset import Task
-from tuning.diagnosis.measurements import Signs, read_signs
+from tuning.diagnosis.measurements import Gradient, Signs
 from tuning.study.objective import Objective
-from tuning.trainer.train import Rows
 from tuning.trial import Finding
 
 DEAD = 0.5  # share of a layer's relus
@@ -32,267 +34,318 @@ STEADY = 0.8  # share of the epochs in which the training loss falls
 STILL_GAINING = 0.02  # share of the whole gain that fell to the last quarter
 LEAST_EPOCHS = 5  # before that a curve says nothing
 
-Curve = Sequence[Mapping[str, float]]
+Curve: TypeAlias = Sequence[Mapping[str, float]]
+"""One row an epoch: figures by name, `epoch` (from 1) among them."""
 
 
-def diagnose(
-    model: keras.Model,
-    curve: Curve,
-    rows: Rows,
-    objective: Objective,
-    *,
-    task: Task,
-    kept: int,
-    budget: int,
-) -> tuple[Finding, ...]:
-    """Return what is wrong with a network that has been trained, causes before symptoms; nothing
-    where it is healthy.
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A trained network, as a rule sees it.
 
-    Underfitting and too few epochs are named only where nothing that explains them was found.
-
-    Args:
-        model: With the weights that were kept.
-        curve: One row an epoch, as in `FoldResult.curve`; rows without `loss` and `val_loss` tell
-            little.
-        rows: Validation rows, of which a few hundred are looked at.
+    Attributes:
+        curve: Of the whole training.
         objective: What the trial is judged by.
-        task: How the targets are read.
-        kept: The epoch of the weights kept.
+        best_epoch: The epoch of the weights kept.
         budget: Most epochs that a trial of this study may have.
+        signs: What was measured on the model itself.
     """
-    if verdict := _not_finite(model, curve, objective):
-        return (verdict,)
-    try:
-        signs, blind = (
-            read_signs(model, rows, task, next(iter(_series(curve[-1:], "loss")), math.inf)),
-            None,
-        )
-    except (
-        Exception
-    ) as error:  # a user's own loss or layer may raise anything here; the trial itself went well
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        signs = Signs()
-        blind = Finding(
-            "not_looked_into", "note", f"the model could not be looked into: {reason[:200]}"
-        )
-    causes = [*of_model(signs), *of_learning_rate(curve, signs)]
-    found = [
-        *causes,
-        *of_budget(curve, objective, budget, causes),
-        *of_fit(curve, kept, signs, causes),
-    ]
-    return (*found, blind) if blind else tuple(found)
+
+    curve: Curve
+    objective: Objective
+    best_epoch: int
+    budget: int
+    signs: Signs
+
+    @property
+    def constant_loss(self) -> float:
+        """The loss of the best constant prediction; 0 where it is unknown."""
+        loss = self.signs.constant_loss
+        return 0.0 if loss is None or not math.isfinite(loss) else loss
+
+    @cached_property
+    def losses(self) -> list[float]:
+        """The training loss of each epoch."""
+        return series(self.curve, "loss")
+
+    @property
+    def tells_the_rate(self) -> bool:
+        """Whether the losses are enough to judge the learning rate by."""
+        return len(self.losses) >= LEAST_EPOCHS and self.constant_loss > 0
 
 
-def over_folds(folds: Sequence[Sequence[Finding]]) -> tuple[Finding, ...]:
-    """Return the verdicts that more than half of a trial's folds share, in the words of the first."""
-    if len(folds) < 2:
-        return tuple(folds[0]) if folds else ()
-    merged = {verdict.name: verdict for fold in reversed(folds) for verdict in fold}
-    counts = {name: sum(any(v.name == name for v in fold) for fold in folds) for name in merged}
-    order = dict.fromkeys(verdict.name for fold in folds for verdict in fold)
-    return tuple(
-        replace(
-            merged[name], words=f"{merged[name].words} (in {counts[name]} of {len(folds)} folds)"
-        )
-        for name in order
-        if counts[name] * 2 > len(folds)
+Rule: TypeAlias = Callable[[Case, AbstractSet[str]], Finding | None]
+"""Given the case and the names of what earlier rules have found."""
+
+
+def dead_relus(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """At least half of a layer's relus are 0 for every row."""
+    dead = [layer for layer in case.signs.relus if layer.dead_share >= DEAD]
+    if not dead:
+        return None
+    shares = ", ".join(f"{layer.dead_share:.0%} in {layer.name}" for layer in dead)
+    whole_layer = any(layer.dead_share == 1 for layer in dead)
+    return Finding(
+        "dead_relus",
+        "serious" if whole_layer else "warning",
+        f"relus that are 0 for every row: {shares}; "
+        "try a lower learning rate, leaky_relu or elu, or the initializer he_normal",
     )
 
 
-def of_model(signs: Signs) -> Iterator[Finding]:
-    """Yield what the units and gradients show."""
-    dead = [(name, share) for name, share in signs.dead if share >= DEAD]
-    if dead:
-        listed = ", ".join(f"{share:.0%} in {name}" for name, share in dead)
-        whole = any(share == 1 for _, share in dead)
-        yield Finding(
-            "dead_relus",
-            "serious" if whole else "warning",
-            f"relus that are 0 for every row: {listed}; "
-            "try a lower learning rate, leaky_relu or elu, or the initializer he_normal",
-        )
-    if signs.first is not None and signs.last is not None:
-        first, last = signs.first, signs.last
-        norms = f"the gradient's norm is {first.norm:.2g} at {first.layer} and {last.norm:.2g} at {last.layer}"
-        if first.norm < VANISHING * last.norm and not dead:
-            yield Finding(
-                "vanishing_gradients",
-                "warning",
-                f"{norms}: the first layers hardly learn; try relu or "
-                "elu, batch_norm, an initializer that fits the activation, or fewer layers",
-            )
-        worst = max((first, last), key=lambda g: _over(g.norm, g.weights))
-        if (
-            not first.norm <= EXPLODING * max(last.norm, 1e-12)
-            or _over(worst.norm, worst.weights) > EXPLODING
-        ):
-            yield Finding(
-                "exploding_gradients",
-                "serious",
-                f"{norms}, of the weights {worst.weights:.2g} at "
-                f"{worst.layer}: try clipnorm=1, a smaller initializer, or scaled targets",
-            )
+def vanishing_gradients(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """The first layer's gradient is nothing beside the last one's."""
+    first, last = case.signs.first, case.signs.last
+    if first is None or last is None or "dead_relus" in earlier:
+        return None
+    if not first.norm < VANISHING * last.norm:
+        return None
+    return Finding(
+        "vanishing_gradients",
+        "warning",
+        f"{_norms(first, last)}: the first layers hardly learn; try relu or elu, batch_norm, "
+        "an initializer that fits the activation, or fewer layers",
+    )
 
 
-def of_learning_rate(curve: Curve, signs: Signs) -> Iterator[Finding]:
-    """Yield whether the training loss jumps, or falls too slowly."""
-    losses, rate, constant = _series(curve, "loss"), _at(signs.lr), _constant(signs)
-    if len(losses) < LEAST_EPOCHS or constant <= 0:
-        return
-    tail = losses[len(losses) // 2 :]
-    scatter, falls = _scatter(tail), _falls(losses)
-    lower, higher = "try a learning rate 3 to 10 times lower", "try a learning rate 10 times higher"
+def exploding_gradients(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """The first layer's gradient is huge beside the last one's, or one beside its own weights."""
+    first, last = case.signs.first, case.signs.last
+    if first is None or last is None:
+        return None
+    # Not `first.norm > …`: NaN explodes too.
+    beside_last = not first.norm <= EXPLODING * max(last.norm, 1e-12)
+    worst = max((first, last), key=_over_weights)
+    if not (beside_last or _over_weights(worst) > EXPLODING):
+        return None
+    return Finding(
+        "exploding_gradients",
+        "serious",
+        f"{_norms(first, last)}, of the weights {worst.weights:.2g} at {worst.layer}: "
+        "try clipnorm=1, a smaller initializer, or scaled targets",
+    )
+
+
+def lr_too_high(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """The training loss jumps, or was thrown far up at first and stays no better than a constant."""
+    if not case.tells_the_rate:
+        return None
+    losses = case.losses
+    constant = case.constant_loss
+    rate = at_rate(case.signs.lr)
+    advice = "try a learning rate 3 to 10 times lower"
+
+    second_half = losses[len(losses) // 2 :]
+    scatter = _scatter(second_half)
     if scatter > JUMPING * constant:
-        yield Finding(
+        return Finding(
             "lr_too_high",
             "warning",
             f"the training loss jumps by {scatter:.2g} from epoch to epoch around "
-            f"{statistics.fmean(tail):.3g}{rate}: {lower}",
+            f"{statistics.fmean(second_half):.3g}{rate}: {advice}",
         )
-    elif (
-        losses[0] > 3 * constant
-        and 0.9 * constant < losses[-1] < 0.9 * losses[0]
-        and falls < STEADY
-    ):
-        yield Finding(
+
+    thrown_up = losses[0] > 3 * constant
+    stays = 0.9 * constant < losses[-1] < 0.9 * losses[0]
+    if thrown_up and stays and _share_of_falls(losses) < STEADY:
+        return Finding(
             "lr_too_high",
             "serious",
             f"the training loss was {losses[0]:.3g} in the first epoch and stays "
-            f"at {losses[-1]:.3g}, no better than a constant prediction{rate}: {lower}",
+            f"at {losses[-1]:.3g}, no better than a constant prediction{rate}: {advice}",
         )
-    elif _slow(losses, constant, falls) and not _stuck(signs):
-        yield Finding(
-            "lr_too_low",
-            "warning",
-            f"the training loss went only from {losses[0]:.3g} to {losses[-1]:.3g} "
-            f"in {len(losses)} epochs, and as fast at the end as at the start{rate}: {higher}",
-        )
-
-
-def of_budget(
-    curve: Curve, objective: Objective, budget: int, causes: Sequence[Finding]
-) -> Iterator[Finding]:
-    """Yield whether the score was still improving when the epochs were used up, and nothing else is
-    to be mended.
-    """
-    scores = [objective.key(value) for value in _series(curve, objective.metric)]
-    last = int(curve[-1]["epoch"]) if curve else 0
-    if len(scores) < LEAST_EPOCHS or last < budget or causes or min(scores) < scores[-1]:
-        return
-    quarter = max(len(scores) // 4, 1)
-    gain, whole = min(scores[:-quarter]) - scores[-1], scores[0] - scores[-1]
-    if gain > max(STILL_GAINING * whole, 1e-3 * abs(scores[-1])):
-        yield Finding(
-            "epochs_too_few",
-            "note",
-            f"the best epoch is the last one, {last}, and {objective.metric} "
-            f"improved by {gain:.2g} over the last {quarter}: more epochs may help",
-        )
-
-
-def of_fit(curve: Curve, kept: int, signs: Signs, causes: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield whether the network has learnt too little of the training rows, or too much."""
-    rows = [row for row in curve if "loss" in row and "val_loss" in row]
-    upto = [row for row in rows if int(row["epoch"]) <= kept]
-    constant = _constant(signs)
-    if not upto or constant <= 0:
-        return
-    loss, lowest = upto[-1]["loss"], min(rows, key=lambda row: row["val_loss"])
-    val_loss = statistics.median(
-        row["val_loss"] for row in upto[-3:]
-    )  # one epoch may be thrown off by an outlier
-    losses = f"training loss {loss:.3g}, validation loss {val_loss:.3g}"
-    learnt = loss < (1 - UNDERFIT) * constant
-    risen = min(row["val_loss"] for row in rows[-max(len(rows) // 4, 3) :]) - lowest["val_loss"]
-    if (
-        learnt
-        and upto == rows
-        and risen > max(GAP * constant, 0.1 * lowest["val_loss"])
-        and loss < lowest["loss"]
-    ):
-        yield Finding(
-            "overfitting",
-            "warning",
-            f"validation loss was lowest, {lowest['val_loss']:.3g}, in epoch "
-            f"{int(lowest['epoch'])} and has risen since ({losses}): try patience, dropout, l2, "
-            "or fewer neurons",
-        )
-    elif val_loss - loss > GAP * constant and loss < 0.5 * min(val_loss, constant):
-        yield Finding(
-            "overfitting",
-            "warning",
-            f"{losses}: try dropout, l2, fewer neurons or more rows, "
-            "unless outliers among the validation rows explain it",
-        )
-    elif (
-        not learnt
-        and val_loss > (1 - UNDERFIT) * constant
-        and len(rows) >= LEAST_EPOCHS
-        and not causes
-    ):
-        yield Finding(
-            "underfitting",
-            "warning",
-            f"{losses}, not far below the {constant:.3g} of a constant "
-            "prediction: try more neurons, layers or epochs, unless the inputs say no more",
-        )
-
-
-def _not_finite(model: keras.Model, curve: Curve, objective: Objective) -> Finding | None:
-    for row in curve:
-        for name in ("loss", objective.metric):
-            if not math.isfinite(row.get(name, 0.0)):
-                rate = getattr(model.optimizer, "learning_rate", None)
-                return Finding(
-                    "lr_too_high",
-                    "serious",
-                    f"{name} was not finite in epoch {int(row['epoch'])}"
-                    f"{_at(None if rate is None else float(rate))}: try a learning rate 10 times lower, "
-                    "clipnorm=1, or scaled inputs and targets",
-                )
     return None
 
 
-def _slow(losses: list[float], constant: float, falls: float) -> bool:
-    half = len(losses) // 2
-    early, late = losses[0] - losses[half], losses[half] - losses[-1]
-    if abs(losses[0] - losses[-1]) < 1e-3 * abs(losses[0]):
-        return losses[-1] > 1.05 * constant
-    return falls >= STEADY and late > 0.6 * early > 0 and losses[-1] > (1 - UNDERFIT) * constant
-
-
-def _stuck(signs: Signs) -> bool:
-    """Whether the model itself explains why nothing is learnt."""
-    return any(verdict.name in ("dead_relus", "vanishing_gradients") for verdict in of_model(signs))
-
-
-def _constant(signs: Signs) -> float:
-    """Return the loss of the best constant prediction; 0 where it is unknown."""
-    return (
-        signs.constant_loss
-        if signs.constant_loss is not None and math.isfinite(signs.constant_loss)
-        else 0.0
+def lr_too_low(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """The training loss hardly falls, or as fast at the end as at the start."""
+    explained = earlier & {"lr_too_high", "dead_relus", "vanishing_gradients"}
+    if explained or not case.tells_the_rate or not _falls_slowly(case):
+        return None
+    losses = case.losses
+    return Finding(
+        "lr_too_low",
+        "warning",
+        f"the training loss went only from {losses[0]:.3g} to {losses[-1]:.3g} "
+        f"in {len(losses)} epochs, and as fast at the end as at the start"
+        f"{at_rate(case.signs.lr)}: try a learning rate 10 times higher",
     )
 
 
-def _series(curve: Curve, name: str) -> list[float]:
+def epochs_too_few(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """The score still improved when the epochs were used up, and there is nothing else to fix."""
+    objective = case.objective
+    scores = [objective.key(value) for value in series(case.curve, objective.metric)]
+    last_epoch = int(case.curve[-1]["epoch"]) if case.curve else 0
+    if earlier or len(scores) < LEAST_EPOCHS or last_epoch < case.budget:
+        return None
+    if min(scores) < scores[-1]:
+        return None
+
+    quarter = max(len(scores) // 4, 1)
+    gain = min(scores[:-quarter]) - scores[-1]
+    whole_gain = scores[0] - scores[-1]
+    if gain <= max(STILL_GAINING * whole_gain, 1e-3 * abs(scores[-1])):
+        return None
+    return Finding(
+        "epochs_too_few",
+        "note",
+        f"the best epoch is the last one, {last_epoch}, and {objective.metric} "
+        f"improved by {gain:.2g} over the last {quarter}: more epochs may help",
+    )
+
+
+def overfitting(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """Validation loss has risen again while the training loss fell, or is far above it."""
+    fit = _fit_of(case)
+    if fit is None:
+        return None
+
+    lowest = fit.lowest
+    margin = max(GAP * case.constant_loss, 0.1 * lowest["val_loss"])
+    if fit.learnt and fit.to_the_end and fit.risen > margin and fit.loss < lowest["loss"]:
+        return Finding(
+            "overfitting",
+            "warning",
+            f"validation loss was lowest, {lowest['val_loss']:.3g}, in epoch "
+            f"{int(lowest['epoch'])} and has risen since ({fit.words}): "
+            "try patience, dropout, l2, or fewer neurons",
+        )
+
+    far_above = fit.val_loss - fit.loss > GAP * case.constant_loss
+    if far_above and fit.loss < 0.5 * min(fit.val_loss, case.constant_loss):
+        return Finding(
+            "overfitting",
+            "warning",
+            f"{fit.words}: try dropout, l2, fewer neurons or more rows, "
+            "unless outliers among the validation rows explain it",
+        )
+    return None
+
+
+def underfitting(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """Neither loss is far below that of a constant prediction, and nothing explains it."""
+    fit = _fit_of(case)
+    explained = earlier - {"epochs_too_few"}  # that one is no cause: more may be wrong
+    if fit is None or explained or fit.learnt or fit.n_epochs < LEAST_EPOCHS:
+        return None
+    if not fit.val_loss > (1 - UNDERFIT) * case.constant_loss:
+        return None
+    return Finding(
+        "underfitting",
+        "warning",
+        f"{fit.words}, not far below the {case.constant_loss:.3g} of a constant prediction: "
+        "try more neurons, layers or epochs, unless the inputs say no more",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    # causes
+    dead_relus,
+    vanishing_gradients,
+    exploding_gradients,
+    lr_too_high,
+    lr_too_low,
+    # symptoms
+    epochs_too_few,
+    overfitting,
+    underfitting,
+)
+"""In the order in which they are asked and their findings are named."""
+
+
+class _Fit(NamedTuple):
+    """How well training and validation rows are fitted.
+
+    Attributes:
+        loss: Training loss of the weights kept.
+        val_loss: Validation loss of the same; the median of three epochs, one may be thrown off by
+            an outlier.
+        lowest: The row of the lowest validation loss.
+        risen: By how much validation loss was above it throughout the last quarter.
+        n_epochs: How many epochs have both losses.
+        to_the_end: The weights kept are those of the last epoch.
+        learnt: The training loss is well below that of a constant prediction.
+    """
+
+    loss: float
+    val_loss: float
+    lowest: Mapping[str, float]
+    risen: float
+    n_epochs: int
+    to_the_end: bool
+    learnt: bool
+
+    @property
+    def words(self) -> str:
+        return f"training loss {self.loss:.3g}, validation loss {self.val_loss:.3g}"
+
+
+def _fit_of(case: Case) -> _Fit | None:
+    """Return how well the rows are fitted; None where the curve does not tell."""
+    rows = [row for row in case.curve if "loss" in row and "val_loss" in row]
+    to_best = [row for row in rows if int(row["epoch"]) <= case.best_epoch]
+    if not to_best or case.constant_loss <= 0:
+        return None
+
+    lowest = min(rows, key=lambda row: row["val_loss"])
+    last_quarter = rows[-max(len(rows) // 4, 3) :]
+    loss = to_best[-1]["loss"]
+    return _Fit(
+        loss=loss,
+        val_loss=statistics.median(row["val_loss"] for row in to_best[-3:]),
+        lowest=lowest,
+        risen=min(row["val_loss"] for row in last_quarter) - lowest["val_loss"],
+        n_epochs=len(rows),
+        to_the_end=len(to_best) == len(rows),
+        learnt=loss < (1 - UNDERFIT) * case.constant_loss,
+    )
+
+
+def _falls_slowly(case: Case) -> bool:
+    losses = case.losses
+    whole_fall = losses[0] - losses[-1]
+    if abs(whole_fall) < 1e-3 * abs(losses[0]):  # flat
+        return losses[-1] > 1.05 * case.constant_loss
+
+    half = len(losses) // 2
+    early = losses[0] - losses[half]
+    late = losses[half] - losses[-1]
+    straight = late > 0.6 * early > 0
+    far_from_learnt = losses[-1] > (1 - UNDERFIT) * case.constant_loss
+    return _share_of_falls(losses) >= STEADY and straight and far_from_learnt
+
+
+def _norms(first: Gradient, last: Gradient) -> str:
+    return (
+        f"the gradient's norm is {first.norm:.2g} at {first.layer} "
+        f"and {last.norm:.2g} at {last.layer}"
+    )
+
+
+def _over_weights(gradient: Gradient) -> float:
+    """Return a gradient's norm over that of the weights it belongs to."""
+    if not math.isfinite(gradient.norm):
+        return math.inf
+    return gradient.norm / max(gradient.weights, 1e-12)
+
+
+def series(curve: Curve, name: str) -> list[float]:
+    """Return one figure of the epochs that have it."""
     return [row[name] for row in curve if name in row]
+
+
+def at_rate(lr: float | None) -> str:
+    """Say the learning rate within a sentence; nothing where there is none."""
+    return "" if lr is None else f" at lr {lr:.3g}"
 
 
 def _scatter(values: Sequence[float]) -> float:
     """Return the standard deviation about the trend: differences have twice the variance."""
-    steps = [b - a for a, b in itertools.pairwise(values)]
-    return statistics.stdev(steps) / math.sqrt(2) if len(steps) > 1 else 0.0
+    differences = [after - before for before, after in itertools.pairwise(values)]
+    if len(differences) < 2:
+        return 0.0
+    return statistics.stdev(differences) / math.sqrt(2)
 
 
-def _falls(values: Sequence[float]) -> float:
-    return statistics.fmean(b < a for a, b in itertools.pairwise(values))
-
-
-def _over(norm: float, weights: float) -> float:
-    return norm / max(weights, 1e-12) if math.isfinite(norm) else math.inf
-
-
-def _at(lr: float | None) -> str:
-    return "" if lr is None else f" at lr {lr:.3g}"
+def _share_of_falls(values: Sequence[float]) -> float:
+    return statistics.fmean(after < before for before, after in itertools.pairwise(values))

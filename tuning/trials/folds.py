@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from tuning.builders.build import build
-from tuning.diagnosis.rules import diagnose, over_folds
+from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.study.study import SplitParams
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.train import Fit
@@ -85,7 +85,7 @@ class FoldFit:
             self.fit.validation,
             worker_study.study.objective,
             task=worker_study.parts.task,
-            kept=best_epoch,
+            best_epoch=best_epoch,
             budget=worker_study.study.epochs,
         )
 
