@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,8 @@ class SeedSweep:
     """One seed's part of a test.
 
     Attributes:
-        losses: Batch losses, one a rate; shorter than the rates where a loss was not finite, which
-            is the last then.
+        losses: Batch losses, one a rate; shorter than the rates where a loss was not finite: that
+            one is the last.
         stable: The largest stable constant rate.
         reason: Why `stable` is only a bound; "" where it is not.
     """
@@ -37,16 +38,35 @@ class SeedSweep:
     reason: str = ""
 
 
-def smoothed(losses: Array, steps: int) -> Array:
-    """Return the bias-corrected exponential moving average; it looks back over about 1 / 25 of the
-    `steps`.
+class Pick(NamedTuple):
+    """What a curve says of one suggestion.
+
+    Attributes:
+        rate: None where it could not be picked.
+        reason: Why the suggestion is not what its definition says; "" where it is.
     """
-    keep = 1.0 - min(0.5, 25.0 / steps)
-    average, found = 0.0, np.empty(len(losses))
+
+    rate: float | None
+    reason: str = ""
+
+
+def smoothed(losses: Array, steps: int) -> Array:
+    """Return the bias-corrected exponential moving average of losses.
+
+    It looks back over about 1 / 25 of the `steps`.
+    """
+    decay = 1.0 - _weight_of_one(steps)
+    averages = np.empty(len(losses))
+    average = 0.0
     for i, loss in enumerate(losses):
-        average = keep * average + (1.0 - keep) * float(loss)
-        found[i] = average / (1.0 - keep ** (i + 1))
-    return found
+        average = decay * average + (1.0 - decay) * float(loss)
+        averages[i] = average / (1.0 - decay ** (i + 1))
+    return averages
+
+
+def _weight_of_one(steps: int) -> float:
+    """Return the weight that the moving average gives to the newest loss."""
+    return min(0.5, 25.0 / steps)
 
 
 def length_before_divergence(curve: Array) -> int:
@@ -55,15 +75,24 @@ def length_before_divergence(curve: Array) -> int:
     The first points are averages of few batches: they may be low by luck and count only where they
     are not finite.
     """
-    finite = np.isfinite(curve)
-    end = len(curve) if finite.all() else int(np.argmin(finite))
+    end = _length_finite(curve)
     first = min(warm_up(len(curve)), end)
-    best = np.minimum.accumulate(curve[first:end])
-    start = float(curve[first]) if first < end else 0.0
+    believed = curve[first:end]
+    if not len(believed):
+        return end
+
+    best = np.minimum.accumulate(believed)
     # A loss that falls below 0, as a log-likelihood does, has no multiple to go by.
+    start = float(believed[0])
     limit = np.where(best > 0, DIVERGED_AT * best, start + (DIVERGED_AT - 1) * (start - best))
-    over = curve[first:end] > limit
+    over = believed > limit
     return first + int(np.argmax(over)) if over.any() else end
+
+
+def _length_finite(values: Array) -> int:
+    """Return how many values come before the first that is not finite."""
+    finite = np.isfinite(values)
+    return len(values) if finite.all() else int(np.argmin(finite))
 
 
 def warm_up(points: int) -> int:
@@ -77,142 +106,180 @@ def analyse(
     """Return the test's result.
 
     Args:
-        lrs: All rates that were asked for, rising by a constant factor.
+        lrs: All rates that were tried, rising by a constant factor.
         sweeps: One a seed, not empty.
-        bounds: LRBounds to fall back on.
-        batch_size: For the record.
+        bounds: Rates to fall back on.
+        batch_size: As it was used.
     """
-    curves = np.full((len(sweeps), len(lrs)), np.inf)
-    for row, sweep in zip(curves, sweeps, strict=True):
-        curve = smoothed(sweep.losses, len(lrs))
-        kept = length_before_divergence(curve)
-        row[:kept] = curve[:kept]
+    curves = _curves_before_divergence(sweeps, steps=len(lrs))
     median = np.median(curves, axis=0)
-    kept = max(1, len(median) if np.isfinite(median).all() else int(np.argmin(np.isfinite(median))))
-    alive = np.where(np.isfinite(curves[:, :kept]), curves[:, :kept], np.nan)
-    low, high = (np.nan_to_num(f(alive, axis=0)) for f in (np.fmin.reduce, np.fmax.reduce))
-    losses = np.nan_to_num(median[:kept], posinf=0.0)
-    noise = _noise([sweep.losses for sweep in sweeps], len(lrs))
-    picks = dict(_picks(lrs[:kept], losses, noise, full=kept == len(lrs)))
+    # Until half of the seeds have diverged, the median is finite.
+    length = max(1, _length_finite(median))
+    losses = np.nan_to_num(median[:length], posinf=0.0)
+    alive = np.where(np.isfinite(curves[:, :length]), curves[:, :length], np.nan)
+
+    noise = _noise([sweep.losses for sweep in sweeps], steps=len(lrs))
+    picks = _picks(lrs[:length], losses, noise, whole_sweep=length == len(lrs))
     picks["largest_stable"] = _stable(sweeps)
-    suggestions, reasons = _complete(picks, bounds)
+    suggestions = _suggestions(picks, bounds)
+    reasons = _reasons(picks, bounds)
+
+    interval = bounds
+    if "steepest" not in reasons:
+        interval = _interval(lrs, losses, suggestions["largest_stable"])
+
     return PlottableLRRange(
-        lrs=lrs[:kept],
+        lrs=lrs[:length],
         losses=losses,
-        low=low,
-        high=high,
+        low=np.nan_to_num(np.fmin.reduce(alive, axis=0)),
+        high=np.nan_to_num(np.fmax.reduce(alive, axis=0)),
         suggestions=suggestions,
         reasons=reasons,
         lr_min=float(lrs[0]),
         lr_max=float(lrs[-1]),
         bounds=bounds,
-        interval=bounds
-        if "steepest" in reasons
-        else _interval(lrs, losses, suggestions["largest_stable"]),
+        interval=interval,
         stable=tuple(sweep.stable for sweep in sweeps),
         batch_size=batch_size,
         seeds=len(sweeps),
         steps=len(lrs),
-        diverged=kept < len(lrs),
+        diverged=length < len(lrs),
     )
 
 
+def _curves_before_divergence(sweeps: Sequence[SeedSweep], steps: int) -> Array:
+    """Return the smoothed losses, `(seeds, steps)`; inf from where a seed has diverged."""
+    curves = np.full((len(sweeps), steps), np.inf)
+    for row, sweep in zip(curves, sweeps, strict=True):
+        curve = smoothed(sweep.losses, steps)
+        length = length_before_divergence(curve)
+        row[:length] = curve[:length]
+    return curves
+
+
 def _noise(losses: Sequence[Array], steps: int) -> float:
-    """Return the standard deviation that the moving average has from one batch to the next, where
-    little is learnt.
+    """Return the standard deviation that the moving average has from one batch to the next.
+
+    It is measured where little is learnt: on the first fifth of the rates.
     """
-    kept = min(0.5, 25.0 / steps)
     spreads = []
-    for raw in losses:
-        early = raw[: max(3, len(raw) // 5)]
+    for of_seed in losses:
+        early = of_seed[: max(3, len(of_seed) // 5)]
         early = early[np.isfinite(early)]
         if len(early) >= 3:
             spreads.append(float(np.std(np.diff(early)) / math.sqrt(2)))
-    return math.sqrt(kept / (2 - kept)) * (float(np.median(spreads)) if spreads else 0.0)
+    if not spreads:
+        return 0.0
+    weight = _weight_of_one(steps)
+    return math.sqrt(weight / (2 - weight)) * float(np.median(spreads))
 
 
-def _picks(
-    lrs: Array, losses: Array, noise: float, *, full: bool
-) -> Iterator[tuple[str, tuple[float | None, str]]]:
-    """Yield (name, (rate or None, reason)) for the suggestions that are read off the curve."""
+def _picks(lrs: Array, losses: Array, noise: float, *, whole_sweep: bool) -> dict[str, Pick]:
+    """Return the suggestions that are read off the curve, by name.
+
+    Args:
+        lrs, losses: The curve, up to where it diverged.
+        noise: Of the losses, from one batch to the next.
+        whole_sweep: Whether it did not diverge.
+    """
     first = warm_up(len(lrs))
     lowest = first + int(np.argmin(losses[first:]))
-    fell = float(losses[first] - losses[lowest])
-    names = ("steepest", "valley", "min_over_10")
+    nothing = ""
     if len(lrs) < 5 or lowest - first < 2:
-        yield from ((name, (None, "the loss rose from the lowest rates on")) for name in names)
-        return
-    if fell <= max(3.0 * noise, 1e-3 * abs(float(losses[first]))):
-        yield from (
-            (name, (None, "the loss did not fall by more than its noise at any rate"))
-            for name in names
-        )
-        return
-    yield "steepest", (float(lrs[_steepest(losses, first, lowest, len(lrs))]), "")
-    yield "valley", (float(lrs[_valley(losses[first : lowest + 1]) + first]), "")
-    reason = ""
-    if full and lowest == len(lrs) - 1:
-        reason = (
+        nothing = "the loss rose from the lowest rates on"
+    elif losses[first] - losses[lowest] <= max(3.0 * noise, 1e-3 * abs(float(losses[first]))):
+        nothing = "the loss did not fall by more than its noise at any rate"
+    if nothing:
+        return {name: Pick(None, nothing) for name in ("steepest", "valley", "min_over_10")}
+
+    steepest = _steepest(losses, first, lowest)
+    valley = first + _valley(losses[first : lowest + 1])
+    still_fell = ""
+    if whole_sweep and lowest == len(lrs) - 1:
+        still_fell = (
             f"the loss still fell at {lrs[-1]:.3g}, so this is a tenth of the highest rate tried"
         )
-    yield "min_over_10", (float(lrs[lowest]) / 10.0, reason)
+    return {
+        "steepest": Pick(float(lrs[steepest])),
+        "valley": Pick(float(lrs[valley])),
+        "min_over_10": Pick(float(lrs[lowest]) / 10.0, still_fell),
+    }
 
 
-def _steepest(losses: Array, first: int, lowest: int, points: int) -> int:
+def _steepest(losses: Array, first: int, lowest: int) -> int:
+    """Return where the curve falls fastest, between its first point to be believed and its lowest."""
     from scipy.signal import savgol_filter
 
-    window = min(max(5, points // 20) | 1, (lowest - first + 1) | 1, points - 1 + points % 2)
-    slope = savgol_filter(
-        losses, max(3, window), 1, deriv=1
-    )  # a line through the points around each
+    # The window is odd, and no longer than the fall or the curve.
+    points = len(losses)
+    wanted = max(5, points // 20) | 1
+    of_fall = (lowest - first + 1) | 1
+    of_curve = points - 1 + points % 2
+    window = max(3, min(wanted, of_fall, of_curve))
+
+    slope = savgol_filter(losses, window, 1, deriv=1)  # a line through the points around each
     return first + int(np.argmin(slope[first : lowest + 1]))
 
 
 def _valley(losses: Array) -> int:
     """Return the middle of the longest falling subsequence, as fastai's `valley` does."""
-    length, before = np.ones(len(losses), dtype=int), np.full(len(losses), -1)
+    # Of the longest subsequence that ends at each point: its length, and the point before.
+    length = np.ones(len(losses), dtype=int)
+    before = np.full(len(losses), -1)
     for i in range(1, len(losses)):
-        longer = np.where(losses[:i] > losses[i], length[:i], 0)
-        j = int(np.argmax(longer))
-        if longer[j]:
-            length[i], before[i] = longer[j] + 1, j
-    end = start = int(np.argmax(length))
+        extensible = np.where(losses[:i] > losses[i], length[:i], 0)
+        longest = int(np.argmax(extensible))
+        if extensible[longest]:
+            length[i] = extensible[longest] + 1
+            before[i] = longest
+
+    end = int(np.argmax(length))
+    start = end
     while before[start] >= 0:
         start = int(before[start])
     return (start + end) // 2
 
 
-def _stable(sweeps: Sequence[SeedSweep]) -> tuple[float | None, str]:
+def _stable(sweeps: Sequence[SeedSweep]) -> Pick:
+    """Return the median of the seeds' stable rates; a bound where most of these are."""
+    median = float(np.median([sweep.stable for sweep in sweeps]))
     reasons = [sweep.reason for sweep in sweeps if sweep.reason]
-    return float(np.median([sweep.stable for sweep in sweeps])), reasons[0] if 2 * len(
-        reasons
-    ) > len(sweeps) else ""
+    if 2 * len(reasons) > len(sweeps):
+        return Pick(median, reasons[0])
+    return Pick(median)
 
 
-def _complete(
-    picks: dict[str, tuple[float | None, str]], bounds: tuple[float, float]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Return (suggestions, reasons): what could not be picked is the middle of the bounds on a log
-    scale.
-    """
+def _suggestions(picks: Mapping[str, Pick], bounds: tuple[float, float]) -> dict[str, float]:
+    """Return the rates; what could not be picked is the middle of the bounds on a log scale."""
     middle = math.sqrt(bounds[0] * bounds[1])
-    reasons = {name: reason for name, (_, reason) in picks.items() if reason}
-    for name, (rate, reason) in picks.items():
-        if rate is None:
-            reasons[name] = f"{reason}; this is the middle of {bounds[0]:.3g} … {bounds[1]:.3g}"
-    return {name: middle if rate is None else rate for name, (rate, _) in picks.items()}, reasons
+    return {name: middle if pick.rate is None else pick.rate for name, pick in picks.items()}
+
+
+def _reasons(picks: Mapping[str, Pick], bounds: tuple[float, float]) -> dict[str, str]:
+    """Return why suggestions are not what they should be, and what they are instead."""
+    reasons = {}
+    for name, pick in picks.items():
+        if pick.rate is None:
+            middle = f"this is the middle of {bounds[0]:.3g} … {bounds[1]:.3g}"
+            reasons[name] = f"{pick.reason}; {middle}"
+        elif pick.reason:
+            reasons[name] = pick.reason
+    return reasons
 
 
 def _interval(lrs: Array, losses: Array, stable: float) -> tuple[float, float]:
-    """Return the decade that ends in the middle of the trough, or at the largest stable rate where
-    that is lower.
+    """Return the decade that ends in the middle of the trough, or at the largest stable rate.
 
-    The lowest point itself is a matter of luck on a flat trough: a factor of 3 from one structure
-    or seed to the next.
+    The lower of the two counts. The lowest point itself is a matter of luck on a flat trough: a
+    factor of 3 from one structure or seed to the next.
     """
     first = warm_up(len(losses))
     curve = losses[first:]
-    inside = curve <= curve.min() + TROUGH * (curve[0] - curve.min())
-    middle = math.exp(float(np.log(lrs[first : len(losses)][inside]).mean()))
-    high = min(max(min(middle, stable), float(lrs[0]) * NARROWEST), float(lrs[-1]))
-    return max(high / NARROWEST, float(lrs[0])), high
+    in_trough = curve <= curve.min() + TROUGH * (curve[0] - curve.min())
+    rates = lrs[first : len(losses)][in_trough]
+    middle = math.exp(float(np.log(rates).mean()))
+
+    lr_min = float(lrs[0])
+    lr_max = float(lrs[-1])
+    high = min(max(min(middle, stable), lr_min * NARROWEST), lr_max)
+    return max(high / NARROWEST, lr_min), high

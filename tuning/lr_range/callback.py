@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -18,8 +19,7 @@ MOST_BYTES = 256 * 2**20
 
 
 class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Turns one `model.fit(…, callbacks=[LRRangeTest()])` into a range test; read `result`
-    afterwards.
+    """Turns one `model.fit(…, callbacks=[LRRangeTest()])` into a range test; see `result`.
 
     The model is not trained: what `fit` would train on is collected for one epoch (256 MB at most),
     the test runs on a throw-away copy, then `fit` ends. Weights, optimizer and statistics are as
@@ -38,11 +38,12 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.result: LRRange | None = None
-        self._asked = Sweep(1, lr_min, lr_max, steps, seeds)
+        self._settings = Sweep(lr_min=lr_min, lr_max=lr_max, steps=steps, seeds=seeds)
         self._batches: list[Any] = []
         self._own_function: Any = None
         self._due = False
-        if faults := list(self._asked.faults()):
+        faults = list(self._settings.faults())
+        if faults:
             raise StudyError(faults, where="LRRangeTest")
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -53,10 +54,14 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         """
         if getattr(self.model.optimizer, "use_ema", False):
             raise StudyError(
-                "an optimizer with use_ema=True changes the weights when fit ends; use lr_range_test()"
+                "an optimizer with use_ema=True changes the weights when fit ends; "
+                "use lr_range_test()"
             )
-        self.result, self._batches, self._due = None, [], False
-        self._own_function, self.model.train_function = self.model.train_function, self._collect
+        self.result = None
+        self._batches = []
+        self._due = False
+        self._own_function = self.model.train_function
+        self.model.train_function = self._collect
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Note that the step to come belongs to a `fit` that this callback watches."""
@@ -78,10 +83,8 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         self._due = False
         try:
             self._batches.append(keras.tree.map_structure(np.asarray, next(iterator)))
-            kept = sum(
-                array.nbytes for batch in self._batches for array in keras.tree.flatten(batch)
-            )
-            if len(self._batches) >= self._asked.steps or kept >= MOST_BYTES:
+            full = _bytes_of(self._batches) >= MOST_BYTES
+            if full or len(self._batches) >= self._settings.steps:
                 self._test()
         except BaseException:
             self._release()
@@ -89,15 +92,15 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         return {}
 
     def _test(self) -> None:
+        """Test on the batches collected, once; `fit` ends after it."""
         self.model.stop_training = True
         if self.result is not None or not self._batches:
             return
-        size = max(row_counts(batch)[0] for batch in self._batches)
+        batch_size = max(row_counts(batch)[0] for batch in self._batches)
         data = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *self._batches)
         self._batches = []
-        asked = self._asked
-        sweep = Sweep(size, asked.lr_min, asked.lr_max, asked.steps, asked.seeds)
         try:
+            sweep = replace(self._settings, batch_size=batch_size)
             self.result = measure_copies(self.model, tuple(data), sweep)
         finally:
             self._release()
@@ -106,3 +109,7 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         if self.model.train_function == self._collect:
             self.model.train_function = self._own_function
         self._batches = []
+
+
+def _bytes_of(batches: list[Any]) -> int:
+    return sum(array.nbytes for array in keras.tree.flatten(batches))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,8 +12,8 @@ from tuning.errors import StudyError
 from tuning.lr_range.result import LRRange, LRRangeJob
 from tuning.lr_range.steps import first_rows
 from tuning.lr_range.sweep import Sweep, measure
-from tuning.lr_range.throwaway import own
-from tuning.study.domains import Float
+from tuning.lr_range.throwaway import own, rate_variable
+from tuning.study.domains import Float, Params
 from tuning.study.positions import structure
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport
@@ -30,66 +28,85 @@ def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
     Raises:
         StudyError: The study is wrong, or its parameter does not set the optimizer's learning rate.
     """
-    bench = load_worker_study(job.source, job.overrides)
-    point = structure(bench.study.space, "middle", job.parameter or rate_of(bench.study))
-    test = _test(job, bench, point if job.structure is None else job.structure)
-    context.report(EpochReport(0, 1, float(test.losses[-1]), {}, test.seconds))
+    worker_study = load_worker_study(job.source, job.overrides)
+    point = job.structure
+    if point is None:
+        study = worker_study.study
+        point = structure(study.space, "middle", job.parameter or rate_of(study))
+
+    test = _test(job, worker_study, point)
+    report = EpochReport(
+        number=0, epoch=1, value=float(test.losses[-1]), metrics={}, seconds=test.seconds
+    )
+    context.report(report)
     return test
 
 
 def rate_of(study: Study) -> str:
     """Return the name of the learning rate that a study searches, as far as names tell; else ""."""
-    return next(
-        (name for name in (*study.space.measured, *_RATES) if name in study.space.domains), ""
-    )
+    candidates = (*study.space.measured, *_RATES)
+    return next((name for name in candidates if name in study.space.domains), "")
 
 
-def _test(job: LRRangeJob, bench: WorkerStudy, point: Mapping[str, Any]) -> LRRange:
-    study, rows = bench.study, bench.fold(0).train
-    arguments, settings = study.split_params(point)
-    rate = {
-        name: job.lr_min for name in (job.parameter or rate_of(study),) if name
-    }  # a builder may need one
-    arguments = {**bench.builder_arguments, **rate, **arguments}
-    batch_size = int(job.batch_size or settings["batch_size"])
-    label = ", ".join(
-        f"{name}={value}" for name, value in {**point, "batch_size": batch_size}.items()
+def _test(job: LRRangeJob, worker_study: WorkerStudy, point: Params) -> LRRange:
+    study = worker_study.study
+    split = study.split_params(point)
+    rate = job.parameter or rate_of(study)
+    needed = {rate: job.lr_min} if rate else {}  # a builder may have no default for its rate
+    arguments = {**worker_study.builder_arguments, **needed, **split.builder}
+
+    sweep = Sweep(
+        batch_size=int(job.batch_size or split.batch_size),
+        lr_min=job.lr_min,
+        lr_max=job.lr_max,
+        steps=job.steps,
+        seeds=job.seeds,
+        bounds=job.bounds or _own_bounds(study),
     )
-    bounds = job.bounds or _own_bounds(study)
-    sweep = Sweep(batch_size, job.lr_min, job.lr_max, job.steps, job.seeds, bounds)
-    if faults := list(sweep.faults()):
+    faults = list(sweep.faults())
+    if faults:
         raise StudyError(faults, where="lr-range")
-    data = (np.asarray(rows.X), np.asarray(rows.y))
     if job.parameter:
-        _check_parameter(job.parameter, study, arguments, bench)
+        _check_parameter(job.parameter, arguments, worker_study)
+
+    rows = worker_study.fold(0).train
+    data = (np.asarray(rows.X), np.asarray(rows.y))
 
     def make(seed: int) -> keras.Model:
-        model = build(study.builder, arguments, seed, input_shape=bench.parts.input_shape)
-        return own(model, first_rows(data))
+        return own(_build(worker_study, arguments, seed), first_rows(data))
 
+    tested = {**point, "batch_size": sweep.batch_size}
+    label = ", ".join(f"{name}={value}" for name, value in tested.items())
     return replace(measure(make, data, sweep), study=study.name, label=label)
 
 
+def _build(worker_study: WorkerStudy, arguments: Params, seed: int) -> keras.Model:
+    input_shape = worker_study.parts.input_shape
+    return build(worker_study.study.builder, arguments, seed, input_shape=input_shape)
+
+
 def _own_bounds(study: Study) -> tuple[float, float] | None:
+    """Return the bounds that the study itself gives its rate."""
     domain = study.space.domains.get(rate_of(study))
-    return (domain.low, domain.high) if isinstance(domain, Float) and domain.low > 0 else None
+    if isinstance(domain, Float) and domain.low > 0:
+        return domain.low, domain.high
+    return None
 
 
-def _check_parameter(
-    name: str, study: Study, arguments: Mapping[str, Any], bench: WorkerStudy
-) -> None:
-    """Refuse a parameter that is not the rate: what the test finds would be given to something
-    else.
-    """
-    asked = 0.00123
-    model = build(study.builder, {**arguments, name: asked}, 0, input_shape=bench.parts.input_shape)
-    rate = getattr(
-        getattr(model.optimizer, "inner_optimizer", model.optimizer), "_learning_rate", None
+def _check_parameter(name: str, arguments: Params, worker_study: WorkerStudy) -> None:
+    """Refuse a parameter that is not the rate: the suggestions would go to something else."""
+    tried = 0.00123
+    model = _build(worker_study, {**arguments, name: tried}, seed=0)
+    rate = rate_variable(model.optimizer)
+
+    if not isinstance(rate, keras.Variable):
+        actual = "a schedule"
+    elif abs(float(rate) - tried) > 1e-6 * tried:
+        actual = f"{float(rate):.6g}"
+    else:
+        return
+    raise StudyError(
+        f"'{name}' is searched from a range test, but with {name}={tried} the optimizer's "
+        f"learning rate is {actual}; give '{name}' bounds of its own",
+        where=f"study '{worker_study.study.name}'",
     )
-    found = float(rate) if isinstance(rate, keras.Variable) else None
-    if found is None or abs(found - asked) > 1e-6 * asked:
-        raise StudyError(
-            f"'{name}' is searched from a range test, but with {name}={asked} the optimizer's learning rate is "
-            f"{'a schedule' if found is None else f'{found:.6g}'}; give '{name}' bounds of its own",
-            where=f"study '{study.name}'",
-        )

@@ -1,5 +1,6 @@
-"""`LRRange`: what a learning-rate range test has found. Plain figures: the driver reads them
-without TensorFlow.
+"""`LRRange`: what a learning-rate range test has found.
+
+Plain figures: the driver reads them without TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from typing import Any, Self
 import numpy as np
 
 from tuning.data.dataset import Array
+from tuning.study.domains import Params
 from tuning.trials.jobs import Source
 
 DEFINITIONS: Mapping[str, str] = {
     "steepest": "where the smoothed loss falls fastest, over the logarithm of the rate",
-    "valley": "the middle, on the log axis, of the longest falling run of the smoothed loss, small bumps left out",
+    "valley": (
+        "the middle, on the log axis, of the longest falling run of the smoothed loss, "
+        "small bumps left out"
+    ),
     "min_over_10": "a tenth of the rate at which the smoothed loss is lowest",
-    "largest_stable": "the largest constant rate at which 100 steps from the same weights end no higher than at first",
+    "largest_stable": (
+        "the largest constant rate at which 100 steps from the same weights end no higher "
+        "than at first"
+    ),
 }
 """How each suggestion is defined.
 
@@ -28,20 +36,23 @@ default since version 2.3), the largest stable rate is what Smith calls the maxi
 here by bisection instead of by eye.
 """
 
+# Fields whose type is not JSON's own.
 _CURVES = ("lrs", "losses", "low", "high")
+_MAPPINGS = ("suggestions", "reasons")
+_TUPLES = ("bounds", "interval", "stable")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LRRange:
     """One learning-rate range test.
 
     Attributes:
-        lrs: LRBounds of the sweep, rising by a constant factor, up to where at least half of the seeds
+        lrs: Rates of the sweep, rising by a constant factor, up to where at least half of the seeds
             had diverged.
         losses: Median over the seeds of the smoothed batch losses, one a rate; the loss before the
             step at that rate.
         low, high: Lowest and highest smoothed loss among the seeds that had not diverged.
-        suggestions: LRBounds by name, see `DEFINITIONS`; always all of them.
+        suggestions: Rates by name, see `DEFINITIONS`; always all of them.
         reasons: For each suggestion that is not what its definition says, why, and what it is
             instead.
         lr_min, lr_max: Ends of the sweep.
@@ -81,19 +92,25 @@ class LRRange:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; suggestions carry their definitions."""
-        stored = {f.name: getattr(self, f.name) for f in fields(self)}
-        stored |= {name: [float(v) for v in stored[name]] for name in _CURVES}
-        stored |= {"suggestions": dict(self.suggestions), "reasons": dict(self.reasons)}
-        stored |= {name: list(stored[name]) for name in ("bounds", "interval", "stable")}
-        return {**stored, "definitions": dict(DEFINITIONS)}
+        stored = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in _CURVES:
+            stored[name] = [float(value) for value in stored[name]]
+        for name in _MAPPINGS:
+            stored[name] = dict(stored[name])
+        for name in _TUPLES:
+            stored[name] = list(stored[name])
+        stored["definitions"] = dict(DEFINITIONS)
+        return stored
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json` through JSON."""
-        given = {name: value for name, value in stored.items() if name != "definitions"}
-        given |= {name: np.array(given[name], dtype=float) for name in _CURVES}
-        given |= {name: tuple(map(float, given[name])) for name in ("bounds", "interval", "stable")}
-        return cls(**given)
+        values = {name: value for name, value in stored.items() if name != "definitions"}
+        for name in _CURVES:
+            values[name] = np.array(values[name], dtype=float)
+        for name in _TUPLES:
+            values[name] = tuple(map(float, values[name]))
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -106,13 +123,13 @@ class LRRangeJob:
         parameter: The learning rate whose bounds are wanted; "": any, no bounds are.
         batch_size: None: as the study says.
         lr_min, lr_max, steps, seeds: As for `lr_range_test`.
-        bounds: LRBounds to fall back on; None: the study's own bounds of its rate, else (lr_min,
+        bounds: Rates to fall back on; None: the study's own bounds of its rate, else (lr_min,
             lr_max).
     """
 
     source: Source
-    overrides: Mapping[str, Any]
-    structure: Mapping[str, Any] | None = None
+    overrides: Params
+    structure: Params | None = None
     parameter: str = ""
     batch_size: int | None = None
     lr_min: float = 1e-5
@@ -125,10 +142,12 @@ class LRRangeJob:
 def rate_faults(lr_min: float, lr_max: float) -> Iterator[str]:
     """Yield what is wrong with the ends of a sweep."""
     finite = all(isinstance(rate, int | float) and math.isfinite(rate) for rate in (lr_min, lr_max))
-    if not finite or not 0 < lr_min < lr_max:
+    if not (finite and 0 < lr_min < lr_max):
         yield f"lr_min and lr_max must be 0 < lr_min < lr_max, got {lr_min!r} and {lr_max!r}"
 
 
 def hull(tests: Sequence[LRRange]) -> tuple[float, float]:
     """Return the interval that holds the intervals of all tests."""
-    return min(test.interval[0] for test in tests), max(test.interval[1] for test in tests)
+    lowest = min(test.interval[0] for test in tests)
+    highest = max(test.interval[1] for test in tests)
+    return lowest, highest

@@ -1,11 +1,9 @@
-"""Training steps of a range test: as many as wanted in one graph call, each call from the same
-weights.
-"""
+"""Training steps of a range test: many in one graph call, each call from the same weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,6 +12,13 @@ import tensorflow as tf
 from tuning.data.dataset import Array
 from tuning.lr_range.throwaway import rate_variable, trained_state
 from tuning.trainer.graphs import graph_of
+
+
+class _Saved(NamedTuple):
+    """A variable and the value that it has at the start of each run."""
+
+    variable: Any
+    value: tf.Tensor
 
 
 class Steps:
@@ -33,18 +38,20 @@ class Steps:
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._optimizer = [
-            (variable, tf.identity(variable.value)) for variable in model.optimizer.variables
+            _Saved(variable, tf.identity(variable.value)) for variable in model.optimizer.variables
         ]
+
         self._run = self._all_steps
         if not model.run_eagerly:
-            signature = [tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.int32)]
-            self._run = graph_of(self._all_steps, signature)
+            rates = tf.TensorSpec([None], tf.float32)
+            order = tf.TensorSpec([None, None], tf.int32)
+            self._run = graph_of(self._all_steps, [rates, order])
         self.begin_at(model)
 
     def begin_at(self, model: keras.Model) -> None:
-        """Let every later run begin at the weights and random states of a model of equal structure."""
-        values = [tf.identity(variable.value) for variable in trained_state(model)]
-        self._start = list(zip(trained_state(self._model), values, strict=True))
+        """Let later runs begin at the weights and random states of a model of equal structure."""
+        pairs = zip(trained_state(self._model), trained_state(model), strict=True)
+        self._start = [_Saved(ours, tf.identity(theirs.value)) for ours, theirs in pairs]
 
     def losses(self, rates: Array, order: Array) -> Array:
         """Train from the start; return the loss of each batch before its step, float64.
@@ -55,12 +62,17 @@ class Steps:
             rates: Learning rate of each step, `(steps,)`.
             order: Row numbers of each step's batch, int32 `(steps, batch)`.
         """
-        for variable, value in (*self._start, *self._optimizer):
-            variable.assign(value)
-        found = self._run(tf.constant(rates, tf.float32), tf.constant(order, tf.int32))
-        return np.asarray(found, dtype=np.float64)
+        for saved in (*self._start, *self._optimizer):
+            saved.variable.assign(saved.value)
+        losses = self._run(tf.constant(rates, tf.float32), tf.constant(order, tf.int32))
+        return np.asarray(losses, dtype=np.float64)
 
     def _all_steps(self, rates: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+        """Take steps until there are no more rates, or a loss is not finite."""
+
+        def goes_on(i: tf.Tensor, _: tf.TensorArray, finite: tf.Tensor) -> tf.Tensor:
+            return finite & (i < tf.shape(rates)[0])
+
         def step(
             i: tf.Tensor, losses: tf.TensorArray, _: tf.Tensor
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
@@ -69,31 +81,30 @@ class Steps:
 
         losses = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[])
         start = (tf.constant(0), losses, tf.constant(True))
-        _, losses, _ = tf.while_loop(
-            lambda i, _, finite: finite & (i < tf.shape(rates)[0]), step, start
-        )
+        _, losses, _ = tf.while_loop(goes_on, step, start)
         return losses.stack()
 
     def _one_step(self, rate: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Keras' own step; its loss is a mean since the last reset, so it is reset before each."""
+        """Take Keras' own step; its loss is a mean since the last reset, so it is reset before."""
         self._rate.assign(rate)
         self._model.reset_metrics()
         batch = keras.tree.map_structure(lambda array: tf.gather(array, rows), self._data)
-        return tf.cast(self._model.train_step(batch)["loss"], tf.float32)
+        logs = self._model.train_step(batch)
+        return tf.cast(logs["loss"], tf.float32)
 
 
 def batch_order(rows: int, batch_size: int, steps: int, rng: np.random.Generator) -> Array:
-    """Return the row numbers of each step, int32 `(steps, batch)`: one shuffled epoch after
-    another, all batches full.
+    """Return the row numbers of each step, int32 `(steps, batch)`.
 
-    With `batch_size >= rows` every batch is all rows.
+    They are one shuffled epoch after another, cut into full batches. With `batch_size >= rows`
+    every batch is all rows.
     """
     size = min(batch_size, rows)
     if size == rows:
         return np.tile(np.arange(rows, dtype=np.int32), (steps, 1))
-    epochs = -(-steps * size // rows)
-    drawn = np.concatenate([rng.permutation(rows) for _ in range(epochs)])
-    return drawn[: steps * size].reshape(steps, size).astype(np.int32)
+    n_epochs = math.ceil(steps * size / rows)
+    shuffled = np.concatenate([rng.permutation(rows) for _ in range(n_epochs)])
+    return shuffled[: steps * size].reshape(steps, size).astype(np.int32)
 
 
 def first_rows(data: tuple[Any, ...], rows: int = 2) -> tuple[Any, ...]:
@@ -102,11 +113,14 @@ def first_rows(data: tuple[Any, ...], rows: int = 2) -> tuple[Any, ...]:
     return few
 
 
-def row_counts(data: Any) -> Sequence[int]:
+def row_counts(data: Any) -> list[int]:
     """Return how many rows each array has; -1 for what is none."""
     return [int(np.shape(array)[0]) if np.ndim(array) else -1 for array in keras.tree.flatten(data)]
 
 
 def _tensor(array: Any) -> tf.Tensor:
+    """Return a tensor; floating ones in Keras' own precision."""
     tensor = tf.convert_to_tensor(array)
-    return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
+    if tensor.dtype.is_floating:
+        return tf.cast(tensor, keras.config.floatx())
+    return tensor

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -25,19 +25,24 @@ BISECTIONS = 12
 """Most runs at a constant rate a seed."""
 
 CONSTANT_STEPS = 100
-"""Steps of each."""
+"""Steps of such a run."""
 
 CLOSE_ENOUGH = 1.02
-"""Ratio of a rate that diverges to one that does not at which the bisection ends."""
+"""The bisection ends where a rate that diverges is this many times one that does not."""
 
-_COMPARED = (
-    10  # batches at the end of such a run, compared with their losses at the start's weights
-)
+_COMPARED = 10
+"""Batches at the end of such a run, compared with their losses at the start's weights."""
+
+_LEAST = {"batch_size": 1, "steps": 20, "seeds": 1}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What a range test is told; see `lr_range_test`."""
+    """The settings of a range test; see `lr_range_test`.
+
+    Attributes:
+        bounds: Rates to fall back on; None: (lr_min, lr_max).
+    """
 
     batch_size: int = 32
     lr_min: float = 1e-5
@@ -53,9 +58,10 @@ class Sweep:
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each setting out of its range."""
-        for name, least in (("batch_size", 1), ("steps", 20), ("seeds", 1)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if not whole or value < least:
                 yield f"{name} must be a whole number, at least {least}, got {value!r}"
         yield from rate_faults(self.lr_min, self.lr_max)
 
@@ -78,7 +84,7 @@ def lr_range_test(
 
     Source: Smith 2017, arXiv:1506.01186, section 3.3 (the sweep); the factor between two steps is
     the course's, for the defaults exp(log(10^5) / 500). For what is not from there see
-    `lr_record.DEFINITIONS`; the bisection is custom.
+    `result.DEFINITIONS`; the bisection is custom.
 
     Args:
         model: Compiled `keras.Model`; its optimizer's kind and settings are used, not its moments
@@ -98,7 +104,13 @@ def lr_range_test(
     Raises:
         StudyError: The settings or the data are wrong, or the model cannot be copied.
     """
-    sweep = Sweep(batch_size, lr_min, lr_max, steps, seeds)
+    sweep = Sweep(
+        batch_size=batch_size,
+        lr_min=lr_min,
+        lr_max=lr_max,
+        steps=steps,
+        seeds=seeds,
+    )
     return measure_copies(model, (X, y), sweep)
 
 
@@ -106,8 +118,12 @@ def measure_copies(model: keras.Model, data: tuple[Any, ...], sweep: Sweep) -> P
     """Do what `lr_range_test` promises, on (X, y) or (X, y, weights)."""
     _check(sweep, model, data)
     batch = first_rows(data)
+
+    def make(seed: int) -> keras.Model:
+        return throw_away(model, batch, weights=seed == 0)
+
     with random_states_kept():
-        return measure(lambda seed: throw_away(model, batch, weights=seed == 0), data, sweep)
+        return measure(make, data, sweep)
 
 
 def _check(sweep: Sweep, model: Any, data: tuple[Any, ...]) -> None:
@@ -116,6 +132,7 @@ def _check(sweep: Sweep, model: Any, data: tuple[Any, ...]) -> None:
         faults.append(f"model must be a keras.Model, got a {type(model).__name__}")
     elif not model.compiled:
         faults.append("the model is not compiled: call model.compile(optimizer=…, loss=…) first")
+
     counts = set(row_counts(data))
     if len(counts) != 1 or min(counts) < 1:
         faults.append(
@@ -137,8 +154,9 @@ def measure(
         sweep: The settings, checked.
     """
     began = time.perf_counter()
+    rows = row_counts(data)[0]
     steps: Steps | None = None
-    found = []
+    sweeps = []
     for seed in range(sweep.seeds):
         random.seed(derive_seed(seed, "lr range"))
         model = make(seed)
@@ -147,72 +165,95 @@ def measure(
         else:
             steps.begin_at(model)
         rng = np.random.default_rng(derive_seed(seed, "lr range", "rows"))
-        found.append(_one_seed(steps, row_counts(data)[0], sweep, rng))
+        sweeps.append(_one_seed(steps, rows, sweep, rng))
+
     bounds = sweep.bounds or (sweep.lr_min, sweep.lr_max)
-    result = analyse(sweep.lrs, found, bounds, batch_size=sweep.batch_size)
+    result = analyse(sweep.lrs, sweeps, bounds, batch_size=sweep.batch_size)
     return replace(result, seconds=time.perf_counter() - began)
 
 
 def _one_seed(steps: Steps, rows: int, sweep: Sweep, rng: np.random.Generator) -> SeedSweep:
-    losses = steps.losses(sweep.lrs, batch_order(rows, sweep.batch_size, sweep.steps, rng))
-    kept = length_before_divergence(smoothed(losses, sweep.steps))
-    guess = float(sweep.lrs[min(kept, sweep.steps - 1)])
-    stable, reason = _bisect(
-        _Stability(steps, batch_order(rows, sweep.batch_size, CONSTANT_STEPS, rng)), guess, sweep
-    )
-    return SeedSweep(losses, stable, reason)
+    """Sweep once, then bisect around where the sweep diverged."""
+    order = batch_order(rows, sweep.batch_size, sweep.steps, rng)
+    losses = steps.losses(sweep.lrs, order)
+    length = length_before_divergence(smoothed(losses, sweep.steps))
+    guess = float(sweep.lrs[min(length, sweep.steps - 1)])
+
+    order = batch_order(rows, sweep.batch_size, CONSTANT_STEPS, rng)
+    stable = _bisect(_Stability(steps, order), guess, sweep)
+    return SeedSweep(losses=losses, stable=stable.rate, reason=stable.reason)
 
 
 class _Stability:
-    """Whether constant rates are stable: 100 steps end with a loss no higher than the start's on
-    the same batches.
+    """Whether constant rates are stable.
+
+    They are where 100 steps end with a loss no higher than the start's on the same batches.
     """
 
     def __init__(self, steps: Steps, order: Array) -> None:
-        self._steps, self._order = steps, order
         self.runs = 0
-        self._began = steps.losses(np.zeros(_COMPARED), order[-_COMPARED:]).mean()
+        self._steps = steps
+        self._order = order
+        # At a rate of 0 the weights stay those of the start.
+        self._loss_at_start = steps.losses(np.zeros(_COMPARED), order[-_COMPARED:]).mean()
 
     def __call__(self, rate: float) -> bool:
         self.runs += 1
         losses = self._steps.losses(np.full(CONSTANT_STEPS, rate), self._order)
-        return len(losses) == CONSTANT_STEPS and bool(losses[-_COMPARED:].mean() <= self._began)
+        if len(losses) < CONSTANT_STEPS:
+            return False
+        return bool(losses[-_COMPARED:].mean() <= self._loss_at_start)
 
 
-def _bisect(stable: Callable[[float], bool], guess: float, sweep: Sweep) -> tuple[float, str]:
-    """Return the largest stable rate in [lr_min, lr_max], and why it is only a bound where it is.
+class _Stable(NamedTuple):
+    """The largest stable rate; `reason` says why it is only a bound, where it is."""
+
+    rate: float
+    reason: str = ""
+
+
+def _bisect(stable: Callable[[float], bool], guess: float, sweep: Sweep) -> _Stable:
+    """Return the largest stable rate in [lr_min, lr_max].
 
     Args:
         stable: Costs a run; called at most `BISECTIONS` times.
         guess: Where the sweep diverged; it errs by a factor of 1.4 to 2.4, to either side.
+        sweep: Its ends.
     """
-    lowest, highest = sweep.lr_min, sweep.lr_max
-    good, bad = 0.0, math.inf
+    lowest = sweep.lr_min
+    highest = sweep.lr_max
+    good = 0.0  # none yet
+    bad = math.inf
     for _ in range(BISECTIONS):
-        if good == 0.0:
-            rate = guess if bad == math.inf else max(bad / 4.0, lowest)
-        elif bad == math.inf:
-            rate = min(good * 2.0, highest)
-        else:
-            rate = math.sqrt(good * bad)
+        rate = _next_rate(good, bad, guess, sweep)
         if stable(rate):
             good = rate
         else:
             bad = rate
+
         if good == highest:
-            return (
-                highest,
-                f"nothing diverged up to {highest:.3g}: the largest stable rate may be higher",
-            )
+            reason = f"nothing diverged up to {highest:.3g}: the largest stable rate may be higher"
+            return _Stable(highest, reason)
         if bad == lowest:
-            return (
-                lowest,
-                f"no rate was stable, not even {lowest:.3g}: the loss rose from the weights it began with",
+            reason = (
+                f"no rate was stable, not even {lowest:.3g}: "
+                "the loss rose from the weights it began with"
             )
+            return _Stable(lowest, reason)
         if good > 0.0 and bad / good <= CLOSE_ENOUGH:
             break
-    return (
-        (good, "")
-        if good > 0.0
-        else (lowest, f"no rate was stable down to {bad:.3g}; this is the lowest rate")
-    )
+
+    if good > 0.0:
+        return _Stable(good)
+    return _Stable(lowest, f"no rate was stable down to {bad:.3g}; this is the lowest rate")
+
+
+def _next_rate(good: float, bad: float, guess: float, sweep: Sweep) -> float:
+    """Return the rate to be tried next: the guess, then outwards until there is one of each kind."""
+    if good == 0.0 and bad == math.inf:
+        return guess
+    if good == 0.0:
+        return max(bad / 4.0, sweep.lr_min)
+    if bad == math.inf:
+        return min(good * 2.0, sweep.lr_max)
+    return math.sqrt(good * bad)

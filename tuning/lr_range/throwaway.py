@@ -16,33 +16,34 @@ from tuning.trainer import keras_internals
 
 @contextmanager
 def random_states_kept() -> Iterator[None]:
-    """Give Python, NumPy, TensorFlow and Keras back the random states they had, whatever ends the
-    block.
+    """Give Python, NumPy, TensorFlow and Keras their random states back, whatever ends the block.
 
     Nothing inside may call `keras.utils.set_random_seed`: TensorFlow's kernels would forget where
     they were.
     """
-    python, numpy = random.getstate(), np.random.get_state()
-    generator = keras_internals.keras_seed_generator()
-    drawn = None if generator is None else generator.state.numpy()
-    names = keras_internals.layer_name_counts()
-    operations = keras_internals.tensorflow_seed_source()
-    at = None if operations is None else operations.getstate()
-    stateful = keras_internals.tensorflow_generator()
-    counter = None if stateful is None else stateful.state.numpy()
+    python = random.getstate()
+    numpy = np.random.get_state()
+    layer_names = keras_internals.layer_name_counts()
+    # Where there is none of these yet, none of its states has to be put back.
+    keras_generator = keras_internals.keras_seed_generator()
+    keras_state = None if keras_generator is None else keras_generator.state.numpy()
+    seeds_of_ops = keras_internals.tensorflow_seed_source()
+    seeds_state = None if seeds_of_ops is None else seeds_of_ops.getstate()
+    tf_generator = keras_internals.tensorflow_generator()
+    tf_state = None if tf_generator is None else tf_generator.state.numpy()
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        if generator is not None:
-            generator.state.assign(drawn)
-        keras_internals.set_keras_seed_generator(generator)
-        keras_internals.set_layer_name_counts(names)
-        if operations is not None and at is not None:
-            operations.setstate(at)
-        if stateful is not None:
-            stateful.state.assign(counter)
+        if keras_generator is not None:
+            keras_generator.state.assign(keras_state)
+        keras_internals.set_keras_seed_generator(keras_generator)
+        keras_internals.set_layer_name_counts(layer_names)
+        if seeds_of_ops is not None and seeds_state is not None:
+            seeds_of_ops.setstate(seeds_state)
+        if tf_generator is not None:
+            tf_generator.state.assign(tf_state)
 
 
 def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = True) -> keras.Model:
@@ -66,20 +67,27 @@ def throw_away(model: keras.Model, batch: tuple[Any, ...], *, weights: bool = Tr
         with keras_internals.unsafe_deserialization():
             copy = keras.models.clone_model(_not_compiled(model))
     except (NotImplementedError, TypeError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
         raise StudyError(
-            f"{type(model).__name__} cannot be copied: {str(error).strip().splitlines()[0][:200]}. Give the class a "
-            "get_config() that returns its constructor's arguments; the test never trains the model itself"
+            f"{type(model).__name__} cannot be copied: {reason}. Give the class a get_config() "
+            "that returns its constructor's arguments; the test never trains the model itself"
         ) from error
+
     for layer, original in _layer_pairs(copy, model):
         layer.trainable = original.trainable
     _compile_like(copy, model)
     keras_internals.build_from_batch(copy, batch)
+
     if weights and model.built:
-        for ours, theirs in zip(trained_state(copy), trained_state(model), strict=True):
-            ours.assign(theirs)
+        _assign(trained_state(copy), trained_state(model))
     for layer, original in _layer_pairs(copy, model):
         _copy_given(layer, original)
     return copy
+
+
+def _assign(variables: list[Any], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _layer_pairs(
@@ -90,18 +98,19 @@ def _layer_pairs(
 
 
 def _copy_given(layer: keras.layers.Layer, original: keras.layers.Layer) -> None:
-    """Copy what a layer was given before training."""
-    given = hasattr(original, "adapt") or not original.trainable
-    if given and original.built and len(layer.variables) == len(original.variables):
-        for ours, theirs in zip(layer.variables, original.variables, strict=True):
-            ours.assign(theirs)
+    """Copy what a layer was given before training: what it was adapted to, or is frozen at."""
+    was_given = hasattr(original, "adapt") or not original.trainable
+    alike = original.built and len(layer.variables) == len(original.variables)
+    if was_given and alike:
+        _assign(layer.variables, original.variables)
     if isinstance(layer, keras.layers.Normalization):
         layer.finalize_state()  # it computes with constants made of its weights
 
 
 def _not_compiled(model: keras.Model) -> keras.Model:
-    """Return a view of the model: Keras' clone would compile itself from a configuration that only
-    names functions.
+    """Return a view of the model that Keras' clone does not compile.
+
+    It would do so from a configuration that only names functions.
     """
     view = object.__new__(type(model))
     vars(view).update({**vars(model), "compiled": False})
@@ -116,8 +125,9 @@ def own(model: keras.Model, batch: tuple[Any, ...]) -> keras.Model:
 
 
 def trained_state(model: keras.Model) -> list[Any]:
-    """Return the variables that training changes besides the optimizer's: weights, statistics, seed
-    generators.
+    """Return the variables that training changes besides the optimizer's.
+
+    These are weights, statistics and seed generators.
     """
     metrics = {id(variable) for variable in model.metrics_variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
@@ -130,16 +140,17 @@ def rate_variable(optimizer: Any) -> Any:
 
 
 def _compile_like(copy: keras.Model, model: keras.Model) -> None:
+    """Compile a copy, or the model itself, with a new optimizer and without metrics."""
     if type(model).compile is not keras.Model.compile:
         if copy is not model:
             _compile_itself(copy, model)
         copy.optimizer = _new_optimizer(model.optimizer)
         return
-    weights = keras_internals.loss_weights(model)
+
     copy.compile(
         _new_optimizer(model.optimizer),
         model.loss,
-        loss_weights=weights,
+        loss_weights=keras_internals.loss_weights(model),
         run_eagerly=model.run_eagerly,
         jit_compile=False,
         auto_scale_loss=False,
@@ -156,11 +167,11 @@ def _compile_itself(copy: keras.Model, model: keras.Model) -> None:
 
 
 def _new_optimizer(optimizer: Any) -> Any:
+    """Return an optimizer of the same kind and settings, without moments."""
     config = optimizer.get_config()
     if "inner_optimizer" in config:
-        config["inner_optimizer"] = keras.saving.serialize_keras_object(
-            _new_optimizer(optimizer.inner_optimizer)
-        )
+        inner = _new_optimizer(optimizer.inner_optimizer)
+        config["inner_optimizer"] = keras.saving.serialize_keras_object(inner)
     else:
         config["learning_rate"] = 0.01  # a schedule would decide by itself
     return type(optimizer).from_config(config)

@@ -30,7 +30,7 @@ class EpochReporter:
             seconds=time.perf_counter() - self._began,
             fits=fits,
         )
-        return Answer(self._context.report(report))
+        return self._context.report(report)
 
     def mean_of(self, fits: list[FoldFit], epoch: int) -> Answer:
         """Report the mean over folds at an epoch; one that has stopped counts with its last."""

@@ -76,7 +76,7 @@ def _train(
             metrics=row,
             seconds=0.0,
         )
-        return Answer(context.report(report))
+        return context.report(report)
 
     point = worker_study.study.split_params(job.params)
     fits = []

@@ -116,9 +116,9 @@ def function_trial(training: Training) -> TrialResult:
         seconds = time.perf_counter() - began
         report = EpochReport(proposal.number, epoch, value, curve[-1], seconds)
         answer = training.context.report(report)
-        if answer == Answer.STOP:
+        if answer is Answer.STOP:
             raise Stopped(f"trial {proposal.number}")
-        if answer == Answer.PRUNE:
+        if answer is Answer.PRUNE:
             status = Status.PRUNED
             break
 

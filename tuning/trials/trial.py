@@ -94,7 +94,7 @@ class _ReportLog:
     def report(self, report: EpochReport) -> Answer:
         self.values.append((report.epoch, report.value))
         self.epochs += report.fits
-        return Answer(self._inner.report(report))
+        return self._inner.report(report)
 
     def retire(self) -> None:
         self._inner.retire()
