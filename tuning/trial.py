@@ -128,8 +128,8 @@ class Context(Protocol):
     slot: str
     """The lease it runs on."""
 
-    def report(self, report: EpochReport) -> str:
-        """Pass an epoch to the driver and return what it says, an `Answer`."""
+    def report(self, report: EpochReport) -> Answer:
+        """Pass an epoch to the driver and return what it says."""
 
     def retire(self) -> None:
         """Have the worker replaced after this job."""

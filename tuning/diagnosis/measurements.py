@@ -169,11 +169,11 @@ def best_constant(y: Array, outputs: int, task: Task, link: str) -> Array:
     if columns.min() < 0:  # labels −1 and 1, for the hinge loss
         return np.where(mean < 0, -1.0, 1.0)
 
-    share = np.clip(mean, 1e-6, 1 - 1e-6)
+    share: Array = np.clip(mean, 1e-6, 1 - 1e-6)
     if link == "sigmoid":
-        return np.log(share / (1 - share))
-    if link == "softmax":
-        return np.log(share)
+        share = np.log(share / (1 - share))
+    elif link == "softmax":
+        share = np.log(share)
     return share
 
 

@@ -22,7 +22,6 @@ from tuning.reports.style import COLOURS, escaped, styled
 from tuning.reports.texts import score, value_text
 from tuning.storage.durable import write_bytes
 
-
 _BAND = "rgba(47,127,223,0.18)"
 _INTERVAL = "rgba(42,157,92,0.10)"
 _MARKS = ("circle", "square", "diamond", "triangle-up")

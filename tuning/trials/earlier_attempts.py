@@ -6,7 +6,6 @@ of one that has not.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +37,7 @@ def checkpoint_path(job: TrialJob, fold: int) -> Path:
 
 def keep_fold(job: TrialJob, result: FoldResult) -> None:
     """Keep the result of a fit that has ended for later attempts at its trial."""
-    write_json(_attempt_folder(job) / f"{_FOLD}{result.fold}.json", asdict(result))
+    write_json(_attempt_folder(job) / f"{_FOLD}{result.fold}.json", result.to_json())
 
 
 def _attempt_folder(job: TrialJob) -> Path:
