@@ -27,7 +27,7 @@ from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
 _ROUNDS = 3
 """How often the next `top_k` of the ranking are looked at where all before them were unstable."""
 
-_TRAIN = "tuning.trials.winner:train_finalist"
+_TRAIN = "tuning.trials.finalist:train_finalist"
 _EVALUATE = "tuning.trials.winner:evaluate_winner"
 
 Fold: TypeAlias = int | str | None
