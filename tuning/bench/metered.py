@@ -29,7 +29,7 @@ class MeteredContext:
         self._trial = trial
         self._meter.begin(epochs, seconds)
 
-    def report(self, report: EpochReport) -> str:
+    def report(self, report: EpochReport) -> Answer:
         """Pass an epoch on; return what shall become of the trial."""
         assert self._trial is not None  # noqa: S101 - `begin` is called before anything is trained
         if self._driver.report(report) == Answer.STOP:
