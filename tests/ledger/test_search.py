@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tuning.errors import ChangedError, StorageError
+from tuning.errors import ChangedError, NewerFileError, StorageError
 from tuning.ledger.records import Death, FinalistOutcome, SearchHeader
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
+from tuning.schema import SCHEMA
 from tuning.storage.durable import read_json, write_json
 from tuning.study.objective import Minimize
 from tuning.study.space import Choice, Float, Space
@@ -222,3 +223,14 @@ def test_a_larger_budget_is_shown_in_the_header(tmp_path):
     files = opened(tmp_path, replace(HEADER, trials=20))
     files.add_version(replace(HEADER, trials=40))
     assert files.header.trials == 40
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_search_of_a_later_release_is_refused_and_nothing_is_touched(tmp_path, fresh):
+    path = opened(tmp_path).folder / "search.json"
+    write_json(path, {**read_json(path), "schema": SCHEMA + 1})
+    before = path.read_bytes()
+    with pytest.raises(NewerFileError, match="written by a newer release"):
+        opened(tmp_path, fresh=fresh)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
+    assert path.read_bytes() == before
