@@ -1,4 +1,4 @@
-"""The number that says in which shape a JSON file of ours was written.
+"""JSON files of ours: what they hold, and the number that says in which shape.
 
 Release 0.1 wrote no number: such files count as shape 1, and are read. A file of a later shape is
 refused in words and left as it is, for reading half of it would lose the other half.
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tuning.errors import NewerFileError
+
+Json: TypeAlias = Mapping[str, Any]
+"""An object of a JSON file, as it is read."""
+JsonObject: TypeAlias = dict[str, Any]
+"""An object of a JSON file, as it is made."""
 
 SCHEMA = 2
 """The shape that this release writes."""
 
 
-def check_schema(stored: Mapping[str, Any], file: Path | str) -> None:
+def check_schema(stored: Json, file: Path | str) -> None:
     """Refuse what a later release wrote.
 
     Args:

@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from tuning.schema import SCHEMA, check_schema
+from tuning.schema import SCHEMA, Json, JsonObject, check_schema
 
 Params: TypeAlias = Mapping[str, Any]
 """One point: values by the names of their parameters."""
 Metrics: TypeAlias = Mapping[str, float]
 """Figures by name, e.g. `val_rmse`."""
-Json: TypeAlias = Mapping[str, Any]
-"""An object of a JSON file."""
 
 
 class Status(enum.StrEnum):
@@ -67,7 +65,7 @@ class Proposal:
     call: bytes | None = field(default=None, repr=False, compare=False)
     tells: tuple[int, ...] = field(default=(), repr=False)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "schema": SCHEMA,
@@ -81,7 +79,7 @@ class Proposal:
 
     @classmethod
     def from_json(cls, stored: Json, params: Params) -> Self:
-        """Rebuild from `to_json`; `params` are those stored, in their own types (`Space.decode`)."""
+        """Rebuild from `to_json`; `params` are those stored, in their own types."""
         check_schema(stored, "spec.json")
         return cls(
             stored["number"],
@@ -185,7 +183,7 @@ class FoldResult:
     diagnosis: tuple[Finding, ...] = ()
     scores: Json = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "fold": self.fold,
@@ -291,7 +289,7 @@ class TrialResult:
             return self.reported
         return tuple((int(row["epoch"]), row.get(metric, math.nan)) for row in self.curve)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         reported = None if self.reported is None else [list(pair) for pair in self.reported]
         return {

@@ -47,7 +47,8 @@ def test_a_search_elsewhere_is_found_by_its_folder(home, tmp_path_factory):
     [
         (
             "toy/optuna-tep",
-            "no search 'toy/optuna-tep'. Did you mean 'toy/optuna-tpe'? There are: alone/optuna-random, ",
+            "no search 'toy/optuna-tep'. Did you mean 'toy/optuna-tpe'? "
+            "There are: alone/optuna-random, ",
         ),
         ("aloen", "no search 'aloen'. Did you mean 'alone'?"),
         ("toy", "study 'toy' has 2 searches; say which: toy/gridsearchcv, toy/optuna-tpe"),

@@ -1,4 +1,4 @@
-"""The files of a search as records: release 0.1's are read, ours come back, newer ones are refused."""
+"""The files of a search as records: old ones are read, ours come back, newer ones are refused."""
 
 from __future__ import annotations
 

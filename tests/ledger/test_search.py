@@ -107,8 +107,8 @@ def test_another_definition_is_refused_with_each_difference_and_nothing_is_touch
     assert caught.value.faults == (
         "epochs was 3, is 5",
         "space.lr was 'Float(0, 1)', is 'Float(0, 2)'",
-        "space.n was None, is 'Int(1, 2)'; use --fresh to begin anew (the old search is kept) or --allow-change to go "
-        "on with it",
+        "space.n was None, is 'Int(1, 2)'; use --fresh to begin anew (the old search is kept) or "
+        "--allow-change to go on with it",
     )
     assert SearchFiles(tmp_path / "key").header == before
 

@@ -28,7 +28,8 @@ def data():
     return Dataset(name="plane", X=X, y=X.sum(axis=1), task="regression")
 
 STUDY = Study(name="plane", builder=build_model, data=data, objective=Minimize("val_rmse"),
-    space={"n_hidden": Int(0, 1), "n_neurons": Int(2, 6), "optimizer": Choice("sgd", "adam"), "LR": MARK},
+    space={"n_hidden": Int(0, 1), "n_neurons": Int(2, 6),
+           "optimizer": Choice("sgd", "adam"), "LR": MARK},
     epochs=2, trials=2)
 '''
 

@@ -492,7 +492,8 @@ def test_nothing_is_made_for_a_study_that_is_not_there(traces):
 def test_a_script_without_a_main_guard_may_hold_the_study(traces, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import tensorflow\nimport tuning.search.run\nfrom tests.search.run_parts import STUDY, NoWriter, plane, build as whole\n"
+        "import tensorflow\nimport tuning.search.run\n"
+        "from tests.search.run_parts import STUDY, NoWriter, plane, build as whole\n"
         "tuning.search.run.Writer = NoWriter\n"
         "def build(n: int = 2, lr: float = 0.01):\n    return whole(n, lr)\n"
         "print(tuning.search.run.run_study(STUDY.with_(builder=build)).status)\n"

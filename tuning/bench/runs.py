@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.ledger.records import read_record, write_record
-from tuning.schema import SCHEMA, check_schema
-from tuning.trial import Json, Params
+from tuning.schema import SCHEMA, Json, check_schema
+from tuning.trial import Params
 
 _NAME = "run.json"
 

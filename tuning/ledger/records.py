@@ -24,12 +24,12 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from tuning.errors import StorageError
 from tuning.ledger.spaces import space_of
-from tuning.schema import SCHEMA, check_schema
+from tuning.schema import SCHEMA, Json, JsonObject, check_schema
 from tuning.storage.durable import read_json, write_json
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
 from tuning.study.space import Space
-from tuning.trial import Json, Metrics, Params
+from tuning.trial import Metrics, Params
 
 Definition: TypeAlias = Json
 """`Study.definition()`: compared field by field, and shown."""
@@ -38,7 +38,7 @@ Definition: TypeAlias = Json
 class Record(Protocol):
     """What every record of a file can do."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
 
     @classmethod
@@ -149,7 +149,7 @@ class SearchHeader:
         return self.engine if self.pruner == "none" else f"{self.engine}+{self.pruner}"
 
     def gone_on_as(self, other: SearchHeader, first_trial: int) -> SearchHeader:
-        """Return the header of this search under another definition, from trial `first_trial` on."""
+        """Return the header of this search under another definition from a trial on."""
         return replace(
             other,
             id=self.id,
@@ -160,7 +160,7 @@ class SearchHeader:
             recovered=self.recovered,
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "schema": SCHEMA,
@@ -232,7 +232,7 @@ class Death:
     detail: str = ""
     slot: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {"schema": SCHEMA, "cause": self.cause, "detail": self.detail, "slot": self.slot}
 
@@ -274,7 +274,7 @@ class FinalistOutcome:
     started_at: float = 0.0
     ended_at: float = 0.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "schema": SCHEMA,
@@ -322,7 +322,7 @@ class Margin:
     difference: float
     standard_error: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "difference": _plain(self.difference),
@@ -361,7 +361,7 @@ class Evaluation:
     parameters: int | None = None
     reload_error: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         baseline = {name: _plain_metrics(scores) for name, scores in self.baseline.items()}
         return {
@@ -432,7 +432,7 @@ class Standing:
         finite = [value for value in self.values if value is not None and math.isfinite(value)]
         return finite if len(finite) == len(self.values) else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "number": self.number,
@@ -488,7 +488,7 @@ class WinnerRecord:
         """What it was trained with."""
         return self.standing.params
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             **self.standing.to_json(),
@@ -528,7 +528,7 @@ class SearchStatus:
     counts: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "schema": SCHEMA,
@@ -562,7 +562,7 @@ class LRIntervals:
     intervals: Mapping[str, Sequence[Any]]
     definition: Definition
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "schema": SCHEMA,

@@ -1,7 +1,7 @@
 """The files of a trial that has ended: `result.json`, and in a benchmark `test.json`.
 
-The first is written once, by the trial's worker. The second lies beside the first and not in it because engines are told whole results: what steers a
-search must not hold the score on the test part.
+The first is written once, by the trial's worker. The second lies beside it and not in it because
+engines are told whole results: what steers a search must not hold the score on the test part.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from tuning.trial import TrialResult
 
 
 def keep_result(folder: Path, result: TrialResult) -> TrialResult:
-    """Write `result.json` into a trial's folder, never over one that is whole; return what is kept."""
+    """Write `result.json` into a trial's folder, never over one that is whole.
+
+    Returns:
+        What the file holds now.
+    """
     known = read_result(folder)
     if known is not None:
         return known

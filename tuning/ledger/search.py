@@ -24,7 +24,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,10 @@ from tuning.ledger.records import (
     write_record,
 )
 from tuning.ledger.results import keep_result, read_result
-from tuning.schema import check_schema
+from tuning.schema import Json, check_schema
 from tuning.storage.durable import read_json, write_json
 from tuning.study.space import Space
-from tuning.trial import Json, Proposal, Status, TrialResult
+from tuning.trial import Params, Proposal, Status, TrialResult
 
 LONGEST_KEY = 120
 """Characters of a folder's name: with all that may follow it stays below what file systems take."""
@@ -264,8 +264,11 @@ def _free(path: Path) -> Path:
     return next(other for other in itertools.chain([path], others) if not other.exists())
 
 
-def search_key(engine: str, pruner: str, variant: Mapping[str, Any]) -> str:
-    """Return the folder name of a search: `optuna-tpe-asha+cv=3+epochs=5`; long ones end in a hash."""
+def search_key(engine: str, pruner: str, variant: Params) -> str:
+    """Return the folder name of a search: `optuna-tpe-asha+cv=3+epochs=5`.
+
+    A long one ends in a hash.
+    """
     name = engine.replace(":", "-")
     if pruner != "none":
         name += f"-{pruner}"

@@ -1,7 +1,7 @@
 """A search's `Space` out of the texts in its definition.
 
-Release 0.1 kept a space as nothing else: `Float(conditions=(), low=0.001, high=0.1, log=True)`. Since
-then `search.json` holds it as JSON too. No study file is imported for either.
+Release 0.1 kept a space as nothing else: `Float(conditions=(), low=0.001, high=0.1, log=True)`.
+Since then `search.json` holds it as JSON too. No study file is imported for either.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import ast
 from typing import Any
 
 from tuning.errors import StudyError
+from tuning.schema import Json
 from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.study.space import Space
-from tuning.trial import Json
 
 _KINDS: dict[str, type[Int] | type[Float] | type[Choice]] = {
     "Int": Int,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Executor
@@ -22,7 +22,7 @@ from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
 from tuning.study.info import StudyInfo
 from tuning.trial import Proposal, TrialResult
-from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Source
+from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Overrides, Source
 
 _ROUNDS = 3
 """How often the next `top_k` of the ranking are looked at where all before them were unstable."""
@@ -48,7 +48,7 @@ class Finals:
 
     study: StudyInfo
     source: Source
-    overrides: Mapping[str, Any]
+    overrides: Overrides
     executor: Executor
     files: SearchFiles
     progress: Progress
@@ -308,5 +308,7 @@ def _median_index(standing: Standing) -> int:
 
 
 def _is_of(winner: WinnerRecord, best: Standing) -> bool:
-    """Whether a winner was chosen by these very trainings; its parameters may be in JSON's types."""
-    return replace(winner.standing, params={}, weights=()) == replace(best, params={}, weights=())
+    """Whether a winner was chosen by these very trainings."""
+    # A winner read from its file has its parameters in JSON's types.
+    same_params = replace(winner.standing, params=best.params, weights=best.weights)
+    return same_params == best

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from tuning.ledger.records import SearchHeader
 from tuning.study.info import StudyInfo
+from tuning.trial import Params
 
 _LIBRARIES = (
     "tensorflow-cpu",
@@ -22,7 +21,7 @@ _LIBRARIES = (
 )
 
 
-def search_header(study: StudyInfo, variant: Mapping[str, Any]) -> SearchHeader:
+def search_header(study: StudyInfo, variant: Params) -> SearchHeader:
     """Return the header of a search that begins now.
 
     Args:
@@ -49,7 +48,7 @@ def search_header(study: StudyInfo, variant: Mapping[str, Any]) -> SearchHeader:
 
 
 def git_commit() -> str:
-    """Return the commit of the current folder; "" outside a repository, and where there is no git."""
+    """Return the commit of the current folder; "" outside a repository or without git."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Bounds of learning rates from range tests, done in workers and remembered in the search's folder."""
+"""Bounds of learning rates from range tests, remembered in the folder of their search."""
 
 from __future__ import annotations
 

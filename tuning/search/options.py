@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tuning.study.engine_spec import engine_spec
+from tuning.trials.jobs import Overrides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +35,19 @@ class RunOptions:
     fresh: bool = False
     allow_change: bool = False
     deterministic: bool = False
-    variant: Mapping[str, Any] = field(default_factory=dict)
-    budget: Mapping[str, Any] = field(default_factory=dict)
-    intervals: Mapping[str, Any] = field(default_factory=dict)
+    variant: Overrides = field(default_factory=dict)
+    budget: Overrides = field(default_factory=dict)
+    intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
-    def overrides(self) -> dict[str, Any]:
+    def overrides(self) -> Overrides:
         """All changes of the study's fields."""
-        measured = {"intervals": dict(self.intervals)} if self.intervals else {}
-        return {**self.variant, **self.budget, **measured}
+        overrides = {**self.variant, **self.budget}
+        if self.intervals:
+            overrides["intervals"] = dict(self.intervals)
+        return overrides
 
-    def variant_of(self, engine: str) -> dict[str, Any]:
+    def variant_of(self, engine: str) -> Overrides:
         """Return what tells this search from others of the same study.
 
         `trials` is part of it where it shapes what the engine proposes.

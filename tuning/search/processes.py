@@ -52,7 +52,7 @@ class SearchProcesses:
         return self._server
 
     def begin_engine(self, overrides: Overrides) -> None:
-        """Start the engine process, in place of the one there is: the study has other fields now."""
+        """Start the engine process, in place of the one there is: the study has changed."""
         self._engine_end.close()
         self._engine_end = ExitStack()
         self._engine_process = self._server.spawn(

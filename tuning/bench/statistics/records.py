@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from tuning.trial import Json
+from tuning.schema import Json
 
 
 @dataclass(frozen=True, kw_only=True)
