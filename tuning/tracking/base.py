@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from tuning.ledger.records import SearchHeader, WinnerRecord
+from tuning.schema import Json
 from tuning.study.info import DatasetFacts
-from tuning.trial import Json, Proposal, Status, TrialResult
+from tuning.trial import Proposal, Status, TrialResult
 
 
 @dataclass(frozen=True, kw_only=True)

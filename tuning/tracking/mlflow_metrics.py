@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tuning.ledger.records import WinnerRecord
+from tuning.schema import Json
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_text import milliseconds, name_of
-from tuning.trial import Json, Status, TrialResult
+from tuning.trial import Status, TrialResult
 
 POINTS = 40
 """Most points of a trial's curve; the whole of it is in the ledger's `result.json`."""

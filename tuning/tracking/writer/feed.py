@@ -12,10 +12,11 @@ from typing import NamedTuple, Protocol
 from tuning.errors import TrialError
 from tuning.ledger.records import FinalistOutcome, SearchHeader
 from tuning.ledger.search import SearchFiles
+from tuning.schema import Json
 from tuning.storage.durable import read_json
 from tuning.study.space import Space
 from tuning.tracking.mlflow_text import without_secrets
-from tuning.trial import Json, Proposal, Status, TrialResult
+from tuning.trial import Proposal, Status, TrialResult
 
 _LOG = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.25  # after a failure; twice as long after the next
