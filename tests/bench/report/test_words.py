@@ -57,7 +57,7 @@ def test_an_unsupported_difference_names_the_seeds_that_are_missing():
     lines = sentences_on(("a", [1, 2, 3, 4, 5, 6, 7, 8]), ("b", [2, 1, 5, 3, 9, 5, 8.5, 7.2]))
     assert lines[1] == "toy: no difference between two engines is supported."
     assert lines[2].startswith(
-        "toy: a and b are not lines apart (better in 4, worse in 4 of 8 seeds, p = "
+        "toy: a and b are not told apart (better in 4, worse in 4 of 8 seeds, p = "
     )
     assert "If the difference seen so far is real, about " in lines[2]
     assert lines[2].endswith(" more seeds would be needed to support it with 80 % power.")
@@ -116,7 +116,7 @@ def test_ranks_that_differ_without_a_pair_are_told_so():
 
 def test_ranks_that_friedman_does_not_reject_ask_for_more_studies():
     lines = rank_sentences(rank(RANKS[:3], NAMES))
-    assert lines[1].startswith("Over these studies the engines are not lines apart (Friedman, p = ")
+    assert lines[1].startswith("Over these studies the engines are not told apart (Friedman, p = ")
 
 
 @pytest.mark.parametrize(
