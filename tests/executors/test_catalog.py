@@ -81,7 +81,8 @@ def test_an_unknown_name_is_refused_with_those_there_are():
     with pytest.raises(StudyError) as caught:
         executor_spec("locale")
     assert str(caught.value) == (
-        "--executor: executor 'locale' is unknown. Did you mean 'local'? There are: inprocess, local"
+        "--executor: executor 'locale' is unknown. Did you mean 'local'? "
+        "There are: inprocess, local"
     )
 
 

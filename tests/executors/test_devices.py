@@ -72,7 +72,8 @@ def test_a_gpu_that_is_not_there_ends_with_exit_code_3_and_what_to_do(no_gpu):
         parse_devices("gpu")
     assert caught.value.exit_code == 3
     assert str(caught.value) == (
-        "1 GPU needed for a trial, GPUs found: none. Check nvidia-smi, or search on the CPU with --devices cpu."
+        "1 GPU needed for a trial, GPUs found: none. "
+        "Check nvidia-smi, or search on the CPU with --devices cpu."
     )
 
 
@@ -138,5 +139,8 @@ def test_a_driver_that_does_not_answer_is_no_silent_fall_back_to_the_cpu(monkeyp
 
 
 def test_discovery_imports_no_tensorflow():
-    code = "import sys; from tuning.executors.devices import *; discover(); sys.exit('tensorflow' in sys.modules)"
+    code = (
+        "import sys; from tuning.executors.devices import discover; discover(); "
+        "sys.exit('tensorflow' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

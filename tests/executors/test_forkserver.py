@@ -27,11 +27,16 @@ from tuning.executors.local import LocalExecutor
 preload, folder, functions = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
 server = ForkServer([preload])
 server.start()
-executor = LocalExecutor(parse_devices(f"cpu:{len(functions)}"), forkserver=server, leases=Leases(folder / "leases"),
-                         log_folder=folder)
+executor = LocalExecutor(
+    parse_devices(f"cpu:{len(functions)}"),
+    forkserver=server,
+    leases=Leases(folder / "leases"),
+    log_folder=folder,
+)
 print("leased", *(slot.name for slot in executor.slots), server._process.pid, flush=True)
 for number, function in enumerate(functions):
-    executor.submit(Job(str(number), f"tests.executors.jobs:{function}", () if "stop" in function else (600,)))
+    args = () if "stop" in function else (600,)
+    executor.submit(Job(str(number), f"tests.executors.jobs:{function}", args))
 while True:
     for event in executor.events(1.0):
         print(event.pid, flush=True)
@@ -181,23 +186,32 @@ def test_a_server_started_in_a_passing_thread_outlives_it():
     server.close()
 
 
+SCRIPT = """
+print("once", flush=True)
+from tuning.executors.base import Finished, Job
+from tuning.executors.forkserver import ForkServer
+from tuning.executors.local import open_local
+
+with (
+    ForkServer(["tuning.executors.worker"]) as server,
+    open_local("cpu:1", forkserver=server) as executor,
+):
+    executor.submit(Job("1", "tests.executors.jobs:double", (4,)))
+    values = []
+    while not values:
+        values = [event.value for event in executor.events(5.0) if isinstance(event, Finished)]
+print(values)
+"""
+
+
 def test_an_unguarded_script_runs_once(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(
-        "print('once', flush=True)\n"
-        "from tuning.executors.base import Job\n"
-        "from tuning.executors.forkserver import ForkServer\n"
-        "from tuning.executors.local import open_local\n"
-        "with ForkServer(['tuning.executors.worker']) as server, open_local('cpu:1', forkserver=server) as executor:\n"
-        "    executor.submit(Job('1', 'tests.executors.jobs:double', (4,)))\n"
-        "    while not (ended := [e.value for e in executor.events(5.0) if hasattr(e, 'value')]): pass\n"
-        "print(ended)\n"
-    )
+    script.write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TUNING_LEASES": str(tmp_path / "leases")}
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=20, env=environment
     )
-    assert (told.stdout, told.stderr) == ("once\n[8]\n", "")
+    assert (done.stdout, done.stderr) == ("once\n[8]\n", "")
 
 
 def test_the_real_preload_leaves_one_thread_at_the_fork_and_children_start_quickly(forkserver):
@@ -220,15 +234,19 @@ def test_keras_draws_in_a_child_though_the_preload_put_matplotlib_off(forkserver
 
 @pytest.mark.slow
 def test_children_share_what_xla_compiles(forkserver):
-    found = []
+    values = []
+    files = []
     for _ in range(2):
         child = forkserver.spawn(f"{JOBS}:compiles")
-        found.append(child.wire.recv(60.0))
+        value, compiled = child.wire.recv(60.0)
+        values.append(value)
+        files.append(compiled)
         child.join(5.0)
         child.close()
-    assert [value for value, _ in found] == [7.0, 7.0]
-    assert found[0][1] == found[1][1] != []  # files and their times: nothing was compiled again
-    assert Path(found[0][1][0][0]).parent == Path(forkserver._compiled.name)
+    assert values == [7.0, 7.0]
+    assert files[0] == files[1] != []  # names and times: nothing was compiled again
+    first_path, _ = files[0][0]
+    assert Path(first_path).parent == Path(forkserver._compiled.name)
 
 
 def test_a_closed_forkserver_leaves_no_compiled_code():

@@ -31,10 +31,11 @@ def leases(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pool(forkserver, leases):
     backend.register()
-    backend._pools["cpu:2"] = made = Pool("cpu:2", forkserver)
-    yield made
+    pool = Pool("cpu:2", forkserver)
+    backend._pools["cpu:2"] = pool
+    yield pool
     del backend._pools["cpu:2"]
-    made.close()
+    pool.close()
 
 
 @pytest.fixture
@@ -56,9 +57,9 @@ def test_tasks_run_on_leased_workers_and_not_here(parallel):
         time.sleep(0.3)
         return os.getpid(), tuple(os.sched_getaffinity(0))
 
-    found = parallel()(calls(where, *[()] * 4))
-    assert os.getpid() not in {pid for pid, _ in found}
-    assert len({cores for _, cores in found}) == 2
+    places = parallel()(calls(where, *[()] * 4))
+    assert os.getpid() not in {pid for pid, _ in places}
+    assert len({cores for _, cores in places}) == 2
 
 
 def test_one_call_after_another_uses_the_same_workers(parallel):
@@ -113,8 +114,8 @@ def test_a_big_array_is_written_once_and_read_without_pickle(parallel, pool):
     def total(array):
         return type(array).__name__, float(array.sum()), array.flags.writeable
 
-    found = parallel()(calls(total, *[(big,)] * 5))
-    assert set(found) == {("memmap", float(big.sum()), False)}
+    totals = parallel()(calls(total, *[(big,)] * 5))
+    assert set(totals) == {("memmap", float(big.sum()), False)}
     assert len(set(pool.spool.glob("*.npy")) - before) == 1
 
 
@@ -205,8 +206,8 @@ SCRIPT = """
 
     tuning.executors.joblib_backend.register()
     with joblib.parallel_config("tuning", devices="cpu:2"):
-        found = joblib.Parallel()(joblib.delayed(Square())(x) for x in range(4))
-    print([x for x, _ in found], os.getpid() in {pid for _, pid in found})
+        results = joblib.Parallel()(joblib.delayed(Square())(x) for x in range(4))
+    print([x for x, _ in results], os.getpid() in {pid for _, pid in results})
 """
 
 

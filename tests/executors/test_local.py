@@ -50,7 +50,8 @@ def executor(open_):
 
 def until(executor, kind, seconds=10.0):
     """Return the events up to the first of a kind."""
-    events, end = [], time.monotonic() + seconds
+    events = []
+    end = time.monotonic() + seconds
     while not any(isinstance(event, kind) for event in events):
         assert time.monotonic() < end, events
         events += executor.events(0.5)
@@ -69,20 +70,20 @@ class TestLocalExecutor(ExecutorContract):
 
 def test_a_cpu_worker_is_bound_to_its_core_and_sees_no_gpu(open_):
     executor = open_("cpu:1")
-    told = run(executor, job("where"))[-1].value
-    assert told["visible"] == "-1"
-    assert told["slot"] == f"cpu:{min(told['cores'])}"
-    assert len(told["cores"]) == 1
+    place = run(executor, job("where"))[-1].value
+    assert place["visible"] == "-1"
+    assert place["slot"] == f"cpu:{min(place['cores'])}"
+    assert len(place["cores"]) == 1
 
 
 def test_four_devices_run_four_jobs_at_once_each_with_its_own(open_, monkeypatch, tmp_path):
     monkeypatch.setenv("TUNING_DEVICES", "a,b,c,d")
     (tmp_path / "met").mkdir()
     executor = open_("auto")
-    told = ends(
+    ended = ends(
         run(executor, *(job("meet", str(tmp_path / "met"), 4, id=f"m{n}") for n in range(4)))
     )
-    assert {end.value["visible"] for end in told.values()} == {"a", "b", "c", "d"}
+    assert {end.value["visible"] for end in ended.values()} == {"a", "b", "c", "d"}
 
 
 def test_a_killed_worker_is_seen_and_replaced_within_a_second_and_others_go_on(open_):
@@ -99,20 +100,19 @@ def test_a_killed_worker_is_seen_and_replaced_within_a_second_and_others_go_on(o
     assert "out of memory" in died.detail
     events = run(executor, job("where"))
     assert time.monotonic() - killed_at < 1.5
-    told = ends(events)
-    assert told["where"].value["slot"] == victim.slot
-    assert (
-        ends([*events, *until(executor, Finished)] if "other" not in told else events)[
-            "other"
-        ].value
-        == "slept"
-    )
+    ended = ends(events)
+    assert ended["where"].value["slot"] == victim.slot
+    if "other" not in ended:
+        ended |= ends(until(executor, Finished))
+    assert ended["other"].value == "slept"
 
 
 def test_no_job_is_lost_or_ends_twice_under_kills_at_random_moments(open_):
     executor = open_("cpu:3")
     chance = random.Random(7)
-    open_jobs, kinds, kills = {f"j{n}" for n in range(60)}, [], 0
+    open_jobs = {f"j{n}" for n in range(60)}
+    kinds = []
+    kills = 0
     for name in sorted(open_jobs):
         executor.submit(job("train_slowly", 3, id=name))
     end = time.monotonic() + 40
@@ -135,11 +135,11 @@ def test_a_result_sent_just_before_death_is_not_lost(open_):
     executor = open_("cpu:1")
     executor.submit(job("finish_and_die"))
     executor.submit(job("double", 3))
-    heard = until(executor, Started)  # on a busy machine the end may be among them already
+    events = until(executor, Started)  # on a busy machine the end may be among them already
     time.sleep(0.6)  # both ends of the story are in the wire and the sentinel by now
-    told = ends([*heard, *run(executor, job("double", 4, id="next"))])
-    assert told["finish_and_die"].value == "done"
-    assert told["next"].value == 8
+    ended = ends([*events, *run(executor, job("double", 4, id="next"))])
+    assert ended["finish_and_die"].value == "done"
+    assert ended["next"].value == 8
 
 
 def test_an_executor_survives_the_death_of_its_forkserver(leases, tmp_path):
@@ -212,7 +212,8 @@ def test_reports_count_as_progress(executor):
 
 def test_waiting_for_an_answer_is_no_lack_of_progress(executor):
     executor.submit(job("train", 2, wants_answer=True, no_progress_timeout_s=0.2))
-    events, end = [], time.monotonic() + 0.8
+    events = []
+    end = time.monotonic() + 0.8
     while time.monotonic() < end:
         events += executor.events(0.1)
     assert epochs(events) == [1]
@@ -233,32 +234,32 @@ def test_a_job_fed_ahead_moves_to_a_worker_that_idles(open_):
     executor.submit(job("sleep", 0.3, id="short"))
     executor.submit(job("double", 1, id="a"))
     executor.submit(job("double", 2, id="b"))
-    told = {}
-    while len(told) < 3:
-        told |= ends(executor.events(5.0))
-    assert set(told) == {"short", "a", "b"}
+    ended = {}
+    while len(ended) < 3:
+        ended |= ends(executor.events(5.0))
+    assert set(ended) == {"short", "a", "b"}
     executor.cancel("long")
     assert until(executor, Died)[-1].cause == "cancelled"
 
 
 def test_a_worker_is_replaced_after_its_number_of_jobs(open_):
     executor = open_("cpu:1", limits=Limits(jobs=2))
-    told = ends(run(executor, *(job("where", id=f"w{n}") for n in range(6))))
-    assert len({end.value["pid"] for end in told.values()}) == 3
+    ended = ends(run(executor, *(job("where", id=f"w{n}") for n in range(6))))
+    assert len({end.value["pid"] for end in ended.values()}) == 3
 
 
 def test_a_worker_is_replaced_when_it_has_grown_since_its_first_job(open_):
     executor = open_("cpu:1", limits=Limits(growth_mb=100))
     jobs = [job("keep", megabytes, id=f"k{n}") for n, megabytes in enumerate((300, 1, 150, 1))]
-    told = ends(run(executor, *jobs))
-    first, second, third, fourth = (told[f"k{n}"].value for n in range(4))
+    ended = ends(run(executor, *jobs))
+    first, second, third, fourth = (ended[f"k{n}"].value for n in range(4))
     assert first == second == third != fourth
 
 
 def test_a_job_may_ask_for_its_worker_to_be_replaced(open_):
     executor = open_("cpu:1")
-    told = ends(run(executor, job("retire"), job("where")))
-    assert told["retire"].value != told["where"].value["pid"]
+    ended = ends(run(executor, job("retire"), job("where")))
+    assert ended["retire"].value != ended["where"].value["pid"]
 
 
 def test_a_flood_of_output_is_capped(open_, tmp_path):
@@ -276,9 +277,9 @@ def test_large_arguments_do_not_block_the_driver_behind_a_stopped_worker(open_):
     begin = time.monotonic()
     executor.submit(job("echo_length", b"x" * 30_000_000))
     assert time.monotonic() - begin < 1.5
-    told = ends([*until(executor, Died), *until(executor, Finished)])
-    assert told["stop_itself"].cause == "timeout"
-    assert told["echo_length"].value == 30_000_000
+    ended = ends([*until(executor, Died), *until(executor, Finished)])
+    assert ended["stop_itself"].cause == "timeout"
+    assert ended["echo_length"].value == 30_000_000
 
 
 def test_an_argument_that_cannot_be_loaded_fails_its_job_only(open_):
@@ -336,5 +337,5 @@ def test_tensorflow_in_a_worker_keeps_to_the_slot(forkserver, leases, tmp_path):
     with LocalExecutor(
         parse_devices("cpu:1"), forkserver=forkserver, leases=leases, log_folder=tmp_path / "logs"
     ) as executor:
-        told = run(executor, job("tensorflow_setup"), seconds=60.0)[-1].value
-    assert told == {"intra": 1, "inter": 1, "gpus": 0, "product": [[3.0]]}
+        setup = run(executor, job("tensorflow_setup"), seconds=60.0)[-1].value
+    assert setup == {"intra": 1, "inter": 1, "gpus": 0, "product": [[3.0]]}

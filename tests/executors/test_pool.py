@@ -35,44 +35,43 @@ def held(tmp_path, monkeypatch):
 @pytest.fixture
 def pool():
     with ForkServer(["tuning.executors.worker"]) as server:
-        made = Pool("auto", server)
-        yield made
-        made.close()
+        pool = Pool("auto", server)
+        yield pool
+        pool.close()
 
 
-def ended(told: queue.SimpleQueue):
-    return told.get(timeout=20)
+def next_end(ends: queue.SimpleQueue):
+    return ends.get(timeout=20)
 
 
 def test_a_job_that_is_cancelled_while_a_device_is_waited_for_does_not_run(pool, held):
-    told: queue.SimpleQueue = queue.SimpleQueue()
+    ends: queue.SimpleQueue = queue.SimpleQueue()
     for name, seconds in (("long", 60), ("short", 0)):
-        pool.submit(Job(name, SLEEP, (seconds,)), told.put)
+        pool.submit(Job(name, SLEEP, (seconds,)), ends.put)
     time.sleep(0.3)  # it waits
     pool.cancel("long")
     held()
-    first, second = ended(told), ended(told)
+    first, second = next_end(ends), next_end(ends)
     assert {first.job: type(first), second.job: type(second)} == {"long": Died, "short": Finished}
 
 
 def test_a_job_whose_device_is_not_there_ends_in_words(pool, monkeypatch):
     monkeypatch.setenv("TUNING_DEVICES", "a")
     lost = Pool("7", pool._forkserver)
-    told: queue.SimpleQueue = queue.SimpleQueue()
-    lost.submit(Job("lost", SLEEP, (0,)), told.put)
+    ends: queue.SimpleQueue = queue.SimpleQueue()
+    lost.submit(Job("lost", SLEEP, (0,)), ends.put)
     try:
-        assert "7" in ended(told).detail
+        assert "7" in next_end(ends).detail
     finally:
         lost.close()
 
 
 def test_a_pool_that_is_closed_tells_those_whose_jobs_have_not_begun(pool, held):
-    told: queue.SimpleQueue = queue.SimpleQueue()
+    ends: queue.SimpleQueue = queue.SimpleQueue()
     for name in ("first", "second"):
-        pool.submit(Job(name, SLEEP, (0,)), told.put)
-    pool._closing = (
-        True  # as `close` says it, which would wait for the thread that waits for the device
-    )
+        pool.submit(Job(name, SLEEP, (0,)), ends.put)
+    # As `close` says it, which would wait for the thread that waits for the device.
+    pool._closing = True
     pool._inbox.put(None)
     held()
-    assert {ended(told).job, ended(told).job} == {"first", "second"}
+    assert {next_end(ends).job, next_end(ends).job} == {"first", "second"}

@@ -36,10 +36,11 @@ def client(store):
 
 
 def runs(store, tracker, kind="trial"):
-    found = client(store).search_runs(
-        [tracker.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"]
+    return list(
+        client(store).search_runs(
+            [tracker.experiment_id], f"tags.kind = '{kind}'", order_by=["start_time ASC"]
+        )
     )
-    return list(found)
 
 
 class TestMlflowTracker(TrackerContract):
@@ -56,8 +57,8 @@ class TestMlflowTracker(TrackerContract):
     def seen(self, tracker, search):
         run = client(self.store).get_run(tracker.run_id)
         return Seen(
-            [int(found.data.tags["trial"]) for found in runs(self.store, tracker)],
-            [int(found.data.tags["trial"]) for found in runs(self.store, tracker, "finalist")],
+            [int(each.data.tags["trial"]) for each in runs(self.store, tracker)],
+            [int(each.data.tags["trial"]) for each in runs(self.store, tracker, "finalist")],
             [
                 point.step
                 for point in client(self.store).get_metric_history(tracker.run_id, "trials")
@@ -117,7 +118,7 @@ def test_long_curves_are_thinned_with_both_ends(store, begun):
 
 
 @pytest.mark.parametrize(
-    ("status", "shown"),
+    ("status", "run_status"),
     [
         (Status.PRUNED, "KILLED"),
         (Status.FAILED, "FAILED"),
@@ -125,11 +126,11 @@ def test_long_curves_are_thinned_with_both_ends(store, begun):
         (Status.INFEASIBLE, "FAILED"),
     ],
 )
-def test_bad_ends_are_told_apart_and_nothing_infinite_is_logged(store, begun, status, shown):
+def test_bad_ends_are_told_apart_and_nothing_infinite_is_logged(store, begun, status, run_status):
     proposal, result = trial(3)
     begun.record_trial(proposal, spoiled(result, status))
     (run,) = runs(store, begun)
-    assert (run.info.status, run.data.tags["status"]) == (shown, status.value)
+    assert (run.info.status, run.data.tags["status"]) == (run_status, status.value)
     assert all(math.isfinite(value) and value < 1e300 for value in run.data.metrics.values())
 
 
@@ -175,7 +176,7 @@ def test_a_run_made_by_a_request_whose_answer_was_lost_is_removed_at_the_end(sto
     (run,) = runs(store, begun)
     lost = client(store).create_run(begun.experiment_id, tags=run.data.tags)
     begun.end("completed", 1_760_000_100.0)
-    assert [found.info.run_id for found in runs(store, begun)] == [run.info.run_id]
+    assert [each.info.run_id for each in runs(store, begun)] == [run.info.run_id]
     assert client(store).get_run(lost.info.run_id).info.lifecycle_stage == "deleted"
 
 
@@ -195,7 +196,7 @@ def test_a_run_left_half_written_is_completed_not_doubled(store, begun):
 
 
 def test_the_default_experiment_is_not_shown(store):
-    assert "Default" not in [found.name for found in client(store).search_experiments()]
+    assert "Default" not in [each.name for each in client(store).search_experiments()]
 
 
 def test_the_winner_is_a_model_that_mlflow_loads_back(store, begun, tmp_path, monkeypatch):

@@ -114,7 +114,10 @@ Event: TypeAlias = Started | Reported | Finished | Raised | Died
 
 
 class Executor(Protocol):
-    """Where trials run. Contract: each submitted job ends in exactly one of Finished, Raised, Died."""
+    """Where trials run.
+
+    Contract: each submitted job ends in exactly one of Finished, Raised, Died.
+    """
 
     @property
     def slots(self) -> tuple[Slot, ...]:

@@ -32,7 +32,7 @@ EXECUTORS = (
     ),
     ExecutorSpec(
         name="inprocess",
-        summary="one trial at a time in the command's own process, for a debugger; no lease is taken",
+        summary="one trial at a time in the command's own process, for a debugger; without a lease",
         make=_inprocess,
     ),
 )

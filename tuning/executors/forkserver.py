@@ -29,8 +29,8 @@ PRELOAD = ("tuning.executors.preload:load",)
 class ForkServer:
     """Starts children quickly: each is a fork of a process that has TensorFlow imported already.
 
-    Call `start()` early: it returns at once, while the imports take 4-13 s in the server. The server
-    and every child end with this process, whatever ends it.
+    Call `start()` early: it returns at once, while the imports take 4-13 s in the server. Server
+    and children end with this process, whatever ends it.
 
     Args:
         preload: Modules to import, or functions to call as `module:function`; `()` starts in 0.1 s.

@@ -26,8 +26,9 @@ def in_a_thread(work: Callable[[], None]) -> None:
 
 
 class InProcessExecutor:
-    """Runs jobs one after another inside `events`, each in a thread that runs only while `events`
-    waits for it.
+    """Runs jobs one after another inside `events`.
+
+    Each has a thread of its own, which runs only while `events` waits for it.
 
     Limits of time are not kept, the slot's environment is not set, and a job can be cancelled at
     its reports only. Its arguments are not copied.

@@ -215,7 +215,7 @@ def _as_npy(array: Array) -> bytes:
 
 
 def _pool(devices: str) -> Pool:
-    """Return the pool of these devices; the others give their slots back as soon as they are idle."""
+    """Return the pool of these devices; the others give their slots back once they are idle."""
     if devices not in _pools:
         if not _pools:
             atexit.register(close_pools)

@@ -1,4 +1,7 @@
-"""`LazyExecutor` takes its devices with the first job: with nothing left to train none is waited for."""
+"""`LazyExecutor` takes its devices with the first job.
+
+So a search with nothing left to train waits for none.
+"""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ _NO_LIMITS = Limits()
 
 
 class LocalExecutor:
-    """Runs jobs in worker processes, one for each slot; single-threaded, all of it happens inside
-    `events`.
+    """Runs jobs in worker processes, one for each slot.
 
+    Single-threaded: all of it happens inside `events`, and `messages` shows what is said when.
     Takes all the slots that are free, waits for one where none is, and picks up the others as they
     come free.
 
@@ -44,7 +44,7 @@ class LocalExecutor:
         leases: Where devices are leased; None: where all searches of this user lease theirs.
         log_folder: Gets one capped log for each slot.
         limits: When a worker is replaced, how much it may print.
-        label: Who holds the devices, as told to others: the study's name.
+        label: Who holds the devices, for messages to others: the study's name.
         until: On the monotonic clock, when to give up waiting for a free slot.
         notice: Called once with what is waited for, in words.
 

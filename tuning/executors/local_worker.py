@@ -32,8 +32,9 @@ class QueuedJob:
 
 @dataclass(kw_only=True)
 class LocalWorker:
-    """One slot's process, its leases and its jobs: the first runs or is about to, a second may
-    wait.
+    """One slot's process, its leases and its jobs.
+
+    The first of the jobs runs or is about to, a second may wait.
 
     Attributes:
         jobs: In the order in which the worker has them.

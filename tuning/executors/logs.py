@@ -13,8 +13,8 @@ _TAIL_BYTES = 8192  # what the last lines are looked for in
 class CappedLog:
     """Sends descriptors 1 and 2 of this process to a file.
 
-    At half the cap the file becomes `<name>.1` and a new one begins. A file and not a pipe: the last
-    words before a crash are kept, and nothing waits for a reader.
+    At half the cap the file becomes `<name>.1` and a new one begins. A file and not a pipe: the
+    last words before a crash are kept, and nothing waits for a reader.
 
     Args:
         path: The file; appended to.
@@ -61,9 +61,10 @@ def last_lines(path: Path, count: int = 40) -> str:
     except FileNotFoundError:
         return ""
 
-    lines = text.splitlines()
-    for i in reversed(range(len(lines))):
-        if lines[i].startswith(_HEADER):
-            lines = lines[i + 1 :]
-            break
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(_HEADER):
+            lines = []
+        else:
+            lines.append(line)
     return "\n".join(lines[-count:])

@@ -4,7 +4,7 @@
     driver: Work(job)                      at most two at a time: one runs, one waits
     worker:     Begun(job)
     worker:     Epoch(job, report)         after each epoch
-    driver:     Reply(job, answer)         to each epoch of a job that wants an answer; a STOP to any
+    driver:     Reply(job, answer)         to an epoch of a job that wants answers; STOP to any job
     worker:     Returned or Failed         the end of a job
     driver: Drop(job)                      asks for a waiting job back
     worker: Dropped(job)                   unless it has begun; then its Begun is under way

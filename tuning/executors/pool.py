@@ -1,4 +1,4 @@
-"""`Pool`: workers that a process keeps between its joblib calls, served by a thread of their own."""
+"""`Pool`: workers that a process keeps between its joblib calls, served by a thread."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Wire:
 
     @property
     def pending(self) -> bool:
-        """Whether something posted has not left yet: call `flush` when the descriptor is writable."""
+        """Whether something posted has not left: call `flush` when the descriptor is writable."""
         return bool(self._out)
 
     def post(self, message: Any) -> None:
@@ -123,7 +123,7 @@ class Wire:
         self._socket.close()
 
     def _read(self) -> bytes | None:
-        """Return what the socket holds: None where it is nothing yet, b"" where nothing will come."""
+        """Return what has arrived: None where it is nothing yet, b"" where nothing will come."""
         try:
             return self._socket.recv(_CHUNK)
         except BlockingIOError:

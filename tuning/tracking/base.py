@@ -1,7 +1,7 @@
 """What every tracker does with a search: show it, its trials and its winner to a person.
 
-It is never asked for truth. A tracker is a projection of the ledger. Every method may be called again with the same records,
-after a crash or by `tuning sync`, and nothing is doubled.
+It is never asked for truth. A tracker is a projection of the ledger: every method may be called
+again with the same records, after a crash or by `tuning sync`, and nothing is doubled.
 """
 
 from __future__ import annotations

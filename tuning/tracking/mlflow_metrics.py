@@ -1,4 +1,4 @@
-"""The metrics of our runs in MLflow: a trial's curve, a search's anytime curve, the winner's figures.
+"""The metrics of our runs in MLflow: of trials, of searches, of winners.
 
 No call to MLflow is made here.
 """
@@ -132,14 +132,17 @@ def progress_points(search: SearchRecord, points: Sequence[Progress], above: int
         if point.best is not None:
             values[f"best_{search.metric}"] = point.best.value
         at_ms = milliseconds(point.at)
-        for name, value in values.items():
-            metrics.append(Point(name_of(name), float(value), point.finished, at_ms))
+        metrics += [
+            Point(name_of(name), float(value), point.finished, at_ms)
+            for name, value in values.items()
+        ]
     return metrics
 
 
 def winner_metrics(winner: WinnerRecord) -> dict[str, float]:
-    """Return every finite number of `winner.json` under its path: `test_rmse`,
-    `baseline_linear_rmse`, …
+    """Return every finite number of `winner.json` under its path.
+
+    So `test_rmse`, `baseline_linear_rmse`, …
     """
     stored = winner.to_json()
     figures = {name: value for name, value in stored.items() if name not in _NOT_FIGURES}

@@ -1,5 +1,6 @@
-"""A `.keras` file as an MLflow model, without importing TensorFlow: `mlflow.keras.load_model` reads
-it back.
+"""A `.keras` file as an MLflow model, without importing TensorFlow.
+
+`mlflow.keras.load_model` reads it back.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ class ModelFolder:
 
 
 def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
-    """Lay out `model` as `mlflow.keras.save_model` does (MLflow 3.17): MLmodel, requirements,
-    `data/model.keras`.
+    """Lay out `model` as `mlflow.keras.save_model` does, of MLflow 3.17.
+
+    Args:
+        model: A `.keras` file.
+        folder: Gets MLmodel, requirements.txt and `data/model.keras`; must not exist.
+        run_id: The run it comes from.
     """
     from mlflow.models import Model
 
@@ -32,14 +37,17 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
     data.mkdir(parents=True)
     shutil.copyfile(model, data / "model.keras")
     (data / "keras_module.txt").write_text("keras")
-    keras = _keras_version(model)
-    needs = [f"keras=={keras}", *_installed("tensorflow-cpu", "tensorflow", "numpy")]
-    (folder / "requirements.txt").write_text("\n".join(needs) + "\n")
+
+    keras_version = _keras_version(model)
+    libraries = _installed("tensorflow-cpu", "tensorflow", "numpy")
+    requirements = [f"keras=={keras_version}", *libraries]
+    (folder / "requirements.txt").write_text("\n".join(requirements) + "\n")
+
     about = Model(run_id=run_id)
     about.add_flavor(
         "keras",
         data="data",
-        keras_version=keras,
+        keras_version=keras_version,
         keras_backend="tensorflow",
         save_exported_model=False,
     )
@@ -55,15 +63,17 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
 
 
 def _keras_version(model: Path) -> str:
+    """Return the version of Keras that wrote a `.keras` file."""
     with zipfile.ZipFile(model) as archive:
         return str(json.loads(archive.read("metadata.json"))["keras_version"])
 
 
 def _installed(*names: str) -> list[str]:
-    found = []
+    """Return a requirement for each of these distributions that is installed."""
+    requirements = []
     for name in names:
         try:
-            found.append(f"{name}=={version(name)}")
+            requirements.append(f"{name}=={version(name)}")
         except PackageNotFoundError:
             continue
-    return found
+    return requirements

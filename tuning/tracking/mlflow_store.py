@@ -57,10 +57,9 @@ def import_mlflow() -> None:
     import mlflow.tracking  # noqa: F401
 
 
-def tracking_uri(home: Path, given: str | None = None) -> str:
-    """Return where runs go: `given`, else `MLFLOW_TRACKING_URI`, else SQLite inside `home`."""
-    uri = given or os.environ.get("MLFLOW_TRACKING_URI")
-    return uri or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+def tracking_uri(home: Path) -> str:
+    """Return where runs go: `MLFLOW_TRACKING_URI`, else SQLite inside `home`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -79,7 +78,7 @@ def artifact_location(uri: str, home: Path, study: str) -> str | None:
 
 
 def experiment_of(client: MlflowClient, uri: str, home: Path, study: str) -> str:
-    """Return the id of a study's experiment; it is made, or taken out of the bin, where it must be."""
+    """Return the id of a study's experiment; made, or taken out of the bin, where it must be."""
     experiment = client.get_experiment_by_name(study)
     if experiment is None:
         return client.create_experiment(study, artifact_location(uri, home, study), _KIND)

@@ -1,15 +1,13 @@
 """The tags of our runs in MLflow, and the data set's fields: every name is written down here.
 
-To add a tag to the runs of trials, add a line to `_TRIAL_TAGS`; to that of a search, one to
-`_SEARCH_TAGS`. A tag whose value is None or "" is left out.
+To add a tag to the runs of trials, add a line to `trial_tags`; to that of a search, one to
+`search_tags`. A tag whose value is None or "" is left out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from tuning.ledger.records import WinnerRecord
 from tuning.study.info import DatasetFacts
@@ -25,64 +23,50 @@ ATTEMPT_ID = "attempt_id"
 """Names one fit for ever; it is looked for before a run is made."""
 
 
-@dataclass(frozen=True)
-class EndedTrial:
-    """What the tags of a trial are read from."""
-
-    search: SearchRecord
-    proposal: Proposal
-    result: TrialResult
-
-
-TrialTag: TypeAlias = Callable[[EndedTrial], object]
-SearchTag: TypeAlias = Callable[[SearchRecord], object]
-
-_TRIAL_TAGS: dict[str, TrialTag] = {
-    "kind": lambda trial: "trial",
-    "search": lambda trial: trial.search.id,
-    "study": lambda trial: trial.search.study,
-    "engine": lambda trial: trial.search.engine,
-    "trial": lambda trial: trial.result.number,
-    "attempt": lambda trial: trial.result.attempt,
-    "status": lambda trial: trial.result.status.value,
-    "seed": lambda trial: trial.result.seed,
-    "device": lambda trial: trial.result.slot,
-    "epochs_asked": lambda trial: trial.proposal.epochs,
-    "parent_trial": lambda trial: trial.proposal.parent,
-    "copied_from": lambda trial: trial.result.copied_from,
-    "error": lambda trial: trial.result.error,
-    "notes": lambda trial: "; ".join(trial.result.notices),
-    "diagnosis": lambda trial: _diagnosis(trial.result),
-}
-
-_SEARCH_TAGS: dict[str, SearchTag] = {
-    "kind": lambda search: "search",
-    "search": lambda search: search.id,
-    "study": lambda search: search.study,
-    "engine": lambda search: search.engine,
-    "objective": lambda search: f"{search.direction} {search.metric}",
-    "mlflow.source.name": lambda search: f"studies/{search.study}",
-    "mlflow.source.type": lambda search: "LOCAL",
-    "mlflow.source.git.commit": lambda search: search.tags.get("git_commit"),
-}
-
-
 def attempt_id(search: str, kind: str, *ranks: int) -> str:
     """Return what names one fit for ever."""
     return "/".join([search, kind, *map(str, ranks)])
 
 
 def trial_tags(search: SearchRecord, proposal: Proposal, result: TrialResult) -> dict[str, str]:
-    """Return the tags of a trial's run."""
-    trial = EndedTrial(search, proposal, result)
-    own = {name: value_of(trial) for name, value_of in _TRIAL_TAGS.items()}
-    return texts(_without_empty({**search.tags, **own}))
+    """Return the tags of a trial's run: to add one, add a line."""
+    return _as_tags(
+        {
+            **search.tags,
+            "kind": "trial",
+            "search": search.id,
+            "study": search.study,
+            "engine": search.engine,
+            "trial": result.number,
+            "attempt": result.attempt,
+            "status": result.status.value,
+            "seed": result.seed,
+            "device": result.slot,
+            "epochs_asked": proposal.epochs,
+            "parent_trial": proposal.parent,
+            "copied_from": result.copied_from,
+            "error": result.error,
+            "notes": "; ".join(result.notices),
+            "diagnosis": _diagnosis(result),
+        }
+    )
 
 
 def search_tags(search: SearchRecord) -> dict[str, str]:
-    """Return the tags of a search's run."""
-    own = {name: value_of(search) for name, value_of in _SEARCH_TAGS.items()}
-    return texts(_without_empty({**search.tags, **own}))
+    """Return the tags of a search's run: to add one, add a line."""
+    return _as_tags(
+        {
+            **search.tags,
+            "kind": "search",
+            "search": search.id,
+            "study": search.study,
+            "engine": search.engine,
+            "objective": f"{search.direction} {search.metric}",
+            "mlflow.source.name": f"studies/{search.study}",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.git.commit": search.tags.get("git_commit"),
+        }
+    )
 
 
 def progress_tags(search: SearchRecord, now: Progress) -> dict[str, str]:
@@ -131,5 +115,5 @@ def _diagnosis(result: TrialResult) -> str:
     return "; ".join(f"{finding.name}: {finding.words}" for finding in result.diagnosis)
 
 
-def _without_empty(tags: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in tags.items() if value not in (None, "")}
+def _as_tags(values: Mapping[str, object]) -> dict[str, str]:
+    return texts({name: value for name, value in values.items() if value not in (None, "")})

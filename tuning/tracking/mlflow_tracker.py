@@ -61,8 +61,9 @@ class FitRecord:
 
 
 class MlflowTracker:
-    """Writes one search at a time to an MLflow store that exists (see
-    `mlflow_store.ensure_database`).
+    """Writes one search at a time to an MLflow store that exists.
+
+    See `mlflow_store.ensure_database`.
 
     Attributes:
         experiment_id, run_id: Of the search; "" before `begin`.
@@ -165,8 +166,8 @@ class MlflowTracker:
         """Remove what lost answers have left twice, then mark the search's run as ended."""
         self._drop_doubles()
         self._client.set_tag(self.run_id, "status", status)
-        shown = mlflow_metrics.ENDS.get(status, "KILLED")
-        self._client.set_terminated(self.run_id, shown, milliseconds(at))
+        run_status = mlflow_metrics.ENDS.get(status, "KILLED")
+        self._client.set_terminated(self.run_id, run_status, milliseconds(at))
 
     # --- runs: found by their attempt id, made where they are missing ---
 

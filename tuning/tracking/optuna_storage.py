@@ -43,10 +43,9 @@ _STATES = {
 }
 
 
-def storage_url(home: Path, given: str | None = None) -> str:
-    """Return where Optuna's storage is: `given`, else `TUNING_STORAGE`, else SQLite inside `home`."""
-    url = given or os.environ.get("TUNING_STORAGE")
-    return url or f"sqlite:///{home.resolve() / 'optuna.db'}"
+def storage_url(home: Path) -> str:
+    """Return where Optuna's storage is: `TUNING_STORAGE`, else SQLite inside `home`."""
+    return os.environ.get("TUNING_STORAGE") or f"sqlite:///{home.resolve() / 'optuna.db'}"
 
 
 def import_optuna() -> None:
@@ -73,7 +72,10 @@ class StoredTrial(NamedTuple):
 
 
 class OptunaProjection:
-    """Writes the trials of one search at a time into a storage that exists (see `ensure_storage`)."""
+    """Writes the trials of one search at a time into a storage that exists.
+
+    See `ensure_storage`.
+    """
 
     def __init__(self, url: str) -> None:
         from optuna.storages import RDBStorage

@@ -91,7 +91,7 @@ def search(
 def add_trials(
     files: SearchFiles, numbers: range, epochs: int = 3, folds: int = 1, fault_every: int = 5
 ) -> None:
-    """Ask and end trials; every `fault_every`-th is pruned, failed, diverged or infeasible in turn."""
+    """Ask and end trials; each `fault_every`-th is pruned, failed, diverged, infeasible in turn."""
     bad = [Status.PRUNED, Status.FAILED, Status.DIVERGED, Status.INFEASIBLE]
     for number in numbers:
         proposal, result = trial(number, epochs, folds)

@@ -21,11 +21,12 @@ from tuning.tracking.writer.handle import wait_until_written
 from tuning.tracking.writer.project import Projection
 
 
-def shown(home, kind="trial"):
+def runs(home, kind="trial"):
     """Return (attempt ids of the runs in MLflow that are not deleted, statuses of the searches)."""
     with closing(sqlite3.connect(home / "mlflow.db", timeout=20)) as db:
         rows = db.execute(
-            "SELECT a.value, r.status FROM runs r JOIN tags a ON a.run_uuid = r.run_uuid AND a.key = 'attempt_id' "
+            "SELECT a.value, r.status FROM runs r "
+            "JOIN tags a ON a.run_uuid = r.run_uuid AND a.key = 'attempt_id' "
             "JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'kind' AND k.value = ? "
             "WHERE r.lifecycle_stage = 'active' ORDER BY a.value",
             (kind,),
@@ -70,12 +71,12 @@ def test_trials_reach_both_stores_while_the_search_runs_and_its_end_after(home):
         searches.add_trials(files, range(2, 6))
         writer.notify()
         assert wait_until_written(writer, 6, 20)
-        assert [status for _, status in shown(home, "search")] == ["RUNNING"]
+        assert [status for _, status in runs(home, "search")] == ["RUNNING"]
         assert writer.progress().run_id
         searches.end(files)
         assert writer.finish(30) == []
-    assert len(shown(home)) == 6
-    assert [status for _, status in shown(home, "search")] == ["FINISHED"]
+    assert len(runs(home)) == 6
+    assert [status for _, status in runs(home, "search")] == ["FINISHED"]
     assert stored(home) == list(range(6))
 
 
@@ -95,9 +96,9 @@ def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doub
     searches.end(files)
     with Writer.start(home).begin(files.folder) as writer:
         assert writer.finish(60) == []
-    attempts = [attempt for attempt, _ in shown(home)]
+    attempts = [attempt for attempt, _ in runs(home)]
     assert len(attempts) == len(set(attempts)) == 40
-    assert all(status != "RUNNING" for _, status in shown(home))
+    assert all(status != "RUNNING" for _, status in runs(home))
     assert stored(home) == list(range(40))
 
 
@@ -108,8 +109,8 @@ def test_the_writer_ends_by_itself_when_the_driver_dies_and_writes_what_is_on_di
     pid = writer.pid
     writer.__exit__()  # all that a dead driver's kernel does: close the pipe
     assert wait_for_end(pid, 60)
-    assert len(shown(home)) == 3
-    assert [status for _, status in shown(home, "search")] == ["KILLED"]
+    assert len(runs(home)) == 3
+    assert [status for _, status in runs(home, "search")] == ["KILLED"]
 
 
 def test_a_store_that_is_down_is_given_up_in_time_with_words_that_name_sync(home, monkeypatch):
@@ -159,8 +160,8 @@ def test_a_search_is_projected_in_full_without_a_process(home, uris):
     projection = Projection(files.folder, home, *uris)
     projection.drain(30)
     assert projection.report(final=True).warnings == ()
-    assert len(shown(home, "finalist")) == 1
-    assert [status for _, status in shown(home, "search")] == ["KILLED"]
+    assert len(runs(home, "finalist")) == 1
+    assert [status for _, status in runs(home, "search")] == ["KILLED"]
     assert {path.name for path in (home / "artifacts").rglob("*.csv")} == {"cv_results.csv"}
 
 
@@ -170,7 +171,10 @@ def test_a_killed_search_ends_with_its_last_trial_not_when_it_said_that_it_runs(
     files.write_status(SearchStatus(status="running", at=searches.STARTED_AT))
     Projection(files.folder, home, *uris).drain(30)
     last = max(files.result(number).ended_at for number in range(3))
-    query = "SELECT end_time FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE t.value = 'search'"
+    query = (
+        "SELECT end_time FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
+        "WHERE t.value = 'search'"
+    )
     with closing(sqlite3.connect(home / "mlflow.db", timeout=20)) as db:
         assert db.execute(query).fetchall() == [(int(last * 1000),)]
 
@@ -216,7 +220,7 @@ def test_a_damaged_mlflow_database_is_kept_and_written_anew(home, uris):
     projection = Projection(files.folder, home, *uris)
     projection.drain(60)
     assert (home / "mlflow.db.corrupt").exists()
-    assert len(shown(home)) == 2
+    assert len(runs(home)) == 2
     assert "`tuning sync`" in projection.report(final=True).warnings[0]
 
 

@@ -1,6 +1,4 @@
-"""The one process that writes a search's trials to MLflow and to Optuna's storage, behind the
-training.
-"""
+"""The one process that writes a search's trials to MLflow and Optuna's storage, behind training."""
 
 from tuning.tracking.writer.handle import Writer
 

@@ -63,10 +63,10 @@ class Report:
 
 
 class Writer:
-    """A writer's process; `begin` gives it its search. Nothing here waits for a store, except
-    `finish`.
+    """A writer's process; `begin` gives it its search.
 
-    Made early, it imports MLflow while nobody needs the core.
+    Nothing here waits for a store, except `finish`. Made early, it imports MLflow while nobody
+    needs the core.
 
     The child has its own session, so Ctrl-C in the terminal does not reach it. It ends by itself
     when the driver does, however that happens: its standard input closes, and it writes what the
