@@ -9,23 +9,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tuning.simulation.manifest import RecordingManifest
 from tuning.simulation.outcomes import RecordedOutcomes
 from tuning.simulation.recording import load_recording, write_recording
 from tuning.simulation.run import Replayed
 from tuning.simulation.stand_in import study_of
-from tuning.study.space import Choice, Float, Space
+from tuning.study.domains import Choice, Float
+from tuning.study.info import DatasetFacts
+from tuning.study.objective import Objective
+from tuning.study.space import Space
 from tuning.trial import FoldResult, Status, TrialResult
 
 GRID = Space({"n": Choice(2, 3, 4), "lr": Choice(0.01, 0.1)})
 LINE = Space({"lr": Float(1e-4, 1.0, log=True)})
 
 
-def manifest(space: Space, **changes: Any) -> dict[str, Any]:
+def manifest(space: Space, **changes: Any) -> RecordingManifest:
     """Return what a recording tells, but for what is added on writing."""
     about = {
         "study": "made",
         "definition": {"space": {name: repr(domain) for name, domain in space.domains.items()}},
-        "objective": {"metric": "val_rmse", "direction": "minimize"},
+        "space_json": space.to_json(),
+        "objective": Objective("val_rmse", "minimize"),
         "engine": "optuna:random",
         "trials": 20,
         "epochs": 4,
@@ -35,15 +40,13 @@ def manifest(space: Space, **changes: Any) -> dict[str, Any]:
         "batch_size": 32,
         "attempts": 3,
         "max_failures": 10,
-        "data": {"name": "made", "task": "regression", "classes": [], "digest": "0" * 64},
+        "data": DatasetFacts(name="made", digest="0" * 64),
         "seeds": [11],
         "design": "by hand",
-        "variant": {},
-        "machine": {"platform": "none"},
+        "platform": "none",
         "slots": 2,
-        "versions_of": {},
     }
-    return {**about, **changes}
+    return RecordingManifest(**{**about, **changes})
 
 
 def value_of(params: Mapping[str, Any], seed: int, fold: int, epoch: int) -> float:
@@ -66,7 +69,7 @@ def result_of(
     number: int,
     params: Mapping[str, Any],
     seed: int,
-    told: Mapping[str, Any],
+    told: RecordingManifest,
     *,
     value: Callable[..., float] = value_of,
     seconds: Callable[..., float] = seconds_of,
@@ -75,13 +78,13 @@ def result_of(
 ) -> TrialResult:
     """Return a trained point as the worker gives it."""
     folds = []
-    epochs = range(1, told["epochs"] + 1)
-    for fold in range(told["cv"] or 1):
+    epochs = range(1, told.epochs + 1)
+    for fold in range(told.cv or 1):
         rows = [
             {"epoch": e, "val_rmse": value(params, seed, fold, e), "seconds": seconds(params, e)}
             for e in epochs
         ]
-        best = min(rows, key=lambda row: row["val_rmse"]) if told["patience"] else rows[-1]
+        best = min(rows, key=lambda row: row["val_rmse"]) if told.patience else rows[-1]
         folds.append(
             FoldResult(
                 fold,
@@ -136,7 +139,7 @@ def write(
             )
             for i, point in enumerate(points)
         ]
-        for seed in range(len(told["seeds"]))
+        for seed in range(len(told.seeds))
     ]
     return write_recording(folder / "made", told, trials)
 

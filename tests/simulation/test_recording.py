@@ -1,14 +1,18 @@
 """A recording on disk: whole again when it is read, refused when it was changed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.simulation.recorded import GRID, result_of, seconds_of, value_of, write
-from tuning.errors import StudyError
+from tuning.errors import NewerFileError, StudyError
+from tuning.simulation.manifest import RecordingManifest
 from tuning.simulation.recording import SHIPPED, find_recording, load_recording
 from tuning.trial import Status
+
+OLD = Path(__file__).parents[1] / "release_0_1" / "mlruns" / "recordings" / "old_study.json"
 
 
 def test_curves_seconds_and_statuses_come_back_as_they_were(tmp_path):
@@ -85,6 +89,40 @@ def test_the_recording_that_ships_is_whole_and_small():
     assert read.values.shape == (27, 3, 2, 30)
     assert path.with_suffix(".parquet").stat().st_size < 5e6
     assert np.nanmin(read.values) > 0.3
+
+
+def test_a_recording_of_release_0_1_is_read():
+    read = load_recording(OLD)
+    assert (read.manifest.study, len(read.points)) == ("old_study", 2)
+    assert read.values.shape == (2, 3, 1, 2)
+    assert np.isfinite(read.values).all()
+    assert "space" not in json.loads(OLD.read_text())
+
+
+def test_a_manifest_is_whole_again_when_it_is_read(tmp_path):
+    before = load_recording(write(tmp_path, seeds=[5, 6], cv=2)).manifest
+    stored = json.loads(json.dumps(before.to_json()))
+    assert RecordingManifest.from_json(stored) == before
+    assert before.space.domains == GRID.domains
+    assert (stored["schema"], stored["format"], stored["points"], stored["folds"]) == (2, 1, 6, 2)
+
+
+def test_a_manifest_of_a_newer_release_is_refused_and_left_alone(tmp_path):
+    path = write(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
+    stored = path.read_bytes()
+    with pytest.raises(NewerFileError, match=r"made\.json: it was written by a newer release"):
+        load_recording(path)
+    assert path.read_bytes() == stored
+
+
+def test_a_manifest_that_lacks_something_says_what(tmp_path):
+    path = write(tmp_path)
+    stored = json.loads(path.read_text())
+    del stored["seeds"]
+    path.write_text(json.dumps(stored))
+    with pytest.raises(StudyError, match=r"'seeds' is missing; record it anew"):
+        load_recording(path)
 
 
 def test_a_trial_that_diverged_keeps_the_epochs_it_has(tmp_path):

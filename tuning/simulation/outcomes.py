@@ -169,7 +169,7 @@ class RecordedOutcomes:
             np.stack([coordinates(self._space, point) for point in recording.points])
         )
         self._neighbours = min(NEIGHBOURS, len(recording.points))
-        self._keeps_best = recording.manifest["patience"] is not None
+        self._keeps_best = recording.manifest.patience is not None
         self._values = _carried(recording.values)
         self._seconds = np.nan_to_num(_carried(recording.seconds))
         self._known: dict[tuple[int, int], Training] = {}
@@ -229,7 +229,7 @@ class RecordedOutcomes:
             raise StudyError(
                 f"{shown} was not recorded ({len(self._index)} points are); leave --exact out, take an engine that "
                 "proposes grid points, or record more points",
-                where=str(self._recording.manifest["study"]),
+                where=self._recording.manifest.study,
             )
 
     def _near(self, params: Mapping[str, Any]) -> tuple[Array, Array]:

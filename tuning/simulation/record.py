@@ -27,7 +27,8 @@ from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import measure_lr_bounds
 from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stop_request import StopRequest
-from tuning.simulation.recording import write_recording
+from tuning.simulation.manifest import RecordingManifest
+from tuning.simulation.recording import TrainedPoints, write_recording
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked
@@ -86,15 +87,14 @@ class PointsEngine:
     notices: tuple[str, ...] = ()
 
     def __init__(self, points: Sequence[Mapping[str, Any]], epochs: int) -> None:
-        self._points, self._epochs = points, epochs
+        self._points = points
+        self._epochs = epochs
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return point `number`."""
-        return (
-            Proposal(number, self._points[number], self._epochs)
-            if number < len(self._points)
-            else Pause.EXHAUSTED
-        )
+        if number >= len(self._points):
+            return Pause.EXHAUSTED
+        return Proposal(number, self._points[number], self._epochs)
 
     def adopt(self, proposal: Proposal) -> bool:
         """Nothing: the points are given."""
@@ -124,17 +124,17 @@ def recorded_points(
     """
     import numpy as np
 
+    point_seed = derive_seed(seed, "recording", "points")
     if sobol or space.cut_axes():
-        found = sobol_points(
-            space, points or SOBOL_POINTS, derive_seed(seed, "recording", "points")
-        )
-        return found, f"sobol sample of {len(found)} points"
-    whole = space.grid()
-    if points is None or points >= len(whole):
-        return whole, f"whole grid of {len(whole)} points"
-    rng = np.random.default_rng(derive_seed(seed, "recording", "points"))
-    kept = sorted(rng.choice(len(whole), points, replace=False))
-    return [whole[i] for i in kept], f"sample of {points} of the grid's {len(whole)} points"
+        sample = sobol_points(space, points or SOBOL_POINTS, point_seed)
+        return sample, f"sobol sample of {len(sample)} points"
+
+    grid = space.grid()
+    if points is None or points >= len(grid):
+        return grid, f"whole grid of {len(grid)} points"
+    rng = np.random.default_rng(point_seed)
+    chosen = sorted(rng.choice(len(grid), points, replace=False))
+    return [grid[i] for i in chosen], f"sample of {points} of the grid's {len(grid)} points"
 
 
 def record_study(
@@ -208,8 +208,8 @@ def record_study(
             if stopping.reason:
                 return Recorded(None, stopping.reason)
         out = options.out or home / "recordings" / record.name
-        told = {**_manifest(record, options, words), "slots": len(executor.slots)}
-        return Recorded(write_recording(out, told, results), "completed")
+        manifest = _manifest(record, options, words, len(executor.slots))
+        return Recorded(write_recording(out, manifest, results), "completed")
 
 
 @dataclass(eq=False)
@@ -224,7 +224,7 @@ class _Work:
     progress: Progress
     stopping: StopRequest
 
-    def search(self, files: SearchFiles, index: int) -> list[tuple[Mapping[str, Any], TrialResult]]:
+    def search(self, files: SearchFiles, index: int) -> TrainedPoints:
         """Train all points on one seed; return what is there when it ends."""
         record = replace(
             self.record,
@@ -289,22 +289,34 @@ def _check(record: StudyInfo) -> None:
         )
 
 
-def _manifest(record: StudyInfo, options: RecordOptions, words: str) -> dict[str, Any]:
-    about = search_header(record, options.variant).to_json()
-    kept = ("study", "definition", "study_hash", "data", "objective", "git_commit", "versions_of")
-    machine = {"platform": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}
-    return {
-        **{name: about[name] for name in kept},
-        **{
-            name: getattr(record, name)
-            for name in ("seed", "epochs", "patience", "cv", "engine", "trials")
-        },
-        "variant": dict(options.variant),
-        "attempts": record.attempts,
-        "max_failures": record.max_failures,
-        "batch_size": record.batch_size,
-        "seeds": [training_seed(record.seed, index) for index in range(options.seeds)],
-        "design": words,
-        "machine": machine,
-        "created_at": time.time(),
-    }
+def _manifest(
+    record: StudyInfo, options: RecordOptions, design: str, slots: int
+) -> RecordingManifest:
+    """Return what is known of a recording before its table is written."""
+    header = search_header(record, options.variant)
+    return RecordingManifest(
+        study=record.name,
+        definition=header.definition,
+        space_json=record.space.to_json(),
+        objective=record.objective,
+        data=record.data,
+        seeds=tuple(training_seed(record.seed, index) for index in range(options.seeds)),
+        epochs=record.epochs,
+        patience=record.patience,
+        cv=record.cv,
+        seed=record.seed,
+        batch_size=record.batch_size,
+        engine=record.engine,
+        trials=record.trials,
+        attempts=record.attempts,
+        max_failures=record.max_failures,
+        design=design,
+        variant=dict(options.variant),
+        study_hash=record.hash,
+        git_commit=header.git_commit,
+        versions_of=header.versions_of,
+        platform=f"{platform.system()} {platform.machine()}",
+        cores=os.cpu_count(),
+        slots=slots,
+        created_at=time.time(),
+    )

@@ -1,10 +1,9 @@
-"""`Recording`: points of a space trained fully once, on several seeds, as a parquet file and a JSON
-manifest.
+"""`Recording`: points of a space trained fully once, on several seeds, as a table and a manifest.
 
-The parquet has a row for each epoch of each fit, and one for epoch 0 so that a fit without epochs
-is there too: `point`, `seed` (which of the manifest's), `fold`, `epoch`, `params` (JSON), `status`,
-`best_epoch`, `overhead_s` (seconds of the trial that were not training), `rss_mb`, `seconds` (since
-the fit began) and the curve's metrics.
+The table is a parquet file with a row for each epoch of each fit, and one for epoch 0 so that a fit
+without epochs is there too: `point`, `seed` (which of the manifest's), `fold`, `epoch`, `params`
+(JSON), `status`, `best_epoch`, `overhead_s` (seconds of the trial that were not training), `rss_mb`,
+`seconds` (since the fit began) and the curve's metrics.
 """
 
 from __future__ import annotations
@@ -13,21 +12,21 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tuning.data.dataset import Array
 from tuning.errors import StudyError
-from tuning.ledger.spaces import space_of
+from tuning.simulation.manifest import FORMAT, RecordingManifest
 from tuning.storage.durable import read_json, write_bytes, write_json
+from tuning.study.domains import Params
 from tuning.study.objective import Objective
 from tuning.study.space import Space
 from tuning.trial import Status, TrialResult
 
-FORMAT = 1
 SHIPPED = Path(__file__).with_name("recordings")
 _KEYS = (
     "point",
@@ -42,8 +41,13 @@ _KEYS = (
     "seconds",
 )
 
+TrainedPoints: TypeAlias = Sequence[tuple[Params, TrialResult]]
+"""The points of one training seed, in order, and how each ended."""
 
-@dataclass(frozen=True, eq=False)
+_Columns: TypeAlias = Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Recording:
     """Arrays are `(points, seeds, folds, epochs)`, `(points, seeds, folds)` or `(points, seeds)`.
 
@@ -59,8 +63,8 @@ class Recording:
         rss_mb: The worker's memory.
     """
 
-    manifest: Mapping[str, Any]
-    points: tuple[Mapping[str, Any], ...]
+    manifest: RecordingManifest
+    points: tuple[Params, ...]
     values: Array
     seconds: Array
     lengths: Array
@@ -72,173 +76,213 @@ class Recording:
     @property
     def space(self) -> Space:
         """What the points are of."""
-        return space_of(self.manifest["definition"])
+        return self.manifest.space
 
     @property
     def objective(self) -> Objective:
         """What the values are."""
-        return Objective(**self.manifest["objective"])
+        return self.manifest.objective
 
     @property
     def seconds_range(self) -> tuple[float, float]:
         """The shortest and the longest trial."""
-        lengths = np.nanmax(np.nan_to_num(self.seconds), axis=-1).sum(axis=-1) + self.overhead_s
-        return float(lengths.min()), float(lengths.max())
+        fits = np.nanmax(np.nan_to_num(self.seconds), axis=-1)
+        trials = fits.sum(axis=-1) + self.overhead_s
+        return float(trials.min()), float(trials.max())
 
 
 def write_recording(
-    path: Path,
-    manifest: Mapping[str, Any],
-    trials: Sequence[Sequence[tuple[Mapping[str, Any], TrialResult]]],
+    path: Path, manifest: RecordingManifest, trials: Sequence[TrainedPoints]
 ) -> Path:
     """Write `path` with the suffixes .parquet and .json, return the manifest's path.
 
     Args:
         path: Any suffix is replaced.
-        manifest: `study`, `definition`, `objective`, `seeds` (training seeds), `epochs`,
-            `patience`, `cv`, `data`, …
-        trials: For each training seed, parameters and results, in the same order of points.
+        manifest: Without what is known of the table only when it is written.
+        trials: Of each training seed, the same points in the same order.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [row for index, results in enumerate(trials) for row in _rows(index, results)]
-    names = [*_KEYS, *sorted({name for row in rows for name in row if name not in _KEYS})]
-    table = pa.table({name: [row.get(name) for row in rows] for name in names})
+    rows = [row for index, points in enumerate(trials) for row in _rows(index, points)]
+    metrics = {name for row in rows for name in row if name not in _KEYS}
+    columns = [*_KEYS, *sorted(metrics)]
+    table = pa.table({name: [row.get(name) for row in rows] for name in columns})
     stored = io.BytesIO()
     pq.write_table(table, stored, compression="zstd")
-    write_bytes(path.with_suffix(".parquet"), stored.getvalue())
-    whole = {
-        **manifest,
-        "format": FORMAT,
-        "points": len(trials[0]),
-        "folds": manifest["cv"] or 1,
-        "rows": len(rows),
-        "parquet": path.with_suffix(".parquet").name,
-        "sha256": hashlib.sha256(stored.getvalue()).hexdigest(),
-    }
-    write_json(path.with_suffix(".json"), whole)
+
+    parquet = path.with_suffix(".parquet")
+    write_bytes(parquet, stored.getvalue())
+    whole = replace(
+        manifest,
+        points=len(trials[0]),
+        rows=len(rows),
+        parquet=parquet.name,
+        sha256=hashlib.sha256(stored.getvalue()).hexdigest(),
+    )
+    write_json(path.with_suffix(".json"), whole.to_json())
     return path.with_suffix(".json")
 
 
-def _rows(
-    index: int, results: Sequence[tuple[Mapping[str, Any], TrialResult]]
-) -> Iterator[dict[str, Any]]:
-    for point, (params, result) in enumerate(results):
-        text = json.dumps(dict(params))
-        overhead = max(0.0, result.seconds - sum(fold.seconds for fold in result.folds))
-        common = {
+def _rows(index: int, points: TrainedPoints) -> Iterator[dict[str, Any]]:
+    """Yield the table's rows of one training seed."""
+    for point, (params, result) in enumerate(points):
+        training_s = sum(fold.seconds for fold in result.folds)
+        trial = {
             "point": point,
             "seed": index,
-            "params": text,
+            "params": json.dumps(dict(params)),
             "status": result.status.value,
-            "overhead_s": overhead,
+            "overhead_s": max(0.0, result.seconds - training_s),
             "rss_mb": result.rss_mb,
         }
         if not result.folds:
-            yield {**common, "fold": 0, "epoch": 0, "best_epoch": 0, "seconds": 0.0}
+            yield {**trial, "fold": 0, "epoch": 0, "best_epoch": 0, "seconds": 0.0}
         for fold in result.folds:
-            mine = {**common, "fold": fold.fold, "best_epoch": fold.best_epoch}
-            yield {**mine, "epoch": 0, "seconds": 0.0}
-            yield from ({**mine, **row, "epoch": int(row["epoch"])} for row in fold.curve)
+            fit = {**trial, "fold": fold.fold, "best_epoch": fold.best_epoch}
+            yield {**fit, "epoch": 0, "seconds": 0.0}
+            for row in fold.curve:
+                yield {**fit, **row, "epoch": int(row["epoch"])}
 
 
 def find_recording(name_or_path: str, home: Path) -> Path | None:
-    """Return the manifest of a recording: a path, one in the state folder, or one that ships; None:
-    there is none.
+    """Return a recording's manifest, or None where there is none.
+
+    Args:
+        name_or_path: A path, or the name of one in the state folder or of one that ships.
+        home: The state folder.
     """
-    given = Path(name_or_path)
-    if given.suffix in (".json", ".parquet"):
-        return given.with_suffix(".json")
-    places = (home / "recordings", SHIPPED)
-    return next(
-        (path for folder in places if (path := folder / f"{name_or_path}.json").is_file()), None
-    )
+    path = Path(name_or_path)
+    if path.suffix in (".json", ".parquet"):
+        return path.with_suffix(".json")
+    for folder in (home / "recordings", SHIPPED):
+        manifest = folder / f"{name_or_path}.json"
+        if manifest.is_file():
+            return manifest
+    return None
 
 
-def load_recording(manifest: Path) -> Recording:
-    """Read a recording.
+def load_recording(path: Path) -> Recording:
+    """Read a recording by the path of its manifest.
 
     Raises:
         StudyError: A file is missing, damaged, or of another format; says which and what would
             work.
+        NewerFileError: A later release wrote it.
     """
-    told = read_json(manifest)
-    if not isinstance(told, dict) or told.get("format") != FORMAT:
+    stored = read_json(path)
+    if not isinstance(stored, dict):
         raise StudyError(
-            f"no recording of format {FORMAT}; make one with: tuning record STUDY",
-            where=str(manifest),
+            f"no recording of format {FORMAT}; make one with: tuning record STUDY", where=str(path)
         )
-    parquet = manifest.parent / str(told["parquet"])
-    if parquet.parent != manifest.parent or not parquet.is_file():
+    manifest = RecordingManifest.from_json(stored, str(path))
+
+    parquet = path.parent / manifest.parquet
+    if parquet.parent != path.parent or not parquet.is_file():
         raise StudyError(
-            f"its table {told['parquet']} is not beside it; put it back", where=str(manifest)
+            f"its table {manifest.parquet} is not beside it; put it back", where=str(path)
         )
-    stored = parquet.read_bytes()
-    digest = hashlib.sha256(stored).hexdigest()
-    if digest != told["sha256"]:
+    table = parquet.read_bytes()
+    digest = hashlib.sha256(table).hexdigest()
+    if digest != manifest.sha256:
         raise StudyError(
-            f"its sha256 is {digest}, the manifest has {told['sha256']}: it was changed or cut; record it anew",
+            f"its sha256 is {digest}, the manifest has {manifest.sha256}: it was changed or cut; "
+            "record it anew",
             where=str(parquet),
         )
-    return _parsed(told, stored, parquet)
+    columns = _columns(manifest, table, parquet)
+    return _recording(manifest, columns)
 
 
-def _parsed(told: Mapping[str, Any], stored: bytes, path: Path) -> Recording:
+class _Shape(NamedTuple):
+    """How many there are of each."""
+
+    points: int
+    seeds: int
+    folds: int
+    epochs: int
+
+    @classmethod
+    def of(cls, manifest: RecordingManifest) -> _Shape:
+        return cls(manifest.points, len(manifest.seeds), manifest.folds, manifest.epochs)
+
+
+def _columns(manifest: RecordingManifest, stored: bytes, path: Path) -> _Columns:
+    """Return the table's columns, which fit the manifest.
+
+    Raises:
+        StudyError: They do not; says in what.
+    """
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(stored))
-    metric = told["objective"]["metric"]
-    faults = [
-        f"the column '{name}' is missing"
-        for name in (*_KEYS, metric)
-        if name not in table.column_names
-    ]
-    if not faults and table.num_rows != told["rows"]:
-        faults.append(f"there are {table.num_rows} rows, the manifest has {told['rows']}")
+    names = (*_KEYS, manifest.objective.metric)
+    faults = [f"the column '{name}' is missing" for name in names if name not in table.column_names]
+    if not faults and table.num_rows != manifest.rows:
+        faults.append(f"there are {table.num_rows} rows, the manifest has {manifest.rows}")
     if faults:
         raise StudyError(faults, where=str(path))
-    column = {name: table[name].to_numpy(zero_copy_only=False) for name in (*_KEYS, metric)}
-    shape = (int(told["points"]), len(told["seeds"]), int(told["folds"]), int(told["epochs"]))
-    limits = [("point", 0), ("seed", 1), ("fold", 2)]
-    faults = [
-        f"'{n}' is not within 0 … {shape[i] - 1}"
-        for n, i in limits
-        if not _within(column[n], 0, shape[i] - 1)
-    ]
-    if not _within(column["epoch"], 0, shape[3]):
-        faults.append(f"'epoch' is not within 0 … {shape[3]}")
-    if len(np.unique(column["point"])) != shape[0]:
-        faults.append(
-            f"there are {len(np.unique(column['point']))} points, the manifest has {shape[0]}"
-        )
+
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in names}
+    shape = _Shape.of(manifest)
+    highest = {
+        "point": shape.points - 1,
+        "seed": shape.seeds - 1,
+        "fold": shape.folds - 1,
+        "epoch": shape.epochs,
+    }
+    for name, high in highest.items():
+        if not _within(columns[name], 0, high):
+            faults.append(f"'{name}' is not within 0 … {high}")
+    n_points = len(np.unique(columns["point"]))
+    if n_points != shape.points:
+        faults.append(f"there are {n_points} points, the manifest has {shape.points}")
     if faults:
         raise StudyError(faults, where=str(path))
-    return _filled(told, column, shape)
+    return columns
 
 
 def _within(column: Array, low: int, high: int) -> bool:
     return bool(len(column)) and int(column.min()) >= low and int(column.max()) <= high
 
 
-def _filled(
-    told: Mapping[str, Any], column: Mapping[str, Array], shape: tuple[int, int, int, int]
-) -> Recording:
-    trial = (column["point"], column["seed"])
-    fit = (*trial, column["fold"])
-    trained = column["epoch"] > 0
-    cell = tuple(key[trained] for key in (*fit, column["epoch"] - 1))
-    values, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
-    values[cell] = column[told["objective"]["metric"]][trained].astype(float)
-    seconds[cell] = column["seconds"][trained]
-    lengths, best = np.zeros(shape[:3], int), np.zeros(shape[:3], int)
-    np.maximum.at(lengths, fit, column["epoch"])
-    best[fit] = column["best_epoch"]
+def _recording(manifest: RecordingManifest, columns: _Columns) -> Recording:
+    """Return the columns as arrays by point, seed, fold and epoch."""
+    shape = _Shape.of(manifest)
+    trial = (columns["point"], columns["seed"])
+    fit = (*trial, columns["fold"])
+
+    # Rows of epoch 0 are there for fits that have no other.
+    trained = columns["epoch"] > 0
+    epoch = tuple(key[trained] for key in (*fit, columns["epoch"] - 1))
+    values = np.full(shape, np.nan)
+    values[epoch] = columns[manifest.objective.metric][trained].astype(float)
+    seconds = np.full(shape, np.nan)
+    seconds[epoch] = columns["seconds"][trained]
+
+    lengths = np.zeros(shape[:3], int)
+    np.maximum.at(lengths, fit, columns["epoch"])
+    best = np.zeros(shape[:3], int)
+    best[fit] = columns["best_epoch"]
+
     status = np.full(shape[:2], Status.FAILED.value, dtype=object)
-    status[trial] = column["status"]
-    overhead, rss = np.zeros(shape[:2]), np.zeros(shape[:2])
-    overhead[trial], rss[trial] = column["overhead_s"], column["rss_mb"]
-    texts = dict(zip(column["point"].tolist(), column["params"].tolist(), strict=True))
-    space = space_of(told["definition"])
-    points = tuple(space.decode(json.loads(texts[point])) for point in range(shape[0]))
-    return Recording(told, points, values, seconds, lengths, best, status, overhead, rss)
+    status[trial] = columns["status"]
+    overhead_s = np.zeros(shape[:2])
+    overhead_s[trial] = columns["overhead_s"]
+    rss_mb = np.zeros(shape[:2])
+    rss_mb[trial] = columns["rss_mb"]
+
+    texts = dict(zip(columns["point"].tolist(), columns["params"].tolist(), strict=True))
+    space = manifest.space
+    points = tuple(space.decode(json.loads(texts[point])) for point in range(shape.points))
+    return Recording(
+        manifest=manifest,
+        points=points,
+        values=values,
+        seconds=seconds,
+        lengths=lengths,
+        best=best,
+        status=status,
+        overhead_s=overhead_s,
+        rss_mb=rss_mb,
+    )

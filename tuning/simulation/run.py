@@ -154,13 +154,15 @@ def _changes(recording: Recording, source: str) -> Iterator[str]:
         study = load_study(source)
     except StudyError:
         return
-    told = recording.manifest
-    now = study.with_(**told["variant"]).definition()
-    before = {name: told["definition"].get(name) for name in now}
-    loose = ("engine", "pruner", "trials", "builder", "data")  # code in other words may be the same
+    manifest = recording.manifest
+    now = study.with_(**manifest.variant).definition()
+    before = {name: manifest.definition.get(name) for name in now}
+
+    # Who searched does not matter, and code in other words may be the same.
+    loose = ("engine", "pruner", "trials", "builder", "data")
+    strict = [name for name in now if name not in loose]
     for fault in differences(
-        {k: v for k, v in before.items() if k not in loose},
-        {k: v for k, v in now.items() if k not in loose},
+        {name: before[name] for name in strict}, {name: now[name] for name in strict}
     ):
         yield f"the study here is not the one recorded: {fault}"
     for name in ("builder", "data"):
@@ -169,16 +171,15 @@ def _changes(recording: Recording, source: str) -> Iterator[str]:
 
 
 def _facts(recording: Recording) -> Iterator[tuple[str, str]]:
-    told = recording.manifest
-    yield (
-        "recorded",
-        f"{told['design']}, {len(told['seeds'])} training seeds, {told['folds']} fits a trial",
-    )
-    yield "on", f"{told['machine']['platform']}, {told['slots']} slots"
-    yield "seconds a trial", f"{recording.seconds_range[0]:.3g} … {recording.seconds_range[1]:.3g}"
-    yield "data", f"{told['data']['name']}, sha256 {str(told['data']['digest'])[:16]}"
-    yield "parquet", f"{told['parquet']}, sha256 {told['sha256'][:16]}"
-    yield from ((library, version) for library, version in told["versions_of"].items())
+    manifest = recording.manifest
+    seeds = len(manifest.seeds)
+    yield "recorded", f"{manifest.design}, {seeds} training seeds, {manifest.folds} fits a trial"
+    yield "on", f"{manifest.platform}, {manifest.slots} slots"
+    shortest, longest = recording.seconds_range
+    yield "seconds a trial", f"{shortest:.3g} … {longest:.3g}"
+    yield "data", f"{manifest.data.name}, sha256 {manifest.data.digest[:16]}"
+    yield "parquet", f"{manifest.parquet}, sha256 {manifest.sha256[:16]}"
+    yield from manifest.versions_of.items()
 
 
 def simulate_all(
