@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+from pathlib import Path
 
 from tuning.tracking import mlflow_internals, optuna_internals
 
@@ -35,6 +37,25 @@ def test_the_tables_are_made_without_the_experiment_default(tmp_path):
     mlflow_internals.create_tables(path)
     assert f"sqlite:///{path}" not in SqlAlchemyStore._engine_map
     assert MlflowClient(f"sqlite:///{path}").search_experiments() == []
+
+
+def test_mlflows_server_reads_these_variables():
+    from mlflow import environment_variables
+    from mlflow.server import constants
+
+    assert set(mlflow_internals.server_environment("sqlite:///a.db", "file:///a")) == {
+        constants.BACKEND_STORE_URI_ENV_VAR,
+        constants.REGISTRY_STORE_URI_ENV_VAR,
+        constants.ARTIFACT_ROOT_ENV_VAR,
+        constants.SERVE_ARTIFACTS_ENV_VAR,
+        environment_variables._MLFLOW_SGI_NAME.name,
+    }
+
+
+def test_mlflows_server_is_an_asgi_application():
+    spec = importlib.util.find_spec("mlflow.server.fastapi_app")
+    assert spec is not None
+    assert "\napp = " in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def test_optuna_keeps_a_trials_constraints_under_this_name():

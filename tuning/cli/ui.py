@@ -104,15 +104,14 @@ def links(uri: str) -> list[Link]:
     from contextlib import closing
 
     from tuning.tracking.mlflow_store import sqlite_path
-    from tuning.tracking.mlflow_view import VIEW
+    from tuning.tracking.mlflow_view import VIEW, VIEW_TAG
 
     path = sqlite_path(uri)
     if path is None:
         return []
     try:
         with closing(sqlite3.connect(path, timeout=5)) as database:
-            view_tag = f"mlflow.sharedViewState.{VIEW}"
-            rows = database.execute(_STUDIES_QUERY, (view_tag,)).fetchall()
+            rows = database.execute(_STUDIES_QUERY, (VIEW_TAG,)).fetchall()
     except sqlite3.DatabaseError as error:
         raise StorageError(
             f"{path}: {error}. `tuning sync` puts it aside and writes it anew from the ledger"

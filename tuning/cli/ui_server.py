@@ -8,6 +8,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tuning.tracking.mlflow_internals import (
+    SHUT_ROUTES,
+    server_application,
+    server_environment,
+)
 from tuning.tracking.mlflow_store import QUIET
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -15,8 +20,6 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-SHUT = ("/ajax-api/3.0/jobs", "/ajax-api/3.0/mlflow/assistant", "/gateway")
-"""Routes that start work on this machine or speak to models elsewhere; runs need none of them."""
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -40,7 +43,7 @@ class Gate:
             await _refuse(send)
 
     def _passes(self, scope: Scope) -> bool:
-        if scope["type"] != "http" or scope["path"].startswith(SHUT):
+        if scope["type"] != "http" or scope["path"].startswith(SHUT_ROUTES):
             return False
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if headers.get(b"host") not in self._hosts:
@@ -58,15 +61,11 @@ async def _refuse(send: Send) -> None:
 
 
 def environment(uri: str, home: Path, port: int) -> dict[str, str]:
-    """Return what MLflow's server reads when it is imported (names as in MLflow 3.17)."""
+    """Return what MLflow's server reads when it is imported."""
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
     return {
         **QUIET,
-        "_MLFLOW_SERVER_FILE_STORE": uri,
-        "_MLFLOW_SERVER_REGISTRY_STORE": uri,
-        "_MLFLOW_SERVER_ARTIFACT_ROOT": (home.resolve() / "artifacts").as_uri(),
-        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "false",
-        "_MLFLOW_SGI_NAME": "uvicorn",
+        **server_environment(uri, (home.resolve() / "artifacts").as_uri()),
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts),
         "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY",
@@ -90,10 +89,10 @@ def serve(listener: socket.socket, uri: str, home: Path) -> None:
     os.umask(0o077)
     try:
         import uvicorn
-        from mlflow.server.fastapi_app import app
 
+        gate = Gate(server_application(), port)
         config = uvicorn.Config(
-            Gate(app, port), log_level="warning", lifespan="on", timeout_graceful_shutdown=2
+            gate, log_level="warning", lifespan="on", timeout_graceful_shutdown=2
         )
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from tuning.tracking.mlflow_internals import VIEW_STATE
 
 VIEW = "tuning"
 """Name of the view; without it MLflow hides all columns of metrics and parameters."""
+VIEW_TAG = f"{VIEW_STATE}.{VIEW}"
 
 
 class ExperimentTag(NamedTuple):
@@ -48,4 +49,4 @@ def view_of(
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
     }
-    return ExperimentTag(f"{VIEW_STATE}.{VIEW}", json.dumps(state))
+    return ExperimentTag(VIEW_TAG, json.dumps(state))
