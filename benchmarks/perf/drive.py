@@ -147,7 +147,13 @@ def _loop(
     meter: Meter,
 ) -> SearchLoop:
     def make_job(proposal: Proposal, attempt: int) -> Job:
-        job = TrialJob(source, {}, proposal, files.trial_folder(proposal.number), attempt)
+        job = TrialJob(
+            source=source,
+            overrides={},
+            proposal=proposal,
+            folder=files.trial_folder(proposal.number),
+            attempt=attempt,
+        )
         return Job(f"{proposal.number}-{attempt}", "benchmarks.perf.noop:train_nothing", (job,))
 
     for name, owner in (("engine", engine), ("files", files), ("executor", executor)):

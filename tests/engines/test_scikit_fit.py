@@ -93,7 +93,13 @@ def source_and_worker_study(study):
 
 
 def job_of(source, proposal, folder, attempt=1):
-    return TrialJob(source, {}, proposal, folder / str(proposal.number), attempt)
+    return TrialJob(
+        source=source,
+        overrides={},
+        proposal=proposal,
+        folder=folder / str(proposal.number),
+        attempt=attempt,
+    )
 
 
 def search(study, folder, known=(), context=None):

@@ -16,8 +16,9 @@ from tuning.lr_range.result import LRRangeJob
 from tuning.study.domains import Choice, Float, Int
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
+from tuning.trial import Answer
 
-CONTEXT = SimpleNamespace(report=lambda report: "continue")
+CONTEXT = SimpleNamespace(report=lambda report: Answer.CONTINUE)
 
 
 def plane() -> Dataset:
@@ -31,20 +32,20 @@ def study(**changes) -> Study:
         "lr": Float.from_range_test(1e-4, 1.0),
         "batch_size": Choice(8, 16, 32),
     }
-    given = {
+    settings = {
         "name": "plane",
         "builder": build_model,
         "data": plane,
         "objective": Minimize("val_loss"),
         "space": space,
     }
-    return Study(**{**given, **changes})
+    return Study(**{**settings, **changes})
 
 
-def run(of: Study, **asked):
-    return run_lr_range(
-        LRRangeJob(cloudpickle.dumps(of), {}, **{"steps": 40, "seeds": 1, **asked}), CONTEXT
-    )
+def run(of: Study, **changes):
+    settings = {"steps": 40, "seeds": 1, **changes}
+    job = LRRangeJob(source=cloudpickle.dumps(of), overrides={}, **settings)
+    return run_lr_range(job, CONTEXT)
 
 
 def test_the_middle_structure_is_tested_where_none_is_named():

@@ -115,6 +115,9 @@ def test_plot_of_a_test_returns_the_figure_and_writes_it(lr_test, tmp_path):
 
 
 def test_neither_matplotlib_nor_plotly_is_imported_before_a_picture_is_wanted():
-    code = "import sys, tuning.lr_range.plot; print([m for m in ('matplotlib', 'plotly', 'keras') if m in sys.modules])"
+    code = (
+        "import sys, tuning.lr_range.plot; "
+        "print([m for m in ('matplotlib', 'plotly', 'keras') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

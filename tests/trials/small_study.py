@@ -70,7 +70,8 @@ def job(
         epochs=defined.epochs if epochs is None else epochs,
         parent=settings.pop("of", None),
     )
-    return TrialJob(cloudpickle.dumps(defined), {}, proposal, folder, **settings)
+    source = cloudpickle.dumps(defined)
+    return TrialJob(source=source, overrides={}, proposal=proposal, folder=folder, **settings)
 
 
 class ScriptedContext:

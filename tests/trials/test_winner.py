@@ -1,4 +1,4 @@
-"""The winner: one evaluation on the test part, a file that takes raw inputs, baselines beside it."""
+"""The winner: one evaluation on the test part, a file for raw inputs, baselines beside it."""
 
 from __future__ import annotations
 

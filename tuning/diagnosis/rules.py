@@ -126,7 +126,7 @@ def exploding_gradients(case: Case, earlier: AbstractSet[str]) -> Finding | None
 
 
 def lr_too_high(case: Case, earlier: AbstractSet[str]) -> Finding | None:
-    """The training loss jumps, or was thrown far up at first and stays no better than a constant."""
+    """The training loss jumps, or was thrown far up at first and is no better than a constant."""
     if not case.tells_the_rate:
         return None
     losses = case.losses

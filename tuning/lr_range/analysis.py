@@ -207,7 +207,7 @@ def _picks(lrs: Array, losses: Array, noise: float, *, whole_sweep: bool) -> dic
 
 
 def _steepest(losses: Array, first: int, lowest: int) -> int:
-    """Return where the curve falls fastest, between its first point to be believed and its lowest."""
+    """Return where the curve falls fastest, from its first point to be believed to its lowest."""
     from scipy.signal import savgol_filter
 
     # The window is odd, and no longer than the fall or the curve.

@@ -113,7 +113,7 @@ class LRRange:
         return cls(**values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LRRangeJob:
     """A range test for a worker to do on a study's training part.
 

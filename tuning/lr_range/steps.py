@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
@@ -13,12 +13,20 @@ from tuning.data.dataset import Array
 from tuning.lr_range.throwaway import rate_variable, trained_state
 from tuning.trainer.graphs import graph_of
 
+LoopState: TypeAlias = "tuple[tf.Tensor, tf.TensorArray, tf.Tensor]"
+"""Number of the step to come, the losses so far, whether the last one is finite."""
+
 
 class _Saved(NamedTuple):
     """A variable and the value that it has at the start of each run."""
 
     variable: Any
     value: tf.Tensor
+
+
+def _saved(variable: Any, source: Any) -> _Saved:
+    """Remember the value that `source` has now as the one that `variable` starts from."""
+    return _Saved(variable, tf.identity(source.value))
 
 
 class Steps:
@@ -37,9 +45,8 @@ class Steps:
         self._data = keras.tree.map_structure(_tensor, data)
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        self._optimizer = [
-            _Saved(variable, tf.identity(variable.value)) for variable in model.optimizer.variables
-        ]
+        variables = model.optimizer.variables
+        self._optimizer = [_saved(variable, variable) for variable in variables]
 
         self._run = self._all_steps
         if not model.run_eagerly:
@@ -51,7 +58,7 @@ class Steps:
     def begin_at(self, model: keras.Model) -> None:
         """Let later runs begin at the weights and random states of a model of equal structure."""
         pairs = zip(trained_state(self._model), trained_state(model), strict=True)
-        self._start = [_Saved(ours, tf.identity(theirs.value)) for ours, theirs in pairs]
+        self._start = [_saved(ours, theirs) for ours, theirs in pairs]
 
     def losses(self, rates: Array, order: Array) -> Array:
         """Train from the start; return the loss of each batch before its step, float64.
@@ -73,14 +80,12 @@ class Steps:
         def goes_on(i: tf.Tensor, _: tf.TensorArray, finite: tf.Tensor) -> tf.Tensor:
             return finite & (i < tf.shape(rates)[0])
 
-        def step(
-            i: tf.Tensor, losses: tf.TensorArray, _: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
+        def step(i: tf.Tensor, losses: tf.TensorArray, _: tf.Tensor) -> LoopState:
             loss = self._one_step(rates[i], order[i])
             return i + 1, losses.write(i, loss), tf.math.is_finite(loss)
 
-        losses = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[])
-        start = (tf.constant(0), losses, tf.constant(True))
+        no_losses = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[])
+        start = (tf.constant(0), no_losses, tf.constant(True))
         _, losses, _ = tf.while_loop(goes_on, step, start)
         return losses.stack()
 
@@ -102,9 +107,11 @@ def batch_order(rows: int, batch_size: int, steps: int, rng: np.random.Generator
     size = min(batch_size, rows)
     if size == rows:
         return np.tile(np.arange(rows, dtype=np.int32), (steps, 1))
-    n_epochs = math.ceil(steps * size / rows)
+    n_rows = steps * size
+    n_epochs = math.ceil(n_rows / rows)
     shuffled = np.concatenate([rng.permutation(rows) for _ in range(n_epochs)])
-    return shuffled[: steps * size].reshape(steps, size).astype(np.int32)
+    by_step = shuffled[:n_rows].reshape(steps, size)
+    return by_step.astype(np.int32)
 
 
 def first_rows(data: tuple[Any, ...], rows: int = 2) -> tuple[Any, ...]:

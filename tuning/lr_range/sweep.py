@@ -249,7 +249,7 @@ def _bisect(stable: Callable[[float], bool], guess: float, sweep: Sweep) -> _Sta
 
 
 def _next_rate(good: float, bad: float, guess: float, sweep: Sweep) -> float:
-    """Return the rate to be tried next: the guess, then outwards until there is one of each kind."""
+    """Return the rate to try next: the guess, then outwards until there is one of each kind."""
     if good == 0.0 and bad == math.inf:
         return guess
     if good == 0.0:

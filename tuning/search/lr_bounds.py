@@ -132,7 +132,14 @@ def measure_lr_bounds(
         for name, rate in missing.items():
             structures = _structures(study.space, name, rate)
             jobs = [
-                LRRangeJob(source, overrides, params, name, lr_min=rate.low, lr_max=rate.high)
+                LRRangeJob(
+                    source=source,
+                    overrides=overrides,
+                    structure=params,
+                    parameter=name,
+                    lr_min=rate.low,
+                    lr_max=rate.high,
+                )
                 for params in structures.values()
             ]
             tests[name] = run_tests(executor, jobs)

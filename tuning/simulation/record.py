@@ -237,11 +237,11 @@ class _Work:
 
         def make_job(proposal: Proposal, attempt: int) -> Job:
             job = RecordJob(
-                self.source,
-                self.overrides,
-                proposal,
-                files.trial_folder(proposal.number),
-                attempt,
+                source=self.source,
+                overrides=self.overrides,
+                proposal=proposal,
+                folder=files.trial_folder(proposal.number),
+                attempt=attempt,
                 pinned=self.record.pinned,
                 index=index,
             )

@@ -35,9 +35,12 @@ class EpochReporter:
     def mean_of(self, fits: list[FoldFit], epoch: int) -> Answer:
         """Report the mean over folds at an epoch; one that has stopped counts with its last."""
         rows = [item.row_at(epoch) for item in fits]
-        means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-        trained = sum(int(item.judge.curve[-1]["epoch"]) >= epoch for item in fits)
-        return self.one_fold({**means, "epoch": epoch}, trained)
+        means = {}
+        for name in rows[0]:
+            means[name] = sum(row[name] for row in rows) / len(rows)
+        means["epoch"] = epoch
+        n_trained = sum(item.last_epoch >= epoch for item in fits)
+        return self.one_fold(means, n_trained)
 
     def check(self, answer: Answer) -> None:
         """Raise `Stopped` where the driver wants the slot back."""
@@ -73,19 +76,26 @@ def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
             "model.fit cannot be advanced epoch by epoch: the folds were trained one by one"
         )
 
-    running = {item.fold: item.fit.epochs() for item in fits}
+    running = [item.fit.epochs() for item in fits]
     epoch, answer = _report_again(fits, reporter)
     while running and answer is Answer.CONTINUE:
-        reached = {fold: next(epochs, None) for fold, epochs in running.items()}
-        running = {fold: running[fold] for fold in running if reached[fold] is not None}
+        still_running = []
+        reached = []
+        for epochs in running:
+            epoch_of_fold = next(epochs, None)
+            if epoch_of_fold is not None:  # else this fold has ended
+                still_running.append(epochs)
+                reached.append(epoch_of_fold)
+        running = still_running
+
         if any(item.judge.diverged for item in fits):
             break
         if running:
-            epoch = max(epoch for epoch in reached.values() if epoch is not None)
+            epoch = max(reached)
             answer = reporter.mean_of(fits, epoch)
             _keep_together(fits, epoch, at_once=answer is Answer.STOP)
 
-    for epochs in running.values():
+    for epochs in running:
         epochs.close()
     for item in fits:
         item.judge.answer = answer
@@ -105,6 +115,7 @@ def _report_again(fits: list[FoldFit], reporter: EpochReporter) -> tuple[int, An
 
 
 def _keep_together(fits: list[FoldFit], epoch: int, *, at_once: bool) -> None:
+    """Keep all folds after the same epoch, at once or where it is time to."""
     keepers = [item.keeper for item in fits if item.keeper is not None and not item.fit.reason]
     if keepers and (at_once or keepers[0].due):
         for item in fits:

@@ -36,7 +36,9 @@ def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[
     X = _flat(rows.train.X)
     y = rows.train.y
     X_test = _flat(X_test)
-    n_classes = 2 if task == "binary" else int(max(y.max(), y_test.max())) + 1
+    n_classes = 2
+    if task != "binary":
+        n_classes = int(max(y.max(), y_test.max())) + 1
 
     predictions = {}
     for name, model in _models(task).items():
@@ -76,15 +78,20 @@ def _predict(task: Task, model: Any, X: Array, n_classes: int) -> Array:
 
     probabilities = model.predict_proba(X)
     if isinstance(probabilities, list):  # a dummy on several labels
-        labels = zip(probabilities, model.classes_, strict=True)
-        return np.stack([_of_ones(columns, classes) for columns, classes in labels], axis=1)
+        of_labels = []
+        for columns, classes in zip(probabilities, model.classes_, strict=True):
+            of_labels.append(_of_ones(columns, classes))
+        return np.stack(of_labels, axis=1)
     if task == "multilabel":
         return np.asarray(probabilities)
 
     # scikit-learn has a column for each class of the training rows alone.
     of_all_classes = np.zeros((len(X), n_classes))
-    of_all_classes[:, np.asarray(model.classes_, int)] = probabilities
-    return of_all_classes[:, 1:] if task == "binary" else of_all_classes
+    class_numbers = np.asarray(model.classes_, int)
+    of_all_classes[:, class_numbers] = probabilities
+    if task == "binary":
+        return of_all_classes[:, 1:]
+    return of_all_classes
 
 
 def _of_ones(columns: Array, classes: Array) -> Array:

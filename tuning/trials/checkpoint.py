@@ -147,12 +147,12 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def kept_at(path: Path) -> int:
-    """Return the epoch that the longest of a trial's fits had reached by this file of a `Keeper`."""
+    """Return the epoch that the longest of a trial's fits had reached in a `Keeper`'s file."""
     return int(_read(path)["reached"])
 
 
 def seconds_until(path: Path) -> float:
-    """Return the seconds of training that a fit had behind it by this file of a `Keeper`."""
+    """Return the seconds of training that a fit had behind it in a `Keeper`'s file."""
     return float(_read(path)["seconds"])
 
 

@@ -61,6 +61,11 @@ class FoldFit:
             diagnosis=self._diagnosis(worker_study, best_epoch),
         )
 
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of its curve."""
+        return int(self.judge.curve[-1]["epoch"])
+
     def row_at(self, epoch: int) -> Mapping[str, float]:
         """Return the curve's row of an epoch, or its last where training ended before."""
         curve = self.judge.curve

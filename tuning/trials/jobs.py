@@ -25,7 +25,7 @@ class Stopped(Exception):
     """The driver wants the slot back; the trial stays open."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialJob:
     """What a worker is told of a trial.
 
@@ -56,7 +56,7 @@ class TrialJob:
     score_test: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordJob(TrialJob):
     """A point of a recording.
 
@@ -74,7 +74,7 @@ def training_seed(seed: int, index: int) -> int:
     return derive_seed(seed, "recording", index)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FinalistJob:
     """Parameters of one of the best trials, to be trained on one fresh seed.
 
@@ -100,7 +100,7 @@ class FinalistJob:
     fold: int | str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationJob:
     """The winner, to be looked at once with the test part.
 

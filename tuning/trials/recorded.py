@@ -1,4 +1,4 @@
-"""What a worker does for a recording: one point trained to its end, with the times of its epochs."""
+"""What a worker does for a recording: one point trained to its end, with its epochs' times."""
 
 from __future__ import annotations
 

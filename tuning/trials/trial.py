@@ -113,7 +113,10 @@ def _prepare(job: TrialJob, context: Context) -> Training:
 
 
 def _train_within_memory(train: Train, training: Training) -> TrialResult:
-    """Train; where memory runs out once more at half the batch, and in later attempts at that alone."""
+    """Train; where memory runs out, once more at half the batch.
+
+    Later attempts train at half the batch alone.
+    """
     job = training.job
     half = training.point.batch_size // 2
     halved = job.folder / "halved.json"
@@ -224,7 +227,7 @@ def _remove_checkpoints_of_folds(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _TrainedFolds:
-    """The fits that this attempt has trained, and the results of all, earlier attempts' included."""
+    """The fits of this attempt, and the results of all: those of earlier attempts included."""
 
     fits: list[FoldFit]
     results: list[FoldResult]
@@ -239,8 +242,8 @@ def _train(training: Training) -> TrialResult:
         score_test_part(job.folder, training.worker_study, trained.fits)
     if job.keep_end:
         for item in trained.fits:
-            last_epoch = int(item.judge.curve[-1]["epoch"])
-            save_checkpoint(_end_path(job.folder, item.fold), item.fit.model, last_epoch)
+            end = _end_path(job.folder, item.fold)
+            save_checkpoint(end, item.fit.model, item.last_epoch)
     return summarise(job.proposal, trained.results, trained.fits)
 
 
