@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from tests.tracking.writer import searches
 from tuning.cli.sync import sync
-from tuning.errors import StudyError
+from tuning.errors import StorageError, StudyError
+from tuning.schema import SCHEMA
+from tuning.storage.durable import read_json, write_json
 from tuning.storage.locks import locked
 from tuning.tracking.mlflow_store import QUIET
 
@@ -63,3 +65,15 @@ def test_one_search_is_named_as_elsewhere_and_a_wrong_name_is_told(home):
         assert told.output.splitlines()[-1] == "toy/optuna-tpe: 1 trials"
     with pytest.raises(StudyError, match=r"no search 'toi'\. Did you mean 'toy'"):
         CliRunner().invoke(sync, ["--home", str(home), "toi"], catch_exceptions=False)
+
+
+def test_a_search_of_a_later_release_keeps_no_other_from_being_written(home):
+    newer, ours = searches.search(home, "newer"), searches.search(home, "ours")
+    for files in (newer, ours):
+        searches.add_trials(files, range(1))
+        searches.end(files)
+    path = newer.folder / "search.json"
+    write_json(path, {**read_json(path), "schema": SCHEMA + 1})
+    with pytest.raises(StorageError, match="written by a newer release"):
+        CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
+    assert names(home) == ["trial 0"]

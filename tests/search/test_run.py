@@ -324,10 +324,10 @@ def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, 
     with monkeypatch.context() as patch:
         whole = SearchFiles.write_spec
 
-        def fails(self, proposal, tells):
+        def fails(self, proposal):
             if proposal.number == 2:
                 raise OSError(28, os.strerror(28), str(home))
-            whole(self, proposal, tells)
+            whole(self, proposal)
 
         patch.setattr(SearchFiles, "write_spec", fails)
         with pytest.raises(

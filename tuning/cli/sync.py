@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tuning.errors import BusyError, StorageError
+from tuning.errors import BusyError, NewerFileError, StorageError
 from tuning.ledger.catalog import find, searches
 
 
@@ -74,6 +74,8 @@ def _written(folder: Path, home: Path, timeout_s: float) -> list[str]:
     except BusyError:
         click.echo(f"{name}: running, its own writer does it", err=True)
         return []
+    except NewerFileError as error:  # the other searches are written all the same
+        return [str(error)]
     report = projection.report(final=True)
     click.echo(f"{name}: {report.written} trials", err=True)
     for words in projection.damaged:

@@ -35,29 +35,33 @@ def find(home: Path, name: str) -> SearchFiles:
     Raises:
         StudyError: There is no such search, or the study has several; names those near it.
     """
-    known = {name_of(files): files for files in searches(home)}
+    by_key = {name_of(files): files for files in searches(home)}
     key = name.rstrip("/")
-    if key in known:
-        return known[key]
+    if key in by_key:
+        return by_key[key]
+
     if (Path(name) / "search.json").is_file():
         return SearchFiles(Path(name).absolute())
-    ids = {_id_of(files): files for files in known.values()}
-    if name in ids:
-        return ids[name]
 
-    of_study = [key for key in known if _study_of(key) == name]
-    if len(of_study) == 1:
-        return known[of_study[0]]
-    if of_study:
-        raise StudyError(
-            f"study '{name}' has {len(of_study)} searches; say which: {_listed(of_study)}"
-        )
-    if not known:
+    # Headers are read only here: most users give the key.
+    by_id = {_id_of(files): files for files in by_key.values()}
+    by_id.pop("", None)
+    if name in by_id:
+        return by_id[name]
+
+    keys = [key for key in by_key if _study_of(key) == name]
+    if len(keys) == 1:
+        return by_key[keys[0]]
+    if keys:
+        raise StudyError(f"study '{name}' has {len(keys)} searches; say which: {_listed(keys)}")
+
+    if not by_key:
         raise StudyError(
             f"no search '{name}': there are none in {home / 'ledger'}. Run one: tuning run STUDY"
         )
-    near = did_you_mean(name, [*known, *ids, *map(_study_of, known)])
-    raise StudyError(f"no search '{name}'.{near} There are: {_listed(list(known))}")
+    studies = [_study_of(key) for key in by_key]
+    near = did_you_mean(name, [*by_key, *by_id, *studies])
+    raise StudyError(f"no search '{name}'.{near} There are: {_listed(list(by_key))}")
 
 
 def finished(files: SearchFiles) -> tuple[Space, list[tuple[Proposal, TrialResult]]]:

@@ -5,6 +5,7 @@ Everything that ends is kept in the ledger's files at once, and what is kept is 
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -68,10 +69,7 @@ class Finals:
         standings = self._standings(finalists)
         if standings is None:
             return None
-        best = min(
-            (standing for standing in standings if standing.mean is not None),
-            key=lambda standing: self.study.objective.key(standing.mean or 0.0),
-        )
+        best = min(standings, key=self._rank)
 
         known = kept_winner(self.files)
         if known is None or not _is_of(known, best):
@@ -122,6 +120,10 @@ class Finals:
             f"each of the best {len(finalists)} trials diverged or failed on a fresh seed; lower "
             "the learning rates of the space"
         )
+
+    def _rank(self, standing: Standing) -> float:
+        """Return a number that sorts the best mean first, and whoever is out last."""
+        return math.inf if standing.mean is None else self.study.objective.key(standing.mean)
 
     def _train(self, finalists: Sequence[Proposal]) -> bool:
         """Train what is not done of some finalists; return whether it came to its end."""
