@@ -95,8 +95,9 @@ def test_another_package_adds_an_executor(install, workplace):
 
 def test_a_name_of_two_packages_is_refused(install):
     install(FOREIGN.format(name="local"))
-    with pytest.raises(StudyError, match="two packages have an executor 'local'"):
+    with pytest.raises(MissingError, match="'cluster'") as caught:
         executor_specs()
+    assert "both have an executor 'local'; uninstall one of them" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -55,11 +55,13 @@ class ExecutorSpec:
         name: As `--executor` takes it.
         summary: One line for people.
         make: Opens the executor, and imports its library only then; may wait for a slot.
+        package: Whose it is; filled in when it is found.
     """
 
     name: str
     summary: str
     make: Callable[[Workplace], Executor]
+    package: str = ""
 
 
 @cache
@@ -67,18 +69,18 @@ def executor_specs() -> Mapping[str, ExecutorSpec]:
     """Return the executors of all installed packages by name.
 
     Raises:
-        MissingError: A package's entry point cannot be loaded, or ours is not installed.
-        StudyError: Two packages have an executor of one name.
+        MissingError: A package's entry point cannot be loaded, two have an executor of the same
+            name, or ours is not installed.
     """
     specs: dict[str, ExecutorSpec] = {}
     for entry_point in importlib.metadata.entry_points(group=GROUP):
         for spec in _load(entry_point):
-            if spec.name in specs:
-                raise StudyError(
-                    f"two packages have an executor '{spec.name}', one of them is that of "
-                    f"'{entry_point.value}'; uninstall one"
+            other = specs.setdefault(spec.name, spec)
+            if other is not spec:
+                raise MissingError(
+                    f"the packages '{other.package}' and '{spec.package}' both have an executor "
+                    f"'{spec.name}'; uninstall one of them"
                 )
-            specs[spec.name] = spec
     if not specs:
         raise MissingError("the package tuning is not installed; run: pip install -e .")
     return specs
@@ -100,19 +102,23 @@ def executor_spec(name: str) -> ExecutorSpec:
     return specs[name]
 
 
-def _load(entry_point: importlib.metadata.EntryPoint) -> Sequence[ExecutorSpec]:
+def _load(entry_point: importlib.metadata.EntryPoint) -> list[ExecutorSpec]:
+    """Return the rows of one entry point, each with its package."""
     try:
         rows = tuple(entry_point.load())
     except Exception as error:  # whatever a foreign package does at its import
         raise _unusable(entry_point, f"{type(error).__name__}: {error}") from error
     if not all(isinstance(row, ExecutorSpec) for row in rows):
         raise _unusable(entry_point, "it is no sequence of ExecutorSpec")
-    return rows
+    return [replace(row, package=_package_of(entry_point)) for row in rows]
 
 
 def _unusable(entry_point: importlib.metadata.EntryPoint, reason: str) -> MissingError:
-    package = entry_point.dist.name if entry_point.dist else entry_point.value
     return MissingError(
-        f"the executors of the package '{package}' ({entry_point.value}) cannot be used: {reason}. "
-        "Repair or uninstall it."
+        f"the executors of the package '{_package_of(entry_point)}' ({entry_point.value}) cannot "
+        f"be used: {reason}. Repair or uninstall it."
     )
+
+
+def _package_of(entry_point: importlib.metadata.EntryPoint) -> str:
+    return "" if entry_point.dist is None else entry_point.dist.name
