@@ -30,10 +30,13 @@ def run(executor, *jobs, answer=lambda event: Answer.CONTINUE, seconds=20.0):
             if isinstance(event, Reported) and event.job in wanted:
                 executor.answer(event.job, answer(event))
             if isinstance(event, ENDS):
-                same = [e for e in events if isinstance(e, ENDS) and e.job == event.job]
-                assert len(same) == 1
+                assert len(ends_of(event.job, events)) == 1
                 open_.discard(event.job)
     return events
+
+
+def ends_of(job_id, events):
+    return [event for event in events if isinstance(event, ENDS) and event.job == job_id]
 
 
 def ends(events):
@@ -50,9 +53,9 @@ class ExecutorContract:
     def test_each_of_many_jobs_starts_and_ends_once(self, executor):
         events = run(executor, *(job("double", n, id=f"j{n}") for n in range(20)))
         for n in range(20):
-            mine = [event for event in events if event.job == f"j{n}"]
-            assert [type(event) for event in mine] == [Started, Finished]
-            assert mine[1].value == 2 * n
+            started, finished = (event for event in events if event.job == f"j{n}")
+            assert isinstance(started, Started)
+            assert finished == Finished(f"j{n}", 2 * n)
 
     def test_reports_arrive_in_order_between_start_and_end(self, executor):
         events = run(executor, job("train", 5))

@@ -159,13 +159,13 @@ def pictures(wire):
     import keras
     import numpy as np
 
-    before, images = "matplotlib" in sys.modules, np.zeros((1, 4, 4, 3), "float32")
+    before = "matplotlib" in sys.modules
+    images = np.zeros((1, 4, 4, 3), "float32")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.png"
         keras.visualization.plot_image_gallery(images, rows=1, cols=1, path=str(path))
-        wire.send(
-            (before, type(sys.modules["matplotlib.pyplot"]).__name__, path.stat().st_size > 100)
-        )
+        kind = type(sys.modules["matplotlib.pyplot"]).__name__
+        wire.send((before, kind, path.stat().st_size > 100))
 
 
 def tensorflow_setup(context):

@@ -68,8 +68,9 @@ def test_one_call_after_another_uses_the_same_workers(parallel):
 
         return os.getpid()
 
-    first, second = (set(parallel()(calls(pid, *[()] * 6))) for _ in range(2))
-    assert len(first | second) <= 2
+    first = parallel()(calls(pid, *[()] * 6))
+    second = parallel()(calls(pid, *[()] * 6))
+    assert len({*first, *second}) <= 2
 
 
 def test_an_exception_of_a_task_is_raised_here_with_the_workers_traceback(parallel):
@@ -146,7 +147,8 @@ def test_parallelism_inside_a_worker_is_sequential(parallel):
 
 def test_a_resting_pool_gives_its_slots_back(parallel, pool):
     parallel()([joblib.delayed(int)(), joblib.delayed(int)()])
-    slot, others = parse_devices("cpu:2")[0].name, Leases()
+    slot = parse_devices("cpu:2")[0].name
+    others = Leases()
     assert others.try_acquire(slot) is None
     pool.rest()
     until = time.monotonic() + 10
@@ -159,7 +161,8 @@ def test_a_resting_pool_gives_its_slots_back(parallel, pool):
 
 def test_an_idle_pool_gives_its_slots_to_somebody_who_waits(parallel, pool):
     parallel()([joblib.delayed(int)(), joblib.delayed(int)()])
-    slot, others = parse_devices("cpu:2")[0].name, Leases()
+    slot = parse_devices("cpu:2")[0].name
+    others = Leases()
     until = time.monotonic() + 10
     with others.queue([slot]):
         while (lease := others.try_acquire(slot)) is None:

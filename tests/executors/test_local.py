@@ -322,7 +322,8 @@ def test_a_held_device_is_waited_for_so_long_and_then_refused_with_its_holder(op
 
 
 def test_a_second_executor_takes_the_free_devices_and_grows_when_others_come_free(open_):
-    first, second = open_("cpu:1"), open_("cpu:2")
+    first = open_("cpu:1")
+    second = open_("cpu:2")
     assert len(second.slots) == 1
     assert {slot.name for slot in first.slots}.isdisjoint(slot.name for slot in second.slots)
     first.close()

@@ -51,7 +51,8 @@ def test_a_job_that_is_cancelled_while_a_device_is_waited_for_does_not_run(pool,
     time.sleep(0.3)  # it waits
     pool.cancel("long")
     held()
-    first, second = next_end(ends), next_end(ends)
+    first = next_end(ends)
+    second = next_end(ends)
     assert {first.job: type(first), second.job: type(second)} == {"long": Died, "short": Finished}
 
 
