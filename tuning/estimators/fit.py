@@ -1,44 +1,43 @@
-"""The training half of the estimators: seeds, the inner split, the trainer; SciKeras' own loop is
-never entered.
+"""The training half of the estimators: seeds, the inner split, the trainer.
 
-Its `random_state` context switches op determinism on for the rest of the process; here only seeds
-are set.
+SciKeras' own loop is never entered. Its `random_state` context switches op determinism on for the
+rest of the process; here only seeds are set.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from scikeras._utils import route_params
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from tuning.builders.seeds import seeded
 from tuning.data.dataset import Array
 from tuning.data.parts import inner_split
-from tuning.estimators.data import ChecksAndBuilds
+from tuning.estimators.building import BuildsModel
+from tuning.estimators.parameters import routed_to
 from tuning.estimators.targets import fit_for_output
 from tuning.study.study import derive_seed
 from tuning.trainer.forward import predict as predict_model
 from tuning.trainer.outputs import as_probabilities
 from tuning.trainer.train import Fit, Rows
 
-_TRAINER_TAKES = ("batch_size", "shuffle")
-_PASSED_ON = (*_TRAINER_TAKES, "epochs", "initial_epoch", "sample_weight")
-_OURS = {"epochs", "verbose", "initial_epoch"}
-_OF_THE_ESTIMATOR = ("class_weight", "validation_split")
+_TRAINER_SETTINGS = ("batch_size", "shuffle")
+_FIT_SETTINGS = (*_TRAINER_SETTINGS, "epochs", "verbose", "initial_epoch")
+_ESTIMATOR_SETTINGS = ("class_weight", "validation_split")
 
 
 @dataclass(eq=False)
 class Watch:
-    """How a search looks into one fit: a worker sets it as `_watch` on the estimator, a clone has
-    none.
+    """How a search looks into one fit: a worker sets it as `_watch` on the estimator.
+
+    A clone has none.
 
     Attributes:
         scoring: Rows scored after each epoch, ready for Keras.
@@ -59,10 +58,18 @@ class Watch:
     fit: Fit | None = None
 
 
-class TrainsWithTuning(ChecksAndBuilds):
+class _InnerSplit(NamedTuple):
+    """Numbers of the rows to train on and of those to stop by; the second may be empty."""
+
+    training: Array
+    stopping: Array
+
+
+class TrainsWithTuning(BuildsModel):
     """Replaces SciKeras' `_fit` and `_predict_raw`."""
 
     _watch: Watch | None = None
+    _seed: int
 
     epochs: int
     patience: int | None
@@ -89,59 +96,68 @@ class TrainsWithTuning(ChecksAndBuilds):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        fresh = not ((self.warm_start or warm_start) and self.initialized_)
-        if fresh:
-            self._seed = _drawn_seed(self.random_state)
+        goes_on = (self.warm_start or warm_start) and self.initialized_
+        if not goes_on:
+            self._seed = _draw_seed(self.random_state)
+
         with seeded(self._seed):
-            X, y = self._validate_data(X, y, reset=fresh)
+            X, y = self._validate_data(X, y, reset=not goes_on)
             if sample_weight is not None:
                 X, y, sample_weight = self._validate_sample_weight(X, y, sample_weight)
-            if fresh:
+                sample_weight = np.asarray(sample_weight)
+            if not goes_on:
                 self._fit_encoder(y)
-            rows, held = self._cut_for_stopping(y, settings)
-            if fresh:
-                with nullcontext() if self._watch is None else self._watch.scope:
-                    self._prepare(X[rows])
-            validation = self._rows(X[held], y[held]) if len(held) else self._given()
-            settings["sample_weight"] = (
-                None if sample_weight is None else np.asarray(sample_weight)[rows]
-            )
-            kept = history_of_fit(self, fresh, initial_epoch)
-            epochs_of = {"epochs": initial_epoch + epochs, "initial_epoch": initial_epoch}
-            for key, values in self._train(
-                X[rows], y[rows], validation, settings | epochs_of
-            ).items():
-                kept[key] += values
-        self.history_ = kept
 
-    def _train(
-        self, X: Array, y: Array, validation: Rows | None, settings: dict[str, Any]
-    ) -> dict[str, list[float]]:
-        passed = self._trainer_settings(len(X), settings)
-        rows = Rows(self._prepared(X), self._encoded(y), passed.pop("sample_weight", None))
+            share = settings.pop("validation_split", self.validation_split)
+            split = self._inner_split(y, share)
+            if not goes_on:
+                with nullcontext() if self._watch is None else self._watch.scope:
+                    self._prepare(X[split.training])
+
+            validation = self._given_validation()
+            if len(split.stopping):
+                validation = self._rows(X[split.stopping], y[split.stopping])
+            weight = None if sample_weight is None else sample_weight[split.training]
+            rows = self._rows(X[split.training], y[split.training], weight)
+            settings |= {"epochs": initial_epoch + epochs, "initial_epoch": initial_epoch}
+            fit = self._make_fit(rows, validation, settings)
+            for _ in fit.epochs():
+                pass
+
+        before = getattr(self, "history_", {}) if goes_on and initial_epoch > 0 else {}
+        self.history_ = _joined(before, fit.history)
+
+    def _make_fit(self, rows: Rows, validation: Rows | None, settings: dict[str, Any]) -> Fit:
+        """Return the training of the model built, as the user or a search wants it watched.
+
+        Args:
+            rows: What is trained on.
+            validation: What `patience` stops by and `history_` tells of, or None.
+            settings: Given to `fit`.
+        """
+        trainer_settings = self._trainer_settings(len(rows.X), settings)
         watch = self._watch
         fit = Fit(
             self.model_,
             rows,
             validation=validation if watch is None else watch.scoring,
-            epochs_total=passed.pop("epochs"),
-            seed=self._seed,
-            trainer=self.trainer,
             callbacks=self._callbacks(validation) if watch is None else watch.callbacks,
             fits=1 if watch is None else watch.fits,
-            **passed,
+            epochs_total=trainer_settings.pop("epochs"),
+            seed=self._seed,
+            trainer=self.trainer,
+            **trainer_settings,
         )
         if watch is not None:
             watch.fit = fit
-        for _ in fit.epochs():
-            pass
-        return fit.history
+        return fit
 
     def _initialize(self, X: Any, y: Any = None) -> tuple[Any, Any]:
-        """Check X and y, fit encoder and preprocessor on them, build the model: SciKeras'
-        `initialize`.
+        """Check X and y, fit encoder and preprocessor on them, build the model.
+
+        SciKeras calls it from its `initialize`.
         """
-        self._seed = _drawn_seed(self.random_state)
+        self._seed = _draw_seed(self.random_state)
         with seeded(self._seed):
             X, y = self._validate_data(X, y, reset=True)
             self._fit_encoder(y)
@@ -149,16 +165,20 @@ class TrainsWithTuning(ChecksAndBuilds):
         return X, y
 
     def _predict_raw(self, X: Any, **settings: Any) -> Array:
-        """Return the model's outputs, `(rows, outputs)`; of a classifier probabilities, also where
-        it gives logits.
+        """Return the model's outputs, `(rows, outputs)`.
+
+        Those of a classifier are probabilities, also where the model gives logits.
+
+        Args:
+            X: As given to `fit`.
+            **settings: Of SciKeras (batch_size, verbose, …); they change no value, and the trainer
+                cuts long X by itself.
         """
         if not self.initialized_:
             raise NotFittedError(
                 f"This {type(self).__name__} is not fitted yet: call fit before predict"
             )
         X, _ = self._validate_data(X)
-        # `settings` (SciKeras: batch_size, verbose, …) change no value; the trainer cuts long X by
-        # itself.
         predicted = predict_model(self.model_, self._prepared(X))
         if self._is_classifier:
             predicted = as_probabilities(self.model_, predicted)
@@ -168,80 +188,92 @@ class TrainsWithTuning(ChecksAndBuilds):
         encoded = np.asarray(self.target_encoder_.transform(y), np.float32)
         return fit_for_output(encoded, self.model_) if self._is_classifier else encoded
 
-    def _given(self) -> Rows | None:
+    def _rows(self, X: Array, y: Array, weight: Array | None = None) -> Rows:
+        return Rows(self._prepared(X), self._encoded(y), weight)
+
+    def _given_validation(self) -> Rows | None:
         if self.validation_data is None:
             return None
         return self._rows(*self._validate_data(*self.validation_data))
 
-    def _rows(self, X: Array, y: Array) -> Rows:
-        return Rows(self._prepared(X), self._encoded(y))
+    def _inner_split(self, y: Array, share: float) -> _InnerSplit:
+        """Return the rows to train on and those held out to stop by.
 
-    def _cut_for_stopping(self, y: Array, settings: dict[str, Any]) -> tuple[Array, Array]:
-        """Return (rows to train on, rows to stop by); the second is empty where none are to be held
-        out.
+        Args:
+            y: All targets, as the user gave them.
+            share: Of the rows to hold out; 0: a tenth where somebody stops by them.
         """
-        hold_out = self.patience is not None if self._watch is None else self._watch.hold_out
-        share = settings.pop("validation_split", self.validation_split) or (
-            0.1 if hold_out else 0.0
-        )
+        watch = self._watch
+        hold_out = self.patience is not None if watch is None else watch.hold_out
+        if not share and hold_out:
+            share = 0.1
         if self.validation_data is not None or not share or len(y) < 2:
-            return np.arange(len(y)), np.arange(0)
+            return _InnerSplit(np.arange(len(y)), np.arange(0))
+
         numbers = self.target_encoder_.transform(y) if self._is_classifier else y
-        seed = derive_seed(self._seed, "inner") if self._watch is None else self._watch.inner_seed
-        return inner_split(np.squeeze(numbers), seed=seed, share=share, task=self._task)
+        seed = derive_seed(self._seed, "inner") if watch is None else watch.inner_seed
+        parts = inner_split(np.squeeze(numbers), seed=seed, share=share, task=self._task)
+        return _InnerSplit(*parts)
 
-    def _callbacks(self, validation: Any) -> list[Any]:
-        found = list(self._fit_callbacks)
+    def _callbacks(self, validation: Rows | None) -> list[Any]:
+        callbacks = list(self._fit_callbacks)
         if self.patience is not None and validation is not None:
-            found.append(
-                keras.callbacks.EarlyStopping(
-                    "val_loss", patience=self.patience, restore_best_weights=True
-                )
+            stopper = keras.callbacks.EarlyStopping(
+                "val_loss", patience=self.patience, restore_best_weights=True
             )
+            callbacks.append(stopper)
         if self.verbose:
-            found.append(keras.callbacks.LambdaCallback(on_epoch_end=_print_epoch))
-        return found
+            callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_print_epoch))
+        return callbacks
 
-    def _trainer_settings(self, rows: int, settings: dict[str, Any]) -> dict[str, Any]:
-        weights = {"sample_weight": settings.pop("sample_weight", None)}
-        routed = (
-            route_params(self.get_params(), "fit", pass_filter=set(_TRAINER_TAKES), strict=True)
-            | settings
-        )
-        extra = [name for name in routed if name not in (*_TRAINER_TAKES, *_OURS)]
-        if extra:
-            known = ", ".join(sorted({*_TRAINER_TAKES, *_OURS}))
-            instead = (
-                f"give it to {type(self).__name__} itself"
-                if extra[0] in _OF_THE_ESTIMATOR
-                else f"it takes {known}"
-            )
-            raise ValueError(f"{type(self).__name__}: fit takes no '{extra[0]}'; {instead}")
-        routed |= weights
-        chosen = {name: routed[name] for name in _PASSED_ON if routed.get(name) is not None}
-        return chosen | ({"batch_size": rows} if chosen.get("batch_size") == -1 else {})
+    def _trainer_settings(self, n_rows: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `Fit` takes of the settings: the estimator's, `fit__x`, those given to `fit`.
+
+        Raises:
+            ValueError: There is one that `fit` does not take.
+        """
+        params = self.get_params()
+        chosen = {name: params[name] for name in _TRAINER_SETTINGS if name in params}
+        chosen |= routed_to("fit", params)
+        chosen |= settings
+        for name in chosen:
+            if name not in _FIT_SETTINGS:
+                self._refuse_setting(name)
+
+        chosen.pop("verbose", None)  # it decides on a callback
+        if chosen.get("batch_size") == -1:
+            chosen["batch_size"] = n_rows
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    def _refuse_setting(self, name: str) -> None:
+        kind = type(self).__name__
+        if name in _ESTIMATOR_SETTINGS:
+            advice = f"give it to {kind} itself"
+        else:
+            advice = f"it takes {', '.join(sorted(_FIT_SETTINGS))}"
+        raise ValueError(f"{kind}: fit takes no '{name}'; {advice}")
 
 
-def history_of_fit(
-    estimator: Any, fresh: bool, initial_epoch: int
+def _joined(
+    before: Mapping[str, list[float]], after: Mapping[str, list[float]]
 ) -> defaultdict[str, list[float]]:
-    """Return the history that a fit adds to: a new one, or that of the fits before (`warm_start`,
-    `partial_fit`).
+    """Return the history of the fits so far (`warm_start`, `partial_fit`) with one more.
+
+    SciKeras counts the epochs in it, also where none was trained.
     """
-    before = getattr(estimator, "history_", {})
-    return defaultdict(
-        list, {} if fresh or initial_epoch == 0 else {k: list(v) for k, v in before.items()}
-    )
+    history: defaultdict[str, list[float]] = defaultdict(list)
+    for part in (before, after):
+        for name, values in part.items():
+            history[name] += values
+    return history
 
 
-def _drawn_seed(random_state: Any) -> int:
+def _draw_seed(random_state: Any) -> int:
     if isinstance(random_state, int | np.integer):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _print_epoch(epoch: int, logs: dict[str, float] | None = None) -> None:
-    print(
-        f"epoch {epoch + 1}: "
-        + ", ".join(f"{key} {value:.4g}" for key, value in (logs or {}).items())
-    )
+def _print_epoch(epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+    print(f"epoch {epoch + 1}: {figures}")

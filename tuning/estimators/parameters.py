@@ -1,27 +1,25 @@
-"""Flat parameters for the estimators: every argument of the builder is one, with its default from
-the signature.
+"""Flat parameters for the estimators: every argument of the builder is one.
 
-SciKeras wants them repeated to its constructor (scikeras#264) and says nothing of a misspelt one.
-Here nothing is stored that the user did not give: what is absent is looked up in the builder's
-signature, then in SciKeras'.
+Its default is that of the signature. SciKeras wants them repeated to its constructor (scikeras#264)
+and says nothing of a misspelt one. Here nothing is stored that the user did not give: what is
+absent is looked up in the builder's signature, then in SciKeras'.
 """
 
 from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from tuning.errors import did_you_mean
 from tuning.study.study import FROM_DATA
 
-SCIKERAS_EXTRAS = (
-    "meta",
-    "compile_kwargs",
-    "params",
-)  # SciKeras fills these where a builder names them
+SCIKERAS_EXTRAS = ("meta", "compile_kwargs", "params")
+"""Arguments that SciKeras fills where a builder names them."""
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Unset(enum.Enum):
@@ -34,49 +32,61 @@ class Unset(enum.Enum):
 
 
 def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
-    """Return the arguments a builder takes by name, with defaults: `Unset.REQUIRED` where it has
-    none.
+    """Return the arguments a builder takes by name, with defaults.
 
-    `input_shape`, `task` and `n_outputs` have the default None: taken from the data in `fit`.
+    `Unset.REQUIRED` stands where it has none. `input_shape`, `task` and `n_outputs` have the
+    default None: they are taken from the data in `fit`.
     """
-    if builder is None or not (
-        inspect.isroutine(builder) or hasattr(builder, "func")
-    ):  # functools.partial has it
+    is_function = inspect.isroutine(builder) or hasattr(builder, "func")  # or functools.partial
+    if builder is None or not is_function:
         return {}
-    return {
-        p.name: None
-        if p.name in FROM_DATA
-        else Unset.REQUIRED
-        if p.default is p.empty
-        else p.default
-        for p in _signature(builder).parameters.values()
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in SCIKERAS_EXTRAS
-    }
+    defaults: dict[str, Any] = {}
+    for parameter in _signature(builder).parameters.values():
+        name = parameter.name
+        if parameter.kind not in _BY_NAME or name in SCIKERAS_EXTRAS:
+            continue
+        if name in FROM_DATA:
+            defaults[name] = None
+        elif parameter.default is parameter.empty:
+            defaults[name] = Unset.REQUIRED
+        else:
+            defaults[name] = parameter.default
+    return defaults
 
 
 @lru_cache(maxsize=32)
 def own_defaults(estimator: Any) -> dict[str, Any]:
-    """Return the named constructor arguments of a class and its bases, with defaults; the nearest
-    class wins.
+    """Return the named constructor arguments of a class and its bases, with defaults.
+
+    The nearest class wins.
     """
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for base in estimator.__mro__:
         init = base.__dict__.get("__init__")
         if base is object or not inspect.isfunction(init):
             continue
-        for p in inspect.signature(init).parameters.values():
-            if p.name != "self" and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found.setdefault(p.name, p.default)
-    return found
+        for parameter in inspect.signature(init).parameters.values():
+            if parameter.name != "self" and parameter.kind in _BY_NAME:
+                defaults.setdefault(parameter.name, parameter.default)
+    return defaults
 
 
 def takes_any(builder: Any) -> bool:
-    """Whether the builder is a function with `**kwargs`, or not known yet: then nothing can be
-    refused.
-    """
+    """Whether nothing can be refused: the builder has `**kwargs`, or is not known yet."""
     if not inspect.isroutine(builder):
         return not callable(builder)
-    return any(p.kind is p.VAR_KEYWORD for p in _signature(builder).parameters.values())
+    parameters = _signature(builder).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def routed_to(destination: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters given as `destination__name`, by that name, and none nested deeper."""
+    routed = {}
+    for key, value in params.items():
+        head, _, name = key.partition("__")
+        if head == destination and name and "__" not in name:
+            routed[name] = value
+    return routed
 
 
 class BuilderParameters:
@@ -88,15 +98,14 @@ class BuilderParameters:
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not stored. Names of fitted state must stay absent for hasattr()
         # to work.
-        if not name.startswith("_") and not name.endswith("_"):
-            known = self._defaults()
-            if name in known:
-                return known[name]
+        if _is_parameter_name(name):
+            defaults = self._defaults()
+            if name in defaults:
+                return defaults[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters: builder arguments and fit settings by name, SciKeras' routed ones as
-        `model__x`.
+        """Set parameters: builder arguments and fit settings by name, routed ones as `model__x`.
 
         Raises:
             ValueError: A key that nothing takes; names the nearest valid one. Nothing is set then.
@@ -104,6 +113,7 @@ class BuilderParameters:
         if "model" in params:
             self._forget_builder(params["model"])
         self._refuse_unknown(params)
+
         nested: dict[str, dict[str, Any]] = {}
         for key, value in params.items():
             head, _, tail = key.partition("__")
@@ -127,59 +137,69 @@ class BuilderParameters:
         return {**self._own(), **builder_defaults(self._builder())}
 
     def _get_param_names(self) -> list[str]:
-        routed = (name for name in self.__dict__ if "__" in name and not name.startswith("_"))
-        stored = (name for name in self.__dict__ if self._taken_by_any_builder(name))
-        return sorted({*self._own(), *builder_defaults(self._builder()), *routed, *stored})
-
-    def _taken_by_any_builder(self, name: str) -> bool:
-        builder = self._builder()
-        plain = not name.startswith("_") and not name.endswith("_")
-        return plain and takes_any(builder)
+        names = {*self._own(), *builder_defaults(self._builder())}
+        any_goes = takes_any(self._builder())
+        for name in self.__dict__:
+            is_routed = "__" in name and not name.startswith("_")
+            if is_routed or (any_goes and _is_parameter_name(name)):
+                names.add(name)
+        return sorted(names)
 
     def _forget_builder(self, new: Any) -> None:
-        """Drop what was stored for the old builder: its defaults, and what the new one does not
-        take.
-        """
-        old, coming = builder_defaults(self._builder()), builder_defaults(new)
-        own = self._own()
-        for name in [n for n in self.__dict__ if n in old]:
-            if self.__dict__[name] is old[name] or (name not in coming and name not in own):
+        """Take a new builder; drop the old one's defaults, and what the new one does not take."""
+        old_defaults = builder_defaults(self._builder())
+        kept_names = {*builder_defaults(new), *self._own()}
+        for name, default in old_defaults.items():
+            if name not in self.__dict__:
+                continue
+            if self.__dict__[name] is default or name not in kept_names:
                 del self.__dict__[name]
         self.model = new
-        self._refuse_unknown(
-            name for name in self.__dict__ if not name.startswith("_") and not name.endswith("_")
-        )
+        self._refuse_unknown(filter(_is_parameter_name, self.__dict__))
 
     def _refuse_unknown(self, names: Iterable[str]) -> None:
-        own, built = self._own(), builder_defaults(self._builder())
         builder = self._builder()
-        for name in names:
-            if name in own or name in built or self._is_routed(name, own, built):
-                continue
-            if takes_any(builder):
-                continue
+        for name in self._unknown(names):
+            taken = builder_defaults(builder)
+            own = self._own()
             label = getattr(builder, "__name__", "the builder")
             raise ValueError(
-                f"{type(self).__name__}: nothing takes '{name}'.{did_you_mean(name, {*built, *own})} "
-                f"{label} takes: {', '.join(built) or 'nothing'}; the estimator takes: {', '.join(sorted(own))}."
+                f"{type(self).__name__}: nothing takes '{name}'."
+                f"{did_you_mean(name, {*taken, *own})} "
+                f"{label} takes: {', '.join(taken) or 'nothing'}; "
+                f"the estimator takes: {', '.join(sorted(own))}."
             )
 
-    def _is_routed(self, name: str, own: Mapping[str, Any], built: Mapping[str, Any]) -> bool:
+    def _unknown(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield the names that neither the estimator nor its builder takes, directly or routed."""
+        builder = self._builder()
+        if takes_any(builder):
+            return
+        taken = builder_defaults(builder)
+        own = self._own()
+        for name in names:
+            if name not in own and name not in taken and not self._is_routed(name, taken):
+                yield name
+
+    def _is_routed(self, name: str, taken: Mapping[str, Any]) -> bool:
         head, _, tail = name.partition("__")
-        if head == "model" and tail:
-            return not built or tail in built or tail in SCIKERAS_EXTRAS
-        return bool(tail) and (
-            head in self._routing_prefixes or hasattr(getattr(self, head, None), "set_params")
-        )
+        if not tail:
+            return False
+        if head == "model":
+            return not taken or tail in taken or tail in SCIKERAS_EXTRAS
+        is_nested = hasattr(getattr(self, head, None), "set_params")
+        return head in self._routing_prefixes or is_nested
+
+
+def _is_parameter_name(name: str) -> bool:
+    """Whether it is neither private nor the name of fitted state."""
+    return not name.startswith("_") and not name.endswith("_")
 
 
 def _signature(builder: Callable[..., Any]) -> inspect.Signature:
-    # A bound method would keep its estimator alive in the cache.
-    return (
-        _signature_of_function(builder)
-        if inspect.isfunction(builder)
-        else inspect.signature(builder)
-    )
+    if inspect.isfunction(builder):
+        return _signature_of_function(builder)
+    return inspect.signature(builder)  # a bound method would keep its estimator alive in the cache
 
 
 @lru_cache(maxsize=256)

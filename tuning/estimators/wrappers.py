@@ -1,6 +1,6 @@
 """`KerasClassifier` and `KerasRegressor`: Keras builders as scikit-learn estimators.
 
-They are SciKeras' wrappers, mended for scikit-learn 1.9 (scikeras#332, #337: `is_classifier` is
+They are SciKeras' wrappers, fixed for scikit-learn 1.9 (scikeras#332, #337: `is_classifier` is
 False there, so folds are not stratified) and for searches: builder arguments are parameters, seeds
 are ours, nothing leaks into a fold.
 """
@@ -20,7 +20,7 @@ from tuning.estimators.parameters import builder_defaults, own_defaults
 from tuning.estimators.targets import LabelEncoder
 
 
-class _Mended(TrainsWithTuning):
+class _KerasEstimator(TrainsWithTuning):
     """What both estimators share; stands before SciKeras' wrapper among the bases.
 
     Args:
@@ -39,9 +39,9 @@ class _Mended(TrainsWithTuning):
         trainer: "auto", "compiled" or "fit", as in a study.
         verbose: 1 prints a line each epoch.
         **arguments: Builder arguments by name; further SciKeras parameters (`callbacks`,
-        `warm_start`, …) and routes
-            (`model__n_hidden`, `fit__batch_size`). `input_shape`, `task` and `n_outputs` are taken
-            from X and y where the builder names them and nobody set them.
+            `warm_start`, …) and routes (`model__n_hidden`, `fit__batch_size`). `input_shape`,
+            `task` and `n_outputs` are taken from X and y where the builder names them and nobody
+            set them.
 
     Raises:
         ValueError: A name that nothing takes; the nearest valid one is named.
@@ -71,19 +71,20 @@ class _Mended(TrainsWithTuning):
         self.trainer = trainer
         self.verbose = verbose
         self._refuse_unknown(arguments)
-        defaults = (
-            self._defaults()
-        )  # not stored again: after `clone` what the user gave is still told from the rest
-        vars(self).update(
-            {n: v for n, v in arguments.items() if n not in defaults or v is not defaults[n]}
-        )
+        # A default is not stored again, so that after `clone` what the user gave can still be told
+        # from the rest.
+        defaults = self._defaults()
+        for name, value in arguments.items():
+            if name not in defaults or value is not defaults[name]:
+                vars(self)[name] = value
 
     def __repr__(self) -> str:
-        names = {**builder_defaults(self._builder()), **own_defaults(_Mended)}
-        shown = {name: getattr(self, name) for name in names if name != "model"}
-        label = getattr(self.model, "__name__", repr(self.model))
-        arguments = [f"{name}={value!r}" for name, value in shown.items() if value is not None]
-        return f"{type(self).__name__}({', '.join([label, *arguments])})"
+        arguments = [getattr(self.model, "__name__", repr(self.model))]
+        for name in builder_defaults(self._builder()) | own_defaults(_KerasEstimator):
+            value = getattr(self, name)
+            if name != "model" and value is not None:
+                arguments.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
     def __sklearn_is_fitted__(self) -> bool:
         return self.initialized_
@@ -96,20 +97,17 @@ class _Mended(TrainsWithTuning):
         return tags
 
 
-class KerasClassifier(_Mended, wrappers.KerasClassifier):  # type: ignore[misc]
-    """A Keras builder as a scikit-learn classifier; labels of any type, `predict_proba`, stratified
-    folds.
+class KerasClassifier(_KerasEstimator, wrappers.KerasClassifier):  # type: ignore[misc]
+    """A Keras builder as a scikit-learn classifier with `predict_proba` and stratified folds.
 
-    `class_weight` ("balanced", or weight by label) is SciKeras'. See `_Mended` for the other
-    parameters.
+    Labels may be of any type. `class_weight` ("balanced", or weight by label) is SciKeras'. See
+    `_KerasEstimator` for the other parameters.
     """
 
     _is_classifier = True
 
     def __sklearn_tags__(self) -> Any:
-        """Return the tags that SciKeras 0.13 loses, since `ClassifierMixin` stands behind
-        `BaseEstimator` there.
-        """
+        """Return the tags that SciKeras 0.13 loses: its mixin stands behind `BaseEstimator`."""
         tags = super().__sklearn_tags__()
         tags.estimator_type = "classifier"
         # A net may score badly after few epochs: what it reaches is the builder's matter.
@@ -118,67 +116,64 @@ class KerasClassifier(_Mended, wrappers.KerasClassifier):  # type: ignore[misc]
 
     @property
     def target_encoder(self) -> LabelEncoder:
-        """The transformer of labels; knows all classes where `partial_fit` was told them."""
-        return LabelEncoder(
-            categories="auto" if self.classes_ is None else [np.asarray(self.classes_)]
-        )
+        """The transformer of labels; knows all classes where `partial_fit` was given them."""
+        if self.classes_ is None:
+            return LabelEncoder(categories="auto")
+        return LabelEncoder(categories=[np.asarray(self.classes_)])
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **settings: Any) -> Self:
-        """Build a model for X, `(rows, …)`, and train it towards the labels y, `(rows,)` or `(rows,
-        labels)` of 0 / 1.
+        """Build a model for X and train it towards the labels y.
 
         Args:
-            X: Dense or sparse numbers.
-            y: Labels.
+            X: Dense or sparse numbers, `(rows, …)`.
+            y: Labels, `(rows,)`, or `(rows, labels)` of 0 / 1.
             sample_weight: `(rows,)`; left as it is, also with `class_weight`.
             **settings: `epochs`, `batch_size`, `shuffle` for this call.
 
         Returns:
             Itself, with `model_`, `history_`, `classes_`.
         """
-        if not (self.warm_start and self.initialized_):
-            self.classes_ = (
-                None  # else the encoder of the fit before is kept, and so are its classes
-            )
-        wrappers.BaseWrapper.fit(
-            self, X, y, sample_weight=self._weighted(y, sample_weight), **settings
-        )
+        goes_on = self.warm_start and self.initialized_
+        if not goes_on:
+            self.classes_ = None  # else the encoder of the fit before stays, and so do its classes
+        weight = self._weighted(y, sample_weight)
+        # Past SciKeras' classifier, which multiplies into the caller's own array of weights.
+        wrappers.BaseWrapper.fit(self, X, y, sample_weight=weight, **settings)
         return self
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, **settings: Any
     ) -> Self:
         """Train one more epoch; the first call needs all `classes` where y does not hold them."""
-        self.classes_ = classes if classes is not None else getattr(self, "classes_", None)
-        wrappers.BaseWrapper.partial_fit(
-            self, X, y, sample_weight=self._weighted(y, sample_weight), **settings
-        )
+        if classes is None:
+            classes = getattr(self, "classes_", None)
+        self.classes_ = classes
+        weight = self._weighted(y, sample_weight)
+        wrappers.BaseWrapper.partial_fit(self, X, y, sample_weight=weight, **settings)
         return self
 
     def predict_proba(self, X: Any, **settings: Any) -> Array:
-        """Return `(rows, classes)` of probabilities, columns as in `classes_`; multilabel: one
-        column a label.
+        """Return `(rows, classes)` of probabilities, columns as in `classes_`.
+
+        A multilabel problem has one column a label.
         """
         predicted = self._predict_raw(X, **settings)
         return np.asarray(self.target_encoder_.inverse_transform(predicted, return_proba=True))
 
     def _weighted(self, y: Any, sample_weight: Any) -> Any:
-        # SciKeras multiplies into the caller's own array.
         if self.class_weight is None:
             return sample_weight
         by_class = compute_sample_weight(class_weight=self.class_weight, y=y)
         return by_class if sample_weight is None else by_class * np.asarray(sample_weight)
 
 
-class KerasRegressor(_Mended, wrappers.KerasRegressor):  # type: ignore[misc]
+class KerasRegressor(_KerasEstimator, wrappers.KerasRegressor):  # type: ignore[misc]
     """A Keras builder as a scikit-learn regressor for one or several targets."""
 
     _is_classifier = False
 
     def __sklearn_tags__(self) -> Any:
-        """Return the tags that SciKeras 0.13 loses, since `RegressorMixin` stands behind
-        `BaseEstimator` there.
-        """
+        """Return the tags that SciKeras 0.13 loses: its mixin stands behind `BaseEstimator`."""
         tags = super().__sklearn_tags__()
         tags.estimator_type = "regressor"
         tags.regressor_tags = RegressorTags(poor_score=True)
@@ -186,8 +181,9 @@ class KerasRegressor(_Mended, wrappers.KerasRegressor):  # type: ignore[misc]
         return tags
 
     def predict(self, X: Any, **settings: Any) -> Array:
-        """Return float64 predictions in the shape of the y that was fitted: `(rows,)` or `(rows,
-        outputs)`.
+        """Return float64 predictions in the shape of the y that was fitted.
+
+        That is `(rows,)` or `(rows, outputs)`.
         """
         predicted = self._predict_raw(X, **settings)
         return np.asarray(self.target_encoder_.inverse_transform(predicted), np.float64)
