@@ -34,21 +34,26 @@ PARTS: Mapping[str, Callable[[Sizes], Part]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write; return 0, or the exit code of the error that ended it. A missed
-    target is no error.
+    """Measure, print and write; a missed target is no error.
+
+    Returns:
+        0, or the exit code of the error that ended it.
     """
-    asked = _parser().parse_args(arguments)
-    os.environ.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # for all children: both sides import compiled bytecode
-    sizes = Sizes(
-        asked.quick, asked.repeats or (1 if asked.quick else 3), 0.05 if asked.quick else 4.0
-    )
-    console, about, out = Console(stderr=True), machine(), asked.out or tuning_home() / "perf"
+    options = _parser().parse_args(arguments)
+    # For all children: both sides import compiled bytecode.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    if options.quick:
+        sizes = Sizes(quick=True, repeats=options.repeats or 1, seconds=0.05)
+    else:
+        sizes = Sizes(repeats=options.repeats or 3)
+    console = Console(stderr=True)
+    about = machine()
+    out = options.out or tuning_home() / "perf"
     parts: list[Part] = []
     try:
         warm_imports()
-        for key in asked.parts:
+        for key in options.parts:
             console.print(f"part {key} …", highlight=False)
             parts.append(PARTS[key](sizes))
             write(out, parts, sizes, about)  # after each part: many minutes may follow
@@ -56,9 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(str(error), markup=False, highlight=False)
         return error.exit_code
     finally:
-        show(
-            Console(width=None if sys.stdout.isatty() else 140), parts
-        )  # a log has no width; 80 would fold every cell
+        # A log has no width; 80 would fold every cell.
+        show(Console(width=None if sys.stdout.isatty() else 140), parts)
     console.print(f"written: {out / 'perf.json'} and perf.html", highlight=False)
     return 0
 

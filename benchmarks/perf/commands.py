@@ -57,8 +57,9 @@ class Trained:
 
 
 def child_environment() -> dict[str, str]:
-    """Return this environment without what would favour a side: bytecode is written, state goes
-    where told.
+    """Return this environment without what would favour a side.
+
+    Bytecode is written, and state goes where each command is told.
     """
     return {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
 
@@ -71,60 +72,66 @@ def fresh_home() -> Iterator[Path]:
 
 
 def warm_imports() -> None:
-    """Import both sides' libraries once, so that bytecode, disk cache and machine code are there as
-    after set-up.
-    """
-    names = "tensorflow, keras, scikeras.wrappers, sklearn.model_selection, keras_tuner, optuna, mlflow, tuning.search.run"
-    run(
-        [
-            sys.executable,
-            "-c",
-            f"import {names}; from tuning.trainer.native.epoch import load; load()",
-        ]
+    """Import both sides' libraries once: bytecode, disk cache, machine code are as after set-up."""
+    modules = (
+        "tensorflow",
+        "keras",
+        "scikeras.wrappers",
+        "sklearn.model_selection",
+        "keras_tuner",
+        "optuna",
+        "mlflow",
+        "tuning.search.run",
     )
+    program = f"import {', '.join(modules)}; from tuning.trainer.native.epoch import load; load()"
+    run([sys.executable, "-c", program])
 
 
 def plain(program: str, *arguments: object) -> Trained:
     """Run a program of the plain libraries."""
+    command = [sys.executable, str(_PLAIN / f"{program}.py"), *map(str, arguments)]
     began = time.time()
-    answer = json.loads(
-        run([sys.executable, str(_PLAIN / f"{program}.py"), *map(str, arguments)]).splitlines()[-1]
-    )
+    output = run(command)
+    answer = json.loads(output.splitlines()[-1])
     whole_s = time.time() - began
     epochs = [(at - began, count) for at, count in answer.pop("epochs")]
     return Trained(whole_s, epochs, answer)
 
 
 def ours(home: Path, study: str, *arguments: object) -> Trained:
-    """Run `python -m tuning run STUDY …` into a fresh home; epochs are counted when the ledger has
-    their trial.
+    """Run `python -m tuning run STUDY …` into a fresh home.
 
-    Its answer is the winner, by the score it had in the search; `lowest` may be that of a lucky
-    seed.
+    Epochs are counted when the ledger has their trial. Its answer is the winner, by the score it
+    had in the search; `lowest` may be that of a lucky seed.
     """
     began = time.time()
     run(our_command(study, *arguments), home)
     whole_s = time.time() - began
+
     results = sorted(results_of(home), key=lambda result: float(result["ended_at"]))
-    epochs, count = [], 0
+    epochs = []
+    count = 0
     for result in results:
         count += result["epochs"]
         epochs.append((result["ended_at"] - began, count))
+
     winner = read_json(next(home.glob("ledger/*/*/winner.json"))) or {}
-    scores = {r["number"]: float(r["value"]) for r in results if r["status"] == "completed"}
-    failed = [r["error"] for r in results if r["status"] == "failed"]
+    completed = [result for result in results if result["status"] == "completed"]
+    scores = {result["number"]: float(result["value"]) for result in completed}
     answer = {
         "best": scores[winner["number"]],
         "params": params_of(home, winner["number"]),
-        "failed": failed,
+        "failed": [result["error"] for result in results if result["status"] == "failed"],
+        "lowest": min(scores.values()),
     }
-    return Trained(whole_s, epochs, {**answer, "lowest": min(scores.values())})
+    return Trained(whole_s, epochs, answer)
 
 
 def results_of(home: Path) -> list[dict[str, Any]]:
     """Return every `result.json` of the only search in `home`, `--engine` set or not."""
-    found = (read_json(path) for path in home.glob("ledger/*/*/trials/*/result.json"))
-    return [result for result in found if result is not None]
+    files = home.glob("ledger/*/*/trials/*/result.json")
+    results = [read_json(file) for file in files]
+    return [result for result in results if result is not None]
 
 
 def params_of(home: Path, number: int) -> dict[str, Any]:
@@ -134,11 +141,11 @@ def params_of(home: Path, number: int) -> dict[str, Any]:
 
 
 def value_at(home: Path, params: Mapping[str, Any]) -> float:
-    """Return the value of the trial of these parameters, NaN where there is none or it did not
-    complete.
-    """
-    values = (r["value"] for r in results_of(home) if params_of(home, r["number"]) == params)
-    return float(next((value for value in values if value is not None), math.nan))
+    """Return the value of the trial of these parameters; NaN where none of them completed."""
+    for result in results_of(home):
+        if result["value"] is not None and params_of(home, result["number"]) == params:
+            return float(result["value"])
+    return math.nan
 
 
 def our_command(study: str, *arguments: object) -> list[str]:
@@ -160,7 +167,7 @@ def run(command: Sequence[str], home: Path | None = None) -> str:
     """Run a command to its end, with its state in `home`; return what it wrote to standard output.
 
     Raises:
-        TuningError: It failed; shows the end of what it said.
+        TuningError: It failed; shows the end of what it wrote.
     """
     return watched(command, home, lambda pid: None, look_s=0.0)
 
@@ -168,15 +175,20 @@ def run(command: Sequence[str], home: Path | None = None) -> str:
 def watched(
     command: Sequence[str], home: Path | None, look: Callable[[int], None], *, look_s: float
 ) -> str:
-    """Run a command as `run` does and call `look` with its process id every `look_s` seconds; 0:
-    never.
+    """Run a command as `run` does, and look at it while it runs.
+
+    Args:
+        command: The program and its arguments.
+        home: The state folder; None: the command has no state.
+        look: Called with the process id.
+        look_s: Seconds between two looks; 0: never.
 
     Raises:
-        TuningError: It failed; shows the end of what it said.
+        TuningError: It failed; shows the end of what it wrote.
     """
-    environment = (
-        child_environment() if home is None else {**child_environment(), "TUNING_HOME": str(home)}
-    )
+    environment = child_environment()
+    if home is not None:
+        environment["TUNING_HOME"] = str(home)
     with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
         child = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=out, stderr=errors, text=True
@@ -185,13 +197,14 @@ def watched(
             while look_s and child.poll() is None:
                 look(child.pid)
                 time.sleep(look_s)
-        said, complained = _text(out), _text(errors)
+        output = _text(out)
+        complaints = _text(errors)
     if child.returncode != 0:
-        end = (complained.strip() or said.strip())[-3000:]
+        end = (complaints.strip() or output.strip())[-3000:]
         raise TuningError(
             f"{' '.join(command[:6])} … ended with exit code {child.returncode}:\n{end}"
         )
-    return said
+    return output
 
 
 def _text(file: IO[str]) -> str:

@@ -1,6 +1,4 @@
-"""Part e: what the driver costs a trial, from the first to the ten-thousandth, and the writer
-behind it.
-"""
+"""Part e: what the driver costs a trial, the first and the ten-thousandth, and its writer."""
 
 from __future__ import annotations
 
@@ -8,9 +6,11 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import NamedTuple, TypeAlias
 
 import psutil
 
@@ -21,140 +21,163 @@ from tuning.storage.durable import read_json
 _TRIAL_S = 5.0
 _LOOK_S = 0.25
 _STUDY = Path(__file__).with_name("studies") / "slow_trials.py"
-Window = Mapping[str, float]
+
+Window: TypeAlias = Mapping[str, float]
+"""What `benchmarks.perf.drive` prints of some trials after one another."""
+
+
+class _Look(NamedTuple):
+    """What was seen of the writer at one moment."""
+
+    trials: int  # that had ended
+    cpu_s: float  # that the writer had used
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Watched:
+    """What was seen of the writer of one command.
+
+    Attributes:
+        ended_at: When the command ended, seconds since the epoch.
+        writer_cpu_s: The writer's CPU time in all.
+        steady_trials: Trials of the stretch in which nothing starts up any more.
+        steady_cpu_s: The writer's CPU time over that stretch.
+    """
+
+    ended_at: float
+    writer_cpu_s: float
+    steady_trials: int
+    steady_cpu_s: float
 
 
 def part_e(sizes: Sizes) -> Part:
-    """Return the driver's milliseconds a trial over 1,000 and 10,000 no-op trials, and the writer's
-    share.
-    """
+    """Return the driver's milliseconds a trial over no-op trials, and the writer's share."""
     counts = (200,) if sizes.quick else (1_000, 10_000)
     series = {f"{count} trials": _drive(count) for count in counts}
-    rows = [_by_window(name, windows) for name, windows in series.items()]
-    writer, writer_verdicts = _writer(6 if sizes.quick else 24, sizes)
     longest = series[f"{counts[-1]} trials"]
-    verdicts = [*_verdicts(longest), *writer_verdicts]
+    rows = [_by_window(name, windows) for name, windows in series.items()]
+    verdicts = list(_driver_verdicts(longest))
+
+    writer, writer_verdicts = _writer(sizes)
     return Part(
-        "e",
-        "the driver over trials that train nothing; the writer behind trials that do",
-        [*rows, writer],
-        verdicts,
-        series,
+        key="e",
+        title="the driver over trials that train nothing; the writer behind trials that do",
+        rows=[*rows, writer],
+        verdicts=[*verdicts, *writer_verdicts],
+        series=series,
     )
 
 
 def _drive(trials: int) -> list[dict[str, float]]:
     with TemporaryDirectory(prefix="tuning-perf-") as folder:
-        said = run([sys.executable, "-m", "benchmarks.perf.drive", str(trials), folder])
-    windows: list[dict[str, float]] = json.loads(said.splitlines()[-1])
+        output = run([sys.executable, "-m", "benchmarks.perf.drive", str(trials), folder])
+    windows: list[dict[str, float]] = json.loads(output.splitlines()[-1])
     return windows
 
 
 def _by_window(name: str, windows: Sequence[Window]) -> Row:
     """Return the phases at the start and at the end; a raw figure a window."""
-    raw = {
-        phase: [window[phase] for window in windows]
-        for phase in windows[0]
-        if phase not in ("trials", "rss_mb")
-    }
-    notes = {
-        "at the start": dict(windows[min(1, len(windows) - 1)]),
-        "at the end": dict(windows[-1]),
-        "driver's RSS, MiB": [window["rss_mb"] for window in windows],
-    }
-    what = f"{name}, no-op, one figure for each {windows[0]['trials']:.0f}"
-    return Row(what, "ms a trial", raw, "driver_ms", better="lower", notes=notes)
-
-
-def _verdicts(windows: Sequence[Window]) -> Iterator[Verdict]:
-    """Compare trials 101–200 (the first 100 meet cold caches) with the last hundred."""
-    start, end = windows[min(1, len(windows) - 1)], windows[-1]
-    worst = median(window["driver_ms"] for window in windows[-5:])
-    yield Verdict.at_most(
-        "the driver's time a trial, median of the last five windows", worst, 15, "ms"
+    phases = [phase for phase in windows[0] if phase not in ("trials", "rss_mb")]
+    return Row(
+        name=f"{name}, no-op, one figure for each {windows[0]['trials']:.0f}",
+        unit="ms a trial",
+        raw={phase: [window[phase] for window in windows] for phase in phases},
+        ours="driver_ms",
+        better="lower",
+        notes={
+            "at the start": dict(_start_of(windows)),
+            "at the end": dict(windows[-1]),
+            "driver's RSS, MiB": [window["rss_mb"] for window in windows],
+        },
     )
+
+
+def _start_of(windows: Sequence[Window]) -> Window:
+    """Return the second window, of trials 101–200: the first 100 meet cold caches."""
+    return windows[min(1, len(windows) - 1)]
+
+
+def _driver_verdicts(windows: Sequence[Window]) -> Iterator[Verdict]:
+    """Compare the second window with the last."""
+    start = _start_of(windows)
+    end = windows[-1]
+    trials = f"{end['trials']:.0f} trials"
+
+    last_five = median(window["driver_ms"] for window in windows[-5:])
+    what = "the driver's time a trial, median of the last five windows"
+    yield Verdict.at_most(what, last_five, 15, "ms")
+
     growth = end["driver_ms"] / start["driver_ms"]
-    yield Verdict.at_most(
-        f"the same after {end['trials']:.0f} trials against {start['trials']:.0f}", growth, 2
-    )
+    yield Verdict.at_most(f"the same after {trials} against {start['trials']:.0f}", growth, 2)
+
     if end["trials"] > 1_000:
-        first = next(window for window in windows if window["trials"] >= 1_000)
-        grown = end["rss_mb"] / first["rss_mb"]
-        yield Verdict.at_most(
-            f"the driver's memory after {end['trials']:.0f} trials against 1,000 (flat)", grown, 1.1
-        )
+        thousandth = next(window for window in windows if window["trials"] >= 1_000)
+        growth = end["rss_mb"] / thousandth["rss_mb"]
+        what = f"the driver's memory after {trials} against 1,000 (flat)"
+        yield Verdict.at_most(what, growth, 1.1)
 
 
-def _writer(trials: int, sizes: Sizes) -> tuple[Row, list[Verdict]]:
+def _writer(sizes: Sizes) -> tuple[Row, list[Verdict]]:
     """Run a search of real trials of some 5 s, look at its writer from outside."""
+    trials = 6 if sizes.quick else 24
     epochs = 2 if sizes.quick else 60
     command = our_command(str(_STUDY), "--epochs", epochs, "--trials", trials, *FINALS)
     with fresh_home() as home:
-        seen = _watched(command, home)
+        seen = _watch_writer(command, home)
         results = results_of(home)
         status = read_json(next(home.glob("ledger/*/*/status.json"))) or {}
+
     slots = len({result["slot"] for result in results})
-    trial_s = median(result["seconds"] for result in results)
-    each = seen["steady_cpu_s"] / max(1, seen["steady_trials"])
-    share = each * slots / _TRIAL_S  # longer trials have less of it
-    behind = seen["ended_at"] - float(status["at"])
-    notes = {
-        "share of a trial's own time, %": 100 * share / slots,
-        "trial, s": trial_s,
-        "trials": len(results),
-        "slots": slots,
-        **seen,
-    }
-    raw = {"writer's CPU": [each], "command's end after the search's": [behind]}
+    cpu_s = seen.steady_cpu_s / max(1, seen.steady_trials)
+    share = cpu_s * slots / _TRIAL_S  # longer trials have less of it
+    behind_s = seen.ended_at - float(status["at"])
     row = Row(
-        f"the writer behind trials of {epochs} epochs",
-        "s",
-        raw,
-        "writer's CPU",
+        name=f"the writer behind trials of {epochs} epochs",
+        unit="s",
+        raw={"writer's CPU": [cpu_s], "command's end after the search's": [behind_s]},
+        ours="writer's CPU",
         better="lower",
-        notes=notes,
+        notes={
+            "share of a trial's own time, %": 100 * share / slots,
+            "trial, s": median(result["seconds"] for result in results),
+            "trials": len(results),
+            "slots": slots,
+            **asdict(seen),
+        },
     )
+    what = f"the writer's CPU with {slots} slots of 5 s trials, share of the wall time"
     return row, [
-        Verdict.at_most(
-            f"the writer's CPU with {slots} slots of 5 s trials, share of the wall time",
-            100 * share,
-            2,
-            "%",
-        ),
-        Verdict.at_most("the command's end after the search's (all written)", behind, 5, "s"),
+        Verdict.at_most(what, 100 * share, 2, "%"),
+        Verdict.at_most("the command's end after the search's (all written)", behind_s, 5, "s"),
     ]
 
 
-def _watched(command: Sequence[str], home: Path) -> dict[str, float]:
+def _watch_writer(command: Sequence[str], home: Path) -> _Watched:
     """Run the command; return the writer's CPU time, its start-up apart from what trials cost it."""
-    looks: list[tuple[int, float]] = []
+    looks: list[_Look] = []
 
     def look(pid: int) -> None:
-        spent = _writer_cpu(pid)
-        if spent is not None:
-            looks.append((len(list(home.glob("ledger/*/*/trials/*/result.json"))), spent))
+        cpu_s = _writer_cpu_s(pid)
+        if cpu_s is not None:
+            ended = len(list(home.glob("ledger/*/*/trials/*/result.json")))
+            looks.append(_Look(ended, cpu_s))
 
     watched(command, home, look, look_s=_LOOK_S)
-    return {
-        "ended_at": time.time(),
-        "writer_cpu_s": looks[-1][1] if looks else 0.0,
-        **_steady(looks),
-    }
+    ended_at = time.time()
+
+    # By the third result MLflow is imported and its database made.
+    most = max((look.trials for look in looks), default=0)
+    steady = [look for look in looks if 3 <= look.trials < most]
+    return _Watched(
+        ended_at=ended_at,
+        writer_cpu_s=looks[-1].cpu_s if looks else 0.0,
+        steady_trials=steady[-1].trials - steady[0].trials if steady else 0,
+        steady_cpu_s=steady[-1].cpu_s - steady[0].cpu_s if steady else 0.0,
+    )
 
 
-def _steady(looks: Sequence[tuple[int, float]]) -> dict[str, float]:
-    """Take the stretch from the third result on: by then MLflow is imported and its database made."""
-    trials = max((count for count, _ in looks), default=0)
-    stretch = [look for look in looks if 3 <= look[0] < trials]
-    if not stretch:
-        return {"steady_trials": 0, "steady_cpu_s": 0.0}
-    return {
-        "steady_trials": stretch[-1][0] - stretch[0][0],
-        "steady_cpu_s": stretch[-1][1] - stretch[0][1],
-    }
-
-
-def _writer_cpu(pid: int) -> float | None:
+def _writer_cpu_s(pid: int) -> float | None:
+    """Return the CPU time of a command's writer; None where it does not run."""
     try:
         for child in psutil.Process(pid).children():
             if "tuning.tracking.writer" in child.cmdline():

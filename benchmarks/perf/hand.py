@@ -1,6 +1,4 @@
-"""The floor: the same training written by hand in TensorFlow, without Keras; one `tf.function` call
-an epoch.
-"""
+"""The floor: the same training by hand in TensorFlow, without Keras; one `tf.function` an epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +11,12 @@ import numpy as np
 from benchmarks.perf.spec import Spec
 from tuning.data.dataset import Array
 
-LR, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
+LR = 1e-3
+
+# Of Adam, as Keras has them.
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = 1e-7
 
 
 def train_by_hand(spec: Spec, X: Array, y: Array) -> list[float]:
@@ -21,12 +24,13 @@ def train_by_hand(spec: Spec, X: Array, y: Array) -> list[float]:
     import tensorflow as tf
 
     epoch = compiled_epoch(spec, len(y))
-    device_x, device_y = tf.constant(X), tf.constant(y.reshape(-1, 1))
+    device_x = tf.constant(X)
+    device_y = tf.constant(y.reshape(-1, 1))
     random = np.random.default_rng(1)
     times: list[float] = []
     while not spec.enough(times):
         order = tf.constant(random.permutation(len(y)).astype(np.int32))
-        float(epoch(order, device_x, device_y))
+        float(epoch(order, device_x, device_y))  # waits until the epoch has been computed
         times.append(time.perf_counter())
     return times
 
@@ -37,42 +41,57 @@ def compiled_epoch(spec: Spec, rows: int) -> Any:
 
     weights = _weights(spec)
     update = _sgd(weights) if spec.optimizer == "sgd" else _adam(weights)
-    size, full = spec.batch, rows // spec.batch
+    size = spec.batch
+    n_full = rows // size
+    n_rest = rows % size
 
     def step(x: Any, y: Any) -> Any:
         with tf.GradientTape() as tape:
-            hidden = x
-            for i in range(0, len(weights) - 2, 2):
-                hidden = tf.nn.relu(tf.matmul(hidden, weights[i]) + weights[i + 1])
-            loss = tf.reduce_mean(tf.square(tf.matmul(hidden, weights[-2]) + weights[-1] - y))
+            loss = _mean_squared_error(weights, x, y)
         update(tape.gradient(loss, weights))
         return loss
 
     def epoch(order: Any, X: Any, y: Any) -> Any:
-        X, y = tf.gather(X, order), tf.gather(y, order)
-        batches_x = tf.reshape(X[: full * size], (full, size, spec.inputs))
-        batches_y = tf.reshape(y[: full * size], (full, size, 1))
+        X = tf.gather(X, order)
+        y = tf.gather(y, order)
+        batches_x = tf.reshape(X[: n_full * size], (n_full, size, spec.inputs))
+        batches_y = tf.reshape(y[: n_full * size], (n_full, size, 1))
+
         total = tf.constant(0.0)
-        for i in tf.range(full):
+        for i in tf.range(n_full):
             total += step(batches_x[i], batches_y[i]) * float(size)
-        if rows % size:
-            total += step(X[full * size :], y[full * size :]) * float(rows % size)
+        if n_rest:
+            total += step(X[n_full * size :], y[n_full * size :]) * float(n_rest)
         return total / float(rows)
 
     return tf.function(epoch, jit_compile=spec.compiler == "xla")
 
 
+def _mean_squared_error(weights: list[Any], x: Any, y: Any) -> Any:
+    """Return the loss of one batch; `weights` are kernels and biases in turn."""
+    import tensorflow as tf
+
+    *hidden_layers, (last_kernel, last_bias) = zip(weights[::2], weights[1::2], strict=True)
+    hidden = x
+    for kernel, bias in hidden_layers:
+        hidden = tf.nn.relu(tf.matmul(hidden, kernel) + bias)
+    predicted = tf.matmul(hidden, last_kernel) + last_bias
+    return tf.reduce_mean(tf.square(predicted - y))
+
+
 def _weights(spec: Spec) -> list[Any]:
+    """Return kernels (Glorot's uniform) and biases (0) in turn."""
     import tensorflow as tf
 
     units = (spec.inputs, *spec.widths, spec.outputs)
     random = np.random.default_rng(0)
-    made = []
+    weights = []
     for before, after in itertools.pairwise(units):
         limit = np.sqrt(6 / (before + after))
-        made.append(tf.Variable(random.uniform(-limit, limit, (before, after)).astype(np.float32)))
-        made.append(tf.Variable(np.zeros(after, np.float32)))
-    return made
+        kernel = random.uniform(-limit, limit, (before, after)).astype(np.float32)
+        weights.append(tf.Variable(kernel))
+        weights.append(tf.Variable(np.zeros(after, np.float32)))
+    return weights
 
 
 def _sgd(weights: list[Any]) -> Any:
@@ -88,16 +107,20 @@ def _sgd(weights: list[Any]) -> Any:
 
 
 def _adam(weights: list[Any]) -> Any:
+    """Return Adam's update (Kingma and Ba 2015, section 2: both corrections within the rate)."""
     import tensorflow as tf
 
-    lr, done = tf.Variable(LR), tf.Variable(0.0)
-    firsts = [tf.Variable(tf.zeros_like(w)) for w in weights]
-    seconds = [tf.Variable(tf.zeros_like(w)) for w in weights]
+    lr = tf.Variable(LR)
+    n_steps = tf.Variable(0.0)
+    first_moments = [tf.Variable(tf.zeros_like(weight)) for weight in weights]
+    second_moments = [tf.Variable(tf.zeros_like(weight)) for weight in weights]
 
     def update(gradients: list[Any]) -> None:
-        done.assign_add(1.0)
-        rate = lr * tf.sqrt(1 - tf.pow(BETA_2, done)) / (1 - tf.pow(BETA_1, done))
-        for weight, gradient, m, v in zip(weights, gradients, firsts, seconds, strict=True):
+        n_steps.assign_add(1.0)
+        rate = lr * tf.sqrt(1 - tf.pow(BETA_2, n_steps)) / (1 - tf.pow(BETA_1, n_steps))
+        for weight, gradient, m, v in zip(
+            weights, gradients, first_moments, second_moments, strict=True
+        ):
             m.assign_add((gradient - m) * (1 - BETA_1))
             v.assign_add((tf.square(gradient) - v) * (1 - BETA_2))
             weight.assign_sub(m * rate / (tf.sqrt(v) + EPSILON))

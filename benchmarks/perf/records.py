@@ -23,7 +23,7 @@ class Sizes:
     seconds: float = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One comparison: the raw figures of each side, in the order they were measured.
 
@@ -53,8 +53,11 @@ class Row:
 
     def ratio(self, other: str) -> float:
         """Return how many times better ours is than `other`: the median over the pairs."""
-        pairs = zip(self.raw[self.ours], self.raw[other], strict=True)
-        return median(a / b if self.better == "higher" else b / a for a, b in pairs)
+        ours = self.raw[self.ours]
+        theirs = self.raw[other]
+        if self.better == "higher":
+            return median(our / their for our, their in zip(ours, theirs, strict=True))
+        return median(their / our for our, their in zip(ours, theirs, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types, medians and ratios included."""
@@ -83,6 +86,12 @@ class Verdict:
     measured: float
     met: bool
 
+    @property
+    def words(self) -> str:
+        """The target, the figure and whether it is met."""
+        outcome = "met" if self.met else "MISSED"
+        return f"{self.target}; measured {self.measured:.3g}: {outcome}"
+
     @classmethod
     def at_least(cls, what: str, measured: float, limit: float, unit: str = "×") -> Verdict:
         """`what` must not be below `limit`."""
@@ -95,13 +104,25 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types, with the verdict in words."""
-        words = f"{self.target}; measured {self.measured:.3g}: {'met' if self.met else 'MISSED'}"
-        return {"target": self.target, "measured": self.measured, "met": self.met, "words": words}
+        return {
+            "target": self.target,
+            "measured": self.measured,
+            "met": self.met,
+            "words": self.words,
+        }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """All of one part: its letter, what it is about, rows, verdicts, and series too long for rows."""
+    """All of one part.
+
+    Attributes:
+        key: Its letter or name, as `--parts` takes it.
+        title: What it is about.
+        rows: What was compared.
+        verdicts: The targets.
+        series: Figures too long for rows, by name.
+    """
 
     key: str
     title: str

@@ -6,12 +6,13 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 
@@ -43,7 +44,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "libraries": {n: v for n in _LIBRARIES if (v := _version(n))},
+        "libraries": _versions(_LIBRARIES),
         "load_before": psutil.getloadavg()[0],
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "commit": _commit(),
@@ -57,7 +58,7 @@ def as_json(parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]) -> di
         "machine": dict(about),
         "settings": asdict(sizes),
         "met": sum(verdict.met for verdict in verdicts),
-        "missed": [verdict.to_json()["words"] for verdict in verdicts if not verdict.met],
+        "missed": [verdict.words for verdict in verdicts if not verdict.met],
         "parts": {part.key: part.to_json() for part in parts},
     }
 
@@ -65,20 +66,25 @@ def as_json(parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]) -> di
 def write(
     folder: Path, parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]
 ) -> list[Path]:
-    """Write `perf.json` and `perf.html`, and `perf.png` where Plotly can make one; return what was
-    written.
+    """Write `perf.json` and `perf.html`, and `perf.png` where Plotly can make one.
+
+    Returns:
+        What was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "perf.json", folder / "perf.html"]
-    written[0].write_text(
-        json.dumps(as_json(parts, sizes, about), indent=1, ensure_ascii=False) + "\n"
-    )
+    data = folder / "perf.json"
+    text = json.dumps(as_json(parts, sizes, about), indent=1, ensure_ascii=False)
+    data.write_text(f"{text}\n")
+
+    page = folder / "perf.html"
     figure = _figure(parts, about)
-    figure.write_html(written[1], include_plotlyjs=True, full_html=True)
-    if find_spec("kaleido") is not None:
-        written.append(folder / "perf.png")
-        figure.write_image(written[-1])
-    return written
+    figure.write_html(page, include_plotlyjs=True, full_html=True)
+    if find_spec("kaleido") is None:
+        return [data, page]
+
+    picture = folder / "perf.png"
+    figure.write_image(picture)
+    return [data, page, picture]
 
 
 def show(console: Console, parts: Sequence[Part]) -> None:
@@ -94,10 +100,8 @@ def show(console: Console, parts: Sequence[Part]) -> None:
             table.add_row(row.name, row.unit, medians, "\n".join(_ratios(row)))
         console.print(table)
         for verdict in part.verdicts:
-            console.print(
-                ("[green]" if verdict.met else "[red]") + verdict.to_json()["words"] + "[/]",
-                highlight=False,
-            )
+            colour = "green" if verdict.met else "red"
+            console.print(f"[{colour}]{verdict.words}[/]", highlight=False)
 
 
 def _ratios(row: Row) -> list[str]:
@@ -113,38 +117,50 @@ def _figure(parts: Sequence[Part], about: Mapping[str, Any]) -> Any:
         rows=len(parts), cols=1, subplot_titles=[f"{part.key}: {part.title}" for part in parts]
     )
     for place, part in enumerate(parts, 1):
-        for others, factors, names in _bars(part):
-            bar = go.Bar(
-                x=factors,
-                y=names,
+        for bars in _bars(part):
+            trace = go.Bar(
+                x=bars.factors,
+                y=bars.names,
                 orientation="h",
-                name=others,
-                text=[f"{f:.1f} ×" for f in factors],
+                name=bars.title,
+                text=[f"{factor:.1f} ×" for factor in bars.factors],
             )
-            figure.add_trace(bar, row=place, col=1)
+            figure.add_trace(trace, row=place, col=1)
         for name, windows in part.series.items():
-            x, y = [w["trials"] for w in windows], [w["driver_ms"] for w in windows]
-            figure.add_trace(
-                go.Scatter(x=x, y=y, name=f"{name}: driver, ms a trial"), row=place, col=1
+            trace = go.Scatter(
+                x=[window["trials"] for window in windows],
+                y=[window["driver_ms"] for window in windows],
+                name=f"{name}: driver, ms a trial",
             )
+            figure.add_trace(trace, row=place, col=1)
     heights = 220 * len(parts) + 26 * sum(len(part.rows) for part in parts)
     title = f"{about['cpu']}, {about['cores']} cores · {about['date']} · {about['commit'][:12]}"
     figure.update_layout(title=title, height=heights, template="plotly_white", barmode="group")
     return figure
 
 
-def _bars(part: Part) -> list[tuple[str, list[float], list[str]]]:
-    """Return (against whom, factors, names of the rows), one for each other side."""
+class _Bars(NamedTuple):
+    """Bars of one colour: one for each row."""
+
+    title: str
+    factors: list[float]
+    names: list[str]
+
+
+def _bars(part: Part) -> list[_Bars]:
+    """Return how many times better ours is than each other side."""
+    bars = []
     others = dict.fromkeys(other for row in part.rows for other in row.against)
-    found = []
     for other in others:
         rows = [row for row in part.rows if other in row.against]
-        found.append(
-            (f"against {other}", [row.ratio(other) for row in rows], [row.name for row in rows])
-        )
-    if not others and not part.series:  # nothing compared: the figures themselves
-        found += [(row.unit, list(row.medians.values()), list(row.medians)) for row in part.rows]
-    return found
+        factors = [row.ratio(other) for row in rows]
+        bars.append(_Bars(f"against {other}", factors, [row.name for row in rows]))
+
+    if not others and not part.series:  # nothing is compared: the figures themselves
+        bars += [
+            _Bars(row.unit, list(row.medians.values()), list(row.medians)) for row in part.rows
+        ]
+    return bars
 
 
 def _cpu_model() -> str:
@@ -156,22 +172,25 @@ def _cpu_model() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return ""
+def _versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those that are installed."""
+    versions = {}
+    for library in libraries:
+        with suppress(PackageNotFoundError):
+            versions[library] = version(library)
+    return versions
 
 
 def _commit() -> str:
-    asked = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    changed = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return (
-        asked.stdout.strip() + (" with changes" if changed.stdout.strip() else "")
-        if asked.returncode == 0
-        else ""
+    """Return the commit, and whether files differ from it; "" outside a repository."""
+    head = _git("rev-parse", "HEAD")
+    if head.returncode != 0:
+        return ""
+    changes = _git("status", "--porcelain").stdout.strip()
+    return head.stdout.strip() + (" with changes" if changes else "")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,4 @@
-"""Parts b, c, d: whole searches, our command against the plain libraries' programs, on the same
-rows.
-"""
+"""Parts b, c, d: whole searches, our command against the plain libraries' programs."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,104 +32,126 @@ _ALL_EPOCHS = ("--set", "patience=null")
 SPREAD_SEEDS = 5
 
 
+class Pair(NamedTuple):
+    """The same search by both sides, one right after the other."""
+
+    plain: Trained
+    ours: Trained
+
+
 def part_b(sizes: Sizes) -> Part:
     """The courses' grid: 27 points, 2 folds, 30 epochs."""
-    epochs, most_neurons = (1, 50) if sizes.quick else (30, 200)
+    epochs = 1 if sizes.quick else 30
+    most_neurons = 50 if sizes.quick else 200
     smaller = ("--epochs", epochs, "--trials", 4) if sizes.quick else ()
-    pairs, at_theirs = [], []
+    pairs = []
+    at_their_best = []  # our score of SciKeras' best point
     with _rows_file(whole=True) as data:
         for _ in range(sizes.repeats):
             with fresh_home() as home:
                 theirs = plain("grid", data, epochs, most_neurons)
-                pairs.append((theirs, ours(home, "housing_grid", *smaller, *FINALS)))
-                at_theirs.append(value_at(home, theirs.answer["params"]))
-    scores = {
-        "SciKeras": [p.answer["best"] for p, _ in pairs],
-        "ours": [o.answer["best"] for _, o in pairs],
-    }
-    theirs_at, ours_at = (side.answer["params"] for side in pairs[-1])
-    seeds_there = _spread(theirs_at, epochs)
-    seeds = seeds_there if ours_at == theirs_at else _spread(ours_at, epochs)
-    title = (
-        "the courses' grid: SciKeras and GridSearchCV(n_jobs=2) against `tuning run housing_grid`"
-    )
-    row = _whole("whole command", pairs, "SciKeras")
-    last = Row(
-        "until the last fit was scored",
-        "s",
-        {
-            "SciKeras": [p.epochs[-1][0] for p, _ in pairs],
-            "ours": [o.epochs[-1][0] for _, o in pairs],
+                pairs.append(Pair(theirs, ours(home, "housing_grid", *smaller, *FINALS)))
+                at_their_best.append(value_at(home, theirs.answer["params"]))
+
+    their_params = pairs[-1].plain.answer["params"]
+    our_params = pairs[-1].ours.answer["params"]
+    their_spread = _spread(their_params, epochs)
+    our_spread = their_spread if our_params == their_params else _spread(our_params, epochs)
+
+    their_scores = [pair.plain.answer["best"] for pair in pairs]
+    whole = _whole("whole command", pairs, "SciKeras")
+    last_fit = Row(
+        name="until the last fit was scored",
+        unit="s",
+        raw={
+            "SciKeras": [pair.plain.epochs[-1][0] for pair in pairs],
+            "ours": [pair.ours.epochs[-1][0] for pair in pairs],
         },
         against=("SciKeras",),
         better="lower",
     )
-    best = Row(
-        "score of the answer (best_params_, winner), RMSE",
-        "100,000 USD",
-        scores,
+    answers = Row(
+        name="score of the answer (best_params_, winner), RMSE",
+        unit="100,000 USD",
+        raw={
+            "SciKeras": their_scores,
+            "ours": [pair.ours.answer["best"] for pair in pairs],
+        },
         better="lower",
         notes={
-            "params": [o.answer["params"] for _, o in pairs],
-            "plain params": [p.answer["params"] for p, _ in pairs],
-            "our winner on other seeds": seeds,
-            "lowest of our search": [o.answer["lowest"] for _, o in pairs],
+            "params": [pair.ours.answer["params"] for pair in pairs],
+            "plain params": [pair.plain.answer["params"] for pair in pairs],
+            "our winner on other seeds": our_spread,
+            "lowest of our search": [pair.ours.answer["lowest"] for pair in pairs],
         },
     )
-    there = {"SciKeras": scores["SciKeras"], "ours": at_theirs}
-    same = Row(
-        "score of SciKeras' best point, RMSE",
-        "100,000 USD",
-        there,
+    same_point = Row(
+        name="score of SciKeras' best point, RMSE",
+        unit="100,000 USD",
+        raw={"SciKeras": their_scores, "ours": at_their_best},
         better="lower",
-        notes={
-            "on other seeds": seeds_there,
-        },
+        notes={"on other seeds": their_spread},
     )
     return Part(
-        "b",
-        title,
-        [row, last, best, same],
-        [
+        key="b",
+        title="the courses' grid: SciKeras and GridSearchCV(n_jobs=2) against "
+        "`tuning run housing_grid`",
+        rows=[whole, last_fit, answers, same_point],
+        verdicts=[
             Verdict.at_least(
-                "the whole command against SciKeras and GridSearchCV", row.ratio("SciKeras"), 15
+                "the whole command against SciKeras and GridSearchCV", whole.ratio("SciKeras"), 15
             ),
-            _within("the answers' scores differ by no more than the seeds of ours do", best, seeds),
-            _within(
+            _within_the_spread(
+                "the answers' scores differ by no more than the seeds of ours do",
+                answers,
+                our_spread,
+            ),
+            _within_the_spread(
                 "the scores of SciKeras' best point differ by no more than its seeds do",
-                same,
-                seeds_there,
+                same_point,
+                their_spread,
             ),
         ],
     )
 
 
-def _within(what: str, row: Row, seeds: list[float]) -> Verdict:
-    """Compare the gap between both sides with the spread of seeds; a point that diverges on one of
-    them has none.
+def _within_the_spread(what: str, row: Row, scores: list[float]) -> Verdict:
+    """Compare the gap between both sides with the spread of one point's scores on several seeds.
+
+    A point that diverges on one of them has no spread.
     """
     gap = abs(row.medians["ours"] - row.medians["SciKeras"])
-    if lost := sum(not math.isfinite(seed) for seed in seeds):
-        return Verdict(f"{what} (no spread: it diverges on {lost} of {len(seeds)})", gap, met=False)
-    return Verdict.at_most(what, gap, max(seeds) - min(seeds), "")
+    diverged = sum(not math.isfinite(score) for score in scores)
+    if diverged:
+        reason = f"no spread: it diverges on {diverged} of {len(scores)}"
+        return Verdict(f"{what} ({reason})", gap, met=False)
+    return Verdict.at_most(what, gap, max(scores) - min(scores), "")
 
 
 def part_c(sizes: Sizes) -> Part:
-    """Hyperband: the study's 100 epochs at most, factor 3, as many epochs as the plain program is
-    given time for.
+    """Hyperband: the study's 100 epochs at most, factor 3.
+
+    As many epochs as the plain program is given time for.
     """
-    epochs, most = (4, 6) if sizes.quick else (100, 600)
+    epochs = 4 if sizes.quick else 100
+    most = 6 if sizes.quick else 600
     shorter = ("--epochs", epochs, "--trials", 4) if sizes.quick else ("--set", "trials=null")
+    options = ("--engine", "keras-tuner:hyperband", *_ALL_EPOCHS, *shorter, *FINALS)
     pairs = []
     with _rows_file(whole=False) as data:
         for _ in range(sizes.repeats):
             with fresh_home() as home:
-                mine = ("--engine", "keras-tuner:hyperband", *_ALL_EPOCHS, *shorter, *FINALS)
-                pairs.append((plain("hyperband", data, epochs, most), ours(home, "housing", *mine)))
-    row = _to_same(pairs, "KerasTuner")
+                theirs = plain("hyperband", data, epochs, most)
+                pairs.append(Pair(theirs, ours(home, "housing", *options)))
+
+    row = _to_same_epochs(pairs, "KerasTuner")
     what = "time to the same number of epochs, Hyperband's short rungs"
-    title = "KerasTuner's Hyperband with its own loop against `--engine keras-tuner:hyperband`"
-    return Part("c", title, [row], [Verdict.at_least(what, row.ratio("KerasTuner"), 8)])
+    return Part(
+        key="c",
+        title="KerasTuner's Hyperband with its own loop against `--engine keras-tuner:hyperband`",
+        rows=[row],
+        verdicts=[Verdict.at_least(what, row.ratio("KerasTuner"), 8)],
+    )
 
 
 def part_d(sizes: Sizes) -> Part:
@@ -140,36 +160,41 @@ def part_d(sizes: Sizes) -> Part:
     Left to themselves the two would train other networks and batch sizes, 0.8 to 1.3 times the
     steps: the plain programs are given the points that ours came to.
     """
-    epochs, trials = (2, 2) if sizes.quick else (30, 20)
-    runs: list[tuple[Trained, Trained, Trained]] = []
+    epochs = 2 if sizes.quick else 30
+    trials = 2 if sizes.quick else 20
+    size = ("--epochs", epochs, "--trials", trials)
+    options = (*size, "--engine", "optuna:tpe", *_ALL_EPOCHS, *FINALS)
+    one_thread = []
+    two_threads = []
     with _rows_file(whole=False) as data:
         for _ in range(sizes.repeats):
             with fresh_home() as home:
-                mine = (
-                    "--epochs",
-                    epochs,
-                    "--trials",
-                    trials,
-                    "--engine",
-                    "optuna:tpe",
-                    *_ALL_EPOCHS,
-                    *FINALS,
-                )
-                own = ours(home, "housing", *mine)
+                own = ours(home, "housing", *options)
                 points = json.dumps([params_of(home, number) for number in range(trials)])
-            one, two = (plain("tpe", data, epochs, points, n_jobs) for n_jobs in (1, 2))
-            runs.append((one, two, own))
-    rows = [_to_same([(run[i], run[2]) for run in runs], f"Optuna, n_jobs={i + 1}") for i in (0, 1)]
-    rows += [_whole("whole command", [(run[0], run[2]) for run in runs], "Optuna, n_jobs=1")]
-    least = min(row.ratio(row.against[0]) for row in rows[:2])
-    title = "Optuna's TPE with model.fit in the objective against `--engine optuna:tpe`, at equal points"
-    what = f"time to the same number of epochs, TPE, {epochs} epochs a trial, against the faster of the two"
-    return Part("d", title, rows, [Verdict.at_least(what, least, 15)])
+            one_thread.append(Pair(plain("tpe", data, epochs, points, 1), own))
+            two_threads.append(Pair(plain("tpe", data, epochs, points, 2), own))
+
+    one = _to_same_epochs(one_thread, "Optuna, n_jobs=1")
+    two = _to_same_epochs(two_threads, "Optuna, n_jobs=2")
+    whole = _whole("whole command", one_thread, "Optuna, n_jobs=1")
+    least = min(one.ratio("Optuna, n_jobs=1"), two.ratio("Optuna, n_jobs=2"))
+    what = (
+        f"time to the same number of epochs, TPE, {epochs} epochs a trial, "
+        "against the faster of the two"
+    )
+    return Part(
+        key="d",
+        title="Optuna's TPE with model.fit in the objective against `--engine optuna:tpe`, "
+        "at equal points",
+        rows=[one, two, whole],
+        verdicts=[Verdict.at_least(what, least, 15)],
+    )
 
 
 def scores_on_seeds(params: dict[str, Any], epochs: int, seeds: int, context: Any) -> list[float]:
-    """Return the mean over folds of one point of `housing_grid` for several seeds; the function of
-    a `Job`.
+    """Return one point's mean over the folds of `housing_grid` for several seeds.
+
+    It is the function of a `Job`.
     """
     from benchmarks.perf.together import begin_together
     from tuning.trials.folds import prepare_fit
@@ -192,6 +217,7 @@ def scores_on_seeds(params: dict[str, Any], epochs: int, seeds: int, context: An
 
 
 def _spread(params: dict[str, Any], epochs: int) -> list[float]:
+    """Return the scores of one point on several seeds."""
     with ForkServer() as forkserver:
         function = "benchmarks.perf.searches:scores_on_seeds"
         scores = at_once(forkserver, core_slots()[:1], function, params, epochs, SPREAD_SEEDS)
@@ -200,50 +226,64 @@ def _spread(params: dict[str, Any], epochs: int) -> list[float]:
 
 @contextmanager
 def _rows_file(*, whole: bool) -> Iterator[Path]:
-    """Give the studies' own rows as a file; `whole`: training and validation part together, as
-    `--cv` has them.
+    """Give the studies' own rows as a file.
+
+    Args:
+        whole: Training and validation part together, as `--cv` has them; they are scaled within
+            each fold, on both sides.
     """
     parts = split(california_housing(), seed=42)
     with TemporaryDirectory(prefix="tuning-perf-") as folder:
         path = Path(folder) / "housing.npz"
         if whole:
             rows = parts.search_part
-            np.savez(path, X=rows.X, y=rows.y)  # scaled within each fold, on both sides
+            np.savez(path, X=rows.X, y=rows.y)
         else:
             scaled = parts.scaled()
-            train, validation = scaled.train, scaled.validation
             np.savez(
-                path, X=train.X, y=train.y, X_validation=validation.X, y_validation=validation.y
+                path,
+                X=scaled.train.X,
+                y=scaled.train.y,
+                X_validation=scaled.validation.X,
+                y_validation=scaled.validation.y,
             )
         yield path
 
 
-def _whole(name: str, pairs: list[tuple[Trained, Trained]], other: str) -> Row:
-    raw = {other: [p.whole_s for p, _ in pairs], "ours": [o.whole_s for _, o in pairs]}
-    notes = {"failed": [o.answer["failed"] for _, o in pairs]}
-    return Row(name, "s", raw, against=(other,), better="lower", notes=notes)
-
-
-def _to_same(pairs: list[tuple[Trained, Trained]], other: str) -> Row:
-    """Return the time from each command's start until both had trained as many epochs as the lesser
-    one did.
-    """
-    counts = [min(p.total, o.total) for p, o in pairs]
-    raw = {
-        other: [p.time_to(n) for (p, _), n in zip(pairs, counts, strict=True)],
-        "ours": [o.time_to(n) for (_, o), n in zip(pairs, counts, strict=True)],
-    }
-    notes = {
-        "epochs": counts,
-        "epochs of the plain program": [p.total for p, _ in pairs],
-        "epochs of ours": [o.total for _, o in pairs],
-        "failed": [o.answer["failed"] for _, o in pairs],
-    }
+def _whole(name: str, pairs: list[Pair], other: str) -> Row:
     return Row(
-        f"time to {counts[0]} epochs, against {other}",
-        "s",
-        raw,
+        name=name,
+        unit="s",
+        raw={
+            other: [pair.plain.whole_s for pair in pairs],
+            "ours": [pair.ours.whole_s for pair in pairs],
+        },
         against=(other,),
         better="lower",
-        notes=notes,
+        notes={"failed": [pair.ours.answer["failed"] for pair in pairs]},
+    )
+
+
+def _to_same_epochs(pairs: list[Pair], other: str) -> Row:
+    """Return the time from each command's start until both had trained as many epochs as the other.
+
+    That is as many as the lesser one trained in all.
+    """
+    counts = [min(pair.plain.total, pair.ours.total) for pair in pairs]
+    numbered = list(zip(pairs, counts, strict=True))
+    return Row(
+        name=f"time to {counts[0]} epochs, against {other}",
+        unit="s",
+        raw={
+            other: [pair.plain.time_to(count) for pair, count in numbered],
+            "ours": [pair.ours.time_to(count) for pair, count in numbered],
+        },
+        against=(other,),
+        better="lower",
+        notes={
+            "epochs": counts,
+            "epochs of the plain program": [pair.plain.total for pair in pairs],
+            "epochs of ours": [pair.ours.total for pair in pairs],
+            "failed": [pair.ours.answer["failed"] for pair in pairs],
+        },
     )

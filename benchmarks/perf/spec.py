@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-HOUSING_ROWS, HOUSING_SCORED = 11_610, 3_870
-"""Rows of California housing's training and validation part; random data has as many."""
+HOUSING_ROWS = 11_610
+"""Rows of California housing's training part; random data has as many."""
+
+HOUSING_SCORED = 3_870
+"""Rows of its validation part."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spec:
     """One measurement.
 
     Attributes:
         side: Who trains; "graph" is ours where it may not use machine code.
         widths: Units of the hidden layers.
-        inputs, outputs: 8 and 1 are California housing; 784 and 10 random data in MNIST's shape.
+        inputs: Features: 8 are California housing, 784 random data in MNIST's shape.
+        outputs: Units of the last layer: 1 for housing, 10 for MNIST's shape.
         batch: Rows a step.
         epochs: Of one fit; our trainer chooses its compiler by them.
         seconds: Fits are repeated until this much time has passed since the end of the second
@@ -43,7 +47,8 @@ class Spec:
     compiler: str = "graph"
 
     def enough(self, times: list[float]) -> bool:
-        """Whether epochs that ended at `times` make a steady rate, which begins when the second has
-        ended.
+        """Whether epochs that ended at `times` make a steady rate.
+
+        It begins when the second epoch has ended.
         """
         return len(times) >= 3 and times[-1] - times[1] >= self.seconds

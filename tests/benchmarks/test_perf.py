@@ -57,14 +57,16 @@ def test_the_driver_is_metered_by_phase_in_windows(tmp_path, forkserver):
 
 def test_a_ratio_is_the_median_over_pairs_and_above_one_where_ours_is_better():
     faster = Row(
-        "a",
-        "s",
-        {"plain": [10.0, 30.0, 8.0], "ours": [1.0, 2.0, 4.0]},
+        name="a",
+        unit="s",
+        raw={"plain": [10.0, 30.0, 8.0], "ours": [1.0, 2.0, 4.0]},
         against=("plain",),
         better="lower",
     )
     assert faster.ratio("plain") == 10.0
-    slower = Row("a", "epochs/s", {"plain": [10.0], "ours": [5.0]}, against=("plain",))
+    slower = Row(
+        name="a", unit="epochs/s", raw={"plain": [10.0], "ours": [5.0]}, against=("plain",)
+    )
     assert slower.ratio("plain") == 0.5
 
 
@@ -74,12 +76,17 @@ def test_time_to_a_number_of_epochs_is_when_that_many_were_trained():
 
 
 def test_the_json_holds_machine_raw_times_and_verdicts_in_words(tmp_path):
-    row = Row("epoch", "epochs/s", {"fit": [1.0, 2.0], "ours": [30.0, 50.0]}, against=("fit",))
+    row = Row(
+        name="epoch",
+        unit="epochs/s",
+        raw={"fit": [1.0, 2.0], "ours": [30.0, 50.0]},
+        against=("fit",),
+    )
     verdicts = [
         Verdict.at_least("ours against fit", row.ratio("fit"), 25),
         Verdict.at_most("growth", 2.5, 2),
     ]
-    part = Part("a", "model.fit against ours", [row], verdicts)
+    part = Part(key="a", title="model.fit against ours", rows=[row], verdicts=verdicts)
     about = {"cpu": "a processor", "cores": 2, "date": "today", "commit": "c0ffee"}
     json_file, page = write(tmp_path, [part], QUICK, about)[:2]
     stored = json.loads(json_file.read_text())
@@ -107,7 +114,7 @@ def test_the_hand_written_loop_trains_what_keras_trains_with_adam():
     random = np.random.default_rng(0)
     X = random.normal(size=(70, 8)).astype("float32")
     y = X[:, :1]
-    spec = Spec("hand", (8,), optimizer="adam", batch=32)
+    spec = Spec(side="hand", widths=(8,), optimizer="adam", batch=32)
     epoch = compiled_epoch(spec, len(y))
     order = tf.range(70, dtype=tf.int32)
     losses = [float(epoch(order, X, y)) for _ in range(3)]
@@ -124,6 +131,5 @@ def _keras_losses(spec, X, y):
     )
     model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate=LR))
     model.set_weights([weight.numpy() for weight in _weights(spec)])
-    return model.fit(X, y, batch_size=spec.batch, epochs=3, shuffle=False, verbose=0).history[
-        "loss"
-    ]
+    fitted = model.fit(X, y, batch_size=spec.batch, epochs=3, shuffle=False, verbose=0)
+    return fitted.history["loss"]
