@@ -5,7 +5,7 @@ from __future__ import annotations
 import cloudpickle
 import pytest
 
-from tests.trials.small_study import Heard, net, study
+from tests.trials.small_study import ScriptedContext, net, study
 from tuning.bench.budget import Budget
 from tuning.bench.plan import CheckRequest, parse_choices
 from tuning.bench.runs import BenchRun
@@ -28,7 +28,7 @@ def searches(folder, engines, budget, seeds=1, **changes):
         budget=budget,
         home=folder,
     )
-    return check_study(request, Heard()).searches
+    return check_study(request, ScriptedContext()).searches
 
 
 def one(folder, engine, budget, **changes):
@@ -50,7 +50,7 @@ def plain(run):
 
 @pytest.mark.parametrize("engine", ["optuna:tpe", "keras-tuner:hyperband", "randomizedsearchcv"])
 def test_a_search_uses_its_budget_of_epochs_to_the_last_one(tmp_path, engine):
-    context = Heard()
+    context = ScriptedContext()
     search = one(tmp_path, engine, Budget("epochs", 11))
     run = run_search(search, Budget("epochs", 11), context)
     assert (run.ended, run.epochs, context.retired) == ("budget", 11, True)
@@ -68,7 +68,7 @@ def test_a_search_uses_its_budget_of_epochs_to_the_last_one(tmp_path, engine):
 def test_the_trial_the_budget_has_stopped_costs_its_epochs_and_brings_nothing(tmp_path):
     budget = Budget("epochs", 6)
     search = one(tmp_path, "optuna:random", budget)
-    run = run_search(search, budget, Heard())
+    run = run_search(search, budget, ScriptedContext())
     assert run.curve.epochs == (4, 6)
     assert len(results(search)) == 1
     assert run.curve.values == (results(search)[0].value,) * 2
@@ -76,14 +76,14 @@ def test_the_trial_the_budget_has_stopped_costs_its_epochs_and_brings_nothing(tm
 
 def test_a_budget_of_trials_ends_after_them(tmp_path):
     budget = Budget("trials", 3)
-    run = run_search(one(tmp_path, "optuna:tpe", budget), budget, Heard())
+    run = run_search(one(tmp_path, "optuna:tpe", budget), budget, ScriptedContext())
     assert (run.ended, run.counts.completed, run.curve.epochs) == ("budget", 3, (4, 8, 12))
 
 
 def test_the_test_score_is_that_of_the_incumbents_weights_and_no_engine_is_told_it(tmp_path):
     budget = Budget("trials", 3)
     search = one(tmp_path, "optuna:tpe", budget)
-    run = run_search(search, budget, Heard())
+    run = run_search(search, budget, ScriptedContext())
     scores = [read_test_score(SearchFiles(search.folder).trial_folder(n)) for n in range(3)]
     assert run.curve.tests[-1] == scores[run.best.number] == run.best.test
     assert not any("test" in name for result in results(search) for name in result.metrics)
@@ -92,7 +92,7 @@ def test_the_test_score_is_that_of_the_incumbents_weights_and_no_engine_is_told_
 def test_a_pruner_saves_epochs_and_pruned_trials_count_with_theirs(tmp_path):
     budget = Budget("epochs", 40)
     search = one(tmp_path, "optuna:random+asha", budget, epochs=9)
-    run = run_search(search, budget, Heard())
+    run = run_search(search, budget, ScriptedContext())
     pruned = [result for result in results(search) if result.status.value == "pruned"]
     assert len(pruned) == run.counts.pruned > 0
     assert (run.epochs, run.curve.epochs[0]) == (40, results(search)[0].epochs)
@@ -100,23 +100,25 @@ def test_a_pruner_saves_epochs_and_pruned_trials_count_with_theirs(tmp_path):
 
 def test_folds_that_had_ended_before_an_interruption_count_against_the_budget(tmp_path):
     budget = Budget("epochs", 15)
-    whole = run_search(one(tmp_path / "a", "optuna:random", budget, cv=2), budget, Heard())
+    whole = run_search(
+        one(tmp_path / "a", "optuna:random", budget, cv=2), budget, ScriptedContext()
+    )
     search = one(tmp_path / "b", "optuna:random", budget, cv=2)
     assert (
-        run_search(search, budget, Heard("stop", at=13)) is None
+        run_search(search, budget, ScriptedContext("stop", at=13)) is None
     )  # in the second trial's second fold
-    assert plain(run_search(search, budget, Heard())) == plain(whole)
+    assert plain(run_search(search, budget, ScriptedContext())) == plain(whole)
     assert len(results(search)) == 1
 
 
 def test_a_search_told_to_stop_goes_on_as_if_nothing_had_happened(tmp_path):
     budget = Budget("epochs", 18)
     straight = one(tmp_path / "a", "optuna:tpe", budget)
-    whole = run_search(straight, budget, Heard())
+    whole = run_search(straight, budget, ScriptedContext())
     search = one(tmp_path / "b", "optuna:tpe", budget)
-    assert run_search(search, budget, Heard("stop", at=9)) is None
+    assert run_search(search, budget, ScriptedContext("stop", at=9)) is None
     assert BenchRun.read(search.folder) is None
-    context = Heard()
+    context = ScriptedContext()
     assert plain(run_search(search, budget, context)) == plain(whole)
     assert context.reports[0].number == 2  # trials 0 and 1 were not trained again
 
@@ -126,7 +128,7 @@ def test_an_engine_with_few_points_ends_early_and_says_so(tmp_path):
     run = run_search(
         one(tmp_path, "keras-tuner:random", budget, space={"batch_size": Choice(8, 16)}),
         budget,
-        Heard(),
+        ScriptedContext(),
     )
     assert (run.ended, run.epochs) == ("exhausted", 8)
 
@@ -134,7 +136,7 @@ def test_an_engine_with_few_points_ends_early_and_says_so(tmp_path):
 def test_an_equal_proposal_costs_what_the_first_did_and_is_not_trained(tmp_path):
     budget = Budget("epochs", 22)
     search = one(tmp_path, "optuna:random", budget, space={"batch_size": Choice(8, 16)})
-    context = Heard()
+    context = ScriptedContext()
     run = run_search(search, budget, context)
     assert run.counts.copied >= 3
     assert run.epochs == 22
@@ -150,7 +152,9 @@ def broken(lr=0.1):
 def test_a_search_of_nothing_but_failures_ends_as_failed_with_its_cost(tmp_path):
     budget = Budget("epochs", 50)
     run = run_search(
-        one(tmp_path, "optuna:random", budget, builder=broken, max_failures=3), budget, Heard()
+        one(tmp_path, "optuna:random", budget, builder=broken, max_failures=3),
+        budget,
+        ScriptedContext(),
     )
     assert (run.ended, run.best, run.counts.failed) == ("failed", None, 3)
     assert "3 trials failed in a row, the last with: RuntimeError: no such layer" in run.error
