@@ -8,7 +8,7 @@ import pytest
 
 from tests.tracking.writer.searches import SPACE, spoiled, trial
 from tuning.ledger.records import Evaluation, SearchHeader, Standing, WinnerRecord
-from tuning.reports.compare import Compared, Comparison, difference_rows, rows, space_rows
+from tuning.reports.compare import Compared, Comparison, difference_rows, fact_rows, space_rows
 from tuning.reports.compare_html import curves, incumbent, write_comparison
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
@@ -57,11 +57,12 @@ def compared(name="toy/a", numbers=range(4), *, definition=None, space=SPACE, **
         git_commit="c0ffee",
     )
     header = replace(header, **fields.pop("header", {}))
-    return Compared(name, header, space, [trial(number) for number in numbers], **fields)
+    trials = [trial(number) for number in numbers]
+    return Compared(name=name, header=header, space=space, trials=trials, **fields)
 
 
 def facts(*searches) -> dict[str, list[str]]:
-    return dict(rows(Comparison(searches)))
+    return dict(fact_rows(Comparison(searches)))
 
 
 def test_budget_counts_best_and_scores_stand_side_by_side():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tuning.cli import options
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("compare")
 @click.argument("searches", nargs=-1, required=True, metavar="SEARCH SEARCH…")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
-)
+@options.as_json
 def compare(searches: tuple[str, ...], as_json: bool) -> None:
     """Show two or more searches side by side: budgets, best, spaces, curves, and what differs.
 
@@ -39,38 +39,43 @@ def compare(searches: tuple[str, ...], as_json: bool) -> None:
 
     os.umask(0o077)
     home = tuning_home()
-    found = _read(home, searches)
-    if len(found) < 2:
+    compared = _read(home, searches)
+    if len(compared) < 2:
         raise StudyError(
-            f"compare takes two or more searches, got only {found[0].name}", where="compare"
+            f"compare takes two or more searches, got only {compared[0].name}", where="compare"
         )
-    comparison = Comparison(tuple(found))
-    report = write_comparison(comparison, home / "reports" / f"{_file_name(found)}.html")
-    _show(comparison, report, as_json=as_json)
+
+    comparison = Comparison(tuple(compared))
+    page = write_comparison(comparison, home / "reports" / f"{_file_name(compared)}.html")
+    _print(comparison, page, on_stderr=as_json)
     if as_json:
-        print(json.dumps(comparison.to_json(str(report))), flush=True)
+        print(json.dumps(comparison.to_json(str(page))), flush=True)
 
 
 def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
-    """Return the searches, each once; all that cannot be found are named at once."""
+    """Return the searches, each once; all that are not there are named in one error."""
     from tuning.errors import StudyError
     from tuning.ledger.catalog import find
 
-    folders: list[SearchFiles] = []
+    searches: dict[Path, SearchFiles] = {}
     faults: list[str] = []
     for name in names:
         try:
-            folders.append(find(home, name))
+            files = find(home, name)
         except StudyError as error:
             faults += error.faults
+        else:
+            searches[files.folder.resolve()] = files
     if faults:
         raise StudyError(faults, where="compare")
-    found = [
-        _compared(files) for files in {files.folder.resolve(): files for files in folders}.values()
-    ]
-    used = [search.name for search in found]
+
+    compared = [_compared(files) for files in searches.values()]
+    used = [search.name for search in compared]
     # Equal names are of two state folders: only ids tell them apart.
-    return [replace(s, name=s.header.id) if used.count(s.name) > 1 else s for s in found]
+    return [
+        replace(search, name=search.header.id) if used.count(search.name) > 1 else search
+        for search in compared
+    ]
 
 
 def _compared(files: SearchFiles) -> Compared:
@@ -81,41 +86,52 @@ def _compared(files: SearchFiles) -> Compared:
     space, trials = finished(files)
     status = "" if files.status is None else files.status.status
     if status == "running" and not is_search_locked(files.folder):
-        status = "interrupted"  # killed: it could not say so
-    return Compared(name_of(files), files.require_header(), space, trials, files.winner, status)
+        status = "interrupted"  # it was killed and could not say so
+    return Compared(
+        name=name_of(files),
+        header=files.require_header(),
+        space=space,
+        trials=trials,
+        winner=files.winner,
+        status=status,
+    )
 
 
-def _file_name(found: list[Compared]) -> str:
-    """Return the same name for the same searches, so that comparing them again replaces the page."""
+def _file_name(compared: list[Compared]) -> str:
+    """Return one name for the same searches: comparing them again replaces the page."""
     import hashlib
 
-    ids = sorted(search.header.id for search in found)
-    studies = "-".join(dict.fromkeys(search.header.study for search in found))
-    return f"compare-{studies[:60]}-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:8]}"
+    ids = sorted(search.header.id for search in compared)
+    digest = hashlib.sha256(" ".join(ids).encode()).hexdigest()
+    studies = "-".join(dict.fromkeys(search.header.study for search in compared))
+    return f"compare-{studies[:60]}-{digest[:8]}"
 
 
-def _show(found: Comparison, report: Path, *, as_json: bool) -> None:
+def _print(comparison: Comparison, page: Path, *, on_stderr: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from tuning.reports.compare import difference_rows, rows, space_rows
+    from tuning.reports.compare import difference_rows, fact_rows, space_rows
     from tuning.reports.texts import one_line
 
-    console = Console(stderr=as_json)
-    for title, lines in (
-        ("", rows(found)),
-        ("spaces", space_rows(found)),
-        ("what differs", difference_rows(found)),
-    ):
+    console = Console(stderr=on_stderr)
+    tables = {
+        "": fact_rows(comparison),
+        "spaces": space_rows(comparison),
+        "what differs": difference_rows(comparison),
+    }
+    for title, rows in tables.items():
+        if not rows:
+            continue
         table = Table(title, box=None, pad_edge=False, header_style="bold")
-        for search in found.searches:
+        for search in comparison.searches:
             table.add_column(Text(one_line(search.name)), overflow="fold")
-        for label, cells in lines:
-            table.add_row(Text(one_line(label)), *(Text(one_line(cell)) for cell in cells))
-        if lines:
-            console.print(table)
-            console.print()
-    for caution in found.cautions:
+        for row in rows:
+            table.add_row(*(Text(one_line(text)) for text in (row.label, *row.cells)))
+        console.print(table)
+        console.print()
+
+    for caution in comparison.cautions:
         console.print(Text(caution, "yellow"), soft_wrap=True)
-    console.print(Text(str(report)), soft_wrap=True)
+    console.print(Text(str(page)), soft_wrap=True)

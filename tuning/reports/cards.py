@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from tuning.ledger.records import SearchHeader, WinnerRecord
 from tuning.reports.axes import describe
@@ -13,7 +12,7 @@ from tuning.reports.importance import LEAST_TRIALS
 from tuning.reports.page import (
     card,
     cell,
-    heading_cell,
+    heading,
     html_cell,
     html_figure,
     html_text,
@@ -22,7 +21,7 @@ from tuning.reports.page import (
     table,
 )
 from tuning.reports.plots import Plots
-from tuning.reports.summary import Trials, count_trials, ranked
+from tuning.reports.summary import Trials, count_trials, flat, ranked
 from tuning.reports.texts import failure_groups, score, seconds_text, spread, value_text
 from tuning.study.objective import Objective
 from tuning.study.space import Space
@@ -36,7 +35,7 @@ _BEST_TRIALS = 5  # whose findings are shown
 _SLICE_WIDTH = 170  # pixels; narrower, a parameter's marks would touch
 
 
-def heading(header: SearchHeader, trials: Trials) -> str:
+def head_of_page(header: SearchHeader, trials: Trials) -> str:
     """Return study and engine, when the search began, and how much was trained."""
     began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header.created_at))
     n_epochs = sum(result.epochs for _, result in trials)
@@ -105,7 +104,7 @@ def _score_table(winner: WinnerRecord, objective: Objective) -> str:
     for name, label in _BASELINES.items():
         if evaluation.baseline.get(name):
             rows.append(scores_row(label, evaluation.baseline[name]))
-    return table(rows, [heading_cell(""), *(heading_cell(metric, "n") for metric in metrics)])
+    return table(rows, [heading(""), *(heading(metric, "n") for metric in metrics)])
 
 
 def failures_card(trials: Trials) -> str:
@@ -147,8 +146,8 @@ def diagnosis_card(trials: Trials, objective: Objective, winner_number: int | No
 
     body = "<p>The winner and the best trials have none.</p>"
     if rows:
-        heads = [heading_cell("trial", "n"), heading_cell("finding")]
-        body = table(rows, [*heads, heading_cell("what was seen, and what to try")])
+        heads = [heading("trial", "n"), heading("finding")]
+        body = table(rows, [*heads, heading("what was seen, and what to try")])
     return card("Diagnosis", body, note, wide=True)
 
 
@@ -200,12 +199,3 @@ def definition_card(header: SearchHeader, winner: WinnerRecord | None, space: Sp
     for name, value in entries.items():
         rows.append(row([cell(name), html_cell(f"<code>{html_text(value)}</code>")]))
     return card("Definition and seeds", f'<div class="tall">{table(rows)}</div>')
-
-
-def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what nested mappings hold, with names like `data.rows`."""
-    for name, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

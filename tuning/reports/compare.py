@@ -1,40 +1,46 @@
-"""Searches side by side: what each is and found, and in what they differ. Tables, text and JSON; no
-figures.
-"""
+"""Searches side by side: what each is and gave, and in what they differ. No figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from tuning.ledger.records import Definition, SearchHeader, WinnerRecord
 from tuning.reports.axes import describe
-from tuning.reports.summary import Trials, Winner, count_trials, plain_json, ranked
+from tuning.reports.summary import (
+    Trials,
+    Winner,
+    best_json,
+    best_trial,
+    count_trials,
+    flat,
+    plain_json,
+)
 from tuning.reports.texts import one_line, params_text, score, seconds_text, spread
 from tuning.study.objective import Objective
 from tuning.study.space import Space
-from tuning.trial import Proposal, Status, TrialResult
+from tuning.trial import Proposal, TrialResult
 
 _BUDGET = ("trials", "epochs", "timeout", "gpu_hours", "patience", "cv", "top_k", "seeds")
-_VALIDATION = (
-    "test_size",
-    "validation_size",
-    "seed",
-    "cv",
-)  # of a definition: which rows a value is measured on
+_VALIDATION = ("test_size", "validation_size", "seed", "cv")
+"""Fields of a definition by which the rows are chosen that a value is measured on."""
+_MOST_CHARACTERS = 200  # of a value that differs
+
+Json: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared:
     """One search as it is compared.
 
     Attributes:
         name: `study/key`.
         header: `search.json`.
+        space: As it was searched last.
         trials: Every finished trial, by number.
         winner: `winner.json`; None: none was chosen.
-        status: How its last run ended, e.g. `completed`.
+        status: How its last run ended, e.g. `completed`; "" where it has not said.
     """
 
     name: str
@@ -62,8 +68,7 @@ class Compared:
     @property
     def best(self) -> tuple[Proposal, TrialResult] | None:
         """The completed trial with the best value; None where none was completed."""
-        first = next(iter(ranked(self.trials, self.objective)), None)
-        return first if first is not None and first[1].status is Status.COMPLETED else None
+        return best_trial(self.trials, self.objective)
 
     @property
     def chosen(self) -> Winner | None:
@@ -80,12 +85,65 @@ class Compared:
         """Seconds of training in all trials, over all slots."""
         return sum(result.training_s for _, result in self.trials)
 
+    @property
+    def budget(self) -> dict[str, Any]:
+        """The fields of the study that limit the search, those that are set."""
+        fields = {**self.definition, "trials": self.header.trials}
+        return {name: fields[name] for name in _BUDGET if fields.get(name) is not None}
+
+    @property
+    def domains(self) -> dict[str, str]:
+        """Each parameter with its domain in words."""
+        return {name: describe(domain) for name, domain in self.space.domains.items()}
+
     def scores(self, part: str) -> dict[str, float]:
         """Return the winner's scores on `test`, or those of a baseline there: `linear`, `dummy`."""
         if self.winner is None:
             return {}
         evaluation = self.winner.evaluation
-        return dict(evaluation.test if part == "test" else evaluation.baseline.get(part, {}))
+        if part == "test":
+            return dict(evaluation.test)
+        return dict(evaluation.baseline.get(part, {}))
+
+    def to_json(self) -> Json:
+        """Return what `--json` says of it."""
+        return {
+            "name": self.name,
+            "search": self.header.id,
+            "study": self.header.study,
+            "engine": self.engine,
+            "status": self.status or None,
+            "budget": self.budget,
+            "trials": count_trials(self.trials),
+            "epochs": self.epochs,
+            "seconds": {"training": self.training_s},
+            "best": best_json(self.best, self.objective),
+            "winner": None if self.chosen is None else self.chosen.to_json(),
+            "test": self.scores("test"),
+            "baseline": {"dummy": self.scores("dummy"), "linear": self.scores("linear")},
+            "space": self.domains,
+        }
+
+
+class Difference(NamedTuple):
+    """Something that is not the same in all searches.
+
+    Attributes:
+        kind: `study`, `space`, `data`, `versions` or `code`.
+        name: Of the field, parameter, fact or library.
+        values: One for each search; None where it has none.
+    """
+
+    kind: str
+    name: str
+    values: tuple[Any, ...]
+
+
+class Row(NamedTuple):
+    """A row of a table: its label, and a text for each search."""
+
+    label: str
+    cells: list[str]
 
 
 @dataclass(frozen=True)
@@ -93,14 +151,13 @@ class Comparison:
     """Two or more searches.
 
     Attributes:
-        searches: In the order asked for.
-        differences: (kind, name, one value for each search); kind is study, space, data, versions
-            or code.
-        cautions: Why values should not be read against each other; empty where they can.
+        searches: In the order of the command line.
+        differences: In what they differ.
+        cautions: Why values should not be read against each other, in sentences.
     """
 
     searches: tuple[Compared, ...]
-    differences: tuple[tuple[str, str, tuple[Any, ...]], ...] = field(init=False)
+    differences: tuple[Difference, ...] = field(init=False)
     cautions: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,19 +166,17 @@ class Comparison:
 
     @property
     def comparable(self) -> bool:
-        """Whether all were searched for the same objective, so that their curves belong into one
-        plot.
-        """
+        """Whether all were searched for the same objective: their curves belong in one plot."""
         return len({search.definition["objective"] for search in self.searches}) == 1
 
-    def to_json(self, report: str) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        differences: dict[str, dict[str, Any]] = {}
+    def to_json(self, report: str) -> Json:
+        """Return what `--json` prints; `report` is the page's path."""
+        differences: dict[str, Json] = {}
         for kind, name, values in self.differences:
             differences.setdefault(kind, {})[name] = list(values)
-        plain: dict[str, Any] = plain_json(
+        plain: Json = plain_json(
             {
-                "searches": [_search_json(search) for search in self.searches],
+                "searches": [search.to_json() for search in self.searches],
                 "differences": differences,
                 "cautions": list(self.cautions),
                 "report": report,
@@ -130,139 +185,117 @@ class Comparison:
         return plain
 
 
-def rows(found: Comparison) -> list[tuple[str, list[str]]]:
-    """Return the facts of every search, a row each: label, then one text for each search."""
-    columns = [dict(_facts(search)) for search in found.searches]
-    labels = list(dict.fromkeys(label for column in columns for label in column))
-    return [(label, [column.get(label, "–") for column in columns]) for label in labels]
+def fact_rows(comparison: Comparison) -> list[Row]:
+    """Return the facts of every search, a row each."""
+    return _aligned([dict(_facts(search)) for search in comparison.searches])
 
 
-def space_rows(found: Comparison) -> list[tuple[str, list[str]]]:
+def space_rows(comparison: Comparison) -> list[Row]:
     """Return every parameter with its domain in each search."""
-    spaces = [
-        {name: describe(domain) for name, domain in search.space.domains.items()}
-        for search in found.searches
-    ]
-    names = list(dict.fromkeys(name for space in spaces for name in space))
-    return [(name, [space.get(name, "–") for space in spaces]) for name in names]
+    return _aligned([search.domains for search in comparison.searches])
 
 
-def difference_rows(found: Comparison) -> list[tuple[str, list[str]]]:
-    """Return what differs: `data: digest`, then one text for each search."""
+def difference_rows(comparison: Comparison) -> list[Row]:
+    """Return what differs; a label reads `data: digest`."""
     return [
-        (f"{kind}: {name}", [_text(value) for value in values])
-        for kind, name, values in found.differences
+        Row(f"{kind}: {name}", [_shortened(value) for value in values])
+        for kind, name, values in comparison.differences
     ]
+
+
+def _aligned(columns: Sequence[Mapping[str, str]]) -> list[Row]:
+    """Return a row for each label that any column has."""
+    labels = dict.fromkeys(label for column in columns for label in column)
+    return [Row(label, [column.get(label, "–") for column in columns]) for label in labels]
 
 
 def _facts(search: Compared) -> Iterator[tuple[str, str]]:
+    """Yield label and text of each thing to know of a search."""
     counts = count_trials(search.trials)
+    outcomes = [f"{count} {outcome}" for outcome, count in counts.items() if count]
+    limits = [f"{name} {value}" for name, value in search.budget.items()]
     yield "study", search.header.study
     yield "engine", search.engine
     yield "status", search.status or "–"
-    yield "budget", ", ".join(f"{name} {value}" for name, value in _budget(search).items()) or "–"
-    yield (
-        "trials",
-        ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none",
-    )
+    yield "budget", ", ".join(limits) or "–"
+    yield "trials", ", ".join(outcomes) or "none"
     yield "epochs trained", f"{search.epochs:,}"
     yield "training", seconds_text(search.training_s)
+
     if search.best is not None:
         proposal, result = search.best
         yield f"best {search.objective.metric}", f"{score(result.value)} (trial {result.number})"
         yield "best parameters", params_text(proposal.params)
-    if search.chosen is not None:
-        chosen = search.chosen
-        fresh = f"{score(chosen.mean)} ± {spread(chosen.std)} over {len(chosen.seeds)} fresh seeds"
-        yield "winner, validation", f"{fresh} (trial {chosen.number})"
-    for part, label in (
-        ("test", "winner, test"),
-        ("linear", "linear baseline, test"),
-        ("dummy", "dummy, test"),
-    ):
+
+    winner = search.chosen
+    if winner is not None:
+        validation = f"{score(winner.mean)} ± {spread(winner.std)}"
+        origin = f"over {len(winner.seeds)} fresh seeds (trial {winner.number})"
+        yield "winner, validation", f"{validation} {origin}"
+
+    parts = {"test": "winner, test", "linear": "linear baseline, test", "dummy": "dummy, test"}
+    for part, label in parts.items():
         for metric, value in search.scores(part).items():
             yield f"{label} {metric}", score(value)
 
 
-def _budget(search: Compared) -> dict[str, Any]:
-    known = {
-        **search.definition,
-        "trials": search.header.trials,
-    }
-    return {name: known[name] for name in _BUDGET if known.get(name) is not None}
-
-
-def _search_json(search: Compared) -> dict[str, Any]:
-    best = None
-    if search.best is not None:
-        proposal, result = search.best
-        best = {
-            "number": result.number,
-            "params": dict(proposal.params),
-            "metric": search.objective.metric,
-            "value": result.value,
-        }
-    return {
-        "name": search.name,
-        "search": search.header.id,
-        "study": search.header.study,
-        "engine": search.engine,
-        "status": search.status or None,
-        "budget": _budget(search),
-        "trials": count_trials(search.trials),
-        "epochs": search.epochs,
-        "seconds": {"training": search.training_s},
-        "best": best,
-        "winner": None if search.chosen is None else search.chosen.to_json(),
-        "test": search.scores("test"),
-        "baseline": {"dummy": search.scores("dummy"), "linear": search.scores("linear")},
-        "space": {name: describe(domain) for name, domain in search.space.domains.items()},
-    }
-
-
-def _differences(searches: Sequence[Compared]) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
-    sides = [dict(_entries(search)) for search in searches]
-    for key in dict.fromkeys(key for side in sides for key in side):
-        values = tuple(side.get(key) for side in sides)
+def _differences(searches: Sequence[Compared]) -> Iterator[Difference]:
+    sides = [_entries(search) for search in searches]
+    for kind, name in dict.fromkeys(key for side in sides for key in side):
+        values = tuple(side.get((kind, name)) for side in sides)
         if any(value != values[0] for value in values):
-            yield (*key, values)
+            yield Difference(kind, name, values)
 
 
-def _entries(search: Compared) -> Iterator[tuple[tuple[str, str], Any]]:
+def _entries(search: Compared) -> dict[tuple[str, str], Any]:
+    """Return all that is compared, by kind and name."""
+    header = search.header
     definition = {name: value for name, value in search.definition.items() if name != "space"}
-    yield from ((("study", name), value) for name, value in _flat(definition))
-    yield from (
-        (("space", name), describe(domain)) for name, domain in search.space.domains.items()
-    )
-    yield from ((("data", name), value) for name, value in _flat(search.header.data.to_json()))
-    yield from ((("versions", name), value) for name, value in search.header.versions_of.items())
-    yield ("code", "git_commit"), search.header.git_commit or None
+    by_kind: dict[str, Mapping[str, Any]] = {
+        "study": dict(flat(definition)),
+        "space": search.domains,
+        "data": dict(flat(header.data.to_json())),
+        "versions": header.versions_of,
+        "code": {"git_commit": header.git_commit or None},
+    }
 
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    entries = {}
+    for kind, values in by_kind.items():
+        for name, value in values.items():
+            entries[kind, name] = value
+    return entries
 
 
 def _cautions(searches: Sequence[Compared]) -> Iterator[str]:
-    asked = list(dict.fromkeys(str(search.definition["objective"]) for search in searches))
-    if len(asked) > 1:
-        yield f"They were searched for different objectives ({', '.join(asked)}): their values cannot be compared."
+    objectives = list(dict.fromkeys(str(search.definition["objective"]) for search in searches))
+    if len(objectives) > 1:
+        yield (
+            f"They were searched for different objectives ({', '.join(objectives)}): "
+            "their values cannot be compared."
+        )
     if len({search.header.data.digest for search in searches}) > 1:
         yield "Their data differ: a better value may come from easier data."
-    if others := [
-        n for n in _VALIDATION if len({repr(search.definition.get(n)) for search in searches}) > 1
-    ]:
-        yield f"Their values are measured on other rows, or by other splits ({', '.join(others)} differ)."
-    if len(asked) == 1:
-        yield "Each is one search: a difference may be luck. `tuning bench` repeats engines over seeds and tests it."
+
+    differing = []
+    for name in _VALIDATION:
+        values = {repr(search.definition.get(name)) for search in searches}
+        if len(values) > 1:
+            differing.append(name)
+    if differing:
+        yield (
+            "Their values are measured on other rows, or by other splits "
+            f"({', '.join(differing)} differ)."
+        )
+
+    if len(objectives) == 1:
+        yield (
+            "Each is one search: a difference may be luck. "
+            "`tuning bench` repeats engines over seeds and tests it."
+        )
 
 
-def _text(value: Any) -> str:
+def _shortened(value: Any) -> str:
     if value is None:
         return "–"
     text = one_line(str(value))
-    return text if len(text) <= 200 else f"{text[:199]}…"
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"

@@ -79,7 +79,7 @@ def write_report(
     figures = plots.draw(trials, space, objective)
     winner_number = None if winner is None else winner.number
     parts = [
-        cards.heading(header, trials),
+        cards.head_of_page(header, trials),
         '<div class="grid">',
         cards.winner_card(winner, header.data.unit, objective),
         cards.failures_card(trials),

@@ -97,7 +97,7 @@ def table(rows: Iterable[str], heads: Iterable[str] = (), kind: str = "") -> str
     return f"<table{attributes}>{head}<tbody>{''.join(rows)}</tbody></table>"
 
 
-def heading_cell(text: object, kind: str = "") -> str:
+def heading(text: object, kind: str = "") -> str:
     """Return a heading cell of plain text; `kind` is a CSS class."""
     attributes = f' class="{kind}"' if kind else ""
     return f"<th{attributes}>{html_text(text)}</th>"

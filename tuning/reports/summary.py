@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
@@ -17,7 +17,9 @@ Trials: TypeAlias = Sequence[tuple[Proposal, TrialResult]]
 
 @dataclass(frozen=True)
 class Winner:
-    """The parameters with the best mean over fresh seeds.
+    """The parameters with the best mean over fresh seeds, as reports show them.
+
+    The ledger's `Standing` may lack a value, where a seed diverged; a winner has one on each.
 
     Attributes:
         number: The trial they come from.
@@ -26,7 +28,7 @@ class Winner:
     """
 
     number: int
-    params: Mapping[str, Any]
+    params: Params
     seeds: tuple[int, ...]
     values: tuple[float, ...]
 
@@ -40,9 +42,9 @@ class Winner:
         """Sample standard deviation of `values` (n - 1); 0 for a single seed."""
         if len(self.values) < 2:
             return 0.0
-        return math.sqrt(
-            math.fsum((v - self.mean) ** 2 for v in self.values) / (len(self.values) - 1)
-        )
+        mean = self.mean
+        squares = math.fsum((value - mean) ** 2 for value in self.values)
+        return math.sqrt(squares / (len(self.values) - 1))
 
     @classmethod
     def of(cls, standing: Standing, params: Params | None = None) -> Self:
@@ -72,7 +74,7 @@ class Winner:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Everything the end of a run tells.
+    """Everything that the end of a run shows.
 
     Attributes:
         study, engine, search: The study's name, the engine, the search's id.
@@ -117,14 +119,10 @@ class Summary:
     again: str = ""
 
     def __post_init__(self) -> None:
-        for name in (
-            "test",
-            "dummy",
-            "linear",
-        ):  # read back from JSON, NaN and infinities are strings
-            object.__setattr__(
-                self, name, {key: float(value) for key, value in getattr(self, name).items()}
-            )
+        # Read back from JSON, NaN and infinities are strings.
+        for name in ("test", "dummy", "linear"):
+            scores = {metric: float(value) for metric, value in getattr(self, name).items()}
+            object.__setattr__(self, name, scores)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -133,25 +131,14 @@ class Summary:
 
     @property
     def best(self) -> tuple[Proposal, TrialResult] | None:
-        """The completed trial with the best value, the earliest of equals; None where no trial was
-        completed.
-        """
-        first = next(iter(ranked(self.trials, self.objective)), None)
-        return first if first is not None and first[1].status is Status.COMPLETED else None
+        """The completed trial with the best value; None where no trial was completed."""
+        return best_trial(self.trials, self.objective)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `--json` prints: plain JSON types, null for what is unknown or not finite,
-        secrets masked.
+        """Return what `--json` prints.
+
+        Plain JSON types, null for what is unknown or not finite, secrets masked.
         """
-        best = None
-        if self.best is not None:
-            proposal, result = self.best
-            best = {
-                "number": result.number,
-                "params": dict(proposal.params),
-                "metric": self.objective.metric,
-                "value": result.value,
-            }
         tracking = {
             "tracking_uri": self.tracking_uri,
             "experiment_id": self.experiment_id,
@@ -163,7 +150,7 @@ class Summary:
             "search": self.search,
             "status": self.status,
             "trials": self.counts,
-            "best": best,
+            "best": best_json(self.best, self.objective),
             "test": dict(self.test),
             "baseline": {"dummy": dict(self.dummy), "linear": dict(self.linear)},
             "seconds": {
@@ -188,19 +175,56 @@ def count_trials(trials: Trials) -> dict[str, int]:
 
 
 def ranked(trials: Trials, objective: Objective) -> list[tuple[Proposal, TrialResult]]:
-    """Return the trials that have a value: completed ones, the best first, then pruned ones, the
-    best first.
+    """Return the trials that have a value, the earliest of equals first.
+
+    Completed ones, the best first, then pruned ones, the best first.
     """
-    with_value = [pair for pair in trials if pair[1].value is not None]
-    return sorted(
-        with_value,
-        key=lambda pair: (pair[1].status is not Status.COMPLETED, _key(pair[1], objective)),
-    )
+
+    def key(pair: tuple[Proposal, TrialResult]) -> tuple[bool, float, int]:
+        _, result = pair
+        value = math.inf if result.value is None else objective.key(result.value)
+        return (result.status is not Status.COMPLETED, value, result.number)
+
+    return sorted((pair for pair in trials if pair[1].value is not None), key=key)
+
+
+def best_trial(trials: Trials, objective: Objective) -> tuple[Proposal, TrialResult] | None:
+    """Return the completed trial with the best value, the earliest of equals."""
+    best = next(iter(ranked(trials, objective)), None)
+    if best is None or best[1].status is not Status.COMPLETED:
+        return None
+    return best
+
+
+def best_json(
+    best: tuple[Proposal, TrialResult] | None, objective: Objective
+) -> dict[str, Any] | None:
+    """Return what `--json` says of the best trial."""
+    if best is None:
+        return None
+    proposal, result = best
+    return {
+        "number": result.number,
+        "params": dict(proposal.params),
+        "metric": objective.metric,
+        "value": result.value,
+    }
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what nested mappings hold, with names like `data.rows`."""
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def plain_json(value: Any) -> Any:
-    """Return `value` as JSON types: tuples as lists, NumPy's scalars as Python's, NaN as null,
-    strings masked.
+    """Return `value` as JSON types.
+
+    Tuples become lists, NumPy's scalars Python's, figures that are not finite null; strings are
+    masked.
     """
     if isinstance(value, Mapping):
         return {str(key): plain_json(item) for key, item in value.items()}
@@ -210,8 +234,6 @@ def plain_json(value: Any) -> Any:
         return masked(value)
     if hasattr(value, "item"):
         value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _key(result: TrialResult, objective: Objective) -> tuple[float, int]:
-    return (objective.key(result.value) if result.value is not None else math.inf, result.number)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
