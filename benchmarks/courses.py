@@ -1,13 +1,11 @@
-"""`make courses`: run every study of the courses at its defaults and put their figures into the
-README.
-"""
+"""`make courses`: run every study of the courses; put their figures into the README."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,8 @@ from tuning.storage.durable import read_json, write_json
 from tuning.storage.home import tuning_home
 from tuning.study.study import Study, load_study
 
-BEGIN, END = "<!-- courses: begin, written by `make courses` -->", "<!-- courses: end -->"
+BEGIN = "<!-- courses: begin, written by `make courses` -->"
+END = "<!-- courses: end -->"
 HEAD = (
     "study",
     "metric",
@@ -39,20 +38,20 @@ HEAD = (
     "seconds",
 )
 OUTER_FOLDS = 5
-_FIGURES = ("winner", "linear", "dummy", "ahead", "error", "seconds")
+
+_FIGURES = ("winner", "linear", "dummy", "ahead", "error", "seconds")  # those that are remembered
+
 SURE = 2.0
-"""Standard errors of the difference from which on a winner counts as better, or worse, than the
-linear baseline.
-"""
+"""From so many standard errors of the difference on a winner is better, or worse, than linear."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Known:
     """What is known of a study.
 
     Attributes:
         metric: The one shown, that of the study's objective.
-        said: In words.
+        words: What is known, for the table.
         bound: The winner's test metric must reach it; None: no bound.
         bends: A straight line is not enough here: the winner must be better than the linear
             baseline.
@@ -60,7 +59,7 @@ class Known:
     """
 
     metric: str
-    said: str
+    words: str
     bound: float | None = None
     bends: bool = False
     outer: bool = False
@@ -73,51 +72,62 @@ class Known:
 
 
 COURSES: Mapping[str, Known] = {
-    "housing": Known("rmse", "≤ 0.56", 0.56, bends=True),
-    "housing_grid": Known("rmse", "the courses' grid: SGD, 30 epochs, 2 folds"),
-    "wide_deep": Known("rmse", "the courses' wide & deep network"),
+    "housing": Known(metric="rmse", words="≤ 0.56", bound=0.56, bends=True),
+    "housing_grid": Known(metric="rmse", words="the courses' grid: SGD, 30 epochs, 2 folds"),
+    "wide_deep": Known(metric="rmse", words="the courses' wide & deep network"),
     "mnist": Known(
-        "accuracy", "≥ 0.92; 300–100 with Adam on 5,000 digits: 0.932–0.946", 0.92, bends=True
+        metric="accuracy",
+        words="≥ 0.92; 300–100 with Adam on 5,000 digits: 0.932–0.946",
+        bound=0.92,
+        bends=True,
     ),
-    "digits": Known("accuracy", "≥ 0.95", 0.95),
-    "faces": Known("accuracy", "above the majority, 0.692", 0.692),
-    "blobs": Known("accuracy", "≥ 0.90; the optimum is about 0.915", 0.90),
-    "circles": Known("accuracy", "≥ 0.76; the Bayes limit is 0.829", 0.76, bends=True),
-    "moons": Known("accuracy", "above the straight line", bends=True),
-    "iris": Known("accuracy", "≥ 0.93, mean of 5 outer folds", 0.93, outer=True),
-    "iris_pair": Known("accuracy", "1: a line separates them", 1.0),
-    "perceptron": Known("accuracy", "about the straight line's, 0.915"),
-    "survived": Known("accuracy", "above the majority, 0.678", 0.678),
-    "multilabel": Known("auc", "about the linear models'"),
-    "multi_output": Known("rmse", "the noise, 0.05"),
+    "digits": Known(metric="accuracy", words="≥ 0.95", bound=0.95),
+    "faces": Known(metric="accuracy", words="above the majority, 0.692", bound=0.692),
+    "blobs": Known(metric="accuracy", words="≥ 0.90; the optimum is about 0.915", bound=0.90),
+    "circles": Known(
+        metric="accuracy", words="≥ 0.76; the Bayes limit is 0.829", bound=0.76, bends=True
+    ),
+    "moons": Known(metric="accuracy", words="above the straight line", bends=True),
+    "iris": Known(metric="accuracy", words="≥ 0.93, mean of 5 outer folds", bound=0.93, outer=True),
+    "iris_pair": Known(metric="accuracy", words="1: a line separates them", bound=1.0),
+    "perceptron": Known(metric="accuracy", words="about the straight line's, 0.915"),
+    "survived": Known(metric="accuracy", words="above the majority, 0.678", bound=0.678),
+    "multilabel": Known(metric="auc", words="about the linear models'"),
+    "multi_output": Known(metric="rmse", words="the noise, 0.05"),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of the table: what was measured, or why nothing was.
 
     Attributes:
-        ahead, error: How much better than the linear baseline the winner is on the test part, and
-            the standard error of that difference.
+        study: Its name.
+        known: What is known of it.
+        winner: The winner's metric on the test part.
+        linear: That of the linear baseline.
+        dummy: That of a model that looks at no feature.
+        ahead: How much better than the linear baseline the winner is on the test part.
+        error: The standard error of that difference.
+        seconds: Of the whole search.
+        skipped: Why it was not run, else "".
+        failed: Why it gave no figures, else "".
     """
 
     study: str
     known: Known
-    winner: float = float("nan")
-    linear: float = float("nan")
-    dummy: float = float("nan")
-    ahead: float = float("nan")
-    error: float = float("nan")
+    winner: float = math.nan
+    linear: float = math.nan
+    dummy: float = math.nan
+    ahead: float = math.nan
+    error: float = math.nan
     seconds: float = 0.0
     skipped: str = ""
     failed: str = ""
 
     @property
     def verdict(self) -> str:
-        """The winner against the linear baseline: better, worse, or as good as far as the test part
-        tells.
-        """
+        """The winner against the linear baseline, as far as the test part tells."""
         if abs(self.ahead) <= SURE * self.error:
             return "as good"
         return "better" if self.ahead > 0 else "worse"
@@ -125,38 +135,45 @@ class Row:
     @property
     def faults(self) -> tuple[str, ...]:
         """What keeps the study from what is asked of it; a skipped one has none."""
-        if self.skipped or self.failed:
-            return (self.failed,) if self.failed else ()
-        missed = () if self.known.reached(self.winner) else ("missed",)
+        if self.skipped:
+            return ()
+        if self.failed:
+            return (self.failed,)
+
+        faults = []
+        if not self.known.reached(self.winner):
+            faults.append("missed")
         allowed = ("better",) if self.known.bends else ("better", "as good")
-        return (
-            missed
-            if self.verdict in allowed
-            else (*missed, f"{self.verdict}, not {' or '.join(allowed)}")
-        )
+        if self.verdict not in allowed:
+            faults.append(f"{self.verdict}, not {' or '.join(allowed)}")
+        return tuple(faults)
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The line's cells, in the order of `HEAD`."""
-        if told := self.skipped or self.failed:
-            return (f"`{self.study}`", self.known.metric, told, "–", "–", "–", self.known.said, "–")
+        name = f"`{self.study}`"
+        reason = self.skipped or self.failed
+        if reason:
+            return (name, self.known.metric, reason, "–", "–", "–", self.known.words, "–")
+
         faults = f" **{'; '.join(self.faults)}**" if self.faults else ""
-        figures = (f"{value:.3f}" for value in (self.linear, self.dummy))
-        ahead = f"{self.ahead:+.3f} ± {self.error:.3f}, {self.verdict}"
-        told_first = (
-            f"`{self.study}`",
+        return (
+            name,
             self.known.metric,
             f"**{self.winner:.3f}**{faults}",
-            *figures,
-            ahead,
+            f"{self.linear:.3f}",
+            f"{self.dummy:.3f}",
+            f"{self.ahead:+.3f} ± {self.error:.3f}, {self.verdict}",
+            self.known.words,
+            f"{self.seconds:.0f}",
         )
-        return (*told_first, self.known.said, f"{self.seconds:.0f}")
 
 
 @dataclass(frozen=True)
 class OuterFold:
-    """A data set whose test part is one of several folds, by class and shuffled; validation is left
-    to the study.
+    """A data set whose test part is one of several folds, by class and shuffled.
+
+    The validation part is left to the study.
     """
 
     data: Callable[[], Dataset]
@@ -165,15 +182,12 @@ class OuterFold:
 
     def __call__(self) -> Dataset:
         """Return the data set with its rows of training and test fixed."""
-        from dataclasses import replace
-
         from sklearn.model_selection import StratifiedKFold
 
         whole = self.data()
-        cut = StratifiedKFold(self.folds, shuffle=True, random_state=0).split(
-            np.zeros(len(whole.y)), whole.y
-        )
-        train, test = list(cut)[self.fold]
+        folds = StratifiedKFold(self.folds, shuffle=True, random_state=0)
+        no_features = np.zeros(len(whole.y))
+        train, test = list(folds.split(no_features, whole.y))[self.fold]
         return replace(whole, parts={"train": train, "test": test})
 
 
@@ -184,15 +198,17 @@ def measured(name: str, known: Known, home: Path, forkserver: ForkServer | None 
         summaries = [_searched(study, options, forkserver) for study in _searches(name, known)]
     except MissingError as error:
         click.echo(f"{name}: {error}", err=True)
-        return Row(name, known, skipped="skipped: its data could not be fetched here")
+        return Row(study=name, known=known, skipped="skipped: its data could not be fetched here")
     except TuningError as error:
-        return Row(name, known, failed=f"failed: {str(error).splitlines()[0]}")
+        reason = str(error).splitlines()[0]
+        return Row(study=name, known=known, failed=f"failed: {reason}")
+
     unknown = Margin(difference=math.nan, standard_error=math.nan)
     margins = [summary.margin or unknown for summary in summaries]
     errors = [margin.standard_error for margin in margins]
     return Row(
-        name,
-        known,
+        study=name,
+        known=known,
         winner=statistics.fmean(summary.test[known.metric] for summary in summaries),
         linear=statistics.fmean(summary.linear[known.metric] for summary in summaries),
         dummy=statistics.fmean(summary.dummy[known.metric] for summary in summaries),
@@ -217,24 +233,24 @@ def _searches(name: str, known: Known) -> Iterator[Study | str]:
         yield study.with_(name=f"{name}-outer-{fold}", data=OuterFold(study.data, fold))
 
 
-def kept(name: str, known: Known, home: Path) -> Row | None:
-    """Return the line of a study that an earlier `make courses` has measured, unless the study has
-    changed since.
-    """
+def remembered(name: str, known: Known, home: Path) -> Row | None:
+    """Return the line that an earlier call has measured; None where the study has changed since."""
     stored = read_json(_row_file(name, home))
-    if stored is None or stored.get("of") != _measured(name):
+    if stored is None or stored.get("of") != _what_was_measured(name):
         return None
-    return Row(name, known, **stored["figures"])
+    return Row(study=name, known=known, **stored["figures"])
 
 
-def keep(row: Row, home: Path) -> None:
+def remember(row: Row, home: Path) -> None:
     """Remember a line that was measured, for a later `make courses`."""
-    if not (row.skipped or row.failed):
-        figures = {figure: getattr(row, figure) for figure in _FIGURES}
-        write_json(_row_file(row.study, home), {"of": _measured(row.study), "figures": figures})
+    if row.skipped or row.failed:
+        return
+    figures = {figure: getattr(row, figure) for figure in _FIGURES}
+    of = _what_was_measured(row.study)
+    write_json(_row_file(row.study, home), {"of": of, "figures": figures})
 
 
-def _measured(name: str) -> list[Any]:
+def _what_was_measured(name: str) -> list[Any]:
     """Return what a line was measured of: the study with its budget, and this code."""
     study = load_study(name)
     return [study.hash, study.trials, study.top_k, study.seeds, git_commit()]
@@ -246,11 +262,8 @@ def _row_file(name: str, home: Path) -> Path:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table."""
-    lines = [
-        HEAD,
-        tuple("---" if cell != "seconds" else "--:" for cell in HEAD),
-        *(row.cells for row in rows),
-    ]
+    rule = tuple("--:" if cell == "seconds" else "---" for cell in HEAD)
+    lines = [HEAD, rule, *(row.cells for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -258,7 +271,9 @@ def put_between(text: str, table: str) -> str | None:
     """Return a README's text with the table between the two markers, or None where it has none."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
-    return f"{before}{begin}\n{table}\n{end}{after}" if begin and end else None
+    if not begin or not end:
+        return None
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 @click.command("courses")
@@ -267,7 +282,7 @@ def put_between(text: str, table: str) -> str | None:
     "--readme", type=click.Path(path_type=Path), default=Path("README.md"), show_default=True
 )
 @click.option(
-    "--again", is_flag=True, help="Also run those whose figures are kept from an earlier call."
+    "--again", is_flag=True, help="Also run those whose figures an earlier call has left."
 )
 def courses(studies: tuple[str, ...], readme: Path, again: bool) -> int:
     """Run STUDIES (all of the courses where none is named) and write their figures into the README.
@@ -280,30 +295,29 @@ def courses(studies: tuple[str, ...], readme: Path, again: bool) -> int:
     unknown = [name for name in studies if name not in COURSES]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r}; there are: {', '.join(COURSES)}")
-    home = tuning_home(
-        str(tuning_home() / "courses")
-    )  # the data is fetched into TUNING_HOME's own cache
+    # The data is fetched into TUNING_HOME's own cache.
+    home = tuning_home(str(tuning_home() / "courses"))
     rows = list(_rows(studies or tuple(COURSES), home, again=again))
     table = markdown(rows)
     click.echo(table)
     if not studies and readme.exists():
-        written = put_between(readme.read_text(encoding="utf-8"), table)
-        if written is None:
-            click.echo(
-                f"{readme} has no place for the table: put {BEGIN} and {END} into it", err=True
-            )
+        text = put_between(readme.read_text(encoding="utf-8"), table)
+        if text is None:
+            hint = f"put {BEGIN} and {END} into it"
+            click.echo(f"{readme} has no place for the table: {hint}", err=True)
         else:
-            readme.write_text(written, encoding="utf-8")
+            readme.write_text(text, encoding="utf-8")
     return 1 if any(row.faults for row in rows) else 0
 
 
 def _rows(names: Sequence[str], home: Path, *, again: bool) -> Iterator[Row]:
     with ForkServer() as forkserver:
         for name in names:
-            row = None if again else kept(name, COURSES[name], home)
+            known = COURSES[name]
+            row = None if again else remembered(name, known, home)
             if row is None:
-                row = measured(name, COURSES[name], home, forkserver)
-                keep(row, home)
+                row = measured(name, known, home, forkserver)
+                remember(row, home)
             click.echo(" | ".join(row.cells), err=True)
             yield row
 

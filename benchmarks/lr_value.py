@@ -2,7 +2,7 @@
 
 Two searches of one study that differ in the bounds of the rate alone: wide, and as the range test
 suggests. Each is run once for every seed, which sets split, engine and training alike. What the
-range test costs is told beside it.
+range test costs is printed beside it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import click
 
@@ -28,22 +27,26 @@ from tuning.search.options import RunOptions
 from tuning.search.processes import source_of
 from tuning.search.run import run_study
 from tuning.search.stop_request import go_on_after
-from tuning.study.domains import Float, FromRangeTest
+from tuning.study.domains import Domain, Float, FromRangeTest
 from tuning.study.study import Study, load_study
 from tuning.trial import Status
 
 RATE = "lr"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """Both searches with one seed.
 
     Attributes:
-        interval: What the range test suggested.
-        wide, narrow: The best objective after each trial; NaN before the first that was completed.
+        seed: Of split, engine and training.
+        interval: What the range test suggested: low and high.
+        wide: The wide search's best objective after each trial; NaN before the first that was
+            completed.
+        narrow: The same of the search within the interval.
         test_s: Wall time of the range test, which the wide search does without.
-        wide_s, narrow_s: Time spent in training, summed over trials.
+        wide_s: Time the wide search spent in training, summed over trials.
+        narrow_s: The same of the other.
     """
 
     seed: int
@@ -55,12 +58,13 @@ class Pair:
     narrow_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Medians over the seeds.
 
     Attributes:
-        wide, narrow: The best objective at the end.
+        wide: The wide search's best objective at the end.
+        narrow: The narrow search's.
         reached_after: Trials after which the narrow search's median best is no worse than the wide
             search's at the end; None: never.
         narrow_better: Seeds with which the narrow search ends better.
@@ -84,16 +88,11 @@ def compare(
         options: Devices and state folder.
         forkserver: One that runs.
     """
-    domains = dict(study.space.domains)
-    wide = Float(rate.low, rate.high, log=True)
-    arms = {
-        name: study.with_(
-            name=f"{study.name}-{name}-{seed}", seed=seed, space={**domains, RATE: domain}
-        )
-        for name, domain in (("wide", wide), ("narrow", rate))
-    }
-    narrow, began = arms["narrow"], time.perf_counter()
-    rates = measure_lr_bounds(
+    wide = _arm(study, "wide", seed, Float(rate.low, rate.high, log=True))
+    narrow = _arm(study, "narrow", seed, rate)
+
+    began = time.perf_counter()
+    bounds = measure_lr_bounds(
         narrow,
         source_of(narrow),
         {},
@@ -103,53 +102,70 @@ def compare(
         forkserver=forkserver,
     )
     test_s = time.perf_counter() - began
-    arms["narrow"] = narrow.with_(intervals=rates.intervals)
-    summaries: dict[str, Summary] = {}
-    for name, arm in arms.items():
-        summaries[name] = run_study(arm, options, forkserver=forkserver)
-        go_on_after(summaries[name].status)
-    best = {name: _best_so_far(study, summary) for name, summary in summaries.items()}
+
+    wide_summary = _search(wide, options, forkserver)
+    narrow_summary = _search(narrow.with_(intervals=bounds.intervals), options, forkserver)
     return Pair(
-        seed,
-        hull(rates.tests[RATE]),
-        best["wide"],
-        best["narrow"],
-        test_s,
-        summaries["wide"].training_s,
-        summaries["narrow"].training_s,
+        seed=seed,
+        interval=hull(bounds.tests[RATE]),
+        wide=_best_so_far(study, wide_summary),
+        narrow=_best_so_far(study, narrow_summary),
+        test_s=test_s,
+        wide_s=wide_summary.training_s,
+        narrow_s=narrow_summary.training_s,
     )
+
+
+def _arm(study: Study, name: str, seed: int, rate: Domain) -> Study:
+    """Return the study with another rate, under a name of its own."""
+    return study.with_(
+        name=f"{study.name}-{name}-{seed}", seed=seed, space={**study.space.domains, RATE: rate}
+    )
+
+
+def _search(study: Study, options: RunOptions, forkserver: ForkServer) -> Summary:
+    summary = run_study(study, options, forkserver=forkserver)
+    go_on_after(summary.status)
+    return summary
 
 
 def judge(pairs: Sequence[Pair], direction: str) -> Verdict:
     """Return the medians; a search that has completed nothing yet counts as the worst."""
-    worst = math.inf if direction == "minimize" else -math.inf
-    curves: dict[str, list[float]] = {}
-    for arm in ("wide", "narrow"):
-        by_trial = zip(*(getattr(pair, arm) for pair in pairs), strict=False)
-        curves[arm] = [median(worst if math.isnan(v) else v for v in values) for values in by_trial]
-    goal = curves["wide"][-1]
-    reached = (
-        i
-        for i, v in enumerate(curves["narrow"], 1)
-        if (v <= goal if direction == "minimize" else v >= goal)
-    )
     sign = 1.0 if direction == "minimize" else -1.0
-    won = sum(sign * pair.narrow[-1] < sign * pair.wide[-1] for pair in pairs)
-    return Verdict(goal, curves["narrow"][-1], next(reached, None), won)
+    wide = _median_curve([pair.wide for pair in pairs], worst=sign * math.inf)
+    narrow = _median_curve([pair.narrow for pair in pairs], worst=sign * math.inf)
+
+    reached_after = None
+    for trials, value in enumerate(narrow, start=1):
+        if sign * value <= sign * wide[-1]:
+            reached_after = trials
+            break
+    return Verdict(
+        wide=wide[-1],
+        narrow=narrow[-1],
+        reached_after=reached_after,
+        narrow_better=sum(sign * pair.narrow[-1] < sign * pair.wide[-1] for pair in pairs),
+    )
+
+
+def _median_curve(curves: Sequence[Sequence[float]], *, worst: float) -> list[float]:
+    """Return the median after each trial, as far as the shortest curve goes; `worst` is for NaN."""
+    return [
+        median(worst if math.isnan(value) else value for value in values)
+        for values in zip(*curves, strict=False)
+    ]
 
 
 def _best_so_far(study: Study, summary: Summary) -> tuple[float, ...]:
-    best, found = math.nan, []
+    """Return the best objective after each trial; NaN before the first that was completed."""
+    best = math.nan
+    curve = []
     for _, result in sorted(summary.trials, key=lambda pair: pair[1].number):
-        value = (
-            result.value
-            if result.status is Status.COMPLETED and result.value is not None
-            else math.nan
-        )
-        if math.isnan(best) or (not math.isnan(value) and study.objective.better(value, best)):
+        value = result.value if result.status is Status.COMPLETED else None
+        if value is not None and (math.isnan(best) or study.objective.better(value, best)):
             best = value
-        found.append(best)
-    return tuple(found)
+        curve.append(best)
+    return tuple(curve)
 
 
 @click.command("lr-value")
@@ -177,22 +193,24 @@ def lr_value(
     lr_max: float,
     per_structure: bool,
     devices: str,
-    **asked: int,
+    trials: int,
+    epochs: int,
 ) -> int:
     """Measure with several seeds, print one line for each, and the medians."""
-    study = load_study(name).with_(**asked, top_k=1, seeds=1)
+    study = load_study(name).with_(trials=trials, epochs=epochs, top_k=1, seeds=1)
     rate = Float.from_range_test(lr_min, lr_max, per_structure=per_structure)
     pairs: list[Pair] = []
     with TemporaryDirectory(prefix="tuning-lr-value-") as home, ForkServer() as forkserver:
         options = RunOptions(home=home, devices=devices)
         for seed in range(seeds):
-            pairs.append(compare(study, rate, seed, options, forkserver))
-            click.echo(line(pairs[-1]))
+            pair = compare(study, rate, seed, options, forkserver)
+            pairs.append(pair)
+            click.echo(line(pair))
+
     verdict = judge(pairs, study.objective.direction)
     for text in conclusion(pairs, verdict, study.objective.metric):
         click.echo(text)
-    told: Mapping[str, Any] = {"pairs": [asdict(pair) for pair in pairs], **asdict(verdict)}
-    click.echo(json.dumps(told))
+    click.echo(json.dumps({"pairs": [asdict(pair) for pair in pairs], **asdict(verdict)}))
     return 0
 
 
@@ -207,10 +225,12 @@ def line(pair: Pair) -> str:
 
 def conclusion(pairs: Sequence[Pair], verdict: Verdict, metric: str) -> Iterator[str]:
     """Yield what is printed at the end."""
-    trials, better = len(pairs[0].wide), verdict.narrow_better
+    seeds = len(pairs)
+    trials = len(pairs[0].wide)
+    better = verdict.narrow_better
     after = "never" if verdict.reached_after is None else f"after {verdict.reached_after}"
-    yield f"median {metric} of {len(pairs)} seeds, {trials} trials each: wide {verdict.wide:.4f}"
-    yield f"from the range test: {verdict.narrow:.4f}, better with {better} of {len(pairs)} seeds"
+    yield f"median {metric} of {seeds} seeds, {trials} trials each: wide {verdict.wide:.4f}"
+    yield f"from the range test: {verdict.narrow:.4f}, better with {better} of {seeds} seeds"
     yield f"no worse than wide's {trials} trials {after}"
     yield f"the range test takes {median(pair.test_s for pair in pairs):.1f} s"
 

@@ -15,10 +15,10 @@ from benchmarks.courses import (
     OuterFold,
     Row,
     courses,
-    keep,
-    kept,
     markdown,
     put_between,
+    remember,
+    remembered,
 )
 from tuning.data.parts import split
 from tuning.data.toy import iris
@@ -56,37 +56,37 @@ def test_a_line_shows_the_winner_beside_its_baselines(monkeypatch, tmp_path):
         room, "run_study", lambda study, options, forkserver: summary(accuracy=0.912)
     )
     row = room.measured("blobs", COURSES["blobs"], tmp_path)
-    said = COURSES["blobs"].said
+    words = COURSES["blobs"].words
     ahead = "+0.100 ± 0.020, better"
-    assert row.cells == ("`blobs`", "accuracy", "**0.912**", "0.800", "0.500", ahead, said, "12")
+    assert row.cells == ("`blobs`", "accuracy", "**0.912**", "0.800", "0.500", ahead, words, "12")
 
 
 def test_outer_folds_are_searched_one_by_one_and_averaged(monkeypatch, tmp_path):
-    asked = []
+    searched = []
 
     def run(study, options, forkserver):
-        asked.append((study.name, study.data.fold, options.fresh))
-        return summary(accuracy=0.90 + 0.02 * len(asked))
+        searched.append((study.name, study.data.fold, options.fresh))
+        return summary(accuracy=0.90 + 0.02 * len(searched))
 
     monkeypatch.setattr(room, "run_study", run)
     row = room.measured("iris", COURSES["iris"], tmp_path)
-    assert asked == [(f"iris-outer-{k}", k, True) for k in range(5)]
+    assert searched == [(f"iris-outer-{k}", k, True) for k in range(5)]
     assert (round(row.winner, 6), round(row.seconds, 1)) == (0.96, 61.5)
     assert (row.ahead, row.error) == (pytest.approx(0.1), pytest.approx(0.02 / 5**0.5))
 
 
 @pytest.mark.parametrize(("status", "code"), [("interrupted", 130), ("terminated", 143)])
 def test_a_signal_to_one_search_ends_all_of_them(monkeypatch, tmp_path, status, code):
-    asked = []
+    searched = []
 
     def run(study, options, forkserver):
-        asked.append(study.name)
+        searched.append(study.name)
         return replace(summary(), status=status)
 
     monkeypatch.setattr(room, "run_study", run)
     with pytest.raises(SystemExit) as ended:
         room.measured("iris", COURSES["iris"], tmp_path)
-    assert (ended.value.code, asked) == (code, ["iris-outer-0"])
+    assert (ended.value.code, searched) == (code, ["iris-outer-0"])
 
 
 def test_what_is_missing_is_skipped_and_what_fails_is_told(monkeypatch, tmp_path):
@@ -109,14 +109,29 @@ def test_what_is_missing_is_skipped_and_what_fails_is_told(monkeypatch, tmp_path
 
 
 def row_of(known, winner=0.9, ahead=0.1, error=0.02):
-    return Row("digits", known, winner, 0.8, 0.5, ahead, error, 3.0)
+    return Row(
+        study="digits",
+        known=known,
+        winner=winner,
+        linear=0.8,
+        dummy=0.5,
+        ahead=ahead,
+        error=error,
+        seconds=3.0,
+    )
+
+
+def blobs_row():
+    return replace(row_of(COURSES["blobs"]), study="blobs")
 
 
 def test_a_missed_target_is_marked_and_smaller_is_better_for_rmse():
-    known = Known("rmse", "≤ 0.56", 0.56)
+    known = Known(metric="rmse", words="≤ 0.56", bound=0.56)
     assert known.reached(0.55)
     assert row_of(known, winner=0.57).cells[2] == "**0.570** **missed**"
-    assert row_of(Known("accuracy", "", 0.95), winner=0.96).cells[2] == "**0.960**"
+    assert (
+        row_of(Known(metric="accuracy", words="", bound=0.95), winner=0.96).cells[2] == "**0.960**"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,9 +150,13 @@ def test_two_standard_errors_tell_a_winner_from_the_line(ahead, error, verdict):
 
 
 def test_a_worse_winner_is_a_fault_and_where_a_line_is_not_enough_one_as_good_too():
-    assert row_of(Known("accuracy", ""), ahead=0.0).faults == ()
-    assert row_of(Known("accuracy", ""), ahead=-0.1).faults == ("worse, not better or as good",)
-    assert row_of(Known("accuracy", "", bends=True), ahead=0.0).faults == ("as good, not better",)
+    assert row_of(Known(metric="accuracy", words=""), ahead=0.0).faults == ()
+    assert row_of(Known(metric="accuracy", words=""), ahead=-0.1).faults == (
+        "worse, not better or as good",
+    )
+    assert row_of(Known(metric="accuracy", words="", bends=True), ahead=0.0).faults == (
+        "as good, not better",
+    )
 
 
 @pytest.mark.parametrize("name", COURSES)
@@ -146,26 +165,26 @@ def test_what_is_shown_of_a_study_is_its_objective(name):
 
 
 def test_figures_are_kept_until_the_study_its_budget_or_the_code_changes(monkeypatch, tmp_path):
-    row = Row("blobs", COURSES["blobs"], 0.9, 0.8, 0.5, 0.1, 0.02, 3.0)
-    assert kept("blobs", COURSES["blobs"], tmp_path) is None
-    keep(row, tmp_path)
-    assert kept("blobs", COURSES["blobs"], tmp_path) == row
+    row = blobs_row()
+    assert remembered("blobs", COURSES["blobs"], tmp_path) is None
+    remember(row, tmp_path)
+    assert remembered("blobs", COURSES["blobs"], tmp_path) == row
     changed = load_study("blobs").with_(epochs=7)
     for different in (changed, load_study("blobs").with_(seeds=9)):
         monkeypatch.setattr(room, "load_study", lambda name, study=different: study)
-        assert kept("blobs", COURSES["blobs"], tmp_path) is None
+        assert remembered("blobs", COURSES["blobs"], tmp_path) is None
     monkeypatch.undo()
     monkeypatch.setattr(room, "git_commit", lambda: "another")
-    assert kept("blobs", COURSES["blobs"], tmp_path) is None
+    assert remembered("blobs", COURSES["blobs"], tmp_path) is None
 
 
 def test_what_was_skipped_or_failed_is_tried_again(tmp_path):
-    keep(Row("faces", COURSES["faces"], skipped="no data"), tmp_path)
-    assert kept("faces", COURSES["faces"], tmp_path) is None
+    remember(Row(study="faces", known=COURSES["faces"], skipped="no data"), tmp_path)
+    assert remembered("faces", COURSES["faces"], tmp_path) is None
 
 
 def test_the_table_replaces_what_stands_between_the_markers_and_nothing_else():
-    table = markdown([Row("blobs", COURSES["blobs"], 0.9, 0.8, 0.5, 0.1, 0.02, 3.0)])
+    table = markdown([blobs_row()])
     written = put_between(f"before\n{BEGIN}\nold\n{END}\nafter\n", table)
     assert written == f"before\n{BEGIN}\n{table}\n{END}\nafter\n"
     assert put_between(written, table) == written
@@ -190,7 +209,7 @@ def two_studies(monkeypatch, tmp_path):
 
     def measured(name, known, home, forkserver):
         done.append(name)
-        return Row(name, known, 1.0, 0.8, 0.5, 0.1, 0.02, 3.0)
+        return replace(row_of(known, winner=1.0), study=name)
 
     monkeypatch.setenv("TUNING_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(room, "measured", measured)

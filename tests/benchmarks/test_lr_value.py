@@ -15,7 +15,7 @@ IGNORED = (0.0, 0.0)
 
 def test_the_narrow_search_has_reached_the_wide_one_when_its_median_is_no_worse_than_the_wide_end():
     pairs = [
-        Pair(i, IGNORED, (5.0, 3.0, 2.0), narrow)
+        Pair(seed=i, interval=IGNORED, wide=(5.0, 3.0, 2.0), narrow=narrow)
         for i, narrow in enumerate([(4, 2, 1), (3, 2, 2), (9, 9, 9)])
     ]
     verdict = judge(pairs, "minimize")
@@ -23,16 +23,28 @@ def test_the_narrow_search_has_reached_the_wide_one_when_its_median_is_no_worse_
 
 
 def test_a_search_that_has_completed_nothing_counts_as_the_worst():
-    verdict = judge([Pair(0, IGNORED, (0.5, 0.6), (nan, 0.6))], "maximize")
+    verdict = judge(
+        [Pair(seed=0, interval=IGNORED, wide=(0.5, 0.6), narrow=(nan, 0.6))], "maximize"
+    )
     assert verdict.reached_after == 2
 
 
 def test_one_that_never_gets_there_says_so():
-    assert judge([Pair(0, IGNORED, (1.0,), (2.0,))], "minimize").reached_after is None
+    pair = Pair(seed=0, interval=IGNORED, wide=(1.0,), narrow=(2.0,))
+    assert judge([pair], "minimize").reached_after is None
 
 
 def test_the_end_tells_medians_seeds_won_and_what_the_range_test_costs():
-    pairs = [Pair(i, (0.01, 0.1), (5.0, 3.0), (3.0, 2.0 + 2 * i), 4.0 + i) for i in range(2)]
+    pairs = [
+        Pair(
+            seed=i,
+            interval=(0.01, 0.1),
+            wide=(5.0, 3.0),
+            narrow=(3.0, 2.0 + 2 * i),
+            test_s=4.0 + i,
+        )
+        for i in range(2)
+    ]
     assert (
         line(pairs[0])
         == "seed 0: wide 3.0000, 0.01 … 0.1 2.0000 (range test 4.0 s, training 0 and 0 s)"
@@ -55,12 +67,12 @@ class NoServer:
         return None
 
 
-def test_each_seed_is_measured_once_with_the_bounds_and_the_budget_asked_for(monkeypatch):
-    asked = []
+def test_each_seed_is_measured_once_with_the_bounds_and_the_budget_calls_for(monkeypatch):
+    calls = []
 
     def compare(study, rate, seed, options, forkserver):
-        asked.append((seed, rate.low, rate.high, rate.per_structure, study.trials, study.epochs))
-        return Pair(seed, (0.01, 0.1), (5.0, 3.0), (4.0, 3.0))
+        calls.append((seed, rate.low, rate.high, rate.per_structure, study.trials, study.epochs))
+        return Pair(seed=seed, interval=(0.01, 0.1), wide=(5.0, 3.0), narrow=(4.0, 3.0))
 
     monkeypatch.setattr(room, "compare", compare)
     monkeypatch.setattr(room, "ForkServer", NoServer)
@@ -76,12 +88,17 @@ def test_each_seed_is_measured_once_with_the_bounds_and_the_budget_asked_for(mon
         "--per-structure",
     ]
     done = CliRunner().invoke(room.lr_value, options)
-    assert asked == [(seed, 0.001, 1.0, True, 7, 4) for seed in range(2)]
-    told = json.loads(done.output.splitlines()[-1])
-    assert (told["wide"], told["narrow"], told["reached_after"], told["narrow_better"]) == (
+    assert calls == [(seed, 0.001, 1.0, True, 7, 4) for seed in range(2)]
+    printed = json.loads(done.output.splitlines()[-1])
+    assert (
+        printed["wide"],
+        printed["narrow"],
+        printed["reached_after"],
+        printed["narrow_better"],
+    ) == (
         3.0,
         3.0,
         2,
         0,
     )
-    assert len(told["pairs"]) == 2
+    assert len(printed["pairs"]) == 2
