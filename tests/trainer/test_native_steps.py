@@ -4,16 +4,12 @@ a graph.
 
 from __future__ import annotations
 
-import gc
-import weakref
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cachetools import LRUCache
 
-from tuning.trainer import heads, native_steps
+from tuning.trainer import native_steps
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.state import load_state, state_arrays
 from tuning.trainer.train import Fit, Rows, train
@@ -320,34 +316,6 @@ def test_large_networks_are_left_to_a_graph(monkeypatch):
     assert_native(net())
     monkeypatch.setattr("tuning.trainer.native_steps.MAX_PARAMETERS", net().count_params() - 1)
     assert not isinstance(steps_for(net(), (tf.constant(X), tf.constant(Y)), 32), NativeSteps)
-
-
-def test_networks_of_any_depth_and_width_share_one_graph_for_their_losses():
-    heads._heads.clear()
-    for layers in ([4], [9, 3], [2, 5, 8]):
-        hidden = [keras.layers.Dense(units, "relu") for units in layers]
-        model = keras.Sequential([keras.Input((6,)), *hidden, keras.layers.Dense(1)])
-        model.compile("adam", "mse", metrics=["mae"])
-        train(model, X, Y, validation_data=(X[:20], Y[:20]), trainer="compiled")
-    assert len(heads._heads) == 1
-
-
-def test_a_graph_for_losses_lives_as_long_as_it_is_kept():
-    heads._heads.clear()
-    train(net(), X, Y)
-    ((_, head),) = heads._heads.values()
-    alive = weakref.ref(head)
-    del head
-    gc.collect()
-    assert alive() is not None
-
-
-def test_graphs_for_losses_are_dropped_one_by_one(monkeypatch):
-    monkeypatch.setattr(heads, "_heads", LRUCache(2))
-    for loss in ("mse", "mae", "huber"):
-        train(net(loss=loss), X, Y)
-    assert len(heads._heads) == 2
-    assert_equals_fit(lambda: net(loss="mse"))
 
 
 def dropping():

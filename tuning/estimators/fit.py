@@ -33,7 +33,7 @@ _FIT_SETTINGS = (*_TRAINER_SETTINGS, "epochs", "verbose", "initial_epoch")
 _ESTIMATOR_SETTINGS = ("class_weight", "validation_split")
 
 
-@dataclass(eq=False)
+@dataclass(kw_only=True, eq=False)
 class Watch:
     """How a search looks into one fit: a worker sets it as `_watch` on the estimator.
 

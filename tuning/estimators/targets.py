@@ -68,7 +68,8 @@ def fit_for_output(encoded: Array, model: Any) -> Array:
     if holds_numbers and loss not in _LOSSES_OF_NUMBERS and _is_of_keras(model.loss):
         return _one_hot(encoded, n_outputs)
     if loss == _SPARSE and encoded.shape[1] == n_outputs:
-        return np.asarray(encoded.argmax(axis=1, keepdims=True), np.float32)
+        numbers = encoded.argmax(axis=1, keepdims=True)
+        return np.asarray(numbers, np.float32)
     return encoded
 
 
@@ -77,7 +78,8 @@ def _one_hot(numbers: Array, n_outputs: int) -> Array:
     if highest >= n_outputs:
         raise ValueError(f"y has {int(highest) + 1} classes, but the model has {n_outputs} outputs")
     rows = np.eye(n_outputs, dtype=np.float32)
-    return np.asarray(rows[numbers[:, 0].astype(int)])
+    classes = numbers[:, 0].astype(int)
+    return np.asarray(rows[classes])
 
 
 def _is_of_keras(loss: Any) -> bool:
@@ -90,7 +92,8 @@ def _is_of_keras(loss: Any) -> bool:
             return False  # unknown to Keras, which says so when it is first used
     function = getattr(loss, "fn", loss)  # of a function in Keras' own wrapper
     home = function if hasattr(function, "__qualname__") else type(function)
-    return str(getattr(home, "__module__", "")).partition(".")[0] == "keras"
+    module = str(getattr(home, "__module__", ""))
+    return module == "keras" or module.startswith("keras.")
 
 
 def task_of(y: Array, classifier: bool, classes: Array | None) -> tuple[Task, int]:
@@ -105,7 +108,13 @@ def task_of(y: Array, classifier: bool, classes: Array | None) -> tuple[Task, in
     if not classifier:
         return "regression", n_columns
     if type_of_target(y) == "multilabel-indicator":
-        has_one_each = (y.sum(axis=1) == 1).all()
-        return ("multiclass" if has_one_each else "multilabel"), n_columns
-    n_classes = len(np.unique(y)) if classes is None else len(classes)
-    return ("binary", 1) if n_classes <= 2 else ("multiclass", n_classes)
+        labels_of_row = y.sum(axis=1)
+        if (labels_of_row == 1).all():
+            return "multiclass", n_columns
+        return "multilabel", n_columns
+
+    if classes is None:
+        classes = np.unique(y)
+    if len(classes) <= 2:
+        return "binary", 1
+    return "multiclass", len(classes)

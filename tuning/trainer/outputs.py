@@ -33,11 +33,13 @@ def _only_loss(loss: Any) -> Any:
 def linked(link: str, outputs: Array) -> Array:
     """Return the outputs, `(rows, outputs)`, after "sigmoid", "softmax" or "" (nothing)."""
     if link == "sigmoid":
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs)))  # does not overflow
+        doubled = 1.0 + np.tanh(0.5 * outputs)  # does not overflow, as exp would
+        return np.asarray(0.5 * doubled)
     if link == "softmax":
         highest = outputs.max(axis=-1, keepdims=True)
         powers = np.exp(outputs - highest)
-        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+        totals = powers.sum(axis=-1, keepdims=True)
+        return np.asarray(powers / totals)
     return outputs
 
 
