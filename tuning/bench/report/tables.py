@@ -8,7 +8,7 @@ from tuning.bench.runs import BenchRun
 from tuning.bench.statistics.overview import EngineFigures, StudyFigures
 from tuning.bench.statistics.pairs import Pair
 from tuning.bench.statistics.significance import Interval
-from tuning.reports.page import cell, heading_cell, html_cell, html_text, row, table
+from tuning.reports.page import cell, heading, html_cell, html_text, row, table
 from tuning.reports.texts import first_line, params_text, score, seconds_text
 
 _TAGS = {"supported": "completed", "too few seeds": "warning"}  # verdict: colour of its tag
@@ -153,7 +153,7 @@ def _table(
         if sortable:
             head_cells.append(f"<th><button>{html_text(name)}</button></th>")
         else:
-            head_cells.append(heading_cell(name, "" if place < texts else "n"))
+            head_cells.append(heading(name, "" if place < texts else "n"))
     body = table(rows, head_cells, "sortable" if sortable else "")
     return f'<div class="scroll">{body}</div>'
 
