@@ -138,7 +138,12 @@ def test_a_point_that_fails_on_one_training_seed_is_worth_nothing(tmp_path):
 
 def test_folds_count_with_the_epochs_that_each_has_trained():
     training = Training(
-        Minimize("val_loss"), [1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [[3.0] * 3] * 2, [1, 3], [1, 3]
+        objective=Minimize("val_loss"),
+        ends=[1.0, 2.0, 3.0],
+        values=[3.0, 2.0, 1.0],
+        folds=[[3.0] * 3] * 2,
+        lengths=[1, 3],
+        best=[1, 3],
     )
     assert [training.epochs(*span) for span in ((0, 1), (0, 3), (1, 3), (2, 9))] == [2, 4, 2, 1]
 

@@ -19,7 +19,14 @@ LONG = [100.0, 200.0, 300.0]
 def training(ends=(1.0, 2.0, 3.0), overhead_s=0.0, status=Status.COMPLETED):
     values = [10.0 - epoch for epoch in range(len(ends))]
     return Training(
-        Minimize("val_loss"), ends, values, [values], [len(ends)], [len(ends)], overhead_s, status
+        objective=Minimize("val_loss"),
+        ends=ends,
+        values=values,
+        folds=[values],
+        lengths=[len(ends)],
+        best=[len(ends)],
+        overhead_s=overhead_s,
+        status=status,
     )
 
 

@@ -1,6 +1,4 @@
-"""`CapacityEngine`: begin small, add neurons or layers while the validation score improves, then
-stop.
-"""
+"""`CapacityEngine`: begin small, add neurons or layers while the score improves, then stop."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ import io
 import math
 import statistics
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from tuning.engines.capacity_space import (
     DEPTH,
@@ -27,8 +25,9 @@ from tuning.study.study import Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 
 LOOK_AHEAD = 2
-"""Steps up without improvement that end a growth: one step may be a bottleneck, as a first layer of
-one neuron is.
+"""Steps up without improvement that end a growth.
+
+One step may be a bottleneck, as a first layer of one neuron is.
 """
 
 _SHARES = ("accuracy", "auc", "r2")  # at most 1: their error is what is missing to it
@@ -37,6 +36,23 @@ _MEDIAN = 0.6745  # of the size of a normal deviate, in standard deviations
 
 Point: TypeAlias = tuple[int, ...]  # a position on each ladder, in their order
 Rounds: TypeAlias = Generator[list[Point], None, Point]
+
+
+class _Decision(NamedTuple):
+    """A row of `capacity.csv`; a gain over a trial without a score is empty."""
+
+    from_trial: int
+    to_trial: int
+    gain: str
+    needed: str
+    decision: str
+
+
+class Gain(NamedTuple):
+    """How much better one trial is than another, and what that must exceed to count."""
+
+    value: float
+    needed: float
 
 
 class CapacityEngine:
@@ -69,7 +85,9 @@ class CapacityEngine:
     """
 
     def __init__(self, study: Study) -> None:
-        self._space, self._objective, self._epochs = study.space, study.objective, study.epochs
+        self._space = study.space
+        self._objective = study.objective
+        self._epochs = study.epochs
         faults = list(faults_of(study.space))
         if faults:
             raise StudyError(faults, where=study.engine)
@@ -78,7 +96,7 @@ class CapacityEngine:
         self.notices = notices_on(study.space, self._ladders, self._kept)
         self._numbers: dict[str, int] = {}  # parameters as text → the trial that has them
         self._ended: dict[int, TrialResult] = {}
-        self._decisions: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self._decisions: dict[tuple[int, int], _Decision] = {}
         self._rounds = self._search()
         self._round: list[Point] | None = next(self._rounds)
 
@@ -108,12 +126,10 @@ class CapacityEngine:
         self._ended[result.number] = result
 
     def artifacts(self) -> Mapping[str, str]:
-        """Return `capacity.csv`: each comparison made, the gain, what it had to exceed, and what
-        was decided.
-        """
+        """Return `capacity.csv`: each comparison, the gain, what it had to exceed, the decision."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["from_trial", "to_trial", "gain", "needed", "decision"])
+        writer.writerow(_Decision._fields)
         writer.writerows(self._decisions.values())
         return {"capacity.csv": text.getvalue()}
 
@@ -134,15 +150,20 @@ class CapacityEngine:
 
     def _grow(self, point: Point) -> Rounds:
         """Go up from `point` while that improves; return where it ended."""
-        front, steps = point, 0
-        while steps < LOOK_AHEAD:
+        front = point
+        steps_in_vain = 0
+        while steps_in_vain < LOOK_AHEAD:
             larger = self._larger(front)
             yield [front, *larger]
             best = self._best(larger)
             if best is None:
                 break
-            better = self._improves(point, best)
-            front, point, steps = best, best if better else point, 0 if better else steps + 1
+            front = best
+            if self._improves(point, best):
+                point = best
+                steps_in_vain = 0
+            else:
+                steps_in_vain += 1
         return point
 
     def _sweep(self, point: Point) -> Rounds:
@@ -166,39 +187,36 @@ class CapacityEngine:
                 return point
 
     def _larger(self, point: Point) -> list[Point]:
-        found = []
+        """Return the points one step up."""
+        n_hidden = self._params(point).get(DEPTH)
+        points = []
         for axis, name in enumerate(self._ladders):
-            idle = (
-                name == WIDTH and self._params(point).get(DEPTH) == 0
-            )  # without a hidden layer none has neurons
+            idle = name == WIDTH and n_hidden == 0  # without a hidden layer none has neurons
             if name != RATE and not idle:
-                found += self._moved(point, axis, 1)
-        return found
+                points += self._moved(point, axis, 1)
+        return points
 
     def _rates(self, point: Point, distance: int) -> list[Point]:
-        axes = [axis for axis, name in enumerate(self._ladders) if name == RATE]
-        return [
-            moved
-            for axis in axes
-            for step in (-distance, distance)
-            for moved in self._moved(point, axis, step)
-        ]
+        """Return the points with a learning rate so many steps below and above."""
+        if RATE not in self._ladders:
+            return []
+        axis = list(self._ladders).index(RATE)
+        return [*self._moved(point, axis, -distance), *self._moved(point, axis, distance)]
 
     def _moved(self, point: Point, axis: int, step: int) -> list[Point]:
-        """Return the point so many steps away, or nothing where the ladder ends or nothing would
-        change.
-        """
-        position, ladder = point[axis] + step, list(self._ladders.values())[axis]
+        """Return the point so many steps away; nothing where the ladder ends or nothing would change."""
+        ladder = list(self._ladders.values())[axis]
+        position = point[axis] + step
         if not 0 <= position < len(ladder):
             return []
         moved = (*point[:axis], position, *point[axis + 1 :])
         return [moved] if self._params(moved) != self._params(point) else []
 
     def _params(self, point: Point) -> dict[str, Any]:
-        steps = zip(self._ladders.items(), point, strict=True)
-        return self._space.active(
-            {**self._kept, **{name: ladder[i] for (name, ladder), i in steps}}
-        )
+        params = dict(self._kept)
+        for (name, ladder), position in zip(self._ladders.items(), point, strict=True):
+            params[name] = ladder[position]
+        return self._space.active(params)
 
     def _number(self, point: Point) -> int:
         return self._numbers[repr(self._params(point))]
@@ -208,51 +226,58 @@ class CapacityEngine:
         return result.value if result.status is Status.COMPLETED else None
 
     def _best(self, points: Sequence[Point]) -> Point | None:
-        scored = [
-            (self._objective.key(value), point)
-            for point in points
-            if (value := self._value(point)) is not None
-        ]
+        """Return the best of the points that have a score, of equal ones the smallest; None: none has."""
+        scored = []
+        for point in points:
+            value = self._value(point)
+            if value is not None:
+                scored.append((self._objective.key(value), point))
         return min(scored)[1] if scored else None
 
     def _improves(self, old: Point, new: Point) -> bool:
         """Whether `new`, which has a score, is better than `old` by more than chance."""
-        before, after = self._ended[self._number(old)], self._ended[self._number(new)]
-        if self._value(old) is None:
-            better, row = True, ("", "")
-        else:
-            gain, needed = compare(before, after, self._objective)
-            better, row = gain > needed, (f"{gain:.6g}", f"{needed:.6g}")
-        decision = (before.number, after.number, *row, "taken" if better else "no improvement")
+        before = self._ended[self._number(old)]
+        after = self._ended[self._number(new)]
+        better = True
+        gain = needed = ""
+        if self._value(old) is not None:
+            compared = compare(before, after, self._objective)
+            better = compared.value > compared.needed
+            gain = f"{compared.value:.6g}"
+            needed = f"{compared.needed:.6g}"
+
+        words = "taken" if better else "no improvement"
+        decision = _Decision(before.number, after.number, gain, needed, words)
         self._decisions.setdefault((before.number, after.number), decision)
         return better
 
 
-def compare(before: TrialResult, after: TrialResult, objective: Objective) -> tuple[float, float]:
-    """Return (how much better `after` is, what that must exceed to count); both trials have values."""
+def compare(before: TrialResult, after: TrialResult, objective: Objective) -> Gain:
+    """Return how much better `after` is than `before`; both trials have values."""
     assert before.value is not None and after.value is not None  # noqa: S101, PT018
     gain = objective.key(before.value) - objective.key(after.value)
     error = 1 - before.value if objective.name in _SHARES else before.value
-    return gain, max(TOLERANCE * abs(error), _noise(before.folds, after.folds, objective.metric))
+    noise = _noise(before.folds, after.folds, objective.metric)
+    return Gain(gain, max(TOLERANCE * abs(error), noise))
 
 
 def _noise(before: Sequence[FoldResult], after: Sequence[FoldResult], metric: str) -> float:
+    """Return by how much two trials may differ by chance."""
     if len(before) == len(after) > 1:
         gains = [a.value - b.value for a, b in zip(after, before, strict=True)]
         return statistics.stdev(gains) / math.sqrt(len(gains))
-    return math.hypot(
-        *(
-            _scatter([row[metric] for row in fold.curve if metric in row])
-            for fold in (*before, *after)
-        )
-    )
+
+    scatters = []
+    for fold in (*before, *after):
+        curve = [row[metric] for row in fold.curve if metric in row]
+        scatters.append(_scatter(curve))
+    return math.hypot(*scatters)
 
 
 def _scatter(curve: list[float]) -> float:
-    """Return the standard deviation of the last epochs about their trend, from the median of second
-    differences.
+    """Return the standard deviation of the last epochs about their trend.
 
-    They have six times the variance, hold no straight trend, and their median ignores one epoch
+    It is taken from the median of second differences. They have six times the variance, hold no straight trend, and their median ignores one epoch
     thrown off.
     """
     tail = curve[-_TAIL:]

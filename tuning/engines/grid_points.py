@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,31 +14,40 @@ CUT = 3  # points of an axis that is neither a Choice nor a stepped or short Int
 MOST_POINTS = 1_000_000  # a grid is held in memory; nobody trains more
 
 
-def grid_points(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Return the grid's points in the space's order and the notices on what was left out.
+class GridPoints(NamedTuple):
+    """The points of a grid in the space's order, and the notices on what was left out."""
 
-    `study.trials` below the number of points gives a seeded sample of so many.
+    points: list[dict[str, Any]]
+    notices: tuple[str, ...]
+
+
+def grid_points(study: Study) -> GridPoints:
+    """Return the points of a study's grid; `trials` below their number gives a seeded sample of so many.
 
     Raises:
         StudyError: The grid has more than a million points.
     """
     space = study.space
-    size = int(np.prod([len(domain.cut(CUT)) for domain in space.domains.values()], dtype=float))
+    axes = {name: domain.cut(CUT) for name, domain in space.domains.items()}
+    size = int(np.prod([len(values) for values in axes.values()], dtype=float))
     if size > MOST_POINTS:
         raise StudyError(
             f"space: the grid has {size:,} points; use fewer or coarser axes", where=study.engine
         )
     points = space.grid(CUT)
-    notices = [f"grid: {_listed(name, space[name].cut(CUT))}" for name in space.cut_axes(CUT)]
+    cut = [f"grid: {_values_in_words(name, axes[name])}" for name in space.cut_axes(CUT)]
     if study.trials is None or study.trials >= len(points):
-        return points, (f"grid: {len(points)} points", *notices)
+        return GridPoints(points, (f"grid: {len(points)} points", *cut))
+
     rng = np.random.default_rng(derive_seed(study.seed, "grid"))
-    kept = sorted(rng.choice(len(points), size=study.trials, replace=False))
-    left = len(points) - len(kept)
-    head = f"grid: a seeded sample of {len(kept)} of {len(points)} points; {left} left out (--trials {study.trials})"
-    return [points[i] for i in kept], (head, *notices)
+    sample = sorted(rng.choice(len(points), size=study.trials, replace=False))
+    head = (
+        f"grid: a seeded sample of {len(sample)} of {len(points)} points; "
+        f"{len(points) - len(sample)} left out (--trials {study.trials})"
+    )
+    return GridPoints([points[i] for i in sample], (head, *cut))
 
 
-def _listed(name: str, values: Sequence[float]) -> str:
-    shown = ", ".join(f"{value:.6g}" for value in values)
-    return f"of {name}, from {values[0]:.6g} to {values[-1]:.6g}, only {shown} are tried"
+def _values_in_words(name: str, values: Sequence[float]) -> str:
+    listed = ", ".join(f"{value:.6g}" for value in values)
+    return f"of {name}, from {values[0]:.6g} to {values[-1]:.6g}, only {listed} are tried"

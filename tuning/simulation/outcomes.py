@@ -1,13 +1,11 @@
-"""What a simulated trial gives and how long it takes: from a recording, or from a function of the
-parameters.
-"""
+"""What a simulated trial gives and how long it takes: from a recording, or from a function."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from tuning.builders.functions import MINIMA
 from tuning.data.dataset import Array
 from tuning.errors import StudyError
 from tuning.simulation.recording import Recording
+from tuning.study.domains import Params
 from tuning.study.objective import Objective
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import coordinates
@@ -26,7 +25,7 @@ EPOCH_S = 1.0
 """Simulated seconds an epoch of a function, for which nothing is trained, is said to take."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Training:
     """A point trained to its end.
 
@@ -52,15 +51,14 @@ class Training:
     overhead_s: float = 0.0
     status: Status = Status.COMPLETED
     keeps_best: bool = False
-    _made: dict[tuple[int, int, bool], TrialResult] = field(default_factory=dict)
+    _results: dict[tuple[int, int, bool], TrialResult] = field(default_factory=dict)
 
     def fails_at(self, epoch: int) -> bool:
-        """Whether training to this epoch ends badly: the last fold that was begun is the one that
-        did.
-        """
-        return self.status is not Status.COMPLETED and epoch >= (
-            self.lengths[-1] if self.lengths else 0
-        )
+        """Whether training to this epoch ends badly."""
+        if self.status is Status.COMPLETED:
+            return False
+        # The last fold that was begun is the one that did.
+        return not self.lengths or epoch >= self.lengths[-1]
 
     def epochs(self, first: int, last: int) -> int:
         """Return how many epochs the folds train together after epoch `first` up to `last`."""
@@ -71,18 +69,16 @@ class Training:
     ) -> TrialResult:
         """Return what a trial that has trained the epochs after `first` up to `last` gives."""
         key = (first, last, pruned)
-        known = self._made.get(key)
-        if known is not None:
-            return replace(known, number=proposal.number)
-        made = self._made[key] = self._make(proposal.number, first, last, pruned=pruned)
-        return made
+        if key not in self._results:
+            self._results[key] = self._result(proposal.number, first, last, pruned=pruned)
+        return replace(self._results[key], number=proposal.number)
 
-    def _make(self, number: int, first: int, last: int, *, pruned: bool) -> TrialResult:
-        seconds = (
-            self.overhead_s
-            + (self.ends[last - 1] if last else 0.0)
-            - (self.ends[first - 1] if first else 0.0)
-        )
+    def end_of(self, epoch: int) -> float:
+        """When an epoch ends; 0 before the first."""
+        return self.ends[epoch - 1] if epoch else 0.0
+
+    def _result(self, number: int, first: int, last: int, *, pruned: bool) -> TrialResult:
+        seconds = self.overhead_s + self.end_of(last) - self.end_of(first)
         if not pruned and self.fails_at(last):
             return TrialResult(
                 number,
@@ -107,26 +103,28 @@ class Training:
         )
 
     def _fold(self, index: int, first: int, last: int, *, pruned: bool) -> FoldResult:
-        metric, values = self.objective.metric, self.folds[index]
+        metric = self.objective.metric
+        values = self.folds[index]
         last = min(last, self.lengths[index])
         curve = tuple(
-            {"epoch": float(e), metric: float(values[e - 1])} for e in range(first + 1, last + 1)
+            {"epoch": float(epoch), metric: float(values[epoch - 1])}
+            for epoch in range(first + 1, last + 1)
         )
-        epoch = last if pruned else self._kept(index, last)
-        value = float(values[epoch - 1])
+        best_epoch = last if pruned else self._best_epoch(index, last)
+        value = float(values[best_epoch - 1])
         return FoldResult(
-            index, value, {metric: value}, curve, best_epoch=epoch, seconds=0.0, seed=0
+            index, value, {metric: value}, curve, best_epoch=best_epoch, seconds=0.0, seed=0
         )
 
-    def _kept(self, index: int, last: int) -> int:
-        """Return the epoch whose weights are kept; before the recorded end the best so far by the
-        objective.
-        """
+    def _best_epoch(self, index: int, last: int) -> int:
+        """Return the epoch whose weights are kept of a fold that is trained up to `last`."""
         if last == self.lengths[index]:
             return self.best[index]
         if not self.keeps_best:
             return last
-        return 1 + min(range(last), key=lambda epoch: self.objective.key(self.folds[index][epoch]))
+        # Before the recorded end it is the best so far by the objective.
+        keys = [self.objective.key(value) for value in self.folds[index][:last]]
+        return 1 + keys.index(min(keys))
 
 
 class Outcomes(Protocol):
@@ -141,13 +139,26 @@ class Outcomes(Protocol):
     between: int
     """Trainings so far at points that were not recorded."""
 
-    def training(self, params: Mapping[str, Any], seed: int) -> Training:
+    def training(self, params: Params, seed: int) -> Training:
         """Return what training at a point on seed number `seed` gives."""
 
-    def expected(self, params: Mapping[str, Any]) -> float:
-        """Return what a point is worth at full epochs, without the luck of one training seed;
-        infinite: nothing.
+    def expected(self, params: Params) -> float:
+        """Return what a point is worth at full epochs, without the luck of one training seed.
+
+        Infinitely bad: it is worth nothing.
         """
+
+
+class _Near(NamedTuple):
+    """The recorded points nearest to one that was not recorded.
+
+    Attributes:
+        points: Their indices, the nearest first.
+        weights: Of each, 1 in sum.
+    """
+
+    points: Array
+    weights: Array
 
 
 class RecordedOutcomes:
@@ -161,13 +172,14 @@ class RecordedOutcomes:
     def __init__(self, recording: Recording, *, exact: bool = False) -> None:
         from scipy.spatial import KDTree
 
-        self._recording, self._exact = recording, exact
-        self._space, self._objective = recording.space, recording.objective
+        self._recording = recording
+        self._exact = exact
+        self._space = recording.space
+        self._objective = recording.objective
         self._names = tuple(self._space)
         self._index = {self._key(point): i for i, point in enumerate(recording.points)}
-        self._tree = KDTree(
-            np.stack([coordinates(self._space, point) for point in recording.points])
-        )
+        places = [coordinates(self._space, point) for point in recording.points]
+        self._tree = KDTree(np.stack(places))
         self._neighbours = min(NEIGHBOURS, len(recording.points))
         self._keeps_best = recording.manifest.patience is not None
         self._values = _carried(recording.values)
@@ -177,20 +189,21 @@ class RecordedOutcomes:
         self._usable = (recording.status == Status.COMPLETED.value).any(axis=1)
         best = float(min(self._expected, key=self._objective.key))
         self.best: float | None = best if math.isfinite(best) else None
-        self.words = (
-            "points that were not recorded are refused"
-            if exact
-            else f"points between recorded ones: mean of the {self._neighbours} nearest in the unit cube of the space, "
-            "weighted by 1 / distance; they fail as the nearest does"
-        )
         self.between = 0
+        if exact:
+            self.words = "points that were not recorded are refused"
+        else:
+            self.words = (
+                f"points between recorded ones: mean of the {self._neighbours} nearest in the unit "
+                "cube of the space, weighted by 1 / distance; they fail as the nearest does"
+            )
 
     @property
     def seeds(self) -> int:
         """Training seeds there are."""
         return int(self._values.shape[1])
 
-    def training(self, params: Mapping[str, Any], seed: int) -> Training:
+    def training(self, params: Params, seed: int) -> Training:
         """Return the recorded training, or the surrogate's.
 
         Raises:
@@ -201,77 +214,95 @@ class RecordedOutcomes:
         if index is None:
             self._refuse(params)
             self.between += 1
-            near, weights = self._near(params)
-            return self._made(near, weights, seed)
+            return self._mean_training(self._near(params), seed)
         if (index, seed) not in self._known:
-            self._known[index, seed] = self._made(np.array([index]), np.ones(1), seed)
+            alone = _Near(np.array([index]), np.ones(1))
+            self._known[index, seed] = self._mean_training(alone, seed)
         return self._known[index, seed]
 
-    def expected(self, params: Mapping[str, Any]) -> float:
-        """Return the mean over the training seeds; infinitely bad where the point, or its nearest,
-        fails on one.
+    def expected(self, params: Params) -> float:
+        """Return the mean over the training seeds.
+
+        Infinitely bad where the point, or the nearest that was recorded, fails on one.
         """
         index = self._index.get(self._key(params))
         if index is not None:
             return float(self._expected[index])
-        near, weights = self._near(params)
-        known = np.isfinite(self._expected[near])
-        if not known[0] or not weights[known].sum():
-            return self._objective.key(math.inf)
-        return float(np.average(self._expected[near][known], weights=weights[known]))
 
-    def _key(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        points, weights = self._near(params)
+        sound = np.isfinite(self._expected[points])
+        if not sound[0] or not weights[sound].sum():
+            return self._objective.key(math.inf)
+        return float(np.average(self._expected[points][sound], weights=weights[sound]))
+
+    def _key(self, params: Params) -> tuple[Any, ...]:
         return tuple([(name, params[name]) for name in self._names if name in params])
 
-    def _refuse(self, params: Mapping[str, Any]) -> None:
+    def _refuse(self, params: Params) -> None:
         if self._exact:
             shown = ", ".join(f"{name}={value!r}" for name, value in params.items())
             raise StudyError(
-                f"{shown} was not recorded ({len(self._index)} points are); leave --exact out, take an engine that "
-                "proposes grid points, or record more points",
+                f"{shown} was not recorded ({len(self._index)} points are); leave --exact out, "
+                "take an engine that proposes grid points, or record more points",
                 where=self._recording.manifest.study,
             )
 
-    def _near(self, params: Mapping[str, Any]) -> tuple[Array, Array]:
-        distances, near = self._tree.query(coordinates(self._space, params), k=self._neighbours)
-        distances, near = np.atleast_1d(distances), np.atleast_1d(near)
-        usable = self._usable[near]  # of two points with equal coordinates the first
-        weights = np.where(usable, 1.0 / np.maximum(distances, 1e-9), 0.0)
-        return near, weights / weights.sum() if weights.sum() else np.full(len(near), 1 / len(near))
+    def _near(self, params: Params) -> _Near:
+        place = coordinates(self._space, params)
+        distances, points = self._tree.query(place, k=self._neighbours)
+        distances, points = np.atleast_1d(distances), np.atleast_1d(points)
 
-    def _made(self, near: Array, weights: Array, seed: int) -> Training:
+        usable = self._usable[points]  # of two points with equal coordinates the first
+        weights = np.where(usable, 1.0 / np.maximum(distances, 1e-9), 0.0)
+        if not weights.sum():
+            return _Near(points, np.full(len(points), 1 / len(points)))
+        return _Near(points, weights / weights.sum())
+
+    def _completed_on(self, seed: int, near: _Near) -> _Near:
+        """Return those of the points that ended as the nearest did on this seed."""
+        points, weights = near
+        nearest = _Near(points[:1], np.ones(1))
+        completed = self._recording.status[points, seed] == Status.COMPLETED.value
+        if not completed[0]:
+            return nearest
+
+        weights = weights[completed] / max(weights[completed].sum(), 1e-12)
+        if not weights.sum():
+            return nearest
+        return _Near(points[completed], weights)
+
+    def _mean_training(self, near: _Near, seed: int) -> Training:
         """Return the weighted mean of recorded trainings on one seed; how it ends is the nearest's."""
         recording = self._recording
-        status = Status(recording.status[near[0], seed])
-        if status is not Status.COMPLETED:
-            near, weights = near[:1], np.ones(1)
-        else:
-            good = recording.status[near, seed] == Status.COMPLETED.value
-            near, weights = near[good], weights[good] / max(weights[good].sum(), 1e-12)
-            if not weights.sum():
-                near, weights = near[:1], np.ones(1)
-        lengths = np.rint(weights @ recording.lengths[near, seed]).astype(int)
+        status = Status(recording.status[near.points[0], seed])
+        points, weights = self._completed_on(seed, near)
+
+        lengths = np.rint(weights @ recording.lengths[points, seed]).astype(int)
         begun = lengths > 0  # when a fold has diverged, those after it are not begun
         lengths = lengths[begun]
-        folds = np.tensordot(weights, self._values[near, seed], 1)[begun]
-        clock = np.tensordot(weights, self._seconds[near, seed], 1).sum(axis=0)
         longest = int(lengths.max(initial=0))
-        best = np.rint(weights @ recording.best[near, seed]).astype(int)[begun]
-        if len(near) > 1 and self._keeps_best:
-            keys = folds if self._objective.direction == "minimize" else -folds
-            best = np.array([1 + int(np.argmin(k[:n])) for k, n in zip(keys, lengths, strict=True)])
-        elif not self._keeps_best:
+        folds = np.tensordot(weights, self._values[points, seed], 1)[begun]
+        ends = np.tensordot(weights, self._seconds[points, seed], 1).sum(axis=0)
+
+        if not self._keeps_best:
             best = lengths
+        elif len(points) == 1:
+            best = np.rint(weights @ recording.best[points, seed]).astype(int)[begun]
+        else:
+            keys = folds if self._objective.direction == "minimize" else -folds
+            curves = zip(keys, lengths, strict=True)
+            best = np.array([1 + int(np.argmin(curve[:length])) for curve, length in curves])
+
         return Training(
-            self._objective,
-            clock[:longest].tolist(),
-            _mean(folds)[:longest].tolist(),
-            folds.tolist(),
-            lengths.tolist(),
-            best.tolist(),
-            float(weights @ recording.overhead_s[near, seed]),
-            status,
-            self._keeps_best,
+            objective=self._objective,
+            ends=ends[:longest].tolist(),
+            values=_mean(folds)[:longest].tolist(),
+            folds=folds.tolist(),
+            lengths=lengths.tolist(),
+            best=best.tolist(),
+            overhead_s=float(weights @ recording.overhead_s[points, seed]),
+            status=status,
+            keeps_best=self._keeps_best,
         )
 
 
@@ -287,15 +318,15 @@ def _carried(curves: Array) -> Array:
 
 
 def _expected(recording: Recording) -> Array:
-    """Return each point's mean value over folds and seeds; infinitely bad where finals would drop
-    it: one failed.
+    """Return each point's mean value over folds and seeds.
+
+    Infinitely bad where one training failed: finals would drop such a point.
     """
-    cells = np.maximum(recording.best, 1)[..., None] - 1
-    kept = np.take_along_axis(recording.values, cells, axis=-1)[..., 0].mean(axis=-1)
-    good = (recording.status == Status.COMPLETED.value) & np.isfinite(kept)
-    return np.where(
-        good.all(axis=1), np.where(good, kept, 0.0).mean(axis=1), recording.objective.key(math.inf)
-    )
+    epochs = np.maximum(recording.best, 1)[..., None] - 1
+    values = np.take_along_axis(recording.values, epochs, axis=-1)[..., 0].mean(axis=-1)
+    sound = (recording.status == Status.COMPLETED.value) & np.isfinite(values)
+    means = np.where(sound, values, 0.0).mean(axis=1)
+    return np.where(sound.all(axis=1), means, recording.objective.key(math.inf))
 
 
 class FunctionOutcomes:
@@ -308,21 +339,32 @@ class FunctionOutcomes:
         self.between = 0
         self._trained: dict[int, int] = {}
 
-    def training(self, params: Mapping[str, Any], seed: int) -> Training:
+    def training(self, params: Params, seed: int) -> Training:
         """Return the function's values, one an epoch."""
         study = self._study
         if seed not in self._trained:
             self._trained[seed] = derive_seed(study.seed + seed, "training")
         trained = self._trained[seed]
+
         epochs = range(1, study.epochs + 1)
         values = [evaluate(study, params, epoch=epoch, seed=trained) for epoch in epochs]
-        bad = next((epoch for epoch in epochs if not math.isfinite(values[epoch - 1])), None)
-        length, status = (study.epochs, Status.COMPLETED) if bad is None else (bad, Status.DIVERGED)
-        ends = [EPOCH_S * epoch for epoch in epochs][:length]
+        length = study.epochs
+        status = Status.COMPLETED
+        for epoch, value in zip(epochs, values, strict=True):
+            if not math.isfinite(value):
+                length = epoch
+                status = Status.DIVERGED
+                break
         return Training(
-            study.objective, ends, values[:length], [values], [length], [length], status=status
+            objective=study.objective,
+            ends=[EPOCH_S * epoch for epoch in range(1, length + 1)],
+            values=values[:length],
+            folds=[values],
+            lengths=[length],
+            best=[length],
+            status=status,
         )
 
-    def expected(self, params: Mapping[str, Any]) -> float:
+    def expected(self, params: Params) -> float:
         """Return the value without noise."""
         return evaluate(self._study, params, epoch=self._study.epochs, seed=None)
