@@ -43,7 +43,7 @@ def test_a_search_elsewhere_is_found_by_its_folder(home, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (
             "toy/optuna-tep",
@@ -54,10 +54,10 @@ def test_a_search_elsewhere_is_found_by_its_folder(home, tmp_path_factory):
         ("toy", "study 'toy' has 2 searches; say which: toy/gridsearchcv, toy/optuna-tpe"),
     ],
 )
-def test_a_search_that_is_not_there_is_told_with_those_near_it(home, name, said):
+def test_a_search_that_is_not_there_is_told_with_those_near_it(home, name, message):
     with pytest.raises(StudyError) as error:
         find(home, name)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 def test_an_empty_ledger_says_how_to_fill_it(tmp_path):

@@ -139,10 +139,10 @@ def test_fresh_sets_the_old_search_aside_whole(tmp_path):
     old = opened(tmp_path)
     old.write_result(TrialResult(0, Status.COMPLETED, 0.5))
     new = opened(tmp_path, fresh=True)
-    kept = [SearchFiles(path) for path in tmp_path.iterdir() if path.name.startswith("key~")]
+    aside = [SearchFiles(path) for path in tmp_path.iterdir() if path.name.startswith("key~")]
     assert new.result(0) is None
-    assert [files.result(0).value for files in kept] == [0.5]
-    assert kept[0].header.id != new.header.id
+    assert [files.result(0).value for files in aside] == [0.5]
+    assert aside[0].header.id != new.header.id
 
 
 def test_a_damaged_header_is_kept_aside_and_the_trials_are_gone_on_with(tmp_path):

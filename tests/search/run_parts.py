@@ -106,6 +106,6 @@ if __name__ == "__main__":
     import tuning.search.run
 
     tuning.search.run.Writer = NoWriter
-    given = dict(word.split("=") for word in sys.argv[2:])
-    budget = {name: json.loads(value) for name, value in given.items()}
+    changes = dict(word.split("=") for word in sys.argv[2:])
+    budget = {name: json.loads(value) for name, value in changes.items()}
     tuning.search.run.run_study(FILE, options_of(sys.argv[1], **budget))

@@ -153,22 +153,23 @@ class ScriptedExecutor:
         pass
 
     def _go_on(self, job: Job) -> list[Event]:
-        said = self.answers.get(job.id, [])
+        answers = self.answers.get(job.id, [])
         if job.function == "cancelled":
             del self._running[job.id]
             return [Died(job.id, "cancelled", "cancelled")]
-        if "stop" in said:
+        if "stop" in answers:
             del self._running[job.id]
             return [Raised(job.id, "Stopped: trial", "")]
         proposal, attempt = job.args
-        if job.wants_answer and len(said) < proposal.epochs and "prune" not in said:
+        if job.wants_answer and len(answers) < proposal.epochs and "prune" not in answers:
             return [
                 Reported(
-                    job.id, EpochReport(proposal.number, len(said) + 1, 1.0, {"val_loss": 1.0}, 0.0)
+                    job.id,
+                    EpochReport(proposal.number, len(answers) + 1, 1.0, {"val_loss": 1.0}, 0.0),
                 )
             ]
         del self._running[job.id]
-        return [self._end(job.id, proposal, attempt, pruned="prune" in said)]
+        return [self._end(job.id, proposal, attempt, pruned="prune" in answers)]
 
     def _end(self, job: str, proposal: Proposal, attempt: int, pruned: bool) -> Event:
         self.trained.append((proposal.number, attempt))

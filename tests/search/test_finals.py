@@ -20,7 +20,7 @@ from tuning.trial import EpochReport, Proposal, Status
 from tuning.trials.jobs import ALL_ROWS, FinalistJob
 
 
-class Bench:
+class ObedientExecutor:
     """Runs each job at once.
 
     `values`: the objective by (trial, seed), `folds`: by fold; `script`: what happens instead, once
@@ -61,37 +61,37 @@ class Bench:
     def close(self):
         pass
 
-    def _end(self, job, told):
+    def _end(self, job, task):
         self.done.append(job.id)
         happens = self.script.get(job.id)
         if happens:
             return replace(happens.pop(0), job=job.id)
-        if isinstance(told, FinalistJob):
-            value = self.values.get((told.number, told.index), float(told.params["x"]))
-            if told.fold is not None:
-                value = self.folds.get(told.fold, value)
-            trained = told.fold in (None, ALL_ROWS)
+        if isinstance(task, FinalistJob):
+            value = self.values.get((task.number, task.index), float(task.params["x"]))
+            if task.fold is not None:
+                value = self.folds.get(task.fold, value)
+            trained = task.fold in (None, ALL_ROWS)
             outcome = FinalistOutcome(
-                number=told.number,
-                index=told.index,
-                seed=100 + told.index,
+                number=task.number,
+                index=task.index,
+                seed=100 + task.index,
                 value=value,
-                epochs=told.epochs,
-                weights=told.file.with_suffix(".npz").name if trained else None,
+                epochs=task.epochs,
+                weights=task.file.with_suffix(".npz").name if trained else None,
                 training_s=1.0,
                 seconds=2.0,
                 started_at=3.0,
                 ended_at=5.0,
             )
         else:
-            self.evaluated.append(told)
-            told.saved.write_text("model")
-            outcome = Evaluation(test={"rmse": 1.0}, model=str(told.saved))
-        write_record(told.file, outcome)
+            self.evaluated.append(task)
+            task.saved.write_text("model")
+            outcome = Evaluation(test={"rmse": 1.0}, model=str(task.saved))
+        write_record(task.file, outcome)
         return Finished(job.id, outcome)
 
 
-def roster_of(*values, batch_size=None):
+def trial_index_of(*values, batch_size=None):
     files = MemoryFiles()
     trial_index = TrialIndex(RECORD.objective, files, RECORD.space)
     for number, x in enumerate(values):
@@ -105,21 +105,21 @@ def roster_of(*values, batch_size=None):
     return trial_index
 
 
-def finals(folder, bench, record=RECORD, stopping=None, progress=None):
+def finals(folder, executor, record=RECORD, stop_request=None, progress=None):
     return Finals(
         study=record,
         source="study.py",
         overrides={},
-        executor=bench,
+        executor=executor,
         files=files_in(folder),
         progress=progress or SilentProgress(),
-        stop_request=stopping or StopRequest(),
+        stop_request=stop_request or StopRequest(),
     )
 
 
 def test_the_winner_has_the_best_mean_over_fresh_seeds_not_the_best_trial(tmp_path):
-    bench = Bench(values={(1, 0): 9.0, (1, 1): 8.0})
-    winner = finals(tmp_path, bench).run(roster_of(5, 2, 7))
+    executor = ObedientExecutor(values={(1, 0): 9.0, (1, 1): 8.0})
+    winner = finals(tmp_path, executor).run(trial_index_of(5, 2, 7))
     assert winner.number == 0
     assert [standing.number for standing in winner.finalists] == [1, 0]
     standing = winner.standing
@@ -127,15 +127,15 @@ def test_the_winner_has_the_best_mean_over_fresh_seeds_not_the_best_trial(tmp_pa
 
 
 def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(tmp_path):
-    winner = finals(tmp_path, Bench(), replace(RECORD, epochs=27)).run(roster_of(5))
+    winner = finals(tmp_path, ObedientExecutor(), replace(RECORD, epochs=27)).run(trial_index_of(5))
     assert winner.standing.epochs == 27
     assert files_in(tmp_path).finalist(0, 1).epochs == 27
 
 
 def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp_path):
     trained = []
-    bench = Bench(on_start=lambda job: trained.append(job.args[0].params))
-    assert finals(tmp_path, bench).run(roster_of(5, batch_size=8)).params == {
+    executor = ObedientExecutor(on_start=lambda job: trained.append(job.args[0].params))
+    assert finals(tmp_path, executor).run(trial_index_of(5, batch_size=8)).params == {
         "x": 5,
         "batch_size": 8,
     }
@@ -143,169 +143,187 @@ def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp
 
 
 def test_the_model_of_the_median_seed_is_evaluated(tmp_path):
-    bench = Bench(values={(0, 0): 9.0, (0, 1): 1.0, (0, 2): 5.0})
-    winner = finals(tmp_path, bench, replace(RECORD, seeds=3, top_k=1)).run(roster_of(5))
-    assert str(bench.evaluated[0].weights).endswith("finalists/00000/2.npz")
+    executor = ObedientExecutor(values={(0, 0): 9.0, (0, 1): 1.0, (0, 2): 5.0})
+    winner = finals(tmp_path, executor, replace(RECORD, seeds=3, top_k=1)).run(trial_index_of(5))
+    assert str(executor.evaluated[0].weights).endswith("finalists/00000/2.npz")
     assert winner.seed == 102
 
 
 def test_a_second_time_nothing_is_trained_nor_evaluated(tmp_path):
-    first = finals(tmp_path, Bench()).run(roster_of(5, 2))
-    bench = Bench()
-    assert finals(tmp_path, bench).run(roster_of(5, 2)) == first
-    assert bench.done == []
+    first = finals(tmp_path, ObedientExecutor()).run(trial_index_of(5, 2))
+    executor = ObedientExecutor()
+    assert finals(tmp_path, executor).run(trial_index_of(5, 2)) == first
+    assert executor.done == []
 
 
 def test_more_seeds_train_only_the_new_ones(tmp_path):
-    finals(tmp_path, Bench()).run(roster_of(5))
-    bench = Bench()
-    finals(tmp_path, bench, replace(RECORD, seeds=3)).run(roster_of(5))
-    assert bench.done == ["final-0-2", "evaluate"]
+    finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
+    executor = ObedientExecutor()
+    finals(tmp_path, executor, replace(RECORD, seeds=3)).run(trial_index_of(5))
+    assert executor.done == ["final-0-2", "evaluate"]
 
 
 def test_a_winner_whose_model_is_gone_is_evaluated_again(tmp_path):
-    finals(tmp_path, Bench()).run(roster_of(5))
+    finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
     (files_in(tmp_path).folder / "winner.keras").unlink()
-    bench = Bench()
-    finals(tmp_path, bench).run(roster_of(5))
-    assert bench.done == ["evaluate"]
+    executor = ObedientExecutor()
+    finals(tmp_path, executor).run(trial_index_of(5))
+    assert executor.done == ["evaluate"]
 
 
 def test_an_earlier_winner_is_gone_before_its_model_is_replaced(tmp_path):
-    finals(tmp_path, Bench()).run(roster_of(5))
-    bench = Bench(script={"evaluate": [Raised("", "ValueError: no", "")]})
+    finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
+    executor = ObedientExecutor(script={"evaluate": [Raised("", "ValueError: no", "")]})
     with pytest.raises(TuningError, match="could not be evaluated"):
-        finals(tmp_path, bench).run(roster_of(5, 2))
+        finals(tmp_path, executor).run(trial_index_of(5, 2))
     assert not (files_in(tmp_path).folder / "winner.json").exists()
 
 
 def test_a_damaged_outcome_is_trained_again(tmp_path):
-    finals(tmp_path, Bench()).run(roster_of(5))
+    finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
     files_in(tmp_path).finalist_file(0, 1).write_text('{"numb')
-    bench = Bench()
-    finals(tmp_path, bench).run(roster_of(5))
-    assert bench.done == ["final-0-1"]
+    executor = ObedientExecutor()
+    finals(tmp_path, executor).run(trial_index_of(5))
+    assert executor.done == ["final-0-1"]
 
 
 def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
-    assert finals(tmp_path, Bench(values={(1, 1): None})).run(roster_of(5, 2)).number == 0
+    assert (
+        finals(tmp_path, ObedientExecutor(values={(1, 1): None})).run(trial_index_of(5, 2)).number
+        == 0
+    )
 
 
 def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_at(tmp_path):
-    told = []
+    notices = []
     progress = SilentProgress()
-    progress.notice = told.append
-    bench = Bench(values={(1, 0): None})
-    winner = finals(tmp_path, bench, replace(RECORD, top_k=1), progress=progress).run(
-        roster_of(5, 2, 7)
+    progress.notice = notices.append
+    executor = ObedientExecutor(values={(1, 0): None})
+    winner = finals(tmp_path, executor, replace(RECORD, top_k=1), progress=progress).run(
+        trial_index_of(5, 2, 7)
     )
     assert winner.number == 0
     assert [standing.number for standing in winner.finalists] == [1, 0]
-    assert told == ["the best 1 diverged or failed on a fresh seed: the next are looked at"]
-    assert "final-2-0" not in bench.done
+    assert notices == ["the best 1 diverged or failed on a fresh seed: the next are looked at"]
+    assert "final-2-0" not in executor.done
 
 
 def test_a_ranking_that_is_unstable_far_down_is_given_up(tmp_path):
-    bench = Bench(values={(number, 0): None for number in range(9)})
+    executor = ObedientExecutor(values={(number, 0): None for number in range(9)})
     with pytest.raises(SearchFailed, match="each of the best 3 trials diverged"):
-        finals(tmp_path, bench, replace(RECORD, top_k=1)).run(roster_of(5, 2, 7, 8, 9))
+        finals(tmp_path, executor, replace(RECORD, top_k=1)).run(trial_index_of(5, 2, 7, 8, 9))
 
 
 def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
     limits = []
     died = Died("", "killed", "killed by the test")
-    bench = Bench(
+    executor = ObedientExecutor(
         script={"final-0-0": [died, died]},
         on_start=lambda job: limits.append((job.id, job.timeout_s)),
     )
-    assert finals(tmp_path, bench, replace(RECORD, trial_timeout=7.0)).run(roster_of(5)).number == 0
+    assert (
+        finals(tmp_path, executor, replace(RECORD, trial_timeout=7.0)).run(trial_index_of(5)).number
+        == 0
+    )
     assert limits.count(("final-0-0", 7.0)) == 3
 
 
 def test_a_finalist_that_fails_is_out_and_the_user_is_told(tmp_path):
-    told = []
+    notices = []
     progress = SilentProgress()
-    progress.notice = told.append
-    bench = Bench(script={"final-1-0": [Raised("", "ResourceExhaustedError: OOM", "")]})
-    assert finals(tmp_path, bench, progress=progress).run(roster_of(5, 2)).number == 0
-    assert told == ["final-1-0: ResourceExhaustedError: OOM"]
+    progress.notice = notices.append
+    executor = ObedientExecutor(
+        script={"final-1-0": [Raised("", "ResourceExhaustedError: OOM", "")]}
+    )
+    assert finals(tmp_path, executor, progress=progress).run(trial_index_of(5, 2)).number == 0
+    assert notices == ["final-1-0: ResourceExhaustedError: OOM"]
 
 
 def test_without_a_stable_finalist_the_search_has_failed(tmp_path):
     with pytest.raises(SearchFailed, match="diverged or failed on a fresh seed"):
-        finals(tmp_path, Bench(values={(0, 0): None})).run(roster_of(5))
+        finals(tmp_path, ObedientExecutor(values={(0, 0): None})).run(trial_index_of(5))
 
 
 def test_without_a_completed_trial_the_search_has_failed(tmp_path):
     with pytest.raises(SearchFailed, match="no trial of 0 was completed"):
-        finals(tmp_path, Bench()).run(roster_of())
+        finals(tmp_path, ObedientExecutor()).run(trial_index_of())
 
 
 def test_an_evaluation_that_fails_says_so(tmp_path):
-    bench = Bench(script={"evaluate": [Raised("", "ValueError: no", "")]})
+    executor = ObedientExecutor(script={"evaluate": [Raised("", "ValueError: no", "")]})
     with pytest.raises(TuningError, match="the winner could not be evaluated: ValueError: no"):
-        finals(tmp_path, bench).run(roster_of(5))
+        finals(tmp_path, executor).run(trial_index_of(5))
     assert read_json(files_in(tmp_path).folder / "winner.json") is None
 
 
 def test_a_full_disk_ends_the_run_as_one(tmp_path):
-    bench = Bench(
+    executor = ObedientExecutor(
         script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "")]}
     )
     with pytest.raises(StorageError, match="the disk is full"):
-        finals(tmp_path, bench).run(roster_of(5))
+        finals(tmp_path, executor).run(trial_index_of(5))
 
 
 def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
-    bench = Bench(folds={0: 6.0, 1: 4.0})
-    winner = finals(tmp_path, bench, replace(RECORD, cv=2, seeds=1)).run(roster_of(7, 9))
-    assert [job for job in bench.done if job.startswith("final-0")] == [
+    executor = ObedientExecutor(folds={0: 6.0, 1: 4.0})
+    winner = finals(tmp_path, executor, replace(RECORD, cv=2, seeds=1)).run(trial_index_of(7, 9))
+    assert [job for job in executor.done if job.startswith("final-0")] == [
         "final-0-0-0",
         "final-0-0-1",
     ]
     assert winner.standing.values == (5.0,)
-    assert bench.evaluated[0].weights is None  # it is trained on all rows now
+    assert executor.evaluated[0].weights is None  # it is trained on all rows now
 
 
 def test_a_finalist_without_rivals_is_trained_on_all_rows_beside_its_folds(tmp_path):
-    bench, record = Bench(), replace(RECORD, cv=2, seeds=1, top_k=1)
-    finals(tmp_path, bench, record).run(roster_of(7, 9))
-    assert bench.done == ["final-0-0-all-rows", "final-0-0-0", "final-0-0-1", "evaluate"]
-    assert str(bench.evaluated[0].weights).endswith("finalists/00000/0/all-rows.npz")
+    executor, record = ObedientExecutor(), replace(RECORD, cv=2, seeds=1, top_k=1)
+    finals(tmp_path, executor, record).run(trial_index_of(7, 9))
+    assert executor.done == ["final-0-0-all-rows", "final-0-0-0", "final-0-0-1", "evaluate"]
+    assert str(executor.evaluated[0].weights).endswith("finalists/00000/0/all-rows.npz")
 
 
 def test_one_that_diverges_on_all_rows_is_left_to_the_evaluation_which_says_so(tmp_path):
-    bench, record = Bench(folds={ALL_ROWS: None}), replace(RECORD, cv=2, seeds=1, top_k=1)
-    finals(tmp_path, bench, record).run(roster_of(7))
-    assert bench.evaluated[0].weights is None
+    executor, record = (
+        ObedientExecutor(folds={ALL_ROWS: None}),
+        replace(RECORD, cv=2, seeds=1, top_k=1),
+    )
+    finals(tmp_path, executor, record).run(trial_index_of(7))
+    assert executor.evaluated[0].weights is None
 
 
 def test_a_fold_that_is_kept_is_not_trained_again(tmp_path):
     record = replace(RECORD, cv=2, seeds=1)
-    finals(tmp_path, Bench(), record).run(roster_of(7))
+    finals(tmp_path, ObedientExecutor(), record).run(trial_index_of(7))
     files_in(tmp_path).finalist_file(0, 0).unlink()
     files_in(tmp_path).finalist_file(0, 0, 1).unlink()
-    bench = Bench()
-    finals(tmp_path, bench, record).run(roster_of(7))
-    assert bench.done == ["final-0-0-1"]
+    executor = ObedientExecutor()
+    finals(tmp_path, executor, record).run(trial_index_of(7))
+    assert executor.done == ["final-0-0-1"]
 
 
 def test_a_finalist_of_which_one_fold_diverges_is_out(tmp_path):
-    bench = Bench(folds={0: 6.0, 1: None})
+    executor = ObedientExecutor(folds={0: 6.0, 1: None})
     with pytest.raises(SearchFailed, match="diverged or failed on a fresh seed"):
-        finals(tmp_path, bench, replace(RECORD, cv=2)).run(roster_of(7))
+        finals(tmp_path, executor, replace(RECORD, cv=2)).run(trial_index_of(7))
 
 
 def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):
-    stopping = StopRequest()
-    stopping._raises = False
-    bench = Bench(on_start=lambda job: stopping._interrupt() if not stopping.reason else None)
-    assert finals(tmp_path, bench, stopping=stopping).run(roster_of(5, 2)) is None
-    assert bench.done == ["final-1-0"]
+    stop_request = StopRequest()
+    stop_request._raises = False
+    executor = ObedientExecutor(
+        on_start=lambda job: stop_request._interrupt() if not stop_request.reason else None
+    )
+    assert finals(tmp_path, executor, stop_request=stop_request).run(trial_index_of(5, 2)) is None
+    assert executor.done == ["final-1-0"]
     assert files_in(tmp_path).finalist(1, 0) is not None
 
 
 def test_time_that_is_up_does_not_keep_the_winner_from_being_chosen(tmp_path):
-    stopping = StopRequest()
-    stopping.deadline = 0.0
-    assert finals(tmp_path, Bench(), stopping=stopping).run(roster_of(5)).number == 0
+    stop_request = StopRequest()
+    stop_request.deadline = 0.0
+    assert (
+        finals(tmp_path, ObedientExecutor(), stop_request=stop_request)
+        .run(trial_index_of(5))
+        .number
+        == 0
+    )

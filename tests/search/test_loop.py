@@ -184,7 +184,7 @@ def test_hundreds_of_equal_proposals_are_no_deep_recursion(tmp_path):
     assert len(loop.trial_index.results) == 700
 
 
-def test_the_twin_of_a_failed_trial_is_trained(tmp_path):
+def test_the_duplicate_of_a_failed_trial_is_trained(tmp_path):
     loop = search(
         tmp_path, ScriptedEngine(points=[5, 5, 5]), slots=3, script={(0, 1): Status.FAILED}
     )
@@ -192,7 +192,7 @@ def test_the_twin_of_a_failed_trial_is_trained(tmp_path):
     assert loop.trial_index.results[2].copied_from == 1
 
 
-def test_a_resumed_search_copies_from_the_twin_that_was_trained_after_a_failed_one(tmp_path):
+def test_a_resumed_search_copies_from_the_equal_trial_that_was_trained_after_a_failed_one(tmp_path):
     script = {(0, 1): Status.FAILED}
     search(tmp_path, ScriptedEngine(points=[5, 5]), record=replace(RECORD, trials=2), script=script)
     loop = search(tmp_path, ScriptedEngine(points=[5, 5, 5]), record=replace(RECORD, trials=3))
@@ -204,13 +204,16 @@ def test_a_resumed_search_copies_from_the_twin_that_was_trained_after_a_failed_o
 def test_a_worker_that_the_end_of_everything_ends_first_leaves_its_trial_open(
     cause, tmp_path, monkeypatch
 ):
-    stopping = StopRequest()
-    stopping._raises = False
+    stop_request = StopRequest()
+    stop_request._raises = False
     monkeypatch.setattr(
-        "tuning.search.stop_request.time.sleep", lambda seconds: stopping._terminate()
+        "tuning.search.stop_request.time.sleep", lambda seconds: stop_request._terminate()
     )
     loop = search(
-        tmp_path, script={(1, 1): cause}, record=replace(RECORD, attempts=1), stop_request=stopping
+        tmp_path,
+        script={(1, 1): cause},
+        record=replace(RECORD, attempts=1),
+        stop_request=stop_request,
     )
     assert (loop.ended, sorted(loop.trial_index.results)) == ("terminated", [0])
     assert loop.files.deaths(1) == 0
@@ -397,33 +400,33 @@ def test_a_late_word_of_an_attempt_that_is_over_changes_nothing(tmp_path):
     assert loop.trial_index.results[0].status is Status.COMPLETED
 
 
-def stopped_when(stopping, trained, how):
+def stopped_when(stop_request, trained, how):
     def look(executor):
-        if len(executor.trained) >= trained and not stopping.reason:
-            how(stopping)
+        if len(executor.trained) >= trained and not stop_request.reason:
+            how(stop_request)
 
     return look
 
 
 def test_after_one_interrupt_the_running_trials_end_and_none_begins(tmp_path):
-    stopping = StopRequest()
-    stopping._raises = False
-    look = stopped_when(stopping, 2, lambda it: it._interrupt())
-    loop = search(tmp_path, slots=2, on_look=look, stop_request=stopping)
+    stop_request = StopRequest()
+    stop_request._raises = False
+    look = stopped_when(stop_request, 2, lambda it: it._interrupt())
+    loop = search(tmp_path, slots=2, on_look=look, stop_request=stop_request)
     assert (loop.ended, loop.open, loop.executor.answers) == ("interrupted", {}, {})
     assert 2 < len(loop.trial_index.results) < 5
 
 
 def test_after_two_interrupts_nothing_is_waited_for(tmp_path):
-    stopping = StopRequest()
-    stopping._raises = False
+    stop_request = StopRequest()
+    stop_request._raises = False
 
     def twice(it):
         it._interrupt()
         it._interrupt()
 
     loop = search(
-        tmp_path, slots=2, on_look=stopped_when(stopping, 2, twice), stop_request=stopping
+        tmp_path, slots=2, on_look=stopped_when(stop_request, 2, twice), stop_request=stop_request
     )
     assert loop.ended == "interrupted"
     assert loop.open
@@ -431,9 +434,9 @@ def test_after_two_interrupts_nothing_is_waited_for(tmp_path):
 
 
 def test_when_time_is_up_running_trials_are_let_go_and_stay_open_in_the_files(tmp_path):
-    stopping = StopRequest()
-    look = stopped_when(stopping, 2, lambda it: setattr(it, "deadline", 0.0))
-    loop = search(tmp_path, slots=2, on_look=look, stop_request=stopping)
+    stop_request = StopRequest()
+    look = stopped_when(stop_request, 2, lambda it: setattr(it, "deadline", 0.0))
+    loop = search(tmp_path, slots=2, on_look=look, stop_request=stop_request)
     assert (loop.ended, loop.open) == ("timeout", {})
     assert "stop" in [word for words in loop.executor.answers.values() for word in words]
     again = search(tmp_path, slots=2)
@@ -441,19 +444,19 @@ def test_when_time_is_up_running_trials_are_let_go_and_stay_open_in_the_files(tm
 
 
 def test_a_job_that_waits_for_a_slot_is_taken_back_when_the_run_shall_end(tmp_path):
-    stopping = StopRequest()
-    stopping._raises = False
-    look = stopped_when(stopping, 1, lambda it: it._interrupt())
-    loop = search(tmp_path, slots=1, in_order=3, on_look=look, stop_request=stopping)
+    stop_request = StopRequest()
+    stop_request._raises = False
+    look = stopped_when(stop_request, 1, lambda it: it._interrupt())
+    loop = search(tmp_path, slots=1, in_order=3, on_look=look, stop_request=stop_request)
     assert loop.executor.cancelled
     assert loop.open == {}
 
 
 def test_a_clock_that_is_set_back_or_forward_ends_nothing(tmp_path, monkeypatch):
-    stopping = StopRequest()
-    stopping.deadline = time.monotonic() + 60
+    stop_request = StopRequest()
+    stop_request.deadline = time.monotonic() + 60
     monkeypatch.setattr("time.time", lambda: 4_000_000_000.0)
-    assert search(tmp_path, stop_request=stopping).ended == "completed"
+    assert search(tmp_path, stop_request=stop_request).ended == "completed"
 
 
 def test_reports_are_shown(tmp_path):
@@ -479,8 +482,8 @@ def test_a_study_gone_on_with_under_other_epochs_keeps_what_its_trials_were_trai
 
     class Longer(ScriptedEngine):
         def ask(self, number):
-            asked = super().ask(number)
-            return replace(asked, epochs=7)
+            proposal = super().ask(number)
+            return replace(proposal, epochs=7)
 
     loop = search(tmp_path, engine=Longer(), record=replace(RECORD, trials=3))
     assert [loop.trial_index.proposals[number].epochs for number in range(3)] == [2, 2, 7]

@@ -59,13 +59,13 @@ def described(forkserver, source, overrides=None):
 
 
 def made(**changes) -> Study:
-    given = {
+    fields = {
         "name": "a",
         "builder": lambda lr, n=1: None,
         "data": lambda: None,
         "objective": Minimize("val_loss"),
     }
-    return Study(**{**given, "space": {"lr": "from_range_test", "n": Int(1, 3)}, **changes})
+    return Study(**{**fields, "space": {"lr": "from_range_test", "n": Int(1, 3)}, **changes})
 
 
 def test_the_word_in_a_space_is_a_wide_log_range_until_it_is_measured():
@@ -99,7 +99,7 @@ def test_a_measured_rate_keeps_its_conditions():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"intervals": {"n": [1, 2]}}, "intervals: 'n' is not from a range test in the space"),
         ({"intervals": {"lr": [1e-9, 1e-2]}}, "is outside 1e-05 … 1.0, where the range test looks"),
@@ -107,8 +107,8 @@ def test_a_measured_rate_keeps_its_conditions():
         ({"space": {"lr": "from_range"}}, "'lr' is 'from_range'; use Int, Float or Choice"),
     ],
 )
-def test_wrong_bounds_are_refused(changes, said):
-    with pytest.raises(StudyError, match=said):
+def test_wrong_bounds_are_refused(changes, message):
+    with pytest.raises(StudyError, match=message):
         made(**changes)
 
 
@@ -116,26 +116,29 @@ def test_the_interval_is_measured_in_a_worker_at_several_structures_and_reaches_
     tmp_path, forkserver, study_file, monkeypatch
 ):
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
-    source, told = source_of(study_file()), []
+    source, notices = source_of(study_file()), []
     record = described(forkserver, source)
-    rates = measure_lr_bounds(
-        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=told.append
+    lr_bounds = measure_lr_bounds(
+        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=notices.append
     )
-    assert {test.label.split(",")[0] for test in rates.tests["lr"]} == {"n_hidden=0", "n_hidden=1"}
-    low, high = rates.intervals["lr"]
+    assert {test.label.split(",")[0] for test in lr_bounds.tests["lr"]} == {
+        "n_hidden=0",
+        "n_hidden=1",
+    }
+    low, high = lr_bounds.intervals["lr"]
     assert 1e-5 <= low < high <= 1.0
-    assert min(test.interval[0] for test in rates.tests["lr"]) == low
-    assert told[-1] == f"lr is searched from {low:.3g} to {high:.3g}"
-    narrow = described(forkserver, source, {"intervals": dict(rates.intervals)})
+    assert min(test.interval[0] for test in lr_bounds.tests["lr"]) == low
+    assert notices[-1] == f"lr is searched from {low:.3g} to {high:.3g}"
+    narrow = described(forkserver, source, {"intervals": dict(lr_bounds.intervals)})
     assert (narrow.space["lr"].low, narrow.space["lr"].high) == (low, high)
-    rates.keep(tmp_path)
+    lr_bounds.keep(tmp_path)
     assert {path.name for path in (tmp_path / "artifacts").iterdir()} == {
         "lr_range_lr.json",
         "lr_range_lr.html",
         "lr_range_lr.png",
     }
     assert [test.to_json() for test in kept_tests(tmp_path)] == [
-        test.to_json() for test in rates.tests["lr"]
+        test.to_json() for test in lr_bounds.tests["lr"]
     ]
 
 
@@ -144,18 +147,18 @@ def test_what_a_search_remembers_is_not_measured_again(tmp_path):
         tmp_path / "search.json",
         {"intervals": {"lr": [0.01, 0.1]}, "versions": [_record().definition]},
     )
-    rates = measure_lr_bounds(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
-    assert rates == LRBounds({"lr": [0.01, 0.1]})
+    lr_bounds = measure_lr_bounds(_record(), "nowhere.py", {}, tmp_path, devices="no such device")
+    assert lr_bounds == LRBounds({"lr": [0.01, 0.1]})
 
 
 def test_bounds_measured_with_the_builder_as_it_was_are_kept_and_that_is_told(tmp_path):
-    old, told = {**_record().definition, "builder": "another"}, []
+    old, notices = {**_record().definition, "builder": "another"}, []
     write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
-    rates = measure_lr_bounds(
-        _record(), "nowhere.py", {}, tmp_path, devices="no such device", notice=told.append
+    lr_bounds = measure_lr_bounds(
+        _record(), "nowhere.py", {}, tmp_path, devices="no such device", notice=notices.append
     )
-    assert rates == LRBounds({"lr": [0.01, 0.1]})
-    assert told == [
+    assert lr_bounds == LRBounds({"lr": [0.01, 0.1]})
+    assert notices == [
         "the learning rates' bounds are those of the builder as it was; --fresh measures them anew"
     ]
 
@@ -205,19 +208,19 @@ def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
 ):
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
     source = source_of(study_file(mark="Float.from_range_test(1e-4, 1.0, per_structure=True)"))
-    record, told = described(forkserver, source), []
-    rates = measure_lr_bounds(
-        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=told.append
+    record, notices = described(forkserver, source), []
+    lr_bounds = measure_lr_bounds(
+        record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=notices.append
     )
-    assert [row[:2] for row in rates.intervals["lr"]] == [
+    assert [row[:2] for row in lr_bounds.intervals["lr"]] == [
         ["", None],
         ["n_hidden", 1],
         ["n_neurons", 2],
         ["n_neurons", 6],
         ["optimizer", "adam"],
     ]
-    assert told[-1].startswith("lr is searched in an interval for each structure, from ")
-    remote, child = engine_of(forkserver, source, {"intervals": dict(rates.intervals)})
+    assert notices[-1].startswith("lr is searched in an interval for each structure, from ")
+    remote, child = engine_of(forkserver, source, {"intervals": dict(lr_bounds.intervals)})
     try:
         assert remote.describe().space.positioned == ("lr",)
         params = remote.ask(0).params

@@ -85,9 +85,11 @@ def test_hyperband_continues_no_trial_and_finds_the_same_winner(old, go_on):
 def test_a_grid_trains_nothing_and_reads_the_finalists_that_were_kept(old, go_on):
     files = search_in(old, "gridsearchcv+cv=2+trials=4")
     before, winner = results(files), files.winner
-    kept = {path: path.read_bytes() for path in files.folder.glob("finalists/**/*.json")}
+    finalists = {path: path.read_bytes() for path in files.folder.glob("finalists/**/*.json")}
     summary = go_on({"engine": "gridsearchcv", "cv": 2}, trials=4)
     assert results(files) == before
-    assert kept == {path: path.read_bytes() for path in files.folder.glob("finalists/**/*.json")}
+    assert finalists == {
+        path: path.read_bytes() for path in files.folder.glob("finalists/**/*.json")
+    }
     assert files.winner.standing == winner.standing
     assert summary.test == pytest.approx(winner.evaluation.test, rel=1e-3)

@@ -12,7 +12,7 @@ from tuning.search.stop_request import StopRequest
 
 
 @pytest.fixture
-def stopping():
+def stop_request():
     it = StopRequest()
     with it.handled():
         yield it
@@ -23,55 +23,64 @@ def send(number):
 
 
 def test_where_only_flags_are_set_a_first_interrupt_asks_for_the_end_and_a_second_for_haste(
-    stopping,
+    stop_request,
 ):
-    with stopping.flags_only():
-        assert (stopping.reason, stopping.by_signal) == ("", False)
+    with stop_request.flags_only():
+        assert (stop_request.reason, stop_request.by_signal) == ("", False)
         send(signal.SIGINT)
-        assert (stopping.reason, stopping.by_signal, stopping.hurried, stopping.abandoned) == (
+        assert (
+            stop_request.reason,
+            stop_request.by_signal,
+            stop_request.hurried,
+            stop_request.abandoned,
+        ) == (
             "interrupted",
             True,
             False,
             False,
         )
         send(signal.SIGINT)
-        assert (stopping.hurried, stopping.abandoned) == (True, True)
+        assert (stop_request.hurried, stop_request.abandoned) == (True, True)
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
 
 
-def test_sigterm_gives_the_trials_a_moment(stopping, monkeypatch):
-    with stopping.flags_only():
+def test_sigterm_gives_the_trials_a_moment(stop_request, monkeypatch):
+    with stop_request.flags_only():
         send(signal.SIGTERM)
-        assert (stopping.reason, stopping.hurried, stopping.abandoned) == (
+        assert (stop_request.reason, stop_request.hurried, stop_request.abandoned) == (
             "terminated",
             True,
             False,
         )
         monkeypatch.setattr("tuning.search.stop_request.GRACE_S", 0.0)
-        assert stopping.abandoned
+        assert stop_request.abandoned
 
 
 @pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 )
-def test_elsewhere_a_signal_raises_so_that_nobody_waits(stopping, number, kind):
+def test_elsewhere_a_signal_raises_so_that_nobody_waits(stop_request, number, kind):
     with pytest.raises(kind):
         send(number)
-    assert stopping.by_signal
+    assert stop_request.by_signal
 
 
-def test_a_signal_that_came_before_raises_where_it_may(stopping):
-    with stopping.flags_only():
+def test_a_signal_that_came_before_raises_where_it_may(stop_request):
+    with stop_request.flags_only():
         send(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt), stopping.may_raise():
+        with pytest.raises(KeyboardInterrupt), stop_request.may_raise():
             pytest.fail("it would have waited here")
 
 
 def test_the_deadline_is_no_signal():
-    stopping = StopRequest()
-    stopping.deadline = 0.0
-    assert (stopping.reason, stopping.by_signal, stopping.hurried) == ("timeout", False, False)
+    stop_request = StopRequest()
+    stop_request.deadline = 0.0
+    assert (stop_request.reason, stop_request.by_signal, stop_request.hurried) == (
+        "timeout",
+        False,
+        False,
+    )
 
 
 def test_the_users_own_handlers_are_put_back():

@@ -18,7 +18,7 @@ from tuning.study.space import Space
 from tuning.trial import Proposal, Status
 
 
-def roster_of(*trials, objective=None):
+def trial_index_of(*trials, objective=None):
     """Enter (x, status) pairs; None as status leaves a trial open."""
     trial_index = TrialIndex(objective or Minimize("val_loss"), MemoryFiles(), Space({}))
     for number, (x, status) in enumerate(trials):
@@ -40,45 +40,45 @@ DONE, PRUNED, FAILED, DIVERGED = Status.COMPLETED, Status.PRUNED, Status.FAILED,
     ("objective", "best"), [(Minimize("val_loss"), 1), (Maximize("val_auc"), 2)]
 )
 def test_the_best_is_the_earliest_of_the_best_completed_trials(objective, best):
-    trial_index = roster_of(
+    trial_index = trial_index_of(
         (5, DONE), (3, DONE), (7, DONE), (3, DONE), (7, DONE), (1, PRUNED), objective=objective
     )
     assert trial_index.best.number == best
 
 
 def test_without_a_completed_trial_there_is_no_best():
-    assert roster_of((1, PRUNED), (2, FAILED), (3, DIVERGED), (4, None)).best is None
+    assert trial_index_of((1, PRUNED), (2, FAILED), (3, DIVERGED), (4, None)).best is None
 
 
 def test_finalists_are_the_best_completed_trials_of_different_parameters():
-    trial_index = roster_of((5, DONE), (3, DONE), (3, DONE), (1, PRUNED), (4, DONE))
+    trial_index = trial_index_of((5, DONE), (3, DONE), (3, DONE), (1, PRUNED), (4, DONE))
     assert [proposal.number for proposal, _ in trial_index.finalists(2)] == [1, 4]
 
 
 def test_two_rungs_of_the_same_parameters_are_one_finalist():
-    trial_index = roster_of((5, DONE), (3, DONE))
+    trial_index = trial_index_of((5, DONE), (3, DONE))
     enter(trial_index, Proposal(2, {"x": 3}, 9, parent=1))
     assert [proposal.number for proposal, _ in trial_index.finalists(3)] == [1, 0]
 
 
 def test_there_may_be_fewer_finalists_than_asked_for():
-    assert len(roster_of((5, DONE), (3, FAILED)).finalists(3)) == 1
+    assert len(trial_index_of((5, DONE), (3, FAILED)).finalists(3)) == 1
 
 
-def test_a_trial_of_other_epochs_is_no_twin():
-    trial_index = roster_of((5, DONE))
+def test_a_trial_of_other_epochs_is_no_duplicate():
+    trial_index = trial_index_of((5, DONE))
     longer = Proposal(1, {"x": 5}, 3)
     trial_index.take(longer)
     assert trial_index.duplicate_of(longer) is None
 
 
-def test_a_diverged_trial_is_a_twin_for_it_would_diverge_again():
-    trial_index = roster_of((5, DIVERGED), (5, None))
+def test_a_diverged_trial_is_a_duplicate_for_it_would_diverge_again():
+    trial_index = trial_index_of((5, DIVERGED), (5, None))
     assert trial_index.duplicate_of(trial_index.proposals[1]) == 0
 
 
-def test_a_trial_of_an_earlier_version_of_the_study_is_no_twin(monkeypatch):
-    trial_index = roster_of((1, DONE), (2, DONE))
+def test_a_trial_of_an_earlier_version_of_the_study_is_no_duplicate(monkeypatch):
+    trial_index = trial_index_of((1, DONE), (2, DONE))
     header = SearchHeader(
         study="toy",
         engine="scripted",
@@ -95,8 +95,8 @@ def test_a_trial_of_an_earlier_version_of_the_study_is_no_twin(monkeypatch):
     ]
 
 
-def test_a_trial_that_continues_another_is_neither_a_twin_nor_copied():
-    trial_index = roster_of((5, DONE))
+def test_a_trial_that_continues_another_is_neither_a_duplicate_nor_copied():
+    trial_index = trial_index_of((5, DONE))
     continued = Proposal(1, {"x": 6}, 2, parent=0)
     fresh = Proposal(2, {"x": 6}, 2)
     trial_index.take(continued)
@@ -105,7 +105,7 @@ def test_a_trial_that_continues_another_is_neither_a_twin_nor_copied():
 
 
 def test_a_rung_that_is_trained_from_zero_may_be_copied():
-    trial_index = roster_of((5, DONE))
+    trial_index = trial_index_of((5, DONE))
     rung = Proposal(1, {"x": 5}, 2, parent=0, continued=False)
     trial_index.take(rung)
     assert trial_index.duplicate_of(rung) == 0
@@ -128,7 +128,7 @@ def test_a_trial_whose_files_were_damaged_since_is_left_out_of_the_trials(tmp_pa
 
 
 def test_proposals_and_results_are_left_to_the_files():
-    trial_index = roster_of((5, DONE), (3, DONE), (3, FAILED), (7, PRUNED), (1, None))
+    trial_index = trial_index_of((5, DONE), (3, DONE), (3, FAILED), (7, PRUNED), (1, None))
     files = trial_index._files
     known = [
         weakref.ref(thing) for kept in (files._proposals, files._results) for thing in kept.values()
