@@ -23,7 +23,7 @@ from tuning.errors import MissingError
 from tuning.study.domains import Choice, Float, Int
 from tuning.study.engine_spec import engine_specs, require_kinds
 from tuning.study.space import Space
-from tuning.study.study import PRUNERS
+from tuning.study.study_fields import PRUNERS
 
 
 class TestGridSearchCV(GridContract):

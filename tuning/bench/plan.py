@@ -12,7 +12,8 @@ from tuning.errors import StudyError, did_you_mean
 from tuning.ledger.search import search_key
 from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
 from tuning.study.info import StudyInfo
-from tuning.study.study import PRUNERS, Study, derive_seed
+from tuning.study.study import Study, derive_seed
+from tuning.study.study_fields import PRUNERS
 from tuning.trials.jobs import Source
 
 DEFAULT_ENGINES = (

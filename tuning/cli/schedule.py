@@ -52,7 +52,7 @@ def _check_options(study: str, options: tuple[str, ...]) -> None:
     from tuning.cli.run import check_run, run
     from tuning.errors import StudyError, did_you_mean
     from tuning.study.engine_spec import engine_spec
-    from tuning.study.study import PRUNERS
+    from tuning.study.study_fields import PRUNERS
 
     words = run.make_context("tuning run", [study, *options]).params
     for presentation in ("as_json", "quiet"):

@@ -18,7 +18,8 @@ from tuning.errors import MissingError
 from tuning.study.domains import Choice, Domain, Float
 from tuning.study.engine_spec import require_kinds
 from tuning.study.space import Space
-from tuning.study.study import PRUNERS, Study, derive_seed
+from tuning.study.study import Study, derive_seed
+from tuning.study.study_fields import PRUNERS
 from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 

@@ -18,11 +18,12 @@ from tuning.data.parts import Parts, folds
 from tuning.engines.grid_points import grid_points
 from tuning.engines.scikit_internals import dispatch_at_once
 from tuning.errors import StudyError
+from tuning.study.builder_arguments import FROM_DATA
 from tuning.study.domains import Choice, Domain
 from tuning.study.engine_spec import require_kinds
 from tuning.study.objective import METRICS
 from tuning.study.space import Space
-from tuning.study.study import FROM_DATA, Study, derive_seed
+from tuning.study.study import Study, derive_seed
 
 FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
 MOST_BRANCHES = 10_000

@@ -18,7 +18,7 @@ from tuning.estimators.parameters import (
     routed_to,
     takes_any,
 )
-from tuning.study.study import FROM_DATA
+from tuning.study.builder_arguments import FROM_DATA
 
 
 class BuildsModel(ChecksData):

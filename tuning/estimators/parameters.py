@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from tuning.errors import did_you_mean
-from tuning.study.study import FROM_DATA
+from tuning.study.builder_arguments import FROM_DATA
 
 SCIKERAS_EXTRAS = ("meta", "compile_kwargs", "params")
 """Arguments that SciKeras fills where a builder names them."""

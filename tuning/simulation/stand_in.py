@@ -10,8 +10,9 @@ import numpy as np
 from tuning.data.dataset import Dataset
 from tuning.errors import TuningError
 from tuning.simulation.recording import Recording
+from tuning.study.builder_arguments import Builder
 from tuning.study.info import DatasetFacts
-from tuning.study.study import Builder, Study
+from tuning.study.study import Study
 
 _ROWS = 240  # enough of each class for any number of folds; nobody reads them
 

@@ -10,7 +10,7 @@ import keras
 
 from tuning.builders.build import build
 from tuning.diagnosis.diagnose import diagnose, over_folds
-from tuning.study.study import SplitParams
+from tuning.study.builder_arguments import SplitParams
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.train import Fit
 from tuning.trial import Answer, Finding, FoldResult, Proposal, Status, TrialResult

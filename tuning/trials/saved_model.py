@@ -16,7 +16,7 @@ from tuning.data.parts import Scaler, Scaling
 from tuning.data.tables import encode
 from tuning.errors import StudyError
 from tuning.storage.durable import read_json, write_json
-from tuning.study.study import Builder
+from tuning.study.builder_arguments import Builder
 from tuning.trainer.forward import predict
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
-from tuning.study.study import SplitParams
+from tuning.study.builder_arguments import SplitParams
 from tuning.trial import Context, TrialResult
 from tuning.trials.jobs import TrialJob
 from tuning.trials.worker_study import WorkerStudy

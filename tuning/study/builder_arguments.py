@@ -1,0 +1,53 @@
+"""Which arguments a builder takes, and where each of them comes from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+Builder: TypeAlias = Callable[..., Any]
+
+FIT_PARAMETERS = ("batch_size",)
+"""Parameters of the training, which a builder need not take."""
+FROM_DATA = ("input_shape", "task", "n_outputs")
+"""Builder arguments that are filled in from the data."""
+
+
+class SplitParams(NamedTuple):
+    """A point of the space, by who takes which of its values.
+
+    Attributes:
+        builder: The builder's keyword arguments.
+        fit: The settings of the training: `batch_size`.
+    """
+
+    builder: dict[str, Any]
+    fit: dict[str, Any]
+
+    @property
+    def batch_size(self) -> int:
+        """Rows a step."""
+        return int(self.fit["batch_size"])
+
+
+def names_taken(builder: Builder) -> set[str] | None:
+    """Return the names of a builder's arguments, or None where it takes any (`**kwargs`)."""
+    parameters = inspect.signature(builder).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {
+        parameter.name
+        for parameter in parameters
+        if parameter.kind is not parameter.POSITIONAL_ONLY
+    }
+
+
+def names_needed(builder: Builder) -> list[str]:
+    """Return the names of a builder's arguments that have no default, in their order."""
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [
+        parameter.name
+        for parameter in inspect.signature(builder).parameters.values()
+        if parameter.kind in by_name and parameter.default is parameter.empty
+    ]

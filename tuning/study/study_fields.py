@@ -1,0 +1,71 @@
+"""`StudyFields`: the names, types and defaults of what a study says; `Study` checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tuning.data.dataset import Dataset
+from tuning.study.builder_arguments import Builder
+from tuning.study.domains import Domain
+from tuning.study.objective import Objective
+from tuning.study.space import Space
+
+PRUNERS = ("none", "median", "asha", "hyperband")
+TRAINERS = ("auto", "compiled", "fit", "function")
+
+if TYPE_CHECKING:
+
+    class _SpaceField:
+        """What type checkers see of `space`: it takes a mapping too, and is always a `Space`.
+
+        They infer the argument's type only for a field with a default, so that to them `space` may
+        be left out; a study without one is refused when it is made.
+        """
+
+        def __get__(self, study: object, owner: type | None = None) -> Space:
+            raise NotImplementedError
+
+        def __set__(self, study: object, space: Mapping[str, Domain | str] | Space) -> None:
+            raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFields:
+    """The fields of a `Study`, where each is explained; nothing is checked here.
+
+    A class of its own, so that editors and type checkers read the arguments of `Study(…)` from it,
+    and so that the checks need not import `Study`.
+    """
+
+    name: str
+    builder: Builder
+    data: Callable[[], Dataset]
+    objective: Objective
+    if TYPE_CHECKING:
+        space: _SpaceField = _SpaceField()
+    else:
+        space: Space
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    engine: str = "optuna:tpe"
+    pruner: str = "none"
+    trials: int | None = 20
+    epochs: int = 30
+    batch_size: int = 32
+    initial: int = 0
+    patience: int | None = None
+    cv: int | None = None
+    seed: int = 0
+    top_k: int = 3
+    seeds: int = 3
+    timeout: float | None = None
+    trial_timeout: float | None = None
+    no_progress_timeout: float = 600.0
+    attempts: int = 3
+    max_failures: int = 10
+    test_size: float = 0.25
+    validation_size: float = 0.25
+    gpus_per_trial: int = 1
+    trainer: Literal["auto", "compiled", "fit", "function"] = "auto"
