@@ -243,11 +243,11 @@ def test_a_loss_that_raises_is_a_finding_and_not_raised():
 
 
 @pytest.mark.parametrize(
-    ("n_hidden", "loss", "seen"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)]
+    ("n_hidden", "loss", "measured"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)]
 )
-def test_gradients_are_left_out_where_a_shallow_network_has_learnt(n_hidden, loss, seen):
+def test_gradients_are_left_out_where_a_shallow_network_has_learnt(n_hidden, loss, measured):
     signs = read_signs(mlp(n_hidden, 4, 1e-3), rows(50), "regression", loss)
-    assert (signs.first is not None) == seen
+    assert (signs.first is not None) == measured
 
 
 def test_looking_changes_nothing_in_the_model():

@@ -18,7 +18,7 @@ def curve(fall_at: float = 1e-2, rise_at: float = 0.3) -> np.ndarray:
     return 1 + 4 / (1 + (LRS / fall_at) ** 2) + (LRS / rise_at) ** 6
 
 
-def found(*sweeps: SeedSweep, bounds=(1e-5, 1.0)) -> LRRange:
+def analysed(*sweeps: SeedSweep, bounds=(1e-5, 1.0)) -> LRRange:
     return analyse(LRS, sweeps, bounds, batch_size=32)
 
 
@@ -50,7 +50,7 @@ def test_a_loss_that_falls_below_zero_does_not_diverge_by_crossing_it():
 
 
 def test_each_suggestion_is_where_its_definition_says():
-    test = found(SeedSweep(curve(), 0.25))
+    test = analysed(SeedSweep(curve(), 0.25))
     assert (
         5e-3 < test.suggestions["steepest"] < 2.5e-2
     )  # the fall is at 1e-2, the average lags a little
@@ -62,7 +62,7 @@ def test_each_suggestion_is_where_its_definition_says():
 
 
 def test_the_interval_is_the_decade_below_the_middle_of_the_trough():
-    test = found(SeedSweep(curve(), 0.9))
+    test = analysed(SeedSweep(curve(), 0.9))
     low, high = test.interval
     trough = test.lrs[test.losses <= 1 + 0.05 * 4 + 0.01]
     assert high == pytest.approx((trough[0] * trough[-1]) ** 0.5, rel=0.1)
@@ -70,25 +70,25 @@ def test_the_interval_is_the_decade_below_the_middle_of_the_trough():
 
 
 def test_the_interval_ends_at_the_largest_stable_rate_where_that_is_lower():
-    assert found(SeedSweep(curve(), 0.05)).interval == pytest.approx((0.005, 0.05))
+    assert analysed(SeedSweep(curve(), 0.05)).interval == pytest.approx((0.005, 0.05))
 
 
 def test_a_dent_in_a_flat_trough_does_not_move_the_interval():
     flat, dented = curve(fall_at=1e-3), curve(fall_at=1e-3)
     dented[np.argmin(np.abs(LRS - 0.02))] -= 1.0
-    smooth, bumpy = (found(SeedSweep(losses, 0.9)) for losses in (flat, dented))
+    smooth, bumpy = (analysed(SeedSweep(losses, 0.9)) for losses in (flat, dented))
     assert bumpy.suggestions["min_over_10"] < 0.5 * smooth.suggestions["min_over_10"]
     assert bumpy.interval[1] == pytest.approx(smooth.interval[1], rel=0.15)
 
 
 @pytest.mark.parametrize("stable", [2e-5, 1.0])
 def test_the_interval_stays_inside_the_sweep(stable):
-    low, high = found(SeedSweep(curve(rise_at=1e6), stable)).interval
+    low, high = analysed(SeedSweep(curve(rise_at=1e6), stable)).interval
     assert LRS[0] <= low < high <= LRS[-1]
 
 
 def test_a_curve_that_falls_to_the_end_says_so():
-    test = found(SeedSweep(curve(rise_at=1e6), 1.0, "nothing diverged"))
+    test = analysed(SeedSweep(curve(rise_at=1e6), 1.0, "nothing diverged"))
     assert not test.diverged
     assert (
         test.reasons["min_over_10"]
@@ -100,8 +100,8 @@ def test_a_curve_that_falls_to_the_end_says_so():
 def test_one_wild_seed_of_three_changes_the_band_and_not_the_median():
     wild = curve()
     wild[250:] = np.nan
-    calm = found(*[SeedSweep(curve(), 0.2)] * 3)
-    test = found(SeedSweep(curve(), 0.2), SeedSweep(wild[:251], 1e-4), SeedSweep(curve(), 0.2))
+    calm = analysed(*[SeedSweep(curve(), 0.2)] * 3)
+    test = analysed(SeedSweep(curve(), 0.2), SeedSweep(wild[:251], 1e-4), SeedSweep(curve(), 0.2))
     assert test.suggestions == calm.suggestions
     assert np.array_equal(test.losses, calm.losses)
     assert len(test.low) == len(test.high) == len(test.lrs) == len(calm.lrs)
@@ -109,13 +109,13 @@ def test_one_wild_seed_of_three_changes_the_band_and_not_the_median():
 
 def test_the_band_holds_the_median():
     rng = np.random.default_rng(0)
-    test = found(*[SeedSweep(curve() * rng.uniform(0.8, 1.2, len(LRS)), 0.2) for _ in range(5)])
+    test = analysed(*[SeedSweep(curve() * rng.uniform(0.8, 1.2, len(LRS)), 0.2) for _ in range(5)])
     assert np.all(test.low <= test.losses)
     assert np.all(test.losses <= test.high)
 
 
 def test_a_sweep_that_begins_with_a_loss_that_is_not_finite_has_reasons_for_everything():
-    test = found(SeedSweep(np.array([np.nan]), 1e-5, "no rate was stable"), bounds=(1e-4, 1e-2))
+    test = analysed(SeedSweep(np.array([np.nan]), 1e-5, "no rate was stable"), bounds=(1e-4, 1e-2))
     assert test.reasons.keys() == test.suggestions.keys() == DEFINITIONS.keys()
     assert test.suggestions["valley"] == pytest.approx(1e-3)
     assert test.reasons["valley"].endswith("; this is the middle of 0.0001 … 0.01")
@@ -123,7 +123,7 @@ def test_a_sweep_that_begins_with_a_loss_that_is_not_finite_has_reasons_for_ever
 
 
 def test_a_test_survives_json():
-    test = found(SeedSweep(curve(), 0.25))
+    test = analysed(SeedSweep(curve(), 0.25))
     stored = json.loads(json.dumps(test.to_json()))
     assert stored["definitions"].keys() == stored["suggestions"].keys()
     again = LRRange.from_json(stored)
@@ -134,5 +134,5 @@ def test_a_test_survives_json():
 def test_a_curve_that_diverges_at_its_seventh_rate_has_an_interval():
     rates = np.geomspace(1e-4, 10.0, 50)
     losses = np.concatenate([np.linspace(5.0, 3.0, 7), np.full(43, np.nan)])
-    found = analyse(rates, [SeedSweep(losses, 5e-4, "")], (1e-4, 10.0), batch_size=32)
-    assert found.interval == pytest.approx((1e-4, 1e-3))  # never less than a decade
+    test = analyse(rates, [SeedSweep(losses, 5e-4, "")], (1e-4, 10.0), batch_size=32)
+    assert test.interval == pytest.approx((1e-4, 1e-3))  # never less than a decade

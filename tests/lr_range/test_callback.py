@@ -85,12 +85,12 @@ def test_ctrl_c_between_two_steps_leaves_a_model_that_trains(model):
 def test_of_large_data_the_first_batches_are_used(model, monkeypatch):
     monkeypatch.setattr(lr_callback, "MOST_BYTES", 300)
     test = LRRangeTest(steps=20)
-    seen = []
+    row_counts = []
     monkeypatch.setattr(
-        lr_callback, "measure_copies", lambda _, data, sweep: seen.append(len(data[0]))
+        lr_callback, "measure_copies", lambda _, data, sweep: row_counts.append(len(data[0]))
     )
     model.fit(X, Y, batch_size=8, callbacks=[test], verbose=0)
-    assert seen[0] == 24
+    assert row_counts[0] == 24
 
 
 def test_sample_weights_count(model):

@@ -84,22 +84,22 @@ def test_the_largest_stable_rate_of_a_linear_model_is_two_over_the_largest_eigen
     y = X @ rng.normal(size=columns).astype("float32")
     truth = 2 / np.linalg.eigvalsh(2 / rows * X.T @ X).max()
     keras.utils.set_random_seed(condition)
-    found = lr_range_test(linear(columns), X, y, batch_size=rows)
-    assert found.suggestions["largest_stable"] == pytest.approx(truth, rel=0.05)
-    assert "largest_stable" not in found.reasons
+    test = lr_range_test(linear(columns), X, y, batch_size=rows)
+    assert test.suggestions["largest_stable"] == pytest.approx(truth, rel=0.05)
+    assert "largest_stable" not in test.reasons
 
 
 def test_on_x_squared_the_largest_stable_rate_is_one():
-    found = lr_range_test(parabola(), ONE, ZERO, lr_max=10.0)
-    assert found.suggestions["largest_stable"] == pytest.approx(1.0, rel=0.03)
-    assert found.diverged
+    test = lr_range_test(parabola(), ONE, ZERO, lr_max=10.0)
+    assert test.suggestions["largest_stable"] == pytest.approx(1.0, rel=0.03)
+    assert test.diverged
 
 
 def test_on_x_squared_nothing_diverges_up_to_one_and_that_is_marked():
-    found = lr_range_test(parabola(), ONE, ZERO, lr_max=0.99)
-    assert found.suggestions["largest_stable"] == 0.99
+    test = lr_range_test(parabola(), ONE, ZERO, lr_max=0.99)
+    assert test.suggestions["largest_stable"] == 0.99
     assert (
-        found.reasons["largest_stable"]
+        test.reasons["largest_stable"]
         == "nothing diverged up to 0.99: the largest stable rate may be higher"
     )
 
@@ -288,8 +288,8 @@ def test_a_subclass_with_a_training_step_of_its_own_is_trained_by_it():
     model.compile("sgd", "mse")
     X, y = np.ones((6, 2), "float32"), np.zeros((6, 1), "float32")
     before = float(np.mean(model(X) ** 2))
-    found = lr_range_test(model, X, y, steps=20)
-    assert found.losses[0] == pytest.approx(3 * before, rel=1e-4)
+    test = lr_range_test(model, X, y, steps=20)
+    assert test.losses[0] == pytest.approx(3 * before, rel=1e-4)
 
 
 def test_a_model_that_cannot_be_copied_is_refused_with_what_would_help():
@@ -320,23 +320,23 @@ SUGGESTED = {"steepest", "valley", "min_over_10", "largest_stable"}
 def test_where_every_rate_is_too_high_there_are_still_all_suggestions_with_reasons():
     model = linear(3)
     X = 1e6 * np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
-    found = lr_range_test(model, X, np.ones(20, "float32"), lr_min=1e-3, lr_max=1.0)
-    assert found.suggestions.keys() == found.reasons.keys() == SUGGESTED
-    assert all(np.isfinite(rate) for rate in found.suggestions.values())
-    assert found.interval == found.bounds == (1e-3, 1.0)
+    test = lr_range_test(model, X, np.ones(20, "float32"), lr_min=1e-3, lr_max=1.0)
+    assert test.suggestions.keys() == test.reasons.keys() == SUGGESTED
+    assert all(np.isfinite(rate) for rate in test.suggestions.values())
+    assert test.interval == test.bounds == (1e-3, 1.0)
 
 
 def test_noise_that_cannot_be_learnt_gives_reasons_and_the_bounds():
     rng = np.random.default_rng(0)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
     model.compile("sgd", "mse")
-    found = lr_range_test(
+    test = lr_range_test(
         model, rng.normal(size=(400, 1)), rng.normal(size=400), batch_size=4, lr_max=1e-3
     )
-    assert found.reasons["steepest"].startswith(
+    assert test.reasons["steepest"].startswith(
         "the loss did not fall by more than its noise at any rate; this is"
     )
-    assert found.interval == found.bounds
+    assert test.interval == test.bounds
 
 
 @pytest.mark.parametrize(
@@ -353,9 +353,9 @@ def test_noise_that_cannot_be_learnt_gives_reasons_and_the_bounds():
     ],
 )
 def test_wrong_settings_are_refused(changes, said):
-    given = {"model": linear(2), "X": np.ones((4, 2)), "y": np.ones(4), **changes}
+    arguments = {"model": linear(2), "X": np.ones((4, 2)), "y": np.ones(4), **changes}
     with pytest.raises(StudyError, match=said):
-        lr_range_test(given.pop("model"), given.pop("X"), given.pop("y"), **given)
+        lr_range_test(**arguments)
 
 
 def test_every_batch_is_full_and_every_row_comes_equally_often():

@@ -55,9 +55,9 @@ def test_the_others_have_a_dummy_and_a_line_that_is_better(task, y, metric):
 
 def test_a_class_that_no_training_row_has_gets_no_share_and_the_others_keep_their_columns():
     y = np.digitize(LINE, [-1, 1])
-    kept = np.flatnonzero(y[:150] != 1)
-    rows = Rows(X[kept], y[kept])
+    others = np.flatnonzero(y[:150] != 1)
+    rows = Rows(X[others], y[others])
     by_name = scored("multiclass", rows, y[150:])
-    peer = LogisticRegression().fit(X[kept], y[kept])
+    peer = LogisticRegression().fit(X[others], y[others])
     assert by_name["linear"]["accuracy"] == pytest.approx(peer.score(X[150:], y[150:]))
     assert by_name["linear"]["auc"] > 0.5

@@ -160,11 +160,12 @@ def test_a_full_disk_ends_the_run_and_leaves_the_trial_open(error, tmp_path):
 
 
 def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):
-    made = []
+    models = []
 
     def same(lr=0.1):
-        made[:] = made or [net()]
-        return made[0]
+        if not models:
+            models.append(net())
+        return models[0]
 
     result = run_trial(job(tmp_path, study(builder=same, cv=2)), ScriptedContext())
     assert result.status is Status.FAILED
@@ -187,10 +188,10 @@ def test_an_objective_that_does_not_fit_the_data_ends_the_run(tmp_path):
 
 
 def test_memory_that_runs_out_is_tried_again_at_half_the_batch(tmp_path, monkeypatch):
-    seen = greedy(monkeypatch, limit=16)
+    batch_sizes = greedy(monkeypatch, limit=16)
     context = ScriptedContext()
     result = run_trial(job(tmp_path, study(), params={"batch_size": 32}), context)
-    assert seen == [32, 16]
+    assert batch_sizes == [32, 16]
     assert (result.status, context.retired) == (Status.COMPLETED, True)
     assert result.notices == ("batch_size halved to 16 after running out of memory",)
     assert result.batch_size == 16
@@ -205,34 +206,35 @@ def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_beg
         run_trial(
             job(tmp_path / "cut", defined), ScriptedContext(Answer.STOP, at=5)
         )  # the first fold is finished at 16
-    seen = greedy(monkeypatch, limit=8)
+    batch_sizes = greedy(monkeypatch, limit=8)
     with pytest.raises(Stopped):
         run_trial(job(tmp_path / "cut", defined, attempt=2), ScriptedContext(Answer.STOP, at=5))
     result = run_trial(job(tmp_path / "cut", defined, attempt=3), ScriptedContext())
-    assert seen == [16, 8, 8, 8]
+    assert batch_sizes == [16, 8, 8, 8]
     assert comparable(result)["value"] == comparable(whole)["value"]
 
 
 def test_memory_that_runs_out_twice_makes_the_trial_infeasible(tmp_path, monkeypatch):
-    seen = greedy(monkeypatch, limit=1)
+    batch_sizes = greedy(monkeypatch, limit=1)
     result = run_trial(job(tmp_path, study()), ScriptedContext())
-    assert seen == [16, 8]
+    assert batch_sizes == [16, 8]
     assert (result.status, result.value) == (Status.INFEASIBLE, None)
     assert result.error == "out of memory: OOM when allocating"
 
 
 def greedy(monkeypatch, limit):
     """Let steps of more than `limit` rows run out of memory; return the batch sizes tried."""
-    seen, real = [], trainer.steps_for
+    batch_sizes = []
+    real = trainer.steps_for
 
     def steps_for(model, arrays, batch_size):
-        seen.append(batch_size)
+        batch_sizes.append(batch_size)
         if batch_size > limit:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
         return real(model, arrays, batch_size)
 
     monkeypatch.setattr("tuning.trainer.train.steps_for", steps_for)
-    return seen
+    return batch_sizes
 
 
 def test_out_of_memory_is_known_by_what_xla_says_too():

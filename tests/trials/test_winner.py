@@ -51,11 +51,11 @@ def test_a_winner_trained_beside_its_folds_is_the_one_trained_afterwards(tmp_pat
     afterwards = evaluation(tmp_path, defined)
     beside = replace(finalist(tmp_path, defined), file=tmp_path / "all-rows.json", fold=ALL_ROWS)
     weights = tmp_path / train_finalist(beside, ScriptedContext()).weights
-    kept = replace(
+    with_weights = replace(
         afterwards, weights=weights, saved=tmp_path / "kept.keras", file=tmp_path / "kept.json"
     )
     assert afterwards.weights is None
-    first = evaluate_winner(kept, ScriptedContext())
+    first = evaluate_winner(with_weights, ScriptedContext())
     assert first.test == evaluate_winner(afterwards, ScriptedContext()).test
 
 

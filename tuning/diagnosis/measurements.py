@@ -103,11 +103,16 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
         if all(value is not None for value in values):
             first, last = map(_gradient, watched, values)
 
-    layers = (
-        ReluLayer(name, dead_share(outputs.numpy()))
-        for name, outputs in zip(relus, activations, strict=True)
+    layers = []
+    for name, outputs in zip(relus, activations, strict=True):
+        layers.append(ReluLayer(name, dead_share(outputs.numpy())))
+    return Signs(
+        relus=tuple(layers),
+        first=first,
+        last=last,
+        constant_loss=constant_loss,
+        lr=lr,
     )
-    return Signs(relus=tuple(layers), first=first, last=last, constant_loss=constant_loss, lr=lr)
 
 
 def learning_rate(model: keras.Model) -> float | None:
@@ -147,7 +152,8 @@ def dead_share(values: Array) -> float:
         values: `(rows, …, units)`.
     """
     by_unit = values.reshape(-1, values.shape[-1])
-    return float(np.mean(np.all(by_unit <= 0, axis=0)))
+    dead = np.all(by_unit <= 0, axis=0)
+    return float(np.mean(dead))
 
 
 def best_constant(y: Array, outputs: int, task: Task, link: str) -> Array:

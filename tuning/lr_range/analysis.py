@@ -84,7 +84,8 @@ def length_before_divergence(curve: Array) -> int:
     best = np.minimum.accumulate(believed)
     # A loss that falls below 0, as a log-likelihood does, has no multiple to go by.
     start = float(believed[0])
-    limit = np.where(best > 0, DIVERGED_AT * best, start + (DIVERGED_AT - 1) * (start - best))
+    below_zero = start + (DIVERGED_AT - 1) * (start - best)
+    limit = np.where(best > 0, DIVERGED_AT * best, below_zero)
     over = believed > limit
     return first + int(np.argmax(over)) if over.any() else end
 
@@ -116,7 +117,9 @@ def analyse(
     # Until half of the seeds have diverged, the median is finite.
     length = max(1, _length_finite(median))
     losses = np.nan_to_num(median[:length], posinf=0.0)
-    alive = np.where(np.isfinite(curves[:, :length]), curves[:, :length], np.nan)
+    # `fmin` and `fmax` pass over NaN: over the seeds that have diverged.
+    until_then = curves[:, :length]
+    alive = np.where(np.isfinite(until_then), until_then, np.nan)
 
     noise = _noise([sweep.losses for sweep in sweeps], steps=len(lrs))
     picks = _picks(lrs[:length], losses, noise, whole_sweep=length == len(lrs))
@@ -167,7 +170,9 @@ def _noise(losses: Sequence[Array], steps: int) -> float:
         early = of_seed[: max(3, len(of_seed) // 5)]
         early = early[np.isfinite(early)]
         if len(early) >= 3:
-            spreads.append(float(np.std(np.diff(early)) / math.sqrt(2)))
+            # Differences have twice the variance; a trend drops out of them.
+            spread = np.std(np.diff(early)) / math.sqrt(2)
+            spreads.append(float(spread))
     if not spreads:
         return 0.0
     weight = _weight_of_one(steps)
@@ -184,10 +189,12 @@ def _picks(lrs: Array, losses: Array, noise: float, *, whole_sweep: bool) -> dic
     """
     first = warm_up(len(lrs))
     lowest = first + int(np.argmin(losses[first:]))
+    start = float(losses[first])
+    fall = float(losses[first] - losses[lowest])
     nothing = ""
     if len(lrs) < 5 or lowest - first < 2:
         nothing = "the loss rose from the lowest rates on"
-    elif losses[first] - losses[lowest] <= max(3.0 * noise, 1e-3 * abs(float(losses[first]))):
+    elif fall <= max(3.0 * noise, 1e-3 * abs(start)):
         nothing = "the loss did not fall by more than its noise at any rate"
     if nothing:
         return {name: Pick(None, nothing) for name in ("steepest", "valley", "min_over_10")}
@@ -275,7 +282,8 @@ def _interval(lrs: Array, losses: Array, stable: float) -> tuple[float, float]:
     """
     first = warm_up(len(losses))
     curve = losses[first:]
-    in_trough = curve <= curve.min() + TROUGH * (curve[0] - curve.min())
+    lowest = curve.min()
+    in_trough = curve <= lowest + TROUGH * (curve[0] - lowest)
     rates = lrs[first : len(losses)][in_trough]
     middle = math.exp(float(np.log(rates).mean()))
 

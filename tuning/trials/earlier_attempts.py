@@ -61,7 +61,13 @@ def newest_checkpoint(folder: Path, fold: int) -> Path | None:
 
 
 def _attempt_of(path: Path) -> int:
-    return int(path.parent.name.removeprefix(_ATTEMPT))
+    number = path.parent.name.removeprefix(_ATTEMPT)
+    return int(number)
+
+
+def _fold_of(path: Path) -> int:
+    number = path.stem.removeprefix(_FOLD)
+    return int(number)
 
 
 def trained_by_earlier_attempts(folder: Path) -> TrainedBefore:
@@ -73,11 +79,13 @@ def trained_by_earlier_attempts(folder: Path) -> TrainedBefore:
     ended = folds_of_earlier_attempts(folder)
     seconds = sum(result.seconds for result in ended)
 
+    folds_ended = {result.fold for result in ended}
     checkpoints = folder.glob(f"{_ATTEMPT}*/{_FOLD}*.npz")
-    begun = {int(path.stem.removeprefix(_FOLD)) for path in checkpoints}
-    for fold in begun - {result.fold for result in ended}:
+    folds_begun = {_fold_of(path) for path in checkpoints}
+    for fold in folds_begun - folds_ended:
         checkpoint = newest_checkpoint(folder, fold)
         if checkpoint is not None:
             seconds += seconds_until(checkpoint)
 
-    return TrainedBefore(epochs=sum(len(result.curve) for result in ended), seconds=seconds)
+    epochs = sum(len(result.curve) for result in ended)
+    return TrainedBefore(epochs=epochs, seconds=seconds)

@@ -66,11 +66,13 @@ def check(name: str, task: Task) -> None:
 
 
 def _rmse(truth: Array, predicted: Array) -> float:
-    return float(np.sqrt(np.mean((truth - predicted) ** 2)))
+    errors = truth - predicted
+    return float(np.sqrt(np.mean(errors**2)))
 
 
 def _mae(truth: Array, predicted: Array) -> float:
-    return float(np.mean(np.abs(truth - predicted)))
+    errors = truth - predicted
+    return float(np.mean(np.abs(errors)))
 
 
 def _r2(truth: Array, predicted: Array) -> float:
@@ -82,11 +84,11 @@ def _r2(truth: Array, predicted: Array) -> float:
 def _accuracy(truth: Array, predicted: Array) -> float:
     one_probability_a_class = predicted.shape[1] > 1 and truth.shape[1] == 1
     if one_probability_a_class:
-        return float(np.mean(truth[:, 0] == predicted.argmax(axis=1)))
-
-    # One probability a label: a row counts where all its labels are right.
-    right = truth == (predicted > 0.5)
-    return float(np.mean(np.all(right, axis=1)))
+        right = truth[:, 0] == predicted.argmax(axis=1)
+    else:
+        # One probability a label: a row counts where all its labels are right.
+        right = np.all(truth == (predicted > 0.5), axis=1)
+    return float(np.mean(right))
 
 
 def _auc(truth: Array, predicted: Array) -> float:
@@ -94,8 +96,10 @@ def _auc(truth: Array, predicted: Array) -> float:
 
     A class that is all there is, or not there, has no area and does not count.
     """
+    # Of two classes the second one's area says all: that of the first is the same.
     if predicted.shape[1] == 2 and truth.shape[1] == 1:
         predicted = predicted[:, 1:]
+    # Class numbers become a column a class.
     if truth.shape[1] != predicted.shape[1]:
         truth = truth == np.arange(predicted.shape[1])
 
