@@ -27,16 +27,16 @@ def test_a_bench_is_told_drawn_and_recorded(project, capsys):
     ]
     assert main([*words, "--devices", "cpu:1", "--json"]) == 0
     printed = capsys.readouterr()
-    told = json.loads(printed.out.splitlines()[-1])
-    assert (told["study"], told["seeds"], told["budget"]) == ("plane", 2, "epochs=7")
-    assert told["medians"]["plane"].keys() == {"randomizedsearchcv", "optuna:tpe"}
-    assert told["comparisons"]["plane"][0]["verdict"] == "too few seeds"
+    result = json.loads(printed.out.splitlines()[-1])
+    assert (result["study"], result["seeds"], result["budget"]) == ("plane", 2, "epochs=7")
+    assert result["medians"]["plane"].keys() == {"randomizedsearchcv", "optuna:tpe"}
+    assert result["comparisons"]["plane"][0]["verdict"] == "too few seeds"
     assert "[4/4] plane · optuna:tpe · seed 1: val_rmse" in printed.err
-    assert told["report"] in printed.err
-    page = Path(told["report"])
+    assert result["report"] in printed.err
+    page = Path(result["report"])
     assert page.parent == project / "home" / "reports"
     assert "optuna:tpe" in page.read_text()
-    _check_mlflow(told)
+    _check_mlflow(result)
 
 
 def test_a_bench_whose_rates_come_from_a_range_test_is_given_twice(project, capsys):
@@ -49,7 +49,7 @@ def test_a_bench_whose_rates_come_from_a_range_test_is_given_twice(project, caps
     assert main([*words, "--devices", "cpu:1", "--json"]) == 0
     second = capsys.readouterr()
     assert "learning-rate range test" not in second.err  # its bounds are remembered
-    medians = [json.loads(told.out.splitlines()[-1])["medians"] for told in (first, second)]
+    medians = [json.loads(printed.out.splitlines()[-1])["medians"] for printed in (first, second)]
     assert medians[0] == medians[1]
 
 
@@ -66,10 +66,10 @@ def test_the_bounds_of_a_bench_of_the_first_release_are_gone_on_with(tmp_path):
     assert rates.intervals == {"lr": [1e-3, 1e-2]}
 
 
-def _check_mlflow(told):
+def _check_mlflow(result):
     from mlflow.tracking import MlflowClient
 
-    (stored,) = told["mlflow"]
+    (stored,) = result["mlflow"]
     client = MlflowClient(stored["tracking_uri"])
     runs = client.search_runs([stored["experiment_id"]])
     assert sorted(run.info.run_name for run in runs) == [
@@ -83,7 +83,7 @@ def _check_mlflow(told):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             ["plane", "--budget", "hours=3"],
@@ -96,7 +96,7 @@ def _check_mlflow(told):
         ([], "Missing argument 'STUDY...'"),
     ],
 )
-def test_what_is_wrong_is_told_before_tensorflow_starts(project, capsys, words, said):
+def test_what_is_wrong_is_told_before_tensorflow_starts(project, capsys, words, message):
     assert main(["bench", *words]) == 2
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not (project / "home").exists()

@@ -52,11 +52,11 @@ def test_json_is_the_last_line_and_all_else_goes_to_stderr(home, capsys):
     assert main(["compare", "toy/optuna-tpe", "toy/gridsearchcv", "--json"]) == 0
     printed = capsys.readouterr()
     (line,) = printed.out.splitlines()
-    told = json.loads(line)
-    assert [one["name"] for one in told["searches"]] == ["toy/optuna-tpe", "toy/gridsearchcv"]
-    assert told["searches"][1]["trials"]["completed"] == 3
-    assert told["differences"]["study"]["engine"] == ["optuna:tpe", "gridsearchcv"]
-    assert Path(told["report"]).is_file()
+    result = json.loads(line)
+    assert [one["name"] for one in result["searches"]] == ["toy/optuna-tpe", "toy/gridsearchcv"]
+    assert result["searches"][1]["trials"]["completed"] == 3
+    assert result["differences"]["study"]["engine"] == ["optuna:tpe", "gridsearchcv"]
+    assert Path(result["report"]).is_file()
     assert "toy/optuna-tpe" in printed.err
 
 
@@ -68,9 +68,9 @@ def test_comparing_again_replaces_the_page(home, capsys):
 
 def test_every_search_that_is_not_there_is_told_at_once(home, capsys):
     assert main(["compare", "toy/optuna-tep", "ty/gridsearchcv"]) == 2
-    said = capsys.readouterr().err
-    assert "Did you mean 'toy/optuna-tpe'?" in said
-    assert "Did you mean 'toy/gridsearchcv'?" in said
+    message = capsys.readouterr().err
+    assert "Did you mean 'toy/optuna-tpe'?" in message
+    assert "Did you mean 'toy/gridsearchcv'?" in message
 
 
 @pytest.mark.parametrize("words", [["toy/optuna-tpe"], ["toy/optuna-tpe", "toy/optuna-tpe"]])
@@ -84,9 +84,11 @@ def test_searches_of_one_name_from_two_state_folders_are_shown_by_their_ids(
 ):
     other = search(tmp_path_factory.mktemp("other"), "toy", "optuna:tpe")
     assert main(["compare", "toy/optuna-tpe", str(other.folder), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [one["name"] for one in told["searches"]] == [one["search"] for one in told["searches"]]
-    assert told["searches"][1]["name"] == other.header.id
+    result = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in result["searches"]] == [
+        one["search"] for one in result["searches"]
+    ]
+    assert result["searches"][1]["name"] == other.header.id
 
 
 def test_no_tensorflow_and_no_mlflow_is_imported_for_it(home):

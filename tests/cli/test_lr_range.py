@@ -18,33 +18,34 @@ def test_a_test_is_printed_drawn_and_recorded(project, capsys):
         == 0
     )
     printed = capsys.readouterr()
-    told = json.loads(printed.out.splitlines()[-1])
-    assert (told["study"], told["label"], told["batch_size"], told["seeds"]) == (
+    result = json.loads(printed.out.splitlines()[-1])
+    assert (result["study"], result["label"], result["batch_size"], result["seeds"]) == (
         "plane",
         "n_hidden=1, batch_size=16",
         16,
         2,
     )
-    assert told["suggestions"].keys() == told["definitions"].keys()
-    assert told["bounds"] == [1e-4, 1e-1]
+    assert result["suggestions"].keys() == result["definitions"].keys()
+    assert result["bounds"] == [1e-4, 1e-1]
     assert "where the smoothed loss falls fastest" in printed.err
-    files = {kind: Path(path) for kind, path in told["files"].items()}
+    files = {kind: Path(path) for kind, path in result["files"].items()}
     assert files["png"].parent == project / "home" / "reports"
     assert files["png"].read_bytes().startswith(b"\x89PNG")
     assert (
-        LRRange.from_json(json.loads(files["json"].read_text())).suggestions == told["suggestions"]
+        LRRange.from_json(json.loads(files["json"].read_text())).suggestions
+        == result["suggestions"]
     )
-    _check_run(told, files)
+    _check_run(result, files)
 
 
-def _check_run(told, files):
+def _check_run(result, files):
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(told["mlflow"]["tracking_uri"])
-    run = client.get_run(told["mlflow"]["run_id"])
+    client = MlflowClient(result["mlflow"]["tracking_uri"])
+    run = client.get_run(result["mlflow"]["run_id"])
     assert client.get_experiment(run.info.experiment_id).name == "plane"
     assert (run.info.run_name, run.info.status) == ("lr range test", "FINISHED")
-    assert run.data.metrics["suggested.valley"] == pytest.approx(told["suggestions"]["valley"])
+    assert run.data.metrics["suggested.valley"] == pytest.approx(result["suggestions"]["valley"])
     assert run.data.params["batch_size"] == "16"
     assert len(client.get_metric_history(run.info.run_id, "smoothed_loss")) > 10
     kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}

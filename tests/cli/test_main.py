@@ -76,7 +76,7 @@ def test_every_verb_has_help_with_an_example(verb):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["lits"], "no verb 'lits'. Did you mean 'list'?"),
         (["list", "--jsn"], "No such option"),
@@ -85,9 +85,9 @@ def test_every_verb_has_help_with_an_example(verb):
         (["new", "a", "--task", "ranking"], "'ranking' is not one of"),
     ],
 )
-def test_wrong_words_end_with_2_and_say_what_was_wrong(capsys, words, said):
+def test_wrong_words_end_with_2_and_say_what_was_wrong(capsys, words, message):
     assert main(words) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

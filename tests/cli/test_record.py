@@ -43,9 +43,9 @@ def test_options_reach_the_recording_and_the_last_line_is_json(asked, capsys, tm
     assert study == "housing"
     assert (options.points, options.sobol, options.seeds, options.out) == (8, True, 2, out)
     assert options.variant == {"epochs": 5}
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (told["points"], told["rows"]) == (6, 30)
-    assert told["recording"].endswith("made.json")
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["points"], result["rows"]) == (6, 30)
+    assert result["recording"].endswith("made.json")
 
 
 @pytest.mark.parametrize(("status", "code"), [("interrupted", 130), ("terminated", 143)])

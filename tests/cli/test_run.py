@@ -144,7 +144,7 @@ def test_trials_tells_searches_apart_only_where_the_engine_goes_by_it(runs, engi
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["--fresh", "--allow-change"], "exclude each other"),
         (["--epochs", "3", "--set", "epochs=4"], "'epochs' is given twice"),
@@ -157,9 +157,9 @@ def test_trials_tells_searches_apart_only_where_the_engine_goes_by_it(runs, engi
         (["--cv", "1"], "1 is not in the range"),
     ],
 )
-def test_wrong_arguments_are_told_before_anything_starts(runs, capsys, words, says):
+def test_wrong_arguments_are_told_before_anything_starts(runs, capsys, words, message):
     assert main(["run", "toy", *words]) == 2
-    assert says in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert runs.calls == []
 
 

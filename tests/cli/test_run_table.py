@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["gone.csv"], "no file 'gone.csv'"),
         (
@@ -31,9 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
         ),
     ],
 )
-def test_what_is_wrong_with_the_call_is_told_before_anything_starts(arguments, told, capsys):
+def test_what_is_wrong_with_the_call_is_told_before_anything_starts(arguments, message, capsys):
     assert main(["run", *arguments]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def run(folder, *arguments):

@@ -32,12 +32,12 @@ def test_the_shipped_recording_can_be_simulated_at_once(capsys):
         )
         == 0
     )
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["study"] == "housing_grid"
-    assert told["simulated_trials"] == 2 * 2 * 2 * 9
-    assert [each["slots"] for each in told["standings"]] == [1, 8, 1, 8]
-    assert told["standings"][1]["wall_s"] < told["standings"][0]["wall_s"]
-    assert told["report"].endswith("simulation-housing_grid.html")
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["study"] == "housing_grid"
+    assert result["simulated_trials"] == 2 * 2 * 2 * 9
+    assert [each["slots"] for each in result["standings"]] == [1, 8, 1, 8]
+    assert result["standings"][1]["wall_s"] < result["standings"][0]["wall_s"]
+    assert result["report"].endswith("simulation-housing_grid.html")
 
 
 def test_engines_that_never_end_by_themselves_make_20_trials_of_a_study_that_names_none(capsys):

@@ -43,8 +43,8 @@ def test_deleted_databases_are_made_anew_and_a_running_search_is_left_alone(home
         searches.add_trials(files, range(2))
         searches.end(files)
     with locked(home / "ledger" / "other" / "optuna-random" / ".writer.lock"):
-        told = CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
-    assert "other/optuna-random: running, its own writer does it" in told.output
+        result = CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
+    assert "other/optuna-random: running, its own writer does it" in result.output
     assert names(home) == ["trial 0", "trial 0", "trial 1", "trial 1"]
     CliRunner().invoke(sync, ["--home", str(home), "other"], catch_exceptions=False)
     CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
@@ -52,8 +52,8 @@ def test_deleted_databases_are_made_anew_and_a_running_search_is_left_alone(home
 
 
 def test_without_a_ledger_it_says_so(home):
-    told = CliRunner().invoke(sync, ["--home", str(home), "toy"], catch_exceptions=False)
-    assert told.output.startswith("No searches in ")
+    result = CliRunner().invoke(sync, ["--home", str(home), "toy"], catch_exceptions=False)
+    assert result.output.startswith("No searches in ")
 
 
 def test_one_search_is_named_as_elsewhere_and_a_wrong_name_is_told(home):
@@ -61,8 +61,8 @@ def test_one_search_is_named_as_elsewhere_and_a_wrong_name_is_told(home):
     searches.add_trials(files, range(1))
     searches.end(files)
     for name in ("toy/optuna-tpe", files.header.id, str(files.folder)):
-        told = CliRunner().invoke(sync, ["--home", str(home), name], catch_exceptions=False)
-        assert told.output.splitlines()[-1] == "toy/optuna-tpe: 1 trials"
+        result = CliRunner().invoke(sync, ["--home", str(home), name], catch_exceptions=False)
+        assert result.output.splitlines()[-1] == "toy/optuna-tpe: 1 trials"
     with pytest.raises(StudyError, match=r"no search 'toi'\. Did you mean 'toy'"):
         CliRunner().invoke(sync, ["--home", str(home), "toi"], catch_exceptions=False)
 

@@ -126,7 +126,7 @@ def test_a_parameter_that_one_space_lacks_has_a_dash():
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         (
             {"definition": {"objective": "maximize val_r2"}},
@@ -140,9 +140,10 @@ def test_a_parameter_that_one_space_lacks_has_a_dash():
         ({}, "Each is one search: a difference may be luck"),
     ],
 )
-def test_why_values_should_not_be_read_against_each_other_is_said(other, said):
+def test_why_values_should_not_be_read_against_each_other_is_said(other, message):
     assert any(
-        said in caution for caution in Comparison((compared(), compared("toy/b", **other))).cautions
+        message in caution
+        for caution in Comparison((compared(), compared("toy/b", **other))).cautions
     )
 
 

@@ -134,8 +134,10 @@ def test_importances_are_imported_ahead_of_the_report_that_will_show_them(comple
         f"load_libraries({completed}).join(); "
         "print(*(name in sys.modules for name in ('plotly.subplots', 'optuna.importance')))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout == f"True {loaded}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"True {loaded}\n"
 
 
 def test_the_report_loads_nothing(page):
@@ -167,8 +169,8 @@ def test_the_diagnosis_of_the_winner_and_the_best_stands_with_its_words(tmp_path
         Finding("epochs_too_few", "note", "still < falling"),
         Finding("lr_too_high", "warning", "jumps by 3"),
     )
-    told = {0: (late,), 3: (jumps,), 19: (jumps,)}  # trial 19 is not among the best
-    trials = [(p, replace(r, diagnosis=told.get(r.number, ()))) for p, r in summary.trials]
+    findings = {0: (late,), 3: (jumps,), 19: (jumps,)}  # trial 19 is not among the best
+    trials = [(p, replace(r, diagnosis=findings.get(r.number, ()))) for p, r in summary.trials]
     text = written(tmp_path, replace(summary, trials=trials)).text
     assert "Of all 20 trials: lr_too_high 2, epochs_too_few 1." in text
     assert "0 epochs_too_few still < falling 3 lr_too_high jumps by 3 Best so far" in text

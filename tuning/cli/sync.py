@@ -1,6 +1,4 @@
-"""`tuning sync`: bring MLflow and Optuna's storage up to date with the ledger, or make them anew
-from it.
-"""
+"""`tuning sync`: bring MLflow and Optuna's storage up to date with the ledger."""
 
 from __future__ import annotations
 
@@ -9,20 +7,14 @@ from pathlib import Path
 
 import click
 
+from tuning.cli import options
 from tuning.errors import BusyError, NewerFileError, StorageError
 from tuning.ledger.catalog import find, searches
 
 
 @click.command("sync")
 @click.argument("study", required=False)
-@click.option(
-    "--home",
-    type=click.Path(path_type=Path),
-    envvar="TUNING_HOME",
-    default=Path("mlruns"),
-    show_default=True,
-    help="The state folder.",
-)
+@options.home
 @click.option(
     "--timeout",
     "timeout_s",
@@ -47,17 +39,21 @@ def sync(study: str | None, home: Path, timeout_s: float) -> int:
     if not known:
         click.echo(f"No searches in {home}. Run one: make tune STUDY=housing", err=True)
         return 0
-    folders = [folder for folder in known if study in (None, folder.parent.name)] or [
-        find(home, str(study)).folder
-    ]
+    folders = known
+    if study is not None:
+        folders = [folder for folder in known if folder.parent.name == study]
+        folders = folders or [find(home, study).folder]
+
     os.umask(0o077)
-    missing = [warning for folder in folders for warning in _written(folder, home, timeout_s)]
-    if missing:
-        raise StorageError("\n".join(missing))
+    warnings: list[str] = []
+    for folder in folders:
+        warnings += _write(folder, home, timeout_s)
+    if warnings:
+        raise StorageError("\n".join(warnings))
     return 0
 
 
-def _written(folder: Path, home: Path, timeout_s: float) -> list[str]:
+def _write(folder: Path, home: Path, timeout_s: float) -> list[str]:
     """Write one search; return what could not be written."""
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
@@ -74,8 +70,9 @@ def _written(folder: Path, home: Path, timeout_s: float) -> list[str]:
     except BusyError:
         click.echo(f"{name}: running, its own writer does it", err=True)
         return []
-    except NewerFileError as error:  # the other searches are written all the same
-        return [str(error)]
+    except NewerFileError as error:
+        return [str(error)]  # the other searches are written all the same
+
     report = projection.report(final=True)
     click.echo(f"{name}: {report.written} trials", err=True)
     for words in projection.damaged:

@@ -16,8 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from tuning.reports.texts import clock_text, one_line, params_text, score
-from tuning.study.domains import Params
-from tuning.trial import EpochReport, Status, TrialResult
+from tuning.trial import EpochReport, Params, Status, TrialResult
 
 MOST_SLOTS = 12
 REFRESH_HZ = 4

@@ -10,8 +10,7 @@ from rich.console import Console
 
 from tuning.reports.live import LiveProgress
 from tuning.reports.texts import first_line, one_line, params_text, score, seconds_text
-from tuning.study.domains import Params
-from tuning.trial import EpochReport, Status, TrialResult
+from tuning.trial import EpochReport, Params, Status, TrialResult
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "choose_progress"]
 

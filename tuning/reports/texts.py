@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuning.study.domains import Params
-from tuning.trial import Proposal, Status, TrialResult
+from tuning.trial import Params, Proposal, Status, TrialResult
 
 # All before the last @ of an authority is taken as secret: database drivers accept passwords with
 # / and @ in them.
@@ -155,6 +154,3 @@ def _trials_text(numbers: list[int]) -> str:
     if len(numbers) > _MOST_NUMBERS:
         text += ", …"
     return f"trials {text}"
-
-
-shown = value_text  # its name until every room says `value_text`
