@@ -103,22 +103,20 @@ def measure_lr_bounds(
     if not wanted:
         return LRBounds()
 
-    remembered = _NOTHING if fresh else _remembered(folder)
-    if remembered.intervals and remembered.definition:
-        new = study.definition() if isinstance(study, Study) else study.definition
-        if _is_of_another_range(remembered.definition, new):
-            if not again:
-                return LRBounds()
-            remembered = _NOTHING
-        elif remembered.definition.get("builder") != new.get("builder"):
-            notice(
-                "the learning rates' bounds are those of the builder as it was; --fresh measures "
-                "them anew"
-            )
+    remembered = LRIntervals(intervals={}, definition={}) if fresh else _remembered(folder)
+    intervals = remembered.intervals
+    definition = study.definition() if isinstance(study, Study) else study.definition
+    if _is_of_another_range(remembered, definition):
+        if not again:
+            return LRBounds()
+        intervals = {}
+    elif _is_of_another_builder(remembered, definition):
+        notice(
+            "the learning rates' bounds are those of the builder as it was; --fresh measures them "
+            "anew"
+        )
 
-    known = {
-        name: list(remembered.intervals[name]) for name in wanted if name in remembered.intervals
-    }
+    known = {name: list(intervals[name]) for name in wanted if name in intervals}
     missing = {
         name: rate for name, rate in wanted.items() if name not in known and rate.within is None
     }
@@ -148,9 +146,6 @@ def measure_lr_bounds(
     return LRBounds({**known, **measured}, tests)
 
 
-_NOTHING = LRIntervals(intervals={}, definition={})
-
-
 def _remembered(folder: Path) -> LRIntervals:
     """Return the intervals kept in a folder, and the definition they were measured under.
 
@@ -168,8 +163,19 @@ def _remembered(folder: Path) -> LRIntervals:
     return LRIntervals(intervals=stored.get("intervals", {}), definition=versions[-1])
 
 
-def _is_of_another_range(old: Definition, new: Definition) -> bool:
-    return bool(old.get("from_range_test") != new.get("from_range_test"))
+def _is_of_another_range(remembered: LRIntervals, definition: Definition) -> bool:
+    return _differs("from_range_test", remembered, definition)
+
+
+def _is_of_another_builder(remembered: LRIntervals, definition: Definition) -> bool:
+    return _differs("builder", remembered, definition)
+
+
+def _differs(name: str, remembered: LRIntervals, definition: Definition) -> bool:
+    # Without a definition nothing is known, and the intervals hold.
+    if not remembered.intervals or not remembered.definition:
+        return False
+    return bool(remembered.definition.get(name) != definition.get(name))
 
 
 def _structures(space: Space, name: str, rate: FromRangeTest) -> Mapping[Varied, Params]:
