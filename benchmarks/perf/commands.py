@@ -39,7 +39,7 @@ class Trained:
     Attributes:
         whole_s: Until it had ended, imports included.
         epochs: (seconds, epochs trained until then), rising.
-        answer: What else it said: the last line's JSON.
+        answer: What else it printed: the last line's JSON.
     """
 
     whole_s: float

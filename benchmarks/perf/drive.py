@@ -1,8 +1,7 @@
-"""`python -m benchmarks.perf.drive TRIALS FOLDER`: the real driver over no-op trials, in a process
-of its own.
+"""The real driver over no-op trials, in a process of its own.
 
-Its last line is JSON: for each window of trials the driver's milliseconds a trial by phase, and its
-memory.
+`python -m benchmarks.perf.drive TRIALS FOLDER`: its last line is JSON: for each window of trials
+the driver's milliseconds a trial by phase, and its memory.
 """
 
 from __future__ import annotations
@@ -62,12 +61,13 @@ class Meter:
 
     def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
-            began, cpu = time.perf_counter(), time.process_time()
+            wall_began = time.perf_counter()
+            cpu_began = time.process_time()
             try:
                 return method(*args, **kwargs)
             finally:
-                self._sums[name] += time.perf_counter() - began
-                self._sums[f"{name}, CPU"] += time.process_time() - cpu
+                self._sums[name] += time.perf_counter() - wall_began
+                self._sums[f"{name}, CPU"] += time.process_time() - cpu_began
 
         return timed
 
@@ -83,7 +83,9 @@ class Meter:
             self._close()
 
     def _close(self) -> None:
-        wall, cpu, sums = time.perf_counter(), time.process_time(), self._sums
+        wall = time.perf_counter()
+        cpu = time.process_time()
+        sums = self._sums
         # What it waits for in `events` is no work of its own; what it computes there is.
         busy = (wall - self._wall) - sums["events"] + sums["events, CPU"]
         each = {name: 1000 * value / self._window for name, value in sorted(sums.items())}
@@ -97,10 +99,12 @@ class Meter:
                 **each,
             }
         )
-        self._wall, self._cpu, self._sums = wall, cpu, defaultdict(float)
+        self._wall = wall
+        self._cpu = cpu
+        self._sums = defaultdict(float)
 
 
-class _Told(SilentProgress):
+class _MeterProgress(SilentProgress):
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
 
@@ -112,8 +116,10 @@ class _Told(SilentProgress):
 def drive(
     trials: int, folder: Path, window: int = WINDOW, forkserver: ForkServer | None = None
 ) -> list[dict[str, float]]:
-    """Search `trials` points with the real loop, engine process, ledger and workers; return the
-    windows.
+    """Search `trials` points with the real loop, engine process, ledger and workers.
+
+    Returns:
+        What each window of trials took.
     """
     source = cloudpickle.dumps(study(trials))
     with running(forkserver) as server:
@@ -164,7 +170,7 @@ def _loop(
         executor,
         files,
         make_job=make_job,
-        progress=_Told(meter),
+        progress=_MeterProgress(meter),
         on_result=meter.result_is_kept,
     )
 

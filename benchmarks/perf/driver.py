@@ -153,7 +153,7 @@ def _writer(sizes: Sizes) -> tuple[Row, list[Verdict]]:
 
 
 def _watch_writer(command: Sequence[str], home: Path) -> _Watched:
-    """Run the command; return the writer's CPU time, its start-up apart from what trials cost it."""
+    """Run the command; return the writer's CPU time, in all and while nothing starts up."""
     looks: list[_Look] = []
 
     def look(pid: int) -> None:

@@ -53,7 +53,7 @@ class Rates(NamedTuple):
 
 
 def part_a(sizes: Sizes, forkserver: ForkServer | None = None) -> Part:
-    """Return epochs a second of both, with and without validation, and a structure's first epochs."""
+    """Return epochs a second of both, with and without validation, and the first epochs' times."""
     rows: list[Row] = []
     with running(forkserver) as server:
         for model in _models(sizes):

@@ -1,6 +1,4 @@
-"""What a worker measures: epochs per second of one model by `model.fit`, by our trainer or by a
-hand-written loop.
-"""
+"""What a worker measures: epochs per second by `model.fit`, our trainer or a hand-written loop."""
 
 from __future__ import annotations
 
@@ -24,11 +22,10 @@ CLASSES = Objective("val_accuracy", "maximize")
 
 
 def measure(spec: Spec, context: Context) -> dict[str, Any]:
-    """Return `first_s`, `two_epochs_s`, `epochs_per_s` from then on, and `compiler`; the function
-    of a `Job`.
+    """Return `first_s`, `two_epochs_s`, `epochs_per_s` from then on, and `compiler`.
 
-    A structure is traced in its first epoch, and ours may go to XLA in the second: neither belongs
-    to the steady rate.
+    It is the function of a `Job`. A structure is traced in its first epoch, and ours may go to XLA
+    in the second: neither belongs to the steady rate.
     """
     if spec.warm_up:
         _times(replace(spec, widths=(3,), rows=2 * spec.batch, epochs=2, seconds=0.0))
@@ -45,9 +42,7 @@ def measure(spec: Spec, context: Context) -> dict[str, Any]:
 
 
 def rows_of(spec: Spec) -> tuple[Rows, Rows]:
-    """Return training and validation rows of a measurement: real housing, or random data in another
-    shape.
-    """
+    """Return training and validation rows: real housing, or random data in another shape."""
     from tuning.data.california import california_housing
     from tuning.data.parts import split
     from tuning.trainer.train import Rows
@@ -57,8 +52,9 @@ def rows_of(spec: Spec) -> tuple[Rows, Rows]:
         train = parts.train.take(np.arange(min(spec.rows, len(parts.train))))
         return Rows(train.X, train.y), Rows(parts.validation.X, parts.validation.y)
     random = np.random.default_rng(0)
-    made = [_random_rows(random, count, spec) for count in (spec.rows, HOUSING_SCORED)]
-    return Rows(*made[0]), Rows(*made[1])
+    train_x, train_y = _random_rows(random, spec.rows, spec)
+    scored_x, scored_y = _random_rows(random, HOUSING_SCORED, spec)
+    return Rows(train_x, train_y), Rows(scored_x, scored_y)
 
 
 def _random_rows(random: np.random.Generator, rows: int, spec: Spec) -> tuple[Array, Array]:
@@ -73,11 +69,14 @@ def _times(spec: Spec, data: tuple[Rows, Rows] | None = None) -> tuple[list[floa
         from benchmarks.perf.hand import train_by_hand
 
         return train_by_hand(spec, train.X, train.y), spec.compiler
-    return _fit(spec, train, scored) if spec.side == "fit" else _ours(spec, train, scored)
+    if spec.side == "fit":
+        return _fit(spec, train, scored)
+    return _ours(spec, train, scored)
 
 
 def _fit(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
-    model, clock = _model(spec), _clock(spec)
+    model = _model(spec)
+    clock = _clock(spec)
     validation = (scored.X, scored.y) if spec.validation else None
     while not clock.over:
         model.fit(
@@ -99,8 +98,10 @@ def _ours(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
     from tuning.trainer.train import Fit
     from tuning.trials.judge import Judge
 
+    # A graph is what is left where no network is small enough for machine code.
     most = 0 if spec.side == "graph" else native_steps.MAX_PARAMETERS
-    model, clock = _model(spec), _clock(spec)
+    model = _model(spec)
+    clock = _clock(spec)
     task, objective = ("regression", OURS) if spec.outputs == 1 else ("multiclass", CLASSES)
     judge = [Judge(objective, task, scored, scored)] if spec.validation else []  # type: ignore[arg-type]
     with patch.object(native_steps, "MAX_PARAMETERS", most):
@@ -145,15 +146,11 @@ def _model(spec: Spec) -> Any:
 
 
 def _clock(spec: Spec) -> Any:
-    """Return a Keras callback that notes when each epoch ends, and stops training when they are
-    enough.
-    """
+    """Return a Keras callback that notes when each epoch ends, and stops after enough of them."""
     import keras
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-        knows_only_its_model = (
-            True  # as the callbacks of our trials do: no copies of the weights for it
-        )
+        knows_only_its_model = True  # as our trials' callbacks do: no weights are copied for it
 
         def __init__(self) -> None:
             super().__init__()

@@ -109,7 +109,7 @@ def _ratios(row: Row) -> list[str]:
 
 
 def _figure(parts: Sequence[Part], about: Mapping[str, Any]) -> Any:
-    """Draw one bar chart a part: how many times better ours is; part e: milliseconds over trials."""
+    """Draw one chart a part: how many times better ours is; part e: milliseconds over trials."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 

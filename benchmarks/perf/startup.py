@@ -11,7 +11,10 @@ from benchmarks.perf.records import Part, Row, Sizes, Verdict
 
 MOST_OVER_S = 3.0
 
-_IMPORT = "import time; began = time.perf_counter(); import tensorflow; print(time.perf_counter() - began)"
+_IMPORT = (
+    "import time; began = time.perf_counter(); "
+    "import tensorflow; print(time.perf_counter() - began)"
+)
 
 
 def part_f(sizes: Sizes) -> Part:

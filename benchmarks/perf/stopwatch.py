@@ -1,7 +1,7 @@
-"""`python -m benchmarks.perf.stopwatch NOTE run housing`: the command line, until the first epoch
-is reported.
+"""The command line until the first epoch is reported.
 
-The time is written to NOTE and the command interrupted as by Ctrl-C.
+`python -m benchmarks.perf.stopwatch NOTE run housing`: the time is written to NOTE and the
+command interrupted as by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ class Stopwatch(progress.SilentProgress):
 
 
 def main(note: Path, arguments: list[str]) -> int:
-    """Run the command line with a stopwatch in place of what it shows; 0 where the first epoch was
-    seen.
+    """Run the command line with a stopwatch in place of what it shows.
+
+    Returns:
+        0 where the first epoch was seen, else the command's exit code.
     """
 
     def choose(*_: Any, **__: Any) -> Stopwatch:
@@ -41,9 +43,8 @@ def main(note: Path, arguments: list[str]) -> int:
     try:
         runpy.run_module("tuning", run_name="__main__")
     except SystemExit as ended:
-        return (
-            0 if note.exists() else int(ended.code or 1)
-        )  # how an interrupted run ends is its own matter
+        # How an interrupted run ends is its own matter.
+        return 0 if note.exists() else int(ended.code or 1)
     return 1
 
 

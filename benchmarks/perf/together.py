@@ -40,8 +40,9 @@ def running(forkserver: ForkServer | None) -> Iterator[ForkServer]:
 
 
 def at_once(forkserver: ForkServer, slots: Sequence[Slot], function: str, *args: Any) -> list[Any]:
-    """Return what `function(*args, context)` gave on each slot; it must call
-    `begin_together(context)` once.
+    """Return what `function(*args, context)` gave on each slot.
+
+    The function must call `begin_together(context)` once.
 
     Raises:
         BusyError: Somebody else holds a core, so nothing measured now would mean anything.
@@ -79,8 +80,9 @@ def _collect(executor: LocalExecutor, jobs: int) -> list[Any]:
         for event in executor.events(1.0):
             if isinstance(event, Reported):
                 ready.append(event.job)
-                for job in ready if len(ready) == jobs else ():
-                    executor.answer(job, Answer.CONTINUE)
+                if len(ready) == jobs:
+                    for job in ready:
+                        executor.answer(job, Answer.CONTINUE)
             elif isinstance(event, Finished):
                 values[event.job] = event.value
             else:

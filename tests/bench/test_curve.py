@@ -20,9 +20,7 @@ BUDGET = Budget("epochs", 20)
 
 
 def trials_of(*ends, objective=RECORD.objective):
-    """Trials in order, each given as (status, value, epochs) and, for a copy, the number of its
-    original.
-    """
+    """Trials in order, each as (status, value, epochs) and, for a copy, its original's number."""
     files = MemoryFiles()
     trial_index, meter = TrialIndex(objective, files, RECORD.space), Meter(BUDGET)
     for number, (status, value, epochs, *original) in enumerate(ends):
@@ -54,12 +52,12 @@ def test_every_trial_costs_and_only_a_better_completed_one_becomes_the_incumbent
     files = SearchFiles(tmp_path)
     for number, test in ((1, 3.3), (2, 1.1), (3, 2.2), (4, 2.7)):
         keep_test_score(files.trial_folder(number), "loss", test)
-    found = curve(tmp_path, trial_index, meter)
-    assert found.epochs == (1, 6, 8, 13, 18)
-    assert found.seconds == (0.0, 2.5, 3.5, 6.0, 8.5)
-    assert found.values == (None, 3.0, 3.0, 2.0, 2.0)
-    assert found.tests == (None, 3.3, 3.3, 2.2, 2.2)
-    assert (found.engine, found.seed, found.direction, found.metric) == (
+    run = curve(tmp_path, trial_index, meter)
+    assert run.epochs == (1, 6, 8, 13, 18)
+    assert run.seconds == (0.0, 2.5, 3.5, 6.0, 8.5)
+    assert run.values == (None, 3.0, 3.0, 2.0, 2.0)
+    assert run.tests == (None, 3.3, 3.3, 2.2, 2.2)
+    assert (run.engine, run.seed, run.direction, run.metric) == (
         "scripted",
         3,
         "minimize",
@@ -72,8 +70,8 @@ def test_a_stopped_trial_ends_the_curve_at_the_budget_with_the_incumbent_as_it_w
     meter.begin()
     while not meter.epoch(1):
         pass
-    found = curve(tmp_path, trial_index, meter)
-    assert (found.epochs, found.values) == ((15, 20), (3.0, 3.0))
+    run = curve(tmp_path, trial_index, meter)
+    assert (run.epochs, run.values) == ((15, 20), (3.0, 3.0))
 
 
 def test_a_copy_beyond_the_budget_is_cut_to_it(tmp_path):

@@ -29,14 +29,14 @@ def test_the_default_engines_are_of_all_three_libraries():
 def test_all_faults_of_the_engines_are_told_at_once():
     with pytest.raises(StudyError) as raised:
         parse_choices("optuna:tpa,gridsearchcv+asha,optuna:tpe+ashe,gridsearchcv,gridsearchcv")
-    told = raised.value.faults
-    assert len(told) == 4
-    assert told[0].startswith(
+    faults = raised.value.faults
+    assert len(faults) == 4
+    assert faults[0].startswith(
         "engine 'optuna:tpa' is unknown. Did you mean 'optuna:tpe'? There are: "
     )
-    assert told[1] == "'gridsearchcv+asha': pruners work with Optuna's engines only"
-    assert told[2].startswith("'optuna:tpe+ashe': pruner 'ashe' is unknown. Did you mean 'asha'?")
-    assert told[3] == "'gridsearchcv' is given twice"
+    assert faults[1] == "'gridsearchcv+asha': pruners work with Optuna's engines only"
+    assert faults[2].startswith("'optuna:tpe+ashe': pruner 'ashe' is unknown. Did you mean 'asha'?")
+    assert faults[3] == "'gridsearchcv' is given twice"
 
 
 def test_no_engine_at_all_is_a_fault():
@@ -55,8 +55,8 @@ def test_searches_of_one_index_share_their_seed_and_differ_in_the_engine_alone()
 
 def test_a_studys_own_pruner_and_timeout_are_left_out():
     changed = study(engine="optuna:tpe", pruner="median", timeout=5.0, trials=None)
-    made = changed.with_(**overrides_of(changed, EngineChoice("gridsearchcv"), 0, EPOCHS))
-    assert (made.pruner, made.timeout, made.trials) == ("none", None, 10)
+    search = changed.with_(**overrides_of(changed, EngineChoice("gridsearchcv"), 0, EPOCHS))
+    assert (search.pruner, search.timeout, search.trials) == ("none", None, 10)
 
 
 @pytest.mark.parametrize(("budget", "points"), [("trials=50", 3), ("trials=9", 1), ("trials=4", 0)])

@@ -37,10 +37,10 @@ def one(folder, engine, budget, **changes):
 
 def results(search):
     files = SearchFiles(search.folder)
-    found = []
-    while (result := files.result(len(found))) is not None:
-        found.append(result)
-    return found
+    known = []
+    while (result := files.result(len(known))) is not None:
+        known.append(result)
+    return known
 
 
 def plain(run):
@@ -162,15 +162,17 @@ def test_a_search_of_nothing_but_failures_ends_as_failed_with_its_cost(tmp_path)
 
 
 def test_searches_of_one_seed_have_one_split_and_stand_together(tmp_path):
-    found = searches(tmp_path, "optuna:tpe,gridsearchcv", Budget("trials", 2), seeds=2)
-    assert [(search.choice.name, search.seed) for search in found] == [
+    planned = searches(tmp_path, "optuna:tpe,gridsearchcv", Budget("trials", 2), seeds=2)
+    assert [(search.choice.name, search.seed) for search in planned] == [
         ("optuna:tpe", 0),
         ("gridsearchcv", 0),
         ("optuna:tpe", 1),
         ("gridsearchcv", 1),
     ]
-    assert found[0].overrides["seed"] == found[1].overrides["seed"] != found[2].overrides["seed"]
-    assert len({search.folder for search in found}) == 4
+    assert (
+        planned[0].overrides["seed"] == planned[1].overrides["seed"] != planned[2].overrides["seed"]
+    )
+    assert len({search.folder for search in planned}) == 4
 
 
 def test_what_an_engine_cannot_search_is_told_before_anything_is_trained(tmp_path):

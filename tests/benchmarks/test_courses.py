@@ -23,6 +23,7 @@ from benchmarks.courses import (
 from tuning.data.parts import split
 from tuning.data.toy import iris
 from tuning.errors import MissingError, SearchFailed
+from tuning.ledger.records import Margin
 from tuning.reports.summary import Summary
 from tuning.study.objective import Maximize
 from tuning.study.study import load_study
@@ -39,7 +40,7 @@ def summary(**test):
         trials=(),
         test=test,
         total_s=12.3,
-        margin={"difference": 0.1, "standard_error": 0.02},
+        margin=Margin(difference=0.1, standard_error=0.02),
         **scores,
     )
 
@@ -204,7 +205,7 @@ class NoServer:
 
 @pytest.fixture
 def two_studies(monkeypatch, tmp_path):
-    """`make courses` of two studies without searches; the list of what was measured, and a README."""
+    """`make courses` of two studies without searches; what was measured, and a README."""
     done = []
 
     def measured(name, known, home, forkserver):

@@ -1,4 +1,4 @@
-"""A small sample of `make perf`: that it runs, and what it writes; the figures mean nothing here."""
+"""A small sample of `make perf`: that it runs, and what it writes; no figure means anything."""
 
 from __future__ import annotations
 

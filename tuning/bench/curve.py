@@ -1,4 +1,4 @@
-"""What a search of a benchmark has come to: its anytime curve, its incumbent, its trials counted."""
+"""What came of a search of a benchmark: its anytime curve, its incumbent, its trials counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between a search of a benchmark and its meter: each epoch and each answer of the engine counted."""
+"""The context and the engine of a benchmark's search, with every epoch and result metered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run_bench`: every engine on the same studies, splits, seeds and budget; a search on each slot."""
+"""`run_bench`: every engine on the same studies, splits, seeds and budget."""
 
 from __future__ import annotations
 

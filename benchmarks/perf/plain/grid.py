@@ -27,11 +27,10 @@ def build_model(n_hidden: int = 1, n_neurons: int = 30, lr: float = 1e-3) -> ker
 
 
 def main(data: str, epochs: int, most_neurons: int) -> None:
-    """Search, on the rows of `data`, with two processes; `most_neurons` below 200 makes the grid
-    smaller.
+    """Search with two processes, on the rows of `data`.
 
-    Scaled within each fold, as ours are: a few districts with extreme values decide how all others
-    are scaled.
+    `most_neurons` below 200 makes the grid smaller. Features are scaled within each fold, as ours
+    are: a few districts with extreme values decide how all others are scaled.
     """
     arrays = np.load(data)
     regressor = KerasRegressor(

@@ -79,8 +79,7 @@ def main(data: str, max_epochs: int, most: int) -> None:
 
 
 def _stand_in_for_tensorboard() -> None:
-    """Let KerasTuner's loop import TensorBoard, which it always does and, without its callback,
-    never uses.
+    """Let KerasTuner's loop import TensorBoard, which it never uses without its callback.
 
     TensorFlow 2.21 does not bring it any more; users install it. Not importing it favours
     KerasTuner.

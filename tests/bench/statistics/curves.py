@@ -30,7 +30,7 @@ def run(
 
 
 def ended(scores: Sequence[float | None], engine: str, **fields: Any) -> list[AnytimeRun]:
-    """Return one search for each seed, whose first incumbent has 1.0 and whose last has the score."""
+    """Return one search a seed, whose first incumbent has 1.0 and whose last has the score."""
     return [
         run([None if score is None else 1.0, score], engine, seed, **fields)
         for seed, score in enumerate(scores)

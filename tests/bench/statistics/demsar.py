@@ -1,6 +1,4 @@
-"""Table 6 of Demšar 2006 (JMLR 7): AUC of C4.5 without and with fitted parameters m and cf on 14
-data sets.
-"""
+"""Table 6 of Demšar 2006 (JMLR 7): AUC of C4.5 with and without fitted m and cf on 14 data sets."""
 
 from __future__ import annotations
 

@@ -98,8 +98,8 @@ def test_regret_is_0_at_the_best_known_and_1_at_what_one_trial_brings():
     runs = [run([4.0, 2.0]), run([6.0, 3.0], "b")]
     scale = scale_of(runs)
     assert scale == Scale(best=2.0, initial=5.0)
-    found = regret(runs, np.array([5, 10, 20]), "epochs", scale)
-    assert found.tolist() == [[1, pytest.approx(2 / 3), 0], [1, 1, pytest.approx(1 / 3)]]
+    regrets = regret(runs, np.array([5, 10, 20]), "epochs", scale)
+    assert regrets.tolist() == [[1, pytest.approx(2 / 3), 0], [1, 1, pytest.approx(1 / 3)]]
 
 
 def test_a_known_optimum_is_the_best_unless_a_run_beats_it():
@@ -119,8 +119,8 @@ def test_where_all_trials_are_equal_regret_is_1_before_and_0_after_the_first():
 
 def test_the_area_is_the_mean_regret_over_the_budget():
     runs = [run([4.0, 2.0]), run([None, None], "b"), run([2.0], "c")]
-    found = area(runs, "epochs", Scale(best=2.0, initial=4.0), end=20)
-    assert found.tolist() == [
+    areas = area(runs, "epochs", Scale(best=2.0, initial=4.0), end=20)
+    assert areas.tolist() == [
         1.0,
         1.0,
         0.5,

@@ -85,10 +85,10 @@ def test_studies_are_kept_apart_and_ranked_together():
     runs = [
         r for name in ("one", "two") for e in ("a", "b") for r in ended([1.0, 2.0], e, study=name)
     ]
-    found = analyse(runs, **QUICK)
-    assert [study.study for study in found.studies] == ["one", "two"]
-    assert found.ranks is not None
-    assert found.ranks.ranks == (1.5, 1.5)
+    statistics = analyse(runs, **QUICK)
+    assert [study.study for study in statistics.studies] == ["one", "two"]
+    assert statistics.ranks is not None
+    assert statistics.ranks.ranks == (1.5, 1.5)
 
 
 def test_all_of_it_is_plain_json():
@@ -109,5 +109,6 @@ def test_every_fault_of_the_runs_is_told_at_once():
         analyse(runs)
     assert error.value.faults == (
         "toy · a · seed 0 is there twice",
-        "'toy' was searched for minimize val_mae and for minimize val_rmse: these cannot be compared",
+        "'toy' was searched for minimize val_mae and for minimize val_rmse: "
+        "these cannot be compared",
     )

@@ -1,6 +1,4 @@
-"""Two engines paired by seed: ties, missing values, too few seeds, and how often the procedure
-errs.
-"""
+"""Two engines paired by seed: ties, missing values, too few seeds, and how often it errs."""
 
 from __future__ import annotations
 
@@ -123,8 +121,7 @@ def test_without_test_scores_nothing_is_said_about_them():
 
 
 def supported(repetitions: int, shift: float) -> int:
-    """How many simulated benchmarks of 20 seeds support a difference of `shift` spreads between two
-    engines.
+    """How many simulated benchmarks of 20 seeds support a difference of `shift` spreads.
 
     Both engines meet what a seed is like; beside that, each draws for itself.
     """
@@ -132,9 +129,8 @@ def supported(repetitions: int, shift: float) -> int:
     count = 0
     for _ in range(repetitions):
         own = chance.exponential(size=(2, 20)) + np.array([[0.0], [shift]])
-        first, second = (
-            0.6 + 0.02 * (chance.normal(size=20) + own)
-        ).tolist()  # one draw of a seed, for both
+        of_the_seeds = chance.normal(size=20)  # one draw a seed, for both
+        first, second = (0.6 + 0.02 * (of_the_seeds + own)).tolist()
         (pair,) = compare({"one": ended(first, "one"), "two": ended(second, "two")}, resamples=0)
         count += pair.verdict == "supported"
     return count

@@ -65,8 +65,8 @@ def test_the_critical_difference_of_four_on_fourteen_is_demsars(alpha, expected)
 )
 def test_critical_values_are_those_of_demsars_table_5(treatments, at_5, at_10):
     unit = np.sqrt(treatments * (treatments + 1) / 6)  # of one block
-    found = [critical_difference(treatments, 1, alpha) / unit for alpha in (0.05, 0.10)]
-    assert found == pytest.approx([at_5, at_10], abs=0.0011)
+    values = [critical_difference(treatments, 1, alpha) / unit for alpha in (0.05, 0.10)]
+    assert values == pytest.approx([at_5, at_10], abs=0.0011)
 
 
 def test_nemenyi_parts_c45_from_both_fitted_ones_at_10_percent_and_none_at_5():
@@ -144,8 +144,8 @@ def test_differences_that_only_rounding_parts_are_tied():
 def test_the_p_of_tied_pairs_is_scipys(n):
     differences = np.random.default_rng(n).integers(-2, 4, size=n).astype(float)
     expected = stats.wilcoxon(differences, zero_method="zsplit")
-    found = signed_rank(differences)
-    assert (found.p, found.statistic) == (pytest.approx(expected.pvalue), expected.statistic)
+    tested = signed_rank(differences)
+    assert (tested.p, tested.statistic) == (pytest.approx(expected.pvalue), expected.statistic)
 
 
 def test_ties_and_zeros_never_make_the_test_reject_too_often():
@@ -157,9 +157,7 @@ def test_ties_and_zeros_never_make_the_test_reject_too_often():
 
 
 def power_at_the_pairs_needed(shift: float) -> float:
-    """How often normal differences of this mean and of spread 1 are found with the pairs said to be
-    needed.
-    """
+    """How often differences of this mean and of spread 1 are found with the pairs needed."""
     chance = np.random.default_rng(1)
     one, other = chance.normal(shift, size=(2, 200_000))
     needed = pairs_needed(2 * float((one + other > 0).mean()) - 1, 0.05)

@@ -147,7 +147,7 @@ def _search_row(run: BenchRun) -> str:
 def _table(
     heads: Sequence[str], rows: Iterable[str], *, texts: int = 1, sortable: bool = False
 ) -> str:
-    """Return a table; the first `texts` headings stand left, the others right over their numbers."""
+    """Return a table; the first `texts` headings stand left, the others right, over numbers."""
     head_cells = []
     for place, name in enumerate(heads):
         if sortable:
