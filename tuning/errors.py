@@ -99,3 +99,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the nearest of `known`, or `""` where none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error that says something, at most 300 characters."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), "")[:300]

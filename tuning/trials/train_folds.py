@@ -1,0 +1,158 @@
+"""What is trained for a proposal: its folds, each continued or taken up where that is possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuning.errors import TrialError, first_line
+from tuning.trial import Answer, FoldResult, TrialResult
+from tuning.trials.advance import EpochReporter, advance, advance_together
+from tuning.trials.checkpoint import Keeper, kept_at, load_checkpoint, save_checkpoint
+from tuning.trials.earlier_attempts import (
+    checkpoint_path,
+    folds_of_earlier_attempts,
+    keep_fold,
+    newest_checkpoint,
+)
+from tuning.trials.folds import FoldFit, prepare_fit, summarise
+from tuning.trials.held_out_score import score_test_part
+from tuning.trials.jobs import TrialJob
+from tuning.trials.training import Training
+
+
+@dataclass(frozen=True)
+class _TrainedFolds:
+    """The fits of this attempt, and the results of all: those of earlier attempts included."""
+
+    fits: list[FoldFit]
+    results: list[FoldResult]
+
+
+def train_folds(training: Training) -> TrialResult:
+    """Train the fits of a proposal; return the result of a trial that goes well."""
+    job = training.job
+    train = _train_together if job.lockstep else _train_one_by_one
+    trained = train(training)
+
+    if job.score_test:
+        score_test_part(job.folder, training.worker_study, trained.fits)
+    if job.keep_end:
+        for item in trained.fits:
+            end = _end_path(job.folder, item.fold)
+            save_checkpoint(end, item.fit.model, item.last_epoch)
+    return summarise(job.proposal, trained.results, trained.fits)
+
+
+def _train_together(training: Training) -> _TrainedFolds:
+    """Train all folds in lock-step."""
+    reporter = EpochReporter(training)
+    folds = range(training.worker_study.n_fits)
+    fits = [_prepare_fold(training, fold, reporter) for fold in folds]
+    _take_up_together(fits, training.job.folder)
+    advance_together(fits, reporter)
+    results = [item.result(training.worker_study, training.seed) for item in fits]
+    return _TrainedFolds(fits, results)
+
+
+def _train_one_by_one(training: Training) -> _TrainedFolds:
+    """Train the folds that no earlier attempt has finished, each to its end."""
+    job = training.job
+    n_fits = training.worker_study.n_fits
+    results = folds_of_earlier_attempts(job.folder)
+    finished = {result.fold for result in results}
+    reporter = EpochReporter(training)
+
+    fits: list[FoldFit] = []
+    for fold in range(n_fits):
+        if fold in finished:
+            continue
+        item = _prepare_fold(training, fold, reporter)
+        fits.append(item)
+        _take_up(item, job.folder)
+        advance(item, reporter)
+
+        result = item.result(training.worker_study, training.seed)
+        results.append(result)
+        if item.judge.diverged or item.judge.answer is not Answer.CONTINUE:
+            break
+        if n_fits > 1:
+            keep_fold(job, result)
+    return _TrainedFolds(fits, results)
+
+
+def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> FoldFit:
+    """Build the model of one fit, continue its parent where it has one, set up what watches it."""
+    job = training.job
+    item = prepare_fit(
+        training.worker_study,
+        training.point,
+        training.worker_study.fold(fold),
+        epochs=job.proposal.epochs,
+        seed=training.seed,
+        on_epoch=None if job.lockstep else reporter.one_fold,
+    )
+    item.fold = fold
+    if job.parent is not None:
+        _continue_parent(item, job, _end_path(job.parent, fold))
+    if item.fit.initial_epoch >= item.fit.epochs_total:
+        raise TrialError(
+            f"trial {job.proposal.parent} was trained for {item.fit.initial_epoch} epochs: "
+            "none is left"
+        )
+
+    path = checkpoint_path(job, fold)
+    item.keeper = Keeper(path, item.judge, item.stopper, item.fit, alone=not job.lockstep)
+    item.fit.callbacks = [*item.fit.callbacks, item.keeper]
+    return item
+
+
+def _end_path(folder: Path, fold: int) -> Path:
+    """Return where the end of a fit is kept for the trials that continue it."""
+    return folder / f"end-{fold}.npz"
+
+
+def _continue_parent(item: FoldFit, job: TrialJob, end: Path) -> None:
+    if end.exists():
+        item.fit.initial_epoch = load_checkpoint(end, item.fit.model)
+    else:
+        parent = job.proposal.parent
+        item.fit.notes.append(f"the checkpoint of trial {parent} is gone: trained from epoch 0")
+
+
+def _take_up(item: FoldFit, folder: Path) -> None:
+    """Go on where an earlier attempt at this trial was interrupted, if it has kept something."""
+    checkpoint = newest_checkpoint(folder, item.fold)
+    if checkpoint is None or item.keeper is None:
+        return
+
+    fit = item.fit
+    try:
+        item.keeper.resume(checkpoint, fit.model)
+    except ValueError as error:
+        attempt = checkpoint.parent.name
+        fit.notes.append(f"the checkpoint of {attempt} was not used: {first_line(error)}")
+        return
+
+    fit.began_at = fit.initial_epoch
+    fit.initial_epoch = item.keeper.resumed_from
+    fit.notes.append(f"taken up at epoch {item.keeper.resumed_from}")
+    if fit.reason:
+        fit.notes.append("model.fit draws another order of rows after an interruption")
+
+
+def _take_up_together(fits: list[FoldFit], folder: Path) -> None:
+    """Do the same for folds in lock-step: only where all were kept after the same epoch."""
+    epochs = set()
+    for item in fits:
+        checkpoint = newest_checkpoint(folder, item.fold)
+        if checkpoint is None:
+            return
+        epochs.add(kept_at(checkpoint))
+    if len(epochs) > 1:
+        return
+
+    for item in fits:
+        _take_up(item, folder)
+        if item.keeper is not None and item.keeper.ended:
+            item.fit.epochs_total = item.fit.initial_epoch
