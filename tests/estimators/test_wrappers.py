@@ -429,10 +429,10 @@ def test_logits_of_two_classes_are_told_apart_at_zero():
 
 
 def test_logits_of_many_classes_become_probabilities(iris):
-    found = (
+    probabilities = (
         KerasClassifier(logits_of_classes, epochs=1, random_state=0)
         .fit(*iris)
         .predict_proba(iris[0])
     )
-    assert found.min() >= 0
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    assert probabilities.min() >= 0
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)

@@ -63,11 +63,11 @@ def assert_equals_fit(make, y=Y, **settings):
         "shuffle": False,
         "validation_data": (X[:20], y[:20]),
     } | settings
-    found = train(ours, X, y, **settings)
+    history = train(ours, X, y, **settings)
     expected = theirs.fit(X, y, verbose=0, **settings).history
-    assert list(found) == list(expected)
+    assert list(history) == list(expected)
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=5e-5, err_msg=name)
+        np.testing.assert_allclose(history[name], values, rtol=5e-5, err_msg=name)
     for a, b in zip(state_arrays(ours), state_arrays(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=5e-5, atol=5e-6)
 
@@ -148,9 +148,9 @@ def test_class_numbers_with_a_fraction_are_cut_as_in_fit():
 def test_a_cross_entropy_that_y_decides_is_trained_as_in_fit():
     ours, theirs = (net(loss="crossentropy", last="sigmoid") for _ in range(2))
     y = TARGETS["yes or no"][:, None]
-    found = train(ours, X, y, epochs=2, shuffle=False, trainer="compiled")
+    history = train(ours, X, y, epochs=2, shuffle=False, trainer="compiled")
     expected = theirs.fit(X, y, epochs=2, shuffle=False, verbose=0).history
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=5e-5)
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=5e-5)
 
 
 def test_a_negative_weight_decay_counts_as_in_fit():

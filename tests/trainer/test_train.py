@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -52,17 +53,24 @@ def classifier(optimizer="adam", **layer):
     return model
 
 
+class Pair(NamedTuple):
+    """The model that `fit` trained and its history; the model that we trained and its history."""
+
+    theirs: keras.Model
+    expected: dict
+    ours: keras.Model
+    history: dict
+
+
 def both(make, x, y, **settings):
-    """Train one model by `fit`, one by us; return (fit's model, its history, our model, its
-    history).
-    """
+    """Train one model by `fit`, one by us."""
     callbacks = settings.pop("callbacks", list)
     theirs = settings.pop("theirs", None) or make()
     settings = {"epochs": 5, "batch_size": 32, "shuffle": False} | settings
     ours = make()
     expected = theirs.fit(x, y, verbose=0, callbacks=callbacks(), **settings).history
-    found = train(ours, x, y, callbacks=callbacks(), trainer="compiled", **settings)
-    return theirs, expected, ours, found
+    history = train(ours, x, y, callbacks=callbacks(), trainer="compiled", **settings)
+    return Pair(theirs, expected, ours, history)
 
 
 @pytest.fixture(params=["native", "graph"])
@@ -91,10 +99,10 @@ def theirs(traced):
     return traced
 
 
-def assert_same(theirs, expected, ours, found, rtol=5e-5):
-    assert set(found) == set(expected)
+def assert_same(theirs, expected, ours, history, rtol=5e-5):
+    assert set(history) == set(expected)
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=rtol, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(history[name], values, rtol=rtol, atol=1e-6, err_msg=name)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=5e-6)
 
@@ -182,9 +190,9 @@ def test_float64_and_integer_inputs_are_cast_as_in_fit():
 
 @pytest.mark.usefixtures("way")
 def test_a_batch_larger_than_the_data_is_one_step_an_epoch():
-    *_, ours, found = both(lambda: regressor("sgd"), X, Y, batch_size=500, epochs=2)
+    *_, ours, history = both(lambda: regressor("sgd"), X, Y, batch_size=500, epochs=2)
     assert int(ours.optimizer.iterations.numpy()) == 2
-    assert len(found["loss"]) == 2
+    assert len(history["loss"]) == 2
 
 
 def test_a_loss_summed_over_the_batch_is_validated_in_fits_own_batches():
@@ -322,8 +330,8 @@ def test_a_training_that_could_not_begin_leaves_the_model_to_its_user(tmp_path):
     for each in (model, other):
         each.set_weights(weights)
         train(each, X, Y)
-    for found, expected in zip(model.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_users_own_metric_is_averaged_over_fits_own_batches():
@@ -347,8 +355,8 @@ def test_a_metric_with_a_value_for_each_class_stays_a_vector():
         model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
         return model
 
-    *_, found = both(make, X, np.eye(2, dtype="float32")[LABELS], epochs=1)
-    assert np.shape(found["f1_score"]) == (1, 2)
+    *_, history = both(make, X, np.eye(2, dtype="float32")[LABELS], epochs=1)
+    assert np.shape(history["f1_score"]) == (1, 2)
 
 
 @pytest.mark.usefixtures("way")
@@ -455,9 +463,9 @@ def test_early_stopping_stops_at_fits_epoch_and_restores_its_weights(theirs):
         return [keras.callbacks.EarlyStopping(patience=2, min_delta=0.5, restore_best_weights=True)]
 
     settings = {"validation_data": VALIDATION, "epochs": 20, "theirs": theirs}
-    *_, found = result = both(lambda: regressor("sgd"), X, Y, callbacks=callbacks, **settings)
+    *_, history = result = both(lambda: regressor("sgd"), X, Y, callbacks=callbacks, **settings)
     assert_same(*result)
-    assert len(found["loss"]) < 20
+    assert len(history["loss"]) < 20
 
 
 @pytest.mark.usefixtures("way")
@@ -491,10 +499,10 @@ def test_a_loss_that_is_not_finite_ends_training_as_in_fit():
     def callbacks():
         return [keras.callbacks.TerminateOnNaN()]
 
-    _, expected, _, found = both(
+    _, expected, _, history = both(
         lambda: regressor(keras.optimizers.SGD(1e20)), X, Y, epochs=6, callbacks=callbacks
     )
-    assert len(found["loss"]) == len(expected["loss"]) < 6
+    assert len(history["loss"]) == len(expected["loss"]) < 6
 
 
 @pytest.mark.usefixtures("way")
@@ -513,11 +521,11 @@ def test_backup_goes_on_where_an_interrupted_training_was(tmp_path):
             cut, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "b"), stop]
         )
     again = regressor("adam")
-    found = train(
+    history = train(
         again, X, Y, epochs=5, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "b")]
     )
-    assert found["loss"] == pytest.approx(expected["loss"][-len(found["loss"]) :], rel=1e-6)
-    assert len(found["loss"]) == 2
+    assert history["loss"] == pytest.approx(expected["loss"][-len(history["loss"]) :], rel=1e-6)
+    assert len(history["loss"]) == 2
 
 
 class OwnStep(keras.Model):

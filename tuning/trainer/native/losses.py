@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tuning.data.dataset import Array
@@ -28,12 +30,16 @@ def error_slope(z: Array, y: Array, weights: Array, loss: int, slope: Array) -> 
         share = weights[i] / np.float32(n_rows * n_outputs)
         for j in range(n_outputs):
             error = z[i, j] - y[i, j]
-            if loss == MAE:
-                error = np.sign(error)
-            if loss == MSE:
-                slope[i, j] = (error + error) * share
-            else:  # the sign of an error lies within these bounds
-                slope[i, j] = min(max(error, -_ONE), _ONE) * share
+            slope[i, j] = _slope_of_error(error, loss) * share
+
+
+@in_machine_code
+def _slope_of_error(error: Any, loss: int) -> Any:
+    if loss == MSE:
+        return error + error
+    if loss == MAE:
+        error = np.sign(error)
+    return min(max(error, -_ONE), _ONE)  # a sign lies within these bounds
 
 
 @in_machine_code
