@@ -25,13 +25,9 @@ def place(domain: Domain, value: Any) -> float | None:
         last = len(domain.values) - 1
         return index / max(1, last)
 
-    low, high = float(domain.low), float(domain.high)
-    if low == high:
-        return 0.5
     if domain.log:
-        low, high, value = math.log(low), math.log(high), math.log(value)
-    position: float = (value - low) / (high - low)
-    return position
+        return _fraction(math.log(value), math.log(domain.low), math.log(domain.high))
+    return _fraction(value, domain.low, domain.high)
 
 
 def ticks(domain: Domain) -> list[tuple[Any, str]]:
@@ -78,7 +74,8 @@ def describe(domain: Domain) -> str:
 
 def padded(values: Sequence[float]) -> list[float]:
     """Return a range a little wider than `values`, wider than nothing where all are equal."""
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return [low - margin, high + margin]
 
@@ -98,6 +95,13 @@ def log_ticks(low: float, high: float) -> list[float]:
     for power in range(first, last + 1):
         marks += [digit * 10.0**power for digit in digits]
     return marks
+
+
+def _fraction(value: float, low: float, high: float) -> float:
+    """Return where `value` stands between the ends, the middle where they are equal."""
+    if low == high:
+        return 0.5
+    return (value - low) / (high - low)
 
 
 def _shortened(label: str) -> str:
@@ -120,7 +124,8 @@ def _inner_marks(domain: Int | Float) -> list[float]:
 
 def _powers_of_ten(low: float, high: float) -> list[float]:
     """Return the powers of ten between the ends whose labels would not touch theirs."""
-    start, end = math.log10(low), math.log10(high)
+    start = math.log10(low)
+    end = math.log10(high)
     clearance = _LABEL_CLEARANCE * (end - start)
 
     powers = range(math.ceil(start), math.floor(end) + 1)

@@ -103,7 +103,8 @@ def _use_log_axis_where_it_helps(figure: Any, curves: Iterable[_Curve]) -> None:
     values = sorted(value for curve in curves for value in curve.values if value is not None)
     if not values:
         return
-    lowest, highest = values[0], values[-1]
+    lowest = values[0]
+    highest = values[-1]
     if not 0 < 2 * lowest < highest:
         return
 

@@ -49,7 +49,12 @@ def card(title: str, body: str, note: str = "", *, wide: bool = False, kind: str
         wide: Whether it takes the page's whole width.
         kind: One more CSS class.
     """
-    classes = " ".join(filter(None, ["card", "wide" if wide else "", kind]))
+    classes = "card"
+    if wide:
+        classes += " wide"
+    if kind:
+        classes += f" {kind}"
+
     head = f"<h2>{html_text(title)}</h2>"
     if note:
         head += soft(note)
@@ -84,23 +89,21 @@ def html_cell(content: str, kind: str = "", *, sort_key: object = None) -> str:
 
 def row(cells: Iterable[str], kind: str = "") -> str:
     """Return a table's row of cells (HTML); `kind` is a CSS class."""
-    attributes = f' class="{kind}"' if kind else ""
-    return f"<tr{attributes}>{''.join(cells)}</tr>"
+    return _element("tr", "".join(cells), kind)
 
 
 def table(rows: Iterable[str], heads: Iterable[str] = (), kind: str = "") -> str:
     """Return a table of rows and heading cells (HTML); `kind` is a CSS class."""
-    attributes = f' class="{kind}"' if kind else ""
     head = "".join(heads)
     if head:
         head = f"<thead><tr>{head}</tr></thead>"
-    return f"<table{attributes}>{head}<tbody>{''.join(rows)}</tbody></table>"
+    body = "".join(rows)
+    return _element("table", f"{head}<tbody>{body}</tbody>", kind)
 
 
 def heading(text: object, kind: str = "") -> str:
     """Return a heading cell of plain text; `kind` is a CSS class."""
-    attributes = f' class="{kind}"' if kind else ""
-    return f"<th{attributes}>{html_text(text)}</th>"
+    return _element("th", html_text(text), kind)
 
 
 def html_figure(name: str, figure: Any) -> str:
@@ -124,6 +127,12 @@ def html_figure(name: str, figure: Any) -> str:
 def html_text(value: object) -> str:
     """Return anything as HTML text, without secrets."""
     return html.escape(masked(str(value)))
+
+
+def _element(tag: str, content: str, kind: str) -> str:
+    if kind:
+        return f'<{tag} class="{kind}">{content}</{tag}>'
+    return f"<{tag}>{content}</{tag}>"
 
 
 def _beside(name: str) -> str:

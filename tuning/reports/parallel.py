@@ -139,7 +139,9 @@ def _heights(proposal: Proposal, space: Space) -> list[float]:
     """Return where a trial's line crosses the axis of each parameter."""
     heights = []
     for name, domain in space.domains.items():
-        height = place(domain, proposal.params[name]) if name in proposal.params else None
+        height = None
+        if name in proposal.params:
+            height = place(domain, proposal.params[name])
         heights.append(_ABSENT if height is None else height)
     return heights
 

@@ -73,7 +73,8 @@ def far_limit(values: Sequence[float], objective: Objective) -> float:
     beyond that, it is the worst value.
     """
     ordered = sorted(values, key=objective.key)
-    best, worst = ordered[0], ordered[-1]
+    best = ordered[0]
+    worst = ordered[-1]
     upper_quartile = ordered[(3 * (len(ordered) - 1)) // 4]
 
     reach = _FAR * abs(upper_quartile - best)

@@ -138,9 +138,9 @@ def failure_lines(trials: Iterable[tuple[Proposal, TrialResult]], most: int = 5)
     """
     groups = failure_groups(trials)
     n_listed = len(groups) if len(groups) <= most else most - 1
-    listed, others = groups[:n_listed], groups[n_listed:]
+    others = groups[n_listed:]
 
-    lines = [f"{len(g.numbers)} × {g.text} ({_trials_text(g.numbers)})" for g in listed]
+    lines = [f"{len(g.numbers)} × {g.text} ({_trials_text(g.numbers)})" for g in groups[:n_listed]]
     if others:
         n_trials = sum(len(group.numbers) for group in others)
         lines.append(f"… and {n_trials} more in {len(others)} other ways; see the report")
