@@ -41,7 +41,9 @@ SMALL = Study(
 
 
 def simulated(source, choice=RANDOM, slots=1, seed=0, **changes):
-    return simulate_search(source, Simulation("", (choice,), **changes), choice, slots, seed)
+    return simulate_search(
+        source, Simulation(source="", choices=(choice,), **changes), choice, slots, seed
+    )
 
 
 def trials(loop):
@@ -201,7 +203,9 @@ def test_functions_are_simulated_without_a_recording(tmp_path):
 def test_all_searches_are_engines_by_slots_by_seeds(tmp_path):
     source = replayed(tmp_path)
     told = []
-    plan = Simulation("", (RANDOM, EngineChoice("optuna:grid")), (1, 4), 2, 5)
+    plan = Simulation(
+        source="", choices=(RANDOM, EngineChoice("optuna:grid")), slots=(1, 4), seeds=2, trials=5
+    )
     runs = list(simulate_all(plan, source, told.append))
     assert [(run.curve.engine, run.slots, run.curve.seed) for run in runs] == [
         (engine, slots, seed)
@@ -245,7 +249,12 @@ def test_a_study_that_is_not_as_it_was_recorded_is_told(tmp_path, monkeypatch):
 
 def test_processes_that_share_the_searches_give_the_same(tmp_path):
     plan = Simulation(
-        str(write(tmp_path, LINE, LINE_POINTS)), (RANDOM, TPE), (4,), 2, 15, home=tmp_path
+        source=str(write(tmp_path, LINE, LINE_POINTS)),
+        choices=(RANDOM, TPE),
+        slots=(4,),
+        seeds=2,
+        trials=15,
+        home=tmp_path,
     )
     source = open_source(plan.source, tmp_path)
     alone, shared = (list(simulate_all(plan, source, processes=processes)) for processes in (1, 2))

@@ -9,7 +9,13 @@ from tuning.simulation.report import assumptions, table, values_in_words, write_
 from tuning.simulation.run import Simulation, simulate_all
 from tuning.simulation.standing import Standing, sentences, standings
 
-PLAN = Simulation("", (EngineChoice("optuna:random"), EngineChoice("optuna:tpe")), (1, 16), 3, 12)
+PLAN = Simulation(
+    source="",
+    choices=(EngineChoice("optuna:random"), EngineChoice("optuna:tpe")),
+    slots=(1, 16),
+    seeds=3,
+    trials=12,
+)
 
 
 def standing(slots, **changes):
@@ -27,7 +33,7 @@ def standing(slots, **changes):
         "lost": 0.0,
         "bound": "slots",
     }
-    return Standing("optuna:tpe", slots, **{**given, **changes})
+    return Standing(engine="optuna:tpe", slots=slots, **{**given, **changes})
 
 
 def test_there_is_one_standing_an_engine_and_number_of_slots(tmp_path):

@@ -1,6 +1,4 @@
-"""`simulate_search`: one search of any engine on a simulated clock; `simulate_all`: engines × slots
-× seeds.
-"""
+"""`simulate_search`: one search of any engine on a simulated clock; `simulate_all`: very many."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,14 +34,14 @@ DEFAULT_TRIALS = 20
 """Of engines that never end by themselves, where neither the study nor the user gives a number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SimulatedRun:
     """One simulated search.
 
     Attributes:
         curve: The incumbent over epochs and simulated seconds; `tests` are expected values, without
             the luck of one training seed: of the best point that ends well on all of them, which is
-                what finals would choose.
+            what finals would choose.
         slots: How many there were.
         wall_s: Simulated seconds until the last trial had ended.
         busy_s: Seconds slots have worked, over all of them.
@@ -78,7 +77,7 @@ class SimulatedRun:
         return self.slots * self.wall_s / 3600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Simulation:
     """What is to be simulated.
 
@@ -147,9 +146,7 @@ def open_source(source: str, home: Path, *, exact: bool = False) -> Replayed:
 
 
 def _changes(recording: Recording, source: str) -> Iterator[str]:
-    """Say what of a study of this name here is not as it was recorded; a recording may well be here
-    without one.
-    """
+    """Say what of a study of this name here is not as it was recorded; there may well be none."""
     try:
         study = load_study(source)
     except StudyError:
@@ -188,38 +185,50 @@ def simulate_all(
     on_run: Callable[[SimulatedRun], None] = lambda run: None,
     processes: int = 1,
 ) -> Iterator[SimulatedRun]:
-    """Yield every search: engines, within them slots, within them seeds; several processes share
-    them.
+    """Yield every search: engines, within them slots, within them seeds.
+
+    Args:
+        simulation: What is to be simulated.
+        replayed: Its source, opened.
+        on_run: Called with each search when it has ended.
+        processes: How many share the work.
 
     Raises:
         StudyError: A point was not recorded.
     """
-    wanted = [
-        (choice, slots, seed)
+    searches = [
+        _Wanted(choice, slots, seed)
         for choice in simulation.choices
         for slots in simulation.slots
         for seed in range(simulation.seeds)
     ]
-    for run in _shared(simulation, replayed, wanted, processes):
+    for run in _shared(simulation, replayed, searches, processes):
         on_run(run)
         yield run
 
 
+class _Wanted(NamedTuple):
+    """One search of a simulation."""
+
+    choice: EngineChoice
+    slots: int
+    seed: int
+
+
 def _shared(
-    simulation: Simulation,
-    replayed: Replayed,
-    wanted: Sequence[tuple[EngineChoice, int, int]],
-    processes: int,
+    simulation: Simulation, replayed: Replayed, searches: Sequence[_Wanted], processes: int
 ) -> Iterator[SimulatedRun]:
     if processes == 1:
-        yield from (simulate_search(replayed, simulation, *one)[0] for one in wanted)
+        for search in searches:
+            run, _ = simulate_search(replayed, simulation, *search)
+            yield run
         return
+
     import joblib
 
     with joblib.parallel_config("loky", n_jobs=processes, inner_max_num_threads=1):
-        yield from joblib.Parallel(return_as="generator")(
-            joblib.delayed(_elsewhere)(simulation, *one) for one in wanted
-        )
+        parallel = joblib.Parallel(return_as="generator")
+        yield from parallel(joblib.delayed(_elsewhere)(simulation, *each) for each in searches)
 
 
 def _elsewhere(simulation: Simulation, choice: EngineChoice, slots: int, seed: int) -> SimulatedRun:
@@ -241,7 +250,8 @@ def simulate_search(
     makes, and seed n those of a real one with `--seed` n higher.
     """
     began = time.perf_counter()
-    between = replayed.outcomes.between
+    outcomes = replayed.outcomes
+    between_before = outcomes.between
     study = _varied(replayed.study, choice, replayed.study.seed + seed, simulation.trials)
     record = replace(
         _record(replayed),
@@ -251,28 +261,25 @@ def simulate_search(
         seed=study.seed,
         timeout=None,
     )
+
     executor = SimulatedExecutor(
         slots,
-        lambda proposal: replayed.outcomes.training(proposal.params, seed),
+        lambda proposal: outcomes.training(proposal.params, seed),
         simulation.faults,
         np.random.default_rng(derive_seed(study.seed, "faults", slots)),
     )
     engine = TimedEngine(_engine(study), executor.work if simulation.engine_time else None)
     files = MemoryFiles()
+    curve = IncumbentCurve(executor, outcomes, files, study)
     loop: SearchLoop
 
     def make_job(proposal: Proposal, attempt: int) -> Job:
-        continued = proposal.parent is not None and proposal.continued
-        parent = (
-            loop.trial_index.proposals[proposal.parent].epochs
-            if continued and proposal.parent is not None
-            else 0
-        )
-        return Job(
-            f"{proposal.number}-{attempt}", "", (proposal, attempt, parent), record.pruner != "none"
-        )
+        epochs_of_parent = 0
+        if proposal.parent is not None and proposal.continued:
+            epochs_of_parent = loop.trial_index.proposals[proposal.parent].epochs
+        job_id = f"{proposal.number}-{attempt}"
+        return Job(job_id, "", (proposal, attempt, epochs_of_parent), record.pruner != "none")
 
-    curve = IncumbentCurve(executor, replayed.outcomes, files, study)
     loop = SearchLoop(
         record,
         engine,
@@ -289,33 +296,34 @@ def simulate_search(
         ended = loop.ended or "failed"
     finally:
         engine.close()
-    results = [result for _, result in loop.trial_index.trials]
-    worth, regret = curve.tests[-1] if curve.tests else None, None
-    if worth is not None and replayed.outcomes.best is not None:
-        regret = study.objective.key(worth) - study.objective.key(replayed.outcomes.best)
-    copied = sum(result.copied_from is not None for result in results)
-    between = replayed.outcomes.between - between
-    told = {
-        **counts(loop.trial_index.statuses),
-        "copied": copied,
-        "between": between,
-        "crashes": executor.crashes,
-        "preemptions": executor.preemptions,
-    }
-    wall_s = max(executor.now, executor.driver_at)
+
     run = SimulatedRun(
-        curve.run(choice.name, seed, engine.asked_s),
-        slots,
-        wall_s,
-        executor.busy_s,
-        executor.lost_s,
-        engine.seconds,
-        regret,
-        told,
-        ended,
-        time.perf_counter() - began,
+        curve=curve.run(choice.name, seed, engine.asked_s),
+        slots=slots,
+        wall_s=max(executor.now, executor.driver_at),
+        busy_s=executor.busy_s,
+        lost_s=executor.lost_s,
+        engine_s=engine.seconds,
+        regret=_regret(study, outcomes, curve),
+        counts={
+            **counts(loop.trial_index.statuses),
+            "copied": sum(result.copied_from is not None for _, result in loop.trial_index.trials),
+            "between": outcomes.between - between_before,
+            "crashes": executor.crashes,
+            "preemptions": executor.preemptions,
+        },
+        ended=ended,
+        took_s=time.perf_counter() - began,
     )
     return run, loop
+
+
+def _regret(study: Study, outcomes: Outcomes, curve: IncumbentCurve) -> float | None:
+    """Return the expected value at the end against the best there is, where both are known."""
+    worth = curve.tests[-1] if curve.tests else None
+    if worth is None or outcomes.best is None:
+        return None
+    return study.objective.key(worth) - study.objective.key(outcomes.best)
 
 
 def _varied(study: Study, choice: EngineChoice, seed: int, trials: int | None) -> Study:

@@ -12,7 +12,7 @@ from tuning.bench.statistics.anytime import number, sign
 from tuning.simulation.run import SimulatedRun
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """Medians over the seeds of one engine on one number of slots.
 
@@ -54,64 +54,78 @@ def standings(runs: Sequence[SimulatedRun]) -> list[Standing]:
     groups: dict[tuple[str, int], list[SimulatedRun]] = {}
     for run in runs:
         groups.setdefault((run.curve.engine, run.slots), []).append(run)
-    return [_standing(engine, slots, some) for (engine, slots), some in groups.items()]
+    return [_standing(engine, slots, group) for (engine, slots), group in groups.items()]
 
 
 def _standing(engine: str, slots: int, runs: Sequence[SimulatedRun]) -> Standing:
-    wall, own = median(run.wall_s for run in runs), median(run.engine_s for run in runs)
-    way = sign(runs[0].curve)
-    asked = [1000 * seconds for run in runs for seconds in run.curve.asked_s]
+    wall_s = median(run.wall_s for run in runs)
+    engine_s = median(run.engine_s for run in runs)
+    better = sign(runs[0].curve)
+    best = [run.curve.values[-1] if run.curve.values else None for run in runs]
+    expected = [run.curve.tests[-1] if run.curve.tests else None for run in runs]
+    asked_ms = [1000 * seconds for run in runs for seconds in run.curve.asked_s]
+    lost = [run.lost_s / run.busy_s if run.busy_s else 0.0 for run in runs]
     return Standing(
-        engine,
-        slots,
-        len(runs),
-        median(len(run.curve.values) for run in runs),
-        wall,
-        median(run.utilisation for run in runs),
-        median(run.slot_hours for run in runs),
-        _median((run.curve.values[-1] if run.curve.values else None for run in runs), way),
-        _median((run.curve.tests[-1] if run.curve.tests else None for run in runs), way),
-        _median((run.regret for run in runs), 1),
-        own,
-        median(asked) if asked else 0.0,
-        median(run.lost_s / run.busy_s if run.busy_s else 0.0 for run in runs),
-        "engine" if own > wall else "slots",
+        engine=engine,
+        slots=slots,
+        seeds=len(runs),
+        trials=median(len(run.curve.values) for run in runs),
+        wall_s=wall_s,
+        utilisation=median(run.utilisation for run in runs),
+        slot_hours=median(run.slot_hours for run in runs),
+        best=_median(best, better),
+        expected=_median(expected, better),
+        regret=_median([run.regret for run in runs], 1),
+        engine_s=engine_s,
+        asked_ms=median(asked_ms) if asked_ms else 0.0,
+        lost=median(lost),
+        bound="engine" if engine_s > wall_s else "slots",
     )
 
 
-def _median(values: Iterator[float | None], way: int) -> float | None:
-    """Return the median, a search that found nothing being the worst; None where it is one of
-    those.
+def _median(values: Sequence[float | None], better: int) -> float | None:
+    """Return the median, or None where it is that of a search that has no value.
+
+    Args:
+        values: Of each search; one without a value is the worst.
+        better: 1 where small values are good, else -1.
     """
-    return number(median(way * math.inf if value is None else value for value in values))
+    return number(median(better * math.inf if value is None else value for value in values))
 
 
-def sentences(found: Sequence[Standing]) -> list[str]:
+def sentences(table: Sequence[Standing]) -> list[str]:
     """Say what more slots bring to each engine, and where they cannot be used."""
-    said = []
-    for engine in dict.fromkeys(each.engine for each in found):
-        mine = sorted(
-            (each for each in found if each.engine == engine), key=lambda each: each.slots
+    lines: list[str] = []
+    for engine in dict.fromkeys(standing.engine for standing in table):
+        own = [standing for standing in table if standing.engine == engine]
+        lines += _sentences_on(engine, sorted(own, key=lambda standing: standing.slots))
+    return lines
+
+
+def _sentences_on(engine: str, own: Sequence[Standing]) -> Iterator[str]:
+    """Yield what is to be said of one engine, whose standings go from few slots to many."""
+    few, many = own[0], own[-1]
+    if few.slots != many.slots and many.wall_s:
+        faster = few.wall_s / many.wall_s
+        dearer = many.slot_hours / few.slot_hours
+        yield (
+            f"{engine}: {many.slots} slots instead of {few.slots} end {faster:.1f} times as "
+            f"soon, at {dearer:.2f} times the slot-hours{_regret(few, many)}."
         )
-        few, many = mine[0], mine[-1]
-        if few.slots != many.slots and many.wall_s:
-            said.append(
-                f"{engine}: {many.slots} slots instead of {few.slots} end {few.wall_s / many.wall_s:.1f} times as "
-                f"soon, at {many.slot_hours / few.slot_hours:.2f} times the slot-hours{_regret(few, many)}."
-            )
-        idle = [each for each in mine if each.utilisation < 0.5]
-        if idle:
-            said.append(
-                f"{engine}: on {idle[0].slots} slots they are busy {idle[0].utilisation:.0%} of the time; more do not "
-                f"pay for {idle[0].trials:g} trials."
-            )
-        bound = [each for each in mine if each.bound == "engine"]
-        if bound:
-            said.append(
-                f"{engine}: on {bound[0].slots} slots its own {bound[0].engine_s:.1f} s are longer than the "
-                f"{bound[0].wall_s:.1f} s of the trials: it would be waited for (--engine-time counts it)."
-            )
-    return said
+
+    idle = next((standing for standing in own if standing.utilisation < 0.5), None)
+    if idle is not None:
+        yield (
+            f"{engine}: on {idle.slots} slots they are busy {idle.utilisation:.0%} of the time; "
+            f"more do not pay for {idle.trials:g} trials."
+        )
+
+    bound = next((standing for standing in own if standing.bound == "engine"), None)
+    if bound is not None:
+        yield (
+            f"{engine}: on {bound.slots} slots its own {bound.engine_s:.1f} s are longer than the "
+            f"{bound.wall_s:.1f} s of the trials: it would be waited for (--engine-time counts it)."
+        )
 
 
 def _regret(few: Standing, many: Standing) -> str:
