@@ -49,9 +49,7 @@ CALLS_OF_A_LIST = {"options.together", "table.add_row"}
 # Calls that may have more, with the reason.
 CALLS_BY_POSITION = {
     ("simulation/record.py", "_Work"): "its owner gives it names",
-    ("simulation/run.py", "SimulatedRun"): "its owner gives it names",
     ("simulation/simulator.py", "_Attempt"): "its owner gives it names",
-    ("simulation/standing.py", "Standing"): "its owner gives it names",
 }
 
 # A foreign library and the only files that may name it, wherever in the file the import stands.
