@@ -152,7 +152,7 @@ class EngineContract:
     adopts: bool | None = False  # takes what an earlier run has trained; None: not known
 
     def make(self, space: Space = FLAT, **changes: Any) -> Engine:
-        """Return a fresh engine, closed after the test; skip in words where its extra is missing."""
+        """Return a fresh engine, closed after the test; skip where its extra is missing."""
         study = make_study(self.engine, space, **changes)
         try:
             engine = make_engine(study, make_parts)

@@ -129,7 +129,7 @@ def test_the_proposals_do_not_depend_on_the_number_of_slots(slots):
 
 
 def test_one_step_without_improvement_is_looked_beyond():
-    """From no layer to one of two neurons the score gets worse, and better only with more neurons."""
+    """From no layer to one of two neurons the score gets worse, then better with more."""
     space = Space({"n_hidden": Int(0, 1), "n_neurons": Int(2, 8)})
 
     def score(n_hidden, n_neurons):
@@ -189,9 +189,11 @@ def test_every_decision_is_kept_with_its_figures():
 def test_the_user_is_told_what_grows_and_what_is_kept():
     engine = make(Space({**PLAIN.domains, "batch_size": Choice(16, 32)}))
     assert engine.notices == (
-        "capacity: begins small and grows n_hidden 1, 2, 3, 4 and n_neurons 5, 10, 20, 40, 80, 100, while the "
+        "capacity: begins small and grows n_hidden 1, 2, 3, 4 and n_neurons 5, 10, 20, 40, 80, "
+        "100, while the "
         "validation score improves by more than its noise and 1% of the error",
-        "capacity: lr begins at 0.00316; when growth has ended, a rate a factor of √10 away is tried",
+        "capacity: lr begins at 0.00316; when growth has ended, "
+        "a rate a factor of √10 away is tried",
         "capacity: not searched, kept at batch_size = 16",
     )
 
@@ -222,7 +224,8 @@ def test_a_space_without_capacity_is_refused():
     with pytest.raises(StudyError) as refused:
         make(Space({"units": Int(1, 9), "lr": Float(0.1, 0.2)}))
     assert str(refused.value) == (
-        "capacity: it grows 'n_hidden' and 'n_neurons', and the space has neither (units, lr); call the builder's "
+        "capacity: it grows 'n_hidden' and 'n_neurons', and the space has neither (units, lr); "
+        "call the builder's "
         "arguments so, or take another engine"
     )
 

@@ -78,7 +78,7 @@ def test_hyperband_does_not_promote_a_trial_that_failed():
 
 @pytest.mark.parametrize("slots", [1, 4])
 def test_trials_that_diverge_cost_hyperband_no_promotions(slots):
-    """In the paper a rung promotes its best third; a trial without a value is the last of its rung."""
+    """As in the paper a rung promotes its best third; one without a value is its last."""
     engine = KerasTunerEngine(make_study("keras-tuner:hyperband", FLAT, trials=None, epochs=27))
     proposals = run(
         engine, 1000, lambda n: Status.DIVERGED if n % 3 == 0 else Status.COMPLETED, slots

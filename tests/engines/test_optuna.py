@@ -64,7 +64,7 @@ MEMORY = Space(
 
 
 def _infeasible_share(told: Status, seed: int) -> float:
-    """Return how many of the last 40 of 60 proposals are too large, where larger would be better."""
+    """Return how many of the last 40 of 60 proposals are too large; larger would be better."""
     engine = OptunaEngine(make_study("optuna:tpe", MEMORY, seed=seed))
     large = []
     for number in range(60):
@@ -186,7 +186,8 @@ def test_a_grid_of_more_than_a_million_points_is_refused():
 
 def test_the_user_is_told_which_parameters_a_sampler_draws_apart():
     assert OptunaEngine(make_study("optuna:cmaes", CONDITIONAL)).notices == (
-        "cmaes: optimizer, momentum_on, momentum, nesterov, last (Choice or conditional) drawn at random, "
+        "cmaes: optimizer, momentum_on, momentum, nesterov, last (Choice or conditional) drawn "
+        "at random, "
         "apart from the others",
     )
     assert OptunaEngine(make_study("optuna:qmc", FLAT)).notices == ()
@@ -203,7 +204,10 @@ def test_optuna_says_nothing_and_keeps_its_own_level(capfd):
 
 
 def test_this_engine_needs_no_tensorflow():
-    code = "import sys, tuning.engines.optuna; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = (
+        "import sys, tuning.engines.optuna;"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -231,7 +231,10 @@ def test_a_metric_that_does_not_fit_the_data_is_told_before_anything_is_trained(
 
 def test_the_driver_needs_neither_tensorflow_nor_an_engines_library():
     heavy = ("tensorflow", "keras", "optuna", "keras_tuner", "sklearn", "pandas")
-    code = f"import sys, tuning.engines.remote; print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        "import sys, tuning.engines.remote;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT
     )

@@ -22,7 +22,8 @@ X = np.arange(24.0).reshape(12, 2)
 Y = X.sum(axis=1)
 GRID = {"strategy": ["mean", "median", "quantile"], "quantile": [0.5]}
 REASON = (
-    f"scikit-learn {sklearn.__version__}, joblib {joblib.__version__}: see scikit_internals.py, checked with "
+    f"scikit-learn {sklearn.__version__}, joblib {joblib.__version__}: "
+    "see scikit_internals.py, checked with "
     f"{internals.CHECKED_WITH} and {internals.JOBLIB_CHECKED_WITH}"
 )
 

@@ -134,9 +134,7 @@ def test_importances_are_imported_ahead_of_the_report_that_will_show_them(comple
         f"load_libraries({completed}).join(); "
         "print(*(name in sys.modules for name in ('plotly.subplots', 'optuna.importance')))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"True {loaded}\n"
 
 

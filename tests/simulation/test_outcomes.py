@@ -71,7 +71,7 @@ def test_a_trial_that_ended_before_it_diverged_is_completed(tmp_path):
     assert training.result(Proposal(0, POINT, 4), 0, 4).status is Status.DIVERGED
 
 
-def test_a_trial_fails_from_the_epoch_at_which_a_fold_diverged_on_and_the_folds_after_it_are_not_begun(
+def test_a_trial_fails_where_a_fold_diverged_and_the_folds_after_it_are_not_begun(
     tmp_path,
 ):
     path = write(tmp_path, cv=3)
@@ -109,7 +109,8 @@ def test_exact_refuses_a_point_between_and_says_what_would_work(tmp_path):
     with pytest.raises(StudyError) as told:
         outcomes.training({"lr": 0.5}, 0)
     assert str(told.value) == (
-        "made: lr=0.5 was not recorded (5 points are); leave --exact out, take an engine that proposes grid points, "
+        "made: lr=0.5 was not recorded (5 points are); leave --exact out, "
+        "take an engine that proposes grid points, "
         "or record more points"
     )
 

@@ -170,7 +170,7 @@ def test_regret_is_of_the_expected_value_and_ends_at_none_where_the_grid_is_sear
 def test_a_point_that_is_good_by_luck_is_neither_what_a_search_is_worth_nor_what_it_is_measured_by(
     tmp_path,
 ):
-    """The best of seed 0 diverges on seed 1: finals would take the next, so that one has no regret."""
+    """The best of seed 0 diverges on seed 1: finals would take the next, without regret."""
     source = replayed(tmp_path, seeds=[1, 2], ends={(0, 1): Status.DIVERGED})
     values = {
         n: source.outcomes.training(point, 0).values[-1] for n, point in enumerate(GRID.grid())

@@ -1,4 +1,4 @@
-"""The simulated executor: slots, times, verdicts, crashes and preemptions, on a clock of its own."""
+"""The simulated executor: slots, times, answers, crashes, preemptions, on its own clock."""
 
 import heapq
 from types import SimpleNamespace

@@ -60,7 +60,8 @@ def test_a_search_that_found_nothing_counts_as_the_worst(tmp_path):
 
 def test_words_say_what_more_slots_bring():
     assert sentences([standing(1), standing(8, slot_hours=1.5, regret=0.4)]) == [
-        "optuna:tpe: 8 slots instead of 1 end 8.0 times as soon, at 1.50 times the slot-hours; regret 0.2 → 0.4."
+        "optuna:tpe: 8 slots instead of 1 end 8.0 times as soon, at 1.50 times "
+        "the slot-hours; regret 0.2 → 0.4."
     ]
 
 
@@ -68,7 +69,8 @@ def test_words_say_where_slots_idle_and_where_the_engine_is_waited_for():
     said = sentences([standing(64, utilisation=0.2, engine_s=30.0, wall_s=2.0, bound="engine")])
     assert said == [
         "optuna:tpe: on 64 slots they are busy 20% of the time; more do not pay for 10 trials.",
-        "optuna:tpe: on 64 slots its own 30.0 s are longer than the 2.0 s of the trials: it would be waited for "
+        "optuna:tpe: on 64 slots its own 30.0 s are longer than the 2.0 s of the trials: "
+        "it would be waited for "
         "(--engine-time counts it).",
     ]
 

@@ -1,4 +1,4 @@
-"""The table of engines: who may add to it, what is refused, and a search with somebody else's engine."""
+"""The table of engines: who adds to it, what is refused, a search with another's engine."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Engine(Protocol):
         """Take how a trial ended. Called once for each proposal."""
 
     def artifacts(self) -> Mapping[str, str]:
-        """Return files to keep beside the search when it ends: name → text, e.g. `cv_results.csv`."""
+        """Return files to keep with the search when it ends, e.g. `cv_results.csv`: name → text."""
 
     def close(self) -> None:
         """End threads; called once, also after an error."""

@@ -101,7 +101,7 @@ class CapacityEngine:
         self._round: list[Point] | None = next(self._rounds)
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the next trial of the round, `WAIT` until its trials have ended, or `EXHAUSTED`."""
+        """Return the round's next trial, `WAIT` until its trials have ended, or `EXHAUSTED`."""
         while self._round is not None:
             for point in self._round:
                 params = self._params(point)
@@ -122,7 +122,7 @@ class CapacityEngine:
         return False
 
     def tell(self, result: TrialResult) -> None:
-        """Take how a trial ended; one that did not complete has no score and is never grown from."""
+        """Take how a trial ended; one that did not complete has no score: nothing grows from it."""
         self._ended[result.number] = result
 
     def artifacts(self) -> Mapping[str, str]:
@@ -204,7 +204,7 @@ class CapacityEngine:
         return [*self._moved(point, axis, -distance), *self._moved(point, axis, distance)]
 
     def _moved(self, point: Point, axis: int, step: int) -> list[Point]:
-        """Return the point so many steps away; nothing where the ladder ends or nothing would change."""
+        """Return the point so many steps away; nothing where the ladder ends or all stays equal."""
         ladder = list(self._ladders.values())[axis]
         position = point[axis] + step
         if not 0 <= position < len(ladder):
@@ -226,7 +226,7 @@ class CapacityEngine:
         return result.value if result.status is Status.COMPLETED else None
 
     def _best(self, points: Sequence[Point]) -> Point | None:
-        """Return the best of the points that have a score, of equal ones the smallest; None: none has."""
+        """Return the best point that has a score, of equal ones the smallest; None: none has."""
         scored = []
         for point in points:
             value = self._value(point)
@@ -277,7 +277,8 @@ def _noise(before: Sequence[FoldResult], after: Sequence[FoldResult], metric: st
 def _scatter(curve: list[float]) -> float:
     """Return the standard deviation of the last epochs about their trend.
 
-    It is taken from the median of second differences. They have six times the variance, hold no straight trend, and their median ignores one epoch
+    It is taken from the median of second differences. They have six times the variance, hold no
+    straight trend, and their median ignores one epoch
     thrown off.
     """
     tail = curve[-_TAIL:]

@@ -115,7 +115,7 @@ def faults_of(space: Space) -> Iterator[str]:
 def notices_on(
     space: Space, ladders: Mapping[str, list[Any]], kept: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Return what the user should know before a search begins: what grows, what is kept at which value.
+    """Return what the user should know first: what grows, what is kept at which value.
 
     Args:
         space: Searched.

@@ -1,4 +1,4 @@
-"""The joblib backend inside a scikit-learn engine: it runs nothing, it hands tasks over and waits."""
+"""The joblib backend of a scikit-learn engine: it runs nothing, it hands tasks over."""
 
 from __future__ import annotations
 

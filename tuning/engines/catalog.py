@@ -1,8 +1,9 @@
 """`ENGINES`: the engines of this package, one row each; and `make_engine`.
 
-A row's `make` imports its library only when it is called. To add an engine of a library that is here
-already: a row, and its kind in the library's adapter (`optuna.SAMPLERS`, `keras_tuner.ORACLES`,
-`scikit_search.SEARCHES`). Rows are registered in pyproject.toml, group `tuning.engines`.
+A row's `make` imports its library only when it is called. To add an engine of a library that is
+here already: a row, and its kind in the library's adapter (`optuna.SAMPLERS`,
+`keras_tuner.ORACLES`, `scikit_search.SEARCHES`). Rows are registered in pyproject.toml, group
+`tuning.engines`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ class GridPoints(NamedTuple):
 
 
 def grid_points(study: Study) -> GridPoints:
-    """Return the points of a study's grid; `trials` below their number gives a seeded sample of so many.
+    """Return the points of a study's grid.
+
+    `study.trials` below their number gives a seeded sample of so many.
 
     Raises:
         StudyError: The grid has more than a million points.

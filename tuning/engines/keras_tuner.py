@@ -1,7 +1,7 @@
 """KerasTuner's oracles through create, update and end of a trial.
 
-Its tuners, its loop and its files are not used. Importing this module imports TensorFlow: it belongs
-into the engine process.
+Its tuners, its loop and its files are not used. Importing this module imports TensorFlow: it
+belongs into the engine process.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class KerasTunerEngine:
             self._oracle.given = tuple(self._space.labelled(point) for point in points)
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the proposal that will carry `number`; a promotion names the trial it continues."""
+        """Return the proposal that will carry `number`; a promotion names what it continues."""
         draws = draws_made(self._oracle)
         with _quiet():
             trial = self._create(f"ask-{number}")
@@ -240,7 +240,7 @@ ORACLES: dict[str, Callable[[Study, Space, _Settings], _Made]] = {
     "hyperband": _hyperband,
     "grid": _grid,
 }
-"""Of each `keras-tuner:<kind>`, from the study, the space it searches and what all have in common."""
+"""Of each `keras-tuner:<kind>`, from the study, the space it searches and common settings."""
 
 require_kinds("KerasTuner", ORACLES)
 
@@ -272,7 +272,7 @@ def _rungs(oracle: oracles.Hyperband, trials: int | None) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence, here and not elsewhere, deprecated calls and a regressor's complaints about few points."""
+    """Silence deprecated calls and a regressor's complaints about few points, only here."""
     with warnings.catch_warnings():
         for module in (r"keras_tuner\.", r"sklearn\.", r"scipy\."):
             warnings.filterwarnings("ignore", module=module)

@@ -27,7 +27,7 @@ Values: TypeAlias = dict[str, Any]
 
 
 def draws_made(oracle: keras_tuner.Oracle) -> int:
-    """Return the state of an oracle's randomness (`_seed_state`): the seed, one more after each draw."""
+    """Return an oracle's `_seed_state`: the seed, and one more after each draw."""
     return int(oracle._seed_state)
 
 
@@ -42,7 +42,7 @@ def mark_as_tried(oracle: keras_tuner.Oracle, values: Mapping[str, Any]) -> None
 
 
 class WithoutFiles:
-    """Mixed into an oracle: its state is in memory only; after a crash it is replayed from the ledger."""
+    """Mixed into an oracle: its state is in memory only, and replayed after a crash."""
 
     def save(self) -> None:
         """Write nothing."""
@@ -70,10 +70,10 @@ class HyperbandBrackets(WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # t
         ]
 
     def open_brackets(self) -> list[dict[str, Any]]:
-        """Return the brackets whose last rung is not full (`_remove_completed_brackets`, `_brackets`).
+        """Return the brackets whose last rung is not full.
 
-        Each has "bracket_num" and "rounds"; a round lists its trials as
-        `{"past_id": the trial continued, "id": the trial}`.
+        By `_remove_completed_brackets` and `_brackets`. Each has "bracket_num" and "rounds"; a
+        round lists its trials as `{"past_id": the trial continued, "id": the trial}`.
         """
         self._remove_completed_brackets()
         brackets: list[dict[str, Any]] = self._brackets

@@ -51,7 +51,9 @@ class Random(_GivenFirst, WithoutFiles, keras_tuner.oracles.RandomSearchOracle):
 
 
 class Hyperband(HyperbandBrackets):
-    """Hyperband (Li et al. 2018, jmlr.org/papers/v18/16-558.html): a trial that failed is the last of its rung.
+    """Hyperband, in which a trial that failed is the last of its rung.
+
+    Source: Li et al. 2018, jmlr.org/papers/v18/16-558.html.
 
     The oracle waits for as many completed trials as a rung has places to discard, so that each
     failure costs a promotion, and with a third of a rung failed it is random search. Nor does it
@@ -59,7 +61,7 @@ class Hyperband(HyperbandBrackets):
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return the next promotion, else a fresh point, a new bracket, or a pause, as the oracle does."""
+        """Return the next promotion, else what the oracle does: fresh point, new bracket, pause."""
         for bracket in self.open_brackets():
             first_rung = bracket["rounds"][0]
             if len(first_rung) < self.rung_size(bracket["bracket_num"], 0):
@@ -74,7 +76,7 @@ class Hyperband(HyperbandBrackets):
         return super().populate_space(trial_id)  # type: ignore[no-any-return]
 
     def _promotion(self, bracket: Mapping[str, Any], trial_id: str) -> dict[str, Any] | None:
-        """Return the best trial of a rung, once it is sure to be among those that the rung promotes."""
+        """Return the best trial of a rung, once it is sure to be promoted; None: none is."""
         kind = bracket["bracket_num"]
         # Trials that may still join the rung, at most. Of the first rung none: it is full, or there
         # are no further points.
@@ -121,7 +123,7 @@ class Bayesian(_GivenFirst, BayesianWithRegressor):
     """Gaussian process with a lower confidence bound."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """As the oracle does, on one thread: the matrices are tiny, BLAS threads only wait for one another."""
+        """As the oracle does, on one thread: for tiny matrices BLAS threads only wait."""
         with threadpool_limits(1):
             return super().populate_space(trial_id)
 
@@ -131,7 +133,7 @@ class Bayesian(_GivenFirst, BayesianWithRegressor):
 
 
 class Grid(GridInAnyOrder):
-    """Goes through the grid in order and leaves out the points that are not among `points` (labels)."""
+    """Goes through the grid in order and leaves out what is not among `points` (labels)."""
 
     def __init__(self, points: Iterable[Mapping[str, Any]], **settings: Any) -> None:
         super().__init__(**settings)
@@ -143,14 +145,14 @@ class Grid(GridInAnyOrder):
 
 
 class _QuickRegressor(GaussianProcessRegressor):  # type: ignore[misc]
-    """The same predictions without the checks of the input, which cost five times as much as the arithmetic.
+    """The same predictions without the checks of the input.
 
-    The oracle asks for several thousand single points each time: 3–6 s at 6 trials, 0.5–0.9 s with
-    this.
+    They cost five times as much as the arithmetic. The oracle asks for several thousand single
+    points each time: 3–6 s at 6 trials, 0.5–0.9 s with this.
     """
 
     def predict(self, X: Array, return_std: bool = False, return_cov: bool = False) -> Any:
-        """Return mean and standard deviation at `(points, dimensions)`; all else is left to the library."""
+        """Return mean and deviation at `(points, dimensions)`; all else is left to the library."""
         fitted = hasattr(self, "X_train_")
         if not return_std or not fitted:
             return super().predict(X, return_std=return_std, return_cov=return_cov)

@@ -140,8 +140,8 @@ def _tpe(study: Study, seed: int) -> optuna.samplers.BaseSampler:
     # Optuna 5's defaults: multivariate, and open trials count as bad (constant_liar). Measured on a
     # space with conditions, 40 trials, mean best of 30 seeds ± 0.05, 4 trials open: 0.56; without
     # constant_liar 0.73 (with `group`), univariate 0.72. `group`, experimental and meant for
-    # conditions, gives 0.60, and with one open trial 0.57 against 0.58: no difference, so it is left
-    # off.
+    # conditions, gives 0.60, and with one open trial 0.57 against 0.58: no difference, so it is
+    # left off.
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
 

@@ -34,7 +34,7 @@ _GONE = (
 
 
 class Connection(Protocol):
-    """Either end: picklable messages, `EOFError` or `ConnectionError` where the other end is gone."""
+    """Either end: picklable messages; `EOFError`, `ConnectionError` where the other is gone."""
 
     def send(self, message: Any, /) -> None:
         """Send one message."""

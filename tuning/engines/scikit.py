@@ -1,4 +1,4 @@
-"""scikit-learn's GridSearchCV, RandomizedSearchCV and both halving searches behind ask and tell, unchanged."""
+"""scikit-learn's four search classes, unchanged, behind ask and tell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Closed(Exception):
 
 
 class ScikitEngine:
-    """Runs `search.fit(X, y)` in a thread; each candidate of a round is a trial, with all its folds.
+    """Runs `search.fit(X, y)` in a thread; each candidate of a round, with its folds, is a trial.
 
     Told results become what `_fit_and_score` returned, so a search that is resumed is told what is
     recorded and trains the rest: scikit-learn itself cannot resume (scikit-learn#17069).
@@ -92,7 +92,7 @@ class ScikitEngine:
         return False
 
     def tell(self, result: TrialResult) -> None:
-        """Resolve the candidate's fits; those without a score get NaN, scikit-learn's `error_score`."""
+        """Resolve the candidate's fits; without a score with NaN, scikit-learn's `error_score`."""
         folds = {}
         if result.status is Status.COMPLETED:
             folds = {fold.fold: fold for fold in result.folds}
@@ -101,7 +101,7 @@ class ScikitEngine:
             fit.answer.set_result([self._answer(fit, fold)])
 
     def artifacts(self) -> Mapping[str, str]:
-        """Return `cv_results.csv`: `cv_results_` as scikit-learn made it, once the search has ended."""
+        """Return `cv_results.csv`, scikit-learn's `cv_results_`, once the search has ended."""
         results = getattr(self._search, "cv_results_", None)
         return {} if results is None else {"cv_results.csv": _as_csv(results)}
 

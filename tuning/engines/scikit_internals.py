@@ -1,7 +1,7 @@
-"""The private names of scikit-learn and joblib that our engines reach into, each behind one of ours.
+"""The private names of scikit-learn and joblib that our engines use, each behind one of ours.
 
-Checked with scikit-learn 1.9.1 and joblib 1.6.0; a test names each and fails in words when a library
-drops it.
+Checked with scikit-learn 1.9.1 and joblib 1.6.0; a test names each and fails in words when a
+library drops it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Place(NamedTuple):
 
 
 def call_of(task: Any) -> Call:
-    """Return the one call in a task that joblib hands to a backend, without scikit-learn's callbacks.
+    """Return the one call in a task of joblib, without scikit-learn's callbacks.
 
     Args:
         task: A `BatchedCalls` of one item, `(function, args, kwargs)`.
@@ -77,7 +77,7 @@ def call_of(task: Any) -> Call:
 
 
 def fit_and_score(call: Call) -> Mapping[str, Any]:
-    """Do what scikit-learn would for one fold of one candidate; return what its search wants to know.
+    """Do what scikit-learn would for a candidate's fold; return what its search wants.
 
     Raises:
         Exception: What the fit has raised: who failed, and how, is for the ledger.
@@ -91,7 +91,7 @@ def fit_and_score(call: Call) -> Mapping[str, Any]:
 
 
 def dispatch_at_once(search: Any) -> Any:
-    """Have a halving search hand over all tasks of a round: it has the attribute, but no argument."""
+    """Have a halving search hand over whole rounds: it has no argument for it."""
     search.pre_dispatch = "all"
     return search
 

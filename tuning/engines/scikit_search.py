@@ -227,7 +227,8 @@ def distributions(space: Space) -> dict[str, Any] | list[dict[str, Any]]:
     size = math.prod(len(space[name].cut(None)) for name in parents)
     if size > MOST_BRANCHES:
         raise StudyError(
-            f"space: the conditions depend on {size:,} combinations of {', '.join(parents)}; use Optuna"
+            f"space: the conditions depend on {size:,} combinations of {', '.join(parents)}; "
+            "use Optuna"
         )
     return [
         _branch(space, dict(zip(parents, values, strict=True)))
@@ -279,7 +280,7 @@ def halving_remark(n: int, study: Study) -> str:
 
 
 def _grid(study: Study) -> tuple[Any, tuple[str, ...]]:
-    """Return the whole grid as one mapping where that is possible, else a list of one-point grids."""
+    """Return the grid as one mapping where that is possible, else a list of one-point grids."""
     points, notices = grid_points(study)
     axes = {name: study.space[name].cut() for name in study.space}
     if not study.space.conditional and len(points) == math.prod(map(len, axes.values())):

@@ -1,4 +1,4 @@
-"""`RecordingManifest`: what was recorded, with what and when; the JSON file beside a recording's table."""
+"""`RecordingManifest`: what was recorded, with what and when; the JSON beside the table."""
 
 from __future__ import annotations
 

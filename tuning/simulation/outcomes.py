@@ -272,7 +272,7 @@ class RecordedOutcomes:
         return _Near(points[completed], weights)
 
     def _mean_training(self, near: _Near, seed: int) -> Training:
-        """Return the weighted mean of recorded trainings on one seed; how it ends is the nearest's."""
+        """Return the weighted mean of trainings on one seed; it ends as the nearest does."""
         recording = self._recording
         status = Status(recording.status[near.points[0], seed])
         points, weights = self._completed_on(seed, near)

@@ -186,7 +186,8 @@ def record_study(
             record.space, record.seed, options.points, sobol=options.sobol
         )
         shown.notice(
-            f"{record.name}: {words}, {options.seeds} seeds of training, {record.epochs} epochs each"
+            f"{record.name}: {words}, {options.seeds} seeds of training, "
+            f"{record.epochs} epochs each"
         )
         executor = processes.executor(
             parse_devices(options.devices, record.gpus_per_trial),
@@ -283,7 +284,8 @@ def _check(record: StudyInfo) -> None:
         )
     if any(rate.per_structure for rate in record.space.measured.values()):
         raise StudyError(
-            "an interval for each structure cannot be recorded, the points would not be those of a search; use "
+            "an interval for each structure cannot be recorded, the points would not be those "
+            "of a search; use "
             "Float.from_range_test() without per_structure",
             where=record.name,
         )

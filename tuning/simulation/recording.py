@@ -2,8 +2,8 @@
 
 The table is a parquet file with a row for each epoch of each fit, and one for epoch 0 so that a fit
 without epochs is there too: `point`, `seed` (which of the manifest's), `fold`, `epoch`, `params`
-(JSON), `status`, `best_epoch`, `overhead_s` (seconds of the trial that were not training), `rss_mb`,
-`seconds` (since the fit began) and the curve's metrics.
+(JSON), `status`, `best_epoch`, `overhead_s` (seconds of the trial that were not training),
+`rss_mb`, `seconds` (since the fit began) and the curve's metrics.
 """
 
 from __future__ import annotations

@@ -93,17 +93,24 @@ def assumptions(
     """Say what the clock stands for and what is left out."""
     faults = simulation.faults
     said = [
-        f"Medians over {simulation.seeds} seeds. Seed 0 is the study's own; on one slot it makes the trials that the "
+        f"Medians over {simulation.seeds} seeds. Seed 0 is the study's own; on one slot it "
+        "makes the trials that the "
         "real search makes, where the points are recorded.",
         values_in_words(replayed, runs),
-        "Best is what the engine saw; expected leaves the luck of one training seed out: of the best point that ended "
-        "well on every recorded seed, as finals would choose it, the mean over them, or the function without noise. "
+        "Best is what the engine saw; expected leaves the luck of one training seed "
+        "out: of the best point that ended "
+        "well on every recorded seed, as finals would choose it, the mean over them, "
+        "or the function without noise. "
         "Regret is how far expected is from the best there is.",
-        "Wall is simulated, until the last trial has ended. Slot-hours are paid for all slots until then. Busy is the "
+        "Wall is simulated, until the last trial has ended. Slot-hours are paid for all "
+        "slots until then. Busy is the "
         "share of them in which a trial ran; its time is the engine's own.",
-        f"A crash ({faults.crash_rate:g} of the attempts) or a preemption ({faults.preempt_rate:g} an hour of a busy "
-        f"slot, which is then away for {AWAY_S:g} s) loses what came after the last checkpoint, one each "
-        f"{CHECKPOINT_S:g} s of training. Crashes count against a trial's attempts, preemptions do not.",
+        f"A crash ({faults.crash_rate:g} of the attempts) or a preemption "
+        f"({faults.preempt_rate:g} an hour of a busy "
+        f"slot, which is then away for {AWAY_S:g} s) loses what came after the last "
+        "checkpoint, one each "
+        f"{CHECKPOINT_S:g} s of training. Crashes count against a trial's attempts, "
+        "preemptions do not.",
     ]
     own = (
         "counts: the outcome hangs on this machine"
@@ -186,7 +193,8 @@ def _html_table(found: Sequence[Standing]) -> str:
         for each in found
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    whole = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{whole}</div>'
 
 
 def _by_slots(found: Sequence[Standing]) -> Iterator[str]:
@@ -250,7 +258,10 @@ def _curves(simulation: Simulation, runs: Sequence[SimulatedRun]) -> Iterator[st
             bands=drawn,
             names=engines,
         )
-        note = "Expected value of what finals would choose: median over the seeds, the band holds the middle half."
+        note = (
+            "Expected value of what finals would choose: median over the seeds, "
+            "the band holds the middle half."
+        )
         yield card(title, html_figure(f"curve-{slots}", anytime_figure(panel)), note)
 
 

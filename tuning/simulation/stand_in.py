@@ -1,4 +1,4 @@
-"""A study for engines that replay a recording: its space and seeds, without the builder and the data."""
+"""A study for engines that replay a recording: its space and seeds, no builder, no data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`EngineSpec`: what an engine can do, one row an engine; `engine_specs()` is the table of all installed.
+"""`EngineSpec`: what an engine can do, one row an engine; `engine_specs()`: all of them.
 
 A package adds engines by an entry point of the group `tuning.engines` that loads to some rows; this
 package's own come in just the same way. Nobody compares the names of engines: they ask the row.
@@ -41,12 +41,12 @@ class EngineSpec:
         learns: Proposals depend on results: it is asked as late as can be.
         ends: What ends it.
         trials_shape_proposals: `trials` shapes what is proposed (sampled grids, random starts,
-            generations) and is part of the definition; else it is a budget that a later run extends.
-        takes_initial: Begins with the points of `Study.initial`; the others have a plan of their own.
+            generations) and is part of the definition; else a later run may extend it.
+        takes_initial: Begins with the points of `Study.initial`; others plan themselves.
         prunes: Works with `Study.pruner`.
         continues_trials: A proposal may go on from an earlier trial, so each keeps its last epoch.
-        plans_rates_apart: Plans learning rates apart from structures: a rate cannot have an interval
-            for each structure.
+        plans_rates_apart: Plans learning rates apart from structures: a rate cannot have an
+            interval for each structure.
         trial_function: What a worker calls for one of its trials, "package.module:function" of
             `(TrialJob, Context) -> TrialResult`; None: our own training.
         trials_within: Called with a number of epochs and the epochs of a whole trial; returns the
@@ -93,7 +93,7 @@ NO_ENGINE = EngineSpec(
 
 @functools.cache
 def engine_specs() -> Mapping[str, EngineSpec]:
-    """Return every installed engine by its name, this package's own first, each in its package's order.
+    """Return every installed engine by its name, this package's own first.
 
     Raises:
         MissingError: No package offers engines, one that does cannot be loaded, or two offer the
