@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from textwrap import dedent
 
@@ -14,6 +13,7 @@ from tuning.executors.executor_spec import Workplace, executor_spec, executor_sp
 from tuning.executors.inprocess import InProcessExecutor
 from tuning.executors.local import LocalExecutor
 from tuning.executors.worker import Limits
+from tuning.study import plugins
 
 FOREIGN = """
     from tuning.executors.executor_spec import ExecutorSpec
@@ -118,6 +118,6 @@ def test_a_broken_package_is_named(install, source, reason):
 
 
 def test_without_any_row_the_package_is_not_installed(monkeypatch, fresh_table):
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     with pytest.raises(MissingError, match="pip install -e"):
         executor_specs()

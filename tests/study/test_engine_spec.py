@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from tuning.errors import MissingError, StudyError
-from tuning.study import engine_spec as table
+from tuning.study import plugins
 from tuning.study.domains import Int
 from tuning.study.engine_spec import Ends, EngineSpec, engine_spec, engine_specs, require_kinds
 from tuning.study.objective import Minimize
@@ -208,7 +208,7 @@ def test_a_name_of_two_packages_is_refused(install):
 
 
 def test_without_any_entry_point_the_user_is_told_to_install(monkeypatch, install):
-    monkeypatch.setattr(table, "entry_points", lambda group: [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     with pytest.raises(MissingError) as caught:
         engine_specs()
     assert str(caught.value) == "the package tuning is not installed; run: pip install -e ."

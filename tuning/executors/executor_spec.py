@@ -9,17 +9,17 @@ ours are in `executors.catalog`, and another package adds its own in the same wa
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tuning.errors import MissingError, StudyError, did_you_mean
+from tuning.errors import StudyError, did_you_mean
 from tuning.executors.base import Executor, Slot
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.worker import Limits
+from tuning.study.plugins import load_rows
 
 GROUP = "tuning.executors"
 
@@ -72,18 +72,7 @@ def executor_specs() -> Mapping[str, ExecutorSpec]:
         MissingError: A package's entry point cannot be loaded, two have an executor of the same
             name, or ours is not installed.
     """
-    specs: dict[str, ExecutorSpec] = {}
-    for entry_point in importlib.metadata.entry_points(group=GROUP):
-        for spec in _load(entry_point):
-            other = specs.setdefault(spec.name, spec)
-            if other is not spec:
-                raise MissingError(
-                    f"the packages '{other.package}' and '{spec.package}' both have an executor "
-                    f"'{spec.name}'; uninstall one of them"
-                )
-    if not specs:
-        raise MissingError("the package tuning is not installed; run: pip install -e .")
-    return specs
+    return load_rows(GROUP, ExecutorSpec, "executor")
 
 
 def executor_spec(name: str) -> ExecutorSpec:
@@ -100,25 +89,3 @@ def executor_spec(name: str) -> ExecutorSpec:
             where="--executor",
         )
     return specs[name]
-
-
-def _load(entry_point: importlib.metadata.EntryPoint) -> list[ExecutorSpec]:
-    """Return the rows of one entry point, each with its package."""
-    try:
-        rows = tuple(entry_point.load())
-    except Exception as error:  # whatever a foreign package does at its import
-        raise _unusable(entry_point, f"{type(error).__name__}: {error}") from error
-    if not all(isinstance(row, ExecutorSpec) for row in rows):
-        raise _unusable(entry_point, "it is no sequence of ExecutorSpec")
-    return [replace(row, package=_package_of(entry_point)) for row in rows]
-
-
-def _unusable(entry_point: importlib.metadata.EntryPoint, reason: str) -> MissingError:
-    return MissingError(
-        f"the executors of the package '{_package_of(entry_point)}' ({entry_point.value}) cannot "
-        f"be used: {reason}. Repair or uninstall it."
-    )
-
-
-def _package_of(entry_point: importlib.metadata.EntryPoint) -> str:
-    return "" if entry_point.dist is None else entry_point.dist.name

@@ -9,12 +9,11 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any
 
 from tuning.errors import MissingError, StudyError, did_you_mean
+from tuning.study.plugins import OWN_PACKAGE, load_rows
 
 GROUP = "tuning.engines"
 
@@ -99,18 +98,7 @@ def engine_specs() -> Mapping[str, EngineSpec]:
         MissingError: No package offers engines, one that does cannot be loaded, or two offer the
             same name.
     """
-    specs: dict[str, EngineSpec] = {}
-    for entry_point in _in_order(entry_points(group=GROUP)):
-        for spec in _load(entry_point):
-            other = specs.setdefault(spec.name, spec)
-            if other is not spec:
-                raise MissingError(
-                    f"the packages '{other.package}' and '{spec.package}' both have an engine "
-                    f"'{spec.name}'; uninstall one of them"
-                )
-    if not specs:
-        raise MissingError("the package tuning is not installed; run: pip install -e .")
-    return MappingProxyType(specs)
+    return load_rows(GROUP, EngineSpec, "engine")
 
 
 def engine_spec(name: str) -> EngineSpec:
@@ -151,41 +139,10 @@ def require_kinds(family: str, kinds: Iterable[str]) -> None:
         spec.name
         for spec in engine_specs().values()
         if spec.family == family
-        and spec.package == _own_package()
+        and spec.package == OWN_PACKAGE
         and spec.name.rpartition(":")[2] not in implemented
     ]
     if missing:
         raise MissingError(
             f"listed as engines of {family}, but not implemented: {', '.join(missing)}"
         )
-
-
-def _in_order(points: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """Return our own first, the others by package: the same order on every machine."""
-    return sorted(points, key=lambda p: (_package_of(p) != _own_package(), _package_of(p), p.name))
-
-
-def _load(entry_point: EntryPoint) -> list[EngineSpec]:
-    """Return the rows of one entry point, each with its package."""
-    try:
-        rows = list(entry_point.load())
-    except Exception as error:  # whatever somebody else's code raises, the user reads whose it is
-        raise _unusable(entry_point, f"{type(error).__name__}: {error}") from error
-    if not all(isinstance(row, EngineSpec) for row in rows):
-        raise _unusable(entry_point, "it is no sequence of EngineSpec")
-    return [replace(row, package=_package_of(entry_point)) for row in rows]
-
-
-def _unusable(entry_point: EntryPoint, reason: str) -> MissingError:
-    return MissingError(
-        f"the engines of the package '{_package_of(entry_point)}' ({entry_point.value}) cannot be "
-        f"used: {reason}. Repair or uninstall it."
-    )
-
-
-def _package_of(entry_point: EntryPoint) -> str:
-    return "" if entry_point.dist is None else entry_point.dist.name
-
-
-def _own_package() -> str:
-    return __name__.partition(".")[0]
