@@ -21,9 +21,7 @@ _OLD_SPELLINGS = (
     "Argument `input_shape` is deprecated",
     "Do not pass an `input_shape`/`input_dim` argument",
 )
-"""Keras 3 takes these spellings of the courses and warns at every model; once a trial is no help to
-anybody.
-"""
+"""Keras 3 takes these spellings of the courses and warns at every model, which helps nobody."""
 
 
 _returned: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -53,11 +51,13 @@ def build(
             returned before.
     """
     model = _call(builder, arguments, seed)
-    if faults := not_a_model(builder, model):
-        raise StudyError(faults)
+    fault = not_a_model(builder, model)
+    if fault:
+        raise StudyError(fault)
     if model in _returned:  # somebody has trained it by now
         raise StudyError(
-            f"{builder_name(builder)} returned the same model object again; make a new model at each call"
+            f"{builder_name(builder)} returned the same model object again; "
+            "make a new model at each call"
         )
     _returned.add(model)
     shape = input_shape if input_shape is not None else arguments.get("input_shape")
@@ -80,9 +80,8 @@ def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int |
         model = builder(**arguments)
         if stateful_draws() == before:
             return model
-        keras.utils.set_random_seed(
-            int(seed)
-        )  # what the builder uses repeats only with fresh kernels
+        # What the builder draws with repeats only with fresh kernels.
+        keras.utils.set_random_seed(int(seed))
         reset_layer_names()
         return builder(**arguments)
 
@@ -104,19 +103,26 @@ def not_a_model(builder: Callable[..., Any], returned: Any) -> str:
     name = builder_name(builder)
     if isinstance(returned, keras.Model):
         if not returned.compiled:
-            return f"{name} returned a model that is not compiled; end it with model.compile(optimizer=…, loss=…)"
+            return (
+                f"{name} returned a model that is not compiled; "
+                "end it with model.compile(optimizer=…, loss=…)"
+            )
         return ""
     if returned is None:
         return f"{name} returned None; end it with `return model`"
     if inspect.isfunction(returned) or inspect.ismethod(returned):
-        return f"{name} returned the function {returned.__name__} instead of a model; give {returned.__name__} itself"
+        inner = returned.__name__
+        return f"{name} returned the function {inner} instead of a model; give {inner} itself"
     kind = type(returned)
     if isinstance(returned, tuple):
-        held = ", ".join(type(item).__name__ for item in returned)
-        return f"{name} returned a tuple ({held}); it must return the model alone"
+        kinds = ", ".join(type(item).__name__ for item in returned)
+        return f"{name} returned a tuple ({kinds}); it must return the model alone"
     if isinstance(returned, type):
         return f"{name} returned the class {returned.__name__}, not a model made of it"
-    return f"{name} returned a {kind.__module__}.{kind.__name__}; it must return a compiled keras.Model"
+    return (
+        f"{name} returned a {kind.__module__}.{kind.__name__}; "
+        "it must return a compiled keras.Model"
+    )
 
 
 def builder_name(builder: Callable[..., Any]) -> str:

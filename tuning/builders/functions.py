@@ -1,5 +1,6 @@
-"""Known functions to try engines on: minima that the literature gives, no training. Studies of the
-same names ship.
+"""Known functions to try engines on: minima that the literature gives, no training.
+
+Studies of the same names ship.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ NOISE = 1.0
 
 
 def branin(x1: float = 0.0, x2: float = 0.0) -> float:
-    """Return Branin's function; x1 in [-5, 10], x2 in [0, 15]; least 0.397887 at (-π, 12.275), (π,
-    2.275), (3π, 2.475).
+    """Return Branin's function of x1 in [-5, 10] and x2 in [0, 15].
+
+    Its least value, 0.397887, is at (-π, 12.275), (π, 2.275) and (3π, 2.475).
 
     Source: Dixon and Szegő 1978, "The global optimisation problem";
     https://www.sfu.ca/~ssurjano/branin.html.
@@ -51,20 +53,17 @@ def branin(x1: float = 0.0, x2: float = 0.0) -> float:
 def noisy_branin(
     x1: float = 0.0, x2: float = 0.0, fidelity: float = 1.0, seed: int | None = None
 ) -> float:
-    """Return the augmented Branin function, whose bias shrinks as `fidelity` goes to 1, with
-    Gaussian noise.
+    """Return the augmented Branin function with Gaussian noise; its bias shrinks with `fidelity`.
 
-    Without `seed` there is no noise; with fidelity 1 it is Branin's function then.
+    At fidelity 1 there is none. Without `seed` there is no noise; with fidelity 1 it is Branin's function then.
 
     Source: Wu et al. 2019, arXiv:1903.04703, the augmented Branin function, as BoTorch's
     `AugmentedBranin` writes it; the noise is ours.
     """
     value = _branin(x1, x2, 5.1 / (4 * math.pi**2) - 0.1 * (1 - fidelity))
-    return (
-        value
-        if seed is None
-        else value + NOISE * float(np.random.default_rng(seed).standard_normal())
-    )
+    if seed is None:
+        return value
+    return value + NOISE * float(np.random.default_rng(seed).standard_normal())
 
 
 def hartmann6(

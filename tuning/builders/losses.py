@@ -1,6 +1,4 @@
-"""Keras losses that want other targets than a data set holds, given them: one-hot rows, labels of
-−1 and 1.
-"""
+"""Keras losses that want other targets than a data set holds: one-hot rows, labels of −1 and 1."""
 
 from __future__ import annotations
 
@@ -12,8 +10,9 @@ ON_ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy", "cat
 """Of multiclass: class numbers are made one-hot rows; one-hot rows stay."""
 
 ON_SIGNS = {"binary_hinge": "hinge", "binary_squared_hinge": "squared_hinge"}
-"""Of 0 / 1 targets and outputs from 0 to 1: both are moved to −1 … 1, where Keras' hinge losses are
-at home.
+"""Of 0 / 1 targets and outputs from 0 to 1.
+
+Both are moved to −1 … 1, where Keras' hinge losses are at home.
 """
 
 
@@ -25,14 +24,12 @@ def adapted(name: str) -> Callable[[Any, Any], Any]:
     inner = keras.losses.get(ON_SIGNS.get(name, name))
 
     def one_hot(y: Any, predicted: Any) -> Any:
-        k = predicted.shape[-1]
-        is_one_hot = len(y.shape) == 2 and y.shape[-1] == k
-        rows = (
-            y
-            if is_one_hot
-            else keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(y, (-1,)), "int32"), k)
-        )
-        return inner(rows, predicted)
+        n_classes = predicted.shape[-1]
+        is_one_hot = len(y.shape) == 2 and y.shape[-1] == n_classes
+        if is_one_hot:
+            return inner(y, predicted)
+        numbers = keras.ops.cast(keras.ops.reshape(y, (-1,)), "int32")
+        return inner(keras.ops.one_hot(numbers, n_classes), predicted)
 
     def signs(y: Any, predicted: Any) -> Any:
         return inner(2 * keras.ops.cast(y, predicted.dtype) - 1, 2 * predicted - 1)

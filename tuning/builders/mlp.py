@@ -1,6 +1,4 @@
-"""`build_model`: a multilayer perceptron for any task, the courses' builder with more to choose
-from.
-"""
+"""`build_model`: a multilayer perceptron for any task, the courses' builder with more choices."""
 
 from __future__ import annotations
 
@@ -117,22 +115,21 @@ def build_model(
     Raises:
         BuilderError: Every argument outside its range, and a loss that does not fit the task.
     """
-    asked = _Asked(**locals())
-    faults = list(asked.faults())
+    arguments = _Arguments(**locals())
+    faults = list(arguments.faults())
     if faults:
         raise BuilderError(faults, where="build_model")
     import keras
 
-    model = keras.Sequential(
-        [keras.Input(tuple(int(n) for n in input_shape)), *asked.hidden_layers()]
-    )
-    model.add(last_layer(task, n_outputs, output_activation, initializer=asked.kernel, l2=l2))
+    inputs = keras.Input(tuple(int(size) for size in input_shape))
+    model = keras.Sequential([inputs, *arguments.hidden_layers()])
+    model.add(last_layer(task, n_outputs, output_activation, initializer=arguments.kernel, l2=l2))
     compile_for(model, task, loss, make_optimizer(optimizer, lr, momentum, clipnorm))
     return model
 
 
-@dataclass(frozen=True)
-class _Asked:
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
     """The arguments of `build_model`, under its names."""
 
     n_hidden: int
@@ -155,15 +152,22 @@ class _Asked:
 
     @property
     def kernel(self) -> str:
-        return INITIALIZER_OF[self.activation] if self.initializer is None else self.initializer
+        """The initialiser of all kernels."""
+        if self.initializer is None:
+            return INITIALIZER_OF[self.activation]
+        return self.initializer
 
     @property
     def widths(self) -> tuple[int, ...]:
-        h, n = int(self.n_hidden), self.n_neurons
-        if isinstance(n, Sequence):
-            return tuple(int(units) for units in n)
-        steps = range(h, 0, -1) if self.shape == "pyramid" else [h] * h
-        return tuple(-(-int(n) * step // h) for step in steps)  # rounded up: never 0
+        """The units of each hidden layer."""
+        if isinstance(self.n_neurons, Sequence):
+            return tuple(int(units) for units in self.n_neurons)
+        n_hidden = int(self.n_hidden)
+        n_neurons = int(self.n_neurons)
+        if self.shape != "pyramid":
+            return (n_neurons,) * n_hidden
+        # Rounded up: a layer never has 0 units.
+        return tuple(-(-n_neurons * step // n_hidden) for step in range(n_hidden, 0, -1))
 
     def faults(self) -> Iterator[str]:
         yield from whole("n_hidden", self.n_hidden, 0)
@@ -174,7 +178,8 @@ class _Asked:
         yield from one_of("optimizer", self.optimizer, OPTIMIZERS)
         yield from share("momentum", self.momentum)
         if self.momentum and self.optimizer in OPTIMIZERS and self.optimizer not in TAKES_MOMENTUM:
-            yield f"momentum={self.momentum!r} is for {', '.join(TAKES_MOMENTUM)}; {self.optimizer} has its own"
+            fitting = ", ".join(TAKES_MOMENTUM)
+            yield f"momentum={self.momentum!r} is for {fitting}; {self.optimizer} has its own"
         yield from share("dropout", self.dropout)
         yield from yes_or_no("batch_norm", self.batch_norm)
         yield from not_negative("l2", self.l2)
@@ -191,7 +196,10 @@ class _Asked:
         for units in self.n_neurons:
             yield from whole("each of n_neurons", units, 1)
         if len(self.n_neurons) != self.n_hidden:
-            yield f"n_neurons={self.n_neurons!r} names {len(self.n_neurons)} layers, n_hidden is {self.n_hidden!r}"
+            yield (
+                f"n_neurons={self.n_neurons!r} names {len(self.n_neurons)} layers, "
+                f"n_hidden is {self.n_hidden!r}"
+            )
         if self.shape == "pyramid":
             yield f"n_neurons={self.n_neurons!r} is a shape already; drop shape='pyramid'"
 
@@ -201,7 +209,8 @@ class _Asked:
 
         if len(self.input_shape) > 1:
             yield keras.layers.Flatten()
-        drop = keras.layers.AlphaDropout if self.activation == "selu" else keras.layers.Dropout
+        # Alpha dropout keeps the mean and variance that selu relies on.
+        dropout = keras.layers.AlphaDropout if self.activation == "selu" else keras.layers.Dropout
         for units in self.widths:
             yield keras.layers.Dense(
                 units,
@@ -214,4 +223,4 @@ class _Asked:
                 yield keras.layers.BatchNormalization()
                 yield keras.layers.Activation(self.activation)
             if self.dropout:
-                yield drop(float(self.dropout))
+                yield dropout(float(self.dropout))

@@ -1,6 +1,4 @@
-"""`build_perceptron`: one neuron, step, sigmoid or tanh of w·x + b, that learns by Rosenblatt's
-rule.
-"""
+"""`build_perceptron`: one neuron that learns by Rosenblatt's rule."""
 
 from __future__ import annotations
 
@@ -76,7 +74,8 @@ def build_perceptron(
     ]
     if task != "binary" or n_outputs != 1:
         faults.append(
-            f"a perceptron separates two classes: task='binary', n_outputs=1; got {task!r}, {n_outputs!r}"
+            "a perceptron separates two classes: task='binary', n_outputs=1; "
+            f"got {task!r}, {n_outputs!r}"
         )
     if faults:
         raise BuilderError(faults, where="build_perceptron")
@@ -91,8 +90,9 @@ def build_perceptron(
 
 
 def custom_objects() -> dict[str, Any]:
-    """Return what Keras must know to load a saved perceptron; made when asked for, since it needs
-    Keras.
+    """Return what Keras must know to load a saved perceptron.
+
+    Made when asked for, since making it imports Keras.
     """
     return {"Perceptron": _perceptron(), "heaviside": heaviside, "sign": sign}
 
@@ -108,7 +108,8 @@ def _perceptron() -> Any:
         def __init__(self, activation: str = "heaviside", zeros: bool = True, **rest: Any) -> None:
             super().__init__(**rest)
             steps = {"heaviside": heaviside, "sign": sign}
-            self._activation, self._zeros = activation, zeros
+            self._activation = activation
+            self._zeros = zeros
             self.flat = keras.layers.Flatten()
             self.neuron = keras.layers.Dense(
                 1,
@@ -125,7 +126,9 @@ def _perceptron() -> Any:
 
         def call(self, inputs: Any) -> Any:
             """Return the answer, moved to 0 … 1."""
-            answer = self.neuron(self.flat(inputs))
+            return self._from_0_to_1(self.neuron(self.flat(inputs)))
+
+        def _from_0_to_1(self, answer: Any) -> Any:
             return (answer + 1) / 2 if self._activation in TWO_SIDED else answer
 
         def train_step(self, data: Any) -> Any:
@@ -134,18 +137,19 @@ def _perceptron() -> Any:
             x = self.flat(x)
             answer = self.neuron(x)
             y = keras.ops.reshape(keras.ops.cast(y, answer.dtype), (-1, 1))
-            error = (2 * y - 1 if self._activation in TWO_SIDED else y) - answer
+            target = 2 * y - 1 if self._activation in TWO_SIDED else y
+            error = target - answer
             if weight is not None:
                 error = error * keras.ops.reshape(keras.ops.cast(weight, error.dtype), (-1, 1))
-            steps = (
-                -keras.ops.matmul(keras.ops.transpose(x), error),
-                -keras.ops.sum(error, axis=0),
-            )
-            self.optimizer.apply(list(steps), [self.neuron.kernel, self.neuron.bias])
-            said = (answer + 1) / 2 if self._activation in TWO_SIDED else answer
-            loss = self.compute_loss(x=x, y=y, y_pred=said, sample_weight=weight)
+
+            kernel_step = -keras.ops.matmul(keras.ops.transpose(x), error)
+            bias_step = -keras.ops.sum(error, axis=0)
+            self.optimizer.apply([kernel_step, bias_step], [self.neuron.kernel, self.neuron.bias])
+
+            predicted = self._from_0_to_1(answer)
+            loss = self.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight)
             self._loss_tracker.update_state(loss, sample_weight=keras.ops.shape(y)[0])
-            return self.compute_metrics(x, y, said, sample_weight=weight)
+            return self.compute_metrics(x, y, predicted, sample_weight=weight)
 
         def get_config(self) -> dict[str, Any]:
             """Return what `__init__` takes."""

@@ -25,9 +25,7 @@ def set_seed(seed: int) -> None:
 
 
 def set_seed_afresh(seed: int) -> None:
-    """The same, and where a stateful op of TensorFlow may have drawn since the last call, with
-    fresh kernels.
-    """
+    """Seed as `set_seed` does, with fresh kernels where a stateful op of TensorFlow may have drawn."""
     global _left  # TensorFlow's kernels are the process' own, too
     import keras
 
@@ -47,15 +45,15 @@ def seeded(seed: int) -> Iterator[None]:
 
     Op determinism is left alone: SciKeras' own context switches it on for the rest of the process.
     """
-    numpy_state, python_state = np.random.get_state(), random.getstate()
+    numpy_state = np.random.get_state()
+    python_state = random.getstate()
     set_seed_afresh(seed)
     try:
         yield
     finally:
         random.setstate(python_state)
-        fresh = random.randrange(
-            2**31
-        )  # nobody can read TensorFlow's old seed; so it goes on as Python's own would
+        # Nobody can read TensorFlow's old seed; so it goes on as Python's own would.
+        fresh = random.randrange(2**31)
         python_state = random.getstate()
         set_seed_afresh(fresh)
         random.setstate(python_state)

@@ -18,8 +18,10 @@ OUTPUT_ACTIVATIONS = {
     "multiclass": ("softmax",),
     "multilabel": ("sigmoid",),
 }
-"""First the default. Regression: softplus, exponential and relu for positive targets; sigmoid for
-targets in (0, 1), tanh for (-1, 1).
+"""First the default.
+
+Regression: softplus, exponential and relu for positive targets; sigmoid for targets in (0, 1), tanh
+for (-1, 1).
 """
 
 LOSSES = {
@@ -49,10 +51,9 @@ LOSSES = {
         "huber",
     ),
 }
-"""First the default; all of them take y as a data set holds it: multiclass as class numbers, binary
-as 0 and 1.
+"""First the default.
 
-Those of `losses.ON_ONE_HOT` and `losses.ON_SIGNS` are Keras' own on targets made fit for them.
+All of them take y as a data set holds it: multiclass as class numbers, binary as 0 and 1. Those of `losses.ON_ONE_HOT` and `losses.ON_SIGNS` are Keras' own on targets made fit for them.
 """
 
 SHORT = {
@@ -76,21 +77,31 @@ def head_faults(
         yield from one_of("task", task, TASKS)
         return
     if task == "binary" and n_outputs != 1:
-        yield f"a binary task has n_outputs=1, got {n_outputs!r}; for one unit a class use task='multiclass'"
+        yield (
+            f"a binary task has n_outputs=1, got {n_outputs!r}; "
+            "for one unit a class use task='multiclass'"
+        )
     if task == "multiclass" and n_outputs == 1:
-        yield "a multiclass task has one unit a class, got n_outputs=1; for two classes use task='binary'"
+        yield (
+            "a multiclass task has one unit a class, got n_outputs=1; "
+            "for two classes use task='binary'"
+        )
     if activation is not None and activation not in OUTPUT_ACTIVATIONS[task]:
         fitting = ", ".join(OUTPUT_ACTIVATIONS[task])
         yield f"output_activation {activation!r} does not fit a {task} task; fitting: {fitting}"
-    if loss is not None and (
-        not isinstance(loss, str) or SHORT.get(loss, loss) not in LOSSES[task]
-    ):
-        yield f"loss {loss!r} does not fit a {task} task{_why(loss, task)}; fitting: {', '.join(LOSSES[task])}"
+    if loss is not None and not _loss_fits(loss, task):
+        fitting = ", ".join(LOSSES[task])
+        yield f"loss {loss!r} does not fit a {task} task{_reason(loss, task)}; fitting: {fitting}"
 
 
-def _why(loss: Any, task: Task) -> str:
-    signs = loss in ON_SIGNS.values() and task in ("binary", "multilabel")
-    return ": it wants labels of −1 and 1, y holds 0 and 1" if signs else ""
+def _loss_fits(loss: Any, task: Task) -> bool:
+    return isinstance(loss, str) and SHORT.get(loss, loss) in LOSSES[task]
+
+
+def _reason(loss: Any, task: Task) -> str:
+    if loss in ON_SIGNS.values() and task in ("binary", "multilabel"):
+        return ": it wants labels of −1 and 1, y holds 0 and 1"
+    return ""
 
 
 def last_layer(
@@ -115,9 +126,7 @@ def last_layer(
 def compile_for(
     model: keras.Model, task: Task, loss: str | None, optimizer: keras.optimizers.Optimizer
 ) -> None:
-    """Compile `model` with the task's loss (or the one given); accuracy is the only metric, of
-    classes only.
-    """
+    """Compile `model` with the task's loss, or another; classes have accuracy as their metric."""
     import keras
 
     metrics: dict[Task, list[Any]] = {
@@ -128,9 +137,13 @@ def compile_for(
         # right.
         "multilabel": [keras.metrics.BinaryAccuracy(name="label_accuracy")],
     }
-    chosen = LOSSES[task][0] if loss is None else SHORT.get(loss, loss)
-    made = adapted(chosen) if chosen in (*ON_ONE_HOT, *ON_SIGNS) else chosen
-    model.compile(optimizer=optimizer, loss=made, metrics=metrics[task])
+    name = LOSSES[task][0] if loss is None else SHORT.get(loss, loss)
+    needs_other_targets = name in (*ON_ONE_HOT, *ON_SIGNS)
+    model.compile(
+        optimizer=optimizer,
+        loss=adapted(name) if needs_other_targets else name,
+        metrics=metrics[task],
+    )
 
 
 def make_optimizer(
@@ -144,9 +157,8 @@ def make_optimizer(
         "clipnorm": None if clipnorm is None else float(clipnorm),
     }
     if name in ("sgd", "momentum"):
-        return keras.optimizers.SGD(
-            momentum=float(momentum or (0.9 if name == "momentum" else 0.0)), **common
-        )
+        default = 0.9 if name == "momentum" else 0.0
+        return keras.optimizers.SGD(momentum=float(momentum or default), **common)
     if name == "rmsprop":
         return keras.optimizers.RMSprop(momentum=float(momentum), **common)
     kinds = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tuning.builders.arguments import above_zero, one_of, sample_shape, whole
 from tuning.builders.tasks import OPTIMIZERS, compile_for, head_faults, last_layer, make_optimizer
@@ -24,8 +24,7 @@ def build_wide_deep(
     n_outputs: int = 1,
     input_shape: Sequence[int] = (8,),
 ) -> keras.Model:
-    """Return a compiled network whose last layer sees the input itself beside what `n_hidden` ReLU
-    layers make of it.
+    """Return a compiled network whose last layer sees the input beside what deep layers make of it.
 
     Source: Cheng et al. 2016, arXiv:1606.07792; here, as in the courses, both ways get the same
     inputs, and one optimizer trains them.
@@ -46,9 +45,11 @@ def build_wide_deep(
     Raises:
         BuilderError: Every argument outside its range.
     """
-    given = {"n_hidden": n_hidden, "n_neurons": n_neurons, "lr": lr, "optimizer": optimizer}
     faults = [
-        *_faults(**given),
+        *whole("n_hidden", n_hidden, 1),
+        *whole("n_neurons", n_neurons, 1),
+        *above_zero("lr", lr),
+        *one_of("optimizer", optimizer, OPTIMIZERS),
         *sample_shape("input_shape", input_shape),
         *head_faults(task, n_outputs, None, None),
     ]
@@ -56,7 +57,7 @@ def build_wide_deep(
         raise BuilderError(faults, where="build_wide_deep")
     import keras
 
-    inputs = keras.Input(tuple(int(n) for n in input_shape))
+    inputs = keras.Input(tuple(int(size) for size in input_shape))
     wide = keras.layers.Flatten()(inputs) if len(input_shape) > 1 else inputs
     deep = wide
     for _ in range(n_hidden):
@@ -65,10 +66,3 @@ def build_wide_deep(
     model = keras.Model(inputs, outputs)
     compile_for(model, task, None, make_optimizer(optimizer, lr))
     return model
-
-
-def _faults(n_hidden: Any, n_neurons: Any, lr: Any, optimizer: Any) -> Iterator[str]:
-    yield from whole("n_hidden", n_hidden, 1)
-    yield from whole("n_neurons", n_neurons, 1)
-    yield from above_zero("lr", lr)
-    yield from one_of("optimizer", optimizer, OPTIMIZERS)

@@ -19,15 +19,15 @@ class _Domain:
     conditions: Conditions = field(default=(), kw_only=True)
 
     def when(self, **parents: Any) -> Self:
-        """Return a copy that exists only where every named parameter has the value given (a list:
-        one of these).
+        """Return a copy that exists only where every named parameter has this value.
 
-        `Float(0.0, 0.99).when(optimizer="sgd")`, `Int(1, 8).when(shape=["constant", "pyramid"])`.
+        A list stands for one of its values. `Float(0.0, 0.99).when(optimizer="sgd")`, `Int(1, 8).when(shape=["constant", "pyramid"])`.
         """
-        new = tuple(
-            (name, tuple(v) if isinstance(v, list) else (v,)) for name, v in parents.items()
-        )
-        return replace(self, conditions=self.conditions + new)
+        conditions = [
+            (name, tuple(value) if isinstance(value, list) else (value,))
+            for name, value in parents.items()
+        ]
+        return replace(self, conditions=(*self.conditions, *conditions))
 
     def exists_under(self, params: Params) -> bool:
         """Whether all conditions hold in `params`; a parent that is absent does not."""
@@ -38,8 +38,9 @@ class _Domain:
 
 @dataclass(frozen=True)
 class Int(_Domain):
-    """Whole numbers from `low` to `high`, both included, in steps of `step`; `log`: equal ratios
-    are equally likely.
+    """Whole numbers from `low` to `high`, both included, in steps of `step`.
+
+    `log`: equal ratios are equally likely.
     """
 
     low: int
@@ -49,9 +50,7 @@ class Int(_Domain):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
-        if not all(
-            isinstance(v, int) and not isinstance(v, bool) for v in (self.low, self.high, self.step)
-        ):
+        if not all(_is_whole(value) for value in (self.low, self.high, self.step)):
             yield f"{self} needs whole numbers; for real ones use Float"
             return
         yield from _bound_faults(self, self.low, self.high, self.log)
@@ -62,28 +61,34 @@ class Int(_Domain):
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is a whole number of this range and on its steps."""
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        return whole and self.low <= value <= self.high and (value - self.low) % self.step == 0
+        is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not is_whole or not self.low <= value <= self.high:
+            return False
+        return bool((value - self.low) % self.step == 0)
 
     def decode(self, stored: Any) -> int:
         """Return what JSON gave back as this domain's own type."""
         return int(stored)
 
     def cut(self, points: int | None = 3) -> list[int]:
-        """Return every value of a stepped range, else `points` values from low to high (log where
-        log).
+        """Return every value of a stepped range, else `points` values from low to high.
+
+        They are equally far apart, on a log scale where the range is one.
         """
         values = range(self.low, self.high + 1, self.step)
         if self.step > 1 or points is None or len(values) <= points:
             return list(values)
-        return sorted({round(v) for v in _spaced(self.low, self.high, points, self.log)})
+        spaced = _spaced(self.low, self.high, points, self.log)
+        return sorted({round(value) for value in spaced})
 
     def sample(self, rng: np.random.Generator) -> int:
         """Draw one value."""
         if self.log:
-            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return int(min(max(round(math.exp(rng.uniform(low, high))), self.low), self.high))
-        return int(self.low + self.step * rng.integers((self.high - self.low) // self.step + 1))
+            # Half a number more at either end, so that the ends are as likely as their neighbours.
+            drawn = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
+            return int(min(max(round(drawn), self.low), self.high))
+        n_values = (self.high - self.low) // self.step + 1
+        return int(self.low + self.step * rng.integers(n_values))
 
 
 @dataclass(frozen=True)
@@ -98,28 +103,27 @@ class Float(_Domain):
     def from_range_test(
         low: float = 1e-5, high: float = 1.0, *, per_structure: bool = False
     ) -> FromRangeTest:
-        """Return a learning rate that is searched where a range test between `low` and `high` finds
-        it worth while.
+        """Return a learning rate that is searched where a range test finds it worth while.
 
         Args:
             low, high: Where the test looks.
             per_structure: False: one interval for all structures, which holds those of a small, a
                 middling and a large one. True: each structure has an interval of its own, and the
-                    engine searches the position in it.
+                engine searches the position in it.
         """
         return FromRangeTest(low, high, log=True, per_structure=per_structure)
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
-        if not all(_is_number(v) and math.isfinite(v) for v in (self.low, self.high)):
+        if not all(_is_number(bound) and math.isfinite(bound) for bound in (self.low, self.high)):
             yield f"{self} needs finite numbers"
             return
         yield from _bound_faults(self, self.low, self.high, self.log)
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is a number of this range."""
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high
+        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        return is_number and bool(self.low <= value <= self.high)
 
     def decode(self, stored: Any) -> float:
         """Return what JSON gave back as this domain's own type."""
@@ -128,9 +132,8 @@ class Float(_Domain):
     def cut(self, points: int | None = 3) -> list[float]:
         """Return `points` values from low to high, ends included, log where log."""
         spaced = _spaced(self.low, self.high, points or 3, self.log)
-        return [
-            min(max(float(v), self.low), self.high) for v in spaced
-        ]  # a logarithm's rounding may lead outside
+        # A logarithm's rounding may lead outside.
+        return [min(max(float(value), self.low), self.high) for value in spaced]
 
     def sample(self, rng: np.random.Generator) -> float:
         """Draw one value."""
@@ -143,8 +146,7 @@ class Float(_Domain):
 
 @dataclass(frozen=True, repr=False)
 class FromRangeTest(Float):
-    """A learning rate with a log range that a range test narrows once, before the search; until
-    then it is wide.
+    """A learning rate whose log range a range test narrows, once, before the search.
 
     Attributes:
         within: The wide bounds, once it is measured; None: not measured yet.
@@ -161,38 +163,45 @@ class FromRangeTest(Float):
         if self.within is None:
             rest = ", per_structure=True" if self.per_structure else ""
             return f"Float.from_range_test({self.low!r}, {self.high!r}{rest})"
-        return repr(
-            Float(self.low, self.high, log=True, conditions=self.conditions)
-        )  # as any range in a definition
+        # Measured, it is written as any range in a study's definition.
+        return repr(Float(self.low, self.high, log=True, conditions=self.conditions))
+
+    @property
+    def test_bounds(self) -> tuple[float, float]:
+        """Where the range test looks."""
+        return self.within or (self.low, self.high)
 
     @property
     def test_range(self) -> str:
         """Where the range test looks, in words."""
-        low, high = self.within or (self.low, self.high)
-        return f"{low} … {high}{' for each structure' if self.per_structure else ''}"
+        low, high = self.test_bounds
+        words = f"{low} … {high}"
+        return f"{words} for each structure" if self.per_structure else words
 
-    def narrowed(self, found: Sequence[Any]) -> FromRangeTest:
+    def narrowed(self, measured: Sequence[Any]) -> FromRangeTest:
         """Return a copy with what was measured, which remembers the wide bounds.
 
         Args:
-            found: (low, high); per structure a row for each.
+            measured: (low, high); per structure a row for each.
         """
-        wide = self.within or (self.low, self.high)
         if self.per_structure:
-            return replace(self, within=wide, rows=as_tuple(found))
-        return replace(self, low=found[0], high=found[1], within=wide)
+            return replace(self, within=self.test_bounds, rows=as_tuple(measured))
+        low, high = measured
+        return replace(self, low=low, high=high, within=self.test_bounds)
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds, wide or measured."""
         yield from super().faults()
         if self.within is None:
             return
-        for low, high in (
-            [row[2:] for row in self.rows] if self.per_structure else [(self.low, self.high)]
-        ):
-            if not self.within[0] <= low <= high <= self.within[1]:
-                measured = Float(low, high, log=True)
-                yield f"{measured} is outside {self.within[0]} … {self.within[1]}, where the range test looks"
+        intervals = [(self.low, self.high)]
+        if self.per_structure:
+            intervals = [(low, high) for _, _, low, high in self.rows]
+        least, most = self.within
+        for low, high in intervals:
+            if not least <= low <= high <= most:
+                interval = Float(low, high, log=True)
+                yield f"{interval} is outside {least} … {most}, where the range test looks"
 
 
 @dataclass(frozen=True, init=False)
@@ -205,16 +214,14 @@ class Choice(_Domain):
     values: tuple[Any, ...]
 
     def __init__(self, *values: Any, conditions: Conditions = ()) -> None:
-        object.__setattr__(
-            self, "values", tuple(tuple(v) if isinstance(v, list) else v for v in values)
-        )
+        hashable = tuple(tuple(value) if isinstance(value, list) else value for value in values)
+        object.__setattr__(self, "values", hashable)
         object.__setattr__(self, "conditions", conditions)
 
     def when(self, **parents: Any) -> Choice:
         """As for the other domains: a copy that exists only where the parents have these values."""
-        return Choice(
-            *self.values, conditions=_Domain().when(**parents).conditions + self.conditions
-        )
+        conditions = _Domain().when(**parents).conditions + self.conditions
+        return Choice(*self.values, conditions=conditions)
 
     def __repr__(self) -> str:
         return f"Choice({', '.join(map(repr, self.values))})"
@@ -226,15 +233,20 @@ class Choice(_Domain):
         for value in self.values:
             if not _is_plain(value):
                 kind = type(value).__name__
-                yield f"{self}: {value!r} is a {kind}; use strings, finite numbers, None or tuples of these"
-        if any(_same(a, b) for a, b in itertools.combinations(self.values, 2)):
+                yield (
+                    f"{self}: {value!r} is a {kind}; "
+                    "use strings, finite numbers, None or tuples of these"
+                )
+        if any(_same(one, other) for one, other in itertools.combinations(self.values, 2)):
             yield f"{self} names a value twice"
 
     @property
     def labels(self) -> tuple[str, ...]:
         """One string a value, all different: `str(value)` where that is enough, else `repr(value)`."""
         plain = tuple(map(str, self.values))
-        return plain if len(set(plain)) == len(plain) else tuple(map(repr, self.values))
+        if len(set(plain)) == len(plain):
+            return plain
+        return tuple(map(repr, self.values))
 
     def label_of(self, value: Any) -> str:
         """Return the label of `value`."""
@@ -278,22 +290,21 @@ def _bound_faults(domain: Domain, low: float, high: float, log: bool) -> Iterato
 def _spaced(low: float, high: float, points: int, log: bool) -> list[float]:
     if points == 1 or low == high:
         return [low]
-    inner = (np.geomspace if log else np.linspace)(low, high, points)[1:-1]
-    return [
-        low,
-        *(float(v) for v in inner),
-        high,
-    ]  # the ends exactly: rounding must not leave the range
+    values = np.geomspace(low, high, points) if log else np.linspace(low, high, points)
+    # The ends exactly: rounding must not leave the range.
+    return [low, *(float(value) for value in values[1:-1]), high]
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
-    return (
-        value is None
-        or isinstance(value, str | bool | int)
-        or (isinstance(value, float) and math.isfinite(value))
-    )
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:

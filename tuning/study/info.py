@@ -1,6 +1,4 @@
-"""`StudyInfo`: a study as the driver knows it, without its functions, so that the driver needs no
-TensorFlow.
-"""
+"""`StudyInfo`: a study as the driver knows it, without its functions and so without TensorFlow."""
 
 from __future__ import annotations
 

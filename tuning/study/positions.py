@@ -1,5 +1,4 @@
-"""Learning rates measured at several structures: at which, and which interval any other structure
-has then.
+"""Learning rates measured at some structures, and the interval that any other structure has then.
 
 A structure is a point of a space without its learning rate.
 """
@@ -10,94 +9,106 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.study.domains import Choice, Domain, FromRangeTest
+from tuning.study.domains import Choice, Domain, FromRangeTest, Params
 from tuning.study.space import Space
 
 PLACES = ("low", "middle", "high")
 """Where a structure has each of its parameters; of a choice the first, the middle, the last."""
 
 Varied: TypeAlias = tuple[str, Any]
-"""A structure that is the middle one but for one parameter: its name and value; ("", None): the
-middle itself.
+"""The name and value of the one parameter in which a structure differs from the middle one.
+
+("", None) is the middle one itself.
 """
 
 
 def structure(
-    space: Space, place: str, parameter: str = "", given: Mapping[str, Any] = MappingProxyType({})
+    space: Space, place: str, parameter: str = "", fixed: Params = MappingProxyType({})
 ) -> dict[str, Any]:
-    """Return one structure in which the learning rate `parameter` exists, with the values given.
+    """Return one structure in which the learning rate `parameter` exists.
 
     Args:
         space: A study's.
         place: One of `PLACES`.
         parameter: The learning rate; "": none is left out.
-        given: Values of single parameters; the conditions of the rate win.
+        fixed: Values of single parameters; the conditions of the rate win.
     """
-    wanted = {**given, **(_wanted(space.domains, parameter) if parameter else {})}
-    point = space.active(
-        {name: wanted.get(name, _at(place, domain)) for name, domain in space.domains.items()}
-    )
+    values = {name: _value_at(place, domain) for name, domain in space.domains.items()}
+    values |= fixed
+    if parameter:
+        values |= _values_of_parents(space.domains, parameter)
+    point = space.active({name: values[name] for name in space})
     point.pop(parameter, None)
     return point
 
 
 def diagonal(space: Space, parameter: str) -> list[dict[str, Any]]:
     """Return the structures with all parameters low, in the middle and high; equal ones once."""
-    found = [structure(space, place, parameter) for place in PLACES]
-    return list({repr(sorted(point.items())): point for point in found}.values())
+    points = [structure(space, place, parameter) for place in PLACES]
+    different = {repr(sorted(point.items())): point for point in points}
+    return list(different.values())
 
 
 def one_by_one(space: Space, parameter: str) -> dict[Varied, dict[str, Any]]:
-    """Return the middle structure, and those that differ from it in one parameter alone, at its
-    ends.
+    """Return the middle structure and those that differ from it in one parameter, at its ends.
 
     All values of a choice are taken. What exists only under another's value comes and goes with
     that.
     """
     middle = structure(space, "middle", parameter)
-    found: dict[Varied, dict[str, Any]] = {("", None): middle}
+    points: dict[Varied, dict[str, Any]] = {("", None): middle}
     for name in middle:
         for value in space[name].cut(3):
             point = structure(space, "middle", parameter, {name: value})
             if point != middle and point.get(name) == value:
-                found[name, value] = point
-    return found
+                points[name, value] = point
+    return points
+
+
+_NO_SHIFT = np.zeros(2)
+
+
+class _Effect(NamedTuple):
+    """What one value of a parameter does: its place on the scale, and the shift of (low, high)."""
+
+    place: Any
+    shift: Array
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """The interval of any structure: the middle one's times the effect of each parameter alone, all
-    as ratios.
+    """The interval of any structure: the middle one's times the effect of each parameter alone.
 
-    Between the values measured an effect is interpolated, on the parameter's own scale.
+    Effects are ratios, so they are added up as logarithms. Between the values measured an effect is
+    interpolated, on the parameter's own scale.
     """
 
     space: Space
     parameter: str
 
-    def of(self, params: Mapping[str, Any]) -> tuple[float, float]:
+    def of(self, params: Params) -> tuple[float, float]:
         """Return (low, high), within the bounds of the range test."""
-        total = self._middle + sum(
-            (self._effect(name, value) for name, value in params.items()), np.zeros(2)
-        )
-        bounds = self._domain.within or (self._domain.low, self._domain.high)
-        low, high = np.clip(np.exp(total), *bounds)
+        effects = np.zeros(2)
+        for name, value in params.items():
+            effects = effects + self._effect(name, value)
+        interval = np.exp(self._middle + effects)
+        low, high = np.clip(interval, *self._domain.test_bounds)
         return float(low), float(high)
 
-    def rate(self, params: Mapping[str, Any]) -> float:
-        """Return the learning rate of params in which it is a position from 0, the low end, to 1,
-        on a log scale.
+    def rate(self, params: Params) -> float:
+        """Return the learning rate of params that hold its position in the interval.
+
+        A position goes from 0, the low end, to 1, on a log scale.
         """
-        low, high = self.of(
-            {name: value for name, value in params.items() if name != self.parameter}
-        )
-        at = float(params[self.parameter])
-        return math.exp((1.0 - at) * math.log(low) + at * math.log(high))
+        others = {name: value for name, value in params.items() if name != self.parameter}
+        low, high = self.of(others)
+        position = float(params[self.parameter])
+        return math.exp((1.0 - position) * math.log(low) + position * math.log(high))
 
     @property
     def _domain(self) -> FromRangeTest:
@@ -108,21 +119,24 @@ class Intervals:
         return np.log(next(row[2:] for row in self._domain.rows if row[0] == ""))
 
     def _effect(self, name: str, value: Any) -> Array:
-        rows = [row for row in self._domain.rows if row[0] == name]
-        known = [(_scale(self.space[name], row[1]), np.log(row[2:]) - self._middle) for row in rows]
-        if isinstance(self.space[name], Choice):
-            return next(
-                (effect for at, effect in known if at == _scale(self.space[name], value)),
-                np.zeros(2),
-            )
-        if not known:
-            return np.zeros(2)
-        at_middle = _scale(self.space[name], _at("middle", self.space[name]))
-        points = sorted([(at_middle, np.zeros(2)), *known], key=lambda pair: pair[0])
-        places, effects = [at for at, _ in points], np.array([effect for _, effect in points])
-        return np.array(
-            [np.interp(_scale(self.space[name], value), places, column) for column in effects.T]
-        )
+        """Return by how much a parameter's value moves the logarithms of (low, high)."""
+        domain = self.space[name]
+        place = _scale(domain, value)
+        measured = [
+            _Effect(_scale(domain, row[1]), np.log(row[2:]) - self._middle)
+            for row in self._domain.rows
+            if row[0] == name
+        ]
+        if isinstance(domain, Choice):
+            return next((known.shift for known in measured if known.place == place), _NO_SHIFT)
+        if not measured:
+            return _NO_SHIFT
+
+        middle = _Effect(_scale(domain, _value_at("middle", domain)), _NO_SHIFT)
+        along = sorted([middle, *measured], key=lambda known: known.place)
+        places = [known.place for known in along]
+        shifts = np.array([known.shift for known in along])
+        return np.array([np.interp(place, places, column) for column in shifts.T])
 
 
 def rows_of(
@@ -135,13 +149,15 @@ def rows_of(
         bounds: Those of the middle structure, where even its test found nothing: no effect can be
             told then.
     """
-    found = [[*varied, *interval] for varied, interval in measured if interval is not None]
-    return found if any(row[0] == "" for row in found) else [["", None, *bounds]]
+    rows = [[*varied, *interval] for varied, interval in measured if interval is not None]
+    has_middle = any(name == "" for name, *_ in rows)
+    return rows if has_middle else [["", None, *bounds]]
 
 
-def _at(place: str, domain: Domain) -> Any:
+def _value_at(place: str, domain: Domain) -> Any:
     values = list(domain.cut(3))
-    return values[{"low": 0, "middle": (len(values) - 1) // 2, "high": -1}[place]]
+    index = {"low": 0, "middle": (len(values) - 1) // 2, "high": -1}[place]
+    return values[index]
 
 
 def _scale(domain: Domain, value: Any) -> Any:
@@ -150,9 +166,10 @@ def _scale(domain: Domain, value: Any) -> Any:
     return math.log(value) if domain.log else float(value)
 
 
-def _wanted(domains: Mapping[str, Domain], name: str) -> dict[str, Any]:
+def _values_of_parents(domains: Mapping[str, Domain], name: str) -> dict[str, Any]:
     """Return the values of its parents, and of theirs, under which a parameter exists."""
-    found: dict[str, Any] = {}
+    needed: dict[str, Any] = {}
     for parent, values in domains[name].conditions:
-        found |= {**_wanted(domains, parent), parent: values[0]}
-    return found
+        needed |= _values_of_parents(domains, parent)
+        needed[parent] = values[0]
+    return needed

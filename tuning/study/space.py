@@ -1,6 +1,4 @@
-"""What may be varied: the `Space` of a study, made of `Int`, `Float` and `Choice`. No engine's
-types.
-"""
+"""What may be varied: the `Space` of a study, made of `Int`, `Float` and `Choice`."""
 
 from __future__ import annotations
 
@@ -28,11 +26,12 @@ class Space:
     domains: Mapping[str, Domain]  # or `FROM_RANGE_TEST` where it is made
 
     def __post_init__(self) -> None:
-        given: Mapping[str, Any] = self.domains
-        named = {
-            n: Float.from_range_test() if d == FROM_RANGE_TEST else d for n, d in given.items()
+        declared: Mapping[str, Any] = self.domains
+        domains = {
+            name: Float.from_range_test() if domain == FROM_RANGE_TEST else domain
+            for name, domain in declared.items()
         }
-        object.__setattr__(self, "domains", _parents_first(named))
+        object.__setattr__(self, "domains", _parents_first(domains))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.domains)
@@ -60,11 +59,7 @@ class Space:
     @property
     def test_ranges(self) -> dict[str, str]:
         """Where the range test looks, for each of them."""
-        words = {False: "{} … {}", True: "{} … {} for each structure"}
-        return {
-            name: words[d.per_structure].format(*(d.within or (d.low, d.high)))
-            for name, d in self.measured.items()
-        }
+        return {name: domain.test_range for name, domain in self.measured.items()}
 
     @property
     def finite(self) -> bool:
@@ -77,21 +72,21 @@ class Space:
         return tuple(name for name, domain in self.measured.items() if domain.within is None)
 
     def narrowed(self, intervals: Mapping[str, Sequence[Any]]) -> Space:
-        """Return a copy in which these learning rates have what a range test found: (low, high), or
-        rows.
+        """Return a copy in which these learning rates have what a range test found.
+
+        Args:
+            intervals: (low, high) of each, or its rows; see `FromRangeTest.narrowed`.
         """
-        new = {
+        narrowed = {
             name: domain.narrowed(intervals[name])
             for name, domain in self.measured.items()
             if name in intervals
         }
-        return Space({**self.domains, **new})
+        return Space({**self.domains, **narrowed})
 
     @property
     def positioned(self) -> tuple[str, ...]:
-        """The learning rates that are measured, and have an interval of their own in each
-        structure.
-        """
+        """The learning rates that are measured and have an interval for each structure."""
         return tuple(name for name, domain in self.measured.items() if domain.rows)
 
     def faults(self) -> Iterator[str]:
@@ -107,51 +102,54 @@ class Space:
     def _condition_faults(self, name: str, parent: str, values: tuple[Any, ...]) -> Iterator[str]:
         if parent == name:
             yield f"space: '{name}' depends on itself"
-        elif parent not in self.domains:
-            yield f"space: '{name}' depends on '{parent}', which is not in the space.{did_you_mean(parent, self)}"
-        else:
-            for value in values:
-                if not self.domains[parent].contains(value):
-                    yield f"space: '{name}' exists when {parent} is {value!r}, which {self.domains[parent]} never is"
+            return
+        if parent not in self.domains:
+            guess = did_you_mean(parent, self)
+            yield f"space: '{name}' depends on '{parent}', which is not in the space.{guess}"
+            return
+        domain = self.domains[parent]
+        for value in values:
+            if not domain.contains(value):
+                yield (
+                    f"space: '{name}' exists when {parent} is {value!r}, which {domain} never is"
+                )
 
     def active(self, params: Params) -> dict[str, Any]:
         """Return `params` without what does not exist under its conditions, in the space's order."""
-        kept: dict[str, Any] = {}
+        active: dict[str, Any] = {}
         for name, domain in self.domains.items():
-            if name in params and domain.exists_under(kept):
-                kept[name] = params[name]
-        return kept
+            if name in params and domain.exists_under(active):
+                active[name] = params[name]
+        return active
 
     def sample(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draw one point; parameters whose conditions do not hold are absent."""
         drawn: dict[str, Any] = {}
         for name, domain in self.domains.items():
-            value = domain.sample(
-                rng
-            )  # drawn in any case: a condition must not shift the later draws
+            # Drawn in any case: a condition must not shift the later draws.
+            value = domain.sample(rng)
             if domain.exists_under(drawn):
                 drawn[name] = value
         return drawn
 
     def grid(self, points: int | None = 3) -> list[dict[str, Any]]:
-        """Return every point of the grid: `Choice` and stepped `Int` whole, other axes cut into
-        `points`.
+        """Return every point of the grid.
 
-        Conditions thin it: a point that differs only in an absent parameter is listed once.
+        `Choice` and stepped `Int` are taken whole, other axes are cut into `points`. Conditions thin it: a point that differs only in an absent parameter is listed once.
         """
         axes = [domain.cut(points) for domain in self.domains.values()]
-        found = (
-            self.active(dict(zip(self.domains, values, strict=True)))
-            for values in itertools.product(*axes)
-        )
-        return list({repr(point): point for point in found}.values())
+        different = {}
+        for values in itertools.product(*axes):
+            point = self.active(dict(zip(self.domains, values, strict=True)))
+            different[repr(point)] = point
+        return list(different.values())
 
     def cut_axes(self, points: int = 3) -> tuple[str, ...]:
         """Name the axes of which a grid leaves values out."""
         return tuple(
-            n
-            for n, d in self.domains.items()
-            if isinstance(d, Float) or d.cut(points) != d.cut(None)
+            name
+            for name, domain in self.domains.items()
+            if isinstance(domain, Float) or domain.cut(points) != domain.cut(None)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -172,38 +170,41 @@ class Space:
         return {name: self.domains[name].decode(value) for name, value in stored.items()}
 
     def decode_known(self, stored: Params) -> dict[str, Any]:
-        """As `decode`; what is no value of this space (an earlier version's, a batch cut by memory)
-        stays as it is.
+        """As `decode`, but what is no value of this space stays as it is.
+
+        Such are those of an earlier version of the study, and a batch size cut for lack of memory.
         """
-        plain = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in stored.items()
-        }
-        domains = {name: self.domains[name] for name in stored if name in self.domains}
-        known = {n for n, d in domains.items() if not isinstance(d, Choice) or d.contains(plain[n])}
-        return {**plain, **self.decode({name: stored[name] for name in known})}
+        decoded = {}
+        for name, value in stored.items():
+            plain = tuple(value) if isinstance(value, list) else value
+            domain = self.domains.get(name)
+            is_foreign = isinstance(domain, Choice) and not domain.contains(plain)
+            decoded[name] = plain if domain is None or is_foreign else domain.decode(value)
+        return decoded
 
     def labelled(self, params: Params) -> dict[str, Any]:
         """Return parameters as engines keep them: of a `Choice` the label."""
-        domains = {name: self.domains[name] for name in params}
-        return {
-            n: d.label_of(params[n]) if isinstance(d, Choice) else params[n]
-            for n, d in domains.items()
-        }
+        labelled = {}
+        for name, value in params.items():
+            domain = self.domains[name]
+            labelled[name] = domain.label_of(value) if isinstance(domain, Choice) else value
+        return labelled
 
     def check(self, params: Params) -> None:
         """Raise `StudyError` where `params` is not a point of this space."""
         faults = [
-            f"'{n}' is no parameter of the space.{did_you_mean(n, self)}"
-            for n in params
-            if n not in self.domains
+            f"'{name}' is no parameter of the space.{did_you_mean(name, self)}"
+            for name in params
+            if name not in self.domains
         ]
         for name, domain in self.domains.items():
-            if name not in params and domain.exists_under(params):
-                faults.append(f"'{name}' is missing")
-            elif name in params and not domain.exists_under(params):
+            exists = domain.exists_under(params)
+            if name not in params:
+                if exists:
+                    faults.append(f"'{name}' is missing")
+            elif not exists:
                 faults.append(f"'{name}' does not exist here: it needs {_words(domain.conditions)}")
-            elif name in params and not domain.contains(params[name]):
+            elif not domain.contains(params[name]):
                 faults.append(f"'{name}' is {params[name]!r}, outside {domain}")
         if faults:
             raise StudyError(faults, where="params")
@@ -217,13 +218,15 @@ def _parents_first(domains: Mapping[str, Domain]) -> dict[str, Domain]:
     ordered: dict[str, Domain] = {}
     waiting = dict(domains)
     while waiting:
-        ready = [
-            n
-            for n, d in waiting.items()
-            if not any(p in waiting and p != n for p, _ in getattr(d, "conditions", ()))
-        ]
+        ready = [name for name in waiting if not _waits_for_parent(name, waiting)]
         if not ready:
             raise StudyError(f"space: {', '.join(waiting)} depend on each other in a circle")
         for name in ready:
             ordered[name] = waiting.pop(name)
     return ordered
+
+
+def _waits_for_parent(name: str, waiting: Mapping[str, Domain]) -> bool:
+    # What is no domain at all is told later, with the other faults.
+    conditions: Conditions = getattr(waiting[name], "conditions", ())
+    return any(parent in waiting and parent != name for parent, _ in conditions)

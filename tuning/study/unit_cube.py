@@ -1,92 +1,91 @@
-"""Points of a space as points of the unit cube and back: for samples that fill a space, and for
-distances in it.
-"""
+"""Points of a space as points of the unit cube: samples that fill a space, and distances in it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.study.domains import Choice, Domain
+from tuning.study.domains import Choice, Domain, Float, Int, Params
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 
-_HALF = 1 / math.sqrt(
-    2
-)  # two different values of a Choice are then 1 apart, as the ends of a range are
+_HALF = 1 / math.sqrt(2)
+"""So two different values of a `Choice` are 1 apart, as the ends of a range are."""
 
 
-def coordinates(space: Space, params: Mapping[str, Any]) -> Array:
-    """Return a point's place: ranges from 0 to 1 (log where log), a `Choice` one coordinate a
-    value.
+def coordinates(space: Space, params: Params) -> Array:
+    """Return a point's place: a range goes from 0 to 1, a `Choice` has one coordinate a value.
 
     A parameter that does not exist at the point lies in the middle.
     """
     return np.fromiter(_coordinates(space, params), float)
 
 
-def _coordinates(space: Space, params: Mapping[str, Any]) -> Iterator[float]:
+def _coordinates(space: Space, params: Params) -> Iterator[float]:
     for name, domain in space.domains.items():
         if isinstance(domain, Choice):
             label = domain.label_of(params[name]) if name in params else None
             yield from (_HALF if label == known else 0.0 for known in domain.labels)
+        elif name in params:
+            yield _share(domain, params[name])
         else:
-            yield _share(domain, params[name]) if name in params else 0.5
+            yield 0.5
 
 
-def _share(domain: Any, value: float) -> float:
-    low, high = (math.log(v) if domain.log else float(v) for v in (domain.low, domain.high))
-    place = math.log(value) if domain.log else float(value)
-    return 0.5 if high == low else (place - low) / (high - low)
+def _share(domain: Int | Float, value: float) -> float:
+    """Return how far along its range a value lies, from 0 to 1."""
+    scale = math.log if domain.log else float
+    low = scale(domain.low)
+    high = scale(domain.high)
+    if high == low:
+        return 0.5
+    return (scale(value) - low) / (high - low)
 
 
 def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
-    """Return different points of a scrambled Sobol sequence; fewer than `points` where the space
-    has fewer.
+    """Return different points of a scrambled Sobol sequence; fewer where the space has fewer.
 
     Source: SciPy's `qmc.Sobol`, scrambled by `seed`.
     """
     from scipy.stats import qmc
 
     sequence = qmc.Sobol(len(space), scramble=True, rng=seed)
-    found: dict[str, dict[str, Any]] = {}
-    for row in sequence.random_base2(
-        math.ceil(math.log2(points)) + 3
-    ):  # a space of few points repeats them
-        drawn = {name: _value(space[name], float(u)) for name, u in zip(space, row, strict=True)}
-        point = space.active(drawn)
-        found.setdefault(repr(point), point)
-        if len(found) == points:
+    different: dict[str, dict[str, Any]] = {}
+    # Eight times as many as are wanted: a space of few points repeats them.
+    for row in sequence.random_base2(math.ceil(math.log2(points)) + 3):
+        shares = zip(space, row, strict=True)
+        point = space.active({name: _value(space[name], float(share)) for name, share in shares})
+        different.setdefault(repr(point), point)
+        if len(different) == points:
             break
-    return list(found.values())
+    return list(different.values())
 
 
 def initial_points(study: Study) -> list[dict[str, Any]]:
-    """Return the points that engines are to begin with; they hang on space, seed and number alone."""
-    return (
-        sobol_points(study.space, study.initial, derive_seed(study.seed, "initial"))
-        if study.initial
-        else []
-    )
+    """Return the points that engines are to begin with: by space, seed and number alone."""
+    if not study.initial:
+        return []
+    return sobol_points(study.space, study.initial, derive_seed(study.seed, "initial"))
 
 
 def _value(domain: Domain, share: float) -> Any:
+    """Return the value that lies at a share, from 0 to 1, of a domain."""
     if isinstance(domain, Choice):
-        return domain.values[min(int(share * len(domain.values)), len(domain.values) - 1)]
-    low, high = float(domain.low), float(domain.high)
+        last = len(domain.values) - 1
+        return domain.values[min(int(share * len(domain.values)), last)]
+    if isinstance(domain, Int) and not domain.log:
+        last = (domain.high - domain.low) // domain.step
+        return int(domain.low + domain.step * min(int(share * (last + 1)), last))
+
+    low = float(domain.low)
+    high = float(domain.high)
     if domain.log:
         value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
     else:
         value = low + share * (high - low)
     value = min(max(value, low), high)
-    step = getattr(domain, "step", None)
-    if step is None:
-        return value
-    steps = (domain.high - domain.low) // step
-    if domain.log:
-        return round(value)
-    return int(domain.low + step * min(int(share * (steps + 1)), steps))
+    return round(value) if isinstance(domain, Int) else value
