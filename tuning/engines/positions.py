@@ -1,6 +1,4 @@
-"""An engine that searches a learning rate's position in the interval of each structure, where it
-thinks of a rate.
-"""
+"""An engine that searches a rate's position in the interval of each structure, not the rate."""
 
 from __future__ import annotations
 
@@ -36,20 +34,20 @@ class PositionEngine:
         self._engine = make(
             study.with_(space=Space({**study.space.domains, **positions}), intervals={})
         )
-        said = f"{', '.join(names)}: searched as a position in the interval of each structure"
-        self.notices = (said, *self._engine.notices)
+        notice = f"{', '.join(names)}: searched as a position in the interval of each structure"
+        self.notices = (notice, *self._engine.notices)
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the engine's proposal, with rates in the place of positions."""
-        asked = self._engine.ask(number)
-        if isinstance(asked, Pause):
-            return asked
+        proposal = self._engine.ask(number)
+        if isinstance(proposal, Pause):
+            return proposal
         rates = {
-            i.parameter: i.rate(asked.params)
-            for i in self._intervals
-            if i.parameter in asked.params
+            intervals.parameter: intervals.rate(proposal.params)
+            for intervals in self._intervals
+            if intervals.parameter in proposal.params
         }
-        return replace(asked, params={**asked.params, **rates})
+        return replace(proposal, params={**proposal.params, **rates})
 
     def adopt(self, proposal: Proposal) -> bool:
         """Nothing: the position of a rate is not told by the rate."""

@@ -1,6 +1,4 @@
-"""What stands in for the rest of a real search in a simulated one: files in memory, an engine with
-a stopwatch, the incumbent's curve.
-"""
+"""What stands in for parts of a real search: files in memory, a timed engine, a curve."""
 
 from __future__ import annotations
 
@@ -28,16 +26,17 @@ class TimedEngine:
         self.notices = engine.notices
         self.seconds = 0.0
         self.asked_s: list[float] = []
-        self._engine, self._on_work = engine, on_work
+        self._engine = engine
+        self._on_work = on_work
 
     def ask(self, number: int) -> Proposal | Pause:
         """Ask, and note what it took."""
         began = time.perf_counter()
-        asked = self._engine.ask(number)
+        answer = self._engine.ask(number)
         took = self._took(began)
-        if isinstance(asked, Proposal):
+        if isinstance(answer, Proposal):
             self.asked_s.append(took)
-        return asked
+        return answer
 
     def adopt(self, proposal: Proposal) -> bool:
         """Pass it on."""
@@ -137,7 +136,10 @@ class IncumbentCurve:
         self.seconds: list[float] = []
         self.values: list[float | None] = []
         self.tests: list[float | None] = []
-        self._executor, self._outcomes, self._files, self._study = executor, outcomes, files, study
+        self._executor = executor
+        self._outcomes = outcomes
+        self._files = files
+        self._study = study
         self._sound: float | None = None  # the best value of a point that ends well on every seed
         self._worth: float | None = None
 
@@ -158,7 +160,8 @@ class IncumbentCurve:
         proposal = self._files.proposal(result.number, self._study.space)
         worth = math.nan if proposal is None else self._outcomes.expected(proposal.params)
         if math.isfinite(worth):
-            self._sound, self._worth = result.value, worth
+            self._sound = result.value
+            self._worth = worth
 
     def run(self, choice: str, seed: int, asked_s: Sequence[float]) -> AnytimeRun:
         """Return the whole."""

@@ -1,9 +1,9 @@
-"""`SimulatedExecutor`: the executor contract on a simulated clock; the real loop drives it as it
-drives workers.
+"""`SimulatedExecutor`: the executor contract on a simulated clock.
 
-An event queue (`heapq`) holds what happens next on each slot. A trial waits until a slot is free
-and takes the seconds its training took when it was recorded. What is left out: the milliseconds of
-the driver, unless its engine's are to count, and the start of workers.
+The real loop drives it as it drives workers. An event queue (`heapq`) holds what happens next on
+each slot. A trial waits until a slot is free and takes the seconds its training took when it was
+recorded. What is left out: the milliseconds of the driver, unless its engine's are to count, and
+the start of workers.
 """
 
 from __future__ import annotations
@@ -148,8 +148,9 @@ class SimulatedExecutor:
             if not self._queue:
                 return happened
             self.now, _, kind, item = heapq.heappop(self._queue)
-            if told := self._happens(kind, item):
-                return [*happened, *told]
+            events = self._happens(kind, item)
+            if events:
+                return [*happened, *events]
 
     def answer(self, job: str, verdict: str) -> None:
         """Answer the last report of a job: "continue", "prune" or "stop"."""
@@ -175,17 +176,21 @@ class SimulatedExecutor:
         heapq.heappush(self._queue, (at, next(self._rank), kind, item))
 
     def _begin(self, item: _Attempt, slot: int) -> Event:
-        item.slot, item.epoch = slot, item.kept
+        item.slot = slot
+        item.epoch = item.kept
         item.began = max(self.now, item.ready)
         self._running[item.job.id] = item
-        item.stop_at, item.stop = item.at(item.last), "end"
+        item.stop_at = item.at(item.last)
+        item.stop = "end"
         duration = item.stop_at - item.began
         if self.faults.crash_rate and self.rng.random() < self.faults.crash_rate:
-            item.stop_at, item.stop = item.began + self.rng.random() * duration, "crash"
+            item.stop_at = item.began + self.rng.random() * duration
+            item.stop = "crash"
         if self.faults.preempt_rate:
             after = self.rng.exponential(3600 / self.faults.preempt_rate)
             if item.began + after < item.stop_at:
-                item.stop_at, item.stop = item.began + after, "preempt"
+                item.stop_at = item.began + after
+                item.stop = "preempt"
         self._go_on(item)
         return Started(item.job.id, self._slots[slot].name, 0)
 
@@ -194,12 +199,12 @@ class SimulatedExecutor:
         following = item.epoch + 1
         watched = item.job.wants_answer and following <= item.last
         at = item.at(following if watched else item.last)
-        if item.stop == "end" or at <= item.stop_at:
-            self._push(
-                at, "epoch" if watched and not item.training.fails_at(following) else "end", item
-            )
-        else:
+        if item.stop != "end" and at > item.stop_at:
             self._push(max(self.now, item.stop_at), item.stop, item)
+        elif watched and not item.training.fails_at(following):
+            self._push(at, "epoch", item)
+        else:
+            self._push(at, "end", item)
 
     def _happens(self, kind: Kind, item: _Attempt) -> list[Event]:
         if kind == "back":
@@ -263,11 +268,14 @@ class SimulatedExecutor:
         return epoch
 
     def _checkpoint(self, item: _Attempt, reached: int) -> int:
-        """Return the last epoch that was kept: one is, once enough seconds have gone by since the
-        one before.
+        """Return the last epoch of which there is a checkpoint.
+
+        One is written once enough seconds have gone by since the one before.
         """
-        kept, since = item.kept, item.at(item.kept)
+        kept = item.kept
+        written_at = item.at(kept)
         for epoch in range(item.kept + 1, reached + 1):
-            if item.at(epoch) - since >= CHECKPOINT_S:
-                kept, since = epoch, item.at(epoch)
+            if item.at(epoch) - written_at >= CHECKPOINT_S:
+                kept = epoch
+                written_at = item.at(epoch)
         return kept
