@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tuning.bench.plan import BenchPlan, CheckedStudy, CheckRequest
 from tuning.errors import TuningError
@@ -15,7 +14,7 @@ from tuning.executors.local import open_local
 from tuning.search.loop import TICK_S
 from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.trial_jobs import as_error
-from tuning.trials.jobs import Source
+from tuning.trials.jobs import Overrides, Source
 
 _CHECK = "tuning.bench.worker:check_study"
 
@@ -51,7 +50,7 @@ def check_study(
         TuningError: A worker died.
     """
 
-    def checked(changes: Mapping[str, Any]) -> CheckedStudy:
+    def checked(changes: Overrides) -> CheckedStudy:
         request = CheckRequest(
             source=source,
             changes=changes,

@@ -14,7 +14,7 @@ from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study, derive_seed
 from tuning.study.study_fields import PRUNERS
-from tuning.trials.jobs import Source
+from tuning.trials.jobs import Overrides, Source
 
 DEFAULT_ENGINES = (
     "gridsearchcv",
@@ -85,7 +85,7 @@ class Search:
 
     study: str
     source: Source
-    overrides: Mapping[str, Any]
+    overrides: Overrides
     choice: EngineChoice
     seed: int
     folder: Path
@@ -116,7 +116,7 @@ class CheckRequest:
     """
 
     source: Source
-    changes: Mapping[str, Any]
+    changes: Overrides
     choices: tuple[EngineChoice, ...]
     seeds: int
     budget: Budget
@@ -184,7 +184,7 @@ def _fault_of(choice: EngineChoice) -> str:
     return ""
 
 
-def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget) -> dict[str, Any]:
+def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget) -> Overrides:
     """Return what makes a study that of one search: engine, seed and trials, and no timeout.
 
     The seed feeds splits, first points, engine and training, and depends on the index alone: what

@@ -13,6 +13,7 @@ from tuning.bench.run import BenchedStudy
 from tuning.bench.runs import BenchRun
 from tuning.bench.statistics.overview import Statistics
 from tuning.reports.summary import plain_json
+from tuning.schema import Json
 from tuning.tracking.bench_runs import CurvePoint, CurveRun, record_bench
 
 
@@ -106,5 +107,5 @@ def as_json(
     }
 
 
-def _without_name(engine: Mapping[str, Any]) -> dict[str, Any]:
+def _without_name(engine: Json) -> Json:
     return {figure: value for figure, value in engine.items() if figure != "engine"}
