@@ -59,10 +59,19 @@ one's own is tried.
 """
 
 _FITTING: dict[Task, str] = {
-    "regression": "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh",
+    "regression": (
+        "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh"
+    ),
     "binary": "binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
     "multiclass": "sparse_categorical_crossentropy",
     "multilabel": "binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
+}
+
+_Y_HOLDS: dict[Task, str] = {
+    "regression": "real numbers",
+    "binary": "0 or 1, one a row",
+    "multiclass": "class numbers, one a row",
+    "multilabel": "0 and 1 a label",
 }
 
 _UNBOUNDED = (
@@ -108,7 +117,7 @@ def check_builder(
         except StudyError:
             raise
         except Exception as error:
-            raise StudyError(f"{name}({_words(arguments)}) raised {_told(error)}") from error
+            raise StudyError(f"{name}({_words(arguments)}) raised {_described(error)}") from error
         faults = list(_model_faults(model, tuple(input_shape), task, n_outputs))
         if metric and not faults:
             faults = list(
@@ -160,11 +169,15 @@ def _metric_fault(
     values = model.test_on_batch(x, y, return_dict=True)
     known = sorted(values)
     if np.ndim(values.get(metric, 0.0)):
-        yield f"the objective 'val_{metric}' has {np.size(values[metric])} values, one a class; give average='macro'"
+        yield (
+            f"the objective 'val_{metric}' has {np.size(values[metric])} values, one a class; "
+            "give average='macro'"
+        )
     if metric not in known:
         yield (
-            f"the objective is 'val_{metric}', but no metric of the compiled model is called '{metric}'."
-            f"{did_you_mean(metric, [*known, *METRICS])} It has: {', '.join(known)}; computed for any model: "
+            f"the objective is 'val_{metric}', but no metric of the compiled model is called "
+            f"'{metric}'.{did_you_mean(metric, [*known, *METRICS])} "
+            f"It has: {', '.join(known)}; computed for any model: "
             f"{', '.join(METRICS)}"
         )
 
@@ -214,15 +227,10 @@ def _loss_misfit(compiled: Any, loss: str, task: Task) -> str:
         return "the model is compiled without a loss; give model.compile(loss=…)"
     if loss not in _MISFITS[task] or is_adapted(compiled):
         return ""
-    holds = {
-        "multiclass": "class numbers, one a row",
-        "binary": "0 or 1, one a row",
-        "regression": "real numbers",
-    }
-    wants = (
-        ": it wants −1 and 1" if loss in _HINGES[:2] and task in ("binary", "multilabel") else ""
-    )
-    return f"loss {loss} does not fit y, which holds {holds.get(task, '0 and 1 a label')}{wants}; use {_FITTING[task]}"
+    reason = ""
+    if loss in _HINGES[:2] and task in ("binary", "multilabel"):
+        reason = ": it wants −1 and 1"
+    return f"loss {loss} does not fit y, which holds {_Y_HOLDS[task]}{reason}; use {_FITTING[task]}"
 
 
 def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
@@ -238,14 +246,18 @@ def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
         sums = "labels exclude each other" if task == "multilabel" else "outputs add up to 1"
         return f"softmax makes the {sums}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
     if activation == "sigmoid" and task == "multiclass":
-        return f"{last.units} sigmoids are {last.units} answers that do not exclude each other; use softmax"
+        n = last.units
+        return f"{n} sigmoids are {n} answers that do not exclude each other; use softmax"
     if (
         activation in _UNBOUNDED
         and loss in _CROSSENTROPIES
         and not getattr(model.loss, "from_logits", False)
     ):
         usual = "sigmoid" if loss.startswith("binary") else "softmax"
-        return f"{loss} needs probabilities, but the last layer is {activation}; give it activation='{usual}'"
+        return (
+            f"{loss} needs probabilities, but the last layer is {activation}; "
+            f"give it activation='{usual}'"
+        )
     return ""
 
 
@@ -253,8 +265,10 @@ def _loss_failure(model: keras.Model, y: Array, predicted: Any) -> Iterator[str]
     try:
         model.compute_loss(x=None, y=y, y_pred=predicted)
     except Exception as error:  # a loss of the user's own may raise anything
-        given = tuple(predicted.shape)
-        yield f"the loss cannot compare y of shape {y.shape} with outputs of shape {given}: {_told(error)}"
+        yield (
+            f"the loss cannot compare y of shape {y.shape} with outputs of shape "
+            f"{tuple(predicted.shape)}: {_described(error)}"
+        )
 
 
 def _sample_y(task: Task, n_outputs: int) -> Array:
@@ -265,23 +279,24 @@ def _sample_y(task: Task, n_outputs: int) -> Array:
 
 
 def _units(shape: tuple[int | None, ...]) -> str:
-    return (
-        f"{shape[0]} unit{'s' * (shape[0] != 1)}"
-        if len(shape) == 1
-        else f"an output of shape {shape}"
-    )
+    if len(shape) != 1:
+        return f"an output of shape {shape}"
+    return "1 unit" if shape[0] == 1 else f"{shape[0]} units"
 
 
 def _wanted(task: Task, n_outputs: int) -> str:
-    units = f"{n_outputs} unit{'s' * (n_outputs != 1)}"
-    return f"a {task} task with this y needs {units}: let the builder take `n_outputs`, it is filled in from the data"
+    units = _units((n_outputs,))
+    return (
+        f"a {task} task with this y needs {units}: "
+        "let the builder take `n_outputs`, it is filled in from the data"
+    )
 
 
 def _words(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {_first_line(error)} ({frame.filename}:{frame.lineno})"
 

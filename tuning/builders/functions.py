@@ -55,7 +55,7 @@ def noisy_branin(
 ) -> float:
     """Return the augmented Branin function with Gaussian noise; its bias shrinks with `fidelity`.
 
-    At fidelity 1 there is none. Without `seed` there is no noise; with fidelity 1 it is Branin's function then.
+    Without `seed` there is no noise; with fidelity 1 it is Branin's function then.
 
     Source: Wu et al. 2019, arXiv:1903.04703, the augmented Branin function, as BoTorch's
     `AugmentedBranin` writes it; the noise is ours.

@@ -25,7 +25,7 @@ def set_seed(seed: int) -> None:
 
 
 def set_seed_afresh(seed: int) -> None:
-    """Seed as `set_seed` does, with fresh kernels where a stateful op of TensorFlow may have drawn."""
+    """Seed as `set_seed` does, with fresh kernels where a stateful op may have drawn."""
     global _left  # TensorFlow's kernels are the process' own, too
     import keras
 

@@ -53,7 +53,8 @@ LOSSES = {
 }
 """First the default.
 
-All of them take y as a data set holds it: multiclass as class numbers, binary as 0 and 1. Those of `losses.ON_ONE_HOT` and `losses.ON_SIGNS` are Keras' own on targets made fit for them.
+All of them take y as a data set holds it: multiclass as class numbers, binary as 0 and 1. Those
+of `losses.ON_ONE_HOT` and `losses.ON_SIGNS` are Keras' own on targets made fit for them.
 """
 
 SHORT = {

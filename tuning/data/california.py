@@ -1,4 +1,4 @@
-"""California housing, embedded: no network, and bit for bit what scikit-learn's own fetcher gives."""
+"""California housing, embedded: no network, and bit for bit what scikit-learn's fetcher gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`TableScaler`: the columns of a user's table as a model's inputs, fitted on training rows alone."""
+"""`TableScaler`: the columns of a user's table as a model's inputs, fitted on training rows."""
 
 from __future__ import annotations
 

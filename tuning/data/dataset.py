@@ -102,7 +102,7 @@ class Dataset:
 
 
 def input_shape_of(X: Array, columns: tuple[Column, ...]) -> tuple[int, ...]:
-    """Return one sample's shape after `columns` have become inputs; X's own where there are none."""
+    """Return one sample's shape after `columns` have become inputs; else X's own."""
     if columns:
         return (sum(column.width for column in columns),)
     return tuple(X.shape[1:])

@@ -26,7 +26,7 @@ _MOST_VALUES_LISTED = 5
 
 
 def dataset_faults(dataset: Dataset) -> Iterator[str]:
-    """Yield one sentence for each thing that would make training on `dataset` fail or mean nothing."""
+    """Yield one sentence for each thing that would make training fail or mean nothing."""
     X, y = dataset.X, dataset.y
     if dataset.task not in TASKS:
         guess = did_you_mean(str(dataset.task), TASKS)
@@ -140,7 +140,9 @@ def _part_faults(dataset: Dataset) -> Iterator[str]:
 
     shared = int((times_named > 1).sum())
     if shared:
-        yield f"parts: {shared} rows are named twice; training, validation and test rows must differ"
+        yield (
+            f"parts: {shared} rows are named twice; training, validation and test rows must differ"
+        )
     if dataset.parts and "train" not in dataset.parts:
         yield "parts: 'train' is missing; name the training rows too"
 

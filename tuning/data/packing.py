@@ -1,6 +1,7 @@
 """Calls on their way to a worker: pickled, but for the arrays that both sides have.
 
-These go as names. joblib's own backends pickle the whole X into each task, 63 MB for 20,000 × 784 floats.
+These go as names. joblib's own backends pickle the whole X into each task, 63 MB for
+20,000 × 784 floats.
 """
 
 from __future__ import annotations

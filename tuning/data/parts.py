@@ -1,4 +1,4 @@
-"""Training, validation and test part of a data set; scaling, folds and inner splits, all by seed."""
+"""Training, validation and test part of a data set; scaling, folds, inner splits, all by seed."""
 
 from __future__ import annotations
 
@@ -269,7 +269,9 @@ def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
 def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple[Rows, Rows]:
     """Return (rows to fit, rows to stop by) of the training rows of a fold.
 
-    So early stopping inside a fold never looks at the scoring rows. By class where every class has two members and the stopping rows can hold one of each; else
+    So early stopping inside a fold never looks at the scoring rows.
+
+    By class where every class has two members and the stopping rows can hold one of each; else
     plainly shuffled.
 
     Raises:

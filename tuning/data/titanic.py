@@ -1,4 +1,4 @@
-"""The passengers of the Titanic: the table of the course on survival, fetched once into the cache."""
+"""The passengers of the Titanic: the table of the course on survival, fetched once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a study, in words: every fault at once, before the first second of training."""
+"""What is wrong with a study, in words: every fault at once, before anything is trained."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ class _Domain:
     def when(self, **parents: Any) -> Self:
         """Return a copy that exists only where every named parameter has this value.
 
-        A list stands for one of its values. `Float(0.0, 0.99).when(optimizer="sgd")`, `Int(1, 8).when(shape=["constant", "pyramid"])`.
+        A list stands for one of its values.
+
+        `Float(0.0, 0.99).when(optimizer="sgd")`, `Int(1, 8).when(shape=["constant", "pyramid"])`.
         """
         conditions = [
             (name, tuple(value) if isinstance(value, list) else (value,))
@@ -242,7 +244,7 @@ class Choice(_Domain):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One string a value, all different: `str(value)` where that is enough, else `repr(value)`."""
+        """One string a value, all different: `str(value)` where that is enough, else its repr."""
         plain = tuple(map(str, self.values))
         if len(set(plain)) == len(plain):
             return plain

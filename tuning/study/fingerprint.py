@@ -112,7 +112,7 @@ def _defines_study(node: ast.stmt) -> bool:
 
 
 def _helper_texts(module: ModuleType | None, tree: ast.Module) -> Iterator[str]:
-    """Yield the code of the files that a file imports from its own folder, and of those they import."""
+    """Yield the code of the files that a file imports from its own folder, and of theirs."""
     file = getattr(module, "__file__", None)
     if module is None or not file:
         return
@@ -158,7 +158,7 @@ def _file_of(module_name: str) -> Path | None:
 
 
 def _state_texts(function: Any) -> Iterator[str]:
-    """Yield what tells a function or object from others of the same code: what it encloses or holds."""
+    """Yield what a function encloses or an object holds, which others of the same code do not."""
     if not hasattr(function, "__code__"):
         # A `Table` of ours counts by its rows (the data's digest), not by where its file lies.
         if not type(function).__module__.startswith(_OWN_PACKAGE):

@@ -199,7 +199,7 @@ def describe(
 
 
 def _doc(study: Study) -> str:
-    """Return the first line of the docstring of the builder's module, which is mostly the study's."""
+    """Return the first line of the docstring of the builder's module, mostly the study's."""
     builder = study.builder.func if isinstance(study.builder, functools.partial) else study.builder
     module = sys.modules.get(builder.__module__)
     return (inspect.getdoc(module) or "").split("\n")[0]

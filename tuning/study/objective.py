@@ -33,7 +33,7 @@ class Objective:
 
     @property
     def sensible(self) -> bool:
-        """Whether the direction is the metric's own; of names that are not ours nothing is known."""
+        """Whether the direction is the metric's own; of other names nothing is known."""
         return BETTER.get(self.name, self.direction) == self.direction
 
     def better(self, a: float, b: float) -> bool:

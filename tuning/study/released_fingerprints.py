@@ -30,11 +30,13 @@ RELEASED: Mapping[str, str] = {
     "tuning.data.toy.wine": "db4e03db5ea3758b",
     "tuning.trials.functions.no_data": "8eef2012e60a5a16",
 }
-"""`module.name` → 16 hex digits, as `fingerprint` of the release that brought the function gave them.
+"""`module.name` → 16 hex digits, as `fingerprint` of the release that brought a function gave them.
 
 A search is resumed only where its builder and data have the same fingerprint. The source of our own
-files changes with every tidying, what they return does not; so these are known by this table, not by
-their source. **Whoever changes what one of these functions returns gives it a new digest** (any 16
-hex digits that are not in use), so that old results are never mixed with new ones. A new builder or
-data function gets a row of its own; a function that moves to another module takes its digest along.
+files changes with every tidying, what they return does not; so these are known by this table, and
+not by their source.
+
+**Whoever changes what one of these functions returns gives it a new digest** (any 16 hex digits that
+are not in use), so that old results are never mixed with new ones. A new builder or data function
+gets a row of its own; a function that moves to another module takes its digest along.
 """

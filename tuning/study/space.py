@@ -115,7 +115,7 @@ class Space:
                 )
 
     def active(self, params: Params) -> dict[str, Any]:
-        """Return `params` without what does not exist under its conditions, in the space's order."""
+        """Return `params` without what does not exist under its conditions, in order."""
         active: dict[str, Any] = {}
         for name, domain in self.domains.items():
             if name in params and domain.exists_under(active):
@@ -135,7 +135,8 @@ class Space:
     def grid(self, points: int | None = 3) -> list[dict[str, Any]]:
         """Return every point of the grid.
 
-        `Choice` and stepped `Int` are taken whole, other axes are cut into `points`. Conditions thin it: a point that differs only in an absent parameter is listed once.
+        `Choice` and stepped `Int` are taken whole, other axes are cut into `points`.
+        Conditions thin it: a point that differs only in an absent parameter is listed once.
         """
         axes = [domain.cut(points) for domain in self.domains.values()]
         different = {}
