@@ -233,12 +233,14 @@ def returns_a_number():
     [
         (
             uncompiled,
-            "uncompiled returned a model that is not compiled; end it with model.compile(optimizer=…, loss=…)",
+            "uncompiled returned a model that is not compiled; "
+            "end it with model.compile(optimizer=…, loss=…)",
         ),
         (forgets_to_return, "forgets_to_return returned None; end it with `return model`"),
         (
             returns_a_function,
-            "returns_a_function returned the function create instead of a model; give create itself",
+            "returns_a_function returned the function create instead of a model; "
+            "give create itself",
         ),
         (
             returns_a_pair,

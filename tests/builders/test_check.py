@@ -63,8 +63,10 @@ def with_mape():
 
 def test_an_objective_that_no_metric_has_is_told_with_the_nearest():
     assert fault(with_mape, {**HOUSING, "metric": "mean_absolut_percentage_error"}) == (
-        "with_mape: the objective is 'val_mean_absolut_percentage_error', but no metric of the compiled model is "
-        "called 'mean_absolut_percentage_error'. Did you mean 'mean_absolute_percentage_error'? It has: loss, "
+        "with_mape: the objective is 'val_mean_absolut_percentage_error', "
+        "but no metric of the compiled model is "
+        "called 'mean_absolut_percentage_error'. "
+        "Did you mean 'mean_absolute_percentage_error'? It has: loss, "
         "mean_absolute_percentage_error; computed for any model: loss, rmse, mae, r2, accuracy, auc"
     )
     check_builder(with_mape, {}, **HOUSING, metric="mean_absolute_percentage_error")
@@ -94,7 +96,8 @@ def test_a_model_without_an_input_layer_passes():
 def test_another_input_shape_is_told():
     told = fault(build_model, {"input_shape": (4,), "task": "regression"})
     assert told == (
-        "build_model: the model takes inputs of shape (8,), the data has (4,); let the builder take `input_shape`, "
+        "build_model: the model takes inputs of shape (8,), the data has (4,); "
+        "let the builder take `input_shape`, "
         "it is filled in from the data"
     )
 
@@ -156,7 +159,8 @@ def test_a_wrong_number_of_units_is_told():
         (
             head(1, "sigmoid", "bce"),
             HOUSING,
-            "loss binary_crossentropy does not fit y, which holds real numbers; use mean_squared_error, "
+            "loss binary_crossentropy does not fit y, which holds real numbers; "
+            "use mean_squared_error, "
             "mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh",
         ),
         (
@@ -195,7 +199,8 @@ def test_a_wrong_number_of_units_is_told():
         (
             head(1, "relu", "binary_crossentropy"),
             {"input_shape": (8,), "task": "binary"},
-            "binary_crossentropy needs probabilities, but the last layer is relu; give it activation='sigmoid'",
+            "binary_crossentropy needs probabilities, but the last layer is relu; "
+            "give it activation='sigmoid'",
         ),
         (
             head(1, "softmax", "binary_crossentropy"),

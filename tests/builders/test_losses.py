@@ -54,13 +54,15 @@ def test_hinge_on_zeros_and_ones_is_refused_with_the_choices():
     with pytest.raises(BuilderError) as caught:
         build_model(task="binary", loss="hinge")
     assert str(caught.value) == (
-        "build_model: loss 'hinge' does not fit a binary task: it wants labels of −1 and 1, y holds 0 and 1; fitting: "
-        "binary_crossentropy, binary_focal_crossentropy, binary_hinge, binary_squared_hinge, mean_squared_error, "
+        "build_model: loss 'hinge' does not fit a binary task: it wants labels of −1 and 1, "
+        "y holds 0 and 1; fitting: "
+        "binary_crossentropy, binary_focal_crossentropy, binary_hinge, binary_squared_hinge, "
+        "mean_squared_error, "
         "mean_absolute_error, huber"
     )
 
 
-def test_the_courses_survival_model_learns_two_softmax_outputs_by_categorical_cross_entropy_and_sgd():
+def test_the_courses_survival_model_learns_two_softmax_outputs_by_categorical_cross_entropy():
     X = RNG.normal(size=(200, 3)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.int32)
     model = build_model(

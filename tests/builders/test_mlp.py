@@ -187,7 +187,8 @@ def test_l2_is_added_to_the_loss():
         ),
         (
             {"optimizer": "adm"},
-            "optimizer 'adm' is unknown. Did you mean 'adam'? There are: sgd, momentum, adam, adamw, rmsprop, nadam",
+            "optimizer 'adm' is unknown. "
+            "Did you mean 'adam'? There are: sgd, momentum, adam, adamw, rmsprop, nadam",
         ),
         (
             {"optimizer": "adam", "momentum": 0.9},
@@ -210,11 +211,13 @@ def test_l2_is_added_to_the_loss():
         ),
         (
             {"task": "multiclass"},
-            "a multiclass task has one unit a class, got n_outputs=1; for two classes use task='binary'",
+            "a multiclass task has one unit a class, got n_outputs=1; "
+            "for two classes use task='binary'",
         ),
         (
             {"task": "multiclass", "n_outputs": 3, "loss": "hinge"},
-            "loss 'hinge' does not fit a multiclass task; fitting: sparse_categorical_crossentropy, "
+            "loss 'hinge' does not fit a multiclass task; "
+            "fitting: sparse_categorical_crossentropy, "
             "categorical_crossentropy, categorical_focal_crossentropy, categorical_hinge",
         ),
         (

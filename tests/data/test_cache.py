@@ -40,7 +40,9 @@ def wheel(folder, members=None):
     info = "carrier-1.0.dist-info"
     files = {
         f"{info}/METADATA": "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": (
+            "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
         **(members or {"carrier/data.txt": "hello"}),
     }
     with zipfile.ZipFile(path, "w") as archive:

@@ -65,7 +65,8 @@ def with_nan(array, row):
         ({"task": "binary"}, "a binary y must hold 0 and 1 only, found 2, 3, 4, 5, 6, …"),
         (
             {"task": "binary", "y": np.eye(2)[TWO]},
-            "a binary y must be (rows,), got (12, 2); of one-hot rows take the class numbers: y.argmax(axis=1)",
+            "a binary y must be (rows,), got (12, 2); "
+            "of one-hot rows take the class numbers: y.argmax(axis=1)",
         ),
         ({"task": "binary", "y": np.ones((12, 2))}, "a binary y must be (rows,), got (12, 2)"),
         ({"task": "binary", "y": TWO * 0}, "every row is of class 0; there is nothing to learn"),
@@ -75,7 +76,8 @@ def with_nan(array, row):
         ),
         (
             {"task": "multiclass", "y": Y + 0.5},
-            "a multiclass y must hold class numbers, found 0.5, 1.5, 2.5, 3.5, 4.5, …; is this a regression?",
+            "a multiclass y must hold class numbers, found 0.5, 1.5, 2.5, 3.5, 4.5, …; "
+            "is this a regression?",
         ),
         (
             {"task": "multiclass", "y": TWO + 1},
@@ -87,7 +89,8 @@ def with_nan(array, row):
         ),
         (
             {"y": 1.7e9 + np.arange(12.0)},
-            "y varies little around a large number, and float32, which Keras computes in, rounds it off: centre y",
+            "y varies little around a large number, and float32, which Keras computes in, "
+            "rounds it off: centre y",
         ),
         ({"task": "multilabel", "y": TWO}, "a multilabel y must be (rows, outputs), got (12,)"),
         ({"parts": {"test": [0]}}, "parts: 'train' is missing; name the training rows too"),

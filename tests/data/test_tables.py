@@ -126,7 +126,8 @@ def test_the_target_becomes_what_its_task_wants(task, y, numbers, classes):
         (
             (),
             {"y": [0.5, 1.5, 2.5, 3.5]},
-            "target 'y' holds 4 different values, a binary target has two; fitting: regression or multiclass",
+            "target 'y' holds 4 different values, a binary target has two; "
+            "fitting: regression or multiclass",
         ),
         (
             ("regression",),

@@ -1,4 +1,4 @@
-"""A made table with the columns of the Titanic's: numbers, categories, empty cells, uneven classes."""
+"""A made table with the columns of the Titanic's: numbers, categories, empty cells."""
 
 import numpy as np
 import pandas as pd

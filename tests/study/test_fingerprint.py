@@ -43,7 +43,14 @@ def data():
     return None
 
 
-STUDY = Study(name="small", builder=build, data=data, objective=Minimize("val_loss"), space={"n": Int(1, 9)}, trials=3)
+STUDY = Study(
+    name="small",
+    builder=build,
+    data=data,
+    objective=Minimize("val_loss"),
+    space={"n": Int(1, 9)},
+    trials=3,
+)
 '''
 
 
@@ -250,7 +257,6 @@ def test_every_data_function_of_ours_has_a_released_fingerprint():
 
 
 def test_every_builder_of_ours_has_a_released_fingerprint():
-    # A builder can be called without an argument: each has its default, but for functions of points.
     builders = {
         f"{module}.{name}"
         for module in modules_of(tuning.builders)

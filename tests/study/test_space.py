@@ -48,7 +48,8 @@ def test_a_parameter_that_depends_on_itself_is_told():
 
 def test_an_unknown_parent_is_told_with_the_nearest():
     assert faults(optimizer=Choice("sgd", "adam"), momentum=Float(0, 1).when(optimiser="sgd")) == [
-        "space: 'momentum' depends on 'optimiser', which is not in the space. Did you mean 'optimizer'?"
+        "space: 'momentum' depends on 'optimiser', which is not in the space. "
+        "Did you mean 'optimizer'?"
     ]
 
 

@@ -79,11 +79,13 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
         ),
         (
             {"engine": "optuna:tpo"},
-            f"engine 'optuna:tpo' is unknown. Did you mean 'optuna:tpe'? There are: {', '.join(engine_specs())}",
+            "engine 'optuna:tpo' is unknown. "
+            f"Did you mean 'optuna:tpe'? There are: {', '.join(engine_specs())}",
         ),
         (
             {"pruner": "median", "engine": "capacity"},
-            "pruner 'median' works with Optuna's engines only, not with capacity; use --pruner none",
+            "pruner 'median' works with Optuna's engines only, not with capacity; "
+            "use --pruner none",
         ),
         (
             {"trainer": "fast"},
@@ -91,7 +93,8 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
         ),
         (
             {"trials": None},
-            "trials is None and there is no timeout, but optuna:tpe never ends by itself; give one of them",
+            "trials is None and there is no timeout, but optuna:tpe never ends by itself; "
+            "give one of them",
         ),
         (
             {
@@ -100,23 +103,28 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
                 "space": {**SPACE, "lr": Float(0.1, 1.0)},
                 "fixed": {},
             },
-            "trials is None and there is no timeout, but keras-tuner:random never ends by itself; give one of them",
+            "trials is None and there is no timeout, "
+            "but keras-tuner:random never ends by itself; give one of them",
         ),
         (
             {"space": {**SPACE, "batch_size": Choice(0, 32)}},
-            f"batch_size must be whole numbers, at least 1, got {Choice(0, 32)!r}; e.g. Choice(16, 32, 64)",
+            f"batch_size must be whole numbers, at least 1, got {Choice(0, 32)!r}; "
+            "e.g. Choice(16, 32, 64)",
         ),
         (
             {"space": {**SPACE, "batch_size": Choice(None, 32)}},
-            f"batch_size must be whole numbers, at least 1, got {Choice(None, 32)!r}; e.g. Choice(16, 32, 64)",
+            f"batch_size must be whole numbers, at least 1, got {Choice(None, 32)!r}; "
+            "e.g. Choice(16, 32, 64)",
         ),
         (
             {"space": {**SPACE, "batch_size": Float(16, 64)}},
-            f"batch_size must be whole numbers, at least 1, got {Float(16, 64)!r}; e.g. Choice(16, 32, 64)",
+            f"batch_size must be whole numbers, at least 1, got {Float(16, 64)!r}; "
+            "e.g. Choice(16, 32, 64)",
         ),
         (
             {"space": {**SPACE, "batch_size": Int(-4, 8)}},
-            f"batch_size must be whole numbers, at least 1, got {Int(-4, 8)!r}; e.g. Choice(16, 32, 64)",
+            f"batch_size must be whole numbers, at least 1, got {Int(-4, 8)!r}; "
+            "e.g. Choice(16, 32, 64)",
         ),
     ],
 )
@@ -401,5 +409,6 @@ def test_a_space_may_be_given_ready_made():
 
 def test_a_faulty_float_in_the_space_is_told_with_its_study():
     assert str(told(space={"lr": Float(0.0, 0.1, log=True)})) == (
-        f"study 'housing': space: 'lr': {Float(0.0, 0.1, log=True)}: a log range must start above 0, got 0.0"
+        f"study 'housing': space: 'lr': {Float(0.0, 0.1, log=True)}: a log range must start "
+        "above 0, got 0.0"
     )

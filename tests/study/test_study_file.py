@@ -26,7 +26,14 @@ def data():
     return None
 
 
-STUDY = Study(name="small", builder=build, data=data, objective=Minimize("val_loss"), space={"n": Int(1, 9)}, trials=3)
+STUDY = Study(
+    name="small",
+    builder=build,
+    data=data,
+    objective=Minimize("val_loss"),
+    space={"n": Int(1, 9)},
+    trials=3,
+)
 '''
 
 

@@ -36,7 +36,7 @@ A search is resumed only where its builder and data have the same fingerprint. T
 files changes with every tidying, what they return does not; so these are known by this table, and
 not by their source.
 
-**Whoever changes what one of these functions returns gives it a new digest** (any 16 hex digits that
-are not in use), so that old results are never mixed with new ones. A new builder or data function
-gets a row of its own; a function that moves to another module takes its digest along.
+**Whoever changes what one of these functions returns gives it a new digest** (any 16 hex digits
+that are not in use), so that old results are never mixed with new ones. A new builder or data
+function gets a row of its own; a function that moves to another module takes its digest along.
 """
