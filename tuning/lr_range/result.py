@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.study.domains import Params
+from tuning.trial import Params
 from tuning.trials.jobs import Source
 
 DEFINITIONS: Mapping[str, str] = {

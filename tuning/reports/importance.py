@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tuning.reports.summary import Trials
-from tuning.study.domains import Choice, Domain, Float, Int, Params
+from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.study.objective import Objective
 from tuning.study.space import Space
-from tuning.trial import Status
+from tuning.trial import Params, Status
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -13,11 +13,10 @@ from tuning.builders.functions import MINIMA
 from tuning.data.dataset import Array
 from tuning.errors import StudyError
 from tuning.simulation.recording import Recording
-from tuning.study.domains import Params
 from tuning.study.objective import Objective
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import coordinates
-from tuning.trial import FoldResult, Proposal, Status, TrialResult
+from tuning.trial import FoldResult, Params, Proposal, Status, TrialResult
 from tuning.trials.functions import evaluate
 
 NEIGHBOURS = 5

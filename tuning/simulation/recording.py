@@ -22,10 +22,9 @@ from tuning.data.dataset import Array
 from tuning.errors import StudyError
 from tuning.simulation.manifest import FORMAT, RecordingManifest
 from tuning.storage.durable import read_json, write_bytes, write_json
-from tuning.study.domains import Params
 from tuning.study.objective import Objective
 from tuning.study.space import Space
-from tuning.trial import Status, TrialResult
+from tuning.trial import Params, Status, TrialResult
 
 SHIPPED = Path(__file__).with_name("recordings")
 _KEYS = (

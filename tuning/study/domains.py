@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-Params: TypeAlias = Mapping[str, Any]
+from tuning.trial import Params
+
 Conditions: TypeAlias = tuple[tuple[str, tuple[Any, ...]], ...]
 
 

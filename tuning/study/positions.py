@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.study.domains import Choice, Domain, FromRangeTest, Params
+from tuning.study.domains import Choice, Domain, FromRangeTest
 from tuning.study.space import Space
+from tuning.trial import Params
 
 PLACES = ("low", "middle", "high")
 """Where a structure has each of its parameters; of a choice the first, the middle, the last."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.study.domains import Choice, Domain, Float, Int, Params
+from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
+from tuning.trial import Params
 
 _HALF = 1 / math.sqrt(2)
 """So two different values of a `Choice` are 1 apart, as the ends of a range are."""

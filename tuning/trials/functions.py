@@ -22,9 +22,8 @@ from tuning.ledger.records import Evaluation, FinalistOutcome, write_record
 from tuning.ledger.results import keep_test_score
 from tuning.storage.durable import read_json, write_json
 from tuning.study.builder_arguments import FIT_PARAMETERS, Builder
-from tuning.study.domains import Params
 from tuning.study.study import Study, derive_seed
-from tuning.trial import Answer, EpochReport, FoldResult, Status, TrialResult
+from tuning.trial import Answer, EpochReport, FoldResult, Params, Status, TrialResult
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
 
 if TYPE_CHECKING:

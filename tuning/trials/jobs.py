@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tuning.study.domains import Params
 from tuning.study.study import derive_seed
-from tuning.trial import Proposal
+from tuning.trial import Params, Proposal
 
 Source: TypeAlias = str | bytes
 """The path of a study file, or a Study made in a notebook, pickled by its own driver."""
