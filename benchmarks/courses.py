@@ -15,7 +15,7 @@ import numpy as np
 from tuning.data.dataset import Dataset
 from tuning.errors import MissingError, TuningError
 from tuning.executors.forkserver import ForkServer
-from tuning.ledger.records import Margin
+from tuning.ledger.winner import Margin
 from tuning.reports.summary import Summary
 from tuning.search.header import git_commit
 from tuning.search.options import RunOptions

@@ -23,7 +23,7 @@ from benchmarks.courses import (
 from tuning.data.parts import split
 from tuning.data.toy import iris
 from tuning.errors import MissingError, SearchFailed
-from tuning.ledger.records import Margin
+from tuning.ledger.winner import Margin
 from tuning.reports.summary import Summary
 from tuning.study.objective import Maximize
 from tuning.study.study import load_study

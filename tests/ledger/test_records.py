@@ -11,19 +11,15 @@ import pytest
 from tuning.errors import NewerFileError, StorageError
 from tuning.ledger.records import (
     Death,
-    Evaluation,
-    FinalistOutcome,
     LRIntervals,
-    Margin,
     SearchHeader,
     SearchStatus,
-    Standing,
-    WinnerRecord,
     read_record,
     write_record,
 )
 from tuning.ledger.results import read_result
 from tuning.ledger.search import SearchFiles
+from tuning.ledger.winner import Evaluation, FinalistOutcome, Margin, Standing, WinnerRecord
 from tuning.schema import SCHEMA
 from tuning.storage.durable import read_json, write_json
 from tuning.study.info import DatasetFacts
@@ -226,16 +222,3 @@ def test_a_search_of_release_0_1_goes_on_with_the_spaces_of_both_versions():
     changed = old.gone_on_as(new, first_trial=3)
     assert changed.spaces == (old.space, SPACE)
     assert (changed.id, changed.begins) == (old.id, (0, 3))
-
-
-def test_a_standing_with_a_seed_that_failed_is_out():
-    out = Standing(
-        number=0, params={}, epochs=1, seeds=(1, None), weights=(None, None), values=(0.5, None)
-    )
-    assert (out.mean, out.std) == (None, None)
-
-
-def test_one_seed_has_no_spread():
-    one = Standing(number=0, params={}, epochs=1, seeds=(1,), weights=(None,), values=(0.5,))
-    assert (one.mean, one.std) == (0.5, 0.0)
-    assert (STANDING.mean, STANDING.std) == (0.5, 0.25)

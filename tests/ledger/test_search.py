@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tuning.errors import ChangedError, NewerFileError, StorageError
-from tuning.ledger.records import Death, FinalistOutcome, SearchHeader
+from tuning.ledger.records import Death, SearchHeader
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
+from tuning.ledger.winner import FinalistOutcome
 from tuning.schema import SCHEMA
 from tuning.storage.durable import read_json, write_json
 from tuning.study.objective import Minimize

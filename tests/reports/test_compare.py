@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.tracking.writer.searches import SPACE, spoiled, trial
-from tuning.ledger.records import Evaluation, SearchHeader, Standing, WinnerRecord
+from tuning.ledger.records import SearchHeader
+from tuning.ledger.winner import Evaluation, Standing, WinnerRecord
 from tuning.reports.compare import Compared, Comparison, difference_rows, fact_rows, space_rows
 from tuning.reports.compare_html import curves, incumbent, write_comparison
 from tuning.study.info import DatasetFacts

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tuning.errors import StorageError
-from tuning.ledger.records import Evaluation, SearchHeader, Standing, WinnerRecord
+from tuning.ledger.records import SearchHeader
+from tuning.ledger.winner import Evaluation, Standing, WinnerRecord
 from tuning.reports.html import write_report
 from tuning.reports.summary import Summary, Winner
 from tuning.study.info import DatasetFacts

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuning.ledger.records import Standing
+from tuning.ledger.winner import Standing
 from tuning.reports.summary import Summary, Winner, plain_json, ranked
 from tuning.study.objective import Maximize, Minimize
 from tuning.trial import Status

@@ -9,7 +9,8 @@ import pytest
 from tests.search.scripted import RECORD, files_in, result_of
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
-from tuning.ledger.records import Evaluation, FinalistOutcome, write_record
+from tuning.ledger.records import write_record
+from tuning.ledger.winner import Evaluation, FinalistOutcome
 from tuning.reports.progress import SilentProgress
 from tuning.search.finals import Finals
 from tuning.search.stop_request import StopRequest

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.trials.small_study import ScriptedContext, study
-from tuning.ledger.records import FinalistOutcome, read_record
+from tuning.ledger.records import read_record
+from tuning.ledger.winner import FinalistOutcome
 from tuning.study.study import derive_seed
 from tuning.trainer.forward import predict
 from tuning.trial import Answer

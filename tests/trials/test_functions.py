@@ -8,8 +8,8 @@ from tests.trials.small_study import ScriptedContext
 from tuning import Float, Minimize, Study
 from tuning.engines.remote import prepare
 from tuning.errors import StudyError
-from tuning.ledger.records import Evaluation
 from tuning.ledger.results import read_test_score
+from tuning.ledger.winner import Evaluation
 from tuning.trial import Answer, Proposal, Status
 from tuning.trials.functions import (
     evaluate,

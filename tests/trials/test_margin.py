@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tuning.ledger.records import Margin
+from tuning.ledger.winner import Margin
 from tuning.trials.margin import margin
 
 RNG = np.random.default_rng(0)

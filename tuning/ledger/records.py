@@ -2,21 +2,18 @@
 
 `to_json` returns plain JSON types with the number of the files' shape; `from_json` reads that, and
 the files of release 0.1, which have no number. Keys are those of release 0.1 where there was no
-reason to change them. Figures that are not finite stand in the files as "nan", "inf" and "-inf".
+reason to change them.
 
     search.json                 SearchHeader
     trials/…/died.json          Death
-    finalists/00007/0.json      FinalistOutcome
-    evaluation.json             Evaluation
-    winner.json                 WinnerRecord, made of Standing and Evaluation
     status.json                 SearchStatus
     intervals.json              LRIntervals, beside a benchmark's searches
+
+Those of finalists and winner are in `tuning.ledger.winner`.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +26,6 @@ from tuning.storage.durable import read_json, write_json
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
 from tuning.study.space import Space
-from tuning.trial import Metrics, Params
 
 Definition: TypeAlias = Json
 """`Study.definition()`: compared field by field, and shown."""
@@ -248,270 +244,6 @@ class Death:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinalistOutcome:
-    """What came of one of the best trials' parameters on a fresh seed; with `--cv` also of a fold.
-
-    Attributes:
-        number: The trial the parameters come from.
-        index: Which of the study's fresh seeds.
-        value: The objective, with `--cv` the mean over folds; None where it diverged.
-        epochs: Of the weights that were kept.
-        weights: Name of their file, which lies beside; None where none were kept.
-        training_s: Seconds of it spent in training.
-        seconds: Wall time.
-        started_at, ended_at: Unix seconds, for display only.
-    """
-
-    number: int
-    index: int
-    seed: int
-    value: float | None
-    epochs: int
-    weights: str | None = None
-    training_s: float = 0.0
-    seconds: float = 0.0
-    slot: str = ""
-    started_at: float = 0.0
-    ended_at: float = 0.0
-
-    def to_json(self) -> JsonObject:
-        """Return plain JSON types."""
-        return {
-            "schema": SCHEMA,
-            "number": self.number,
-            "index": self.index,
-            "seed": self.seed,
-            "weights": self.weights,
-            "value": _plain(self.value),
-            "epochs": self.epochs,
-            "training_s": self.training_s,
-            "seconds": self.seconds,
-            "slot": self.slot,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-        }
-
-    @classmethod
-    def from_json(cls, stored: Json) -> Self:
-        """Rebuild from `to_json`, or from a file of release 0.1."""
-        check_schema(stored, "the outcome of a finalist")
-        return cls(
-            number=stored["number"],
-            index=stored["index"],
-            seed=stored["seed"],
-            value=_number(stored["value"]),
-            epochs=stored["epochs"],
-            weights=stored["weights"],
-            training_s=stored["training_s"],
-            seconds=stored["seconds"],
-            slot=stored["slot"],
-            started_at=stored["started_at"],
-            ended_at=stored["ended_at"],
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Margin:
-    """By how much a winner beats its linear baseline, above 0 where it is better.
-
-    Attributes:
-        difference: In the metric's unit.
-        standard_error: Of the difference.
-    """
-
-    difference: float
-    standard_error: float
-
-    def to_json(self) -> JsonObject:
-        """Return plain JSON types."""
-        return {
-            "difference": _plain(self.difference),
-            "standard_error": _plain(self.standard_error),
-        }
-
-    @classmethod
-    def from_json(cls, stored: Json) -> Self:
-        """Rebuild from `to_json`."""
-        return cls(
-            difference=float(stored["difference"]),
-            standard_error=float(stored["standard_error"]),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """The winner's one look at the test part.
-
-    Attributes:
-        test: Its scores.
-        baseline: Those of the baselines, by name: `dummy`, `linear`.
-        margin: Over the linear one; None where there is none.
-        model: Path of the saved model; None where a study trains none.
-        sha256: Of that file.
-        parameters: How many the model has.
-        reload_error: Largest difference between the predictions of the model and of its file, read
-            back; None where Keras rightly refuses to read it, for it holds code.
-    """
-
-    test: Metrics
-    baseline: Mapping[str, Metrics] = field(default_factory=dict)
-    margin: Margin | None = None
-    model: str | None = None
-    sha256: str | None = None
-    parameters: int | None = None
-    reload_error: float | None = None
-
-    def to_json(self) -> JsonObject:
-        """Return plain JSON types."""
-        baseline = {name: _plain_metrics(scores) for name, scores in self.baseline.items()}
-        return {
-            "schema": SCHEMA,
-            "test": _plain_metrics(self.test),
-            "baseline": baseline,
-            "margin": None if self.margin is None else self.margin.to_json(),
-            "model": self.model,
-            "sha256": self.sha256,
-            "parameters": self.parameters,
-            "reload_error": _plain(self.reload_error),
-        }
-
-    @classmethod
-    def from_json(cls, stored: Json) -> Self:
-        """Rebuild from `to_json`, or from a file of release 0.1."""
-        check_schema(stored, "evaluation.json")
-        margin = stored.get("margin")
-        baseline = {name: _scores(scores) for name, scores in stored["baseline"].items()}
-        return cls(
-            test=_scores(stored["test"]),
-            baseline=baseline,
-            margin=None if margin is None else Margin.from_json(margin),
-            model=stored["model"],
-            # A study that trains nothing had none of these in release 0.1.
-            sha256=stored.get("sha256"),
-            parameters=stored.get("parameters"),
-            reload_error=_number(stored.get("reload_error")),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How one of the best trials did on its fresh seeds.
-
-    Attributes:
-        number: The trial.
-        params: As they were trained: with the batch size that memory had left.
-        epochs: The study's, whatever part of them the search gave the trial.
-        seeds: The fresh training seeds; None where training failed.
-        weights: Of each seed the name of its weights' file.
-        values: Of each seed the validation objective; None where it diverged or failed.
-    """
-
-    number: int
-    params: Params
-    epochs: int
-    seeds: tuple[int | None, ...]
-    weights: tuple[str | None, ...]
-    values: tuple[float | None, ...]
-
-    @property
-    def mean(self) -> float | None:
-        """The mean over the seeds; None where it diverged or failed on one: it is out."""
-        finite = self._finite_values
-        return None if finite is None else statistics.fmean(finite)
-
-    @property
-    def std(self) -> float | None:
-        """Sample standard deviation over the seeds, 0 for one seed; None where it is out."""
-        finite = self._finite_values
-        if finite is None:
-            return None
-        return statistics.stdev(finite) if len(finite) > 1 else 0.0
-
-    @property
-    def _finite_values(self) -> list[float] | None:
-        finite = [value for value in self.values if value is not None and math.isfinite(value)]
-        return finite if len(finite) == len(self.values) else None
-
-    def to_json(self) -> JsonObject:
-        """Return plain JSON types."""
-        return {
-            "number": self.number,
-            "params": dict(self.params),
-            "epochs": self.epochs,
-            "seeds": list(self.seeds),
-            "weights": list(self.weights),
-            "validation": {
-                "mean": self.mean,
-                "std": self.std,
-                "values": [_plain(value) for value in self.values],
-            },
-        }
-
-    @classmethod
-    def from_json(cls, stored: Json) -> Self:
-        """Rebuild from `to_json`; parameters stay in JSON's types."""
-        return cls(
-            number=stored["number"],
-            params=stored["params"],
-            epochs=stored["epochs"],
-            seeds=tuple(stored["seeds"]),
-            weights=tuple(stored["weights"]),
-            values=tuple(_number(value) for value in stored["validation"]["values"]),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class WinnerRecord:
-    """The honest winner.
-
-    Attributes:
-        standing: On fresh seeds, where its mean was the best.
-        finalists: The standings of all that were looked at, in the order of the ranking.
-        evaluation: On the test part.
-        seed: The median one of its seeds, whose model is kept.
-        at: When it was chosen, Unix seconds.
-    """
-
-    standing: Standing
-    finalists: tuple[Standing, ...]
-    evaluation: Evaluation
-    seed: int
-    at: float
-
-    @property
-    def number(self) -> int:
-        """The trial it comes from."""
-        return self.standing.number
-
-    @property
-    def params(self) -> Params:
-        """What it was trained with."""
-        return self.standing.params
-
-    def to_json(self) -> JsonObject:
-        """Return plain JSON types."""
-        return {
-            **self.standing.to_json(),
-            "finalists": [standing.to_json() for standing in self.finalists],
-            **self.evaluation.to_json(),
-            "seed": self.seed,
-            "at": self.at,
-        }
-
-    @classmethod
-    def from_json(cls, stored: Json) -> Self:
-        """Rebuild from `to_json`, or from a file of release 0.1."""
-        check_schema(stored, "winner.json")
-        return cls(
-            standing=Standing.from_json(stored),
-            finalists=tuple(Standing.from_json(one) for one in stored["finalists"]),
-            evaluation=Evaluation.from_json(stored),
-            seed=stored["seed"],
-            at=float(stored["at"]),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class SearchStatus:
     """How the last run of a search ended, or that it runs.
 
@@ -575,23 +307,3 @@ class LRIntervals:
         """Rebuild from `to_json`, or from a file of release 0.1."""
         check_schema(stored, "intervals.json")
         return cls(intervals=stored["intervals"], definition=stored.get("definition", {}))
-
-
-def _scores(stored: Json) -> dict[str, float]:
-    return {name: float(value) for name, value in stored.items()}
-
-
-def _plain_metrics(metrics: Metrics) -> dict[str, float | str | None]:
-    return {name: _plain(value) for name, value in metrics.items()}
-
-
-def _number(stored: float | str | None) -> float | None:
-    """Return a figure read from JSON, where what is not finite is a text."""
-    return None if stored is None else float(stored)
-
-
-def _plain(value: float | None) -> float | str | None:
-    """Return a figure as JSON takes it."""
-    if value is None or math.isfinite(value):
-        return value
-    return str(float(value))

@@ -33,15 +33,13 @@ from tuning.errors import ChangedError, StorageError, StudyError
 from tuning.ledger.records import (
     Death,
     Definition,
-    Evaluation,
-    FinalistOutcome,
     SearchHeader,
     SearchStatus,
-    WinnerRecord,
     read_record,
     write_record,
 )
 from tuning.ledger.results import keep_result, read_result
+from tuning.ledger.winner import Evaluation, FinalistOutcome, WinnerRecord
 from tuning.schema import Json, check_schema
 from tuning.storage.durable import read_json, write_json
 from tuning.study.space import Space

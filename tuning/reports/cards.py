@@ -6,7 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from tuning.ledger.records import SearchHeader, WinnerRecord
+from tuning.ledger.records import SearchHeader
+from tuning.ledger.winner import WinnerRecord
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
 from tuning.reports.page import (

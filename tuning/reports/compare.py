@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from tuning.ledger.records import Definition, SearchHeader, WinnerRecord
+from tuning.ledger.records import Definition, SearchHeader
+from tuning.ledger.winner import WinnerRecord
 from tuning.reports.axes import describe
 from tuning.reports.summary import (
     Trials,

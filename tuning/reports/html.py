@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tuning.errors import StorageError
-from tuning.ledger.records import SearchHeader, WinnerRecord
+from tuning.ledger.records import SearchHeader
+from tuning.ledger.winner import WinnerRecord
 from tuning.reports import cards, plots
 from tuning.reports.importance import LEAST_TRIALS
 from tuning.reports.page import write_page

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
-from tuning.ledger.records import Margin, Standing
+from tuning.ledger.winner import Margin, Standing
 from tuning.reports.texts import masked
 from tuning.study.objective import Objective
 from tuning.trial import Params, Proposal, Status, TrialResult

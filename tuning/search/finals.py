@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Executor
-from tuning.ledger.records import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.ledger.search import SearchFiles
+from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.reports.progress import Progress
 from tuning.search.rounds import Round
 from tuning.search.stop_request import StopRequest

@@ -19,8 +19,9 @@ from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
-from tuning.ledger.records import Evaluation, SearchHeader, SearchStatus, WinnerRecord
+from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
+from tuning.ledger.winner import Evaluation, WinnerRecord
 from tuning.lr_range.plot import cards
 from tuning.reports.html import load_libraries, write_report
 from tuning.reports.progress import Progress, SilentProgress

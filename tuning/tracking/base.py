@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from tuning.ledger.records import SearchHeader, WinnerRecord
+from tuning.ledger.records import SearchHeader
+from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.study.info import DatasetFacts
 from tuning.trial import Proposal, Status, TrialResult

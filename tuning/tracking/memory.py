@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tuning.ledger.records import WinnerRecord
+from tuning.ledger.winner import WinnerRecord
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.trial import Proposal, TrialResult
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tuning.ledger.records import WinnerRecord
+from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_text import milliseconds, name_of

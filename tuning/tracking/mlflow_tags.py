@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from tuning.ledger.records import WinnerRecord
+from tuning.ledger.winner import WinnerRecord
 from tuning.study.info import DatasetFacts
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_text import text_of, texts, without_secrets

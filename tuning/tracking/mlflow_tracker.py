@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuning.errors import TrialError
-from tuning.ledger.records import WinnerRecord
+from tuning.ledger.winner import WinnerRecord
 from tuning.study.info import DatasetFacts
 from tuning.tracking import mlflow_metrics, mlflow_runs, mlflow_tags
 from tuning.tracking.base import Progress, SearchRecord

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tuning.ledger.records import FinalistOutcome, write_record
+from tuning.ledger.records import write_record
+from tuning.ledger.winner import FinalistOutcome
 from tuning.study.study import derive_seed
 from tuning.trial import Answer, Context, EpochReport
 from tuning.trials.checkpoint import save_checkpoint

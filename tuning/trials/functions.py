@@ -18,8 +18,9 @@ import numpy as np
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
-from tuning.ledger.records import Evaluation, FinalistOutcome, write_record
+from tuning.ledger.records import write_record
 from tuning.ledger.results import keep_test_score
+from tuning.ledger.winner import Evaluation, FinalistOutcome
 from tuning.storage.durable import read_json, write_json
 from tuning.study.builder_arguments import FIT_PARAMETERS, Builder
 from tuning.study.study import Study, derive_seed

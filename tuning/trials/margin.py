@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import default_rng
 
 from tuning.data.dataset import Array, Task
-from tuning.ledger.records import Margin
+from tuning.ledger.winner import Margin
 from tuning.study.objective import BETTER
 from tuning.trials import metrics
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from tuning.data.dataset import Array
 from tuning.errors import TuningError
-from tuning.ledger.records import Evaluation, read_record, write_record
+from tuning.ledger.records import read_record, write_record
+from tuning.ledger.winner import Evaluation
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import link_of, linked
 from tuning.trial import Context

@@ -7,15 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tuning.ledger.records import (
-    Evaluation,
-    FinalistOutcome,
-    SearchHeader,
-    SearchStatus,
-    Standing,
-    WinnerRecord,
-)
+from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Minimize
 from tuning.study.space import Choice, Float, Int, Space

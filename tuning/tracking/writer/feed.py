@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tuning.errors import TrialError
-from tuning.ledger.records import FinalistOutcome, SearchHeader
+from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
+from tuning.ledger.winner import FinalistOutcome
 from tuning.schema import Json
 from tuning.storage.durable import read_json
 from tuning.study.space import Space
