@@ -1,8 +1,10 @@
-"""Compare the searches of two state folders to the last digit: `compare_ledgers.py HOME OTHER_HOME`.
+"""Compare the searches of two state folders to the last digit.
 
-For a change that must change no result: the same commands under both commits, each with a TUNING_HOME of its own and
-`--deterministic`, then this script. Times, places and ids differ from run to run and are left out. Exit code 1 where
-anything else differs.
+Usage: compare_ledgers.py HOME OTHER_HOME
+
+For a change that must change no result: give the same commands under both commits, each with a
+TUNING_HOME of its own and `--deterministic`, then this script. Times, places and ids differ from
+run to run and are left out. Exit code 1 where anything else differs.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def contents(file: Path) -> Any:
 
 
 def differences(ledger: Path, other: Path) -> Iterator[str]:
-    """Yield one line for each file that is in one ledger only, or says something else in the other."""
+    """Yield a line for each file that only one ledger has, or that differs."""
     files = {file.relative_to(ledger) for file in ledger.rglob("*.json")}
     other_files = {file.relative_to(other) for file in other.rglob("*.json")}
 

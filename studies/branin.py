@@ -1,4 +1,4 @@
-"""Branin's function of two variables, least value 0.397887: nothing is trained, an engine is tried."""
+"""Branin's function of two variables, least value 0.397887: an engine is tried without training."""
 
 from __future__ import annotations
 

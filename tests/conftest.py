@@ -9,11 +9,11 @@ import pytest
 
 from tuning.executors.forkserver import ForkServer
 
-signal.signal(
-    signal.SIGINT, signal.default_int_handler
-)  # a shell has its background jobs ignore it
+# A shell has its background jobs ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files of half a minute and more, the longest first: begun late, one would keep a test process when the others rest.
+# Files of half a minute and more, the longest first: begun late, one would keep a test process
+# when the others rest.
 LONGEST = (
     "trainer/test_train",
     "search/test_run",
@@ -46,9 +46,10 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Keep the garbage collector from TensorFlow's million objects: each look through them takes 0.2 s.
+    """Keep the garbage collector from TensorFlow's million objects.
 
-    And keep `fit` from XLA: the same arithmetic, a second sooner for each model.
+    Each look through them takes 0.2 s. And keep `fit` from XLA: the same arithmetic, a second
+    sooner for each model.
     """
     gc.collect()
     gc.freeze()
@@ -59,7 +60,10 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="session", autouse=True)
 def own_leases(tmp_path_factory):
-    """Give each test process devices of its own: it waits neither for the other one nor for a search of the user's."""
+    """Give each test process devices of its own.
+
+    It waits neither for the other one nor for a search of the user's.
+    """
     os.environ["TUNING_LEASES"] = str(tmp_path_factory.mktemp("leases"))
     yield
     del os.environ["TUNING_LEASES"]

@@ -53,7 +53,8 @@ def test_importing_tuning_imports_neither_numpy_nor_tensorflow():
 
 
 def test_declaring_and_driving_a_study_imports_no_tensorflow():
-    code = "import sys; from tuning import Study, Int, Minimize, run_study, load_study; print(*{} & set(sys.modules))"
+    names = "Study, Int, Minimize, run_study, load_study"
+    code = f"import sys; from tuning import {names}; print(*{{}} & set(sys.modules))"
     assert said_by(code.format("{'tensorflow', 'keras', 'mlflow', 'optuna'}")) == []
 
 

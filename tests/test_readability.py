@@ -38,7 +38,7 @@ def test_one_small_file_is_counted_as_the_definitions_say(figures):
     assert figures["function body, longest"] == "3"
     assert figures["comments per 100 code lines"] == "66.7"  # 2 on 3 code lines
     assert figures["conditionals per 100 code lines"] == "33.33"
-    assert figures["a, b = x, y per 100 code lines"] == "33.33"
+    assert figures["a, b = x, y per 100 lines"] == "33.33"
     assert figures["fmt: skip"] == "1"
     assert figures["calls, over 5 by position"] == "1"
     assert figures["dict[str, Any] per 1,000 lines"] == "125.0"

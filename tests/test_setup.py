@@ -25,8 +25,11 @@ here={here}
 case "$*" in
     "-c import sys"*) cat "$here/version" ;;
     "-c import ensurepip"*) [ ! -e "$here/no-venv" ] ;;
-    "-m venv"*) mkdir -p "$3/bin" "$3/lib" && cp "$0" "$3/bin/python" && echo venv >>"$here/calls" ;;
-    "-m pip"*" -r "*) echo "$*" >>"$here/calls"; [ ! -e "$here/pip-fails" ] || { cat "$here/pip-fails"; exit 1; } ;;
+    "-m venv"*)
+        mkdir -p "$3/bin" "$3/lib" && cp "$0" "$3/bin/python" && echo venv >>"$here/calls" ;;
+    "-m pip"*" -r "*)
+        echo "$*" >>"$here/calls"
+        [ ! -e "$here/pip-fails" ] || { cat "$here/pip-fails"; exit 1; } ;;
     *) echo "$*" >>"$here/calls" ;;
 esac
 """

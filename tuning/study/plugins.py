@@ -1,4 +1,4 @@
-"""Rows that packages offer through entry points: the one way in for engines and executors, ours included."""
+"""Rows that packages offer through entry points: how engines and executors come in, ours too."""
 
 from __future__ import annotations
 
