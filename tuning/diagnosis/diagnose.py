@@ -44,7 +44,7 @@ def diagnose(
         return (not_finite,)
 
     losses = series(curve[-1:], "loss")
-    blind: list[Finding] = []
+    blind: list[Finding] = []  # what kept us from looking
     try:
         signs = read_signs(model, rows, task, loss=losses[0] if losses else math.inf)
     except Exception as error:
@@ -62,7 +62,7 @@ def diagnose(
 
 
 def _not_finite(model: keras.Model, curve: Curve, objective: Objective) -> Finding | None:
-    """Find the first figure that was no number: there is nothing else to be read off then."""
+    """Find the first figure that was not finite: nothing else can be read off a curve then."""
     for row in curve:
         for name in ("loss", objective.metric):
             if not math.isfinite(row.get(name, 0.0)):

@@ -88,6 +88,7 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
     kernels = [variable for variable in model.trainable_variables if len(variable.shape) >= 2]
     watched = [kernels[0], kernels[-1]] if len(kernels) > 1 else []
 
+    # The tape watches two kernels alone: it need not record what leads to the others.
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([kernel.value for kernel in watched])
         *activations, predicted = outputs_of([x])
@@ -99,6 +100,7 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
 
     first = last = None
     if watched:
+        # None where a kernel has no part in the output.
         values = tape.gradient(model_loss, [kernel.value for kernel in watched])
         if all(value is not None for value in values):
             first, last = map(_gradient, watched, values)

@@ -82,7 +82,9 @@ def dead_relus(case: Case, earlier: AbstractSet[str]) -> Finding | None:
     dead = [layer for layer in case.signs.relus if layer.dead_share >= DEAD]
     if not dead:
         return None
+
     shares = ", ".join(f"{layer.dead_share:.0%} in {layer.name}" for layer in dead)
+    # No gradient passes through such a layer: those before it do not learn any more.
     whole_layer = any(layer.dead_share == 1 for layer in dead)
     return Finding(
         "dead_relus",
@@ -94,11 +96,13 @@ def dead_relus(case: Case, earlier: AbstractSet[str]) -> Finding | None:
 
 def vanishing_gradients(case: Case, earlier: AbstractSet[str]) -> Finding | None:
     """The first layer's gradient is nothing beside the last one's."""
-    first, last = case.signs.first, case.signs.last
+    first = case.signs.first
+    last = case.signs.last
     if first is None or last is None or "dead_relus" in earlier:
         return None
     if not first.norm < VANISHING * last.norm:
         return None
+
     return Finding(
         "vanishing_gradients",
         "warning",
@@ -109,14 +113,17 @@ def vanishing_gradients(case: Case, earlier: AbstractSet[str]) -> Finding | None
 
 def exploding_gradients(case: Case, earlier: AbstractSet[str]) -> Finding | None:
     """The first layer's gradient is huge beside the last one's, or one beside its own weights."""
-    first, last = case.signs.first, case.signs.last
+    first = case.signs.first
+    last = case.signs.last
     if first is None or last is None:
         return None
+
     # Not `first.norm > …`: NaN explodes too.
     beside_last = not first.norm <= EXPLODING * max(last.norm, 1e-12)
     worst = max((first, last), key=_over_weights)
     if not (beside_last or _over_weights(worst) > EXPLODING):
         return None
+
     return Finding(
         "exploding_gradients",
         "serious",
@@ -161,6 +168,7 @@ def lr_too_low(case: Case, earlier: AbstractSet[str]) -> Finding | None:
     explained = earlier & {"lr_too_high", "dead_relus", "vanishing_gradients"}
     if explained or not case.tells_the_rate or not _falls_slowly(case):
         return None
+
     losses = case.losses
     return Finding(
         "lr_too_low",
@@ -186,6 +194,7 @@ def epochs_too_few(case: Case, earlier: AbstractSet[str]) -> Finding | None:
     whole_gain = scores[0] - scores[-1]
     if gain <= max(STILL_GAINING * whole_gain, 1e-3 * abs(scores[-1])):
         return None
+
     return Finding(
         "epochs_too_few",
         "note",
@@ -230,6 +239,7 @@ def underfitting(case: Case, earlier: AbstractSet[str]) -> Finding | None:
         return None
     if not fit.val_loss > (1 - UNDERFIT) * case.constant_loss:
         return None
+
     return Finding(
         "underfitting",
         "warning",

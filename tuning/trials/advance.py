@@ -12,7 +12,7 @@ from tuning.trials.training import Training
 
 
 class EpochReporter:
-    """Passes epochs to the driver; their seconds count from when it is made."""
+    """Passes epochs to the driver; their seconds count from its own beginning."""
 
     def __init__(self, training: Training) -> None:
         self._number = training.job.proposal.number
@@ -39,6 +39,8 @@ class EpochReporter:
         for name in rows[0]:
             means[name] = sum(row[name] for row in rows) / len(rows)
         means["epoch"] = epoch
+
+        # A fold that has stopped has trained nothing in this epoch.
         n_trained = sum(item.last_epoch >= epoch for item in fits)
         return self.one_fold(means, n_trained)
 
@@ -55,7 +57,7 @@ def advance(item: FoldFit, reporter: EpochReporter) -> None:
         Stopped: The driver wants the slot back.
     """
     judge = item.judge
-    # Of an earlier attempt: this driver may not be the one that was told of these epochs.
+    # The epochs of an earlier attempt: this may be another driver, whose pruner has not seen them.
     for row in judge.curve:
         if judge.answer is Answer.CONTINUE:
             judge.answer = reporter.one_fold(row)
@@ -78,6 +80,7 @@ def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
 
     running = [item.fit.epochs() for item in fits]
     epoch, answer = _report_again(fits, reporter)
+
     while running and answer is Answer.CONTINUE:
         still_running = []
         reached = []
@@ -88,15 +91,19 @@ def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
                 reached.append(epoch_of_fold)
         running = still_running
 
+        # No pruner is asked about a mean that is not finite.
         if any(item.judge.diverged for item in fits):
             break
+
         if running:
             epoch = max(reached)
             answer = reporter.mean_of(fits, epoch)
             _keep_together(fits, epoch, at_once=answer is Answer.STOP)
 
+    # Until a fit is closed, its weights are the compiled step's and those of the model are old.
     for epochs in running:
         epochs.close()
+
     for item in fits:
         item.judge.answer = answer
         if answer is Answer.PRUNE:
@@ -107,6 +114,7 @@ def advance_together(fits: list[FoldFit], reporter: EpochReporter) -> None:
 def _report_again(fits: list[FoldFit], reporter: EpochReporter) -> tuple[int, Answer]:
     """Report the epochs of an earlier attempt; return the last epoch and its answer."""
     epochs = sorted({int(row["epoch"]) for item in fits for row in item.judge.curve})
+
     for epoch in epochs:
         answer = reporter.mean_of(fits, epoch)
         if answer is not Answer.CONTINUE:
@@ -115,7 +123,10 @@ def _report_again(fits: list[FoldFit], reporter: EpochReporter) -> tuple[int, An
 
 
 def _keep_together(fits: list[FoldFit], epoch: int, *, at_once: bool) -> None:
-    """Keep all folds after the same epoch, at once or where it is time to."""
+    """Keep all folds after the same epoch, at once or where it is time to.
+
+    An attempt that takes them up needs all of one epoch: their mean goes on from there.
+    """
     keepers = [item.keeper for item in fits if item.keeper is not None and not item.fit.reason]
     if keepers and (at_once or keepers[0].due):
         for item in fits:

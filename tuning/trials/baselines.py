@@ -36,6 +36,8 @@ def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[
     X = _flat(rows.train.X)
     y = rows.train.y
     X_test = _flat(X_test)
+
+    # The test part may have a class that no training row has.
     n_classes = 2
     if task != "binary":
         n_classes = int(max(y.max(), y_test.max())) + 1

@@ -24,7 +24,9 @@ from tuning.trial import Answer
 from tuning.trials.judge import Judge
 
 KEEP_EVERY_S = 60.0
-"""Seconds of training between two checkpoints of a running trial."""
+"""Seconds of training between two checkpoints of a running trial; the simulator counts with as
+many.
+"""
 
 _STOPPER = ("wait", "stopped_epoch", "best", "best_epoch")
 """What Keras' early stopping knows, besides its best weights."""
@@ -67,15 +69,17 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         alone: bool,
     ) -> None:
-        """Keep `fit` to `path`; `alone`: as time goes by, else only when `keep` is called."""
+        """Keep `fit` in `path`; `alone`: as time goes by, else only when `keep` is called."""
         super().__init__()
         self.resumed_from = 0
         self.ended = False
+
         self._path = path
         self._judge = judge
         self._stopper = stopper
         self._fit = fit
         self._alone = alone
+
         self._stored: Mapping[str, Array] = {}
         self._kept_at = time.perf_counter()
 
@@ -88,6 +92,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             ValueError: It was kept from another structure or with another batch size.
         """
         stored = _read(path)
+        # A trial that ran out of memory goes on at half the batch: that is another training.
         batch_size = int(stored["batch_size"])
         if batch_size != self._fit.batch_size:
             raise ValueError(f"it was trained with batches of {batch_size} rows")
@@ -97,12 +102,14 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._judge.curve[:] = json.loads(str(stored["curve"]))
         self._judge.seconds = float(stored["seconds"])
         self.resumed_from = int(stored["epoch"])
+
         if "stopper" in stored:
             self.ended = json.loads(str(stored["stopper"]))["stopped_epoch"] > 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Give early stopping back what it knew; it has just forgotten it."""
+        """Give early stopping back what it knew: its own `on_train_begin` has reset it."""
         self._kept_at = time.perf_counter()
+
         if self._stopper is not None and "stopper" in self._stored:
             vars(self._stopper).update(json.loads(str(self._stored["stopper"])))
             self._stopper.best_weights = _named(self._stored, "b")
@@ -111,6 +118,8 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         """Keep the progress where it is time to, or where the driver wants the slot back."""
         if not self._alone:
             return
+
+        # A fit that ends here leaves its result, and needs no checkpoint.
         stopped_early = self._stopper is not None and self._stopper.stopped_epoch > 0
         if stopped_early:
             return
@@ -128,6 +137,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         Args:
             reached: The epoch that all folds together have reached.
         """
+        # While a fit runs, its weights are the compiled step's and those of the model are old.
         self._fit.sync()
         arrays: dict[str, Any] = {
             "epoch": np.array(int(self._judge.curve[-1]["epoch"])),
@@ -137,12 +147,15 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             "curve": np.array(json.dumps(self._judge.curve)),
             **_numbered("v", state_arrays(self._fit.model)),
         }
+
         stopper = self._stopper
         if stopper is not None and stopper.best_weights is not None:
             state = {name: getattr(stopper, name) for name in _STOPPER}
             arrays["stopper"] = np.array(json.dumps(state))
             arrays.update(_numbered("b", stopper.best_weights))
+
         _write(self._path, arrays)
+        # Only now: on a slow disk, training would else do little but write.
         self._kept_at = time.perf_counter()
 
 
@@ -157,6 +170,7 @@ def seconds_until(path: Path) -> float:
 
 
 def _numbered(prefix: str, arrays: list[Array]) -> dict[str, Array]:
+    # Padded with zeros: names in order are arrays in order.
     return {f"{prefix}{i:05d}": array for i, array in enumerate(arrays)}
 
 
@@ -167,6 +181,7 @@ def _named(stored: Mapping[str, Array], prefix: str) -> list[Array]:
 
 
 def _put_state(model: keras.Model, stored: Mapping[str, Array]) -> None:
+    # An optimizer has no moments before its first step; under a strategy they live on its devices.
     if not model.optimizer.built:
         with model.distribute_strategy.scope():
             model.optimizer.build(model.trainable_variables)
@@ -174,6 +189,7 @@ def _put_state(model: keras.Model, stored: Mapping[str, Array]) -> None:
 
 
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:
+    # By way of memory: the file is whole or absent, while `savez` would write it bit by bit.
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())

@@ -57,6 +57,7 @@ def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
 def newest_checkpoint(folder: Path, fold: int) -> Path | None:
     """Return the checkpoint that the last attempt to keep one has of a fit."""
     checkpoints = folder.glob(f"{_ATTEMPT}*/{_FOLD}{fold}.npz")
+    # By number: by name, attempt-10 comes before attempt-9.
     return max(checkpoints, key=_attempt_of, default=None)
 
 

@@ -20,7 +20,7 @@ from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
 
 def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
-    """Train parameters on a fresh seed and keep the outcome and, without `--cv`, the weights.
+    """Train parameters on a fresh seed; keep the outcome and, where it may win, the weights.
 
     Raises:
         TuningError: The study, its data or the disk.
@@ -40,6 +40,7 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
     if not any(item.judge.diverged for item in fits):
         value = float(np.mean([result.value for result in results]))
 
+    # Only these have seen all rows that a winner is trained on.
     weights: Path | None = None
     if study.cv is None or job.fold == ALL_ROWS:
         weights = job.file.with_suffix(".npz")
@@ -75,7 +76,7 @@ def _train(
             epoch=int(row["epoch"]),
             value=row[metric],
             metrics=row,
-            seconds=0.0,
+            seconds=0.0,  # nobody reads them of a finalist
         )
         return context.report(report)
 

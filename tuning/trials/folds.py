@@ -50,6 +50,7 @@ class FoldFit:
         curve = self.judge.curve
         row = self._row_of_weights() if curve else {}
         best_epoch = int(row.get("epoch", 0))
+
         return FoldResult(
             fold=self.fold,
             value=row.get(worker_study.study.objective.metric, math.nan),
@@ -78,12 +79,14 @@ class FoldFit:
             if self.pruned_at is not None:
                 return self.row_at(self.pruned_at)
         elif self.stopper is not None:
+            # Keras counts epochs from 0, a curve from 1.
             return self.row_at(self.stopper.best_epoch + 1)
         return self.judge.curve[-1]
 
     def _diagnosis(self, worker_study: WorkerStudy, best_epoch: int) -> tuple[Finding, ...]:
         if self.fit.validation is None:
             return ()
+
         return diagnose(
             self.fit.model,
             self.judge.curve,
@@ -120,6 +123,7 @@ def prepare_fit(
     with strategy_scope(study.gpus_per_trial):
         model = build(study.builder, arguments, seed, input_shape=parts.input_shape)
 
+    # The judge comes first: early stopping watches what it adds to the logs.
     judge = Judge(study.objective, parts.task, rows.scoring, rows.stopping, on_epoch)
     callbacks: list[keras.callbacks.Callback] = [judge]
     stopper = None
@@ -174,7 +178,7 @@ def summarise(
         folds=folds,
         epochs=sum(len(fold.curve) for fold in folds),
         error=error,
-        notices=tuple(dict.fromkeys(notices)),
+        notices=tuple(dict.fromkeys(notices)),  # most folds say the same
         diagnosis=over_folds([fold.diagnosis for fold in folds]),
         training_s=sum(fold.seconds for fold in folds),
     )

@@ -30,7 +30,7 @@ from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
 if TYPE_CHECKING:
     from tuning.trials.training import Training
 
-_ROWS = 16
+_ROWS = 16  # enough to be split in three
 
 _END = "end.json"
 """In a trial's folder: how far it went, for trials that continue it."""
@@ -57,9 +57,11 @@ def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> f
     takes = _takes(study.builder)
     values = {**study.fixed, **params}
     arguments = {name: value for name, value in values.items() if takes.takes(name)}
+
     if "fidelity" in takes.names:
         arguments["fidelity"] = min(1.0, epoch / study.epochs)
     if "seed" in takes.names and seed is not None:
+        # Noise belongs to seed, point and epoch: a trial that is repeated has the same.
         point = json.dumps(dict(params), sort_keys=True, default=repr)
         arguments["seed"] = derive_seed(seed, point, epoch)
 
@@ -144,6 +146,7 @@ def _result(training: Training, status: Status, curve: list[dict[str, float]]) -
     number = training.job.proposal.number
     metric = training.worker_study.study.objective.metric
     last = curve[-1]
+
     fold = FoldResult(
         fold=0,
         value=last[metric],
@@ -153,6 +156,8 @@ def _result(training: Training, status: Status, curve: list[dict[str, float]]) -
         seconds=0.0,
         seed=training.seed,
     )
+
+    # Without a value: no engine may learn from one that is not finite.
     if status is Status.DIVERGED:
         return TrialResult(
             number=number,
@@ -161,6 +166,7 @@ def _result(training: Training, status: Status, curve: list[dict[str, float]]) -
             epochs=len(curve),
             error="the objective is not finite",
         )
+
     return TrialResult(
         number=number,
         status=status,
@@ -176,6 +182,7 @@ def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> F
     started_at = time.time()
     value = evaluate(study, job.params, epoch=job.epochs, seed=seed)
     ended_at = time.time()
+
     outcome = FinalistOutcome(
         number=job.number,
         index=job.index,

@@ -48,6 +48,7 @@ def _score(worker_study: WorkerStudy, item: FoldFit) -> float | None:
         predicted = as_probabilities(model, predict(model, X))
         return metrics.score(name, worker_study.parts.task, test.y, predicted)
 
+    # Keras computes what the study's model alone knows of, on targets as that was trained on.
     y = _as_trained(test.y, item)
     if y is None:
         return None

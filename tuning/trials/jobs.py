@@ -37,8 +37,7 @@ class TrialJob:
         parent: The folder of the trial that is continued.
         keep_end: Keep the state at the end, for a trial that may continue this one.
         lockstep: Advance the folds together, an epoch at a time, so that a pruner sees their mean.
-        pinned: The definition and data the search was begun with (`StudyInfo.pinned`); "": not
-            looked at.
+        pinned: The definition and data the search was begun with (`StudyInfo.pinned`); "": any.
         score_test: Score the weights kept on the test part too, into a file that no engine is
             shown: to compare engines, never to choose a winner.
     """
@@ -85,7 +84,7 @@ class FinalistJob:
         pinned: As for a trial.
         fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots.
             `ALL_ROWS`: as the winner, which a finalist without rivals is going to be. None: without
-                `--cv`, or one fold after another.
+            `--cv`, or one fold after another.
     """
 
     source: Source

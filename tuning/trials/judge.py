@@ -1,6 +1,4 @@
-"""`Judge`: the callback that computes the objective after each epoch, reports it, and ends what is
-hopeless.
-"""
+"""`Judge`: the callback that computes the objective, reports it, and ends what is hopeless."""
 
 from __future__ import annotations
 
@@ -54,12 +52,15 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         self.diverged = False
         self.answer = Answer.CONTINUE
         self.seconds = 0.0
-        self.looks_at_weights = stopping is not scoring  # to predict
+        # Predictions on the scoring rows are handed to it; those on other rows it makes itself.
+        self.looks_at_weights = stopping is not scoring
+
         self._objective = objective
         self._task = task
         self._scoring = scoring
         self._stopping = stopping
         self._on_epoch = on_epoch
+
         self._predicted: Array | None = None
         self._began = time.perf_counter()
 
@@ -132,8 +133,8 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         if self._ours:
             return self._score(self._stopping, None)
 
-        # Called eagerly: a layer's own losses, which the loss takes in, would else be those of
-        # another graph.
+        # Eagerly, not by `predict`: the loss takes in the layers' own losses, and those that a
+        # graph has left behind cannot be read outside of it.
         n_rows = len(self._stopping.y)
         total = 0.0
         for start in range(0, n_rows, CHUNK):

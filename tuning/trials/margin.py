@@ -49,6 +49,7 @@ def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> M
     if not np.isfinite(of_all_rows):
         return None
 
+    # On a seed of its own: the same predictions have the same margin whenever they are compared.
     resampled = bootstrap(
         (rows,),
         difference,

@@ -48,6 +48,7 @@ def _train(training: Training) -> TrialResult:
             on_epoch=clock.epoch,
         )
         item.fold = fold
+        # From here on: to build the model is no part of the first epoch.
         clock.began = time.perf_counter()
         item.train()
         reporter.check(item.judge.answer)

@@ -39,7 +39,7 @@ def save_for_raw_inputs(
     if isinstance(scaler, TableScaler):
         write_json(beside, scaler.to_json())
     else:
-        beside.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)  # of another winner, saved here before
 
     if isinstance(scaler, Scaler) and scaler.mean is not None and scaler.deviation is not None:
         shape = model.inputs[0].shape[1:] if input_shape is None else input_shape
@@ -64,7 +64,7 @@ def _with_scaling(model: keras.Model, *, mean: Array, factor: Array) -> keras.Mo
 
 def _save(model: keras.Model, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.stem}.tmp.keras")
+    temporary = path.with_name(f".{path.stem}.tmp.keras")  # Keras insists on the ending
     model.save(temporary)
     temporary.replace(path)
 
@@ -141,11 +141,13 @@ def _custom(builder: Builder) -> Mapping[str, Any]:
     home = builder.__module__
     if home not in sys.modules:
         return {}
+
     own = {
         name: value
         for name, value in vars(sys.modules[home]).items()
         if getattr(value, "__module__", None) == home
     }
+
     if "custom_objects" in own:
         own |= own["custom_objects"]()
     return own

@@ -76,7 +76,7 @@ def _train_one_by_one(training: Training) -> _TrainedFolds:
         results.append(result)
         if item.judge.diverged or item.judge.answer is not Answer.CONTINUE:
             break
-        if n_fits > 1:
+        if n_fits > 1:  # the result of an only fit is the trial's own
             keep_fold(job, result)
     return _TrainedFolds(fits, results)
 
@@ -90,9 +90,11 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
         training.worker_study.fold(fold),
         epochs=job.proposal.epochs,
         seed=training.seed,
+        # In lock-step it is the mean over folds that is reported.
         on_epoch=None if job.lockstep else reporter.one_fold,
     )
     item.fold = fold
+
     if job.parent is not None:
         _continue_parent(item, job, _end_path(job.parent, fold))
     if item.fit.initial_epoch >= item.fit.epochs_total:
@@ -103,6 +105,7 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
 
     path = checkpoint_path(job, fold)
     item.keeper = Keeper(path, item.judge, item.stopper, item.fit, alone=not job.lockstep)
+    # Last: it keeps what early stopping has made of the epoch.
     item.fit.callbacks = [*item.fit.callbacks, item.keeper]
     return item
 
@@ -134,6 +137,8 @@ def _take_up(item: FoldFit, folder: Path) -> None:
         fit.notes.append(f"the checkpoint of {attempt} was not used: {first_line(error)}")
         return
 
+    # Counted from the first attempt's start, XLA pays or does not pay as it did there: the
+    # figures stay the same to the last bit.
     fit.began_at = fit.initial_epoch
     fit.initial_epoch = item.keeper.resumed_from
     fit.notes.append(f"taken up at epoch {item.keeper.resumed_from}")
@@ -149,10 +154,11 @@ def _take_up_together(fits: list[FoldFit], folder: Path) -> None:
         if checkpoint is None:
             return
         epochs.add(kept_at(checkpoint))
-    if len(epochs) > 1:
+    if len(epochs) > 1:  # killed between two files: there is no mean to go on from
         return
 
     for item in fits:
         _take_up(item, folder)
+        # In lock-step a fold that has stopped early waits for the others, without more epochs.
         if item.keeper is not None and item.keeper.ended:
             item.fit.epochs_total = item.fit.initial_epoch

@@ -56,6 +56,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
     outcome = _train_within_memory(train, training)
     result = _complete(outcome, training, reports, started)
 
+    # In this order: until the result is there, an interruption needs the checkpoints.
     keep_result(job.folder, result)
     _remove_checkpoints_of_folds(job.folder)
     return result
@@ -120,7 +121,7 @@ def _train_within_memory(train: Train, training: Training) -> TrialResult:
         if result.status is not Status.INFEASIBLE or not can_be_halved:
             return result
 
-        forget_all()
+        forget_all()  # compiled steps hold the memory of the whole batch
         for path in job.folder.glob("attempt-*/fold-*"):  # one trial has one batch size
             path.unlink()
         write_json(halved, {"batch_size": half})

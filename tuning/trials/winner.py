@@ -25,8 +25,8 @@ from tuning.trials.saved_model import reload_error, save_for_raw_inputs
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
 RELOAD_TOLERANCE = 1e-3
-"""Most that predictions of the reloaded winner may differ, for predictions of up to 1; as a share
-of the largest prediction where that is more.
+"""Most that predictions of the reloaded winner may differ: a share of the largest of them, or of 1
+where that is more.
 """
 
 
@@ -39,9 +39,10 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
         TuningError: The reloaded model predicts something else; or the winner diverged on all rows,
             with `--cv`.
     """
-    known = read_record(Evaluation, job.file)
-    if known is not None and job.saved.exists():
-        return known
+    # The test part is looked at once, also where the run was interrupted after it.
+    earlier = read_record(Evaluation, job.file)
+    if earlier is not None and job.saved.exists():
+        return earlier
 
     worker_study = load_worker_study(job.source, job.overrides, job.pinned)
     study = worker_study.study
@@ -61,11 +62,11 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     _check_reloaded(difference, predicted)
 
     probabilities = linked(link_of(model), predicted)
-    beside = baselines(task, rows, X, y)
+    by_baseline = baselines(task, rows, X, y)
     evaluation = Evaluation(
         test=scores(task, y, probabilities),
-        baseline={name: scores(task, y, theirs) for name, theirs in beside.items()},
-        margin=margin(study.objective.name, task, y, probabilities, beside["linear"]),
+        baseline={name: scores(task, y, theirs) for name, theirs in by_baseline.items()},
+        margin=margin(study.objective.name, task, y, probabilities, by_baseline["linear"]),
         model=str(job.saved),
         sha256=hashlib.sha256(job.saved.read_bytes()).hexdigest(),
         parameters=int(model.count_params()),

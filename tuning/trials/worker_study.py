@@ -136,7 +136,9 @@ def load_worker_study(source: Source, overrides: Params, pinned: str = "") -> Wo
     Raises:
         ChangedError: The study file or its data are no longer those of the search.
     """
+    # As text, overrides can be the key of a cache.
     worker_study = _worker_study(source, json.dumps(dict(overrides), sort_keys=True))
+
     now = pin(worker_study.study.hash, worker_study.parts.digest)
     if pinned and pinned != now:
         raise ChangedError(
@@ -151,6 +153,7 @@ def load_worker_study(source: Source, overrides: Params, pinned: str = "") -> Wo
 @functools.lru_cache(maxsize=2)
 def _worker_study(source: Source, overrides: str) -> WorkerStudy:
     study = load_source(source, json.loads(overrides))
+
     dataset = study.data()
     parts = split(
         dataset,
@@ -158,6 +161,7 @@ def _worker_study(source: Source, overrides: str) -> WorkerStudy:
         test_size=study.test_size,
         validation_size=study.validation_size,
     )
+    # Here, and not in the judge: what no trial can be judged by ends the run.
     if study.objective.name in METRICS:
         metrics.check(study.objective.name, parts.task)
     return WorkerStudy(study, parts, study.from_data(dataset))
