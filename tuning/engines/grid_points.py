@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tuning.errors import StudyError
 from tuning.study.study import Study, derive_seed
+from tuning.trial import Params
 
 CUT = 3  # points of an axis that is neither a Choice nor a stepped or short Int
 MOST_POINTS = 1_000_000  # a grid is held in memory; nobody trains more
@@ -17,7 +18,7 @@ MOST_POINTS = 1_000_000  # a grid is held in memory; nobody trains more
 class GridPoints(NamedTuple):
     """The points of a grid in the space's order, and the notices on what was left out."""
 
-    points: list[dict[str, Any]]
+    points: Sequence[Params]
     notices: tuple[str, ...]
 
 
@@ -36,6 +37,7 @@ def grid_points(study: Study) -> GridPoints:
         raise StudyError(
             f"space: the grid has {size:,} points; use fewer or coarser axes", where=study.engine
         )
+
     points = space.grid(CUT)
     cut = [f"grid: {_values_in_words(name, axes[name])}" for name in space.cut_axes(CUT)]
     if study.trials is None or study.trials >= len(points):

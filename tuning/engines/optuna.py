@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
-from tuning.engines.grid_points import grid_points
+from tuning.engines.grid_points import GridPoints, grid_points
 from tuning.errors import MissingError
 from tuning.study.domains import Choice, Domain, Float
 from tuning.study.engine_spec import require_kinds
@@ -21,7 +21,7 @@ from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.study.study_fields import PRUNERS
 from tuning.study.unit_cube import initial_points
-from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
+from tuning.trial import EpochReport, Params, Pause, Proposal, Status, TrialResult
 
 _STATES = {
     Status.COMPLETED: TrialState.COMPLETE,
@@ -44,19 +44,21 @@ class OptunaEngine:
     def __init__(self, study: Study) -> None:
         self._space = study.space
         self._epochs = study.epochs
-        self._asked = 0
+        self._next_number = 0
         self._open: dict[int, optuna.Trial] = {}
-        self._seen: dict[int, int] = {}  # open trial -> last epoch reported
+        self._last_epochs: dict[int, int] = {}  # open trial -> last epoch reported
         self._pruned_at: dict[int, int] = {}  # open trial -> epoch
+
         kind = study.engine.removeprefix("optuna:")
         self._constrained = kind != "cmaes"  # it warns of a constraint and ignores it
-        self._points: list[dict[str, Any]] | None = None
         # Plain random sampling has nothing to say, and silence costs a tenth of its time.
         self._quiet = contextlib.nullcontext if kind == "random" else _quiet
+        self._points: Sequence[Params] | None = None
         if kind == "grid":
             self._points, self.notices = _shuffled_grid(study)
         else:
             self.notices = _remarks(kind, study)
+
         with _quiet():
             self._study = optuna.create_study(
                 # Hyperband's brackets are drawn from this name and the number: it must be the same
@@ -71,16 +73,19 @@ class OptunaEngine:
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; grids end, the samplers never do."""
-        if number != self._asked:
-            raise ValueError(f"asks come in order: expected trial {self._asked}, got {number}")
+        if number != self._next_number:
+            raise ValueError(
+                f"asks come in order: expected trial {self._next_number}, got {number}"
+            )
         if self._points is not None and number >= len(self._points):
             return Pause.EXHAUSTED
+
         with self._quiet():
             if self._points is not None:
                 self._study.enqueue_trial(self._space.labelled(self._points[number]))
             trial = self._study.ask()
             params = _suggest(trial, self._space)
-        self._asked += 1
+        self._next_number += 1
         self._open[number] = trial
         return Proposal(number, params, self._epochs)
 
@@ -89,11 +94,11 @@ class OptunaEngine:
         if self._points is not None:
             return False  # its points are known: another order would leave some out
         with self._quiet():
-            self._study.tell(
-                self._open[proposal.number], state=TrialState.FAIL
-            )  # samplers forget it
+            sampled = self._open[proposal.number]
+            self._study.tell(sampled, state=TrialState.FAIL)  # samplers forget it
             self._study.enqueue_trial(self._space.labelled(proposal.params))
-            trial = self._open[proposal.number] = self._study.ask()
+            trial = self._study.ask()
+            self._open[proposal.number] = trial
             return _suggest(trial, self._space) == proposal.params
 
     def report(self, report: EpochReport) -> bool:
@@ -102,11 +107,11 @@ class OptunaEngine:
         After its last epoch a trial is complete whatever a pruner thinks of it: nothing is left to
         be saved.
         """
-        number, epoch = report.number, report.epoch
-        if epoch > self._seen.get(
-            number, 0
-        ):  # else another attempt repeats what was judged, which Optuna warns of
-            self._seen[number] = epoch
+        number = report.number
+        epoch = report.epoch
+        # Else another attempt repeats what was judged, which Optuna warns of.
+        if epoch > self._last_epochs.get(number, 0):
+            self._last_epochs[number] = epoch
             trial = self._open[number]
             trial.report(report.value, step=epoch)
             if number not in self._pruned_at and epoch < self._epochs and trial.should_prune():
@@ -116,10 +121,11 @@ class OptunaEngine:
     def tell(self, result: TrialResult) -> None:
         """Take how a trial ended; out of memory becomes a violated constraint."""
         trial = self._open.pop(result.number)
-        self._seen.pop(result.number, None)
+        self._last_epochs.pop(result.number, None)
         self._pruned_at.pop(result.number, None)
         if result.status is Status.INFEASIBLE and self._constrained:
             trial.set_constraint("memory", 1.0)
+
         value = result.value if result.status is Status.COMPLETED else None
         self._study.tell(trial, value, state=_STATES[result.status])
 
@@ -220,7 +226,7 @@ if set(PRUNER_MAKERS) != set(PRUNERS):
     raise MissingError(f"a study may name the pruners {PRUNERS}, there are {tuple(PRUNER_MAKERS)}")
 
 
-def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+def _suggest(trial: optuna.Trial, space: Space) -> Params:
     params: dict[str, Any] = {}
     for name, domain in space.domains.items():  # parents first
         if domain.exists_under(params):
@@ -233,46 +239,45 @@ def _suggest_one(trial: optuna.Trial, name: str, domain: Domain) -> Any:
         return domain.value_of(trial.suggest_categorical(name, domain.labels))
     if isinstance(domain, Float):
         return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-    high = (
-        domain.high - (domain.high - domain.low) % domain.step
-    )  # else Optuna warns and does the same
+    # The highest value on a step: Optuna would warn and take the same.
+    high = domain.high - (domain.high - domain.low) % domain.step
     return trial.suggest_int(name, domain.low, high, step=domain.step, log=domain.log)
 
 
-def _shuffled_grid(study: Study) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+def _shuffled_grid(study: Study) -> GridPoints:
     # Shuffled as Optuna's own GridSampler does, so that a search that is cut short has not seen one
     # corner only. That sampler takes no conditions; points that we enqueue may have them.
     points, notices = grid_points(study)
     order = np.random.default_rng(derive_seed(study.seed, "engine")).permutation(len(points))
-    return [points[i] for i in order], notices
+    return GridPoints([points[i] for i in order], notices)
 
 
 def _population(trials: int | None) -> int:
-    """Return NSGA-II's population: Optuna's 50, less where the budget would not last for five
-    generations.
-    """
+    """Return NSGA-II's population: Optuna's 50, less where trials would not last five generations."""
     return 50 if trials is None else min(50, max(4, trials // 5))
 
 
 def _remarks(kind: str, study: Study) -> tuple[str, ...]:
+    """Say what of the study this sampler does not search as the user might expect."""
     if kind == "nsga2":
         return (f"nsga2: generations of {_population(study.trials)} trials; the first is random",)
-    alone = [
-        n
-        for n, d in study.space.domains.items()
-        if d.conditions or (kind == "cmaes" and isinstance(d, Choice))
-    ]
-    if kind not in ("cmaes", "qmc", "gp") or not alone:
+    if kind not in ("cmaes", "qmc", "gp"):
+        return ()
+
+    # These three sample one fixed space; Optuna draws what is not always in it by itself.
+    apart = []
+    for name, domain in study.space.domains.items():
+        if domain.conditions or (kind == "cmaes" and isinstance(domain, Choice)):
+            apart.append(name)
+    if not apart:
         return ()
     reason = "Choice or conditional" if kind == "cmaes" else "conditional"
-    return (f"{kind}: {', '.join(alone)} ({reason}) drawn at random, apart from the others",)
+    return (f"{kind}: {', '.join(apart)} ({reason}) drawn at random, apart from the others",)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Optuna's announcements and its warnings on experimental parts from the user, here and
-    not elsewhere.
-    """
+    """Keep Optuna's announcements and warnings on experimental parts from the user, only here."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -1,5 +1,4 @@
-"""An engine in a process of its own, so that the driver imports neither TensorFlow nor a user's
-study file.
+"""An engine in a process of its own: the driver imports neither TensorFlow nor a study file.
 
 The engine process runs `serve`; the driver holds a `RemoteEngine` at the other end of the
 connection.
@@ -20,7 +19,7 @@ from tuning.engines.base import Engine
 from tuning.errors import StudyError, TuningError
 from tuning.study.info import StudyInfo, dataset_facts, describe
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
-from tuning.trials.jobs import Source
+from tuning.trials.jobs import Overrides, Source
 
 if TYPE_CHECKING:
     from tuning.data.dataset import Dataset
@@ -47,8 +46,7 @@ class Connection(Protocol):
 
 
 class RemoteEngine:
-    """The driver's side. Errors of the engine process are raised here, with the same class and
-    text.
+    """The driver's side: it raises errors of the engine process with the same class and text.
 
     Raises:
         TuningError: From any method, where the engine process has died.
@@ -58,20 +56,20 @@ class RemoteEngine:
         self.notices: tuple[str, ...] = ()
         """Known once `describe` has returned."""
         self._connection = connection
-        self._record: StudyInfo | None = None
+        self._info: StudyInfo | None = None
 
     def describe(self) -> StudyInfo:
-        """Wait until the study is loaded and checked, and its engine made; return what the driver
-        may know of it.
+        """Wait until the study is checked and its engine made; return what the driver may know.
 
         Raises:
             StudyError: The study, its data or its builder is wrong.
             MissingError: Data or a package is not there.
         """
-        if self._record is None:
-            record: StudyInfo = self._answer()
-            self._record, self.notices = record, record.notices
-        return self._record
+        if self._info is None:
+            info: StudyInfo = self._answer()
+            self._info = info
+            self.notices = info.notices
+        return self._info
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return what the engine proposes."""
@@ -96,22 +94,22 @@ class RemoteEngine:
         return files
 
     def close(self) -> None:
-        """End the engine process; one that is still loading its study ends by itself when it is
-        done.
-        """
+        """End the engine process; one that still loads its study ends by itself when it is done."""
         try:
-            if self._record is not None:
+            # Before that it would not read the message, and closing would wait for TensorFlow.
+            if self._info is not None:
                 self._connection.send(("close",))
                 error, _ = self._connection.recv()
                 if error is not None:
                     raise error
         except (EOFError, ConnectionError):
-            return  # it has ended already, which was told to whoever called it
+            return  # it has ended already; whoever called it last has had the error
         finally:
             self._connection.close()
 
     def _call(self, name: str, *args: Any) -> Any:
-        self.describe()  # else its answer would be taken for this one's
+        # The first message is the answer to `describe`: else it would be taken for this call's.
+        self.describe()
         try:
             self._connection.send((name, *args))
         except ConnectionError as error:
@@ -128,33 +126,33 @@ class RemoteEngine:
         return value
 
 
-def serve(connection: Connection, source: Source, overrides: Mapping[str, Any]) -> None:
-    """Be the engine process: load and check the study, then answer until told to close or the
-    driver is gone.
+def serve(connection: Connection, source: Source, overrides: Overrides) -> None:
+    """Be the engine process: load and check the study, then answer until the driver hangs up.
 
     Args:
         connection: To the driver.
         source: The study.
         overrides: Study fields set on the command line.
     """
-    os.environ["CUDA_VISIBLE_DEVICES"] = (
-        "-1"  # the builder is tried here, on the CPU; GPUs are the workers' alone
-    )
+    # The builder is tried here, on the CPU; GPUs are the workers' alone.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
-        engine, record = prepare(source, overrides)
-    except (Exception, SystemExit) as error:  # all of them are told: the driver raises them
+        engine, info = prepare(source, overrides)
+    except (Exception, SystemExit) as error:  # SystemExit: a study file may call sys.exit()
+        # Whatever it is, the driver raises it; one that is gone needs no reply.
         with contextlib.suppress(ConnectionError):
             _reply(connection, error)
         return
-    with contextlib.suppress(
-        EOFError, ConnectionError
-    ):  # the driver is gone: nobody is left to tell
-        _reply(connection, None, record)
+
+    # A driver that is gone ends the calls as "close" does.
+    with contextlib.suppress(EOFError, ConnectionError):
+        _reply(connection, None, info)
         _answer_calls(connection, engine)
+
     failure = None
     try:
         engine.close()
-    except Exception as error:  # told, as above
+    except Exception as error:  # the driver raises it
         failure = error
     with contextlib.suppress(ConnectionError):
         _reply(connection, failure)
@@ -166,21 +164,22 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
         name, *args = connection.recv()
         if name == "close":
             return
+        answer = None
+        failure = None
         try:
             if name not in _CALLS:
                 raise ValueError(f"an engine has no '{name}'")
-            answer, failure = getattr(engine, name)(*args), None
-        except Exception as error:  # told, as above
-            answer, failure = None, error
+            answer = getattr(engine, name)(*args)
+        except Exception as error:  # the driver raises it, and may go on with this engine
+            failure = error
         _reply(connection, failure, answer)
 
 
-def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, StudyInfo]:
-    """Load and check a study, its data and its builder; return its engine, fresh, and what a driver
-    may know of it.
+def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
+    """Load and check a study; return its engine, fresh, and what a driver may know of it.
 
     Raises:
-        StudyError: Something about them is wrong.
+        StudyError: The study, its data or its builder is wrong.
         MissingError: Data or a package is not there.
     """
     from tuning.data.facts import notices_on
@@ -196,11 +195,14 @@ def prepare(source: Source, overrides: Mapping[str, Any]) -> tuple[Engine, Study
     parts = split(
         dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
     )
+
+    # Each of these raises now what would else fail every trial.
     if study.cv is not None:
-        folds(parts.search_part.y, study.cv, parts.task)  # raises now, and not in the first trial
+        folds(parts.search_part.y, study.cv, parts.task)
     if study.objective.name in METRICS:
         check(study.objective.name, dataset.task)
     _try_builder(study, dataset)
+
     engine = make_engine(study, lambda: parts)
     file = str(find_study(source)) if isinstance(source, str) else ""
     info = describe(
@@ -231,32 +233,32 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
     from tuning.study.objective import METRICS
     from tuning.trials.functions import evaluate
 
-    point = study.space.active(
-        {name: domain.cut()[0] for name, domain in study.space.domains.items()}
-    )
+    lowest = {name: domain.cut()[0] for name, domain in study.space.domains.items()}
+    point = study.space.active(lowest)
     if study.trainer == "function":
         evaluate(study, point, epoch=1, seed=study.seed)
         return
+
     arguments, _ = study.split_params(point)
+    computed_by_us = study.objective.name in METRICS
     check_builder(
         study.builder,
         {**study.from_data(dataset), **arguments},
         input_shape=dataset.input_shape,
         task=dataset.task,
         n_outputs=dataset.n_outputs,
-        metric="" if study.objective.name in METRICS else study.objective.name,
+        metric="" if computed_by_us else study.objective.name,
     )
 
 
 def _reply(connection: Connection, error: BaseException | None, value: Any = None) -> None:
-    connection.send((None if error is None else _told(error), value))
+    connection.send((None if error is None else _for_driver(error), value))
 
 
-def _told(error: BaseException) -> TuningError:
-    """Return the error to raise in the driver: ours as it is, a user's with file and line, any
-    other as its traceback.
+def _for_driver(error: BaseException) -> TuningError:
+    """Return the error to raise in the driver, which can be pickled whatever the original holds.
 
-    The original may hold anything, also what cannot be pickled.
+    Ours as it is, a user's with file and line, any other as its traceback.
     """
     if isinstance(error, TuningError):
         try:

@@ -1,6 +1,4 @@
-"""A study as one of scikit-learn's own search objects: grids, distributions, rounds of halving,
-scorer, folds.
-"""
+"""A study as one of scikit-learn's own search objects: grids, distributions, halving, scorer."""
 
 from __future__ import annotations
 
@@ -24,12 +22,14 @@ from tuning.study.engine_spec import require_kinds
 from tuning.study.objective import METRICS
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
+from tuning.trial import Params
 
 FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
 MOST_BRANCHES = 10_000
 MOST_PLANNED = 1_000
 
 _Settings: TypeAlias = Mapping[str, Any]  # keyword arguments of a search class
+_Axes: TypeAlias = dict[str, Any]  # by name, a list of values or an object with `rvs`
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,20 @@ class ObjectiveScorer:
     sign: int
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
-        """Return the signed objective of a fitted estimator on X, y; NaN where a prediction is not
-        finite.
+        """Return the signed objective on X, y of a fitted estimator.
+
+        NaN where a prediction is not finite.
         """
         from tuning.trials.metrics import score
 
         if self.name in METRICS and self.name != "loss":
             return self.sign * score(self.name, self.task, y, estimator._predict_raw(X))
-        prepared, encoded = estimator._prepared(np.asarray(X)), estimator._encoded(np.asarray(y))
-        return self.sign * float(
-            estimator.model_.evaluate(prepared, encoded, verbose=0, return_dict=True)[self.name]
-        )
+
+        # A metric that the builder compiled: only the model can compute it.
+        inputs = estimator._prepared(np.asarray(X))
+        targets = estimator._encoded(np.asarray(y))
+        scores = estimator.model_.evaluate(inputs, targets, verbose=0, return_dict=True)
+        return self.sign * float(scores[self.name])
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,11 @@ class Draw:
 
 @lru_cache(maxsize=2)
 def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
-    """Return what every fit of a search needs, by name: X, y and the rows of each fold; equal in
-    all processes.
+    """Return what every fit of a search needs, by name: X, y and the rows of each fold.
 
-    X is not scaled: each fit scales by what it trains on. Without `cv` the one fold is the study's
-    own split.
+    They are equal in all processes: what is packed for a worker names them and holds no array. X is
+    not scaled: each fit scales by what it trains on. Without `cv` the one fold is the study's own
+    split.
     """
     part = parts.search_part
     if cv is None:
@@ -79,12 +82,12 @@ def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
         rows = [(np.arange(n_train), np.arange(n_train, len(part)))]
     else:
         rows = folds(part.y, cv, parts.task)
-    named = {
-        f"{kind}-{k}": pair[i]
-        for k, pair in enumerate(rows)
-        for i, kind in enumerate(("train", "test"))
-    }
-    return {"X": part.X, "y": part.y, **named}
+
+    arrays = {"X": part.X, "y": part.y}
+    for k, (train, test) in enumerate(rows):
+        arrays[f"train-{k}"] = train
+        arrays[f"test-{k}"] = test
+    return arrays
 
 
 def make_estimator(study: Study, parts: Parts) -> Any:
@@ -93,24 +96,24 @@ def make_estimator(study: Study, parts: Parts) -> Any:
     from tuning.estimators.wrappers import KerasClassifier, KerasRegressor
 
     kind = KerasRegressor if parts.task == "regression" else KerasClassifier
-    known = {"input_shape": parts.input_shape, "task": parts.task, "n_outputs": parts.n_outputs}
+    facts = {"input_shape": parts.input_shape, "task": parts.task, "n_outputs": parts.n_outputs}
+    accepted = set(kind(study.builder).get_params())
+    from_data = {}
+    for name in FROM_DATA:
+        if name in accepted and name not in study.fixed and name not in study.space:
+            from_data[name] = facts[name]
+
+    # Of a study of a function no estimator is fitted, but one is made, and must be valid.
+    trainer = "auto" if study.trainer == "function" else study.trainer
     arguments, to_fit = study.split_params(study.fixed)
-    named = set(kind(study.builder).get_params())
-    filled = {
-        n: known[n]
-        for n in FROM_DATA
-        if n in named and n not in study.fixed and n not in study.space
-    }
     return kind(
         study.builder,
         epochs=study.epochs,
         patience=study.patience,
         preprocessor=FoldScaler(parts.columns) if parts.scale else None,
-        trainer="auto"
-        if study.trainer == "function"
-        else study.trainer,  # of a function no estimator is fitted
+        trainer=trainer,
         random_state=derive_seed(study.seed, "training"),
-        **{**filled, **arguments, **to_fit},
+        **{**from_data, **arguments, **to_fit},
     )
 
 
@@ -165,8 +168,16 @@ def _halving_grid_search(study: Study, settings: _Settings) -> ScikitSearch:
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the import below needs it
     from sklearn.model_selection import HalvingGridSearchCV
 
-    grid, n, notices = _grid_for_halving(study)
+    whole, _ = grid_points(study.with_(trials=None))
+    n = len(whole)
+    if study.trials is not None:
+        n = min(n, candidates_within(study.trials, study.epochs))
+    grid, notices = _grid(study.with_(trials=n))
     search = HalvingGridSearchCV(param_grid=grid, **_halving(study), **settings)
+
+    # The grid was cut to `n` candidates; the user's --trials are those of all rounds together.
+    counted = f"(--trials {study.trials} counts rungs)"
+    notices = tuple(notice.replace(f"(--trials {n})", counted) for notice in notices)
     return ScikitSearch(dispatch_at_once(search), (*notices, halving_remark(n, study)))
 
 
@@ -207,9 +218,8 @@ SEARCHES: dict[str, Callable[[Study, _Settings], ScikitSearch]] = {
 require_kinds("scikit-learn", SEARCHES)
 
 
-def distributions(space: Space) -> dict[str, Any] | list[dict[str, Any]]:
-    """Return what scikit-learn draws from: a list where a value is chosen, else an object with
-    `rvs`.
+def distributions(space: Space) -> _Axes | list[_Axes]:
+    """Return what scikit-learn draws from.
 
     With conditions one mapping for each combination of the parents' values, each as likely as the
     others; a parent on a log scale is drawn evenly here.
@@ -219,11 +229,9 @@ def distributions(space: Space) -> dict[str, Any] | list[dict[str, Any]]:
     """
     if not space.conditional:
         return {name: _axis(space[name]) for name in space}
-    parents = [
-        n
-        for n in space
-        if any(n == parent for d in space.domains.values() for parent, _ in d.conditions)
-    ]
+
+    with_children = {parent for domain in space.domains.values() for parent, _ in domain.conditions}
+    parents = [name for name in space if name in with_children]
     size = math.prod(len(space[name].cut(None)) for name in parents)
     if size > MOST_BRANCHES:
         raise StudyError(
@@ -236,74 +244,77 @@ def distributions(space: Space) -> dict[str, Any] | list[dict[str, Any]]:
     ]
 
 
-def rounds(n: int, epochs: int) -> list[tuple[int, int]]:
-    """Return (candidates, epochs) of each round that scikit-learn makes of `n` candidates,
-    min_resources="exhaust".
-    """
+class Round(NamedTuple):
+    """One round of a halving search: so many candidates, each trained so many epochs."""
+
+    candidates: int
+    epochs: int
+
+
+def rounds(n: int, epochs: int) -> list[Round]:
+    """Return the rounds that scikit-learn makes of `n` candidates, with min_resources="exhaust"."""
+    # As BaseSuccessiveHalving._run_search computes them, floating-point logarithms included.
     needed = 1 + math.floor(math.log(n, FACTOR))
     least = max(1, epochs // FACTOR ** (needed - 1))
     possible = 1 + math.floor(math.log(epochs // least, FACTOR))
-    found = []
+
+    plan = []
     for i in range(min(needed, possible)):
-        found.append((n, min(FACTOR**i * least, epochs)))
+        plan.append(Round(n, min(FACTOR**i * least, epochs)))
         n = math.ceil(n / FACTOR)
-    return found
+    return plan
+
+
+def _trials_of(plan: Sequence[Round]) -> int:
+    return sum(each.candidates for each in plan)
 
 
 def candidates_within(trials: int, epochs: int) -> int:
-    """Return how many candidates a halving search can begin with so that all its rounds together
-    are `trials`.
-    """
-    fitting = (
-        n for n in range(trials, 0, -1) if sum(size for size, _ in rounds(n, epochs)) <= trials
-    )
-    return next(fitting, 1)
+    """Return with how many candidates a halving search begins whose rounds are `trials` in all."""
+    for n in range(trials, 0, -1):
+        if _trials_of(rounds(n, epochs)) <= trials:
+            return n
+    return 1
 
 
 def trials_within(total: float, epochs: int) -> int:
-    """Return the trials of the halving search with most candidates whose rounds all end within
-    `total` epochs.
-    """
+    """Return the trials of the largest halving search that ends within `total` epochs."""
     best = 1
     for n in range(1, max(2, int(total))):
-        made = rounds(n, epochs)
-        if sum(size * each for size, each in made) <= total:
-            best = sum(size for size, _ in made)
+        plan = rounds(n, epochs)
+        if sum(each.candidates * each.epochs for each in plan) <= total:
+            best = _trials_of(plan)
     return best
 
 
 def halving_remark(n: int, study: Study) -> str:
     """Say what the rounds are."""
-    made = rounds(n, study.epochs)
-    sizes, epochs = " + ".join(str(size) for size, _ in made), ", ".join(str(e) for _, e in made)
+    plan = rounds(n, study.epochs)
+    sizes = " + ".join(str(each.candidates) for each in plan)
+    epochs = ", ".join(str(each.epochs) for each in plan)
     return f"halving: {sizes} trials of {epochs} epochs, each rung trained from zero"
 
 
-def _grid(study: Study) -> tuple[Any, tuple[str, ...]]:
+class _Grid(NamedTuple):
+    """A `param_grid`, and the notices on what was left out."""
+
+    axes: Any
+    notices: tuple[str, ...]
+
+
+def _grid(study: Study) -> _Grid:
     """Return the grid as one mapping where that is possible, else a list of one-point grids."""
     points, notices = grid_points(study)
     axes = {name: study.space[name].cut() for name in study.space}
     if not study.space.conditional and len(points) == math.prod(map(len, axes.values())):
-        return axes, notices
-    return [{name: [value] for name, value in point.items()} for point in points], notices
+        return _Grid(axes, notices)
 
-
-def _grid_for_halving(study: Study) -> tuple[Any, int, tuple[str, ...]]:
-    whole, _ = grid_points(study.with_(trials=None))
-    n = (
-        len(whole)
-        if study.trials is None
-        else min(len(whole), candidates_within(study.trials, study.epochs))
-    )
-    grid, notices = _grid(study.with_(trials=n))
-    counted = f"(--trials {study.trials} counts rungs)"
-    return grid, n, tuple(notice.replace(f"(--trials {n})", counted) for notice in notices)
+    single = [{name: [value] for name, value in point.items()} for point in points]
+    return _Grid(single, notices)
 
 
 def _trials(study: Study) -> int:
-    """Return how many trials to plan for; without a number a timeout ends the search, and
-    scikit-learn plans ahead.
-    """
+    """Return how many trials to plan for: scikit-learn plans ahead, also where a timeout ends it."""
     return MOST_PLANNED if study.trials is None else study.trials
 
 
@@ -315,10 +326,12 @@ def _product(space: Space, names: Sequence[str]) -> itertools.product[tuple[Any,
     return itertools.product(*(space[name].cut(None) for name in names))
 
 
-def _branch(space: Space, parents: Mapping[str, Any]) -> dict[str, Any]:
+def _branch(space: Space, parents: Params) -> _Axes:
     """Return the axes that exist where the parents have these values."""
-    kept: dict[str, Any] = {}
+    axes: _Axes = {}
     for name, domain in space.domains.items():
-        if domain.exists_under({n: parents[n] for n in kept if n in parents}):
-            kept[name] = [parents[name]] if name in parents else _axis(domain)
-    return kept
+        # A parent that does not exist here itself counts for nothing.
+        existing = {parent: parents[parent] for parent in axes if parent in parents}
+        if domain.exists_under(existing):
+            axes[name] = [parents[name]] if name in parents else _axis(domain)
+    return axes
