@@ -272,6 +272,7 @@ class TrialResult:
         """
         by_epoch = [{row["epoch"]: row for row in fold.curve} for fold in self.folds]
         epochs = sorted({epoch for rows in by_epoch for epoch in rows})
+
         latest: list[Metrics] = [{} for _ in by_epoch]
         means = []
         for epoch in epochs:
@@ -281,6 +282,7 @@ class TrialResult:
             # A fold that was taken up later has no row yet.
             begun = [row for row in latest if row]
             means.append({**_mean(begun), "epoch": epoch})
+
         return tuple(means)
 
     def reports_of(self, metric: str) -> tuple[tuple[int, float], ...]:
@@ -292,6 +294,7 @@ class TrialResult:
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         reported = None if self.reported is None else [list(pair) for pair in self.reported]
+
         return {
             "schema": SCHEMA,
             "number": self.number,
@@ -323,6 +326,7 @@ class TrialResult:
         value = stored["value"]
         # Release 0.1 called notices "notes"; its own first versions lacked the fields read by get.
         notices = stored.get("notices", stored.get("notes", ()))
+
         return cls(
             stored["number"],
             Status(stored["status"]),

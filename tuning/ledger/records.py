@@ -90,7 +90,7 @@ class SearchHeader:
         study_file: "" for a study made in a notebook.
         git_commit: Of the folder the search was begun in; "" outside a repository.
         versions_of: Libraries and their versions.
-        intervals: Learning rates' bounds that a range test found, by parameter.
+        intervals: Bounds of learning rates that a range test found, by parameter.
         recovered: The header was damaged and is written anew; the trials are older than it.
     """
 
@@ -190,6 +190,7 @@ class SearchHeader:
         """Rebuild from `to_json`, or from a file of release 0.1."""
         check_schema(stored, "search.json")
         versions = tuple(stored["versions"])
+
         return cls(
             study=stored["study"],
             engine=stored["engine"],
@@ -284,7 +285,7 @@ class SearchStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class LRIntervals:
-    """Learning rates' bounds that a range test found, where no search's header keeps them.
+    """Bounds of learning rates that a range test found, where no search's header keeps them.
 
     Attributes:
         intervals: By parameter (low, high), or rows of `tuning.study.positions`.

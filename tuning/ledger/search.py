@@ -99,6 +99,7 @@ class SearchFiles:
         """
         known = self.require_header()
         if header.definition != known.definition:
+            # The header last: a kill before it leaves the old definition, and this is done again.
             self._set_winner_aside(self.folder / f"version-{len(known.versions)}")
             self._drop_unfinished()
             n_trials = sum(1 for _ in self.folder.glob("trials/*/spec.json"))
@@ -138,6 +139,7 @@ class SearchFiles:
         stored = read_json(self._spec_file(number))
         if stored is None:
             return None
+
         check_schema(stored, self._spec_file(number))
         try:
             params = space.decode(stored["params"])
@@ -164,6 +166,8 @@ class SearchFiles:
             if proposal is None:
                 break
             yield proposal
+
+        # A torn last one was never asked. With another behind it, it was asked and is lost.
         if self._spec_file(number + 1).exists():
             raise StorageError(
                 f"{self._spec_file(number)} is damaged. Put it back from a copy, or begin anew "
@@ -187,6 +191,7 @@ class SearchFiles:
         ranks = [int(path.name.removeprefix("attempt-")) for path in folder.glob("attempt-*")]
         attempt = 1 + max(ranks, default=0)
         path = folder / f"attempt-{attempt}"
+        # An error where it is there: two drivers would write into one attempt.
         path.mkdir(parents=True, mode=0o700)
         return attempt, path
 
@@ -275,6 +280,7 @@ def search_key(engine: str, pruner: str, variant: Params) -> str:
         for field, value in sorted(variant.items())
         if field not in ("engine", "pruner")
     ]
+
     key = "+".join([name, *changes])
     if len(key) <= LONGEST_KEY:
         return key
@@ -338,6 +344,7 @@ def _check_definition(known: SearchHeader, new: Definition, *, allow_change: boo
     faults = differences(old, new)
     if not faults:
         return
+
     incomparable = [name for name in _INCOMPARABLE if old.get(name) != new.get(name)]
     if incomparable:
         cure = (
@@ -350,6 +357,7 @@ def _check_definition(known: SearchHeader, new: Definition, *, allow_change: boo
         )
     else:
         return
+
     raise ChangedError(
         [*faults[:-1], f"{faults[-1]}; {cure}"],
         where=f"search {known.id} was begun under another definition",

@@ -37,6 +37,7 @@ def _domain(name: str, text: str) -> Domain:
         return _called(text)
     except SyntaxError:
         call, _, conditions = text.rpartition(" when ")
+
     try:
         domain = _called(call)
         if domain.conditions:  # told twice: in the call and behind `when`

@@ -137,6 +137,7 @@ class Evaluation:
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         baseline = {name: _plain_metrics(scores) for name, scores in self.baseline.items()}
+
         return {
             "schema": SCHEMA,
             "test": _plain_metrics(self.test),
@@ -154,6 +155,7 @@ class Evaluation:
         check_schema(stored, "evaluation.json")
         margin = stored.get("margin")
         baseline = {name: _scores(scores) for name, scores in stored["baseline"].items()}
+
         return cls(
             test=_scores(stored["test"]),
             baseline=baseline,
@@ -239,7 +241,7 @@ class WinnerRecord:
 
     Attributes:
         standing: On fresh seeds, where its mean was the best.
-        finalists: The standings of all that were looked at, in the order of the ranking.
+        finalists: The standings of all that were trained, in the order of the ranking.
         evaluation: On the test part.
         seed: The median one of its seeds, whose model is kept.
         at: When it was chosen, Unix seconds.

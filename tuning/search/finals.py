@@ -74,6 +74,7 @@ class Finals:
         known = kept_winner(self.files)
         if known is None or not _is_of(known, best):
             return self._evaluate(best, standings)
+
         # More of the best may have been looked at since.
         winner = replace(known, finalists=tuple(standings))
         if winner != known:
@@ -110,12 +111,15 @@ class Finals:
                 self.progress.notice(
                     f"the best {first} diverged or failed on a fresh seed: the next are looked at"
                 )
+
             few = finalists[first : first + self.study.top_k]
             if not self._train(few):
                 return None
+
             standings += [self._standing(proposal) for proposal in few]
             if any(standing.mean is not None for standing in standings):
                 return standings
+
         raise SearchFailed(
             f"each of the best {len(finalists)} trials diverged or failed on a fresh seed; lower "
             "the learning rates of the space"
@@ -152,6 +156,7 @@ class Finals:
             for index in range(self.study.seeds):
                 if self.files.finalist(proposal.number, index) is not None:
                     continue
+
                 for fold in parts:
                     name = f"final-{proposal.number}-{index}"
                     if fold is not None:
@@ -207,12 +212,15 @@ class Finals:
         known = self.files.finalist(number, index)
         if known is not None or self.study.cv is None:
             return known
+
         folds = []
         for fold in self._folds:
             outcome = self.files.finalist(number, index, fold)
             if outcome is None:
                 return None
             folds.append(outcome)
+
+        # Kept beside them: the next run, and whoever shows the search, read one file.
         mean = _mean_outcome(folds)
         self.files.write_finalist(mean)
         return mean
@@ -222,6 +230,7 @@ class Finals:
         seed = best.seeds[median]
         if seed is None:
             raise TuningError(f"trial {best.number} has no seed although it has a value")
+
         job = EvaluationJob(
             source=self.source,
             overrides=self.overrides,
@@ -292,6 +301,7 @@ def _mean_outcome(folds: Sequence[FinalistOutcome]) -> FinalistOutcome:
     """Return one outcome for all folds; without a value where one of them diverged."""
     values = [fold.value for fold in folds]
     finite = [value for value in values if value is not None]
+
     return replace(
         folds[0],
         value=statistics.fmean(finite) if len(finite) == len(values) else None,

@@ -96,17 +96,18 @@ class SearchLoop:
         """
         header = self.files.header
         results: dict[int, TrialResult] = {}
-        told: set[int] = set()
+        known_to_engine: set[int] = set()
         n_adopted = 0
         for before in self.files.proposals(self.study.space):
             self.trial_index.tells = []
             for number in before.tells:
                 self._tell(results.get(number) or self._train_again(number))
-            told.update(before.tells)
+            known_to_engine.update(before.tells)
 
             proposal, adopted = ask_again(self.engine, self.study, header, before)
             n_adopted += adopted
             self._enter_again(proposal)
+
             result = self.files.result(proposal.number)
             if result is None:
                 self.open[proposal.number] = OpenTrial(proposal)
@@ -116,7 +117,9 @@ class SearchLoop:
                 results[proposal.number] = result
 
         self.trial_index.tells = []
-        self._untold = {number: results[number] for number in results if number not in told}
+        self._untold = {
+            number: result for number, result in results.items() if number not in known_to_engine
+        }
         if n_adopted:
             self._progress.notice(
                 f"{n_adopted} trials are not what the engine proposes here (another CPU?), and are "
@@ -179,6 +182,7 @@ class SearchLoop:
             return
         self._applied_stop = reason
         self._progress.phase(STOP_MESSAGES[reason])
+
         for trial in list(self.open.values()):
             if not trial.slot:
                 self.executor.cancel(trial.job)
@@ -212,6 +216,7 @@ class SearchLoop:
         self.files.write_spec(proposal)
         self.trial_index.tells = []
         self.trial_index.take(proposal)
+
         trial = OpenTrial(proposal)
         self.open[number] = trial
         self._begin(trial)
@@ -277,6 +282,7 @@ class SearchLoop:
         if self._stop_request.reason:
             self._let_go(trial)
             return
+
         trial.slot = ""
         trial.attempt, _ = self.files.begin_attempt(number)
         self.executor.submit(self._make_job(trial.proposal, trial.attempt))
@@ -286,6 +292,7 @@ class SearchLoop:
         trial = self.open.get(number)
         if trial is None or trial.attempt != attempt:  # a late word of an attempt that is over
             return
+
         if isinstance(event, Started):
             self._started(trial, event)
         elif isinstance(event, Reported):
@@ -309,6 +316,7 @@ class SearchLoop:
         self._progress.epoch(trial.slot, report)
         if self.study.pruner == "none":
             return  # nobody waits for an answer
+
         answer = Answer.PRUNE if self.engine.report(report) else Answer.CONTINUE
         if self._applied_stop not in ("", "interrupted"):
             answer = Answer.STOP
@@ -332,11 +340,14 @@ class SearchLoop:
         if result is not None:
             self._unreported.add(number)  # its last epochs
             self._end(result)
+
         elif event.cause == "cancelled" or self._died_of_our_signal(event):
             self._let_go(trial)
+
         else:
             death = Death(cause=event.cause, detail=event.detail, slot=trial.slot)
             self.files.write_death(number, trial.attempt, death)
+            # A trial that took too long once would do so again.
             out_of_time = event.cause in ("timeout", "no_progress")
             if out_of_time or self.files.deaths(number) >= self.study.attempts:
                 self._fail(trial, f"worker {event.cause}: {event.detail}")
@@ -368,12 +379,15 @@ class SearchLoop:
         self.trial_index.enter(result)
         self._on_result()
         self._progress.finished(result, self.trial_index.best)
+
         if trial.slot:
             self._progress.idle(trial.slot)
         else:
+            # A copy, or an orphan's: the engine has heard none of its epochs.
             self._unreported.add(result.number)
         self._untold[result.number] = result
         self._count_failures(result)
+
         for duplicate in trial.duplicates:
             self._begin(self.open[duplicate.number])
 
@@ -381,6 +395,7 @@ class SearchLoop:
         if result.status is not Status.FAILED:
             self._failures_in_a_row = 0
             return
+
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= self.study.max_failures:
             raise SearchFailed(

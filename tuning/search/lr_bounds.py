@@ -12,6 +12,7 @@ from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
 from tuning.ledger.records import Definition, LRIntervals, read_record, write_record
+from tuning.lr_range.plot import write_html, write_png
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
 from tuning.schema import check_schema
 from tuning.search.trial_jobs import as_error
@@ -59,8 +60,6 @@ class LRBounds:
 
         Call it after `begin`: a folder that is set aside takes its artifacts along.
         """
-        from tuning.lr_range.plot import write_html, write_png
-
         for name, tests in self.tests.items():
             file = folder / "artifacts" / _TESTS.format(name)
             write_json(file, [test.to_json() for test in tests])
@@ -140,6 +139,7 @@ def measure_lr_bounds(
                 )
                 for params in structures.values()
             ]
+
             tests[name] = run_tests(executor, jobs)
             measured[name] = _interval(rate, list(structures), tests[name])
             notice(_in_words(name, rate, tests[name]))

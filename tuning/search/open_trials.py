@@ -63,6 +63,7 @@ class OpenTrial:
         """
         self.rest()
         now = time.time()
+
         return TrialResult(
             self.proposal.number,
             Status.FAILED,

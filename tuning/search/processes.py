@@ -83,7 +83,6 @@ class SearchProcesses:
             notice: Told what is waited for.
             stop_request: A signal while it waits raises, and at its deadline so does the executor.
         """
-
         spec = executor_spec(name)
 
         def make() -> Executor:
@@ -98,6 +97,7 @@ class SearchProcesses:
             )
             with stop_request.may_raise():
                 executor = spec.make(workplace)
+                # Whatever ends the run, the devices are given back.
                 self._stack.callback(executor.close)
                 return executor
 

@@ -35,7 +35,7 @@ def ask_again(
     keeps those it was trained for.
 
     Args:
-        engine: Told whatever it had been told before that ask.
+        engine: It has been told again all that it was told before that ask.
         study: What is searched now.
         header: Of the search.
         before: The proposal in the files.

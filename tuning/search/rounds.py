@@ -50,8 +50,10 @@ class Round:
         """
         if self.stop_request.by_signal:
             return False
+
         for name in self.jobs:
             self._submit(name)
+
         while left := self._left:
             if self.stop_request.by_signal:
                 self.progress.phase(STOP_MESSAGES[self.stop_request.reason])
@@ -64,6 +66,7 @@ class Round:
                 self.progress.phase(
                     f"training finalists on fresh seeds: {number} of {len(self.jobs)}"
                 )
+
             for event in self.executor.events(TICK_S):
                 if event.job in self.jobs:
                     self._handle(event)
@@ -81,6 +84,7 @@ class Round:
     def _submit(self, name: str) -> None:
         job = self.jobs[name]
         trains = isinstance(job, FinalistJob)  # the evaluation has no epochs to report
+
         self._waiting.add(name)
         self.executor.submit(
             Job(
@@ -125,6 +129,7 @@ class Round:
         if event.cause == "cancelled":
             self._waiting.add(event.job)  # not begun, or not any more
             return
+
         n_lost = self._lost.get(event.job, 0) + 1
         self._lost[event.job] = n_lost
         # A job that took too long once would do so again.

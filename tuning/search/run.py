@@ -77,6 +77,7 @@ def run_study(
     # A fault is told before anything costs time.
     parse_devices(options.devices)
     executor_spec(options.executor)
+
     home = tuning_home(options.home)
     stop_request = StopRequest()
     with ExitStack() as stack, _private_files(), raise_on_full_disk(), stop_request.handled():
@@ -110,6 +111,7 @@ def run_study(
 
         header = replace(search_header(info, variant), intervals=dict(lr_bounds.intervals))
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
+
         slots = parse_devices(options.devices, info.gpus_per_trial)
         executor = processes.executor(
             slots,
@@ -119,6 +121,7 @@ def run_study(
             notice=view.notice,
             stop_request=stop_request,
         )
+
         run = _Run(
             study=info,
             source=source,
@@ -135,6 +138,7 @@ def run_study(
             began=began,
             stop_request=stop_request,
         )
+        # Closed in reverse order: also after an error the writer is waited for before it is left.
         stack.callback(run.catch_up)
         return run.carry_out()
 
@@ -245,6 +249,7 @@ class _Run:
         status = self._ending(failure)
 
         self._close_processes()
+        # Read once: 10,000 trials with their curves are 100 MB. In a hurry that comes last.
         trials = None if self.stop_request.hurried else self.loop.trial_index.trials
         report = None if trials is None else self._write_report(trials, winner)
         self._write_status(status, str(failure or ""))
@@ -279,6 +284,7 @@ class _Run:
     def _choose_winner(self) -> WinnerRecord | None:
         n_completed = counts(self.loop.trial_index.statuses)["completed"]
         self.libraries = load_libraries(n_completed)  # while the finalists train
+
         finals = Finals(
             study=self.study,
             source=self.source,
@@ -289,6 +295,7 @@ class _Run:
             stop_request=self.stop_request,
         )
         winner = finals.run(self.loop.trial_index)
+
         # Else a larger budget may still continue a trial from its checkpoint.
         if winner is not None and self.loop.exhausted:
             finals.tidy()
@@ -339,6 +346,7 @@ class _Run:
             earlier=list(self.loop.trial_index.results.values()),
             best=self.loop.trial_index.best,
         )
+
         for notice in self.study.notices:
             self.progress.notice(notice)
         self.progress.phase("searching")
@@ -360,6 +368,7 @@ class _Run:
         if self.libraries is not None:
             # Plotly looks for pandas among the loaded modules, and would take half of it.
             self.libraries.join()
+
         return write_report(
             self.home / "reports",
             header=self.files.require_header(),
@@ -380,7 +389,9 @@ class _Run:
     ) -> Summary:
         evaluation = Evaluation(test={}) if winner is None else winner.evaluation
         written = self.writer.progress()
+        # Where no trial ran, nothing has been waited for.
         first_trial_at = self.loop.first_trial_at or self.began
+
         return Summary(
             study=self.study.name,
             engine=self.study.engine,
@@ -388,7 +399,7 @@ class _Run:
             status=status,
             objective=self.study.objective,
             trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
-            winner=self._shown_winner(winner),
+            winner=self._summary_winner(winner),
             test=evaluation.test,
             dummy=evaluation.baseline.get("dummy", {}),
             linear=evaluation.baseline.get("linear", {}),
@@ -405,7 +416,7 @@ class _Run:
             warnings=tuple(self.warnings),
         )
 
-    def _shown_winner(self, winner: WinnerRecord | None) -> Winner | None:
+    def _summary_winner(self, winner: WinnerRecord | None) -> Winner | None:
         if winner is None:
             return None
         return Winner.of(winner.standing, self.study.space.decode_known(winner.params))

@@ -105,13 +105,14 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
             for number, handler in before.items():
-                # None: it was not set from Python.
+                # None: it was set by a library in C, which Python cannot put back.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @contextmanager

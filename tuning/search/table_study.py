@@ -39,15 +39,18 @@ def table_study(path: str, *, target: str | None, task: str | None) -> Study:
         faults.append(f"no file {path!r}")
     if not target:
         faults.append("--target COLUMN is missing: which column is to be predicted?")
+
     known_task = next((known for known in TABLE_TASKS if known == task), None)
     if known_task is None:
         fault = "--task is missing."
         if task:
             fault = f"task {task!r} is unknown.{did_you_mean(task, TABLE_TASKS)}"
         faults.append(f"{fault} There are: {', '.join(TABLE_TASKS)}")
+
     # Only the first can be true; the others tell the type checker so.
     if faults or target is None or known_task is None:
         raise StudyError(faults, where=f"table '{path}'")
+
     return Study(
         name=_name(path, target),
         builder=build_model,

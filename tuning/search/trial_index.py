@@ -40,6 +40,7 @@ class TrialIndex:
         self.best: TrialResult | None = None
         self.tells: list[int] = []
         self.training_s = 0.0
+
         self.proposals: Mapping[int, Proposal] = _InFiles(
             self._numbers_asked,
             lambda number: files.proposal(number, space),
@@ -50,6 +51,7 @@ class TrialIndex:
             files.result,
             lambda: len(self._ends) - self._ends.count(0),
         )
+
         self._objective = objective
         self._files = files
         self._space = space
@@ -101,9 +103,9 @@ class TrialIndex:
     def duplicate_of(self, proposal: Proposal) -> int | None:
         """Return the earlier trial that trains, or has trained, the same.
 
-        None where this one is the first. No duplicates are: of a failed trial, for failing may be
-        a matter of luck, and is tried again; of one of an earlier version of the study; one that
-        continues another, for it starts from that one's weights.
+        None where this one is the first. It is trained all the same where the earlier trial failed,
+        for that may have been bad luck, or is of an earlier version of the study, and where it
+        continues another trial, for then it starts from that one's weights.
         """
         if _continues(proposal):
             return None
@@ -128,6 +130,7 @@ class TrialIndex:
             (number for number, key in enumerate(self._keys) if not math.isnan(key)),
             key=lambda number: (self._keys[number], number),
         )
+
         distinct: dict[bytes, Pair] = {}
         for number in ranked:
             if len(distinct) == top_k:

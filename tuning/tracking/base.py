@@ -138,11 +138,16 @@ def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> lis
     points: list[Progress] = []
     best: Best | None = None
     counts = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
+
     for result in sorted(results, key=lambda r: (r.ended_at, r.number)):
-        counts["failed" if result.status is Status.DIVERGED else result.status.value] += 1
+        # As the command line counts: whoever diverged has failed.
+        counted = Status.FAILED if result.status is Status.DIVERGED else result.status
+        counts[counted.value] += 1
+
         value = _believable(result)
         if value is not None and (best is None or search.better(value, best.value)):
             best = Best(value, result.number)
+
         points.append(Progress(len(points) + 1, best, dict(counts), result.ended_at))
     return points
 
@@ -163,6 +168,7 @@ def _study_params(definition: Json) -> dict[str, str]:
     for name, value in definition.items():
         if name in _NOT_SHOWN or value is None:
             continue
+
         if isinstance(value, Mapping):
             for key, item in value.items():
                 params[f"{name}.{key}"] = _domain_text(str(item))

@@ -120,9 +120,11 @@ def _write(client: MlflowClient, experiment: str, run: CurveRun) -> None:
     began_ms = milliseconds(run.ended_at - run.last.seconds)
     tags = texts({**run.tags, "kind": "bench", "search": run.id})
     created = client.create_run(experiment, start_time=began_ms, run_name=run.name, tags=tags)
+
     run_id = created.info.run_id
     points = list(_points(run, began_ms))
     mlflow_runs.log(client, run_id, points, texts(run.params), {NOTE: run.name})
+    # Last of all: a run that still says RUNNING was cut short.
     client.set_terminated(
         run_id, "FAILED" if run.failed else "FINISHED", milliseconds(run.ended_at)
     )

@@ -44,6 +44,7 @@ def record_lr_range(uri: str, home: Path, test: LRRange, files: Sequence[Path]) 
         experiment = experiment_of(client, uri, home, test.study)
         created = client.create_run(experiment, run_name=RUN_NAME, tags={"kind": "lr_range"})
         run_id = created.info.run_id
+
         reasons = {f"reason.{name}": reason for name, reason in test.reasons.items()}
         points = list(_points(test, milliseconds(time.time())))
         mlflow_runs.log(client, run_id, points, _params(test), texts(reasons))

@@ -73,6 +73,7 @@ def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float
         "training_s": result.training_s,
         "rss_mb": result.rss_mb,
     }
+
     if result.folds:
         metrics["best_epoch"] = sum(fold.best_epoch for fold in result.folds) / len(result.folds)
     if result.value is not None:
@@ -84,13 +85,16 @@ def _curve_points(result: TrialResult) -> Iterator[Point]:
     curve = result.curve
     if not curve:
         return
+
     first = curve[0]["epoch"]
     last = curve[-1]["epoch"]
-    seconds = max(result.ended_at - result.started_at, 0.0)
+    seconds = max(result.ended_at - result.started_at, 0.0)  # the clock may have been set back
+
     for row in thinned(curve):
         # The ledger has no time of each epoch: they are taken as equally long.
         share = (row["epoch"] - first + 1) / (last - first + 1)
         at_ms = milliseconds(result.started_at + share * seconds)
+
         for name, value in row.items():
             if name != "epoch" and math.isfinite(value):
                 yield Point(name_of(name), float(value), int(row["epoch"]), at_ms)
@@ -110,6 +114,7 @@ def fold_table(result: TrialResult) -> FoldTable:
     """
     if len(result.folds) < 2:
         return {}
+
     table: FoldTable = {
         "fold": [fold.fold for fold in result.folds],
         "value": [_finite(fold.value) for fold in result.folds],
@@ -117,6 +122,7 @@ def fold_table(result: TrialResult) -> FoldTable:
         "seconds": [_finite(round(fold.seconds, 3)) for fold in result.folds],
         "seed": [fold.seed for fold in result.folds],
     }
+
     for name in sorted({name for fold in result.folds for name in fold.metrics}):
         table[name] = [_finite(fold.metrics.get(name)) for fold in result.folds]
     return table
@@ -128,9 +134,11 @@ def progress_points(search: SearchRecord, points: Sequence[Progress], above: int
     for point in points:
         if point.finished <= above:
             continue
+
         values: dict[str, float] = {**point.counts, "trials": point.finished}
         if point.best is not None:
             values[f"best_{search.metric}"] = point.best.value
+
         at_ms = milliseconds(point.at)
         metrics += [
             Point(name_of(name), float(value), point.finished, at_ms)

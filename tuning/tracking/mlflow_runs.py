@@ -30,6 +30,7 @@ def log(
     metrics = [Metric(point.key, point.value, point.at_ms, point.step) for point in points]
     pairs = [Param(name, value) for name, value in (params or {}).items()]
     marks = [RunTag(name, value) for name, value in (tags or {}).items()]
+
     while metrics or pairs or marks:
         client.log_batch(
             run_id,

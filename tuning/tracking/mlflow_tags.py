@@ -91,6 +91,7 @@ def dataset_texts(dataset: DatasetFacts) -> dict[str, str]:
     source = dataset.source or name
     is_url = source.startswith("http")
     columns = [{"name": name, "type": "double", "required": True} for name in dataset.features]
+
     profile = {
         "rows": dataset.rows,
         "train": dataset.train,
@@ -101,6 +102,7 @@ def dataset_texts(dataset: DatasetFacts) -> dict[str, str]:
         "classes": dataset.classes,
         "unit": dataset.unit,
     }
+
     return {
         "name": text_of(name, 500),
         "digest": dataset.digest[:16] or "unknown",

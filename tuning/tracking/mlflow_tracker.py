@@ -122,6 +122,7 @@ class MlflowTracker:
         if version > 1:
             ranks.append(version)
             name += f", version {version}"
+
         self._record(
             FitRecord(
                 attempt=mlflow_tags.attempt_id(self._search.id, "finalist", *ranks),
@@ -149,6 +150,7 @@ class MlflowTracker:
         figures = mlflow_metrics.winner_metrics(winner)
         points = [Point(name, value, 0, at_ms) for name, value in figures.items()]
         tags = mlflow_tags.winner_tags(winner)
+
         self._drop_earlier_winner(tags)
         mlflow_runs.log(self._client, self.run_id, points, tags=tags)
         self._client.log_dict(self.run_id, winner.to_json(), "winner.json")
@@ -199,9 +201,11 @@ class MlflowTracker:
         known = self._known.get(fit.attempt)
         if known is not None and known.status != _UNFINISHED:
             return
+
         try:
             self._write(fit)
         except MlflowException as error:
+            # MLflow's word for what it will never take; anything else may pass.
             if error.error_code == "INVALID_PARAMETER_VALUE":
                 raise TrialError(f"{fit.name}: {error.message}") from error
             raise
@@ -214,6 +218,7 @@ class MlflowTracker:
             mlflow_tags.PARENT_RUN: self.run_id,
         }
         run_id = self._find_or_create(fit.attempt, fit.name, result.started_at, tags)
+
         points = mlflow_metrics.trial_points(self._search, result)
         mlflow_runs.log(self._client, run_id, points, texts(fit.proposal.params))
         folds = mlflow_metrics.fold_table(result)
@@ -244,6 +249,7 @@ class MlflowTracker:
             # A resumed search may have another budget; MLflow never changes a parameter.
             if name in stored and stored[name] != value:
                 tags[f"now.{name}"] = value
+
         mlflow_runs.log(self._client, self.run_id, params=new, tags=tags)
 
         dataset = self._search.dataset
@@ -280,6 +286,7 @@ class MlflowTracker:
             folder = model_folder(model, Path(temporary) / "model", self.run_id)
             if self._has_model(folder.digest):
                 return
+
             logged = self._client.create_logged_model(
                 self.experiment_id,
                 name="winner",
@@ -289,6 +296,8 @@ class MlflowTracker:
                 model_type="keras",
             )
             self._client.log_model_artifacts(logged.model_id, str(folder.path))
+
+        # Only a model that is READY counts, so one that a kill left half sent is sent again.
         self._client.finalize_logged_model(logged.model_id, "READY")
         self._client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
 

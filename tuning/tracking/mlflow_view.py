@@ -39,6 +39,7 @@ def view_of(
     columns = [f"metrics.`{name}`" for name in metrics]
     columns += [f"params.`{name}`" for name in params]
     columns += [f"tags.`{name}`" for name in tags]
+
     state = {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
@@ -49,4 +50,5 @@ def view_of(
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
     }
+
     return ExperimentTag(VIEW_TAG, json.dumps(state))

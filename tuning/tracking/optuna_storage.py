@@ -108,10 +108,12 @@ class OptunaProjection:
         key = StoredTrial(result.number, result.attempt)
         if key in self._stored:
             return
+
         try:
             trial = self._frozen(proposal, result)
         except ValueError as error:
             raise TrialError(f"trial {result.number}: {error}") from error
+
         with _quiet():
             self._study.add_trial(trial)
         self._stored.add(key)
@@ -153,6 +155,7 @@ class OptunaProjection:
             domain = self._space.get(name)
             if domain is not None and domain.contains(value):
                 params[name] = value
+
         has_value = result.status in (Status.COMPLETED, Status.PRUNED)
         # As Optuna's engine tells it: out of memory is a violated constraint.
         infeasible = result.status is Status.INFEASIBLE
@@ -178,6 +181,7 @@ class OptunaProjection:
             value = row.get(self._metric, math.nan)
             if math.isfinite(value):
                 curve.append((int(row["epoch"]), value))
+
         if len(curve) > _POINTS:
             last = len(curve) - 1
             curve = [curve[round(i * last / (_POINTS - 1))] for i in range(_POINTS)]
@@ -239,6 +243,7 @@ def _attributes(proposal: Proposal, result: TrialResult, params: Params) -> dict
     others = {
         name: value for name, value in proposal.params.items() if params.get(name) is not value
     }
+
     values = {
         "number": result.number,
         "attempt": None if result.attempt == 1 else result.attempt,
@@ -251,6 +256,7 @@ def _attributes(proposal: Proposal, result: TrialResult, params: Params) -> dict
         "error": result.error[:500],
         "params": json.dumps(others, default=str)[:1500] if others else None,
     }
+
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
@@ -273,5 +279,6 @@ def _create_tables(path: Path) -> None:
     from optuna.storages import RDBStorage
 
     storage = RDBStorage(f"sqlite:///{path}")
+    # The file is about to be renamed, so nothing may hold it open.
     storage.remove_session()
     storage.engine.dispose()

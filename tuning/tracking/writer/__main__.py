@@ -48,6 +48,7 @@ def main(descriptor: int) -> int:
     home = Path(os.environ["TUNING_HOME"])
     # While TensorFlow is imported, which takes one core only.
     damaged = _warm_up(home)
+
     line = _first_line()
     if line is None:
         return 0  # the run has ended before there was a search
@@ -102,8 +103,9 @@ def _log_to(path: Path) -> None:
 
 def _serve(projection: Projection, descriptor: int) -> float:
     """Write trials as they come; return how long the end may take."""
-    unread = b""  # the begin of a line whose end has still to come
+    unread = b""  # the beginning of a line whose end has still to come
     woken_at = time.monotonic()
+
     while True:
         projection.step(until=woken_at + _CHUNK_S)
         report = projection.report()
@@ -116,6 +118,7 @@ def _serve(projection: Projection, descriptor: int) -> float:
         data = os.read(0, 65536)
         if not data:
             return _ORPHAN_S
+
         *lines, unread = (unread + data).split(b"\n")
         for line in lines:
             if line.startswith(b"f "):

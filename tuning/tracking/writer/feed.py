@@ -71,6 +71,7 @@ class LedgerView:
             return
 
         if len(header.versions) != self.version:
+            # Those of the version before were set aside; the same trials may be finalists again.
             self._space = header.space
             self.version = len(header.versions)
             self.finalists.clear()
@@ -158,6 +159,7 @@ class Feed:
         self.ended = self.ended or self.view.replaced
         if self.ended or time.monotonic() < self._next_try:
             return
+
         try:
             self._write(ending, until)
         except Exception as error:  # whatever a store or its driver raises: told, and tried again
@@ -178,6 +180,7 @@ class Feed:
     def _write(self, ending: bool, until: float) -> None:
         if self._sink is None:
             self._sink = self.connect(self.view.files.require_header())
+
         for number in sorted(self.view.finished.keys() - self.done):
             if time.monotonic() >= until:
                 return
@@ -185,6 +188,7 @@ class Feed:
             if result is not None:
                 self._record(self._sink, self.view.finished[number].proposal, result)
             self.done.add(number)
+
         self.write_rest(ending)
         self.ended = ending
 

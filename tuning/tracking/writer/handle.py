@@ -94,6 +94,7 @@ class Writer:
         """
         # This very package, also where it is not installed but on our path alone.
         package_root = str(Path(tuning.__file__).parents[1])
+
         environment = {
             **os.environ,
             **QUIET,
@@ -104,6 +105,7 @@ class Writer:
             environment["MLFLOW_TRACKING_URI"] = tracking_uri
         if storage:
             environment["TUNING_STORAGE"] = storage
+
         return cls(environment)
 
     def begin(self, folder: Path) -> Self:
@@ -193,8 +195,10 @@ class Writer:
             start_new_session=True,
             pass_fds=[self._channel.fileno()],
         )
+
         if child.stdin is None:
             raise RuntimeError("a process without its pipe")
+        # A child that imports MLflow reads nothing for seconds, and the search must not wait.
         os.set_blocking(child.stdin.fileno(), False)
         return child, child.stdin
 

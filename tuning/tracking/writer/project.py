@@ -41,9 +41,11 @@ class Projection:
         self._storage = storage
         self._tracker: MlflowTracker | None = None
         self._optuna: OptunaProjection | None = None
+
         self._n_shown = 0  # finished trials in the curve
         self._shown_at = -math.inf
         self.damaged: list[str] = []
+
         self.feeds = (
             Feed(
                 name="MLflow",
@@ -88,6 +90,7 @@ class Projection:
         if final:
             for feed in self.feeds:
                 warnings += feed.warnings()
+
         return Report(
             written=len(self.view.finished) - behind,
             behind=behind,
@@ -101,6 +104,7 @@ class Projection:
             self.report_damaged(ensure_database(self._uri))
             self._tracker = MlflowTracker(self._uri, self._home)
         self._tracker.begin(SearchRecord.from_header(header))
+
         place = MLflowPlace(
             tracking_uri=without_secrets(self._uri),
             experiment_id=self._tracker.experiment_id,
@@ -123,10 +127,12 @@ class Projection:
         is_due = ending or time.monotonic() >= self._shown_at + _SHOW_S
         if is_due and len(self.view.finished) > self._n_shown:
             self._show_progress(self._tracker)
+
         for (number, index), result in sorted(self.view.finalists.items()):
             trial = self.view.finished.get(number)
             if trial is not None:
                 self._tracker.record_finalist(trial.proposal, index, result, self.view.version)
+
         if ending:
             self._show_end(self._tracker)
 
