@@ -26,23 +26,21 @@ class TuningError(Exception):
 
 
 class StudyError(TuningError):
-    """The definition of a search is wrong. `faults` holds one sentence for each thing to mend."""
+    """The definition of a search is wrong. `faults` holds one sentence for each thing to fix."""
 
     exit_code = 2
 
     def __init__(self, faults: str | Sequence[str], *, where: str = "") -> None:
         self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
         self.where = where
-        head = f"{where}: " if where else ""
-        body = (
-            self.faults[0]
-            if len(self.faults) == 1
-            else "".join(f"\n  - {fault}" for fault in self.faults)
-        )
-        super().__init__(
-            f"{head}{body}" if len(self.faults) == 1 else f"{head}{len(self.faults)} faults:{body}"
-        )
+        if len(self.faults) == 1:
+            text = self.faults[0]
+        else:
+            listed = "".join(f"\n  - {fault}" for fault in self.faults)
+            text = f"{len(self.faults)} faults:{listed}"
+        super().__init__(f"{where}: {text}" if where else text)
 
+    # An exception is pickled with its text alone; those of workers must arrive with their faults.
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.faults, self.where)
 

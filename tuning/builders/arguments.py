@@ -46,6 +46,7 @@ def one_of(name: str, value: Any, known: Iterable[str | None]) -> Iterator[str]:
     choices = list(known)
     if value in choices:
         return
+
     words = [choice for choice in choices if choice is not None]
     guess = did_you_mean(str(value), words)
     listed = ", ".join(str(choice) for choice in choices)
@@ -55,8 +56,12 @@ def one_of(name: str, value: Any, known: Iterable[str | None]) -> Iterator[str]:
 def sample_shape(name: str, value: Any) -> Iterator[str]:
     """Fault unless `value` is a tuple or list of sizes, each at least 1."""
     is_list = isinstance(value, tuple | list) and len(value) > 0
-    if not (is_list and all(_is_whole(size) and size >= 1 for size in value)):
+    has_sizes = is_list and all(_is_whole(size) and size >= 1 for size in value)
+    if not has_sizes:
         yield f"{name} must be one sample's shape, such as (8,) or (28, 28), got {value!r}"
+
+
+# To Python True is the number 1: a flag in the place of a number is a mistake all the same.
 
 
 def _is_whole(value: Any) -> bool:

@@ -23,7 +23,6 @@ _OLD_SPELLINGS = (
 )
 """Keras 3 takes these spellings of the courses and warns at every model, which helps nobody."""
 
-
 _returned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -54,12 +53,14 @@ def build(
     fault = not_a_model(builder, model)
     if fault:
         raise StudyError(fault)
-    if model in _returned:  # somebody has trained it by now
+    # A builder that keeps its model would give each trial the weights of the one before.
+    if model in _returned:
         raise StudyError(
             f"{builder_name(builder)} returned the same model object again; "
             "make a new model at each call"
         )
     _returned.add(model)
+
     shape = input_shape if input_shape is not None else arguments.get("input_shape")
     if not model.built and shape is not None:
         give_weights(model, shape)
@@ -75,12 +76,15 @@ def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int |
         reset_layer_names()
         if seed is None:
             return builder(**arguments)
+
         set_seed(seed)
-        before = stateful_draws()
+        draws_before = stateful_draws()
         model = builder(**arguments)
-        if stateful_draws() == before:
+        if stateful_draws() == draws_before:
             return model
-        # What the builder draws with repeats only with fresh kernels.
+
+        # The builder drew with stateful ops. They repeat with fresh kernels only, which this call
+        # makes and `set_seed` does not.
         keras.utils.set_random_seed(int(seed))
         reset_layer_names()
         return builder(**arguments)
@@ -102,23 +106,24 @@ def not_a_model(builder: Callable[..., Any], returned: Any) -> str:
 
     name = builder_name(builder)
     if isinstance(returned, keras.Model):
-        if not returned.compiled:
-            return (
-                f"{name} returned a model that is not compiled; "
-                "end it with model.compile(optimizer=…, loss=…)"
-            )
-        return ""
+        if returned.compiled:
+            return ""
+        return (
+            f"{name} returned a model that is not compiled; "
+            "end it with model.compile(optimizer=…, loss=…)"
+        )
     if returned is None:
         return f"{name} returned None; end it with `return model`"
     if inspect.isfunction(returned) or inspect.ismethod(returned):
         inner = returned.__name__
         return f"{name} returned the function {inner} instead of a model; give {inner} itself"
-    kind = type(returned)
     if isinstance(returned, tuple):
         kinds = ", ".join(type(item).__name__ for item in returned)
         return f"{name} returned a tuple ({kinds}); it must return the model alone"
     if isinstance(returned, type):
         return f"{name} returned the class {returned.__name__}, not a model made of it"
+
+    kind = type(returned)
     return (
         f"{name} returned a {kind.__module__}.{kind.__name__}; "
         "it must return a compiled keras.Model"

@@ -1,6 +1,4 @@
-"""`check_builder`: does what a builder returns fit the data? Asked once, before anything is
-trained.
-"""
+"""`check_builder`: does what a builder returns fit the data? Asked before anything is trained."""
 
 from __future__ import annotations
 
@@ -54,8 +52,9 @@ _MISFITS: dict[Task, tuple[str, ...]] = {
     "multiclass": (*_ONE_HOT, *_REAL, *_HINGES[:2], *_CROSSENTROPIES[:2]),
     "multilabel": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
 }
-"""Keras losses that run on the task's y, or fail on it late, and mean something else; a loss of
-one's own is tried.
+"""Keras losses that do not fit the task's y: they run and mean something else, or fail late.
+
+A loss of one's own is tried, see `_loss_failure`.
 """
 
 _FITTING: dict[Task, str] = {
@@ -103,26 +102,27 @@ def check_builder(
         builder: Any builder: Keras' own names or those of `tensorflow.keras`.
         arguments: One point of the space, the fixed arguments and those that come from the data.
         input_shape, task, n_outputs: Of the data set.
-        metric: One that the compiled model must have, since the objective is not computed by us;
+        metric: One that the compiled model must have, where the objective is not computed by us;
             "": none.
 
     Raises:
-        StudyError: Every fault found, with the builder's name; a `BuilderError` of the builder
-            itself as it is.
+        StudyError: Every fault, with the builder's name; a `BuilderError` of the builder itself
+            as it is.
     """
     name = builder_name(builder)
+    shape = tuple(input_shape)
     with seeded(0):
         try:
-            model = build(builder, arguments, 0, input_shape=input_shape)
+            model = build(builder, arguments, 0, input_shape=shape)
         except StudyError:
             raise
         except Exception as error:
             raise StudyError(f"{name}({_words(arguments)}) raised {_described(error)}") from error
-        faults = list(_model_faults(model, tuple(input_shape), task, n_outputs))
+
+        faults = list(_model_faults(model, shape, task, n_outputs))
+        # Only a sound model can be tested on a batch, which is how Keras names its metrics.
         if metric and not faults:
-            faults = list(
-                _metric_fault(model, metric, tuple(input_shape), _sample_y(task, n_outputs))
-            )
+            faults = list(_metric_faults(model, metric, shape, _sample_y(task, n_outputs)))
     if faults:
         raise StudyError(faults, where=name)
 
@@ -130,101 +130,123 @@ def check_builder(
 def _model_faults(
     model: keras.Model, input_shape: tuple[int, ...], task: Task, n_outputs: int
 ) -> Iterator[str]:
-    wrong_input = _input_fault(model, input_shape)
-    if wrong_input:
-        yield wrong_input
+    input_fault = _input_fault(model, input_shape)
+    if input_fault:
+        yield input_fault
         return
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message=".*You are using a softmax over axis"
-            )  # told below, as a fault
-            predicted = model(np.zeros((2, *input_shape), np.float32))
+        outputs = _outputs(model, input_shape)
     except (ValueError, TypeError) as error:  # what Keras raises for shapes that do not fit
         yield f"the model does not take data of shape {input_shape}: {_first_line(error)}"
         return
-    if isinstance(predicted, list | tuple | dict):
-        yield f"the model has {len(predicted)} outputs; it must have one"
+    if isinstance(outputs, list | tuple | dict):
+        yield f"the model has {len(outputs)} outputs; it must have one"
         return
-    shape = tuple(predicted.shape[1:])
+
+    shape = tuple(outputs.shape[1:])
     loss = loss_name(model.loss)
-    two_units = (
-        task == "binary"
-        and shape == (2,)
-        and loss in ("sparse_categorical_crossentropy", "crossentropy")
-    )
-    if shape != (n_outputs,) and not two_units:
+    has_two_units = _separates_two_classes(task, shape, loss)
+    if shape != (n_outputs,) and not has_two_units:
         yield f"the last layer gives {_units(shape)}; {_wanted(task, n_outputs)}"
         return
-    misfit = "" if two_units else _loss_misfit(model.loss, loss, task)
-    yield from (fault for fault in (misfit, _activation_fault(model, loss, task)) if fault)
-    if not misfit:
-        yield from _loss_failure(model, _sample_y(task, n_outputs), predicted)
+
+    loss_fault = "" if has_two_units else _loss_fault(model.loss, loss, task)
+    activation_fault = _activation_fault(model, loss, task)
+    if loss_fault:
+        yield loss_fault
+    if activation_fault:
+        yield activation_fault
+    if not loss_fault:
+        yield from _loss_failure(model, _sample_y(task, n_outputs), outputs)
 
 
-def _metric_fault(
+def _outputs(model: keras.Model, input_shape: tuple[int, ...]) -> Any:
+    """Return what the model makes of two rows of zeros."""
+    with warnings.catch_warnings():
+        # `_activation_fault` says the same as a fault.
+        warnings.filterwarnings("ignore", message=".*You are using a softmax over axis")
+        return model(np.zeros((2, *input_shape), np.float32))
+
+
+def _separates_two_classes(task: Task, shape: tuple[int | None, ...], loss: str) -> bool:
+    """Whether a binary task is done with one unit a class, which class numbers 0 and 1 allow."""
+    takes_class_numbers = loss in ("sparse_categorical_crossentropy", "crossentropy")
+    return task == "binary" and shape == (2,) and takes_class_numbers
+
+
+def _metric_faults(
     model: keras.Model, metric: str, input_shape: tuple[int, ...], y: Array
 ) -> Iterator[str]:
-    x = np.zeros((len(y), *input_shape), np.float32)
-    values = model.test_on_batch(x, y, return_dict=True)
-    known = sorted(values)
+    # A compiled model builds its metrics at its first batch: before, it cannot name them.
+    X = np.zeros((len(y), *input_shape), np.float32)
+    values = model.test_on_batch(X, y, return_dict=True)
+
     if np.ndim(values.get(metric, 0.0)):
         yield (
             f"the objective 'val_{metric}' has {np.size(values[metric])} values, one a class; "
             "give average='macro'"
         )
-    if metric not in known:
+    if metric not in values:
+        names = sorted(values)
+        guess = did_you_mean(metric, [*names, *METRICS])
         yield (
             f"the objective is 'val_{metric}', but no metric of the compiled model is called "
-            f"'{metric}'.{did_you_mean(metric, [*known, *METRICS])} "
-            f"It has: {', '.join(known)}; computed for any model: "
-            f"{', '.join(METRICS)}"
+            f"'{metric}'.{guess} It has: {', '.join(names)}; "
+            f"computed for any model: {', '.join(METRICS)}"
         )
 
 
 def _input_fault(model: keras.Model, input_shape: tuple[int, ...]) -> str:
     inputs = getattr(model, "inputs", None)
     if not inputs:
-        return ""  # a subclass tells its shape only by a call
+        return ""  # a subclass shows its shape only in a call
     if len(inputs) != 1:
         return f"the model has {len(inputs)} inputs; it must have one"
-    takes = tuple(inputs[0].shape[1:])
-    if len(takes) == len(input_shape) and all(
-        t in (None, s) for t, s in zip(takes, input_shape, strict=True)
-    ):
-        return ""
+
+    shape = tuple(inputs[0].shape[1:])
+    if len(shape) == len(input_shape):
+        sizes = zip(shape, input_shape, strict=True)
+        if all(size in (None, size_of_data) for size, size_of_data in sizes):
+            return ""
     return (
-        f"the model takes inputs of shape {takes}, the data has {input_shape}; "
+        f"the model takes inputs of shape {shape}, the data has {input_shape}; "
         "let the builder take `input_shape`, it is filled in from the data"
     )
 
 
 def loss_name(loss: Any) -> str:
-    """Return Keras' name of a loss given as a name, an alias, a function, a class or an object;
-    `""` for none.
+    """Return Keras' name of a compiled loss; `""` for none.
+
+    Args:
+        loss: A name, an alias, a function, a class or an object.
     """
     import keras
 
-    if loss is None or loss in ("crossentropy", "ce"):
-        return "" if loss is None else "crossentropy"
-    try:
-        found = keras.losses.get(loss) if isinstance(loss, str) else loss
-    except ValueError:
-        return str(loss)  # unknown to Keras, which says so when it is first used
-    if isinstance(found, keras.losses.Loss):
-        return _snake(type(found).__name__)  # its `name` may have been changed
-    if isinstance(found, type):
-        return _snake(found.__name__)
-    return str(getattr(found, "__name__", type(found).__name__))
+    if loss is None:
+        return ""
+    # An alias that no `keras.losses.get` knows: `compile` resolves it by the output's shape.
+    if loss in ("crossentropy", "ce"):
+        return "crossentropy"
+    if isinstance(loss, str):
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:
+            return str(loss)  # unknown to Keras, which says so when it is first used
+    if isinstance(loss, keras.losses.Loss):
+        return _snake(type(loss).__name__)  # its `name` may have been changed
+    if isinstance(loss, type):
+        return _snake(loss.__name__)
+    return str(getattr(loss, "__name__", type(loss).__name__))
 
 
 def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
-def _loss_misfit(compiled: Any, loss: str, task: Task) -> str:
+def _loss_fault(compiled: Any, loss: str, task: Task) -> str:
     if not loss:
         return "the model is compiled without a loss; give model.compile(loss=…)"
+    # A loss of `losses.adapted` has Keras' name, and makes y fit itself.
     if loss not in _MISFITS[task] or is_adapted(compiled):
         return ""
     reason = ""
@@ -239,20 +261,16 @@ def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
     last = model.layers[-1] if model.layers else None
     if not isinstance(last, keras.layers.Dense):
         return ""
+
     activation = getattr(last.activation, "__name__", "")
-    if activation == "softmax" and last.units == 1:
-        return "softmax over one unit is always 1; use sigmoid"
-    if activation == "softmax" and task in ("regression", "multilabel"):
-        sums = "labels exclude each other" if task == "multilabel" else "outputs add up to 1"
-        return f"softmax makes the {sums}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
+    if activation == "softmax":
+        return _softmax_fault(last.units, task)
     if activation == "sigmoid" and task == "multiclass":
         n = last.units
         return f"{n} sigmoids are {n} answers that do not exclude each other; use softmax"
-    if (
-        activation in _UNBOUNDED
-        and loss in _CROSSENTROPIES
-        and not getattr(model.loss, "from_logits", False)
-    ):
+
+    takes_logits = getattr(model.loss, "from_logits", False)
+    if activation in _UNBOUNDED and loss in _CROSSENTROPIES and not takes_logits:
         usual = "sigmoid" if loss.startswith("binary") else "softmax"
         return (
             f"{loss} needs probabilities, but the last layer is {activation}; "
@@ -261,13 +279,22 @@ def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
     return ""
 
 
-def _loss_failure(model: keras.Model, y: Array, predicted: Any) -> Iterator[str]:
+def _softmax_fault(units: int, task: Task) -> str:
+    if units == 1:
+        return "softmax over one unit is always 1; use sigmoid"
+    if task not in ("regression", "multilabel"):
+        return ""
+    effect = "labels exclude each other" if task == "multilabel" else "outputs add up to 1"
+    return f"softmax makes the {effect}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
+
+
+def _loss_failure(model: keras.Model, y: Array, outputs: Any) -> Iterator[str]:
     try:
-        model.compute_loss(x=None, y=y, y_pred=predicted)
+        model.compute_loss(x=None, y=y, y_pred=outputs)
     except Exception as error:  # a loss of the user's own may raise anything
         yield (
             f"the loss cannot compare y of shape {y.shape} with outputs of shape "
-            f"{tuple(predicted.shape)}: {_described(error)}"
+            f"{tuple(outputs.shape)}: {_described(error)}"
         )
 
 
@@ -275,7 +302,7 @@ def _sample_y(task: Task, n_outputs: int) -> Array:
     """Return two rows of y as the trainer gives them to Keras."""
     if task == "multiclass":
         return np.array([0, n_outputs - 1], np.int32)
-    return np.zeros((2, n_outputs) if n_outputs > 1 else (2, 1), np.float32)
+    return np.zeros((2, n_outputs), np.float32)
 
 
 def _units(shape: tuple[int | None, ...]) -> str:

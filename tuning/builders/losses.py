@@ -35,6 +35,7 @@ def adapted(name: str) -> Callable[[Any, Any], Any]:
         return inner(2 * keras.ops.cast(y, predicted.dtype) - 1, 2 * predicted - 1)
 
     loss = one_hot if name in ON_ONE_HOT else signs
+    # Keras saves a loss by its name, and loads it by the one that it was registered under.
     loss.__name__ = loss.__qualname__ = name
     keras.saving.register_keras_serializable(package="tuning", name=name)(loss)
     return loss
@@ -43,4 +44,5 @@ def adapted(name: str) -> Callable[[Any, Any], Any]:
 def is_adapted(loss: Any) -> bool:
     """Whether a compiled loss is one of `adapted`."""
     name = getattr(loss, "__name__", "")
+    # Keras' own functions have some of these names too.
     return name in (*ON_ONE_HOT, *ON_SIGNS) and loss is adapted(name)

@@ -119,7 +119,8 @@ def build_model(
     faults = list(arguments.faults())
     if faults:
         raise BuilderError(faults, where="build_model")
-    import keras
+
+    import keras  # it costs seconds, and wrong arguments need none of them
 
     inputs = keras.Input(tuple(int(size) for size in input_shape))
     model = keras.Sequential([inputs, *arguments.hidden_layers()])
@@ -162,6 +163,7 @@ class _Arguments:
         """The units of each hidden layer."""
         if isinstance(self.n_neurons, Sequence):
             return tuple(int(units) for units in self.n_neurons)
+
         n_hidden = int(self.n_hidden)
         n_neurons = int(self.n_neurons)
         if self.shape != "pyramid":
@@ -180,6 +182,7 @@ class _Arguments:
         if self.momentum and self.optimizer in OPTIMIZERS and self.optimizer not in TAKES_MOMENTUM:
             fitting = ", ".join(TAKES_MOMENTUM)
             yield f"momentum={self.momentum!r} is for {fitting}; {self.optimizer} has its own"
+
         yield from share("dropout", self.dropout)
         yield from yes_or_no("batch_norm", self.batch_norm)
         yield from not_negative("l2", self.l2)
@@ -209,6 +212,7 @@ class _Arguments:
 
         if len(self.input_shape) > 1:
             yield keras.layers.Flatten()
+
         # Alpha dropout keeps the mean and variance that selu relies on.
         dropout = keras.layers.AlphaDropout if self.activation == "selu" else keras.layers.Dropout
         for units in self.widths:
@@ -219,6 +223,7 @@ class _Arguments:
                 kernel_initializer=self.kernel,
                 kernel_regularizer=keras.regularizers.L2(float(self.l2)) if self.l2 else None,
             )
+            # Between the weights and the activation, as Ioffe & Szegedy have it.
             if self.batch_norm:
                 yield keras.layers.BatchNormalization()
                 yield keras.layers.Activation(self.activation)

@@ -79,10 +79,12 @@ def build_perceptron(
         )
     if faults:
         raise BuilderError(faults, where="build_perceptron")
+
     import keras
 
     model = _perceptron()(activation, zeros=zeros)
     model.build((None, *(int(n) for n in input_shape)))
+    # The loss is only shown: `train_step` gives the optimizer the rule's own step.
     model.compile(
         optimizer=keras.optimizers.SGD(float(lr)), loss="mean_squared_error", metrics=["accuracy"]
     )
@@ -136,11 +138,13 @@ def _perceptron() -> Any:
             x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
             x = self.flat(x)
             answer = self.neuron(x)
+
             y = keras.ops.reshape(keras.ops.cast(y, answer.dtype), (-1, 1))
             target = 2 * y - 1 if self._activation in TWO_SIDED else y
             error = target - answer
             if weight is not None:
-                error = error * keras.ops.reshape(keras.ops.cast(weight, error.dtype), (-1, 1))
+                weight_of_row = keras.ops.reshape(keras.ops.cast(weight, error.dtype), (-1, 1))
+                error = error * weight_of_row
 
             kernel_step = -keras.ops.matmul(keras.ops.transpose(x), error)
             bias_step = -keras.ops.sum(error, axis=0)

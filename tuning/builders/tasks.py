@@ -76,7 +76,8 @@ def head_faults(
     yield from whole("n_outputs", n_outputs, 1)
     if task not in TASKS:
         yield from one_of("task", task, TASKS)
-        return
+        return  # what fits an unknown task is unknown too
+
     if task == "binary" and n_outputs != 1:
         yield (
             f"a binary task has n_outputs=1, got {n_outputs!r}; "
@@ -87,6 +88,7 @@ def head_faults(
             "a multiclass task has one unit a class, got n_outputs=1; "
             "for two classes use task='binary'"
         )
+
     if activation is not None and activation not in OUTPUT_ACTIVATIONS[task]:
         fitting = ", ".join(OUTPUT_ACTIVATIONS[task])
         yield f"output_activation {activation!r} does not fit a {task} task; fitting: {fitting}"
@@ -157,6 +159,7 @@ def make_optimizer(
         "learning_rate": float(lr),
         "clipnorm": None if clipnorm is None else float(clipnorm),
     }
+    # Keras' own SGD has two names here: with and without a momentum by default.
     if name in ("sgd", "momentum"):
         default = 0.9 if name == "momentum" else 0.0
         return keras.optimizers.SGD(momentum=float(momentum or default), **common)

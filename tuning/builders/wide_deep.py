@@ -55,13 +55,16 @@ def build_wide_deep(
     ]
     if faults:
         raise BuilderError(faults, where="build_wide_deep")
+
     import keras
 
     inputs = keras.Input(tuple(int(size) for size in input_shape))
     wide = keras.layers.Flatten()(inputs) if len(input_shape) > 1 else inputs
+
     deep = wide
     for _ in range(n_hidden):
         deep = keras.layers.Dense(int(n_neurons), activation="relu")(deep)
+
     outputs = last_layer(task, n_outputs)(keras.layers.concatenate([wide, deep]))
     model = keras.Model(inputs, outputs)
     compile_for(model, task, None, make_optimizer(optimizer, lr))
