@@ -31,16 +31,28 @@ class SplitParams(NamedTuple):
         return int(self.fit["batch_size"])
 
 
-def names_taken(builder: Builder) -> set[str] | None:
-    """Return the names of a builder's arguments, or None where it takes any (`**kwargs`)."""
+class NamesTaken(NamedTuple):
+    """What a builder takes by name: `names`, and with `**kwargs` any other."""
+
+    names: frozenset[str]
+    any_name: bool
+
+    def takes(self, name: str) -> bool:
+        """Whether a parameter of this name is an argument; a fit setting only where it is named."""
+        return name in self.names or (self.any_name and name not in FIT_PARAMETERS)
+
+
+def names_taken(builder: Builder) -> NamesTaken:
+    """Return the names of the arguments that a builder takes by name."""
     parameters = inspect.signature(builder).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return {
-        parameter.name
-        for parameter in parameters
-        if parameter.kind is not parameter.POSITIONAL_ONLY
-    }
+    return NamesTaken(
+        names=frozenset(
+            parameter.name
+            for parameter in parameters
+            if parameter.kind is not parameter.POSITIONAL_ONLY
+        ),
+        any_name=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters),
+    )
 
 
 def names_needed(builder: Builder) -> list[str]:

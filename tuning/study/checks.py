@@ -55,11 +55,13 @@ def study_faults(study: StudyFields) -> Iterator[str]:
         )
     if not callable(study.data):
         yield f"data must be a function that returns a Dataset, got {study.data!r}"
+
     yield from _objective_faults(study)
     yield from study.space.faults()
     yield from _interval_faults(study)
     yield from _engine_faults(study)
     yield from _number_faults(study)
+    # Of what cannot be called there is no signature to read.
     if callable(study.builder):
         yield from _argument_faults(study)
 
@@ -73,6 +75,7 @@ def _objective_faults(study: StudyFields) -> Iterator[str]:
             f"objective '{objective.metric}' is not a validation metric; "
             f"use 'val_{objective.metric}'"
         )
+    # A function may give its value any name, and so the name of a metric of ours.
     elif study.trainer != "function" and not objective.sensible:
         yield f"objective: to {objective.direction} {objective.metric} finds the worst model"
 
@@ -122,7 +125,7 @@ def _number_faults(study: StudyFields) -> Iterator[str]:
     for name, least in _LEAST.items():
         value = getattr(study, name)
         if name in FIT_PARAMETERS:
-            value = study.fixed.get(name, value)
+            value = study.fixed.get(name, value)  # what is fixed wins over the field
         if value is None and name in _MAY_BE_NONE:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -143,6 +146,10 @@ def _number_faults(study: StudyFields) -> Iterator[str]:
             "give one of them"
         )
 
+    yield from _seconds_and_share_faults(study)
+
+
+def _seconds_and_share_faults(study: StudyFields) -> Iterator[str]:
     for name in ("timeout", "trial_timeout", "no_progress_timeout"):
         value = getattr(study, name)
         if value is None and name in _MAY_BE_NONE:
@@ -150,6 +157,7 @@ def _number_faults(study: StudyFields) -> Iterator[str]:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (is_number and value > 0):
             yield f"{name} must be a number of seconds above 0, got {value!r}"
+
     for name in ("test_size", "validation_size"):
         value = getattr(study, name)
         if not isinstance(value, float) or not 0 < value < 1:
@@ -163,7 +171,7 @@ def _holds_whole_numbers_above_0(domain: object) -> bool:
     if isinstance(domain, Choice):
         values = domain.values
     elif isinstance(domain, Int):
-        values = (domain.low,)
+        values = (domain.low,)  # the others are above it
     else:
         return True
     return all(type(value) is int and value >= 1 for value in values)
@@ -175,12 +183,12 @@ def _argument_faults(study: StudyFields) -> Iterator[str]:
     decided = [*study.space, *study.fixed]
 
     taken = names_taken(study.builder)
-    if taken is not None:
+    if not taken.any_name:
         arguments = ", ".join(inspect.signature(study.builder).parameters)
         settings = ", ".join(FIT_PARAMETERS)
         for name in decided:
-            if name not in taken and name not in FIT_PARAMETERS:
-                guess = did_you_mean(name, {*taken, *FIT_PARAMETERS})
+            if name not in taken.names and name not in FIT_PARAMETERS:
+                guess = did_you_mean(name, {*taken.names, *FIT_PARAMETERS})
                 yield (
                     f"nothing takes '{name}'.{guess} {builder_name} takes: {arguments}; "
                     f"fit takes: {settings}."

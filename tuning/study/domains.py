@@ -17,6 +17,12 @@ Conditions: TypeAlias = tuple[tuple[str, tuple[Any, ...]], ...]
 
 @dataclass(frozen=True)
 class _Domain:
+    """What all domains share.
+
+    Attributes:
+        conditions: (parent, its values) of each parameter that must have one of these values.
+    """
+
     conditions: Conditions = field(default=(), kw_only=True)
 
     def when(self, **parents: Any) -> Self:
@@ -64,6 +70,7 @@ class Int(_Domain):
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is a whole number of this range and on its steps."""
+        # Unlike bounds, values come from engines too, which may give NumPy's numbers.
         is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if not is_whole or not self.low <= value <= self.high:
             return False
@@ -81,6 +88,7 @@ class Int(_Domain):
         values = range(self.low, self.high + 1, self.step)
         if self.step > 1 or points is None or len(values) <= points:
             return list(values)
+
         spaced = _spaced(self.low, self.high, points, self.log)
         return sorted({round(value) for value in spaced})
 
@@ -90,6 +98,7 @@ class Int(_Domain):
             # Half a number more at either end, so that the ends are as likely as their neighbours.
             drawn = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
             return int(min(max(round(drawn), self.low), self.high))
+
         n_values = (self.high - self.low) // self.step + 1
         return int(self.low + self.step * rng.integers(n_values))
 
@@ -197,6 +206,7 @@ class FromRangeTest(Float):
         yield from super().faults()
         if self.within is None:
             return
+
         intervals = [(self.low, self.high)]
         if self.per_structure:
             intervals = [(low, high) for _, _, low, high in self.rows]
@@ -216,6 +226,7 @@ class Choice(_Domain):
 
     values: tuple[Any, ...]
 
+    # Written by hand, since dataclasses take no `*values`; and the class is frozen.
     def __init__(self, *values: Any, conditions: Conditions = ()) -> None:
         hashable = tuple(tuple(value) if isinstance(value, list) else value for value in values)
         object.__setattr__(self, "values", hashable)
@@ -276,8 +287,9 @@ class Choice(_Domain):
         return self.values[int(rng.integers(len(self.values)))]
 
     def _index(self, value: Any) -> int:
+        # Not `values.index`: to Python True equals 1, which is another value.
         wanted = as_tuple(value)
-        return next(i for i, v in enumerate(self.values) if _same(wanted, v))
+        return next(i for i, known in enumerate(self.values) if _same(wanted, known))
 
 
 Domain: TypeAlias = Int | Float | Choice
@@ -320,10 +332,11 @@ def as_tuple(value: Any) -> Any:
 
 
 def _among(value: Any, values: Iterable[Any]) -> bool:
-    return any(_same(value, v) for v in values)
+    return any(_same(value, other) for other in values)
 
 
 def _same(a: Any, b: Any) -> bool:
+    """Whether two values are equal and both, or neither, a truth value: True is not 1."""
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(_same, a, b))
     return a == b and isinstance(a, bool) == isinstance(b, bool)

@@ -116,16 +116,15 @@ def engine_spec(name: str) -> EngineSpec:
 def unknown_engine(name: object) -> str:
     """Return the sentence for a name that no engine has."""
     names = engine_specs()
-    return (
-        f"engine '{name}' is unknown.{did_you_mean(str(name), names)} There are: {', '.join(names)}"
-    )
+    guess = did_you_mean(str(name), names)
+    return f"engine '{name}' is unknown.{guess} There are: {', '.join(names)}"
 
 
 def require_kinds(family: str, kinds: Iterable[str]) -> None:
     """Check that an adapter implements every row of its family that its own package has.
 
     Called where an adapter is imported: a row without its implementation must not be searched with
-    another one, without a word.
+    another's, without a word.
 
     Args:
         family: `EngineSpec.family` of its rows, whose names are `library:kind` or the kind alone.

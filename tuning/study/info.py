@@ -145,10 +145,10 @@ class StudyInfo:
 
     @property
     def open_per_slot(self) -> int:
-        """Trials asked for at a time, a slot: one waits behind the running one, unless the engine
-        learns from results.
+        """Trials asked for at a time, a slot.
 
-        A slot is then never idle; an engine that learns is asked as late as can be.
+        One waits behind the running one, so that a slot is never idle; but an engine that learns
+        from results is asked as late as can be.
         """
         return 1 if self.engine_spec.learns else 2
 
@@ -200,6 +200,8 @@ def describe(
 
 def _doc(study: Study) -> str:
     """Return the first line of the docstring of the builder's module, mostly the study's."""
-    builder = study.builder.func if isinstance(study.builder, functools.partial) else study.builder
+    builder = study.builder
+    if isinstance(builder, functools.partial):
+        builder = builder.func
     module = sys.modules.get(builder.__module__)
     return (inspect.getdoc(module) or "").split("\n")[0]

@@ -41,6 +41,7 @@ def structure(
     """
     values = {name: _value_at(place, domain) for name, domain in space.domains.items()}
     values |= fixed
+    # Last, so that they win: without its parents' values the rate would not exist.
     if parameter:
         values |= _values_of_parents(space.domains, parameter)
     point = space.active({name: values[name] for name in space})
@@ -66,6 +67,7 @@ def one_by_one(space: Space, parameter: str) -> dict[Varied, dict[str, Any]]:
     for name in middle:
         for value in space[name].cut(3):
             point = structure(space, "middle", parameter, {name: value})
+            # The rate's own conditions may have put another value in its place.
             if point != middle and point.get(name) == value:
                 points[name, value] = point
     return points
@@ -123,6 +125,7 @@ class Intervals:
         """Return by how much a parameter's value moves the logarithms of (low, high)."""
         domain = self.space[name]
         place = _scale(domain, value)
+
         measured = [
             _Effect(_scale(domain, row[1]), np.log(row[2:]) - self._middle)
             for row in self._domain.rows
@@ -133,6 +136,7 @@ class Intervals:
         if not measured:
             return _NO_SHIFT
 
+        # The middle structure is the measure of all effects: there the shift is 0.
         middle = _Effect(_scale(domain, _value_at("middle", domain)), _NO_SHIFT)
         along = sorted([middle, *measured], key=lambda known: known.place)
         places = [known.place for known in along]

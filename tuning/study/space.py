@@ -59,18 +59,23 @@ class Space:
 
     @property
     def test_ranges(self) -> dict[str, str]:
-        """Where the range test looks, for each of them."""
+        """Where the range test looks, for each of `measured`."""
         return {name: domain.test_range for name, domain in self.measured.items()}
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Those of `measured` that still have their wide bounds."""
+        return tuple(name for name, domain in self.measured.items() if domain.within is None)
+
+    @property
+    def positioned(self) -> tuple[str, ...]:
+        """The learning rates that are measured and have an interval for each structure."""
+        return tuple(name for name, domain in self.measured.items() if domain.rows)
 
     @property
     def finite(self) -> bool:
         """Whether there is a last point."""
         return not any(isinstance(domain, Float) for domain in self.domains.values())
-
-    @property
-    def unmeasured(self) -> tuple[str, ...]:
-        """Those of them that still have their wide bounds."""
-        return tuple(name for name, domain in self.measured.items() if domain.within is None)
 
     def narrowed(self, intervals: Mapping[str, Sequence[Any]]) -> Space:
         """Return a copy in which these learning rates have what a range test found.
@@ -84,11 +89,6 @@ class Space:
             if name in intervals
         }
         return Space({**self.domains, **narrowed})
-
-    @property
-    def positioned(self) -> tuple[str, ...]:
-        """The learning rates that are measured and have an interval for each structure."""
-        return tuple(name for name, domain in self.measured.items() if domain.rows)
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong, over all parameters."""
@@ -108,6 +108,7 @@ class Space:
             guess = did_you_mean(parent, self)
             yield f"space: '{name}' depends on '{parent}', which is not in the space.{guess}"
             return
+
         domain = self.domains[parent]
         for value in values:
             if not domain.contains(value):
@@ -118,6 +119,7 @@ class Space:
     def active(self, params: Params) -> dict[str, Any]:
         """Return `params` without what does not exist under its conditions, in order."""
         active: dict[str, Any] = {}
+        # Parents come first, so a parent left out leaves out its children.
         for name, domain in self.domains.items():
             if name in params and domain.exists_under(active):
                 active[name] = params[name]
@@ -140,7 +142,7 @@ class Space:
         Conditions thin it: a point that differs only in an absent parameter is listed once.
         """
         axes = [domain.cut(points) for domain in self.domains.values()]
-        different = {}
+        different = {}  # by their text: a point is a dict, which no set takes
         for values in itertools.product(*axes):
             point = self.active(dict(zip(self.domains, values, strict=True)))
             different[repr(point)] = point

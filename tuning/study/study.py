@@ -6,7 +6,7 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -82,7 +82,7 @@ class Study(StudyFields):
         gpus_per_trial: GPUs of one trial; more than one trains under
             `tf.distribute.MirroredStrategy`.
         trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' loop),
-            "function" (of parameters: the builder returns the objective itself, see
+            "function" (nothing is trained: the builder returns the objective itself, see
             `tuning.trials.functions`).
     """
 
@@ -98,11 +98,13 @@ class Study(StudyFields):
                 raise StudyError(faults, where=where)
 
             super().__init__(**values)
+            # Narrowed first: faults are looked for in what is searched.
             space = self.space if isinstance(self.space, Space) else Space(self.space)
             object.__setattr__(self, "space", space.narrowed(self.intervals))
             faults = list(study_faults(self))
             if faults:
                 raise StudyError(faults, where=where)
+
             # Now, before anything is called: a builder may keep something from call to call.
             _ = self._fingerprints
 
@@ -117,8 +119,9 @@ class Study(StudyFields):
     def split_params(self, params: Mapping[str, Any]) -> SplitParams:
         """Split a point of the space; a name that the builder takes goes to the builder too."""
         values = {"batch_size": self.batch_size, **self.fixed, **params}
-        to_builder = names_taken(self.builder)
-        if to_builder is None:
+        taken = names_taken(self.builder)
+        to_builder: Set[str] = taken.names
+        if taken.any_name:
             to_builder = values.keys() - set(FIT_PARAMETERS)
         return SplitParams(
             builder={name: value for name, value in values.items() if name in to_builder},
@@ -153,6 +156,8 @@ class Study(StudyFields):
             for name, domain in self.space.domains.items()
         }
         definition["fixed"] = {name: plain_repr(value) for name, value in self.fixed.items()}
+
+        # Left out where unused: so definitions from before these fields came stay equal.
         if self.initial:
             definition["initial"] = self.initial
         test_ranges = self.space.test_ranges
@@ -169,6 +174,7 @@ class Study(StudyFields):
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """Return a 31-bit seed for one purpose, independent of every other (NumPy's `SeedSequence`)."""
+    # Not `hash`, which differs in every process.
     words = [int.from_bytes(hashlib.sha256(str(p).encode()).digest()[:4], "big") for p in purpose]
     return int(np.random.SeedSequence([seed, *words]).generate_state(1)[0] >> 1)
 

@@ -56,7 +56,8 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
 
     sequence = qmc.Sobol(len(space), scramble=True, rng=seed)
     different: dict[str, dict[str, Any]] = {}
-    # Eight times as many as are wanted: a space of few points repeats them.
+    # A power of two, as Sobol's balance wants it, and at least eight times as many as are wanted:
+    # a space of few points repeats them.
     for row in sequence.random_base2(math.ceil(math.log2(points)) + 3):
         shares = zip(space, row, strict=True)
         point = space.active({name: _value(space[name], float(share)) for name, share in shares})
@@ -88,5 +89,5 @@ def _value(domain: Domain, share: float) -> Any:
         value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
     else:
         value = low + share * (high - low)
-    value = min(max(value, low), high)
+    value = min(max(value, low), high)  # a logarithm's rounding may lead outside
     return round(value) if isinstance(domain, Int) else value

@@ -7,12 +7,11 @@ once an epoch. Without `seed` there is no noise.
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from tuning.ledger.records import write_record
 from tuning.ledger.results import keep_test_score
 from tuning.ledger.winner import Evaluation, FinalistOutcome
 from tuning.storage.durable import read_json, write_json
-from tuning.study.builder_arguments import FIT_PARAMETERS, Builder
+from tuning.study.builder_arguments import names_taken
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Answer, EpochReport, FoldResult, Params, Status, TrialResult
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
@@ -54,13 +53,13 @@ def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> f
     Raises:
         StudyError: The builder returned no number.
     """
-    takes = _takes(study.builder)
+    taken = _names_taken(study.builder)
     values = {**study.fixed, **params}
-    arguments = {name: value for name, value in values.items() if takes.takes(name)}
+    arguments = {name: value for name, value in values.items() if taken.takes(name)}
 
-    if "fidelity" in takes.names:
+    if "fidelity" in taken.names:
         arguments["fidelity"] = min(1.0, epoch / study.epochs)
-    if "seed" in takes.names and seed is not None:
+    if "seed" in taken.names and seed is not None:
         # Noise belongs to seed, point and epoch: a trial that is repeated has the same.
         point = json.dumps(dict(params), sort_keys=True, default=repr)
         arguments["seed"] = derive_seed(seed, point, epoch)
@@ -76,24 +75,8 @@ def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> f
         ) from None
 
 
-class _Takes(NamedTuple):
-    """What a builder takes: `names`, and with `**kwargs` any other."""
-
-    names: frozenset[str]
-    any_name: bool
-
-    def takes(self, name: str) -> bool:
-        """Whether a parameter of this name is an argument; a fit setting only where it is named."""
-        return name in self.names or (self.any_name and name not in FIT_PARAMETERS)
-
-
-@lru_cache(maxsize=32)
-def _takes(builder: Builder) -> _Takes:
-    parameters = inspect.signature(builder).parameters
-    return _Takes(
-        names=frozenset(parameters),
-        any_name=any(p.kind is p.VAR_KEYWORD for p in parameters.values()),
-    )
+# Kept, since it is asked once an epoch, which costs less than reading a signature.
+_names_taken = lru_cache(maxsize=32)(names_taken)
 
 
 def function_trial(training: Training) -> TrialResult:
