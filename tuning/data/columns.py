@@ -45,6 +45,7 @@ class TableScaler:
         if not column.categories:
             standardised = (values - self.mean[i]) / self.deviation[i]
             return np.asarray(standardised)[:, None]
+
         numbers = np.arange(len(column.categories))
         one_hot = values[:, None] == numbers
         return np.asarray(one_hot & np.isin(numbers, self.seen[i]))
@@ -73,6 +74,7 @@ class TableScaler:
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Return what `to_json` was called on."""
         items = stored["columns"]
+        # A column of categories has neither mean nor deviation, one of numbers has nothing seen.
         return cls(
             columns=tuple(
                 Column(item["name"], tuple(item.get("categories", ()))) for item in items
@@ -100,6 +102,7 @@ def table_scaler(train_X: Array, columns: tuple[Column, ...]) -> TableScaler:
         )
         filled = imputer.fit_transform(train_X[:, [i]].astype(np.float64))
         fill[i] = imputer.statistics_[0]
+
         if column.categories:
             seen.append(tuple(np.unique(filled).astype(int).tolist()))
         else:

@@ -91,6 +91,7 @@ class Dataset:
     def digest(self) -> str:
         """sha256 over shapes, types and bytes of X and y, over parts and columns; 64 hex digits."""
         sha = hashlib.sha256()
+        # Numeric tables have none, and the digest that they had before there were columns.
         if self.columns:
             sha.update(repr(self.columns).encode())
         parts = [self.parts[name] for name in sorted(self.parts)]

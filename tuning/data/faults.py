@@ -27,15 +27,19 @@ _MOST_VALUES_LISTED = 5
 
 def dataset_faults(dataset: Dataset) -> Iterator[str]:
     """Yield one sentence for each thing that would make training fail or mean nothing."""
-    X, y = dataset.X, dataset.y
+    X = dataset.X
+    y = dataset.y
     if dataset.task not in TASKS:
         guess = did_you_mean(str(dataset.task), TASKS)
         yield f"task '{dataset.task}' is unknown.{guess} There are: {', '.join(TASKS)}"
 
     X_has_shape = _has_shape(X)
     y_has_shape = _has_shape(y)
-    may_have_empty_cells = bool(dataset.columns) and X_has_shape
-    yield from _array_faults("X", _with_cells_filled(X) if may_have_empty_cells else X)
+    if dataset.columns and X_has_shape:
+        # Empty cells of a table are filled before training; an infinite value stays a fault.
+        yield from _array_faults("X", _with_cells_filled(X))
+    else:
+        yield from _array_faults("X", X)
     yield from _array_faults("y", y)
     if X_has_shape and y_has_shape:
         if len(X) != len(y):
@@ -93,7 +97,7 @@ def _array_faults(name: str, array: Array) -> Iterator[str]:
 
 
 def _with_cells_filled(X: Array) -> Array:
-    """Return X with 0 in its empty cells, which are no fault in a table."""
+    """Return X with 0 in its empty cells."""
     return np.where(np.isnan(X), 0.0, X) if X.dtype.kind == "f" else X
 
 
@@ -136,6 +140,7 @@ def _part_faults(dataset: Dataset) -> Iterator[str]:
         elif rows.max() >= n_rows:
             yield f"parts: '{name}' names row {rows.max()} of {n_rows}"
         else:
+            # `times_named[rows] += 1` would count a row once, however often it is named.
             np.add.at(times_named, rows, 1)
 
     shared = int((times_named > 1).sum())
@@ -178,6 +183,7 @@ def _is_one_hot(y: Array) -> bool:
 def _regression_faults(y: Array) -> Iterator[str]:
     if len(y) <= 1:
         return
+
     outputs = y.reshape(len(y), -1).astype(float)
     rounded_off = np.abs(outputs - outputs.astype(np.float32)).max(axis=0)
     if (np.ptp(outputs, axis=0) == 0).any():
@@ -212,6 +218,7 @@ def _class_faults(dataset: Dataset) -> Iterator[str]:
             name = class_name(dataset.classes, number)
             yield f"no row is of class {name}; add rows, or renumber without it"
 
+    # Where the data set names every part nothing is stratified, and any class is large enough.
     is_split_by_seed = not set(PARTS) <= set(dataset.parts)
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         if count < LEAST_MEMBERS and is_split_by_seed:

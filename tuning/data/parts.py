@@ -159,6 +159,7 @@ def split(
     faults = list(dataset_faults(dataset))
     if faults:
         raise StudyError(faults, where=where)
+
     try:
         rows = _rows(dataset, seed, test_size, validation_size)
     except ValueError as error:  # scikit-learn's: too few rows or members for these shares
@@ -168,6 +169,7 @@ def split(
     faults = list(training_faults(dataset, rows.train))
     if faults:
         raise StudyError(faults, where=where)
+
     return Parts(
         train=_part(dataset, rows.train),
         validation=_part(dataset, rows.validation),
@@ -221,7 +223,9 @@ def _cut(rows: Rows, classes: Array | None, share: float, seed: int) -> tuple[Ro
 
 def _part(dataset: Dataset, rows: Rows) -> Part:
     X = dataset.X[rows]
+    # Keras' sparse losses take class numbers as whole numbers, all others take floats.
     y = dataset.y[rows].astype(np.int32 if dataset.task == "multiclass" else np.float32)
+    # What is to be scaled is rounded to float32 only then, see `Part`.
     return Part(X if dataset.scale else X.astype(np.float32), y)
 
 
@@ -248,6 +252,7 @@ def folds(y: Array, k: int, task: Task) -> list[tuple[Rows, Rows]]:
     if faults:
         raise StudyError(faults, where=f"cv={k}")
     splitter = check_cv(k, y, classifier=_has_classes(task))
+    # Splitters look at the number of rows and at y alone.
     return list(splitter.split(np.zeros(len(y)), y))
 
 
@@ -285,7 +290,7 @@ def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple
 
 def _can_stratify(y: Array, share: float) -> bool:
     _, counts = np.unique(y, return_counts=True)
-    n_taken = int(np.ceil(share * len(y)))
+    n_taken = int(np.ceil(share * len(y)))  # rounded as `train_test_split` does
     smaller_side = min(n_taken, len(y) - n_taken)
     return bool(counts.min() >= 2 and smaller_side >= len(counts))
 

@@ -115,7 +115,10 @@ def _is_number(cells: Cells) -> bool:
 
 
 def _separator(path: Path) -> str:
-    """Return the separator that the header has most of."""
+    """Return the separator that the header has most of.
+
+    Not pandas' own guess, which reads the whole file by its slow Python parser.
+    """
     is_zipped = path.suffix.lower() == ".gz"
     with gzip.open(path) if is_zipped else path.open("rb") as file:
         header = file.readline()
@@ -134,7 +137,7 @@ def table_dataset(frame: Frame, target: str, task: Task, *, name: str, source: s
             mixes numbers and texts or holds dates, or no input left; all faults at once.
     """
     where = f"table '{source or name}'"
-    frame = frame.rename(columns=str)
+    frame = frame.rename(columns=str)  # a frame without a header numbers its columns
     names = list(frame.columns)
     if target not in names:
         guess = did_you_mean(target, names)
@@ -142,19 +145,12 @@ def table_dataset(frame: Frame, target: str, task: Task, *, name: str, source: s
     if not len(frame):
         raise StudyError("there are no rows", where=where)
 
-    faults = list(_target_faults(frame[target], task))
-    inputs: list[_Input] = []
-    notices: list[str] = []
-    for column_name in names:
-        if column_name == target:
-            continue
-        item = _read_column(frame[column_name])
-        if isinstance(item, _Input):
-            inputs.append(item)
-        elif isinstance(item, _LeftOut):
-            notices.append(item.notice)
-        else:
-            faults.append(item.fault)
+    columns_read = [_read_column(frame[column]) for column in names if column != target]
+    inputs = [item for item in columns_read if isinstance(item, _Input)]
+    faults = [
+        *_target_faults(frame[target], task),
+        *(item.fault for item in columns_read if isinstance(item, _Faulty)),
+    ]
     if not faults and not inputs:
         faults.append("no column is left to predict from")
     if faults:
@@ -173,7 +169,7 @@ def table_dataset(frame: Frame, target: str, task: Task, *, name: str, source: s
         feature_names=tuple(column.name for column in columns),
         source=source,
         columns=columns if needs_preparation else (),  # without them the winner takes X as it is
-        notices=tuple(notices),
+        notices=tuple(item.notice for item in columns_read if isinstance(item, _LeftOut)),
     )
 
 
@@ -197,6 +193,7 @@ def _encode_column(cells: Cells, column: Column) -> Array:
 
     if not column.categories:
         return _as_floats(cells)
+
     numbers = {text: float(number) for number, text in enumerate(column.categories)}
     return np.array(
         [np.nan if pd.isna(cell) else numbers.get(str(cell), -1.0) for cell in cells], float
@@ -246,6 +243,7 @@ def _read_column(cells: Cells) -> _Input | _LeftOut | _Faulty:
         return _read_text_column(cells)
 
     values = _as_floats(cells)
+    # A model would learn the order of the file from it. Two rows are too few to tell.
     counts_up = types.is_integer_dtype(cells) and len(values) > 2 and (np.diff(values) == 1).all()
     if counts_up:
         return _LeftOut(f"column '{name}' numbers the rows: left out")
