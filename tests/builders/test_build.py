@@ -229,7 +229,7 @@ def returns_a_number():
 
 
 @pytest.mark.parametrize(
-    ("builder", "told"),
+    ("builder", "message"),
     [
         (
             uncompiled,
@@ -253,10 +253,10 @@ def returns_a_number():
         ),
     ],
 )
-def test_what_is_no_compiled_model_is_told_with_the_builders_name(builder, told):
+def test_what_is_no_compiled_model_is_told_with_the_builders_name(builder, message):
     with pytest.raises(StudyError) as caught:
         build(builder, {}, 0)
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 def _draws_statefully(input_shape=(2,)):

@@ -94,8 +94,8 @@ def test_a_model_without_an_input_layer_passes():
 
 
 def test_another_input_shape_is_told():
-    told = fault(build_model, {"input_shape": (4,), "task": "regression"})
-    assert told == (
+    message = fault(build_model, {"input_shape": (4,), "task": "regression"})
+    assert message == (
         "build_model: the model takes inputs of shape (8,), the data has (4,); "
         "let the builder take `input_shape`, "
         "it is filled in from the data"
@@ -136,7 +136,7 @@ def test_a_wrong_number_of_units_is_told():
 
 
 @pytest.mark.parametrize(
-    ("builder", "data", "told"),
+    ("builder", "data", "message"),
     [
         (
             head(3, "softmax", "categorical_crossentropy", 4),
@@ -220,8 +220,8 @@ def test_a_wrong_number_of_units_is_told():
         ),
     ],
 )
-def test_a_loss_or_last_layer_that_means_something_else_is_told(builder, data, told):
-    assert fault(builder, data) == f"user_builder: {told}"
+def test_a_loss_or_last_layer_that_means_something_else_is_told(builder, data, message):
+    assert fault(builder, data) == f"user_builder: {message}"
 
 
 @pytest.mark.parametrize("loss", ["mean_squared_eror", lambda y, p: keras.ops.matmul(y, p)])
@@ -235,8 +235,8 @@ def test_an_error_in_the_builder_is_told_with_its_arguments_and_line():
     def broken(n_neurons):
         return keras.layers.Dense(n_neurons)(None)
 
-    told = fault(broken, HOUSING, {"n_neurons": 3})
-    assert told.startswith("broken(n_neurons=3) raised ")
+    message = fault(broken, HOUSING, {"n_neurons": 3})
+    assert message.startswith("broken(n_neurons=3) raised ")
 
 
 def test_a_bad_argument_stays_the_builders_own_error():

@@ -64,5 +64,5 @@ def test_a_search_runs_on_a_function_to_its_winner_without_a_model(
     assert summary.status == "completed"
     assert summary.winner is not None
     assert summary.test["value"] == noisy_branin(**summary.winner.params)
-    told = json.loads(json.dumps(summary.to_json()))
-    assert (told["model"], told["trials"]["completed"]) == (None, 12)
+    stored = json.loads(json.dumps(summary.to_json()))
+    assert (stored["model"], stored["trials"]["completed"]) == (None, 12)

@@ -32,8 +32,8 @@ def test_categorical_cross_entropy_on_class_numbers_is_the_sparse_one():
     ("y", "p", "loss"), [(1, 1.0, 0.0), (0, 0.0, 0.0), (1, 0.5, 1.0), (1, 0.0, 2.0), (0, 1.0, 2.0)]
 )
 def test_binary_hinge_is_the_hinge_of_signs(y, p, loss):
-    found = adapted("binary_hinge")(np.array([[y]]), np.array([[p]], np.float32))
-    assert float(found[0]) == pytest.approx(loss)
+    values = adapted("binary_hinge")(np.array([[y]]), np.array([[p]], np.float32))
+    assert float(values[0]) == pytest.approx(loss)
     squared = adapted("binary_squared_hinge")(np.array([[y]]), np.array([[p]], np.float32))
     assert float(squared[0]) == pytest.approx(loss**2)
 

@@ -171,7 +171,7 @@ def test_l2_is_added_to_the_loss():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"n_hidden": -1}, "n_hidden must be a whole number, at least 0, got -1"),
         ({"n_hidden": 1.5}, "n_hidden must be a whole number, at least 0, got 1.5"),
@@ -226,10 +226,10 @@ def test_l2_is_added_to_the_loss():
         ),
     ],
 )
-def test_a_bad_argument_is_told_in_one_sentence(arguments, told):
+def test_a_bad_argument_is_told_in_one_sentence(arguments, message):
     with pytest.raises(BuilderError) as caught:
         build_model(**arguments)
-    assert str(caught.value) == f"build_model: {told}"
+    assert str(caught.value) == f"build_model: {message}"
 
 
 def test_all_bad_arguments_are_told_at_once():

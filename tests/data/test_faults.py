@@ -26,7 +26,7 @@ def with_nan(array, row):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"y": Y[:5]}, "X has 12 rows, y has 5; they must be equal"),
         ({"X": X[:0], "y": Y[:0]}, "there are no rows"),
@@ -109,8 +109,8 @@ def with_nan(array, row):
         ),
     ],
 )
-def test_a_fault_is_told_in_one_sentence(changes, told):
-    assert faults(**changes) == [told]
+def test_a_fault_is_told_in_one_sentence(changes, message):
+    assert faults(**changes) == [message]
 
 
 def test_lone_members_are_two_faults_where_two_classes_have_them():

@@ -106,7 +106,7 @@ def test_the_target_becomes_what_its_task_wants(task, y, numbers, classes):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "columns", "told"),
+    ("arguments", "columns", "message"),
     [
         (
             ("binary", "suvived"),
@@ -160,8 +160,8 @@ def test_the_target_becomes_what_its_task_wants(task, y, numbers, classes):
         ((), {"y": []}, "there are no rows"),
     ],
 )
-def test_a_fault_is_told_in_one_sentence(arguments, columns, told):
-    assert fault(*arguments, **columns) == f"table 't.csv': {told}"
+def test_a_fault_is_told_in_one_sentence(arguments, columns, message):
+    assert fault(*arguments, **columns) == f"table 't.csv': {message}"
 
 
 def test_one_wrong_cell_among_many_numbers_is_told_and_not_taken_for_names():
@@ -177,12 +177,12 @@ def test_ticket_numbers_are_names_and_not_a_mistake():
 
 
 def test_all_faults_come_at_once():
-    told = fault(a=["1", "b"] * 4, d=pd.date_range("2020-01-01", periods=8), y=[3] * 8)
-    assert told.startswith("table 't.csv': 3 faults:")
+    message = fault(a=["1", "b"] * 4, d=pd.date_range("2020-01-01", periods=8), y=[3] * 8)
+    assert message.startswith("table 't.csv': 3 faults:")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("gone.csv", None, "there is no such file"),
         ("t.xlsx", b"", "a table's name must end in .csv, .csv.gz, .parquet"),
@@ -192,12 +192,12 @@ def test_all_faults_come_at_once():
         ("t.parquet", b"a,y\n1,2\n", "cannot be read: "),
     ],
 )
-def test_a_file_that_is_no_table_is_told(tmp_path, name, content, told):
+def test_a_file_that_is_no_table_is_told(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(StudyError) as caught:
         Table(str(tmp_path / name), "y", "binary")()
-    assert str(caught.value).startswith(f"table '{tmp_path / name}': {told}")
+    assert str(caught.value).startswith(f"table '{tmp_path / name}': {message}")
 
 
 def test_uneven_classes_are_remarked_on():

@@ -69,10 +69,10 @@ def test_a_full_or_failing_disk_is_told_with_the_remedy_and_nothing_is_changed(
     path = tmp_path / "a"
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", failing(code))
-    with pytest.raises(StorageError) as told:
+    with pytest.raises(StorageError) as caught:
         write_bytes(path, b"new")
     assert (
-        str(told.value)
+        str(caught.value)
         == f"cannot write {path}: {os.strerror(code)}. Free some space, then run again."
     )
     assert ([p.name for p in tmp_path.iterdir()], path.read_bytes()) == (["a"], b"old")

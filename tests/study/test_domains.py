@@ -59,8 +59,8 @@ def rng(seed=0):
     ],
 )
 def test_each_fault_names_the_domain_and_what_to_do(domain, fault):
-    told = f"{domain}: {fault}" if fault else f"{domain} names a value twice"
-    assert list(domain.faults()) == [told]
+    expected = f"{domain}: {fault}" if fault else f"{domain} names a value twice"
+    assert list(domain.faults()) == [expected]
 
 
 @pytest.mark.parametrize("bad", [True, 1.5, "9", None])
@@ -81,9 +81,9 @@ def test_two_faults_of_one_range_are_both_told():
 
 @pytest.mark.parametrize("bad", [{"a": 1}, len, math.nan, math.inf, ("a", {1})])
 def test_choice_refuses_what_json_would_not_bring_back(bad):
-    told = list(Choice("a", bad).faults())
-    assert len(told) == 1
-    assert told[0].endswith(
+    sentences = list(Choice("a", bad).faults())
+    assert len(sentences) == 1
+    assert sentences[0].endswith(
         f"is a {type(bad).__name__}; use strings, finite numbers, None or tuples of these"
     )
 
@@ -219,7 +219,7 @@ def test_a_range_test_narrows_once_more_within_what_it_looked_at_first():
 
 
 def test_bounds_outside_of_where_the_range_test_looks_are_refused():
-    told = list(Float.from_range_test(1e-5, 1.0).narrowed((1e-3, 2.0)).faults())
+    sentences = list(Float.from_range_test(1e-5, 1.0).narrowed((1e-3, 2.0)).faults())
     assert [
-        fault.endswith("is outside 1e-05 … 1.0, where the range test looks") for fault in told
+        fault.endswith("is outside 1e-05 … 1.0, where the range test looks") for fault in sentences
     ] == [True]

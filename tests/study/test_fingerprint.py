@@ -86,7 +86,7 @@ def test_what_a_function_was_made_with_counts(write, names):
 
 
 def test_what_a_builder_keeps_from_call_to_call_does_not_change_its_study(write):
-    kept = (
+    text = (
         MADE.replace("return (x - self.optimum) ** 2", "self.calls = 1; return None")
         + """
 from tuning import Float, Minimize, Study
@@ -94,7 +94,7 @@ STUDY = Study(name="kept", builder=near_hill, data=lambda: None, objective=Minim
               space={"x": Float(0, 1)}, trials=1)
 """
     )
-    study = load_study(str(write(kept)))
+    study = load_study(str(write(text)))
     before = study.hash
     study.builder(0.5)
     assert study.hash == before
@@ -219,10 +219,10 @@ def test_the_hash_is_the_same_in_every_process(write):
     )
     command = [sys.executable, "-c", code, str(path)]
     module = import_file(path)
-    told = subprocess.run(
+    printed = subprocess.run(
         command, cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()
-    assert told == [
+    assert printed == [
         fingerprint(functools.partial(module.build, n=module.units)),
         fingerprint(module.pick),
     ]

@@ -71,8 +71,8 @@ def test_what_exists_under_another_value_comes_with_it():
 
 def measured(*rows) -> Intervals:
     """The middle has 0.01 … 0.1, and then the rows given, once through a file."""
-    kept = json.loads(json.dumps([["", None, 0.01, 0.1], *rows]))
-    return Intervals(SPACE.narrowed({"lr": kept}), "lr")
+    stored = json.loads(json.dumps([["", None, 0.01, 0.1], *rows]))
+    return Intervals(SPACE.narrowed({"lr": stored}), "lr")
 
 
 def test_the_middle_has_the_interval_that_was_measured():
@@ -111,8 +111,8 @@ def test_a_position_is_a_rate_on_a_log_scale(position, rate):
 
 
 def test_a_test_that_found_nothing_has_no_effect_and_a_middle_that_found_nothing_the_bounds():
-    told = [(("", None), (0.01, 0.1)), (("n_hidden", 1), None), (("n_hidden", 3), (0.1, 1.0))]
-    assert rows_of(told, (1e-5, 1.0)) == [["", None, 0.01, 0.1], ["n_hidden", 3, 0.1, 1.0]]
+    intervals = [(("", None), (0.01, 0.1)), (("n_hidden", 1), None), (("n_hidden", 3), (0.1, 1.0))]
+    assert rows_of(intervals, (1e-5, 1.0)) == [["", None, 0.01, 0.1], ["n_hidden", 3, 0.1, 1.0]]
     assert rows_of([(("", None), None), (("n_hidden", 3), (0.1, 1.0))], (1e-5, 1.0)) == [
         ["", None, 1e-5, 1.0]
     ]

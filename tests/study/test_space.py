@@ -58,14 +58,14 @@ def test_an_unknown_parent_is_told_with_the_nearest():
     [(Choice("sgd", "adam"), "sdg", "Choice('sgd', 'adam')"), (Choice(0, 1), True, "Choice(0, 1)")],
 )
 def test_a_condition_that_never_holds_is_told(parent, value, words):
-    told = faults(parent=parent, child=Int(1, 2).when(parent=value))
-    assert told == [f"space: 'child' exists when parent is {value!r}, which {words} never is"]
+    sentences = faults(parent=parent, child=Int(1, 2).when(parent=value))
+    assert sentences == [f"space: 'child' exists when parent is {value!r}, which {words} never is"]
 
 
 def test_every_fault_of_every_parameter_is_told():
-    told = faults(a=Int(3, 1), b=(1, 2), c=Choice(), d=Float(0.0, 1.0, log=True).when(e=1))
-    assert [fault.split("'")[1] for fault in told] == ["a", "b", "c", "d", "d"]
-    assert told[1] == "space: 'b' is (1, 2); use Int, Float or Choice"
+    sentences = faults(a=Int(3, 1), b=(1, 2), c=Choice(), d=Float(0.0, 1.0, log=True).when(e=1))
+    assert [fault.split("'")[1] for fault in sentences] == ["a", "b", "c", "d", "d"]
+    assert sentences[1] == "space: 'b' is (1, 2); use Int, Float or Choice"
 
 
 def test_active_drops_the_children_of_what_is_absent():
@@ -148,15 +148,15 @@ def test_a_condition_does_not_shift_the_later_draws():
     ],
 )
 def test_check_tells_what_is_no_point_of_the_space(change, fault):
-    with pytest.raises(StudyError) as told:
+    with pytest.raises(StudyError) as caught:
         SGD.check({"optimizer": "adam", "n_hidden": 1, "lr": 1e-2, **change})
-    assert (told.value.faults, told.value.where) == ((fault,), "params")
+    assert (caught.value.faults, caught.value.where) == ((fault,), "params")
 
 
 def test_check_tells_every_fault_at_once():
-    with pytest.raises(StudyError) as told:
+    with pytest.raises(StudyError) as caught:
         SGD.check({"optimizer": "adam", "n_hidden": 9, "what": 1})
-    assert len(told.value.faults) == 3
+    assert len(caught.value.faults) == 3
 
 
 def test_the_word_from_range_test_stands_for_a_learning_rate_to_be_measured():

@@ -37,14 +37,14 @@ STUDY = Study(**GIVEN)
 TAKES = "build_model takes: n_hidden, n_neurons, lr, input_shape; fit takes: batch_size."
 
 
-def told(**changes):
+def error_of(**changes):
     with pytest.raises(StudyError) as caught:
         Study(**{**GIVEN, **changes})
     return caught.value
 
 
 def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
-    assert str(told(space={"n_hidden": Int(0, 3), "n_neuron": Int(1, 100)})) == (
+    assert str(error_of(space={"n_hidden": Int(0, 3), "n_neuron": Int(1, 100)})) == (
         f"study 'housing': nothing takes 'n_neuron'. Did you mean 'n_neurons'? {TAKES}"
     )
 
@@ -129,7 +129,7 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
     ],
 )
 def test_each_fault_in_its_words(changes, fault):
-    assert told(**changes).faults == (fault,)
+    assert error_of(**changes).faults == (fault,)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_each_fault_in_its_words(changes, fault):
     ],
 )
 def test_whole_numbers_have_a_least_value(name, bad, least):
-    assert told(**{name: bad}).faults == (
+    assert error_of(**{name: bad}).faults == (
         f"{name} must be a whole number, at least {least}, got {bad!r}",
     )
 
@@ -159,7 +159,7 @@ def test_whole_numbers_have_a_least_value(name, bad, least):
 @pytest.mark.parametrize("bad", [0, -1.0, "60", True, float("nan")])
 @pytest.mark.parametrize("name", ["timeout", "trial_timeout", "no_progress_timeout"])
 def test_times_are_seconds_above_0(name, bad):
-    assert told(**{name: bad}).faults == (
+    assert error_of(**{name: bad}).faults == (
         f"{name} must be a number of seconds above 0, got {bad!r}",
     )
 
@@ -167,18 +167,18 @@ def test_times_are_seconds_above_0(name, bad):
 def test_only_two_of_the_times_may_be_left_open():
     Study(**GIVEN, timeout=None, trial_timeout=None)
     fault = "no_progress_timeout must be a number of seconds above 0, got None"
-    assert told(no_progress_timeout=None).faults == (fault,)
+    assert error_of(no_progress_timeout=None).faults == (fault,)
 
 
 @pytest.mark.parametrize("bad", [0.0, 1.0, 1, True, "0.25", float("nan")])
 def test_shares_lie_between_0_and_1(bad):
-    assert told(test_size=bad).faults == (
+    assert error_of(test_size=bad).faults == (
         f"test_size must be a share between 0 and 1, got {bad!r}",
     )
 
 
 def test_every_fault_is_told_at_once_in_order():
-    error = told(
+    error = error_of(
         name="Housing!",
         data=None,
         objective=Minimize("rmse"),
@@ -211,7 +211,7 @@ def test_an_argument_without_a_default_must_be_given_unless_the_data_or_fit_give
     def build(n_hidden, n_neurons, width, *, depth, task, n_outputs, input_shape, batch_size):
         return None
 
-    assert told(builder=build).faults == tuple(
+    assert error_of(builder=build).faults == tuple(
         f"build needs '{name}', which has no default: put it into space or fixed"
         for name in ("width", "depth")
     )
@@ -408,7 +408,7 @@ def test_a_space_may_be_given_ready_made():
 
 
 def test_a_faulty_float_in_the_space_is_told_with_its_study():
-    assert str(told(space={"lr": Float(0.0, 0.1, log=True)})) == (
+    assert str(error_of(space={"lr": Float(0.0, 0.1, log=True)})) == (
         f"study 'housing': space: 'lr': {Float(0.0, 0.1, log=True)}: a log range must start "
         "above 0, got 0.0"
     )

@@ -55,21 +55,21 @@ def test_a_name_is_looked_up_in_the_studies_folder(studies):
 
 
 def test_an_unknown_name_is_told_with_the_nearest_and_those_there_are(studies):
-    with pytest.raises(StudyError) as told:
+    with pytest.raises(StudyError) as caught:
         find_study("housin", studies)
     folder = studies / "studies"
     assert (
-        str(told.value)
+        str(caught.value)
         == f"no study 'housin' in {folder}. Did you mean 'housing'? There are: housing, iris"
     )
 
 
 @pytest.mark.parametrize("name", ["gone.py", "a/b", "../x", "Housing", ""])
 def test_what_is_neither_a_file_nor_a_name_is_told(studies, name):
-    with pytest.raises(StudyError) as told:
+    with pytest.raises(StudyError) as caught:
         find_study(name, studies)
     assert (
-        str(told.value)
+        str(caught.value)
         == f"no file {name!r}; give a path to a Python file or one of: housing, iris"
     )
 
@@ -85,17 +85,17 @@ def test_what_is_neither_a_file_nor_a_name_is_told(studies, name):
 )
 def test_a_file_that_cannot_be_imported_is_told_with_file_and_line(write, text, line, words):
     path = write(text)
-    with pytest.raises(StudyError) as told:
+    with pytest.raises(StudyError) as caught:
         load_study(str(path))
-    assert str(told.value).startswith(f"cannot import {path}:{line}: {words}")
+    assert str(caught.value).startswith(f"cannot import {path}:{line}: {words}")
 
 
-@pytest.mark.parametrize(("end", "found"), [("", "None"), ("STUDY = 3\n", "3")])
-def test_a_file_without_a_study_is_told(write, end, found):
+@pytest.mark.parametrize(("end", "value"), [("", "None"), ("STUDY = 3\n", "3")])
+def test_a_file_without_a_study_is_told(write, end, value):
     path = write(f"x = 1\n{end}")
-    with pytest.raises(StudyError) as told:
+    with pytest.raises(StudyError) as caught:
         load_study(str(path))
-    assert str(told.value) == f"{path} must end with STUDY = Study(…); found {found}"
+    assert str(caught.value) == f"{path} must end with STUDY = Study(…); found {value}"
 
 
 def test_the_faults_of_a_study_are_told_as_they_are(write):

@@ -22,14 +22,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StorageError: The disk is full, read-only or failing; nothing was changed.
     """
+    # Beside it, since a rename is atomic within one file system; a name for each process.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # `open` would make it with the umask's mode, readable for others until a chmod.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename: a power cut must not leave an empty file
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -77,6 +79,7 @@ def read_json(path: Path) -> Any | None:
 def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()  # NumPy's own, whose NaN may be no float yet
+
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -22,16 +22,20 @@ def tuning_home(path: str | None = None) -> Path:
             fixes that), or no database can lie at this path.
     """
     home = Path(path or os.environ.get("TUNING_HOME") or "mlruns").absolute()
+
+    # Both have the path of their database within a URL.
     refused = sorted({"%", "?"} & set(str(home)))
     if refused:
         raise StorageError(
             f"{home}: neither MLflow nor Optuna takes a path with {' or '.join(refused)} in it; "
             "set TUNING_HOME"
         )
+
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StorageError(f"cannot make the state folder {home}: {error.strerror}") from error
+
     if home.stat().st_mode & _WRITABLE_FOR_OTHERS:
         raise StorageError(
             f"{home} is writable for others, who could change results: chmod 700 {home}"

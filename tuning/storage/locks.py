@@ -46,6 +46,7 @@ def search_locked(folder: Path, holder: str) -> Iterator[None]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(_lock_of(folder), timeout=_SEARCH_TIMEOUT_S, mode=0o600)
+    # Not in the lock file, which some releases of `filelock` truncate at each attempt.
     note = folder.with_name(f".{folder.name}.holder")
     try:
         lock.acquire()
@@ -66,6 +67,7 @@ def is_search_locked(folder: Path) -> bool:
 
     Nothing is written, so any folder may be asked about; `FileLock` would create the file.
     """
+    # A shared lock, so that two who ask do not take each other for the search.
     try:
         with _lock_of(folder).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -45,6 +45,7 @@ def _sweep(prefix: str) -> None:
         try:
             stat = os.fstat(descriptor)
             is_ours = stat.st_uid == os.getuid()
+            # A younger one may belong to a process that has made it and not locked it yet.
             is_made = time.time() - stat.st_mtime > _MAKING_S
             if is_ours and is_made:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,6 +44,7 @@ def damage(path: Path) -> str:
 
     Above `CHECKED_BYTES` it is not looked at page by page.
     """
+    # A cheap pragma still reads the header, which a file of something else lacks.
     every_page = path.stat().st_size <= CHECKED_BYTES
     check = "quick_check" if every_page else "schema_version"
     try:
@@ -54,6 +55,7 @@ def damage(path: Path) -> str:
         return ""  # somebody is writing: they would know
     except sqlite3.DatabaseError as error:
         return str(error)
+
     if not tables:
         return "it has no tables"
     if every_page and answer != "ok":
@@ -70,6 +72,7 @@ def set_aside(path: Path) -> Path:
     if aside.exists():
         aside = path.with_name(f"{path.name}.corrupt-{time.time_ns()}")
     path.rename(aside)
+    # SQLite would play a journal that stays behind into the new database.
     for suffix in ("-journal", "-wal", "-shm"):
         beside = path.with_name(path.name + suffix)
         if beside.exists():
@@ -84,6 +87,7 @@ def _create(path: Path, create: Callable[[Path], None]) -> None:
     # Made here, before a library opens it with a wider mode.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
     create(temporary)
+
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
