@@ -75,7 +75,7 @@ def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> f
         ) from None
 
 
-# Kept, since it is asked once an epoch, which costs less than reading a signature.
+# Cached, since every epoch of every trial asks.
 _names_taken = lru_cache(maxsize=32)(names_taken)
 
 
