@@ -46,11 +46,6 @@ MOST_FILES_IN_A_ROOM = 20
 MOST_POSITIONAL = 5
 # Calls whose arguments are a list, one as good as another.
 CALLS_OF_A_LIST = {"options.together", "table.add_row"}
-# Calls that may have more, with the reason.
-CALLS_BY_POSITION = {
-    ("simulation/record.py", "_Work"): "its owner gives it names",
-    ("simulation/simulator.py", "_Attempt"): "its owner gives it names",
-}
 
 # A foreign library and the only files that may name it, wherever in the file the import stands.
 HOMES = {
@@ -239,7 +234,7 @@ def faults_of_calls(files: list[File]) -> list[str]:
         for node in ast.walk(file.tree):
             if isinstance(node, ast.Call) and len(node.args) > MOST_POSITIONAL:
                 name = ast.unparse(node.func)
-                if name not in CALLS_OF_A_LIST and (file.path, name) not in CALLS_BY_POSITION:
+                if name not in CALLS_OF_A_LIST:
                     faults.append(f"{file.path}: {name} is given {len(node.args)} by position")
     return faults
 

@@ -253,7 +253,7 @@ def _shuffled_grid(study: Study) -> GridPoints:
 
 
 def _population(trials: int | None) -> int:
-    """Return NSGA-II's population: Optuna's 50, less where trials would not last five generations."""
+    """Return NSGA-II's population: Optuna's 50, or less so that five generations fit."""
     return 50 if trials is None else min(50, max(4, trials // 5))
 
 

@@ -314,7 +314,7 @@ def _grid(study: Study) -> _Grid:
 
 
 def _trials(study: Study) -> int:
-    """Return how many trials to plan for: scikit-learn plans ahead, also where a timeout ends it."""
+    """Return how many trials to plan: scikit-learn needs a number also where a timeout ends it."""
     return MOST_PLANNED if study.trials is None else study.trials
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import Self
 
 from tuning.errors import StudyError
 from tuning.ledger.spaces import space_of
-from tuning.schema import SCHEMA, check_schema
+from tuning.schema import SCHEMA, Json, JsonObject, check_schema
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
 from tuning.study.space import Space
 
 FORMAT = 1
 """How the table's columns are laid out."""
-
-_Json: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +45,8 @@ class RecordingManifest:
     """
 
     study: str
-    definition: Mapping[str, Any]
-    space_json: Mapping[str, Any] = field(default_factory=dict)
+    definition: Json
+    space_json: Json = field(default_factory=dict)
     objective: Objective
     data: DatasetFacts
     seeds: tuple[int, ...]
@@ -62,7 +60,7 @@ class RecordingManifest:
     attempts: int
     max_failures: int
     design: str
-    variant: Mapping[str, Any] = field(default_factory=dict)
+    variant: Json = field(default_factory=dict)
     study_hash: str = ""
     git_commit: str = ""
     versions_of: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +89,7 @@ class RecordingManifest:
             return Space.from_json(self.space_json)
         return space_of(self.definition)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "schema": SCHEMA,
@@ -130,7 +128,7 @@ class RecordingManifest:
         }
 
     @classmethod
-    def from_json(cls, stored: _Json, file: str = "a recording's manifest") -> Self:
+    def from_json(cls, stored: Json, file: str = "a recording's manifest") -> Self:
         """Rebuild from `to_json`, or from a manifest of release 0.1.
 
         Args:
@@ -152,7 +150,7 @@ class RecordingManifest:
             raise StudyError(f"{error} is missing; record it anew", where=file) from error
 
     @classmethod
-    def _of_format_1(cls, stored: _Json) -> Self:
+    def _of_format_1(cls, stored: Json) -> Self:
         machine = stored["machine"]
         return cls(
             study=stored["study"],

@@ -91,11 +91,11 @@ class Training:
         )
         value = sum(fold.value for fold in folds) / len(folds)
         return TrialResult(
-            number,
-            Status.PRUNED if pruned else Status.COMPLETED,
-            value,
-            {self.objective.metric: value},
-            folds,
+            number=number,
+            status=Status.PRUNED if pruned else Status.COMPLETED,
+            value=value,
+            metrics={self.objective.metric: value},
+            folds=folds,
             epochs=sum(len(fold.curve) for fold in folds),
             seconds=seconds,
             training_s=seconds - self.overhead_s,
@@ -239,9 +239,9 @@ class RecordedOutcomes:
 
     def _refuse(self, params: Params) -> None:
         if self._exact:
-            shown = ", ".join(f"{name}={value!r}" for name, value in params.items())
+            point = ", ".join(f"{name}={value!r}" for name, value in params.items())
             raise StudyError(
-                f"{shown} was not recorded ({len(self._index)} points are); leave --exact out, "
+                f"{point} was not recorded ({len(self._index)} points are); leave --exact out, "
                 "take an engine that proposes grid points, or record more points",
                 where=self._recording.manifest.study,
             )

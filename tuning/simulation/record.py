@@ -1,5 +1,4 @@
-"""`record_study`: train a grid or a Sobol sample of a study fully, on several seeds, and keep it as
-a recording.
+"""`record_study`: train a grid or a Sobol sample of a study fully, on several seeds.
 
 Each training seed is an ordinary search under an engine that proposes given points, with files of
 its own, so that the same command goes on where it was interrupted.
@@ -14,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from tuning.errors import StudyError
 from tuning.executors.base import Executor, Job
@@ -24,7 +23,7 @@ from tuning.ledger.search import SearchFiles, begin, search_key
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
-from tuning.search.lr_bounds import measure_lr_bounds
+from tuning.search.lr_bounds import Interval, measure_lr_bounds
 from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stop_request import StopRequest
 from tuning.simulation.manifest import RecordingManifest
@@ -36,8 +35,8 @@ from tuning.study.info import StudyInfo
 from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import sobol_points
-from tuning.trial import EpochReport, Pause, Proposal, TrialResult
-from tuning.trials.jobs import RecordJob, Source, training_seed
+from tuning.trial import EpochReport, Params, Pause, Proposal, TrialResult
+from tuning.trials.jobs import Overrides, RecordJob, Source, training_seed
 
 SOBOL_POINTS = 64
 """Points of a Sobol sample where nobody says how many."""
@@ -65,7 +64,7 @@ class RecordOptions:
     devices: str = "auto"
     home: str | None = None
     fresh: bool = False
-    variant: Mapping[str, Any] = field(default_factory=dict)
+    variant: Overrides = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class PointsEngine:
 
     notices: tuple[str, ...] = ()
 
-    def __init__(self, points: Sequence[Mapping[str, Any]], epochs: int) -> None:
+    def __init__(self, points: Sequence[Params], epochs: int) -> None:
         self._points = points
         self._epochs = epochs
 
@@ -115,10 +114,15 @@ class PointsEngine:
         """End nothing."""
 
 
-def recorded_points(
-    space: Space, seed: int, points: int | None, *, sobol: bool
-) -> tuple[list[dict[str, Any]], str]:
-    """Return the points of a recording, and in words what they are.
+class Design(NamedTuple):
+    """The points of a recording, and in words what they are."""
+
+    points: Sequence[Params]
+    words: str
+
+
+def recorded_points(space: Space, seed: int, points: int | None, *, sobol: bool) -> Design:
+    """Return the points of a recording.
 
     A grid where every axis is a `Choice` or stepped, else a Sobol sample.
     """
@@ -127,14 +131,16 @@ def recorded_points(
     point_seed = derive_seed(seed, "recording", "points")
     if sobol or space.cut_axes():
         sample = sobol_points(space, points or SOBOL_POINTS, point_seed)
-        return sample, f"sobol sample of {len(sample)} points"
+        return Design(sample, f"sobol sample of {len(sample)} points")
 
     grid = space.grid()
     if points is None or points >= len(grid):
-        return grid, f"whole grid of {len(grid)} points"
+        return Design(grid, f"whole grid of {len(grid)} points")
+
     rng = np.random.default_rng(point_seed)
     chosen = sorted(rng.choice(len(grid), points, replace=False))
-    return [grid[i] for i in chosen], f"sample of {points} of the grid's {len(grid)} points"
+    words = f"sample of {points} of the grid's {len(grid)} points"
+    return Design([grid[i] for i in chosen], words)
 
 
 def record_study(
@@ -150,85 +156,147 @@ def record_study(
         MissingError, BusyError, StorageError: As in a run.
     """
     source = source_of(study)
-    parse_devices(options.devices)
-    home = tuning_home(options.home)
+    parse_devices(options.devices)  # a wrong one fails before TensorFlow is started
     stopping = StopRequest()
+    # The stack is the outermost: while its processes end, Ctrl-C interrupts as ever.
     with ExitStack() as stack, raise_on_full_disk(), stopping.handled():
-        shown = stack.enter_context(progress or SilentProgress())
-        shown.phase("starting TensorFlow")
-        overrides = {**options.variant, "pruner": "none"}
-        processes = stack.enter_context(SearchProcesses(source, overrides, forkserver))
-        record = processes.engine.describe()
-        _check(record)
-        label = f"{options.points or 'all'}{'-sobol' if options.sobol else ''}"
-        folder = (
-            home
-            / "recordings"
-            / record.name
-            / search_key(_ENGINE, "none", {**options.variant, "points": label})
+        display = stack.enter_context(progress or SilentProgress())
+        recording = _prepare(
+            stack,
+            source=source,
+            options=options,
+            display=display,
+            stopping=stopping,
+            forkserver=forkserver,
         )
-        stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
-        rates = measure_lr_bounds(
-            record,
-            source,
-            overrides,
-            folder / "seed-0",
-            fresh=options.fresh,
-            devices=options.devices,
-            forkserver=processes.forkserver,
-            notice=shown.notice,
-        )
-        if rates.intervals:
-            overrides = {**overrides, "intervals": dict(rates.intervals)}
-            processes.begin_engine(overrides)
-            record = processes.engine.describe()
-        points, words = recorded_points(
-            record.space, record.seed, options.points, sobol=options.sobol
-        )
-        shown.notice(
-            f"{record.name}: {words}, {options.seeds} seeds of training, "
-            f"{record.epochs} epochs each"
-        )
-        executor = processes.executor(
-            parse_devices(options.devices, record.gpus_per_trial),
-            label=record.name,
-            log_folder=folder / "logs",
-            notice=shown.notice,
-            stop_request=stopping,
-        )
-        work = _Work(record, source, overrides, points, executor, shown, stopping)
-        results = []
-        for index in range(options.seeds):
-            header = replace(
-                search_header(record, options.variant),
-                engine=_ENGINE,
-                intervals=dict(rates.intervals),
-            )
-            files = begin(folder / f"seed-{index}", header, fresh=options.fresh, allow_change=False)
-            results.append(work.search(files, index))
-            if stopping.reason:
-                return Recorded(None, stopping.reason)
-        out = options.out or home / "recordings" / record.name
-        manifest = _manifest(record, options, words, len(executor.slots))
-        return Recorded(write_recording(out, manifest, results), "completed")
+        return recording.run()
 
 
-@dataclass(eq=False)
-class _Work:
-    """What the searches of a recording share."""
+def _prepare(
+    stack: ExitStack,
+    *,
+    source: Source,
+    options: RecordOptions,
+    display: Progress,
+    stopping: StopRequest,
+    forkserver: ForkServer | None,
+) -> _RecordingRun:
+    """Load the study, measure its rates and start its workers; all of it ends with `stack`."""
+    home = tuning_home(options.home)
+    display.phase("starting TensorFlow")
 
-    record: StudyInfo
+    # A pruned trial would have no whole curve to replay.
+    overrides = {**options.variant, "pruner": "none"}
+    processes = stack.enter_context(SearchProcesses(source, overrides, forkserver))
+    study = processes.engine.describe()
+    _check(study)
+    folder = home / "recordings" / study.name / _key(options)
+    stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
+
+    rates = measure_lr_bounds(
+        study,
+        source,
+        overrides,
+        folder / "seed-0",
+        fresh=options.fresh,
+        devices=options.devices,
+        forkserver=processes.forkserver,
+        notice=display.notice,
+    )
+    if rates.intervals:
+        # The space has other bounds now: only a new engine process knows them.
+        overrides = {**overrides, "intervals": dict(rates.intervals)}
+        processes.begin_engine(overrides)
+        study = processes.engine.describe()
+
+    design = recorded_points(study.space, study.seed, options.points, sobol=options.sobol)
+    display.notice(
+        f"{study.name}: {design.words}, {options.seeds} seeds of training, "
+        f"{study.epochs} epochs each"
+    )
+    executor = processes.executor(
+        parse_devices(options.devices, study.gpus_per_trial),
+        label=study.name,
+        log_folder=folder / "logs",
+        notice=display.notice,
+        stop_request=stopping,
+    )
+    return _RecordingRun(
+        study=study,
+        source=source,
+        overrides=overrides,
+        options=options,
+        intervals=rates.intervals,
+        design=design,
+        folder=folder,
+        out=options.out or home / "recordings" / study.name,
+        executor=executor,
+        display=display,
+        stopping=stopping,
+    )
+
+
+def _key(options: RecordOptions) -> str:
+    """Return the name of a recording's folder: other options must not resume its searches."""
+    label = f"{options.points or 'all'}{'-sobol' if options.sobol else ''}"
+    return search_key(_ENGINE, "none", {**options.variant, "points": label})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _RecordingRun:
+    """One recording, ready to train: a search for each of its seeds.
+
+    Attributes:
+        study: With the bounds of its measured rates.
+        source: The same study, for workers.
+        overrides: Changes of its fields, for workers.
+        intervals: Of the measured rates, by parameter.
+        options: As the caller set them.
+        design: The points.
+        folder: Of the searches, one in it for each seed.
+        out: The manifest's path.
+        executor: Runs the trainings.
+        display: Shows them.
+        stopping: Whether the user wants an end.
+    """
+
+    study: StudyInfo
     source: Source
-    overrides: Mapping[str, Any]
-    points: Sequence[Mapping[str, Any]]
+    overrides: Overrides
+    intervals: Mapping[str, Interval]
+    options: RecordOptions
+    design: Design
+    folder: Path
+    out: Path
     executor: Executor
-    progress: Progress
+    display: Progress
     stopping: StopRequest
 
-    def search(self, files: SearchFiles, index: int) -> TrainedPoints:
+    def run(self) -> Recorded:
+        """Train on every seed and write the recording, unless the user stops it before."""
+        trained = []
+        for index in range(self.options.seeds):
+            header = replace(
+                search_header(self.study, self.options.variant),
+                engine=_ENGINE,
+                intervals=dict(self.intervals),
+            )
+            files = begin(
+                self.folder / f"seed-{index}", header, fresh=self.options.fresh, allow_change=False
+            )
+            trained.append(self._search(files, index))
+            if self.stopping.reason:
+                return Recorded(None, self.stopping.reason)
+
+        slots = len(self.executor.slots)
+        manifest = _manifest(self.study, self.options, self.design.words, slots)
+        return Recorded(write_recording(self.out, manifest, trained), "completed")
+
+    def _search(self, files: SearchFiles, index: int) -> TrainedPoints:
         """Train all points on one seed; return what is there when it ends."""
-        record = replace(
-            self.record,
+        # Points end the search, not the study's own limits: one that always fails is recorded too.
+        study = replace(
+            self.study,
             engine=_ENGINE,
             pruner="none",
             trials=None,
@@ -243,32 +311,33 @@ class _Work:
                 proposal=proposal,
                 folder=files.trial_folder(proposal.number),
                 attempt=attempt,
-                pinned=self.record.pinned,
+                pinned=self.study.pinned,
                 index=index,
             )
             return Job(
                 f"{proposal.number}-{attempt}",
                 _FUNCTION,
                 (job,),
-                timeout_s=record.trial_timeout,
-                no_progress_timeout_s=record.no_progress_timeout,
+                timeout_s=study.trial_timeout,
+                no_progress_timeout_s=study.no_progress_timeout,
             )
 
         loop = SearchLoop(
-            record,
-            PointsEngine(self.points, record.epochs),
+            study,
+            PointsEngine(self.design.points, study.epochs),
             self.executor,
             files,
             make_job=make_job,
-            progress=self.progress,
+            progress=self.display,
             stop_request=self.stopping,
         )
         loop.replay()
-        title = f"{record.name} · recording, seed {index}"
-        self.progress.start(
+
+        title = f"{study.name} · recording, seed {index}"
+        self.display.start(
             title,
-            len(self.points),
-            metric=record.objective.metric,
+            len(self.design.points),
+            metric=study.objective.metric,
             earlier=[result for _, result in loop.trial_index.trials],
             best=loop.trial_index.best,
         )
@@ -277,44 +346,43 @@ class _Work:
         return [(proposal.params, result) for proposal, result in loop.trial_index.trials]
 
 
-def _check(record: StudyInfo) -> None:
-    if record.definition["trainer"] == "function":
+def _check(study: StudyInfo) -> None:
+    if study.definition["trainer"] == "function":
         raise StudyError(
-            "nothing is trained in it: tuning simulate needs no recording", where=record.name
+            "nothing is trained in it: tuning simulate needs no recording", where=study.name
         )
-    if any(rate.per_structure for rate in record.space.measured.values()):
+    if any(rate.per_structure for rate in study.space.measured.values()):
         raise StudyError(
             "an interval for each structure cannot be recorded, the points would not be those "
-            "of a search; use "
-            "Float.from_range_test() without per_structure",
-            where=record.name,
+            "of a search; use Float.from_range_test() without per_structure",
+            where=study.name,
         )
 
 
 def _manifest(
-    record: StudyInfo, options: RecordOptions, design: str, slots: int
+    study: StudyInfo, options: RecordOptions, design: str, slots: int
 ) -> RecordingManifest:
     """Return what is known of a recording before its table is written."""
-    header = search_header(record, options.variant)
+    header = search_header(study, options.variant)
     return RecordingManifest(
-        study=record.name,
+        study=study.name,
         definition=header.definition,
-        space_json=record.space.to_json(),
-        objective=record.objective,
-        data=record.data,
-        seeds=tuple(training_seed(record.seed, index) for index in range(options.seeds)),
-        epochs=record.epochs,
-        patience=record.patience,
-        cv=record.cv,
-        seed=record.seed,
-        batch_size=record.batch_size,
-        engine=record.engine,
-        trials=record.trials,
-        attempts=record.attempts,
-        max_failures=record.max_failures,
+        space_json=study.space.to_json(),
+        objective=study.objective,
+        data=study.data,
+        seeds=tuple(training_seed(study.seed, index) for index in range(options.seeds)),
+        epochs=study.epochs,
+        patience=study.patience,
+        cv=study.cv,
+        seed=study.seed,
+        batch_size=study.batch_size,
+        engine=study.engine,
+        trials=study.trials,
+        attempts=study.attempts,
+        max_failures=study.max_failures,
         design=design,
         variant=dict(options.variant),
-        study_hash=record.hash,
+        study_hash=study.hash,
         git_commit=header.git_commit,
         versions_of=header.versions_of,
         platform=f"{platform.system()} {platform.machine()}",

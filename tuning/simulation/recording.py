@@ -44,6 +44,7 @@ TrainedPoints: TypeAlias = Sequence[tuple[Params, TrialResult]]
 """The points of one training seed, in order, and how each ended."""
 
 _Columns: TypeAlias = Mapping[str, Array]
+_Row: TypeAlias = Mapping[str, Any]  # one value for each column
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,7 +124,7 @@ def write_recording(
     return path.with_suffix(".json")
 
 
-def _rows(index: int, points: TrainedPoints) -> Iterator[dict[str, Any]]:
+def _rows(index: int, points: TrainedPoints) -> Iterator[_Row]:
     """Yield the table's rows of one training seed."""
     for point, (params, result) in enumerate(points):
         training_s = sum(fold.seconds for fold in result.folds)
@@ -189,8 +190,7 @@ def load_recording(path: Path) -> Recording:
             "record it anew",
             where=str(parquet),
         )
-    columns = _columns(manifest, table, parquet)
-    return _recording(manifest, columns)
+    return _recording(manifest, _columns(manifest, table, parquet))
 
 
 class _Shape(NamedTuple):

@@ -47,16 +47,18 @@ class Faults:
     preempt_rate: float = 0.0
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class _Attempt:
+    """One go at a trial: it waits for a slot, or runs on one."""
+
     job: Job
     proposal: Proposal
     training: Training
     first: int  # epochs its parent has done
-    kept: int  # epochs behind it when it begins
+    start: int  # epochs behind it when it begins, of its parent or an attempt before
     ready: float  # when the driver had asked for it
     epoch: int = 0
-    heard: int = 0
+    reported: int = 0  # the last epoch that the driver has heard of, also before a preemption
     slot: int = -1
     began: float = 0.0
     stop_at: float = float("inf")
@@ -65,14 +67,17 @@ class _Attempt:
 
     def at(self, epoch: int) -> float:
         """When an epoch ends."""
-        ends = self.training.ends
-        done = ends[self.kept - 1] if self.kept else 0.0
-        return self.began + self.training.overhead_s + (ends[epoch - 1] - done if epoch else 0.0)
+        trained_s = 0.0
+        if epoch:
+            ends = self.training.ends
+            done = ends[self.start - 1] if self.start else 0.0
+            trained_s = ends[epoch - 1] - done
+        return self.began + self.training.overhead_s + trained_s
 
     @property
     def last(self) -> int:
         """The epoch it ends with."""
-        return max(self.kept, min(self.proposal.epochs, len(self.training.ends)))
+        return max(self.start, min(self.proposal.epochs, len(self.training.ends)))
 
 
 @dataclass(eq=False)
@@ -110,8 +115,8 @@ class SimulatedExecutor:
         self._waiting: deque[_Attempt] = deque()
         self._running: dict[str, _Attempt] = {}
         self._queue: list[tuple[float, int, Kind, _Attempt]] = []
-        self._rank = itertools.count()
-        self._checkpoints: dict[int, int] = {}  # number -> epochs a crashed attempt has kept
+        self._rank = itertools.count()  # at equal times what was queued first happens first
+        self._checkpoints: dict[int, int] = {}  # number -> epochs that a crash has left
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -132,21 +137,27 @@ class SimulatedExecutor:
         proposal, _, parent = job.args
         training = self.train(proposal)
         first = min(parent, len(training.ends))
-        kept = max(first, self._checkpoints.get(proposal.number, 0))
-        self._waiting.append(
-            _Attempt(
-                job, proposal, training, first, kept, max(self.now, self.driver_at), heard=kept
-            )
+        start = max(first, self._checkpoints.get(proposal.number, 0))
+        attempt = _Attempt(
+            job=job,
+            proposal=proposal,
+            training=training,
+            first=first,
+            start=start,
+            ready=max(self.now, self.driver_at),
+            reported=start,
         )
+        self._waiting.append(attempt)
 
     def events(self, timeout_s: float) -> list[Event]:
-        """Begin what can begin; go on to the next thing that is to be told and return it."""
+        """Begin what can begin; go on to the next thing the driver must hear of, and return it."""
         happened: list[Event] = []
         while True:
             while self._waiting and self._free:
                 happened.append(self._begin(self._waiting.popleft(), self._free.popleft()))
             if not self._queue:
                 return happened
+
             self.now, _, kind, item = heapq.heappop(self._queue)
             events = self._happens(kind, item)
             if events:
@@ -177,9 +188,10 @@ class SimulatedExecutor:
 
     def _begin(self, item: _Attempt, slot: int) -> Event:
         item.slot = slot
-        item.epoch = item.kept
+        item.epoch = item.start
         item.began = max(self.now, item.ready)
         self._running[item.job.id] = item
+
         item.stop_at = item.at(item.last)
         item.stop = "end"
         duration = item.stop_at - item.began
@@ -191,6 +203,7 @@ class SimulatedExecutor:
             if item.began + after < item.stop_at:
                 item.stop_at = item.began + after
                 item.stop = "preempt"
+
         self._go_on(item)
         return Started(item.job.id, self._slots[slot].name, 0)
 
@@ -212,32 +225,49 @@ class SimulatedExecutor:
             return []
         if kind == "epoch":
             item.epoch += 1
-            if item.epoch <= item.heard:
+            # Reported before a preemption, of which the driver knows nothing.
+            if item.epoch <= item.reported:
                 self._go_on(item)
                 return []
-            item.heard = item.epoch
+
+            item.reported = item.epoch
             value = item.training.values[item.epoch - 1]
             metrics = {item.training.objective.metric: value}
             report = EpochReport(
                 item.proposal.number, item.epoch, value, metrics, self.now - item.began
             )
             return [Reported(item.job.id, report)]
+
         self._leave(item)
         if kind == "end":
             return [self._end(item)]
+        return self._lose(kind, item)
+
+    def _lose(self, kind: Kind, item: _Attempt) -> list[Event]:
+        """End an attempt by a fault; what its last checkpoint holds is not lost."""
         reached = self._reached(item)
-        kept = self._checkpoint(item, reached)
-        self.epochs += item.training.epochs(item.kept, reached)
-        self.lost_s += self.now - item.began - (item.at(kept) - item.at(item.kept))
+        checkpoint = self._checkpoint(item, reached)
+        self.epochs += item.training.epochs(item.start, reached)
+        self.lost_s += self.now - item.began - (item.at(checkpoint) - item.at(item.start))
+
+        # The driver hears of a crash, and decides whether there is another attempt.
         if kind == "crash":
             self.crashes += 1
-            self._checkpoints[item.proposal.number] = kept
+            self._checkpoints[item.proposal.number] = checkpoint
             self._free.append(item.slot)
             return [Died(item.job.id, "crashed", "simulated")]
+
+        # Of a preemption it does not: the same job goes on, before all that wait.
         self.preemptions += 1
         self._push(self.now + AWAY_S, "back", item)
         again = _Attempt(
-            item.job, item.proposal, item.training, item.first, kept, self.now, heard=item.heard
+            job=item.job,
+            proposal=item.proposal,
+            training=item.training,
+            first=item.first,
+            start=checkpoint,
+            ready=self.now,
+            reported=item.reported,
         )
         self._waiting.appendleft(again)
         return []
@@ -249,20 +279,17 @@ class SimulatedExecutor:
     def _end(self, item: _Attempt) -> Event:
         self._free.append(item.slot)
         last = item.epoch if item.pruned else item.last
-        self.epochs += item.training.epochs(item.kept, last)
+        self.epochs += item.training.epochs(item.start, last)
         if item.first >= item.proposal.epochs:
-            return Raised(
-                item.job.id,
-                f"TrialError: the parent was trained for {item.first} epochs: none is left",
-                "",
-            )
-        return Finished(
-            item.job.id, item.training.result(item.proposal, item.first, last, pruned=item.pruned)
-        )
+            error = f"TrialError: the parent was trained for {item.first} epochs: none is left"
+            return Raised(item.job.id, error, "")
+
+        result = item.training.result(item.proposal, item.first, last, pruned=item.pruned)
+        return Finished(item.job.id, result)
 
     def _reached(self, item: _Attempt) -> int:
         """Return the last epoch that had ended when the attempt was lost."""
-        epoch = item.kept
+        epoch = item.start
         while epoch < item.last and item.at(epoch + 1) <= self.now:
             epoch += 1
         return epoch
@@ -272,10 +299,10 @@ class SimulatedExecutor:
 
         One is written once enough seconds have gone by since the one before.
         """
-        kept = item.kept
-        written_at = item.at(kept)
-        for epoch in range(item.kept + 1, reached + 1):
+        checkpoint = item.start
+        written_at = item.at(checkpoint)
+        for epoch in range(item.start + 1, reached + 1):
             if item.at(epoch) - written_at >= CHECKPOINT_S:
-                kept = epoch
+                checkpoint = epoch
                 written_at = item.at(epoch)
-        return kept
+        return checkpoint

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
 
 from tuning.bench.statistics.anytime import number, sign
+from tuning.schema import JsonObject
 from tuning.simulation.run import SimulatedRun
 
 
@@ -44,7 +44,7 @@ class Standing:
     lost: float
     bound: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return asdict(self)
 
