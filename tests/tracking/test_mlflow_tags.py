@@ -58,6 +58,11 @@ def test_a_diagnosis_is_a_tag_in_words_and_a_healthy_trial_has_none():
     assert "diagnosis" not in tags_of()
 
 
+def test_a_batch_that_memory_has_halved_is_a_tag_and_a_whole_one_is_none():
+    assert tags_of(batch_size=16)["batch_size_used"] == "16"
+    assert "batch_size_used" not in tags_of()
+
+
 def test_a_searchs_tags_name_its_source_and_its_commit_where_there_is_one():
     search = replace(record(), tags={"git_commit": "c0ffee"})
     assert search_tags(search) == {

@@ -43,6 +43,7 @@ def trial_tags(search: SearchRecord, proposal: Proposal, result: TrialResult) ->
             "seed": result.seed,
             "device": result.slot,
             "epochs_asked": proposal.epochs,
+            "batch_size_used": result.batch_size,  # where memory made it less than the parameter
             "parent_trial": proposal.parent,
             "copied_from": result.copied_from,
             "error": result.error,
