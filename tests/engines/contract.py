@@ -56,13 +56,14 @@ LABELS = Space(
         "lr": Float(1e-4, 1e-1, log=True),
     }
 )
+NUMBERS = Space({"n_neurons": Int(1, 64), "lr": Float(1e-4, 1e-1, log=True)})
 SMALL = Space(
     {"a": Choice("x", "y"), "b": Int(1, 3), "c": Choice(None, 1).when(a="y"), "lr": Float(0.1, 0.3)}
 )
 SMALL_POINTS = (
     3 * 3 + 3 * 3 * 2
 )  # b and lr have three values each; c exists under one of two values of a
-SPACES = {"flat": FLAT, "conditional": CONDITIONAL, "labels": LABELS}
+SPACES = {"flat": FLAT, "conditional": CONDITIONAL, "labels": LABELS, "numbers": NUMBERS}
 
 
 def anything(**_: Any) -> None:
