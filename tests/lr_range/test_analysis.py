@@ -51,9 +51,8 @@ def test_a_loss_that_falls_below_zero_does_not_diverge_by_crossing_it():
 
 def test_each_suggestion_is_where_its_definition_says():
     test = analysed(SeedSweep(curve(), 0.25))
-    assert (
-        5e-3 < test.suggestions["steepest"] < 2.5e-2
-    )  # the fall is at 1e-2, the average lags a little
+    # The fall is at 1e-2, and the average lags a little.
+    assert 5e-3 < test.suggestions["steepest"] < 2.5e-2
     assert 1e-4 < test.suggestions["valley"] < 1e-2
     assert test.suggestions["min_over_10"] == pytest.approx(test.lrs[test.losses.argmin()] / 10)
     assert test.suggestions["largest_stable"] == 0.25
@@ -74,7 +73,8 @@ def test_the_interval_ends_at_the_largest_stable_rate_where_that_is_lower():
 
 
 def test_a_dent_in_a_flat_trough_does_not_move_the_interval():
-    flat, dented = curve(fall_at=1e-3), curve(fall_at=1e-3)
+    flat = curve(fall_at=1e-3)
+    dented = flat.copy()
     dented[np.argmin(np.abs(LRS - 0.02))] -= 1.0
     smooth, bumpy = (analysed(SeedSweep(losses, 0.9)) for losses in (flat, dented))
     assert bumpy.suggestions["min_over_10"] < 0.5 * smooth.suggestions["min_over_10"]
@@ -90,10 +90,8 @@ def test_the_interval_stays_inside_the_sweep(stable):
 def test_a_curve_that_falls_to_the_end_says_so():
     test = analysed(SeedSweep(curve(rise_at=1e6), 1.0, "nothing diverged"))
     assert not test.diverged
-    assert (
-        test.reasons["min_over_10"]
-        == "the loss still fell at 1, so this is a tenth of the highest rate tried"
-    )
+    reason = "the loss still fell at 1, so this is a tenth of the highest rate tried"
+    assert test.reasons["min_over_10"] == reason
     assert test.reasons["largest_stable"] == "nothing diverged"
 
 

@@ -32,7 +32,8 @@ def parabola(start: float = -10.0) -> keras.Model:
     return model
 
 
-ONE, ZERO = np.ones((1, 1), "float32"), np.zeros((1, 1), "float32")
+ONE = np.ones((1, 1), "float32")
+ZERO = np.zeros((1, 1), "float32")
 
 
 @pytest.fixture
@@ -75,14 +76,18 @@ def everything(model: keras.Model) -> list[bytes]:
 
 @pytest.mark.parametrize("condition", [1, 10, 100, 1_000, 10_000])
 def test_the_largest_stable_rate_of_a_linear_model_is_two_over_the_largest_eigenvalue(condition):
-    rows, columns = 50, 6
+    rows = 50
+    columns = 6
     rng = np.random.default_rng([condition, rows])
+
+    # The squares of the singular values span the condition number of the loss's Hessian.
     left, right = (np.linalg.qr(rng.normal(size=(n, columns)))[0] for n in (rows, columns))
-    X = (left * np.geomspace(3.0, 3.0 / condition**0.5, columns) * rows**0.5 @ right.T).astype(
-        "float32"
-    )
+    singular_values = np.geomspace(3.0, 3.0 / condition**0.5, columns)
+    X = (left * singular_values * rows**0.5 @ right.T).astype("float32")
     y = X @ rng.normal(size=columns).astype("float32")
-    truth = 2 / np.linalg.eigvalsh(2 / rows * X.T @ X).max()
+    hessian = 2 / rows * X.T @ X
+    truth = 2 / np.linalg.eigvalsh(hessian).max()
+
     keras.utils.set_random_seed(condition)
     test = lr_range_test(linear(columns), X, y, batch_size=rows)
     assert test.suggestions["largest_stable"] == pytest.approx(truth, rel=0.05)
@@ -98,10 +103,8 @@ def test_on_x_squared_the_largest_stable_rate_is_one():
 def test_on_x_squared_nothing_diverges_up_to_one_and_that_is_marked():
     test = lr_range_test(parabola(), ONE, ZERO, lr_max=0.99)
     assert test.suggestions["largest_stable"] == 0.99
-    assert (
-        test.reasons["largest_stable"]
-        == "nothing diverged up to 0.99: the largest stable rate may be higher"
-    )
+    reason = "nothing diverged up to 0.99: the largest stable rate may be higher"
+    assert test.reasons["largest_stable"] == reason
 
 
 def steps_on_x_squared(rate: float, steps: int, start: float = -10.0) -> list[float]:
@@ -117,9 +120,8 @@ def test_on_x_squared_a_rate_of_one_half_reaches_zero_in_one_step(start):
 
 
 def test_on_x_squared_the_smallest_rate_that_is_flat_after_20_steps_is_known():
-    slopes = [
-        2 * steps_on_x_squared(rate, 20)[-1] ** 0.5 for rate in (0.1952, 0.1953)
-    ]  # of w², 2 |w|
+    # The slope of w² is 2 |w|.
+    slopes = [2 * steps_on_x_squared(rate, 20)[-1] ** 0.5 for rate in (0.1952, 0.1953)]
     assert slopes[0] > 0.001 >= slopes[1]
 
 
@@ -132,10 +134,9 @@ def test_nothing_of_the_caller_has_changed_afterwards(net):
 
 
 def _dense_layers() -> int:
-    return (
-        int(keras.src.backend.common.global_state.get_global_attribute("object_name_uids")["dense"])
-        - 1
-    )
+    global_state = keras.src.backend.common.global_state
+    counts = global_state.get_global_attribute("object_name_uids")
+    return int(counts["dense"]) - 1
 
 
 def test_nothing_has_changed_after_an_error(net, monkeypatch):
@@ -152,9 +153,8 @@ def test_nothing_has_changed_after_an_error(net, monkeypatch):
     assert everything(model) == before
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # of an interrupt that was dropped
+# An interrupt that Python drops is a warning.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_nothing_has_changed_after_ctrl_c(net):
     model, X, y = net
     before = everything(model)
@@ -197,8 +197,9 @@ def test_the_first_seed_uses_the_models_own_weights_and_the_others_fresh_ones(mo
 @pytest.mark.parametrize("weights", [True, False])
 def test_a_copy_normalises_as_the_model_was_adapted_and_keeps_what_is_frozen(weights):
     X = np.random.default_rng(0).normal(5000, 1000, (64, 3)).astype("float32")
-    scale, frozen = keras.layers.Normalization(), keras.layers.Dense(4)
+    scale = keras.layers.Normalization()
     scale.adapt(X)
+    frozen = keras.layers.Dense(4)
     model = keras.Sequential([keras.Input((3,)), scale, frozen, keras.layers.Dense(1)])
     frozen.trainable = False
     model.compile("sgd", "mse")
@@ -286,7 +287,8 @@ class Copied(keras.Model):
 def test_a_subclass_with_a_training_step_of_its_own_is_trained_by_it():
     model = Copied(1)
     model.compile("sgd", "mse")
-    X, y = np.ones((6, 2), "float32"), np.zeros((6, 1), "float32")
+    X = np.ones((6, 2), "float32")
+    y = np.zeros((6, 1), "float32")
     before = float(np.mean(model(X) ** 2))
     test = lr_range_test(model, X, y, steps=20)
     assert test.losses[0] == pytest.approx(3 * before, rel=1e-4)
@@ -300,7 +302,8 @@ def test_a_model_that_cannot_be_copied_is_refused_with_what_would_help():
 
 
 def test_several_inputs_a_schedule_and_a_loss_of_ones_own_are_taken():
-    a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
+    a = keras.Input((2,), name="a")
+    b = keras.Input((3,), name="b")
     model = keras.Model([a, b], keras.layers.Dense(1)(keras.layers.Concatenate()([a, b])))
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     model.compile(
@@ -308,10 +311,8 @@ def test_several_inputs_a_schedule_and_a_loss_of_ones_own_are_taken():
         lambda y, p: keras.ops.mean((y - p) ** 2, axis=-1),
     )
     X = {"a": np.ones((10, 2), "float32"), "b": np.ones((10, 3), "float32")}
-    assert (
-        lr_range_test(model, X, np.ones((10, 1), "float32"), steps=20).suggestions.keys()
-        == SUGGESTED
-    )
+    test = lr_range_test(model, X, np.ones((10, 1), "float32"), steps=20)
+    assert test.suggestions.keys() == SUGGESTED
 
 
 SUGGESTED = {"steepest", "valley", "min_over_10", "largest_stable"}
@@ -340,7 +341,7 @@ def test_noise_that_cannot_be_learnt_gives_reasons_and_the_bounds():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"lr_min": 0.0}, "lr_min and lr_max must be 0 < lr_min < lr_max, got 0.0 and 1.0"),
         ({"lr_min": 2.0}, "lr_min and lr_max must be"),
@@ -352,9 +353,9 @@ def test_noise_that_cannot_be_learnt_gives_reasons_and_the_bounds():
         ({"model": keras.Sequential([keras.layers.Dense(1)])}, "not compiled"),
     ],
 )
-def test_wrong_settings_are_refused(changes, said):
+def test_wrong_settings_are_refused(changes, message):
     arguments = {"model": linear(2), "X": np.ones((4, 2)), "y": np.ones(4), **changes}
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         lr_range_test(**arguments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -66,24 +67,29 @@ def facts(*searches) -> dict[str, list[str]]:
     return dict(fact_rows(Comparison(searches)))
 
 
+def page_of(comparison: Comparison, folder: Path) -> str:
+    path = write_comparison(comparison, folder / "compare.html")
+    return path.read_text(encoding="utf-8")
+
+
 def test_budget_counts_best_and_scores_stand_side_by_side():
-    found = facts(compared(winner=WINNER, status="completed"), compared("toy/b", range(2)))
-    assert found["budget"] == ["trials 20, epochs 3"] * 2
-    assert found["trials"] == ["4 completed", "2 completed"]
-    assert found["epochs trained"] == ["12", "6"]
-    assert found["status"] == ["completed", "–"]
-    assert found["winner, validation"] == ["0.5000 ± 0.14 over 2 fresh seeds (trial 1)", "–"]
-    assert found["winner, test rmse"] == ["0.5500", "–"]
-    assert found["linear baseline, test rmse"] == ["0.7000", "–"]
+    rows = facts(compared(winner=WINNER, status="completed"), compared("toy/b", range(2)))
+    assert rows["budget"] == ["trials 20, epochs 3"] * 2
+    assert rows["trials"] == ["4 completed", "2 completed"]
+    assert rows["epochs trained"] == ["12", "6"]
+    assert rows["status"] == ["completed", "–"]
+    assert rows["winner, validation"] == ["0.5000 ± 0.14 over 2 fresh seeds (trial 1)", "–"]
+    assert rows["winner, test rmse"] == ["0.5500", "–"]
+    assert rows["linear baseline, test rmse"] == ["0.7000", "–"]
 
 
 def test_the_best_trial_is_shown_with_its_parameters():
     search = compared()
     proposal, result = search.best
     assert result.value == min(r.value for _, r in search.trials)
-    found = facts(search, search)
-    assert f"(trial {result.number})" in found["best val_rmse"][0]
-    assert f"n_hidden={proposal.params['n_hidden']}" in found["best parameters"][0]
+    rows = facts(search, search)
+    assert f"(trial {result.number})" in rows["best val_rmse"][0]
+    assert f"n_hidden={proposal.params['n_hidden']}" in rows["best parameters"][0]
 
 
 def test_a_search_without_a_completed_trial_has_no_best():
@@ -107,23 +113,20 @@ def test_what_differs_is_told_by_kind():
             "versions_of": {"keras": "3.16.0", "optuna": "5.0.0"},
         },
     )
-    found = dict(difference_rows(Comparison((compared(), other))))
-    assert found["study: epochs"] == ["3", "5"]
-    assert found["data: digest"] == ["ab", "cd"]
-    assert found["versions: keras"] == ["3.15.1", "3.16.0"]
-    assert found["versions: optuna"] == ["–", "5.0.0"]
-    assert found["space: lr"] == ["0.0003 … 0.03, log", "1e-05 … 1, log"]
-    assert "data: name" not in found
-    assert "code: git_commit" not in found
+    differences = dict(difference_rows(Comparison((compared(), other))))
+    assert differences["study: epochs"] == ["3", "5"]
+    assert differences["data: digest"] == ["ab", "cd"]
+    assert differences["versions: keras"] == ["3.15.1", "3.16.0"]
+    assert differences["versions: optuna"] == ["–", "5.0.0"]
+    assert differences["space: lr"] == ["0.0003 … 0.03, log", "1e-05 … 1, log"]
+    assert "data: name" not in differences
+    assert "code: git_commit" not in differences
 
 
 def test_a_parameter_that_one_space_lacks_has_a_dash():
-    found = dict(
-        space_rows(
-            Comparison((compared(), compared("toy/b", (), space=Space({"lr": Float(0.1, 1.0)}))))
-        )
-    )
-    assert found["n_hidden"] == ["0 … 3", "–"]
+    without = compared("toy/b", (), space=Space({"lr": Float(0.1, 1.0)}))
+    domains = dict(space_rows(Comparison((compared(), without))))
+    assert domains["n_hidden"] == ["0 … 3", "–"]
 
 
 @pytest.mark.parametrize(
@@ -142,10 +145,8 @@ def test_a_parameter_that_one_space_lacks_has_a_dash():
     ],
 )
 def test_why_values_should_not_be_read_against_each_other_is_said(other, message):
-    assert any(
-        message in caution
-        for caution in Comparison((compared(), compared("toy/b", **other))).cautions
-    )
+    comparison = Comparison((compared(), compared("toy/b", **other)))
+    assert any(message in caution for caution in comparison.cautions)
 
 
 def test_the_incumbent_moves_in_the_order_the_trials_ended_and_every_trial_costs():
@@ -166,9 +167,7 @@ def test_all_curves_are_in_one_plot():
 
 def test_the_page_needs_no_network_and_escapes_what_users_wrote(tmp_path):
     wild = compared("toy/b", header={"engine": "<script>alert(1)</script>"})
-    page = write_comparison(Comparison((compared(), wild)), tmp_path / "compare.html").read_text(
-        encoding="utf-8"
-    )
+    page = page_of(Comparison((compared(), wild)), tmp_path)
     assert "<script>alert(1)" not in page
     assert "http://" not in page.partition("</style>")[0]
     assert "Best so far, over epochs" in page
@@ -177,15 +176,11 @@ def test_the_page_needs_no_network_and_escapes_what_users_wrote(tmp_path):
 
 def test_searches_for_different_objectives_have_plots_of_their_own(tmp_path):
     other = compared("toy/b", definition={"objective": "maximize val_r2"})
-    page = write_comparison(Comparison((compared(), other)), tmp_path / "compare.html").read_text(
-        encoding="utf-8"
-    )
+    page = page_of(Comparison((compared(), other)), tmp_path)
     assert "Best so far, minimize val_rmse, over epochs" in page
     assert "Best so far, maximize val_r2, over epochs" in page
 
 
 def test_equal_searches_are_told_to_differ_in_nothing(tmp_path):
-    page = write_comparison(
-        Comparison((compared(), compared())), tmp_path / "compare.html"
-    ).read_text(encoding="utf-8")
+    page = page_of(Comparison((compared(), compared())), tmp_path)
     assert "Nothing: study, data, versions and code are the same." in page

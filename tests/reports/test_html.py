@@ -97,23 +97,23 @@ def written(folder: Path, summary: Summary, **changes: Any) -> Page:
     if summary.winner is not None:
         baseline = {"dummy": summary.dummy, "linear": {**summary.linear, "r2": math.nan}}
         winner = winner_of(summary.winner, Evaluation(test=summary.test, baseline=baseline))
-    given = {
+    arguments = {
         "header": HEADER,
         "trials": summary.trials,
         "winner": winner,
         "space": SPACE,
         **changes,
     }
-    path = write_report(folder, objective=Minimize("val_rmse"), **given)
+    path = write_report(folder, objective=Minimize("val_rmse"), **arguments)
     return Page(path.read_text(encoding="utf-8"))
 
 
 def figure(page: Page, name: str) -> dict[str, Any]:
     script = next(s for s in page.scripts if f'Plotly.newPlot("{name}"' in s)
-    found: dict[str, Any] = json.loads(
-        script.split("const f = ", 1)[1].split("; Plotly.newPlot")[0]
-    )
-    return found
+    _, _, rest = script.partition("const f = ")
+    plot, _, _ = rest.partition("; Plotly.newPlot")
+    drawn: dict[str, Any] = json.loads(plot)
+    return drawn
 
 
 @pytest.fixture
@@ -164,24 +164,20 @@ def test_failures_are_grouped(page):
 
 
 def test_the_diagnosis_of_the_winner_and_the_best_stands_with_its_words(tmp_path, summary):
-    late, jumps = (
-        Finding("epochs_too_few", "note", "still < falling"),
-        Finding("lr_too_high", "warning", "jumps by 3"),
-    )
+    late = Finding("epochs_too_few", "note", "still < falling")
+    jumps = Finding("lr_too_high", "warning", "jumps by 3")
     findings = {0: (late,), 3: (jumps,), 19: (jumps,)}  # trial 19 is not among the best
     trials = [(p, replace(r, diagnosis=findings.get(r.number, ()))) for p, r in summary.trials]
     text = written(tmp_path, replace(summary, trials=trials)).text
     assert "Of all 20 trials: lr_too_high 2, epochs_too_few 1." in text
     assert "0 epochs_too_few still < falling 3 lr_too_high jumps by 3 Best so far" in text
-    assert (
-        text.count("lr_too_high") == 1 + 1 + 2
-    )  # counted, told of trial 3, a cell each for trials 3 and 19
+    # In the counts, in the words on trial 3, and in the rows of trials 3 and 19.
+    assert text.count("lr_too_high") == 1 + 1 + 2
 
 
 def test_without_a_finding_the_diagnosis_says_so(page):
-    assert (
-        "Diagnosis No trial has a finding. The winner and the best trials have none." in page.text
-    )
+    words = "No trial has a finding. The winner and the best trials have none."
+    assert f"Diagnosis {words}" in page.text
 
 
 def test_the_last_definition_is_shown_with_the_space_in_words(page):
@@ -201,18 +197,17 @@ def test_every_trial_has_a_row(page, summary):
 
 
 def test_best_so_far_falls_in_steps_and_leaves_out_pruned_trials(tmp_path, summary):
-    found = written(tmp_path, replace(summary, trials=summary.trials[1:6] + summary.trials[18:]))
-    line = next(
-        trace for trace in figure(found, "history")["data"] if trace["name"] == "best so far"
-    )
+    page = written(tmp_path, replace(summary, trials=summary.trials[1:6] + summary.trials[18:]))
+    traces = figure(page, "history")["data"]
+    line = next(trace for trace in traces if trace["name"] == "best so far")
     assert line["x"] == [1, 2, 3, 4, 5, 19]
     assert line["y"] == pytest.approx([0.57, 0.57, 0.51, 0.51, 0.51, 0.51])
 
 
 def test_learning_curves_are_log_and_name_the_best_five(page):
-    found = figure(page, "curves")
-    assert found["layout"]["yaxis"]["type"] == "log"
-    assert [trace["name"] for trace in found["data"]] == [
+    curves = figure(page, "curves")
+    assert curves["layout"]["yaxis"]["type"] == "log"
+    assert [trace["name"] for trace in curves["data"]] == [
         "others",
         *(f"trial {n}" for n in (0, 3, 6, 9, 12)),
     ]
@@ -220,12 +215,8 @@ def test_learning_curves_are_log_and_name_the_best_five(page):
 
 def test_log_parameters_have_log_axes(page):
     layout = figure(page, "slices")["layout"]
-    assert [layout[f"xaxis{n}"]["type"] for n in ("", 2, 3, 4)] == [
-        "linear",
-        "linear",
-        "log",
-        "linear",
-    ]
+    types = [layout[f"xaxis{n}"]["type"] for n in ("", 2, 3, 4)]
+    assert types == ["linear", "linear", "log", "linear"]
 
 
 def test_importance_needs_ten_completed_trials(tmp_path, page, summary):
@@ -236,16 +227,15 @@ def test_importance_needs_ten_completed_trials(tmp_path, page, summary):
 
 
 def test_no_trial_at_all_gives_a_report_too(tmp_path, summary):
-    assert (
-        "There is nothing to draw yet." in written(tmp_path, summary, trials=[], winner=None).text
-    )
+    page = written(tmp_path, summary, trials=[], winner=None)
+    assert "There is nothing to draw yet." in page.text
 
 
 def test_a_far_outlier_is_told_and_left_out_of_the_picture(tmp_path, summary):
     trials = [(p, replace(r, value=900.0) if r.number == 5 else r) for p, r in summary.trials]
-    found = written(tmp_path, replace(summary, trials=trials))
-    assert re.search(r"1 trial beyond [\d.]+ out of the picture\.", found.text)
-    assert figure(found, "history")["layout"]["yaxis"]["range"][1] < 1
+    page = written(tmp_path, replace(summary, trials=trials))
+    assert re.search(r"1 trial beyond [\d.]+ out of the picture\.", page.text)
+    assert figure(page, "history")["layout"]["yaxis"]["range"][1] < 1
 
 
 def test_no_user_text_becomes_an_element_or_ends_a_script(tmp_path, make_trials, summary):
@@ -265,12 +255,12 @@ def test_no_user_text_becomes_an_element_or_ends_a_script(tmp_path, make_trials,
     )
     winner = winner_of(Winner(0, {SCRIPT: SCRIPT}, (1,), (1.0,)), Evaluation(test={SCRIPT: 1.0}))
     changes: dict[str, Any] = {"header": header, "trials": trials, "space": space, "winner": winner}
-    found = written(tmp_path, summary, **changes)
+    page = written(tmp_path, summary, **changes)
     plain = written(tmp_path, summary)
-    assert found.tags.count("script") == plain.tags.count("script")
-    assert found.handlers == []
-    assert SCRIPT in found.text  # shown as it is
-    assert figure(found, "parallel")["layout"]["xaxis"]["ticktext"][0].startswith("&lt;/script&gt;")
+    assert page.tags.count("script") == plain.tags.count("script")
+    assert page.handlers == []
+    assert SCRIPT in page.text  # shown as it is
+    assert figure(page, "parallel")["layout"]["xaxis"]["ticktext"][0].startswith("&lt;/script&gt;")
 
 
 def test_secrets_stay_out(tmp_path, summary):

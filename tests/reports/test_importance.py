@@ -32,10 +32,10 @@ def test_the_parameter_that_matters_comes_first(objective):
     trials = trials_where_only_lr_matters(60)
     if objective.direction == "maximize":
         trials = [(p, TrialResult(r.number, r.status, -r.value)) for p, r in trials]
-    found = importances(trials, SPACE, objective)
-    assert next(iter(found)) == "lr"
-    assert sum(found.values()) == pytest.approx(1)
-    assert {*found} == {*SPACE}
+    shares = importances(trials, SPACE, objective)
+    assert next(iter(shares)) == "lr"
+    assert sum(shares.values()) == pytest.approx(1)
+    assert {*shares} == {*SPACE}
 
 
 def test_below_ten_completed_trials_nothing_is_claimed():

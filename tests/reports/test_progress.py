@@ -186,7 +186,8 @@ def test_user_text_is_no_markup_anywhere_in_the_view():
 
 
 def test_the_view_draws_on_its_console_and_leaves_stdout_alone():
-    console, stdout = terminal(), sys.stdout
+    console = terminal()
+    stdout = sys.stdout
     with LiveProgress(console) as progress:
         progress.start("housing", 20)
         assert sys.stdout is stdout
@@ -207,9 +208,9 @@ def test_the_view_stops_after_an_error_and_twice():
         fail()
     progress.stop()
     assert "\x1b[?25h" in text_of(console)  # the cursor is back
-    shown = text_of(console)
+    screen = text_of(console)
     progress.phase("writing to MLflow")
-    assert text_of(console) == shown
+    assert text_of(console) == screen
 
 
 def test_plain_lines_tell_how_each_trial_ended():

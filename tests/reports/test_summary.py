@@ -46,18 +46,18 @@ def test_json_of_a_search_without_a_trial_has_null_where_nothing_is_known(summar
     empty = replace(
         summary, trials=(), winner=None, tracking_uri="", experiment_id="", run_id="", report=None
     )
-    found = empty.to_json()
-    assert found["best"] is None
-    assert found["mlflow"] == {"tracking_uri": None, "experiment_id": None, "run_id": None}
-    assert found["trials"] == {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
+    plain = empty.to_json()
+    assert plain["best"] is None
+    assert plain["mlflow"] == {"tracking_uri": None, "experiment_id": None, "run_id": None}
+    assert plain["trials"] == {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
 
 
 def test_metrics_read_back_from_a_file_are_numbers(summary: Summary):
-    found = replace(
+    plain = replace(
         summary, test={"rmse": "nan"}, linear={"rmse": "inf", "r2": np.float32(0.5)}
     ).to_json()  # type: ignore[dict-item]
-    assert found["test"] == {"rmse": None}
-    assert found["baseline"]["linear"] == {"rmse": None, "r2": 0.5}
+    assert plain["test"] == {"rmse": None}
+    assert plain["baseline"]["linear"] == {"rmse": None, "r2": 0.5}
 
 
 def test_a_pruned_trial_is_never_the_best(summary: Summary):
@@ -99,5 +99,5 @@ def test_one_seed_has_no_spread():
 
 
 def test_numpy_scalars_and_tuples_become_json_types():
-    found = plain_json({"a": np.float32(0.5), "b": (np.int64(3), None), "c": float("inf")})
-    assert json.dumps(found, allow_nan=False) == '{"a": 0.5, "b": [3, null], "c": null}'
+    plain = plain_json({"a": np.float32(0.5), "b": (np.int64(3), None), "c": float("inf")})
+    assert json.dumps(plain, allow_nan=False) == '{"a": 0.5, "b": [3, null], "c": null}'

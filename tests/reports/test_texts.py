@@ -66,10 +66,8 @@ def test_scores_have_four_digits(value, text):
 
 
 def test_params_are_written_as_name_and_value():
-    assert (
-        params_text({"n_hidden": 2, "lr": 0.0123456, "shape": None})
-        == "n_hidden=2 lr=0.0123 shape=None"
-    )
+    params = {"n_hidden": 2, "lr": 0.0123456, "shape": None}
+    assert params_text(params) == "n_hidden=2 lr=0.0123 shape=None"
 
 
 @pytest.mark.parametrize(

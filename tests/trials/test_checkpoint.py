@@ -30,10 +30,14 @@ def net(width=4, seed=0):
 
 
 def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
-    long, short, again = net(), net(), net(seed=9)
+    long = net()
     whole = train(long, X, Y, epochs=5)["loss"]
+
+    short = net()
     train(short, X, Y, epochs=3)
     save_checkpoint(tmp_path / "end.npz", short, 3)
+
+    again = net(seed=9)
     assert load_checkpoint(tmp_path / "end.npz", again) == 3
     assert train(again, X, Y, epochs=5, initial_epoch=3)["loss"] == whole[3:]
     for a, b in zip(again.get_weights(), long.get_weights(), strict=True):
@@ -47,9 +51,11 @@ def test_a_checkpoint_holds_no_pickle(tmp_path):
 
 
 def test_a_checkpoint_of_another_structure_is_refused_and_changes_nothing(tmp_path):
-    trained, other = net(width=4), net(width=5)
+    trained = net(width=4)
     train(trained, X, Y)
     save_checkpoint(tmp_path / "end.npz", trained, 1)
+
+    other = net(width=5)
     before = other.get_weights()
     with pytest.raises(ValueError, match="another structure"):
         load_checkpoint(tmp_path / "end.npz", other)

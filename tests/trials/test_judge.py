@@ -14,7 +14,8 @@ from tuning.trials.judge import Judge, early_stopping
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(40, 3)).astype("float32")
 Y = X.sum(axis=1)
-SCORING, INNER = Rows(X[:10].copy(), Y[:10].copy()), Rows(X[10:20].copy(), Y[10:20].copy())
+SCORING = Rows(X[:10].copy(), Y[:10].copy())
+INNER = Rows(X[10:20].copy(), Y[10:20].copy())
 
 
 def judged(judge, *, lr=0.05, epochs=3, metrics=(), callbacks=()):

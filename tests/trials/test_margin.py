@@ -14,19 +14,20 @@ RNG = np.random.default_rng(0)
 def test_the_error_of_a_difference_in_accuracy_is_that_of_the_paired_rows():
     y = RNG.integers(0, 2, 300)
     ours, theirs = (np.clip(y + RNG.normal(0, spread, 300), 0, 1)[:, None] for spread in (0.4, 0.6))
-    right, also = ((p[:, 0] > 0.5) == y for p in (ours, theirs))
-    rows = right.astype(float) - also
-    known = margin("accuracy", "binary", y, ours, theirs)
-    assert known.difference == pytest.approx(rows.mean())
-    assert known.standard_error == pytest.approx(rows.std() / 300**0.5, rel=0.15)
+    ours_right, theirs_right = ((p[:, 0] > 0.5) == y for p in (ours, theirs))
+    by_row = ours_right.astype(float) - theirs_right
+
+    by_accuracy = margin("accuracy", "binary", y, ours, theirs)
+    assert by_accuracy.difference == pytest.approx(by_row.mean())
+    assert by_accuracy.standard_error == pytest.approx(by_row.std() / 300**0.5, rel=0.15)
 
 
 def test_a_lower_rmse_is_a_margin_above_zero():
     y = RNG.normal(size=200)
     ours, theirs = (y + spread * RNG.normal(size=200) for spread in (0.2, 0.8))
-    known = margin("rmse", "regression", y, ours[:, None], theirs[:, None])
-    assert 0.4 < known.difference < 0.8
-    assert 0 < known.standard_error < 0.1
+    by_rmse = margin("rmse", "regression", y, ours[:, None], theirs[:, None])
+    assert 0.4 < by_rmse.difference < 0.8
+    assert 0 < by_rmse.standard_error < 0.1
 
 
 def test_predictions_that_are_alike_share_their_luck():

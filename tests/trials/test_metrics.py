@@ -26,13 +26,15 @@ def test_regression_metrics_are_in_the_targets_unit():
 
 
 def test_binary_accuracy_and_auc_read_one_probability():
-    y, p = np.array([0, 1, 1, 0]), np.array([[0.2], [0.6], [0.4], [0.3]])
+    y = np.array([0, 1, 1, 0])
+    p = np.array([[0.2], [0.6], [0.4], [0.3]])
     assert score("accuracy", "binary", y, p) == 0.75
     assert score("auc", "binary", y, p) == 1.0
 
 
 def test_binary_metrics_read_two_columns_too():
-    y, p = np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.1, 0.9], [0.7, 0.3]])
+    y = np.array([0, 1, 1])
+    p = np.array([[0.8, 0.2], [0.1, 0.9], [0.7, 0.3]])
     assert score("accuracy", "binary", y, p) == pytest.approx(2 / 3)
     assert score("auc", "binary", y, p) == 1.0
 
@@ -58,7 +60,8 @@ def test_a_class_that_is_not_there_has_no_area():
 
 
 def test_multilabel_accuracy_wants_all_labels_right():
-    y, p = np.array([[1, 0], [1, 1]]), np.array([[0.9, 0.2], [0.9, 0.4]])
+    y = np.array([[1, 0], [1, 1]])
+    p = np.array([[0.9, 0.2], [0.9, 0.4]])
     assert score("accuracy", "multilabel", y, p) == 0.5
 
 

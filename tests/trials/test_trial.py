@@ -59,10 +59,9 @@ def test_a_trial_reports_each_epoch_and_keeps_its_result(tmp_path):
 
 def test_the_objective_is_computed_from_the_validation_part_in_its_unit(tmp_path):
     result = run_trial(job(tmp_path, study(objective=Minimize("val_rmse"))), ScriptedContext())
+    # The loss is the mean square of the same errors.
     last = result.folds[0].curve[-1]
-    assert result.value == pytest.approx(
-        last["val_loss"] ** 0.5, rel=1e-5
-    )  # the loss is their mean square
+    assert result.value == pytest.approx(last["val_loss"] ** 0.5, rel=1e-5)
 
 
 def test_equal_proposals_give_equal_results_whatever_ran_before(tmp_path):
@@ -70,36 +69,34 @@ def test_equal_proposals_give_equal_results_whatever_ran_before(tmp_path):
     first = run_trial(job(tmp_path / "a", dropout), ScriptedContext())
     run_trial(job(tmp_path / "b", dropout, params={"lr": 0.2, "batch_size": 8}), ScriptedContext())
     run_trial(job(tmp_path / "c", study()), ScriptedContext())
-    assert comparable(run_trial(job(tmp_path / "d", dropout), ScriptedContext())) == comparable(
-        first
-    )
+    again = run_trial(job(tmp_path / "d", dropout), ScriptedContext())
+    assert comparable(again) == comparable(first)
+
     compiled.forget_all()
-    assert comparable(run_trial(job(tmp_path / "e", dropout), ScriptedContext())) == comparable(
-        first
-    )
+    compiled_anew = run_trial(job(tmp_path / "e", dropout), ScriptedContext())
+    assert comparable(compiled_anew) == comparable(first)
 
 
 def test_equal_proposals_are_equal_with_xla_too(tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
-    first = run_trial(job(tmp_path / "a", study(fixed={"dropout": 0.3})), ScriptedContext())
-    run_trial(
-        job(tmp_path / "b", study(fixed={"dropout": 0.3}), params={"lr": 0.2}), ScriptedContext()
-    )
-    assert comparable(
-        run_trial(job(tmp_path / "c", study(fixed={"dropout": 0.3})), ScriptedContext())
-    ) == comparable(first)
+    dropout = study(fixed={"dropout": 0.3})
+    first = run_trial(job(tmp_path / "a", dropout), ScriptedContext())
+    run_trial(job(tmp_path / "b", dropout, params={"lr": 0.2}), ScriptedContext())
+    again = run_trial(job(tmp_path / "c", dropout), ScriptedContext())
+    assert comparable(again) == comparable(first)
 
 
 def test_a_finished_trial_is_not_trained_again_and_its_file_not_rewritten(tmp_path):
+    file = tmp_path / "result.json"
     result = run_trial(job(tmp_path, study()), ScriptedContext())
-    before = (tmp_path / "result.json").stat().st_ino, (tmp_path / "result.json").read_bytes()
+    inode = file.stat().st_ino
+    content = file.read_bytes()
+
     context = ScriptedContext()
     again = run_trial(job(tmp_path, study(), attempt=2), context)
     assert (again.value, again.attempt, context.reports) == (result.value, 1, [])
-    assert (
-        (tmp_path / "result.json").stat().st_ino,
-        (tmp_path / "result.json").read_bytes(),
-    ) == before
+    assert file.stat().st_ino == inode
+    assert file.read_bytes() == content
 
 
 def test_a_learning_rate_that_explodes_makes_a_diverged_trial(tmp_path):
@@ -136,10 +133,8 @@ def broken(lr=0.1):
 
 def test_an_error_in_the_builder_fails_the_trial_alone(tmp_path, capsys):
     result = run_trial(job(tmp_path, study(builder=broken)), ScriptedContext())
-    assert (result.status, result.error) == (
-        Status.FAILED,
-        "RuntimeError: cannot build for lr=0.05",
-    )
+    assert result.status is Status.FAILED
+    assert result.error == "RuntimeError: cannot build for lr=0.05"
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -176,10 +171,8 @@ def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):
 
 def test_an_objective_that_no_metric_is_called_fails_in_words(tmp_path):
     result = run_trial(job(tmp_path, study(objective=Maximize("val_precision"))), ScriptedContext())
-    assert (
-        result.error
-        == "StudyError: no metric of the model is called 'val_precision'; there are: val_loss"
-    )
+    message = "no metric of the model is called 'val_precision'; there are: val_loss"
+    assert result.error == f"StudyError: {message}"
 
 
 def test_an_objective_that_does_not_fit_the_data_ends_the_run(tmp_path):
@@ -202,10 +195,10 @@ def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_beg
 ):
     defined = study(cv=2)
     whole = run_trial(job(tmp_path / "whole", defined, params={"batch_size": 8}), ScriptedContext())
+    # Stopped in the second fold: the first is finished, with batches of 16.
     with pytest.raises(Stopped):
-        run_trial(
-            job(tmp_path / "cut", defined), ScriptedContext(Answer.STOP, at=5)
-        )  # the first fold is finished at 16
+        run_trial(job(tmp_path / "cut", defined), ScriptedContext(Answer.STOP, at=5))
+
     batch_sizes = greedy(monkeypatch, limit=8)
     with pytest.raises(Stopped):
         run_trial(job(tmp_path / "cut", defined, attempt=2), ScriptedContext(Answer.STOP, at=5))
@@ -284,10 +277,8 @@ def test_model_fit_in_lock_step_says_that_folds_were_trained_one_by_one(tmp_path
 def test_model_fit_in_lock_step_is_pruned_with_the_value_of_the_epoch_that_was_reported(
     tmp_path, patience
 ):
-    context, defined = (
-        ScriptedContext(Answer.PRUNE, at=1),
-        study(cv=2, trainer="fit", patience=patience),
-    )
+    context = ScriptedContext(Answer.PRUNE, at=1)
+    defined = study(cv=2, trainer="fit", patience=patience)
     result = run_trial(job(tmp_path, defined, lockstep=True), context)
     assert (result.status, result.value) == (Status.PRUNED, context.reports[-1].value)
     assert [(fold.best_epoch, len(fold.curve)) for fold in result.folds] == [(2, 4), (2, 4)]
@@ -326,12 +317,13 @@ def test_a_pruned_fold_ends_its_trial(tmp_path):
 def test_finished_folds_of_an_earlier_attempt_are_taken_over(tmp_path):
     defined = study(cv=3)
     whole = run_trial(job(tmp_path / "whole", defined), ScriptedContext())
+    # Stopped in the second epoch of the second fold.
     with pytest.raises(Stopped):
-        run_trial(
-            job(tmp_path / "cut", defined), ScriptedContext(Answer.STOP, at=5)
-        )  # in the second epoch of the second fold
+        run_trial(job(tmp_path / "cut", defined), ScriptedContext(Answer.STOP, at=5))
+    # Without its checkpoint, that fold is trained from its beginning.
     for path in (tmp_path / "cut").glob("attempt-1/*.npz"):
         path.unlink()
+
     context = ScriptedContext()
     again = run_trial(job(tmp_path / "cut", defined, attempt=2), context)
     assert comparable(again) == comparable(whole)
@@ -361,6 +353,7 @@ def test_an_interrupted_trial_goes_on_bit_for_bit(lockstep, patience, tmp_path, 
 
     with pytest.raises(Killed):
         run_trial(job(tmp_path / "cut", defined, lockstep=lockstep), Dies())
+
     context = ScriptedContext()
     again = run_trial(job(tmp_path / "cut", defined, lockstep=lockstep, attempt=2), context)
     assert comparable(again) == comparable(whole)
@@ -393,6 +386,7 @@ def test_a_checkpoint_of_another_batch_size_is_not_used(tmp_path):
 def test_a_continued_trial_equals_one_long_trial(tmp_path):
     defined = study(epochs=5, cv=2, fixed={"dropout": 0.2})
     long = run_trial(job(tmp_path / "long", defined), ScriptedContext())
+
     run_trial(job(tmp_path / "0", defined, epochs=2, keep_end=True), ScriptedContext())
     child = run_trial(
         job(tmp_path / "1", defined, number=1, of=0, parent=tmp_path / "0"), ScriptedContext()
@@ -427,9 +421,10 @@ def test_early_stopping_never_sees_the_scoring_fold(tmp_path, monkeypatch):
     real = type(worker_study).fold
 
     def poisoned(self, fold):
-        known = real(self, fold)
-        noise = np.random.default_rng(0).normal(size=known.scoring.y.shape).astype("float32")
-        return replace(known, scoring=Rows(known.scoring.X, noise))
+        clean_rows = real(self, fold)
+        scoring = clean_rows.scoring
+        noise = np.random.default_rng(0).normal(size=scoring.y.shape).astype("float32")
+        return replace(clean_rows, scoring=Rows(scoring.X, noise))
 
     monkeypatch.setattr(type(worker_study), "fold", poisoned)
     result = run_trial(job(tmp_path / "poisoned", defined), ScriptedContext())

@@ -27,17 +27,16 @@ def test_the_scaler_sees_the_training_part_alone():
 def test_a_poisoned_scoring_fold_changes_nothing_that_is_trained_on():
     clean = worker_study(cv=3, patience=2).fold(1)
     whole = load_worker_study(cloudpickle.dumps(study(cv=3, patience=2)), {})
-    order = whole.parts.search_part.X
-    scoring = {tuple(row) for row in clean.scaler.transform(order)} & {
-        tuple(row) for row in clean.scoring.X
-    }
+    searched = {tuple(row) for row in clean.scaler.transform(whole.parts.search_part.X)}
+    scoring = searched & {tuple(row) for row in clean.scoring.X}
 
     def poisoned():
-        known = rows()
-        X = known.X.copy()
+        dataset = rows()
+        X = dataset.X.copy()
         for i, row in enumerate(clean.scaler.transform(X)):
-            X[i] = 1e6 if tuple(row) in scoring else X[i]
-        return Dataset("line", X, known.y, "regression")
+            if tuple(row) in scoring:
+                X[i] = 1e6
+        return Dataset("line", X, dataset.y, "regression")
 
     dirty = worker_study(cv=3, patience=2, data=poisoned).fold(1)
     assert abs(dirty.scoring.X).max() > 1e4
@@ -87,9 +86,10 @@ def test_overrides_change_the_study():
 
 def test_a_study_that_is_no_longer_that_of_its_search_is_refused():
     source = cloudpickle.dumps(study())
-    known = load_worker_study(source, {})
-    assert load_worker_study(source, {}, pin(known.study.hash, known.parts.digest)) is known
+    searched = load_worker_study(source, {})
+    pinned = pin(searched.study.hash, searched.parts.digest)
+    assert load_worker_study(source, {}, pinned) is searched
     with pytest.raises(
         ChangedError, match="study file or data changed while the search was running"
     ):
-        load_worker_study(source, {}, pin("another", known.parts.digest))
+        load_worker_study(source, {}, pin("another", searched.parts.digest))

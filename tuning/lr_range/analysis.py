@@ -117,16 +117,19 @@ def analyse(
     # Until half of the seeds have diverged, the median is finite.
     length = max(1, _length_finite(median))
     losses = np.nan_to_num(median[:length], posinf=0.0)
+
     # `fmin` and `fmax` pass over NaN: over the seeds that have diverged.
     until_then = curves[:, :length]
     alive = np.where(np.isfinite(until_then), until_then, np.nan)
 
+    # Of the raw losses: in the smoothed ones a loss and the next hardly differ.
     noise = _noise([sweep.losses for sweep in sweeps], steps=len(lrs))
     picks = _picks(lrs[:length], losses, noise, whole_sweep=length == len(lrs))
     picks["largest_stable"] = _stable(sweeps)
     suggestions = _suggestions(picks, bounds)
     reasons = _reasons(picks, bounds)
 
+    # A loss that never fell by more than its noise has no trough.
     interval = bounds
     if "steepest" not in reasons:
         interval = _interval(lrs, losses, suggestions["largest_stable"])
@@ -175,6 +178,8 @@ def _noise(losses: Sequence[Array], steps: int) -> float:
             spreads.append(float(spread))
     if not spreads:
         return 0.0
+
+    # An exponential average of independent values has weight / (2 - weight) of their variance.
     weight = _weight_of_one(steps)
     return math.sqrt(weight / (2 - weight)) * float(np.median(spreads))
 
@@ -191,6 +196,7 @@ def _picks(lrs: Array, losses: Array, noise: float, *, whole_sweep: bool) -> dic
     lowest = first + int(np.argmin(losses[first:]))
     start = float(losses[first])
     fall = float(losses[first] - losses[lowest])
+
     nothing = ""
     if len(lrs) < 5 or lowest - first < 2:
         nothing = "the loss rose from the lowest rates on"
@@ -201,6 +207,7 @@ def _picks(lrs: Array, losses: Array, noise: float, *, whole_sweep: bool) -> dic
 
     steepest = _steepest(losses, first, lowest)
     valley = first + _valley(losses[first : lowest + 1])
+
     still_fell = ""
     if whole_sweep and lowest == len(lrs) - 1:
         still_fell = (
@@ -285,6 +292,7 @@ def _interval(lrs: Array, losses: Array, stable: float) -> tuple[float, float]:
     lowest = curve.min()
     in_trough = curve <= lowest + TROUGH * (curve[0] - lowest)
     rates = lrs[first : len(losses)][in_trough]
+    # Its middle on the log axis, the rates' own.
     middle = math.exp(float(np.log(rates).mean()))
 
     lr_min = float(lrs[0])

@@ -42,6 +42,7 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         self._batches: list[Any] = []
         self._own_function: Any = None
         self._due = False
+
         faults = list(self._settings.faults())
         if faults:
             raise StudyError(faults, where="LRRangeTest")
@@ -57,9 +58,11 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
                 "an optimizer with use_ema=True changes the weights when fit ends; "
                 "use lr_range_test()"
             )
+
         self.result = None
         self._batches = []
         self._due = False
+        # `fit` makes its step before it calls us, and looks it up again for each batch.
         self._own_function = self.model.train_function
         self.model.train_function = self._collect
 
@@ -80,13 +83,14 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         if not self._due:  # another fit, after one that was broken off between two steps
             self._release()
             return dict(self.model.train_function(iterator))
+
         self._due = False
         try:
             self._batches.append(keras.tree.map_structure(np.asarray, next(iterator)))
             full = _bytes_of(self._batches) >= MOST_BYTES
             if full or len(self._batches) >= self._settings.steps:
                 self._test()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the next `fit` must train
             self._release()
             raise
         return {}
@@ -96,9 +100,11 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.stop_training = True
         if self.result is not None or not self._batches:
             return
+
+        # The last batch of an epoch may be smaller.
         batch_size = max(row_counts(batch)[0] for batch in self._batches)
         data = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *self._batches)
-        self._batches = []
+        self._batches = []  # `data` is a copy: two at a time would be twice the memory
         try:
             sweep = replace(self._settings, batch_size=batch_size)
             self.result = measure_copies(self.model, tuple(data), sweep)

@@ -95,7 +95,7 @@ def _own_bounds(study: Study) -> tuple[float, float] | None:
 
 def _check_parameter(name: str, arguments: Params, worker_study: WorkerStudy) -> None:
     """Refuse a parameter that is not the rate: the suggestions would go to something else."""
-    tried = 0.00123
+    tried = 0.00123  # a rate that no builder has by itself
     model = _build(worker_study, {**arguments, name: tried}, seed=0)
     rate = rate_variable(model.optimizer)
 

@@ -106,6 +106,7 @@ def _mark_suggestions(drawing: Any, test: LRRange) -> None:
     marks = zip(test.suggestions.items(), COLOURS[1:], _MARKS, strict=False)
     for (name, rate), colour, symbol in marks:
         title = f"<b>{_name_text(name)}: {rate:.3g}</b>"
+
         drawing.add_scatter(
             x=[rate],
             y=[_loss_at(test, rate)],
@@ -136,8 +137,9 @@ def cards(tests: Sequence[LRRange]) -> str:
 
 def _card(index: int, test: LRRange) -> str:
     name = f"lr-range-{index}"
-    seeds = f"{test.seeds} seed{'s' * (test.seeds > 1)}"
+    seeds = "1 seed" if test.seeds == 1 else f"{test.seeds} seeds"
     low, high = test.interval
+
     return (
         '<section class="card wide"><h2>Learning-rate range test</h2>'
         f'<p class="soft">{escaped(test.label)}</p>'
@@ -181,6 +183,7 @@ def write_png(tests: Sequence[LRRange], path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # Not `pyplot`: it would look for a display, and hold the figure until it is closed.
     sheet = Figure(figsize=(9, 4.6 * len(tests)), dpi=130, layout="constrained")
     FigureCanvasAgg(sheet)
     panels = np.ravel(sheet.subplots(len(tests), 1))

@@ -99,6 +99,8 @@ class LRRange:
             stored[name] = dict(stored[name])
         for name in _TUPLES:
             stored[name] = list(stored[name])
+
+        # For readers of the file; `from_json` leaves them out, since ours may have changed.
         stored["definitions"] = dict(DEFINITIONS)
         return stored
 
@@ -108,7 +110,7 @@ class LRRange:
         values = {name: value for name, value in stored.items() if name != "definitions"}
         for name in _CURVES:
             values[name] = np.array(values[name], dtype=float)
-        for name in _TUPLES:
+        for name in _TUPLES:  # lists in JSON
             values[name] = tuple(map(float, values[name]))
         return cls(**values)
 

@@ -48,6 +48,7 @@ class Steps:
         variables = model.optimizer.variables
         self._optimizer = [_saved(variable, variable) for variable in variables]
 
+        # One graph for the sweep and all runs at a constant rate: any number of steps, any batch.
         self._run = self._all_steps
         if not model.run_eagerly:
             rates = tf.TensorSpec([None], tf.float32)
@@ -107,6 +108,7 @@ def batch_order(rows: int, batch_size: int, steps: int, rng: np.random.Generator
     size = min(batch_size, rows)
     if size == rows:
         return np.tile(np.arange(rows, dtype=np.int32), (steps, 1))
+
     n_rows = steps * size
     n_epochs = math.ceil(n_rows / rows)
     shuffled = np.concatenate([rng.permutation(rows) for _ in range(n_epochs)])

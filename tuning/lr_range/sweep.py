@@ -160,10 +160,12 @@ def measure(
     for seed in range(sweep.seeds):
         random.seed(derive_seed(seed, "lr range"))
         model = make(seed)
+        # The graph is traced once: later seeds lend it their weights alone.
         if steps is None:
             steps = Steps(model, data)
         else:
             steps.begin_at(model)
+
         rng = np.random.default_rng(derive_seed(seed, "lr range", "rows"))
         sweeps.append(_one_seed(steps, rows, sweep, rng))
 
@@ -179,6 +181,7 @@ def _one_seed(steps: Steps, rows: int, sweep: Sweep, rng: np.random.Generator) -
     length = length_before_divergence(smoothed(losses, sweep.steps))
     guess = float(sweep.lrs[min(length, sweep.steps - 1)])
 
+    # One order of the rows for all constant rates: the runs differ in nothing else.
     order = batch_order(rows, sweep.batch_size, CONSTANT_STEPS, rng)
     stable = _bisect(_Stability(steps, order), guess, sweep)
     return SeedSweep(losses=losses, stable=stable.rate, reason=stable.reason)
@@ -200,6 +203,7 @@ class _Stability:
     def __call__(self, rate: float) -> bool:
         self.runs += 1
         losses = self._steps.losses(np.full(CONSTANT_STEPS, rate), self._order)
+        # They end at a loss that is not finite.
         if len(losses) < CONSTANT_STEPS:
             return False
         return bool(losses[-_COMPARED:].mean() <= self._loss_at_start)
@@ -249,7 +253,10 @@ def _bisect(stable: Callable[[float], bool], guess: float, sweep: Sweep) -> _Sta
 
 
 def _next_rate(good: float, bad: float, guess: float, sweep: Sweep) -> float:
-    """Return the rate to try next: the guess, then outwards until there is one of each kind."""
+    """Return the rate to try next: the guess, then outwards until there is one of each kind.
+
+    From then on it is their middle on the log axis.
+    """
     if good == 0.0 and bad == math.inf:
         return guess
     if good == 0.0:

@@ -24,6 +24,7 @@ def random_states_kept() -> Iterator[None]:
     python = random.getstate()
     numpy = np.random.get_state()
     layer_names = keras_internals.layer_name_counts()
+
     # Where there is none of these yet, none of its states has to be put back.
     keras_generator = keras_internals.keras_seed_generator()
     keras_state = None if keras_generator is None else keras_generator.state.numpy()
@@ -31,15 +32,19 @@ def random_states_kept() -> Iterator[None]:
     seeds_state = None if seeds_of_ops is None else seeds_of_ops.getstate()
     tf_generator = keras_internals.tensorflow_generator()
     tf_state = None if tf_generator is None else tf_generator.state.numpy()
+
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+
         if keras_generator is not None:
             keras_generator.state.assign(keras_state)
         keras_internals.set_keras_seed_generator(keras_generator)
+        # Copies have named their layers too: the caller's next `Dense` must not count them.
         keras_internals.set_layer_name_counts(layer_names)
+
         if seeds_of_ops is not None and seeds_state is not None:
             seeds_of_ops.setstate(seeds_state)
         if tf_generator is not None:
@@ -153,7 +158,7 @@ def _compile_like(copy: keras.Model, model: keras.Model) -> None:
         loss_weights=keras_internals.loss_weights(model),
         run_eagerly=model.run_eagerly,
         jit_compile=False,
-        auto_scale_loss=False,
+        auto_scale_loss=False,  # `model` has wrapped its optimizer already
     )
 
 

@@ -22,7 +22,7 @@ def place(domain: Domain, value: Any) -> float | None:
 
     if isinstance(domain, Choice):
         index = domain.labels.index(domain.label_of(value))
-        last = len(domain.values) - 1
+        last = len(domain.values) - 1  # 0 where there is a single choice
         return index / max(1, last)
 
     if domain.log:
@@ -45,6 +45,7 @@ def ticks(domain: Domain) -> list[tuple[Any, str]]:
         if len(every) <= MOST_TICKS:
             return [(value, str(value)) for value in every]
 
+    # The middle of a narrow `Int` may be one of its ends.
     marks = [domain.low, *_inner_marks(domain), domain.high]
     return [(mark, value_text(mark)) for mark in dict.fromkeys(marks)]
 
@@ -76,6 +77,7 @@ def padded(values: Sequence[float]) -> list[float]:
     """Return a range a little wider than `values`, wider than nothing where all are equal."""
     low = min(values)
     high = max(values)
+    # Where all are equal, a twentieth of them; where all are 0, one unit.
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return [low - margin, high + margin]
 

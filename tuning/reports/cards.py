@@ -127,6 +127,7 @@ def diagnosis_card(trials: Trials, objective: Objective, winner_number: int | No
     """Return the findings on the winner and the best trials, and how often each was made in all."""
     results = {result.number: result for _, result in trials}
     numbers = [result.number for _, result in ranked(trials, objective)[:_BEST_TRIALS]]
+    # The winner may be none of the best: it was chosen on fresh seeds.
     if winner_number in results:
         numbers.insert(0, winner_number)
 
@@ -156,6 +157,7 @@ def figure_cards(figures: Plots, n_parameters: int) -> list[str]:
     """Return a card for each figure of the trials' values."""
     width = _SLICE_WIDTH * n_parameters
     slices = f'<div style="min-width:{width}px">{html_figure("slices", figures.slices)}</div>'
+
     return [
         card("Best so far", html_figure("history", figures.history), figures.note),
         card("Learning curves", html_figure("curves", figures.curves), "The best five in colour."),

@@ -29,6 +29,7 @@ _VALIDATION = ("test_size", "validation_size", "seed", "cv")
 _MOST_CHARACTERS = 200  # of a value that differs
 
 Json: TypeAlias = dict[str, Any]
+"""What `json.dumps` takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +162,7 @@ class Comparison:
     differences: tuple[Difference, ...] = field(init=False)
     cautions: tuple[str, ...] = field(init=False)
 
+    # Computed once: the page, the terminal and `--json` all show them.
     def __post_init__(self) -> None:
         object.__setattr__(self, "differences", tuple(_differences(self.searches)))
         object.__setattr__(self, "cautions", tuple(_cautions(self.searches)))
@@ -175,6 +177,7 @@ class Comparison:
         differences: dict[str, Json] = {}
         for kind, name, values in self.differences:
             differences.setdefault(kind, {})[name] = list(values)
+
         plain: Json = plain_json(
             {
                 "searches": [search.to_json() for search in self.searches],
@@ -251,6 +254,7 @@ def _differences(searches: Sequence[Compared]) -> Iterator[Difference]:
 def _entries(search: Compared) -> dict[tuple[str, str], Any]:
     """Return all that is compared, by kind and name."""
     header = search.header
+    # The space is compared in words, a parameter at a time.
     definition = {name: value for name, value in search.definition.items() if name != "space"}
     by_kind: dict[str, Mapping[str, Any]] = {
         "study": dict(flat(definition)),

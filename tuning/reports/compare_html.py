@@ -115,6 +115,7 @@ def incumbent(search: Compared, unit: Unit) -> Incumbent:
 
     A trial counts with what it cost, whatever its outcome.
     """
+    # Trials on several slots do not end in the order of their numbers.
     results = [result for _, result in search.trials]
     results.sort(key=lambda result: (result.ended_at, result.number))
 

@@ -38,6 +38,7 @@ def learning_curves(trials: Trials, objective: Objective) -> Any:
     if not rows_by_trial:
         return None
 
+    # One axis for all: curves of two metrics cannot be compared.
     everywhere = all(objective.metric in rows[0] for rows in rows_by_trial.values())
     metric = objective.metric if everywhere else "val_loss"
     curves = {number: _curve(rows, metric) for number, rows in rows_by_trial.items()}
@@ -88,6 +89,7 @@ def _add_others(figure: Any, curves: Iterable[_Curve]) -> None:
     for curve in curves:
         xs += [*curve.epochs, None]
         ys += [*curve.values, None]
+
     figure.add_scatter(
         x=xs,
         y=ys,

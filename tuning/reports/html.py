@@ -18,6 +18,7 @@ from tuning.reports.trial_table import trial_table_card
 from tuning.study.objective import Objective
 from tuning.study.space import Space
 
+# No folder and no hidden file; short enough for a file's name with its ending.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 

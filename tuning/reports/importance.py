@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 LEAST_TRIALS = 10
+"""Completed trials below which importances are not shown."""
 
 
 def importances(trials: Trials, space: Space, objective: Objective) -> dict[str, float]:

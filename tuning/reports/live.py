@@ -92,6 +92,7 @@ class _Board:
         return max(0.0, n_left * mean_s - done_s) / n_slots
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Under the lock only until the lines are made: drawing must not hold up the driver.
         with self.lock:
             lines = [*self._head(), *self._slot_lines()] if self.title else [self._starting()]
             n_done = self.counts.total()
@@ -196,6 +197,7 @@ class LiveProgress:
     def _show(self) -> None:
         if self._live is not None or self._ended:
             return
+
         self._board.began = self._board.clock()
         # stdout may be a pipe and must stay as it is; only what goes to stderr is drawn above.
         self._live = Live(
@@ -265,6 +267,8 @@ class LiveProgress:
 
 
 def _shortened(slot: str) -> str:
-    """Return a slot's name so that it fits a line: `GPU-1a2b3c4d` for a UUID, several with +."""
+    """Return a slot's name so that it fits a line: `GPU-1a2b3c4d` for a UUID, at most three of them
+    with + between.
+    """
     devices = one_line(slot).split("+")[:3]
     return "+".join(device[:12] for device in devices)

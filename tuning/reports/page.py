@@ -31,6 +31,7 @@ def write_page(path: Path, title: str, body: str) -> Path:
     """
     from plotly.offline import get_plotlyjs
 
+    # Not `str.format`: style and scripts are full of braces.
     template = Template(_beside("report.html"))
     page = template.substitute(
         title=html_text(title), css=_beside("report.css"), plotly=get_plotlyjs(), body=body

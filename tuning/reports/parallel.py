@@ -95,6 +95,7 @@ def parallel(ordered: Trials, space: Space, objective: Objective) -> Any:
         range=[-0.3, len(space) + 0.15],
     )
     figure.update_yaxes(visible=False, range=[-0.2, 1.06])
+    # Drawn last, the best would stand last in the legend.
     return styled(figure, 380).update_layout(legend_traceorder="reversed")
 
 
@@ -165,6 +166,7 @@ def _add_axis(figure: Any, column: int, marks: list[_Mark]) -> None:
         line={"color": GREY, "width": 1},
         layer="below",
     )
+
     for mark in marks:
         figure.add_annotation(
             x=column,

@@ -119,8 +119,9 @@ def _history(trials: Trials, near: Trials, objective: Objective) -> Any:
 def _add_trials(figure: Any, trials: Trials, status: Status, marker: dict[str, str]) -> None:
     """Add a mark for each trial that ended with `status` and a value."""
     pairs = [(p, r) for p, r in trials if r.status is status and r.value is not None]
-    if not pairs:
+    if not pairs:  # an empty trace would stand in the legend
         return
+
     figure.add_scatter(
         x=[result.number for _, result in pairs],
         y=_values(pairs),
@@ -139,6 +140,7 @@ def _best_so_far(trials: Trials, objective: Objective) -> tuple[list[int], list[
     for _, result in sorted(trials, key=lambda pair: pair[1].number):
         if result.status is not Status.COMPLETED or result.value is None:
             continue
+
         best = result.value
         if best_values and not objective.better(best, best_values[-1]):
             best = best_values[-1]
@@ -154,6 +156,7 @@ def _slices(near: Trials, space: Space, objective: Objective) -> Any:
     if not len(space):
         return None
 
+    # All gaps together take at most 15 % of the width.
     gap = 0.15 / max(5, len(space))
     figure = make_subplots(rows=1, cols=len(space), shared_yaxes=True, horizontal_spacing=gap)
     for column, (name, domain) in enumerate(space.domains.items(), start=1):

@@ -183,6 +183,7 @@ class PlainProgress(SilentProgress):
         return f"{error}, {cost}" if error else cost
 
     def _print(self, text: str) -> None:
+        # Never wrapped: logs are searched line by line.
         self._console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -193,6 +194,7 @@ def choose_progress(quiet: bool, json: bool, console: Console) -> Progress:
     """
     if quiet:
         return SilentProgress()
+    # A dumb terminal cannot redraw; with `--json` a program reads along.
     if json or not console.is_terminal or console.is_dumb_terminal:
         return PlainProgress(console)
     return LiveProgress(console)

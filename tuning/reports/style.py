@@ -18,8 +18,9 @@ def escaped(text: object) -> str:
 
 
 def styled(figure: Any, height: int, *, legend: bool = True) -> Any:
-    """Give a figure the page's look: no title and no ground of its own, few margins; the CSS
-    colours its text.
+    """Give a figure the page's look: small margins, and no title or ground of its own.
+
+    The page's CSS colours its text, for light and dark.
     """
     figure.update_layout(
         template="none",

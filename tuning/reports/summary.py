@@ -144,6 +144,7 @@ class Summary:
             "experiment_id": self.experiment_id,
             "run_id": self.run_id,
         }
+
         whole = {
             "study": self.study,
             "engine": self.engine,
@@ -183,6 +184,7 @@ def ranked(trials: Trials, objective: Objective) -> list[tuple[Proposal, TrialRe
     def key(pair: tuple[Proposal, TrialResult]) -> tuple[bool, float, int]:
         _, result = pair
         value = math.inf if result.value is None else objective.key(result.value)
+        # False sorts before True: completed trials come first.
         return (result.status is not Status.COMPLETED, value, result.number)
 
     return sorted((pair for pair in trials if pair[1].value is not None), key=key)
@@ -232,7 +234,8 @@ def plain_json(value: Any) -> Any:
         return [plain_json(item) for item in value]
     if isinstance(value, str):
         return masked(value)
-    if hasattr(value, "item"):
+
+    if hasattr(value, "item"):  # NumPy's
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None

@@ -43,6 +43,7 @@ def best_table(trials: Trials, summary: Summary, width: int) -> Table:
         width: Of the terminal, in characters.
     """
     names = list(dict.fromkeys(name for proposal, _ in trials for name in proposal.params))
+    # Rich squeezes columns until they fit; on a wide console a table tells what it would like.
     console = Console(width=1000)
     for gap in (1, 0):
         table = _best_table(trials, summary, names, gap)

@@ -117,6 +117,7 @@ def failure_groups(trials: Iterable[tuple[Proposal, TrialResult]]) -> list[Failu
 
     Errors that differ only in their numbers are one group.
     """
+    # `… lr=0.05` and `… lr=0.2` are one error.
     groups: dict[tuple[Status, str], FailureGroup] = {}
     for _, result in trials:
         if result.status in (Status.COMPLETED, Status.PRUNED):

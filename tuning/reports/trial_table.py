@@ -52,6 +52,7 @@ def _result_cells(result: TrialResult) -> list[str]:
     status = result.status.value
     tag = f'<span class="tag {status}">{status}</span>'
     findings = ", ".join(finding.name for finding in result.diagnosis)
+
     return [
         cell(score(result.value), sort_key="" if result.value is None else result.value),
         _sorted_cell(result.epochs),

@@ -80,5 +80,6 @@ class _EpochClock:
         curve = tuple(
             {**row, "seconds": self.ended.get(int(row["epoch"]), now)} for row in result.curve
         )
+        # With what lies between its epochs: a replay takes as long as the fit did.
         seconds = curve[-1]["seconds"] if curve else 0.0
         return replace(result, curve=curve, seconds=seconds)
