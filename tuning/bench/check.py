@@ -87,10 +87,12 @@ def _answer_of(executor: Executor, request: CheckRequest) -> CheckedStudy:
             if isinstance(event, Finished):
                 study: CheckedStudy = event.value
                 return study
+
             if isinstance(event, Raised):
                 raise as_error(event) or TuningError(
                     f"the study cannot be checked: {event.error}\n{event.traceback}"
                 )
+
             if isinstance(event, Died):
                 raise TuningError(
                     f"the worker that checked the study {event.cause}: {event.detail}"

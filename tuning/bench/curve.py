@@ -50,6 +50,7 @@ def anytime_run(
             best = result
             test = _test_score(files, result)
         curve.add(cost, best, test)
+
     if meter.stopped_at is not None:
         curve.end(meter.stopped_at, best, test)
 

@@ -25,7 +25,7 @@ class MeteredContext:
         self._trial: Context | None = None
 
     def begin(self, trial: Context, epochs: int, seconds: float) -> None:
-        """Begin a trial, or go on with it: as `Meter.begin`; `trial` asks the engine's pruner."""
+        """Begin a trial, or go on with it, as `Meter.begin`; through `trial` the pruner is asked."""
         self._trial = trial
         self._meter.begin(epochs, seconds)
 
@@ -40,7 +40,7 @@ class MeteredContext:
         return self._trial.report(report)
 
     def retire(self) -> None:
-        """The worker is replaced after each search anyway."""
+        """Do nothing: the worker is replaced after each search anyway."""
 
 
 class MeteredEngine:

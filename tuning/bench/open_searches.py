@@ -39,8 +39,8 @@ class _OpenSearch:
     is_late: bool = False
     lost: int = 0
 
-    def heard(self, report: EpochReport) -> None:
-        """Take an epoch's report."""
+    def note_report(self, report: EpochReport) -> None:
+        """Note an epoch's report, with those before it of the same trial."""
         epochs = report.fits
         if self.last_report is not None and self.last_report.number == report.number:
             epochs += self.last_report.epochs
@@ -121,10 +121,11 @@ class OpenSearches:
         open_search = self._open.get(event.job)
         if open_search is None:
             return
+
         search = open_search.search
         if isinstance(event, Reported):
-            open_search.heard(event.report)
-            if self._stopping.reason:
+            open_search.note_report(event.report)
+            if self._stopping.reason:  # it may not have reported yet when all were stopped
                 self._executor.answer(event.job, Answer.STOP)
             self._watch.epoch(search)
         elif isinstance(event, Finished):
@@ -148,6 +149,7 @@ class OpenSearches:
             if report.seconds <= limit_s:
                 continue
 
+            # The report may be of a trial that has ended since: only the files know.
             running = running_in(SearchFiles(open_search.search.folder))
             if running == report.number:
                 open_search.is_late = True

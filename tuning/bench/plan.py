@@ -151,6 +151,7 @@ def parse_choices(text: str) -> tuple[EngineChoice, ...]:
     faults: list[str] = []
     choices: list[EngineChoice] = []
     names = [part.strip() for part in text.split(",")]
+
     for name in names:
         if not name:
             continue
@@ -201,6 +202,7 @@ def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget)
         "seed": derive_seed(study.seed, "bench", index),
         "initial": initial,
     }
+    # An engine that never ends by itself needs a number; the budget's replaces it below.
     under_this_engine = study.with_(**changes, trials=study.trials or DEFAULT_TRIALS)
     return {**changes, "trials": budget.trials_for(under_this_engine), "timeout": None}
 

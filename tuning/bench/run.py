@@ -74,6 +74,7 @@ def run_bench(
         for source in plan.sources:
             checked = check_study(source, plan, home, forkserver=server, notice=watch.notice)
             name = checked.study.info.name
+            # Both would be searched in one folder.
             if any(name == earlier.info.name for earlier in studies):
                 raise StudyError(f"'{name}' is there twice; name each study once", where="bench")
             studies.append(checked.study)
@@ -82,6 +83,7 @@ def run_bench(
         searches = [search for study in studies for search in study.searches]
         runs = _earlier_runs(searches)
         watch.begin(searches, runs)
+
         missing = [search for search in searches if search.id not in runs]
         if missing:
             executor = stack.enter_context(
@@ -135,6 +137,7 @@ def _earlier_runs(searches: Sequence[Search]) -> dict[str, BenchRun]:
         run = BenchRun.read(search.folder)
         if run is None:
             continue
+
         if run.pinned != search.pinned:
             raise ChangedError(
                 f"{search.title} was done with another definition of the study, or other data; "

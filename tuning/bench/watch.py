@@ -23,6 +23,7 @@ class Watch:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(quiet=True)
+
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -32,6 +33,7 @@ class Watch:
         terminal = console is not None and console.is_terminal and not console.is_dumb_terminal
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not terminal)
         self._task = self._bar.add_task("searches", total=None)
+
         self._epochs = 0
         self._ended = 0
         self._total = 0

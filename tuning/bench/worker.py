@@ -69,12 +69,14 @@ def _notices_of_engines(study: Study, request: CheckRequest) -> dict[str, tuple[
     dataset = study.data()
     notices = {}
     faults = []
+
     for choice in request.choices:
         changed = study.with_(**overrides_of(study, choice, 0, request.budget))
         try:
             notices[choice.name] = _engine_notices(changed, dataset)
         except StudyError as error:
             faults += [f"{choice.name}: {fault}" for fault in error.faults]
+
     if faults:
         raise StudyError(faults, where=f"study '{study.name}'")
     return notices
@@ -96,6 +98,7 @@ def _searches_of(study: Study, request: CheckRequest, digest: str) -> tuple[Sear
     """Return all searches, those of one seed together; `digest` is that of the data."""
     root = request.home / study.name / request.budget.text
     searches = []
+
     for seed in range(request.seeds):
         for choice in request.choices:
             changes = overrides_of(study, choice, seed, request.budget)
@@ -129,7 +132,8 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
     meter = Meter(budget)
     metered = MeteredEngine(engine, meter)
 
-    # Trials are trained here, in the main thread, where the study was imported.
+    # The loop has a thread of its own. Trials are trained here, in the main thread, where the
+    # study was imported.
     trials: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     loop = SearchLoop(
         info,
@@ -138,7 +142,7 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         files,
         make_job=_JobMaker(info, search, files, meter, context),
         progress=SilentProgress(),
-        in_order=1,
+        in_order=1,  # the meter counts trials that follow one another
         stop_request=StopRequest(lambda: meter.enough),
     )
     with ThreadPoolExecutor(1, "loop") as pool:
@@ -150,7 +154,7 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
                 break
             train()
         error = driven.result()
-        pool.submit(engine.close).result()
+        pool.submit(engine.close).result()  # by the thread that has used it
 
     if meter.halted:
         return None

@@ -83,7 +83,8 @@ class BuildsModel(ChecksData):
             return
 
         taken = builder_defaults(builder)
-        for name in [name for name in vars(self) if _names_compile_setting(name)]:
+        names = [name for name in vars(self) if _names_compile_setting(name)]
+        for name in names:
             if name in taken or self._has_usual_value(name):
                 continue
             value = getattr(self, name)

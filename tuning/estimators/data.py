@@ -31,6 +31,7 @@ class ChecksData(BuilderParameters):
             X, y = self._validate_both(X, y, reset)
             X = _dense(X)
             self._check_shape(X, reset)
+
         if y is not None:
             y = check_array(y, ensure_2d=False, dtype=None if self._is_classifier else "numeric")
             if self._is_classifier and y.ndim == 2 and y.shape[1] == 1:
@@ -47,6 +48,7 @@ class ChecksData(BuilderParameters):
         }
         if self.preprocessor is not None:
             options["ensure_all_finite"] = "allow-nan"  # it may be the one to fill empty cells
+
         if y is None:
             return validate_data(self, X, **options), None
         options["y_numeric"] = not self._is_classifier

@@ -96,6 +96,7 @@ class TrainsWithTuning(BuildsModel):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
+
         goes_on = (self.warm_start or warm_start) and self.initialized_
         if not goes_on:
             self._seed = _draw_seed(self.random_state)
@@ -108,6 +109,7 @@ class TrainsWithTuning(BuildsModel):
             if not goes_on:
                 self._fit_encoder(y)
 
+            # Split first: the preprocessor must not see the rows that are held out.
             share = settings.pop("validation_split", self.validation_split)
             split = self._inner_split(y, share)
             if not goes_on:
@@ -137,6 +139,7 @@ class TrainsWithTuning(BuildsModel):
         """
         trainer_settings = self._trainer_settings(len(rows.X), settings)
         watch = self._watch
+
         fit = Fit(
             self.model_,
             rows,
@@ -148,6 +151,7 @@ class TrainsWithTuning(BuildsModel):
             trainer=self.trainer,
             **trainer_settings,
         )
+
         if watch is not None:
             watch.fit = fit
         return fit

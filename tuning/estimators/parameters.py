@@ -40,6 +40,7 @@ def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
     is_function = inspect.isroutine(builder) or hasattr(builder, "func")  # or functools.partial
     if builder is None or not is_function:
         return {}
+
     defaults: dict[str, Any] = {}
     for parameter in _signature(builder).parameters.values():
         name = parameter.name
@@ -148,11 +149,11 @@ class BuilderParameters:
     def _forget_builder(self, new: Any) -> None:
         """Take a new builder; drop the old one's defaults, and what the new one does not take."""
         old_defaults = builder_defaults(self._builder())
-        kept_names = {*builder_defaults(new), *self._own()}
+        names_to_keep = {*builder_defaults(new), *self._own()}
         for name, default in old_defaults.items():
             if name not in self.__dict__:
                 continue
-            if self.__dict__[name] is default or name not in kept_names:
+            if self.__dict__[name] is default or name not in names_to_keep:
                 del self.__dict__[name]
         self.model = new
         self._refuse_unknown(filter(_is_parameter_name, self.__dict__))
@@ -163,6 +164,7 @@ class BuilderParameters:
             taken = builder_defaults(builder)
             own = self._own()
             label = getattr(builder, "__name__", "the builder")
+
             raise ValueError(
                 f"{type(self).__name__}: nothing takes '{name}'."
                 f"{did_you_mean(name, {*taken, *own})} "

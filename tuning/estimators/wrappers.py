@@ -70,6 +70,7 @@ class _KerasEstimator(TrainsWithTuning):
         self.random_state = random_state
         self.trainer = trainer
         self.verbose = verbose
+
         self._refuse_unknown(arguments)
         # A default is not stored again, so that after `clone` what the user gave can still be told
         # from the rest.

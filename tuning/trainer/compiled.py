@@ -139,7 +139,7 @@ class CompiledSteps:
         try:
             metrics = dict(self._xla(tf.constant(order), *arrays))
         except _XLA_REFUSALS as error:
-            if self._xla_has_run:
+            if self._xla_has_run:  # it has compiled before: the error is the training's own
                 raise
             self.xla_refusal = str(error).splitlines()[0][:200]
             return None
@@ -161,9 +161,11 @@ class CompiledSteps:
         """
         if model is self._bound or model is self.graph_model:
             return
+
         if self._bound is not None:
             copy_state(self.graph_model, self._bound)
             self._bound = None  # nobody's, should the next line fail
+
         copy_state(model, self.graph_model)
         if self._elastic:
             take_sizes(model, self.graph_model)
@@ -213,8 +215,9 @@ class CompiledSteps:
         return dict(self.graph_model.get_metrics_result())
 
     def _last_batch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The epoch's last rows, too few for a whole batch: the metrics go on."""
+        """The epoch's last rows, too few for a whole batch."""
         self.traces += 1
+        # Not reset: `_whole_batches` has begun the epoch's metrics.
         self._train_step(*(tf.gather(array, order) for array in arrays))
         return dict(self.graph_model.get_metrics_result())
 
@@ -228,7 +231,10 @@ class CompiledSteps:
         n_rows = tf.shape(arrays[0])[0]
         n_chunks = (n_rows + self._chunk - 1) // self._chunk
         predicted = tf.TensorArray(
-            self.graph_model.outputs[0].dtype, size=0, dynamic_size=True, infer_shape=False
+            self.graph_model.outputs[0].dtype,
+            size=0,
+            dynamic_size=True,
+            infer_shape=False,  # the last chunk has fewer rows
         )
 
         def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:

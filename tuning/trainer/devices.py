@@ -49,6 +49,7 @@ def strategy_scope(gpus_per_trial: int) -> AbstractContextManager[Any]:
     """
     if gpus_per_trial == 1:
         return nullcontext()
+
     split_cpu(gpus_per_trial)
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) < gpus_per_trial:
@@ -56,6 +57,7 @@ def strategy_scope(gpus_per_trial: int) -> AbstractContextManager[Any]:
             f"gpus_per_trial={gpus_per_trial}, "
             f"but TensorFlow sees {len(devices)} device(s) in the worker"
         )
+
     names = [device.name for device in devices[:gpus_per_trial]]
     scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy(names).scope()
     return scope

@@ -38,9 +38,8 @@ def is_elastic(model: keras.Model) -> bool:
     optimizer = model.optimizer
     if type(model) is not keras.Sequential or type(optimizer) not in OPTIMIZERS:
         return False
-    if (
-        optimizer.use_ema or optimizer.gradient_accumulation_steps
-    ):  # they write sizes into the graph
+    writes_sizes = optimizer.use_ema or optimizer.gradient_accumulation_steps  # into the graph
+    if writes_sizes:
         return False
     if any(type(layer) not in _LAYERS for layer in model.layers):
         return False
@@ -88,10 +87,7 @@ def make_slots_elastic(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def take_sizes(source: keras.Model, target: keras.Model) -> None:
-    """Note in an elastic model the sizes of the one whose state it is given.
-
-    Callbacks ask for them.
-    """
+    """Note in `target`, an elastic model, the sizes of `source`: callbacks ask for them."""
     for theirs, ours in zip(_all_variables(source), _all_variables(target), strict=True):
         keras_internals.copy_shape(theirs, ours)
 

@@ -69,6 +69,7 @@ def _adam(optimizer: Any, rate: tf.Tensor) -> _Apply:
     def apply(grad: tf.Tensor, weight: tf.Tensor, place: int) -> None:
         m = first_moments[place].value
         v = second_moments[place].value
+
         # As Keras does; with a beta_2 of 1 the kernel then leaves it as it is.
         v.assign_add((tf.square(grad) - v) * complement)
         tf.raw_ops.ResourceApplyAdam(

@@ -171,8 +171,10 @@ class NativeSteps:
         momentum = 0.0  # also where it was switched on too late: there are no moments
         if self._variables.first_moments:
             momentum = getattr(optimizer, "momentum", getattr(optimizer, "beta_1", 0.0))
+
         rho = getattr(optimizer, "rho", getattr(optimizer, "beta_2", 0.0))
         rate = float(read(keras_internals.learning_rate_of(optimizer)))
+
         return formats.Rule(
             batch_size=batch_size,
             loss=self._plain.loss,
@@ -223,6 +225,7 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> NativeSte
         batch_size: Rows a step.
     """
     build(model, arrays, batch_size)
+
     has_compiler = not config.DISABLE_JIT
     is_small = model.count_params() <= MAX_PARAMETERS
     has_small_batches = min(batch_size, len(arrays[0])) <= MAX_BATCH

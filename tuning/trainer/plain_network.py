@@ -93,6 +93,7 @@ class PlainNetwork:
                 f"the network takes {self.n_features} features a row, "
                 f"X has {math.prod(X.shape[1:])}: {X.shape}"
             )
+
         same_length = all(len(array) == len(X) for array in others)
         if not same_length or not len(X):
             shapes = ", ".join(str(array.shape) for array in (X, *others))
@@ -145,6 +146,7 @@ def _has_plain_settings(model: keras.Model) -> bool:
     weights = model.trainable_variables
     if len(weights) < len(model.weights) or model.losses:
         return False
+
     plain_weights = all(
         weight.regularizer is None and weight.constraint is None and weight.dtype == "float32"
         for weight in weights
@@ -165,8 +167,10 @@ def _has_plain_optimizer(model: keras.Model) -> bool:
         return False  # a schedule
     if any(getattr(optimizer, name, None) for name in _OPTIMIZER_SETTINGS_LEFT_OUT):
         return False
+
     if not optimizer.built:
         return True
+    # It may have been built for the weights of another model; only these must it change.
     own = [id(weight) for weight in model.trainable_variables]
     return [id(weight) for weight in keras_internals.built_for(optimizer)] == own
 
@@ -251,18 +255,18 @@ def _loss_number(model: keras.Model, activation: int) -> int | None:
         activation: That of the outputs, by its number.
     """
     arguments = keras_internals.compile_arguments(model)
-    given = arguments["loss"]
-    if arguments.get("loss_weights") is not None or isinstance(given, dict | list | tuple):
+    argument = arguments["loss"]
+    if arguments.get("loss_weights") is not None or isinstance(argument, dict | list | tuple):
         return None
-    if given in ("crossentropy", "ce"):  # y decides which one
+    if argument in ("crossentropy", "ce"):  # y decides which one
         return None
 
-    item = keras.losses.get(given)
-    loss = _LOSSES.get(getattr(item, "fn", item))
+    function = keras.losses.get(argument)
+    loss = _LOSSES.get(getattr(function, "fn", function))
     if loss is None:
         return None
 
-    settings = keras_internals.loss_settings(item)
+    settings = keras_internals.loss_settings(function)
     from_logits = settings.pop("from_logits", False)
     last_axis = settings.pop("axis", -1) == -1
     unit_delta = settings.pop("delta", 1.0) == 1

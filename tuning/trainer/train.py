@@ -136,10 +136,12 @@ class Fit:
             raise StudyError(
                 f"the compiled trainer cannot train this model: {reason}; use trainer='auto'"
             )
+
         rows = _with_class_weights(self.rows, self.class_weight)
         if not reason:
             yield from _an_epoch_at_a_time(self._compiled_epochs(rows))
             return
+
         if self.trainer != "fit":
             self.notes.append(f"trained by model.fit: {reason}")
         yield from self._keras_epochs(rows)
@@ -154,6 +156,7 @@ class Fit:
         try:
             for epoch in range(run.begin(), self.epochs_total):
                 logs = run.epoch(epoch)
+                # Read before the yield: a fit of equal structure may use the model meanwhile.
                 stop = run.watched.stop_training
                 yield epoch + 1
                 if stop:
@@ -171,6 +174,7 @@ class Fit:
         note_epoch = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: done.append(epoch + 1)
         )
+
         # Keras draws the order of the rows from its global state.
         keras.utils.set_random_seed(self.seed)
         history = self.model.fit(
@@ -186,7 +190,7 @@ class Fit:
             verbose=0,
         )
         self.history = dict(history.history)
-        yield from done
+        yield from done  # `fit` cannot be left in between: its epochs are told afterwards
 
 
 class _CompiledRun:
@@ -236,7 +240,7 @@ class _CompiledRun:
     def epoch(self, epoch: int) -> Logs:
         """Train one epoch and validate, callbacks included; return its numbers."""
         self._steps.show(self._model, self._looks)
-        self.watched.stop_training = False
+        self.watched.stop_training = False  # perhaps set by a fit that shares the graph
         self.callbacks.on_epoch_begin(epoch)
 
         self._steps.bind(self._model)
@@ -306,6 +310,7 @@ class _CompiledRun:
         return {f"val_{name}": value for name, value in numbers.items()}
 
     def _stop_on_nan(self, logs: Logs) -> None:
+        # Keras calls it with each batch; a loss that is not finite stays so in the epoch's mean.
         for callback in self._fit.callbacks:
             if isinstance(callback, keras.callbacks.TerminateOnNaN):
                 callback.on_batch_end(-1, logs)
@@ -393,6 +398,7 @@ def _an_epoch_at_a_time(epochs: Generator[int, None, None]) -> Generator[int, No
                 return
             yield done
     finally:
+        # Closing writes the state back into the user's model, out of the shared graph.
         with _epoch_lock:
             epochs.close()
 
@@ -400,6 +406,7 @@ def _an_epoch_at_a_time(epochs: Generator[int, None, None]) -> Generator[int, No
 def _with_class_weights(rows: Rows, class_weight: Mapping[int, float] | None) -> Rows:
     if class_weight is None:
         return rows
+
     is_one_hot = rows.y.ndim == 2 and rows.y.shape[1] > 1
     labels = rows.y.argmax(axis=1) if is_one_hot else rows.y.reshape(-1)
     weight = np.array([class_weight.get(int(label), 1.0) for label in labels], dtype="float32")

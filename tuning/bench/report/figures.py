@@ -80,6 +80,8 @@ def _add_band(figure: Any, panel: Panel, band: Band) -> None:
         "hoverinfo": "skip",
         "showlegend": False,
     }
+
+    # "tonexty" fills down to the trace added before it, so the lower edge comes first.
     fill = _faint(_colour(panel, band.engine))
     figure.add_scatter(x=band.at, y=quartiles.low, **edge)
     figure.add_scatter(x=band.at, y=quartiles.high, fill="tonexty", fillcolor=fill, **edge)
@@ -113,11 +115,13 @@ def write_anytime_png(panels: Sequence[Panel], path: Path) -> Path:
     for ax, panel in zip(axes, panels, strict=True):
         for band in panel.bands:
             _draw_band(ax, panel, band)
+
         ax.set_title(panel.title, loc="left", fontsize=11)
         ax.set(xlabel=panel.unit, ylabel=panel.metric)
         limits = _limits(panel.bands)
         if limits is not None:
             ax.set_ylim(*limits)
+
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False, fontsize=9, ncols=2)
     return save(figure, path)
@@ -127,6 +131,7 @@ def _draw_band(ax: Any, panel: Panel, band: Band) -> None:
     """Draw one engine's line and band with matplotlib, which takes NaN where ours have None."""
     colour = _colour(panel, band.engine)
     quartiles = _quartiles(band)
+
     ax.fill_between(
         band.at,
         np.array(quartiles.low, dtype=float),
@@ -136,6 +141,7 @@ def _draw_band(ax: Any, panel: Panel, band: Band) -> None:
         alpha=_OPACITY,
         linewidth=0,
     )
+
     ax.step(
         band.at,
         np.array(band.median, dtype=float),

@@ -81,6 +81,7 @@ def _heading(studies: Sequence[BenchedStudy], plan: BenchPlan) -> str:
     runs = [run for study in studies for run in study.runs]
     epochs = sum(run.epochs for run in runs)
     seconds = sum(run.seconds for run in runs)
+
     chips = (
         _chip(len(plan.choices), "engines"),
         _chip(plan.seeds, "seeds"),
@@ -103,12 +104,14 @@ def _conclusions(statistics: Statistics) -> str:
     body = ""
     if statistics.ranks is not None:
         body += _paragraphs(rank_sentences(statistics.ranks))
+
     for study in statistics.studies:
         sentences = study_sentences(study, statistics)
         supported = sum(pair.verdict == "supported" for pair in study.pairs)
-        n_shown = 1 + max(1, supported)  # who is best, then the supported ones, or that none is
-        body += _paragraphs(sentences[:n_shown])
-        folded = sentences[n_shown:]
+        n_open = 1 + max(1, supported)  # who is best, then the supported ones, or that none is
+        body += _paragraphs(sentences[:n_open])
+
+        folded = sentences[n_open:]
         if folded:
             title = "Pairs that are not told apart, and how many more seeds it might take"
             body += f"<details><summary>{title}</summary>{_paragraphs(folded)}</details>"
@@ -122,10 +125,11 @@ def _paragraphs(sentences: Sequence[str]) -> str:
 def _study_cards(
     study: BenchedStudy, figures: StudyFigures, plan: BenchPlan, place: int
 ) -> Iterator[str]:
-    """Give all cards of one study; `place` makes the names of its figures unique on the page."""
+    """Yield all cards of one study; `place` makes the names of its figures unique on the page."""
     curves = [run.curve for run in study.runs]
     unit = "seconds" if plan.budget.kind == "time" else "epochs"
     yield card("Standing", tables.standing(figures, unit), tables.standing_note(figures), wide=True)
+
     for panel in [*_panels(curves, "epochs"), *_panels(curves, "seconds")]:
         name = f"curve-{place}-{panel.title}".replace(", ", "-").replace(" ", "-")
         yield card(
@@ -133,6 +137,7 @@ def _study_cards(
             html_figure(name, anytime_figure(panel)),
             "Of the incumbent: median over the seeds, the band holds the middle half.",
         )
+
     yield card("Each two engines", tables.pairs(figures.pairs), tables.PAIRS_NOTE, wide=True)
     yield card(
         "Time per proposal",
@@ -141,6 +146,7 @@ def _study_cards(
         "Median over the seeds.",
     )
     yield from _parameter_cards(study, place)
+
     yield card(
         "Searches",
         f'<div class="tall">{tables.searches(study.runs)}</div>',
@@ -182,6 +188,7 @@ def _parameter_cards(study: BenchedStudy, place: int) -> Iterator[str]:
         html_figure(f"importance-{place}", drawn.importance),
         "Of all engines' trials together: what it took to be among the better ones (PED-ANOVA).",
     )
+
     note = f"One line a completed trial, of any engine and seed. {drawn.note}"
     if len(trials) > _MOST_DRAWN:
         note = f"The first {_MOST_DRAWN} of {len(trials)} trials. {note}"
@@ -200,10 +207,10 @@ def _trained_trials(study: BenchedStudy) -> Trials:
             result = files.result(proposal.number)
             if result is None or result.copied_from is not None:
                 continue
+
             number = len(trials)
-            trials.append(
-                (replace(proposal, number=number), replace(result, number=number, folds=()))
-            )
+            numbered = replace(proposal, number=number)
+            trials.append((numbered, replace(result, number=number, folds=())))
     return trials
 
 

@@ -92,6 +92,7 @@ def as_json(
         name = study["study"]
         medians[name] = {engine["engine"]: _without_name(engine) for engine in study["engines"]}
         comparisons[name] = study["pairs"]
+
     return {
         "study": ",".join(medians),
         "engines": [choice.name for choice in plan.choices],

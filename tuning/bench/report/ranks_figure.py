@@ -108,6 +108,7 @@ def _add_engine(
     name = ranks.engines[place]
     rank = ranks.ranks[place]
     is_left = place < (count + 1) // 2
+
     if is_left:
         row = place
         edge = 0.9
@@ -116,6 +117,7 @@ def _add_engine(
         row = count - 1 - place
         edge = count + 0.1
         label = Label(edge, highest_name - _ROW * row, f"{rank:.2f}  {name}", "left")
+
     lines.append(Line((rank, rank, edge), (0, label.y, label.y), 1.2, COLOURS[0]))
     labels.append(label)
 
@@ -171,6 +173,7 @@ def write_ranks_png(ranks: Ranks, path: Path) -> Path:
     """Write the diagram as a PNG; return its path."""
     drawn = diagram(ranks)
     figure, (axes,) = sheet(1, max(2.0, 0.75 * drawn.height))
+
     for line in drawn.lines:
         axes.plot(
             line.xs,
@@ -181,10 +184,12 @@ def write_ranks_png(ranks: Ranks, path: Path) -> Path:
         )
     for label in drawn.labels:
         axes.text(label.x, label.y, f" {label.text} ", ha=label.anchor, va="center", fontsize=10)
+
     axes.set(xlim=drawn.x_range, ylim=drawn.y_range)
     axes.set_axis_off()
     return save(figure, path)
 
 
 def _opaque(colour: str) -> str:
+    """Return a colour as matplotlib reads it, which does not take CSS' `rgba(…)`."""
     return "#808a98" if colour == GREY else colour

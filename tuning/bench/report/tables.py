@@ -34,6 +34,7 @@ def standing_note(figures: StudyFigures) -> str:
         "Area: under the anytime curve, as mean normalised regret: 0 is the best known from the "
         "start on, 1 no better than one trial; smaller is better."
     )
+
     if figures.target is not None:
         note += f" Target: {score(figures.target)}, the worst engine's median."
     return note
@@ -91,6 +92,7 @@ def _standing_row(engine: EngineFigures, *, has_test: bool) -> str:
     ]
     if has_test:
         cells += [_figure(score(engine.test)), _figure(_interval(engine.test_interval))]
+
     cells += [
         _figure(_written(engine.rank, ".2f")),
         _figure(_written(engine.area, ".2f")),
@@ -125,6 +127,7 @@ def _search_row(run: BenchRun) -> str:
     params = {} if run.best is None else run.best.params
     engine_s = sum(run.curve.asked_s)
     ended = f"{run.ended}: {first_line(run.error)}" if run.error else run.ended
+
     return row(
         [
             cell(run.curve.engine),

@@ -62,11 +62,13 @@ def unsupported_sentence(pair: Pair, study: StudyFigures) -> str:
     head = f"{study.study}: {pair.first} and {pair.second}"
     if pair.verdict == "no pairs":
         return f"{head} have no seed in common and cannot be compared."
+
     if pair.verdict == "equal":
         return (
             f"{head} ended with equal values on all {_seeds(pair.n)}; "
             "no number of seeds is known to tell them apart."
         )
+
     if not pair.effect:
         return f"{head} are not told apart, and neither is ahead ({_wins(pair)})."
     return (
@@ -79,6 +81,7 @@ def more_seeds(seeds: int | None) -> str:
     """Return how many seeds are missing, in words."""
     if seeds is None:
         return "Neither is ahead, so more seeds have nothing to confirm."
+
     if seeds > _MOST_SEEDS:
         count = f"more than {_MOST_SEEDS:,} more seeds"
     else:

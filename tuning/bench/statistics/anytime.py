@@ -230,6 +230,7 @@ def _band(runs: Sequence[AnytimeRun], at: np.ndarray, scores: np.ndarray) -> Ban
     smallest, median, largest = (_quartile(way, scores, share) for share in (0.25, 0.5, 0.75))
     if way == -1:  # the best quarter has the largest values
         smallest, largest = largest, smallest
+
     return Band(
         study=first.study,
         engine=first.engine,

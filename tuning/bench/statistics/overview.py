@@ -144,6 +144,7 @@ def analyse(
     """
     _check(runs)
     studies = _by_study(runs)
+
     figures = []
     for name, study_runs in studies.items():
         frame = _frame(
@@ -153,6 +154,7 @@ def analyse(
             target=None if targets is None else targets.get(name),
         )
         figures.append(_study_figures(study_runs, frame, alpha, resamples))
+
     return Statistics(
         alpha=alpha,
         budget=budget,

@@ -96,6 +96,7 @@ def rank(
     names = [engines[i] for i in order]
     means = means[order]
 
+    # Nemenyi's is a test after the other: where Friedman's does not reject, no pair counts.
     test = friedman(table, resamples=resamples)
     difference = critical_difference(len(names), len(table), alpha)
     supported: list[tuple[str, str]] = []
@@ -137,6 +138,7 @@ def _groups(names: Sequence[str], means: np.ndarray, apart: float) -> list[tuple
     groups: list[tuple[str, ...]] = []
     last_end = 0
     for start, lowest in enumerate(means):
+        # Exactly `apart` is told apart, so it ends the group.
         end = int(np.searchsorted(means, lowest + apart, side="left"))
         is_part_of_the_last = end <= last_end
         if end - start > 1 and not is_part_of_the_last:

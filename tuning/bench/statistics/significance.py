@@ -286,4 +286,4 @@ def _without_round_off(differences: np.ndarray) -> np.ndarray:
     filled = np.where(is_finite, differences, np.sign(differences) * 2 * largest)
 
     decimals = _DIGITS - math.ceil(math.log10(largest))
-    return np.round(filled, min(decimals, 300))
+    return np.round(filled, min(decimals, 300))  # NumPy multiplies by 10**decimals: inf beyond

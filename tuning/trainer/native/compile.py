@@ -37,6 +37,8 @@ def kept_in_machine_code(function: Any) -> Any:
     folder = _folder()
     if folder is None:
         return in_machine_code(function)
+
+    # Numba reads the folder where a function is decorated, and takes none as an argument.
     configured = config.CACHE_DIR
     config.CACHE_DIR = str(folder)
     try:
@@ -56,6 +58,7 @@ def load(function: Any, signature: Any) -> None:
     except _UNREADABLE:
         if folder is None:
             raise
+        # Which of the files is damaged is not said: index and code of all functions are made anew.
         for file in folder.glob("*/*.nb?"):
             file.unlink(missing_ok=True)
         function.compile(signature)

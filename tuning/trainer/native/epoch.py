@@ -83,7 +83,7 @@ def train_epoch(rows: Any, network: Any, state: Any, rule: Any, logits: Array) -
         loss_slope(outputs, y, weights, kinds, part(buffers.slopes, table, n_layers, size))
         go_backward(state.params, network, buffers, size, gradients)
 
-        for layer in range(n_layers):
+        for layer in range(n_layers):  # the next step drops other inputs
             network.seeds[layer] += np.uint64(1)
         update(state, gradients, rule, start // batch_size + 1)
     set_float_mode(mode)
@@ -136,6 +136,7 @@ def load() -> None:
     with _loading:
         if config.DISABLE_JIT or forward.signatures:
             return
+
         machine_code.load(
             train_epoch,
             (
@@ -146,6 +147,7 @@ def load() -> None:
                 formats.CHANGED_MATRIX,
             ),
         )
+
         machine_code.load(
             forward,
             (formats.MATRIX, formats.TABLE, formats.CHANGED_VECTOR, formats.CHANGED_MATRIX),
