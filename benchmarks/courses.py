@@ -186,7 +186,7 @@ class OuterFold:
 
         whole = self.data()
         folds = StratifiedKFold(self.folds, shuffle=True, random_state=0)
-        no_features = np.zeros(len(whole.y))
+        no_features = np.zeros(len(whole.y))  # it stratifies by y alone
         train, test = list(folds.split(no_features, whole.y))[self.fold]
         return replace(whole, parts={"train": train, "test": test})
 
@@ -295,11 +295,13 @@ def courses(studies: tuple[str, ...], readme: Path, again: bool) -> int:
     unknown = [name for name in studies if name not in COURSES]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r}; there are: {', '.join(COURSES)}")
+
     # The data is fetched into TUNING_HOME's own cache.
     home = tuning_home(str(tuning_home() / "courses"))
     rows = list(_rows(studies or tuple(COURSES), home, again=again))
     table = markdown(rows)
     click.echo(table)
+
     if not studies and readme.exists():
         text = put_between(readme.read_text(encoding="utf-8"), table)
         if text is None:

@@ -8,16 +8,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import IO, Any
+from typing import IO
 
 import tuning
 from tuning.errors import TuningError
+from tuning.schema import Json
 from tuning.storage.durable import read_json
+from tuning.trial import Params
 
 ROOT = Path(tuning.__file__).parents[1]
 _OURS_ALONE = (
@@ -32,19 +34,25 @@ FINALS = ("--top-k", 1, "--seeds", 1)
 """The plain programs train no finalists, so as few as there can be."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """What a command did, in seconds since its start.
 
     Attributes:
         whole_s: Until it had ended, imports included.
         epochs: (seconds, epochs trained until then), rising.
-        answer: What else it printed: the last line's JSON.
+        best: Score of the answer: `best_params_`, or our winner; NaN where none is printed.
+        params: Parameters of the answer.
+        lowest: Lowest score of our search, which may be that of a lucky seed.
+        failed: Errors of our trials.
     """
 
     whole_s: float
     epochs: Sequence[tuple[float, int]]
-    answer: dict[str, Any]
+    best: float = math.nan
+    params: Params = field(default_factory=dict)
+    lowest: float = math.nan
+    failed: Sequence[str] = ()
 
     @property
     def total(self) -> int:
@@ -92,17 +100,22 @@ def plain(program: str, *arguments: object) -> Trained:
     command = [sys.executable, str(_PLAIN / f"{program}.py"), *map(str, arguments)]
     began = time.time()
     output = run(command)
-    answer = json.loads(output.splitlines()[-1])
+    printed = json.loads(output.splitlines()[-1])
     whole_s = time.time() - began
-    epochs = [(at - began, count) for at, count in answer.pop("epochs")]
-    return Trained(whole_s, epochs, answer)
+
+    return Trained(
+        whole_s=whole_s,
+        epochs=[(at - began, count) for at, count in printed["epochs"]],
+        best=printed.get("best", math.nan),
+        params=printed.get("params", {}),
+    )
 
 
 def ours(home: Path, study: str, *arguments: object) -> Trained:
     """Run `python -m tuning run STUDY …` into a fresh home.
 
-    Epochs are counted when the ledger has their trial. Its answer is the winner, by the score it
-    had in the search; `lowest` may be that of a lucky seed.
+    Epochs are counted when the ledger has their trial. The answer is the winner, by the score that
+    it had in the search.
     """
     began = time.time()
     run(our_command(study, *arguments), home)
@@ -118,29 +131,30 @@ def ours(home: Path, study: str, *arguments: object) -> Trained:
     winner = read_json(next(home.glob("ledger/*/*/winner.json"))) or {}
     completed = [result for result in results if result["status"] == "completed"]
     scores = {result["number"]: float(result["value"]) for result in completed}
-    answer = {
-        "best": scores[winner["number"]],
-        "params": params_of(home, winner["number"]),
-        "failed": [result["error"] for result in results if result["status"] == "failed"],
-        "lowest": min(scores.values()),
-    }
-    return Trained(whole_s, epochs, answer)
+    return Trained(
+        whole_s=whole_s,
+        epochs=epochs,
+        best=scores[winner["number"]],
+        params=params_of(home, winner["number"]),
+        lowest=min(scores.values()),
+        failed=[result["error"] for result in results if result["status"] == "failed"],
+    )
 
 
-def results_of(home: Path) -> list[dict[str, Any]]:
+def results_of(home: Path) -> list[Json]:
     """Return every `result.json` of the only search in `home`, `--engine` set or not."""
     files = home.glob("ledger/*/*/trials/*/result.json")
     results = [read_json(file) for file in files]
     return [result for result in results if result is not None]
 
 
-def params_of(home: Path, number: int) -> dict[str, Any]:
+def params_of(home: Path, number: int) -> Params:
     """Return a trial's parameters."""
     spec = read_json(next(home.glob(f"ledger/*/*/trials/{number:05d}/spec.json")))
     return dict((spec or {}).get("params", {}))
 
 
-def value_at(home: Path, params: Mapping[str, Any]) -> float:
+def value_at(home: Path, params: Params) -> float:
     """Return the value of the trial of these parameters; NaN where none of them completed."""
     for result in results_of(home):
         if result["value"] is not None and params_of(home, result["number"]) == params:
@@ -189,6 +203,8 @@ def watched(
     environment = child_environment()
     if home is not None:
         environment["TUNING_HOME"] = str(home)
+
+    # Into files: a pipe that nobody reads would stop the command once it is full.
     with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
         child = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=out, stderr=errors, text=True
@@ -199,6 +215,7 @@ def watched(
                 time.sleep(look_s)
         output = _text(out)
         complaints = _text(errors)
+
     if child.returncode != 0:
         end = (complaints.strip() or output.strip())[-3000:]
         raise TuningError(

@@ -89,6 +89,7 @@ class Meter:
         # What it waits for in `events` is no work of its own; what it computes there is.
         busy = (wall - self._wall) - sums["events"] + sums["events, CPU"]
         each = {name: 1000 * value / self._window for name, value in sorted(sums.items())}
+
         self.windows.append(
             {
                 "trials": self._done,
@@ -99,6 +100,7 @@ class Meter:
                 **each,
             }
         )
+
         self._wall = wall
         self._cpu = cpu
         self._sums = defaultdict(float)
@@ -127,6 +129,7 @@ def drive(
         engine = RemoteEngine(child.wire)
         record = engine.describe()
         files = begin(folder / "search", _header(record), fresh=False, allow_change=False)
+
         leases = Leases()
         try:
             slots = parse_devices("cpu")

@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import psutil
 
 from benchmarks.perf.commands import FINALS, fresh_home, our_command, results_of, run, watched
-from benchmarks.perf.records import Part, Row, Sizes, Verdict
+from benchmarks.perf.records import Part, Row, Sizes, Verdict, Window
 from tuning.storage.durable import read_json
 
 _TRIAL_S = 5.0
 _LOOK_S = 0.25
 _STUDY = Path(__file__).with_name("studies") / "slow_trials.py"
-
-Window: TypeAlias = Mapping[str, float]
-"""What `benchmarks.perf.drive` prints of some trials after one another."""
 
 
 class _Look(NamedTuple):
@@ -78,6 +75,7 @@ def _drive(trials: int) -> list[dict[str, float]]:
 def _by_window(name: str, windows: Sequence[Window]) -> Row:
     """Return the phases at the start and at the end; a raw figure a window."""
     phases = [phase for phase in windows[0] if phase not in ("trials", "rss_mb")]
+
     return Row(
         name=f"{name}, no-op, one figure for each {windows[0]['trials']:.0f}",
         unit="ms a trial",
@@ -166,6 +164,7 @@ def _watch_writer(command: Sequence[str], home: Path) -> _Watched:
     ended_at = time.time()
 
     # By the third result MLflow is imported and its database made.
+    # With the last one the command begins to end.
     most = max((look.trials for look in looks), default=0)
     steady = [look for look in looks if 3 <= look.trials < most]
     return _Watched(

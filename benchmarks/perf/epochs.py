@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from benchmarks.perf.records import Part, Row, Sizes, Verdict
+from benchmarks.perf.records import Part, Rates, Row, Sizes, Verdict
 from benchmarks.perf.spec import Spec
 from benchmarks.perf.together import at_once, core_slots, running, whole_machine
 from tuning.executors.base import Slot
@@ -23,7 +23,7 @@ TRIAL_EPOCHS = 60
 WIDTHS = ((50, 50), (100, 100), (200, 200, 200), (1000, 1000))
 BATCHES = (32, 128, 512)
 
-Measured: TypeAlias = Mapping[str, Sequence["Rates"]]
+Measured: TypeAlias = Mapping[str, Sequence[Rates]]
 """One `Rates` a repeat, by the side's name."""
 
 
@@ -34,22 +34,6 @@ class Side:
     name: str
     spec: Spec
     slots: tuple[Slot, ...]
-
-
-class Rates(NamedTuple):
-    """What all workers of one side came to at once.
-
-    Attributes:
-        epochs_per_s: The sum over the workers.
-        first_s: Seconds of the first epoch, the mean over the workers.
-        two_epochs_s: Seconds of the first two epochs, the mean over the workers.
-        compiler: What compiled the epoch.
-    """
-
-    epochs_per_s: float
-    first_s: float
-    two_epochs_s: float
-    compiler: str
 
 
 def part_a(sizes: Sizes, forkserver: ForkServer | None = None) -> Part:
@@ -179,7 +163,7 @@ def _compare(forkserver: ForkServer, model: Spec, repeats: int) -> list[Row]:
 
 
 def _measure_in_turn(forkserver: ForkServer, sides: Sequence[Side], repeats: int) -> Measured:
-    """Measure the sides one right after the other, `repeats` times."""
+    """Measure the sides one right after the other, `repeats` times: the machine's load drifts."""
     measured: dict[str, list[Rates]] = {side.name: [] for side in sides}
     for _ in range(repeats):
         for side in sides:
@@ -188,13 +172,13 @@ def _measure_in_turn(forkserver: ForkServer, sides: Sequence[Side], repeats: int
     return measured
 
 
-def _joined(workers: Sequence[Mapping[str, Any]]) -> Rates:
+def _joined(workers: Sequence[Rates]) -> Rates:
     count = len(workers)
     return Rates(
-        epochs_per_s=sum(worker["epochs_per_s"] for worker in workers),
-        first_s=sum(worker["first_s"] for worker in workers) / count,
-        two_epochs_s=sum(worker["two_epochs_s"] for worker in workers) / count,
-        compiler=workers[0]["compiler"],
+        epochs_per_s=sum(worker.epochs_per_s for worker in workers),
+        first_s=sum(worker.first_s for worker in workers) / count,
+        two_epochs_s=sum(worker.two_epochs_s for worker in workers) / count,
+        compiler=workers[0].compiler,
     )
 
 
@@ -205,6 +189,7 @@ def _rates(measured: Measured) -> dict[str, list[float]]:
 def _floor(forkserver: ForkServer, model: Spec, repeats: int) -> Row:
     """Compare a model with the hand-written loop, under the compiler that its graph would take."""
     cores = tuple(core_slots())
+    # Both sides get the same compiler, else its gain would count as the trainer's.
     graph_compiler = _compiler_of(forkserver, replace(model, side="graph"), cores[0])
     our_compiler = _compiler_of(forkserver, model, cores[0])
     by_hand = replace(model, side="hand", compiler=graph_compiler)
@@ -219,8 +204,9 @@ def _floor(forkserver: ForkServer, model: Spec, repeats: int) -> Row:
 
 
 def _compiler_of(forkserver: ForkServer, spec: Spec, slot: Slot) -> str:
+    worker: Rates
     (worker,) = at_once(forkserver, (slot,), _MEASURE, replace(spec, seconds=0.0))
-    return str(worker["compiler"])
+    return worker.compiler
 
 
 class _Target(NamedTuple):

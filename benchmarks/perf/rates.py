@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.perf.records import Rates
 from benchmarks.perf.spec import HOUSING_SCORED, Spec
 from benchmarks.perf.together import begin_together
-from tuning.data.dataset import Array
+from tuning.data.dataset import Array, Task
 from tuning.study.objective import Minimize, Objective
 from tuning.trial import Context
 
@@ -21,24 +22,25 @@ OURS = Minimize("val_rmse")
 CLASSES = Objective("val_accuracy", "maximize")
 
 
-def measure(spec: Spec, context: Context) -> dict[str, Any]:
-    """Return `first_s`, `two_epochs_s`, `epochs_per_s` from then on, and `compiler`.
+def measure(spec: Spec, context: Context) -> Rates:
+    """Return the times of the first epochs, and the rate from then on; the function of a `Job`.
 
-    It is the function of a `Job`. A structure is traced in its first epoch, and ours may go to XLA
-    in the second: neither belongs to the steady rate.
+    A structure is traced in its first epoch, and ours may go to XLA in the second: neither belongs
+    to the steady rate.
     """
     if spec.warm_up:
         _times(replace(spec, widths=(3,), rows=2 * spec.batch, epochs=2, seconds=0.0))
     data = rows_of(spec)
+
     begin_together(context)
     began = time.perf_counter()
     times, compiler = _times(spec, data)
-    return {
-        "first_s": times[0] - began,
-        "two_epochs_s": times[1] - began,
-        "epochs_per_s": (len(times) - 2) / (times[-1] - times[1]),
-        "compiler": compiler,
-    }
+    return Rates(
+        epochs_per_s=(len(times) - 2) / (times[-1] - times[1]),
+        first_s=times[0] - began,
+        two_epochs_s=times[1] - began,
+        compiler=compiler,
+    )
 
 
 def rows_of(spec: Spec) -> tuple[Rows, Rows]:
@@ -78,6 +80,7 @@ def _fit(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
     model = _model(spec)
     clock = _clock(spec)
     validation = (scored.X, scored.y) if spec.validation else None
+
     while not clock.over:
         model.fit(
             train.X,
@@ -102,8 +105,10 @@ def _ours(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
     most = 0 if spec.side == "graph" else native_steps.MAX_PARAMETERS
     model = _model(spec)
     clock = _clock(spec)
-    task, objective = ("regression", OURS) if spec.outputs == 1 else ("multiclass", CLASSES)
-    judge = [Judge(objective, task, scored, scored)] if spec.validation else []  # type: ignore[arg-type]
+    is_regression = spec.outputs == 1
+    task: Task = "regression" if is_regression else "multiclass"
+    objective = OURS if is_regression else CLASSES
+    judges = [Judge(objective, task, scored, scored)] if spec.validation else []
     with patch.object(native_steps, "MAX_PARAMETERS", most):
         while not clock.over:
             fit = Fit(
@@ -112,7 +117,7 @@ def _ours(spec: Spec, train: Rows, scored: Rows) -> tuple[list[float], str]:
                 validation=scored if spec.validation else None,
                 epochs_total=spec.epochs,
                 batch_size=spec.batch,
-                callbacks=[*judge, clock],
+                callbacks=[*judges, clock],
                 trainer="compiled",
             )
             for _ in fit.epochs():

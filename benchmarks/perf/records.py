@@ -5,7 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Literal
+from typing import Literal, NamedTuple, TypeAlias
+
+from tuning.schema import Json, JsonObject
+
+Window: TypeAlias = Mapping[str, float]
+"""What the driver took for some trials after one another, see `benchmarks.perf.drive`."""
+
+
+class Rates(NamedTuple):
+    """What one worker measured, or what all workers of one side came to at once.
+
+    Attributes:
+        epochs_per_s: From the third epoch on; the sum over the workers.
+        first_s: Seconds of the first epoch, the mean over the workers.
+        two_epochs_s: Seconds of the first two epochs, the mean over the workers.
+        compiler: What compiled the epoch.
+    """
+
+    epochs_per_s: float
+    first_s: float
+    two_epochs_s: float
+    compiler: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +65,7 @@ class Row:
     ours: str = "ours"
     against: tuple[str, ...] = ()
     better: Literal["higher", "lower"] = "higher"
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Json = field(default_factory=dict)
 
     @property
     def medians(self) -> dict[str, float]:
@@ -59,7 +80,7 @@ class Row:
             return median(our / their for our, their in zip(ours, theirs, strict=True))
         return median(their / our for our, their in zip(ours, theirs, strict=True))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types, medians and ratios included."""
         return {
             "name": self.name,
@@ -102,7 +123,7 @@ class Verdict:
         """`what` must not be above `limit`."""
         return cls(f"{what}: at most {limit:.3g}{_gap(unit)}", measured, measured <= limit)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types, with the verdict in words."""
         return {
             "target": self.target,
@@ -128,9 +149,9 @@ class Part:
     title: str
     rows: Sequence[Row]
     verdicts: Sequence[Verdict] = ()
-    series: Mapping[str, Any] = field(default_factory=dict)
+    series: Mapping[str, Sequence[Window]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         return {
             "title": self.title,

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +19,7 @@ import psutil
 from benchmarks.perf.commands import ROOT
 from benchmarks.perf.records import Part, Row, Sizes
 from benchmarks.perf.together import core_slots
+from tuning.schema import Json, JsonObject
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +37,7 @@ _LIBRARIES = (
 )
 
 
-def machine() -> dict[str, Any]:
+def machine() -> JsonObject:
     """Return what the figures depend on: processor, memory, versions, commit."""
     return {
         "cpu": _cpu_model(),
@@ -51,8 +52,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def as_json(parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the whole benchmark as plain JSON types."""
+def as_json(parts: Sequence[Part], sizes: Sizes, about: Json) -> JsonObject:
+    """Return the whole benchmark as plain JSON types; `about` is the machine."""
     verdicts = [verdict for part in parts for verdict in part.verdicts]
     return {
         "machine": dict(about),
@@ -63,9 +64,7 @@ def as_json(parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]) -> di
     }
 
 
-def write(
-    folder: Path, parts: Sequence[Part], sizes: Sizes, about: Mapping[str, Any]
-) -> list[Path]:
+def write(folder: Path, parts: Sequence[Part], sizes: Sizes, about: Json) -> list[Path]:
     """Write `perf.json` and `perf.html`, and `perf.png` where Plotly can make one.
 
     Returns:
@@ -108,7 +107,7 @@ def _ratios(row: Row) -> list[str]:
     return [f"{row.ratio(other):.3g} × ({other})" for other in row.against]
 
 
-def _figure(parts: Sequence[Part], about: Mapping[str, Any]) -> Any:
+def _figure(parts: Sequence[Part], about: Json) -> Any:
     """Draw one chart a part: how many times better ours is; part e: milliseconds over trials."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots

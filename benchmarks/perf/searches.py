@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from benchmarks.perf.together import at_once, core_slots
 from tuning.data.california import california_housing
 from tuning.data.parts import split
 from tuning.executors.forkserver import ForkServer
+from tuning.trial import Context, Params
 
 _ALL_EPOCHS = ("--set", "patience=null")
 SPREAD_SEEDS = 5
@@ -51,14 +52,14 @@ def part_b(sizes: Sizes) -> Part:
             with fresh_home() as home:
                 theirs = plain("grid", data, epochs, most_neurons)
                 pairs.append(Pair(theirs, ours(home, "housing_grid", *smaller, *FINALS)))
-                at_their_best.append(value_at(home, theirs.answer["params"]))
+                at_their_best.append(value_at(home, theirs.params))
 
-    their_params = pairs[-1].plain.answer["params"]
-    our_params = pairs[-1].ours.answer["params"]
+    their_params = pairs[-1].plain.params
+    our_params = pairs[-1].ours.params
     their_spread = _spread(their_params, epochs)
     our_spread = their_spread if our_params == their_params else _spread(our_params, epochs)
 
-    their_scores = [pair.plain.answer["best"] for pair in pairs]
+    their_scores = [pair.plain.best for pair in pairs]
     whole = _whole("whole command", pairs, "SciKeras")
     last_fit = Row(
         name="until the last fit was scored",
@@ -75,14 +76,14 @@ def part_b(sizes: Sizes) -> Part:
         unit="100,000 USD",
         raw={
             "SciKeras": their_scores,
-            "ours": [pair.ours.answer["best"] for pair in pairs],
+            "ours": [pair.ours.best for pair in pairs],
         },
         better="lower",
         notes={
-            "params": [pair.ours.answer["params"] for pair in pairs],
-            "plain params": [pair.plain.answer["params"] for pair in pairs],
+            "params": [pair.ours.params for pair in pairs],
+            "plain params": [pair.plain.params for pair in pairs],
             "our winner on other seeds": our_spread,
-            "lowest of our search": [pair.ours.answer["lowest"] for pair in pairs],
+            "lowest of our search": [pair.ours.lowest for pair in pairs],
         },
     )
     same_point = Row(
@@ -131,7 +132,7 @@ def _within_the_spread(what: str, row: Row, scores: list[float]) -> Verdict:
 def part_c(sizes: Sizes) -> Part:
     """Hyperband: the study's 100 epochs at most, factor 3.
 
-    As many epochs as the plain program is given time for.
+    The plain program ends after `most` epochs; the time to as many of ours is compared.
     """
     epochs = 4 if sizes.quick else 100
     most = 6 if sizes.quick else 600
@@ -191,7 +192,7 @@ def part_d(sizes: Sizes) -> Part:
     )
 
 
-def scores_on_seeds(params: dict[str, Any], epochs: int, seeds: int, context: Any) -> list[float]:
+def scores_on_seeds(params: Params, epochs: int, seeds: int, context: Context) -> list[float]:
     """Return one point's mean over the folds of `housing_grid` for several seeds.
 
     It is the function of a `Job`.
@@ -203,20 +204,21 @@ def scores_on_seeds(params: dict[str, Any], epochs: int, seeds: int, context: An
     worker_study = load_worker_study(str(ROOT / "studies" / "housing_grid.py"), {})
     point = worker_study.study.split_params(params)
     begin_together(context)
+
     scores = []
     for seed in range(seeds):
         fits = [
             prepare_fit(worker_study, point, worker_study.fold(fold), epochs=epochs, seed=seed)
             for fold in range(worker_study.n_fits)
         ]
-        for item in fits:
-            item.train()
-        values = [item.result(worker_study, seed).value for item in fits]
+        for fit in fits:
+            fit.train()
+        values = [fit.result(worker_study, seed).value for fit in fits]
         scores.append(sum(values) / len(values))
     return scores
 
 
-def _spread(params: dict[str, Any], epochs: int) -> list[float]:
+def _spread(params: Params, epochs: int) -> list[float]:
     """Return the scores of one point on several seeds."""
     with ForkServer() as forkserver:
         function = "benchmarks.perf.searches:scores_on_seeds"
@@ -260,7 +262,7 @@ def _whole(name: str, pairs: list[Pair], other: str) -> Row:
         },
         against=(other,),
         better="lower",
-        notes={"failed": [pair.ours.answer["failed"] for pair in pairs]},
+        notes={"failed": [pair.ours.failed for pair in pairs]},
     )
 
 
@@ -270,13 +272,14 @@ def _to_same_epochs(pairs: list[Pair], other: str) -> Row:
     That is as many as the lesser one trained in all.
     """
     counts = [min(pair.plain.total, pair.ours.total) for pair in pairs]
-    numbered = list(zip(pairs, counts, strict=True))
+    counted = list(zip(pairs, counts, strict=True))
+
     return Row(
         name=f"time to {counts[0]} epochs, against {other}",
         unit="s",
         raw={
-            other: [pair.plain.time_to(count) for pair, count in numbered],
-            "ours": [pair.ours.time_to(count) for pair, count in numbered],
+            other: [pair.plain.time_to(count) for pair, count in counted],
+            "ours": [pair.ours.time_to(count) for pair, count in counted],
         },
         against=(other,),
         better="lower",
@@ -284,6 +287,6 @@ def _to_same_epochs(pairs: list[Pair], other: str) -> Row:
             "epochs": counts,
             "epochs of the plain program": [pair.plain.total for pair in pairs],
             "epochs of ours": [pair.ours.total for pair in pairs],
-            "failed": [pair.ours.answer["failed"] for pair in pairs],
+            "failed": [pair.ours.failed for pair in pairs],
         },
     )

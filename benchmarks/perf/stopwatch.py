@@ -38,7 +38,8 @@ def main(note: Path, arguments: list[str]) -> int:
     def choose(*_: Any, **__: Any) -> Stopwatch:
         return Stopwatch(note)
 
-    setattr(progress, "choose_progress", choose)  # noqa: B010 - the command looks it up when it runs
+    # The command looks it up when it runs.
+    setattr(progress, "choose_progress", choose)  # noqa: B010 - mypy refuses a plain assignment
     sys.argv = ["tuning", *arguments]
     try:
         runpy.run_module("tuning", run_name="__main__")

@@ -61,6 +61,7 @@ def at_once(forkserver: ForkServer, slots: Sequence[Slot], function: str, *args:
             ) as executor:
                 if len(executor.slots) < len(slots):
                     raise BusyError("another search holds a core; the benchmark needs them all")
+
                 for number in range(len(slots)):
                     executor.submit(Job(f"{number}", function, args, wants_answer=True))
                 return _collect(executor, len(slots))
@@ -78,7 +79,7 @@ def _collect(executor: LocalExecutor, jobs: int) -> list[Any]:
     values: dict[str, Any] = {}
     while len(values) < jobs:
         for event in executor.events(1.0):
-            if isinstance(event, Reported):
+            if isinstance(event, Reported):  # it waits in `begin_together`
                 ready.append(event.job)
                 if len(ready) == jobs:
                     for job in ready:

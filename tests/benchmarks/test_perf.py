@@ -71,7 +71,7 @@ def test_a_ratio_is_the_median_over_pairs_and_above_one_where_ours_is_better():
 
 
 def test_time_to_a_number_of_epochs_is_when_that_many_were_trained():
-    trained = Trained(9.0, [(1.0, 10), (2.5, 20), (4.0, 30)], {})
+    trained = Trained(whole_s=9.0, epochs=[(1.0, 10), (2.5, 20), (4.0, 30)])
     assert trained.time_to(11) == 2.5
 
 

@@ -42,6 +42,7 @@ def main(data: str, epochs: int, most_neurons: int) -> None:
         model__n_neurons=50,
         model__lr=1e-3,
     )
+
     grid = {
         f"{STEP}n_hidden": [1, 2, 3] if most_neurons >= 200 else [1],
         f"{STEP}n_neurons": [n for n in (50, 100, 200) if n <= most_neurons],
@@ -50,6 +51,7 @@ def main(data: str, epochs: int, most_neurons: int) -> None:
     steps = make_pipeline(StandardScaler(), regressor)
     search = GridSearchCV(steps, grid, cv=2, n_jobs=2, scoring="neg_root_mean_squared_error")
     search.fit(arrays["X"], arrays["y"])
+
     fits = 2 * len(search.cv_results_["params"])
     answer = {
         "epochs": [[time.time(), fits * epochs]],

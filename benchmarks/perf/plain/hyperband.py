@@ -56,6 +56,7 @@ def main(data: str, max_epochs: int, most: int) -> None:
     """Search until `most` epochs have been trained, or to the end of Hyperband."""
     arrays = np.load(data)
     _stand_in_for_tensorboard()
+
     with TemporaryDirectory() as folder:
         tuner = keras_tuner.Hyperband(
             Housing(),
@@ -66,6 +67,7 @@ def main(data: str, max_epochs: int, most: int) -> None:
             directory=folder,
             project_name="housing",
         )
+
         validation = (arrays["X_validation"], arrays["y_validation"])
         with contextlib.suppress(KeyboardInterrupt):  # there were enough epochs
             tuner.search(
@@ -87,7 +89,8 @@ def _stand_in_for_tensorboard() -> None:
     if find_spec("tensorboard") is None:
         for name in ("tensorboard", "tensorboard.plugins", "tensorboard.plugins.hparams"):
             sys.modules[name] = ModuleType(name)
-        setattr(sys.modules["tensorboard.plugins.hparams"], "api", None)  # noqa: B010 - a module's type has no such name
+        hparams = sys.modules["tensorboard.plugins.hparams"]
+        setattr(hparams, "api", None)  # noqa: B010 - a module's type has no such name
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def main(data: str, epochs: int, points: str, n_jobs: int) -> None:
     validation = (arrays["X_validation"], arrays["y_validation"])
 
     def objective(trial: optuna.Trial) -> float:
+        # The space and the model of the study `housing`.
         model = keras.Sequential([keras.layers.Input(shape=(8,))])
         n_neurons = trial.suggest_int("n_neurons", 20, 150)
         for _ in range(trial.suggest_int("n_hidden", 1, 3)):
@@ -27,6 +28,7 @@ def main(data: str, epochs: int, points: str, n_jobs: int) -> None:
         model.add(keras.layers.Dense(1))
         lr = trial.suggest_float("lr", 3e-4, 1e-2, log=True)
         model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate=lr))
+
         batch = trial.suggest_categorical("batch_size", [32, 64, 128])
         count = keras.callbacks.LambdaCallback(on_epoch_end=_note)
         history = model.fit(
@@ -46,11 +48,9 @@ def main(data: str, epochs: int, points: str, n_jobs: int) -> None:
     for point in chosen:
         study.enqueue_trial(point)
     study.optimize(objective, n_trials=len(chosen), n_jobs=n_jobs)
-    print(
-        json.dumps(
-            {"epochs": [[at, i + 1] for i, at in enumerate(ENDED)], "best": study.best_value}
-        )
-    )
+
+    epochs_ended = [[at, i + 1] for i, at in enumerate(ENDED)]
+    print(json.dumps({"epochs": epochs_ended, "best": study.best_value}))
 
 
 def _note(epoch: int, logs: Any) -> None:
