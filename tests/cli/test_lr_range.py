@@ -48,8 +48,8 @@ def _check_run(result, files):
     assert run.data.metrics["suggested.valley"] == pytest.approx(result["suggestions"]["valley"])
     assert run.data.params["batch_size"] == "16"
     assert len(client.get_metric_history(run.info.run_id, "smoothed_loss")) > 10
-    kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-    assert kept == {path.name for path in files.values()}
+    artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {path.name for path in files.values()}
 
 
 @pytest.mark.parametrize(

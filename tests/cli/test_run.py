@@ -189,8 +189,8 @@ def test_what_is_no_time_is_refused(text):
 
 
 def test_settings_are_json_where_they_can_be():
-    given = ("patience=None", "test_size=0.2", "trainer=fit", "cv=3")
-    assert parse_settings(given) == {"patience": None, "test_size": 0.2, "trainer": "fit", "cv": 3}
+    words = ("patience=None", "test_size=0.2", "trainer=fit", "cv=3")
+    assert parse_settings(words) == {"patience": None, "test_size": 0.2, "trainer": "fit", "cv": 3}
 
 
 def test_what_could_not_be_written_is_told_to_the_quiet_too(runs, capsys):

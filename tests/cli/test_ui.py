@@ -63,11 +63,11 @@ def server(tmp_path_factory):
 
 def ask(port, method="GET", path="/", body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    given = {
+    all_headers = {
         "Content-Type": "application/json",
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
-    connection.request(method, path, None if body is None else json.dumps(body), given)
+    connection.request(method, path, None if body is None else json.dumps(body), all_headers)
     answer = connection.getresponse()
     answer.read()
     connection.close()

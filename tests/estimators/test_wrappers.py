@@ -317,14 +317,13 @@ def test_a_setting_that_a_compiled_model_would_not_have_is_refused(numbers):
         model.compile("sgd", "mse")
         return model
 
-    for given in ({"loss": "mae"}, {"optimizer": "adam"}, {"optimizer__learning_rate": 0.5}):
-        with pytest.raises(
-            ValueError, match=r"changes nothing, for the builder compiles the model itself"
-        ):
-            KerasRegressor(compiled, epochs=1, **given).fit(*numbers)
-    set_again = KerasRegressor(compiled, epochs=1).set_params(
-        optimizer="rmsprop", loss=None
-    )  # SciKeras' defaults
+    message = "changes nothing, for the builder compiles the model itself"
+    for setting in ({"loss": "mae"}, {"optimizer": "adam"}, {"optimizer__learning_rate": 0.5}):
+        with pytest.raises(ValueError, match=message):
+            KerasRegressor(compiled, epochs=1, **setting).fit(*numbers)
+
+    defaults_of_scikeras = {"optimizer": "rmsprop", "loss": None}
+    set_again = KerasRegressor(compiled, epochs=1).set_params(**defaults_of_scikeras)
     set_again.fit(*numbers)
     for loss in (
         "mean_squared_error",
@@ -372,11 +371,11 @@ def test_held_out_rows_of_a_data_frame_raise_no_warning_about_its_names(numbers)
 def test_weights_of_samples_count_and_stay_as_they_are(numbers):
     X, y = numbers
     weight = np.r_[np.zeros(30), np.ones(30)]
-    given = weight.copy()
+    before = weight.copy()
     weighted = KerasRegressor(net, epochs=1, random_state=0).fit(X, y, sample_weight=weight)
     half = KerasRegressor(net, epochs=1, random_state=0).fit(X[30:], y[30:])
     np.testing.assert_allclose(weights(weighted), weights(half), rtol=1e-5)
-    np.testing.assert_array_equal(weight, given)
+    np.testing.assert_array_equal(weight, before)
 
 
 def test_partial_fit_goes_on_where_fit_ended(numbers):

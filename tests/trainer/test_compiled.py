@@ -299,8 +299,7 @@ def test_variables_left_out_of_weight_decay_make_no_shared_step():
         optimizer.exclude_from_weight_decay(var_names=names)
         return net(optimizer)
 
-    kept = decayed(["kernel"])
-    train(kept, X, Y)
+    train(decayed(["kernel"]), X, Y)
     assert len(compiled._cache) == 0
 
 

@@ -56,8 +56,8 @@ def test_weights_that_have_changed_since_are_seen():
 
 def test_plain_layers_are_called_as_they_are_each_time_and_others_traced_once(monkeypatch):
     traced = []
-    made = forward._traced
-    monkeypatch.setattr(forward, "_traced", lambda model: traced.append(model()) or made(model))
+    trace = forward._traced
+    monkeypatch.setattr(forward, "_traced", lambda model: traced.append(model()) or trace(model))
     plain, own = net(), net(Doubled())
     first = predict(plain, X)
     for model in (plain, own, own):

@@ -173,9 +173,9 @@ def test_saturated_outputs_are_scored_from_logits_as_in_fit():
 
 def test_row_weights_class_weights_and_weighted_validation_count_as_in_fit():
     weight = np.linspace(0.2, 2, 70).astype("float32")
-    given = {"sample_weight": weight, "validation_data": (X[:20], CLASSES[:20], weight[:20])}
+    weighted = {"sample_weight": weight, "validation_data": (X[:20], CLASSES[:20], weight[:20])}
     kinds = {"loss": "sparse_categorical_crossentropy", "outputs": 3, "last": "softmax"}
-    assert_equals_fit(lambda: net(**kinds), CLASSES, **given)
+    assert_equals_fit(lambda: net(**kinds), CLASSES, **weighted)
     assert_equals_fit(lambda: net(**kinds), CLASSES, class_weight={0: 1.0, 1: 3.0, 2: 0.5})
 
 
@@ -340,13 +340,14 @@ def test_dropout_drops_its_share_and_scales_the_rest_also_backwards():
     one = np.eye(1, 6, dtype="float32")
     model.layers[0].kernel.assign(np.ones((6, 2000)))
     model.layers[-1].kernel.assign(np.ones((2000, 1)))
+
     history = train(model, one, np.zeros(1, "float32"), trainer="compiled")
-    kept = model.layers[0].kernel.numpy()[0] != 1
-    assert kept.mean() == pytest.approx(0.7, abs=0.04)
-    assert history["loss"][0] == pytest.approx(kept.sum() / 0.7, rel=1e-5)
-    np.testing.assert_allclose(model.layers[0].kernel.numpy()[0][kept], 1 - 1 / 0.7, rtol=1e-5)
+    trained = model.layers[0].kernel.numpy()[0] != 1  # units that were not dropped
+    assert trained.mean() == pytest.approx(0.7, abs=0.04)
+    assert history["loss"][0] == pytest.approx(trained.sum() / 0.7, rel=1e-5)
+    np.testing.assert_allclose(model.layers[0].kernel.numpy()[0][trained], 1 - 1 / 0.7, rtol=1e-5)
     np.testing.assert_allclose(
-        model.layers[-1].kernel.numpy()[:, 0], np.where(kept, 1 - 1 / 0.7, 1), rtol=1e-5
+        model.layers[-1].kernel.numpy()[:, 0], np.where(trained, 1 - 1 / 0.7, 1), rtol=1e-5
     )
 
 

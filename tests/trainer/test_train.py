@@ -439,19 +439,21 @@ CALLBACKS = {
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_epoch_level_callbacks_work_as_in_fit(name, theirs, tmp_path):
-    made = []
+    groups = []  # one for each of the two trainings
 
     def callbacks():
-        folder = tmp_path / str(len(made))
+        folder = tmp_path / str(len(groups))
         folder.mkdir()
-        made.append(CALLBACKS[name](folder))
-        return made[-1]
+        groups.append(CALLBACKS[name](folder))
+        return groups[-1]
 
     settings = {"validation_data": VALIDATION, "epochs": 8, "theirs": theirs}
     assert_same(*both(lambda: regressor("sgd"), X, Y, callbacks=callbacks, **settings))
     theirs, ours = (sorted(p.name for p in (tmp_path / d).rglob("*")) for d in "01")
     assert ours == theirs
-    seen = [callback.seen for group in made for callback in group if isinstance(callback, Remember)]
+
+    callbacks_of_both = [callback for group in groups for callback in group]
+    seen = [callback.seen for callback in callbacks_of_both if isinstance(callback, Remember)]
     for other, (epoch, logs, total, layers) in zip(*seen, strict=True):
         assert (epoch, logs, layers) == (other[0], other[1], other[3])
         assert total == pytest.approx(other[2], rel=5e-5)
@@ -682,9 +684,9 @@ def test_fits_in_threads_train_an_epoch_one_at_a_time():
 
 @pytest.mark.parametrize("cut", [{"y": Y[:-1]}, {"sample_weight": np.ones(len(Y) + 1, "f")}])
 def test_rows_that_do_not_belong_together_are_refused(cut):
-    given = {"y": Y} | cut
+    rows = {"y": Y} | cut
     with pytest.raises(ValueError, match="belong together row by row"):
-        train(regressor("sgd"), X, given.pop("y"), **given)
+        train(regressor("sgd"), X, rows.pop("y"), **rows)
 
 
 def test_a_fit_iterated_twice_weighs_its_classes_once():

@@ -25,7 +25,7 @@ class MeteredContext:
         self._trial: Context | None = None
 
     def begin(self, trial: Context, epochs: int, seconds: float) -> None:
-        """Begin a trial, or go on with it, as `Meter.begin`; through `trial` the pruner is asked."""
+        """Begin a trial, or go on with it, as `Meter.begin`; `trial` leads to the pruner."""
         self._trial = trial
         self._meter.begin(epochs, seconds)
 

@@ -98,7 +98,7 @@ def bench(
         devices=devices,
         fresh=fresh,
     )
-    os.umask(0o077)
+    os.umask(0o077)  # state is this user's alone
     with Watch(None if quiet else Console(stderr=True)) as watch:
         benched, status = run_bench(plan, watch)
     if status != "completed":

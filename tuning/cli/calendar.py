@@ -107,6 +107,7 @@ def _weekdays(text: str) -> str | None:
             return None
         if first > last:  # systemd takes no range over the end of its week, Sunday
             return None
+
         numbers.update(day % 7 for day in range(first, last + 1))
     return _ranges(sorted(numbers))
 

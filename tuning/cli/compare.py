@@ -37,7 +37,7 @@ def compare(searches: tuple[str, ...], as_json: bool) -> None:
     from tuning.reports.compare_html import write_comparison
     from tuning.storage.home import tuning_home
 
-    os.umask(0o077)
+    os.umask(0o077)  # state is this user's alone
     home = tuning_home()
     compared = _read(home, searches)
     if len(compared) < 2:

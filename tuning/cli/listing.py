@@ -89,6 +89,7 @@ def _study_calls(tree: ast.Module) -> Iterator[ast.Call]:
             targets = [node.target]
         else:
             continue
+
         names = [target.id for target in targets if isinstance(target, ast.Name)]
         if "STUDY" in names and isinstance(node.value, ast.Call):
             yield node.value

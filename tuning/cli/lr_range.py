@@ -87,7 +87,7 @@ def lr_range(
     if faults:
         raise StudyError(faults, where="lr-range")
 
-    os.umask(0o077)
+    os.umask(0o077)  # state is this user's alone
     home = tuning_home()
     job = LRRangeJob(
         source=source_of(study),

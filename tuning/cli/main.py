@@ -105,4 +105,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TuningError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+
     return code if isinstance(code, int) else 0

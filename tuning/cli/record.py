@@ -69,7 +69,7 @@ def record(
     from tuning.reports.progress import choose_progress
     from tuning.simulation.record import RecordOptions, record_study
 
-    os.umask(0o077)
+    os.umask(0o077)  # state is this user's alone
     fields = {"epochs": epochs, "cv": cv}
     record_options = RecordOptions(
         points=points,

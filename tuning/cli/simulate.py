@@ -114,7 +114,7 @@ def simulate(
     from tuning.simulation.standing import standings
     from tuning.storage.home import tuning_home
 
-    os.umask(0o077)
+    os.umask(0o077)  # state is this user's alone
     began = time.perf_counter()
     log = Console(stderr=True)
     home = tuning_home()

@@ -44,7 +44,7 @@ def sync(study: str | None, home: Path, timeout_s: float) -> int:
         folders = [folder for folder in known if folder.parent.name == study]
         folders = folders or [find(home, study).folder]
 
-    os.umask(0o077)
+    os.umask(0o077)  # state is this user's alone
     warnings: list[str] = []
     for folder in folders:
         warnings += _write(folder, home, timeout_s)
@@ -64,6 +64,7 @@ def _write(folder: Path, home: Path, timeout_s: float) -> list[str]:
 
     name = f"{folder.parent.name}/{folder.name}"
     try:
+        # A search that runs has a writer of its own, which holds it.
         with locked(folder / ".writer.lock", wait=False):
             projection = Projection(folder, home, tracking_uri(home), storage_url(home))
             projection.drain(timeout_s)

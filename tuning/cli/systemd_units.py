@@ -73,10 +73,12 @@ def make_schedule(
     """
     path = find_study(study, project)
     check_calendar(calendar)
+
     schedule = Schedule(
         study=str(path) if study.endswith(".py") else study,
         calendar=calendar.strip(),
         project=project.absolute(),
+        # Not resolved: the link in a virtual environment's `bin` is what leads to its packages.
         python=os.path.abspath(sys.executable),
         environment=_environment(),
         options=options,
@@ -112,6 +114,7 @@ def service_text(schedule: Schedule, user: str | None = None) -> str:
     ]
     if user:
         lines.append(f"User={user}")
+
     lines += [
         f"WorkingDirectory={_plain(str(schedule.project))}",
         *(f"Environment={_quoted(variable)}" for variable in variables),
@@ -223,6 +226,7 @@ def _cron(schedule: Schedule) -> list[str]:
 
 
 def _login() -> str:
+    """Return the name of who calls this, also where it is by sudo."""
     import pwd
 
     return pwd.getpwuid(int(os.environ.get("SUDO_UID") or os.getuid())).pw_name

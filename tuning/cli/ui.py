@@ -60,6 +60,7 @@ def ui(port: int, host: str, home: Path) -> int:
             f"From another machine use ssh -L {port}:127.0.0.1:{port} THIS-MACHINE "
             f"and open http://127.0.0.1:{port} there"
         )
+
     uri = store_uri(home)
     with free_port(port) as listener:
         chosen = listener.getsockname()[1]
@@ -134,6 +135,7 @@ def free_port(port: int) -> socket.socket:
         if os.name == "posix":
             # There, the option allows the port after a restart, not beside another listener.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
         try:
             listener.bind(("127.0.0.1", candidate))
             # A browser that comes while MLflow is imported waits.

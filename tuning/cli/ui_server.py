@@ -86,7 +86,7 @@ def serve(listener: socket.socket, uri: str, home: Path) -> None:
     """
     port = int(listener.getsockname()[1])
     os.environ.update(environment(uri, home, port))  # before MLflow is imported
-    os.umask(0o077)
+    os.umask(0o077)  # state is this user's alone
     try:
         import uvicorn
 

@@ -52,11 +52,11 @@ def test_all_that_is_compiled_lies_in_the_folder_whose_files_name_what_is_kept()
 @pytest.mark.slow
 def test_what_is_kept_is_read_made_anew_where_it_is_damaged_and_not_missed_on_a_full_disk(tmp_path):
     folder = loaded(NUMBA_CACHE_DIR=str(tmp_path))
-    kept = {file: file.stat().st_mtime_ns for file in folder.glob("*/*.nb?")}
+    written_at = {file: file.stat().st_mtime_ns for file in folder.glob("*/*.nb?")}
     assert folder.parent == tmp_path
-    assert len(kept) == 4
+    assert len(written_at) == 4
     loaded(NUMBA_CACHE_DIR=str(tmp_path))
-    assert {file: file.stat().st_mtime_ns for file in folder.glob("*/*.nb?")} == kept
+    assert {file: file.stat().st_mtime_ns for file in folder.glob("*/*.nb?")} == written_at
 
     for file in folder.glob("*/*.nbc"):
         os.truncate(file, 0)
