@@ -63,6 +63,7 @@ class Child:
             if until is None:
                 wait_fd(self.sentinel, None)
                 continue
+
             left_s = until - time.monotonic()
             if left_s <= 0:
                 break

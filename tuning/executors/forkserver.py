@@ -90,6 +90,7 @@ class ForkServer:
             if outcome == "ready":
                 self.import_s = float(detail)
                 return True
+
             self._noise.seek(0)
             noise = self._noise.read().decode(errors="replace")[-4000:]
             exit_code = self._discard()
@@ -160,6 +161,7 @@ class ForkServer:
         # imports fail.
         self._noise = TemporaryFile()  # noqa: SIM115 - lives as long as the imports
         self._compiled = scratch_folder("tuning-xla-")
+
         stderr = os.dup(2)
         fds = (theirs.fileno(), alive_r, stderr)
         code = (
@@ -184,6 +186,7 @@ class ForkServer:
             theirs.close()
             os.close(alive_r)
             os.close(stderr)
+
         self._control = control
         self._alive_w = alive_w
         self.import_s = None
@@ -248,6 +251,7 @@ def _read_words(control: socket.socket) -> str:
         if not more:
             return ""
         data += more
+
     return data[: -len(END)].decode(errors="replace")
 
 

@@ -127,6 +127,7 @@ class _Run:
                 event = self._events.get(timeout=None if events else max(0.0, timeout_s))
             except queue.Empty:
                 break
+
             if event is None:  # it waits for its answer
                 break
             events.append(event)

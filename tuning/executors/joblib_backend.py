@@ -59,7 +59,15 @@ def close_pools() -> None:
     Done by itself at the end of the process.
     """
     while _pools:
-        _pools.popitem()[1].close()
+        _, pool = _pools.popitem()
+        pool.close()
+
+
+class SpooledArray(NamedTuple):
+    """An array that lies in the spool, as long as it lives, and the name of its file."""
+
+    array: weakref.ref[Array]
+    digest: str
 
 
 class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
@@ -78,7 +86,7 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         super().__init__(**settings)
         self._devices = devices
         self._jobs: dict[str, Future[Any]] = {}
-        self._digests: dict[int, tuple[weakref.ref[Array], str]] = {}
+        self._spooled_arrays: dict[int, SpooledArray] = {}  # by id
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Return how many tasks run at once: one on each slot for -1 and None."""
@@ -95,7 +103,7 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
     def configure(self, n_jobs: int = 1, parallel: Any = None, **settings: Any) -> int:
         """Begin a call; the workers start while it prepares its tasks."""
         self.parallel = parallel
-        self._digests.clear()  # arrays may have been changed since the last call
+        self._spooled_arrays.clear()  # arrays may have been changed since the last call
         wanted = self.effective_n_jobs(n_jobs)
         if wanted > 1:
             _pool(self._devices).start()
@@ -158,10 +166,10 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def _spooled(self, array: Array, spool: Path) -> str:
         """Write an array into the spool unless it is there; return its name, a digest."""
-        known = self._digests.get(id(array))
+        known = self._spooled_arrays.get(id(array))
         # An id may be another array's by now.
-        if known is not None and known[0]() is array:
-            return known[1]
+        if known is not None and known.array() is array:
+            return known.digest
 
         whole = np.ascontiguousarray(array)
         head = f"{whole.dtype.str}{whole.shape}".encode()
@@ -169,7 +177,7 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         path = spool / f"{digest}.npy"
         if not path.exists():
             write_bytes(path, _as_npy(whole))
-        self._digests[id(array)] = (weakref.ref(array), digest)
+        self._spooled_arrays[id(array)] = SpooledArray(weakref.ref(array), digest)
         return digest
 
 
@@ -192,6 +200,7 @@ def work(packed: bytes, spool: str, context: Context) -> TaskEnd:
         return TaskEnd(True, cloudpickle.dumps(task()))
     except Exception as error:  # the task's own: it is raised where joblib was called
         trace = "".join(traceback.format_exception(error))
+        # An exception that travels loses its traceback.
         error.add_note(trace)
         try:
             pickled = cloudpickle.dumps(error)
@@ -220,6 +229,7 @@ def _pool(devices: str) -> Pool:
         if not _pools:
             atexit.register(close_pools)
         _pools[devices] = Pool(devices)
+
     pool = _pools[devices]
     for other in _pools.values():
         if other is not pool:

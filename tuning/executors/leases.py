@@ -112,6 +112,7 @@ class Ticket:
             numbers = [_number(path) for path in folder.glob("ticket-*")]
             self._number = 1 + max(numbers, default=0)
             self._path = folder / f"ticket-{self._number:012d}"
+
             fd = _lock(self._path)
             if fd is None:
                 raise StorageError(f"{self._path} is locked although it was not there")

@@ -65,6 +65,7 @@ class LocalExecutor:
         until: float = math.inf,
         notice: Callable[[str], None] | None = None,
     ) -> None:
+        # TensorFlow is imported while a slot is waited for.
         forkserver.start()
         self._forkserver = forkserver
         self._owns_leases = leases is None
@@ -72,11 +73,13 @@ class LocalExecutor:
         self._folder = log_folder
         self._limits = limits
         self._label = label
+
         self._wanted = list(slots)
         self._workers: list[LocalWorker] = []
         self._waiting: deque[QueuedJob] = deque()
         self._happened: list[Event] = []
         self._grow_at = time.monotonic() + _GROW_S
+
         try:
             self._acquire(until, notice)
         except BaseException:  # KeyboardInterrupt too: nothing may keep a lease
@@ -187,6 +190,7 @@ class LocalExecutor:
                 holders = ", ".join(
                     f"{name} is held by {self._leases.holder(name)}" for name in names[:4]
                 )
+
                 if time.monotonic() >= until:
                     raise BusyError(
                         f"no device is free, and there is no time left to wait for one: {holders}"
@@ -203,12 +207,14 @@ class LocalExecutor:
             leases = self._leases.acquire_all(_device_names(slot), self._label)
             if leases is None:
                 continue
+
             try:
                 self._workers.append(self._begin(slot, leases))
             except BaseException:
                 release(leases)
                 raise
             self._wanted.remove(slot)
+
         return len(self._workers) > before
 
     def _begin(self, slot: Slot, leases: tuple[Lease, ...]) -> LocalWorker:
@@ -278,6 +284,7 @@ class LocalExecutor:
                 writing = select.POLLOUT if wire.pending else 0
                 poller.register(wire.fileno(), select.POLLIN | writing)
             poller.register(worker.child.sentinel, select.POLLIN)
+
         if self._forkserver.fileno() >= 0:
             poller.register(self._forkserver.fileno(), select.POLLIN)
         poller.poll(max(0.0, timeout_s) * 1000)
@@ -328,6 +335,8 @@ class LocalExecutor:
         if false_starts >= _FALSE_STARTS:
             detail = worker.death_of("").detail
             raise TuningError(f"workers on {worker.slot.name} end before they begin: {detail}")
+
+        # The leases stay ours from one worker to the next: nobody can take the slot between them.
         worker.child.close()
         successor = self._begin(worker.slot, worker.leases)
         successor.false_starts = false_starts

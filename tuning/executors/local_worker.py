@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from tuning.executors.base import Died, Job, Slot
 from tuning.executors.child import Child
@@ -28,6 +28,13 @@ class QueuedJob:
     job: Job
     started: bool = False
     recalled: bool = False
+
+
+class TimeLimit(NamedTuple):
+    """When a job has run out of time, on the monotonic clock, and how it then ends."""
+
+    at: float
+    end: Died
 
 
 @dataclass(kw_only=True)
@@ -125,7 +132,7 @@ class LocalWorker:
         """Return when something has to be done about this worker, on the monotonic clock."""
         if self.cause is not None:
             return self.kill_at
-        return min((at for at, _ in self._limits()), default=None)
+        return min((limit.at for limit in self._limits()), default=None)
 
     def enforce(self, now: float) -> None:
         """End the worker where its job has run out of time: TERM, then KILL."""
@@ -135,9 +142,9 @@ class LocalWorker:
                 self.kill_at = now + _GRACE_S
             return
 
-        for at, died in self._limits():
-            if now >= at:
-                self.end(died, signal.SIGTERM)
+        for limit in self._limits():
+            if now >= limit.at:
+                self.end(limit.end, signal.SIGTERM)
                 return
 
     def end(self, cause: Died, number: int) -> None:
@@ -158,6 +165,7 @@ class LocalWorker:
         if exit_code == -signal.SIGKILL:
             detail = f"worker {pid} was killed by SIGKILL; maybe out of memory"
             return Died(job_id, "killed", detail)
+
         if exit_code < 0:
             detail = f"worker {pid} ended by {signal.Signals(-exit_code).name}"
         else:
@@ -170,17 +178,20 @@ class LocalWorker:
     def _post(self, message: ToWorker) -> None:
         self.child.wire.post(message)
 
-    def _limits(self) -> list[tuple[float, Died]]:
-        """Return when the first job is out of time, and how it then ends."""
+    def _limits(self) -> list[TimeLimit]:
+        """Return the limits of the first job."""
+        # Before the fork a worker's time does not count.
         if not self.jobs or self.child.pid is None:
             return []
+
         job = self.jobs[0].job
         limits = []
         if job.timeout_s is not None:
             detail = f"stopped after {job.timeout_s:g} s, the trial's limit"
-            limits.append((self.began + job.timeout_s, Died(job.id, "timeout", detail)))
+            at = self.began + job.timeout_s
+            limits.append(TimeLimit(at, Died(job.id, "timeout", detail)))
         if job.no_progress_timeout_s is not None and not self.awaiting:
             at = self.progress + job.no_progress_timeout_s
             detail = f"stopped after {job.no_progress_timeout_s:g} s without a finished epoch"
-            limits.append((at, Died(job.id, "no_progress", detail)))
+            limits.append(TimeLimit(at, Died(job.id, "no_progress", detail)))
         return limits

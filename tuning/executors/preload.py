@@ -92,6 +92,8 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     yield
+
+    # After an error nothing is put back: the forkserver ends.
     for name, value in before.items():
         if value is None:
             del os.environ[name]

@@ -101,6 +101,7 @@ class _Server:
     def run(self) -> None:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+
         while True:
             ready, _, _ = select.select([self._control.fileno(), self._wake_r], [], [])
             if self._wake_r in ready:
@@ -111,6 +112,7 @@ class _Server:
                 if fds is None:
                     break
                 self._fork(fds)
+
         for pid in self._children:
             _kill_group(pid)
 
@@ -126,6 +128,7 @@ class _Server:
         wire_fd, status_fd, *leases = fds
         for fd in fds:
             os.set_inheritable(fd, False)
+
         server_pid = os.getpid()
         try:
             pid = os.fork()
@@ -137,6 +140,8 @@ class _Server:
                 self._become_child(server_pid, wire_fd, status_fd)
             self._children[pid] = status_fd
             _write(status_fd, pid)
+
+        # The child has its own; a copy here would keep a lease after the child's end.
         for fd in (wire_fd, *leases):
             os.close(fd)
 
@@ -160,6 +165,7 @@ class _Server:
         """Close the descriptors and end the signal handling that only the server is to have."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
         own = (self._control.detach(), self._wake_r, self._wake_w, status_fd)
         for fd in (*own, *self._children.values()):
             os.close(fd)
@@ -171,6 +177,7 @@ class _Server:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if ended is not None:
                     _kill_group(ended.si_pid)
+
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
