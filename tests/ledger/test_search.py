@@ -200,9 +200,8 @@ def test_a_change_that_a_kill_cut_short_can_be_made_after_the_old_definition_was
     tmp_path,
 ):
     files = opened(tmp_path, defined(builder="a"))
-    (files.folder / "version-1" / "finalists" / "00007").mkdir(
-        parents=True
-    )  # moved, and then it was killed
+    # Moved, and then it was killed.
+    (files.folder / "version-1" / "finalists" / "00007").mkdir(parents=True)
     files.write_finalist(OUTCOME)  # by the old definition, afterwards
     changed = defined(builder="b")
     opened(tmp_path, changed, allow_change=True).add_version(changed)

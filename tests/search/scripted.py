@@ -65,7 +65,9 @@ class ScriptedEngine:
         self.calls: list[tuple[str, int]] = []
         self.reports: list[tuple[int, int]] = []
         self._told: list[tuple[int, str, float | None]] = []
-        self._points, self._wait, self._prune = points, wait_until or {}, set(prune)
+        self._points = points
+        self._wait = wait_until or {}
+        self._prune = set(prune)
 
     def ask(self, number: int) -> Proposal | Pause:
         if len(self._told) < self._wait.get(number, 0):
@@ -112,13 +114,17 @@ class ScriptedExecutor:
         script: dict[tuple[int, int], object] | None = None,
         on_look: Callable[[ScriptedExecutor], None] = lambda executor: None,
     ) -> None:
-        self.files, self.script, self.on_look = files, script or {}, on_look
+        self.files = files
+        self.script = script or {}
+        self.on_look = on_look
         self.slots = tuple(Slot(f"cpu:{i}") for i in range(slots))
         self.room = slots
         self.trained: list[tuple[int, int]] = []
         self.answers: dict[str, list[str]] = {}
         self.cancelled: list[str] = []
-        self.most_at_once = self.most_submitted = 0
+        self.most_at_once = 0
+        self.most_submitted = 0
+
         self._chance = random.Random(seed)
         self._waiting: list[Job] = []
         self._running: dict[str, Job] = {}
@@ -134,6 +140,7 @@ class ScriptedExecutor:
             job = self._waiting.pop(0)
             self._running[job.id] = job
             happened.append(Started(job.id, self.slots[len(self._running) - 1].name, 1))
+
         self.most_at_once = max(self.most_at_once, len(self._running))
         if self._running and not happened:
             happened += self._go_on(self._running[self._chance.choice(sorted(self._running))])
@@ -160,22 +167,20 @@ class ScriptedExecutor:
         if "stop" in answers:
             del self._running[job.id]
             return [Raised(job.id, "Stopped: trial", "")]
+
         proposal, attempt = job.args
         if job.wants_answer and len(answers) < proposal.epochs and "prune" not in answers:
-            return [
-                Reported(
-                    job.id,
-                    EpochReport(proposal.number, len(answers) + 1, 1.0, {"val_loss": 1.0}, 0.0),
-                )
-            ]
+            epoch = len(answers) + 1
+            report = EpochReport(proposal.number, epoch, 1.0, {"val_loss": 1.0}, 0.0)
+            return [Reported(job.id, report)]
+
         del self._running[job.id]
         return [self._end(job.id, proposal, attempt, pruned="prune" in answers)]
 
     def _end(self, job: str, proposal: Proposal, attempt: int, pruned: bool) -> Event:
         self.trained.append((proposal.number, attempt))
-        end = self.script.get(
-            (proposal.number, attempt), Status.PRUNED if pruned else Status.COMPLETED
-        )
+        default = Status.PRUNED if pruned else Status.COMPLETED
+        end = self.script.get((proposal.number, attempt), default)
         if isinstance(end, Raised):
             return replace(end, job=job)
         if end == "kept":
@@ -183,6 +188,7 @@ class ScriptedExecutor:
             return Died(job, "killed", "killed by the test")
         if not isinstance(end, Status):
             return Died(job, end, "killed by the test")
+
         result = result_of(proposal, end, attempt)
         self.files.write_result(result)
         return Finished(job, result)
@@ -195,12 +201,11 @@ def result_of(
     has_value = status in (Status.COMPLETED, Status.PRUNED)
     value = float(proposal.params["x"]) if has_value else None
     curve = tuple({"epoch": float(e), "val_loss": 1.0} for e in range(1, proposal.epochs + 1))
-    folds = (
-        (FoldResult(0, value, {}, curve, best_epoch=proposal.epochs, seconds=0.1, seed=0),)
-        if value is not None
-        else ()
-    )
-    error = "" if has_value else "ValueError: no"
+
+    folds = ()
+    if value is not None:
+        fold = FoldResult(0, value, {}, curve, best_epoch=proposal.epochs, seconds=0.1, seed=0)
+        folds = (fold,)
     return TrialResult(
         proposal.number,
         status,
@@ -209,7 +214,7 @@ def result_of(
         folds,
         epochs=proposal.epochs,
         attempt=attempt,
-        error=error,
+        error="" if has_value else "ValueError: no",
     )
 
 
@@ -243,9 +248,8 @@ def search(
     folder: Path, engine=None, record=RECORD, slots=1, seed=0, script=None, on_look=None, **options
 ):
     """Replay and run one search; return its loop."""
-    executor = ScriptedExecutor(
-        files_in(folder), slots, seed, script, on_look or (lambda executor: None)
-    )
+    on_look = on_look or (lambda executor: None)
+    executor = ScriptedExecutor(files_in(folder), slots, seed, script, on_look)
     loop = make_loop(engine or ScriptedEngine(), executor, record, **options)
     loop.replay()
     loop.run()

@@ -32,13 +32,13 @@ class ObedientExecutor:
     room = 2
 
     def __init__(self, values=None, script=None, on_start=lambda job: None, folds=None):
-        self.values, self.script, self.on_start, self.folds = (
-            values or {},
-            script or {},
-            on_start,
-            folds or {},
-        )
-        self.jobs, self.done, self.cancelled = [], [], []
+        self.values = values or {}
+        self.script = script or {}
+        self.on_start = on_start
+        self.folds = folds or {}
+        self.jobs = []
+        self.done = []
+        self.cancelled = []
         self.evaluated = []
 
     def submit(self, job):
@@ -57,7 +57,7 @@ class ObedientExecutor:
         self.jobs = [waiting for waiting in self.jobs if waiting.id != job]
 
     def answer(self, job, verdict):
-        raise AssertionError("nobody asked")
+        raise AssertionError("an answer that nobody waits for")
 
     def close(self):
         pass
@@ -100,9 +100,8 @@ def trial_index_of(*values, batch_size=None):
         files.write_spec(proposal)
         trial_index.take(proposal)
         status = Status.COMPLETED if x is not None else Status.FAILED
-        trial_index.enter(
-            files.write_result(replace(result_of(proposal, status), batch_size=batch_size))
-        )
+        result = replace(result_of(proposal, status), batch_size=batch_size)
+        trial_index.enter(files.write_result(result))
     return trial_index
 
 
@@ -136,10 +135,8 @@ def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(t
 def test_a_finalist_is_trained_with_the_batch_that_memory_has_left_its_trial(tmp_path):
     trained = []
     executor = ObedientExecutor(on_start=lambda job: trained.append(job.args[0].params))
-    assert finals(tmp_path, executor).run(trial_index_of(5, batch_size=8)).params == {
-        "x": 5,
-        "batch_size": 8,
-    }
+    winner = finals(tmp_path, executor).run(trial_index_of(5, batch_size=8))
+    assert winner.params == {"x": 5, "batch_size": 8}
     assert trained[0] == {"x": 5, "batch_size": 8}
 
 
@@ -189,10 +186,8 @@ def test_a_damaged_outcome_is_trained_again(tmp_path):
 
 
 def test_parameters_that_diverge_on_a_fresh_seed_are_out(tmp_path):
-    assert (
-        finals(tmp_path, ObedientExecutor(values={(1, 1): None})).run(trial_index_of(5, 2)).number
-        == 0
-    )
+    executor = ObedientExecutor(values={(1, 1): None})
+    assert finals(tmp_path, executor).run(trial_index_of(5, 2)).number == 0
 
 
 def test_where_all_of_the_best_are_unstable_the_next_of_the_ranking_are_looked_at(tmp_path):
@@ -222,10 +217,8 @@ def test_a_lost_worker_is_replaced_with_the_same_limits(tmp_path):
         script={"final-0-0": [died, died]},
         on_start=lambda job: limits.append((job.id, job.timeout_s)),
     )
-    assert (
-        finals(tmp_path, executor, replace(RECORD, trial_timeout=7.0)).run(trial_index_of(5)).number
-        == 0
-    )
+    record = replace(RECORD, trial_timeout=7.0)
+    assert finals(tmp_path, executor, record).run(trial_index_of(5)).number == 0
     assert limits.count(("final-0-0", 7.0)) == 3
 
 
@@ -277,17 +270,16 @@ def test_with_folds_each_is_a_job_and_the_value_is_their_mean(tmp_path):
 
 
 def test_a_finalist_without_rivals_is_trained_on_all_rows_beside_its_folds(tmp_path):
-    executor, record = ObedientExecutor(), replace(RECORD, cv=2, seeds=1, top_k=1)
+    executor = ObedientExecutor()
+    record = replace(RECORD, cv=2, seeds=1, top_k=1)
     finals(tmp_path, executor, record).run(trial_index_of(7, 9))
     assert executor.done == ["final-0-0-all-rows", "final-0-0-0", "final-0-0-1", "evaluate"]
     assert str(executor.evaluated[0].weights).endswith("finalists/00000/0/all-rows.npz")
 
 
 def test_one_that_diverges_on_all_rows_is_left_to_the_evaluation_which_says_so(tmp_path):
-    executor, record = (
-        ObedientExecutor(folds={ALL_ROWS: None}),
-        replace(RECORD, cv=2, seeds=1, top_k=1),
-    )
+    executor = ObedientExecutor(folds={ALL_ROWS: None})
+    record = replace(RECORD, cv=2, seeds=1, top_k=1)
     finals(tmp_path, executor, record).run(trial_index_of(7))
     assert executor.evaluated[0].weights is None
 
@@ -322,9 +314,5 @@ def test_after_an_interrupt_the_running_finalist_ends_and_is_kept(tmp_path):
 def test_time_that_is_up_does_not_keep_the_winner_from_being_chosen(tmp_path):
     stop_request = StopRequest()
     stop_request.deadline = 0.0
-    assert (
-        finals(tmp_path, ObedientExecutor(), stop_request=stop_request)
-        .run(trial_index_of(5))
-        .number
-        == 0
-    )
+    winner = finals(tmp_path, ObedientExecutor(), stop_request=stop_request).run(trial_index_of(5))
+    assert winner.number == 0

@@ -38,11 +38,12 @@ def points(loop):
 
 
 def kill_after(looks):
-    left = [looks]
+    looks_left = looks
 
     def look(executor):
-        left[0] -= 1
-        if left[0] < 0:
+        nonlocal looks_left
+        looks_left -= 1
+        if looks_left < 0:
             raise Killed
 
     return look
@@ -284,13 +285,13 @@ def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
 
 
 def test_epochs_that_a_later_attempt_reports_again_count_once():
-    item = OpenTrial(Proposal(0, {}, 9))
-    for heard in (3, 5, 2):
-        item.start("cpu:0")
-        for epoch in range(1, heard + 1):
-            item.count(EpochReport(0, epoch, 1.0, {}, 0.0))
-        item.rest()
-    assert item.failed("no", seed=1).epochs == 5
+    trial = OpenTrial(Proposal(0, {}, 9))
+    for n_epochs in (3, 5, 2):
+        trial.start("cpu:0")
+        for epoch in range(1, n_epochs + 1):
+            trial.count(EpochReport(0, epoch, 1.0, {}, 0.0))
+        trial.rest()
+    assert trial.failed("no", seed=1).epochs == 5
 
 
 def test_a_result_that_reached_the_disk_before_its_worker_died_is_taken(tmp_path):

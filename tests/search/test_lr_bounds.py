@@ -58,7 +58,7 @@ def described(forkserver, source, overrides=None):
         child.close()
 
 
-def made(**changes) -> Study:
+def study_of(**changes) -> Study:
     fields = {
         "name": "a",
         "builder": lambda lr, n=1: None,
@@ -69,13 +69,13 @@ def made(**changes) -> Study:
 
 
 def test_the_word_in_a_space_is_a_wide_log_range_until_it_is_measured():
-    lr = made().space["lr"]
+    lr = study_of().space["lr"]
     assert (lr.low, lr.high, lr.log, lr.within) == (1e-5, 1.0, True, None)
-    assert made().space.unmeasured == ("lr",)
+    assert study_of().space.unmeasured == ("lr",)
 
 
 def test_measured_bounds_replace_the_wide_ones_and_later_changes_keep_them():
-    study = made().with_(intervals={"lr": [1e-3, 1e-1]}).with_(trials=3)
+    study = study_of().with_(intervals={"lr": [1e-3, 1e-1]}).with_(trials=3)
     assert (study.space["lr"].low, study.space["lr"].high, study.space["lr"].within) == (
         1e-3,
         1e-1,
@@ -85,10 +85,10 @@ def test_measured_bounds_replace_the_wide_ones_and_later_changes_keep_them():
 
 
 def test_the_definition_tells_both_bounds_and_can_be_read_back():
-    definition = json.loads(json.dumps(made(intervals={"lr": [1e-3, 1e-1]}).definition()))
+    definition = json.loads(json.dumps(study_of(intervals={"lr": [1e-3, 1e-1]}).definition()))
     assert definition["from_range_test"] == {"lr": "1e-05 … 1.0"}
     assert space_of(definition)["lr"] == Float(1e-3, 1e-1, log=True)
-    assert "from_range_test" not in made(space={"lr": Float(0.1, 1.0)}).definition()
+    assert "from_range_test" not in study_of(space={"lr": Float(0.1, 1.0)}).definition()
 
 
 def test_a_measured_rate_keeps_its_conditions():
@@ -109,14 +109,15 @@ def test_a_measured_rate_keeps_its_conditions():
 )
 def test_wrong_bounds_are_refused(changes, message):
     with pytest.raises(StudyError, match=message):
-        made(**changes)
+        study_of(**changes)
 
 
 def test_the_interval_is_measured_in_a_worker_at_several_structures_and_reaches_the_engine(
     tmp_path, forkserver, study_file, monkeypatch
 ):
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
-    source, notices = source_of(study_file()), []
+    source = source_of(study_file())
+    notices = []
     record = described(forkserver, source)
     lr_bounds = measure_lr_bounds(
         record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=notices.append
@@ -152,7 +153,8 @@ def test_what_a_search_remembers_is_not_measured_again(tmp_path):
 
 
 def test_bounds_measured_with_the_builder_as_it_was_are_kept_and_that_is_told(tmp_path):
-    old, notices = {**_record().definition, "builder": "another"}, []
+    old = {**_record().definition, "builder": "another"}
+    notices = []
     write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
     lr_bounds = measure_lr_bounds(
         _record(), "nowhere.py", {}, tmp_path, devices="no such device", notice=notices.append
@@ -172,12 +174,9 @@ def test_what_was_measured_in_another_range_is_not_taken(tmp_path):
 
 
 def test_a_study_without_such_a_rate_costs_nothing(tmp_path):
-    assert (
-        measure_lr_bounds(
-            _record({"lr": Float(0.1, 1.0)}), "nowhere.py", {}, tmp_path, devices="none"
-        )
-        == LRBounds()
-    )
+    record = _record({"lr": Float(0.1, 1.0)})
+    lr_bounds = measure_lr_bounds(record, "nowhere.py", {}, tmp_path, devices="none")
+    assert lr_bounds == LRBounds()
 
 
 def _record(space=None):
@@ -208,7 +207,8 @@ def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
 ):
     monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
     source = source_of(study_file(mark="Float.from_range_test(1e-4, 1.0, per_structure=True)"))
-    record, notices = described(forkserver, source), []
+    record = described(forkserver, source)
+    notices = []
     lr_bounds = measure_lr_bounds(
         record, source, {}, tmp_path, devices="cpu", forkserver=forkserver, notice=notices.append
     )

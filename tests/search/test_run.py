@@ -92,14 +92,15 @@ def wait_for(what, seconds=60.0):
 
 def processes_naming(text: str) -> list[psutil.Process]:
     """Return the live processes that have this in their environment."""
-    found = []
+    own = os.getpid()
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.status() != psutil.STATUS_ZOMBIE and text in process.environ().values():
-                found.append(process)
+                processes.append(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
-    return [process for process in found if process.pid != os.getpid()]
+    return [process for process in processes if process.pid != own]
 
 
 def test_a_search_may_train_in_the_drivers_own_process(traces, alone, forkserver, monkeypatch):
@@ -150,10 +151,8 @@ def test_a_larger_budget_continues_and_a_fresh_start_sets_the_old_search_aside(
     built = len(builds(traces))
     larger = run(trials=3)
     assert [proposal.number for proposal, _ in larger.trials] == [0, 1, 2]
-    assert len(builds(traces)) - built in (
-        1,
-        3,
-    )  # the new trial and, where it is the best, its finalist and the winner built again
+    # The new trial and, where it is the best, its finalist and the winner built again.
+    assert len(builds(traces)) - built in (1, 3)
     options = RunOptions(variant={"engine": "optuna:random"}, budget={"trials": 1}, fresh=True)
     fresh = run_study(FILE, options, forkserver=forkserver)
     assert (len(fresh.trials), fresh.search == larger.search) == (1, False)
@@ -167,27 +166,25 @@ def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces
     wait_for(lambda: len(results(home)) >= 2 or driver.poll() is not None)
     driver.kill()
     driver.wait()
-    wait_for(
-        lambda: not processes_naming(str(traces)), 3.0
-    )  # of forkserver, engine and workers nothing is left
-    kept = results(home)
-    assert 2 <= len(kept) < 6
+    # Of forkserver, engine and workers nothing is left.
+    wait_for(lambda: not processes_naming(str(traces)), 3.0)
+    finished = results(home)
+    assert 2 <= len(finished) < 6
     (traces / "builds").unlink()
 
     summary = run(engine, **budget)
 
     after = results(home)
-    assert {trial: after[trial] for trial in kept} == kept
+    assert {trial: after[trial] for trial in finished} == finished
     assert sorted(after) == [f"{number:05d}" for number in range(6)]
     assert summary.counts == {"completed": 6, "pruned": 0, "failed": 0, "infeasible": 0}
     built = [{"n": line["n"], "lr": line["lr"]} for line in builds(traces)]
     finalist = dict(summary.winner.params)
-    for trial in kept:
+    for trial in finished:
         params = params_of(home, trial)
-        assert built.count(params) == 2 * (
-            params == finalist
-        )  # on a fresh seed, and to be evaluated
-    assert len(built) == 6 - len(kept) + 2
+        # A finalist on a fresh seed, and to be evaluated.
+        assert built.count(params) == (2 if params == finalist else 0)
+    assert len(built) == 6 - len(finished) + 2
 
 
 @pytest.mark.parametrize(
@@ -227,9 +224,9 @@ def test_four_devices_train_four_trials_at_once_each_in_a_process_that_sees_one(
 
 def test_a_second_run_waits_for_the_devices_and_the_same_search_is_refused(run, traces, forkserver):
     (traces / "gate").touch()
-    heard = []
+    notices = []
     progress = SilentProgress()
-    progress.notice = heard.append
+    progress.notice = notices.append
     other = load_study(str(FILE)).with_(name="other", trials=1)
     threads = [threading.Thread(target=run, kwargs={"trials": 2})]
     threads[0].start()
@@ -238,13 +235,13 @@ def test_a_second_run_waits_for_the_devices_and_the_same_search_is_refused(run, 
     threads[1].start()
     with pytest.raises(BusyError, match=f"is being run by process {os.getpid()}"):
         run(trials=2)
-    wait_for(lambda: any("waiting for a device: a is held by traces" in line for line in heard))
+    wait_for(lambda: any("waiting for a device: a is held by traces" in line for line in notices))
     assert len(builds(traces)) == 2
     (traces / "gate").unlink()
     for thread in threads:
         thread.join()
-    kept = (traces.parent / "home").glob("ledger/*/*/status.json")
-    assert {path.parts[-3]: read_json(path)["status"] for path in kept} == {
+    paths = (traces.parent / "home").glob("ledger/*/*/status.json")
+    assert {path.parts[-3]: read_json(path)["status"] for path in paths} == {
         "traces": "completed",
         "other": "completed",
     }
@@ -269,9 +266,8 @@ def test_ctrl_c_lets_the_running_trials_end_and_the_next_run_goes_on(run, traces
     assert 1 <= len(stopped.trials) <= 4
     built = len(builds(traces))
     assert run(trials=8).counts["completed"] == 8
-    assert (
-        len(builds(traces)) - built == 8 - len(stopped.trials) + 2
-    )  # and the finalist, and the winner built again
+    # And the finalist, and the winner built again.
+    assert len(builds(traces)) - built == 8 - len(stopped.trials) + 2
 
 
 def test_a_larger_budget_that_is_stopped_keeps_the_winner_there_was(run, traces):
@@ -425,20 +421,19 @@ def test_sigterm_ends_all_processes_shows_killed_in_mlflow_and_the_same_search_g
     wait_for(lambda: len(results(home)) >= 1)
     ours = [*psutil.Process(driver.pid).children(recursive=True), psutil.Process(driver.pid)]
     for process in ours:  # as systemd does: to all of them, the driver last
-        if (
-            "tuning.tracking.writer" not in process.cmdline()
-        ):  # a second one would need the time of another import of MLflow
+        # But not to the writer: a second one would need the time of another import of MLflow.
+        if "tuning.tracking.writer" not in process.cmdline():
             process.send_signal(signal.SIGTERM)
     out, _ = driver.communicate(timeout=40)
     assert driver.returncode == 143
     assert json.loads(out)["status"] == "terminated"
     wait_for(lambda: not processes_naming(str(traces)), 2.0)
     assert search_status(home) == "KILLED"
-    kept = results(home)
+    finished = results(home)
 
     done = run_study(str(FILE), RunOptions(budget={"trials": 5}), forkserver=forkserver)
     assert done.counts["completed"] == 5
-    assert {trial: results(home)[trial] for trial in kept} == kept
+    assert {trial: results(home)[trial] for trial in finished} == finished
     assert search_status(home) == "FINISHED"
 
 
@@ -513,8 +508,9 @@ def _wait_for_a_result(driver, home):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", [*ENGINES, "keras-tuner:hyperband", "halvinggridsearchcv"])
 def test_many_kills_at_random_moments_lose_nothing(run, traces, engine):
-    home, chance = traces.parent / "home", random.Random(engine)
-    kept: dict[str, bytes] = {}
+    home = traces.parent / "home"
+    chance = random.Random(engine)
+    finished: dict[str, bytes] = {}
     for _ in range(8):
         driver = start_driver(engine, "trials=12")
         _wait_for_a_result(driver, home)
@@ -523,8 +519,8 @@ def test_many_kills_at_random_moments_lose_nothing(run, traces, engine):
         driver.wait()
         wait_for(lambda: not processes_naming(str(traces)), 3.0)
         after = results(home)
-        assert {trial: after[trial] for trial in kept} == kept
-        kept = after
+        assert {trial: after[trial] for trial in finished} == finished
+        finished = after
     summary = run(engine, trials=12)
     assert summary.winner is not None
-    assert {trial: results(home)[trial] for trial in kept} == kept
+    assert {trial: results(home)[trial] for trial in finished} == finished

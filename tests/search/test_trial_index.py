@@ -130,11 +130,11 @@ def test_a_trial_whose_files_were_damaged_since_is_left_out_of_the_trials(tmp_pa
 def test_proposals_and_results_are_left_to_the_files():
     trial_index = trial_index_of((5, DONE), (3, DONE), (3, FAILED), (7, PRUNED), (1, None))
     files = trial_index._files
-    known = [
-        weakref.ref(thing) for kept in (files._proposals, files._results) for thing in kept.values()
-    ]
-    assert (len(known), len(trial_index.trials)) == (9, 4)
+    records = [*files._proposals.values(), *files._results.values()]
+    references = [weakref.ref(record) for record in records]
+    assert (len(references), len(trial_index.trials)) == (9, 4)
+    del records
     files._proposals.clear()
     files._results.clear()
     gc.collect()
-    assert [thing() for thing in known] == [None] * 9
+    assert [reference() for reference in references] == [None] * 9
