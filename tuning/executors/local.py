@@ -197,7 +197,7 @@ class LocalExecutor:
                     )
                 if notice is not None:
                     notice(f"waiting for a device: {holders}")
-                    notice = None
+                    notice = None  # once is enough
                 time.sleep(_POLL_S)
 
     def _take(self, may: Callable[[Slot], bool]) -> bool:

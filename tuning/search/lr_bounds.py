@@ -103,8 +103,9 @@ def measure_lr_bounds(
         return LRBounds()
 
     remembered = LRIntervals(intervals={}, definition={}) if fresh else _remembered(folder)
-    intervals = remembered.intervals
     definition = study.definition() if isinstance(study, Study) else study.definition
+
+    intervals = remembered.intervals
     if _is_of_another_range(remembered, definition):
         if not again:
             return LRBounds()
@@ -116,6 +117,7 @@ def measure_lr_bounds(
         )
 
     known = {name: list(intervals[name]) for name in wanted if name in intervals}
+    # With `within` the study itself has the measured bounds, in its `intervals`.
     missing = {
         name: rate for name, rate in wanted.items() if name not in known and rate.within is None
     }

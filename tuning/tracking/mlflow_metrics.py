@@ -75,7 +75,8 @@ def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float
     }
 
     if result.folds:
-        metrics["best_epoch"] = sum(fold.best_epoch for fold in result.folds) / len(result.folds)
+        best_epochs = [fold.best_epoch for fold in result.folds]
+        metrics["best_epoch"] = sum(best_epochs) / len(best_epochs)
     if result.value is not None:
         metrics[search.metric] = result.value
     return metrics
@@ -104,7 +105,9 @@ def thinned(curve: Sequence[Row], points: int = POINTS) -> list[Row]:
     """Return at most `points` rows, evenly spread, the first and the last among them."""
     if len(curve) <= points:
         return list(curve)
-    return [curve[round(i * (len(curve) - 1) / (points - 1))] for i in range(points)]
+    last = len(curve) - 1
+    positions = [round(i * last / (points - 1)) for i in range(points)]
+    return [curve[position] for position in positions]
 
 
 def fold_table(result: TrialResult) -> FoldTable:
@@ -115,16 +118,18 @@ def fold_table(result: TrialResult) -> FoldTable:
     if len(result.folds) < 2:
         return {}
 
+    folds = result.folds
     table: FoldTable = {
-        "fold": [fold.fold for fold in result.folds],
-        "value": [_finite(fold.value) for fold in result.folds],
-        "best_epoch": [fold.best_epoch for fold in result.folds],
-        "seconds": [_finite(round(fold.seconds, 3)) for fold in result.folds],
-        "seed": [fold.seed for fold in result.folds],
+        "fold": [fold.fold for fold in folds],
+        "value": [_finite(fold.value) for fold in folds],
+        "best_epoch": [fold.best_epoch for fold in folds],
+        "seconds": [_finite(round(fold.seconds, 3)) for fold in folds],
+        "seed": [fold.seed for fold in folds],
     }
 
-    for name in sorted({name for fold in result.folds for name in fold.metrics}):
-        table[name] = [_finite(fold.metrics.get(name)) for fold in result.folds]
+    names = {name for fold in folds for name in fold.metrics}
+    for name in sorted(names):
+        table[name] = [_finite(fold.metrics.get(name)) for fold in folds]
     return table
 
 

@@ -184,7 +184,8 @@ class OptunaProjection:
 
         if len(curve) > _POINTS:
             last = len(curve) - 1
-            curve = [curve[round(i * last / (_POINTS - 1))] for i in range(_POINTS)]
+            positions = [round(i * last / (_POINTS - 1)) for i in range(_POINTS)]
+            curve = [curve[position] for position in positions]
         return dict(curve)
 
 

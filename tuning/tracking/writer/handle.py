@@ -13,9 +13,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import tuning
+from tuning.schema import Json, JsonObject
 from tuning.tracking.mlflow_store import QUIET
 
 RECORD_BYTES = 8192
@@ -45,13 +46,13 @@ class Report:
     run_id: str = ""
     warnings: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types, short enough for the record."""
         warnings = [warning[:_WARNING_LENGTH] for warning in self.warnings[:_MOST_WARNINGS]]
         return {**asdict(self), "warnings": warnings}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+    def from_json(cls, stored: Json) -> Self:
         """Rebuild from `to_json`."""
         return cls(
             written=stored["written"],
