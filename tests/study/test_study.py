@@ -207,6 +207,11 @@ def test_unknown_and_missing_fields_are_told_together():
     )
 
 
+def test_a_study_without_a_space_is_told_so():
+    with pytest.raises(StudyError, match="'space' is missing"):
+        Study(name="a", builder=build_model, data=data, objective=Minimize("val_rmse"), space=None)
+
+
 def test_an_argument_without_a_default_must_be_given_unless_the_data_or_fit_gives_it():
     def build(n_hidden, n_neurons, width, *, depth, task, n_outputs, input_shape, batch_size):
         return None

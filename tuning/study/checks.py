@@ -41,7 +41,10 @@ def field_name_faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"a study has no '{name}'.{did_you_mean(name, known)}"
     for field in fields(StudyFields):
         has_default = field.default is not MISSING or field.default_factory is not MISSING
-        if field.name not in values and not has_default:
+        is_left_out = field.name not in values
+        if field.name == "space":
+            is_left_out = values.get("space") is None
+        if is_left_out and not has_default:
             yield f"'{field.name}' is missing"
 
 
