@@ -96,6 +96,12 @@ def test_domains_are_merged_wide_enough_for_all_versions():
     assert merged([old, new]) == {"a": Int(1, 9), "b": Choice("x", "y", "z"), "c": Int(1, 2)}
 
 
+def test_a_measured_learning_rate_is_merged_with_the_range_that_release_0_1_wrote_for_it():
+    measured = Float.from_range_test().narrowed((1e-3, 1e-2))
+    wide = merged([{"lr": Float(1e-4, 1e-3, log=True)}, {"lr": measured}])
+    assert wide == {"lr": Float(1e-4, 1e-2, log=True)}
+
+
 def test_a_trial_that_optuna_refuses_is_named(url, tmp_path):
     projection = OptunaProjection(url)
     projection.begin(search(tmp_path).header)

@@ -220,7 +220,9 @@ def _merged(old: Domain, new: Domain) -> Domain:
 
 
 def _alike(old: Domain, new: Domain) -> bool:
-    return type(old) is type(new) and getattr(old, "log", None) == getattr(new, "log", None)
+    # A measured learning rate is a `Float`, too; release 0.1 wrote it as one.
+    same_kind = isinstance(old, Float) == isinstance(new, Float)
+    return same_kind and getattr(old, "log", None) == getattr(new, "log", None)
 
 
 def _distribution(domain: Domain) -> BaseDistribution:
