@@ -6,11 +6,12 @@ refused in words and left as it is, for reading half of it would lose the other 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tuning.errors import NewerFileError
+from tuning.errors import NewerFileError, StorageError
 
 Json: TypeAlias = Mapping[str, Any]
 """An object of a JSON file, as it is read."""
@@ -38,3 +39,16 @@ def check_schema(stored: Json, file: Path | str) -> None:
             "update tuning to read it. Nothing was changed.",
             where=str(file),
         )
+
+
+@contextmanager
+def refuse_damaged(path: Path) -> Iterator[None]:
+    """Say in words that a file is whole JSON, but not what we write: somebody has changed it.
+
+    Raises:
+        StorageError: For what the block raises when it reads such a file.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} is damaged ({error!r}); put it back from a copy") from error

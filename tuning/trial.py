@@ -324,7 +324,7 @@ class TrialResult:
         """Rebuild from `to_json` through JSON, or from a file of release 0.1."""
         check_schema(stored, "result.json")
         value = stored["value"]
-        # Release 0.1 called notices "notes"; its own first versions lacked the fields read by get.
+        # Release 0.1 called notices "notes", and went without any field that has a default.
         notices = stored.get("notices", stored.get("notes", ()))
 
         return cls(
@@ -333,14 +333,14 @@ class TrialResult:
             None if value is None else float(value),
             _floats(stored["metrics"]),
             tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
-            epochs=stored["epochs"],
-            attempt=stored["attempt"],
-            seed=stored["seed"],
-            error=stored["error"],
+            epochs=stored.get("epochs", 0),
+            attempt=stored.get("attempt", 1),
+            seed=stored.get("seed", 0),
+            error=stored.get("error", ""),
             notices=tuple(notices),
             diagnosis=_findings(stored),
             copied_from=stored.get("copied_from"),
-            seconds=stored["seconds"],
+            seconds=stored.get("seconds", 0.0),
             training_s=stored.get("training_s", 0.0),
             slot=stored.get("slot", ""),
             started_at=stored.get("started_at", 0.0),

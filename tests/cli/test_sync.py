@@ -77,3 +77,15 @@ def test_a_search_of_a_later_release_keeps_no_other_from_being_written(home):
     with pytest.raises(StorageError, match="written by a newer release"):
         CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
     assert names(home) == ["trial 0"]
+
+
+@pytest.mark.parametrize("name", ["search.json", "trials/00000/spec.json"])
+def test_a_damaged_search_keeps_no_other_from_being_written(home, name):
+    damaged, sound = searches.search(home, "damaged"), searches.search(home, "sound")
+    for files in (damaged, sound):
+        searches.add_trials(files, range(1))
+        searches.end(files)
+    write_json(damaged.folder / name, {"id": "damaged-optuna-tpe-00000000"})
+    with pytest.raises(StorageError, match=rf"{name} is damaged"):
+        CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
+    assert names(home) == ["trial 0"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.tracking.writer.searches import add_trials, search, trial
@@ -79,3 +81,10 @@ def test_a_damaged_header_is_told(home):
     (files.folder / "search.json").write_text("{")
     with pytest.raises(StudyError, match=r"search\.json is missing or damaged"):
         finished(files)
+
+
+def test_a_damaged_header_keeps_no_other_search_from_being_found(home):
+    sound = find(home, "alone/optuna-random").header.id
+    path = find(home, "toy/optuna-tpe").folder / "search.json"
+    path.write_text(json.dumps({"id": "toy-optuna-tpe-00000000"}))
+    assert name_of(find(home, sound)) == "alone/optuna-random"

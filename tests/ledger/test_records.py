@@ -145,10 +145,52 @@ def test_a_torn_file_counts_as_none(tmp_path, torn):
 
 
 def test_a_file_that_lacks_something_is_told(tmp_path):
-    path = tmp_path / "status.json"
-    write_json(path, {"status": "completed"})
-    with pytest.raises(StorageError, match=r"status\.json is damaged \(KeyError\('at'\)\)"):
-        read_record(SearchStatus, path)
+    path = tmp_path / "died.json"
+    write_json(path, {"detail": "signal 9"})
+    with pytest.raises(StorageError, match=r"died\.json is damaged \(KeyError\('cause'\)\)"):
+        read_record(Death, path)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "result.json"])
+@pytest.mark.parametrize("content", [{}, [], {"number": 0, "params": {"lr": 0.1}}])
+def test_a_trial_that_lacks_something_is_told(tmp_path, name, content):
+    files = SearchFiles(tmp_path)
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3))
+    write_json(files.trial_folder(0) / name, content)
+    with pytest.raises(StorageError, match=rf"00000/{name} is damaged \("):
+        (files.proposal(0, SPACE), files.result(0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "needed"),
+    [
+        (SearchHeader, "ledger/*/*/search.json", {"study", "engine", "id", "versions"}),
+        (
+            FinalistOutcome,
+            "ledger/*/*/finalists/*/*.json",
+            {"number", "index", "seed", "value", "epochs", "weights"},
+        ),
+        (SearchStatus, "ledger/*/*/status.json", set()),
+        (
+            TrialResult,
+            "ledger/*/*/trials/*/result.json",
+            {"number", "status", "value", "metrics", "folds"},
+        ),
+    ],
+)
+def test_what_release_0_1_could_do_without_may_be_missing(kind, pattern, needed):
+    stored = read_json(old_files(pattern)[0])
+    whole = kind.from_json(stored)
+    for name in stored.keys() - needed:
+        rest = {other: value for other, value in stored.items() if other != name}
+        assert type(kind.from_json(rest)) is type(whole)
+
+
+def test_the_objective_of_a_header_without_one_is_that_of_its_definition():
+    stored = read_json(old_files("ledger/old_study/optuna-tpe/search.json")[0])
+    objective = SearchHeader.from_json(stored).objective
+    del stored["objective"]
+    assert SearchHeader.from_json(stored).objective == objective
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def _write(folder: Path, home: Path, timeout_s: float) -> list[str]:
     except BusyError:
         click.echo(f"{name}: running, its own writer does it", err=True)
         return []
-    except NewerFileError as error:
+    except (NewerFileError, StorageError) as error:
         return [str(error)]  # the other searches are written all the same
 
     report = projection.report(final=True)

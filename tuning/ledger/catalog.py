@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tuning.errors import NewerFileError, StudyError, did_you_mean
+from tuning.errors import NewerFileError, StorageError, StudyError, did_you_mean
 from tuning.ledger.search import SearchFiles
 from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
@@ -84,7 +84,7 @@ def _id_of(files: SearchFiles) -> str:
     """Return a search's id; "" where its header is damaged or of a later release."""
     try:
         header = files.header
-    except NewerFileError:
+    except (NewerFileError, StorageError):
         return ""
     return "" if header is None else header.id
 

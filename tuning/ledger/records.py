@@ -19,9 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from tuning.errors import StorageError
 from tuning.ledger.spaces import space_of
-from tuning.schema import SCHEMA, Json, JsonObject, check_schema
+from tuning.schema import SCHEMA, Json, JsonObject, check_schema, refuse_damaged
 from tuning.storage.durable import read_json, write_json
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
@@ -56,11 +55,9 @@ def read_record(kind: type[R], path: Path) -> R | None:
     stored = read_json(path)
     if not isinstance(stored, dict):
         return None
-    check_schema(stored, path)
-    try:
+    with refuse_damaged(path):
+        check_schema(stored, path)
         return kind.from_json(stored)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"{path} is damaged ({error!r}); put it back from a copy") from error
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -194,25 +191,34 @@ class SearchHeader:
         return cls(
             study=stored["study"],
             engine=stored["engine"],
-            objective=Objective(**stored["objective"]),
+            objective=_objective(stored, versions[-1]),
             versions=versions,
-            pruner=stored["pruner"],
+            # What only describes a search may be missing, as it might for release 0.1.
+            pruner=stored.get("pruner", "none"),
             id=stored["id"],
-            created_at=float(stored["created_at"]),
+            created_at=float(stored.get("created_at", 0.0)),
             # Release 0.1 wrote no first numbers until there was a second version.
             begins=tuple(stored.get("begins", (0,))),
-            variant=stored["variant"],
-            study_hash=stored["study_hash"],
+            variant=stored.get("variant", {}),
+            study_hash=stored.get("study_hash", ""),
             spaces_json=tuple(stored.get("spaces", ())),
-            data=DatasetFacts.from_json(stored["data"]),
-            seed=stored["seed"],
-            trials=stored["trials"],
-            study_file=stored["study_file"],
-            git_commit=stored["git_commit"],
-            versions_of=stored["versions_of"],
+            data=DatasetFacts.from_json(stored["data"]) if "data" in stored else _NO_DATA,
+            seed=stored.get("seed", 0),
+            trials=stored.get("trials"),
+            study_file=stored.get("study_file", ""),
+            git_commit=stored.get("git_commit", ""),
+            versions_of=stored.get("versions_of", {}),
             intervals=stored.get("intervals", {}),
             recovered=stored.get("recovered", False),
         )
+
+
+def _objective(stored: Json, definition: Definition) -> Objective:
+    """Return what is searched for: the definition says it too, as `minimize val_rmse`."""
+    if "objective" in stored:
+        return Objective(**stored["objective"])
+    direction, _, metric = definition["objective"].partition(" ")
+    return Objective(**{"metric": metric, "direction": direction})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,10 +282,11 @@ class SearchStatus:
         """Rebuild from `to_json`, or from a file of release 0.1."""
         check_schema(stored, "status.json")
         return cls(
-            status=stored["status"],
-            at=float(stored["at"]),
-            counts=stored["counts"],
-            error=stored["error"],
+            # Without a word it was not written by the end of a run.
+            status=stored.get("status", "interrupted"),
+            at=float(stored.get("at", 0.0)),
+            counts=stored.get("counts", {}),
+            error=stored.get("error", ""),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from tuning.schema import check_schema
+from tuning.schema import check_schema, refuse_damaged
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import TrialResult
 
@@ -33,8 +33,9 @@ def read_result(folder: Path) -> TrialResult | None:
     stored = read_json(path)
     if stored is None:
         return None
-    check_schema(stored, path)
-    return TrialResult.from_json(stored)
+    with refuse_damaged(path):
+        check_schema(stored, path)
+        return TrialResult.from_json(stored)
 
 
 def keep_test_score(folder: Path, metric: str, value: float) -> None:

@@ -40,7 +40,7 @@ from tuning.ledger.records import (
 )
 from tuning.ledger.results import keep_result, read_result
 from tuning.ledger.winner import Evaluation, FinalistOutcome, WinnerRecord
-from tuning.schema import Json, check_schema
+from tuning.schema import Json, refuse_damaged
 from tuning.storage.durable import read_json, write_json
 from tuning.study.space import Space
 from tuning.trial import Params, Proposal, Status, TrialResult
@@ -135,23 +135,25 @@ class SearchFiles:
 
         Raises:
             ChangedError: Its parameters are not of this space.
+            StorageError: The file is whole, but lacks something.
         """
-        stored = read_json(self._spec_file(number))
+        path = self._spec_file(number)
+        stored = read_json(path)
         if stored is None:
             return None
 
-        check_schema(stored, self._spec_file(number))
+        with refuse_damaged(path):
+            raw = Proposal.from_json(stored, stored["params"])
         try:
-            params = space.decode(stored["params"])
+            return replace(raw, params=space.decode(raw.params))
         # StopIteration: a Choice without the value.
         except (KeyError, ValueError, StopIteration) as error:
             header = self.header
             raise ChangedError(
-                f"trial {number} was {stored['params']}, which is no point of the space any more; "
+                f"trial {number} was {raw.params}, which is no point of the space any more; "
                 "--fresh begins anew",
                 where=f"search {None if header is None else header.id}",
             ) from error
-        return Proposal.from_json(stored, params)
 
     def proposals(self, space: Space) -> Iterator[Proposal]:
         """Yield what was asked for, by number, up to the first number that never was.

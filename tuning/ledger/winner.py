@@ -75,11 +75,12 @@ class FinalistOutcome:
             value=_number(stored["value"]),
             epochs=stored["epochs"],
             weights=stored["weights"],
-            training_s=stored["training_s"],
-            seconds=stored["seconds"],
-            slot=stored["slot"],
-            started_at=stored["started_at"],
-            ended_at=stored["ended_at"],
+            # What is only shown may be missing, as it might for release 0.1.
+            training_s=stored.get("training_s", 0.0),
+            seconds=stored.get("seconds", 0.0),
+            slot=stored.get("slot", ""),
+            started_at=stored.get("started_at", 0.0),
+            ended_at=stored.get("ended_at", 0.0),
         )
 
 

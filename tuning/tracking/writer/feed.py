@@ -13,7 +13,7 @@ from tuning.errors import TrialError
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import FinalistOutcome
-from tuning.schema import Json
+from tuning.schema import Json, refuse_damaged
 from tuning.storage.durable import read_json
 from tuning.study.space import Space
 from tuning.tracking.mlflow_text import without_secrets
@@ -89,10 +89,13 @@ class LedgerView:
 
     def _new_proposals(self) -> Iterator[Proposal]:
         while True:
-            stored = read_json(self.files.trial_folder(self._next) / "spec.json")
+            path = self.files.trial_folder(self._next) / "spec.json"
+            stored = read_json(path)
             if stored is None:
                 return
-            yield _proposal(stored, self._space)
+            with refuse_damaged(path):
+                proposal = _proposal(stored, self._space)
+            yield proposal
             self._next += 1
 
     def _read_finalists(self) -> None:
