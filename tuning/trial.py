@@ -138,8 +138,7 @@ class Finding:
     """One thing that is wrong with a trained network.
 
     Attributes:
-        name: `dead_relus`, `vanishing_gradients`, `exploding_gradients`, `lr_too_high`,
-            `lr_too_low`, `epochs_too_few`, `overfitting`, `underfitting` or `not_looked_into`.
+        name: That of a rule in `diagnosis/rules.py`, e.g. `dead_relus`, or `not_looked_into`.
         severity: "note": may be improved; "warning": learns badly; "serious": does not learn.
         words: The figures that led to it and what to try, one line.
     """

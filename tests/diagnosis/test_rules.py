@@ -104,6 +104,37 @@ def test_a_healthy_classifier_has_no_finding():
     assert by_name == {}
 
 
+def times(factor, given):
+    return Rows(given.X * np.float32(factor), given.y)
+
+
+def test_raw_inputs_of_a_network_that_has_not_learnt_are_large_and_standardised_it_learns():
+    train, validation = rows(600), rows(300, 1)
+    score = {}
+    for factor in (1000, 1):
+        model = mlp(2, 32, 5e-3)
+        seen = times(factor, validation)
+        curve = trained(model, times(factor, train), seen, 15)
+        score[factor] = curve[-1]["val_rmse"]
+        by_name = findings(model, curve, seen)
+        assert ("large_inputs" in by_name) == (factor == 1000)
+        if factor == 1000:
+            assert " of what dense takes has values around " in by_name["large_inputs"].words
+    assert score[1] < 0.5 * score[1000]
+
+
+def test_large_inputs_are_none_behind_a_layer_that_scales_them_or_where_the_network_copes():
+    raw = times(1000, rows(300))
+    scales = keras.layers.Normalization()
+    scales.adapt(raw.X)
+    model = keras.Sequential([keras.Input((4,)), scales, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1e-30), "mse")
+    assert "large_inputs" not in sick(model, raw, 2, validation=raw)
+
+    _, curve, _ = healthy()
+    assert "large_inputs" not in findings(mlp(2, 32, 5e-3), curve, raw)
+
+
 def test_relus_that_a_large_negative_bias_has_killed_are_named_with_their_layer():
     model = mlp(2, 8, 1e-3)
     model.layers[1].bias.assign(np.full(8, -100.0))

@@ -43,6 +43,21 @@ class ReluLayer:
     dead_share: float
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """The column with the largest values of those that the first layer with a kernel takes.
+
+    Attributes:
+        layer: That takes it.
+        column: Its place in the last axis, from 0.
+        size: The median of its absolute values, which a few outliers do not move.
+    """
+
+    layer: str
+    column: int
+    size: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Signs:
     """What was seen; empty where a model has no single graph of layers to look into.
@@ -51,6 +66,8 @@ class Signs:
         relus: The layers that end with a relu.
         first, last: The gradients at the first and the last layer that has a kernel; None where not
             looked at.
+        inputs: What the first layer with a kernel takes, behind whatever scales it; None without
+            such a layer.
         constant_loss: The loss of the best constant prediction, regularisation included; None where
             unknown.
         lr: The optimizer's learning rate; None where it has none.
@@ -59,6 +76,7 @@ class Signs:
     relus: tuple[ReluLayer, ...] = ()
     first: Gradient | None = None
     last: Gradient | None = None
+    inputs: Inputs | None = None
     constant_loss: float | None = None
     lr: float | None = None
 
@@ -84,14 +102,15 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
     x = on_device(rows.X[:ROWS])
     y = on_device(targets)
     relus = dict(_relus(model))
-    outputs_of = keras.Function(model.inputs, [*relus.values(), model.outputs[0]])
+    taken = dict(_first_inputs(model))
+    outputs_of = keras.Function(model.inputs, [*taken.values(), *relus.values(), model.outputs[0]])
     kernels = [variable for variable in model.trainable_variables if len(variable.shape) >= 2]
     watched = [kernels[0], kernels[-1]] if len(kernels) > 1 else []
 
     # The tape watches two kernels alone: it need not record what leads to the others.
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([kernel.value for kernel in watched])
-        *activations, predicted = outputs_of([x])
+        *seen, predicted = outputs_of([x])
         constant_loss = _constant_loss(model, targets, y, predicted, task)
         if len(kernels) <= SHALLOW and loss < LEARNT * constant_loss:
             watched = []
@@ -105,13 +124,18 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
         if all(value is not None for value in values):
             first, last = map(_gradient, watched, values)
 
+    inputs = None
+    for name, values in zip(taken, seen, strict=False):  # one at most; the relus' come behind
+        inputs = _largest(name, values.numpy())
+
     layers = []
-    for name, outputs in zip(relus, activations, strict=True):
+    for name, outputs in zip(relus, seen[len(taken) :], strict=True):
         layers.append(ReluLayer(name, dead_share(outputs.numpy())))
     return Signs(
         relus=tuple(layers),
         first=first,
         last=last,
+        inputs=inputs,
         constant_loss=constant_loss,
         lr=lr,
     )
@@ -183,6 +207,26 @@ def best_constant(y: Array, outputs: int, task: Task, link: str) -> Array:
     elif link == "softmax":
         share = np.log(share)
     return share
+
+
+def _first_inputs(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
+    """Yield the name of the first layer with a kernel and what it takes; nothing without one."""
+    for node in graph_nodes(model):
+        if getattr(node.operation, "kernel", None) is not None:
+            yield node.operation.name, node.input_tensors[0]
+            return
+
+
+def _largest(layer: str, values: Array) -> Inputs:
+    """Find the column of the largest values.
+
+    Args:
+        layer: That takes them.
+        values: `(rows, …, columns)`.
+    """
+    sizes = np.median(np.abs(values.reshape(-1, values.shape[-1])), axis=0)
+    column = int(np.argmax(sizes))
+    return Inputs(layer, column, float(sizes[column]))
 
 
 def _relus(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:

@@ -1,4 +1,4 @@
-"""The rules of a diagnosis: dead relus, gradients, learning rate, epochs, capacity.
+"""The rules of a diagnosis: inputs, dead relus, gradients, learning rate, epochs, capacity.
 
 A rule is a function that looks at a `Case` and returns a `Finding` or None. To add one, write it
 below the others and list it in `RULES`, causes before symptoms: a rule is given the names of what
@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
-from tuning.diagnosis.measurements import Gradient, Signs
+from tuning.diagnosis.measurements import LEARNT, Gradient, Signs
 from tuning.study.objective import Objective
 from tuning.trial import Finding
 
+LARGE = 30.0  # median of an input's absolute values; standardised, it is below 1
 DEAD = 0.5  # share of a layer's relus
 VANISHING = 1e-3  # gradient of the first layer over that of the last
 EXPLODING = 1e3  # the other way round; or a gradient over the weights it belongs to
@@ -75,6 +76,25 @@ class Case:
 
 Rule: TypeAlias = Callable[[Case, AbstractSet[str]], Finding | None]
 """Given the case and the names of what earlier rules have found."""
+
+
+def large_inputs(case: Case, earlier: AbstractSet[str]) -> Finding | None:
+    """A network that has not learnt takes inputs far from the size that initializers assume.
+
+    Initializers give a layer outputs of variance 1 for inputs of variance 1: Glorot and Bengio
+    2010, "Understanding the difficulty of training deep feedforward neural networks".
+    """
+    inputs = case.signs.inputs
+    if inputs is None or not inputs.size > LARGE or not case.losses:
+        return None
+    if case.losses[-1] < LEARNT * case.constant_loss:
+        return None  # it copes
+    return Finding(
+        "large_inputs",
+        "warning",
+        f"column {inputs.column} of what {inputs.layer} takes has values around {inputs.size:.2g}: "
+        "try standardised inputs (scale=True of a Dataset), or a Normalization layer in front",
+    )
 
 
 def dead_relus(case: Case, earlier: AbstractSet[str]) -> Finding | None:
@@ -250,6 +270,7 @@ def underfitting(case: Case, earlier: AbstractSet[str]) -> Finding | None:
 
 RULES: tuple[Rule, ...] = (
     # causes
+    large_inputs,
     dead_relus,
     vanishing_gradients,
     exploding_gradients,
