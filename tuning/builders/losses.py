@@ -24,7 +24,7 @@ def adapted(name: str) -> Callable[[Any, Any], Any]:
     inner = keras.losses.get(ON_SIGNS.get(name, name))
 
     def one_hot(y: Any, predicted: Any) -> Any:
-        n_classes = predicted.shape[-1]
+        n_classes = predicted.shape[-1]  # of each call: one function serves models of any width
         is_one_hot = len(y.shape) == 2 and y.shape[-1] == n_classes
         if is_one_hot:
             return inner(y, predicted)

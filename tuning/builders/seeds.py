@@ -52,9 +52,11 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         random.setstate(python_state)
+
         # Nobody can read TensorFlow's old seed; so it goes on as Python's own would.
         fresh = random.randrange(2**31)
         python_state = random.getstate()
         set_seed_afresh(fresh)
+
         random.setstate(python_state)
         np.random.set_state(numpy_state)

@@ -8,7 +8,7 @@ from tuning.data.dataset import Dataset
 from tuning.data.faults import class_name
 
 UNEVEN = 1.5
-"""The largest class has so many times the members of the smallest: worth a notice."""
+"""From this ratio of the largest class to the smallest on, a notice is worth while."""
 
 
 def notices_on(dataset: Dataset) -> tuple[str, ...]:

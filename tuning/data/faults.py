@@ -65,6 +65,7 @@ def training_faults(dataset: Dataset, train: Array) -> Iterator[str]:
     """
     if dataset.task not in ("binary", "multiclass"):
         return
+
     absent = np.setdiff1d(dataset.y, dataset.y[train]).astype(int)
     for number in absent.tolist():
         name = class_name(dataset.classes, number)
@@ -127,6 +128,7 @@ def _input_faults(dataset: Dataset) -> Iterator[str]:
 def _part_faults(dataset: Dataset) -> Iterator[str]:
     n_rows = len(dataset.X)
     times_named = np.zeros(n_rows, int)
+
     for name, numbers in dataset.parts.items():
         if name not in PARTS:
             guess = did_you_mean(name, PARTS)
@@ -156,6 +158,7 @@ def _target_faults(dataset: Dataset) -> Iterator[str]:
     """Yield what is wrong with a finite y that has rows."""
     y = dataset.y
     fitting_axes = _TARGET_AXES.get(dataset.task, (y.ndim,))
+
     if y.ndim not in fitting_axes:
         fitting = " or ".join(_AXES_IN_WORDS[axes] for axes in fitting_axes)
         advice = ""
@@ -186,6 +189,7 @@ def _regression_faults(y: Array) -> Iterator[str]:
 
     outputs = y.reshape(len(y), -1).astype(float)
     rounded_off = np.abs(outputs - outputs.astype(np.float32)).max(axis=0)
+
     if (np.ptp(outputs, axis=0) == 0).any():
         yield "y is constant: every row has the same target, there is nothing to learn"
     elif (rounded_off > ROUNDING * outputs.std(axis=0)).any():
@@ -199,6 +203,7 @@ def _class_number_faults(dataset: Dataset) -> Iterator[str]:
     numbers = np.unique(dataset.y)
     n_classes = len(dataset.classes) or len(numbers)
     listed = _listed(numbers.tolist())
+
     if (numbers != np.round(numbers)).any():
         yield f"a multiclass y must hold class numbers, found {listed}; is this a regression?"
     elif numbers[0] < 0 or numbers[-1] >= n_classes:

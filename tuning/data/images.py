@@ -54,15 +54,19 @@ def mnist() -> Dataset:
         MissingError: Neither is here or to be had.
     """
     original = _mnist()
+    images = np.concatenate([original.train_images, original.test_images])
+    digits = np.concatenate([original.train_digits, original.test_digits])
+
     rows = {
         "validation": np.arange(5000),
         "train": np.arange(5000, 60000),
         "test": np.arange(60000, 70000),
     }
+
     return Dataset(
         name="mnist",
-        X=_pixels(np.concatenate([original.train_images, original.test_images])),
-        y=np.concatenate([original.train_digits, original.test_digits]).astype(int),
+        X=_pixels(images),
+        y=digits.astype(int),
         task="multiclass",
         classes=_DIGITS,
         scale=False,

@@ -203,6 +203,7 @@ def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float)
     test = fixed.get("test")
     if test is None:
         rest, test = _cut(rest, _strata(dataset, rest), test_size, seed)
+
     validation = fixed.get("validation")
     if validation is None:
         rest, validation = _cut(rest, _strata(dataset, rest), validation_size, seed)
@@ -262,6 +263,7 @@ def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
     if len(y) < k:
         yield f"{len(y)} rows cannot make {k} folds"
     elif _has_classes(task):
+        # scikit-learn only warns of such a class, and leaves it out of some folds.
         numbers, counts = np.unique(y.astype(int), return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             if count < k:
@@ -284,6 +286,7 @@ def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple
     """
     if len(y) < 2:
         raise StudyError(f"{len(y)} rows cannot be split into rows to fit and rows to stop by")
+
     classes = y if _has_classes(task) and _can_stratify(y, share) else None
     return _cut(np.arange(len(y)), classes, share, seed)
 

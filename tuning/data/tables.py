@@ -81,6 +81,7 @@ def read_table(path: Path) -> Frame:
         raise StudyError(f"a table's name must end in {', '.join(SUFFIXES)}", where=where)
     if not path.is_file():
         raise StudyError("there is no such file", where=where)
+
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
@@ -95,6 +96,7 @@ def _read_csv(path: Path) -> Frame:
     import pandas as pd
 
     separator = _separator(path)
+    # `low_memory` would guess types block by block, and mix them within a column.
     frame = pd.read_csv(path, sep=separator, low_memory=False)
     text_columns = [i for i in range(frame.shape[1]) if not _is_number(frame.iloc[:, i])]
     if text_columns:
@@ -147,6 +149,7 @@ def table_dataset(frame: Frame, target: str, task: Task, *, name: str, source: s
 
     columns_read = [_read_column(frame[column]) for column in names if column != target]
     inputs = [item for item in columns_read if isinstance(item, _Input)]
+
     faults = [
         *_target_faults(frame[target], task),
         *(item.fault for item in columns_read if isinstance(item, _Faulty)),
@@ -160,6 +163,7 @@ def table_dataset(frame: Frame, target: str, task: Task, *, name: str, source: s
     columns = tuple(item.column for item in inputs)
     X = np.column_stack([item.values for item in inputs])
     needs_preparation = np.isnan(X).any() or any(column.categories for column in columns)
+
     return Dataset(
         name=name,
         X=X,

@@ -97,6 +97,7 @@ def multi_output() -> Dataset:
     rng = np.random.default_rng(42)
     X = rng.uniform(-1, 1, (2000, 5))
     x1, x2, x3, x4, x5 = X.T
+
     heights = np.column_stack(
         [
             np.sin(np.pi * x1 * x2) + x3**2,
@@ -104,6 +105,7 @@ def multi_output() -> Dataset:
             x2 * x5,
         ]
     )
+
     return Dataset(
         name="multi_output",
         X=X,

@@ -48,6 +48,7 @@ def search_locked(folder: Path, holder: str) -> Iterator[None]:
     lock = FileLock(_lock_of(folder), timeout=_SEARCH_TIMEOUT_S, mode=0o600)
     # Not in the lock file, which some releases of `filelock` truncate at each attempt.
     note = folder.with_name(f".{folder.name}.holder")
+
     try:
         lock.acquire()
     except Timeout as error:
@@ -55,6 +56,7 @@ def search_locked(folder: Path, holder: str) -> Iterator[None]:
         raise BusyError(
             f"this search is being run by {other}; wait for it, or run another engine or study"
         ) from error
+
     try:
         write_json(note, {"holder": holder})
         yield

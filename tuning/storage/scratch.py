@@ -18,7 +18,7 @@ _MAKING_S = 60.0
 def scratch_folder(prefix: str) -> TemporaryDirectory[str]:
     """Make a temporary folder that this process holds a lock on.
 
-    Folders that dead processes left are removed before.
+    Folders that dead processes left behind are removed first.
 
     Args:
         prefix: Of its name; the folders of dead processes are looked for by it.
@@ -42,6 +42,7 @@ def _sweep(prefix: str) -> None:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # another user's, a link, or gone
             continue
+
         try:
             stat = os.fstat(descriptor)
             is_ours = stat.st_uid == os.getuid()

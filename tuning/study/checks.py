@@ -106,6 +106,7 @@ def _engine_faults(study: StudyFields) -> Iterator[str]:
     yield from _unknown("pruner", study.pruner, PRUNERS)
     yield from _unknown("trainer", study.trainer, TRAINERS)
 
+    # What an unknown engine can do is not known: it is one fault, not several.
     if spec is not None and study.pruner != "none" and not spec.prunes:
         yield (
             f"pruner '{study.pruner}' works with Optuna's engines only, not with {study.engine}; "

@@ -251,7 +251,8 @@ class Choice(_Domain):
                     f"{self}: {value!r} is a {kind}; "
                     "use strings, finite numbers, None or tuples of these"
                 )
-        if any(_same(one, other) for one, other in itertools.combinations(self.values, 2)):
+        pairs = itertools.combinations(self.values, 2)
+        if any(_same(one, other) for one, other in pairs):
             yield f"{self} names a value twice"
 
     @property

@@ -37,7 +37,7 @@ class EngineSpec:
         make: Called with the checked study and a function that gives its `Parts`; returns a fresh
             `tuning.engines.base.Engine`. It imports its library only now, and raises `MissingError`
             where that is not installed, `StudyError` where the engine cannot search this space.
-        learns: Proposals depend on results: it is asked as late as can be.
+        learns: Proposals depend on results: it is asked as late as possible.
         ends: What ends it.
         trials_shape_proposals: `trials` shapes what is proposed (sampled grids, random starts,
             generations) and is part of the definition; else a later run may extend it.
@@ -141,6 +141,7 @@ def require_kinds(family: str, kinds: Iterable[str]) -> None:
         and spec.package == OWN_PACKAGE
         and spec.name.rpartition(":")[2] not in implemented
     ]
+
     if missing:
         raise MissingError(
             f"listed as engines of {family}, but not implemented: {', '.join(missing)}"

@@ -85,6 +85,8 @@ def _source_text(function: Callable[..., Any]) -> str:
     at_a_prompt = module is None or function.__module__ == "__main__"
     code_object: Any = function if at_a_prompt else module
     source = inspect.getsource(code_object)
+
+    # A function of a notebook may be indented; the tree forgets layout and comments.
     tree = _without_remarks(ast.parse(textwrap.dedent(source)))
     parts = [
         _name_within_module(function),
@@ -122,6 +124,7 @@ def _helper_texts(module: ModuleType | None, tree: ast.Module) -> Iterator[str]:
     seen = {Path(file)}
     unread_trees = [tree]
     while unread_trees:
+        # Sorted: a set's order of texts differs in every process.
         for name in sorted(_imported_modules(unread_trees.pop())):
             path = _file_of(name)
             if path is None or path.parent != Path(file).parent or path in seen:
@@ -167,6 +170,7 @@ def _state_texts(function: Any) -> Iterator[str]:
                 yield f"{name}={_steady_text(value)}"
         return
 
+    # Defaults of a function at module level stand in its source; those of an inner one are values.
     if "<locals>" in function.__qualname__:
         yield _steady_text(function.__defaults__ or ())
         yield _steady_text(function.__kwdefaults__ or {})

@@ -89,6 +89,7 @@ def dataset_facts(dataset: Dataset, parts: Parts | None = None) -> DatasetFacts:
 def _majority(dataset: Dataset) -> float:
     if dataset.task not in ("binary", "multiclass"):
         return 0.0
+
     members = np.bincount(dataset.y.astype(int))
     return float(members.max() / members.sum())
 
@@ -148,7 +149,7 @@ class StudyInfo:
         """Trials asked for at a time, a slot.
 
         One waits behind the running one, so that a slot is never idle; but an engine that learns
-        from results is asked as late as can be.
+        from results is asked as late as possible.
         """
         return 1 if self.engine_spec.learns else 2
 
@@ -161,7 +162,7 @@ def pin(study_hash: str, data_digest: str) -> str:
 def describe(
     study: Study, data: DatasetFacts, *, file: str = "", notices: tuple[str, ...] = ()
 ) -> StudyInfo:
-    """Return the record of a study.
+    """Return a study as the driver knows it.
 
     Args:
         study: Checked.

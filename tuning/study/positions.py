@@ -41,9 +41,11 @@ def structure(
     """
     values = {name: _value_at(place, domain) for name, domain in space.domains.items()}
     values |= fixed
+
     # Last, so that they win: without its parents' values the rate would not exist.
     if parameter:
         values |= _values_of_parents(space.domains, parameter)
+
     point = space.active({name: values[name] for name in space})
     point.pop(parameter, None)
     return point
@@ -64,6 +66,7 @@ def one_by_one(space: Space, parameter: str) -> dict[Varied, dict[str, Any]]:
     """
     middle = structure(space, "middle", parameter)
     points: dict[Varied, dict[str, Any]] = {("", None): middle}
+
     for name in middle:
         for value in space[name].cut(3):
             point = structure(space, "middle", parameter, {name: value})
@@ -74,6 +77,20 @@ def one_by_one(space: Space, parameter: str) -> dict[Varied, dict[str, Any]]:
 
 
 _NO_SHIFT = np.zeros(2)
+
+
+class _Row(NamedTuple):
+    """The interval measured at one structure; see `rows_of`."""
+
+    name: str
+    value: Any
+    low: float
+    high: float
+
+    @property
+    def logarithms(self) -> Array:
+        """Those of (low, high)."""
+        return np.log([self.low, self.high])
 
 
 class _Effect(NamedTuple):
@@ -99,6 +116,8 @@ class Intervals:
         effects = np.zeros(2)
         for name, value in params.items():
             effects = effects + self._effect(name, value)
+
+        # Far from the middle the effects may add up to rates that no test has tried.
         interval = np.exp(self._middle + effects)
         low, high = np.clip(interval, *self._domain.test_bounds)
         return float(low), float(high)
@@ -118,18 +137,23 @@ class Intervals:
         return self.space.measured[self.parameter]
 
     @property
+    def _rows(self) -> list[_Row]:
+        return [_Row(*row) for row in self._domain.rows]
+
+    @property
     def _middle(self) -> Array:
-        return np.log(next(row[2:] for row in self._domain.rows if row[0] == ""))
+        return next(row.logarithms for row in self._rows if row.name == "")
 
     def _effect(self, name: str, value: Any) -> Array:
         """Return by how much a parameter's value moves the logarithms of (low, high)."""
         domain = self.space[name]
         place = _scale(domain, value)
 
+        middle_logarithms = self._middle
         measured = [
-            _Effect(_scale(domain, row[1]), np.log(row[2:]) - self._middle)
-            for row in self._domain.rows
-            if row[0] == name
+            _Effect(_scale(domain, row.value), row.logarithms - middle_logarithms)
+            for row in self._rows
+            if row.name == name
         ]
         if isinstance(domain, Choice):
             return next((known.shift for known in measured if known.place == place), _NO_SHIFT)
@@ -151,8 +175,8 @@ def rows_of(
 
     Args:
         measured: The interval of each structure; None where its test found nothing.
-        bounds: Those of the middle structure, where even its test found nothing: no effect can be
-            told then.
+        bounds: Those of the middle structure, where even its test found nothing: then no effect is
+            known.
     """
     rows = [[*varied, *interval] for varied, interval in measured if interval is not None]
     has_middle = any(name == "" for name, *_ in rows)

@@ -201,6 +201,7 @@ class Space:
             for name in params
             if name not in self.domains
         ]
+
         for name, domain in self.domains.items():
             exists = domain.exists_under(params)
             if name not in params:
@@ -221,6 +222,7 @@ def _words(conditions: Conditions) -> str:
 def _parents_first(domains: Mapping[str, Domain]) -> dict[str, Domain]:
     ordered: dict[str, Domain] = {}
     waiting = dict(domains)
+
     while waiting:
         ready = [name for name in waiting if not _waits_for_parent(name, waiting)]
         if not ready:
@@ -231,6 +233,6 @@ def _parents_first(domains: Mapping[str, Domain]) -> dict[str, Domain]:
 
 
 def _waits_for_parent(name: str, waiting: Mapping[str, Domain]) -> bool:
-    # What is no domain at all is told later, with the other faults.
+    # What is no domain at all has no conditions; `Space.faults` names it.
     conditions: Conditions = getattr(waiting[name], "conditions", ())
     return any(parent in waiting and parent != name for parent, _ in conditions)

@@ -56,6 +56,7 @@ def domain_from_json(name: str, stored: Mapping[str, Any]) -> Domain:
 
 def _domain(stored: Mapping[str, Any]) -> Domain:
     conditions = _conditions(stored)
+
     match stored["kind"]:
         case "int":
             return Int(

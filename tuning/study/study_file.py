@@ -68,6 +68,7 @@ def _line_of(error: BaseException, path: Path) -> str:
     """Return "file:line" of an error, by the innermost frame that lies in the file itself."""
     if isinstance(error, SyntaxError) and error.lineno:
         return f"{error.filename}:{error.lineno}"
+
     lines = []
     traceback = error.__traceback__
     while traceback is not None:

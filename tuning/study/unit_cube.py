@@ -56,6 +56,7 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
 
     sequence = qmc.Sobol(len(space), scramble=True, rng=seed)
     different: dict[str, dict[str, Any]] = {}
+
     # A power of two, as Sobol's balance wants it, and at least eight times as many as are wanted:
     # a space of few points repeats them.
     for row in sequence.random_base2(math.ceil(math.log2(points)) + 3):
@@ -68,7 +69,10 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
 
 
 def initial_points(study: Study) -> list[dict[str, Any]]:
-    """Return the points that engines are to begin with: by space, seed and number alone."""
+    """Return the points that engines are to begin with: by space, seed and number alone.
+
+    So engines that are compared share the luck of their first points.
+    """
     if not study.initial:
         return []
     return sobol_points(study.space, study.initial, derive_seed(study.seed, "initial"))
