@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from tuning.data.dataset import Array
+from tuning.schema import Json, JsonObject
 from tuning.trial import Params
-from tuning.trials.jobs import Source
+from tuning.trials.jobs import Overrides, Source
 
 DEFINITIONS: Mapping[str, str] = {
     "steepest": "where the smoothed loss falls fastest, over the logarithm of the rate",
@@ -90,7 +91,7 @@ class LRRange:
     study: str = ""
     label: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types; suggestions carry their definitions."""
         stored = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in _CURVES:
@@ -105,7 +106,7 @@ class LRRange:
         return stored
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+    def from_json(cls, stored: Json) -> Self:
         """Rebuild from `to_json` through JSON."""
         values = {name: value for name, value in stored.items() if name != "definitions"}
         for name in _CURVES:
@@ -130,7 +131,7 @@ class LRRangeJob:
     """
 
     source: Source
-    overrides: Params
+    overrides: Overrides
     structure: Params | None = None
     parameter: str = ""
     batch_size: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from tuning.ledger.records import Definition, SearchHeader
 from tuning.ledger.winner import WinnerRecord
@@ -19,6 +19,7 @@ from tuning.reports.summary import (
     plain_json,
 )
 from tuning.reports.texts import one_line, params_text, score, seconds_text, spread
+from tuning.schema import JsonObject
 from tuning.study.objective import Objective
 from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
@@ -27,9 +28,6 @@ _BUDGET = ("trials", "epochs", "timeout", "gpu_hours", "patience", "cv", "top_k"
 _VALIDATION = ("test_size", "validation_size", "seed", "cv")
 """Fields of a definition by which the rows are chosen that a value is measured on."""
 _MOST_CHARACTERS = 200  # of a value that differs
-
-Json: TypeAlias = dict[str, Any]
-"""What `json.dumps` takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +105,7 @@ class Compared:
             return dict(evaluation.test)
         return dict(evaluation.baseline.get(part, {}))
 
-    def to_json(self) -> Json:
+    def to_json(self) -> JsonObject:
         """Return what `--json` says of it."""
         return {
             "name": self.name,
@@ -172,13 +170,13 @@ class Comparison:
         """Whether all were searched for the same objective: their curves belong in one plot."""
         return len({search.definition["objective"] for search in self.searches}) == 1
 
-    def to_json(self, report: str) -> Json:
+    def to_json(self, report: str) -> JsonObject:
         """Return what `--json` prints; `report` is the page's path."""
-        differences: dict[str, Json] = {}
+        differences: dict[str, JsonObject] = {}
         for kind, name, values in self.differences:
             differences.setdefault(kind, {})[name] = list(values)
 
-        plain: Json = plain_json(
+        plain: JsonObject = plain_json(
             {
                 "searches": [search.to_json() for search in self.searches],
                 "differences": differences,

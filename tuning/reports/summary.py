@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias
 
 from tuning.ledger.winner import Margin, Standing
 from tuning.reports.texts import masked
+from tuning.schema import JsonObject
 from tuning.study.objective import Objective
 from tuning.trial import Params, Proposal, Status, TrialResult
 
@@ -61,7 +62,7 @@ class Winner:
             tuple(value for value in standing.values if value is not None),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON types: number, params, seeds, validation (mean, std, values)."""
         validation = {"mean": self.mean, "std": self.std, "values": list(self.values)}
         return {
@@ -134,7 +135,7 @@ class Summary:
         """The completed trial with the best value; None where no trial was completed."""
         return best_trial(self.trials, self.objective)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what `--json` prints.
 
         Plain JSON types, null for what is unknown or not finite, secrets masked.
@@ -163,7 +164,7 @@ class Summary:
             "report": self.report,
             "model": self.model,
         }
-        plain: dict[str, Any] = plain_json(whole)
+        plain: JsonObject = plain_json(whole)
         return plain
 
 
@@ -198,9 +199,7 @@ def best_trial(trials: Trials, objective: Objective) -> tuple[Proposal, TrialRes
     return best
 
 
-def best_json(
-    best: tuple[Proposal, TrialResult] | None, objective: Objective
-) -> dict[str, Any] | None:
+def best_json(best: tuple[Proposal, TrialResult] | None, objective: Objective) -> JsonObject | None:
     """Return what `--json` says of the best trial."""
     if best is None:
         return None

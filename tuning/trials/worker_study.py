@@ -16,7 +16,7 @@ from tuning.study.study import Study, derive_seed, load_study
 from tuning.trainer.train import Rows
 from tuning.trial import Params
 from tuning.trials import metrics
-from tuning.trials.jobs import Source
+from tuning.trials.jobs import Overrides, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class WorkerStudy:
         )
 
 
-def load_source(source: Source, overrides: Params) -> Study:
+def load_source(source: Source, overrides: Overrides) -> Study:
     """Return the study meant, with the command line's changes.
 
     Raises:
@@ -125,7 +125,7 @@ def load_source(source: Source, overrides: Params) -> Study:
     return study.with_(**overrides) if overrides else study
 
 
-def load_worker_study(source: Source, overrides: Params, pinned: str = "") -> WorkerStudy:
+def load_worker_study(source: Source, overrides: Overrides, pinned: str = "") -> WorkerStudy:
     """Return the study with its data; made once a process.
 
     Args:
