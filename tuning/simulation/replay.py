@@ -153,6 +153,7 @@ class IncumbentCurve:
         self.tests.append(self._worth)
 
     def _look_at(self, result: TrialResult | None) -> None:
+        """Take the trial that has ended for the one to choose, where it is the best of all."""
         if result is None or result.status is not Status.COMPLETED or result.value is None:
             return
         if self._sound is not None and not self._study.objective.better(result.value, self._sound):

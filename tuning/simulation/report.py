@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.table import Table
@@ -34,10 +34,15 @@ _HEADS = (
     "its time",
     "ms / proposal",
 )
+_TERMINAL = ("engine", "slots", "trials", "wall", "busy", "slot-h", "regret", "its time")
+"""The columns that a terminal has room for."""
 
 
 def _cells(each: Standing) -> tuple[str, ...]:
-    own = seconds_text(each.engine_s) + (" (!)" if each.bound == "engine" else "")
+    """Return the texts of one row, in the order of `_HEADS`."""
+    own = seconds_text(each.engine_s)
+    if each.bound == "engine":
+        own += " (!)"
     return (
         each.engine,
         f"{each.slots:,}",
@@ -58,32 +63,31 @@ def _score(value: float | None) -> str:
     return "–" if value is None else score(value)
 
 
-def table(found: Sequence[Standing]) -> Table:
+def table(standings: Sequence[Standing]) -> Table:
     """Return the standings as a Rich table, without what only the report has room for."""
-    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
-    told = "expected" if any(each.regret is None for each in found) else "regret"
-    kept = [
-        _HEADS.index(head)
-        for head in ("engine", "slots", "trials", "wall", "busy", "slot-h", told, "its time")
-    ]
-    for at in kept:
-        made.add_column(_HEADS[at], justify="right" if at else "left", no_wrap=True)
-    for each in found:
-        made.add_row(*(_cells(each)[at] for at in kept))
-    return made
+    heads = list(_TERMINAL)
+    # Of a recording whose best point is not known there is no regret.
+    if any(each.regret is None for each in standings):
+        heads[heads.index("regret")] = "expected"
+
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
+    for head in heads:
+        result.add_column(head, justify="left" if head == "engine" else "right", no_wrap=True)
+    for each in standings:
+        cells = dict(zip(_HEADS, _cells(each), strict=True))
+        result.add_row(*(cells[head] for head in heads))
+    return result
 
 
 def values_in_words(replayed: Replayed, runs: Sequence[SimulatedRun]) -> str:
     """Say where the values come from: all recorded, or how many not."""
     between = sum(run.counts["between"] for run in runs)
     trials = sum(len(run.curve.values) - run.counts["copied"] for run in runs)
-    if replayed.recording is None or between:
-        share = (
-            f"{between:,} of {trials:,} trials that were not copies are not recorded; "
-            if between
-            else ""
-        )
-        return f"Values: {share}{replayed.outcomes.words}."
+    if between:
+        share = f"{between:,} of {trials:,} trials that were not copies are not recorded"
+        return f"Values: {share}; {replayed.outcomes.words}."
+    if replayed.recording is None:
+        return f"Values: {replayed.outcomes.words}."
     return "Values: every trial was recorded."
 
 
@@ -92,33 +96,23 @@ def assumptions(
 ) -> list[str]:
     """Say what the clock stands for and what is left out."""
     faults = simulation.faults
-    said = [
-        f"Medians over {simulation.seeds} seeds. Seed 0 is the study's own; on one slot it "
-        "makes the trials that the "
-        "real search makes, where the points are recorded.",
-        values_in_words(replayed, runs),
-        "Best is what the engine saw; expected leaves the luck of one training seed "
-        "out: of the best point that ended "
-        "well on every recorded seed, as finals would choose it, the mean over them, "
-        "or the function without noise. "
-        "Regret is how far expected is from the best there is.",
-        "Wall is simulated, until the last trial has ended. Slot-hours are paid for all "
-        "slots until then. Busy is the "
-        "share of them in which a trial ran; its time is the engine's own.",
-        f"A crash ({faults.crash_rate:g} of the attempts) or a preemption "
-        f"({faults.preempt_rate:g} an hour of a busy "
-        f"slot, which is then away for {AWAY_S:g} s) loses what came after the last "
-        "checkpoint, one each "
-        f"{CHECKPOINT_S:g} s of training. Crashes count against a trial's attempts, "
-        "preemptions do not.",
-    ]
-    own = (
-        "counts: the outcome hangs on this machine"
-        if simulation.engine_time
-        else "is told apart and does not count"
-    )
+    own = "is shown apart and does not count"
+    if simulation.engine_time:
+        own = "counts: the result depends on this machine"
     return [
-        *said,
+        f"Medians over {simulation.seeds} seeds. Seed 0 is the study's own; on one slot it makes "
+        "the trials that the real search makes, where the points are recorded.",
+        values_in_words(replayed, runs),
+        "Best is what the engine saw; expected leaves the luck of one training seed out: of the "
+        "best point that ended well on every recorded seed, as finals would choose it, the mean "
+        "over them, or the function without noise. Regret is how far expected is from the best "
+        "there is.",
+        "Wall is simulated, until the last trial has ended. Slot-hours are paid for all slots "
+        "until then. Busy is the share of them in which a trial ran; its time is the engine's own.",
+        f"A crash ({faults.crash_rate:g} of the attempts) or a preemption "
+        f"({faults.preempt_rate:g} an hour of a busy slot, which is then away for {AWAY_S:g} s) "
+        f"loses what came after the last checkpoint, one each {CHECKPOINT_S:g} s of training. "
+        "Crashes count against a trial's attempts, preemptions do not.",
         f"The engine's own time {own}. Start-up of workers and the driver's own work are left out.",
     ]
 
@@ -128,7 +122,7 @@ def write_simulation_report(
     simulation: Simulation,
     replayed: Replayed,
     runs: Sequence[SimulatedRun],
-    found: Sequence[Standing],
+    standings: Sequence[Standing],
 ) -> Path:
     """Write the page into `folder` and return its path; one of the same study is replaced.
 
@@ -136,30 +130,27 @@ def write_simulation_report(
         StorageError: The disk is full or read-only.
     """
     name = replayed.study.name
+    words = "".join(f"<p>{html_text(text)}</p>" for text in sentences(standings))
+    proposal_times = html_figure("asked", asked_times([run.curve for run in runs]))
+    conditions = [*replayed.notices, *assumptions(simulation, replayed, runs)]
     parts = [
         f"<h1>What would more slots bring? <span>{html_text(name)}, simulated</span></h1>",
         f'<div class="chips">{_chips(simulation, runs)}</div><div class="grid">',
-        card(
-            "In words", "".join(f"<p>{html_text(text)}</p>" for text in sentences(found)), wide=True
-        ),
+        card("In words", words, wide=True),
         card(
             "Standing",
-            _html_table(found),
+            _html_table(standings),
             "(!): the engine's own time is longer than the simulated.",
             wide=True,
         ),
-        *_by_slots(found),
+        *_by_slots(standings),
         *_curves(simulation, runs),
         card(
             "Time per proposal",
-            html_figure("asked", asked_times([run.curve for run in runs])),
+            proposal_times,
             "The engine's own seconds on this machine; grows with what it has been told.",
         ),
-        card(
-            "How it was simulated",
-            _items([*replayed.notices, *assumptions(simulation, replayed, runs)]),
-            wide=True,
-        ),
+        card("How it was simulated", _items(conditions), wide=True),
         card("What was replayed", _source(replayed), wide=True),
         "</div>",
     ]
@@ -169,93 +160,101 @@ def write_simulation_report(
 
 def _chips(simulation: Simulation, runs: Sequence[SimulatedRun]) -> str:
     trials = sum(len(run.curve.values) for run in runs)
-    told = [
-        (len(simulation.choices), "engines"),
-        (", ".join(map(str, simulation.slots)), "slots"),
-        (simulation.seeds, "seeds"),
-        (f"{trials:,}", "trials in all"),
-    ]
+    counts = {
+        "engines": len(simulation.choices),
+        "slots": ", ".join(map(str, simulation.slots)),
+        "seeds": simulation.seeds,
+        "trials in all": f"{trials:,}",
+    }
     return "".join(
-        f'<span class="chip"><b>{html_text(count)}</b> {name}</span>' for count, name in told
+        f'<span class="chip"><b>{html_text(count)}</b> {name}</span>'
+        for name, count in counts.items()
     )
 
 
-def _html_table(found: Sequence[Standing]) -> str:
-    head = "".join(
-        f"<th{'' if at == 0 else ' class=n'}>{html_text(name)}</th>"
-        for at, name in enumerate(_HEADS)
-    )
-    rows = (
-        "".join(
-            f"<td{'' if at == 0 else ' class=n'}>{html_text(cell)}</td>"
-            for at, cell in enumerate(_cells(each))
-        )
-        for each in found
-    )
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
+def _html_table(standings: Sequence[Standing]) -> str:
+    head = _html_row("th", _HEADS)
+    body = "".join(f"<tr>{_html_row('td', _cells(each))}</tr>" for each in standings)
     whole = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scroll">{whole}</div>'
 
 
-def _by_slots(found: Sequence[Standing]) -> Iterator[str]:
-    """Draw what hangs on the number of slots, where there is more than one."""
-    if len({each.slots for each in found}) < 2:
+def _html_row(tag: str, texts: Sequence[str]) -> str:
+    """Return the cells of a row; all but the first hold numbers, which stand to the right."""
+    first, *others = texts
+    cells = [f"<{tag}>{html_text(first)}</{tag}>"]
+    cells += [f"<{tag} class=n>{html_text(text)}</{tag}>" for text in others]
+    return "".join(cells)
+
+
+class _Quantity(NamedTuple):
+    """What a figure shows over the number of slots."""
+
+    title: str
+    unit: str
+    value: Callable[[Standing], float | None]
+
+
+_BY_SLOTS = (
+    _Quantity("Wall time", "simulated seconds", lambda each: each.wall_s),
+    _Quantity("Cost", "slot-hours", lambda each: each.slot_hours),
+    _Quantity("Utilisation", "share", lambda each: each.utilisation),
+    _Quantity("Regret", "regret", lambda each: each.regret),
+)
+
+
+def _by_slots(standings: Sequence[Standing]) -> Iterator[str]:
+    """Draw what depends on the number of slots, where there is more than one."""
+    if len({each.slots for each in standings}) < 2:
         return
-    for title, unit, value in (
-        ("Wall time", "simulated seconds", lambda each: each.wall_s),
-        ("Cost", "slot-hours", lambda each: each.slot_hours),
-        ("Utilisation", "share", lambda each: each.utilisation),
-        ("Regret", "regret", lambda each: each.regret),
-    ):
-        drawn = _over_slots(found, value, unit)
-        if drawn is not None:
-            yield card(
-                title,
-                html_figure(f"slots-{title.split()[0].lower()}", drawn),
-                "Over the number of slots.",
-            )
+    for quantity in _BY_SLOTS:
+        if all(quantity.value(each) is None for each in standings):
+            continue
+        figure = html_figure(
+            f"slots-{quantity.title.split()[0].lower()}", _over_slots(standings, quantity)
+        )
+        yield card(quantity.title, figure, "Over the number of slots.")
 
 
-def _over_slots(
-    found: Sequence[Standing], value: Callable[[Standing], float | None], unit: str
-) -> Any:
+def _over_slots(standings: Sequence[Standing], quantity: _Quantity) -> Any:
+    """Return the figure: a line for each engine."""
     import plotly.graph_objects as go
 
-    if all(value(each) is None for each in found):
-        return None
-    drawn = go.Figure()
-    for at, engine in enumerate(dict.fromkeys(each.engine for each in found)):
-        mine = [each for each in found if each.engine == engine]
-        drawn.add_scatter(
-            x=[each.slots for each in mine],
-            y=[value(each) for each in mine],
+    _, unit, value = quantity
+    figure = go.Figure()
+    for index, engine in enumerate(dict.fromkeys(each.engine for each in standings)):
+        own = [each for each in standings if each.engine == engine]
+        figure.add_scatter(
+            x=[each.slots for each in own],
+            y=[value(each) for each in own],
             mode="lines+markers",
             name=escaped(engine),
-            line={"color": COLOURS[at % len(COLOURS)], "width": 2},
+            line={"color": COLOURS[index % len(COLOURS)], "width": 2},
             hovertemplate=f"{escaped(engine)}, %{{x}} slots: %{{y:.4g}} {unit}<extra></extra>",
         )
-    slots = sorted({each.slots for each in found})
-    drawn.update_xaxes(
-        title="slots", type="log", tickvals=slots, ticktext=[f"{count:,}" for count in slots]
-    )
-    positive = all((value(each) or 0) > 0 for each in found)
-    drawn.update_yaxes(title=unit, type="log" if positive and unit != "share" else "linear")
+
+    # Slots usually double, so their axis is logarithmic; a regret of 0 has no place on such a one.
+    slots = sorted({each.slots for each in standings})
+    ticks = [f"{count:,}" for count in slots]
+    figure.update_xaxes(title="slots", type="log", tickvals=slots, ticktext=ticks)
     if unit == "share":
-        drawn.update_yaxes(range=[0, 1.05], tickformat=".0%")
-    return styled(drawn, 300)
+        figure.update_yaxes(title=unit, type="linear", range=[0, 1.05], tickformat=".0%")
+    else:
+        positive = all((value(each) or 0) > 0 for each in standings)
+        figure.update_yaxes(title=unit, type="log" if positive else "linear")
+    return styled(figure, 300)
 
 
 def _curves(simulation: Simulation, runs: Sequence[SimulatedRun]) -> Iterator[str]:
     engines = tuple(choice.name for choice in simulation.choices)
     for slots in simulation.slots:
-        mine = [run.curve for run in runs if run.slots == slots]
-        drawn = bands(mine, "seconds", "test")
+        curves = [run.curve for run in runs if run.slots == slots]
         title = f"Over time, {slots:,} slot{'s' * (slots > 1)}"
         panel = Panel(
             title=title,
-            metric=f"expected {mine[0].metric}",
+            metric=f"expected {curves[0].metric}",
             unit="simulated seconds",
-            bands=drawn,
+            bands=bands(curves, "seconds", "test"),
             names=engines,
         )
         note = (

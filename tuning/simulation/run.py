@@ -133,9 +133,14 @@ def open_source(source: str, home: Path, *, exact: bool = False) -> Replayed:
     manifest = find_recording(source, home)
     if manifest is not None:
         recording = load_recording(manifest)
-        outcomes = RecordedOutcomes(recording, exact=exact)
-        notices = tuple(_changes(recording, source))
-        return Replayed(study_of(recording), outcomes, manifest, tuple(_facts(recording)), notices)
+        return Replayed(
+            study=study_of(recording),
+            outcomes=RecordedOutcomes(recording, exact=exact),
+            recording=manifest,
+            facts=tuple(_facts(recording)),
+            notices=tuple(_changes(recording, source)),
+        )
+
     study = load_study(source)
     if study.trainer != "function":
         raise StudyError(
@@ -158,9 +163,9 @@ def _changes(recording: Recording, source: str) -> Iterator[str]:
     # Who searched does not matter, and code in other words may be the same.
     loose = ("engine", "pruner", "trials", "builder", "data")
     strict = [name for name in now if name not in loose]
-    for fault in differences(
-        {name: before[name] for name in strict}, {name: now[name] for name in strict}
-    ):
+    strict_before = {name: before[name] for name in strict}
+    strict_now = {name: now[name] for name in strict}
+    for fault in differences(strict_before, strict_now):
         yield f"the study here is not the one recorded: {fault}"
     for name in ("builder", "data"):
         if before[name] != now[name]:
@@ -226,6 +231,7 @@ def _shared(
 
     import joblib
 
+    # Each process opens the recording itself, once. One thread each: more would only wait.
     with joblib.parallel_config("loky", n_jobs=processes, inner_max_num_threads=1):
         parallel = joblib.Parallel(return_as="generator")
         yield from parallel(joblib.delayed(_elsewhere)(simulation, *each) for each in searches)
