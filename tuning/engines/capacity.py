@@ -7,7 +7,7 @@ import io
 import math
 import statistics
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tuning.engines.capacity_space import (
     DEPTH,
@@ -22,7 +22,7 @@ from tuning.engines.capacity_space import (
 from tuning.errors import StudyError
 from tuning.study.objective import Objective
 from tuning.study.study import Study
-from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
+from tuning.trial import EpochReport, FoldResult, Params, Pause, Proposal, Status, TrialResult
 
 LOOK_AHEAD = 2
 """Steps up without improvement that end a growth.
@@ -180,7 +180,8 @@ class CapacityEngine:
             yield [point, *near]
             best = self._best(near)
             if best is not None and self._improves(point, best):
-                point, distance = best, 1
+                point = best
+                distance = 1
             elif best is None and self._value(point) is None:
                 distance += 1
             else:
@@ -212,7 +213,7 @@ class CapacityEngine:
         moved = (*point[:axis], position, *point[axis + 1 :])
         return [moved] if self._params(moved) != self._params(point) else []
 
-    def _params(self, point: Point) -> dict[str, Any]:
+    def _params(self, point: Point) -> Params:
         params = dict(self._kept)
         for (name, ladder), position in zip(self._ladders.items(), point, strict=True):
             params[name] = ladder[position]

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.study.space import Space
+from tuning.trial import Params
 
 DEPTH = "n_hidden"
 WIDTH = "n_neurons"
@@ -112,9 +113,7 @@ def faults_of(space: Space) -> Iterator[str]:
             )
 
 
-def notices_on(
-    space: Space, ladders: Mapping[str, list[Any]], kept: Mapping[str, Any]
-) -> tuple[str, ...]:
+def notices_on(space: Space, ladders: Mapping[str, list[Any]], kept: Params) -> tuple[str, ...]:
     """Return what the user should know first: what grows, what is kept at which value.
 
     Args:

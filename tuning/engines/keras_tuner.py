@@ -57,7 +57,7 @@ class KerasTunerEngine:
             self._oracle, self.notices = _make_oracle(kind, study, self._space)
             self._oracle.verbose = 0
             points = initial_points(study)
-            self._oracle.given = tuple(self._space.labelled(point) for point in points)
+            self._oracle.first_points = tuple(self._space.labelled(point) for point in points)
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; a promotion names what it continues."""
@@ -134,15 +134,15 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
 
     A parameter none of whose conditions can hold (in a grid that was cut) is left out.
     """
-    made = keras_tuner.HyperParameters()
+    whole = keras_tuner.HyperParameters()
     names: set[str] = set()
     for name, domain in space.domains.items():
         conditions = [_condition(space, parent, values) for parent, values in domain.conditions]
         parents = {parent for parent, _ in domain.conditions}
         if parents <= names and None not in conditions:
-            made.merge([_hyperparameter(name, domain, conditions)])
+            whole.merge([_hyperparameter(name, domain, conditions)])
             names.add(name)
-    return made
+    return whole
 
 
 def _condition(space: Space, parent: str, values: tuple[Any, ...]) -> Condition | None:

@@ -22,8 +22,14 @@ KerasTuner's public way is `conditional_scope`, which does not find a parent tha
 its own.
 """
 
-Values: TypeAlias = dict[str, Any]
+Values: TypeAlias = Mapping[str, Any]
 """What an oracle calls the values of a trial: of every hyperparameter by its name."""
+
+Response: TypeAlias = dict[str, Any]
+"""What an oracle answers to an ask: "status", and where that is RUNNING "values"."""
+
+Bracket: TypeAlias = Mapping[str, Any]
+"""One of Hyperband's, as its oracle keeps it: "bracket_num", and "rounds" of trials."""
 
 
 def draws_made(oracle: keras_tuner.Oracle) -> int:
@@ -36,7 +42,7 @@ def take_back_draws(oracle: keras_tuner.Oracle, state: int) -> None:
     oracle._seed_state = state
 
 
-def mark_as_tried(oracle: keras_tuner.Oracle, values: Mapping[str, Any]) -> None:
+def mark_as_tried(oracle: keras_tuner.Oracle, values: Values) -> None:
     """Have an oracle never propose these values again (`_tried_so_far`, `_compute_values_hash`)."""
     oracle._tried_so_far.add(oracle._compute_values_hash(values))
 
@@ -69,14 +75,14 @@ class HyperbandBrackets(WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # t
             for bracket in range(self._get_num_brackets())
         ]
 
-    def open_brackets(self) -> list[dict[str, Any]]:
+    def open_brackets(self) -> list[Bracket]:
         """Return the brackets whose last rung is not full.
 
         By `_remove_completed_brackets` and `_brackets`. Each has "bracket_num" and "rounds"; a
         round lists its trials as `{"past_id": the trial continued, "id": the trial}`.
         """
         self._remove_completed_brackets()
-        brackets: list[dict[str, Any]] = self._brackets
+        brackets: list[Bracket] = self._brackets
         return brackets
 
 
@@ -94,17 +100,17 @@ class BayesianWithRegressor(WithoutFiles, keras_tuner.oracles.BayesianOptimizati
 class GridInAnyOrder(WithoutFiles, keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
     """The grid's oracle, which leaves points out and has any number of trials in flight."""
 
-    def keeps(self, values: Mapping[str, Any]) -> bool:
+    def keeps(self, values: Values) -> bool:
         """Whether a point is wanted."""
         return True
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
+    def populate_space(self, trial_id: str) -> Response:
         """As the oracle does, for any number of trials at once (`_populate_next`).
 
         The oracle waits for a trial's end before it makes the next, in case the trial brings new
         parameters, and so keeps at most two in flight. Ours are all known up front.
         """
-        response: dict[str, Any] = super().populate_space(trial_id)
+        response: Response = super().populate_space(trial_id)
         if response["status"] == "RUNNING":
             self._populate_next.append(trial_id)
         return response

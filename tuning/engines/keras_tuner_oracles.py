@@ -6,7 +6,7 @@ Importing this module imports TensorFlow.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import keras_tuner
@@ -18,8 +18,11 @@ from threadpoolctl import threadpool_limits
 from tuning.data.dataset import Array
 from tuning.engines.keras_tuner_internals import (
     BayesianWithRegressor,
+    Bracket,
     GridInAnyOrder,
     HyperbandBrackets,
+    Response,
+    Values,
     WithoutFiles,
     mark_as_tried,
 )
@@ -31,22 +34,22 @@ EPOCHS = "tuner/epochs"
 """In the values of Hyperband's trials: the epoch up to which it trains, in all."""
 
 
-class _GivenFirst:
-    """Mixed into an oracle: it begins with the points it is given (labels)."""
+class _StudyFirst:
+    """Mixed into an oracle: it begins with points of the study's (labels)."""
 
-    given: tuple[Mapping[str, Any], ...] = ()
+    first_points: tuple[Values, ...] = ()
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return the next point that was given; after the last, do as the oracle does."""
-        if not self.given:
+    def populate_space(self, trial_id: str) -> Response:
+        """Return the study's next point; after the last, do as the oracle does."""
+        if not self.first_points:
             return super().populate_space(trial_id)  # type: ignore[misc,no-any-return]
-        values = dict(self.given[0])
-        self.given = self.given[1:]
+        values = dict(self.first_points[0])
+        self.first_points = self.first_points[1:]
         mark_as_tried(self, values)
         return {"status": "RUNNING", "values": values}
 
 
-class Random(_GivenFirst, WithoutFiles, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
+class Random(_StudyFirst, WithoutFiles, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
     """Random search, without repetition."""
 
 
@@ -60,12 +63,12 @@ class Hyperband(HyperbandBrackets):
     promote where a small space has no further points to fill the first rung with.
     """
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
+    def populate_space(self, trial_id: str) -> Response:
         """Return the next promotion, else what the oracle does: fresh point, new bracket, pause."""
         for bracket in self.open_brackets():
             first_rung = bracket["rounds"][0]
             if len(first_rung) < self.rung_size(bracket["bracket_num"], 0):
-                response: dict[str, Any] = super().populate_space(trial_id)
+                response: Response = super().populate_space(trial_id)
                 if response["status"] == "RUNNING":
                     return response
                 return self._promotion(bracket, trial_id) or response
@@ -75,7 +78,7 @@ class Hyperband(HyperbandBrackets):
                 return promotion
         return super().populate_space(trial_id)  # type: ignore[no-any-return]
 
-    def _promotion(self, bracket: Mapping[str, Any], trial_id: str) -> dict[str, Any] | None:
+    def _promotion(self, bracket: Bracket, trial_id: str) -> Response | None:
         """Return the best trial of a rung, once it is sure to be promoted; None: none is."""
         kind = bracket["bracket_num"]
         # Trials that may still join the rung, at most. Of the first rung none: it is full, or there
@@ -107,7 +110,7 @@ class Hyperband(HyperbandBrackets):
         choose = max if self.objective.direction == "max" else min
         return choose(trials, key=lambda trial: trial.score)
 
-    def _continued(self, trial: Any, bracket: int, rung: int) -> dict[str, Any]:
+    def _continued(self, trial: Any, bracket: int, rung: int) -> Values:
         """Return the values of a trial of a rung, to be trained on in the next."""
         return {
             **trial.hyperparameters.values,
@@ -119,10 +122,10 @@ class Hyperband(HyperbandBrackets):
         }
 
 
-class Bayesian(_GivenFirst, BayesianWithRegressor):
+class Bayesian(_StudyFirst, BayesianWithRegressor):
     """Gaussian process with a lower confidence bound."""
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
+    def populate_space(self, trial_id: str) -> Response:
         """As the oracle does, on one thread: for tiny matrices BLAS threads only wait."""
         with threadpool_limits(1):
             return super().populate_space(trial_id)
@@ -135,11 +138,11 @@ class Bayesian(_GivenFirst, BayesianWithRegressor):
 class Grid(GridInAnyOrder):
     """Goes through the grid in order and leaves out what is not among `points` (labels)."""
 
-    def __init__(self, points: Iterable[Mapping[str, Any]], **settings: Any) -> None:
+    def __init__(self, points: Iterable[Values], **settings: Any) -> None:
         super().__init__(**settings)
         self._points = frozenset(map(_key, points))
 
-    def keeps(self, values: Mapping[str, Any]) -> bool:
+    def keeps(self, values: Values) -> bool:
         """Whether a point is wanted; the very first is made unasked."""
         return _key(values) in self._points
 
@@ -167,5 +170,5 @@ class _QuickRegressor(GaussianProcessRegressor):  # type: ignore[misc]
         return mean, np.sqrt(variance) * target_std
 
 
-def _key(values: Mapping[str, Any]) -> str:
+def _key(values: Values) -> str:
     return repr(sorted(values.items()))

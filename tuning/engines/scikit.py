@@ -9,13 +9,13 @@ import warnings
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import InvalidStateError
-from typing import Any
 
 import joblib
 
 from tuning.data.packing import by_identity, pack
 from tuning.data.parts import Parts
 from tuning.engines.capturing_backend import CapturingBackend, Fit
+from tuning.engines.scikit_internals import Scores
 from tuning.engines.scikit_search import arrays_of, make_search
 from tuning.study.study import Study
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
@@ -56,7 +56,7 @@ class ScikitEngine:
         self._error: BaseException | None = None
 
         self._open: dict[int, list[Fit]] = {}
-        self._asked = 0
+        self._next_number = 0
         self._numbers: dict[str, int] = {}  # candidate -> its trial in the newest round
 
     def ask(self, number: int) -> Proposal | Pause:
@@ -64,8 +64,10 @@ class ScikitEngine:
 
         Waits until scikit-learn has handed it over, so the answer is certain.
         """
-        if number != self._asked:
-            raise ValueError(f"asks come in order: expected trial {self._asked}, got {number}")
+        if number != self._next_number:
+            raise ValueError(
+                f"asks come in order: expected trial {self._next_number}, got {number}"
+            )
         if not self._thread.ident:
             self._thread.start()
         with self._news:
@@ -75,7 +77,7 @@ class ScikitEngine:
             if not self._ready:
                 return Pause.EXHAUSTED if self._ended else Pause.WAIT
             fits = self._ready.popleft()
-        self._asked += 1
+        self._next_number += 1
         self._open[number] = fits
         return self._proposal(number, fits)
 
@@ -172,14 +174,14 @@ class ScikitEngine:
             call=pack(calls, by_identity(self._arrays)),
         )
 
-    def _answer(self, fit: Fit, fold: FoldResult | None) -> dict[str, Any]:
+    def _answer(self, fit: Fit, fold: FoldResult | None) -> Scores:
         """Return what `_fit_and_score` would have.
 
         `fit_error` is never set: were all set, scikit-learn would raise.
         """
         value = float("nan")
         seconds = 0.0
-        scores: Mapping[str, Any] = {}
+        scores: Scores = {}
         if fold is not None:
             value = self._sign * fold.value
             seconds = fold.seconds
@@ -197,14 +199,14 @@ def _refuse(fit: Fit) -> None:
     try:
         fit.answer.set_exception(_Closed())
     except InvalidStateError:
-        return  # told already
+        return  # its trial has ended, and the answer is there already
 
 
-def _as_csv(results: Mapping[str, Any]) -> str:
+def _as_csv(results: Scores) -> str:
     """Return one row a candidate; what does not exist under its conditions is empty."""
     import numpy as np
 
-    columns: dict[str, Any] = {
+    columns: Scores = {
         name: np.ma.filled(np.ma.asarray(values, dtype=object), "")
         for name, values in results.items()
         if name != "params"  # said by the columns param_…

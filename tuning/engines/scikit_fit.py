@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tuning.data.packing import unpack
-from tuning.engines.scikit_internals import Call, fit_and_score
+from tuning.engines.scikit_internals import Call, Scores, fit_and_score
 from tuning.engines.scikit_search import arrays_of
 from tuning.estimators.fit import Watch
+from tuning.schema import JsonObject
 from tuning.study.study import derive_seed
 from tuning.trainer.devices import strategy_scope
 from tuning.trial import Context, FoldResult, TrialResult
@@ -104,7 +104,7 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     return _Fitted(fit, replace(result, scores=_plain_scores(returned)))
 
 
-def _plain_scores(returned: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_scores(returned: Scores) -> JsonObject:
     """Return of `_fit_and_score`'s dictionary what JSON can hold."""
     return {
         name: value

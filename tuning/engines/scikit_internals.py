@@ -7,13 +7,19 @@ library drops it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+from tuning.trial import Params
 
 CHECKED_WITH = "1.9.1"
 JOBLIB_CHECKED_WITH = "1.6.0"
 
 _CALLBACKS = ("caller", "callback_ctx")
 """Arguments of `_fit_and_score` whose contexts hold the whole search."""
+
+
+Scores: TypeAlias = Mapping[str, Any]
+"""By name, what `_fit_and_score` returns of one fit, or `cv_results_` of all."""
 
 
 class Call(NamedTuple):
@@ -28,9 +34,9 @@ class Call(NamedTuple):
         return self.args[0]
 
     @property
-    def parameters(self) -> Mapping[str, Any]:
+    def parameters(self) -> Params:
         """The candidate's parameters, with the resource of a halving search among them."""
-        parameters: Mapping[str, Any] = self.kwargs["parameters"]
+        parameters: Params = self.kwargs["parameters"]
         return parameters
 
     @property
@@ -76,7 +82,7 @@ def call_of(task: Any) -> Call:
     return Call(args, named)
 
 
-def fit_and_score(call: Call) -> Mapping[str, Any]:
+def fit_and_score(call: Call) -> Scores:
     """Do what scikit-learn would for a candidate's fold; return what its search wants.
 
     Raises:
@@ -84,10 +90,8 @@ def fit_and_score(call: Call) -> Mapping[str, Any]:
     """
     from sklearn.model_selection._validation import _fit_and_score
 
-    returned: Mapping[str, Any] = _fit_and_score(
-        *call.args, **{**call.kwargs, "error_score": "raise"}
-    )
-    return returned
+    scores: Scores = _fit_and_score(*call.args, **{**call.kwargs, "error_score": "raise"})
+    return scores
 
 
 def dispatch_at_once(search: Any) -> Any:
