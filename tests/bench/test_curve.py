@@ -52,6 +52,7 @@ def test_every_trial_costs_and_only_a_better_completed_one_becomes_the_incumbent
     files = SearchFiles(tmp_path)
     for number, test in ((1, 3.3), (2, 1.1), (3, 2.2), (4, 2.7)):
         keep_test_score(files.trial_folder(number), "loss", test)
+
     run = curve(tmp_path, trial_index, meter)
     assert run.epochs == (1, 6, 8, 13, 18)
     assert run.seconds == (0.0, 2.5, 3.5, 6.0, 8.5)

@@ -15,17 +15,9 @@ from tuning.storage.durable import write_json
 
 @pytest.mark.slow
 def test_a_bench_is_told_drawn_and_recorded(project, capsys):
-    words = [
-        "bench",
-        "plane",
-        "--engines",
-        "randomizedsearchcv,optuna:tpe",
-        "--seeds",
-        "2",
-        "--budget",
-        "epochs=7",
-    ]
-    assert main([*words, "--devices", "cpu:1", "--json"]) == 0
+    words = "bench plane --engines randomizedsearchcv,optuna:tpe --seeds 2 --budget epochs=7"
+    assert main([*words.split(), "--devices", "cpu:1", "--json"]) == 0
+
     printed = capsys.readouterr()
     result = json.loads(printed.out.splitlines()[-1])
     assert (result["study"], result["seeds"], result["budget"]) == ("plane", 2, "epochs=7")
@@ -33,6 +25,7 @@ def test_a_bench_is_told_drawn_and_recorded(project, capsys):
     assert result["comparisons"]["plane"][0]["verdict"] == "too few seeds"
     assert "[4/4] plane · optuna:tpe · seed 1: val_rmse" in printed.err
     assert result["report"] in printed.err
+
     page = Path(result["report"])
     assert page.parent == project / "home" / "reports"
     assert "optuna:tpe" in page.read_text()

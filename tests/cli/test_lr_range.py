@@ -13,10 +13,9 @@ from tuning.lr_range.result import LRRange
 
 @pytest.mark.slow
 def test_a_test_is_printed_drawn_and_recorded(project, capsys):
-    assert (
-        main(["lr-range", "plane", "--steps", "60", "--seeds", "2", "--batch-size", "16", "--json"])
-        == 0
-    )
+    words = "lr-range plane --steps 60 --seeds 2 --batch-size 16 --json"
+    assert main(words.split()) == 0
+
     printed = capsys.readouterr()
     result = json.loads(printed.out.splitlines()[-1])
     assert (result["study"], result["label"], result["batch_size"], result["seeds"]) == (
@@ -28,13 +27,12 @@ def test_a_test_is_printed_drawn_and_recorded(project, capsys):
     assert result["suggestions"].keys() == result["definitions"].keys()
     assert result["bounds"] == [1e-4, 1e-1]
     assert "where the smoothed loss falls fastest" in printed.err
+
     files = {kind: Path(path) for kind, path in result["files"].items()}
     assert files["png"].parent == project / "home" / "reports"
     assert files["png"].read_bytes().startswith(b"\x89PNG")
-    assert (
-        LRRange.from_json(json.loads(files["json"].read_text())).suggestions
-        == result["suggestions"]
-    )
+    test = LRRange.from_json(json.loads(files["json"].read_text()))
+    assert test.suggestions == result["suggestions"]
     _check_run(result, files)
 
 

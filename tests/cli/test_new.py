@@ -25,18 +25,10 @@ def project(tmp_path, monkeypatch):
 def test_the_tests_written_for_each_task_pass_as_they_are(project):
     for task in TASKS:
         assert main(["new", f"my-{task}", "--task", task]) == 0
+
+    options = ["-q", "-c", str(ROOT / "pyproject.toml"), "--rootdir", "."]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-c",
-            str(ROOT / "pyproject.toml"),
-            "--rootdir",
-            ".",
-            "tests",
-        ],
+        [sys.executable, "-m", "pytest", *options, "tests"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

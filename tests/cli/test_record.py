@@ -25,24 +25,14 @@ def asked(monkeypatch, tmp_path):
 
 def test_options_reach_the_recording_and_the_last_line_is_json(asked, capsys, tmp_path):
     out = tmp_path / "x.json"
-    arguments = [
-        "--points",
-        "8",
-        "--sobol",
-        "--seeds",
-        "2",
-        "--epochs",
-        "5",
-        "--out",
-        str(out),
-        "--json",
-        "--quiet",
-    ]
-    assert main(["record", "housing", *arguments]) == 0
+    words = "record housing --points 8 --sobol --seeds 2 --epochs 5 --json --quiet"
+    assert main([*words.split(), "--out", str(out)]) == 0
+
     ((study, options),) = asked
     assert study == "housing"
     assert (options.points, options.sobol, options.seeds, options.out) == (8, True, 2, out)
     assert options.variant == {"epochs": 5}
+
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["points"], result["rows"]) == (6, 30)
     assert result["recording"].endswith("made.json")

@@ -8,12 +8,10 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 
-import click
 import pytest
 
 import tuning.search.run
 from tuning.cli.main import main
-from tuning.cli.options import seconds
 from tuning.cli.run import parse_settings
 from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, StudyError
 from tuning.reports.summary import Summary
@@ -105,25 +103,8 @@ def test_without_json_the_table_goes_to_stdout(runs, capsys):
 
 
 def test_what_changes_the_definition_is_kept_apart_from_budgets(runs):
-    main(
-        [
-            "run",
-            "toy",
-            "--engine",
-            "optuna:random",
-            "--epochs",
-            "5",
-            "--trials",
-            "7",
-            "--timeout",
-            "1h30m",
-            "--set",
-            "patience=5",
-            "--set",
-            "attempts=2",
-            "--quiet",
-        ]
-    )
+    words = "run toy --engine optuna:random --epochs 5 --trials 7 --timeout 1h30m"
+    main([*words.split(), "--set", "patience=5", "--set", "attempts=2", "--quiet"])
     options = runs.calls[0][1]
     assert options.variant == {"engine": "optuna:random", "epochs": 5, "patience": 5}
     assert options.budget == {"trials": 7, "timeout": 5400.0, "attempts": 2}
@@ -172,20 +153,6 @@ def test_an_unknown_executor_is_refused_with_those_there_are(runs, capsys):
 def test_the_executor_reaches_the_run(runs):
     assert main(["run", "toy", "--executor", "inprocess"]) == 0
     assert runs.calls[0][1].executor == "inprocess"
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("90m", 5400.0), ("2h", 7200.0), ("45s", 45.0), ("1h30m", 5400.0), ("12.5", 12.5)],
-)
-def test_times_are_read(text, value):
-    assert seconds(text) == value
-
-
-@pytest.mark.parametrize("text", ["", " ", "m", "1d", "-3", "3 h 4"])
-def test_what_is_no_time_is_refused(text):
-    with pytest.raises(click.BadParameter, match="is not a time"):
-        seconds(text)
 
 
 def test_settings_are_json_where_they_can_be():

@@ -15,23 +15,9 @@ def home(tmp_path, monkeypatch):
 
 
 def test_the_shipped_recording_can_be_simulated_at_once(capsys):
-    assert (
-        main(
-            [
-                "simulate",
-                "housing_grid",
-                "--seeds",
-                "2",
-                "--trials",
-                "9",
-                "--slots",
-                "1,8",
-                "--exact",
-                "--json",
-            ]
-        )
-        == 0
-    )
+    words = "simulate housing_grid --seeds 2 --trials 9 --slots 1,8 --exact --json"
+    assert main(words.split()) == 0
+
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["study"] == "housing_grid"
     assert result["simulated_trials"] == 2 * 2 * 2 * 9
@@ -42,60 +28,21 @@ def test_the_shipped_recording_can_be_simulated_at_once(capsys):
 
 def test_engines_that_never_end_by_themselves_make_20_trials_of_a_study_that_names_none(capsys):
     engines = "optuna:random,optuna:tpe,gridsearchcv"
-    assert (
-        main(
-            [
-                "simulate",
-                "housing_grid",
-                "--engines",
-                engines,
-                "--slots",
-                "8",
-                "--seeds",
-                "1",
-                "--json",
-            ]
-        )
-        == 0
-    )
+    words = f"simulate housing_grid --engines {engines} --slots 8 --seeds 1 --json"
+    assert main(words.split()) == 0
     assert json.loads(capsys.readouterr().out)["simulated_trials"] == 2 * 20 + 27
 
 
 def test_a_function_is_simulated_with_a_pruner_and_faults(capsys):
-    arguments = [
-        "--engines",
-        "optuna:tpe+asha",
-        "--slots",
-        "4",
-        "--seeds",
-        "1",
-        "--trials",
-        "12",
-        "--crash-rate",
-        "0.2",
-    ]
-    assert main(["simulate", "noisy_branin", *arguments]) == 0
+    options = "--engines optuna:tpe+asha --slots 4 --seeds 1 --trials 12 --crash-rate 0.2"
+    assert main(["simulate", "noisy_branin", *options.split()]) == 0
     assert "optuna:tpe+asha" in capsys.readouterr().out
 
 
 def test_a_recording_is_named_by_its_path(tmp_path, capsys):
     path = write(tmp_path)
-    assert (
-        main(
-            [
-                "simulate",
-                str(path),
-                "--engines",
-                "gridsearchcv",
-                "--slots",
-                "2",
-                "--seeds",
-                "1",
-                "--json",
-            ]
-        )
-        == 0
-    )
+    options = "--engines gridsearchcv --slots 2 --seeds 1 --json"
+    assert main(["simulate", str(path), *options.split()]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["recording"] == str(path)
 
 

@@ -49,13 +49,15 @@ def server(tmp_path_factory):
         line = process.stdout.readline()
     chosen = int(re.search(r"http://127\.0\.0\.1:(\d+)", line)[1])
     assert chosen != port
+
     connection = http.client.HTTPConnection("127.0.0.1", chosen, timeout=60)
-    connection.request(
-        "GET", "/health"
-    )  # waits until it answers: the port listens before MLflow is imported
+    # Waits until it answers: the port listens before MLflow is imported.
+    connection.request("GET", "/health")
     assert connection.getresponse().read() == b"OK"
     connection.close()
+
     yield process, chosen, home
+
     process.send_signal(signal.SIGINT)
     with process:
         assert process.wait(20) == 0

@@ -33,7 +33,8 @@ def plan_of(seeds):
 def benched(folder, plan, study="scripted", gap=1.0):
     """Searches of three trials each; the later engines are worse by `gap`."""
     chance = random.Random(study)
-    searches, runs = [], []
+    searches = []
+    runs = []
     for seed in range(plan.seeds):
         for rank, choice in enumerate(plan.choices):
             home = folder_of(folder / study, choice, seed)
@@ -48,10 +49,12 @@ def benched(folder, plan, study="scripted", gap=1.0):
                     pinned="pinned",
                 )
             )
+
             values = [9 - i / 2 + gap * rank + chance.random() for i in range(3)]
             for number, value in enumerate(values):
                 _write(SearchFiles(home), number, value)
             runs.append(_run(study, choice.name, seed, values))
+
     facts = DatasetFacts(name="line", digest="0a" * 32, train=6, validation=2, test=2)
     checked = CheckedStudy(
         info=replace(RECORD, name=study, data=facts),
@@ -104,6 +107,7 @@ def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path)
     statistics = analyse([run.curve for run in study.runs], resamples=99)
     written = write_bench_report(tmp_path / "reports", [study], plan, statistics)
     assert written.page == tmp_path / "reports" / "bench-scripted-epochs-40.html"
+
     page = text_of(written.page)
     assert "http" not in page.replace("http://www.w3.org", "")
     for title in (
@@ -125,6 +129,7 @@ def test_the_report_of_one_study_needs_no_network_and_holds_every_part(tmp_path)
     assert "There is nothing to draw yet" not in page
     assert "Ranks over the studies" not in page
     assert page.count('class="tag completed">supported') == 3
+
     assert [path.name for path in written.pictures] == [
         "bench-scripted-epochs-40-scripted-epochs.png",
         "bench-scripted-epochs-40-scripted-seconds.png",
