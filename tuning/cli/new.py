@@ -85,7 +85,7 @@ from tuning import Choice, Dataset, Float, Int, $goal, Study
 def build_model(
     n_hidden: int = 1, n_neurons: int = 30, lr: float = 1e-2, input_shape: tuple[int, ...] = (8,)
 ) -> keras.Model:
-    """Return a compiled MLP: `n_hidden` ReLU layers of `n_neurons` units, then $last_layer."""
+    """Return a compiled MLP: `n_hidden` ReLU layers of `n_neurons`, then $last_layer."""
     model = keras.Sequential([keras.layers.Input(input_shape)])
     for _ in range(n_hidden):
         model.add(keras.layers.Dense(n_neurons, activation="relu"))
