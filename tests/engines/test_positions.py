@@ -62,8 +62,8 @@ def test_the_same_seed_proposes_the_same_rates():
 
 
 def test_the_user_is_told_that_positions_are_searched():
-    said = make_engine(study(), lambda: None).notices[0]
-    assert said == "lr: searched as a position in the interval of each structure"
+    notice = make_engine(study(), lambda: None).notices[0]
+    assert notice == "lr: searched as a position in the interval of each structure"
 
 
 @pytest.mark.parametrize("engine", ["gridsearchcv", "capacity"])

@@ -19,7 +19,7 @@ PLAN = Simulation(
 
 
 def standing(slots, **changes):
-    given = {
+    fields = {
         "seeds": 3,
         "trials": 10,
         "wall_s": 100.0 / slots,
@@ -33,29 +33,29 @@ def standing(slots, **changes):
         "lost": 0.0,
         "bound": "slots",
     }
-    return Standing(engine="optuna:tpe", slots=slots, **{**given, **changes})
+    return Standing(engine="optuna:tpe", slots=slots, **{**fields, **changes})
 
 
 def test_there_is_one_standing_an_engine_and_number_of_slots(tmp_path):
     runs = list(simulate_all(PLAN, replayed(tmp_path, LINE, LINE_POINTS)))
-    found = standings(runs)
-    assert [(each.engine, each.slots, each.seeds) for each in found] == [
+    table_rows = standings(runs)
+    assert [(each.engine, each.slots, each.seeds) for each in table_rows] == [
         ("optuna:random", 1, 3),
         ("optuna:random", 16, 3),
         ("optuna:tpe", 1, 3),
         ("optuna:tpe", 16, 3),
     ]
     walls = sorted(run.wall_s for run in runs[:3])
-    assert found[0].wall_s == walls[1]
-    assert found[0].to_json()["trials"] == 12
+    assert table_rows[0].wall_s == walls[1]
+    assert table_rows[0].to_json()["trials"] == 12
 
 
 def test_a_search_that_found_nothing_counts_as_the_worst(tmp_path):
-    found, *others = list(simulate_all(PLAN, replayed(tmp_path, LINE, LINE_POINTS)))[:3]
-    nothing = replace(found, regret=None, curve=replace(found.curve, values=(), tests=()))
-    assert standings([found, nothing, nothing])[0].best is None
-    values = [run.curve.values[-1] for run in (found, others[0])]
-    assert standings([found, others[0], nothing])[0].best == max(values)
+    first, *others = list(simulate_all(PLAN, replayed(tmp_path, LINE, LINE_POINTS)))[:3]
+    nothing = replace(first, regret=None, curve=replace(first.curve, values=(), tests=()))
+    assert standings([first, nothing, nothing])[0].best is None
+    values = [run.curve.values[-1] for run in (first, others[0])]
+    assert standings([first, others[0], nothing])[0].best == max(values)
 
 
 def test_words_say_what_more_slots_bring():
@@ -66,8 +66,8 @@ def test_words_say_what_more_slots_bring():
 
 
 def test_words_say_where_slots_idle_and_where_the_engine_is_waited_for():
-    said = sentences([standing(64, utilisation=0.2, engine_s=30.0, wall_s=2.0, bound="engine")])
-    assert said == [
+    lines = sentences([standing(64, utilisation=0.2, engine_s=30.0, wall_s=2.0, bound="engine")])
+    assert lines == [
         "optuna:tpe: on 64 slots they are busy 20% of the time; more do not pay for 10 trials.",
         "optuna:tpe: on 64 slots its own 30.0 s are longer than the 2.0 s of the trials: "
         "it would be waited for "
