@@ -65,11 +65,6 @@ class TestOptunaTPEWithHyperband(TestOptunaTPE):
         return super().make(space, pruner="hyperband", **changes)
 
 
-class TestOptunaAuto(OptunaContract):
-    engine = "optuna:auto"
-    trials = 24
-
-
 class TestOptunaRandom(OptunaContract):
     engine = "optuna:random"
 

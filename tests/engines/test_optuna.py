@@ -15,7 +15,6 @@ import pytest
 from tests.engines.contract import (
     CONDITIONAL,
     FLAT,
-    NUMBERS,
     make_study,
     maximize,
     result_of,
@@ -195,24 +194,6 @@ def test_the_user_is_told_which_parameters_a_sampler_draws_apart():
     assert OptunaEngine(make_study("optuna:nsga2", FLAT, trials=40)).notices == (
         "nsga2: generations of 8 trials; the first is random",
     )
-
-
-ONE = Space({"lr": Float(1e-4, 1e-1, log=True)})
-
-
-@pytest.mark.parametrize(
-    ("space", "kind", "reason"),
-    [
-        (NUMBERS, "cmaes", "because all parameters are numbers without conditions"),
-        (ONE, "tpe", "because cmaes needs two parameters"),
-        (FLAT, "tpe", "because of batch_size (Choice or conditional)"),
-    ],
-    ids=["numbers", "one", "choice"],
-)
-def test_auto_proposes_as_the_sampler_that_it_names(space, kind, reason):
-    auto, named = (OptunaEngine(make_study(f"optuna:{engine}", space)) for engine in ("auto", kind))
-    assert auto.notices == (f"auto: {kind}, {reason}",)
-    assert run(auto, 24) == run(named, 24)
 
 
 def test_optuna_says_nothing_and_keeps_its_own_level(capfd):

@@ -117,14 +117,6 @@ ENGINES = (
         trials_within=_halving_trials_within,
     ),
     EngineSpec(
-        name="optuna:auto",
-        family="Optuna",
-        summary="cmaes where all parameters are numbers without conditions, else tpe",
-        make=_optuna,
-        takes_initial=True,
-        prunes=True,
-    ),
-    EngineSpec(
         name="optuna:tpe",
         family="Optuna",
         summary="tree-structured Parzen estimator, multivariate",

@@ -49,8 +49,7 @@ class OptunaEngine:
         self._last_epochs: dict[int, int] = {}  # open trial -> last epoch reported
         self._pruned_at: dict[int, int] = {}  # open trial -> epoch
 
-        named = study.engine.removeprefix("optuna:")
-        kind = auto_kind(study.space) if named == "auto" else named
+        kind = study.engine.removeprefix("optuna:")
         self._constrained = kind != "cmaes"  # it warns of a constraint and ignores it
         # Plain random sampling has nothing to say, and silence costs a tenth of its time.
         self._quiet = contextlib.nullcontext if kind == "random" else _quiet
@@ -58,7 +57,7 @@ class OptunaEngine:
         if kind == "grid":
             self._points, self.notices = _shuffled_grid(study)
         else:
-            self.notices = _remarks(named, study)
+            self.notices = _remarks(kind, study)
 
         with _quiet():
             self._study = optuna.create_study(
@@ -143,22 +142,6 @@ def make_sampler(kind: str, study: Study) -> optuna.samplers.BaseSampler:
     return SAMPLERS[kind](study, derive_seed(study.seed, "engine"))
 
 
-def auto_kind(space: Space) -> str:
-    """Return the kind that `optuna:auto` stands for: `cmaes` where it moves every parameter.
-
-    Else it is `tpe`. Of a single parameter Optuna's CMA-ES draws at random as well.
-    """
-    # The space alone decides, not the budget, so that a later run may extend it. Measured without
-    # noise, mean best of 8 seeds after 40, 160 and 320 trials: on hartmann6 cmaes has -2.18, -3.18
-    # and -3.30, tpe -2.80, -3.22 and -3.25; on branin cmaes 2.28, 0.398 and 0.398, tpe 0.71, 0.408
-    # and 0.399. Up to 80 trials tpe was ahead on both.
-    return "cmaes" if len(space) > 1 and not _drawn_apart("cmaes", space) else "tpe"
-
-
-def _auto(study: Study, seed: int) -> optuna.samplers.BaseSampler:
-    return SAMPLERS[auto_kind(study.space)](study, seed)
-
-
 def _tpe(study: Study, seed: int) -> optuna.samplers.BaseSampler:
     # Optuna 5's defaults: multivariate, and open trials count as bad (constant_liar). Measured on a
     # space with conditions, 40 trials, mean best of 30 seeds ± 0.05, 4 trials open: 0.56; without
@@ -193,7 +176,6 @@ def _gp(study: Study, seed: int) -> optuna.samplers.BaseSampler:
 Sampler: TypeAlias = Callable[[Study, int], optuna.samplers.BaseSampler]
 
 SAMPLERS: dict[str, Sampler] = {
-    "auto": _auto,
     "tpe": _tpe,
     "random": _random,
     "cmaes": _cmaes,
@@ -279,38 +261,18 @@ def _remarks(kind: str, study: Study) -> tuple[str, ...]:
     """Say what of the study this sampler does not search as the user might expect."""
     if kind == "nsga2":
         return (f"nsga2: generations of {_population(study.trials)} trials; the first is random",)
-    if kind == "auto":
-        return (_auto_remark(study.space),)
     if kind not in ("cmaes", "qmc", "gp"):
         return ()
 
-    apart = _drawn_apart(kind, study.space)
+    # These three sample one fixed space; Optuna draws what is not always in it by itself.
+    apart = []
+    for name, domain in study.space.domains.items():
+        if domain.conditions or (kind == "cmaes" and isinstance(domain, Choice)):
+            apart.append(name)
     if not apart:
         return ()
     reason = "Choice or conditional" if kind == "cmaes" else "conditional"
     return (f"{kind}: {', '.join(apart)} ({reason}) drawn at random, apart from the others",)
-
-
-def _drawn_apart(kind: str, space: Space) -> list[str]:
-    """Return what `cmaes`, `qmc` or `gp` leaves to chance.
-
-    They sample one fixed space; Optuna draws what is not always in it by itself.
-    """
-    apart = []
-    for name, domain in space.domains.items():
-        if domain.conditions or (kind == "cmaes" and isinstance(domain, Choice)):
-            apart.append(name)
-    return apart
-
-
-def _auto_remark(space: Space) -> str:
-    """Say which sampler `optuna:auto` is here, and why."""
-    if auto_kind(space) == "cmaes":
-        return "auto: cmaes, because all parameters are numbers without conditions"
-    apart = _drawn_apart("cmaes", space)
-    if not apart:
-        return "auto: tpe, because cmaes needs two parameters"
-    return f"auto: tpe, because of {', '.join(apart)} (Choice or conditional)"
 
 
 @contextlib.contextmanager
