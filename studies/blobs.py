@@ -1,5 +1,6 @@
-"""Two adjacent clouds: no network beats a straight line here (accuracy about 0.915), and the search
-should show it.
+"""Two adjacent clouds, for which a straight line is enough: accuracy about 0.915.
+
+No network does better here, and the search should show it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A noisy circle inside another: a straight line fails, and 0.829 accuracy is the most to be hoped
-for.
+"""A noisy circle inside another: a straight line fails.
+
+An accuracy of 0.829 is the most that can be hoped for.
 """
 
 from __future__ import annotations

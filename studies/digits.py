@@ -1,5 +1,6 @@
-"""Handwritten digits of 8 × 8 pixels, the small MNIST: shape and training of the courses'
-classifier.
+"""Handwritten digits of 8 × 8 pixels, the small MNIST: the courses' classifier.
+
+Its shape and its training are searched.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Faces: is it the person photographed most often? Judged against always saying so, 530 of 766,
-thus 0.692.
+"""Faces: is it the person photographed most often?
+
+Judged against always saying so: 530 of 766, thus 0.692.
 
 About 200 MB are fetched once from the internet. The courses' network: 20 and 10 relu units, Adam,
 batches of 16.

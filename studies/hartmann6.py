@@ -1,5 +1,6 @@
-"""Hartmann's function of six variables, least value -3.32237: nothing is trained, an engine is
-tried.
+"""Hartmann's function of six variables, least value -3.32237.
+
+Nothing is trained: an engine is tried.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""California housing: the courses' very grid, 27 points with 2 folds each, by scikit-learn's
-GridSearchCV.
+"""California housing: the courses' very grid by scikit-learn's GridSearchCV.
+
+27 points with 2 folds each.
 """
 
 from __future__ import annotations

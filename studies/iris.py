@@ -1,5 +1,6 @@
-"""Iris: three species from four lengths; every trial is judged by 3 stratified folds, for the table
-is small.
+"""Iris: three species from four lengths, each trial judged by 3 stratified folds.
+
+The table is small: one validation part would be too few rows.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Setosa and virginica by their petals: a perceptron separates them without an error, as its
-theorem promises.
+"""Setosa and virginica by their petals: a line separates them.
+
+A perceptron does so without an error, as its theorem promises.
 """
 
 from __future__ import annotations

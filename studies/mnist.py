@@ -1,5 +1,6 @@
-"""MNIST, 5,000 of its digits: the courses' 300 and 100 relu units, searched in shape, rate and
-batch size, with Adam.
+"""MNIST, 5,000 of its digits: the courses' network of 300 and 100 relu units.
+
+Searched in shape, rate and batch size, with Adam.
 
 Fetched once from a package that carries them. `tuning.data.images.mnist` is all 70,000, cut as the
 courses cut them.

@@ -1,5 +1,6 @@
-"""A regression with three outputs, one linear unit each; losses compete as a parameter of the
-builder.
+"""A regression with three outputs, one linear unit each.
+
+Losses compete as a parameter of the builder.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Several labels at once: five topics of made documents, one sigmoid each; right only where all
-five are.
+"""Several labels at once: five topics of made documents, one sigmoid each.
+
+A document is right only where all five are.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Branin's function with noise and a bias that shrinks over 27 epochs, for pruners and Hyperband,
-without training.
+"""Branin's function with noise, and with a bias that shrinks over 27 epochs.
+
+For pruners and Hyperband, without training.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Survival on the Titanic: numbers and categories, uneven classes; any CSV or Parquet file goes the
-same way.
+"""Survival on the Titanic: numbers and categories, uneven classes.
+
+Any CSV or Parquet file goes the same way.
 
 For a table of your own: `data=Table("path/to/table.csv", target="survived", task="binary")` of
 `tuning.data.tables`, or no study at all: `python -m tuning run path/to/table.csv --target survived

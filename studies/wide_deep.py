@@ -1,5 +1,6 @@
-"""California housing: the courses' wide & deep network, around its two layers of 30 neurons and SGD
-at 1e-3.
+"""California housing: the courses' wide & deep network.
+
+Searched around its two layers of 30 neurons and SGD at 1e-3.
 """
 
 from __future__ import annotations
