@@ -1,4 +1,4 @@
-"""Faces: is it the person photographed most often?
+"""Faces: whether it is the person photographed most often.
 
 Judged against always saying so: 530 of 766, thus 0.692.
 
