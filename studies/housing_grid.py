@@ -21,8 +21,9 @@ def build_model(
     lr: float = 1e-3,
     input_shape: Sequence[int] = [8],
 ) -> keras.Model:
-    """Return the courses' regression MLP: `n_hidden` ReLU layers, one linear unit, SGD and mean
-    squared error.
+    """Return the courses' regression MLP.
+
+    `n_hidden` ReLU layers and one linear unit, SGD, mean squared error.
     """
     import keras
 

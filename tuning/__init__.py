@@ -1,5 +1,4 @@
-"""Hyperparameter search and benchmarks for Keras: one study, three libraries, every trial in
-MLflow.
+"""Hyperparameter search and benchmarks for Keras: one study, three libraries, MLflow.
 
 The public names are resolved when first used; importing this package imports neither TensorFlow nor
 NumPy.

@@ -100,10 +100,10 @@ class Pause(enum.Enum):
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One trained epoch. `metrics` are as Keras names them (`loss`, `val_loss`, …) plus the
-    objective.
+    """One trained epoch.
 
     Attributes:
+        metrics: As Keras names them (`loss`, `val_loss`, …), and the objective.
         number: The trial.
         epoch: From 1; a continued trial starts above its parent's.
         value: The objective after this epoch, the mean over folds with `--cv`.

@@ -23,16 +23,13 @@ class Engine(Protocol):
     """
 
     def ask(self, number: int) -> Proposal | Pause:
-        """Return the proposal that will carry `number`, `WAIT` (tell me something first) or
-        `EXHAUSTED`.
-        """
+        """Return the proposal that will carry `number`, or why there is none (`Pause`)."""
 
     def adopt(self, proposal: Proposal) -> bool:
-        """Take `proposal` for the last ask's, whatever was proposed; return whether that is
-        possible.
+        """Take `proposal` for the last ask's, whatever was proposed; return whether it can.
 
         An earlier run has trained it: on another CPU, or with other versions, a library may compute
-            something else.
+        something else.
         """
 
     def report(self, report: EpochReport) -> bool:

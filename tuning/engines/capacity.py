@@ -56,8 +56,9 @@ class Gain(NamedTuple):
 
 
 class CapacityEngine:
-    """The courses' capacity workflow on the study's own space; deterministic, no randomness, ends
-    by itself.
+    """The courses' capacity workflow on the study's own space; it ends by itself.
+
+    Nothing is drawn at random.
 
     Capacity is `n_hidden` (one layer more a step) and `n_neurons` (twice as many a step, up to the
     high end); at least one of them must be in the space. Every other parameter keeps one value: the

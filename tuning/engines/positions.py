@@ -14,11 +14,10 @@ from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 
 
 class PositionEngine:
-    """Any engine on a space in which these learning rates are numbers from 0 to 1; it proposes true
-    rates.
+    """Any engine, on a space in which these learning rates are positions from 0 to 1.
 
-    So what suits one structure helps the next: a rate at 0.7 of the way is a high one for both.
-    Ledger, MLflow and report know nothing of positions.
+    It proposes true rates. So what suits one structure helps the next: a rate at 0.7 of the way is a
+    high one for both. Ledger, MLflow and report know nothing of positions.
 
     Args:
         study: Its space has rates with rows.

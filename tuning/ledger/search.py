@@ -130,8 +130,7 @@ class SearchFiles:
         write_json(self._spec_file(proposal.number), stored)
 
     def proposal(self, number: int, space: Space) -> Proposal | None:
-        """Return what was asked for under this number, or None where nothing was or the file is
-        torn.
+        """Return what was asked for under this number; None where the file is torn or not there.
 
         Raises:
             ChangedError: Its parameters are not of this space.

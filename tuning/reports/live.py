@@ -267,8 +267,9 @@ class LiveProgress:
 
 
 def _shortened(slot: str) -> str:
-    """Return a slot's name so that it fits a line: `GPU-1a2b3c4d` for a UUID, at most three of them
-    with + between.
+    """Return a slot's name so that it fits a line.
+
+    `GPU-1a2b3c4d` for a UUID; at most three of them, with + between.
     """
     devices = one_line(slot).split("+")[:3]
     return "+".join(device[:12] for device in devices)

@@ -206,9 +206,7 @@ class Finals:
         )
 
     def _outcome(self, number: int, index: int) -> FinalistOutcome | None:
-        """Return what came of a finalist on a seed, with `--cv` of all its folds; None where it
-        failed.
-        """
+        """Return what came of a finalist on a seed, of all its folds; None where it failed."""
         known = self.files.finalist(number, index)
         if known is not None or self.study.cv is None:
             return known

@@ -332,8 +332,9 @@ class SearchLoop:
             self._fail(trial, event.error)
 
     def _died(self, trial: OpenTrial, event: Died) -> None:
-        """Take a result that reached the disk; else try again, unless it was stopped for good or
-        died too often.
+        """Take a result that reached the disk; else try again.
+
+        Not where the trial was stopped for good, or has died too often.
         """
         number = trial.proposal.number
         result = self.files.result(number)

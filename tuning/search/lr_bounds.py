@@ -48,9 +48,7 @@ class LRBounds:
     tests: Mapping[str, Sequence[LRRange]] = field(default_factory=dict)
 
     def remember(self, folder: Path, definition: Definition) -> None:
-        """Write the intervals, and what they were measured under, where no search's header keeps
-        them.
-        """
+        """Write the intervals and their definition, where no search's header keeps them."""
         intervals = LRIntervals(intervals=dict(self.intervals), definition=dict(definition))
         write_record(folder / _INTERVALS, intervals)
         self.keep(folder)

@@ -315,8 +315,9 @@ class _Run:
         return self.loop.ended if failure is None else "failed"
 
     def _close_processes(self) -> None:
-        """Give the devices back before the report is written; in a hurry the engine is not asked
-        for its files.
+        """Give the devices back before the report is written.
+
+        After a signal the engine is not asked for its files.
         """
         self.executor.close()
         if not self.stop_request.by_signal:

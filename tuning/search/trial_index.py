@@ -123,9 +123,7 @@ class TrialIndex:
         return first
 
     def finalists(self, top_k: int) -> list[Pair]:
-        """Return the best completed trials of different parameters, the best first, `top_k` at
-        most.
-        """
+        """Return the best completed trials, the best first, of different parameters."""
         ranked = sorted(
             (number for number, key in enumerate(self._keys) if not math.isnan(key)),
             key=lambda number: (self._keys[number], number),
