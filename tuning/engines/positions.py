@@ -16,8 +16,8 @@ from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 class PositionEngine:
     """Any engine, on a space in which these learning rates are positions from 0 to 1.
 
-    It proposes true rates. So what suits one structure helps the next: a rate at 0.7 of the way is a
-    high one for both. Ledger, MLflow and report know nothing of positions.
+    It proposes true rates. So what suits one structure helps the next: a rate at 0.7 of the way
+    is a high one for both. Ledger, MLflow and report know nothing of positions.
 
     Args:
         study: Its space has rates with rows.
