@@ -5,8 +5,11 @@ elsewhere.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,8 @@ from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, S
 from tuning.reports.summary import Summary
 from tuning.study.objective import Minimize
 from tuning.trial import Proposal, Status, TrialResult
+
+ROOT = Path(__file__).parents[2]
 
 
 def summary(status="completed"):
@@ -169,3 +174,21 @@ def test_what_could_not_be_written_is_told_to_the_quiet_too(runs, capsys):
 def test_a_field_that_is_set_twice_is_told():
     with pytest.raises(StudyError, match="--set epochs is given twice"):
         parse_settings(("epochs=5", "epochs=6"))
+
+
+def test_nothing_heavy_is_imported_before_tensorflows_import_begins(tmp_path):
+    code = """
+import sys
+from tuning.executors.forkserver import ForkServer
+
+def start(server):
+    print(*({'numpy', 'rich', 'psutil', 'tuning.study.study'} & set(sys.modules)), "begun")
+    raise SystemExit
+
+ForkServer.__enter__ = start
+from tuning.cli.main import main
+main(["run", "housing", "--trials", "2", "--devices", "cpu:1"])
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["begun"]

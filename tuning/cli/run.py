@@ -160,10 +160,14 @@ def check_run(
         StudyError: Options exclude each other, or one is wrong.
         MissingError: A package that is needed is not there.
     """
-    from tuning.executors.executor_spec import executor_spec
     from tuning.search.options import RunOptions
 
-    executor_spec(executor)  # an unknown one is reported before anything starts
+    # An unknown one is reported before anything starts. TensorFlow's import would wait 50 ms for
+    # the table: it is not read for the default.
+    if executor != RunOptions.executor:
+        from tuning.executors.executor_spec import executor_spec
+
+        executor_spec(executor)
     if fresh and allow_change:
         raise StudyError(
             "--fresh and --allow-change exclude each other: "
@@ -211,6 +215,11 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     Raises:
         StudyError: Not of this form, not a field of a study, or one that only the study file sets.
     """
+    if (
+        not settings
+    ):  # what a study has is imported for them alone: 0.1 s before TensorFlow's import
+        return {}
+
     from dataclasses import fields
 
     from tuning.study.study import Study

@@ -1,13 +1,16 @@
-"""`RunOptions`: what a run is told besides its study."""
+"""`RunOptions`: what a run is told besides its study.
+
+The command line makes it before TensorFlow's import begins, so this module imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tuning.study.engine_spec import engine_spec
-from tuning.trials.jobs import Overrides
+if TYPE_CHECKING:
+    from tuning.trials.jobs import Overrides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class RunOptions:
         `trials` is part of it where it shapes what the engine proposes.
         """
         variant = dict(self.variant)
+        from tuning.study.engine_spec import engine_spec
+
         if "trials" in self.budget and engine_spec(engine).trials_shape_proposals:
             variant["trials"] = self.budget["trials"]
         return variant
