@@ -86,7 +86,10 @@ class HyperbandBrackets(WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # t
         return brackets
 
 
-class BayesianWithRegressor(WithoutFiles, keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+class BayesianWithRegressor(  # type: ignore[misc]
+    WithoutFiles,
+    keras_tuner.oracles.BayesianOptimizationOracle,
+):
     """The oracle with a Gaussian process of our own."""
 
     def make_regressor(self, **settings: Any) -> GaussianProcessRegressor:

@@ -49,7 +49,11 @@ class _StudyFirst:
         return {"status": "RUNNING", "values": values}
 
 
-class Random(_StudyFirst, WithoutFiles, keras_tuner.oracles.RandomSearchOracle):  # type: ignore[misc]
+class Random(  # type: ignore[misc]
+    _StudyFirst,
+    WithoutFiles,
+    keras_tuner.oracles.RandomSearchOracle,
+):
     """Random search, without repetition."""
 
 

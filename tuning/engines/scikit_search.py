@@ -165,7 +165,8 @@ def _randomized_search(study: Study, settings: _Settings) -> ScikitSearch:
 
 
 def _halving_grid_search(study: Study, settings: _Settings) -> ScikitSearch:
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the import below needs it
+    # The import below needs it.
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingGridSearchCV
 
     whole, _ = grid_points(study.with_(trials=None))
@@ -182,7 +183,8 @@ def _halving_grid_search(study: Study, settings: _Settings) -> ScikitSearch:
 
 
 def _halving_random_search(study: Study, settings: _Settings) -> ScikitSearch:
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the import below needs it
+    # The import below needs it.
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
     n = candidates_within(_trials(study), study.epochs)
