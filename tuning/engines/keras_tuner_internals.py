@@ -86,9 +86,9 @@ class HyperbandBrackets(WithoutFiles, keras_tuner.oracles.HyperbandOracle):  # t
         return brackets
 
 
-class BayesianWithRegressor(  # type: ignore[misc]
+class BayesianWithRegressor(
     WithoutFiles,
-    keras_tuner.oracles.BayesianOptimizationOracle,
+    keras_tuner.oracles.BayesianOptimizationOracle,  # type: ignore[misc]
 ):
     """The oracle with a Gaussian process of our own."""
 

@@ -49,10 +49,10 @@ class _StudyFirst:
         return {"status": "RUNNING", "values": values}
 
 
-class Random(  # type: ignore[misc]
+class Random(
     _StudyFirst,
     WithoutFiles,
-    keras_tuner.oracles.RandomSearchOracle,
+    keras_tuner.oracles.RandomSearchOracle,  # type: ignore[misc]
 ):
     """Random search, without repetition."""
 
