@@ -56,10 +56,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tuning' has no attribute {name!r}")
-    found = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     if _HOMES[name] == "tuning.estimators.wrappers":
         _tell_joblib()
-    return found
+    return value
 
 
 def _tell_joblib() -> None:
