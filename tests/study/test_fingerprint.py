@@ -15,6 +15,7 @@ import pytest
 
 import tuning.builders
 import tuning.data
+from tests.study.study_text import STUDY
 from tuning.builders.mlp import build_model
 from tuning.data.california import california_housing
 from tuning.data.tables import Table
@@ -25,33 +26,6 @@ from tuning.study.study import load_study
 from tuning.study.study_file import import_file
 
 ROOT = Path(__file__).parents[2]
-STUDY = '''"""A study."""
-
-from tuning import Int, Minimize, Study
-
-
-def units(n):
-    return n * 2
-
-
-def build(n=1):
-    """Return a model."""
-    return units(n)
-
-
-def data():
-    return None
-
-
-STUDY = Study(
-    name="small",
-    builder=build,
-    data=data,
-    objective=Minimize("val_loss"),
-    space={"n": Int(1, 9)},
-    trials=3,
-)
-'''
 
 
 @pytest.fixture

@@ -4,37 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.study.study_text import STUDY
 from tuning.errors import StudyError
 from tuning.study.study import load_study
 from tuning.study.study_file import NAME, find_study, import_file
-
-STUDY = '''"""A study."""
-
-from tuning import Int, Minimize, Study
-
-
-def units(n):
-    return n * 2
-
-
-def build(n=1):
-    """Return a model."""
-    return units(n)
-
-
-def data():
-    return None
-
-
-STUDY = Study(
-    name="small",
-    builder=build,
-    data=data,
-    objective=Minimize("val_loss"),
-    space={"n": Int(1, 9)},
-    trials=3,
-)
-'''
 
 
 @pytest.fixture
