@@ -27,7 +27,7 @@ from tuning.search.options import RunOptions
 from tuning.search.processes import source_of
 from tuning.search.run import run_study
 from tuning.search.stop_request import go_on_after
-from tuning.study.domains import Domain, Float, FromRangeTest
+from tuning.space.domains import Domain, Float, FromRangeTest
 from tuning.study.study import Study, load_study
 from tuning.trial import Status
 

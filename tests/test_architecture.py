@@ -35,9 +35,11 @@ ROOMS = (
     "diagnosis",
     "ledger",
     "builders",
+    "scoring",
     "trainer",
     "trainer/native",
     "study",
+    "space",
     "data",
     "storage",
 )

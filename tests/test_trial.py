@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.storage.durable import read_json, write_json
-from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import Finding, FoldResult, Proposal, Status, TrialResult
 
 WORDS = st.sampled_from(["", "half batch", "ValueError: größer\n"])

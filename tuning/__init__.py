@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from tuning.lr_range.callback import LRRangeTest
     from tuning.lr_range.sweep import lr_range_test
     from tuning.search.run import run_study
+    from tuning.space.space import Choice, Float, Int
     from tuning.study.objective import Maximize, Minimize
-    from tuning.study.space import Choice, Float, Int
     from tuning.study.study import Study, load_study
 
 _HOMES = {
-    "Choice": "tuning.study.space",
+    "Choice": "tuning.space.space",
     "Dataset": "tuning.data.dataset",
-    "Float": "tuning.study.space",
-    "Int": "tuning.study.space",
+    "Float": "tuning.space.space",
+    "Int": "tuning.space.space",
     "KerasClassifier": "tuning.estimators.wrappers",
     "KerasRegressor": "tuning.estimators.wrappers",
     "LRRangeTest": "tuning.lr_range.callback",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tuning.builders.mlp import build_model
 from tuning.data.california import california_housing
 from tuning.ledger.results import keep_result
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport, FoldResult, Status, TrialResult

@@ -18,8 +18,8 @@ from tuning.bench.plan import BenchPlan, parse_choices
 from tuning.bench.run import run_bench
 from tuning.bench.watch import Watch
 from tuning.errors import BusyError, ChangedError, StudyError
+from tuning.space.domains import Choice, Float
 from tuning.storage.locks import search_locked
-from tuning.study.domains import Choice, Float
 
 EIGHT = Budget("epochs", 8)
 SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}

@@ -13,7 +13,7 @@ from tuning.bench.worker import check_study, run_search
 from tuning.errors import StudyError
 from tuning.ledger.results import read_test_score
 from tuning.ledger.search import SearchFiles
-from tuning.study.domains import Choice, Float
+from tuning.space.domains import Choice, Float
 
 SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
 

@@ -19,10 +19,10 @@ from tuning.data.parts import Parts, split
 from tuning.engines.base import Engine
 from tuning.engines.catalog import make_engine
 from tuning.errors import MissingError, StudyError
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
+from tuning.space.space import Space
 from tuning.study.engine_spec import engine_spec
 from tuning.study.objective import Minimize, Objective
-from tuning.study.space import Space
 from tuning.study.study import Study
 from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult

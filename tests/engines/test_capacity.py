@@ -13,9 +13,9 @@ from tests.engines.contract import (
 )
 from tuning.engines.capacity import CapacityEngine, compare
 from tuning.errors import StudyError
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
+from tuning.space.space import Space
 from tuning.study.objective import Minimize
-from tuning.study.space import Space
 from tuning.trial import FoldResult, Pause, Status, TrialResult
 
 PLAIN = Space({"n_hidden": Int(1, 4), "n_neurons": Int(5, 100), "lr": Float(1e-4, 1e-1, log=True)})

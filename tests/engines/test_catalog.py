@@ -20,9 +20,9 @@ from tests.engines.contract import (
 )
 from tuning.engines import keras_tuner, optuna, scikit_search
 from tuning.errors import MissingError
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
+from tuning.space.space import Space
 from tuning.study.engine_spec import engine_specs, require_kinds
-from tuning.study.space import Space
 from tuning.study.study_fields import PRUNERS
 
 

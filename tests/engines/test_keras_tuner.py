@@ -20,8 +20,8 @@ from tests.engines.contract import (
     run,
 )
 from tuning.engines.keras_tuner import KerasTunerEngine, hyperparameters
-from tuning.study.domains import Choice, Float, Int
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Float, Int
+from tuning.space.space import Space
 from tuning.trial import Pause, Proposal, Status
 
 

@@ -22,8 +22,8 @@ from tests.engines.contract import (
 )
 from tuning.engines.optuna import OptunaEngine
 from tuning.errors import MissingError, StudyError
-from tuning.study.domains import Choice, Float, Int
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Float, Int
+from tuning.space.space import Space
 from tuning.trial import EpochReport, Proposal, Status
 
 

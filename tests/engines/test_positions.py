@@ -6,7 +6,7 @@ import pytest
 
 from tuning.engines.catalog import make_engine
 from tuning.errors import StudyError
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.trial import Status, TrialResult

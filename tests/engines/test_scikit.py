@@ -22,8 +22,8 @@ from tuning.data.parts import split
 from tuning.engines.scikit import ScikitEngine
 from tuning.engines.scikit_search import arrays_of, candidates_within, distributions, rounds
 from tuning.errors import StudyError
-from tuning.study.domains import Choice, Float, Int
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Float, Int
+from tuning.space.space import Space
 from tuning.trial import Pause, Status
 
 

@@ -20,7 +20,7 @@ from tuning.data.dataset import Dataset
 from tuning.engines.scikit import ScikitEngine
 from tuning.engines.scikit_fit import run_call
 from tuning.estimators.wrappers import KerasRegressor
-from tuning.study.domains import Choice, Float
+from tuning.space.domains import Choice, Float
 from tuning.study.objective import Maximize, Minimize
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Answer, Proposal, Status, TrialResult

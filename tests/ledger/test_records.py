@@ -21,10 +21,10 @@ from tuning.ledger.results import read_result
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import Evaluation, FinalistOutcome, Margin, Standing, WinnerRecord
 from tuning.schema import SCHEMA
+from tuning.space.space import Choice, Float, Space
 from tuning.storage.durable import read_json, write_json
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Maximize
-from tuning.study.space import Choice, Float, Space
 from tuning.trial import Proposal, Status, TrialResult
 
 RELEASE_0_1 = Path(__file__).parents[1] / "release_0_1" / "mlruns"

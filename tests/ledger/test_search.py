@@ -11,9 +11,9 @@ from tuning.ledger.records import Death, SearchHeader
 from tuning.ledger.search import SearchFiles, begin, counts, search_key
 from tuning.ledger.winner import FinalistOutcome
 from tuning.schema import SCHEMA
+from tuning.space.space import Choice, Float, Space
 from tuning.storage.durable import read_json, write_json
 from tuning.study.objective import Minimize
-from tuning.study.space import Choice, Float, Space
 from tuning.trial import Proposal, Status, TrialResult
 
 SPACE = Space({"lr": Float(1e-4, 1e-1, log=True), "shape": Choice((8, 8), None)})

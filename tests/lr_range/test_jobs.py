@@ -13,7 +13,7 @@ from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
 from tuning.lr_range.jobs import run_lr_range
 from tuning.lr_range.result import LRRangeJob
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.trial import Answer

@@ -14,8 +14,8 @@ from tuning.errors import StudyError
 from tuning.ledger.records import SearchHeader
 from tuning.lr_range.plot import PlottableLRRange, cards, figure, write, write_html, write_png
 from tuning.reports.html import write_report
+from tuning.space.space import Space
 from tuning.study.objective import Minimize
-from tuning.study.space import Space
 
 LRS = np.geomspace(1e-5, 1.0, 50)
 LOSSES = np.linspace(5.0, 1.0, 50)

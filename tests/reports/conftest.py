@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tuning.reports.summary import Summary, Trials, Winner, ranked
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.study.objective import Minimize
-from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import FoldResult, Proposal, Status, TrialResult
 
 SPACE = Space(

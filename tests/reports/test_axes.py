@@ -4,8 +4,8 @@ import pytest
 
 from tuning.reports.axes import describe, log_ticks, padded, place, ticks
 from tuning.reports.plots import far_limit
+from tuning.space.space import Choice, Float, Int
 from tuning.study.objective import Maximize, Minimize
-from tuning.study.space import Choice, Float, Int
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from tuning.ledger.records import SearchHeader
 from tuning.ledger.winner import Evaluation, Standing, WinnerRecord
 from tuning.reports.compare import Compared, Comparison, difference_rows, fact_rows, space_rows
 from tuning.reports.compare_html import curves, incumbent, write_comparison
+from tuning.space.space import Float, Space
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
-from tuning.study.space import Float, Space
 from tuning.trial import Status
 
 DEFINITION = {

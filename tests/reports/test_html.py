@@ -18,9 +18,9 @@ from tuning.ledger.records import SearchHeader
 from tuning.ledger.winner import Evaluation, Standing, WinnerRecord
 from tuning.reports.html import write_report
 from tuning.reports.summary import Summary, Winner
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Minimize
-from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import Finding
 
 SCRIPT = "</script><script>alert('canary')</script>"

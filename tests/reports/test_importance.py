@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tuning.reports.importance import importances
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.study.objective import Maximize, Minimize
-from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import Proposal, Status, TrialResult
 
 SPACE = Space(

@@ -15,9 +15,9 @@ from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
+from tuning.space.space import Int, Space
 from tuning.study.info import DatasetFacts, StudyInfo
 from tuning.study.objective import Minimize
-from tuning.study.space import Int, Space
 from tuning.trial import EpochReport, FoldResult, Pause, Proposal, Status, TrialResult
 
 RECORD = StudyInfo(

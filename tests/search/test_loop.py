@@ -20,8 +20,8 @@ from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError
 from tuning.executors.base import Raised
 from tuning.search.open_trials import OpenTrial
 from tuning.search.stop_request import StopRequest
-from tuning.study.domains import Float
-from tuning.study.space import Space
+from tuning.space.domains import Float
+from tuning.space.space import Space
 from tuning.study.study import derive_seed
 from tuning.trial import EpochReport, Proposal, Status
 

@@ -11,11 +11,11 @@ from tuning.errors import StudyError
 from tuning.ledger.spaces import space_of
 from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
 from tuning.search.processes import source_of
+from tuning.space.domains import Float, FromRangeTest
+from tuning.space.positions import Intervals
+from tuning.space.space import Int, Space
 from tuning.storage.durable import write_json
-from tuning.study.domains import Float, FromRangeTest
 from tuning.study.objective import Minimize
-from tuning.study.positions import Intervals
-from tuning.study.space import Int, Space
 from tuning.study.study import Study
 
 FILE = '''"""A small study."""

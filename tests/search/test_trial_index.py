@@ -12,9 +12,9 @@ from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.search.trial_index import TrialIndex, copy_of
 from tuning.simulation.replay import MemoryFiles
-from tuning.study.domains import Int
+from tuning.space.domains import Int
+from tuning.space.space import Space
 from tuning.study.objective import Maximize, Minimize
-from tuning.study.space import Space
 from tuning.trial import Proposal, Status
 
 

@@ -14,10 +14,10 @@ from tuning.simulation.outcomes import RecordedOutcomes
 from tuning.simulation.recording import load_recording, write_recording
 from tuning.simulation.run import Replayed
 from tuning.simulation.stand_in import study_of
-from tuning.study.domains import Choice, Float
+from tuning.space.domains import Choice, Float
+from tuning.space.space import Space
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import FoldResult, Status, TrialResult
 
 GRID = Space({"n": Choice(2, 3, 4), "lr": Choice(0.01, 0.1)})

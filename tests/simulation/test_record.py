@@ -4,7 +4,7 @@ import pytest
 
 from tuning.errors import StudyError
 from tuning.simulation.record import PointsEngine, RecordOptions, record_study, recorded_points
-from tuning.study.space import Choice, Float, Int, Space
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.trial import Pause
 
 GRID = Space({"n": Int(10, 50, step=20), "kind": Choice("a", "b")})

@@ -12,8 +12,8 @@ from textwrap import dedent
 import pytest
 
 from tuning.errors import MissingError, StudyError
+from tuning.space.domains import Int
 from tuning.study import plugins
-from tuning.study.domains import Int
 from tuning.study.engine_spec import Ends, EngineSpec, engine_spec, engine_specs, require_kinds
 from tuning.study.objective import Minimize
 from tuning.study.study import Study

@@ -11,10 +11,10 @@ import pytest
 
 from tuning.data.dataset import Dataset
 from tuning.data.parts import split
+from tuning.space.space import Int
 from tuning.study.engine_spec import engine_specs
 from tuning.study.info import DatasetFacts, dataset_facts, describe
 from tuning.study.objective import Maximize
-from tuning.study.space import Int
 from tuning.study.study import Study
 
 LABELS = np.array([0, 1, 1, 1] * 6)

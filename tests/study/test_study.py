@@ -7,9 +7,9 @@ import pytest
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.study.engine_spec import engine_specs
 from tuning.study.objective import Maximize, Minimize
-from tuning.study.space import Choice, Float, Int, Space
 from tuning.study.study import Study, derive_seed
 
 

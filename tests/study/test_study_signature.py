@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 HEAD = """
 from tuning.data.toy import iris
 from tuning.study.objective import Minimize
-from tuning.study.space import Int, Space
+from tuning.space.space import Int, Space
 from tuning.study.study import Study
 
 
@@ -32,7 +32,7 @@ Study(name="a", builder=build, data=iris, objective=goal, space=Space({"n": Int(
 Study(name="a", builder=build, data=iris, objective=goal, space={"lr": "from_range_test"})
 """
 EXPECTED = {
-    "reveal_type(study.space)": "tuning.study.space.Space",
+    "reveal_type(study.space)": "tuning.space.space.Space",
     'Study(name="a", builder=build, data=iris, objective=goal, space={}, enginee="x")': (
         'Unexpected keyword argument "enginee"'
     ),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuning.study.space import Choice, Float, Int, Space
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.study.unit_cube import coordinates, sobol_points
 
 SPACE = Space(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tracking.writer.searches import SPACE, add_trials, search, spoiled, trial
 from tuning.errors import TrialError
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
 from tuning.tracking.optuna_storage import OptunaProjection, ensure_storage, merged
 from tuning.trial import Proposal, Status
 

@@ -13,10 +13,10 @@ from tests.trials.test_finalist import finalist
 from tuning import Maximize
 from tuning.data.parts import Scaler
 from tuning.errors import TuningError
+from tuning.scoring.baselines import scores
 from tuning.trainer.forward import predict
 from tuning.trials import finalist as finalists
 from tuning.trials import winner
-from tuning.trials.baselines import scores
 from tuning.trials.checkpoint import load_checkpoint
 from tuning.trials.finalist import train_finalist
 from tuning.trials.folds import prepare_fit

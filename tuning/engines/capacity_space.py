@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuning.study.domains import Choice, Domain, Float, Int
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Domain, Float, Int
+from tuning.space.space import Space
 from tuning.trial import Params
 
 DEPTH = "n_hidden"

@@ -21,9 +21,9 @@ from tuning.engines.keras_tuner_internals import (
     mark_as_tried,
     take_back_draws,
 )
-from tuning.study.domains import Choice, Domain, Float
+from tuning.space.domains import Choice, Domain, Float
+from tuning.space.space import Space
 from tuning.study.engine_spec import require_kinds
-from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 
 from tuning.engines.grid_points import GridPoints, grid_points
 from tuning.errors import MissingError
-from tuning.study.domains import Choice, Domain, Float
+from tuning.space.domains import Choice, Domain, Float
+from tuning.space.space import Space
 from tuning.study.engine_spec import require_kinds
-from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.study.study_fields import PRUNERS
 from tuning.study.unit_cube import initial_points

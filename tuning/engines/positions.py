@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tuning.engines.base import Engine
-from tuning.study.domains import Float
-from tuning.study.positions import Intervals
-from tuning.study.space import Space
+from tuning.space.domains import Float
+from tuning.space.positions import Intervals
+from tuning.space.space import Space
 from tuning.study.study import Study
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 

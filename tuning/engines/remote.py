@@ -185,9 +185,9 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     from tuning.data.facts import notices_on
     from tuning.data.parts import folds, split
     from tuning.engines.catalog import make_engine
+    from tuning.scoring.metrics import check
     from tuning.study.objective import METRICS
     from tuning.study.study_file import find_study
-    from tuning.trials.metrics import check
     from tuning.trials.worker_study import load_source
 
     study = load_source(source, overrides)

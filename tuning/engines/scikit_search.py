@@ -16,11 +16,11 @@ from tuning.data.parts import Parts, folds
 from tuning.engines.grid_points import grid_points
 from tuning.engines.scikit_internals import dispatch_at_once
 from tuning.errors import StudyError
+from tuning.space.domains import Choice, Domain
+from tuning.space.space import Space
 from tuning.study.builder_arguments import FROM_DATA
-from tuning.study.domains import Choice, Domain
 from tuning.study.engine_spec import require_kinds
 from tuning.study.objective import METRICS
-from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Params
 
@@ -45,7 +45,7 @@ class ObjectiveScorer:
 
         NaN where a prediction is not finite.
         """
-        from tuning.trials.metrics import score
+        from tuning.scoring.metrics import score
 
         if self.name in METRICS and self.name != "loss":
             return self.sign * score(self.name, self.task, y, estimator._predict_raw(X))

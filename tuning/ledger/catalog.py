@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuning.errors import NewerFileError, StorageError, StudyError, did_you_mean
 from tuning.ledger.search import SearchFiles
-from tuning.study.space import Space
+from tuning.space.space import Space
 from tuning.trial import Proposal, TrialResult
 
 _MOST_NAMED = 10

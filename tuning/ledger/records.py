@@ -21,10 +21,10 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from tuning.ledger.spaces import space_of
 from tuning.schema import SCHEMA, Json, JsonObject, check_schema, refuse_damaged
+from tuning.space.space import Space
 from tuning.storage.durable import read_json, write_json
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 
 Definition: TypeAlias = Json
 """`Study.definition()`: compared field by field, and shown."""
@@ -295,7 +295,7 @@ class LRIntervals:
     """Bounds of learning rates that a range test found, where no search's header keeps them.
 
     Attributes:
-        intervals: By parameter (low, high), or rows of `tuning.study.positions`.
+        intervals: By parameter (low, high), or rows of `tuning.space.positions`.
         definition: What they were measured under; empty: not known, and the intervals hold.
     """
 

@@ -41,8 +41,8 @@ from tuning.ledger.records import (
 from tuning.ledger.results import keep_result, read_result
 from tuning.ledger.winner import Evaluation, FinalistOutcome, WinnerRecord
 from tuning.schema import Json, refuse_damaged
+from tuning.space.space import Space
 from tuning.storage.durable import read_json, write_json
-from tuning.study.space import Space
 from tuning.trial import Params, Proposal, Status, TrialResult
 
 LONGEST_KEY = 120

@@ -11,8 +11,8 @@ from typing import Any
 
 from tuning.errors import StudyError
 from tuning.schema import Json
-from tuning.study.domains import Choice, Domain, Float, Int
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Domain, Float, Int
+from tuning.space.space import Space
 
 _KINDS: dict[str, type[Int] | type[Float] | type[Choice]] = {
     "Int": Int,

@@ -13,8 +13,8 @@ from tuning.lr_range.result import LRRange, LRRangeJob
 from tuning.lr_range.steps import first_rows
 from tuning.lr_range.sweep import Sweep, measure
 from tuning.lr_range.throwaway import own, rate_variable
-from tuning.study.domains import Float
-from tuning.study.positions import structure
+from tuning.space.domains import Float
+from tuning.space.positions import structure
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport, Params
 from tuning.trials.worker_study import WorkerStudy, load_worker_study

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuning.reports.style import escaped
 from tuning.reports.texts import value_text
-from tuning.study.domains import Choice, Domain, Float, Int
+from tuning.space.domains import Choice, Domain, Float, Int
 
 MOST_TICKS = 6
 MOST_LABEL_CHARACTERS = 14

@@ -24,8 +24,8 @@ from tuning.reports.page import (
 from tuning.reports.plots import Plots
 from tuning.reports.summary import Trials, count_trials, flat, ranked
 from tuning.reports.texts import failure_groups, score, seconds_text, spread, value_text
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 
 _BASELINES = {
     "linear": "linear baseline, test",

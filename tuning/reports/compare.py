@@ -20,8 +20,8 @@ from tuning.reports.summary import (
 )
 from tuning.reports.texts import one_line, params_text, score, seconds_text, spread
 from tuning.schema import JsonObject
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
 
 _BUDGET = ("trials", "epochs", "timeout", "gpu_hours", "patience", "cv", "top_k", "seeds")

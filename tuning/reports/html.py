@@ -15,8 +15,8 @@ from tuning.reports.importance import LEAST_TRIALS
 from tuning.reports.page import write_page
 from tuning.reports.summary import Trials
 from tuning.reports.trial_table import trial_table_card
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 
 # No folder and no hidden file; short enough for a file's name with its ending.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tuning.reports.summary import Trials
-from tuning.study.domains import Choice, Domain, Float, Int
+from tuning.space.domains import Choice, Domain, Float, Int
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import Params, Status
 
 if TYPE_CHECKING:

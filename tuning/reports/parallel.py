@@ -10,8 +10,8 @@ from tuning.reports.axes import place, ticks
 from tuning.reports.style import GREY, escaped, styled
 from tuning.reports.summary import Trials
 from tuning.reports.texts import params_text, score
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import Proposal
 
 

@@ -18,9 +18,9 @@ from tuning.reports.parallel import parallel
 from tuning.reports.style import COLOURS, escaped, styled
 from tuning.reports.summary import Trials, ranked
 from tuning.reports.texts import params_text, score
-from tuning.study.domains import Choice, Domain
+from tuning.space.domains import Choice, Domain
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import Status
 
 _FAR = 5  # times the distance from the best that three quarters of the trials keep

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tuning.reports.page import card, cell, html_cell, html_text, row, table
 from tuning.reports.summary import Trials
 from tuning.reports.texts import score, value_text
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import Proposal, TrialResult
 
 _AFTER_THE_METRIC = ("epochs", "seconds", "seed", "slot", "status", "diagnosis", "notes")

@@ -16,11 +16,11 @@ from tuning.lr_range.plot import write_html, write_png
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
 from tuning.schema import check_schema
 from tuning.search.trial_jobs import as_error
+from tuning.space.domains import FromRangeTest
+from tuning.space.positions import Varied, diagonal, one_by_one, rows_of
+from tuning.space.space import Space
 from tuning.storage.durable import read_json, write_json
-from tuning.study.domains import FromRangeTest
 from tuning.study.info import StudyInfo
-from tuning.study.positions import Varied, diagonal, one_by_one, rows_of
-from tuning.study.space import Space
 from tuning.study.study import Study
 from tuning.trial import Params
 from tuning.trials.jobs import Overrides, Source
@@ -31,7 +31,7 @@ _TESTS = "lr_range_{}.json"
 _INTERVALS = "intervals.json"
 
 Interval: TypeAlias = Sequence[Any]
-"""(low, high), or rows of `tuning.study.positions` for an interval of each structure."""
+"""(low, high), or rows of `tuning.space.positions` for an interval of each structure."""
 Notice: TypeAlias = Callable[[str], None]
 
 

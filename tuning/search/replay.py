@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from tuning.engines.base import Engine
 from tuning.errors import ChangedError, StudyError
 from tuning.ledger.records import SearchHeader
+from tuning.space.space import Space
 from tuning.study.info import StudyInfo
-from tuning.study.space import Space
 from tuning.trial import Params, Pause, Proposal
 
 

@@ -9,7 +9,7 @@ from tuning.builders.mlp import build_model
 from tuning.data.dataset import Task
 from tuning.data.tables import Table, is_table, stem
 from tuning.errors import StudyError, did_you_mean
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
 from tuning.study.objective import Maximize, Minimize
 from tuning.study.study import Study
 

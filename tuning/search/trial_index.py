@@ -14,8 +14,8 @@ from hashlib import blake2b
 from typing import TypeAlias, TypeVar
 
 from tuning.ledger.search import SearchFiles
+from tuning.space.space import Space
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import Proposal, Status, TrialResult
 
 Pair: TypeAlias = tuple[Proposal, TrialResult]

@@ -9,9 +9,9 @@ from typing import Self
 from tuning.errors import StudyError
 from tuning.ledger.spaces import space_of
 from tuning.schema import SCHEMA, Json, JsonObject, check_schema
+from tuning.space.space import Space
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 
 FORMAT = 1
 """How the table's columns are laid out."""

@@ -28,11 +28,11 @@ from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stop_request import StopRequest
 from tuning.simulation.manifest import RecordingManifest
 from tuning.simulation.recording import TrainedPoints, write_recording
+from tuning.space.space import Space
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
-from tuning.study.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import sobol_points
 from tuning.trial import EpochReport, Params, Pause, Proposal, TrialResult

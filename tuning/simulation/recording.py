@@ -21,9 +21,9 @@ import numpy as np
 from tuning.data.dataset import Array
 from tuning.errors import StudyError
 from tuning.simulation.manifest import FORMAT, RecordingManifest
+from tuning.space.space import Space
 from tuning.storage.durable import read_json, write_bytes, write_json
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.trial import Params, Status, TrialResult
 
 SHIPPED = Path(__file__).with_name("recordings")

@@ -14,7 +14,7 @@ from tuning.ledger.search import SearchFiles
 from tuning.search.loop import SearchLoop
 from tuning.simulation.outcomes import Outcomes
 from tuning.simulation.simulator import SimulatedExecutor
-from tuning.study.space import Space
+from tuning.space.space import Space
 from tuning.study.study import Study
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 

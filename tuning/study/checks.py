@@ -8,8 +8,8 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from tuning.errors import did_you_mean
+from tuning.space.domains import Choice, Float, Int
 from tuning.study.builder_arguments import FIT_PARAMETERS, FROM_DATA, names_needed, names_taken
-from tuning.study.domains import Choice, Float, Int
 from tuning.study.engine_spec import engine_specs, unknown_engine
 from tuning.study.objective import Objective
 from tuning.study.study_fields import PRUNERS, TRAINERS, StudyFields

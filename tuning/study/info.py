@@ -13,9 +13,9 @@ import numpy as np
 
 from tuning.data.dataset import Dataset, Task
 from tuning.data.parts import Parts
+from tuning.space.space import Space
 from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 from tuning.study.study import Study
 
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.space.space import Space
 from tuning.study.builder_arguments import FIT_PARAMETERS, SplitParams, names_taken
 from tuning.study.checks import field_name_faults, study_faults
 from tuning.study.engine_spec import engine_spec
 from tuning.study.fingerprint import fingerprint, plain_repr
-from tuning.study.space import Space
 from tuning.study.study_fields import StudyFields
 from tuning.study.study_file import find_study, import_file
 

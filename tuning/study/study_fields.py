@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from tuning.data.dataset import Dataset
+from tuning.space.domains import Domain
+from tuning.space.space import Space
 from tuning.study.builder_arguments import Builder
-from tuning.study.domains import Domain
 from tuning.study.objective import Objective
-from tuning.study.space import Space
 
 PRUNERS = ("none", "median", "asha", "hyperband")
 TRAINERS = ("auto", "compiled", "fit", "function")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.study.domains import Choice, Domain, Float, Int
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Domain, Float, Int
+from tuning.space.space import Space
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Params
 

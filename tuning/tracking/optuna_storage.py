@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tuning.errors import TrialError
 from tuning.ledger.records import SearchHeader
+from tuning.space.domains import Choice, Domain, Float, Int
 from tuning.storage import sqlite_file
-from tuning.study.domains import Choice, Domain, Float, Int
 from tuning.tracking.optuna_internals import CONSTRAINTS
 from tuning.trial import Params, Proposal, Status, TrialResult
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tuning.data.dataset import Array
 from tuning.ledger.results import keep_test_score
+from tuning.scoring import metrics
 from tuning.study.objective import METRICS
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities
 from tuning.trial import Answer
-from tuning.trials import metrics
 from tuning.trials.folds import FoldFit
 from tuning.trials.worker_study import WorkerStudy
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from tuning.data.dataset import Array, Task
 from tuning.errors import StudyError
+from tuning.scoring import metrics
 from tuning.study.objective import METRICS, Objective
 from tuning.trainer.compiled import CHUNK
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities
 from tuning.trainer.train import Rows
 from tuning.trial import Answer
-from tuning.trials import metrics
 
 OnEpoch: TypeAlias = Callable[[Mapping[str, float]], Answer]
 """Is given each row of a curve, answers whether training goes on."""

@@ -7,8 +7,8 @@ from numpy.random import default_rng
 
 from tuning.data.dataset import Array, Task
 from tuning.ledger.winner import Margin
+from tuning.scoring import metrics
 from tuning.study.objective import BETTER
-from tuning.trials import metrics
 
 RESAMPLES = 400
 """Bootstrap samples: the standard error they give is itself within about 4 %."""

@@ -11,10 +11,10 @@ from tuning.data.dataset import Array
 from tuning.errors import TuningError
 from tuning.ledger.records import read_record, write_record
 from tuning.ledger.winner import Evaluation
+from tuning.scoring.baselines import baselines, scores
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import link_of, linked
 from tuning.trial import Context
-from tuning.trials.baselines import baselines, scores
 from tuning.trials.checkpoint import load_checkpoint
 from tuning.trials.folds import prepare_fit
 from tuning.trials.functions import function_winner
@@ -62,7 +62,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     _check_reloaded(difference, predicted)
 
     probabilities = linked(link_of(model), predicted)
-    by_baseline = baselines(task, rows, X, y)
+    by_baseline = baselines(task, rows.train, X, y)
     evaluation = Evaluation(
         test=scores(task, y, probabilities),
         baseline={name: scores(task, y, theirs) for name, theirs in by_baseline.items()},

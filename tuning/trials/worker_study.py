@@ -10,12 +10,12 @@ import cloudpickle
 
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import ChangedError, StudyError
+from tuning.scoring import metrics
 from tuning.study.info import pin
 from tuning.study.objective import METRICS
 from tuning.study.study import Study, derive_seed, load_study
 from tuning.trainer.train import Rows
 from tuning.trial import Params
-from tuning.trials import metrics
 from tuning.trials.jobs import Overrides, Source
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuning.builders.mlp import build_model
 from tuning.data.california import california_housing
-from tuning.study.domains import Choice
+from tuning.space.domains import Choice
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 

@@ -10,9 +10,9 @@ from typing import Any
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import SearchFiles, begin
 from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
+from tuning.space.space import Choice, Float, Int, Space
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Minimize
-from tuning.study.space import Choice, Float, Int, Space
 from tuning.trial import FoldResult, Proposal, Status, TrialResult
 
 SPACE = Space(

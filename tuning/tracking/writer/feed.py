@@ -14,8 +14,8 @@ from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import FinalistOutcome
 from tuning.schema import Json, refuse_damaged
+from tuning.space.space import Space
 from tuning.storage.durable import read_json
-from tuning.study.space import Space
 from tuning.tracking.mlflow_text import without_secrets
 from tuning.trial import Proposal, Status, TrialResult
 

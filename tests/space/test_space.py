@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuning.errors import StudyError
-from tuning.study.space import Choice, Float, Int, Space
+from tuning.space.space import Choice, Float, Int, Space
 
 SGD = Space(
     {

@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from tuning.errors import StudyError, did_you_mean
-from tuning.study.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int
-from tuning.study.space_json import domain_from_json, domain_to_json
+from tuning.space.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int
+from tuning.space.space_json import domain_from_json, domain_to_json
 from tuning.trial import Params
 
 __all__ = ["Choice", "Domain", "Float", "Int", "Params", "Space"]

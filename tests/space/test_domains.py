@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tuning.study.domains import Choice, Float, Int
+from tuning.space.domains import Choice, Float, Int
 
 QUICK = settings(max_examples=40, deadline=None)
 BOUNDS = st.tuples(st.integers(-1000, 1000), st.integers(0, 1000)).map(

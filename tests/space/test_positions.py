@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tuning.study.domains import Choice, Float, Int
-from tuning.study.positions import Intervals, diagonal, one_by_one, rows_of, structure
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Float, Int
+from tuning.space.positions import Intervals, diagonal, one_by_one, rows_of, structure
+from tuning.space.space import Space
 
 RATE = Float.from_range_test(1e-5, 1.0, per_structure=True)
 SPACE = Space(

@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
 from tuning.errors import StudyError
+from tuning.scoring.metrics import fitting, score
 from tuning.trainer.outputs import as_probabilities, link_of, linked
-from tuning.trials.metrics import fitting, score
 
 Y = np.array([1.0, 2.0, 4.0])
 P = np.array([[1.0], [3.0], [2.0]])

@@ -163,7 +163,7 @@ class FromRangeTest(Float):
     Attributes:
         within: The wide bounds, once it is measured; None: not measured yet.
         per_structure: `low` and `high` stay wide, and `rows` tell the intervals; see
-            `tuning.study.positions`.
+            `tuning.space.positions`.
         rows: name, value, low, high of each structure that was measured.
     """
 

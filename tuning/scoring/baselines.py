@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tuning.data.dataset import Array, Task
+from tuning.scoring import metrics
 from tuning.trainer.outputs import linked
-from tuning.trials import metrics
-from tuning.trials.worker_study import FoldRows
+from tuning.trainer.train import Rows
 
 
 def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
@@ -20,21 +20,21 @@ def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
     return {name: metrics.score(name, task, y, predicted) for name in names}
 
 
-def baselines(task: Task, rows: FoldRows, X_test: Array, y_test: Array) -> dict[str, Array]:
+def baselines(task: Task, train: Rows, X_test: Array, y_test: Array) -> dict[str, Array]:
     """Fit the baselines on the training rows; return what they predict for the test rows.
 
     Args:
         task: Regression has a mean and least squares; the others the classes' shares and logistic
             regression, binary also the perceptron of the courses.
-        rows: Those of the winner.
-        X_test: Prepared as `rows` are.
+        train: The rows that the winner was trained on.
+        X_test: Prepared as these are.
         y_test: As the data set has it.
 
     Returns:
         Predictions by the baseline's name, each as a Keras model of the task would give them.
     """
-    X = _flat(rows.train.X)
-    y = rows.train.y
+    X = _flat(train.X)
+    y = train.y
     X_test = _flat(X_test)
 
     # The test part may have a class that no training row has.

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Perceptron
 
-from tuning.data.parts import Scaler
+from tuning.scoring.baselines import baselines, scores
 from tuning.trainer.train import Rows
-from tuning.trials.baselines import baselines, scores
-from tuning.trials.worker_study import FoldRows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3)).astype(np.float32)
@@ -20,8 +18,7 @@ def of(task, y):
 
 
 def scored(task, rows, truth):
-    fold = FoldRows(train=rows, scoring=rows, stopping=rows, scaler=Scaler())
-    predictions = baselines(task, fold, X[150:], truth)
+    predictions = baselines(task, rows, X[150:], truth)
     return {name: scores(task, truth, predicted) for name, predicted in predictions.items()}
 
 

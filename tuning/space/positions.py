@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.study.domains import Choice, Domain, FromRangeTest
-from tuning.study.space import Space
+from tuning.space.domains import Choice, Domain, FromRangeTest
+from tuning.space.space import Space
 from tuning.trial import Params
 
 PLACES = ("low", "middle", "high")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuning.errors import StudyError
-from tuning.study.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int, as_tuple
+from tuning.space.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int, as_tuple
 
 
 def domain_to_json(domain: Domain) -> dict[str, Any]:

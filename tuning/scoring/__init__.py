@@ -1,0 +1,1 @@
+"""How good predictions are: metrics, and the baselines they are compared with."""

@@ -1,0 +1,1 @@
+"""What may be varied: `Int`, `Float`, `Choice`, and the `Space` they make."""
