@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tuning.data.arrays import Array as Array  # the other rooms find it here
 
 Task: TypeAlias = Literal["regression", "binary", "multiclass", "multilabel"]
-Array: TypeAlias = NDArray[Any]
 TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass", "multilabel")
 
 
@@ -55,6 +55,9 @@ class Dataset:
             imputed, scaled and one-hot encoded, fitted on the training part alone. Empty: X is
             numeric and complete.
         notices: What the reader of the table should know, such as columns that were left out.
+        weight: `(rows,)`, what each row counts in loss and metrics. None: 1.
+        groups: `(rows,)`, numbers or texts: rows of one group stay on one side of every split.
+        time: `(rows,)`, numbers or datetime64: a split by time trains on no later row.
     """
 
     name: str
@@ -69,6 +72,9 @@ class Dataset:
     parts: Mapping[str, Array] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     notices: tuple[str, ...] = ()
+    weight: Array | None = None
+    groups: Array | None = None
+    time: Array | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -89,12 +95,18 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """sha256 over shapes, types and bytes of X and y, over parts and columns; 64 hex digits."""
+        """sha256 over all arrays with their shapes and types, and over columns; 64 hex digits."""
         sha = hashlib.sha256()
         # Numeric tables have none, and the digest that they had before there were columns.
         if self.columns:
             sha.update(repr(self.columns).encode())
         parts = [self.parts[name] for name in sorted(self.parts)]
+        # What most data sets lack is left out, so that their digests stay as they were.
+        further = {"weight": self.weight, "groups": self.groups, "time": self.time}
+        for name, array in further.items():
+            if array is not None:
+                sha.update(name.encode())
+                parts.append(array)
         for array in (self.X, self.y, *parts):
             contiguous = np.ascontiguousarray(array)
             sha.update(f"{contiguous.dtype.str}{contiguous.shape}".encode())
