@@ -45,6 +45,7 @@ def measure(spec: Spec, context: Context) -> Rates:
 
 def rows_of(spec: Spec) -> tuple[Rows, Rows]:
     """Return training and validation rows: real housing, or random data in another shape."""
+    from tuning.data.arrays import only
     from tuning.data.california import california_housing
     from tuning.data.parts import split
     from tuning.trainer.train import Rows
@@ -52,7 +53,8 @@ def rows_of(spec: Spec) -> tuple[Rows, Rows]:
     if spec.inputs == 8:
         parts = split(california_housing(), seed=42).scaled()
         train = parts.train.take(np.arange(min(spec.rows, len(parts.train))))
-        return Rows(train.X, train.y), Rows(parts.validation.X, parts.validation.y)
+        scored = parts.validation
+        return Rows(only(train.X), only(train.y)), Rows(only(scored.X), only(scored.y))
     random = np.random.default_rng(0)
     train_x, train_y = _random_rows(random, spec.rows, spec)
     scored_x, scored_y = _random_rows(random, HOUSING_SCORED, spec)

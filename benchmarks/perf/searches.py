@@ -24,6 +24,7 @@ from benchmarks.perf.commands import (
 )
 from benchmarks.perf.records import Part, Row, Sizes, Verdict
 from benchmarks.perf.together import at_once, core_slots
+from tuning.data.arrays import only
 from tuning.data.california import california_housing
 from tuning.data.parts import split
 from tuning.executors.forkserver import ForkServer
@@ -239,15 +240,15 @@ def _rows_file(*, whole: bool) -> Iterator[Path]:
         path = Path(folder) / "housing.npz"
         if whole:
             rows = parts.search_part
-            np.savez(path, X=rows.X, y=rows.y)
+            np.savez(path, X=only(rows.X), y=only(rows.y))
         else:
             scaled = parts.scaled()
             np.savez(
                 path,
-                X=scaled.train.X,
-                y=scaled.train.y,
-                X_validation=scaled.validation.X,
-                y_validation=scaled.validation.y,
+                X=only(scaled.train.X),
+                y=only(scaled.train.y),
+                X_validation=only(scaled.validation.X),
+                y_validation=only(scaled.validation.y),
             )
         yield path
 

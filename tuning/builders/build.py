@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tuning.builders.seeds import set_seed
+from tuning.data.dataset import Shapes
 from tuning.errors import StudyError
 from tuning.trainer.keras_internals import reset_layer_names, stateful_draws
 
@@ -31,7 +32,7 @@ def build(
     arguments: Mapping[str, Any],
     seed: int | None,
     *,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Shapes | Sequence[int] | None = None,
 ) -> keras.Model:
     """Return the builder's model, with weights where the input shape is known.
 
@@ -90,11 +91,13 @@ def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int |
         return builder(**arguments)
 
 
-def give_weights(model: keras.Model, input_shape: Sequence[int]) -> None:
+def give_weights(model: keras.Model, input_shape: Shapes | Sequence[int]) -> None:
     """Make the weights of a model whose first layer names no input shape."""
     import keras
 
-    if isinstance(model, keras.Sequential):
+    if isinstance(input_shape, Mapping):
+        model({name: np.zeros((1, *shape), np.float32) for name, shape in input_shape.items()})
+    elif isinstance(model, keras.Sequential):
         model.build((None, *input_shape))
     else:
         model(np.zeros((1, *input_shape), np.float32))  # a subclass learns its shapes from a call

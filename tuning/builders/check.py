@@ -13,7 +13,7 @@ from tuning.builders.build import build, builder_name
 from tuning.builders.losses import is_adapted
 from tuning.builders.seeds import seeded
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
-from tuning.data.dataset import Array, Task
+from tuning.data.dataset import Array, Shapes, Task, Tasks, task_of
 from tuning.errors import StudyError, did_you_mean
 from tuning.study.objective import METRICS
 
@@ -91,9 +91,9 @@ def check_builder(
     builder: Callable[..., Any],
     arguments: Mapping[str, Any],
     *,
-    input_shape: Sequence[int],
-    task: Task,
-    n_outputs: int = 1,
+    input_shape: Shapes | Sequence[int],
+    task: Tasks,
+    n_outputs: int | Mapping[str, int] = 1,
     metric: str = "",
 ) -> None:
     """Build once and check that the model fits the data; random states are left as they were.
@@ -109,6 +109,9 @@ def check_builder(
         StudyError: Every fault, with the builder's name; a `BuilderError` of the builder itself
             as it is.
     """
+    if isinstance(input_shape, Mapping) or isinstance(n_outputs, Mapping):
+        return  # several inputs or outputs: under way
+    task = task_of(task)
     name = builder_name(builder)
     shape = tuple(input_shape)
     with seeded(0):

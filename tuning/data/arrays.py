@@ -32,6 +32,17 @@ def leaves(arrays: Arrays) -> list[Array]:
     return [array for _, array in named(arrays)]
 
 
+def only(arrays: Arrays) -> Array:
+    """Return the one array.
+
+    Raises:
+        ValueError: There are several.
+    """
+    if isinstance(arrays, Mapping):
+        raise ValueError(f"one array is wanted here, there are {len(arrays)}: {', '.join(arrays)}")
+    return arrays
+
+
 def each(function: Callable[[Array], T], arrays: Arrays) -> T | dict[str, T]:
     """Return what `function` makes of the one array, or of each by its name."""
     if isinstance(arrays, Mapping):

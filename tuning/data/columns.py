@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tuning.data.arrays import Arrays, only
 from tuning.data.dataset import Array, Column
 
 
@@ -33,8 +34,9 @@ class TableScaler:
     deviation: Array
     seen: tuple[tuple[int, ...], ...]
 
-    def transform(self, X: Array) -> NDArray[np.float32]:
+    def transform(self, X: Arrays) -> NDArray[np.float32]:
         """Return float32 `(rows, inputs)` of X, float64 `(rows, columns)` as in a `Dataset`."""
+        X = only(X)
         filled = np.where(np.isnan(X), self.fill, X)
         inputs = [self._inputs(i, filled[:, i]) for i in range(len(self.columns))]
         return np.concatenate(inputs, axis=1).astype(np.float32)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from tuning.data.arrays import Array as Array  # the other rooms find it here
+from tuning.data.arrays import Arrays, each, leaves, named
 
 Task: TypeAlias = Literal["regression", "binary", "multiclass", "multilabel"]
+Shapes: TypeAlias = tuple[int, ...] | Mapping[str, tuple[int, ...]]
+"""One sample's shape without the batch axis, or one for each input or output."""
+
+Tasks: TypeAlias = Task | Mapping[str, Task]
+"""One task, or one for each output."""
 TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass", "multilabel")
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,37 +70,49 @@ class Dataset:
     """
 
     name: str
-    X: Array
-    y: Array
-    task: Task
+    X: Arrays
+    y: Arrays
+    task: Tasks
     classes: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
-    scale: bool = True
+    scale: bool | Literal["auto"] = "auto"
     unit: str = ""
     source: str = ""
     parts: Mapping[str, Array] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     notices: tuple[str, ...] = ()
-    weight: Array | None = None
+    weight: Arrays | None = None
     groups: Array | None = None
     time: Array | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("X", "y", "weight"):
+            object.__setattr__(self, name, _in_order(getattr(self, name)))
+
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """One sample's shape as a model takes it, without the batch axis."""
+    def input_shape(self) -> Shapes:
+        """One sample's shape as a model takes it, without the batch axis; by name of several."""
         return input_shape_of(self.X, self.columns)
 
     @property
-    def n_outputs(self) -> int:
-        """Units of the last layer.
+    def output_shape(self) -> Shapes:
+        """One row's shape of what the model returns, without the batch axis; by name of several."""
+        shapes = {
+            name: _output_shape(y, task_of(self.task, name), self.classes)
+            for name, y in named(self.y)
+        }
+        return shapes if isinstance(self.y, Mapping) else shapes[""]
 
-        1 for binary, the number of classes for multiclass, the number of columns of y for others.
+    @property
+    def n_outputs(self) -> int | Mapping[str, int]:
+        """Units of the last layer; by name where there are several outputs.
+
+        1 for binary, the number of classes for multiclass, the size of y's last axis for others.
         """
-        if self.task == "multiclass":
-            return len(self.classes) or int(self.y.max()) + 1
-        if self.task == "binary" or self.y.ndim == 1:
-            return 1
-        return int(self.y.shape[1])
+        shapes = self.output_shape
+        if isinstance(shapes, Mapping):
+            return {name: shape[-1] for name, shape in shapes.items()}
+        return shapes[-1]
 
     @property
     def digest(self) -> str:
@@ -103,19 +124,58 @@ class Dataset:
         parts = [self.parts[name] for name in sorted(self.parts)]
         # What most data sets lack is left out, so that their digests stay as they were.
         further = {"weight": self.weight, "groups": self.groups, "time": self.time}
-        for name, array in further.items():
-            if array is not None:
+        for name, arrays in further.items():
+            if arrays is not None:
                 sha.update(name.encode())
-                parts.append(array)
-        for array in (self.X, self.y, *parts):
+                parts.extend(leaves(arrays))
+        for arrays in (self.X, self.y, self.weight):
+            if isinstance(arrays, Mapping):
+                sha.update(repr(list(arrays)).encode())
+        for array in (*leaves(self.X), *leaves(self.y), *parts):
             contiguous = np.ascontiguousarray(array)
             sha.update(f"{contiguous.dtype.str}{contiguous.shape}".encode())
             sha.update(contiguous.tobytes())
         return sha.hexdigest()
 
 
-def input_shape_of(X: Array, columns: tuple[Column, ...]) -> tuple[int, ...]:
-    """Return one sample's shape after `columns` have become inputs; else X's own."""
+def input_shape_of(X: Arrays, columns: tuple[Column, ...]) -> Shapes:
+    """Return one sample's shape after `columns` have become inputs; else X's own, by its names."""
     if columns:
         return (sum(column.width for column in columns),)
-    return tuple(X.shape[1:])
+    return each(lambda array: tuple(array.shape[1:]), X)
+
+
+def each_shape(function: Callable[[Any], T], shapes: Any) -> T | dict[str, T]:
+    """Return what `function` makes of the one shape, or of each by its name."""
+    if isinstance(shapes, Mapping):
+        return {name: function(shape) for name, shape in shapes.items()}
+    return function(shapes)
+
+
+def task_of(task: Tasks, output: str = "") -> Task:
+    """Return the task of one output; where only one was given, it is that of them all.
+
+    Raises:
+        ValueError: There are several, and none of this name.
+    """
+    if not isinstance(task, Mapping):
+        return task
+    if output not in task:
+        raise ValueError(f"no output is called '{output}'; there are: {', '.join(task)}")
+    return task[output]
+
+
+def _in_order(arrays: Any) -> Any:
+    """Return several arrays "in the model's order" as a mapping; anything else as it is."""
+    is_several = isinstance(arrays, list | tuple) and len(arrays) > 0
+    if is_several and all(isinstance(array, np.ndarray) for array in arrays):
+        return {str(i): array for i, array in enumerate(arrays)}
+    return arrays
+
+
+def _output_shape(y: Array, task: Task, classes: tuple[str, ...]) -> tuple[int, ...]:
+    if task == "multiclass":
+        return (*y.shape[1:], len(classes) or int(y.max()) + 1)
+    if task == "binary" or y.ndim == 1:
+        return (1,)
+    return tuple(y.shape[1:])

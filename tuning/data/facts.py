@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tuning.data.arrays import only
 from tuning.data.dataset import Dataset
 from tuning.data.faults import class_name
 
@@ -20,7 +21,7 @@ def notices_on(dataset: Dataset) -> tuple[str, ...]:
 def _imbalance(dataset: Dataset) -> str:
     if dataset.task not in ("binary", "multiclass"):
         return ""
-    numbers, counts = np.unique(dataset.y.astype(int), return_counts=True)
+    numbers, counts = np.unique(only(dataset.y).astype(int), return_counts=True)
     if counts.max() < UNEVEN * counts.min():
         return ""
 
@@ -31,6 +32,6 @@ def _imbalance(dataset: Dataset) -> str:
     smallest_share = counts.min() / n_rows
     return (
         f"classes are uneven: {largest} {largest_share:.1%}, {smallest} {smallest_share:.1%} "
-        f"of {len(dataset.y)} rows; always predicting {largest} already scores "
+        f"of {n_rows} rows; always predicting {largest} already scores "
         f"an accuracy of {largest_share:.3f}"
     )

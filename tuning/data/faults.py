@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tuning.data.dataset import TASKS, Array, Dataset
+from tuning.data.arrays import count_rows, leaves, named, only
+from tuning.data.dataset import TASKS, Array, Dataset, Task, task_of
 from tuning.errors import did_you_mean
 
 PARTS = ("train", "validation", "test")
@@ -27,31 +28,70 @@ _MOST_VALUES_LISTED = 5
 
 def dataset_faults(dataset: Dataset) -> Iterator[str]:
     """Yield one sentence for each thing that would make training fail or mean nothing."""
-    X = dataset.X
-    y = dataset.y
-    if dataset.task not in TASKS:
-        guess = did_you_mean(str(dataset.task), TASKS)
-        yield f"task '{dataset.task}' is unknown.{guess} There are: {', '.join(TASKS)}"
+    yield from _task_faults(dataset)
+    yield from _inputs_array_faults(dataset)
+    for name, y in named(dataset.y):
+        yield from _array_faults(_label("y", name), y)
 
-    X_has_shape = _has_shape(X)
-    y_has_shape = _has_shape(y)
-    if dataset.columns and X_has_shape:
-        # Empty cells of a table are filled before training; an infinite value stays a fault.
-        yield from _array_faults("X", _with_cells_filled(X))
-    else:
-        yield from _array_faults("X", X)
-    yield from _array_faults("y", y)
+    X_has_shape = all(_has_shape(X) for X in leaves(dataset.X))
+    y_has_shape = all(_has_shape(y) for y in leaves(dataset.y))
     if X_has_shape and y_has_shape:
-        if len(X) != len(y):
-            yield f"X has {len(X)} rows, y has {len(y)}; they must be equal"
-        elif len(X) == 0:
-            yield "there are no rows"
+        yield from _row_faults(dataset)
 
     if X_has_shape:
         yield from _input_faults(dataset)
         yield from _part_faults(dataset)
-    if y_has_shape and len(y) and _is_finite(y):
-        yield from _target_faults(dataset)
+    for name, y in named(dataset.y):
+        if _has_shape(y) and len(y) and _is_finite(y) and _has_task(dataset, name):
+            yield from _target_faults(dataset, name, y)
+
+
+def _label(field: str, name: str) -> str:
+    """Return what an array is called in a sentence: `X`, or `X['image']` of several."""
+    return f"{field}['{name}']" if name else field
+
+
+def _task_faults(dataset: Dataset) -> Iterator[str]:
+    tasks = dataset.task if isinstance(dataset.task, Mapping) else {"": dataset.task}
+    for name, task in tasks.items():
+        if task not in TASKS:
+            guess = did_you_mean(str(task), TASKS)
+            label = _label("task", name)
+            yield f"{label} '{task}' is unknown.{guess} There are: {', '.join(TASKS)}"
+
+    if isinstance(dataset.task, Mapping):
+        outputs = [name for name, _ in named(dataset.y)]
+        if sorted(outputs) != sorted(dataset.task):
+            listed = ", ".join(outputs) if outputs != [""] else "one array"
+            tasks_named = ", ".join(dataset.task)
+            yield f"task names {tasks_named}, y has {listed}; give a task for each output"
+
+
+def _has_task(dataset: Dataset, output: str) -> bool:
+    return not isinstance(dataset.task, Mapping) or output in dataset.task
+
+
+def _inputs_array_faults(dataset: Dataset) -> Iterator[str]:
+    for name, X in named(dataset.X):
+        # Empty cells of a table are filled before training; an infinite value stays a fault.
+        cells = _with_cells_filled(X) if dataset.columns and _has_shape(X) else X
+        yield from _array_faults(_label("X", name), cells)
+
+
+def _row_faults(dataset: Dataset) -> Iterator[str]:
+    """Yield arrays that have not as many rows as the first."""
+    n_rows = count_rows(dataset.X)
+    if n_rows == 0 and count_rows(dataset.y) == 0:
+        yield "there are no rows"
+
+    for field, arrays in (("X", dataset.X), ("y", dataset.y), ("weight", dataset.weight)):
+        for name, array in named({} if arrays is None else arrays):
+            if _has_shape(array) and len(array) != n_rows:
+                first = _label("X", next(iter(named(dataset.X)))[0])
+                yield (
+                    f"{first} has {n_rows} rows, {_label(field, name)} has {len(array)}; "
+                    "they must be equal"
+                )
 
 
 def training_faults(dataset: Dataset, train: Array) -> Iterator[str]:
@@ -66,7 +106,8 @@ def training_faults(dataset: Dataset, train: Array) -> Iterator[str]:
     if dataset.task not in ("binary", "multiclass"):
         return
 
-    absent = np.setdiff1d(dataset.y, dataset.y[train]).astype(int)
+    y = only(dataset.y)
+    absent = np.setdiff1d(y, y[train]).astype(int)
     for number in absent.tolist():
         name = class_name(dataset.classes, number)
         yield f"no training row is of class {name}; give 'train' rows of every class"
@@ -111,12 +152,20 @@ def _is_finite(array: Array) -> bool:
 
 
 def _input_faults(dataset: Dataset) -> Iterator[str]:
-    X = dataset.X
-    if X.ndim == 1:
-        yield f"X must be (rows, features), got {X.shape}; for one feature use X.reshape(-1, 1)"
-    elif 0 in X.shape[1:]:
-        yield f"X has no features: its shape is {X.shape}"
+    for name, X in named(dataset.X):
+        label = _label("X", name)
+        if X.ndim == 1:
+            yield (
+                f"{label} must be (rows, features), got {X.shape}; "
+                f"for one feature use {label}.reshape(-1, 1)"
+            )
+        elif 0 in X.shape[1:]:
+            yield f"{label} has no features: its shape is {X.shape}"
+    if not isinstance(dataset.X, Mapping):
+        yield from _column_faults(dataset, dataset.X)
 
+
+def _column_faults(dataset: Dataset, X: Array) -> Iterator[str]:
     n_columns = len(dataset.columns)
     if n_columns and X.shape[1:] != (n_columns,):
         yield f"there are {n_columns} columns described for X of shape {X.shape}"
@@ -126,7 +175,7 @@ def _input_faults(dataset: Dataset) -> Iterator[str]:
 
 
 def _part_faults(dataset: Dataset) -> Iterator[str]:
-    n_rows = len(dataset.X)
+    n_rows = count_rows(dataset.X)
     times_named = np.zeros(n_rows, int)
 
     for name, numbers in dataset.parts.items():
@@ -154,27 +203,28 @@ def _part_faults(dataset: Dataset) -> Iterator[str]:
         yield "parts: 'train' is missing; name the training rows too"
 
 
-def _target_faults(dataset: Dataset) -> Iterator[str]:
-    """Yield what is wrong with a finite y that has rows."""
-    y = dataset.y
-    fitting_axes = _TARGET_AXES.get(dataset.task, (y.ndim,))
+def _target_faults(dataset: Dataset, name: str, y: Array) -> Iterator[str]:
+    """Yield what is wrong with the finite y, which has rows, of one output."""
+    task = task_of(dataset.task, name)
+    fitting_axes = _TARGET_AXES.get(task, (y.ndim,))
+    label = _label("y", name)
 
     if y.ndim not in fitting_axes:
         fitting = " or ".join(_AXES_IN_WORDS[axes] for axes in fitting_axes)
         advice = ""
         if _is_one_hot(y):
             advice = "; of one-hot rows take the class numbers: y.argmax(axis=1)"
-        yield f"a {dataset.task} y must be {fitting}, got {y.shape}{advice}"
-    elif dataset.task == "regression":
-        yield from _regression_faults(y)
-    elif dataset.task in ("binary", "multilabel"):
+        yield f"a {task} {label} must be {fitting}, got {y.shape}{advice}"
+    elif task == "regression":
+        yield from _regression_faults(label, y)
+    elif task in ("binary", "multilabel"):
         others = [value for value in np.unique(y).tolist() if value not in (0, 1)]
         if others:
-            yield f"a {dataset.task} y must hold 0 and 1 only, found {_listed(others)}"
-        elif dataset.task == "binary":
-            yield from _class_faults(dataset)
-    elif dataset.task == "multiclass":
-        yield from _class_number_faults(dataset)
+            yield f"a {task} {label} must hold 0 and 1 only, found {_listed(others)}"
+        elif task == "binary":
+            yield from _class_faults(dataset, task, y)
+    elif task == "multiclass":
+        yield from _class_number_faults(dataset, label, y)
 
 
 def _is_one_hot(y: Array) -> bool:
@@ -183,7 +233,7 @@ def _is_one_hot(y: Array) -> bool:
     return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
-def _regression_faults(y: Array) -> Iterator[str]:
+def _regression_faults(label: str, y: Array) -> Iterator[str]:
     if len(y) <= 1:
         return
 
@@ -191,33 +241,33 @@ def _regression_faults(y: Array) -> Iterator[str]:
     rounded_off = np.abs(outputs - outputs.astype(np.float32)).max(axis=0)
 
     if (np.ptp(outputs, axis=0) == 0).any():
-        yield "y is constant: every row has the same target, there is nothing to learn"
+        yield f"{label} is constant: every row has the same target, there is nothing to learn"
     elif (rounded_off > ROUNDING * outputs.std(axis=0)).any():
         yield (
-            "y varies little around a large number, and float32, which Keras computes in, "
-            "rounds it off: centre y"
+            f"{label} varies little around a large number, and float32, which Keras computes in, "
+            f"rounds it off: centre {label}"
         )
 
 
-def _class_number_faults(dataset: Dataset) -> Iterator[str]:
-    numbers = np.unique(dataset.y)
+def _class_number_faults(dataset: Dataset, label: str, y: Array) -> Iterator[str]:
+    numbers = np.unique(y)
     n_classes = len(dataset.classes) or len(numbers)
     listed = _listed(numbers.tolist())
 
     if (numbers != np.round(numbers)).any():
-        yield f"a multiclass y must hold class numbers, found {listed}; is this a regression?"
+        yield f"a multiclass {label} must hold class numbers, found {listed}; is this a regression?"
     elif numbers[0] < 0 or numbers[-1] >= n_classes:
         yield f"class numbers must run from 0 to {n_classes - 1} without a gap, found {listed}"
     else:
-        yield from _class_faults(dataset)
+        yield from _class_faults(dataset, "multiclass", y)
 
 
-def _class_faults(dataset: Dataset) -> Iterator[str]:
-    numbers, counts = np.unique(dataset.y.astype(int), return_counts=True)
+def _class_faults(dataset: Dataset, task: Task, y: Array) -> Iterator[str]:
+    numbers, counts = np.unique(y.astype(int), return_counts=True)
     if len(numbers) == 1:
         name = class_name(dataset.classes, int(numbers[0]))
         yield f"every row is of class {name}; there is nothing to learn"
-    elif dataset.task == "multiclass":
+    elif task == "multiclass":
         absent = set(range(len(dataset.classes))) - set(numbers.tolist())
         for number in sorted(absent):
             name = class_name(dataset.classes, number)

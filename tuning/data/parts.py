@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuning.data.arrays import Arrays, count_rows, each, join, named, only, take
 from tuning.data.columns import table_scaler
-from tuning.data.dataset import Array, Column, Dataset, Task, input_shape_of
+from tuning.data.dataset import Array, Column, Dataset, Shapes, Task, Tasks, input_shape_of, task_of
 from tuning.data.faults import class_name, dataset_faults, training_faults
 from tuning.errors import StudyError
 
@@ -24,26 +25,48 @@ class Part:
     Attributes:
         X: `(rows, *input_shape)`, float32. Parts that wait for `scaled()` have the data set's own
             type: a large number that varies little (a date in seconds) must be centred before it
-            is rounded.
-        y: float32 `(rows,)` or `(rows, outputs)`; for multiclass int32 `(rows,)`.
+            is rounded. Several inputs by name.
+        y: float32 `(rows,)` or `(rows, outputs)`; for multiclass int32 `(rows,)`. Several outputs
+            by name.
+        weight: What each row counts, `(rows,)`, or by output; None: 1.
+        groups, time: `(rows, …)` as in the data set, for folds and inner splits.
     """
 
-    X: Array
-    y: Array
+    X: Arrays
+    y: Arrays
+    weight: Arrays | None = None
+    groups: Array | None = None
+    time: Array | None = None
 
     def __len__(self) -> int:
-        return len(self.X)
+        return count_rows(self.X)
 
     def take(self, rows: Array) -> Part:
         """Return these rows, in this order."""
-        return Part(self.X[rows], self.y[rows])
+        fields: dict[str, Any] = {name: take(arrays, rows) for name, arrays in self._fields()}
+        return replace(self, **fields)
+
+    def joined(self, other: Part) -> Part:
+        """Return these rows and, under them, those of another part of the same data set."""
+        below = dict(other._fields())
+        fields: dict[str, Any] = {
+            name: join([arrays, below[name]]) for name, arrays in self._fields()
+        }
+        return replace(self, **fields)
+
+    def _fields(self) -> Iterator[tuple[str, Any]]:
+        """Yield name and arrays of each field that is there."""
+        for name in ("X", "y", "weight", "groups", "time"):
+            arrays = getattr(self, name)
+            if arrays is not None:
+                yield name, arrays
 
 
 class Scaling(Protocol):
-    """What inputs are prepared with: a `Scaler`, or the `TableScaler` of a user's table."""
+    """What inputs are prepared with: a `Scaler`, the `TableScaler` of a user's table, …."""
 
-    def transform(self, X: Array, /) -> NDArray[np.float32]:
-        """Return `X` as a model takes it, `(rows, *input_shape)`."""
+    def transform(self, X: Arrays, /) -> Arrays:
+        """Return `X` as a model takes it, `(rows, *input_shape)`; several inputs by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +83,34 @@ class Scaler:
     mean: Array | None = None
     deviation: Array | None = None
 
-    def transform(self, X: Array) -> NDArray[np.float32]:
-        """Return `X` centred and divided, in its own shape, as float32; computed in float64."""
+    def transform(self, X: Arrays) -> Arrays:
+        """Return `X` centred and divided, in its own shape, as float32; computed in float64.
+
+        Of several inputs each is only cast: `Several` has a scaler for each of them.
+        """
+        return each(self._one, X)
+
+    def _one(self, X: Array) -> NDArray[np.float32]:
         if self.mean is None or self.deviation is None:
             return np.asarray(X, np.float32)
         flat = X.reshape(len(X), -1)
         standardised = (flat - self.mean) / self.deviation
         return standardised.reshape(X.shape).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Several:
+    """What several inputs are prepared with.
+
+    Attributes:
+        by_name: One for each input.
+    """
+
+    by_name: Mapping[str, Scaling]
+
+    def transform(self, X: Arrays) -> Arrays:
+        """Return each input as the model takes it."""
+        return {name: only(self.by_name[name].transform(array)) for name, array in named(X)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,29 +131,26 @@ class Parts:
     validation: Part
     test: Part
     dataset_name: str
-    task: Task
+    task: Tasks
     classes: tuple[str, ...]
     digest: str
-    scale: bool
+    scale: bool | Literal["auto"]
     seed: int
-    n_outputs: int
+    n_outputs: int | Mapping[str, int]
     feature_names: tuple[str, ...] = ()
     unit: str = ""
     scaler: Scaling | None = None
     columns: tuple[Column, ...] = ()
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """One sample's shape as a model takes it, without the batch axis."""
+    def input_shape(self) -> Shapes:
+        """One sample's shape as a model takes it, without the batch axis; by name of several."""
         return input_shape_of(self.train.X, self.columns)
 
     @property
     def search_part(self) -> Part:
         """Training and validation rows together, in this order: what `--cv` cuts into folds."""
-        return Part(
-            np.concatenate([self.train.X, self.validation.X]),
-            np.concatenate([self.train.y, self.validation.y]),
-        )
+        return self.train.joined(self.validation)
 
     def scaled(self) -> Parts:
         """Return float32 parts, prepared with the training part's figures alone."""
@@ -118,22 +159,24 @@ class Parts:
         scaler = self.fitted(self.train.X)
         return replace(
             self,
-            train=Part(scaler.transform(self.train.X), self.train.y),
-            validation=Part(scaler.transform(self.validation.X), self.validation.y),
-            test=Part(scaler.transform(self.test.X), self.test.y),
+            train=replace(self.train, X=scaler.transform(self.train.X)),
+            validation=replace(self.validation, X=scaler.transform(self.validation.X)),
+            test=replace(self.test, X=scaler.transform(self.test.X)),
             scaler=scaler,
         )
 
-    def fitted(self, train_X: Array) -> Scaling:
+    def fitted(self, train_X: Arrays) -> Scaling:
         """Return what inputs are prepared with, fitted on these rows.
 
         Where the data set is not to be scaled, it only casts.
         """
         if self.columns:
-            return table_scaler(train_X, self.columns)
-        if self.scale:
-            return scaler(train_X)
-        return Scaler()
+            return table_scaler(only(train_X), self.columns)
+        if not self.scale:
+            return Scaler()
+        if isinstance(train_X, Mapping):
+            return Several({name: scaler(array) for name, array in train_X.items()})
+        return scaler(train_X)
 
 
 def split(
@@ -164,7 +207,7 @@ def split(
         rows = _rows(dataset, seed, test_size, validation_size)
     except ValueError as error:  # scikit-learn's: too few rows or members for these shares
         raise StudyError(
-            f"cannot split {len(dataset.X)} rows in three: {error}", where=where
+            f"cannot split {count_rows(dataset.X)} rows in three: {error}", where=where
         ) from error
     faults = list(training_faults(dataset, rows.train))
     if faults:
@@ -197,7 +240,7 @@ class _SplitRows(NamedTuple):
 
 def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float) -> _SplitRows:
     fixed = {name: np.asarray(rows, np.intp) for name, rows in dataset.parts.items()}
-    rest = fixed.get("train", np.arange(len(dataset.X)))
+    rest = fixed.get("train", np.arange(count_rows(dataset.X)))
 
     # The test part first: the validation part's share is of what remains.
     test = fixed.get("test")
@@ -211,7 +254,18 @@ def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float)
 
 
 def _strata(dataset: Dataset, rows: Rows) -> Array | None:
-    return dataset.y[rows] if _has_classes(dataset.task) else None
+    y = strata_of(dataset.y, dataset.task)
+    return None if y is None else y[rows]
+
+
+def strata_of(y: Arrays, task: Tasks) -> Array | None:
+    """Return the class of each row, `(rows,)`, by which rows are split; None: there is none.
+
+    Several outputs have none: a rare combination of classes could not be split.
+    """
+    if isinstance(y, Mapping) or not _has_classes(task_of(task)) or y.ndim > 1:
+        return None
+    return y
 
 
 def _cut(rows: Rows, classes: Array | None, share: float, seed: int) -> tuple[Rows, Rows]:
@@ -223,11 +277,33 @@ def _cut(rows: Rows, classes: Array | None, share: float, seed: int) -> tuple[Ro
 
 
 def _part(dataset: Dataset, rows: Rows) -> Part:
-    X = dataset.X[rows]
-    # Keras' sparse losses take class numbers as whole numbers, all others take floats.
-    y = dataset.y[rows].astype(np.int32 if dataset.task == "multiclass" else np.float32)
+    X = take(dataset.X, rows)
     # What is to be scaled is rounded to float32 only then, see `Part`.
-    return Part(X if dataset.scale else X.astype(np.float32), y)
+    if not dataset.scale:
+        X = each(_as_float32, X)
+    weight = dataset.weight
+    return Part(
+        X,
+        _targets(dataset, rows),
+        weight=None if weight is None else each(_as_float32, take(weight, rows)),
+        groups=None if dataset.groups is None else dataset.groups[rows],
+        time=None if dataset.time is None else dataset.time[rows],
+    )
+
+
+def _targets(dataset: Dataset, rows: Rows) -> Arrays:
+    def cast(array: Array, task: Task) -> Array:
+        # Keras' sparse losses take class numbers as whole numbers, all others take floats.
+        return array[rows].astype(np.int32 if task == "multiclass" else np.float32)
+
+    if isinstance(dataset.y, Mapping):
+        return {name: cast(y, task_of(dataset.task, name)) for name, y in dataset.y.items()}
+    return cast(dataset.y, task_of(dataset.task))
+
+
+def _as_float32(array: Array) -> Array:
+    """Return numbers as float32; what holds none as it is."""
+    return array.astype(np.float32) if array.dtype.kind in "biuf" else array
 
 
 def scaler(train_X: Array) -> Scaler:
@@ -238,7 +314,7 @@ def scaler(train_X: Array) -> Scaler:
     return Scaler(fitted.mean_, fitted.scale_)
 
 
-def folds(y: Array, k: int, task: Task) -> list[tuple[Rows, Rows]]:
+def folds(y: Arrays, k: int, task: Tasks) -> list[tuple[Rows, Rows]]:
     """Return (training rows, scoring rows) of each of `k` folds.
 
     They are those of scikit-learn's `check_cv(k, y, classifier=…)`: not shuffled, by class for
@@ -249,22 +325,24 @@ def folds(y: Array, k: int, task: Task) -> list[tuple[Rows, Rows]]:
     """
     from sklearn.model_selection import check_cv
 
-    faults = list(_fold_faults(y, k, task))
+    strata = strata_of(y, task)
+    n_rows = count_rows(y)
+    faults = list(_fold_faults(strata, k, n_rows))
     if faults:
         raise StudyError(faults, where=f"cv={k}")
-    splitter = check_cv(k, y, classifier=_has_classes(task))
+    splitter = check_cv(k, strata, classifier=strata is not None)
     # Splitters look at the number of rows and at y alone.
-    return list(splitter.split(np.zeros(len(y)), y))
+    return list(splitter.split(np.zeros(n_rows), strata))
 
 
-def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
+def _fold_faults(strata: Array | None, k: int, n_rows: int) -> Iterator[str]:
     if k < 2:
         yield "cross-validation needs at least 2 folds"
-    if len(y) < k:
-        yield f"{len(y)} rows cannot make {k} folds"
-    elif _has_classes(task):
+    if n_rows < k:
+        yield f"{n_rows} rows cannot make {k} folds"
+    elif strata is not None:
         # scikit-learn only warns of such a class, and leaves it out of some folds.
-        numbers, counts = np.unique(y.astype(int), return_counts=True)
+        numbers, counts = np.unique(strata.astype(int), return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             if count < k:
                 yield (
@@ -273,7 +351,7 @@ def _fold_faults(y: Array, k: int, task: Task) -> Iterator[str]:
                 )
 
 
-def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple[Rows, Rows]:
+def inner_split(y: Arrays, *, seed: int, share: float = 0.1, task: Tasks) -> tuple[Rows, Rows]:
     """Return (rows to fit, rows to stop by) of the training rows of a fold.
 
     So early stopping inside a fold never looks at the scoring rows.
@@ -284,11 +362,14 @@ def inner_split(y: Array, *, seed: int, share: float = 0.1, task: Task) -> tuple
     Raises:
         StudyError: Fewer than two rows.
     """
-    if len(y) < 2:
-        raise StudyError(f"{len(y)} rows cannot be split into rows to fit and rows to stop by")
+    n_rows = count_rows(y)
+    if n_rows < 2:
+        raise StudyError(f"{n_rows} rows cannot be split into rows to fit and rows to stop by")
 
-    classes = y if _has_classes(task) and _can_stratify(y, share) else None
-    return _cut(np.arange(len(y)), classes, share, seed)
+    strata = strata_of(y, task)
+    if strata is not None and not _can_stratify(strata, share):
+        strata = None
+    return _cut(np.arange(n_rows), strata, share, seed)
 
 
 def _can_stratify(y: Array, share: float) -> bool:

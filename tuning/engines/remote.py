@@ -182,6 +182,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
         StudyError: The study, its data or its builder is wrong.
         MissingError: Data or a package is not there.
     """
+    from tuning.data.dataset import task_of
     from tuning.data.facts import notices_on
     from tuning.data.parts import folds, split
     from tuning.engines.catalog import make_engine
@@ -200,7 +201,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     if study.cv is not None:
         folds(parts.search_part.y, study.cv, parts.task)
     if study.objective.name in METRICS:
-        check(study.objective.name, dataset.task)
+        check(study.objective.name, task_of(dataset.task))
     _try_builder(study, dataset)
 
     engine = make_engine(study, lambda: parts)

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from tuning.data.dataset import task_of
 from tuning.data.packing import unpack
 from tuning.engines.scikit_internals import Call, Scores, fit_and_score
 from tuning.engines.scikit_search import arrays_of
@@ -72,7 +73,7 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     """Run one `_fit_and_score`; what it returns goes into the fold's `scores`."""
     worker_study = training.worker_study
     study = worker_study.study
-    task = worker_study.parts.task
+    task = task_of(worker_study.parts.task)
     fold = call.place.fold
     rows = worker_study.fold(fold)
 

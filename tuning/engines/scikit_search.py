@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tuning.data.dataset import Array, Task
+from tuning.data.arrays import only
+from tuning.data.dataset import Array, Task, task_of
 from tuning.data.parts import Parts, folds
 from tuning.engines.grid_points import grid_points
 from tuning.engines.scikit_internals import dispatch_at_once
@@ -77,13 +78,14 @@ def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
     split.
     """
     part = parts.search_part
+    X = only(part.X)
     if cv is None:
         n_train = len(parts.train)
         rows = [(np.arange(n_train), np.arange(n_train, len(part)))]
     else:
         rows = folds(part.y, cv, parts.task)
 
-    arrays = {"X": part.X, "y": part.y}
+    arrays = {"X": X, "y": only(part.y)}
     for k, (train, test) in enumerate(rows):
         arrays[f"train-{k}"] = train
         arrays[f"test-{k}"] = test
@@ -134,7 +136,7 @@ def make_search(study: Study, parts: Parts) -> ScikitSearch:
     sign = -1 if study.objective.direction == "minimize" else 1
     settings = {
         "estimator": make_estimator(study, parts),
-        "scoring": ObjectiveScorer(study.objective.name, parts.task, sign),
+        "scoring": ObjectiveScorer(study.objective.name, task_of(parts.task), sign),
         "cv": [(arrays[f"train-{k}"], arrays[f"test-{k}"]) for k in range(study.cv or 1)],
         "refit": False,  # the winner is trained by us, on fresh seeds
         "error_score": np.nan,

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from tuning.data.arrays import only
 from tuning.data.columns import table_scaler
 from tuning.data.dataset import Array, Column
 from tuning.data.parts import scaler
@@ -28,4 +29,4 @@ class FoldScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Array) -> Array:
         """Return float32: in the shape of X, or the inputs that its columns become."""
-        return self.scaler_.transform(X)
+        return only(self.scaler_.transform(X))

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from tuning.data.dataset import Dataset, Task
+from tuning.data.arrays import count_rows, only
+from tuning.data.dataset import Dataset, Shapes, Tasks, each_shape
 from tuning.data.parts import Parts
 from tuning.space.space import Space
 from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
@@ -25,7 +26,7 @@ class DatasetFacts:
 
     Attributes:
         name: `Dataset.name`.
-        task: `Dataset.task`.
+        task: `Dataset.task`; by name of several outputs.
         digest: `Dataset.digest`, 64 hex digits.
         rows: Rows in all.
         train, validation, test: Rows of each part.
@@ -33,12 +34,13 @@ class DatasetFacts:
         classes: Names of the classes, by number; empty for regression.
         unit: What one unit of y is.
         source: Where the data come from.
-        input_shape: One sample's shape as a model takes it, without the batch axis.
+        input_shape: One sample's shape as a model takes it, without the batch axis; by name of
+            several inputs.
         majority: Share of the largest class, from 0 to 1; 0 where there are no classes.
     """
 
     name: str
-    task: Task = "regression"
+    task: Tasks = "regression"
     digest: str = ""
     rows: int = 0
     train: int = 0
@@ -48,22 +50,24 @@ class DatasetFacts:
     classes: tuple[str, ...] = ()
     unit: str = ""
     source: str = ""
-    input_shape: tuple[int, ...] = ()
+    input_shape: Shapes = ()
     majority: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types, as `search.json` has them under "data"."""
         facts = asdict(self)
-        for name in ("features", "classes", "input_shape"):
+        for name in ("features", "classes"):
             facts[name] = list(facts[name])
+        facts["input_shape"] = each_shape(list, self.input_shape)
         return facts
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Return what `to_json` was called on; a key that is absent has its default."""
         known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-        for name in ("features", "classes", "input_shape"):
+        for name in ("features", "classes"):
             known[name] = tuple(known.get(name, ()))
+        known["input_shape"] = each_shape(tuple, known.get("input_shape", ()))
         return cls(**{"name": "data", **known})
 
 
@@ -73,7 +77,7 @@ def dataset_facts(dataset: Dataset, parts: Parts | None = None) -> DatasetFacts:
         name=dataset.name,
         task=dataset.task,
         digest=dataset.digest,
-        rows=len(dataset.y),
+        rows=count_rows(dataset.y),
         train=0 if parts is None else len(parts.train),
         validation=0 if parts is None else len(parts.validation),
         test=0 if parts is None else len(parts.test),
@@ -90,7 +94,7 @@ def _majority(dataset: Dataset) -> float:
     if dataset.task not in ("binary", "multiclass"):
         return 0.0
 
-    members = np.bincount(dataset.y.astype(int))
+    members = np.bincount(only(dataset.y).astype(int))
     return float(members.max() / members.sum())
 
 

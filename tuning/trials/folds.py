@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from tuning.builders.build import build
+from tuning.data.dataset import task_of
 from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.study.builder_arguments import SplitParams
 from tuning.trainer.devices import strategy_scope
@@ -92,7 +93,7 @@ class FoldFit:
             self.judge.curve,
             self.fit.validation,
             worker_study.study.objective,
-            task=worker_study.parts.task,
+            task=task_of(worker_study.parts.task),
             best_epoch=best_epoch,
             budget=worker_study.study.epochs,
         )
@@ -124,7 +125,7 @@ def prepare_fit(
         model = build(study.builder, arguments, seed, input_shape=parts.input_shape)
 
     # The judge comes first: early stopping watches what it adds to the logs.
-    judge = Judge(study.objective, parts.task, rows.scoring, rows.stopping, on_epoch)
+    judge = Judge(study.objective, task_of(parts.task), rows.scoring, rows.stopping, on_epoch)
     callbacks: list[keras.callbacks.Callback] = [judge]
     stopper = None
     if study.patience is not None:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuning.data.dataset import Array
+from tuning.data.arrays import only
+from tuning.data.dataset import Array, task_of
 from tuning.ledger.results import keep_test_score
 from tuning.scoring import metrics
 from tuning.study.objective import METRICS
@@ -42,14 +43,15 @@ def _score(worker_study: WorkerStudy, item: FoldFit) -> float | None:
     model = item.fit.model
     name = worker_study.study.objective.name
     test = worker_study.parts.test
-    X = worker_study.fold(item.fold).scaler.transform(test.X)
+    X = only(worker_study.fold(item.fold).scaler.transform(test.X))
+    test_y = only(test.y)
 
     if name in METRICS and name != "loss":
         predicted = as_probabilities(model, predict(model, X))
-        return metrics.score(name, worker_study.parts.task, test.y, predicted)
+        return metrics.score(name, task_of(worker_study.parts.task), test_y, predicted)
 
     # Keras computes what the study's model alone knows of, on targets as that was trained on.
-    y = _as_trained(test.y, item)
+    y = _as_trained(test_y, item)
     if y is None:
         return None
     scores: dict[str, float] = model.evaluate(X, y, verbose=0, return_dict=True)

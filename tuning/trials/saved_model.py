@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tuning.data.arrays import only
 from tuning.data.columns import TableScaler
 from tuning.data.dataset import Array
 from tuning.data.parts import Scaler, Scaling
@@ -128,7 +129,7 @@ def reload_error(path: Path, builder: Builder, raw: Array, predicted: Array) -> 
         raise
 
     scaler = _scaler_beside(path)
-    inputs = raw if scaler is None else scaler.transform(raw)
+    inputs = raw if scaler is None else only(scaler.transform(raw))
     return float(np.max(np.abs(predict(model, inputs) - predicted)))
 
 

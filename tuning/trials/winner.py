@@ -7,7 +7,8 @@ import hashlib
 import keras
 import numpy as np
 
-from tuning.data.dataset import Array
+from tuning.data.arrays import only
+from tuning.data.dataset import Array, task_of
 from tuning.errors import TuningError
 from tuning.ledger.records import read_record, write_record
 from tuning.ledger.winner import Evaluation
@@ -51,11 +52,11 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
 
     rows = worker_study.final()
     model = _trained_winner(worker_study, job, rows)
-    task = worker_study.parts.task
-    raw = worker_study.parts.test.X
-    y = worker_study.parts.test.y
+    task = task_of(worker_study.parts.task)
+    raw = only(worker_study.parts.test.X)
+    y = only(worker_study.parts.test.y)
 
-    X = rows.scaler.transform(raw)
+    X = only(rows.scaler.transform(raw))
     predicted = predict(model, X)
     save_for_raw_inputs(model, rows.scaler, job.saved, raw.shape[1:])
     difference = reload_error(job.saved, study.builder, raw, predicted)

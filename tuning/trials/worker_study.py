@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cloudpickle
 
+from tuning.data.arrays import Array, each
+from tuning.data.dataset import task_of
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import ChangedError, StudyError
 from tuning.scoring import metrics
@@ -99,7 +102,7 @@ class WorkerStudy:
         scaler = self.parts.fitted(train.X)
 
         def scaled(part: Part) -> Rows:
-            return _rows(Part(scaler.transform(part.X), part.y))
+            return _rows(replace(part, X=scaler.transform(part.X)))
 
         train_rows = scaled(train)
         scoring_rows = None if scoring is None else scaled(scoring)
@@ -163,13 +166,18 @@ def _worker_study(source: Source, overrides: str) -> WorkerStudy:
     )
     # Here, and not in the judge: what no trial can be judged by ends the run.
     if study.objective.name in METRICS:
-        metrics.check(study.objective.name, parts.task)
+        metrics.check(study.objective.name, task_of(parts.task))
     return WorkerStudy(study, parts, study.from_data(dataset))
 
 
 def _rows(part: Part) -> Rows:
     """Return rows that nobody can change, so that a worker moves them to its device once."""
-    arrays = (part.X.view(), part.y.view())
-    for array in arrays:
-        array.flags.writeable = False
+
+    def fixed(array: Array) -> Array:
+        view = array.view()
+        view.flags.writeable = False
+        return view
+
+    given = (part.X, part.y) if part.weight is None else (part.X, part.y, part.weight)
+    arrays: list[Any] = [each(fixed, array) for array in given]
     return Rows(*arrays)
