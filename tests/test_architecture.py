@@ -40,6 +40,7 @@ ROOMS = (
     "trainer/native",
     "study",
     "space",
+    "data/kinds",
     "data",
     "storage",
 )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuning.data.dataset import Dataset
+    from tuning.data.kinds.image_folder import ImageFolder
+    from tuning.data.kinds.windows import Windows
     from tuning.estimators.wrappers import KerasClassifier, KerasRegressor
     from tuning.lr_range.callback import LRRangeTest
     from tuning.lr_range.sweep import lr_range_test
@@ -23,6 +25,7 @@ _HOMES = {
     "Choice": "tuning.space.space",
     "Dataset": "tuning.data.dataset",
     "Float": "tuning.space.space",
+    "ImageFolder": "tuning.data.kinds.image_folder",
     "Int": "tuning.space.space",
     "KerasClassifier": "tuning.estimators.wrappers",
     "KerasRegressor": "tuning.estimators.wrappers",
@@ -30,6 +33,7 @@ _HOMES = {
     "Maximize": "tuning.study.objective",
     "Minimize": "tuning.study.objective",
     "Study": "tuning.study.study",
+    "Windows": "tuning.data.kinds.windows",
     "load_study": "tuning.study.study",
     "lr_range_test": "tuning.lr_range.sweep",
     "run_study": "tuning.search.run",
@@ -40,6 +44,7 @@ __all__ = [
     "Choice",
     "Dataset",
     "Float",
+    "ImageFolder",
     "Int",
     "KerasClassifier",
     "KerasRegressor",
@@ -47,6 +52,7 @@ __all__ = [
     "Maximize",
     "Minimize",
     "Study",
+    "Windows",
     "load_study",
     "lr_range_test",
     "run_study",

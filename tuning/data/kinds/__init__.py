@@ -1,0 +1,1 @@
+"""Data beyond one array in memory: images in folders, windows of a series, streams."""
