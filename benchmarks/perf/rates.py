@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.perf.records import Rates
 from benchmarks.perf.spec import HOUSING_SCORED, Spec
 from benchmarks.perf.together import begin_together
+from tuning.data.arrays import only
 from tuning.data.dataset import Array, Task
 from tuning.study.objective import Minimize, Objective
 from tuning.trial import Context
@@ -45,7 +46,6 @@ def measure(spec: Spec, context: Context) -> Rates:
 
 def rows_of(spec: Spec) -> tuple[Rows, Rows]:
     """Return training and validation rows: real housing, or random data in another shape."""
-    from tuning.data.arrays import only
     from tuning.data.california import california_housing
     from tuning.data.parts import split
     from tuning.trainer.train import Rows
@@ -72,7 +72,7 @@ def _times(spec: Spec, data: tuple[Rows, Rows] | None = None) -> tuple[list[floa
     if spec.side == "hand":
         from benchmarks.perf.hand import train_by_hand
 
-        return train_by_hand(spec, train.X, train.y), spec.compiler
+        return train_by_hand(spec, only(train.X), only(train.y)), spec.compiler
     if spec.side == "fit":
         return _fit(spec, train, scored)
     return _ours(spec, train, scored)

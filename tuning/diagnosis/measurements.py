@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tuning.data.dataset import Array, Task
+from tuning.data.arrays import Array, only
+from tuning.data.dataset import Task
 from tuning.trainer.keras_internals import graph_nodes
 from tuning.trainer.outputs import link_of
 from tuning.trainer.train import Rows, on_device
@@ -95,11 +96,11 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
         loss: The training loss at the end.
     """
     lr = learning_rate(model)
-    if not _has_one_input_and_output(model):
+    if not _has_one_input_and_output(model) or not _is_one_array_each(rows):
         return Signs(lr=lr)
 
-    targets = rows.y[:ROWS]
-    x = on_device(rows.X[:ROWS])
+    targets = only(rows.y)[:ROWS]
+    x = on_device(only(rows.X)[:ROWS])
     y = on_device(targets)
     relus = dict(_relus(model))
     taken = dict(_first_inputs(model))
@@ -152,6 +153,11 @@ def _has_one_input_and_output(model: keras.Model) -> bool:
     inputs = getattr(model, "inputs", None) or ()
     outputs = getattr(model, "outputs", None) or ()
     return len(inputs) == 1 and len(outputs) == 1
+
+
+def _is_one_array_each(rows: Rows) -> bool:
+    """Whether X and y are an array each; by name they may be so for one input, too."""
+    return not isinstance(rows.X, Mapping) and not isinstance(rows.y, Mapping)
 
 
 def _constant_loss(

@@ -183,7 +183,7 @@ class TrainsWithTuning(BuildsModel):
                 f"This {type(self).__name__} is not fitted yet: call fit before predict"
             )
         X, _ = self._validate_data(X)
-        predicted = predict_model(self.model_, self._prepared(X))
+        predicted: Array = predict_model(self.model_, self._prepared(X))
         if self._is_classifier:
             predicted = as_probabilities(self.model_, predicted)
         return predicted.reshape(len(predicted), -1) if predicted.ndim == 1 else predicted

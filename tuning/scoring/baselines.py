@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tuning.data.dataset import Array, Task
+from tuning.data.arrays import Array, only
+from tuning.data.dataset import Task
 from tuning.scoring import metrics
 from tuning.trainer.outputs import linked
 from tuning.trainer.train import Rows
@@ -33,8 +34,8 @@ def baselines(task: Task, train: Rows, X_test: Array, y_test: Array) -> dict[str
     Returns:
         Predictions by the baseline's name, each as a Keras model of the task would give them.
     """
-    X = _flat(train.X)
-    y = train.y
+    X = _flat(only(train.X))
+    y = only(train.y)
     X_test = _flat(X_test)
 
     # The test part may have a class that no training row has.

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tuning.data.dataset import Array
+from tuning.data.arrays import Arrays, only
 from tuning.trainer.compiled import CHUNK
 
 _Forward: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
@@ -26,12 +26,14 @@ _CHEAP_LAYERS = (
 """Layers that are a few operations each: called as they are, they cost a fifth of their trace."""
 
 
-def predict(model: keras.Model, X: Array) -> Array:
+def predict(model: keras.Model, X: Arrays) -> Any:
     """Return `model.predict(X)`, without its start-up of some 50 ms a call.
 
     Returns:
-        float32 `(rows, *output_shape)`.
+        float32 `(rows, *output_shape)`; a mapping of these by output name where there are several
+        outputs.
     """
+    X = only(X)
     if X.dtype.kind == "f":
         inputs = getattr(model, "inputs", None)
         X = X.astype(inputs[0].dtype if inputs else keras.config.floatx(), copy=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import threading
-import weakref
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, TypeAlias
@@ -16,13 +15,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tuning.data.dataset import Array
+from tuning.data.arrays import Array, Arrays
 from tuning.errors import StudyError
 from tuning.trainer import keras_internals
 from tuning.trainer.compiled import CompiledSteps, forget, repays_xla
 from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.reasons import Visibility, looks_of, why_fit
+from tuning.trainer.rows import Rows, as_fit_takes, by_name, on_device
+
+__all__ = ["Fit", "Rows", "epoch_order", "on_device", "train"]
 
 Steps: TypeAlias = CompiledSteps | NativeSteps
 Logs: TypeAlias = dict[str, Any]
@@ -30,38 +32,6 @@ Logs: TypeAlias = dict[str, Any]
 
 _epoch_lock = threading.RLock()
 """Fits of equal structure share their graphs: in threads one trains an epoch at a time."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Aligned rows: X, y and optional weights.
-
-    Raises:
-        ValueError: There are not as many of each.
-    """
-
-    X: Array
-    y: Array
-    weight: Array | None = None
-
-    def __post_init__(self) -> None:
-        # Several outputs come as a list, which has no shape.
-        counts = [len(array) for array in self.arrays if hasattr(array, "shape")]
-        if len(set(counts)) > 1:
-            raise ValueError(
-                f"X, y and sample_weight belong together row by row; received {counts} rows of them"
-            )
-
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        """X, y and the weights where there are any."""
-        if self.weight is None:
-            return (self.X, self.y)
-        return (self.X, self.y, self.weight)
-
-    def tensors(self) -> Tensors:
-        """X, y and the weights on the device, as `fit` would cast them."""
-        return tuple(map(on_device, self.arrays))
 
 
 @dataclass(eq=False)
@@ -178,9 +148,9 @@ class Fit:
         # Keras draws the order of the rows from its global state.
         keras.utils.set_random_seed(self.seed)
         history = self.model.fit(
-            rows.X,
-            rows.y,
-            sample_weight=rows.weight,
+            as_fit_takes(rows.X),
+            as_fit_takes(rows.y),
+            sample_weight=None if rows.weight is None else as_fit_takes(rows.weight),
             validation_data=None if self.validation is None else self.validation.arrays,
             epochs=self.epochs_total,
             initial_epoch=self.initial_epoch,
@@ -226,7 +196,7 @@ class _CompiledRun:
             model=self.watched,
             verbose=0,
             epochs=fit.epochs_total,
-            steps=math.ceil(len(fit.rows.y) / fit.batch_size),
+            steps=math.ceil(len(fit.rows) / fit.batch_size),
         )
         keras_internals.forget_restored_epoch(self.watched)
 
@@ -276,11 +246,11 @@ class _CompiledRun:
         fit = self._fit
         began_at = fit.initial_epoch if fit.began_at is None else fit.began_at
         planned = (fit.epochs_total - began_at) * fit.fits
-        return repays_xla(self._model, len(fit.rows.y), fit.batch_size, planned)
+        return repays_xla(self._model, len(fit.rows), fit.batch_size, planned)
 
     def _train(self, epoch: int) -> Logs:
         fit = self._fit
-        n_rows = len(fit.rows.y)
+        n_rows = len(fit.rows)
         if fit.shuffle:
             order = epoch_order(n_rows, fit.seed, epoch)
         else:
@@ -318,22 +288,23 @@ class _CompiledRun:
 
 def train(
     model: keras.Model,
-    X: Array,
-    y: Array,
+    X: Arrays | Sequence[Array],
+    y: Arrays | Sequence[Array],
     *,
     epochs: int = 1,
-    sample_weight: Array | None = None,
-    validation_data: tuple[Array, ...] | None = None,
+    sample_weight: Arrays | Sequence[Array] | None = None,
+    validation_data: tuple[Any, ...] | None = None,
     **settings: Any,
 ) -> dict[str, list[float]]:
     """Train `model` as `model.fit(X, y, …)` does, the loop over batches compiled.
 
     Args:
         model: Built and compiled `keras.Model`.
-        X: `(rows, *input_shape)`.
-        y: `(rows, …)` as the model's loss takes it.
+        X: `(rows, *input_shape)`; for several inputs a mapping by their names, or a list or tuple
+            in the model's order.
+        y: `(rows, …)` as the model's loss takes it; for several outputs as X.
         epochs: Train until this many are done.
-        sample_weight: `(rows,)`.
+        sample_weight: `(rows,)`; for several outputs also one of each, as y.
         validation_data: (X, y) or (X, y, weights), scored after each epoch.
         **settings: `batch_size=32`, `class_weight=None`, `callbacks=()`, `shuffle=True`, `seed=0`,
             `initial_epoch=0`, `trainer="auto"`; see `Fit`.
@@ -344,7 +315,7 @@ def train(
     validation = None if validation_data is None else Rows(*validation_data)
     fit = Fit(
         model,
-        Rows(X, y, sample_weight),
+        Rows(by_name(X), by_name(y), by_name(sample_weight)),
         validation=validation,
         epochs_total=epochs,
         **settings,
@@ -360,32 +331,6 @@ def epoch_order(rows: int, seed: int, epoch: int) -> Array:
     It depends on nothing else, so a resumed trial is the same trial.
     """
     return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int32)
-
-
-_tensors: dict[int, tuple[weakref.ref[Any], tf.Tensor]] = {}
-"""Read-only arrays that are on the device, by their id."""
-
-
-def on_device(array: Array) -> tf.Tensor:
-    """Return the array as a tensor, floats as Keras' floatx.
-
-    A read-only array is moved to the device once in its life; one that can be written to may have
-    changed since.
-    """
-    key = id(array)
-    if key in _tensors:
-        reference, tensor = _tensors[key]
-        if reference() is array:
-            return tensor
-
-    values = array
-    if array.dtype.kind == "f":
-        values = array.astype(keras.config.floatx(), copy=False)
-    tensor = tf.constant(values)
-    if not array.flags.writeable:
-        reference = weakref.ref(array, lambda _: _tensors.pop(key, None))
-        _tensors[key] = (reference, tensor)
-    return tensor
 
 
 def _an_epoch_at_a_time(epochs: Generator[int, None, None]) -> Generator[int, None, None]:
@@ -406,6 +351,12 @@ def _an_epoch_at_a_time(epochs: Generator[int, None, None]) -> Generator[int, No
 def _with_class_weights(rows: Rows, class_weight: Mapping[int, float] | None) -> Rows:
     if class_weight is None:
         return rows
+    if isinstance(rows.y, Mapping) or isinstance(rows.weight, Mapping):
+        names = ", ".join(rows.y) if isinstance(rows.y, Mapping) else "one, with weights by name"
+        raise ValueError(
+            f"class_weight counts for a model with one output; received outputs {names}; "
+            "use sample_weight, one array an output"
+        )
 
     is_one_hot = rows.y.ndim == 2 and rows.y.shape[1] > 1
     labels = rows.y.argmax(axis=1) if is_one_hot else rows.y.reshape(-1)

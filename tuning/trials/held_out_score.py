@@ -64,7 +64,7 @@ def _as_trained(y: Array, item: FoldFit) -> Array | None:
     None where that was another encoding, e.g. one-hot rows.
     """
     known = item.fit.validation
-    columns = () if known is None else known.y.shape[1:]
+    columns = () if known is None else only(known.y).shape[1:]
     if math.prod(columns) != math.prod(y.shape[1:]):
         return None
     return y.reshape(len(y), *columns)

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from tuning.data.dataset import Array, Task
+from tuning.data.arrays import Array, only
+from tuning.data.dataset import Task
 from tuning.errors import StudyError
 from tuning.scoring import metrics
 from tuning.study.objective import METRICS, Objective
@@ -126,7 +127,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         if predicted is None:
             predicted = predict(self.model, rows.X)
         probabilities = as_probabilities(self.model, predicted)
-        return metrics.score(self._objective.name, self._task, rows.y, probabilities)
+        return metrics.score(self._objective.name, self._task, only(rows.y), probabilities)
 
     def _inner(self) -> float:
         """Return what early stopping watches on its own rows."""
@@ -135,15 +136,20 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
 
         # Eagerly, not by `predict`: the loss takes in the layers' own losses, and those that a
         # graph has left behind cannot be read outside of it.
-        n_rows = len(self._stopping.y)
+        n_rows = len(self._stopping)
         total = 0.0
         for start in range(0, n_rows, CHUNK):
             chunk = slice(start, start + CHUNK)
-            x = keras.ops.convert_to_tensor(self._stopping.X[chunk])
-            y = keras.ops.convert_to_tensor(self._stopping.y[chunk])
-            predicted = self.model(x, training=False)
-            loss = self.model.compute_loss(x=None, y=y, y_pred=predicted, training=False)
-            total += len(y) * float(loss)
+            rows = self._stopping.take(chunk)
+            x, y, *weight = rows.tensors()
+            loss = self.model.compute_loss(
+                x=None,
+                y=y,
+                y_pred=self.model(x, training=False),
+                sample_weight=weight[0] if weight else None,
+                training=False,
+            )
+            total += len(rows) * float(loss)
         return total / n_rows
 
 
