@@ -11,6 +11,7 @@ import numpy as np
 
 from tuning.data.arrays import Array as Array  # the other rooms find it here
 from tuning.data.arrays import Arrays, each, leaves, named
+from tuning.data.lazy import LazyArray
 
 Task: TypeAlias = Literal["regression", "binary", "multiclass", "multilabel"]
 Shapes: TypeAlias = tuple[int, ...] | Mapping[str, tuple[int, ...]]
@@ -132,6 +133,9 @@ class Dataset:
             if isinstance(arrays, Mapping):
                 sha.update(repr(list(arrays)).encode())
         for array in (*leaves(self.X), *leaves(self.y), *parts):
+            if isinstance(array, LazyArray):
+                array.update(sha)
+                continue
             contiguous = np.ascontiguousarray(array)
             sha.update(f"{contiguous.dtype.str}{contiguous.shape}".encode())
             sha.update(contiguous.tobytes())

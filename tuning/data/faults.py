@@ -8,6 +8,7 @@ import numpy as np
 
 from tuning.data.arrays import count_rows, leaves, named, only
 from tuning.data.dataset import TASKS, Array, Dataset, Task, task_of
+from tuning.data.lazy import LazyArray
 from tuning.errors import did_you_mean
 
 PARTS = ("train", "validation", "test")
@@ -119,7 +120,9 @@ def class_name(classes: tuple[str, ...], number: int) -> str:
 
 
 def _array_faults(name: str, array: Array) -> Iterator[str]:
-    if not isinstance(array, np.ndarray):
+    if isinstance(array, LazyArray):
+        yield from array.faults(name)
+    elif not isinstance(array, np.ndarray):
         kind = type(array).__name__
         yield f"{name} must be a NumPy array, got {kind}; convert with numpy.asarray"
     elif array.ndim == 0:
@@ -144,7 +147,7 @@ def _with_cells_filled(X: Array) -> Array:
 
 
 def _has_shape(array: Array) -> bool:
-    return isinstance(array, np.ndarray) and array.ndim > 0
+    return isinstance(array, np.ndarray | LazyArray) and array.ndim > 0
 
 
 def _is_finite(array: Array) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from tuning.data.arrays import Arrays, count_rows, each, join, named, only, take
 from tuning.data.columns import table_scaler
 from tuning.data.dataset import Array, Column, Dataset, Shapes, Task, Tasks, input_shape_of, task_of
 from tuning.data.faults import class_name, dataset_faults, training_faults
+from tuning.data.lazy import LazyArray
 from tuning.errors import StudyError
 
 Rows = NDArray[np.intp]
@@ -91,6 +92,8 @@ class Scaler:
         return each(self._one, X)
 
     def _one(self, X: Array) -> NDArray[np.float32]:
+        if isinstance(X, LazyArray):
+            return cast(Array, X.standardised(self.mean, self.deviation))
         if self.mean is None or self.deviation is None:
             return np.asarray(X, np.float32)
         flat = X.reshape(len(X), -1)
@@ -310,6 +313,8 @@ def scaler(train_X: Array) -> Scaler:
     """Return scikit-learn's `StandardScaler` fitted on `train_X`, `(rows, *input_shape)`."""
     from sklearn.preprocessing import StandardScaler
 
+    if isinstance(train_X, LazyArray):
+        return Scaler(*train_X.figures())
     fitted = StandardScaler().fit(train_X.reshape(len(train_X), -1).astype(np.float64))
     return Scaler(fitted.mean_, fitted.scale_)
 

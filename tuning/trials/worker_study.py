@@ -11,6 +11,7 @@ import cloudpickle
 
 from tuning.data.arrays import Array, each
 from tuning.data.dataset import task_of
+from tuning.data.lazy import LazyArray
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import ChangedError, StudyError
 from tuning.scoring import metrics
@@ -174,6 +175,8 @@ def _rows(part: Part) -> Rows:
     """Return rows that nobody can change, so that a worker moves them to its device once."""
 
     def fixed(array: Array) -> Array:
+        if isinstance(array, LazyArray):  # which nobody can change
+            return array
         view = array.view()
         view.flags.writeable = False
         return view

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tuning.data.kinds.windows import Windows
+from tuning.data.parts import split
 from tuning.data.window_array import WindowArray
 from tuning.errors import StudyError
 
@@ -122,3 +123,25 @@ def test_all_faults_come_at_once():
 def test_a_series_of_texts_is_refused_in_words():
     with pytest.raises(StudyError, match="series must hold numbers"):
         Windows(np.array([["a", "b"]] * 9), 3, target=0)
+
+
+def test_a_split_scales_by_the_training_moments_and_unrolls_nothing():
+    dataset = Windows(SERIES, 4, target=0)
+    parts = split(dataset, seed=1).scaled()
+    assert isinstance(parts.test.X, WindowArray)
+    assert parts.test.X.series is parts.train.X.series
+    covered = np.unique(parts.train.X.starts[:, None] + np.arange(4))
+    np.testing.assert_allclose(parts.scaler.mean[:3], SERIES[covered].mean(axis=0))
+
+
+def test_the_digest_of_the_data_set_is_that_of_its_series():
+    first = Windows(SERIES, 4, target=0).digest
+    assert Windows(SERIES, 4, target=0).digest == first
+    assert Windows(SERIES, 4, target=0, columns=[0]).digest != first
+
+
+def test_a_series_with_gaps_is_a_fault_of_the_data_set():
+    gappy = SERIES.copy()
+    gappy[7, 1] = np.nan
+    with pytest.raises(StudyError, match="1 NaN or infinite values, the first at moment 7"):
+        split(Windows(gappy, 4, target=0), seed=1)
