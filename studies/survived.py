@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from tuning import Choice, Float, Int, Maximize, Study
 from tuning.builders.mlp import build_model
-from tuning.data.titanic import survived
+from tuning.data.tables.titanic import survived
 
 STUDY = Study(
     name="survived",

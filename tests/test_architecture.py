@@ -41,6 +41,7 @@ ROOMS = (
     "study",
     "space",
     "data/kinds",
+    "data/tables",
     "data",
     "storage",
 )

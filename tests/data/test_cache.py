@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.data.titanic_like import titanic_like
-from tuning.data import images, titanic
+from tuning.data import images
 from tuning.data.cache import Remote, _ProgressLines, data_folder, obtain
 from tuning.data.scikit_internals import read_faces
+from tuning.data.tables import titanic
 from tuning.errors import MissingError
 
 WHEEL = "carrier-1.0-py3-none-any.whl"

@@ -14,7 +14,7 @@ from tests.data.titanic_like import titanic_like
 from tuning.data.columns import TableScaler, table_scaler
 from tuning.data.dataset import Column
 from tuning.data.parts import split
-from tuning.data.tables import encode, table_dataset
+from tuning.data.tables.frames import encode, table_dataset
 from tuning.estimators.fold_scaler import FoldScaler
 
 COLUMNS = (Column("age"), Column("port", ("Cork", "Dover")))

@@ -16,7 +16,7 @@ from tuning.builders.build import build
 from tuning.builders.check import check_builder
 from tuning.builders.functions import MINIMA
 from tuning.data.parts import folds, split
-from tuning.data.tables import table_dataset
+from tuning.data.tables.frames import table_dataset
 from tuning.study.study_file import import_file
 from tuning.trials.functions import evaluate
 

@@ -16,7 +16,7 @@ from tuning.builders.mlp import build_model
 from tuning.builders.perceptron import build_perceptron, custom_objects
 from tuning.data.columns import TableScaler
 from tuning.data.dataset import Dataset
-from tuning.data.tables import encode, table_dataset
+from tuning.data.tables.frames import encode, table_dataset
 from tuning.data.toy import iris_pair
 from tuning.errors import StudyError
 from tuning.trainer.forward import predict

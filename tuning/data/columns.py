@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuning.data.arrays import Arrays, only
-from tuning.data.dataset import Array, Column
+from tuning.data.dataset import Array, Column, Reading
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,12 +65,15 @@ class TableScaler:
                 "fill": float(self.fill[i]),
                 "seen": list(self.seen[i]),
             }
-        return {
+        item: dict[str, Any] = {
             "name": column.name,
             "fill": float(self.fill[i]),
             "mean": float(self.mean[i]),
             "deviation": float(self.deviation[i]),
         }
+        if column.reading is not None:
+            item["reading"] = asdict(column.reading)
+        return item
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
@@ -78,14 +81,21 @@ class TableScaler:
         items = stored["columns"]
         # A column of categories has neither mean nor deviation, one of numbers has nothing seen.
         return cls(
-            columns=tuple(
-                Column(item["name"], tuple(item.get("categories", ()))) for item in items
-            ),
+            columns=tuple(map(_column, items)),
             fill=np.array([item["fill"] for item in items], float),
             mean=np.array([item.get("mean", 0.0) for item in items], float),
             deviation=np.array([item.get("deviation", 1.0) for item in items], float),
             seen=tuple(tuple(item.get("seen", ())) for item in items),
         )
+
+
+def _column(item: Mapping[str, Any]) -> Column:
+    """Return a column as it was kept; only one whose cells are no numbers has a reading."""
+    stored = item.get("reading")
+    reading = None
+    if stored is not None:
+        reading = Reading(**{**stored, "empty": tuple(stored["empty"])})
+    return Column(item["name"], tuple(item.get("categories", ())), reading)
 
 
 def table_scaler(train_X: Array, columns: tuple[Column, ...]) -> TableScaler:

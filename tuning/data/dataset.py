@@ -25,18 +25,49 @@ TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass", "multilabel")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How cells of a table that are no numbers become the numbers of one input.
+
+    Attributes:
+        source: The table's column, where the input has another name; "": the input's own.
+        decimal, thousands, unit: Of numbers written as texts: ",", "." and "€" in `1.234,56 €`.
+        empty: The words that stand for an empty cell.
+        part: Which part of a date, e.g. "weekday"; "": the cells are numbers.
+        date_format: As `strptime` writes it, or "ISO8601"; "" where the cells are dates already.
+        since: The day that "days" counts from, ISO 8601.
+    """
+
+    source: str = ""
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+    empty: tuple[str, ...] = ()
+    part: str = ""
+    date_format: str = ""
+    since: str = ""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a user's table, and how `Dataset.X` holds it.
 
     Attributes:
-        name: As the table has it.
+        name: As the table has it; of a part of a date with the part's name.
         categories: The texts of a categorical column, sorted: X holds their numbers. Empty: X holds
             the numbers themselves. NaN is an empty cell in both.
+        reading: How the cells become numbers; None: they are numbers, or the texts are categories.
+            No part of `repr`, and so of a data set's digest: X holds what was read.
     """
 
     name: str
     categories: tuple[str, ...] = ()
+    reading: Reading | None = field(default=None, repr=False)
+
+    @property
+    def source(self) -> str:
+        """The table's column that it is read from."""
+        return (self.reading.source if self.reading else "") or self.name
 
     @property
     def width(self) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tuning.builders.mlp import build_model
 from tuning.data.dataset import Task
-from tuning.data.tables import Table, is_table, stem
+from tuning.data.tables.files import is_table, stem
+from tuning.data.tables.table import Table
 from tuning.errors import StudyError, did_you_mean
 from tuning.space.domains import Choice, Float, Int
 from tuning.study.objective import Maximize, Minimize

@@ -14,7 +14,7 @@ from tuning.data.arrays import only
 from tuning.data.columns import TableScaler
 from tuning.data.dataset import Array
 from tuning.data.parts import Scaler, Scaling
-from tuning.data.tables import encode
+from tuning.data.tables.frames import encode
 from tuning.errors import StudyError
 from tuning.storage.durable import read_json, write_json
 from tuning.study.builder_arguments import Builder

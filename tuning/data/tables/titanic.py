@@ -9,7 +9,7 @@ from typing import Any
 
 from tuning.data.cache import Remote, obtain
 from tuning.data.dataset import Dataset
-from tuning.data.tables import table_dataset
+from tuning.data.tables.frames import table_dataset
 from tuning.errors import MissingError
 
 TITANIC = Remote(

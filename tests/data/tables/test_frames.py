@@ -7,7 +7,8 @@ import pytest
 from tests.data.titanic_like import titanic_like
 from tuning.data.dataset import Column
 from tuning.data.facts import notices_on
-from tuning.data.tables import Table, table_dataset
+from tuning.data.tables.frames import table_dataset
+from tuning.data.tables.table import Table
 from tuning.data.toy import iris
 from tuning.errors import StudyError
 from tuning.search.table_study import table_study
@@ -149,12 +150,14 @@ def test_the_target_becomes_what_its_task_wants(task, y, numbers, classes):
             (),
             {"age": ["12", "x?", "13", "14"] * 2, "y": Y},
             "column 'age' mixes numbers and texts, such as 'x?' in row 1; "
-            "write all of them as numbers, or none, or leave the column out",
+            "write all of them as numbers, or none, or leave the column out; "
+            "where 'x?' is an empty cell: na_values=('x?',)",
         ),
         (
             (),
-            {"when": pd.date_range("2020-01-01", periods=8), "y": Y},
-            "column 'when' holds dates; give numbers, such as days since the first",
+            {"parts": [[1, 2]] * 8, "y": Y},
+            "column 'parts' holds lists, such as '[1, 2]'; an input is one number or text: "
+            "give each part a column, or drop=('parts',)",
         ),
         ((), {"y": Y, "x": [2] * 8}, "no column is left to predict from"),
         ((), {"y": []}, "there are no rows"),
@@ -165,8 +168,8 @@ def test_a_fault_is_told_in_one_sentence(arguments, columns, message):
 
 
 def test_one_wrong_cell_among_many_numbers_is_told_and_not_taken_for_names():
-    cells = [*(str(i * 1.25) for i in range(99)), "unknown"]
-    assert "column 'age' mixes numbers and texts, such as 'unknown' in row 99" in fault(
+    cells = [*(str(i * 1.25) for i in range(99)), "twelve"]
+    assert "column 'age' mixes numbers and texts, such as 'twelve' in row 99" in fault(
         age=cells, y=[0, 1] * 50
     )
 
@@ -177,7 +180,7 @@ def test_ticket_numbers_are_names_and_not_a_mistake():
 
 
 def test_all_faults_come_at_once():
-    message = fault(a=["1", "b"] * 4, d=pd.date_range("2020-01-01", periods=8), y=[3] * 8)
+    message = fault(a=["1", "b"] * 4, d=[np.inf, *range(7)], y=[3] * 8)
     assert message.startswith("table 't.csv': 3 faults:")
 
 
@@ -185,11 +188,18 @@ def test_all_faults_come_at_once():
     ("name", "content", "message"),
     [
         ("gone.csv", None, "there is no such file"),
-        ("t.xlsx", b"", "a table's name must end in .csv, .csv.gz, .parquet"),
+        (
+            "t.xlsx",
+            b"",
+            "a table's name must end in .csv, .csv.gz, .csv.zip, .tsv, .tsv.gz, .tsv.zip, "
+            ".parquet; save the sheet as CSV",
+        ),
         ("t.csv", b"", "the file is empty; a header and rows are needed"),
-        ("t.csv", b"a,y\n1,\xff\n", "cannot be read: 'utf-8' codec can't decode"),
-        ("t.csv", b"a,y\n1,2\n1,2,3,4\n", "cannot be read: Error tokenizing data."),
-        ("t.parquet", b"a,y\n1,2\n", "cannot be read: "),
+        ("t.csv", b"a,y\n1,2\n1,2,3,4\n", "line 3 has 4 fields, the header has 2; mend the line"),
+        ("t.csv", b"# from\na,y\n1,2\n1,2,3\n", "line 4 has 3 fields, the header has 2"),
+        ("t.csv.gz", b"a,y\n1,2\n", "cannot be unpacked as .gz: Not a gzipped file"),
+        ("t.csv.zip", b"a,y\n1,2\n", "cannot be unpacked as .zip: File is not a zip file"),
+        ("t.parquet", b"a,y\n1,2\n", "this is no Parquet file that can be read: "),
     ],
 )
 def test_a_file_that_is_no_table_is_told(tmp_path, name, content, message):
