@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tests.data.titanic_like import titanic_like
+from tuning.cli import table_options
 from tuning.cli.main import main
+from tuning.data.tables import files
+from tuning.data.tables.options import TableOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,13 +31,40 @@ ROOT = Path(__file__).resolve().parents[2]
         ),
         (
             ["housing", "--task", "binary"],
-            "--target and --task are for tables (.csv, .csv.gz, .parquet); 'housing' is",
+            "--target and --task are for tables (.csv, .csv.gz, .csv.zip, .tsv, .tsv.gz, .tsv.zip, "
+            ".parquet); 'housing' is not one",
         ),
+        (["housing", "--na", "?", "--group", "g"], "--group, --na are for tables"),
+        (["t.csv", "--dates", "day=%d.%m.%Y", "--dates", "day"], "--dates day is given twice"),
     ],
 )
 def test_what_is_wrong_with_the_call_is_told_before_anything_starts(arguments, message, capsys):
     assert main(["run", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_endings_are_those_that_can_be_read():
+    assert table_options.SUFFIXES == files.SUFFIXES
+
+
+def test_each_option_of_a_table_is_a_field_of_it():
+    given = {
+        "drop": ("a",),
+        "parse_dates": ("day", "month=%Y-%m"),
+        "keep_text": ("zip",),
+        "trust": ("b",),
+        "weight": "w",
+        "groups": "g",
+        "time": "t",
+        "na_values": ("?",),
+        "decimal": ",",
+        "thousands": ".",
+        "encoding": "cp1252",
+        "sep": ";",
+    }
+    assert set(given) == {field.name for field in fields(TableOptions)}
+    as_fields = table_options.taken_out({**given, "seed": 3})
+    assert as_fields == {**given, "parse_dates": {"day": "", "month": "%Y-%m"}}
 
 
 def run(folder, *arguments):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from tuning.cli import options
+from tuning.cli.table_options import SUFFIXES, Words, flags_of, of_table, taken_out
 from tuning.errors import StudyError, did_you_mean
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ Fields: TypeAlias = Mapping[str, Any]
 """Fields of a study by name."""
 
 _SEED_LIMIT = 2**32 - 1
-_TABLES = (".csv", ".csv.gz", ".parquet")
 _ONLY_IN_THE_FILE = ("name", "builder", "data", "objective", "space", "fixed", "intervals")
 _BUDGETS = (
     "trials",
@@ -38,8 +38,6 @@ _BUDGETS = (
 """Fields that may change while a search goes on; any other makes another search of the study."""
 
 _of_study = options.together(
-    click.option("--target", help="Of a table: the column to predict."),
-    click.option("--task", help="Of a table: regression, binary or multiclass."),
     click.option(
         "--engine", help="Who proposes, e.g. optuna:tpe, gridsearchcv, keras-tuner:hyperband."
     ),
@@ -115,6 +113,7 @@ class RunPlan:
 @click.argument("study")
 @_of_study
 @_of_run
+@of_table
 def run(study: str, *, as_json: bool, quiet: bool, **words: Any) -> int:
     """Search STUDY: a name from studies/, a path to a study file, or a table.
 
@@ -154,7 +153,8 @@ def check_run(
         target, task: Of a table.
         settings: Each `NAME=VALUE` of `--set`.
         fresh, allow_change, devices, executor, deterministic: As in `RunOptions`.
-        fields: Fields of the study that have an option of their own; None: not changed.
+        fields: Fields of the study that have an option of their own; None: not changed. Those of a
+            table are among them.
 
     Raises:
         StudyError: Options exclude each other, or one is wrong.
@@ -173,8 +173,10 @@ def check_run(
             "--fresh and --allow-change exclude each other: "
             "begin anew, or go on with a changed study"
         )
-    is_table = study.lower().endswith(_TABLES)
-    searched = _table_study(study, target, task) if is_table or target or task else study
+    table_words = taken_out(fields)
+    searched: str | Study = study
+    if study.lower().endswith(SUFFIXES) or target or task or table_words:
+        searched = _table_study(study, target, task, table_words)
 
     changes = _changes(fields, settings)
     run_options = RunOptions(
@@ -189,14 +191,13 @@ def check_run(
     return RunPlan(searched, run_options)
 
 
-def _table_study(path: str, target: str | None, task: str | None) -> Study:
+def _table_study(path: str, target: str | None, task: str | None, table_words: Words) -> Study:
     from tuning.search.table_study import table_study
 
-    if not path.lower().endswith(_TABLES):
-        raise StudyError(
-            f"--target and --task are for tables ({', '.join(_TABLES)}); {path!r} is not one"
-        )
-    return table_study(path, target=target, task=task)
+    if not path.lower().endswith(SUFFIXES):
+        given = flags_of(table_words) or "--target and --task"
+        raise StudyError(f"{given} are for tables ({', '.join(SUFFIXES)}); {path!r} is not one")
+    return table_study(path, target=target, task=task, **table_words)
 
 
 def _changes(fields: Fields, settings: tuple[str, ...]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from tuning.builders.mlp import build_model
 from tuning.data.dataset import Task
@@ -22,7 +23,7 @@ _OBJECTIVES = {
 }
 
 
-def table_study(path: str, *, target: str | None, task: str | None) -> Study:
+def table_study(path: str, *, target: str | None, task: str | None, **options: Any) -> Study:
     """Return the search of an MLP for a table.
 
     Searched are layers, neurons, learning rate, batch size and dropout.
@@ -31,6 +32,7 @@ def table_study(path: str, *, target: str | None, task: str | None) -> Study:
         path: CSV or Parquet, with a header. It is read when the search begins.
         target: The column to be predicted; all others are inputs.
         task: regression (judged by RMSE), binary or multiclass (by accuracy).
+        options: How it is read, fields of `TableOptions`.
 
     Raises:
         StudyError: There is no such file, or target or task is missing or unknown.
@@ -55,7 +57,7 @@ def table_study(path: str, *, target: str | None, task: str | None) -> Study:
     return Study(
         name=_name(path, target),
         builder=build_model,
-        data=Table(str(Path(path).resolve()), target, known_task),
+        data=Table(str(Path(path).resolve()), target, known_task, **options),
         objective=_OBJECTIVES[known_task],
         space={
             "n_hidden": Int(0, 3),

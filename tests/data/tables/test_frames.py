@@ -151,13 +151,13 @@ def test_the_target_becomes_what_its_task_wants(task, y, numbers, classes):
             {"age": ["12", "x?", "13", "14"] * 2, "y": Y},
             "column 'age' mixes numbers and texts, such as 'x?' in row 1; "
             "write all of them as numbers, or none, or leave the column out; "
-            "where 'x?' is an empty cell: na_values=('x?',)",
+            "where it stands for an empty cell: na_values=['x?'], or --na x?",
         ),
         (
             (),
             {"parts": [[1, 2]] * 8, "y": Y},
             "column 'parts' holds lists, such as '[1, 2]'; an input is one number or text: "
-            "give each part a column, or drop=('parts',)",
+            "give each part a column, or leave it out (drop=['parts'], or --drop parts)",
         ),
         ((), {"y": Y, "x": [2] * 8}, "no column is left to predict from"),
         ((), {"y": []}, "there are no rows"),

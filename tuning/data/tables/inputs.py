@@ -16,7 +16,7 @@ from tuning.data.dataset import Array, Column
 from tuning.data.tables.dates import date_columns, written_dates
 from tuning.data.tables.files import Cells, Frame, is_number
 from tuning.data.tables.numbers import WrittenNumbers, written_numbers
-from tuning.data.tables.options import TableOptions
+from tuning.data.tables.options import TableOptions, advice
 
 MOST_CATEGORIES = 50
 """Different texts above which a column is taken for names or numbers of things, and left out."""
@@ -190,7 +190,8 @@ def _of_what_kind(name: str, cells: Cells) -> str:
     kind = "lists" if isinstance(cell, list | np.ndarray) else f"{type(cell).__name__}s"
     return (
         f"column '{name}' holds {kind}, such as {_quoted(cell)}; "
-        f"an input is one number or text: give each part a column, or drop=('{name}',)"
+        f"an input is one number or text: give each part a column, or leave it out "
+        f"({advice('drop', name)})"
     )
 
 
@@ -213,7 +214,7 @@ def _numbers(cells: Cells) -> ReadColumn:
     if is_whole and _IDENTIFIER.search(name) and not read.fault:
         text = (
             f"column '{name}' is read as a quantity, though its name says that it is an identifier "
-            "or a code: drop= or keep_text= would change that"
+            f"or a code; otherwise {advice('drop', name)}, {advice('keep_text', name)}"
         )
         return ReadColumn(read.values, (*read.notices, text))
     return read
@@ -264,7 +265,7 @@ def _placeholders(name: str, there: Array) -> Iterator[str]:
         if distance > 0 and (distance > span or (number < 0 <= rest.min() and number <= -99)):
             yield (
                 f"column '{name}' holds {number:g} {int(is_it.sum())} times, far from all other "
-                f"values: where it stands for an empty cell, say na_values=('{number:g}',)"
+                f"values; where it stands for an empty cell: {advice('na_values', f'{number:g}')}"
             )
 
 
@@ -297,7 +298,7 @@ def _mixture(name: str, texts: Cells, is_number_text: Cells) -> str:
     return (
         f"column '{name}' mixes numbers and texts, such as {text!r} in row {row}; "
         "write all of them as numbers, or none, or leave the column out; "
-        f"where {text!r} is an empty cell: na_values=({text!r},)"
+        f"where it stands for an empty cell: {advice('na_values', text)}"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tuning.data.dataset import Array, Task
 from tuning.data.tables.inputs import Value
+from tuning.data.tables.options import advice
 
 _LEAST_ROWS = 30
 """With fewer, two columns may go together by accident."""
@@ -40,9 +41,9 @@ def leak_faults(
             how = _is_renaming(cells, y, classes)
         if how:
             yield (
-                f"column '{column.source}' tells the target: {how} '{target}'. Leave it out: "
-                f"drop=('{column.source}',); or say that it is known before the target is: "
-                f"trust=('{column.source}',)"
+                f"column '{column.source}' tells the target: {how} '{target}'. Leave it out "
+                f"({advice('drop', column.source)}), or say that it is known before the target is "
+                f"({advice('trust', column.source)})"
             )
 
 

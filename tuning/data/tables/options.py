@@ -55,11 +55,17 @@ class TableOptions:
     def date_format(self, column: str) -> str | None:
         """Return the format that the user gave for a column of dates."""
         if isinstance(self.parse_dates, Mapping):
-            return self.parse_dates.get(column)
+            return self.parse_dates.get(column) or None
         return None
 
 
 NO_OPTIONS = TableOptions()
+
+
+def advice(option: str, value: str) -> str:
+    """Return how an option is given in a study file, and on the command line."""
+    flag = {"na_values": "na", "parse_dates": "dates"}.get(option, option).replace("_", "-")
+    return f"{option}=[{value!r}], or --{flag} {value}"
 
 
 @dataclass(eq=False)

@@ -1,0 +1,108 @@
+"""Options of `tuning run` for a user's own table, and what they say as fields of `TableOptions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import click
+
+from tuning.cli import options
+from tuning.errors import StudyError
+
+Words: TypeAlias = Mapping[str, Any]
+"""Values of options by the names of their fields."""
+
+SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".tsv.zip", ".parquet")
+"""Those of `tuning.data.tables.files`, whose import would make every call wait."""
+
+of_table = options.together(
+    click.option("--target", help="Of a table: the column to predict."),
+    click.option("--task", help="Of a table: regression, binary or multiclass."),
+    click.option("--drop", multiple=True, metavar="COLUMN", help="Of a table: leave it out."),
+    click.option(
+        "--dates",
+        "parse_dates",
+        multiple=True,
+        metavar="COLUMN[=FORMAT]",
+        help="Of a table: it holds dates, e.g. day=%d.%m.%Y.",
+    ),
+    click.option(
+        "--keep-text",
+        multiple=True,
+        metavar="COLUMN",
+        help="Of a table: its numbers are names, such as zip codes.",
+    ),
+    click.option(
+        "--trust",
+        multiple=True,
+        metavar="COLUMN",
+        help="Of a table: an input, although it tells the target.",
+    ),
+    click.option("--weight", metavar="COLUMN", help="Of a table: what each row counts."),
+    click.option(
+        "--group",
+        "groups",
+        metavar="COLUMN",
+        help="Of a table: equal values stay on one side of every split.",
+    ),
+    click.option("--time", metavar="COLUMN", help="Of a table: when each row was."),
+    click.option(
+        "--na",
+        "na_values",
+        multiple=True,
+        metavar="TEXT",
+        help="Of a table: it stands for an empty cell, e.g. -999.",
+    ),
+    click.option("--decimal", type=click.Choice([".", ","]), help="Of a table: before fractions."),
+    click.option("--thousands", metavar="SIGN", help="Of a table: between thousands."),
+    click.option("--encoding", help="Of a table: e.g. cp1252, utf-16."),
+    click.option("--sep", metavar="SIGN", help="Of a table: between columns."),
+)
+
+_NAMES = (
+    "drop",
+    "parse_dates",
+    "keep_text",
+    "trust",
+    "weight",
+    "groups",
+    "time",
+    "na_values",
+    "decimal",
+    "thousands",
+    "encoding",
+    "sep",
+)
+_WORDS = {"parse_dates": "dates", "groups": "group", "na_values": "na"}
+
+
+def taken_out(words: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a table out of all options, and return those that were given.
+
+    Raises:
+        StudyError: A column of dates is given twice.
+    """
+    given = {name: words.pop(name, None) for name in _NAMES}
+    given = {name: value for name, value in given.items() if value not in (None, ())}
+    if "parse_dates" in given:
+        given["parse_dates"] = _formats(given["parse_dates"])
+    return given
+
+
+def flags_of(words: Words) -> str:
+    """Return options as the user gave them: `--drop, --group`."""
+    return ", ".join(f"--{_WORDS.get(name, name).replace('_', '-')}" for name in words)
+
+
+def _formats(items: tuple[str, ...]) -> tuple[str, ...] | dict[str, str]:
+    """Return columns of dates, with their formats where one has one."""
+    parts = [item.partition("=") for item in items]
+    if not any(equals for _, equals, _ in parts):
+        return items
+    formats: dict[str, str] = {}
+    for column, equals, text in parts:
+        if column in formats:
+            raise StudyError(f"--dates {column} is given twice")
+        formats[column] = text if equals else ""
+    return formats
