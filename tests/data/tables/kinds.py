@@ -324,7 +324,7 @@ KINDS = (
     ),
     Kind(
         row="a target with empty cells",
-        write=lambda: text(frame().assign(bought=np.where(AGE == AGE[3], np.nan, BOUGHT))),
+        write=lambda: text(frame().assign(bought=np.where(AGE[3] == AGE, np.nan, BOUGHT))),
         fault="target 'bought' has",
     ),
     Kind(
