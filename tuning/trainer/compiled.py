@@ -29,11 +29,12 @@ from tuning.data.dataset import Array
 from tuning.trainer import keras_internals
 from tuning.trainer.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.trainer.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
-from tuning.trainer.graphs import Tensors, any_rows, graph_of, repeat
+from tuning.trainer.graphs import Tensors, any_batch, any_rows, graph_of, repeat
 from tuning.trainer.kernels import by_kernel
 from tuning.trainer.reasons import Visibility
 from tuning.trainer.state import copy_state
 from tuning.trainer.structure import adds_up, facts_of, structure_of
+from tuning.trainer.windows import count_rows, gathered
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
@@ -106,7 +107,9 @@ class CompiledSteps:
         order = tf.TensorSpec([None], tf.int32)
         order_by_batch = tf.TensorSpec([None, None], tf.int32)
         size = tf.TensorSpec([], tf.int32)
-        self._train_step = graph_of(self._train_batch, rows)  # traced once for both loops
+        self._train_step = graph_of(
+            self._train_batch, any_batch(arrays)
+        )  # traced once for both loops
         self._graph = graph_of(self._any_batches, (order, size, *rows))
         self._last = graph_of(self._last_batch, (order, *rows))
         self._xla = graph_of(self._whole_batches, (order_by_batch, *rows), jit_compile=True)
@@ -197,7 +200,7 @@ class CompiledSteps:
 
         def train(start: tf.Tensor) -> None:
             batch = order[start : tf.minimum(start + size, n_rows)]
-            self._train_step(*(tf.gather(array, batch) for array in arrays))
+            self._train_step(*(gathered(array, batch) for array in arrays))
 
         repeat(train, n_rows, step=size)
         return dict(self.graph_model.get_metrics_result())
@@ -207,7 +210,7 @@ class CompiledSteps:
         self.traces += 1
         self.graph_model.reset_metrics()
         # Gathered at once: a slice costs less in the loop.
-        batches = tuple(tf.gather(array, order) for array in arrays)
+        batches = tuple(gathered(array, order) for array in arrays)
         repeat(
             lambda i: self._train_step(*(batch[i] for batch in batches)),
             tf.shape(order)[0],
@@ -218,7 +221,7 @@ class CompiledSteps:
         """The epoch's last rows, too few for a whole batch."""
         self.traces += 1
         # Not reset: `_whole_batches` has begun the epoch's metrics.
-        self._train_step(*(tf.gather(array, order) for array in arrays))
+        self._train_step(*(gathered(array, order) for array in arrays))
         return dict(self.graph_model.get_metrics_result())
 
     def _train_batch(self, *batch: tf.Tensor) -> None:
@@ -228,7 +231,7 @@ class CompiledSteps:
     def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
         self.graph_model.reset_metrics()
-        n_rows = tf.shape(arrays[0])[0]
+        n_rows = count_rows(arrays[0])
         n_chunks = (n_rows + self._chunk - 1) // self._chunk
         predicted = tf.TensorArray(
             self.graph_model.outputs[0].dtype,

@@ -40,7 +40,10 @@ def predict(model: keras.Model, X: Arrays) -> Any:
     forward = _forward_of(model)
     # No rows make one empty chunk, whose output has the right shape.
     starts = range(0, max(len(X), 1), CHUNK)
-    chunks = [forward(tf.constant(X[start : start + CHUNK])).numpy() for start in starts]
+    chunks = []
+    for start in starts:
+        rows = np.asarray(X[start : start + CHUNK])  # of windows these and no others are made
+        chunks.append(forward(tf.constant(rows)).numpy())
     return np.concatenate(chunks)
 
 

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from tuning.trainer.windows import spec_of
+
 Tensors: TypeAlias = tuple[tf.Tensor, ...]
 """X, y and perhaps weights, rows first."""
 
@@ -23,6 +25,11 @@ def graph_of(
 
 def any_rows(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
     """Return the signature of a graph that takes such arrays with any number of rows."""
+    return tuple(map(spec_of, arrays))
+
+
+def any_batch(arrays: Tensors) -> tuple[tf.TensorSpec, ...]:
+    """Return the signature of a graph that takes a batch of their rows, windows written out."""
     return tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in arrays)
 
 

@@ -16,6 +16,7 @@ from tuning.trainer.elastic import is_elastic
 from tuning.trainer.graphs import Tensors
 from tuning.trainer.native import formats
 from tuning.trainer.structure import adds_up, structure_of
+from tuning.trainer.windows import WindowTensor
 
 _ACTIVATIONS: Mapping[Any, int] = {
     keras.activations.linear: formats.LINEAR,
@@ -122,6 +123,8 @@ def network_of(model: keras.Model, arrays: Tensors) -> PlainNetwork | None:
     if not is_elastic(model) or not adds_up(model) or not _has_plain_settings(model):
         return None
     if structure_of(model, arrays, 0, elastic=True) is None:  # something in it is not Keras' own
+        return None
+    if any(isinstance(array, WindowTensor) for array in arrays):  # it would write them out
         return None
 
     layers = _plain_layers(model)

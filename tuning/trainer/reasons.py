@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tuning.data.dataset import Array
+from tuning.data.window_array import WindowArray
 
 Visibility: TypeAlias = Literal["all", "weights", "nothing"]
 """What of the user's model must be up to date when an epoch ends."""
@@ -45,7 +46,7 @@ def why_fit(model: keras.Model, arrays: Sequence[Array], callbacks: Sequence[Any
     for callback in callbacks:
         if hook := _batch_hook(callback):
             return f"callback {type(callback).__name__} acts on each batch ({hook})"
-    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "fiub" for array in arrays):
+    if not all(map(_is_plain, arrays)):
         return "the data are not plain numeric arrays"
 
     if isinstance(model, keras.Sequential):  # one input and one output, also before it is built
@@ -54,6 +55,11 @@ def why_fit(model: keras.Model, arrays: Sequence[Array], callbacks: Sequence[Any
         if len(getattr(model, name, None) or []) != 1:
             return "the model does not say that it has one input and one output"
     return ""
+
+
+def _is_plain(array: Any) -> bool:
+    is_array = isinstance(array, np.ndarray | WindowArray)
+    return is_array and array.dtype.kind in "fiub"
 
 
 def _batch_hook(callback: Any) -> str:

@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from tuning.data.arrays import Array, Arrays
 from tuning.data.arrays import take as take_rows
+from tuning.data.window_array import WindowArray
 from tuning.trainer.graphs import Tensors
+from tuning.trainer.windows import WindowTensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,10 @@ def on_device(array: Array) -> tf.Tensor:
     A read-only array is moved to the device once in its life; one that can be written to may have
     changed since.
     """
+    if isinstance(array, WindowArray):
+        return WindowTensor(
+            series=on_device(array.series), starts=on_device(array.starts), window=array.window
+        )
     key = id(array)
     if key in _tensors:
         reference, tensor = _tensors[key]

@@ -18,6 +18,7 @@ from tuning.trainer.assigned import assigned_names
 from tuning.trainer.elastic import without_widths
 from tuning.trainer.graphs import Tensors
 from tuning.trainer.kernels import by_kernel
+from tuning.trainer.windows import spec_of
 
 _ASSIGNED = "assigned"
 """Stands in a structure for a number that is assigned to the graph's variables."""
@@ -78,7 +79,7 @@ def structure_of(
         "model": without_widths(model_config) if elastic else model_config,
         "compile": compile_config,
         "variables": facts_of(model),
-        "arrays": [(array.shape[1:].as_list(), array.dtype.name) for array in arrays],
+        "arrays": [repr(spec_of(array)) for array in arrays],
         "batch_size": None if adds_up(model) else batch_size,
         "kernel": by_kernel(model.optimizer),
     }

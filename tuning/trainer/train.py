@@ -23,6 +23,7 @@ from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.reasons import Visibility, looks_of, why_fit
 from tuning.trainer.rows import Rows, as_fit_takes, by_name, on_device
+from tuning.trainer.windows import batches, holds_windows
 
 __all__ = ["Fit", "Rows", "epoch_order", "on_device", "train"]
 
@@ -147,11 +148,12 @@ class Fit:
 
         # Keras draws the order of the rows from its global state.
         keras.utils.set_random_seed(self.seed)
+        validation: Any = None if self.validation is None else self.validation.arrays
+        if self.validation is not None and holds_windows(self.validation.X):
+            validation = batches(self.validation.tensors(), self.batch_size)
         history = self.model.fit(
-            as_fit_takes(rows.X),
-            as_fit_takes(rows.y),
-            sample_weight=None if rows.weight is None else as_fit_takes(rows.weight),
-            validation_data=None if self.validation is None else self.validation.arrays,
+            **self._keras_rows(rows),
+            validation_data=validation,
             epochs=self.epochs_total,
             initial_epoch=self.initial_epoch,
             batch_size=self.batch_size,
@@ -161,6 +163,17 @@ class Fit:
         )
         self.history = dict(history.history)
         yield from done  # `fit` cannot be left in between: its epochs are told afterwards
+
+    def _keras_rows(self, rows: Rows) -> dict[str, Any]:
+        """Return the training part as arguments of `model.fit`."""
+        if holds_windows(rows.X):
+            seed = self.seed if self.shuffle else None
+            return {"x": batches(rows.tensors(), self.batch_size, seed)}
+        return {
+            "x": as_fit_takes(rows.X),
+            "y": as_fit_takes(rows.y),
+            "sample_weight": None if rows.weight is None else as_fit_takes(rows.weight),
+        }
 
 
 class _CompiledRun:
