@@ -67,7 +67,9 @@ def test_an_objective_that_no_metric_has_is_told_with_the_nearest():
         "but no metric of the compiled model is "
         "called 'mean_absolut_percentage_error'. "
         "Did you mean 'mean_absolute_percentage_error'? It has: loss, "
-        "mean_absolute_percentage_error; computed for any model: loss, rmse, mae, r2, accuracy, auc"
+        "mean_absolute_percentage_error; computed for any model: rmse, mae, r2, mse, mape, medae, "
+        "max_error, msle, rmsle, explained_variance, poisson_deviance, gamma_deviance, pinball, "
+        "pinball_0.9, loss, and the scorers of scikit-learn that fit"
     )
     check_builder(with_mape, {}, **HOUSING, metric="mean_absolute_percentage_error")
 

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from tuning.ledger.winner import Margin
-from tuning.trials.margin import margin
+from tuning.scoring.measure import measure_of
+from tuning.study.objective import BETTER, Objective
+from tuning.trials import margin as margins
 
 RNG = np.random.default_rng(0)
+
+
+def margin(metric, task, y, winner, other, weight=None):
+    objective = Objective(f"val_{metric}", BETTER[metric])
+    rivals = margins.Rivals(y, winner, other, weight)
+    return margins.margin(measure_of(objective, task), objective, rivals)
 
 
 def test_the_error_of_a_difference_in_accuracy_is_that_of_the_paired_rows():
@@ -54,9 +62,12 @@ def test_the_same_predictions_have_the_same_margin():
     assert margin("mae", "regression", y, ours, theirs) == first
 
 
-@pytest.mark.parametrize("metric", ["loss", "my_metric", "rmse"])
-def test_what_is_no_metric_of_ours_for_the_task_has_no_margin(metric):
-    assert margin(metric, "binary", np.array([0, 1]), np.ones((2, 1)), np.ones((2, 1))) is None
+def test_weights_count_in_the_margin():
+    y = np.array([0, 1] * 30)
+    ours, theirs = np.tile([[0.2], [0.3]], (30, 1)), np.tile([[0.9], [0.8]], (30, 1))
+    weight = np.tile([3.0, 1.0], 30)
+    assert margin("accuracy", "binary", y, ours, theirs).difference == 0.0
+    assert margin("accuracy", "binary", y, ours, theirs, weight).difference == 0.5
 
 
 def test_a_metric_without_a_value_has_no_margin():

@@ -11,11 +11,12 @@ import numpy as np
 
 from tuning.builders.build import build, builder_name
 from tuning.builders.losses import is_adapted
+from tuning.builders.metric_check import compiled_metric_faults, measure_faults
 from tuning.builders.seeds import seeded
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
 from tuning.data.dataset import Array, Shapes, Task, Tasks, task_of
-from tuning.errors import StudyError, did_you_mean
-from tuning.study.objective import METRICS
+from tuning.errors import StudyError
+from tuning.scoring.measure import Measure
 
 if TYPE_CHECKING:
     import keras
@@ -95,6 +96,7 @@ def check_builder(
     task: Tasks,
     n_outputs: int | Mapping[str, int] = 1,
     metric: str = "",
+    measure: Measure | None = None,
 ) -> None:
     """Build once and check that the model fits the data; random states are left as they were.
 
@@ -104,6 +106,7 @@ def check_builder(
         input_shape, task, n_outputs: Of the data set.
         metric: One that the compiled model must have, where the objective is not computed by us;
             "": none.
+        measure: What computes the objective, where that is ours.
 
     Raises:
         StudyError: Every fault, with the builder's name; a `BuilderError` of the builder itself
@@ -124,8 +127,12 @@ def check_builder(
 
         faults = list(_model_faults(model, shape, task, n_outputs))
         # Only a sound model can be tested on a batch, which is how Keras names its metrics.
+        y = _sample_y(task, n_outputs)
+        X = np.zeros((len(y), *shape), np.float32)
         if metric and not faults:
-            faults = list(_metric_faults(model, metric, shape, _sample_y(task, n_outputs)))
+            faults = list(compiled_metric_faults(model, metric, X, y, task))
+        if measure is not None and not faults:
+            faults = list(measure_faults(measure, np.asarray(model(X)), y))
     if faults:
         raise StudyError(faults, where=name)
 
@@ -175,28 +182,6 @@ def _separates_two_classes(task: Task, shape: tuple[int | None, ...], loss: str)
     """Whether a binary task is done with one unit a class, which class numbers 0 and 1 allow."""
     takes_class_numbers = loss in ("sparse_categorical_crossentropy", "crossentropy")
     return task == "binary" and shape == (2,) and takes_class_numbers
-
-
-def _metric_faults(
-    model: keras.Model, metric: str, input_shape: tuple[int, ...], y: Array
-) -> Iterator[str]:
-    # A compiled model builds its metrics at its first batch: before, it cannot name them.
-    X = np.zeros((len(y), *input_shape), np.float32)
-    values = model.test_on_batch(X, y, return_dict=True)
-
-    if np.ndim(values.get(metric, 0.0)):
-        yield (
-            f"the objective 'val_{metric}' has {np.size(values[metric])} values, one a class; "
-            "give average='macro'"
-        )
-    if metric not in values:
-        names = sorted(values)
-        guess = did_you_mean(metric, [*names, *METRICS])
-        yield (
-            f"the objective is 'val_{metric}', but no metric of the compiled model is called "
-            f"'{metric}'.{guess} It has: {', '.join(names)}; "
-            f"computed for any model: {', '.join(METRICS)}"
-        )
 
 
 def _input_fault(model: keras.Model, input_shape: tuple[int, ...]) -> str:

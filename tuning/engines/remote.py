@@ -182,14 +182,12 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
         StudyError: The study, its data or its builder is wrong.
         MissingError: Data or a package is not there.
     """
-    from tuning.data.dataset import task_of
     from tuning.data.facts import notices_on
     from tuning.data.parts import folds, split
     from tuning.engines.catalog import make_engine
-    from tuning.scoring.metrics import check
-    from tuning.study.objective import METRICS
+    from tuning.scoring.imbalance import imbalance_advice
     from tuning.study.study_file import find_study
-    from tuning.trials.worker_study import load_source
+    from tuning.trials.worker_study import check_objective, load_source
 
     study = load_source(source, overrides)
     dataset = _load_data(study)
@@ -200,8 +198,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     # Each of these raises now what would else fail every trial.
     if study.cv is not None:
         folds(parts.search_part.y, study.cv, parts.task)
-    if study.objective.name in METRICS:
-        check(study.objective.name, task_of(dataset.task))
+    check_objective(study, dataset.task)
     _try_builder(study, dataset)
 
     engine = make_engine(study, lambda: parts)
@@ -210,7 +207,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
         study,
         dataset_facts(dataset, parts),
         file=file,
-        notices=(*notices_on(dataset), *engine.notices),
+        notices=(*notices_on(dataset), *imbalance_advice(study, dataset), *engine.notices),
     )
     return engine, info
 
@@ -231,7 +228,7 @@ def _load_data(study: Study) -> Dataset:
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
-    from tuning.study.objective import METRICS
+    from tuning.scoring.measure import measure_of
     from tuning.trials.functions import evaluate
 
     lowest = {name: domain.cut()[0] for name, domain in study.space.domains.items()}
@@ -241,7 +238,8 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
         return
 
     arguments, _ = study.split_params(point)
-    computed_by_us = study.objective.name in METRICS
+    measure = measure_of(study.objective, dataset.task)
+    computed_by_us = measure is not None or study.objective.name == "loss"
     check_builder(
         study.builder,
         {**study.from_data(dataset), **arguments},
@@ -249,6 +247,7 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
         task=dataset.task,
         n_outputs=dataset.n_outputs,
         metric="" if computed_by_us else study.objective.name,
+        measure=measure,
     )
 
 

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from tuning.data.dataset import task_of
 from tuning.data.packing import unpack
 from tuning.engines.scikit_internals import Call, Scores, fit_and_score
 from tuning.engines.scikit_search import arrays_of
@@ -73,11 +72,17 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     """Run one `_fit_and_score`; what it returns goes into the fold's `scores`."""
     worker_study = training.worker_study
     study = worker_study.study
-    task = task_of(worker_study.parts.task)
     fold = call.place.fold
     rows = worker_study.fold(fold)
 
-    judge = Judge(study.objective, task, rows.scoring, rows.stopping, reporter.one_fold)
+    judge = Judge(
+        study.objective,
+        worker_study.parts.task,
+        rows.scoring,
+        rows.stopping,
+        reporter.one_fold,
+        threshold=study.threshold,
+    )
     callbacks: list[Any] = [judge]
     stopper = None
     if study.patience is not None:
@@ -89,7 +94,8 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
         scoring=rows.scoring,
         callbacks=callbacks,
         inner_seed=derive_seed(study.seed, "inner"),
-        hold_out=study.patience is not None and study.cv is not None,
+        hold_out=rows.stopping is not rows.scoring,
+        share=worker_study.inner_share,
         scope=strategy_scope(study.gpus_per_trial),
         fits=worker_study.n_fits,
     )

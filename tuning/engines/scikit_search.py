@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tuning.data.arrays import only
-from tuning.data.dataset import Array, Task, task_of
+from tuning.data.dataset import Array, Tasks
 from tuning.data.parts import Parts, folds
 from tuning.engines.grid_points import grid_points
 from tuning.engines.scikit_internals import dispatch_at_once
@@ -21,7 +21,7 @@ from tuning.space.domains import Choice, Domain
 from tuning.space.space import Space
 from tuning.study.builder_arguments import FROM_DATA
 from tuning.study.engine_spec import require_kinds
-from tuning.study.objective import METRICS
+from tuning.study.objective import Objective
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Params
 
@@ -37,25 +37,41 @@ _Axes: TypeAlias = dict[str, Any]  # by name, a list of values or an object with
 class ObjectiveScorer:
     """The study's objective as scikit-learn's scorer: greater is better."""
 
-    name: str
-    task: Task
-    sign: int
+    objective: Objective
+    task: Tasks
+    threshold: float | Literal["tuned"] | None = None
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
         """Return the signed objective on X, y of a fitted estimator.
 
         NaN where a prediction is not finite.
         """
-        from tuning.scoring.metrics import score
+        from tuning.scoring.measure import is_always_ours, measure_of
 
-        if self.name in METRICS and self.name != "loss":
-            return self.sign * score(self.name, self.task, y, estimator._predict_raw(X))
+        sign = -1 if self.objective.direction == "minimize" else 1
+        name = self.objective.name
+        measure = measure_of(self.objective, self.task)
+        if measure is None or not (is_always_ours(name) or self.objective.function is not None):
+            # A metric that the builder compiled: only the model can compute it.
+            scores = self._of_the_model(estimator, X, y)
+            if measure is None or np.size(scores.get(name, ())) == 1:
+                return sign * float(np.reshape(scores[name], ()))
 
-        # A metric that the builder compiled: only the model can compute it.
+        weight = None
+        threshold = None if self.threshold == "tuned" else self.threshold
+        if estimator._watch is not None:  # in a search; its judge has the same rows
+            judge = estimator._watch.callbacks[0]
+            weight = estimator._watch.scoring.weight
+            threshold = judge.threshold_of(estimator.model_)
+        return sign * measure(y, estimator._predict_raw(X), weight, threshold=threshold)
+
+    def _of_the_model(self, estimator: Any, X: Any, y: Any) -> Mapping[str, Any]:
         inputs = estimator._prepared(np.asarray(X))
         targets = estimator._encoded(np.asarray(y))
-        scores = estimator.model_.evaluate(inputs, targets, verbose=0, return_dict=True)
-        return self.sign * float(scores[self.name])
+        scores: Mapping[str, Any] = estimator.model_.evaluate(
+            inputs, targets, verbose=0, return_dict=True
+        )
+        return scores
 
 
 @dataclass(frozen=True)
@@ -133,10 +149,9 @@ def make_search(study: Study, parts: Parts) -> ScikitSearch:
         StudyError: Its grid is too large, or its conditions have too many branches.
     """
     arrays = arrays_of(parts, study.cv)
-    sign = -1 if study.objective.direction == "minimize" else 1
     settings = {
         "estimator": make_estimator(study, parts),
-        "scoring": ObjectiveScorer(study.objective.name, task_of(parts.task), sign),
+        "scoring": ObjectiveScorer(study.objective, parts.task, study.threshold),
         "cv": [(arrays[f"train-{k}"], arrays[f"test-{k}"]) for k in range(study.cv or 1)],
         "refit": False,  # the winner is trained by us, on fresh seeds
         "error_score": np.nan,

@@ -44,6 +44,7 @@ class Watch:
         callbacks: Take the place of the estimator's own, early stopping included.
         inner_seed: Draws the rows that `patience` holds out.
         hold_out: Whether such rows are needed.
+        share: Of the training rows, held out then.
         scope: What the model is built under, e.g. a distribution strategy.
         fits: Folds of the candidate, each a fit of equal structure.
         fit: The training, once it has begun.
@@ -54,6 +55,7 @@ class Watch:
     inner_seed: int
     hold_out: bool
     scope: AbstractContextManager[Any]
+    share: float = 0.1
     fits: int = 1
     fit: Fit | None = None
 
@@ -210,7 +212,7 @@ class TrainsWithTuning(BuildsModel):
         watch = self._watch
         hold_out = self.patience is not None if watch is None else watch.hold_out
         if not share and hold_out:
-            share = 0.1
+            share = 0.1 if watch is None else watch.share
         if self.validation_data is not None or not share or len(y) < 2:
             return _InnerSplit(np.arange(len(y)), np.arange(0))
 

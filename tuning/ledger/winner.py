@@ -113,13 +113,57 @@ class Margin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoBetter:
+    """A baseline that the winner does not beat by more than its margin's standard error.
+
+    Attributes:
+        baseline: `dummy`, or else `linear`.
+        metric: The objective's, without `val_`.
+        winner, theirs: Its values on the test part.
+        margin: Of the winner over the baseline.
+    """
+
+    baseline: str
+    metric: str
+    winner: float
+    theirs: float
+    margin: Margin
+
+    def to_json(self) -> JsonObject:
+        """Return plain JSON types."""
+        return {
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "winner": _plain(self.winner),
+            "theirs": _plain(self.theirs),
+            "margin": self.margin.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Json) -> Self:
+        """Rebuild from `to_json`."""
+        return cls(
+            baseline=stored["baseline"],
+            metric=stored["metric"],
+            winner=float(stored["winner"]),
+            theirs=float(stored["theirs"]),
+            margin=Margin.from_json(stored["margin"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The winner's one look at the test part.
 
     Attributes:
-        test: Its scores.
+        test: Its scores: the standard ones, the objective's, and what the model was compiled with
+            where that is more than a loss.
         baseline: Those of the baselines, by name: `dummy`, `linear`.
         margin: Over the linear one; None where there is none.
+        no_better: The baseline that it is no better than; None where it beats them, or no objective
+            of ours compares them.
+        threshold: From which probability on a row was of the second of two classes; None: above
+            0.5.
         model: Path of the saved model; None where a study trains none.
         sha256: Of that file.
         parameters: How many the model has.
@@ -130,6 +174,8 @@ class Evaluation:
     test: Metrics
     baseline: Mapping[str, Metrics] = field(default_factory=dict)
     margin: Margin | None = None
+    no_better: NoBetter | None = None
+    threshold: float | None = None
     model: str | None = None
     sha256: str | None = None
     parameters: int | None = None
@@ -138,8 +184,15 @@ class Evaluation:
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         baseline = {name: _plain_metrics(scores) for name, scores in self.baseline.items()}
+        # Left out where there is none: so the files of plain searches stay as they were.
+        further: JsonObject = {}
+        if self.no_better is not None:
+            further["no_better"] = self.no_better.to_json()
+        if self.threshold is not None:
+            further["threshold"] = self.threshold
 
         return {
+            **further,
             "schema": SCHEMA,
             "test": _plain_metrics(self.test),
             "baseline": baseline,
@@ -155,12 +208,15 @@ class Evaluation:
         """Rebuild from `to_json`, or from a file of release 0.1."""
         check_schema(stored, "evaluation.json")
         margin = stored.get("margin")
+        no_better = stored.get("no_better")
         baseline = {name: _scores(scores) for name, scores in stored["baseline"].items()}
 
         return cls(
             test=_scores(stored["test"]),
             baseline=baseline,
             margin=None if margin is None else Margin.from_json(margin),
+            no_better=None if no_better is None else NoBetter.from_json(no_better),
+            threshold=stored.get("threshold"),
             model=stored["model"],
             # A study that trains nothing had none of these in release 0.1.
             sha256=stored.get("sha256"),

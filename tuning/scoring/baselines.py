@@ -2,56 +2,156 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tuning.data.arrays import Array, only
-from tuning.data.dataset import Task
+from tuning.data.arrays import Array, Arrays, leaves, named, only
+from tuning.data.dataset import Task, Tasks, task_of
 from tuning.scoring import metrics
+from tuning.scoring.case import class_numbers, is_one_hot
+from tuning.scoring.measure import Measure
 from tuning.trainer.outputs import linked
 from tuning.trainer.train import Rows
 
+STANDARD: Mapping[Task, tuple[str, ...]] = {
+    "regression": ("rmse", "mae", "r2"),
+    "binary": ("accuracy", "auc"),
+    "multiclass": ("accuracy", "auc"),
+    "multilabel": ("accuracy", "auc"),
+}
+"""What every winner and baseline is scored by, beside the study's objective."""
 
-def scores(task: Task, y: Array, predicted: Array) -> dict[str, float]:
-    """Return every task metric that has a value here (auc needs two classes)."""
-    names = [name for name in metrics.fitting(task) if name != "loss"]
-    if len(np.unique(y)) < 2 and "auc" in names:
-        names.remove("auc")
-    return {name: metrics.score(name, task, y, predicted) for name in names}
+
+def scores(
+    task: Tasks,
+    y: Arrays,
+    predicted: Arrays,
+    weight: Arrays | None = None,
+    *,
+    measures: Sequence[Measure] = (),
+    threshold: float | None = None,
+) -> dict[str, float]:
+    """Return every standard metric and every measure that has a value here.
+
+    Args:
+        task: Of the data set.
+        y: `(rows, …)`, by name of the output where there are several: their metrics are named
+            `<output>_<metric>`.
+        predicted: As `y`, after the link.
+        weight: `(rows,)` or by output.
+        measures: Of the study's objectives.
+        threshold: Between two classes; None: above 0.5.
+    """
+    values: dict[str, float] = {}
+    for measure in (*_standard(task, y), *measures):
+        name = f"{measure.output}_{measure.name}" if measure.output else measure.name
+        value = measure(y, predicted, weight, threshold=threshold)
+        if not math.isnan(value) or not np.all(np.isfinite(measure.of_output(predicted))):
+            values.setdefault(name, value)
+    return values
 
 
-def baselines(task: Task, train: Rows, X_test: Array, y_test: Array) -> dict[str, Array]:
-    """Fit the baselines on the training rows; return what they predict for the test rows.
+def _standard(task: Tasks, y: Arrays) -> Iterator[Measure]:
+    for output, _ in named(y):
+        of_output = task_of(task, output)
+        for name in STANDARD[of_output]:
+            yield Measure(name, of_output, metrics.fitting_metric(name, of_output), output)
+
+
+def baselines(task: Tasks, train: Rows, X: Arrays, y: Arrays) -> dict[str, Arrays]:
+    """Fit the baselines on the training rows; return what they predict for other rows.
 
     Args:
         task: Regression has a mean and least squares; the others the classes' shares and logistic
-            regression, binary also the perceptron of the courses.
+            regression, binary also the perceptron of the courses. Of several outputs each is
+            predicted for itself.
         train: The rows that the winner was trained on.
-        X_test: Prepared as these are.
-        y_test: As the data set has it.
+        X: Prepared as these are.
+        y: As the data set has it.
 
     Returns:
-        Predictions by the baseline's name, each as a Keras model of the task would give them.
+        Predictions by the baseline's name, each as a Keras model of the task would give them. One
+        that a baseline cannot be made of (texts, ragged rows) has the dummy alone.
     """
-    X = _flat(only(train.X))
-    y = only(train.y)
-    X_test = _flat(X_test)
+    if not isinstance(train.y, Mapping):
+        return dict(_of_output(task_of(task), train, X, only(y)))
 
-    # The test part may have a class that no training row has.
-    n_classes = 2
-    if task != "binary":
-        n_classes = int(max(y.max(), y_test.max())) + 1
+    by_output = {}
+    for name, y_train in train.y.items():
+        rows = Rows(train.X, y_train, _weight_of(train.weight, name))
+        by_output[name] = _of_output(task_of(task, name), rows, X, dict(named(y))[name])
+    common = set.intersection(*(set(predictions) for predictions in by_output.values()))
+    return {
+        baseline: {name: by_output[name][baseline] for name in by_output}
+        for baseline in ("dummy", "linear", "perceptron")
+        if baseline in common
+    }
+
+
+def _weight_of(weight: Arrays | None, output: str) -> Array | None:
+    return weight.get(output) if isinstance(weight, Mapping) else weight
+
+
+def _of_output(task: Task, train: Rows, X: Arrays, y: Array) -> dict[str, Array]:
+    y_train = only(train.y)
+    weight = None if train.weight is None else only(train.weight)
+    n_classes = _n_classes(task, y_train, y)
+    if task in ("binary", "multiclass"):
+        y_train = class_numbers(y_train)
+        if y_train.shape[1] > 1:  # many answers a row: pixels of a mask, steps of a sequence
+            return {"dummy": _shares(task, y_train, len(y), n_classes)}
+        y_train = y_train[:, 0]
+    elif y_train.ndim > 2:
+        y_train = y_train.reshape(len(y_train), -1)
 
     predictions = {}
+    inputs = [_inputs(train.X), _inputs(X)]
     for name, model in _models(task).items():
-        model.fit(X, y)
-        predictions[name] = _predict(task, model, X_test, n_classes)
+        train_X, test_X = inputs
+        if train_X is None or test_X is None:
+            if name != "dummy":
+                continue
+            train_X, test_X = np.zeros((len(y_train), 1)), np.zeros((len(y), 1))
+        model.fit(train_X, y_train, **_weights(model, weight))
+        predictions[name] = _predict(task, model, test_X, n_classes)
     return predictions
 
 
-def _flat(X: Array) -> Array:
-    return X.reshape(len(X), -1)
+def _n_classes(task: Task, y_train: Array, y: Array) -> int:
+    """Return how many classes there are; the other part may have one that no training row has."""
+    if task != "multiclass":
+        return 2
+    if y_train.ndim > 1 and is_one_hot(y_train):
+        return int(y_train.shape[-1])
+    return int(max(y_train.max(), y.max())) + 1
+
+
+def _shares(task: Task, numbers: Array, n_rows: int, n_classes: int) -> Array:
+    """Predict the classes' shares for every answer, `(n_rows, answers)` or one a class."""
+    shares = np.bincount(numbers.reshape(-1), minlength=n_classes) / numbers.size
+    if task == "binary":
+        return np.full((n_rows, numbers.shape[1]), shares[1])
+    return np.tile(shares, (n_rows, numbers.shape[1], 1))
+
+
+def _weights(model: Any, weight: Array | None) -> dict[str, Array]:
+    from sklearn.utils.validation import has_fit_parameter
+
+    if weight is None or not has_fit_parameter(model, "sample_weight"):
+        return {}
+    return {"sample_weight": weight}
+
+
+def _inputs(X: Arrays) -> Array | None:
+    """Return all inputs beside each other, `(rows, features)`; None where they are no numbers."""
+    columns = [np.asarray(array) for array in leaves(X)]
+    if any(array.dtype.kind not in "fiub" for array in columns):
+        return None
+    flat = [array.reshape(len(array), -1) for array in columns]
+    return flat[0] if len(flat) == 1 else np.hstack(flat)
 
 
 def _models(task: Task) -> dict[str, Any]:

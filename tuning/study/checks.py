@@ -60,6 +60,7 @@ def study_faults(study: StudyFields) -> Iterator[str]:
         yield f"data must be a function that returns a Dataset, got {study.data!r}"
 
     yield from _objective_faults(study)
+    yield from _threshold_faults(study)
     yield from study.space.faults()
     yield from _interval_faults(study)
     yield from _engine_faults(study)
@@ -81,6 +82,20 @@ def _objective_faults(study: StudyFields) -> Iterator[str]:
     # A function may give its value any name, and so the name of a metric of ours.
     elif study.trainer != "function" and not objective.sensible:
         yield f"objective: to {objective.direction} {objective.metric} finds the worst model"
+    elif study.trainer == "function" and objective.function is not None:
+        yield (
+            f"objective: with trainer='function' the builder returns {objective.metric} itself; "
+            f'use {objective.direction.capitalize()}("{objective.metric}")'
+        )
+
+
+def _threshold_faults(study: StudyFields) -> Iterator[str]:
+    threshold = study.threshold
+    if threshold is None or threshold == "tuned":
+        return
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if not is_number or not 0 < threshold < 1:
+        yield f"threshold must be between 0 and 1, or 'tuned', got {threshold!r}"
 
 
 def _interval_faults(study: StudyFields) -> Iterator[str]:

@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from tuning.study.released_fingerprints import RELEASED
+from tuning.study.scorer_internals import is_scorer, scored_function
 
 _OWN_PACKAGE = "tuning."
 # Study files are imported under this prefix (`study_file.import_file`).
@@ -53,6 +54,23 @@ def fingerprint(function: Callable[..., Any]) -> str:
         # There is no source, as for a builtin or what `exec` made.
         code = getattr(plain, "__code__", None)
         return _digest(repr(_code_facts(code)) if code else repr(type(plain)))
+
+
+def metric_fingerprint(function: Callable[..., Any]) -> str:
+    """Return 16 hex digits of what an objective of the user's own computes.
+
+    A metric of scikit-learn's counts by its name, so that another release is no other study; a
+    scorer by its function and what `make_scorer` was given.
+    """
+    if is_scorer(function):
+        inner = metric_fingerprint(scored_function(function))
+        return _digest(f"{inner} {plain_repr(function)}")
+    if isinstance(function, functools.partial):
+        inner = metric_fingerprint(function.func)
+        return _digest(f"{inner} {plain_repr(function.args)} {plain_repr(function.keywords)}")
+    if str(getattr(function, "__module__", "")).startswith("sklearn."):
+        return _digest(f"sklearn {_name_within_module(function)}")
+    return fingerprint(function)
 
 
 def plain_repr(value: Any) -> str:

@@ -178,7 +178,7 @@ def describe(
         name=study.name,
         engine=study.engine,
         pruner=study.pruner,
-        objective=study.objective,
+        objective=study.objective.named,
         space=study.space,
         trials=study.trials,
         epochs=study.epochs,

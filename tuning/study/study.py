@@ -19,7 +19,7 @@ from tuning.space.space import Space
 from tuning.study.builder_arguments import FIT_PARAMETERS, SplitParams, names_taken
 from tuning.study.checks import field_name_faults, study_faults
 from tuning.study.engine_spec import engine_spec
-from tuning.study.fingerprint import fingerprint, plain_repr
+from tuning.study.fingerprint import fingerprint, metric_fingerprint, plain_repr
 from tuning.study.study_fields import StudyFields
 from tuning.study.study_file import find_study, import_file
 
@@ -51,9 +51,9 @@ class Study(StudyFields):
             parameters it may take `input_shape`, `task` and `n_outputs`, which are filled in from
             the data.
         data: A function without arguments that returns a `Dataset`.
-        objective: `Minimize("val_rmse")`, `Maximize("val_accuracy")`; rmse, mae, r2, accuracy, auc
-            and loss are computed by us from validation predictions, any other name is looked up in
-            Keras' own history.
+        objective: `Minimize("val_rmse")`, `Maximize("val_accuracy")`, …: any metric of
+            `docs/metrics.md`, scorer of scikit-learn or function of your own is computed by us from
+            validation predictions, any other name is looked up in Keras' own history.
         space: The searched parameters, builder arguments and `batch_size`: a mapping of names to
             `Int`, `Float`, `Choice` or `"from_range_test"`, or a `Space`.
         fixed: Builder arguments that are the same in every trial.
@@ -70,6 +70,8 @@ class Study(StudyFields):
         patience: Stop after this many epochs without improvement and keep the best weights; None:
             train to the end.
         cv: Folds of a cross-validated trial; None: one fit, judged on the validation part.
+        threshold: Of two classes, from which probability on a row is of the second; "tuned": found
+            on a fifth of the training rows, held out; None: above 0.5.
         seed: Feeds splits, engine and training.
         top_k: The best trials that are trained again on fresh seeds.
         seeds: Fresh seeds for each of these.
@@ -110,7 +112,10 @@ class Study(StudyFields):
 
     @functools.cached_property
     def _fingerprints(self) -> dict[str, str]:
-        return {"builder": fingerprint(self.builder), "data": fingerprint(self.data)}
+        fingerprints = {"builder": fingerprint(self.builder), "data": fingerprint(self.data)}
+        if self.objective.function is not None:
+            fingerprints["objective_function"] = metric_fingerprint(self.objective.function)
+        return fingerprints
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced, checked like any study."""
@@ -160,6 +165,8 @@ class Study(StudyFields):
         # Left out where unused: so definitions from before these fields came stay equal.
         if self.initial:
             definition["initial"] = self.initial
+        if self.threshold is not None:
+            definition["threshold"] = self.threshold
         test_ranges = self.space.test_ranges
         if test_ranges:
             definition["from_range_test"] = test_ranges

@@ -57,6 +57,7 @@ class StudyFields:
     initial: int = 0
     patience: int | None = None
     cv: int | None = None
+    threshold: float | Literal["tuned"] | None = None
     seed: int = 0
     top_k: int = 3
     seeds: int = 3

@@ -182,6 +182,33 @@ def compile_arguments(model: keras.Model) -> Mapping[str, Any]:
     return arguments
 
 
+def compiled_metric_names(model: keras.Model) -> frozenset[str]:
+    """Return the names that the metrics of a compiled model will have in its logs.
+
+    Before its first batch a model does not tell them itself.
+    """
+    names = {metric.name for metric in model.metrics}
+    compiled = getattr(model, "_compile_metrics", None)
+    if compiled is not None:
+        names.discard(compiled.name)
+        for metrics in (compiled._user_metrics, compiled._user_weighted_metrics):
+            names.update(_metric_names(metrics))
+    return frozenset(names - {"loss"})
+
+
+def _metric_names(metrics: Any) -> Iterator[str]:
+    if isinstance(metrics, Mapping):
+        for output, of_output in metrics.items():
+            for name in _metric_names(of_output):
+                yield from (name, f"{output}_{name}")
+    elif isinstance(metrics, list | tuple):
+        for metric in metrics:
+            yield from _metric_names(metric)
+    elif metrics is not None:
+        own_name = getattr(metrics, "name", None) or getattr(metrics, "__name__", "")
+        yield metrics if isinstance(metrics, str) else str(own_name or type(metrics).__name__)
+
+
 def loss_weights(model: keras.Model) -> Any:
     """Return the `loss_weights` given to `compile`, or None.
 

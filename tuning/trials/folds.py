@@ -13,6 +13,7 @@ from tuning.data.dataset import task_of
 from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.study.builder_arguments import SplitParams
 from tuning.trainer.devices import strategy_scope
+from tuning.trainer.keras_internals import compiled_metric_names
 from tuning.trainer.train import Fit
 from tuning.trial import Answer, Finding, FoldResult, Proposal, Status, TrialResult
 from tuning.trials.checkpoint import Keeper
@@ -125,7 +126,15 @@ def prepare_fit(
         model = build(study.builder, arguments, seed, input_shape=parts.input_shape)
 
     # The judge comes first: early stopping watches what it adds to the logs.
-    judge = Judge(study.objective, task_of(parts.task), rows.scoring, rows.stopping, on_epoch)
+    judge = Judge(
+        study.objective,
+        parts.task,
+        rows.scoring,
+        rows.stopping,
+        on_epoch,
+        compiled=compiled_metric_names(model),
+        threshold=study.threshold,
+    )
     callbacks: list[keras.callbacks.Callback] = [judge]
     stopper = None
     if study.patience is not None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
-from tuning.data.arrays import Array, only
-from tuning.data.dataset import Task
+from tuning.data.arrays import Arrays
+from tuning.data.dataset import Tasks
 from tuning.errors import StudyError
-from tuning.scoring import metrics
-from tuning.study.objective import METRICS, Objective
+from tuning.scoring.measure import Measure, is_always_ours, measure_of
+from tuning.scoring.thresholds import Threshold, threshold_on
+from tuning.study.objective import Objective
 from tuning.trainer.compiled import CHUNK
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities
@@ -36,6 +37,16 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         diverged: Loss or objective was not finite; training stops at that epoch.
         answer: The first of `on_epoch` that was not CONTINUE.
         seconds: Spent in the epochs of the curve.
+
+    Args:
+        objective: What trials are compared by.
+        task: Of the data set.
+        scoring: Rows that the objective is computed on.
+        stopping: Rows that early stopping looks at.
+        on_epoch: Given each row of the curve.
+        compiled: Names of the metrics that the model was compiled with: of these its own values
+            count, but for those that are always ours.
+        threshold: Between two classes; "tuned": on the stopping rows, anew after each epoch.
     """
 
     knows_only_its_model = True
@@ -43,10 +54,13 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         objective: Objective,
-        task: Task,
+        task: Tasks,
         scoring: Rows,
         stopping: Rows,
         on_epoch: OnEpoch | None = None,
+        *,
+        compiled: Collection[str] = (),
+        threshold: Threshold = None,
     ) -> None:
         super().__init__()
         self.curve: list[dict[str, float]] = []
@@ -57,12 +71,13 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         self.looks_at_weights = stopping is not scoring
 
         self._objective = objective
-        self._task = task
+        self._measure = _measure(objective, task, compiled)
+        self._threshold = threshold
         self._scoring = scoring
         self._stopping = stopping
         self._on_epoch = on_epoch
 
-        self._predicted: Array | None = None
+        self._predicted: Arrays | None = None
         self._began = time.perf_counter()
 
     @property
@@ -73,17 +88,22 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         """
         if self._stopping is self._scoring:
             return self._objective.metric
-        if self._ours:
+        if self._measure is not None:
             return f"inner_{self._objective.name}"
         return "inner_loss"
 
-    @property
-    def _ours(self) -> bool:
-        return self._objective.name in METRICS and self._objective.name != "loss"
-
-    def take_predictions(self, predicted: Array) -> None:
+    def take_predictions(self, predicted: Arrays) -> None:
         """Take the predictions on the scoring rows after this epoch."""
         self._predicted = predicted
+
+    def threshold_of(self, model: keras.Model) -> float | None:
+        """Return the threshold that the objective of these weights is computed with."""
+        if self._threshold != "tuned":
+            return self._threshold
+        if self._measure is None or self._stopping is self._scoring:
+            return None
+        inner = as_probabilities(model, predict(model, self._stopping.X))
+        return self._threshold_now(self._measure, inner)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
@@ -95,7 +115,12 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         self._complete(logs)
         self._predicted = None
 
-        numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
+        # A metric of one class or unit has one value in a list; one of several has no place here.
+        numbers = {
+            name: float(np.reshape(value, ()))
+            for name, value in logs.items()
+            if np.size(value) == 1
+        }
         self.curve.append({"epoch": epoch + 1, **numbers})
         self.seconds += time.perf_counter() - self._began
         self._decide(logs)
@@ -103,14 +128,37 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     def _complete(self, logs: dict[str, float]) -> None:
         """Add the objective, and what early stopping watches where it has rows of its own."""
         metric = self._objective.metric
-        if self._ours:
-            logs[metric] = self._score(self._scoring, self._predicted)
-        elif metric not in logs:
+        has_own_rows = self._stopping is not self._scoring
+        if self._measure is None:
+            logs[metric] = self._of_the_model(logs)
+            if has_own_rows:
+                logs[self.monitor] = self._inner_loss()
+            return
+
+        inner = self._probabilities(self._stopping, None) if has_own_rows else None
+        threshold = self._threshold_now(self._measure, inner)
+        if self._model_has_it(logs):
+            logs[metric] = self._of_the_model(logs)
+        else:
+            predicted = self._probabilities(self._scoring, self._predicted)
+            logs[metric] = _score(self._measure, self._scoring, predicted, threshold)
+        if inner is not None:
+            logs[self.monitor] = _score(self._measure, self._stopping, inner, threshold)
+
+    def _of_the_model(self, logs: Mapping[str, Any]) -> float:
+        """Return the objective as Keras has it: a number, or a list of one."""
+        metric = self._objective.metric
+        if metric not in logs:
             known = ", ".join(sorted(name for name in logs if name.startswith("val_")))
             raise StudyError(f"no metric of the model is called '{metric}'; there are: {known}")
+        if np.size(logs[metric]) != 1:
+            raise StudyError(f"'{metric}' has {np.size(logs[metric])} values, one a class")
+        return float(np.reshape(logs[metric], ()))
 
-        if self._stopping is not self._scoring:
-            logs[self.monitor] = self._inner()
+    def _model_has_it(self, logs: Mapping[str, float]) -> bool:
+        if is_always_ours(self._objective.name) or self._objective.function is not None:
+            return False
+        return np.size(logs.get(self._objective.metric, ())) == 1
 
     def _decide(self, logs: Mapping[str, float]) -> None:
         loss = logs.get("loss", 0.0)
@@ -123,17 +171,23 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         if self.diverged or self.answer is not Answer.CONTINUE:
             self.model.stop_training = True
 
-    def _score(self, rows: Rows, predicted: Array | None) -> float:
+    def _probabilities(self, rows: Rows, predicted: Arrays | None) -> Arrays:
         if predicted is None:
             predicted = predict(self.model, rows.X)
-        probabilities = as_probabilities(self.model, predicted)
-        return metrics.score(self._objective.name, self._task, only(rows.y), probabilities)
+        probabilities: Arrays = as_probabilities(self.model, predicted)
+        return probabilities
 
-    def _inner(self) -> float:
-        """Return what early stopping watches on its own rows."""
-        if self._ours:
-            return self._score(self._stopping, None)
+    def _threshold_now(self, measure: Measure, inner: Arrays | None) -> float | None:
+        """Return the threshold after this epoch; a tuned one never sees the scoring rows."""
+        if self._threshold != "tuned":
+            return self._threshold
+        if inner is None or not measure.wants_threshold:
+            return None
+        rows = self._stopping
+        return threshold_on(measure, self._objective, rows.y, inner, rows.weight)
 
+    def _inner_loss(self) -> float:
+        """Return the loss on the rows of early stopping."""
         # Eagerly, not by `predict`: the loss takes in the layers' own losses, and those that a
         # graph has left behind cannot be read outside of it.
         n_rows = len(self._stopping)
@@ -151,6 +205,18 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
             )
             total += len(rows) * float(loss)
         return total / n_rows
+
+
+def _score(measure: Measure, rows: Rows, predicted: Arrays, threshold: float | None) -> float:
+    return measure(rows.y, predicted, rows.weight, threshold=threshold)
+
+
+def _measure(objective: Objective, task: Tasks, compiled: Collection[str]) -> Measure | None:
+    """Return what computes the objective; None where the model itself does."""
+    measure = measure_of(objective, task)
+    if objective.function is None and not is_always_ours(objective.name):
+        return None if objective.name in compiled else measure
+    return measure
 
 
 def early_stopping(

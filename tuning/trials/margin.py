@@ -1,20 +1,40 @@
-"""By how much a winner beats its linear baseline on the test part, and how sure that is."""
+"""By how much a winner beats a baseline on the test part, and how sure that is."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import default_rng
 
-from tuning.data.dataset import Array, Task
+from tuning.data.arrays import Array, Arrays
 from tuning.ledger.winner import Margin
-from tuning.scoring import metrics
-from tuning.study.objective import BETTER
+from tuning.scoring.measure import Measure
+from tuning.study.objective import Objective
 
 RESAMPLES = 400
 """Bootstrap samples: the standard error they give is itself within about 4 %."""
 
 
-def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> Margin | None:
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """Two predictions of the same rows.
+
+    Attributes:
+        y: The truth, one row a case.
+        winner, other: Predictions as a model of the task gives them.
+        weight: What each row counts, or None.
+        thresholds: Between two classes, of either.
+    """
+
+    y: Arrays
+    winner: Arrays
+    other: Arrays
+    weight: Arrays | None = None
+    thresholds: tuple[float | None, float | None] = (None, None)
+
+
+def margin(measure: Measure, objective: Objective, rivals: Rivals) -> Margin | None:
     """Compare two predictions of the same rows, row by row.
 
     Both are right or wrong about many of the rows together: the difference is surer than the two
@@ -23,25 +43,30 @@ def margin(metric: str, task: Task, y: Array, winner: Array, linear: Array) -> M
     Source: the paired bootstrap, scipy.stats.bootstrap; Efron & Tibshirani 1993, chapter 6.
 
     Args:
-        metric: One of ours; for any other there is no margin.
-        task: Of the data.
-        y: The truth, one row a case.
-        winner, linear: Predictions as a model of the task gives them.
+        measure: Computes the objective.
+        objective: Says which way is better.
+        rivals: What is compared.
 
     Returns:
-        None where the metric is not ours or has no value here.
+        Above 0 where the winner is better; None where the metric has no value here.
     """
-    if metric not in metrics.fitting(task) or metric == "loss" or len(y) < 2:
+    y = measure.of_output(rivals.y)
+    if len(y) < 2:
         return None
 
     from scipy.stats import bootstrap
 
-    sign = 1.0 if BETTER[metric] == "maximize" else -1.0
+    sign = 1.0 if objective.direction == "maximize" else -1.0
+    winner = measure.of_output(rivals.winner)
+    other = measure.of_output(rivals.other)
+    weight = None if rivals.weight is None else measure.of_output(rivals.weight)
+    of_winner, of_other = rivals.thresholds
 
     def difference(rows: Array) -> float:
         drawn = np.asarray(rows, int)
-        ours = metrics.score(metric, task, y[drawn], winner[drawn])
-        theirs = metrics.score(metric, task, y[drawn], linear[drawn])
+        drawn_weight = None if weight is None else weight[drawn]
+        ours = measure(y[drawn], winner[drawn], drawn_weight, threshold=of_winner)
+        theirs = measure(y[drawn], other[drawn], drawn_weight, threshold=of_other)
         return sign * (ours - theirs)
 
     rows = np.arange(len(y))

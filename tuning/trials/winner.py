@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import keras
 import numpy as np
 
 from tuning.data.arrays import only
-from tuning.data.dataset import Array, task_of
+from tuning.data.dataset import Array
 from tuning.errors import TuningError
 from tuning.ledger.records import read_record, write_record
 from tuning.ledger.winner import Evaluation
-from tuning.scoring.baselines import baselines, scores
 from tuning.trainer.forward import predict
-from tuning.trainer.outputs import link_of, linked
 from tuning.trial import Context
 from tuning.trials.checkpoint import load_checkpoint
+from tuning.trials.decision import classes_of as classes_of  # beside `inputs_of`
+from tuning.trials.decision import forget_threshold, save_threshold
 from tuning.trials.folds import prepare_fit
 from tuning.trials.functions import function_winner
 from tuning.trials.jobs import EvaluationJob
-from tuning.trials.margin import margin
 from tuning.trials.saved_model import inputs_of as inputs_of  # the README names it here
 from tuning.trials.saved_model import reload_error, save_for_raw_inputs
+from tuning.trials.winner_scores import winner_scores
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
 RELOAD_TOLERANCE = 1e-3
@@ -52,9 +53,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
 
     rows = worker_study.final()
     model = _trained_winner(worker_study, job, rows)
-    task = task_of(worker_study.parts.task)
     raw = only(worker_study.parts.test.X)
-    y = only(worker_study.parts.test.y)
 
     X = only(rows.scaler.transform(raw))
     predicted = predict(model, X)
@@ -62,12 +61,12 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     difference = reload_error(job.saved, study.builder, raw, predicted)
     _check_reloaded(difference, predicted)
 
-    probabilities = linked(link_of(model), predicted)
-    by_baseline = baselines(task, rows.train, X, y)
-    evaluation = Evaluation(
-        test=scores(task, y, probabilities),
-        baseline={name: scores(task, y, theirs) for name, theirs in by_baseline.items()},
-        margin=margin(study.objective.name, task, y, probabilities, by_baseline["linear"]),
+    scored = winner_scores(worker_study, rows, model, X=X, predicted=predicted)
+    forget_threshold(job.saved)
+    if scored.threshold is not None:
+        save_threshold(job.saved, scored.threshold, worker_study.parts.classes)
+    evaluation = replace(
+        scored,
         model=str(job.saved),
         sha256=hashlib.sha256(job.saved.read_bytes()).hexdigest(),
         parameters=int(model.count_params()),

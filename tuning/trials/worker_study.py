@@ -10,13 +10,13 @@ from typing import Any
 import cloudpickle
 
 from tuning.data.arrays import Array, each
-from tuning.data.dataset import task_of
+from tuning.data.dataset import Tasks
 from tuning.data.lazy import LazyArray
 from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
 from tuning.errors import ChangedError, StudyError
-from tuning.scoring import metrics
+from tuning.scoring.measure import measure_of
+from tuning.scoring.thresholds import SHARE, check_threshold
 from tuning.study.info import pin
-from tuning.study.objective import METRICS
 from tuning.study.study import Study, derive_seed, load_study
 from tuning.trainer.train import Rows
 from tuning.trial import Params
@@ -61,9 +61,16 @@ class WorkerStudy:
         """Fits of one trial."""
         return self.study.cv or 1
 
+    @property
+    def inner_share(self) -> float:
+        """Share of the training rows that are held out to stop by, or to tune a threshold on."""
+        return SHARE if self.study.threshold == "tuned" else 0.1
+
     @functools.lru_cache(maxsize=16)  # noqa: B019 - a WorkerStudy lives as long as its process
     def fold(self, fold: int) -> FoldRows:
         """Return the rows of fit number `fold`, from 0; the same arrays at every call."""
+        if self.study.cv is None and self.study.threshold == "tuned":
+            return self._inner(self.parts.train, self.parts.validation)
         if self.study.cv is None:
             scaled = self.parts.scaled()
             scoring = _rows(scaled.validation)
@@ -90,14 +97,16 @@ class WorkerStudy:
         return self._inner(self.parts.search_part, None)
 
     def _inner(self, train: Part, scoring: Part | None) -> FoldRows:
-        """Take the stopping rows out of the training rows where patience needs them.
+        """Take the stopping rows out of the training rows where patience or a threshold needs them.
 
         All are scaled by what remains to be trained on.
         """
         stopping = None
-        if self.study.patience is not None:
+        if self.study.patience is not None or self.study.threshold == "tuned":
             seed = derive_seed(self.study.seed, "inner") % 2**31
-            fit_rows, stop_rows = inner_split(train.y, seed=seed, task=self.parts.task)
+            fit_rows, stop_rows = inner_split(
+                train.y, seed=seed, share=self.inner_share, task=self.parts.task
+            )
             stopping = train.take(stop_rows)
             train = train.take(fit_rows)
         scaler = self.parts.fitted(train.X)
@@ -166,9 +175,16 @@ def _worker_study(source: Source, overrides: str) -> WorkerStudy:
         validation_size=study.validation_size,
     )
     # Here, and not in the judge: what no trial can be judged by ends the run.
-    if study.objective.name in METRICS:
-        metrics.check(study.objective.name, task_of(parts.task))
+    check_objective(study, parts.task)
     return WorkerStudy(study, parts, study.from_data(dataset))
+
+
+def check_objective(study: Study, task: Tasks) -> None:
+    """Raise `StudyError` where the study's objective or threshold does not fit the data."""
+    if study.trainer == "function":  # it names its value as it likes
+        return
+    measure_of(study.objective, task)
+    check_threshold(study.threshold, task)
 
 
 def _rows(part: Part) -> Rows:

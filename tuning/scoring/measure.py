@@ -1,0 +1,151 @@
+"""`Measure`: what computes an objective from predictions of one output or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuning.data.arrays import Array, Arrays
+from tuning.data.dataset import Task, Tasks
+from tuning.errors import StudyError
+from tuning.scoring import catalog, metrics
+from tuning.scoring.catalog import Metric
+from tuning.study.objective import METRICS, Objective, direction_of
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Computes one objective.
+
+    Attributes:
+        name: Without `val_`.
+        task: Of the output it looks at.
+        metric: Of the catalogue.
+        output: Which of several it looks at; "": the only one.
+    """
+
+    name: str
+    task: Task
+    metric: Metric
+    output: str = ""
+
+    def __call__(
+        self,
+        y: Arrays,
+        predicted: Arrays,
+        weight: Arrays | None = None,
+        *,
+        threshold: float | None = None,
+    ) -> float:
+        """Return the objective's value, NaN where it has none.
+
+        Args:
+            y: `(rows, …)`, by output where there are several.
+            predicted: As the model returns it, after its link; by output as y.
+            weight: `(rows,)`, or one by output; None: 1 each.
+            threshold: See `tuning.scoring.metrics.score`.
+        """
+        return metrics.score_case(
+            self.metric,
+            self.task,
+            self.of_output(y),
+            self.of_output(predicted),
+            None if weight is None else self.of_output(weight),
+            threshold=threshold,
+        )
+
+    def of_output(self, arrays: Arrays) -> Array:
+        """Return the arrays of the output it looks at."""
+        if isinstance(arrays, Mapping):
+            return arrays[self.output] if self.output else next(iter(arrays.values()))
+        return arrays
+
+    @property
+    def wants_threshold(self) -> bool:
+        """Whether a threshold between two classes changes its value."""
+        return self.metric.of_classes and self.task == "binary"
+
+
+def measure_of(objective: Objective, task: Tasks) -> Measure | None:
+    """Return what computes an objective; None where only the compiled model can.
+
+    Args:
+        objective: Its direction is checked where the metric is found only now, with the outputs.
+        task: Of the data set.
+
+    Raises:
+        StudyError: The metric does not fit the data, or its direction finds the worst model, or
+            of several outputs it names none.
+    """
+    if objective.name == "loss":
+        return None
+    if objective.function is not None:
+        return _own_measure(objective, task)
+    if isinstance(task, str):
+        return _measure(objective.name, task)
+    return _measure_of_output(objective, task)
+
+
+def is_always_ours(name: str) -> bool:
+    """Whether a metric is computed by us though the model was compiled with one of its name."""
+    return name in METRICS and name != "loss"
+
+
+def names_known(task: Tasks) -> tuple[str, ...]:
+    """Return the names that an objective may have, for advice: those by output where several."""
+    if isinstance(task, str):
+        return metrics.fitting(task)
+    names = [f"{output}_{name}" for output in task for name in metrics.fitting(task[output])]
+    return (*names, "loss")
+
+
+def _measure(name: str, task: Task, output: str = "") -> Measure | None:
+    metric = catalog.find(name)
+    if metric is not None and task in metric.tasks:
+        return Measure(name, task, metric, output)
+    # Of a name that was not ours in the first release the model may have a metric of its own.
+    if is_always_ours(name):
+        metrics.check(name, task)
+    return None
+
+
+def _measure_of_output(objective: Objective, tasks: Mapping[str, Task]) -> Measure | None:
+    # The longest name first: of 'price' and 'price_log' the second has 'price_log_rmse'.
+    for output in sorted(tasks, key=len, reverse=True):
+        if not objective.name.startswith(f"{output}_"):
+            continue
+        name = objective.name.removeprefix(f"{output}_")
+        direction = direction_of(name)
+        if direction not in (None, objective.direction):
+            raise StudyError(
+                f"objective: to {objective.direction} {objective.metric} finds the worst model",
+                where="objective",
+            )
+        return None if name == "loss" else _measure(name, tasks[output], output)
+
+    if not is_always_ours(objective.name):
+        return None
+    fitting = [f"val_{output}_{objective.name}" for output in tasks]
+    raise StudyError(
+        f"objective '{objective.metric}': the data have {len(tasks)} outputs, say which one; "
+        f"use {', '.join(fitting)}, or val_loss",
+        where="objective",
+    )
+
+
+def _own_measure(objective: Objective, task: Tasks) -> Measure:
+    assert objective.function is not None  # noqa: S101 - asked before
+    if isinstance(task, str):
+        return Measure(objective.name, task, catalog.of_function(objective.function, task))
+
+    # A function sees one output: the one whose name its own begins with.
+    for output in sorted(task, key=len, reverse=True):
+        if objective.name.startswith(f"{output}_"):
+            metric = catalog.of_function(objective.function, task[output])
+            return Measure(objective.name, task[output], metric, output)
+    names = ", ".join(f'name="{output}_{objective.name}"' for output in task)
+    raise StudyError(
+        f"objective '{objective.metric}': the data have {len(task)} outputs, say which one the "
+        f"function is for: {names}",
+        where="objective",
+    )

@@ -1,0 +1,73 @@
+"""From which probability on a saved winner says "yes": kept beside it, applied for its reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tuning.data.arrays import Array
+from tuning.errors import StudyError
+from tuning.schema import SCHEMA, check_schema
+from tuning.storage.durable import read_json, write_json
+
+
+def save_threshold(path: Path, threshold: float, classes: tuple[str, ...] = ()) -> None:
+    """Keep a threshold, and the classes it parts, as JSON beside the model saved at `path`."""
+    write_json(
+        _beside(path),
+        {"schema": SCHEMA, "threshold": float(threshold), "classes": list(classes)},
+    )
+
+
+def forget_threshold(path: Path) -> None:
+    """Drop what was kept of another winner that was saved here before."""
+    _beside(path).unlink(missing_ok=True)
+
+
+def threshold_of(path: Path) -> float | None:
+    """Return the threshold of the model saved at `path`; None where it has none: above 0.5."""
+    stored = read_json(_beside(path))
+    if stored is None:
+        return None
+    check_schema(stored, _beside(path).name)
+    return float(stored["threshold"])
+
+
+def classes_of(path: Path, probabilities: Any) -> Array:
+    """Return the class of each row, as the winner was scored on the test part.
+
+    Args:
+        path: The `.keras` file; its threshold stands in a JSON file beside it.
+        probabilities: Of the second of two classes, `(rows,)` or `(rows, 1)`, or `(rows, 2)` of
+            both: what the model predicts, after its sigmoid or softmax.
+
+    Returns:
+        Names of the classes where they are known, else 0 and 1; `(rows,)`.
+
+    Raises:
+        StudyError: There are more than two columns, or logits in place of probabilities.
+    """
+    chances = np.asarray(probabilities, dtype=float)
+    chances = chances.reshape(len(chances), -1)
+    if chances.shape[1] > 2:
+        raise StudyError(
+            f"a threshold parts two classes, the probabilities have {chances.shape[1]} columns; "
+            "take the argmax of each row"
+        )
+    if chances.size and not 0 <= chances.min() <= chances.max() <= 1:
+        raise StudyError(
+            f"probabilities lie between 0 and 1, received {chances.min():g} to {chances.max():g}: "
+            "apply the sigmoid of the model's loss (from_logits) first"
+        )
+
+    threshold = threshold_of(path)
+    of_second = chances[:, -1]
+    numbers = (of_second > 0.5 if threshold is None else of_second >= threshold).astype(int)
+    names = (read_json(_beside(path)) or {}).get("classes") or []
+    return np.asarray(names)[numbers] if len(names) == 2 else numbers
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".threshold.json")

@@ -1,0 +1,197 @@
+"""The winner on the test part: its scores, those of the baselines, and what lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+
+from tuning.data.arrays import Arrays, count_rows, join, take
+from tuning.ledger.winner import Evaluation, Margin, NoBetter
+from tuning.scoring.baselines import baselines, scores
+from tuning.scoring.measure import Measure, is_always_ours, measure_of
+from tuning.scoring.thresholds import tuned_threshold
+from tuning.trainer.forward import predict
+from tuning.trainer.outputs import as_probabilities
+from tuning.trainer.rows import Rows
+from tuning.trial import Metrics
+from tuning.trials.held_out_score import as_trained, compiled_scores, has_compiled_metrics
+from tuning.trials.margin import Rivals, margin
+from tuning.trials.worker_study import FoldRows, WorkerStudy
+
+
+def winner_scores(
+    worker_study: WorkerStudy,
+    rows: FoldRows,
+    model: keras.Model,
+    *,
+    X: Arrays,
+    predicted: Arrays,
+) -> Evaluation:
+    """Return the scores of the winner and of the baselines, which are fitted here.
+
+    Args:
+        worker_study: The study and its data.
+        rows: What the winner was trained on, and what was held out from it.
+        model: The winner.
+        X: The test part, prepared as the rows are.
+        predicted: What the winner predicts for it.
+
+    Returns:
+        An evaluation without a file.
+    """
+    study = worker_study.study
+    measure = measure_of(study.objective, worker_study.parts.task)
+    jury = _Jury(worker_study, rows, () if measure is None else (measure,))
+
+    winner = jury.candidate(as_probabilities(model, predicted), jury.inner_probabilities(model))
+    compiled = _compiled(worker_study, rows, model, X)
+    others = jury.baselines(X)
+    test = {**jury.scores(winner), **compiled}
+    of_others = {name: jury.scores(other) for name, other in others.items()}
+
+    margins: dict[str, Margin | None] = {}
+    if measure is not None and study.objective.name not in compiled:
+        for name in ("dummy", "linear"):
+            if name in others:
+                margins[name] = jury.margin(measure, winner, others[name])
+    return Evaluation(
+        test=test,
+        baseline=of_others,
+        margin=margins.get("linear"),
+        no_better=_no_better(study.objective.name, margins, test, of_others),
+        threshold=winner.threshold,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """What one model says of the test part.
+
+    Attributes:
+        predicted: After the link, by output where there are several.
+        threshold: Between two classes; None: above 0.5.
+    """
+
+    predicted: Arrays
+    threshold: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Jury:
+    """Judges every candidate on the same rows by the same measures."""
+
+    worker_study: WorkerStudy
+    rows: FoldRows
+    measures: tuple[Measure, ...]
+
+    def candidate(self, predicted: Arrays, inner: Arrays | None) -> _Candidate:
+        """Return predictions for the test part with the threshold that the study wants.
+
+        Args:
+            predicted: For the test part.
+            inner: For the rows held out from training, where the threshold is to be tuned on them.
+        """
+        study = self.worker_study.study
+        if study.threshold != "tuned":
+            return _Candidate(predicted, study.threshold)
+        assert inner is not None  # noqa: S101 - they are there where it is tuned
+        held_out = self.rows.stopping
+        threshold = tuned_threshold(
+            study.objective, self.worker_study.parts.task, held_out.y, inner, held_out.weight
+        )
+        return _Candidate(predicted, threshold)
+
+    def inner_probabilities(self, model: keras.Model) -> Arrays | None:
+        """Return what a model predicts for the rows that a threshold is tuned on."""
+        if self.worker_study.study.threshold != "tuned":
+            return None
+        probabilities: Arrays = as_probabilities(model, predict(model, self.rows.stopping.X))
+        return probabilities
+
+    def baselines(self, X: Arrays) -> dict[str, _Candidate]:
+        """Return the baselines, fitted on the winner's rows, their thresholds tuned as its is."""
+        parts = self.worker_study.parts
+        if self.worker_study.study.threshold != "tuned":
+            predictions = baselines(parts.task, self.rows.train, X, parts.test.y)
+            return {name: self.candidate(theirs, None) for name, theirs in predictions.items()}
+
+        held_out = self.rows.stopping
+        both_X = join([held_out.X, X])
+        both_y = join([held_out.y, parts.test.y])
+        n_inner = count_rows(held_out.X)
+        candidates = {}
+        for name, theirs in baselines(parts.task, self.rows.train, both_X, both_y).items():
+            inner = take(theirs, slice(None, n_inner))
+            candidates[name] = self.candidate(take(theirs, slice(n_inner, None)), inner)
+        return candidates
+
+    def scores(self, candidate: _Candidate) -> dict[str, float]:
+        """Return the standard metrics and the objective's."""
+        test = self.worker_study.parts.test
+        return scores(
+            self.worker_study.parts.task,
+            test.y,
+            candidate.predicted,
+            test.weight,
+            measures=self.measures,
+            threshold=candidate.threshold,
+        )
+
+    def margin(self, measure: Measure, winner: _Candidate, other: _Candidate) -> Margin | None:
+        """Return by how much the winner beats another."""
+        test = self.worker_study.parts.test
+        rivals = Rivals(
+            y=test.y,
+            winner=winner.predicted,
+            other=other.predicted,
+            weight=test.weight,
+            thresholds=(winner.threshold, other.threshold),
+        )
+        return margin(measure, self.worker_study.study.objective, rivals)
+
+
+def _compiled(
+    worker_study: WorkerStudy, rows: FoldRows, model: keras.Model, X: Arrays
+) -> dict[str, float]:
+    """Return what the model was compiled with, where that is more than a loss beside the objective.
+
+    Of a name that is always ours our own value counts.
+    """
+    objective = worker_study.study.objective
+    is_ours = measure_of(objective, worker_study.parts.task) is not None
+    if is_ours and not has_compiled_metrics(model):
+        return {}
+    test = worker_study.parts.test
+    y = as_trained(test.y, rows.train.y)
+    if y is None:
+        return {}
+    values = compiled_scores(model, Rows(X, y, test.weight))
+    own = objective.name if objective.function is not None else ""
+    return {
+        name: value for name, value in values.items() if name != own and not is_always_ours(name)
+    }
+
+
+def _no_better(
+    metric: str,
+    margins: Mapping[str, Margin | None],
+    test: Metrics,
+    of_others: Mapping[str, Metrics],
+) -> NoBetter | None:
+    """Return the first baseline, the dummy before the linear one, that is not surely beaten.
+
+    A lead within its own standard error is none.
+    """
+    for name, lead in margins.items():
+        if lead is None or lead.difference > lead.standard_error:
+            continue
+        return NoBetter(
+            baseline=name,
+            metric=metric,
+            winner=test[metric],
+            theirs=of_others[name][metric],
+            margin=lead,
+        )
+    return None
