@@ -30,7 +30,7 @@ def middle(domain: Domain) -> Any:
         return domain.values[0]
     arithmetic = (domain.low + domain.high) / 2
     mean = math.sqrt(domain.low * domain.high) if domain.log else arithmetic
-    return mean if isinstance(domain, Float) else _on_step(domain, mean)
+    return domain.on_step(mean) if isinstance(domain, Float) else _on_step(domain, mean)
 
 
 def _on_step(domain: Int, value: float) -> int:
@@ -78,8 +78,8 @@ def _rate_ladder(domain: Domain) -> list[Any]:
         n_steps = int(round(distance, 6))  # rounded: a whole number must not miss the end
         for step in range(1, n_steps + 1):
             rate = start * ratio**step
-            rates.append(min(max(rate, domain.low), domain.high))
-    return sorted(rates)
+            rates.append(domain.on_step(rate))
+    return sorted(set(rates))
 
 
 def _numbers(domain: Choice) -> bool:

@@ -165,7 +165,7 @@ def _hyperparameter(name: str, domain: Domain, conditions: list[Condition | None
         "conditions": conditions,
     }
     if isinstance(domain, Float):
-        return kinds.Float(name, **settings)
+        return kinds.Float(name, **settings, step=domain.step)
     return kinds.Int(name, **settings, step=None if domain.log else domain.step)
 
 
@@ -174,7 +174,8 @@ def _decode(domain: Domain, value: Any) -> Any:
         return domain.value_of(value)
     # The ends of an acquisition's bounds: a log Int gives high + 1 there, a log Float high × (1 +
     # 1e-16).
-    return domain.decode(min(max(value, domain.low), domain.high))
+    inside = min(max(value, domain.low), domain.high)
+    return domain.on_step(inside) if isinstance(domain, Float) else domain.decode(inside)
 
 
 def _cut(space: Space) -> Space:

@@ -238,7 +238,12 @@ def _suggest_one(trial: optuna.Trial, name: str, domain: Domain) -> Any:
     if isinstance(domain, Choice):
         return domain.value_of(trial.suggest_categorical(name, domain.labels))
     if isinstance(domain, Float):
-        return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        if domain.step is None:
+            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        # To the last value on a step, as for whole numbers.
+        last = domain.on_step(domain.high)
+        value = trial.suggest_float(name, domain.low, last, step=domain.step)
+        return domain.on_step(value)
     # The highest value on a step: Optuna would warn and take the same.
     high = domain.high - (domain.high - domain.low) % domain.step
     return trial.suggest_int(name, domain.low, high, step=domain.step, log=domain.log)

@@ -231,8 +231,7 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
     from tuning.scoring.measure import measure_of
     from tuning.trials.functions import evaluate
 
-    lowest = {name: domain.cut()[0] for name, domain in study.space.domains.items()}
-    point = study.space.active(lowest)
+    point = study.space.lowest()
     if study.trainer == "function":
         evaluate(study, point, epoch=1, seed=study.seed)
         return

@@ -14,6 +14,11 @@ from tuning.trial import Params
 
 Conditions: TypeAlias = tuple[tuple[str, tuple[Any, ...]], ...]
 
+_STEP_TOLERANCE = 1e-6
+"""Of a step: by so much a value may miss its place, for steps are added up with roundings."""
+_DIGITS = 12
+"""Decimal places to which a value on a step is rounded: 0.3, and not 0.30000000000000004."""
+
 
 @dataclass(frozen=True)
 class _Domain:
@@ -21,9 +26,14 @@ class _Domain:
 
     Attributes:
         conditions: (parent, its values) of each parameter that must have one of these values.
+        alternatives: The domain under each of several conditions, of which at most one holds; the
+            domain itself is then the hull of them all. Empty: it is the same wherever it exists.
+            See `tuning.space.alternatives`.
     """
 
     conditions: Conditions = field(default=(), kw_only=True)
+    # Not in the repr, which stands in the definitions of studies.
+    alternatives: tuple[Any, ...] = field(default=(), kw_only=True, repr=False)
 
     def when(self, **parents: Any) -> Self:
         """Return a copy that exists only where every named parameter has this value.
@@ -38,11 +48,24 @@ class _Domain:
         ]
         return replace(self, conditions=(*self.conditions, *conditions))
 
+    def under(self, conditions: Conditions) -> Self:
+        """Return a copy with these conditions alone."""
+        return replace(self, conditions=conditions)
+
     def exists_under(self, params: Params) -> bool:
         """Whether all conditions hold in `params`; a parent that is absent does not."""
+        if self.alternatives:
+            return any(domain.exists_under(params) for domain in self.alternatives)
         return all(
             name in params and _among(params[name], values) for name, values in self.conditions
         )
+
+    def within(self, params: Params) -> Any:
+        """Return the domain as it is in `params`: itself, or the alternative that exists there."""
+        for domain in self.alternatives:
+            if domain.exists_under(params):
+                return domain
+        return self
 
 
 @dataclass(frozen=True)
@@ -103,13 +126,25 @@ class Int(_Domain):
         return int(self.low + self.step * rng.integers(n_values))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Float(_Domain):
-    """Real numbers from `low` to `high`, both included; `log`: equal ratios are equally likely."""
+    """Real numbers from `low` to `high`, both included; `log`: equal ratios are equally likely.
+
+    `step`: only `low`, `low + step`, … up to `high`; None: any number between.
+    """
 
     low: float
     high: float
     log: bool = field(default=False, kw_only=True)
+    step: float | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        # As the releases before there were steps wrote it: it stands in the definitions of studies.
+        step = "" if self.step is None else f", step={self.step!r}"
+        return (
+            f"Float(conditions={self.conditions!r}, low={self.low!r}, high={self.high!r}, "
+            f"log={self.log!r}{step})"
+        )
 
     @staticmethod
     def from_range_test(
@@ -131,24 +166,55 @@ class Float(_Domain):
             yield f"{self} needs finite numbers"
             return
         yield from _bound_faults(self, self.low, self.high, self.log)
+        if self.step is None:
+            return
+        if not _is_number(self.step) or not self.step > 0:
+            yield f"{self}: step must be above 0, got {self.step!r}"
+        if self.log:
+            yield f"{self}: step and log exclude each other; drop one of them"
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is a number of this range."""
+        """Whether `value` is a number of this range and on its steps."""
         is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        return is_number and bool(self.low <= value <= self.high)
+        if not is_number or not self.low <= value <= self.high:
+            return False
+        # Libraries add steps up in other orders, so that a value may be off by some roundings.
+        return self.step is None or bool(
+            abs(self.on_step(value) - value) <= _STEP_TOLERANCE * self.step
+        )
+
+    def on_step(self, value: float) -> float:
+        """Return the nearest value of the range; its sums have no more digits than its ends."""
+        if self.step is None:
+            return min(max(float(value), self.low), self.high)
+        last = self._last_step(self.step)
+        number = min(max(round((value - self.low) / self.step), 0), last)
+        return float(np.round(self.low + number * self.step, _DIGITS))
+
+    def _last_step(self, step: float) -> int:
+        return int((self.high - self.low) / step + _STEP_TOLERANCE)
 
     def decode(self, stored: Any) -> float:
         """Return what JSON gave back as this domain's own type."""
         return float(stored)
 
     def cut(self, points: int | None = 3) -> list[float]:
-        """Return `points` values from low to high, ends included, log where log."""
+        """Return every value of a stepped range, else `points` values from low to high.
+
+        Ends included, log where log.
+        """
+        if self.step is not None:
+            numbers = range(self._last_step(self.step) + 1)
+            return [self.on_step(self.low + number * self.step) for number in numbers]
         spaced = _spaced(self.low, self.high, points or 3, self.log)
         # A logarithm's rounding may lead outside.
         return [min(max(float(value), self.low), self.high) for value in spaced]
 
     def sample(self, rng: np.random.Generator) -> float:
         """Draw one value."""
+        if self.step is not None:
+            number = rng.integers(self._last_step(self.step) + 1)
+            return self.on_step(self.low + self.step * int(number))
         if self.log:
             drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         else:
@@ -227,14 +293,21 @@ class Choice(_Domain):
     values: tuple[Any, ...]
 
     # Written by hand, since dataclasses take no `*values`; and the class is frozen.
-    def __init__(self, *values: Any, conditions: Conditions = ()) -> None:
+    def __init__(
+        self, *values: Any, conditions: Conditions = (), alternatives: tuple[Any, ...] = ()
+    ) -> None:
         hashable = tuple(tuple(value) if isinstance(value, list) else value for value in values)
         object.__setattr__(self, "values", hashable)
         object.__setattr__(self, "conditions", conditions)
+        object.__setattr__(self, "alternatives", alternatives)
 
     def when(self, **parents: Any) -> Choice:
         """As for the other domains: a copy that exists only where the parents have these values."""
         conditions = _Domain().when(**parents).conditions + self.conditions
+        return self.under(conditions)
+
+    def under(self, conditions: Conditions) -> Choice:
+        """Return a copy with these conditions alone."""
         return Choice(*self.values, conditions=conditions)
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from tuning.errors import StudyError, did_you_mean
-from tuning.space.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int
+from tuning.space.alternatives import Expanded, expand
+from tuning.space.domains import Choice, Domain, Float, FromRangeTest, Int
 from tuning.space.space_json import domain_from_json, domain_to_json
 from tuning.trial import Params
 
@@ -46,7 +48,29 @@ class Space:
     @property
     def conditional(self) -> bool:
         """Whether any parameter has a condition."""
-        return any(domain.conditions for domain in self.domains.values())
+        return any(
+            domain.conditions or domain.alternatives for domain in self.domains.values()
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what is in it: that of a builder of others' is to be discovered."""
+        return True
+
+    @property
+    def starts(self) -> tuple[Params, ...]:
+        """The points that a search should begin with: the defaults that a builder names."""
+        return ()
+
+    @functools.cached_property
+    def expanded(self) -> Expanded:
+        """The same space with a parameter for each alternative; engines' libraries search this."""
+        return expand(self.domains)
+
+    @property
+    def has_alternatives(self) -> bool:
+        """Whether any parameter has another domain under other conditions."""
+        return any(getattr(domain, "alternatives", ()) for domain in self.domains.values())
 
     @property
     def measured(self) -> dict[str, FromRangeTest]:
@@ -75,7 +99,12 @@ class Space:
     @property
     def finite(self) -> bool:
         """Whether there is a last point."""
-        return not any(isinstance(domain, Float) for domain in self.domains.values())
+        return all(
+            each.step is not None
+            for domain in self.domains.values()
+            for each in (domain.alternatives or (domain,))
+            if isinstance(each, Float)
+        )
 
     def narrowed(self, intervals: Mapping[str, Sequence[Any]]) -> Space:
         """Return a copy in which these learning rates have what a range test found.
@@ -96,9 +125,10 @@ class Space:
             if not isinstance(domain, Int | Float | Choice):
                 yield f"space: '{name}' is {domain!r}; use Int, Float or Choice"
                 continue
-            yield from (f"space: '{name}': {fault}" for fault in domain.faults())
-            for parent, values in domain.conditions:
-                yield from self._condition_faults(name, parent, values)
+            for each in domain.alternatives or (domain,):
+                yield from (f"space: '{name}': {fault}" for fault in each.faults())
+                for parent, values in each.conditions:
+                    yield from self._condition_faults(name, parent, values)
 
     def _condition_faults(self, name: str, parent: str, values: tuple[Any, ...]) -> Iterator[str]:
         if parent == name:
@@ -128,12 +158,18 @@ class Space:
     def sample(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draw one point; parameters whose conditions do not hold are absent."""
         drawn: dict[str, Any] = {}
-        for name, domain in self.domains.items():
+        for name, domain in self.expanded.domains.items():
             # Drawn in any case: a condition must not shift the later draws.
             value = domain.sample(rng)
             if domain.exists_under(drawn):
                 drawn[name] = value
-        return drawn
+        return self.expanded.fold(drawn)
+
+    def lowest(self) -> dict[str, Any]:
+        """Return the point at the low end of every axis, of a `Choice` the first value."""
+        inner = Space(self.expanded.domains)
+        values = {name: domain.cut()[0] for name, domain in inner.domains.items()}
+        return self.expanded.fold(inner.active(values))
 
     def grid(self, points: int | None = 3) -> list[dict[str, Any]]:
         """Return every point of the grid.
@@ -141,6 +177,10 @@ class Space:
         `Choice` and stepped `Int` are taken whole, other axes are cut into `points`.
         Conditions thin it: a point that differs only in an absent parameter is listed once.
         """
+        if self.has_alternatives:
+            inner = Space(self.expanded.domains)
+            return [self.expanded.fold(point) for point in inner.grid(points)]
+
         axes = [domain.cut(points) for domain in self.domains.values()]
         different = {}  # by their text: a point is a dict, which no set takes
         for values in itertools.product(*axes):
@@ -153,7 +193,7 @@ class Space:
         return tuple(
             name
             for name, domain in self.domains.items()
-            if isinstance(domain, Float) or domain.cut(points) != domain.cut(None)
+            if _is_endless(domain) or domain.cut(points) != domain.cut(None)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -208,15 +248,22 @@ class Space:
                 if exists:
                     faults.append(f"'{name}' is missing")
             elif not exists:
-                faults.append(f"'{name}' does not exist here: it needs {_words(domain.conditions)}")
-            elif not domain.contains(params[name]):
-                faults.append(f"'{name}' is {params[name]!r}, outside {domain}")
+                faults.append(f"'{name}' does not exist here: it needs {condition_words(domain)}")
+            elif not domain.within(params).contains(params[name]):
+                faults.append(f"'{name}' is {params[name]!r}, outside {domain.within(params)}")
         if faults:
             raise StudyError(faults, where="params")
 
 
-def _words(conditions: Conditions) -> str:
-    return " and ".join(f"{name} in {list(values)}" for name, values in conditions)
+def condition_words(domain: Domain) -> str:
+    """Return when a parameter exists, in words; "" for always."""
+    if domain.alternatives:
+        return " or ".join(map(condition_words, domain.alternatives))
+    return " and ".join(f"{name} in {list(values)}" for name, values in domain.conditions)
+
+
+def _is_endless(domain: Domain) -> bool:
+    return isinstance(domain, Float) and domain.step is None
 
 
 def _parents_first(domains: Mapping[str, Domain]) -> dict[str, Domain]:
@@ -234,5 +281,10 @@ def _parents_first(domains: Mapping[str, Domain]) -> dict[str, Domain]:
 
 def _waits_for_parent(name: str, waiting: Mapping[str, Domain]) -> bool:
     # What is no domain at all has no conditions; `Space.faults` names it.
-    conditions: Conditions = getattr(waiting[name], "conditions", ())
-    return any(parent in waiting and parent != name for parent, _ in conditions)
+    domain = waiting[name]
+    alternatives: tuple[Domain, ...] = getattr(domain, "alternatives", ()) or (domain,)
+    return any(
+        parent in waiting and parent != name
+        for each in alternatives
+        for parent, _ in getattr(each, "conditions", ())
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuning.errors import StudyError
+from tuning.space.alternatives import alternative
 from tuning.space.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int, as_tuple
 
 
@@ -30,11 +31,15 @@ def domain_to_json(domain: Domain) -> dict[str, Any]:
         }
     elif isinstance(domain, Float):
         stored = {"kind": "float", "low": domain.low, "high": domain.high, "log": domain.log}
+        if domain.step is not None:
+            stored["step"] = domain.step
     else:
         stored = {"kind": "choice", "values": list(domain.values)}
 
     if domain.conditions:
         stored["conditions"] = [[parent, list(values)] for parent, values in domain.conditions]
+    if domain.alternatives:
+        stored["alternatives"] = [domain_to_json(each) for each in domain.alternatives]
     return stored
 
 
@@ -55,6 +60,8 @@ def domain_from_json(name: str, stored: Mapping[str, Any]) -> Domain:
 
 
 def _domain(stored: Mapping[str, Any]) -> Domain:
+    if "alternatives" in stored:
+        return alternative([_domain(each) for each in stored["alternatives"]])
     conditions = _conditions(stored)
 
     match stored["kind"]:
@@ -67,7 +74,13 @@ def _domain(stored: Mapping[str, Any]) -> Domain:
                 conditions=conditions,
             )
         case "float":
-            return Float(stored["low"], stored["high"], log=stored["log"], conditions=conditions)
+            return Float(
+                stored["low"],
+                stored["high"],
+                log=stored["log"],
+                step=stored.get("step"),
+                conditions=conditions,
+            )
         case "from_range_test":
             return FromRangeTest(
                 stored["low"],

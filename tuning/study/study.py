@@ -15,6 +15,7 @@ import numpy as np
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.space.alternatives import described
 from tuning.space.space import Space
 from tuning.study.builder_arguments import FIT_PARAMETERS, SplitParams, names_taken
 from tuning.study.checks import field_name_faults, study_faults
@@ -157,8 +158,7 @@ class Study(StudyFields):
             definition["trials"] = self.trials
         definition["objective"] = f"{self.objective.direction} {self.objective.metric}"
         definition["space"] = {
-            name: repr(domain) + (f" when {domain.conditions}" if domain.conditions else "")
-            for name, domain in self.space.domains.items()
+            name: described(domain) for name, domain in self.space.domains.items()
         }
         definition["fixed"] = {name: plain_repr(value) for name, value in self.fixed.items()}
 

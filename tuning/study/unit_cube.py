@@ -54,14 +54,16 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
     """
     from scipy.stats import qmc
 
-    sequence = qmc.Sobol(len(space), scramble=True, rng=seed)
+    inner = Space(space.expanded.domains)
+    sequence = qmc.Sobol(len(inner), scramble=True, rng=seed)
     different: dict[str, dict[str, Any]] = {}
 
     # A power of two, as Sobol's balance wants it, and at least eight times as many as are wanted:
     # a space of few points repeats them.
     for row in sequence.random_base2(math.ceil(math.log2(points)) + 3):
-        shares = zip(space, row, strict=True)
-        point = space.active({name: _value(space[name], float(share)) for name, share in shares})
+        shares = zip(inner, row, strict=True)
+        values = {name: _value(inner[name], float(share)) for name, share in shares}
+        point = space.expanded.fold(inner.active(values))
         different.setdefault(repr(point), point)
         if len(different) == points:
             break
@@ -86,6 +88,9 @@ def _value(domain: Domain, share: float) -> Any:
     if isinstance(domain, Int) and not domain.log:
         last = (domain.high - domain.low) // domain.step
         return int(domain.low + domain.step * min(int(share * (last + 1)), last))
+    if isinstance(domain, Float) and domain.step is not None:
+        values = domain.cut(None)
+        return values[min(int(share * len(values)), len(values) - 1)]
 
     low = float(domain.low)
     high = float(domain.high)

@@ -231,7 +231,8 @@ def _distribution(domain: Domain) -> BaseDistribution:
     if isinstance(domain, Choice):
         return CategoricalDistribution(domain.labels)
     if isinstance(domain, Float):
-        return FloatDistribution(domain.low, domain.high, log=domain.log)
+        high = domain.on_step(domain.high)
+        return FloatDistribution(domain.low, high, log=domain.log, step=domain.step)
     # Optuna would cut it to the last step itself, with a warning.
     high = domain.high - (domain.high - domain.low) % domain.step
     return IntDistribution(domain.low, high, log=domain.log, step=domain.step)

@@ -1,0 +1,170 @@
+"""`DiscoveredSpace`: the space of a builder that asks for its parameters, found when it is needed.
+
+A study is made in processes that hold no TensorFlow, where its builder cannot be run. So the space
+of such a study is looked for at its first use, once a process.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tuning.errors import StudyError, TuningError, did_you_mean
+from tuning.space.alternatives import alternative
+from tuning.space.discovery import Discovery, discover
+from tuning.space.domains import Domain
+from tuning.space.space import Space
+from tuning.study.builder_arguments import FIT_PARAMETERS
+from tuning.study.fingerprint import fingerprint, plain_repr
+from tuning.study.foreign_builder import ForeignBuilder
+from tuning.trial import Params
+
+
+class DiscoveredSpace(Space):
+    """A space that is complete once something of it is asked for.
+
+    Attributes:
+        declared: The domains that the user gives besides: each replaces the builder's own of that
+            name, and keeps its conditions.
+    """
+
+    declared: Mapping[str, Domain]
+    _builder: ForeignBuilder
+    _fixed: Mapping[str, Any]
+    _data: Callable[[], Any]
+    _in_full: bool
+
+    def __init__(  # noqa: PLR0913 - a record
+        self,
+        *,
+        builder: ForeignBuilder,
+        declared: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        data: Callable[[], Any],
+        in_full: bool,
+    ) -> None:
+        facts = {
+            "declared": Space(declared).domains,
+            "_builder": builder,
+            "_fixed": fixed,
+            "_data": data,
+            "_in_full": in_full,
+        }
+        for name, value in facts.items():
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not there yet.
+        if name != "domains" or "_builder" not in self.__dict__:
+            raise AttributeError(name)
+        whole = Space(self._combined())
+        object.__setattr__(self, "domains", whole.domains)
+        return self.domains
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and dict(self.domains) == dict(other.domains)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def known(self) -> bool:
+        """Whether the builder has been run."""
+        return "domains" in self.__dict__
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how it was found."""
+        return self._discovery.notes
+
+    @property
+    def starts(self) -> tuple[Params, ...]:
+        """The defaults that the builder names, where they are a point of the space."""
+        start = self._discovery.start
+        if not start:
+            return ()
+        # What the user has added, such as the batch size, begins where its domain does.
+        point = self.active({**self.lowest(), **start})
+        try:
+            self.check(point)
+        except StudyError:
+            return ()
+        return (point,)
+
+    def narrowed(self, intervals: Mapping[str, Any]) -> Space:
+        """As for any space; without intervals it stays unknown."""
+        return super().narrowed(intervals) if intervals else self
+
+    def plain(self) -> Space:
+        """Return what was found, without the builder."""
+        return Space(self.domains)
+
+    @functools.cached_property
+    def _discovery(self) -> Discovery:
+        arguments = self._arguments()
+        key = (
+            fingerprint(self._builder),
+            plain_repr(sorted(arguments.items())),
+            plain_repr(sorted(self._fixed.items())),
+        )
+        if key not in _known:
+            _known[key] = self._discovered({**arguments, **self._fixed})
+        return _known[key]
+
+    def _discovered(self, fixed: Mapping[str, Any]) -> Discovery:
+        name = self._builder.__name__
+
+        def ask(values: Params) -> Any:
+            return self._builder.ask(values, fixed=fixed, in_full=self._in_full)
+
+        try:
+            return discover(ask)
+        except TuningError:
+            raise
+        except Exception as error:
+            raise StudyError(
+                f"{name} raised {type(error).__name__} while it was run to find its space: {error}"
+            ) from error
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return what the builder takes from the data; they are loaded only where it does."""
+        names = [name for name in self._builder.from_data if name not in self._fixed]
+        if not names:
+            return {}
+        dataset = self._data()
+        return {name: getattr(dataset, name) for name in names}
+
+    def _combined(self) -> dict[str, Domain]:
+        found = dict(self._discovery.domains)
+        faults = []
+        for name, domain in self.declared.items():
+            if name in found:
+                found[name] = _in_place_of(found[name], domain)
+            elif name in FIT_PARAMETERS:
+                found[name] = domain
+            else:
+                guess = did_you_mean(name, {*found, *FIT_PARAMETERS})
+                faults.append(
+                    f"space: {self._builder.__name__} asks for no '{name}'.{guess} "
+                    f"It asks for: {', '.join(found)}"
+                )
+        if faults:
+            raise StudyError(faults)
+        if not found:
+            raise StudyError(
+                f"{self._builder.__name__} asks for no parameter: there is nothing to search"
+            )
+        return found
+
+
+_known: dict[tuple[str, str, str], Discovery] = {}
+"""What was discovered in this process, by builder, arguments from the data and fixed values."""
+
+
+def _in_place_of(found: Domain, declared: Domain) -> Domain:
+    """Return the user's domain under the conditions of the builder's, unless it has its own."""
+    if declared.conditions or declared.alternatives:
+        return declared
+    if not found.alternatives:
+        return declared.under(found.conditions)
+    return alternative([declared.under(each.conditions) for each in found.alternatives])

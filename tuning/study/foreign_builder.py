@@ -1,0 +1,212 @@
+"""`ForeignBuilder`: a builder that asks for its parameters, called by ours that are given them.
+
+KerasTuner's `build_model(hp)` and `HyperModel`, and functions of Optuna's `trial`, are used as they
+are. Neither library is imported here: a recorder stands for its object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from tuning.errors import StudyError
+from tuning.space.hp_recorder import HpRecorder
+from tuning.space.recorder import Recorder
+from tuning.space.trial_recorder import TrialRecorder
+from tuning.study.builder_arguments import FROM_DATA, Builder
+from tuning.trial import Params
+
+
+class _Library(NamedTuple):
+    """How a library's builders are known.
+
+    Attributes:
+        names: What the one argument is called.
+        annotation: The last word of its annotation.
+        recorder: Stands for the library's object.
+    """
+
+    names: tuple[str, ...]
+    annotation: str
+    recorder: type[HpRecorder] | type[TrialRecorder]
+
+
+_LIBRARIES = (
+    _Library(("hp", "hps", "hyperparameters"), "HyperParameters", HpRecorder),
+    _Library(("trial",), "Trial", TrialRecorder),
+)
+
+
+class ForeignBuilder:
+    """Takes a point's values by name, as our builders do, and answers another library's with them.
+
+    Attributes:
+        inner: The user's function or `HyperModel`.
+        notices: What the last call asked for that is not in the space, in words.
+    """
+
+    def __init__(self, inner: Any, argument: str, recorder: type[Any]) -> None:
+        self.inner = inner
+        self.notices: tuple[str, ...] = ()
+        self._argument = argument
+        self._recorder = recorder
+        # What a reader, a pickle and an error message want to know of a function.
+        self.__name__ = str(getattr(inner, "__name__", type(inner).__name__))
+        self.__qualname__ = str(getattr(inner, "__qualname__", type(inner).__qualname__))
+        self.__module__ = str(getattr(inner, "__module__", type(inner).__module__))
+        self.__doc__ = inspect.getdoc(inner)
+
+    def __call__(self, **values: Any) -> Any:
+        """Return what the builder returns at a point: its values, and arguments from the data."""
+        arguments, point = self._split(values)
+        recorder = self._recorder(point)
+        result = self._call(recorder, arguments)
+        self.notices = tuple(
+            f"{name} is asked for here, but was not discovered: it has its default, {value!r}"
+            for name, value in recorder.undiscovered.items()
+        )
+        return result
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.__qualname__})"
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """Its arguments besides `hp` or `trial`, and any parameter of its space."""
+        point = inspect.Parameter("values", inspect.Parameter.VAR_KEYWORD)
+        named = [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for name, parameter in inspect.signature(self._function).parameters.items()
+            if name != self._argument and parameter.kind is not parameter.VAR_KEYWORD
+            if parameter.kind is not parameter.VAR_POSITIONAL
+        ]
+        return inspect.Signature([*named, point])
+
+    @property
+    def from_data(self) -> tuple[str, ...]:
+        """Those of its arguments that are filled in from the data."""
+        return tuple(name for name in self.__signature__.parameters if name in FROM_DATA)
+
+    def ask(self, values: Params, *, fixed: Params, in_full: bool) -> Recorder:
+        """Run the builder to see what it asks for, and return the recorder.
+
+        Args:
+            values: A point, or some of it.
+            fixed: Arguments from the data, and values that are not searched.
+            in_full: Whether it may train a model. Else it is left where it begins to.
+        """
+        arguments, given = self._split(fixed)
+        recorder: Recorder = self._recorder(values, fixed=given, exploring=True)
+        with contextlib.nullcontext() if in_full else _left_at_training():
+            self._call(recorder, arguments)
+        return recorder
+
+    @property
+    def _function(self) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(self.inner, "build", self.inner)
+        return function
+
+    def _call(self, recorder: Any, arguments: Mapping[str, Any]) -> Any:
+        return self._function(**{self._argument: recorder}, **arguments)
+
+    def _split(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the builder's own arguments, and the answers it is given."""
+        named = set(self.__signature__.parameters) - {"values"}
+        arguments = {name: value for name, value in values.items() if name in named}
+        return arguments, {name: value for name, value in values.items() if name not in named}
+
+
+def adapted(builder: Any, decided: Mapping[str, Any] = MappingProxyType({})) -> Builder:
+    """Return a builder that takes its parameters by name: the same one, or an adapter.
+
+    Args:
+        builder: Whatever a study names as its builder.
+        decided: What the study searches or fixes: an argument of these is a value like any other.
+
+    Raises:
+        StudyError: A class of KerasTuner's `HyperModel` that cannot be made without arguments.
+    """
+    if isinstance(builder, ForeignBuilder):
+        return builder
+    if _is_hypermodel(builder):
+        model = _made(builder) if isinstance(builder, type) else builder
+        first = next(iter(inspect.signature(model.build).parameters))
+        if hasattr(model, "_build"):  # KerasTuner's wrapper takes `hp` and all else
+            first = next(iter(inspect.signature(model._build).parameters))
+        return ForeignBuilder(model, first, HpRecorder)
+
+    found = _asking_argument(builder)
+    if found is None or found[0] in decided:
+        return builder  # type: ignore[no-any-return]
+    return ForeignBuilder(builder, *found)
+
+
+def _made(kind: type) -> Any:
+    try:
+        return kind()
+    except TypeError as error:
+        raise StudyError(
+            f"builder {kind.__name__} is a class that cannot be made without arguments ({error}); "
+            f"give an object: builder={kind.__name__}(…)"
+        ) from error
+
+
+def _is_hypermodel(builder: Any) -> bool:
+    """Whether it is KerasTuner's `HyperModel`, by name: importing it would import TensorFlow."""
+    kind = builder if isinstance(builder, type) else type(builder)
+    return any(
+        base.__name__ == "HyperModel" and base.__module__.partition(".")[0].startswith("keras")
+        for base in kind.__mro__
+    )
+
+
+def _asking_argument(builder: Any) -> tuple[str, type[Any]] | None:
+    """Return which argument of a function stands for a library's object, and its recorder."""
+    if not callable(builder) or isinstance(builder, type):
+        return None
+    try:
+        parameters = inspect.signature(builder).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    for parameter in parameters:
+        is_given = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if is_given or parameter.default is not parameter.empty:
+            continue
+        annotation = parameter.annotation
+        word = str(getattr(annotation, "__name__", annotation)).split(".")[-1].strip("'\" ")
+        for library in _LIBRARIES:
+            if word == library.annotation or parameter.name in library.names:
+                return parameter.name, library.recorder
+    return None
+
+
+class _BeginsToTrain(BaseException):
+    """A builder calls `fit`: what it asked for before is its space."""
+
+
+@contextlib.contextmanager
+def _left_at_training() -> Iterator[None]:
+    """Leave a function where it would train a Keras model; nothing is trained."""
+    keras = sys.modules.get("keras")
+    if keras is None:  # what it imports itself cannot be stopped before it has
+        import keras
+    model = keras.Model
+
+    def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise _BeginsToTrain
+
+    own = model.__dict__.get("fit")
+    model.fit = fit
+    try:
+        yield
+    except _BeginsToTrain:
+        return
+    finally:
+        if own is None:
+            del model.fit
+        else:
+            model.fit = own
