@@ -34,9 +34,27 @@ def make_engine(study: Study, parts: Callable[[], Parts]) -> Engine:
     if study.space.positioned:
         from tuning.engines.positions import PositionEngine
 
-        return PositionEngine(study, lambda inner: spec.make(inner, parts))
+        return PositionEngine(study, lambda inner: make_engine(inner, parts))
+    if _needs_inner_names(study, spec):
+        from tuning.engines.inner_names import InnerNamesEngine
+
+        return InnerNamesEngine(
+            study, lambda inner: spec.make(inner, parts), plain=spec.plain_names
+        )
     engine: Engine = spec.make(study, parts)
     return engine
+
+
+def _needs_inner_names(study: Study, spec: EngineSpec) -> bool:
+    """Whether the engine's library cannot search the space under the user's names."""
+    if study.space.has_alternatives:
+        return True
+    # An argument of our builders' own has the right of its name: the estimators see to that.
+    if not spec.plain_names or not getattr(study.builder, "asks_for_parameters", False):
+        return False
+    from tuning.engines.inner_names import has_plain_names
+
+    return not has_plain_names(study.space)
 
 
 def _optuna(study: Study, parts: Callable[[], Parts]) -> Engine:
@@ -82,6 +100,7 @@ ENGINES = (
         trials_shape_proposals=True,
         plans_rates_apart=True,
         trial_function=_SCIKIT_TRIAL,
+        plain_names=True,
     ),
     EngineSpec(
         name="randomizedsearchcv",
@@ -92,6 +111,7 @@ ENGINES = (
         trials_shape_proposals=True,
         plans_rates_apart=True,
         trial_function=_SCIKIT_TRIAL,
+        plain_names=True,
     ),
     EngineSpec(
         name="halvinggridsearchcv",
@@ -103,6 +123,7 @@ ENGINES = (
         trials_shape_proposals=True,
         plans_rates_apart=True,
         trial_function=_SCIKIT_TRIAL,
+        plain_names=True,
         trials_within=_halving_trials_within,
     ),
     EngineSpec(
@@ -114,6 +135,7 @@ ENGINES = (
         trials_shape_proposals=True,
         plans_rates_apart=True,
         trial_function=_SCIKIT_TRIAL,
+        plain_names=True,
         trials_within=_halving_trials_within,
     ),
     EngineSpec(

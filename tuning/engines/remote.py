@@ -207,7 +207,12 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
         study,
         dataset_facts(dataset, parts),
         file=file,
-        notices=(*notices_on(dataset), *imbalance_advice(study, dataset), *engine.notices),
+        notices=(
+            *notices_on(dataset),
+            *imbalance_advice(study, dataset),
+            *study.space.notes,
+            *engine.notices,
+        ),
     )
     return engine, info
 

@@ -18,7 +18,7 @@ from tuning.estimators.parameters import (
     routed_to,
     takes_any,
 )
-from tuning.study.builder_arguments import FROM_DATA
+from tuning.study.builder_arguments import FIT_PARAMETERS, FROM_DATA
 
 
 class BuildsModel(ChecksData):
@@ -113,6 +113,8 @@ class BuildsModel(ChecksData):
         if takes_any(builder):
             own = self._own()
             names += [name for name in params if name not in own and "__" not in name]
+        if getattr(builder, "asks_for_parameters", False):
+            names += [name for name in FIT_PARAMETERS if name in params]
         arguments = {name: params[name] for name in names}
 
         from_data = {

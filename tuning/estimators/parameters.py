@@ -38,6 +38,7 @@ def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
     default None: they are taken from the data in `fit`.
     """
     is_function = inspect.isroutine(builder) or hasattr(builder, "func")  # or functools.partial
+    is_function = is_function or hasattr(builder, "asks_for_parameters")
     if builder is None or not is_function:
         return {}
 
@@ -74,6 +75,8 @@ def own_defaults(estimator: Any) -> dict[str, Any]:
 
 def takes_any(builder: Any) -> bool:
     """Whether nothing can be refused: the builder has `**kwargs`, or is not known yet."""
+    if getattr(builder, "asks_for_parameters", False):
+        return True
     if not inspect.isroutine(builder):
         return not callable(builder)
     parameters = _signature(builder).parameters.values()

@@ -40,9 +40,9 @@ class Expanded:
         inner: dict[str, Any] = {}
         for name, domain in self.domains.items():
             outer = self.outer[name]
-            if outer in params and domain.exists_under(inner):
-                if domain.contains(params[outer]):
-                    inner[name] = params[outer]
+            exists = outer in params and domain.exists_under(inner)
+            if exists and domain.contains(params[outer]):
+                inner[name] = params[outer]
         return inner
 
 

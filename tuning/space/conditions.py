@@ -1,4 +1,4 @@
-"""When a parameter exists: inferred from runs of a builder in which it was, or was not, asked for."""
+"""When a parameter exists: inferred from runs of a builder that asked for it, or did not."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def _stated(name: str, runs: Sequence[Run], asked: Sequence[Run]) -> Domain | No
     """Return the domain with the conditions of the scopes around it, where they say it all."""
     requests = [run.requests[name] for run in asked]
     first = requests[0]
-    if any(
-        each.conditions != first.conditions or each.domain != first.domain for each in requests
-    ):
+    if any(each.conditions != first.conditions or each.domain != first.domain for each in requests):
         return None
     conditioned: Domain = first.domain.under(first.conditions)
     if all(conditioned.exists_under(run.values) == (name in run.requests) for run in runs):
@@ -171,9 +169,7 @@ def _impurity(name: str, groups: Sequence[Sequence[Run]]) -> Fraction:
     return impurity
 
 
-def _groups(
-    parent: str, runs: Sequence[Run], domain: Domain
-) -> list[tuple[list[Any], list[Run]]]:
+def _groups(parent: str, runs: Sequence[Run], domain: Domain) -> list[tuple[list[Any], list[Run]]]:
     """Return runs by the parent's value, with the values that each group stands for.
 
     A whole number between two that were tried counts to the nearer below. Numbers that are not

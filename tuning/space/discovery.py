@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
@@ -36,12 +37,14 @@ class Discovery:
             empty where none is named.
         notes: What the user should know: what is approximate, what was not explored.
         runs: How often the builder was called.
+        told: All names that it was told a value of, fixed ones included.
     """
 
     domains: Mapping[str, Domain]
     start: Params
     notes: tuple[str, ...]
     runs: int
+    told: frozenset[str]
 
 
 def discover(ask: Ask) -> Discovery:
@@ -71,6 +74,7 @@ class _Explorer:
         self._ask = ask
         self.runs: list[Run] = []
         self._seen: set[str] = set()  # values already tried
+        self._told: set[str] = set()
         self._forms: set[str] = set()  # parameters already varied, each with its domain
         self._by_float: dict[str, str] = {}  # what a real number switches on -> that number
         self._waiting: deque[dict[str, Any]] = deque()
@@ -98,7 +102,7 @@ class _Explorer:
             if repr(point) in self._seen:
                 continue
             run = self._run(point)
-            foreseen = {name: space[name].within(point) for name in point}
+            foreseen = {name: space[name].variant(point) for name in point}
             asked = {name: request.domain for name, request in run.requests.items()}
             if _forms(foreseen, open_names) != _forms(asked, open_names):
                 self._vary(run)
@@ -112,7 +116,8 @@ class _Explorer:
         unexplained: list[str] = []
         for name in self._names():
             if name in self._by_float:
-                domains[name] = next(filter(None, (run.domain_of(name) for run in self.runs)))
+                first = next(run for run in self.runs if name in run.requests)
+                domains[name] = first.requests[name].domain
                 continue
             domain, is_certain = domain_with_conditions(name, self.runs, domains)
             domains[name] = domain
@@ -128,11 +133,13 @@ class _Explorer:
             start=self._start(),
             notes=tuple(self._notes(unexplained)),
             runs=len(self.runs),
+            told=frozenset(self._told),
         )
 
     def _run(self, values: Params) -> Run:
         self._seen.add(repr(dict(values)))
         recorder = self._ask(values)
+        self._told.update(recorder.answers)
         run = Run(
             values={name: recorder.answers[name] for name in recorder.requests},
             requests=dict(recorder.requests),
@@ -260,7 +267,7 @@ def _between(domain: Domain, shown: Mapping[Any, str]) -> Iterator[Any]:
         return
 
     tried = sorted(shown)
-    for low, high in zip(tried, tried[1:], strict=False):
+    for low, high in itertools.pairwise(tried):
         inner = [value for value in values if low < value < high]
         if inner and shown[low] != shown[high]:
             yield inner[(len(inner) - 1) // 2]

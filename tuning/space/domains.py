@@ -60,7 +60,7 @@ class _Domain:
             name in params and _among(params[name], values) for name, values in self.conditions
         )
 
-    def within(self, params: Params) -> Any:
+    def variant(self, params: Params) -> Any:
         """Return the domain as it is in `params`: itself, or the alternative that exists there."""
         for domain in self.alternatives:
             if domain.exists_under(params):

@@ -40,7 +40,7 @@ class HpRecorder(Recorder):
         """The values told so far, by name."""
         return self.answers
 
-    def Int(  # noqa: N802, PLR0913 - KerasTuner's name and arguments
+    def Int(  # noqa: N802 - KerasTuner's name and arguments
         self,
         name: str,
         min_value: int,
@@ -54,7 +54,7 @@ class HpRecorder(Recorder):
         default = min_value if given.get("default") is None else given["default"]
         return self._ask(name, domain, int(default), given)
 
-    def Float(  # noqa: N802, PLR0913
+    def Float(  # noqa: N802
         self,
         name: str,
         min_value: float,
@@ -68,7 +68,7 @@ class HpRecorder(Recorder):
         default = min_value if given.get("default") is None else given["default"]
         return self._ask(name, domain, float(default), given)
 
-    def Choice(  # noqa: N802, PLR0913
+    def Choice(  # noqa: N802
         self,
         name: str,
         values: Sequence[Any],

@@ -48,9 +48,7 @@ class Space:
     @property
     def conditional(self) -> bool:
         """Whether any parameter has a condition."""
-        return any(
-            domain.conditions or domain.alternatives for domain in self.domains.values()
-        )
+        return any(domain.conditions or domain.alternatives for domain in self.domains.values())
 
     @property
     def known(self) -> bool:
@@ -61,6 +59,15 @@ class Space:
     def starts(self) -> tuple[Params, ...]:
         """The points that a search should begin with: the defaults that a builder names."""
         return ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how it was found."""
+        return ()
+
+    def plain(self) -> Space:
+        """Return the domains alone, for processes that have no builder."""
+        return self
 
     @functools.cached_property
     def expanded(self) -> Expanded:
@@ -249,8 +256,8 @@ class Space:
                     faults.append(f"'{name}' is missing")
             elif not exists:
                 faults.append(f"'{name}' does not exist here: it needs {condition_words(domain)}")
-            elif not domain.within(params).contains(params[name]):
-                faults.append(f"'{name}' is {params[name]!r}, outside {domain.within(params)}")
+            elif not domain.variant(params).contains(params[name]):
+                faults.append(f"'{name}' is {params[name]!r}, outside {domain.variant(params)}")
         if faults:
             raise StudyError(faults, where="params")
 

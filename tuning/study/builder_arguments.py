@@ -45,12 +45,16 @@ class NamesTaken(NamedTuple):
 def names_taken(builder: Builder) -> NamesTaken:
     """Return the names of the arguments that a builder takes by name."""
     parameters = inspect.signature(builder).parameters.values()
+    names = {
+        parameter.name
+        for parameter in parameters
+        if parameter.kind is not parameter.POSITIONAL_ONLY
+    }
+    # One that asks for its parameters may ask for these too.
+    if getattr(builder, "asks_for_parameters", False):
+        names.update(FIT_PARAMETERS)
     return NamesTaken(
-        names=frozenset(
-            parameter.name
-            for parameter in parameters
-            if parameter.kind is not parameter.POSITIONAL_ONLY
-        ),
+        names=frozenset(names),
         any_name=any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters),
     )
 

@@ -61,12 +61,14 @@ def study_faults(study: StudyFields) -> Iterator[str]:
 
     yield from _objective_faults(study)
     yield from _threshold_faults(study)
-    yield from study.space.faults()
-    yield from _interval_faults(study)
+    # What a builder asks for is not known before it is run: these come in `Study.check`.
+    if study.space.known:
+        yield from study.space.faults()
+        yield from _interval_faults(study)
     yield from _engine_faults(study)
     yield from _number_faults(study)
     # Of what cannot be called there is no signature to read.
-    if callable(study.builder):
+    if callable(study.builder) and study.space.known:
         yield from _argument_faults(study)
 
 
@@ -150,6 +152,13 @@ def _number_faults(study: StudyFields) -> Iterator[str]:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield f"{name} must be a whole number, at least {least}, got {value!r}"
 
+    if study.space.known:
+        yield from _searched_number_faults(study)
+
+    yield from _seconds_and_share_faults(study)
+
+
+def _searched_number_faults(study: StudyFields) -> Iterator[str]:
     for name in FIT_PARAMETERS:
         domain = study.space.domains.get(name)
         if domain is not None and not _holds_whole_numbers_above_0(domain):
@@ -158,14 +167,14 @@ def _number_faults(study: StudyFields) -> Iterator[str]:
             )
 
     spec = engine_specs().get(study.engine)
-    is_endless = spec is not None and spec.never_ends(finite_space=study.space.finite)
+    is_endless = spec is not None and spec.never_ends(
+        finite_space=not study.space.known or study.space.finite
+    )
     if study.trials is None and study.timeout is None and is_endless:
         yield (
             f"trials is None and there is no timeout, but {study.engine} never ends by itself; "
             "give one of them"
         )
-
-    yield from _seconds_and_share_faults(study)
 
 
 def _seconds_and_share_faults(study: StudyFields) -> Iterator[str]:

@@ -35,13 +35,13 @@ class DiscoveredSpace(Space):
     _data: Callable[[], Any]
     _in_full: bool
 
-    def __init__(  # noqa: PLR0913 - a record
+    def __init__(
         self,
         *,
         builder: ForeignBuilder,
         declared: Mapping[str, Any],
         fixed: Mapping[str, Any],
-        data: Callable[[], Any],
+        data: Any,
         in_full: bool,
     ) -> None:
         facts = {
@@ -148,6 +148,13 @@ class DiscoveredSpace(Space):
                     f"space: {self._builder.__name__} asks for no '{name}'.{guess} "
                     f"It asks for: {', '.join(found)}"
                 )
+        takes = {*self._discovery.told, *self._builder.__signature__.parameters, *FIT_PARAMETERS}
+        faults += [
+            f"fixed: {self._builder.__name__} asks for no '{name}'."
+            f"{did_you_mean(name, takes)} It asks for: {', '.join(found)}"
+            for name in self._fixed
+            if name not in takes
+        ]
         if faults:
             raise StudyError(faults)
         if not found:

@@ -50,6 +50,8 @@ class EngineSpec:
             `(TrialJob, Context) -> TrialResult`; None: our own training.
         trials_within: Called with a number of epochs and the epochs of a whole trial; returns the
             most trials that end within. None: every trial trains for all of its epochs.
+        plain_names: Parameters are keyword arguments to it: names of others' builders that are not
+            fit for that go by other names there.
         extra: What `pip install tuning[…]` must name for it; "": nothing.
         package: The distribution that the row came from, put in by `engine_specs()`.
     """
@@ -67,6 +69,7 @@ class EngineSpec:
     plans_rates_apart: bool = False
     trial_function: str | None = None
     trials_within: Callable[[float, int], int] | None = None
+    plain_names: bool = False
     extra: str = ""
     package: str = ""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from tuning.study.foreign_builder import ForeignBuilder
 from tuning.study.released_fingerprints import RELEASED
 from tuning.study.scorer_internals import is_scorer, scored_function
 
@@ -41,6 +42,10 @@ def fingerprint(function: Callable[..., Any]) -> str:
     if isinstance(function, functools.partial):
         inner = fingerprint(function.func)
         return _digest(f"{inner} {plain_repr(function.args)} {plain_repr(function.keywords)}")
+
+    if isinstance(function, ForeignBuilder):
+        texts = [fingerprint(function.inner), *_object_texts(function.inner)]
+        return _digest(" ".join(texts)) if len(texts) > 1 else texts[0]
 
     plain = inspect.unwrap(function)
     module_name = getattr(plain, "__module__", None)
@@ -196,6 +201,23 @@ def _state_texts(function: Any) -> Iterator[str]:
     for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
         with contextlib.suppress(ValueError):  # a cell that is still empty
             yield f"{name}={_steady_text(cell.cell_contents)}"
+
+
+def _object_texts(builder: Any) -> Iterator[str]:
+    """Yield what `fingerprint` leaves out of objects: releases before had it so.
+
+    That is the state of the object whose method it is, and the code of a notebook's classes.
+    """
+    owner = getattr(builder, "__self__", builder)
+    if owner is not builder:
+        yield from _state_texts(owner)
+    if type(owner).__module__ != "__main__":
+        return
+    for base in type(owner).__mro__:
+        for name, member in sorted(vars(base).items()):
+            code = getattr(member, "__code__", None)
+            if code is not None and base.__module__ == "__main__":
+                yield f"{base.__qualname__}.{name}={_code_facts(code)!r}"
 
 
 def _steady_text(value: Any) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tuning.errors import StudyError
@@ -48,6 +47,8 @@ class ForeignBuilder:
         inner: The user's function or `HyperModel`.
         notices: What the last call asked for that is not in the space, in words.
     """
+
+    asks_for_parameters = True
 
     def __init__(self, inner: Any, argument: str, recorder: type[Any]) -> None:
         self.inner = inner
@@ -120,7 +121,7 @@ class ForeignBuilder:
         return arguments, {name: value for name, value in values.items() if name not in named}
 
 
-def adapted(builder: Any, decided: Mapping[str, Any] = MappingProxyType({})) -> Builder:
+def adapted(builder: Any, decided: Collection[str] = ()) -> Builder:
     """Return a builder that takes its parameters by name: the same one, or an adapter.
 
     Args:
@@ -191,9 +192,11 @@ class _BeginsToTrain(BaseException):
 @contextlib.contextmanager
 def _left_at_training() -> Iterator[None]:
     """Leave a function where it would train a Keras model; nothing is trained."""
-    keras = sys.modules.get("keras")
-    if keras is None:  # what it imports itself cannot be stopped before it has
-        import keras
+    # Where workers and engines run it is there; elsewhere its import would cost seconds.
+    keras: Any = sys.modules.get("keras")
+    if keras is None:
+        yield
+        return
     model = keras.Model
 
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -179,7 +179,7 @@ def describe(
         engine=study.engine,
         pruner=study.pruner,
         objective=study.objective.named,
-        space=study.space,
+        space=study.space.plain(),
         trials=study.trials,
         epochs=study.epochs,
         batch_size=study.batch_size,

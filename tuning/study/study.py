@@ -6,7 +6,7 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,8 +19,10 @@ from tuning.space.alternatives import described
 from tuning.space.space import Space
 from tuning.study.builder_arguments import FIT_PARAMETERS, SplitParams, names_taken
 from tuning.study.checks import field_name_faults, study_faults
+from tuning.study.discovered_space import DiscoveredSpace
 from tuning.study.engine_spec import engine_spec
 from tuning.study.fingerprint import fingerprint, metric_fingerprint, plain_repr
+from tuning.study.foreign_builder import ForeignBuilder, adapted
 from tuning.study.study_fields import StudyFields
 from tuning.study.study_file import find_study, import_file
 
@@ -96,6 +98,7 @@ class Study(StudyFields):
 
         def __init__(self, **values: Any) -> None:
             where = f"study {values.get('name')!r}"
+            values = _with_adapted_builder(values)
             faults = list(field_name_faults(values))
             if faults:
                 raise StudyError(faults, where=where)
@@ -122,15 +125,28 @@ class Study(StudyFields):
         """Return a copy with some fields replaced, checked like any study."""
         return replace(self, **changes)
 
+    def check(self) -> None:
+        """Check the whole study again once its space is known; nothing to do for one of ours.
+
+        Raises:
+            StudyError: The builder cannot be run, or what it asks for does not fit the study.
+        """
+        if not isinstance(self.space, DiscoveredSpace):
+            return
+        try:
+            _ = self.space.domains
+        except StudyError as error:
+            raise StudyError(error.faults, where=f"study '{self.name}'") from error
+        faults = list(study_faults(self))
+        if faults:
+            raise StudyError(faults, where=f"study '{self.name}'")
+
     def split_params(self, params: Mapping[str, Any]) -> SplitParams:
         """Split a point of the space; a name that the builder takes goes to the builder too."""
         values = {"batch_size": self.batch_size, **self.fixed, **params}
         taken = names_taken(self.builder)
-        to_builder: Set[str] = taken.names
-        if taken.any_name:
-            to_builder = values.keys() - set(FIT_PARAMETERS)
         return SplitParams(
-            builder={name: value for name, value in values.items() if name in to_builder},
+            builder={name: value for name, value in values.items() if taken.takes(name)},
             fit={name: values[name] for name in FIT_PARAMETERS},
         )
 
@@ -177,6 +193,28 @@ class Study(StudyFields):
         """sha256 of `definition()`, 16 hex digits."""
         text = json.dumps(self.definition(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _with_adapted_builder(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a study's fields with an adapter for a builder that asks for its parameters."""
+    fixed = values.get("fixed") or {}
+    space = values.get("space")
+    if space is None:  # not `or`: to ask a space for its length is to discover it
+        space = {}
+    declared = space.declared if isinstance(space, DiscoveredSpace) else space
+    decided = [*fixed, *(declared if isinstance(declared, Mapping | Space) else ())]
+    builder = adapted(values.get("builder"), decided)
+    if not isinstance(builder, ForeignBuilder):
+        return values
+
+    discovered = DiscoveredSpace(
+        builder=builder,
+        declared=declared.domains if isinstance(declared, Space) else declared,
+        fixed=fixed,
+        data=values.get("data"),
+        in_full=values.get("trainer") != "function",
+    )
+    return {**values, "builder": builder, "space": discovered}
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:

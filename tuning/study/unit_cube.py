@@ -11,6 +11,7 @@ import numpy as np
 from tuning.data.dataset import Array
 from tuning.space.domains import Choice, Domain, Float, Int
 from tuning.space.space import Space
+from tuning.study.engine_spec import engine_spec
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Params
 
@@ -75,9 +76,12 @@ def initial_points(study: Study) -> list[dict[str, Any]]:
 
     So engines that are compared share the luck of their first points.
     """
+    starts: list[dict[str, Any]] = []
+    if engine_spec(study.engine).takes_initial:
+        starts = [dict(point) for point in study.space.starts]
     if not study.initial:
-        return []
-    return sobol_points(study.space, study.initial, derive_seed(study.seed, "initial"))
+        return starts
+    return starts + sobol_points(study.space, study.initial, derive_seed(study.seed, "initial"))
 
 
 def _value(domain: Domain, share: float) -> Any:

@@ -152,6 +152,7 @@ def prepare_fit(
         seed=seed,
         trainer=study.trainer,
     )
+    fit.notes.extend(getattr(study.builder, "notices", ()))
     return FoldFit(fold=0, fit=fit, judge=judge, stopper=stopper)
 
 

@@ -135,7 +135,9 @@ def load_source(source: Source, overrides: Overrides) -> Study:
     study = load_study(source) if isinstance(source, str) else cloudpickle.loads(source)
     if not isinstance(study, Study):
         raise StudyError(f"expected a Study, got {study!r}")
-    return study.with_(**overrides) if overrides else study
+    study = study.with_(**overrides) if overrides else study
+    study.check()
+    return study
 
 
 def load_worker_study(source: Source, overrides: Overrides, pinned: str = "") -> WorkerStudy:
