@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuning.data.dataset import Dataset
     from tuning.data.kinds.image_folder import ImageFolder
+    from tuning.data.kinds.stream import Stream
     from tuning.data.kinds.windows import Windows
     from tuning.estimators.wrappers import KerasClassifier, KerasRegressor
     from tuning.lr_range.callback import LRRangeTest
@@ -32,6 +33,7 @@ _HOMES = {
     "LRRangeTest": "tuning.lr_range.callback",
     "Maximize": "tuning.study.objective",
     "Minimize": "tuning.study.objective",
+    "Stream": "tuning.data.kinds.stream",
     "Study": "tuning.study.study",
     "Windows": "tuning.data.kinds.windows",
     "load_study": "tuning.study.study",
@@ -51,6 +53,7 @@ __all__ = [
     "LRRangeTest",
     "Maximize",
     "Minimize",
+    "Stream",
     "Study",
     "Windows",
     "load_study",
