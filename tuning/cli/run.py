@@ -200,6 +200,10 @@ def _table_study(path: str, target: str | None, task: str | None, table_words: W
     return table_study(path, target=target, task=task, **table_words)
 
 
+_OPTION = "engine_options."
+"""Before the name of one of the engine's own settings: `--set engine_options.factor=4`."""
+
+
 def _changes(fields: Fields, settings: tuple[str, ...]) -> dict[str, Any]:
     """Return the study's fields that options and `--set` change."""
     by_option = {name: value for name, value in fields.items() if value is not None}
@@ -234,6 +238,9 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
             faults.append(f"--set {setting!r} is not of the form name=value")
         elif name in _ONLY_IN_THE_FILE:
             faults.append(f"--set cannot change '{name}'; edit the study file")
+        elif name.startswith(_OPTION):
+            options = values.setdefault("engine_options", {})
+            options[name.removeprefix(_OPTION)] = _value(text)
         elif name not in known:
             faults.append(
                 f"a study has no '{name}'.{did_you_mean(name, known)} "

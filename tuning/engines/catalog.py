@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tuning.engines import options
 from tuning.engines.base import Engine
 from tuning.study.engine_spec import Ends, EngineSpec, engine_spec
 from tuning.study.study import Study
@@ -125,6 +126,7 @@ ENGINES = (
         trial_function=_SCIKIT_TRIAL,
         plain_names=True,
         trials_within=_halving_trials_within,
+        options=options.HALVING,
     ),
     EngineSpec(
         name="halvingrandomsearchcv",
@@ -137,6 +139,7 @@ ENGINES = (
         trial_function=_SCIKIT_TRIAL,
         plain_names=True,
         trials_within=_halving_trials_within,
+        options=options.HALVING,
     ),
     EngineSpec(
         name="optuna:tpe",
@@ -145,6 +148,7 @@ ENGINES = (
         make=_optuna,
         takes_initial=True,
         prunes=True,
+        options=options.TPE,
     ),
     EngineSpec(
         name="optuna:random",
@@ -162,6 +166,7 @@ ENGINES = (
         make=_optuna,
         takes_initial=True,
         prunes=True,
+        options=options.CMAES,
     ),
     EngineSpec(
         name="optuna:qmc",
@@ -171,6 +176,7 @@ ENGINES = (
         learns=False,
         takes_initial=True,
         prunes=True,
+        options=options.QMC,
     ),
     EngineSpec(
         name="optuna:nsga2",
@@ -180,6 +186,7 @@ ENGINES = (
         trials_shape_proposals=True,
         takes_initial=True,
         prunes=True,
+        options=options.NSGA2,
     ),
     EngineSpec(
         name="optuna:gp",
@@ -189,6 +196,7 @@ ENGINES = (
         takes_initial=True,
         prunes=True,
         extra="gp",
+        options=options.GP,
     ),
     EngineSpec(
         name="optuna:grid",
@@ -216,6 +224,7 @@ ENGINES = (
         make=_keras_tuner,
         trials_shape_proposals=True,
         takes_initial=True,
+        options=options.BAYESIAN,
     ),
     EngineSpec(
         name="keras-tuner:hyperband",
@@ -224,6 +233,7 @@ ENGINES = (
         make=_keras_tuner,
         ends=Ends.BY_ITSELF,
         continues_trials=True,
+        options=options.HYPERBAND,
     ),
     EngineSpec(
         name="keras-tuner:grid",

@@ -218,13 +218,16 @@ def _random(study: Study, space: Space, settings: _Settings) -> _Made:
 
 def _bayesian(study: Study, space: Space, settings: _Settings) -> _Made:
     random = _random_points(study)
-    oracle = oracles.Bayesian(max_trials=None, num_initial_points=random, **settings)
+    own = {**study.engine_options, "num_initial_points": random}
+    oracle = oracles.Bayesian(max_trials=None, **own, **settings)
     return _Made(oracle, (f"bayesian: trials are random until {random} have completed",))
 
 
 def _hyperband(study: Study, space: Space, settings: _Settings) -> _Made:
     oracle = oracles.Hyperband(
-        max_epochs=study.epochs, factor=FACTOR, hyperband_iterations=1, **settings
+        max_epochs=study.epochs,
+        **{"factor": FACTOR, "hyperband_iterations": 1, **study.engine_options},
+        **settings,
     )
     return _Made(oracle, (_rungs(oracle, study.trials),))
 
@@ -251,6 +254,9 @@ def _random_points(study: Study) -> int:
 
     Else all trials might be random.
     """
+    own: int | None = study.engine_options.get("num_initial_points")
+    if own is not None:
+        return own
     usual = 3 * len(study.space)
     if study.trials is None:
         return usual

@@ -148,7 +148,8 @@ def _tpe(study: Study, seed: int) -> optuna.samplers.BaseSampler:
     # constant_liar 0.73 (with `group`), univariate 0.72. `group`, experimental and meant for
     # conditions, gives 0.60, and with one open trial 0.57 against 0.58: no difference, so it is
     # left off.
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    settings = {"multivariate": True, "constant_liar": True, **study.engine_options}
+    return optuna.samplers.TPESampler(seed=seed, **settings)
 
 
 def _random(study: Study, seed: int) -> optuna.samplers.BaseSampler:
@@ -156,21 +157,27 @@ def _random(study: Study, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def _cmaes(study: Study, seed: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    settings = {"warn_independent_sampling": False, **study.engine_options}
+    return optuna.samplers.CmaEsSampler(seed=seed, **settings)
 
 
 def _qmc(study: Study, seed: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
+    settings = {"scramble": True, "warn_independent_sampling": False, **study.engine_options}
+    return optuna.samplers.QMCSampler(seed=seed, **settings)
 
 
 def _nsga2(study: Study, seed: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(study.trials))
+    return optuna.samplers.NSGAIISampler(
+        seed=seed, **{**study.engine_options, "population_size": _population(study)}
+    )
 
 
 def _gp(study: Study, seed: int) -> optuna.samplers.BaseSampler:
     if importlib.util.find_spec("torch") is None:
         raise MissingError("engine 'optuna:gp' needs PyTorch: pip install -e '.[gp]'")
-    return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+    return optuna.samplers.GPSampler(
+        seed=seed, **{"warn_independent_sampling": False, **study.engine_options}
+    )
 
 
 Sampler: TypeAlias = Callable[[Study, int], optuna.samplers.BaseSampler]
@@ -257,15 +264,22 @@ def _shuffled_grid(study: Study) -> GridPoints:
     return GridPoints([points[i] for i in order], notices)
 
 
-def _population(trials: int | None) -> int:
-    """Return NSGA-II's population: Optuna's 50, or less so that five generations fit."""
+def _population(study: Study) -> int:
+    """Return NSGA-II's population: Optuna's 50, or less so that five generations fit.
+
+    The study's own where it gives one.
+    """
+    own: int | None = study.engine_options.get("population_size")
+    if own is not None:
+        return own
+    trials = study.trials
     return 50 if trials is None else min(50, max(4, trials // 5))
 
 
 def _remarks(kind: str, study: Study) -> tuple[str, ...]:
     """Say what of the study this sampler does not search as the user might expect."""
     if kind == "nsga2":
-        return (f"nsga2: generations of {_population(study.trials)} trials; the first is random",)
+        return (f"nsga2: generations of {_population(study)} trials; the first is random",)
     if kind not in ("cmaes", "qmc", "gp"):
         return ()
 

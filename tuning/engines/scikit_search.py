@@ -189,7 +189,7 @@ def _halving_grid_search(study: Study, settings: _Settings) -> ScikitSearch:
     whole, _ = grid_points(study.with_(trials=None))
     n = len(whole)
     if study.trials is not None:
-        n = min(n, candidates_within(study.trials, study.epochs))
+        n = min(n, candidates_within(study.trials, study.epochs, study.engine_options))
     grid, notices = _grid(study.with_(trials=n))
     search = HalvingGridSearchCV(param_grid=grid, **_halving(study), **settings)
 
@@ -204,7 +204,7 @@ def _halving_random_search(study: Study, settings: _Settings) -> ScikitSearch:
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
-    n = candidates_within(_trials(study), study.epochs)
+    n = candidates_within(_trials(study), study.epochs, study.engine_options)
     search = HalvingRandomSearchCV(
         param_distributions=distributions(study.space),
         n_candidates=n,
@@ -216,7 +216,7 @@ def _halving_random_search(study: Study, settings: _Settings) -> ScikitSearch:
 
 def _halving(study: Study) -> _Settings:
     """Return what both halving classes are given."""
-    return {
+    settings = {
         "resource": "epochs",
         "max_resources": study.epochs,
         "min_resources": "exhaust",
@@ -224,6 +224,7 @@ def _halving(study: Study) -> _Settings:
         "return_train_score": False,
         "random_state": derive_seed(study.seed, "engine"),
     }
+    return {**settings, **study.engine_options}
 
 
 SEARCHES: dict[str, Callable[[Study, _Settings], ScikitSearch]] = {
@@ -270,17 +271,32 @@ class Round(NamedTuple):
     epochs: int
 
 
-def rounds(n: int, epochs: int) -> list[Round]:
-    """Return the rounds that scikit-learn makes of `n` candidates, with min_resources="exhaust"."""
+def rounds(n: int, epochs: int, options: _Settings | None = None) -> list[Round]:
+    """Return the rounds that scikit-learn makes of `n` candidates.
+
+    Args:
+        n: Candidates of the first round.
+        epochs: Of the last round, at most.
+        options: The study's `factor`, `min_resources` and `aggressive_elimination`.
+    """
     # As BaseSuccessiveHalving._run_search computes them, floating-point logarithms included.
-    needed = 1 + math.floor(math.log(n, FACTOR))
-    least = max(1, epochs // FACTOR ** (needed - 1))
-    possible = 1 + math.floor(math.log(epochs // least, FACTOR))
+    options = options or {}
+    factor = options.get("factor", FACTOR)
+    needed = 1 + math.floor(math.log(n, factor))
+    least = options.get("min_resources", "exhaust")
+    if least == "exhaust":
+        least = max(1, epochs // factor ** (needed - 1))
+    elif least == "smallest":
+        least = 1
+    possible = 1 + math.floor(math.log(epochs // least, factor))
+    is_aggressive = options.get("aggressive_elimination", False)
 
     plan = []
-    for i in range(min(needed, possible)):
-        plan.append(Round(n, min(FACTOR**i * least, epochs)))
-        n = math.ceil(n / FACTOR)
+    for i in range(needed if is_aggressive else min(needed, possible)):
+        # Aggressive rounds repeat the least resources until the rest fits.
+        power = max(0, i - needed + possible) if is_aggressive else i
+        plan.append(Round(n, min(factor**power * least, epochs)))
+        n = math.ceil(n / factor)
     return plan
 
 
@@ -288,10 +304,10 @@ def _trials_of(plan: Sequence[Round]) -> int:
     return sum(each.candidates for each in plan)
 
 
-def candidates_within(trials: int, epochs: int) -> int:
+def candidates_within(trials: int, epochs: int, options: _Settings | None = None) -> int:
     """Return with how many candidates a halving search begins whose rounds are `trials` in all."""
     for n in range(trials, 0, -1):
-        if _trials_of(rounds(n, epochs)) <= trials:
+        if _trials_of(rounds(n, epochs, options)) <= trials:
             return n
     return 1
 
@@ -308,7 +324,7 @@ def trials_within(total: float, epochs: int) -> int:
 
 def halving_remark(n: int, study: Study) -> str:
     """Say what the rounds are."""
-    plan = rounds(n, study.epochs)
+    plan = rounds(n, study.epochs, study.engine_options)
     sizes = " + ".join(str(each.candidates) for each in plan)
     epochs = ", ".join(str(each.epochs) for each in plan)
     return f"halving: {sizes} trials of {epochs} epochs, each rung trained from zero"

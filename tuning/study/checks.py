@@ -10,6 +10,7 @@ from typing import Any
 from tuning.errors import did_you_mean
 from tuning.space.domains import Choice, Float, Int
 from tuning.study.builder_arguments import FIT_PARAMETERS, FROM_DATA, names_needed, names_taken
+from tuning.study.engine_option import option_faults
 from tuning.study.engine_spec import engine_specs, unknown_engine
 from tuning.study.objective import Objective
 from tuning.study.study_fields import PRUNERS, TRAINERS, StudyFields
@@ -120,6 +121,9 @@ def _engine_faults(study: StudyFields) -> Iterator[str]:
     spec = engine_specs().get(study.engine)
     if spec is None:
         yield unknown_engine(study.engine)
+    else:
+        faults = list(option_faults(study.engine, spec.options, study.engine_options))
+        yield from faults or _halving_faults(study)
     yield from _unknown("pruner", study.pruner, PRUNERS)
     yield from _unknown("trainer", study.trainer, TRAINERS)
 
@@ -134,6 +138,12 @@ def _engine_faults(study: StudyFields) -> Iterator[str]:
         yield f"initial: {study.engine} chooses its own first points; leave it out, or use {others}"
     if study.trainer == "function" and (study.cv is not None or study.patience is not None):
         yield "trainer='function' has neither folds nor early stopping: leave cv and patience out"
+
+
+def _halving_faults(study: StudyFields) -> Iterator[str]:
+    least = study.engine_options.get("min_resources")
+    if isinstance(least, int) and isinstance(study.epochs, int) and least > study.epochs:
+        yield f"engine_options: min_resources {least} is above epochs, which is {study.epochs}"
 
 
 def _unknown(kind: str, value: object, known: tuple[str, ...]) -> Iterator[str]:

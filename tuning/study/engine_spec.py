@@ -9,10 +9,11 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tuning.errors import MissingError, StudyError, did_you_mean
+from tuning.study.engine_option import EngineOption
 from tuning.study.plugins import OWN_PACKAGE, load_rows
 
 GROUP = "tuning.engines"
@@ -50,6 +51,7 @@ class EngineSpec:
             `(TrialJob, Context) -> TrialResult`; None: our own training.
         trials_within: Called with a number of epochs and the epochs of a whole trial; returns the
             most trials that end within. None: every trial trains for all of its epochs.
+        options: The settings of its library that a study's `engine_options` may give.
         plain_names: Parameters are keyword arguments to it: names of others' builders that are not
             fit for that go by other names there.
         extra: What `pip install tuning[…]` must name for it; "": nothing.
@@ -69,6 +71,7 @@ class EngineSpec:
     plans_rates_apart: bool = False
     trial_function: str | None = None
     trials_within: Callable[[float, int], int] | None = None
+    options: Mapping[str, EngineOption] = field(default_factory=dict)
     plain_names: bool = False
     extra: str = ""
     package: str = ""

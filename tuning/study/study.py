@@ -63,6 +63,8 @@ class Study(StudyFields):
         intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space,
             or rows of them per structure; the run puts in what the range test found.
         engine: Who proposes; see `engine_specs()`.
+        engine_options: Settings of the engine by the names of its library, such as
+            `n_startup_trials` or `factor`; see `EngineSpec.options`.
         pruner: Who stops bad trials early (Optuna engines only); see `PRUNERS`.
         trials: Trials to be finished, rungs included; None: until the engine has no more (grids,
             Hyperband).
@@ -179,6 +181,8 @@ class Study(StudyFields):
         definition["fixed"] = {name: plain_repr(value) for name, value in self.fixed.items()}
 
         # Left out where unused: so definitions from before these fields came stay equal.
+        if self.engine_options:
+            definition["engine_options"] = dict(sorted(self.engine_options.items()))
         if self.initial:
             definition["initial"] = self.initial
         if self.threshold is not None:

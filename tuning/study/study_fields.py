@@ -50,6 +50,7 @@ class StudyFields:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     engine: str = "optuna:tpe"
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
     pruner: str = "none"
     trials: int | None = 20
     epochs: int = 30
