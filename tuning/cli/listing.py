@@ -126,15 +126,33 @@ def _print(entries: list[Entry]) -> None:
     Console().print(table)
 
 
+def _list_space(study: str, *, as_json: bool) -> None:
+    from tuning.cli.space_table import print_space, space_table
+
+    table = space_table(study)
+    if as_json:
+        click.echo(json.dumps(table.to_json()))
+    else:
+        print_space(table)
+
+
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-def listing(as_json: bool) -> None:
+@click.option("--space", "study", metavar="STUDY", help="Print the space of this study instead.")
+def listing(as_json: bool, study: str | None) -> None:
     """List the studies of this folder.
 
+    With --space the parameters of one: what is searched, when each exists, where a search begins.
+    A builder of KerasTuner's or Optuna's is run for that.
+
     \b
-    Example:
+    Examples:
       python -m tuning list
+      python -m tuning list --space housing
     """
+    if study is not None:
+        _list_space(study, as_json=as_json)
+        return
     entries = read_folder(Path.cwd() / "studies")
     if as_json:
         click.echo(json.dumps([asdict(entry) for entry in entries]))
