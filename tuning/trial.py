@@ -239,6 +239,7 @@ class TrialResult:
         batch_size: Rows a step where memory made them fewer than were asked for, else None.
         reported: (epoch, value) of each epoch that a pruner was told, in its order; None: there is
             no pruner.
+        data_digest: `Dataset.digest` of its data, where their arguments are searched; else "".
     """
 
     number: int
@@ -262,6 +263,7 @@ class TrialResult:
     rss_mb: float = 0.0
     batch_size: int | None = None
     reported: tuple[tuple[int, float], ...] | None = None
+    data_digest: str = ""
 
     @property
     def curve(self) -> tuple[dict[str, float], ...]:
@@ -293,6 +295,8 @@ class TrialResult:
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         reported = None if self.reported is None else [list(pair) for pair in self.reported]
+        # Only where it says something: other files are as they were before there was such a field.
+        digest = {"data_digest": self.data_digest} if self.data_digest else {}
 
         return {
             "schema": SCHEMA,
@@ -316,6 +320,7 @@ class TrialResult:
             "rss_mb": self.rss_mb,
             "batch_size": self.batch_size,
             "reported": reported,
+            **digest,
         }
 
     @classmethod
@@ -347,6 +352,7 @@ class TrialResult:
             rss_mb=stored.get("rss_mb", 0.0),
             batch_size=stored.get("batch_size"),
             reported=_pairs(stored.get("reported")),
+            data_digest=stored.get("data_digest", ""),
         )
 
 

@@ -9,7 +9,9 @@ from sklearn.preprocessing import StandardScaler
 
 from tuning.data.california import california_housing
 from tuning.data.dataset import Dataset
-from tuning.data.parts import folds, inner_split, scaler, split
+from tuning.data.folds import folds as folds_of
+from tuning.data.parts import inner_split, scaler, split, strata_of
+from tuning.data.row_keys import row_keys
 from tuning.data.toy import digits, iris
 from tuning.errors import StudyError
 
@@ -34,6 +36,10 @@ def binary(counts, **changes):
             **changes,
         }
     )
+
+
+def folds(y, k, task):
+    return folds_of(row_keys(len(y), classes=strata_of(y, task)), k)
 
 
 def same(part, X, y):

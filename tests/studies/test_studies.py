@@ -49,7 +49,7 @@ def load(name):
 
 
 def arguments_of(study, point):
-    builder_arguments, _ = study.split_params(point)
+    builder_arguments = study.split_params(point).builder
     return {**study.from_data(study.data()), **builder_arguments}
 
 

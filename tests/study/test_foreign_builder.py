@@ -110,7 +110,7 @@ def test_a_search_begins_with_the_defaults_that_the_builder_names():
 def test_what_is_fixed_is_told_and_is_no_parameter():
     study = study_of(ask, fixed={"deep": True, "rate": 0.25})
     assert list(study.space) == ["width", "more"]
-    arguments, _ = study.split_params({"width": 2, "more": 1})
+    arguments = study.split_params({"width": 2, "more": 1}).builder
     assert study.builder(**arguments) == 2 * 0.25 + 1
 
 

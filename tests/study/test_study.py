@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.model_selection import TimeSeriesSplit
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
@@ -140,7 +141,6 @@ def test_each_fault_in_its_words(changes, fault):
         ("epochs", 2.0, 1),
         ("batch_size", "32", 1),
         ("seed", -1, 0),
-        ("cv", 1, 2),
         ("patience", 0, 1),
         ("trials", 0, 1),
         ("top_k", None, 1),
@@ -154,6 +154,15 @@ def test_whole_numbers_have_a_least_value(name, bad, least):
     assert error_of(**{name: bad}).faults == (
         f"{name} must be a whole number, at least {least}, got {bad!r}",
     )
+
+
+@pytest.mark.parametrize("bad", [1, True, "3", TimeSeriesSplit])
+def test_cv_is_a_number_of_folds_or_a_splitter(bad):
+    assert error_of(cv=bad).faults == (
+        "cv must be a whole number, at least 2, or a splitter such as TimeSeriesSplit(), "
+        f"got {bad!r}",
+    )
+    assert STUDY.with_(cv=TimeSeriesSplit(4)).definition()["cv"].startswith("TimeSeriesSplit(gap=0")
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, "60", True, float("nan")])
@@ -170,10 +179,10 @@ def test_only_two_of_the_times_may_be_left_open():
     assert error_of(no_progress_timeout=None).faults == (fault,)
 
 
-@pytest.mark.parametrize("bad", [0.0, 1.0, 1, True, "0.25", float("nan")])
-def test_shares_lie_between_0_and_1(bad):
+@pytest.mark.parametrize("bad", [0.0, 1.0, 0, -3, True, "0.25", float("nan")])
+def test_sizes_are_shares_between_0_and_1_or_rows(bad):
     assert error_of(test_size=bad).faults == (
-        f"test_size must be a share between 0 and 1, got {bad!r}",
+        f"test_size must be a share between 0 and 1, or rows, at least 1, got {bad!r}",
     )
 
 
@@ -328,13 +337,22 @@ def test_each_parameter_goes_to_whom_takes_it_with_the_fixed_ones():
     assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
         {"lr": 0.1, "n_hidden": 2},
         {"batch_size": 16},
+        {},
     )
-    assert study.split_params({"n_hidden": 2}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 32})
+    assert study.split_params({"n_hidden": 2}) == (
+        {"lr": 0.1, "n_hidden": 2},
+        {"batch_size": 32},
+        {},
+    )
 
 
 def test_a_fixed_batch_size_is_trained_with():
     study = STUDY.with_(fixed={"lr": 0.1, "batch_size": 8})
-    assert study.split_params({"n_hidden": 2}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 8})
+    assert study.split_params({"n_hidden": 2}) == (
+        {"lr": 0.1, "n_hidden": 2},
+        {"batch_size": 8},
+        {},
+    )
     with pytest.raises(StudyError, match="batch_size must be a whole number, at least 1, got 0"):
         STUDY.with_(fixed={"batch_size": 0})
 
@@ -360,6 +378,7 @@ def test_a_name_that_both_take_goes_to_both():
     assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
         {"n_hidden": 2, "batch_size": 16},
         {"batch_size": 16},
+        {},
     )
 
 
@@ -368,6 +387,7 @@ def test_a_builder_that_takes_anything_gets_all_but_the_fit_settings():
     assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
         {"lr": 0.1, "n_hidden": 2},
         {"batch_size": 16},
+        {},
     )
 
 

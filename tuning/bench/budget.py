@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tuning.data.folds import n_splits
 from tuning.study.engine_spec import engine_spec
 from tuning.study.study import Study
 
@@ -55,7 +56,7 @@ class Budget:
         if self.kind != "trials" and not spec.trials_shape_proposals:
             return MOST_TRIALS
         if self.kind == "epochs" and spec.trials_within is not None:
-            return spec.trials_within(self.amount / (study.cv or 1), study.epochs)
+            return spec.trials_within(self.amount / n_splits(study.cv), study.epochs)
         return self.whole_trials(study)
 
     def whole_trials(self, study: Study) -> int:
@@ -69,5 +70,5 @@ class Budget:
             return study.trials or DEFAULT_TRIALS
 
         share = 1.0 if study.patience is None else _SHARE_WITH_PATIENCE
-        epochs_of_a_trial = share * study.epochs * (study.cv or 1)
+        epochs_of_a_trial = share * study.epochs * n_splits(study.cv)
         return max(1, math.ceil(self.amount / epochs_of_a_trial))

@@ -34,6 +34,7 @@ from tuning.search.stop_request import StopRequest
 from tuning.search.trial_jobs import function_of, trial_job
 from tuning.study.info import StudyInfo, pin
 from tuning.study.study import Study
+from tuning.study.study_data import load_dataset, split_dataset
 from tuning.trial import Context, Proposal, TrialResult
 from tuning.trials.earlier_attempts import trained_by_earlier_attempts
 from tuning.trials.jobs import TrialJob
@@ -66,7 +67,7 @@ def _notices_of_engines(study: Study, request: CheckRequest) -> dict[str, tuple[
     Raises:
         StudyError: Engines cannot search the study; what each of them says.
     """
-    dataset = study.data()
+    dataset = load_dataset(study)
     notices = {}
     faults = []
 
@@ -83,12 +84,9 @@ def _notices_of_engines(study: Study, request: CheckRequest) -> dict[str, tuple[
 
 
 def _engine_notices(study: Study, dataset: Dataset) -> tuple[str, ...]:
-    from tuning.data.parts import split
     from tuning.engines.catalog import make_engine
 
-    parts = split(
-        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
-    )
+    parts = split_dataset(study, dataset)
     engine = make_engine(study, lambda: parts)
     engine.close()
     return engine.notices

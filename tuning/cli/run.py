@@ -55,6 +55,7 @@ _of_study = options.together(
         help="Begin no trial after this: 90m, 2h, 45s.",
     ),
     click.option("--cv", type=click.IntRange(2), help="Folds of each trial."),
+    click.option("--split", help="How rows are cut: random, stratified, time, group."),
     click.option(
         "--seed",
         type=click.IntRange(0, _SEED_LIMIT),

@@ -98,7 +98,8 @@ class Dataset:
         notices: What the reader of the table should know, such as columns that were left out.
         weight: `(rows,)`, what each row counts in loss and metrics. None: 1.
         groups: `(rows,)`, numbers or texts: rows of one group stay on one side of every split.
-        time: `(rows,)`, numbers or datetime64: a split by time trains on no later row.
+        time: `(rows,)`, numbers or datetime64: a split by time trains on no later row. Of rows that
+            last, as windows of a series do, `(rows, 2)`: the first and the last moment of each.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Dataset:
     def __post_init__(self) -> None:
         for name in ("X", "y", "weight"):
             object.__setattr__(self, name, _in_order(getattr(self, name)))
+        object.__setattr__(self, "groups", _plain_texts(self.groups))
 
     @property
     def input_shape(self) -> Shapes:
@@ -206,6 +208,14 @@ def _in_order(arrays: Any) -> Any:
     if is_several and all(isinstance(array, np.ndarray) for array in arrays):
         return {str(i): array for i, array in enumerate(arrays)}
     return arrays
+
+
+def _plain_texts(groups: Any) -> Any:
+    """Return texts held as objects, as pandas has them, as NumPy's own: objects have no digest."""
+    if not isinstance(groups, np.ndarray) or groups.dtype.kind != "O":
+        return groups
+    is_text = all(isinstance(group, str) for group in groups.tolist())
+    return groups.astype(str) if is_text else groups
 
 
 def _output_shape(y: Array, task: Task, classes: tuple[str, ...]) -> tuple[int, ...]:

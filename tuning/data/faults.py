@@ -9,6 +9,7 @@ import numpy as np
 from tuning.data.arrays import count_rows, leaves, named, only
 from tuning.data.dataset import TASKS, Array, Dataset, Task, task_of
 from tuning.data.lazy import LazyArray
+from tuning.data.row_keys import key_faults
 from tuning.errors import did_you_mean
 
 PARTS = ("train", "validation", "test")
@@ -42,6 +43,7 @@ def dataset_faults(dataset: Dataset) -> Iterator[str]:
     if X_has_shape:
         yield from _input_faults(dataset)
         yield from _part_faults(dataset)
+        yield from key_faults(count_rows(dataset.X), dataset.groups, dataset.time)
     for name, y in named(dataset.y):
         if _has_shape(y) and len(y) and _is_finite(y) and _has_task(dataset, name):
             yield from _target_faults(dataset, name, y)

@@ -23,6 +23,9 @@ class Splitter(Protocol):
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
         """Yield (training rows, scoring rows) of each fold."""
 
+    def __hash__(self) -> int:
+        """Return a hash: what was cut is kept by its splitter."""
+
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return how many folds there are."""
 
@@ -80,6 +83,19 @@ def folds(keys: RowKeys, cv: Cv) -> list[FoldNumbers]:
     if faults:
         raise StudyError(faults, where=where)
     return kept_apart
+
+
+def n_splits(cv: Cv | None) -> int:
+    """Return the fits of a trial as far as can be told without rows; 1 without `cv`.
+
+    Some splitters, as `LeaveOneGroupOut`, cut as many folds as there are groups: they count as one.
+    """
+    if cv is None or isinstance(cv, int):
+        return cv or 1
+    try:
+        return cv.get_n_splits()
+    except (ValueError, TypeError):
+        return 1
 
 
 def cv_text(cv: Cv) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from tuning.data.arrays import Arrays, count_rows, each, join, named, only, take
 from tuning.data.columns import table_scaler
 from tuning.data.dataset import Array, Column, Dataset, Shapes, Task, Tasks, input_shape_of, task_of
-from tuning.data.faults import class_name, dataset_faults, training_faults
+from tuning.data.faults import dataset_faults, training_faults
+from tuning.data.folds import Cv, FoldNumbers, folds
 from tuning.data.lazy import LazyArray
+from tuning.data.row_keys import RowKeys, SplitKind, kind_faults, kind_notices, row_keys
+from tuning.data.splits import part_rows, stopping_cut
 from tuning.errors import StudyError
 
 Rows = NDArray[np.intp]
@@ -128,6 +131,8 @@ class Parts:
         input_shape: One sample's shape, without the batch axis.
         n_outputs: Units of the last layer.
         columns: Of a user's table, see `Dataset.columns`.
+        keys: Class, group and time of the rows of `search_part`.
+        notices: What the reader should know of the split.
     """
 
     train: Part
@@ -144,6 +149,8 @@ class Parts:
     unit: str = ""
     scaler: Scaling | None = None
     columns: tuple[Column, ...] = ()
+    keys: RowKeys
+    notices: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> Shapes:
@@ -154,6 +161,31 @@ class Parts:
     def search_part(self) -> Part:
         """Training and validation rows together, in this order: what `--cv` cuts into folds."""
         return self.train.joined(self.validation)
+
+    @property
+    def trains_to_test(self) -> bool:
+        """Whether a winner is trained on all rows up to the test part: what is newest counts most.
+
+        So it is by time.
+        """
+        return self.keys.kind == "time"
+
+    def folds(self, cv: Cv) -> list[FoldNumbers]:
+        """Return (training rows, scoring rows) of each fold, as numbers within `search_part`.
+
+        Raises:
+            StudyError: The rows cannot be cut so.
+        """
+        return folds(self.keys, cv)
+
+    def stopping_rows(self, rows: Rows, *, seed: int, share: float = 0.1) -> tuple[Rows, Rows]:
+        """Return (rows to fit, rows to stop by) of some rows of `search_part`, numbers within them.
+
+        Raises:
+            StudyError: Fewer than two rows, groups or moments.
+        """
+        cut = stopping_cut(self.keys.take(rows), seed=seed, share=share)
+        return cut.staying, cut.taken
 
     def scaled(self) -> Parts:
         """Return float32 parts, prepared with the training part's figures alone."""
@@ -183,19 +215,26 @@ class Parts:
 
 
 def split(
-    dataset: Dataset, *, seed: int, test_size: float = 0.25, validation_size: float = 0.25
+    dataset: Dataset,
+    *,
+    seed: int,
+    kind: SplitKind | None = None,
+    test_size: float = 0.25,
+    validation_size: float = 0.25,
 ) -> Parts:
     """Cut a data set in three.
 
-    By scikit-learn's `train_test_split(random_state=seed)`, twice, stratified by class.
+    At random it is scikit-learn's `train_test_split(random_state=seed)`, twice, stratified by class
+    where there are any.
 
     Args:
         dataset: Its own `parts` win; where it names no validation or test rows, they are taken off
             its training rows.
         seed: From 0 to 2³² − 1; with 42 and the default sizes it is the course's own split of
             California housing.
-        test_size: Share of the rows, between 0 and 1.
-        validation_size: Share of the rows that remain, between 0 and 1.
+        kind: None: by time where the rows have one, else by group, else by class, else at random.
+        test_size: Share of the rows, between 0 and 1, or rows.
+        validation_size: Share of the rows that remain, between 0 and 1, or rows.
 
     Raises:
         StudyError: Every fault of the data set, or a class too small for the split or without
@@ -205,13 +244,20 @@ def split(
     faults = list(dataset_faults(dataset))
     if faults:
         raise StudyError(faults, where=where)
+    keys = _keys(dataset, kind)
+    faults = list(kind_faults(keys))
+    if faults:
+        raise StudyError(faults, where=where)
 
+    fixed = {name: np.asarray(numbers, np.intp) for name, numbers in dataset.parts.items()}
     try:
-        rows = _rows(dataset, seed, test_size, validation_size)
-    except ValueError as error:  # scikit-learn's: too few rows or members for these shares
-        raise StudyError(
-            f"cannot split {count_rows(dataset.X)} rows in three: {error}", where=where
-        ) from error
+        rows = part_rows(
+            keys, fixed, seed=seed, test_size=test_size, validation_size=validation_size
+        )
+    except ValueError as error:  # scikit-learn's too: too few rows or members for these sizes
+        raise StudyError(f"cannot split {len(keys)} rows in three: {error}", where=where) from error
+    except StudyError as error:
+        raise StudyError(error.faults, where=where) from error
     faults = list(training_faults(dataset, rows.train))
     if faults:
         raise StudyError(faults, where=where)
@@ -230,35 +276,19 @@ def split(
         feature_names=dataset.feature_names,
         unit=dataset.unit,
         columns=dataset.columns,
+        keys=keys.take(np.concatenate([rows.train, rows.validation])),
+        notices=(*kind_notices(keys), *rows.notices),
     )
 
 
-class _SplitRows(NamedTuple):
-    """The row numbers of each part."""
-
-    train: Rows
-    validation: Rows
-    test: Rows
-
-
-def _rows(dataset: Dataset, seed: int, test_size: float, validation_size: float) -> _SplitRows:
-    fixed = {name: np.asarray(rows, np.intp) for name, rows in dataset.parts.items()}
-    rest = fixed.get("train", np.arange(count_rows(dataset.X)))
-
-    # The test part first: the validation part's share is of what remains.
-    test = fixed.get("test")
-    if test is None:
-        rest, test = _cut(rest, _strata(dataset, rest), test_size, seed)
-
-    validation = fixed.get("validation")
-    if validation is None:
-        rest, validation = _cut(rest, _strata(dataset, rest), validation_size, seed)
-    return _SplitRows(rest, validation, test)
-
-
-def _strata(dataset: Dataset, rows: Rows) -> Array | None:
-    y = strata_of(dataset.y, dataset.task)
-    return None if y is None else y[rows]
+def _keys(dataset: Dataset, kind: SplitKind | None) -> RowKeys:
+    return row_keys(
+        count_rows(dataset.X),
+        kind=kind,
+        classes=strata_of(dataset.y, dataset.task),
+        groups=dataset.groups,
+        time=dataset.time,
+    )
 
 
 def strata_of(y: Arrays, task: Tasks) -> Array | None:
@@ -269,14 +299,6 @@ def strata_of(y: Arrays, task: Tasks) -> Array | None:
     if isinstance(y, Mapping) or not _has_classes(task_of(task)) or y.ndim > 1:
         return None
     return y
-
-
-def _cut(rows: Rows, classes: Array | None, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Return (the rows that stay, the share of them that is taken)."""
-    from sklearn.model_selection import train_test_split
-
-    staying, taken = train_test_split(rows, test_size=share, random_state=seed, stratify=classes)
-    return staying, taken
 
 
 def _part(dataset: Dataset, rows: Rows) -> Part:
@@ -319,47 +341,8 @@ def scaler(train_X: Array) -> Scaler:
     return Scaler(fitted.mean_, fitted.scale_)
 
 
-def folds(y: Arrays, k: int, task: Tasks) -> list[tuple[Rows, Rows]]:
-    """Return (training rows, scoring rows) of each of `k` folds.
-
-    They are those of scikit-learn's `check_cv(k, y, classifier=…)`: not shuffled, by class for
-    binary and multiclass, in blocks for the others.
-
-    Raises:
-        StudyError: A class has fewer members than there are folds, or there are fewer rows.
-    """
-    from sklearn.model_selection import check_cv
-
-    strata = strata_of(y, task)
-    n_rows = count_rows(y)
-    faults = list(_fold_faults(strata, k, n_rows))
-    if faults:
-        raise StudyError(faults, where=f"cv={k}")
-    splitter = check_cv(k, strata, classifier=strata is not None)
-    # Splitters look at the number of rows and at y alone.
-    return list(splitter.split(np.zeros(n_rows), strata))
-
-
-def _fold_faults(strata: Array | None, k: int, n_rows: int) -> Iterator[str]:
-    if k < 2:
-        yield "cross-validation needs at least 2 folds"
-    if n_rows < k:
-        yield f"{n_rows} rows cannot make {k} folds"
-    elif strata is not None:
-        # scikit-learn only warns of such a class, and leaves it out of some folds.
-        numbers, counts = np.unique(strata.astype(int), return_counts=True)
-        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            if count < k:
-                yield (
-                    f"class {class_name((), number)} has {count} members, "
-                    f"fewer than the {k} folds; use a smaller cv"
-                )
-
-
 def inner_split(y: Arrays, *, seed: int, share: float = 0.1, task: Tasks) -> tuple[Rows, Rows]:
-    """Return (rows to fit, rows to stop by) of the training rows of a fold.
-
-    So early stopping inside a fold never looks at the scoring rows.
+    """Return (rows to fit, rows to stop by) of rows of which no group and no time is known.
 
     By class where every class has two members and the stopping rows can hold one of each; else
     plainly shuffled.
@@ -367,21 +350,8 @@ def inner_split(y: Arrays, *, seed: int, share: float = 0.1, task: Tasks) -> tup
     Raises:
         StudyError: Fewer than two rows.
     """
-    n_rows = count_rows(y)
-    if n_rows < 2:
-        raise StudyError(f"{n_rows} rows cannot be split into rows to fit and rows to stop by")
-
-    strata = strata_of(y, task)
-    if strata is not None and not _can_stratify(strata, share):
-        strata = None
-    return _cut(np.arange(n_rows), strata, share, seed)
-
-
-def _can_stratify(y: Array, share: float) -> bool:
-    _, counts = np.unique(y, return_counts=True)
-    n_taken = int(np.ceil(share * len(y)))  # rounded as `train_test_split` does
-    smaller_side = min(n_taken, len(y) - n_taken)
-    return bool(counts.min() >= 2 and smaller_side >= len(counts))
+    cut = stopping_cut(row_keys(count_rows(y), classes=strata_of(y, task)), seed=seed, share=share)
+    return cut.staying, cut.taken
 
 
 def _has_classes(task: Task) -> bool:

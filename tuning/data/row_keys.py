@@ -140,6 +140,8 @@ def _group_faults(groups: Array) -> Iterator[str]:
                 f"groups are of several types ({', '.join(kinds)}); "
                 "give numbers alone or texts alone, e.g. groups.astype(str)"
             )
+        elif kinds:
+            yield f"groups must be numbers or texts, got objects of type {kinds[0]}"
 
 
 def _time_faults(time: Array) -> Iterator[str]:

@@ -183,21 +183,18 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
         MissingError: Data or a package is not there.
     """
     from tuning.data.facts import notices_on
-    from tuning.data.parts import folds, split
     from tuning.engines.catalog import make_engine
     from tuning.scoring.imbalance import imbalance_advice
+    from tuning.study.study_data import count_folds, load_dataset, split_dataset
     from tuning.study.study_file import find_study
     from tuning.trials.worker_study import check_objective, load_source
 
     study = load_source(source, overrides)
-    dataset = _load_data(study)
-    parts = split(
-        dataset, seed=study.seed, test_size=study.test_size, validation_size=study.validation_size
-    )
+    dataset = load_dataset(study)
+    parts = split_dataset(study, dataset)
 
     # Each of these raises now what would else fail every trial.
-    if study.cv is not None:
-        folds(parts.search_part.y, study.cv, parts.task)
+    n_folds = count_folds(study, parts)
     check_objective(study, dataset.task)
     _try_builder(study, dataset)
 
@@ -209,31 +206,22 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
         file=file,
         notices=(
             *notices_on(dataset),
+            *parts.notices,
             *imbalance_advice(study, dataset),
             *study.space.notes,
             *engine.notices,
         ),
+        n_folds=n_folds,
+        trains_to_test=parts.trains_to_test,
     )
     return engine, info
-
-
-def _load_data(study: Study) -> Dataset:
-    from tuning.data.dataset import Dataset
-
-    dataset = study.data()
-    if not isinstance(dataset, Dataset):
-        name = getattr(study.data, "__name__", "data")
-        raise StudyError(
-            f"{name}() must return a Dataset, got a {type(dataset).__name__}",
-            where=f"study '{study.name}'",
-        )
-    return dataset
 
 
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
     from tuning.scoring.measure import measure_of
+    from tuning.study.study_data import arguments_text, default_arguments, load_dataset
     from tuning.trials.functions import evaluate
 
     point = study.space.lowest()
@@ -241,12 +229,14 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
         evaluate(study, point, epoch=1, seed=study.seed)
         return
 
-    arguments, _ = study.split_params(point)
+    arguments = study.split_params(point)
+    if arguments_text(study, arguments.data) != arguments_text(study, default_arguments(study)):
+        dataset = load_dataset(study, arguments.data)
     measure = measure_of(study.objective, dataset.task)
     computed_by_us = measure is not None or study.objective.name == "loss"
     check_builder(
         study.builder,
-        {**study.from_data(dataset), **arguments},
+        {**study.from_data(dataset), **arguments.builder},
         input_shape=dataset.input_shape,
         task=dataset.task,
         n_outputs=dataset.n_outputs,

@@ -11,7 +11,6 @@ from tuning.engines.scikit_internals import Call, Scores, fit_and_score
 from tuning.engines.scikit_search import arrays_of
 from tuning.estimators.fit import Watch
 from tuning.schema import JsonObject
-from tuning.study.study import derive_seed
 from tuning.trainer.devices import strategy_scope
 from tuning.trial import Context, FoldResult, TrialResult
 from tuning.trials.advance import EpochReporter
@@ -93,9 +92,7 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     watch = Watch(
         scoring=rows.scoring,
         callbacks=callbacks,
-        inner_seed=derive_seed(study.seed, "inner"),
-        hold_out=rows.stopping is not rows.scoring,
-        share=worker_study.inner_share,
+        inner=worker_study.inner_rows_of_fold(fold),
         scope=strategy_scope(study.gpus_per_trial),
         fits=worker_study.n_fits,
     )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from tuning.data.arrays import only
 from tuning.data.dataset import Array, Tasks
-from tuning.data.parts import Parts, folds
+from tuning.data.folds import Cv
+from tuning.data.parts import Parts
 from tuning.engines.grid_points import grid_points
 from tuning.engines.scikit_internals import dispatch_at_once
 from tuning.errors import StudyError
@@ -86,7 +87,7 @@ class Draw:
 
 
 @lru_cache(maxsize=2)
-def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
+def arrays_of(parts: Parts, cv: Hashable) -> Mapping[str, Array]:
     """Return what every fit of a search needs, by name: X, y and the rows of each fold.
 
     They are equal in all processes: what is packed for a worker names them and holds no array. X is
@@ -99,13 +100,19 @@ def arrays_of(parts: Parts, cv: int | None) -> Mapping[str, Array]:
         n_train = len(parts.train)
         rows = [(np.arange(n_train), np.arange(n_train, len(part)))]
     else:
-        rows = folds(part.y, cv, parts.task)
+        rows = [(fold.training, fold.scoring) for fold in parts.folds(cast(Cv, cv))]
 
     arrays = {"X": X, "y": only(part.y)}
     for k, (train, test) in enumerate(rows):
         arrays[f"train-{k}"] = train
         arrays[f"test-{k}"] = test
     return arrays
+
+
+def _folds(arrays: Mapping[str, Array]) -> list[tuple[Array, Array]]:
+    """Return (training rows, scoring rows) of each fold of `arrays_of`."""
+    n_folds = sum(name.startswith("train-") for name in arrays)
+    return [(arrays[f"train-{k}"], arrays[f"test-{k}"]) for k in range(n_folds)]
 
 
 def make_estimator(study: Study, parts: Parts) -> Any:
@@ -123,7 +130,7 @@ def make_estimator(study: Study, parts: Parts) -> Any:
 
     # Of a study of a function no estimator is fitted, but one is made, and must be valid.
     trainer = "auto" if study.trainer == "function" else study.trainer
-    arguments, to_fit = study.split_params(study.fixed)
+    arguments, to_fit, _ = study.split_params(study.fixed)
     return kind(
         study.builder,
         epochs=study.epochs,
@@ -152,7 +159,7 @@ def make_search(study: Study, parts: Parts) -> ScikitSearch:
     settings = {
         "estimator": make_estimator(study, parts),
         "scoring": ObjectiveScorer(study.objective, parts.task, study.threshold),
-        "cv": [(arrays[f"train-{k}"], arrays[f"test-{k}"]) for k in range(study.cv or 1)],
+        "cv": _folds(arrays),
         "refit": False,  # the winner is trained by us, on fresh seeds
         "error_score": np.nan,
     }

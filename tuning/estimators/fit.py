@@ -42,9 +42,8 @@ class Watch:
     Attributes:
         scoring: Rows scored after each epoch, ready for Keras.
         callbacks: Take the place of the estimator's own, early stopping included.
-        inner_seed: Draws the rows that `patience` holds out.
-        hold_out: Whether such rows are needed.
-        share: Of the training rows, held out then.
+        inner: Numbers of the rows to train on and of those held out, to stop by or to tune a
+            threshold on, among those that `fit` is given; None: none are held out.
         scope: What the model is built under, e.g. a distribution strategy.
         fits: Folds of the candidate, each a fit of equal structure.
         fit: The training, once it has begun.
@@ -52,10 +51,8 @@ class Watch:
 
     scoring: Rows
     callbacks: Sequence[keras.callbacks.Callback]
-    inner_seed: int
-    hold_out: bool
+    inner: tuple[Array, Array] | None
     scope: AbstractContextManager[Any]
-    share: float = 0.1
     fits: int = 1
     fit: Fit | None = None
 
@@ -210,14 +207,15 @@ class TrainsWithTuning(BuildsModel):
             share: Of the rows to hold out; 0: a tenth where somebody stops by them.
         """
         watch = self._watch
-        hold_out = self.patience is not None if watch is None else watch.hold_out
-        if not share and hold_out:
-            share = 0.1 if watch is None else watch.share
+        if watch is not None and watch.inner is not None:
+            return _InnerSplit(*watch.inner)
+        if not share and watch is None and self.patience is not None:
+            share = 0.1
         if self.validation_data is not None or not share or len(y) < 2:
             return _InnerSplit(np.arange(len(y)), np.arange(0))
 
         numbers = self.target_encoder_.transform(y) if self._is_classifier else y
-        seed = derive_seed(self._seed, "inner") if watch is None else watch.inner_seed
+        seed = derive_seed(self._seed, "inner")
         parts = inner_split(np.squeeze(numbers), seed=seed, share=share, task=self._task)
         return _InnerSplit(*parts)
 

@@ -57,7 +57,15 @@ _OF_A_WINNER = (
 )
 _UNFINISHED = ("trials/*/attempt-*/fold-*", "trials/*/halved.json")
 # Values under two of these are not of one kind, and a winner among them would be none.
-_INCOMPARABLE = ("objective", "data_digest", "test_size", "validation_size", "seed", "cv")
+_INCOMPARABLE = (
+    "objective",
+    "data_digest",
+    "test_size",
+    "validation_size",
+    "split",
+    "seed",
+    "cv",
+)
 
 
 class SearchFiles:

@@ -34,7 +34,7 @@ def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
         study = worker_study.study
         point = structure(study.space, "middle", job.parameter or rate_of(study))
 
-    test = _test(job, worker_study, point)
+    test = _test(job, worker_study.for_params(point), point)
     report = EpochReport(
         number=0, epoch=1, value=float(test.losses[-1]), metrics={}, seconds=test.seconds
     )

@@ -25,7 +25,7 @@ from tuning.study.objective import Objective
 from tuning.trial import Proposal, TrialResult
 
 _BUDGET = ("trials", "epochs", "timeout", "gpu_hours", "patience", "cv", "top_k", "seeds")
-_VALIDATION = ("test_size", "validation_size", "seed", "cv")
+_VALIDATION = ("test_size", "validation_size", "split", "seed", "cv")
 """Fields of a definition by which the rows are chosen that a value is measured on."""
 _MOST_CHARACTERS = 200  # of a value that differs
 

@@ -172,7 +172,9 @@ class Finals:
         A finalist without rivals is going to be the winner: it is trained on all rows beside its
         folds. That job is the longest, so it comes first.
         """
-        if alone and self.study.cv is not None and self.study.seeds == 1:
+        # By time it is trained for as many epochs as its validation finds, so not beside it.
+        may_train_now = self.study.cv is not None and not self.study.trains_to_test
+        if alone and may_train_now and self.study.seeds == 1:
             return [ALL_ROWS, *self._folds]
         return self._folds
 
@@ -191,7 +193,15 @@ class Finals:
             file=self.files.finalist_file(proposal.number, index, fold),
             pinned=self.study.pinned,
             fold=fold,
+            data_digest=self._data_digest(proposal.number),
         )
+
+    def _data_digest(self, number: int) -> str:
+        """Return what the data of a trial were, where their arguments are searched; else ""."""
+        if not self.study.data_arguments:
+            return ""
+        result = self.files.result(number)
+        return "" if result is None else result.data_digest
 
     def _standing(self, proposal: Proposal) -> Standing:
         """Return how a finalist did; without a value where it failed on a seed."""
@@ -233,12 +243,13 @@ class Finals:
             source=self.source,
             overrides=self.overrides,
             params=best.params,
-            epochs=best.epochs,
+            epochs=self._winner_epochs(best, median),
             seed=seed,
             weights=self._weights(best.number, median),
             saved=self.files.folder / "winner.keras",
             file=self.files.evaluation_file,
             pinned=self.study.pinned,
+            data_digest=self._data_digest(best.number),
         )
 
         # The model of an earlier winner is about to be replaced: its figures go before it.
@@ -261,6 +272,18 @@ class Finals:
         self.files.write_winner(winner)
         return winner
 
+    def _winner_epochs(self, best: Standing, index: int) -> int:
+        """Return the epochs that the winner is trained for.
+
+        By time it is trained on the rows too that its validation had: for as many epochs as were
+        best there, the median over folds.
+        """
+        if not self.study.trains_to_test:
+            return best.epochs
+        outcomes = [self.files.finalist(best.number, index, fold) for fold in self._folds]
+        epochs = [outcome.epochs for outcome in outcomes if outcome is not None]
+        return max(1, round(statistics.median(epochs))) if epochs else best.epochs
+
     def _evaluation(self) -> Evaluation:
         evaluation = self.files.evaluation
         if evaluation is None:
@@ -269,6 +292,8 @@ class Finals:
 
     def _weights(self, number: int, index: int) -> Path | None:
         """Return the weights that were trained on all the rows that the winner is, on that seed."""
+        if self.study.trains_to_test:
+            return None
         rows = None if self.study.cv is None else ALL_ROWS
         outcome = self.files.finalist(number, index, rows)
         if outcome is None or outcome.weights is None or outcome.value is None:

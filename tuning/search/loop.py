@@ -12,6 +12,7 @@ from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, 
 from tuning.ledger.records import Death
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
+from tuning.search.data_digests import DataDigests
 from tuning.search.open_trials import OpenTrial
 from tuning.search.replay import ask_again
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
@@ -83,6 +84,7 @@ class SearchLoop:
         self._applied_stop = ""  # the reason that the open trials have been told of
         self._untold: dict[int, TrialResult] = {}  # ended, and the engine has not been told
         self._unreported: set[int] = set()  # ended, and the engine knows nothing of their epochs
+        self._data_digests = DataDigests(study)
         self._failures_in_a_row = 0
         self._engine_waits = False  # for a result, before it proposes anything
 
@@ -112,6 +114,7 @@ class SearchLoop:
             if result is None:
                 self.open[proposal.number] = OpenTrial(proposal)
             else:
+                self._data_digests.check(proposal, result)
                 self.trial_index.enter(result)
                 self._unreported.add(proposal.number)
                 results[proposal.number] = result
@@ -298,6 +301,7 @@ class SearchLoop:
         elif isinstance(event, Reported):
             self._reported(trial, event.report)
         elif isinstance(event, Finished):
+            self._data_digests.check(trial.proposal, event.value)
             self._end(self.files.write_result(event.value))
         elif isinstance(event, Raised):
             self._raised(trial, event)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 Builder: TypeAlias = Callable[..., Any]
 
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 FIT_PARAMETERS = ("batch_size",)
 """Parameters of the training, which a builder need not take."""
 FROM_DATA = ("input_shape", "task", "n_outputs")
@@ -20,10 +21,12 @@ class SplitParams(NamedTuple):
     Attributes:
         builder: The builder's keyword arguments.
         fit: The settings of the training: `batch_size`.
+        data: The data function's keyword arguments.
     """
 
     builder: dict[str, Any]
     fit: dict[str, Any]
+    data: dict[str, Any]
 
     @property
     def batch_size(self) -> int:
@@ -59,11 +62,19 @@ def names_taken(builder: Builder) -> NamesTaken:
     )
 
 
+def data_names(data: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the arguments that a data function names."""
+    try:
+        parameters = inspect.signature(data).parameters.values()
+    except (TypeError, ValueError):  # a builtin has no signature
+        return frozenset()
+    return frozenset(parameter.name for parameter in parameters if parameter.kind in _BY_NAME)
+
+
 def names_needed(builder: Builder) -> list[str]:
-    """Return the names of a builder's arguments that have no default, in their order."""
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    """Return the names of a function's arguments that have no default, in their order."""
     return [
         parameter.name
         for parameter in inspect.signature(builder).parameters.values()
-        if parameter.kind in by_name and parameter.default is parameter.empty
+        if parameter.kind in _BY_NAME and parameter.default is parameter.empty
     ]

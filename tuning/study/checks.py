@@ -7,9 +7,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from tuning.data.folds import Splitter
+from tuning.data.row_keys import SPLIT_KINDS
 from tuning.errors import did_you_mean
 from tuning.space.domains import Choice, Float, Int
-from tuning.study.builder_arguments import FIT_PARAMETERS, FROM_DATA, names_needed, names_taken
+from tuning.study.builder_arguments import (
+    FIT_PARAMETERS,
+    FROM_DATA,
+    data_names,
+    names_needed,
+    names_taken,
+)
 from tuning.study.engine_option import option_faults
 from tuning.study.engine_spec import engine_specs, unknown_engine
 from tuning.study.objective import Objective
@@ -71,6 +79,8 @@ def study_faults(study: StudyFields) -> Iterator[str]:
     # Of what cannot be called there is no signature to read.
     if callable(study.builder) and study.space.known:
         yield from _argument_faults(study)
+    if callable(study.data):
+        yield from _data_faults(study)
 
 
 def _objective_faults(study: StudyFields) -> Iterator[str]:
@@ -125,6 +135,8 @@ def _engine_faults(study: StudyFields) -> Iterator[str]:
         faults = list(option_faults(study.engine, spec.options, study.engine_options))
         yield from faults or _halving_faults(study)
     yield from _unknown("pruner", study.pruner, PRUNERS)
+    if study.split is not None:
+        yield from _unknown("split", study.split, SPLIT_KINDS)
     yield from _unknown("trainer", study.trainer, TRAINERS)
 
     # What an unknown engine can do is not known: it is one fault, not several.
@@ -155,12 +167,15 @@ def _unknown(kind: str, value: object, known: tuple[str, ...]) -> Iterator[str]:
 def _number_faults(study: StudyFields) -> Iterator[str]:
     for name, least in _LEAST.items():
         value = getattr(study, name)
+        if name == "cv" and isinstance(value, Splitter) and not isinstance(value, type):
+            continue
         if name in FIT_PARAMETERS:
             value = study.fixed.get(name, value)  # what is fixed wins over the field
         if value is None and name in _MAY_BE_NONE:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            yield f"{name} must be a whole number, at least {least}, got {value!r}"
+            splitter = ", or a splitter such as TimeSeriesSplit()" if name == "cv" else ""
+            yield f"{name} must be a whole number, at least {least}{splitter}, got {value!r}"
 
     if study.space.known:
         yield from _searched_number_faults(study)
@@ -198,8 +213,10 @@ def _seconds_and_share_faults(study: StudyFields) -> Iterator[str]:
 
     for name in ("test_size", "validation_size"):
         value = getattr(study, name)
-        if not isinstance(value, float) or not 0 < value < 1:
-            yield f"{name} must be a share between 0 and 1, got {value!r}"
+        is_share = isinstance(value, float) and 0 < value < 1
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not is_share and not is_count:
+            yield f"{name} must be a share between 0 and 1, or rows, at least 1, got {value!r}"
 
 
 def _holds_whole_numbers_above_0(domain: object) -> bool:
@@ -221,15 +238,17 @@ def _argument_faults(study: StudyFields) -> Iterator[str]:
     decided = [*study.space, *study.fixed]
 
     taken = names_taken(study.builder)
+    of_data = data_names(study.data)
     if not taken.any_name:
         arguments = ", ".join(inspect.signature(study.builder).parameters)
         settings = ", ".join(FIT_PARAMETERS)
+        data_takes = f"; data takes: {', '.join(sorted(of_data))}" if of_data else ""
         for name in decided:
-            if name not in taken.names and name not in FIT_PARAMETERS:
-                guess = did_you_mean(name, {*taken.names, *FIT_PARAMETERS})
+            if name not in taken.names and name not in FIT_PARAMETERS and name not in of_data:
+                guess = did_you_mean(name, {*taken.names, *FIT_PARAMETERS, *of_data})
                 yield (
                     f"nothing takes '{name}'.{guess} {builder_name} takes: {arguments}; "
-                    f"fit takes: {settings}."
+                    f"fit takes: {settings}{data_takes}."
                 )
 
     for name in study.space:
@@ -241,3 +260,23 @@ def _argument_faults(study: StudyFields) -> Iterator[str]:
             yield (
                 f"{builder_name} needs '{name}', which has no default: put it into space or fixed"
             )
+
+
+def _data_faults(study: StudyFields) -> Iterator[str]:
+    """Yield what does not fit between the data function's arguments and the space with `fixed`."""
+    of_data = data_names(study.data)
+    if not of_data:
+        return
+
+    for name in names_needed(study.data):
+        if name not in (*study.space, *study.fixed):
+            data_name = getattr(study.data, "__name__", "data")
+            yield f"{data_name} needs '{name}', which has no default: put it into space or fixed"
+
+    spec = engine_specs().get(study.engine)
+    searched = [name for name in study.space if name in of_data]
+    if spec is not None and spec.one_data_set and searched:
+        yield (
+            f"{study.engine} gives every trial the same rows, but '{searched[0]}' is an argument "
+            "of the data; fix it, or use an engine of Optuna or KerasTuner"
+        )

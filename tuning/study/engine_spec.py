@@ -47,6 +47,8 @@ class EngineSpec:
         continues_trials: A proposal may go on from an earlier trial, so each keeps its last epoch.
         plans_rates_apart: Plans learning rates apart from structures: a rate cannot have an
             interval for each structure.
+        one_data_set: Gives every trial the same rows, so that no argument of the data function can
+            be searched.
         trial_function: What a worker calls for one of its trials, "package.module:function" of
             `(TrialJob, Context) -> TrialResult`; None: our own training.
         trials_within: Called with a number of epochs and the epochs of a whole trial; returns the
@@ -69,6 +71,7 @@ class EngineSpec:
     prunes: bool = False
     continues_trials: bool = False
     plans_rates_apart: bool = False
+    one_data_set: bool = False
     trial_function: str | None = None
     trials_within: Callable[[float, int], int] | None = None
     options: Mapping[str, EngineOption] = field(default_factory=dict)

@@ -13,11 +13,13 @@ import numpy as np
 
 from tuning.data.arrays import count_rows, only
 from tuning.data.dataset import Dataset, Shapes, Tasks, each_shape
+from tuning.data.folds import n_splits
 from tuning.data.parts import Parts
 from tuning.space.space import Space
 from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
 from tuning.study.objective import Objective
 from tuning.study.study import Study
+from tuning.study.study_data import searched_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,10 @@ class StudyInfo:
         study_file: Where the study was loaded from; "" for one made in a notebook.
         doc: First line of the study file's docstring.
         data: What the data set is.
+        cv: Fits of each trial where it is cross-validated; of a splitter the folds that it cuts.
+        data_arguments: The arguments of the data function that are searched.
+        trains_to_test: The winner is trained on all rows up to the test part, as it is by time,
+            for as many epochs as its validation found.
         notices: What the engine wants the user to know.
     """
 
@@ -137,6 +143,8 @@ class StudyInfo:
     study_file: str = ""
     doc: str = ""
     notices: tuple[str, ...] = ()
+    data_arguments: tuple[str, ...] = ()
+    trains_to_test: bool = False
 
     @property
     def pinned(self) -> str:
@@ -164,7 +172,13 @@ def pin(study_hash: str, data_digest: str) -> str:
 
 
 def describe(
-    study: Study, data: DatasetFacts, *, file: str = "", notices: tuple[str, ...] = ()
+    study: Study,
+    data: DatasetFacts,
+    *,
+    file: str = "",
+    notices: tuple[str, ...] = (),
+    n_folds: int | None = None,
+    trains_to_test: bool = False,
 ) -> StudyInfo:
     """Return a study as the driver knows it.
 
@@ -173,6 +187,8 @@ def describe(
         data: See `dataset_facts`.
         file: Where the study was loaded from.
         notices: Of the engine and the data.
+        n_folds: What `cv` cuts the rows into, where they were cut; needed of a splitter.
+        trains_to_test: `Parts.trains_to_test`.
     """
     return StudyInfo(
         name=study.name,
@@ -184,7 +200,7 @@ def describe(
         epochs=study.epochs,
         batch_size=study.batch_size,
         patience=study.patience,
-        cv=study.cv,
+        cv=n_folds if study.cv is None or n_folds else n_splits(study.cv),
         seed=study.seed,
         top_k=study.top_k,
         seeds=study.seeds,
@@ -200,6 +216,8 @@ def describe(
         study_file=file,
         doc=_doc(study),
         notices=notices,
+        data_arguments=searched_arguments(study),
+        trains_to_test=trains_to_test,
     )
 
 

@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from tuning.data.dataset import Dataset
+from tuning.data.folds import cv_text
 from tuning.errors import StudyError
 from tuning.space.alternatives import described
 from tuning.space.space import Space
-from tuning.study.builder_arguments import FIT_PARAMETERS, SplitParams, names_taken
+from tuning.study.builder_arguments import (
+    FIT_PARAMETERS,
+    SplitParams,
+    data_names,
+    names_taken,
+)
 from tuning.study.checks import field_name_faults, study_faults
 from tuning.study.discovered_space import DiscoveredSpace
 from tuning.study.engine_spec import engine_spec
@@ -53,13 +59,14 @@ class Study(StudyFields):
         builder: A plain function that returns a compiled `keras.Model`. Besides the searched
             parameters it may take `input_shape`, `task` and `n_outputs`, which are filled in from
             the data.
-        data: A function without arguments that returns a `Dataset`.
+        data: A function that returns a `Dataset`. Its arguments may be in `space` and `fixed` as
+            the builder's are: each of their values gives data of its own.
         objective: `Minimize("val_rmse")`, `Maximize("val_accuracy")`, …: any metric of
             `docs/metrics.md`, scorer of scikit-learn or function of your own is computed by us from
             validation predictions, any other name is looked up in Keras' own history.
-        space: The searched parameters, builder arguments and `batch_size`: a mapping of names to
-            `Int`, `Float`, `Choice` or `"from_range_test"`, or a `Space`.
-        fixed: Builder arguments that are the same in every trial.
+        space: The searched parameters, arguments of builder and data and `batch_size`: a mapping of
+            names to `Int`, `Float`, `Choice` or `"from_range_test"`, or a `Space`.
+        fixed: Arguments of builder and data that are the same in every trial.
         intervals: Bounds (low, high) of learning rates that are `"from_range_test"` in the space,
             or rows of them per structure; the run puts in what the range test found.
         engine: Who proposes; see `engine_specs()`.
@@ -74,7 +81,8 @@ class Study(StudyFields):
             `EngineSpec.takes_initial`).
         patience: Stop after this many epochs without improvement and keep the best weights; None:
             train to the end.
-        cv: Folds of a cross-validated trial; None: one fit, judged on the validation part.
+        cv: Folds of a cross-validated trial, or a splitter of scikit-learn's that cuts them out of
+            the training and validation rows; None: one fit, judged on the validation part.
         threshold: Of two classes, from which probability on a row is of the second; "tuned": found
             on a fifth of the training rows, held out; None: above 0.5.
         seed: Feeds splits, engine and training.
@@ -85,7 +93,10 @@ class Study(StudyFields):
         no_progress_timeout: Seconds without a finished epoch after which an attempt is stopped.
         attempts: How often a trial is begun before it counts as failed.
         max_failures: Failed trials in a row that end the search.
-        test_size, validation_size: Shares of the rows, and of what remains.
+        test_size, validation_size: Shares of the rows, and of what remains; or rows.
+        split: How parts, folds and early-stopping rows are cut: "random", "stratified" (by class),
+            "group" (`Dataset.groups` stay whole), "time" (`Dataset.time`: what comes later judges
+            what came before). None: by time where the rows have one, else by group, else by class.
         gpus_per_trial: GPUs of one trial; more than one trains under
             `tf.distribute.MirroredStrategy`.
         trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' loop),
@@ -144,12 +155,18 @@ class Study(StudyFields):
             raise StudyError(faults, where=f"study '{self.name}'")
 
     def split_params(self, params: Mapping[str, Any]) -> SplitParams:
-        """Split a point of the space; a name that the builder takes goes to the builder too."""
+        """Split a point of the space; a name that several take goes to each of them."""
         values = {"batch_size": self.batch_size, **self.fixed, **params}
+        to_data = data_names(self.data)
         taken = names_taken(self.builder)
+        # What the data function names is not for a builder that only takes any name.
+        to_builder = taken.names | {
+            name for name in values if taken.takes(name) and name not in to_data
+        }
         return SplitParams(
-            builder={name: value for name, value in values.items() if taken.takes(name)},
+            builder={name: value for name, value in values.items() if name in to_builder},
             fit={name: values[name] for name in FIT_PARAMETERS},
+            data={name: value for name, value in values.items() if name in to_data},
         )
 
     def from_data(self, dataset: Dataset) -> dict[str, Any]:
@@ -172,6 +189,8 @@ class Study(StudyFields):
         with that of searches of earlier releases: no text in it may change.
         """
         definition = {name: getattr(self, name) for name in _COMPARED_AS_THEY_ARE}
+        if not isinstance(self.cv, int | None):
+            definition["cv"] = cv_text(self.cv)
         if engine_spec(self.engine).trials_shape_proposals:
             definition["trials"] = self.trials
         definition["objective"] = f"{self.objective.direction} {self.objective.metric}"
@@ -187,6 +206,8 @@ class Study(StudyFields):
             definition["initial"] = self.initial
         if self.threshold is not None:
             definition["threshold"] = self.threshold
+        if self.split:
+            definition["split"] = self.split
         test_ranges = self.space.test_ranges
         if test_ranges:
             definition["from_range_test"] = test_ranges

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from tuning.data.dataset import Dataset
+from tuning.data.folds import Cv
+from tuning.data.row_keys import SplitKind
 from tuning.space.domains import Domain
 from tuning.space.space import Space
 from tuning.study.builder_arguments import Builder
@@ -41,7 +43,7 @@ class StudyFields:
 
     name: str
     builder: Builder
-    data: Callable[[], Dataset]
+    data: Callable[..., Dataset]
     objective: Objective
     if TYPE_CHECKING:
         space: _SpaceField = _SpaceField()
@@ -57,7 +59,7 @@ class StudyFields:
     batch_size: int = 32
     initial: int = 0
     patience: int | None = None
-    cv: int | None = None
+    cv: Cv | None = None
     threshold: float | Literal["tuned"] | None = None
     seed: int = 0
     top_k: int = 3
@@ -69,5 +71,6 @@ class StudyFields:
     max_failures: int = 10
     test_size: float = 0.25
     validation_size: float = 0.25
+    split: SplitKind | None = None
     gpus_per_trial: int = 1
     trainer: Literal["auto", "compiled", "fit", "function"] = "auto"

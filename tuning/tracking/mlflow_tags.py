@@ -44,6 +44,7 @@ def trial_tags(search: SearchRecord, proposal: Proposal, result: TrialResult) ->
             "device": result.slot,
             "epochs_asked": proposal.epochs,
             "batch_size_used": result.batch_size,  # where memory made it less than the parameter
+            "data_digest": result.data_digest,  # where arguments of the data are searched
             "parent_trial": proposal.parent,
             "copied_from": result.copied_from,
             "error": result.error,

@@ -27,7 +27,8 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         Stopped: The driver wants the slot back.
     """
     started_at = time.time()
-    worker_study = load_worker_study(job.source, job.overrides, job.pinned)
+    loaded = load_worker_study(job.source, job.overrides, job.pinned)
+    worker_study = loaded.for_params(job.params, job.data_digest)
     study = worker_study.study
     seed = derive_seed(study.seed, "finalist", job.index)
     if study.trainer == "function":

@@ -137,7 +137,7 @@ def prepare_fit(
     )
     callbacks: list[keras.callbacks.Callback] = [judge]
     stopper = None
-    if study.patience is not None:
+    if study.patience is not None and rows.stops_early:
         stopper = early_stopping(judge, study.objective, study.patience)
         callbacks.append(stopper)
 

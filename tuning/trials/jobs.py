@@ -85,6 +85,7 @@ class FinalistJob:
         fold: The only one to be trained, with `--cv`: the folds of a finalist share the slots.
             `ALL_ROWS`: as the winner, which a finalist without rivals is going to be. None: without
             `--cv`, or one fold after another.
+        data_digest: Of the trial's data, where their arguments are searched; "": any.
     """
 
     source: Source
@@ -96,6 +97,7 @@ class FinalistJob:
     file: Path
     pinned: str = ""
     fold: int | str | None = None
+    data_digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,7 @@ class EvaluationJob:
         saved: Where the winner is saved, taking raw features.
         file: Where the outcome is kept.
         pinned: As for a trial.
+        data_digest: As for a finalist.
     """
 
     source: Source
@@ -120,3 +123,4 @@ class EvaluationJob:
     saved: Path
     file: Path
     pinned: str = ""
+    data_digest: str = ""

@@ -15,6 +15,7 @@ from tuning.errors import MissingError, StorageError, first_line
 from tuning.ledger.results import keep_result, read_result
 from tuning.storage.durable import says_full, write_json
 from tuning.study.study import derive_seed
+from tuning.study.study_data import searched_arguments
 from tuning.trainer.compiled import forget_all
 from tuning.trial import Answer, Context, EpochReport, Status, TrialResult
 from tuning.trials.functions import function_trial
@@ -95,10 +96,11 @@ class _ReportLog:
 def _prepare(job: TrialJob, context: Context) -> Training:
     worker_study = load_worker_study(job.source, job.overrides, job.pinned)
     study = worker_study.study
+    point = study.split_params(job.proposal.params)
     return Training(
         job=job,
-        worker_study=worker_study,
-        point=study.split_params(job.proposal.params),
+        worker_study=worker_study.for_data(point.data),
+        point=point,
         seed=derive_seed(study.seed, "training"),
         context=context,
     )
@@ -191,8 +193,13 @@ def _complete(
     if training.worker_study.study.pruner != "none":
         reported = tuple(reports.values)
 
+    digest = ""
+    if searched_arguments(training.worker_study.study):
+        digest = training.worker_study.parts.digest
+
     return replace(
         outcome,
+        data_digest=digest,
         attempt=training.job.attempt,
         seed=seed,
         epochs=epochs,

@@ -46,7 +46,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     if earlier is not None and job.saved.exists():
         return earlier
 
-    worker_study = load_worker_study(job.source, job.overrides, job.pinned)
+    loaded = load_worker_study(job.source, job.overrides, job.pinned)
+    worker_study = loaded.for_params(job.params, job.data_digest)
     study = worker_study.study
     if study.trainer == "function":
         return function_winner(study, job)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cloudpickle
+import numpy as np
 
 from tuning.data.arrays import Array, each
+from tuning.data.data_values import DataValues
 from tuning.data.dataset import Tasks
+from tuning.data.folds import FoldNumbers
 from tuning.data.lazy import LazyArray
-from tuning.data.parts import Part, Parts, Scaler, Scaling, folds, inner_split, split
+from tuning.data.parts import Part, Parts, Scaler, Scaling
 from tuning.errors import ChangedError, StudyError
 from tuning.scoring.measure import measure_of
 from tuning.scoring.thresholds import SHARE, check_threshold
 from tuning.study.info import pin
 from tuning.study.study import Study, derive_seed, load_study
+from tuning.study.study_data import arguments_text, default_arguments, load_dataset, split_dataset
 from tuning.trainer.train import Rows
 from tuning.trial import Params
 from tuning.trials.jobs import Overrides, Source
+
+_MOST_FOLDS_KEPT = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +40,14 @@ class FoldRows:
         stopping: What early stopping looks at; the scoring rows themselves without `--cv`, never
             with it.
         scaler: What the inputs were scaled with.
+        stops_early: Whether patience may end the fit; not where there are no rows to stop by.
     """
 
     train: Rows
     scoring: Rows
     stopping: Rows
     scaler: Scaling
+    stops_early: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,28 +59,71 @@ class WorkerStudy:
         parts: Its data, split.
         builder_arguments: Those filled in from the data: `input_shape`, `task`, `n_outputs`, where
             the builder names them.
+        data_arguments: What the data function was called with.
+        data_values: The same study with its data for other arguments, the last ones used.
     """
 
     study: Study
     parts: Parts
     builder_arguments: Params
+    data_arguments: Params = field(default_factory=dict)
+    data_values: DataValues[WorkerStudy] = field(default_factory=DataValues)
+    _kept_folds: dict[int, FoldRows] = field(default_factory=dict)
+
+    def for_data(self, arguments: Params, digest: str = "") -> WorkerStudy:
+        """Return the study with its data for these arguments; made once and kept a while.
+
+        Args:
+            arguments: Of the data function (`SplitParams.data`).
+            digest: What their data were in the trial; "": any.
+
+        Raises:
+            StudyError: These data are wrong.
+            ChangedError: They are no longer what they were.
+        """
+        text = arguments_text(self.study, arguments)
+        found = self
+        if text != arguments_text(self.study, self.data_arguments):
+            found = self.data_values.get(text, lambda: self._with_data(arguments))
+        if digest and digest != found.parts.digest:
+            raise ChangedError(
+                f"data({_in_words(arguments)}) gives other rows than before (digest "
+                f"{digest[:16]}, now {found.parts.digest[:16]}); a data function must give the "
+                "same rows at each call. Put the old ones back and run again, or use --fresh",
+                where=f"study '{self.study.name}'",
+            )
+        return found
+
+    def for_params(self, params: Params, digest: str = "") -> WorkerStudy:
+        """Return the study with the data of a point of the space; see `for_data`."""
+        return self.for_data(self.study.split_params(params).data, digest)
+
+    def _with_data(self, arguments: Params) -> WorkerStudy:
+        made = with_data(self.study, arguments)
+        return replace(made, data_values=self.data_values)
 
     @functools.cached_property
-    def n_fits(self) -> int:
-        """Fits of one trial."""
-        return self.study.cv or 1
+    def _folds(self) -> list[FoldNumbers]:
+        """The rows of each fold, as numbers within `parts.search_part`; none without `--cv`."""
+        return [] if self.study.cv is None else self.parts.folds(self.study.cv)
 
     @property
-    def inner_share(self) -> float:
-        """Share of the training rows that are held out to stop by, or to tune a threshold on."""
-        return SHARE if self.study.threshold == "tuned" else 0.1
+    def n_fits(self) -> int:
+        """Fits of one trial."""
+        return len(self._folds) or 1
 
-    @functools.lru_cache(maxsize=16)  # noqa: B019 - a WorkerStudy lives as long as its process
     def fold(self, fold: int) -> FoldRows:
         """Return the rows of fit number `fold`, from 0; the same arrays at every call."""
-        if self.study.cv is None and self.study.threshold == "tuned":
-            return self._inner(self.parts.train, self.parts.validation)
-        if self.study.cv is None:
+        kept = self._kept_folds
+        if fold not in kept:
+            if len(kept) == _MOST_FOLDS_KEPT:
+                kept.pop(next(iter(kept)))
+            kept[fold] = self._fold(fold)
+        return kept[fold]
+
+    def _fold(self, fold: int) -> FoldRows:
+        inner = self.inner_rows_of_fold(fold)
+        if self.study.cv is None and inner is None:
             scaled = self.parts.scaled()
             scoring = _rows(scaled.validation)
             return FoldRows(
@@ -81,32 +133,70 @@ class WorkerStudy:
                 scaler=scaled.scaler or Scaler(),
             )
 
-        search_part = self.parts.search_part
-        splits = folds(search_part.y, self.study.cv, self.parts.task)
-        train_rows, scoring_rows = splits[fold]
-        return self._inner(search_part.take(train_rows), search_part.take(scoring_rows))
+        scoring_part = self.parts.validation
+        if self.study.cv is not None:
+            scoring_part = self.parts.search_part.take(self._folds[fold].scoring)
+        return self._fit_rows(self._training_rows(fold), inner, scoring_part)
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019
+    def _training_rows(self, fold: int) -> Array:
+        """Return the rows that a fit may train on, as numbers within `parts.search_part`."""
+        if self.study.cv is None:
+            return np.arange(len(self.parts.train))
+        return self._folds[fold].training
+
+    def inner_rows_of_fold(self, fold: int) -> tuple[Array, Array] | None:
+        """Return (rows to fit, rows held out) of a fit, as numbers within its training rows.
+
+        Held out to stop by, or to tune a threshold on. None where nothing is: without a threshold,
+        and without `--cv` or patience; without `--cv` the validation part is there to stop by.
+        """
+        stops_inside = self.study.patience is not None and self.study.cv is not None
+        if self.study.threshold != "tuned" and not stops_inside:
+            return None
+        return self._held_out(self._training_rows(fold))
+
+    def _held_out(self, rows: Array) -> tuple[Array, Array]:
+        seed = derive_seed(self.study.seed, "inner") % 2**31
+        share = SHARE if self.study.threshold == "tuned" else 0.1
+        return self.parts.stopping_rows(rows, seed=seed, share=share)
+
+    @functools.cached_property
+    def _final(self) -> FoldRows:
+        by_time = self.parts.trains_to_test
+        if self.study.cv is None and not by_time:
+            return self.fold(0)
+
+        rows = np.arange(len(self.parts.keys))
+        stops_inside = self.study.patience is not None and not by_time
+        holds_out = stops_inside or self.study.threshold == "tuned"
+        inner = self._held_out(rows) if holds_out else None
+        return replace(self._fit_rows(rows, inner, None), stops_early=not by_time)
+
     def final(self) -> FoldRows:
         """Return the rows the winner is trained on.
 
-        With `--cv` these are training and validation part together.
+        With `--cv` these are training and validation part together. By time they are so too, all of
+        them up to the test part, and for as many epochs as the validation found: no rows are held
+        out to stop by.
         """
-        if self.study.cv is None:
-            return self.fold(0)
-        return self._inner(self.parts.search_part, None)
+        return self._final
 
-    def _inner(self, train: Part, scoring: Part | None) -> FoldRows:
-        """Take the stopping rows out of the training rows where patience or a threshold needs them.
+    def _fit_rows(
+        self, rows: Array, inner: tuple[Array, Array] | None, scoring: Part | None
+    ) -> FoldRows:
+        """Return the rows of a fit.
 
         All are scaled by what remains to be trained on.
+
+        Args:
+            rows: What it may train on, as numbers within `parts.search_part`.
+            inner: Which of them it trains on, and which it stops by.
+            scoring: What it is scored on; None: the winner is scored on the test part.
         """
+        train = self.parts.search_part.take(rows)
         stopping = None
-        if self.study.patience is not None or self.study.threshold == "tuned":
-            seed = derive_seed(self.study.seed, "inner") % 2**31
-            fit_rows, stop_rows = inner_split(
-                train.y, seed=seed, share=self.inner_share, task=self.parts.task
-            )
+        if inner is not None:
+            fit_rows, stop_rows = inner
             stopping = train.take(stop_rows)
             train = train.take(fit_rows)
         scaler = self.parts.fitted(train.X)
@@ -169,16 +259,30 @@ def load_worker_study(source: Source, overrides: Overrides, pinned: str = "") ->
 def _worker_study(source: Source, overrides: str) -> WorkerStudy:
     study = load_source(source, json.loads(overrides))
 
-    dataset = study.data()
-    parts = split(
-        dataset,
-        seed=study.seed,
-        test_size=study.test_size,
-        validation_size=study.validation_size,
-    )
+    made = with_data(study, default_arguments(study))
     # Here, and not in the judge: what no trial can be judged by ends the run.
-    check_objective(study, parts.task)
-    return WorkerStudy(study, parts, study.from_data(dataset))
+    check_objective(study, made.parts.task)
+    return made
+
+
+def with_data(study: Study, arguments: Params) -> WorkerStudy:
+    """Return a study with its data for some arguments of the data function.
+
+    Raises:
+        StudyError: The data are wrong; says for which arguments, where there are any.
+    """
+    try:
+        dataset = load_dataset(study, arguments)
+        parts = split_dataset(study, dataset)
+    except StudyError as error:
+        if not arguments:
+            raise
+        raise StudyError(error.faults, where=f"data({_in_words(arguments)})") from error
+    return WorkerStudy(study, parts, study.from_data(dataset), dict(arguments))
+
+
+def _in_words(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 
 
 def check_objective(study: Study, task: Tasks) -> None:
