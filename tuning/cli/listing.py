@@ -127,7 +127,7 @@ def _print(entries: list[Entry]) -> None:
 
 
 def _list_space(study: str, *, as_json: bool) -> None:
-    from tuning.cli.space_table import print_space, space_table
+    from tuning.reports.space_table import print_space, space_table
 
     table = space_table(study)
     if as_json:

@@ -137,7 +137,7 @@ def _leaves(
 def _best_parent(
     name: str, runs: list[Run], parents: list[str], domains: Mapping[str, Domain]
 ) -> str:
-    """Return the parameter whose values tell the runs apart best, the latest of equal ones."""
+    """Return the parameter whose values tell the runs apart best, the first of equal ones."""
     best: str | None = None
     least = _impurity(name, [runs])
     for parent in parents:
@@ -151,7 +151,8 @@ def _best_parent(
             continue
         impurity = _impurity(name, [members for _, members in groups])
         # Of two that count only together neither tells anything alone: then any is a beginning.
-        if len(groups) > 1 and impurity <= least:
+        is_a_beginning = best is None and impurity == least
+        if len(groups) > 1 and (impurity < least or is_a_beginning):
             best = parent
             least = impurity
     if best is None:

@@ -38,6 +38,7 @@ class Discovery:
         notes: What the user should know: what is approximate, what was not explored.
         runs: How often the builder was called.
         told: All names that it was told a value of, fixed ones included.
+        fit_changes: See `Recorder.fit_changes`.
     """
 
     domains: Mapping[str, Domain]
@@ -45,6 +46,7 @@ class Discovery:
     notes: tuple[str, ...]
     runs: int
     told: frozenset[str]
+    fit_changes: frozenset[str] = frozenset()
 
 
 def discover(ask: Ask) -> Discovery:
@@ -75,6 +77,7 @@ class _Explorer:
         self.runs: list[Run] = []
         self._seen: set[str] = set()  # values already tried
         self._told: set[str] = set()
+        self._fit_changes: set[str] = set()
         self._forms: set[str] = set()  # parameters already varied, each with its domain
         self._by_float: dict[str, str] = {}  # what a real number switches on -> that number
         self._waiting: deque[dict[str, Any]] = deque()
@@ -134,12 +137,14 @@ class _Explorer:
             notes=tuple(self._notes(unexplained)),
             runs=len(self.runs),
             told=frozenset(self._told),
+            fit_changes=frozenset(self._fit_changes),
         )
 
     def _run(self, values: Params) -> Run:
         self._seen.add(repr(dict(values)))
         recorder = self._ask(values)
         self._told.update(recorder.answers)
+        self._fit_changes.update(recorder.fit_changes)
         run = Run(
             values={name: recorder.answers[name] for name in recorder.requests},
             requests=dict(recorder.requests),

@@ -60,6 +60,8 @@ class Recorder:
         """Every value that the builder has been told."""
         self.undiscovered: dict[str, Any] = {}
         """The defaults of what was asked for in a search without being in its space."""
+        self.fit_changes: frozenset[str] = frozenset()
+        """What a `HyperModel.fit` changes of the training besides parameters of these names."""
         self._values: Mapping[str, Any] = values
         self._fixed: Mapping[str, Any] = fixed
         self._exploring = exploring

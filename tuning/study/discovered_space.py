@@ -10,6 +10,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from tuning.data.arrays import take
 from tuning.errors import StudyError, TuningError, did_you_mean
 from tuning.space.alternatives import alternative
 from tuning.space.discovery import Discovery, discover
@@ -91,6 +94,11 @@ class DiscoveredSpace(Space):
             return ()
         return (point,)
 
+    @property
+    def fit_changes(self) -> frozenset[str]:
+        """What a `HyperModel.fit` changes of the training; see `Recorder.fit_changes`."""
+        return self._discovery.fit_changes
+
     def narrowed(self, intervals: Mapping[str, Any]) -> Space:
         """As for any space; without intervals it stays unknown."""
         return super().narrowed(intervals) if intervals else self
@@ -114,8 +122,10 @@ class DiscoveredSpace(Space):
     def _discovered(self, fixed: Mapping[str, Any]) -> Discovery:
         name = self._builder.__name__
 
+        rows = _some_rows(self._data()) if self._builder.has_fit else None
+
         def ask(values: Params) -> Any:
-            return self._builder.ask(values, fixed=fixed, in_full=self._in_full)
+            return self._builder.ask(values, fixed=fixed, in_full=self._in_full, rows=rows)
 
         try:
             return discover(ask)
@@ -164,8 +174,17 @@ class DiscoveredSpace(Space):
         return found
 
 
+_ROWS = 8
+
 _known: dict[tuple[str, str, str], Discovery] = {}
 """What was discovered in this process, by builder, arguments from the data and fixed values."""
+
+
+def _some_rows(dataset: Any) -> tuple[Any, Any]:
+    """Return x and y of a few rows, to call a `fit` with that is not carried out."""
+    n_rows = min(len(dataset.y), _ROWS) if not isinstance(dataset.y, Mapping) else _ROWS
+    rows = np.arange(n_rows)
+    return take(dataset.X, rows), take(dataset.y, rows)
 
 
 def _in_place_of(found: Domain, declared: Domain) -> Domain:

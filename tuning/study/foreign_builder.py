@@ -17,6 +17,7 @@ from tuning.space.hp_recorder import HpRecorder
 from tuning.space.recorder import Recorder
 from tuning.space.trial_recorder import TrialRecorder
 from tuning.study.builder_arguments import FROM_DATA, Builder
+from tuning.study.hypermodel_fit import FitCall, overrides_fit, read_fit
 from tuning.trial import Params
 
 
@@ -52,6 +53,7 @@ class ForeignBuilder:
 
     def __init__(self, inner: Any, argument: str, recorder: type[Any]) -> None:
         self.inner = inner
+        self._asked: Any = None  # the recorder of the last call, which `fit` goes on with
         self.notices: tuple[str, ...] = ()
         self._argument = argument
         self._recorder = recorder
@@ -64,12 +66,9 @@ class ForeignBuilder:
     def __call__(self, **values: Any) -> Any:
         """Return what the builder returns at a point: its values, and arguments from the data."""
         arguments, point = self._split(values)
-        recorder = self._recorder(point)
+        recorder = self._asked = self._recorder(point)
         result = self._call(recorder, arguments)
-        self.notices = tuple(
-            f"{name} is asked for here, but was not discovered: it has its default, {value!r}"
-            for name, value in recorder.undiscovered.items()
-        )
+        self.notices = _notices(recorder)
         return result
 
     def __repr__(self) -> str:
@@ -92,18 +91,54 @@ class ForeignBuilder:
         """Those of its arguments that are filled in from the data."""
         return tuple(name for name in self.__signature__.parameters if name in FROM_DATA)
 
-    def ask(self, values: Params, *, fixed: Params, in_full: bool) -> Recorder:
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_asked": None}
+
+    def __getattr__(self, name: str) -> Any:
+        # A builder without a `fit` of its own has no `read_fit`: the study's training stands.
+        if name == "read_fit" and self.has_fit:
+            return self._read_fit
+        raise AttributeError(name)
+
+    @property
+    def has_fit(self) -> bool:
+        """Whether it is a `HyperModel` with a `fit` of its own."""
+        return "inner" in self.__dict__ and overrides_fit(self.inner)
+
+    def _read_fit(self, model: Any, rows: tuple[Any, Any], **passed: Any) -> FitCall:
+        """Return how its `fit` would train the model of the last call."""
+        call = read_fit(self.inner, self._asked, model, rows, **passed)
+        self.notices = _notices(self._asked)
+        return call
+
+    def ask(
+        self,
+        values: Params,
+        *,
+        fixed: Params,
+        in_full: bool,
+        rows: tuple[Any, Any] | None = None,
+    ) -> Recorder:
         """Run the builder to see what it asks for, and return the recorder.
 
         Args:
             values: A point, or some of it.
             fixed: Arguments from the data, and values that are not searched.
             in_full: Whether it may train a model. Else it is left where it begins to.
+            rows: Some x and y, for one that has a `fit` of its own.
         """
         arguments, given = self._split(fixed)
         recorder: Recorder = self._recorder(values, fixed=given, exploring=True)
         with contextlib.nullcontext() if in_full else _left_at_training():
-            self._call(recorder, arguments)
+            model = self._call(recorder, arguments)
+        if rows is not None:
+            call = read_fit(self.inner, recorder, model, rows, epochs=1, callbacks=[])
+            recorder.fit_changes = frozenset(
+                name
+                for name in call.changed
+                if name not in ("batch_size", "epochs")
+                or recorder.answers.get(name) != call.settings[name]
+            )
         return recorder
 
     @property
@@ -119,6 +154,13 @@ class ForeignBuilder:
         named = set(self.__signature__.parameters) - {"values"}
         arguments = {name: value for name, value in values.items() if name in named}
         return arguments, {name: value for name, value in values.items() if name not in named}
+
+
+def _notices(recorder: Recorder) -> tuple[str, ...]:
+    return tuple(
+        f"{name} is asked for here, but was not discovered: it has its default, {value!r}"
+        for name, value in recorder.undiscovered.items()
+    )
 
 
 def adapted(builder: Any, decided: Collection[str] = ()) -> Builder:

@@ -151,6 +151,13 @@ class Study(StudyFields):
         except StudyError as error:
             raise StudyError(error.faults, where=f"study '{self.name}'") from error
         faults = list(study_faults(self))
+        trains_itself = engine_spec(self.engine).trial_function is not None
+        if trains_itself and self.space.fit_changes:
+            faults.append(
+                f"{self.engine} trains by itself, but the builder's fit changes "
+                f"{', '.join(sorted(self.space.fit_changes))} of the training; "
+                "use an engine of Optuna or KerasTuner"
+            )
         if faults:
             raise StudyError(faults, where=f"study '{self.name}'")
 

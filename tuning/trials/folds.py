@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from tuning.builders.build import build
+from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.data.dataset import task_of
 from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.study.builder_arguments import SplitParams
@@ -141,18 +142,24 @@ def prepare_fit(
         stopper = early_stopping(judge, study.objective, study.patience)
         callbacks.append(stopper)
 
+    usual = Chosen(rows=rows.train, epochs=epochs, batch_size=point.batch_size)
+    chosen = chosen_by(study.builder, model, usual, rows.scoring)
+    callbacks[1:1] = chosen.callbacks  # behind the judge, before early stopping
+
     fit = Fit(
         model,
-        rows.train,
+        chosen.rows,
         validation=rows.scoring,
-        epochs_total=epochs,
+        epochs_total=chosen.epochs,
         fits=worker_study.n_fits,
-        batch_size=point.batch_size,
+        batch_size=chosen.batch_size,
         callbacks=callbacks,
+        class_weight=chosen.class_weight,
+        shuffle=chosen.shuffle,
         seed=seed,
         trainer=study.trainer,
     )
-    fit.notes.extend(getattr(study.builder, "notices", ()))
+    fit.notes.extend((*getattr(study.builder, "notices", ()), *chosen.notes))
     return FoldFit(fold=0, fit=fit, judge=judge, stopper=stopper)
 
 

@@ -1,0 +1,79 @@
+"""A `HyperModel.fit` in our training: the rows and settings that it chooses for one point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tuning.study.builder_arguments import Builder
+from tuning.trainer.rows import Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What one fit is trained with.
+
+    Attributes:
+        rows: To train on.
+        epochs, batch_size, shuffle, class_weight: As in `model.fit`.
+        callbacks: Of the `HyperModel`'s own.
+        notes: What the user should know.
+    """
+
+    rows: Rows
+    epochs: int
+    batch_size: int
+    shuffle: bool = True
+    class_weight: Mapping[int, float] | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    notes: tuple[str, ...] = ()
+
+
+def chosen_by(
+    builder: Builder, model: keras.Model, usual: Chosen, validation: Rows | None
+) -> Chosen:
+    """Return what the builder's own `fit` makes of the usual training; without one that itself.
+
+    Args:
+        builder: The study's, which has just built the model.
+        model: Compiled.
+        usual: What the study says.
+        validation: The rows that are scored after each epoch.
+
+    Raises:
+        StudyError: It trains in a way that ours cannot; says which.
+    """
+    read_fit = getattr(builder, "read_fit", None)
+    if read_fit is None:
+        return usual
+    rows = (usual.rows.X, usual.rows.y)
+    call = read_fit(
+        model,
+        rows,
+        epochs=usual.epochs,
+        callbacks=[],
+        validation_data=None if validation is None else (validation.X, validation.y),
+    )
+    settings: dict[str, Any] = dict(call.settings)
+    has_changed_rows = "x, y" in call.changed
+    notes: tuple[str, ...] = ()
+    if has_changed_rows:
+        notes = (
+            f"{builder.__name__}.fit trains on rows that it has changed itself; "
+            "validation and predictions get them unchanged",
+        )
+    return Chosen(
+        rows=Rows(np.asarray(call.x), np.asarray(call.y), usual.rows.weight)
+        if has_changed_rows
+        else usual.rows,
+        epochs=min(int(settings.get("epochs") or usual.epochs), usual.epochs),
+        batch_size=int(settings.get("batch_size") or usual.batch_size),
+        shuffle=bool(settings.get("shuffle", True)),
+        class_weight=settings.get("class_weight"),
+        callbacks=list(settings.get("callbacks") or ()),
+        notes=notes,
+    )
