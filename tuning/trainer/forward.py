@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.data.arrays import Arrays, only
+from tuning.data.stream_array import StreamPart, stream_part
 from tuning.trainer.compiled import CHUNK
+from tuning.trainer.streams import PREDICTED_ROWS, check_targets
 
 _Forward: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
@@ -33,6 +35,9 @@ def predict(model: keras.Model, X: Arrays) -> Any:
         float32 `(rows, *output_shape)`; a mapping of these by output name where there are several
         outputs.
     """
+    part = stream_part(X)
+    if part is not None:
+        return _predict_stream(model, part)
     X = only(X)
     if X.dtype.kind == "f":
         inputs = getattr(model, "inputs", None)
@@ -45,6 +50,19 @@ def predict(model: keras.Model, X: Arrays) -> Any:
         rows = np.asarray(X[start : start + CHUNK])  # of windows these and no others are made
         chunks.append(forward(tf.constant(rows)).numpy())
     return np.concatenate(chunks)
+
+
+def _predict_stream(model: keras.Model, part: StreamPart) -> Any:
+    """Return predictions for the rows of a stream, read once from beginning to end."""
+    forward = _forward_of(model)
+    predicted: list[Any] = []
+    targets: list[Any] = []
+    for batch in part.source.opened(PREDICTED_ROWS):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        predicted.append(np.asarray(forward(x)))
+        targets.append(y)
+    check_targets(part, keras.tree.map_structure(lambda *ys: np.concatenate(ys), *targets))
+    return np.concatenate(predicted)
 
 
 _traces: weakref.WeakKeyDictionary[keras.Model, _Forward] = weakref.WeakKeyDictionary()

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tuning.data.dataset import Array
-from tuning.data.window_array import WindowArray
+from tuning.data.lazy import LazyArray
 
 Visibility: TypeAlias = Literal["all", "weights", "nothing"]
 """What of the user's model must be up to date when an epoch ends."""
@@ -58,7 +58,7 @@ def why_fit(model: keras.Model, arrays: Sequence[Array], callbacks: Sequence[Any
 
 
 def _is_plain(array: Any) -> bool:
-    is_array = isinstance(array, np.ndarray | WindowArray)
+    is_array = isinstance(array, np.ndarray | LazyArray)
     return is_array and array.dtype.kind in "fiub"
 
 

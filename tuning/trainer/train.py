@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.data.arrays import Array, Arrays
+from tuning.data.stream_array import stream_part
 from tuning.errors import StudyError
 from tuning.trainer import keras_internals
 from tuning.trainer.compiled import CompiledSteps, forget, repays_xla
@@ -23,11 +24,12 @@ from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.reasons import Visibility, looks_of, why_fit
 from tuning.trainer.rows import Rows, as_fit_takes, by_name, on_device
+from tuning.trainer.streams import OpenStream, StreamSteps, open_stream, stream_steps_for
 from tuning.trainer.windows import batches, holds_windows
 
 __all__ = ["Fit", "Rows", "epoch_order", "on_device", "train"]
 
-Steps: TypeAlias = CompiledSteps | NativeSteps
+Steps: TypeAlias = CompiledSteps | NativeSteps | StreamSteps
 Logs: TypeAlias = dict[str, Any]
 """An epoch's numbers by name; a metric with several values (F1 a class) has an array."""
 
@@ -118,9 +120,9 @@ class Fit:
         yield from self._keras_epochs(rows)
 
     def _compiled_epochs(self, rows: Rows) -> Generator[int, None, None]:
-        arrays = rows.tensors()
-        validation = None if self.validation is None else self.validation.tensors()
-        steps = self._steps = steps_for(self.model, arrays, self.batch_size)
+        arrays = self._tensors(rows)
+        validation = None if self.validation is None else self._held_out(self.validation)
+        steps = self._steps = self._make_steps(arrays)
         run = _CompiledRun(fit=self, steps=steps, arrays=arrays, validation=validation)
 
         logs: Logs = {}
@@ -148,9 +150,7 @@ class Fit:
 
         # Keras draws the order of the rows from its global state.
         keras.utils.set_random_seed(self.seed)
-        validation: Any = None if self.validation is None else self.validation.arrays
-        if self.validation is not None and holds_windows(self.validation.X):
-            validation = batches(self.validation.tensors(), self.batch_size)
+        validation = None if self.validation is None else self._keras_validation(self.validation)
         history = self.model.fit(
             **self._keras_rows(rows),
             validation_data=validation,
@@ -158,21 +158,57 @@ class Fit:
             initial_epoch=self.initial_epoch,
             batch_size=self.batch_size,
             callbacks=[*self.callbacks, note_epoch],
-            shuffle=self.shuffle,
             verbose=0,
         )
         self.history = dict(history.history)
         yield from done  # `fit` cannot be left in between: its epochs are told afterwards
 
+    def _make_steps(self, arrays: Tensors) -> Steps:
+        if isinstance(arrays[0], OpenStream):
+            return stream_steps_for(self.model, arrays[0], self.batch_size)
+        return steps_for(self.model, arrays, self.batch_size)
+
+    def _tensors(self, rows: Rows) -> Tensors:
+        """Return what the steps train on: tensors on the device, or a stream."""
+        if stream_part(rows.X) is None:
+            return rows.tensors()
+        return (
+            open_stream(
+                rows,
+                self.batch_size,
+                seed=self.seed,
+                epoch=self.initial_epoch,
+                shuffle=self.shuffle,
+                class_weight=self.class_weight,
+            ),
+        )
+
+    def _held_out(self, rows: Rows) -> Tensors:
+        """Return the same of rows that are only looked at."""
+        if stream_part(rows.X) is None:
+            return rows.tensors()
+        return (open_stream(rows, self.batch_size),)
+
+    def _keras_validation(self, rows: Rows) -> Any:
+        """Return the validation part as `model.fit` takes it."""
+        if stream_part(rows.X) is not None:
+            return open_stream(rows, self.batch_size).batches
+        if holds_windows(rows.X):
+            return batches(rows.tensors(), self.batch_size)
+        return rows.arrays
+
     def _keras_rows(self, rows: Rows) -> dict[str, Any]:
         """Return the training part as arguments of `model.fit`."""
+        if stream_part(rows.X) is not None:
+            return {"x": self._tensors(rows)[0].batches, "shuffle": False}
         if holds_windows(rows.X):
             seed = self.seed if self.shuffle else None
-            return {"x": batches(rows.tensors(), self.batch_size, seed)}
+            return {"x": batches(rows.tensors(), self.batch_size, seed), "shuffle": False}
         return {
             "x": as_fit_takes(rows.X),
             "y": as_fit_takes(rows.y),
             "sample_weight": None if rows.weight is None else as_fit_takes(rows.weight),
+            "shuffle": self.shuffle,
         }
 
 
@@ -362,7 +398,7 @@ def _an_epoch_at_a_time(epochs: Generator[int, None, None]) -> Generator[int, No
 
 
 def _with_class_weights(rows: Rows, class_weight: Mapping[int, float] | None) -> Rows:
-    if class_weight is None:
+    if class_weight is None or stream_part(rows.X) is not None:  # a stream weighs its batches
         return rows
     if isinstance(rows.y, Mapping) or isinstance(rows.weight, Mapping):
         names = ", ".join(rows.y) if isinstance(rows.y, Mapping) else "one, with weights by name"
