@@ -79,12 +79,13 @@ def test_two_faults_of_one_range_are_both_told():
     assert len(list(Int(0, -1, step=0).faults())) == 2
 
 
-@pytest.mark.parametrize("bad", [{"a": 1}, len, math.nan, math.inf, ("a", {1})])
+@pytest.mark.parametrize("bad", [{1.5: 1}, {"a": 1, 2: 3}, len, math.nan, math.inf, ("a", {1})])
 def test_choice_refuses_what_json_would_not_bring_back(bad):
     sentences = list(Choice("a", bad).faults())
     assert len(sentences) == 1
     assert sentences[0].endswith(
-        f"is a {type(bad).__name__}; use strings, finite numbers, None or tuples of these"
+        f"is a {type(bad).__name__}; use strings, finite numbers, None, "
+        "or tuples or mappings of these"
     )
 
 

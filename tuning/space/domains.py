@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
@@ -80,6 +80,9 @@ class Int(_Domain):
     step: int = field(default=1, kw_only=True)
     log: bool = field(default=False, kw_only=True)
 
+    def __post_init__(self) -> None:
+        _use_python_numbers(self, "low", "high", "step")
+
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
         if not all(_is_whole(value) for value in (self.low, self.high, self.step)):
@@ -145,6 +148,9 @@ class Float(_Domain):
             f"Float(conditions={self.conditions!r}, low={self.low!r}, high={self.high!r}, "
             f"log={self.log!r}{step})"
         )
+
+    def __post_init__(self) -> None:
+        _use_python_numbers(self, "low", "high", "step")
 
     @staticmethod
     def from_range_test(
@@ -285,9 +291,11 @@ class FromRangeTest(Float):
 
 @dataclass(frozen=True, init=False)
 class Choice(_Domain):
-    """One of the values given: strings, numbers, True / False, None, or tuples of these.
+    """One of the values given: strings, numbers, True / False, None, tuples or mappings of these.
 
     Engines see string labels (`labels`), so None, tuples and mixed types survive every library.
+    NumPy's values are taken for Python's, so `Choice(*np.arange(1, 4))` has the numbers 1, 2, 3.
+    The keys of a mapping, e.g. of class weights, are all strings or all whole numbers.
     """
 
     values: tuple[Any, ...]
@@ -296,10 +304,14 @@ class Choice(_Domain):
     def __init__(
         self, *values: Any, conditions: Conditions = (), alternatives: tuple[Any, ...] = ()
     ) -> None:
-        hashable = tuple(tuple(value) if isinstance(value, list) else value for value in values)
-        object.__setattr__(self, "values", hashable)
+        plain = tuple(python_value(value) for value in values)
+        object.__setattr__(self, "values", plain)
         object.__setattr__(self, "conditions", conditions)
         object.__setattr__(self, "alternatives", alternatives)
+
+    # Values that are mappings have no hash; equal choices have as many values.
+    def __hash__(self) -> int:
+        return hash((len(self.values), self.conditions))
 
     def when(self, **parents: Any) -> Choice:
         """As for the other domains: a copy that exists only where the parents have these values."""
@@ -322,7 +334,7 @@ class Choice(_Domain):
                 kind = type(value).__name__
                 yield (
                     f"{self}: {value!r} is a {kind}; "
-                    "use strings, finite numbers, None or tuples of these"
+                    "use strings, finite numbers, None, or tuples or mappings of these"
                 )
         pairs = itertools.combinations(self.values, 2)
         if any(_same(one, other) for one, other in pairs):
@@ -346,7 +358,7 @@ class Choice(_Domain):
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is one of the values, of the same type (True is not 1)."""
-        return _among(value, self.values)
+        return _among(python_value(value), self.values)
 
     def decode(self, stored: Any) -> Any:
         """Return what JSON gave back (tuples as lists) as the value meant."""
@@ -384,9 +396,31 @@ def _spaced(low: float, high: float, points: int, log: bool) -> list[float]:
     return [low, *(float(value) for value in values[1:-1]), high]
 
 
+def python_value(value: Any) -> Any:
+    """Return NumPy's numbers, truth values, strings and arrays as Python's; lists as tuples."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.item() if np.ndim(value) == 0 else value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(map(python_value, value))
+    if isinstance(value, Mapping):
+        return {python_value(key): python_value(item) for key, item in value.items()}
+    return value
+
+
+def _use_python_numbers(domain: Any, *names: str) -> None:
+    for name in names:
+        # Frozen: what is put right here is still being made.
+        object.__setattr__(domain, name, python_value(getattr(domain, name)))
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
+    if isinstance(value, Mapping):
+        # Of one type: JSON sorts them, and keeps them as text.
+        one_type = len({type(key) for key in value}) <= 1
+        named = all(isinstance(key, str) or _is_whole(key) for key in value)
+        return one_type and named and all(map(_is_plain, value.values()))
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, str | int)
@@ -402,6 +436,8 @@ def _is_number(value: Any) -> bool:
 
 def as_tuple(value: Any) -> Any:
     """Return lists, at any depth, as tuples: JSON gives a tuple back as a list."""
+    if isinstance(value, Mapping):
+        return {key: as_tuple(item) for key, item in value.items()}
     return tuple(map(as_tuple, value)) if isinstance(value, list | tuple) else value
 
 
@@ -410,7 +446,15 @@ def _among(value: Any, values: Iterable[Any]) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two values are equal and both, or neither, a truth value: True is not 1."""
+    """Whether two values are equal and both, or neither, a truth value: True is not 1.
+
+    The keys of mappings count as text, which JSON has made of them.
+    """
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(_same, a, b))
-    return a == b and isinstance(a, bool) == isinstance(b, bool)
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        theirs = {str(key): value for key, value in b.items()}
+        return len(a) == len(b) and all(
+            str(key) in theirs and _same(value, theirs[str(key)]) for key, value in a.items()
+        )
+    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)

@@ -34,7 +34,7 @@ def domain_to_json(domain: Domain) -> dict[str, Any]:
         if domain.step is not None:
             stored["step"] = domain.step
     else:
-        stored = {"kind": "choice", "values": list(domain.values)}
+        stored = {"kind": "choice", "values": [_to_json(value) for value in domain.values]}
 
     if domain.conditions:
         stored["conditions"] = [[parent, list(values)] for parent, values in domain.conditions]
@@ -93,10 +93,27 @@ def _domain(stored: Mapping[str, Any]) -> Domain:
             )
         case "choice":
             # Of lists within lists, too: a Choice holds tuples, which JSON gives back as lists.
-            return Choice(*as_tuple(stored["values"]), conditions=conditions)
+            values = [_from_json(value) for value in stored["values"]]
+            return Choice(*as_tuple(values), conditions=conditions)
         case kind:
             raise ValueError(f"{kind!r} is no kind of domain")
 
 
 def _conditions(stored: Mapping[str, Any]) -> Conditions:
     return tuple((parent, as_tuple(values)) for parent, values in stored.get("conditions", []))
+
+
+_ITEMS = "items"
+"""In the place of a mapping: pairs of its keys and values, for JSON makes text of any key."""
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_ITEMS: [[key, _to_json(item)] for key, item in value.items()]}
+    return value
+
+
+def _from_json(stored: Any) -> Any:
+    if isinstance(stored, Mapping):
+        return {key: _from_json(item) for key, item in stored[_ITEMS]}
+    return stored
