@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from tuning.engines.base import Engine
+from tuning.engines.renamed import Renamed
 from tuning.space.alternatives import MARK, Expanded
 from tuning.space.domains import Domain
 from tuning.space.space import Space
 from tuning.study.builder_arguments import FIT_PARAMETERS
-from tuning.study.renamed import Renamed
 from tuning.study.study import Study
 from tuning.trial import EpochReport, Params, Pause, Proposal, TrialResult
 

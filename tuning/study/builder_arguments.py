@@ -13,6 +13,8 @@ FIT_PARAMETERS = ("batch_size",)
 """Parameters of the training, which a builder need not take."""
 FROM_DATA = ("input_shape", "task", "n_outputs")
 """Builder arguments that are filled in from the data."""
+SCIKERAS = ("meta", "compile_kwargs")
+"""Arguments that SciKeras fills, and a study too: facts of the data, and nothing on compiling."""
 
 
 class SplitParams(NamedTuple):

@@ -14,6 +14,7 @@ from tuning.space.domains import Choice, Float, Int
 from tuning.study.builder_arguments import (
     FIT_PARAMETERS,
     FROM_DATA,
+    SCIKERAS,
     data_names,
     names_needed,
     names_taken,
@@ -79,7 +80,7 @@ def study_faults(study: StudyFields) -> Iterator[str]:
     # Of what cannot be called there is no signature to read.
     if callable(study.builder) and study.space.known:
         yield from _argument_faults(study)
-    if callable(study.data):
+    if callable(study.data) and study.space.known:
         yield from _data_faults(study)
 
 
@@ -256,7 +257,7 @@ def _argument_faults(study: StudyFields) -> Iterator[str]:
             yield f"'{name}' is both searched and fixed; keep one"
 
     for name in names_needed(study.builder):
-        if name not in (*decided, *FROM_DATA, *FIT_PARAMETERS):
+        if name not in (*decided, *FROM_DATA, *FIT_PARAMETERS, *SCIKERAS):
             yield (
                 f"{builder_name} needs '{name}', which has no default: put it into space or fixed"
             )

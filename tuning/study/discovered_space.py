@@ -18,7 +18,7 @@ from tuning.space.alternatives import alternative
 from tuning.space.discovery import Discovery, discover
 from tuning.space.domains import Domain
 from tuning.space.space import Space
-from tuning.study.builder_arguments import FIT_PARAMETERS
+from tuning.study.builder_arguments import FIT_PARAMETERS, data_names
 from tuning.study.fingerprint import fingerprint, plain_repr
 from tuning.study.foreign_builder import ForeignBuilder
 from tuning.trial import Params
@@ -122,7 +122,7 @@ class DiscoveredSpace(Space):
     def _discovered(self, fixed: Mapping[str, Any]) -> Discovery:
         name = self._builder.__name__
 
-        rows = _some_rows(self._data()) if self._builder.has_fit else None
+        rows = _some_rows(self._dataset()) if self._builder.has_fit else None
 
         def ask(values: Params) -> Any:
             return self._builder.ask(values, fixed=fixed, in_full=self._in_full, rows=rows)
@@ -141,24 +141,32 @@ class DiscoveredSpace(Space):
         names = [name for name in self._builder.from_data if name not in self._fixed]
         if not names:
             return {}
-        dataset = self._data()
+        dataset = self._dataset()
         return {name: getattr(dataset, name) for name in names}
+
+    def _dataset(self) -> Any:
+        """Return the data, of arguments that are searched with their first values."""
+        names = data_names(self._data)
+        first = {name: each.cut()[0] for name, each in self.declared.items() if name in names}
+        fixed = {name: value for name, value in self._fixed.items() if name in names}
+        return self._data(**first, **fixed)
 
     def _combined(self) -> dict[str, Domain]:
         found = dict(self._discovery.domains)
+        others = {*FIT_PARAMETERS, *data_names(self._data)}
         faults = []
         for name, domain in self.declared.items():
             if name in found:
                 found[name] = _in_place_of(found[name], domain)
-            elif name in FIT_PARAMETERS:
+            elif name in others:
                 found[name] = domain
             else:
-                guess = did_you_mean(name, {*found, *FIT_PARAMETERS})
+                guess = did_you_mean(name, {*found, *others})
                 faults.append(
                     f"space: {self._builder.__name__} asks for no '{name}'.{guess} "
                     f"It asks for: {', '.join(found)}"
                 )
-        takes = {*self._discovery.told, *self._builder.__signature__.parameters, *FIT_PARAMETERS}
+        takes = {*self._discovery.told, *self._builder.__signature__.parameters, *others}
         faults += [
             f"fixed: {self._builder.__name__} asks for no '{name}'."
             f"{did_you_mean(name, takes)} It asks for: {', '.join(found)}"

@@ -22,6 +22,7 @@ from tuning.study.builder_arguments import (
     FIT_PARAMETERS,
     SplitParams,
     data_names,
+    names_needed,
     names_taken,
 )
 from tuning.study.checks import field_name_faults, study_faults
@@ -29,6 +30,7 @@ from tuning.study.discovered_space import DiscoveredSpace
 from tuning.study.engine_spec import engine_spec
 from tuning.study.fingerprint import fingerprint, metric_fingerprint, plain_repr
 from tuning.study.foreign_builder import ForeignBuilder, adapted
+from tuning.study.scikeras_meta import meta_of
 from tuning.study.study_fields import StudyFields
 from tuning.study.study_file import find_study, import_file
 
@@ -177,12 +179,21 @@ class Study(StudyFields):
         )
 
     def from_data(self, dataset: Dataset) -> dict[str, Any]:
-        """Return those of `FROM_DATA` that the builder names and that the study leaves open."""
-        known = {
+        """Return those of `FROM_DATA` that the builder names and that the study leaves open.
+
+        And `SCIKERAS`' where the builder needs them.
+        """
+        known: dict[str, Any] = {
             "input_shape": dataset.input_shape,
             "task": dataset.task,
             "n_outputs": dataset.n_outputs,
         }
+        # Only where there is no default: before, these were arguments like any other.
+        needed = names_needed(self.builder)
+        if "meta" in needed:
+            known["meta"] = meta_of(dataset)
+        if "compile_kwargs" in needed:
+            known["compile_kwargs"] = {}
         named = inspect.signature(self.builder).parameters
         decided = {*self.fixed, *self.space}
         return {
