@@ -100,6 +100,21 @@ def test_for_a_benchmark_the_value_without_noise_stands_for_the_test_score(tmp_p
     assert read_test_score(tmp_path) == 1.5
 
 
+def test_an_objective_of_optunas_is_called_once_a_trial(tmp_path):
+    calls = []
+
+    def objective(trial):
+        calls.append(trial.suggest_float("x", 1.0, 2.0))
+        return calls[-1] ** 2
+
+    searched = study(objective)
+    searched.check()
+    calls.clear()
+    result = train(tmp_path, ScriptedContext(), searched=searched)
+    assert (result.status, result.value) == (Status.COMPLETED, 2.25)
+    assert calls == [1.5]
+
+
 def test_noise_differs_by_training_seed_point_and_epoch():
     def value(x, epoch, seed):
         return evaluate(study(lambda x=0.0, seed=0: float(seed)), {"x": x}, epoch=epoch, seed=seed)

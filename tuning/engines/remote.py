@@ -226,7 +226,9 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
 
     point = study.space.lowest()
     if study.trainer == "function":
-        evaluate(study, point, epoch=1, seed=study.seed)
+        # One that asks for its parameters was run to find them; it may train for hours.
+        if not getattr(study.builder, "asks_for_parameters", False):
+            evaluate(study, point, epoch=1, seed=study.seed)
         return
 
     arguments = study.split_params(point)

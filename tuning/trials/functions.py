@@ -93,7 +93,11 @@ def function_trial(training: Training) -> TrialResult:
     began = time.perf_counter()
     status = Status.COMPLETED
     curve: list[dict[str, float]] = []
-    for epoch in range(_epochs_of_parent(job) + 1, proposal.epochs + 1):
+    first = _epochs_of_parent(job) + 1
+    # Optuna's `objective(trial)` does its whole work in one call, which knows of no epochs.
+    if getattr(study.builder, "asks_for_parameters", False):
+        first = proposal.epochs
+    for epoch in range(first, proposal.epochs + 1):
         value = evaluate(study, proposal.params, epoch=epoch, seed=training.seed)
         curve.append({"epoch": float(epoch), metric: value})
         if not math.isfinite(value):
