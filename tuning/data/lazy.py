@@ -61,6 +61,15 @@ class LazyArray(ABC):
     def standardised(self, mean: Array | None, deviation: Array | None) -> Any:
         """Return float32 rows, centred and divided by such figures; None: only cast."""
 
+    @abstractmethod
+    def head(self, n_rows: int) -> Array:
+        """Return the first rows in memory, at most so many."""
+
+    @property
+    @abstractmethod
+    def fits_memory(self) -> bool:
+        """Whether all rows may be made at once, for what can only work on an array."""
+
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """Return the rows in another type; float32 without making them."""
         if np.dtype(dtype) == self.dtype:

@@ -112,8 +112,8 @@ class StreamArray(LazyArray):
         self._refuse("all at once")
 
     def joined(self, others: Sequence[Self]) -> Self:
-        """Raise `StudyError`: parts are not joined."""
-        self._refuse()
+        """Return the rows of several parts, to be counted and told apart; they are not read."""
+        return type(self)([*self.parts, *(part for one in others for part in one.parts)], self.name)
 
     def update(self, sha: Any) -> None:
         """Feed types, shapes, version and the first batch of each part."""
@@ -129,6 +129,15 @@ class StreamArray(LazyArray):
             if first.dtype.kind == "f" and not np.isfinite(first).all():
                 n_bad = int((~np.isfinite(first)).sum())
                 yield f"{name} has {n_bad} NaN or infinite values in a first batch; fill them"
+
+    def head(self, n_rows: int) -> Array:
+        """Return rows of the first batch, at most so many."""
+        return self._first(self.parts[0])[:n_rows]
+
+    @property
+    def fits_memory(self) -> bool:
+        """It never does."""
+        return False
 
     def figures(self) -> tuple[Array, Array]:
         """Raise `StudyError`: a stream is taken as it comes."""

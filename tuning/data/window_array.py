@@ -11,6 +11,9 @@ import numpy as np
 from tuning.data.arrays import Array
 from tuning.data.lazy import LazyArray
 
+MOST_BYTES = 1 << 30
+"""Of windows that are written out for what can only work on an array."""
+
 
 class WindowArray(LazyArray):
     """Row i is `series[starts[i] : starts[i] + window]`.
@@ -73,6 +76,15 @@ class WindowArray(LazyArray):
                 f"the series has {int(is_bad.sum())} NaN or infinite values, the first at moment "
                 f"{first}; drop or fill them"
             )
+
+    def head(self, n_rows: int) -> Array:
+        """Return the first windows, at most so many."""
+        return np.asarray(self[:n_rows])
+
+    @property
+    def fits_memory(self) -> bool:
+        """Whether the windows written out take at most `MOST_BYTES`."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize <= MOST_BYTES
 
     def figures(self) -> tuple[Array, Array]:
         """Return the figures of each column over the moments that these windows cover, once each.

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tuning.data.arrays import Array, only
 from tuning.data.dataset import Task
+from tuning.data.lazy import LazyArray
 from tuning.trainer.keras_internals import graph_nodes
 from tuning.trainer.outputs import link_of
 from tuning.trainer.train import Rows, on_device
@@ -99,8 +100,10 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
     if not _has_one_input_and_output(model) or not _is_one_array_each(rows):
         return Signs(lr=lr)
 
-    targets = only(rows.y)[:ROWS]
-    x = on_device(only(rows.X)[:ROWS])
+    X = only(rows.X)
+    first_rows = X.head(ROWS) if isinstance(X, LazyArray) else X[:ROWS]
+    targets = only(rows.y)[: len(first_rows)]
+    x = on_device(first_rows)
     y = on_device(targets)
     relus = dict(_relus(model))
     taken = dict(_first_inputs(model))

@@ -185,12 +185,14 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     from tuning.data.facts import notices_on
     from tuning.engines.catalog import make_engine
     from tuning.scoring.imbalance import imbalance_advice
+    from tuning.study.stream_checks import check_stream
     from tuning.study.study_data import count_folds, load_dataset, split_dataset
     from tuning.study.study_file import find_study
     from tuning.trials.worker_study import check_objective, load_source
 
     study = load_source(source, overrides)
     dataset = load_dataset(study)
+    check_stream(study, dataset)
     parts = split_dataset(study, dataset)
 
     # Each of these raises now what would else fail every trial.

@@ -10,6 +10,7 @@ import numpy as np
 
 from tuning.data.arrays import Array, Arrays, leaves, named, only
 from tuning.data.dataset import Task, Tasks, task_of
+from tuning.data.lazy import LazyArray
 from tuning.scoring import metrics
 from tuning.scoring.case import class_numbers, is_one_hot
 from tuning.scoring.measure import Measure
@@ -146,7 +147,12 @@ def _weights(model: Any, weight: Array | None) -> dict[str, Array]:
 
 
 def _inputs(X: Arrays) -> Array | None:
-    """Return all inputs beside each other, `(rows, features)`; None where they are no numbers."""
+    """Return all inputs beside each other, `(rows, features)`.
+
+    None where they are no numbers, or more than memory holds.
+    """
+    if any(isinstance(array, LazyArray) and not array.fits_memory for array in leaves(X)):
+        return None
     columns = [np.asarray(array) for array in leaves(X)]
     if any(array.dtype.kind not in "fiub" for array in columns):
         return None
