@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import make_regression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold
 
 import tuning.executors.joblib_backend as backend
 from tuning.executors.devices import parse_devices
@@ -189,6 +189,30 @@ def test_a_grid_search_over_keras_agrees_with_the_sequential_one(parallel):
     here = search.set_params(n_jobs=1).fit(X, y).cv_results_["mean_test_score"]
     there = search.set_params(n_jobs=-1).fit(X, y).cv_results_["mean_test_score"]
     np.testing.assert_allclose(here, there, rtol=1e-5)
+
+
+def test_groups_given_to_a_grid_search_reach_its_splitter(parallel):
+    from tuning import KerasRegressor
+
+    X, y = make_regression(80, 4, random_state=0)
+    groups = np.arange(80) // 8
+
+    def net(lr=0.01, input_shape=(4,)):
+        import keras
+
+        model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(lr), "mse")
+        return model
+
+    net.__module__ = "__main__"
+    estimator = KerasRegressor(net, epochs=1, random_state=0)
+    search = GridSearchCV(estimator, {"lr": [0.1]}, cv=GroupKFold(3), n_jobs=-1, refit=False)
+    search.fit(X, y, groups=groups)
+    folds = list(GroupKFold(3).split(X, y, groups))
+    given = GridSearchCV(estimator, {"lr": [0.1]}, cv=folds, n_jobs=1, refit=False).fit(X, y)
+    for fold in range(3):
+        name = f"split{fold}_test_score"
+        np.testing.assert_allclose(search.cv_results_[name], given.cv_results_[name], rtol=1e-5)
 
 
 def test_joblib_knows_the_name_once_an_estimator_was_taken_from_tuning():

@@ -17,7 +17,7 @@ from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
 from tuning.simulation.replay import MemoryFiles
 from tuning.storage.durable import read_json
-from tuning.trial import EpochReport, Proposal, Status
+from tuning.trial import EpochReport, Proposal, Status, TrialResult
 from tuning.trials.jobs import ALL_ROWS, FinalistJob
 
 
@@ -316,3 +316,36 @@ def test_time_that_is_up_does_not_keep_the_winner_from_being_chosen(tmp_path):
     stop_request.deadline = 0.0
     winner = finals(tmp_path, ObedientExecutor(), stop_request=stop_request).run(trial_index_of(5))
     assert winner.number == 0
+
+
+def test_by_time_the_winner_is_trained_anew_for_the_epochs_that_its_validation_found(tmp_path):
+    executor = ObedientExecutor()
+    record = replace(RECORD, trains_to_test=True, seeds=1, top_k=1, epochs=27)
+    winner = finals(tmp_path, executor, record).run(trial_index_of(7))
+    (task,) = executor.evaluated
+    assert task.weights is None
+    assert task.epochs == files_in(tmp_path).finalist(0, 0).epochs == 27
+    assert winner.standing.weights == ("0.npz",)
+
+
+def test_by_time_with_folds_no_finalist_is_trained_on_all_rows_beside_them(tmp_path):
+    executor = ObedientExecutor()
+    record = replace(RECORD, trains_to_test=True, cv=3, seeds=1, top_k=1)
+    trial_index = trial_index_of(7)
+    for fold, epochs in enumerate((4, 20, 9)):
+        outcome = FinalistOutcome(number=0, index=0, seed=100, value=1.0, epochs=epochs)
+        write_record(files_in(tmp_path).finalist_file(0, 0, fold), outcome)
+    finals(tmp_path, executor, record).run(trial_index)
+    assert executor.done == ["evaluate"]
+    assert executor.evaluated[0].epochs == 9
+
+
+def test_finalist_and_winner_are_told_what_the_data_of_their_trial_were(tmp_path):
+    told = []
+    executor = ObedientExecutor(on_start=lambda job: told.append(job.args[0].data_digest))
+    record = replace(RECORD, data_arguments=("x",), seeds=1, top_k=1)
+    trial_index = trial_index_of(7)
+    result = TrialResult(0, Status.COMPLETED, 7.0, data_digest="aa")
+    files_in(tmp_path).write_result(result)
+    finals(tmp_path, executor, record).run(trial_index)
+    assert told == ["aa", "aa"]
