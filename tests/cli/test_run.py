@@ -155,6 +155,11 @@ def test_an_unknown_executor_is_refused_with_those_there_are(runs, capsys):
     assert runs.calls == []
 
 
+def test_the_kind_of_split_reaches_the_run_as_another_search(runs):
+    assert main(["run", "toy", "--split", "group"]) == 0
+    assert runs.calls[0][1].variant == {"split": "group"}
+
+
 def test_the_executor_reaches_the_run(runs):
     assert main(["run", "toy", "--executor", "inprocess"]) == 0
     assert runs.calls[0][1].executor == "inprocess"
