@@ -35,7 +35,10 @@ GIVEN = {
     "space": SPACE,
 }
 STUDY = Study(**GIVEN)
-TAKES = "build_model takes: n_hidden, n_neurons, lr, input_shape; fit takes: batch_size."
+TAKES = (
+    "build_model takes: n_hidden, n_neurons, lr, input_shape; "
+    "fit takes: batch_size, epochs, patience, class_weight."
+)
 
 
 def error_of(**changes):
@@ -330,29 +333,25 @@ def test_the_definition_names_where_a_range_test_looks_whatever_it_found():
     assert (narrow.space["lr"].low, narrow.hash == study.hash) == (1e-3, False)
 
 
+def _split(study, params):
+    point = study.split_params(params)
+    return point.builder, {"batch_size": point.batch_size}
+
+
 def test_each_parameter_goes_to_whom_takes_it_with_the_fixed_ones():
     study = STUDY.with_(
         space={"n_hidden": Int(0, 3), "batch_size": Choice(16, 32)}, fixed={"lr": 0.1}
     )
-    assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
+    assert _split(study, {"n_hidden": 2, "batch_size": 16}) == (
         {"lr": 0.1, "n_hidden": 2},
         {"batch_size": 16},
-        {},
     )
-    assert study.split_params({"n_hidden": 2}) == (
-        {"lr": 0.1, "n_hidden": 2},
-        {"batch_size": 32},
-        {},
-    )
+    assert _split(study, {"n_hidden": 2}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 32})
 
 
 def test_a_fixed_batch_size_is_trained_with():
     study = STUDY.with_(fixed={"lr": 0.1, "batch_size": 8})
-    assert study.split_params({"n_hidden": 2}) == (
-        {"lr": 0.1, "n_hidden": 2},
-        {"batch_size": 8},
-        {},
-    )
+    assert _split(study, {"n_hidden": 2}) == ({"lr": 0.1, "n_hidden": 2}, {"batch_size": 8})
     with pytest.raises(StudyError, match="batch_size must be a whole number, at least 1, got 0"):
         STUDY.with_(fixed={"batch_size": 0})
 
@@ -375,19 +374,17 @@ def test_a_name_that_both_take_goes_to_both():
         builder=lambda n_hidden, batch_size: None,
         space={"n_hidden": Int(0, 3), "batch_size": Choice(16)},
     )
-    assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
+    assert _split(study, {"n_hidden": 2, "batch_size": 16}) == (
         {"n_hidden": 2, "batch_size": 16},
         {"batch_size": 16},
-        {},
     )
 
 
 def test_a_builder_that_takes_anything_gets_all_but_the_fit_settings():
     study = STUDY.with_(builder=lambda **rest: None, fixed={"lr": 0.1})
-    assert study.split_params({"n_hidden": 2, "batch_size": 16}) == (
+    assert _split(study, {"n_hidden": 2, "batch_size": 16}) == (
         {"lr": 0.1, "n_hidden": 2},
         {"batch_size": 16},
-        {},
     )
 
 

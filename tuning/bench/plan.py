@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget)
     The seed feeds splits, first points, engine and training, and depends on the index alone: what
     differs between two searches of one index is the engine.
     """
-    initial = 0
+    initial: int | Sequence[Mapping[str, Any]] = 0
     if engine_spec(choice.engine).takes_initial:
         affordable = budget.whole_trials(study) // TRIALS_FOR_ONE_INITIAL
         initial = study.initial or min(MOST_INITIAL, affordable)

@@ -88,7 +88,7 @@ class CapacityEngine:
     def __init__(self, study: Study) -> None:
         self._space = study.space
         self._objective = study.objective
-        self._epochs = study.epochs
+        self._epochs_of = study.epochs_of
         faults = list(faults_of(study.space))
         if faults:
             raise StudyError(faults, where=study.engine)
@@ -108,7 +108,7 @@ class CapacityEngine:
                 params = self._params(point)
                 if repr(params) not in self._numbers:
                     self._numbers[repr(params)] = number
-                    return Proposal(number, params, self._epochs)
+                    return Proposal(number, params, self._epochs_of(params))
             if any(self._number(point) not in self._ended for point in self._round):
                 return Pause.WAIT
             self._round = next(self._rounds, None)

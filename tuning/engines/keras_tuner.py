@@ -50,7 +50,7 @@ class KerasTunerEngine:
         kind = study.engine.removeprefix("keras-tuner:")
         self._space = _cut(study.space) if kind == "grid" else study.space
         self._metric = study.objective.metric
-        self._epochs = study.epochs
+        self._epochs_of = study.epochs_of
         self._open: dict[int, Any] = {}
         self._numbers: dict[str, int] = {}  # the oracle's trial id -> our number
         with _quiet():
@@ -81,7 +81,7 @@ class KerasTunerEngine:
         parent = None
         if oracles.TRIAL_ID in values:
             parent = self._numbers[values[oracles.TRIAL_ID]]
-        return Proposal(number, params, values.get(oracles.EPOCHS, self._epochs), parent)
+        return Proposal(number, params, values.get(oracles.EPOCHS, self._epochs_of(params)), parent)
 
     def _create(self, tuner: str) -> Any:
         trial = self._oracle.create_trial(tuner)

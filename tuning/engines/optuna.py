@@ -43,7 +43,8 @@ class OptunaEngine:
 
     def __init__(self, study: Study) -> None:
         self._space = study.space
-        self._epochs = study.epochs
+        self._epochs_of = study.epochs_of
+        self._epochs: dict[int, int] = {}  # open trial -> its last epoch
         self._next_number = 0
         self._open: dict[int, optuna.Trial] = {}
         self._last_epochs: dict[int, int] = {}  # open trial -> last epoch reported
@@ -87,7 +88,8 @@ class OptunaEngine:
             params = _suggest(trial, self._space)
         self._next_number += 1
         self._open[number] = trial
-        return Proposal(number, params, self._epochs)
+        self._epochs[number] = self._epochs_of(params)
+        return Proposal(number, params, self._epochs[number])
 
     def adopt(self, proposal: Proposal) -> bool:
         """Take a point as one of the user's, in place of what was sampled."""
@@ -99,6 +101,7 @@ class OptunaEngine:
             self._study.enqueue_trial(self._space.labelled(proposal.params))
             trial = self._study.ask()
             self._open[proposal.number] = trial
+            self._epochs[proposal.number] = proposal.epochs
             return _suggest(trial, self._space) == proposal.params
 
     def report(self, report: EpochReport) -> bool:
@@ -114,7 +117,8 @@ class OptunaEngine:
             self._last_epochs[number] = epoch
             trial = self._open[number]
             trial.report(report.value, step=epoch)
-            if number not in self._pruned_at and epoch < self._epochs and trial.should_prune():
+            is_over = number in self._pruned_at or epoch >= self._epochs[number]
+            if not is_over and trial.should_prune():
                 self._pruned_at[number] = epoch
         return epoch >= self._pruned_at.get(number, epoch + 1)
 
@@ -123,6 +127,7 @@ class OptunaEngine:
         trial = self._open.pop(result.number)
         self._last_epochs.pop(result.number, None)
         self._pruned_at.pop(result.number, None)
+        self._epochs.pop(result.number)
         if result.status is Status.INFEASIBLE and self._constrained:
             trial.set_constraint("memory", 1.0)
 

@@ -23,6 +23,7 @@ from tuning.trials.jobs import Overrides, Source
 
 if TYPE_CHECKING:
     from tuning.data.dataset import Dataset
+    from tuning.study.builder_arguments import SplitParams
     from tuning.study.study import Study
 
 _CALLS = ("ask", "adopt", "report", "tell", "artifacts")
@@ -184,6 +185,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     """
     from tuning.data.facts import notices_on
     from tuning.engines.catalog import make_engine
+    from tuning.scoring.class_weights import class_weight_faults
     from tuning.scoring.imbalance import imbalance_advice
     from tuning.study.stream_checks import check_stream
     from tuning.study.study_data import count_folds, load_dataset, split_dataset
@@ -199,6 +201,9 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     n_folds = count_folds(study, parts)
     check_objective(study, dataset.task)
     _try_builder(study, dataset)
+    faults = list(class_weight_faults(study, dataset.task, dataset.classes))
+    if faults:
+        raise StudyError(faults, where=f"study '{study.name}'")
 
     engine = make_engine(study, lambda: parts)
     file = str(find_study(source)) if isinstance(source, str) else ""
@@ -222,6 +227,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
 def _try_builder(study: Study, dataset: Dataset) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
+    from tuning.data.arrays import count_rows
     from tuning.scoring.measure import measure_of
     from tuning.study.study_data import arguments_text, default_arguments, load_dataset
     from tuning.trials.functions import evaluate
@@ -233,20 +239,35 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
             evaluate(study, point, epoch=1, seed=study.seed)
         return
 
-    arguments = study.split_params(point)
-    if arguments_text(study, arguments.data) != arguments_text(study, default_arguments(study)):
-        dataset = load_dataset(study, arguments.data)
+    split = study.split_params(point)
+    arguments = split.builder
+    if arguments_text(study, split.data) != arguments_text(study, default_arguments(study)):
+        dataset = load_dataset(study, split.data)
     measure = measure_of(study.objective, dataset.task)
     computed_by_us = measure is not None or study.objective.name == "loss"
     check_builder(
         study.builder,
-        {**study.from_data(dataset), **arguments.builder},
+        {**study.from_data(dataset), **arguments},
         input_shape=dataset.input_shape,
         task=dataset.task,
         n_outputs=dataset.n_outputs,
         metric="" if computed_by_us else study.objective.name,
         measure=measure,
     )
+    _try_callbacks(study, split, count_rows(dataset.y))
+
+
+def _try_callbacks(study: Study, point: SplitParams, n_rows: int) -> None:
+    """Make callbacks twice: two fits that got the same ones would learn from each other."""
+    import tempfile
+
+    from tuning.builders.callbacks import make_callbacks
+
+    if study.callbacks is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(2):
+            make_callbacks(study, point, epochs=point.epochs, n_rows=n_rows, folder=Path(folder))
 
 
 def _reply(connection: Connection, error: BaseException | None, value: Any = None) -> None:

@@ -160,7 +160,7 @@ class ScikitEngine:
         params = {name: parameters[name] for name in self._study.space if name in parameters}
         # A halving search sets the epochs of each round.
         parent = None
-        if "epochs" in parameters:
+        if "epochs" in parameters and "epochs" not in self._study.space:
             parent = self._numbers.get(repr(params))
         self._numbers[repr(params)] = number
 

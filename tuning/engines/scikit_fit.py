@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tuning.data.packing import unpack
 from tuning.engines.scikit_internals import Call, Scores, fit_and_score
 from tuning.engines.scikit_search import arrays_of
 from tuning.estimators.fit import Watch
 from tuning.schema import JsonObject
+from tuning.scoring.class_weights import class_weights
+from tuning.study.builder_arguments import names_of_callbacks, names_taken
 from tuning.trainer.devices import strategy_scope
-from tuning.trial import Context, FoldResult, TrialResult
+from tuning.trial import Context, FoldResult, Params, TrialResult
 from tuning.trials.advance import EpochReporter
-from tuning.trials.earlier_attempts import folds_of_earlier_attempts, keep_fold
-from tuning.trials.folds import FoldFit, summarise
+from tuning.trials.earlier_attempts import (
+    callbacks_folder,
+    folds_of_earlier_attempts,
+    keep_fold,
+)
+from tuning.trials.folds import FoldFit, summarise, watch
 from tuning.trials.held_out_score import score_test_part
 from tuning.trials.jobs import TrialJob
-from tuning.trials.judge import Judge, early_stopping
 from tuning.trials.training import Training
 from tuning.trials.trial import carry_out
 
@@ -72,40 +77,60 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     worker_study = training.worker_study
     study = worker_study.study
     fold = call.place.fold
-    rows = worker_study.fold(fold)
-
-    judge = Judge(
-        study.objective,
-        worker_study.parts.task,
-        rows.scoring,
-        rows.stopping,
-        reporter.one_fold,
-        threshold=study.threshold,
+    seed = training.seed_of(fold)
+    rows = worker_study.rows_of_fit(fold)
+    watchers = watch(
+        worker_study,
+        training.point,
+        rows,
+        epochs=training.job.proposal.epochs,
+        folder=callbacks_folder(training.job, fold),
+        on_epoch=reporter.one_fold,
     )
-    callbacks: list[Any] = [judge]
-    stopper = None
-    if study.patience is not None:
-        stopper = early_stopping(judge, study.objective, study.patience)
-        callbacks.append(stopper)
 
     # The estimator trains as ours do where it is given a watch.
-    watch = Watch(
+    estimator_watch = Watch(
         scoring=rows.scoring,
-        callbacks=callbacks,
-        inner=worker_study.inner_rows_of_fold(fold),
+        callbacks=watchers.in_order(),
+        class_weight=class_weights(
+            training.point.class_weight, rows.train.y, worker_study.parts.classes
+        ),
+        inner=worker_study.inner_rows_of_fold(fold % worker_study.n_folds),
         scope=strategy_scope(study.gpus_per_trial),
         fits=worker_study.n_fits,
     )
-    call.estimator._watch = watch
+    call.estimator._watch = estimator_watch
+    call.estimator.set_params(random_state=seed)
+    call = call._replace(kwargs={**call.kwargs, "parameters": _of_estimator(call, training)})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Scoring failed")
         returned = fit_and_score(call)
 
-    reporter.check(judge.answer)
-    assert watch.fit is not None  # noqa: S101 - the estimator has trained
-    fit = FoldFit(fold=fold, fit=watch.fit, judge=judge, stopper=stopper)
-    result = fit.result(worker_study, training.seed)
+    reporter.check(watchers.judge.answer)
+    assert estimator_watch.fit is not None  # noqa: S101 - the estimator has trained
+    fit = FoldFit(
+        fold=fold,
+        fit=estimator_watch.fit,
+        judge=watchers.judge,
+        stopper=watchers.stopper,
+        budget=training.point.epochs,
+        callbacks=watchers.users,
+    )
+    result = fit.result(worker_study, seed)
     return _Fitted(fit, replace(result, scores=_plain_scores(returned)))
+
+
+def _of_estimator(call: Call, training: Training) -> Params:
+    """Return a candidate's parameters without those that the watch or callbacks alone take."""
+    study = training.worker_study.study
+    taken = names_taken(study.builder)
+    to_watch = {"patience", "class_weight", *names_of_callbacks(study).names}
+    to_estimator = {"batch_size", "epochs"}
+    return {
+        name: value
+        for name, value in call.parameters.items()
+        if name not in to_watch or name in to_estimator or taken.takes(name)
+    }
 
 
 def _plain_scores(returned: Scores) -> JsonObject:

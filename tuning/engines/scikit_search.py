@@ -130,7 +130,7 @@ def make_estimator(study: Study, parts: Parts) -> Any:
 
     # Of a study of a function no estimator is fitted, but one is made, and must be valid.
     trainer = "auto" if study.trainer == "function" else study.trainer
-    arguments, to_fit, _ = study.split_params(study.fixed)
+    point = study.split_params(study.fixed)
     return kind(
         study.builder,
         epochs=study.epochs,
@@ -138,7 +138,8 @@ def make_estimator(study: Study, parts: Parts) -> Any:
         preprocessor=FoldScaler(parts.columns) if parts.scale else None,
         trainer=trainer,
         random_state=derive_seed(study.seed, "training"),
-        **{**from_data, **arguments, **to_fit},
+        batch_size=point.batch_size,
+        **{**from_data, **point.builder},
     )
 
 
@@ -159,7 +160,8 @@ def make_search(study: Study, parts: Parts) -> ScikitSearch:
     settings = {
         "estimator": make_estimator(study, parts),
         "scoring": ObjectiveScorer(study.objective, parts.task, study.threshold),
-        "cv": _folds(arrays),
+        # As `RepeatedKFold`, but with the same folds in each repeat: it is the seed that differs.
+        "cv": _folds(arrays) * study.repeats,
         "refit": False,  # the winner is trained by us, on fresh seeds
         "error_score": np.nan,
     }

@@ -46,6 +46,7 @@ class Watch:
             threshold on, among those that `fit` is given; None: none are held out.
         scope: What the model is built under, e.g. a distribution strategy.
         fits: Folds of the candidate, each a fit of equal structure.
+        class_weight: Weight of each class by its number; None: all count alike.
         fit: The training, once it has begun.
     """
 
@@ -54,6 +55,7 @@ class Watch:
     inner: tuple[Array, Array] | None
     scope: AbstractContextManager[Any]
     fits: int = 1
+    class_weight: Mapping[int, float] | None = None
     fit: Fit | None = None
 
 
@@ -145,6 +147,7 @@ class TrainsWithTuning(BuildsModel):
             validation=validation if watch is None else watch.scoring,
             callbacks=self._callbacks(validation) if watch is None else watch.callbacks,
             fits=1 if watch is None else watch.fits,
+            class_weight=None if watch is None else watch.class_weight,
             epochs_total=trainer_settings.pop("epochs"),
             seed=self._seed,
             trainer=self.trainer,

@@ -188,7 +188,7 @@ class Finals:
             overrides=self.overrides,
             number=proposal.number,
             params=proposal.params,
-            epochs=self.study.epochs,
+            epochs=self.study.epochs_of(proposal.params),
             index=index,
             file=self.files.finalist_file(proposal.number, index, fold),
             pinned=self.study.pinned,
@@ -209,7 +209,7 @@ class Finals:
         return Standing(
             number=proposal.number,
             params=dict(proposal.params),
-            epochs=self.study.epochs,
+            epochs=self.study.epochs_of(proposal.params),
             seeds=tuple(None if outcome is None else outcome.seed for outcome in outcomes),
             weights=tuple(None if outcome is None else outcome.weights for outcome in outcomes),
             values=tuple(None if outcome is None else outcome.value for outcome in outcomes),

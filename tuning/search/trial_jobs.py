@@ -40,7 +40,7 @@ def trial_job(
         attempt=attempt,
         parent=_parent_folder(files, proposal),
         keep_end=study.engine_spec.continues_trials,
-        lockstep=study.cv is not None and study.pruner != "none",
+        lockstep=study.fits_together,
         pinned=study.pinned,
         score_test=score_test,
     )

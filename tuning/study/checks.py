@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
+import numpy as np
+
 from tuning.data.folds import Splitter
 from tuning.data.row_keys import SPLIT_KINDS
-from tuning.errors import did_you_mean
+from tuning.errors import StudyError, did_you_mean
+from tuning.space.completion import completed
 from tuning.space.domains import Choice, Float, Int
 from tuning.study.builder_arguments import (
+    CALLBACK_ARGUMENTS,
     FIT_PARAMETERS,
     FROM_DATA,
     SCIKERAS,
     data_names,
     names_needed,
+    names_of_callbacks,
     names_taken,
 )
 from tuning.study.engine_option import option_faults
-from tuning.study.engine_spec import engine_specs, unknown_engine
+from tuning.study.engine_spec import EngineSpec, engine_specs, unknown_engine
 from tuning.study.objective import Objective
 from tuning.study.study_fields import PRUNERS, TRAINERS, StudyFields
 from tuning.study.study_file import NAME
@@ -33,13 +39,15 @@ _LEAST = {
     "seeds": 1,
     "attempts": 1,
     "max_failures": 1,
-    "initial": 0,
     "gpus_per_trial": 1,
     "trials": 1,
     "patience": 1,
     "cv": 2,
+    "repeats": 1,
 }
 """The whole numbers of a study, and the least that each may be."""
+_CLASS_WEIGHT = "must be None, 'balanced' or a mapping of classes to numbers of at least 0"
+_PRUNERS_WITH_RUNGS = ("asha", "hyperband")
 _MAY_BE_NONE = ("trials", "patience", "cv", "timeout", "trial_timeout")
 
 
@@ -77,6 +85,9 @@ def study_faults(study: StudyFields) -> Iterator[str]:
         yield from _interval_faults(study)
     yield from _engine_faults(study)
     yield from _number_faults(study)
+    if study.space.known:
+        yield from _fit_argument_faults(study)
+        yield from _known_point_faults(study)
     # Of what cannot be called there is no signature to read.
     if callable(study.builder) and study.space.known:
         yield from _argument_faults(study)
@@ -146,9 +157,6 @@ def _engine_faults(study: StudyFields) -> Iterator[str]:
             f"pruner '{study.pruner}' works with Optuna's engines only, not with {study.engine}; "
             "use --pruner none"
         )
-    if spec is not None and study.initial and not spec.takes_initial:
-        others = ", ".join(each.name for each in engine_specs().values() if each.takes_initial)
-        yield f"initial: {study.engine} chooses its own first points; leave it out, or use {others}"
     if study.trainer == "function" and (study.cv is not None or study.patience is not None):
         yield "trainer='function' has neither folds nor early stopping: leave cv and patience out"
 
@@ -170,7 +178,7 @@ def _number_faults(study: StudyFields) -> Iterator[str]:
         value = getattr(study, name)
         if name == "cv" and isinstance(value, Splitter) and not isinstance(value, type):
             continue
-        if name in FIT_PARAMETERS:
+        if name == "batch_size":
             value = study.fixed.get(name, value)  # what is fixed wins over the field
         if value is None and name in _MAY_BE_NONE:
             continue
@@ -185,7 +193,7 @@ def _number_faults(study: StudyFields) -> Iterator[str]:
 
 
 def _searched_number_faults(study: StudyFields) -> Iterator[str]:
-    for name in FIT_PARAMETERS:
+    for name in ("batch_size", "epochs"):
         domain = study.space.domains.get(name)
         if domain is not None and not _holds_whole_numbers_above_0(domain):
             yield (
@@ -220,19 +228,6 @@ def _seconds_and_share_faults(study: StudyFields) -> Iterator[str]:
             yield f"{name} must be a share between 0 and 1, or rows, at least 1, got {value!r}"
 
 
-def _holds_whole_numbers_above_0(domain: object) -> bool:
-    """Whether a domain has batch sizes alone; what is no domain is a fault of the space."""
-    if isinstance(domain, Float):
-        return False
-    if isinstance(domain, Choice):
-        values = domain.values
-    elif isinstance(domain, Int):
-        values = (domain.low,)  # the others are above it
-    else:
-        return True
-    return all(type(value) is int and value >= 1 for value in values)
-
-
 def _argument_faults(study: StudyFields) -> Iterator[str]:
     """Yield what does not fit between the builder's arguments and the space with `fixed`."""
     builder_name = getattr(study.builder, "__name__", "builder")
@@ -240,13 +235,15 @@ def _argument_faults(study: StudyFields) -> Iterator[str]:
 
     taken = names_taken(study.builder)
     of_data = data_names(study.data)
-    if not taken.any_name:
+    by_callbacks = names_of_callbacks(study)
+    if not taken.any_name and not by_callbacks.any_name:
         arguments = ", ".join(inspect.signature(study.builder).parameters)
         settings = ", ".join(FIT_PARAMETERS)
         data_takes = f"; data takes: {', '.join(sorted(of_data))}" if of_data else ""
         for name in decided:
-            if name not in taken.names and name not in FIT_PARAMETERS and name not in of_data:
-                guess = did_you_mean(name, {*taken.names, *FIT_PARAMETERS, *of_data})
+            takers = {*taken.names, *by_callbacks.names, *FIT_PARAMETERS, *of_data}
+            if name not in takers:
+                guess = did_you_mean(name, takers)
                 yield (
                     f"nothing takes '{name}'.{guess} {builder_name} takes: {arguments}; "
                     f"fit takes: {settings}{data_takes}."
@@ -255,6 +252,11 @@ def _argument_faults(study: StudyFields) -> Iterator[str]:
     for name in study.space:
         if name in study.fixed:
             yield f"'{name}' is both searched and fixed; keep one"
+
+    for name in study.fixed:
+        is_field = name in FIT_PARAMETERS and name != "batch_size"
+        if is_field and not taken.any_name and name not in taken.names:
+            yield f"fixed: '{name}' is a field of the study itself: {name}={study.fixed[name]!r}"
 
     for name in names_needed(study.builder):
         if name not in (*decided, *FROM_DATA, *FIT_PARAMETERS, *SCIKERAS):
@@ -281,3 +283,160 @@ def _data_faults(study: StudyFields) -> Iterator[str]:
             f"{study.engine} gives every trial the same rows, but '{searched[0]}' is an argument "
             "of the data; fix it, or use an engine of Optuna or KerasTuner"
         )
+
+
+def _fit_argument_faults(study: StudyFields) -> Iterator[str]:
+    """Yield one sentence for each thing wrong with what `fit` shall be told."""
+    yield from _epoch_faults(study)
+    yield from _patience_faults(study)
+    yield from _weight_faults(study)
+    yield from _callback_faults(study)
+    yield from _function_faults(study)
+
+
+def _epoch_faults(study: StudyFields) -> Iterator[str]:
+    domain = study.space.domains.get("epochs")
+    if not isinstance(domain, Int | Choice):
+        return  # there is none, or it is refused elsewhere
+
+    spec = engine_specs().get(study.engine)
+    if spec is not None and spec.rations_epochs:
+        yield f"space: {study.engine} decides itself how long a trial trains: leave 'epochs' out"
+    if study.pruner in _PRUNERS_WITH_RUNGS:
+        yield (
+            f"space: pruner '{study.pruner}' compares trials at fixed epochs: "
+            "leave 'epochs' out, or use pruner 'median' or 'none'"
+        )
+
+    most = domain.high if isinstance(domain, Int) else max(domain.values, key=_number, default=0)
+    if _number(most) > _number(study.epochs):
+        yield f"space: 'epochs' goes up to {most}, beyond the study's epochs {study.epochs}"
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int | float) else -math.inf
+
+
+def _patience_faults(study: StudyFields) -> Iterator[str]:
+    domain = study.space.domains.get("patience")
+    if domain is None or _is_patience(domain):
+        return
+    yield (
+        f"patience must be whole numbers, at least 1, or None, got {domain!r}; "
+        "e.g. Choice(None, 5, 10)"
+    )
+
+
+def _is_patience(domain: object) -> bool:
+    if isinstance(domain, Int):
+        return domain.low >= 1
+    if not isinstance(domain, Choice):
+        return False
+    return all(value is None or (type(value) is int and value >= 1) for value in domain.values)
+
+
+def _weight_faults(study: StudyFields) -> Iterator[str]:
+    if not _is_class_weight(study.class_weight):
+        yield f"class_weight {_CLASS_WEIGHT}, got {study.class_weight!r}"
+    domain = study.space.domains.get("class_weight")
+    if domain is None:
+        return
+    if not isinstance(domain, Choice):
+        yield f"class_weight must be a Choice, got {domain!r}; e.g. Choice(None, 'balanced')"
+        return
+    for value in domain.values:
+        if not _is_class_weight(value):
+            yield f"space: each class_weight {_CLASS_WEIGHT}, got {value!r}"
+
+
+def _is_class_weight(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value) and all(map(_is_weight, value.values()))
+    return value is None or value == "balanced"
+
+
+def _is_weight(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value >= 0
+
+
+def _callback_faults(study: StudyFields) -> Iterator[str]:
+    if study.callbacks is None:
+        return
+    if not callable(study.callbacks):
+        yield (
+            "callbacks must be a function that returns fresh Keras callbacks, e.g. "
+            f"lambda: [ReduceLROnPlateau('val_loss')], got {study.callbacks!r}"
+        )
+        return
+
+    known = {*study.space, *study.fixed, *CALLBACK_ARGUMENTS}
+    for name in names_needed(study.callbacks):
+        if name not in known:
+            guess = did_you_mean(name, known)
+            yield (
+                f"callbacks needs '{name}', which has no default.{guess} Put it into space or "
+                f"fixed; besides these it may take: {', '.join(CALLBACK_ARGUMENTS)}"
+            )
+
+
+def _function_faults(study: StudyFields) -> Iterator[str]:
+    if study.trainer != "function":
+        return
+    unused = [
+        name
+        for name, usual in (("class_weight", None), ("callbacks", None), ("repeats", 1))
+        if getattr(study, name) != usual
+    ]
+    unused += [name for name in ("patience", "class_weight") if name in study.space]
+    if unused:
+        yield f"trainer='function' trains nothing: leave {' and '.join(unused)} out"
+
+
+def _holds_whole_numbers_above_0(domain: object) -> bool:
+    """Whether a domain has whole numbers above 0; what is no domain is a fault of the space."""
+    if isinstance(domain, Float):
+        return False
+    if isinstance(domain, Choice):
+        values = domain.values
+    elif isinstance(domain, Int):
+        values = (domain.low,)  # the others are above it
+    else:
+        return True
+    return all(type(value) is int and value >= 1 for value in values)
+
+
+def _known_point_faults(study: StudyFields) -> Iterator[str]:
+    """Yield one sentence for each thing wrong with the first points of a study."""
+    initial = study.initial
+    spec = engine_specs().get(study.engine)
+    if isinstance(initial, int) and not isinstance(initial, bool):
+        if initial < 0:
+            yield f"initial must be a whole number, at least 0, or points; got {initial!r}"
+        if initial and spec is not None and not spec.takes_initial:
+            yield _refusal(study.engine, lambda each: each.takes_initial)
+        return
+
+    if not isinstance(initial, Sequence) or not all(isinstance(item, Mapping) for item in initial):
+        yield (
+            "initial must be a number of points, or a list of points such as "
+            f"[{{'lr': 0.01}}]; got {initial!r}"
+        )
+        return
+
+    if initial and spec is not None and not (spec.takes_initial or spec.takes_points):
+        yield _refusal(study.engine, lambda each: each.takes_initial or each.takes_points)
+    if initial and any(study.intervals.get(name) for name in study.space.positioned):
+        yield "initial: points cannot be given where a rate has an interval for each structure"
+    if any(study.space.faults()):
+        return  # of a space that is wrong nobody can say what is in it
+    for index, point in enumerate(initial):
+        try:
+            completed(study.space, point, np.random.default_rng(0))
+        except StudyError as error:
+            yield from (f"initial[{index}]: {fault}" for fault in error.faults)
+
+
+def _refusal(engine: str, takes: Callable[[EngineSpec], bool]) -> str:
+    others = ", ".join(each.name for each in engine_specs().values() if takes(each))
+    return f"initial: {engine} chooses its own first points; leave it out, or use {others}"

@@ -43,6 +43,8 @@ class EngineSpec:
         trials_shape_proposals: `trials` shapes what is proposed (sampled grids, random starts,
             generations) and is part of the definition; else a later run may extend it.
         takes_initial: Begins with the points of `Study.initial`; others plan themselves.
+        takes_points: Begins with known points, though not with a sample: a grid, which is whole
+            without one.
         prunes: Works with `Study.pruner`.
         continues_trials: A proposal may go on from an earlier trial, so each keeps its last epoch.
         plans_rates_apart: Plans learning rates apart from structures: a rate cannot have an
@@ -68,6 +70,7 @@ class EngineSpec:
     ends: Ends = Ends.BY_BUDGET
     trials_shape_proposals: bool = False
     takes_initial: bool = False
+    takes_points: bool = False
     prunes: bool = False
     continues_trials: bool = False
     plans_rates_apart: bool = False
@@ -78,6 +81,11 @@ class EngineSpec:
     plain_names: bool = False
     extra: str = ""
     package: str = ""
+
+    @property
+    def rations_epochs(self) -> bool:
+        """Whether it decides itself how long a trial trains."""
+        return self.continues_trials or self.trials_within is not None
 
     def never_ends(self, *, finite_space: bool) -> bool:
         """Whether it goes on until trials or a timeout end it."""

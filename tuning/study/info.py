@@ -16,6 +16,7 @@ from tuning.data.dataset import Dataset, Shapes, Tasks, each_shape
 from tuning.data.folds import n_splits
 from tuning.data.parts import Parts
 from tuning.space.space import Space
+from tuning.study.builder_arguments import epochs_of
 from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
 from tuning.study.objective import Objective
 from tuning.study.study import Study
@@ -137,6 +138,7 @@ class StudyInfo:
     attempts: int
     max_failures: int
     gpus_per_trial: int
+    repeats: int = 1
     definition: Mapping[str, Any]
     hash: str
     data: DatasetFacts
@@ -145,6 +147,15 @@ class StudyInfo:
     notices: tuple[str, ...] = ()
     data_arguments: tuple[str, ...] = ()
     trains_to_test: bool = False
+
+    def epochs_of(self, params: Mapping[str, Any]) -> int:
+        """Return the epochs of a trial of these parameters: searched ones win over the field."""
+        return epochs_of(params, self.space, self.epochs)
+
+    @property
+    def fits_together(self) -> bool:
+        """Whether the fits of a trial go on in lock-step: a pruner is to see their mean."""
+        return (self.cv is not None or self.repeats > 1) and self.pruner != "none"
 
     @property
     def pinned(self) -> str:
@@ -210,6 +221,7 @@ def describe(
         attempts=study.attempts,
         max_failures=study.max_failures,
         gpus_per_trial=study.gpus_per_trial,
+        repeats=study.repeats,
         definition={**study.definition(), "data_digest": data.digest},
         hash=study.hash,
         data=data,

@@ -17,13 +17,13 @@ from tuning.data.dataset import Dataset
 from tuning.data.folds import cv_text
 from tuning.errors import StudyError
 from tuning.space.alternatives import described
+from tuning.space.domains import python_value
 from tuning.space.space import Space
 from tuning.study.builder_arguments import (
-    FIT_PARAMETERS,
     SplitParams,
-    data_names,
+    epochs_of,
     names_needed,
-    names_taken,
+    split_params,
 )
 from tuning.study.checks import field_name_faults, study_faults
 from tuning.study.discovered_space import DiscoveredSpace
@@ -77,12 +77,19 @@ class Study(StudyFields):
         pruner: Who stops bad trials early (Optuna engines only); see `PRUNERS`.
         trials: Trials to be finished, rungs included; None: until the engine has no more (grids,
             Hyperband).
-        epochs: Most epochs of a trial.
+        epochs: Most epochs of a trial; may be in the space too, as may `patience` and
+            `class_weight`.
         batch_size: Rows a step, where it is not searched.
-        initial: Points of a Sobol sample, drawn from `seed` alone, that the search begins with (see
-            `EngineSpec.takes_initial`).
+        initial: What the search begins with: a number of points of a Sobol sample, drawn from
+            `seed` alone (see `EngineSpec.takes_initial`), or points that are known to be good; what
+            one of these leaves out is drawn at random from `seed`.
         patience: Stop after this many epochs without improvement and keep the best weights; None:
             train to the end.
+        class_weight: Weight of each class in the training loss: "balanced", a mapping of numbers
+            or names of classes, or None. Validation and metrics do not know it, as in Keras.
+        callbacks: A function that returns fresh Keras callbacks for each fit. It is given what it
+            names of the trial's parameters, and of `CALLBACK_ARGUMENTS`.
+        repeats: Seeds that a trial is trained on; its value is the mean.
         cv: Folds of a cross-validated trial, or a splitter of scikit-learn's that cuts them out of
             the training and validation rows; None: one fit, judged on the validation part.
         threshold: Of two classes, from which probability on a row is of the second; "tuned": found
@@ -119,6 +126,9 @@ class Study(StudyFields):
                 raise StudyError(faults, where=where)
 
             super().__init__(**values)
+            for name in ("initial", "class_weight"):  # of NumPy's numbers Python's
+                object.__setattr__(self, name, python_value(getattr(self, name)))
+
             # Narrowed first: faults are looked for in what is searched.
             space = self.space if isinstance(self.space, Space) else Space(self.space)
             object.__setattr__(self, "space", space.narrowed(self.intervals))
@@ -134,6 +144,8 @@ class Study(StudyFields):
         fingerprints = {"builder": fingerprint(self.builder), "data": fingerprint(self.data)}
         if self.objective.function is not None:
             fingerprints["objective_function"] = metric_fingerprint(self.objective.function)
+        if self.callbacks is not None:
+            fingerprints["callbacks"] = fingerprint(self.callbacks)
         return fingerprints
 
     def with_(self, **changes: Any) -> Self:
@@ -165,18 +177,16 @@ class Study(StudyFields):
 
     def split_params(self, params: Mapping[str, Any]) -> SplitParams:
         """Split a point of the space; a name that several take goes to each of them."""
-        values = {"batch_size": self.batch_size, **self.fixed, **params}
-        to_data = data_names(self.data)
-        taken = names_taken(self.builder)
-        # What the data function names is not for a builder that only takes any name.
-        to_builder = taken.names | {
-            name for name in values if taken.takes(name) and name not in to_data
-        }
-        return SplitParams(
-            builder={name: value for name, value in values.items() if name in to_builder},
-            fit={name: values[name] for name in FIT_PARAMETERS},
-            data={name: value for name, value in values.items() if name in to_data},
-        )
+        return split_params(self, params)
+
+    def epochs_of(self, params: Mapping[str, Any]) -> int:
+        """Return the epochs of a trial of these parameters: searched ones win over the field."""
+        return epochs_of(params, self.space, self.epochs)
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether any trial has patience: with `cv`, rows are then held out to stop by."""
+        return self.patience is not None or "patience" in self.space
 
     def from_data(self, dataset: Dataset) -> dict[str, Any]:
         """Return those of `FROM_DATA` that the builder names and that the study leaves open.
@@ -220,8 +230,15 @@ class Study(StudyFields):
         # Left out where unused: so definitions from before these fields came stay equal.
         if self.engine_options:
             definition["engine_options"] = dict(sorted(self.engine_options.items()))
-        if self.initial:
-            definition["initial"] = self.initial
+        if isinstance(self.initial, int):
+            if self.initial:
+                definition["initial"] = self.initial
+        elif self.initial:
+            definition["initial"] = [plain_repr(dict(point)) for point in self.initial]
+        if self.class_weight is not None:
+            definition["class_weight"] = plain_repr(self.class_weight)
+        if self.repeats != 1:
+            definition["repeats"] = self.repeats
         if self.threshold is not None:
             definition["threshold"] = self.threshold
         if self.split:

@@ -11,7 +11,7 @@ from tuning.data.folds import Cv
 from tuning.data.row_keys import SplitKind
 from tuning.space.domains import Domain
 from tuning.space.space import Space
-from tuning.study.builder_arguments import Builder
+from tuning.study.builder_arguments import Builder, ClassWeight
 from tuning.study.objective import Objective
 
 PRUNERS = ("none", "median", "asha", "hyperband")
@@ -57,8 +57,11 @@ class StudyFields:
     trials: int | None = 20
     epochs: int = 30
     batch_size: int = 32
-    initial: int = 0
+    initial: int | Sequence[Mapping[str, Any]] = 0
     patience: int | None = None
+    class_weight: ClassWeight = None
+    callbacks: Callable[..., Sequence[Any]] | None = None
+    repeats: int = 1
     cv: Cv | None = None
     threshold: float | Literal["tuned"] | None = None
     seed: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tuning.data.dataset import Array
+from tuning.space.completion import completed
 from tuning.space.domains import Choice, Domain, Float, Int
 from tuning.space.space import Space
 from tuning.study.engine_spec import engine_spec
@@ -72,16 +74,23 @@ def sobol_points(space: Space, points: int, seed: int) -> list[dict[str, Any]]:
 
 
 def initial_points(study: Study) -> list[dict[str, Any]]:
-    """Return the points that engines are to begin with: by space, seed and number alone.
+    """Return the points that engines are to begin with: by space, seed and `initial` alone.
 
     So engines that are compared share the luck of their first points.
     """
     starts: list[dict[str, Any]] = []
     if engine_spec(study.engine).takes_initial:
         starts = [dict(point) for point in study.space.starts]
+
+    seed = derive_seed(study.seed, "initial")
+    if not isinstance(study.initial, int):
+        # By place, so that one more point does not change the others.
+        rngs = (np.random.default_rng([seed, index]) for index in itertools.count())
+        known = zip(study.initial, rngs, strict=False)
+        return [completed(study.space, point, rng) for point, rng in known] + starts
     if not study.initial:
         return starts
-    return starts + sobol_points(study.space, study.initial, derive_seed(study.seed, "initial"))
+    return starts + sobol_points(study.space, study.initial, seed)
 
 
 def _value(domain: Domain, share: float) -> Any:

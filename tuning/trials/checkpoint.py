@@ -16,8 +16,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tuning.builders.callbacks import Callbacks, check_kind, put_state, state_of, why_not_kept
 from tuning.data.dataset import Array
-from tuning.storage.durable import write_bytes
+from tuning.storage.durable import read_json, write_bytes, write_json
 from tuning.trainer.state import load_state, state_arrays
 from tuning.trainer.train import Fit
 from tuning.trial import Answer
@@ -27,6 +28,9 @@ KEEP_EVERY_S = 60.0
 """Seconds of training between two checkpoints of a running trial; the simulator counts with as
 many.
 """
+
+_NOT_KEPT = ".not-kept"
+"""In the place of `.npz`: why there is no checkpoint."""
 
 _STOPPER = ("wait", "stopped_epoch", "best", "best_epoch")
 """What Keras' early stopping knows, besides its best weights."""
@@ -54,6 +58,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     Must come last in the list of callbacks.
 
     Attributes:
+        callbacks: The user's own, which are kept too where that is possible.
         resumed_from: The epoch an earlier attempt had reached; 0: there was none.
         ended: Early stopping had ended the fit by then.
     """
@@ -71,6 +76,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         """Keep `fit` in `path`; `alone`: as time goes by, else only when `keep` is called."""
         super().__init__()
+        self.callbacks: Callbacks = ()
         self.resumed_from = 0
         self.ended = False
 
@@ -80,7 +86,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._fit = fit
         self._alone = alone
 
+        self._stopped_early = False
         self._stored: Mapping[str, Array] = {}
+        self._resumed_rate: float | None = None
         self._kept_at = time.perf_counter()
 
     def resume(self, path: Path, model: keras.Model) -> None:
@@ -97,18 +105,28 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if batch_size != self._fit.batch_size:
             raise ValueError(f"it was trained with batches of {batch_size} rows")
 
+        check_kind(self.callbacks, stored)
+
         _put_state(model, stored)
         self._stored = stored
+        self._resumed_rate = _rate_of(model)
         self._judge.curve[:] = json.loads(str(stored["curve"]))
         self._judge.seconds = float(stored["seconds"])
         self.resumed_from = int(stored["epoch"])
 
-        if "stopper" in stored:
+        if "ended" in stored:
+            self.ended = bool(stored["ended"])
+        elif "stopper" in stored:
             self.ended = json.loads(str(stored["stopper"]))["stopped_epoch"] > 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Give early stopping back what it knew: its own `on_train_begin` has reset it."""
+        """Give callbacks back what they knew: their own `on_train_begin` has reset them."""
         self._kept_at = time.perf_counter()
+
+        if "callbacks" in self._stored:
+            put_state(self.callbacks, self._stored)
+            if self._resumed_rate is not None:  # some set it when training begins
+                self.model.optimizer.learning_rate = self._resumed_rate
 
         if self._stopper is not None and "stopper" in self._stored:
             vars(self._stopper).update(json.loads(str(self._stored["stopper"])))
@@ -116,7 +134,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the progress where it is time to, or where the driver wants the slot back."""
-        if not self._alone:
+        goes_on = self._judge.answer is Answer.CONTINUE and not self._judge.diverged
+        self._stopped_early = bool(self.model.stop_training) and goes_on
+        if not self._alone or self._stopped_early:
             return
 
         # A fit that ends here leaves its result, and needs no checkpoint.
@@ -137,6 +157,12 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         Args:
             reached: The epoch that all folds together have reached.
         """
+        reason = why_not_kept(self.callbacks)
+        if reason:  # the next attempt begins anew, and says so
+            write_json(self._path.with_suffix(_NOT_KEPT), {"reason": reason})
+            self._kept_at = time.perf_counter()
+            return
+
         # While a fit runs, its weights are the compiled step's and those of the model are old.
         self._fit.sync()
         arrays: dict[str, Any] = {
@@ -145,9 +171,12 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             "reached": np.array(reached),
             "seconds": np.array(self._judge.seconds),
             "curve": np.array(json.dumps(self._judge.curve)),
+            "ended": np.array(self._stopped_early),
             **_numbered("v", state_arrays(self._fit.model)),
         }
 
+        if self.callbacks:
+            arrays.update(state_of(self.callbacks))
         stopper = self._stopper
         if stopper is not None and stopper.best_weights is not None:
             state = {name: getattr(stopper, name) for name in _STOPPER}
@@ -157,6 +186,12 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         _write(self._path, arrays)
         # Only now: on a slow disk, training would else do little but write.
         self._kept_at = time.perf_counter()
+
+
+def reason_not_kept(path: Path) -> str:
+    """Return why an attempt has kept nothing in `path`; "" where it said nothing."""
+    stored = read_json(path.with_suffix(_NOT_KEPT))
+    return "" if stored is None else str(stored["reason"])
 
 
 def kept_at(path: Path) -> int:
@@ -186,6 +221,12 @@ def _put_state(model: keras.Model, stored: Mapping[str, Array]) -> None:
         with model.distribute_strategy.scope():
             model.optimizer.build(model.trainable_variables)
     load_state(model, _named(stored, "v"))
+
+
+def _rate_of(model: keras.Model) -> float | None:
+    """Return the learning rate; None where a schedule of the optimizer's own decides on it."""
+    rate = model.optimizer.learning_rate
+    return float(rate) if isinstance(rate, keras.Variable) else None
 
 
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:

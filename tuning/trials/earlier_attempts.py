@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import FoldResult
-from tuning.trials.checkpoint import seconds_until
+from tuning.trials.checkpoint import reason_not_kept, seconds_until
 from tuning.trials.jobs import TrialJob
 
 _ATTEMPT = "attempt-"
@@ -33,6 +33,11 @@ class TrainedBefore(NamedTuple):
 def checkpoint_path(job: TrialJob, fold: int) -> Path:
     """Return where this attempt keeps the progress of a fit."""
     return _attempt_folder(job) / f"{_FOLD}{fold}.npz"
+
+
+def callbacks_folder(job: TrialJob, fold: int) -> Path:
+    """Return where the user's callbacks of a fit may write: the same for each attempt."""
+    return job.folder / f"callbacks-{fold}"
 
 
 def keep_fold(job: TrialJob, result: FoldResult) -> None:
@@ -59,6 +64,13 @@ def newest_checkpoint(folder: Path, fold: int) -> Path | None:
     checkpoints = folder.glob(f"{_ATTEMPT}*/{_FOLD}{fold}.npz")
     # By number: by name, attempt-10 comes before attempt-9.
     return max(checkpoints, key=_attempt_of, default=None)
+
+
+def reasons_not_kept(folder: Path, fold: int) -> list[str]:
+    """Return why earlier attempts have kept nothing of a fit, each reason once."""
+    attempts = sorted(folder.glob(f"{_ATTEMPT}*"))
+    reasons = [reason_not_kept(attempt / f"{_FOLD}{fold}.npz") for attempt in attempts]
+    return list(dict.fromkeys(filter(None, reasons)))
 
 
 def _attempt_of(path: Path) -> int:

@@ -83,9 +83,15 @@ def _train(
 
     point = worker_study.study.split_params(job.params)
     fits = []
-    for rows in _rows_of(job, worker_study):
+    for fold, rows in enumerate(_rows_of(job, worker_study)):
         item = prepare_fit(
-            worker_study, point, rows, epochs=job.epochs, seed=seed, on_epoch=on_epoch
+            worker_study,
+            point,
+            rows,
+            epochs=job.epochs,
+            seed=seed,
+            on_epoch=on_epoch,
+            folder=job.file.parent / f"callbacks-{job.file.stem}-{fold}",
         )
         item.train()
         if item.judge.answer is Answer.STOP:
@@ -99,4 +105,4 @@ def _rows_of(job: FinalistJob, worker_study: WorkerStudy) -> list[FoldRows]:
         return [worker_study.final()]
     if isinstance(job.fold, int):
         return [worker_study.fold(job.fold)]
-    return [worker_study.fold(fold) for fold in range(worker_study.n_fits)]
+    return [worker_study.fold(fold) for fold in range(worker_study.n_folds)]

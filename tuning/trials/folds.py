@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 
 from tuning.builders.build import build
+from tuning.builders.callbacks import Callbacks, make_callbacks, restoring_stopper
 from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.data.dataset import task_of
 from tuning.diagnosis.diagnose import diagnose, over_folds
+from tuning.scoring.class_weights import class_weights
 from tuning.study.builder_arguments import SplitParams
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.keras_internals import compiled_metric_names
@@ -20,6 +23,62 @@ from tuning.trial import Answer, Finding, FoldResult, Proposal, Status, TrialRes
 from tuning.trials.checkpoint import Keeper
 from tuning.trials.judge import Judge, OnEpoch, early_stopping
 from tuning.trials.worker_study import FoldRows, WorkerStudy
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Watchers:
+    """Who watches a fit.
+
+    Attributes:
+        judge: Computes the objective, keeps the curve.
+        users: What the study's `callbacks` has returned.
+        stopper: The early stopping that decides on the weights kept: that of `patience`, else one
+            of the user's.
+    """
+
+    judge: Judge
+    users: Callbacks
+    stopper: keras.callbacks.EarlyStopping | None
+
+    def in_order(self, of_builder: Callbacks = ()) -> list[keras.callbacks.Callback]:
+        """Return all of them as `fit` calls them: the judge first, whose figures others watch.
+
+        Args:
+            of_builder: What a `HyperModel` adds.
+        """
+        watchers = [self.judge, *self.users, *of_builder]
+        if self.stopper is not None and self.stopper not in self.users:
+            watchers.append(self.stopper)
+        return watchers
+
+
+def watch(
+    worker_study: WorkerStudy,
+    point: SplitParams,
+    rows: FoldRows,
+    *,
+    epochs: int,
+    folder: Path | None,
+    on_epoch: OnEpoch | None = None,
+    compiled: frozenset[str] = frozenset(),
+) -> Watchers:
+    """Make what watches a fit; see `prepare_fit` and `Judge` for the arguments."""
+    study = worker_study.study
+    judge = Judge(
+        study.objective,
+        worker_study.parts.task,
+        rows.scoring,
+        rows.stopping,
+        on_epoch,
+        compiled=compiled,
+        threshold=study.threshold,
+    )
+    users = make_callbacks(study, point, epochs=epochs, n_rows=len(rows.train), folder=folder)
+    if point.patience is None or not rows.stops_early:
+        stopper = restoring_stopper(users)
+    else:
+        stopper = early_stopping(judge, study.objective, point.patience)
+    return Watchers(judge=judge, users=users, stopper=stopper)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -31,6 +90,8 @@ class FoldFit:
         fit: The training itself.
         judge: Computes the objective, keeps the curve.
         stopper: Early stopping, where the study has patience.
+        budget: Epochs of a whole trial of these parameters.
+        callbacks: The user's own.
         keeper: Keeps the progress for a later attempt; None where nothing is kept.
         pruned_at: The epoch whose report was answered with "prune", where training had gone on
             beyond it.
@@ -40,6 +101,8 @@ class FoldFit:
     fit: Fit
     judge: Judge
     stopper: keras.callbacks.EarlyStopping | None
+    budget: int
+    callbacks: Callbacks = ()
     keeper: Keeper | None = None
     pruned_at: int | None = None
 
@@ -97,7 +160,7 @@ class FoldFit:
             worker_study.study.objective,
             task=task_of(worker_study.parts.task),
             best_epoch=best_epoch,
-            budget=worker_study.study.epochs,
+            budget=self.budget,
         )
 
 
@@ -109,6 +172,7 @@ def prepare_fit(
     epochs: int,
     seed: int,
     on_epoch: OnEpoch | None = None,
+    folder: Path | None = None,
 ) -> FoldFit:
     """Build the model of a point and everything around its training; nothing is trained yet.
 
@@ -119,6 +183,7 @@ def prepare_fit(
         epochs: Epochs in all.
         seed: Of weights, order of rows, dropout.
         on_epoch: Given each row of the curve.
+        folder: For what the user's callbacks write.
     """
     study = worker_study.study
     parts = worker_study.parts
@@ -126,25 +191,18 @@ def prepare_fit(
     with strategy_scope(study.gpus_per_trial):
         model = build(study.builder, arguments, seed, input_shape=parts.input_shape)
 
-    # The judge comes first: early stopping watches what it adds to the logs.
-    judge = Judge(
-        study.objective,
-        parts.task,
-        rows.scoring,
-        rows.stopping,
-        on_epoch,
+    watchers = watch(
+        worker_study,
+        point,
+        rows,
+        epochs=epochs,
+        folder=folder,
+        on_epoch=on_epoch,
         compiled=compiled_metric_names(model),
-        threshold=study.threshold,
     )
-    callbacks: list[keras.callbacks.Callback] = [judge]
-    stopper = None
-    if study.patience is not None and rows.stops_early:
-        stopper = early_stopping(judge, study.objective, study.patience)
-        callbacks.append(stopper)
-
     usual = Chosen(rows=rows.train, epochs=epochs, batch_size=point.batch_size)
     chosen = chosen_by(study.builder, model, usual, rows.scoring)
-    callbacks[1:1] = chosen.callbacks  # behind the judge, before early stopping
+    weights = class_weights(point.class_weight, rows.train.y, parts.classes)
 
     fit = Fit(
         model,
@@ -153,14 +211,21 @@ def prepare_fit(
         epochs_total=chosen.epochs,
         fits=worker_study.n_fits,
         batch_size=chosen.batch_size,
-        callbacks=callbacks,
-        class_weight=chosen.class_weight,
+        callbacks=watchers.in_order(chosen.callbacks),
+        class_weight=weights if chosen.class_weight is None else chosen.class_weight,
         shuffle=chosen.shuffle,
         seed=seed,
         trainer=study.trainer,
     )
     fit.notes.extend((*getattr(study.builder, "notices", ()), *chosen.notes))
-    return FoldFit(fold=0, fit=fit, judge=judge, stopper=stopper)
+    return FoldFit(
+        fold=0,
+        fit=fit,
+        judge=watchers.judge,
+        stopper=watchers.stopper,
+        budget=point.epochs,
+        callbacks=(*watchers.users, *chosen.callbacks),
+    )
 
 
 def summarise(

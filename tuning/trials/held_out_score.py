@@ -46,7 +46,7 @@ def _score(worker_study: WorkerStudy, item: FoldFit) -> float | None:
     model = item.fit.model
     objective = worker_study.study.objective
     test = worker_study.parts.test
-    X = worker_study.fold(item.fold).scaler.transform(test.X)
+    X = worker_study.rows_of_fit(item.fold).scaler.transform(test.X)
 
     measure = measure_of(objective, worker_study.parts.task)
     is_of_the_model = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tuning.trial import Answer, Context, FoldResult, TrialResult
 from tuning.trials.advance import EpochReporter
+from tuning.trials.earlier_attempts import callbacks_folder
 from tuning.trials.folds import FoldFit, prepare_fit, summarise
 from tuning.trials.jobs import RecordJob, training_seed
 from tuning.trials.judge import OnEpoch
@@ -42,10 +43,11 @@ def _train(training: Training) -> TrialResult:
         item = prepare_fit(
             training.worker_study,
             training.point,
-            training.worker_study.fold(fold),
+            training.worker_study.rows_of_fit(fold),
             epochs=proposal.epochs,
-            seed=training.seed,
+            seed=training.seed_of(fold),
             on_epoch=clock.epoch,
+            folder=callbacks_folder(training.job, fold),
         )
         item.fold = fold
         # From here on: to build the model is no part of the first epoch.
@@ -54,7 +56,7 @@ def _train(training: Training) -> TrialResult:
         reporter.check(item.judge.answer)
 
         fits.append(item)
-        results.append(clock.timed(item.result(training.worker_study, training.seed)))
+        results.append(clock.timed(item.result(training.worker_study, training.seed_of(fold))))
         if item.judge.diverged:
             break
     return summarise(proposal, results, fits)

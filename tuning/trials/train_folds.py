@@ -10,10 +10,12 @@ from tuning.trial import Answer, FoldResult, TrialResult
 from tuning.trials.advance import EpochReporter, advance, advance_together
 from tuning.trials.checkpoint import Keeper, kept_at, load_checkpoint, save_checkpoint
 from tuning.trials.earlier_attempts import (
+    callbacks_folder,
     checkpoint_path,
     folds_of_earlier_attempts,
     keep_fold,
     newest_checkpoint,
+    reasons_not_kept,
 )
 from tuning.trials.folds import FoldFit, prepare_fit, summarise
 from tuning.trials.held_out_score import score_test_part
@@ -51,7 +53,7 @@ def _train_together(training: Training) -> _TrainedFolds:
     fits = [_prepare_fold(training, fold, reporter) for fold in folds]
     _take_up_together(fits, training.job.folder)
     advance_together(fits, reporter)
-    results = [item.result(training.worker_study, training.seed) for item in fits]
+    results = [item.result(training.worker_study, training.seed_of(item.fold)) for item in fits]
     return _TrainedFolds(fits, results)
 
 
@@ -72,7 +74,7 @@ def _train_one_by_one(training: Training) -> _TrainedFolds:
         _take_up(item, job.folder)
         advance(item, reporter)
 
-        result = item.result(training.worker_study, training.seed)
+        result = item.result(training.worker_study, training.seed_of(fold))
         results.append(result)
         if item.judge.diverged or item.judge.answer is not Answer.CONTINUE:
             break
@@ -87,9 +89,10 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
     item = prepare_fit(
         training.worker_study,
         training.point,
-        training.worker_study.fold(fold),
+        training.worker_study.rows_of_fit(fold),
         epochs=job.proposal.epochs,
-        seed=training.seed,
+        seed=training.seed_of(fold),
+        folder=callbacks_folder(job, fold),
         # In lock-step it is the mean over folds that is reported.
         on_epoch=None if job.lockstep else reporter.one_fold,
     )
@@ -105,6 +108,7 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
 
     path = checkpoint_path(job, fold)
     item.keeper = Keeper(path, item.judge, item.stopper, item.fit, alone=not job.lockstep)
+    item.keeper.callbacks = [each for each in item.callbacks if each is not item.stopper]
     # Last: it keeps what early stopping has made of the epoch.
     item.fit.callbacks = [*item.fit.callbacks, item.keeper]
     return item
@@ -126,10 +130,14 @@ def _continue_parent(item: FoldFit, job: TrialJob, end: Path) -> None:
 def _take_up(item: FoldFit, folder: Path) -> None:
     """Go on where an earlier attempt at this trial was interrupted, if it has kept something."""
     checkpoint = newest_checkpoint(folder, item.fold)
-    if checkpoint is None or item.keeper is None:
+    fit = item.fit
+    if checkpoint is None:
+        for reason in reasons_not_kept(folder, item.fold):
+            fit.notes.append(f"begun anew after an interruption: {reason}")
+        return
+    if item.keeper is None:
         return
 
-    fit = item.fit
     try:
         item.keeper.resume(checkpoint, fit.model)
     except ValueError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
 from tuning.study.builder_arguments import SplitParams
+from tuning.study.study import derive_seed
 from tuning.trial import Context, TrialResult
 from tuning.trials.jobs import TrialJob
 from tuning.trials.worker_study import WorkerStudy
@@ -20,7 +21,7 @@ class Training:
         job: What the driver wants trained.
         worker_study: The study and its data.
         point: The proposal's parameters: what the builder takes, what the training takes.
-        seed: Of weights, order of rows and dropout.
+        seed: Of weights, order of rows and dropout, in the first of the study's repeats.
         context: Where epochs are reported.
     """
 
@@ -29,6 +30,11 @@ class Training:
     point: SplitParams
     seed: int
     context: Context
+
+    def seed_of(self, fit: int) -> int:
+        """Return the seed of a fit: all folds of one repeat have the same."""
+        repeat = fit // self.worker_study.n_folds
+        return self.seed if repeat == 0 else derive_seed(self.seed, "repeat", repeat)
 
     def at_batch_size(self, batch_size: int) -> Self:
         """Return the same training with other batches."""

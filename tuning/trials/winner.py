@@ -80,7 +80,14 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
 def _trained_winner(worker_study: WorkerStudy, job: EvaluationJob, rows: FoldRows) -> keras.Model:
     """Return the trained model: built again by the builder, with the weights that were kept."""
     point = worker_study.study.split_params(job.params)
-    item = prepare_fit(worker_study, point, rows, epochs=job.epochs, seed=job.seed)
+    item = prepare_fit(
+        worker_study,
+        point,
+        rows,
+        epochs=job.epochs,
+        seed=job.seed,
+        folder=job.file.parent / "callbacks-winner",
+    )
     if job.weights is not None:
         load_checkpoint(job.weights, item.fit.model)
         return item.fit.model

@@ -108,9 +108,18 @@ class WorkerStudy:
         return [] if self.study.cv is None else self.parts.folds(self.study.cv)
 
     @property
-    def n_fits(self) -> int:
-        """Fits of one trial."""
+    def n_folds(self) -> int:
+        """Folds of one trial."""
         return len(self._folds) or 1
+
+    @property
+    def n_fits(self) -> int:
+        """Fits of one trial: its folds, as often as it is repeated."""
+        return self.n_folds * self.study.repeats
+
+    def rows_of_fit(self, fit: int) -> FoldRows:
+        """Return the rows of fit number `fit`: of each repeat first fold 0, then fold 1, …"""
+        return self.fold(fit % self.n_folds)
 
     def fold(self, fold: int) -> FoldRows:
         """Return the rows of fit number `fold`, from 0; the same arrays at every call."""
@@ -150,7 +159,7 @@ class WorkerStudy:
         Held out to stop by, or to tune a threshold on. None where nothing is: without a threshold,
         and without `--cv` or patience; without `--cv` the validation part is there to stop by.
         """
-        stops_inside = self.study.patience is not None and self.study.cv is not None
+        stops_inside = self.study.stops_early and self.study.cv is not None
         if self.study.threshold != "tuned" and not stops_inside:
             return None
         return self._held_out(self._training_rows(fold))
@@ -167,7 +176,7 @@ class WorkerStudy:
             return self.fold(0)
 
         rows = np.arange(len(self.parts.keys))
-        stops_inside = self.study.patience is not None and not by_time
+        stops_inside = self.study.stops_early and not by_time
         holds_out = stops_inside or self.study.threshold == "tuned"
         inner = self._held_out(rows) if holds_out else None
         return replace(self._fit_rows(rows, inner, None), stops_early=not by_time)
