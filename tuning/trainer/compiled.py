@@ -8,6 +8,9 @@ A fit begins as a plain graph; where its steps will repay the compiler, XLA take
 second epoch. Only whole batches go through XLA, which compiles for one shape: the rest takes the
 plain graph, or it would be compiled twice.
 
+A model's own `train_step` or `test_step` is called in the same place. `fit` takes the numbers of an
+epoch from what the last of its steps has returned, unless these are the model's metrics; so do we.
+
 The compiled steps are kept by the process and used again for every model of equal structure, and
 for plain networks of any width (`elastic`): the weights, optimizer variables (the learning rate
 among them), other scalar settings and the random states of the new model are assigned, nothing is
@@ -16,25 +19,36 @@ traced again. XLA compiles each width from the same trace.
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
 from cachetools import LRUCache
 
-from tuning.data.dataset import Array
+from tuning.data.arrays import Array
 from tuning.trainer import keras_internals
 from tuning.trainer.assigned import Setting, assign_settings, make_settings, update_from_one_reading
 from tuning.trainer.elastic import is_elastic, make_elastic, make_slots_elastic, take_sizes
-from tuning.trainer.graphs import Tensors, any_batch, any_rows, graph_of, repeat
+from tuning.trainer.graphs import (
+    Tensors,
+    any_batch,
+    any_rows,
+    count_rows,
+    cut,
+    gather,
+    graph_of,
+    repeat,
+    rows_in_graph,
+)
 from tuning.trainer.kernels import by_kernel
-from tuning.trainer.reasons import Visibility
+from tuning.trainer.randomness import randomness_kept
+from tuning.trainer.reasons import Visibility, has_own
 from tuning.trainer.state import copy_state
 from tuning.trainer.structure import adds_up, facts_of, structure_of
-from tuning.trainer.windows import count_rows, gathered
 
 KEPT_STRUCTURES = 24
 """Compiled structures a process keeps, the least recently used dropped first; each costs 2-6 MB."""
@@ -61,6 +75,23 @@ _XLA_REFUSALS = (
     ValueError,
     TypeError,
 )
+
+
+Logs: TypeAlias = dict[str, Any]
+"""Numbers by name, as tensors; those of a model's own step may be nested."""
+
+
+class Scored(NamedTuple):
+    """What a validation pass over some rows gives.
+
+    Attributes:
+        metrics: Over the rows; of a batch, what the step has returned.
+        predicted: As the model gives them, one tensor or several nested; None where nobody wants
+            them, and making them would cost another pass.
+    """
+
+    metrics: Logs
+    predicted: Any
 
 
 class CompiledSteps:
@@ -92,6 +123,8 @@ class CompiledSteps:
         self._elastic = elastic
         self._xla_has_run = False
         self._bound: keras.Model | None = None
+        self._own_train_step = has_own(graph_model, "train_step")
+        self._own_test_step = has_own(graph_model, "test_step")
         # A loss or metric that is not Keras' own may give one number a batch, so `fit`'s value
         # depends on the batches.
         self._chunk = CHUNK if adds_up(graph_model) else batch_size
@@ -107,17 +140,14 @@ class CompiledSteps:
         order = tf.TensorSpec([None], tf.int32)
         order_by_batch = tf.TensorSpec([None, None], tf.int32)
         size = tf.TensorSpec([], tf.int32)
-        self._train_step = graph_of(
-            self._train_batch, any_batch(arrays)
-        )  # traced once for both loops
+        # Traced once for both loops.
+        self._train_step = graph_of(self._train_batch, any_batch(arrays))
         self._graph = graph_of(self._any_batches, (order, size, *rows))
         self._last = graph_of(self._last_batch, (order, *rows))
         self._xla = graph_of(self._whole_batches, (order_by_batch, *rows), jit_compile=True)
-        self._evaluators: dict[tuple[Any, ...], Any] = {}
+        self._evaluators: dict[str, Any] = {}
 
-    def run_epoch(
-        self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool
-    ) -> dict[str, tf.Tensor]:
+    def run_epoch(self, order: Array, arrays: Tensors, batch_size: int, *, xla: bool) -> Logs:
         """Train one epoch; return the metrics over it.
 
         Args:
@@ -134,7 +164,7 @@ class CompiledSteps:
                 return dict(self._last(tf.constant(rest), *arrays)) if len(rest) else metrics
         return dict(self._graph(tf.constant(order), tf.constant(batch_size), *arrays))
 
-    def _by_xla(self, order: Array, arrays: Tensors) -> dict[str, tf.Tensor] | None:
+    def _by_xla(self, order: Array, arrays: Tensors) -> Logs | None:
         """Return the metrics, or None where XLA refuses.
 
         It compiles before it runs, so nothing was trained then.
@@ -149,13 +179,23 @@ class CompiledSteps:
         self._xla_has_run = True
         return metrics
 
-    def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Return (metrics, predictions) over all rows, as `evaluate` and `predict` would."""
+    def evaluate(self, arrays: Tensors, *, predicts: bool = True) -> Scored:
+        """Return metrics and predictions over all rows, as `evaluate` and `predict` would.
+
+        Args:
+            arrays: X, y and perhaps weights.
+            predicts: Whether somebody wants the predictions. Keras' own step makes them anyway.
+        """
+        predicts = predicts or not self._own_test_step
         specs = any_rows(arrays)
-        if specs not in self._evaluators:
-            self._evaluators[specs] = graph_of(self._evaluate, specs)
-        metrics, predicted = self._evaluators[specs](*arrays)
-        return metrics, predicted
+        key = f"{predicts} {specs}"
+        if key not in self._evaluators:
+            self._evaluators[key] = graph_of(functools.partial(self._evaluate, predicts), specs)
+        return Scored(*self._evaluators[key](*arrays))
+
+    def trace(self) -> None:
+        """Trace the epoch now, so that what a model's own step cannot do in it shows at once."""
+        self._graph.get_concrete_function()
 
     def bind(self, model: keras.Model) -> None:
         """Make the graph work on the state of a model.
@@ -190,68 +230,109 @@ class CompiledSteps:
 
     # What follows is traced: TensorFlow runs the graph, not these lines.
 
-    def _any_batches(
-        self, order: tf.Tensor, size: tf.Tensor, *arrays: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def _any_batches(self, order: tf.Tensor, size: tf.Tensor, *arrays: Any) -> Logs:
         """The rows in `order`, any number of them, so that one trace serves every fold."""
         self.traces += 1
         self.graph_model.reset_metrics()
         n_rows = tf.shape(order)[0]
 
-        def train(start: tf.Tensor) -> None:
+        def train(start: tf.Tensor) -> Any:
             batch = order[start : tf.minimum(start + size, n_rows)]
-            self._train_step(*(gathered(array, batch) for array in arrays))
+            return self._train_step(*gather(arrays, batch))
 
-        repeat(train, n_rows, step=size)
-        return dict(self.graph_model.get_metrics_result())
+        if not self._own_train_step:
+            repeat(train, n_rows, step=size)
+            return self._metrics(None)
+        last = (n_rows - 1) // size * size
+        repeat(train, last, step=size)
+        return self._metrics(train(last))
 
-    def _whole_batches(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _whole_batches(self, order: tf.Tensor, *arrays: Any) -> Logs:
         """The batches in the rows of `order`, from the epoch's first on."""
         self.traces += 1
         self.graph_model.reset_metrics()
         # Gathered at once: a slice costs less in the loop.
-        batches = tuple(gathered(array, order) for array in arrays)
-        repeat(
-            lambda i: self._train_step(*(batch[i] for batch in batches)),
-            tf.shape(order)[0],
-        )
-        return dict(self.graph_model.get_metrics_result())
+        batches = gather(arrays, order)
+        n_batches = tf.shape(order)[0]
 
-    def _last_batch(self, order: tf.Tensor, *arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        def train(i: tf.Tensor) -> Any:
+            return self._train_step(*cut(batches, i))
+
+        if not self._own_train_step:
+            repeat(train, n_batches)
+            return self._metrics(None)
+        repeat(train, n_batches - 1)
+        return self._metrics(train(n_batches - 1))
+
+    def _last_batch(self, order: tf.Tensor, *arrays: Any) -> Logs:
         """The epoch's last rows, too few for a whole batch."""
         self.traces += 1
         # Not reset: `_whole_batches` has begun the epoch's metrics.
-        self._train_step(*(gathered(array, order) for array in arrays))
-        return dict(self.graph_model.get_metrics_result())
+        return self._metrics(self._train_step(*gather(arrays, order)))
 
-    def _train_batch(self, *batch: tf.Tensor) -> None:
+    def _train_batch(self, *batch: Any) -> Logs | None:
+        """One step; return what the model's own has returned, nothing of Keras'."""
         self.traces += 1
-        self.graph_model.train_step(batch)
+        logs = self.graph_model.train_step(_as_fit_packs(batch))
+        return logs if self._own_train_step else None
 
-    def _evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def _metrics(self, logs: Logs | None) -> Logs:
+        """The numbers of an epoch as `fit` has them.
+
+        Args:
+            logs: What the model's own step has returned for the last batch; None of Keras'.
+        """
+        metrics = dict(self.graph_model.get_metrics_result())
+        if logs is None or set(logs) == set(metrics):
+            return metrics
+        return dict(logs)
+
+    def _evaluate(self, predicts: bool, *arrays: Any) -> Scored:
         self.traces += 1
         self.graph_model.reset_metrics()
-        n_rows = count_rows(arrays[0])
+        n_rows = rows_in_graph(arrays)
         n_chunks = (n_rows + self._chunk - 1) // self._chunk
-        predicted = tf.TensorArray(
-            self.graph_model.outputs[0].dtype,
-            size=0,
-            dynamic_size=True,
-            infer_shape=False,  # the last chunk has fewer rows
-        )
+        score_batch = graph_of(functools.partial(self._score_batch, predicts), any_batch(arrays))
+        structure = score_batch.get_concrete_function().structured_outputs.predicted
 
-        def score(i: tf.Tensor, predicted: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        def score(
+            i: tf.Tensor, *written: tf.TensorArray
+        ) -> tuple[Logs, tuple[tf.TensorArray, ...]]:
             rows = slice(i * self._chunk, tf.minimum((i + 1) * self._chunk, n_rows))
-            chunk = [array[rows] for array in arrays]
-            return i + 1, predicted.write(i, scored(self.graph_model, *chunk))
+            logs, predicted = score_batch(*cut(arrays, rows))
+            outputs = _outputs_in(predicted)
+            return logs, tuple(map(lambda array, output: array.write(i, output), written, outputs))
 
-        _, predicted = tf.while_loop(lambda i, _: i < n_chunks, score, (tf.constant(0), predicted))
-        return self.graph_model.get_metrics_result(), predicted.concat()
+        def step(i: tf.Tensor, *written: tf.TensorArray) -> tuple[Any, ...]:
+            _, written = score(i, *written)
+            return (i + 1, *written)
+
+        # The last chunk has fewer rows, so no shape is known to all of them.
+        settings = {"size": 0, "dynamic_size": True, "infer_shape": False}
+        written = tuple(
+            tf.TensorArray(output.dtype, **settings) for output in _outputs_in(structure)
+        )
+        n_looped = n_chunks - 1 if self._own_test_step else n_chunks
+        i, *written = tf.while_loop(lambda i, *_: i < n_looped, step, (tf.constant(0), *written))
+        logs = None
+        if self._own_test_step:
+            logs, written = score(i, *written)
+        if structure is None:
+            return Scored(self._metrics(logs), None)
+        joined = [array.concat() for array in written]
+        return Scored(self._metrics(logs), keras.tree.pack_sequence_as(structure, joined))
+
+    def _score_batch(self, predicts: bool, *batch: Any) -> Scored:
+        """One step; its metrics where it is the model's own."""
+        self.traces += 1
+        if not self._own_test_step:
+            return Scored({}, scored(self.graph_model, *batch))
+        logs = self.graph_model.test_step(_as_fit_packs(batch))
+        predicted = self.graph_model(batch[0], training=False) if predicts else None
+        return Scored(logs, predicted)
 
 
-def scored(
-    model: keras.Model, x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor | None = None
-) -> tf.Tensor:
+def scored(model: keras.Model, x: Any, y: Any = None, weight: Any = None) -> Any:
     """Do what Keras' `test_step` does, and return the predictions that it throws away."""
     predicted = model(x, training=False)
     keras_internals.add_loss(model, x, y, predicted, weight)
@@ -259,14 +340,33 @@ def scored(
     return predicted
 
 
+def _as_fit_packs(batch: Tensors) -> Any:
+    """Return a batch as `fit` gives it to a step: X alone is no tuple."""
+    if len(batch) == 1 and not isinstance(batch[0], list | tuple):
+        return batch[0]
+    return batch
+
+
+def _outputs_in(predicted: Any) -> list[Any]:
+    return [] if predicted is None else keras.tree.flatten(predicted)
+
+
 _cache: LRUCache[str, CompiledSteps] = LRUCache(KEPT_STRUCTURES)
 
 
-def build(model: keras.Model, arrays: Tensors, batch_size: int) -> Tensors:
-    """Build a model where it is not, from a batch of its data; return the batch."""
-    n_rows = min(batch_size, int(arrays[0].shape[0]))
-    batch = tuple(array[:n_rows] for array in arrays)
-    if not model.built:
+def build(
+    model: keras.Model, arrays: Tensors, batch_size: int, *, metrics: bool = False
+) -> Tensors:
+    """Build a model where it is not, from a batch of its data; return the batch.
+
+    Args:
+        model: Compiled.
+        arrays: X, y and perhaps weights.
+        batch_size: Rows a step.
+        metrics: Whether its metrics are to be built, too, where the model is.
+    """
+    batch: Tensors = cut(arrays, slice(min(batch_size, count_rows(arrays))))
+    if metrics or not model.built:
         keras_internals.build_from_batch(model, batch)
     return batch
 
@@ -313,11 +413,12 @@ def _unshared(
 
 
 def _copy_for_graph(model: keras.Model, batch: Tensors, *, elastic: bool) -> keras.Model:
-    graph_model = type(model).from_config(model.get_config())
-    if elastic:
-        make_elastic(graph_model)
-    graph_model.compile_from_config(model.get_compile_config())
-    keras_internals.build_from_batch(graph_model, batch)
+    with randomness_kept():  # each layer of the copy draws a seed
+        graph_model = type(model).from_config(model.get_config())
+        if elastic:
+            make_elastic(graph_model)
+        graph_model.compile_from_config(model.get_compile_config())
+        keras_internals.build_from_batch(graph_model, batch)
     if elastic:
         make_slots_elastic(graph_model.optimizer)
     return graph_model

@@ -36,6 +36,41 @@ def set_keras_seed(seed: int) -> None:
     global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
 
 
+@contextmanager
+def global_seeds_kept() -> Iterator[None]:
+    """Afterwards Keras and TensorFlow draw from their global seeds as if nothing had been drawn.
+
+    Within it others may be set. What `tf.random` keeps in a kernel, where an operation has a seed
+    of its own, is not brought back.
+
+    Private: `global_state`, `GLOBAL_RANDOM_SEED`, `GLOBAL_SEED_GENERATOR`; `_seed` and `_rng` of
+    TensorFlow's eager context.
+    """
+    from keras.src.backend.common import global_state
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+    from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+    from tensorflow.python.eager import context
+
+    eager = context.context()
+    source = getattr(eager, "_rng", None)
+    drawn = None if source is None else source.getstate()
+    seed = getattr(eager, "_seed", None)
+    keras_seed = global_state.get_global_attribute(GLOBAL_RANDOM_SEED)
+    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    state = None if generator is None else generator.state.numpy()
+    try:
+        yield
+    finally:
+        eager._seed = seed
+        eager._rng = source
+        if source is not None:
+            source.setstate(drawn)
+        global_state.set_global_attribute(GLOBAL_RANDOM_SEED, keras_seed)
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
+        if generator is not None:
+            generator.state.assign(state)
+
+
 def set_tensorflow_seed(seed: int) -> None:
     """Give TensorFlow another global seed and keep its kernels, which `tf.random.set_seed` drops.
 
@@ -217,17 +252,19 @@ def loss_weights(model: keras.Model) -> Any:
     return getattr(model._compile_loss, "_user_loss_weights", None)
 
 
-def add_loss(
-    model: keras.Model, x: tf.Tensor, y: tf.Tensor, predicted: tf.Tensor, weight: tf.Tensor | None
-) -> None:
+def add_loss(model: keras.Model, x: Any, y: Any, predicted: Any, weight: Any) -> None:
     """Compute the loss of a batch as `test_step` does and count it in the epoch's mean.
+
+    Inputs, outputs and weights are each a tensor, or several nested.
 
     Private: `Trainer._compute_loss`, `Trainer._loss_tracker`.
     """
+    import keras
     import tensorflow as tf
 
     loss = model._compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight, training=False)
-    model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+    n_rows = tf.shape(keras.tree.flatten(x)[0])[0]
+    model._loss_tracker.update_state(loss, sample_weight=n_rows)
 
 
 def restored_epoch(model: keras.Model) -> int | None:

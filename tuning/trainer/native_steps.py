@@ -18,8 +18,8 @@ from numba import config
 
 from tuning.data.dataset import Array
 from tuning.trainer import keras_internals
-from tuning.trainer.compiled import CompiledSteps, build, graph_for
-from tuning.trainer.graphs import Tensors
+from tuning.trainer.compiled import CompiledSteps, Scored, build, graph_for
+from tuning.trainer.graphs import Tensors, count_rows
 from tuning.trainer.heads import Score, score_for
 from tuning.trainer.native import epoch as native
 from tuning.trainer.native import formats
@@ -157,13 +157,17 @@ class NativeSteps:
         metrics, _ = data.score(tf.constant(logits), *arrays[1:])
         return dict(metrics)
 
-    def evaluate(self, *arrays: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Return (metrics, predictions) over all rows, as `evaluate` and `predict` would."""
+    def evaluate(self, arrays: Tensors, *, predicts: bool = True) -> Scored:
+        """Return metrics and predictions over all rows, as `evaluate` and `predict` would.
+
+        Args:
+            arrays: X, y and perhaps weights.
+            predicts: Of no consequence here; see `CompiledSteps.evaluate`.
+        """
         data = self._data_of(arrays)
         logits = np.empty((len(data.X), self._plain.n_outputs), np.float32)
         native.forward(data.X, self._network.table, self._state.params, logits)
-        metrics, predicted = data.score(tf.constant(logits), *arrays[1:])
-        return metrics, predicted
+        return Scored(*data.score(tf.constant(logits), *arrays[1:]))
 
     def _rule(self, batch_size: int) -> formats.Rule:
         """Return the rule by the optimizer's settings, which a callback may have changed."""
@@ -228,9 +232,10 @@ def steps_for(model: keras.Model, arrays: Tensors, batch_size: int) -> NativeSte
 
     has_compiler = not config.DISABLE_JIT
     is_small = model.count_params() <= MAX_PARAMETERS
-    has_small_batches = min(batch_size, len(arrays[0])) <= MAX_BATCH
+    has_small_batches = min(batch_size, count_rows(arrays)) <= MAX_BATCH
     on_cpu = not tf.config.list_logical_devices("GPU")
-    if has_compiler and is_small and has_small_batches and on_cpu:
+    by_position = all(isinstance(array, tf.Tensor) for array in arrays) and len(arrays) > 1
+    if has_compiler and is_small and has_small_batches and on_cpu and by_position:
         network = network_of(model, arrays)
         if network is not None:
             return NativeSteps(model, network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,34 +11,72 @@ import numpy as np
 from tuning.data.arrays import Array, Arrays
 
 
+def by_output(model: keras.Model, predicted: Any) -> Any:
+    """Return what a model has given as arrays: one, or a mapping by output name of several.
+
+    Args:
+        model: Whose outputs they are. Where it gives them in an order and has no names, they are
+            called "0", "1", ….
+        predicted: Tensors or arrays as the model gives them.
+    """
+    outputs = [np.asarray(output) for output in keras.tree.flatten(predicted)]
+    if len(outputs) == 1:
+        return outputs[0]
+    return dict(zip(_names_of(model, predicted, len(outputs)), outputs, strict=True))
+
+
+def _names_of(model: keras.Model, predicted: Any, count: int) -> Sequence[str]:
+    """Return the names of outputs in the order that `keras.tree` has them."""
+    if isinstance(predicted, Mapping) and len(predicted) == count:
+        return sorted(predicted)
+    names = getattr(model, "output_names", None) or ()
+    return names if len(names) == count else [str(place) for place in range(count)]
+
+
+def by_target(predicted: Any, y: Arrays) -> Any:
+    """Return predictions by the names of the targets, where these were given in an order.
+
+    Targets by name have the names of the outputs already.
+    """
+    if not isinstance(predicted, Mapping) or not isinstance(y, Mapping):
+        return predicted
+    places = [str(place) for place in range(len(y))]
+    if set(y) != set(places) or len(predicted) != len(y):
+        return predicted
+    return dict(zip(places, predicted.values(), strict=True))
+
+
 def link_of(model: keras.Model, output: str = "") -> str:
     """Return what makes probabilities of a compiled model's outputs.
 
     Args:
         model: Compiled.
-        output: Which of several: its name, or its place in the model's order; "": the only one.
+        output: The name of the output meant, or its place in the model's order; "" where there is
+            one.
 
     Returns:
         "sigmoid", "softmax", or "" for nothing.
     """
-    loss = _only_loss(_loss_of(model, output) if output else model.loss)
+    loss = _only_loss(_loss_of(model, output))
     if not getattr(loss, "from_logits", False):
         return ""
     return "softmax" if "Categorical" in type(loss).__name__ else "sigmoid"
 
 
 def _loss_of(model: keras.Model, output: str) -> Any:
+    """Return the loss of one output, of a dictionary, a list, or one that counts for all."""
     losses = model.loss
-    if isinstance(losses, dict):
-        return losses.get(output)
-    if not isinstance(losses, list | tuple):
-        return losses  # one for all
+    if not output or not isinstance(losses, list | tuple | dict):
+        return losses
 
-    names = list(getattr(model, "output_names", ()) or ())
+    names = list(getattr(model, "output_names", None) or ())
+    place = int(output) if output.isdecimal() else -1
     if output in names:
-        return losses[names.index(output)]
-    is_place = output.isdigit() and int(output) < len(losses)
-    return losses[int(output)] if is_place else None
+        place = names.index(output)
+    if isinstance(losses, dict):
+        name = names[place] if output not in losses and 0 <= place < len(names) else output
+        return losses.get(name)
+    return losses[place] if 0 <= place < len(losses) else None
 
 
 def _only_loss(loss: Any) -> Any:
@@ -62,11 +100,14 @@ def linked(link: str, outputs: Array) -> Array:
     return outputs
 
 
-def as_probabilities(model: Any, outputs: Arrays) -> Any:
+def as_probabilities(model: Any, outputs: Any, output: str = "") -> Any:
     """Return a compiled model's outputs as probabilities, also where its loss takes logits.
 
-    Several outputs come and go by name.
+    Args:
+        model: Compiled.
+        outputs: An array, or a mapping by output name as `by_output` gives it.
+        output: The name of the output that the one array is of, where the model has several.
     """
     if isinstance(outputs, Mapping):
-        return {name: linked(link_of(model, name), array) for name, array in outputs.items()}
-    return linked(link_of(model), outputs)
+        return {name: linked(link_of(model, name), values) for name, values in outputs.items()}
+    return linked(link_of(model, output), outputs)

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tuning.data.dataset import Array
 from tuning.data.lazy import LazyArray
 
 Visibility: TypeAlias = Literal["all", "weights", "nothing"]
@@ -22,7 +22,7 @@ _BATCH_HOOKS = (
     "on_test_batch_begin",
     "on_test_batch_end",
 )
-_OWN_STEPS = ("fit", "train_step", "test_step", "make_train_function", "make_test_function")
+_OWN_LOOPS = ("fit", "evaluate", "make_train_function", "make_test_function")
 _SAVERS = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
 _LOOK_AT_THEIR_OWN = (
     keras.callbacks.EarlyStopping,
@@ -33,11 +33,19 @@ _LOOK_AT_THEIR_OWN = (
 )
 
 
-def why_fit(model: keras.Model, arrays: Sequence[Array], callbacks: Sequence[Any]) -> str:
-    """Return why this training needs `model.fit`, or "" where the compiled epoch does the same."""
-    for name in _OWN_STEPS:
-        if getattr(type(model), name) is not getattr(keras.Model, name) or name in vars(model):
+def why_fit(model: keras.Model, arrays: Any, callbacks: Sequence[Any]) -> str:
+    """Return why this training needs `model.fit`, or "" where the compiled epoch does the same.
+
+    Args:
+        model: Compiled.
+        arrays: X, y and perhaps weights, each an array or several nested.
+        callbacks: Of the training.
+    """
+    for name in _OWN_LOOPS:
+        if has_own(model, name):
             return f"{type(model).__name__} has its own {name}"
+    if not model.compiled:
+        return "the model is not compiled"
     if model.run_eagerly:
         return "the model was compiled with run_eagerly=True"
     if model.distribute_strategy.num_replicas_in_sync > 1:
@@ -46,20 +54,27 @@ def why_fit(model: keras.Model, arrays: Sequence[Array], callbacks: Sequence[Any
     for callback in callbacks:
         if hook := _batch_hook(callback):
             return f"callback {type(callback).__name__} acts on each batch ({hook})"
-    if not all(map(_is_plain, arrays)):
-        return "the data are not plain numeric arrays"
-
-    if isinstance(model, keras.Sequential):  # one input and one output, also before it is built
-        return ""
-    for name in ("inputs", "outputs"):
-        if len(getattr(model, name, None) or []) != 1:
-            return "the model does not say that it has one input and one output"
+    if not all(map(_is_plain, keras.tree.flatten(arrays))):
+        return "the data are not plain arrays of numbers or texts"
     return ""
 
 
+def has_own(model: keras.Model, method: str) -> bool:
+    """Whether a model does something in another way than `keras.Model`."""
+    return getattr(type(model), method) is not getattr(keras.Model, method) or method in vars(model)
+
+
 def _is_plain(array: Any) -> bool:
-    is_array = isinstance(array, np.ndarray | LazyArray)
-    return is_array and array.dtype.kind in "fiub"
+    """Whether a tensor can be made of the array, as `fit` would make it."""
+    if isinstance(array, tf.Tensor):
+        return True
+    if isinstance(array, LazyArray):
+        return array.dtype.kind in "fiub"
+    if not isinstance(array, np.ndarray) or not array.ndim:
+        return False
+    if array.dtype.kind == "O":
+        return all(isinstance(value, str) for value in array.flat)
+    return array.dtype.kind in "fiubUS"
 
 
 def _batch_hook(callback: Any) -> str:
@@ -76,7 +91,7 @@ def _base_that_waits(callback: Any) -> Any:
     for saver in _SAVERS:
         if isinstance(callback, saver) and callback.save_freq == "epoch":
             return saver
-    if isinstance(callback, keras.callbacks.TerminateOnNaN):
+    if isinstance(callback, keras.callbacks.TerminateOnNaN) and not callback.raise_error:
         # Served once an epoch: a loss that is not finite stays so in the mean.
         return keras.callbacks.TerminateOnNaN
     return keras.callbacks.Callback
@@ -95,6 +110,21 @@ def looks_of(callbacks: Sequence[Any]) -> Visibility:
         if type(callback) not in _LOOK_AT_THEIR_OWN and not knows_only_its_model:
             return "all"
     return "weights" if any(map(_looks_at_weights, callbacks)) else "nothing"
+
+
+def looks_at_metrics(callbacks: Sequence[Any]) -> bool:
+    """Whether a callback may ask its model for its metrics.
+
+    Some of Keras' do so to learn whether more of one is better.
+    """
+    if looks_of(callbacks) == "all":
+        return True
+    return any(_finds_out_direction(callback) for callback in callbacks)
+
+
+def _finds_out_direction(callback: Any) -> bool:
+    is_loss = getattr(callback, "monitor", "loss").removeprefix("val_") == "loss"
+    return getattr(callback, "mode", None) == "auto" and not is_loss
 
 
 def _looks_at_weights(callback: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tuning.data.arrays import Array, Arrays
@@ -35,6 +36,13 @@ class Rows:
     def __post_init__(self) -> None:
         for name in ("X", "y", "weight"):
             object.__setattr__(self, name, by_name(getattr(self, name)))
+        if isinstance(self.weight, Mapping):
+            outputs = list(self.y) if isinstance(self.y, Mapping) else ["one without a name"]
+            if set(self.weight) != set(outputs):
+                raise ValueError(
+                    "sample_weight is one array, or one for each output; received weights of "
+                    f"{', '.join(self.weight)}; the outputs are {', '.join(outputs)}"
+                )
 
         arrays = keras.tree.flatten(self.arrays)
         counts = [len(array) for array in arrays if getattr(array, "shape", ())]
@@ -49,17 +57,48 @@ class Rows:
     @property
     def arrays(self) -> tuple[Any, ...]:
         """X, y and the weights where there are any, as `fit` takes them."""
-        arrays = (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+        arrays: tuple[Arrays, ...] = (self.X, self.y)
+        if self.weight is not None:
+            arrays = (self.X, self.y, self.weight)
+        elif self.y is None:
+            arrays = (self.X,)
         return tuple(map(as_fit_takes, arrays))
+
+    def for_fit(self) -> tuple[Any, ...]:
+        """Return `arrays`, texts as tensors: `fit` takes no array of texts but a flat one."""
+        converted: tuple[Any, ...] = keras.tree.map_structure(_texts_as_tensor, self.arrays)
+        return converted
 
     def take(self, rows: Array | slice) -> Rows:
         """Return these rows, in this order."""
         weight = None if self.weight is None else take_rows(self.weight, rows)
         return Rows(take_rows(self.X, rows), take_rows(self.y, rows), weight)
 
+    def for_outputs(self, model: keras.Model) -> Rows:
+        """Return targets and weights by name in the order of a model's outputs, if it has one.
+
+        Keras itself reconciles the two for targets, and not for weights.
+        """
+        names = getattr(model, "output_names", None) or ()
+        if not isinstance(self.y, Mapping) or not isinstance(self.weight, Mapping):
+            return self
+        if set(self.y) != set(names) or isinstance(model.output, dict):
+            return self
+        y = {str(place): self.y[name] for place, name in enumerate(names)}
+        weight = {str(place): self.weight[name] for place, name in enumerate(names)}
+        return Rows(self.X, y, weight)
+
     def tensors(self) -> Tensors:
-        """X, y and the weights on the device, as `fit` would cast them."""
-        return tuple(keras.tree.map_structure(on_device, array) for array in self.arrays)
+        """X, y and the weights on the device, as `fit` would cast them.
+
+        Weights that are one array count for each output.
+        """
+        X, *others = (keras.tree.map_structure(on_device, arrays) for arrays in self.arrays)
+        if len(others) == 2 and keras.tree.is_nested(others[0]):
+            y, weight = others
+            if not keras.tree.is_nested(weight):
+                others[1] = keras.tree.map_structure(lambda _: weight, y)
+        return (X, *others)
 
 
 def by_name(arrays: Any) -> Any:
@@ -69,7 +108,12 @@ def by_name(arrays: Any) -> Any:
     return arrays
 
 
-def as_fit_takes(arrays: Arrays) -> Any:
+def _texts_as_tensor(array: Any) -> Any:
+    is_text = isinstance(array, np.ndarray) and array.dtype.kind in "USO"
+    return tf.constant(array) if is_text else array
+
+
+def as_fit_takes(arrays: Arrays | None) -> Any:
     """Return one array as it is, several by name as a dictionary, those in order as a tuple."""
     if not isinstance(arrays, Mapping):
         return arrays
@@ -83,16 +127,18 @@ _tensors: dict[int, tuple[weakref.ref[Any], tf.Tensor]] = {}
 """Read-only arrays that are on the device, by their id."""
 
 
-def on_device(array: Array) -> tf.Tensor:
+def on_device(array: Any) -> tf.Tensor:
     """Return the array as a tensor, floats as Keras' floatx.
 
-    A read-only array is moved to the device once in its life; one that can be written to may have
+    An array that nobody can write to is moved to the device once in its life; another one may have
     changed since.
     """
     if isinstance(array, WindowArray):
         return WindowTensor(
             series=on_device(array.series), starts=on_device(array.starts), window=array.window
         )
+    if isinstance(array, tf.Tensor):
+        return keras.ops.cast(array, keras.config.floatx()) if array.dtype.is_floating else array
     key = id(array)
     if key in _tensors:
         reference, tensor = _tensors[key]
@@ -103,7 +149,22 @@ def on_device(array: Array) -> tf.Tensor:
     if array.dtype.kind == "f":
         values = array.astype(keras.config.floatx(), copy=False)
     tensor = tf.constant(values)
-    if not array.flags.writeable:
+    if _is_unchanging(array):
         reference = weakref.ref(array, lambda _: _tensors.pop(key, None))
         _tensors[key] = (reference, tensor)
     return tensor
+
+
+def _is_unchanging(array: Array) -> bool:
+    """Whether neither the array nor what it is a view of can be written to.
+
+    A read-only view of memory that others write to is what pandas hands out.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return False
+        if owner.base is None:
+            return True
+        owner = owner.base
+    return isinstance(owner, bytes)

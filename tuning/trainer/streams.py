@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from tuning.data.arrays import Array, Arrays, named
 from tuning.data.stream_array import StreamPart, stream_part
 from tuning.errors import StudyError
-from tuning.trainer.compiled import KEPT_STRUCTURES, CompiledSteps, graph_for, scored
+from tuning.trainer.compiled import KEPT_STRUCTURES, CompiledSteps, Scored, graph_for, scored
 from tuning.trainer.reasons import Visibility
 from tuning.trainer.rows import Rows, as_fit_takes
 
@@ -119,17 +119,23 @@ class StreamSteps:
         """Train one epoch: a pass over the stream; return the metrics over it.
 
         Args:
-            order: Of no consequence: a stream has its own.
+            order: Its length alone counts: a stream has its own order.
             arrays: The stream.
             batch_size, xla: Of no consequence here.
         """
         stream: OpenStream = arrays[0]
-        metrics = dict(self._train(iter(stream.batches)))
+        # Fewer rows are asked for where a callback has said stop before the first batch.
+        batches = stream.batches if len(order) == len(stream.part) else stream.batches.take(1)
+        metrics = dict(self._train(iter(batches)))
         stream.part.source.end_pass()
         return metrics
 
-    def evaluate(self, *arrays: Any) -> tuple[dict[str, tf.Tensor], Any]:
+    def evaluate(self, arrays: tuple[Any, ...], *, predicts: bool = True) -> Scored:
         """Return metrics and predictions over a stream, as `evaluate` and `predict` would.
+
+        Args:
+            arrays: The stream.
+            predicts: Of no consequence here; see `CompiledSteps.evaluate`.
 
         Raises:
             StudyError: Its targets are not those that it has given before.
@@ -137,7 +143,7 @@ class StreamSteps:
         stream: OpenStream = arrays[0]
         metrics, predicted, targets = self._score(iter(stream.batches))
         check_targets(stream.part, targets)
-        return dict(metrics), predicted
+        return Scored(dict(metrics), predicted)
 
     # What follows is traced: TensorFlow runs the graph, not these lines.
 
@@ -220,14 +226,14 @@ _kept: LRUCache[int, StreamSteps] = LRUCache(KEPT_STRUCTURES)
 
 def stream_steps_for(model: keras.Model, stream: OpenStream, batch_size: int) -> StreamSteps:
     """Return steps over streams for a model: those of an earlier equal structure, else new ones."""
-    steps = graph_for(model, _sample_of(stream), batch_size)
+    steps = graph_for(model, sample_of(stream), batch_size)
     known = _kept.get(id(steps))
     if known is None:
         known = _kept[id(steps)] = StreamSteps(steps)
     return known
 
 
-def _sample_of(stream: OpenStream) -> tuple[Any, ...]:
+def sample_of(stream: OpenStream) -> tuple[Any, ...]:
     """Return a batch of the stream's types and shapes; reading one would move its random order."""
     part = stream.part
     n_rows = len(next(iter(named(part.first_X)))[1])

@@ -16,9 +16,8 @@ import numpy as np
 from tuning.trainer import keras_internals
 from tuning.trainer.assigned import assigned_names
 from tuning.trainer.elastic import without_widths
-from tuning.trainer.graphs import Tensors
+from tuning.trainer.graphs import Tensors, any_rows
 from tuning.trainer.kernels import by_kernel
-from tuning.trainer.windows import spec_of
 
 _ASSIGNED = "assigned"
 """Stands in a structure for a number that is assigned to the graph's variables."""
@@ -67,7 +66,7 @@ def structure_of(
     is_keras = type(model).__module__.startswith("keras.")
     if not is_keras or not _only_keras(model_config) or not _only_keras(compile_config):
         return None
-    if not _config_holds_all(model):
+    if not _config_holds_all(model) or _has_other_precision(model):
         return None
 
     optimizer["name"] = ""  # counted up by Keras, of no consequence
@@ -79,11 +78,20 @@ def structure_of(
         "model": without_widths(model_config) if elastic else model_config,
         "compile": compile_config,
         "variables": facts_of(model),
-        "arrays": [repr(spec_of(array)) for array in arrays],
+        "arrays": repr(any_rows(arrays)),
         "batch_size": None if adds_up(model) else batch_size,
         "kernel": by_kernel(model.optimizer),
     }
     return json.dumps(parts, sort_keys=True, default=repr)
+
+
+def _has_other_precision(model: keras.Model) -> bool:
+    """Whether a weight is not of Keras' floatx.
+
+    The optimizer then computes with its settings in the weight's precision, and the variables that
+    stand for settings have one only.
+    """
+    return any(weight.dtype != keras.config.floatx() for weight in model.trainable_variables)
 
 
 def facts_of(model: keras.Model) -> list[list[str]]:
@@ -125,6 +133,9 @@ def adds_up(model: keras.Model) -> bool:
         return False
 
     arguments = keras_internals.compile_arguments(model)
+    n_losses = max(len(_leaves(arguments["loss"])), len(getattr(model, "outputs", None) or ()))
+    if n_losses > 1:  # Keras averages the loss of each over the batches, the last one as the others
+        return False
     metrics = [*_leaves(arguments.get("metrics")), *_leaves(arguments.get("weighted_metrics"))]
     losses_add_up = all(map(_loss_adds_up, _leaves(arguments["loss"])))
     return losses_add_up and all(map(_metric_adds_up, metrics))

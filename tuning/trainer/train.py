@@ -19,17 +19,25 @@ from tuning.data.arrays import Array, Arrays
 from tuning.data.stream_array import stream_part
 from tuning.errors import StudyError
 from tuning.trainer import keras_internals
-from tuning.trainer.compiled import CompiledSteps, forget, repays_xla
+from tuning.trainer.compiled import CompiledSteps, build, forget, repays_xla
 from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
-from tuning.trainer.reasons import Visibility, looks_of, why_fit
-from tuning.trainer.rows import Rows, as_fit_takes, by_name, on_device
-from tuning.trainer.streams import OpenStream, StreamSteps, open_stream, stream_steps_for
+from tuning.trainer.outputs import by_output
+from tuning.trainer.randomness import randomness_kept
+from tuning.trainer.reasons import Visibility, has_own, looks_at_metrics, looks_of, why_fit
+from tuning.trainer.rows import Rows, by_name, on_device
+from tuning.trainer.streams import OpenStream, StreamSteps, open_stream, sample_of, stream_steps_for
 from tuning.trainer.windows import batches, holds_windows
 
 __all__ = ["Fit", "Rows", "epoch_order", "on_device", "train"]
 
 Steps: TypeAlias = CompiledSteps | NativeSteps | StreamSteps
+
+
+class _OwnStepRefused(Exception):
+    """The model's own step cannot be part of a compiled epoch; says why."""
+
+
 Logs: TypeAlias = dict[str, Any]
 """An epoch's numbers by name; a metric with several values (F1 a class) has an array."""
 
@@ -88,6 +96,10 @@ class Fit:
         """Why this training goes to `model.fit`; "" where it is compiled."""
         if self.trainer == "fit":
             return "trainer='fit'"
+        if stream_part(self.rows.X) is not None:
+            for step in ("train_step", "test_step"):
+                if has_own(self.model, step):
+                    return f"{type(self.model).__name__} has its own {step}, and the data a stream"
         return why_fit(self.model, self.rows.arrays, self.callbacks)
 
     def sync(self) -> None:
@@ -105,24 +117,56 @@ class Fit:
             StudyError: `trainer="compiled"` and the model cannot be trained so; says why.
         """
         reason = self.reason
-        if reason and self.trainer == "compiled":
+        rows = _with_class_weights(self.rows, self.class_weight).for_outputs(self.model)
+        if not reason:
+            arrays = self._tensors(rows)
+            try:
+                with _epoch_lock:
+                    self._steps = self._make_steps(arrays)
+            except _OwnStepRefused as error:
+                reason = str(error)
+        if not reason:
+            yield from _an_epoch_at_a_time(self._compiled_epochs(arrays))
+            return
+        if self.trainer == "compiled":
             raise StudyError(
                 f"the compiled trainer cannot train this model: {reason}; use trainer='auto'"
             )
-
-        rows = _with_class_weights(self.rows, self.class_weight)
-        if not reason:
-            yield from _an_epoch_at_a_time(self._compiled_epochs(rows))
-            return
 
         if self.trainer != "fit":
             self.notes.append(f"trained by model.fit: {reason}")
         yield from self._keras_epochs(rows)
 
-    def _compiled_epochs(self, rows: Rows) -> Generator[int, None, None]:
-        arrays = self._tensors(rows)
-        validation = None if self.validation is None else self._held_out(self.validation)
-        steps = self._steps = self._make_steps(arrays)
+    def _make_steps(self, arrays: Tensors) -> Steps:
+        """Return what does the epochs.
+
+        Raises:
+            _OwnStepRefused: The model has a step of its own that cannot be part of a larger graph.
+        """
+        if isinstance(arrays[0], OpenStream):
+            return stream_steps_for(self.model, arrays[0], self.batch_size)
+        if not has_own(self.model, "train_step") and not has_own(self.model, "test_step"):
+            return steps_for(self.model, arrays, self.batch_size)
+        try:
+            steps = steps_for(self.model, arrays, self.batch_size)
+            if isinstance(steps, CompiledSteps):
+                steps.trace()
+        except Exception as error:  # the user's code: `fit` tells what is wrong in it
+            first_line = (str(error).splitlines() or [""])[0][:200]
+            raise _OwnStepRefused(
+                f"the own step of {type(self.model).__name__} cannot be part of a compiled epoch: "
+                f"{type(error).__name__}: {first_line}"
+            ) from error
+        return steps
+
+    def _scored_rows(self) -> Rows | None:
+        return None if self.validation is None else self.validation.for_outputs(self.model)
+
+    def _compiled_epochs(self, arrays: Tensors) -> Generator[int, None, None]:
+        scored = self._scored_rows()
+        validation = None if scored is None else self._held_out(scored)
+        steps = self._steps
+        assert steps is not None  # noqa: S101 - `epochs` has just made them
         run = _CompiledRun(fit=self, steps=steps, arrays=arrays, validation=validation)
 
         logs: Logs = {}
@@ -148,25 +192,20 @@ class Fit:
             on_epoch_end=lambda epoch, logs: done.append(epoch + 1)
         )
 
-        # Keras draws the order of the rows from its global state.
-        keras.utils.set_random_seed(self.seed)
-        validation = None if self.validation is None else self._keras_validation(self.validation)
-        history = self.model.fit(
-            **self._keras_rows(rows),
-            validation_data=validation,
-            epochs=self.epochs_total,
-            initial_epoch=self.initial_epoch,
-            batch_size=self.batch_size,
-            callbacks=[*self.callbacks, note_epoch],
-            verbose=0,
-        )
+        with randomness_kept():
+            # Keras draws the order of the rows from its global state.
+            keras.utils.set_random_seed(self.seed)
+            history = self.model.fit(
+                **self._keras_rows(rows),
+                validation_data=self._keras_validation(self._scored_rows()),
+                epochs=self.epochs_total,
+                initial_epoch=self.initial_epoch,
+                batch_size=self.batch_size,
+                callbacks=[*self.callbacks, note_epoch],
+                verbose=0,
+            )
         self.history = dict(history.history)
         yield from done  # `fit` cannot be left in between: its epochs are told afterwards
-
-    def _make_steps(self, arrays: Tensors) -> Steps:
-        if isinstance(arrays[0], OpenStream):
-            return stream_steps_for(self.model, arrays[0], self.batch_size)
-        return steps_for(self.model, arrays, self.batch_size)
 
     def _tensors(self, rows: Rows) -> Tensors:
         """Return what the steps train on: tensors on the device, or a stream."""
@@ -189,13 +228,15 @@ class Fit:
             return rows.tensors()
         return (open_stream(rows, self.batch_size),)
 
-    def _keras_validation(self, rows: Rows) -> Any:
+    def _keras_validation(self, rows: Rows | None) -> Any:
         """Return the validation part as `model.fit` takes it."""
+        if rows is None:
+            return None
         if stream_part(rows.X) is not None:
             return open_stream(rows, self.batch_size).batches
         if holds_windows(rows.X):
             return batches(rows.tensors(), self.batch_size)
-        return rows.arrays
+        return rows.for_fit()
 
     def _keras_rows(self, rows: Rows) -> dict[str, Any]:
         """Return the training part as arguments of `model.fit`."""
@@ -204,12 +245,8 @@ class Fit:
         if holds_windows(rows.X):
             seed = self.seed if self.shuffle else None
             return {"x": batches(rows.tensors(), self.batch_size, seed), "shuffle": False}
-        return {
-            "x": as_fit_takes(rows.X),
-            "y": as_fit_takes(rows.y),
-            "sample_weight": None if rows.weight is None else as_fit_takes(rows.weight),
-            "shuffle": self.shuffle,
-        }
+        X, y, weight = keras.utils.unpack_x_y_sample_weight(rows.for_fit())
+        return {"x": X, "y": y, "sample_weight": weight, "shuffle": self.shuffle}
 
 
 class _CompiledRun:
@@ -234,11 +271,17 @@ class _CompiledRun:
         self._arrays = arrays
         self._validation = validation
         self._looks = looks_of(fit.callbacks)
+        self._stops_at_once = False
         self._xla = self._is_worth_xla()
 
         self.watched = self._model
         if self._looks != "all" and steps.graph_model is not None:
             self.watched = steps.graph_model
+        elif looks_at_metrics(fit.callbacks):
+            # Those of the user's own model count nothing, and nobody has made them.
+            stream = arrays[0]
+            sample = sample_of(stream) if isinstance(stream, OpenStream) else arrays
+            build(self._model, sample, fit.batch_size, metrics=True)
         self.callbacks = keras.callbacks.CallbackList(
             list(fit.callbacks),
             add_history=True,
@@ -252,14 +295,17 @@ class _CompiledRun:
     def begin(self) -> int:
         """Call the callbacks before the first epoch; return its number, from 0."""
         self._steps.show(self._model, self._looks_around)
+        self.watched.stop_training = False
         self.callbacks.on_train_begin()
+        self._stops_at_once = self.watched.stop_training
         # BackupAndRestore may have found where a training left off.
         return keras_internals.restored_epoch(self.watched) or self._fit.initial_epoch
 
     def epoch(self, epoch: int) -> Logs:
         """Train one epoch and validate, callbacks included; return its numbers."""
         self._steps.show(self._model, self._looks)
-        self.watched.stop_training = False  # perhaps set by a fit that shares the graph
+        # Perhaps set by a fit that shares the graph, perhaps by our own callbacks.
+        self.watched.stop_training = self._stops_at_once
         self.callbacks.on_epoch_begin(epoch)
 
         self._steps.bind(self._model)
@@ -275,7 +321,8 @@ class _CompiledRun:
     def end(self, logs: Logs) -> None:
         """Call the callbacks after the last epoch."""
         self._steps.show(self._model, self._looks_around)
-        self.watched.optimizer.finalize_variable_values(self.watched.trainable_weights)
+        if self.watched.optimizer is not None:
+            self.watched.optimizer.finalize_variable_values(self.watched.trainable_weights)
         self.callbacks.on_train_end(logs)
 
     def give_back(self) -> None:
@@ -304,6 +351,8 @@ class _CompiledRun:
             order = epoch_order(n_rows, fit.seed, epoch)
         else:
             order = np.arange(n_rows, dtype=np.int32)
+        if self.watched.stop_training:  # `fit` looks after each batch
+            order = order[: fit.batch_size]
 
         xla = self._xla and epoch > 0
         try:
@@ -318,14 +367,19 @@ class _CompiledRun:
         self._steps.show(self._model, self._looks)
         self.callbacks.on_test_begin()  # SwapEMAWeights changes the weights for the validation
         self._steps.bind(self._model)
-        metrics, predicted = self._steps.evaluate(*arrays)
-        numbers = _numbers(metrics)
+        takers = [
+            callback for callback in self._fit.callbacks if hasattr(callback, "take_predictions")
+        ]
+        predicts = bool(takers) and has_own(self._model, "call")
+        scored = self._steps.evaluate(arrays, predicts=predicts)
+        numbers = _numbers(scored.metrics)
 
         self._steps.show(self._model, self._looks)
         self.callbacks.on_test_end(numbers)
-        for callback in self._fit.callbacks:
-            if hasattr(callback, "take_predictions"):
-                callback.take_predictions(predicted.numpy())
+        if predicts:
+            predicted = by_output(self._model, scored.predicted)
+            for callback in takers:
+                callback.take_predictions(predicted)
         return {f"val_{name}": value for name, value in numbers.items()}
 
     def _stop_on_nan(self, logs: Logs) -> None:
@@ -338,7 +392,7 @@ class _CompiledRun:
 def train(
     model: keras.Model,
     X: Arrays | Sequence[Array],
-    y: Arrays | Sequence[Array],
+    y: Arrays | Sequence[Array] | None = None,
     *,
     epochs: int = 1,
     sample_weight: Arrays | Sequence[Array] | None = None,
@@ -351,7 +405,8 @@ def train(
         model: Built and compiled `keras.Model`.
         X: `(rows, *input_shape)`; for several inputs a mapping by their names, or a list or tuple
             in the model's order.
-        y: `(rows, …)` as the model's loss takes it; for several outputs as X.
+        y: `(rows, …)` as the model's loss takes it; for several outputs as X. None where the
+            model's own step needs none.
         epochs: Train until this many are done.
         sample_weight: `(rows,)`; for several outputs also one of each, as y.
         validation_data: (X, y) or (X, y, weights), scored after each epoch.
@@ -407,16 +462,21 @@ def _with_class_weights(rows: Rows, class_weight: Mapping[int, float] | None) ->
             "use sample_weight, one array an output"
         )
 
-    is_one_hot = rows.y.ndim == 2 and rows.y.shape[1] > 1
-    labels = rows.y.argmax(axis=1) if is_one_hot else rows.y.reshape(-1)
+    y = np.asarray(rows.y)
+    is_one_hot = y.ndim == 2 and y.shape[1] > 1
+    labels = y.argmax(axis=1) if is_one_hot else y.reshape(-1)
     weight = np.array([class_weight.get(int(label), 1.0) for label in labels], dtype="float32")
     if rows.weight is not None:
         weight = (weight * rows.weight).astype("float32")
     return Rows(rows.X, rows.y, weight)
 
 
-def _numbers(metrics: Mapping[str, tf.Tensor]) -> Logs:
-    return {
-        name: float(value) if value.shape.rank == 0 else value.numpy()
-        for name, value in metrics.items()
-    }
+def _numbers(metrics: Mapping[str, Any]) -> Logs:
+    """Return numbers of tensors; those that a model's own step has nested come out flat."""
+    numbers: Logs = {}
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            numbers |= _numbers(value)
+        else:
+            numbers[name] = float(value) if value.shape.rank == 0 else value.numpy()
+    return numbers

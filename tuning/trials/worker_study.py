@@ -308,6 +308,8 @@ def _rows(part: Part) -> Rows:
     def fixed(array: Array) -> Array:
         if isinstance(array, LazyArray):  # which nobody can change
             return array
+        if array.base is None:  # a copy made for this fit: a view of it alone could still change
+            array.flags.writeable = False
         view = array.view()
         view.flags.writeable = False
         return view
