@@ -530,18 +530,11 @@ def test_backup_goes_on_where_an_interrupted_training_was(tmp_path):
     assert len(history["loss"]) == 2
 
 
-class OwnStep(keras.Model):
-    """A user's model with a training step of its own."""
+class OwnLoop(keras.Sequential):
+    """A user's model with a training loop of its own."""
 
-    def __init__(self):
-        super().__init__()
-        self.dense = keras.layers.Dense(1)
-
-    def call(self, x):
-        return self.dense(x)
-
-    def train_step(self, data):
-        return super().train_step(data)
+    def fit(self, *args, **settings):
+        return super().fit(*args, **settings)
 
 
 class OnBatches(keras.callbacks.Callback):
@@ -549,8 +542,8 @@ class OnBatches(keras.callbacks.Callback):
         self.batches = batch
 
 
-def own_step():
-    model = OwnStep()
+def own_loop():
+    model = OwnLoop([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     return model
 
@@ -564,7 +557,7 @@ def eager():
 @pytest.mark.parametrize(
     ("make", "callbacks", "reason"),
     [
-        (own_step, [], "OwnStep has its own train_step"),
+        (own_loop, [], "OwnLoop has its own fit"),
         (eager, [], "the model was compiled with run_eagerly=True"),
         (
             lambda: regressor("sgd"),
@@ -581,8 +574,13 @@ def eager():
             [keras.callbacks.ModelCheckpoint("never.keras", save_freq=1000)],
             "callback ModelCheckpoint acts on each batch (on_train_batch_end)",
         ),
+        (
+            lambda: regressor("sgd"),
+            [keras.callbacks.TerminateOnNaN(raise_error=True)],
+            "callback TerminateOnNaN acts on each batch (on_batch_end)",
+        ),
     ],
-    ids=["own step", "eager", "own batches", "lambda", "save_freq"],
+    ids=["own loop", "eager", "own batches", "lambda", "save_freq", "names the batch"],
 )
 def test_what_cannot_be_compiled_goes_to_fit_and_says_why(make, callbacks, reason):
     fit = Fit(make(), Rows(X, Y), epochs_total=2, callbacks=callbacks)
@@ -595,7 +593,7 @@ def test_trainer_compiled_refuses_what_it_cannot_do():
     with pytest.raises(
         StudyError, match=r"^the compiled trainer cannot train this model: .*; use trainer='auto'$"
     ):
-        train(own_step(), X, Y, trainer="compiled")
+        train(own_loop(), X, Y, trainer="compiled")
 
 
 def test_trainer_fit_asked_for_is_no_note():
@@ -649,6 +647,59 @@ def test_data_changed_between_two_trainings_are_seen():
     x *= 0.0
     train(second, x, Y)
     assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
+
+
+class StopsAt(keras.callbacks.Callback):
+    """Says stop before the first batch of an epoch, or of all."""
+
+    def __init__(self, hook):
+        super().__init__()
+        setattr(self, hook, self.stop)
+
+    def stop(self, epoch=None, logs=None):
+        if epoch in (None, 1):
+            self.model.stop_training = True
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin"])
+def test_a_stop_before_the_first_batch_lets_one_step_pass_as_in_fit(hook, theirs):
+    result = both(lambda: regressor("sgd"), X, Y, theirs=theirs, callbacks=lambda: [StopsAt(hook)])
+    assert_same(*result)
+    epochs = 1 if hook == "on_train_begin" else 2
+    assert len(result.history["loss"]) == epochs
+    steps_before = 3 * (epochs - 1)
+    assert int(result.ours.optimizer.iterations) == steps_before + 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"clipnorm": 0.5},
+        {"global_clipnorm": 0.5},
+        {"clipvalue": 0.5},
+        {"weight_decay": 0.1},
+        {"learning_rate": keras.optimizers.schedules.ExponentialDecay(0.01, 3, 0.9)},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_layers_of_another_precision_train_as_in_fit_whatever_the_optimizers_settings(settings):
+    def make():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, dtype="float64")])
+        optimizer = keras.optimizers.Adam(**{"learning_rate": 0.01} | settings)
+        model.compile(optimizer, "mse", jit_compile=False)
+        return model
+
+    assert_same(*both(make, X, Y, epochs=2), rtol=1e-6)
+
+
+def test_a_callback_that_asks_which_way_a_metric_goes_is_told_as_by_fit():
+    model = classifier()
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    stop = keras.callbacks.EarlyStopping("val_accuracy", patience=2)
+    train(model, X, LABELS, validation_data=(X[:9], LABELS[:9]), callbacks=[stop])
+    assert stop.monitor_op is keras.ops.greater
 
 
 def test_rows_that_nobody_can_change_are_moved_to_the_device_once():
