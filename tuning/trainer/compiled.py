@@ -45,9 +45,8 @@ from tuning.trainer.graphs import (
     rows_in_graph,
 )
 from tuning.trainer.kernels import by_kernel
-from tuning.trainer.randomness import randomness_kept
 from tuning.trainer.reasons import Visibility, has_own
-from tuning.trainer.state import copy_state
+from tuning.trainer.state import copy_state, randomness_kept
 from tuning.trainer.structure import adds_up, facts_of, structure_of
 
 KEPT_STRUCTURES = 24

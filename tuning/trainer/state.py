@@ -1,10 +1,14 @@
 """All that training changes in a model: weights, random states, optimizer variables.
 
-Metrics are left out: they are reset each epoch.
+Metrics are left out: they are reset each epoch. The global random states are no part of it:
+`randomness_kept` leaves them as they were.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.data.dataset import Array
+from tuning.trainer.keras_internals import global_seeds_kept
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
@@ -49,6 +54,23 @@ def assign(variable: Any, values: Any) -> None:
     handle = variable.value.handle
     value = tf.constant(values, variable.value.dtype)
     tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+
+
+@contextmanager
+def randomness_kept() -> Iterator[None]:
+    """Afterwards Python, NumPy, Keras and TensorFlow draw as if nothing had been drawn within.
+
+    A caller who has set a seed once and trains several models in a loop then gets what `model.fit`
+    gives: models that begin with other weights each.
+    """
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()
+    try:
+        with global_seeds_kept():
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
 
 
 def _state_variables(model: keras.Model) -> list[Any]:

@@ -23,9 +23,9 @@ from tuning.trainer.compiled import CompiledSteps, build, forget, repays_xla
 from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.outputs import by_output
-from tuning.trainer.randomness import randomness_kept
 from tuning.trainer.reasons import Visibility, has_own, looks_at_metrics, looks_of, why_fit
 from tuning.trainer.rows import Rows, by_name, on_device
+from tuning.trainer.state import randomness_kept
 from tuning.trainer.streams import OpenStream, StreamSteps, open_stream, sample_of, stream_steps_for
 from tuning.trainer.windows import batches, holds_windows
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tuning.trainer import native_steps
-from tuning.trainer.randomness import randomness_kept
+from tuning.trainer.state import randomness_kept
 from tuning.trainer.train import train
 
 X = np.linspace(-1, 1, 8, dtype="float32")[:, None]
