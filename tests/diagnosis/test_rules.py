@@ -273,6 +273,15 @@ def test_a_loss_that_raises_is_a_finding_and_not_raised():
     )
 
 
+def test_several_inputs_are_not_looked_into_and_that_is_said():
+    model, curve, validation = healthy()
+    several = Rows({"a": validation.X, "b": validation.X}, validation.y)
+    assert findings(model, curve, several)["not_looked_into"].words == (
+        "the model could not be looked into: its inputs or outputs are several; only its curve was "
+        "looked at"
+    )
+
+
 @pytest.mark.parametrize(
     ("n_hidden", "loss", "measured"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)]
 )

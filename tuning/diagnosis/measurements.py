@@ -95,9 +95,14 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
         rows: Validation rows.
         task: How the targets are read.
         loss: The training loss at the end.
+
+    Raises:
+        ValueError: The rows are several inputs or outputs by name.
     """
     lr = learning_rate(model)
-    if not _has_one_input_and_output(model) or not _is_one_array_each(rows):
+    if not _is_one_array_each(rows):
+        raise ValueError("its inputs or outputs are several; only its curve was looked at")
+    if not _has_one_input_and_output(model):
         return Signs(lr=lr)
 
     X = only(rows.X)
