@@ -34,6 +34,33 @@ def test_the_versions_are_those_it_was_checked_with():
     assert tf.__version__.startswith("2.21.")
 
 
+def test_global_seeds_that_were_set_within_are_gone_behind_it():
+    keras.utils.set_random_seed(3)
+    before = rng_utils.get_random_seed()
+    with keras_internals.global_seeds_kept():
+        keras.utils.set_random_seed(8)
+        within = float(tf.random.uniform(()))
+        keras.random.uniform(())
+    assert rng_utils.get_random_seed() == before
+    assert keras_internals.keras_seed_generator() is None
+    behind = float(tf.random.uniform(()))
+
+    keras.utils.set_random_seed(3)
+    assert behind == float(tf.random.uniform(()))
+    assert behind != within
+
+
+def test_a_global_generator_goes_on_behind_it_as_if_nobody_had_drawn():
+    keras.utils.set_random_seed(3)
+    keras.random.uniform(())
+    generator = keras_internals.keras_seed_generator()
+    state = generator.state.numpy()
+    with keras_internals.global_seeds_kept():
+        keras.random.uniform(())
+    assert keras_internals.keras_seed_generator() is generator
+    np.testing.assert_array_equal(generator.state.numpy(), state)
+
+
 def test_a_keras_seed_and_pythons_repeat_what_layers_draw():
     drawn = []
     for _ in range(2):

@@ -654,10 +654,13 @@ class StopsAt(keras.callbacks.Callback):
 
     def __init__(self, hook):
         super().__init__()
-        setattr(self, hook, self.stop)
+        self._hook = hook
 
-    def stop(self, epoch=None, logs=None):
-        if epoch in (None, 1):
+    def on_train_begin(self, logs=None):
+        self.model.stop_training = self._hook == "on_train_begin"
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._hook == "on_epoch_begin" and epoch == 1:
             self.model.stop_training = True
 
 

@@ -19,7 +19,7 @@ from numba import config
 from tuning.data.dataset import Array
 from tuning.trainer import keras_internals
 from tuning.trainer.compiled import CompiledSteps, Scored, build, graph_for
-from tuning.trainer.graphs import Tensors, count_rows
+from tuning.trainer.graphs import Tensors, count_rows, gather
 from tuning.trainer.heads import Score, score_for
 from tuning.trainer.native import epoch as native
 from tuning.trainer.native import formats
@@ -154,7 +154,11 @@ class NativeSteps:
 
         self._steps_done += math.ceil(len(order) / rule.batch_size)
         self._weights_are_shown = False
-        metrics, _ = data.score(tf.constant(logits), *arrays[1:])
+        targets = arrays[1:]
+        if len(order) < len(data.X):  # a callback has said stop: the other rows have no outputs
+            logits = logits[order]
+            targets = gather(targets, tf.constant(order))
+        metrics, _ = data.score(tf.constant(logits), *targets)
         return dict(metrics)
 
     def evaluate(self, arrays: Tensors, *, predicts: bool = True) -> Scored:
