@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tuning.data.window_array import WindowArray
+from tuning.data.kinds.window_array import WindowArray
 from tuning.trainer.forward import predict
 from tuning.trainer.rows import Rows
 from tuning.trainer.train import Fit

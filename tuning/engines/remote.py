@@ -187,14 +187,13 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     from tuning.engines.catalog import make_engine
     from tuning.scoring.class_weights import class_weight_faults
     from tuning.scoring.imbalance import imbalance_advice
-    from tuning.study.stream_checks import check_stream
     from tuning.study.study_data import count_folds, load_dataset, split_dataset
     from tuning.study.study_file import find_study
     from tuning.trials.worker_study import check_objective, load_source
 
     study = load_source(source, overrides)
     dataset = load_dataset(study)
-    check_stream(study, dataset)
+    _check_stream(study, dataset)
     parts = split_dataset(study, dataset)
 
     # Each of these raises now what would else fail every trial.
@@ -222,6 +221,22 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
         trains_to_test=parts.trains_to_test,
     )
     return engine, info
+
+
+def _check_stream(study: Study, dataset: Dataset) -> None:
+    from tuning.data.kinds.stream_checks import stream_faults
+    from tuning.study.engine_spec import engine_spec
+
+    faults = list(
+        stream_faults(
+            dataset,
+            searched=study.space.domains,
+            has_folds=study.cv is not None,
+            cutting_engine=study.engine if engine_spec(study.engine).one_data_set else "",
+        )
+    )
+    if faults:
+        raise StudyError(faults, where=f"study '{study.name}'")
 
 
 def _try_builder(study: Study, dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.data.arrays import Arrays
-from tuning.data.stream_array import StreamPart, stream_part
+from tuning.data.kinds.stream_array import StreamPart, stream_part
 from tuning.trainer.compiled import CHUNK
 from tuning.trainer.graphs import cut
 from tuning.trainer.outputs import by_output

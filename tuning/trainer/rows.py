@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tuning.data.arrays import Array, Arrays
 from tuning.data.arrays import take as take_rows
-from tuning.data.window_array import WindowArray
+from tuning.data.kinds.window_array import WindowArray
 from tuning.trainer.graphs import Tensors
 from tuning.trainer.windows import WindowTensor
 

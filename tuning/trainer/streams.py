@@ -16,7 +16,7 @@ import tensorflow as tf
 from cachetools import LRUCache
 
 from tuning.data.arrays import Array, Arrays, named
-from tuning.data.stream_array import StreamPart, stream_part
+from tuning.data.kinds.stream_array import StreamPart, stream_part
 from tuning.errors import StudyError
 from tuning.trainer.compiled import KEPT_STRUCTURES, CompiledSteps, Scored, graph_for, scored
 from tuning.trainer.reasons import Visibility

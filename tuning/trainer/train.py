@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.data.arrays import Array, Arrays
-from tuning.data.stream_array import stream_part
+from tuning.data.kinds.stream_array import stream_part
 from tuning.errors import StudyError
 from tuning.trainer import keras_internals
 from tuning.trainer.compiled import CompiledSteps, build, forget, repays_xla

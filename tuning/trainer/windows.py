@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tuning.data.arrays import Arrays, leaves
-from tuning.data.window_array import WindowArray
+from tuning.data.kinds.window_array import WindowArray
 
 
 class WindowTensor(tf.experimental.ExtensionType):  # type: ignore[misc]

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tuning.data.kinds.stream import Stream, fixes_batches
+from tuning.data.kinds.stream_array import StreamArray
 from tuning.data.kinds.stream_source import StreamSource, epoch_seed
 from tuning.data.parts import split
-from tuning.data.stream_array import StreamArray
 from tuning.errors import StudyError
 
 RNG = np.random.default_rng(0)

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from tuning.data.kinds.window_array import WindowArray
 from tuning.data.kinds.windows import Windows
 from tuning.data.parts import split
-from tuning.data.window_array import WindowArray
 from tuning.errors import StudyError
 
 RNG = np.random.default_rng(0)

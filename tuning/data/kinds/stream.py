@@ -13,8 +13,8 @@ import psutil
 from tuning.data.arrays import Array, Arrays, count_rows, each, join, leaves, take
 from tuning.data.cache import data_folder
 from tuning.data.dataset import Dataset, Task, Tasks
+from tuning.data.kinds.stream_array import StreamArray, StreamPart, stable_bytes
 from tuning.data.kinds.stream_source import Source, StreamSource, unpacked
-from tuning.data.stream_array import StreamArray, StreamPart, stable_bytes
 from tuning.errors import StudyError
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.locks import locked

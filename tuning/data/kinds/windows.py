@@ -10,7 +10,7 @@ import numpy as np
 
 from tuning.data.arrays import Array
 from tuning.data.dataset import Dataset, Task
-from tuning.data.window_array import WindowArray
+from tuning.data.kinds.window_array import WindowArray
 from tuning.errors import StudyError, did_you_mean
 
 Column: TypeAlias = str | int | np.integer[Any]
