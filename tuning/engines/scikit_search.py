@@ -95,7 +95,7 @@ def arrays_of(parts: Parts, cv: Hashable) -> Mapping[str, Array]:
     split.
     """
     part = parts.search_part
-    X = only(part.X)
+    X = np.asarray(only(part.X))  # scikit-learn cuts it itself: windows are written out
     if cv is None:
         n_train = len(parts.train)
         rows = [(np.arange(n_train), np.arange(n_train, len(part)))]
