@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import functools
 
+import keras
+import numpy as np
+
+from tuning import KerasRegressor
 from tuning.estimators.parameters import Unset, builder_defaults, own_defaults, routed_to, takes_any
 
 
@@ -49,3 +53,17 @@ def test_the_nearest_class_decides_on_a_default():
 def test_routes_lead_to_one_destination_and_not_deeper():
     params = {"model__lr": 1, "fit__lr": 2, "model__a__b": 3, "model__": 4, "lr": 5}
     assert routed_to("model", params) == {"lr": 1}
+
+
+def test_numbers_of_numpys_reach_the_builder_as_pythons():
+    kinds = []
+
+    def build(n_hidden: int = 1, lr: float = 0.1):
+        kinds.append((type(n_hidden), type(lr)))
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    estimator = KerasRegressor(build, n_hidden=np.int64(2), lr=np.float64(0.2), epochs=1)
+    estimator.fit(np.zeros((8, 2)), np.arange(8.0))
+    assert set(kinds) == {(int, float)}

@@ -99,6 +99,7 @@ ENGINES = (
         learns=False,
         ends=Ends.BY_ITSELF,
         trials_shape_proposals=True,
+        takes_points=True,
         plans_rates_apart=True,
         one_data_set=True,
         trial_function=_SCIKIT_TRIAL,
@@ -210,6 +211,7 @@ ENGINES = (
         learns=False,
         ends=Ends.BY_ITSELF,
         trials_shape_proposals=True,
+        takes_points=True,
         prunes=True,
     ),
     EngineSpec(

@@ -233,7 +233,7 @@ def _hyperband(study: Study, space: Space, settings: _Settings) -> _Made:
 
 
 def _grid(study: Study, space: Space, settings: _Settings) -> _Made:
-    points, notices = grid_points(study)
+    points, notices, _ = grid_points(study)
     labels = [space.labelled(point) for point in points]
     return _Made(oracles.Grid(labels, **settings), notices)
 

@@ -56,7 +56,7 @@ class OptunaEngine:
         self._quiet = contextlib.nullcontext if kind == "random" else _quiet
         self._points: Sequence[Params] | None = None
         if kind == "grid":
-            self._points, self.notices = _shuffled_grid(study)
+            self._points, self.notices, _ = _shuffled_grid(study)
         else:
             self.notices = _remarks(kind, study)
 
@@ -69,7 +69,7 @@ class OptunaEngine:
                 sampler=make_sampler(kind, study),
                 pruner=make_pruner(study.pruner, study.epochs),
             )
-            for point in initial_points(study):
+            for point in initial_points(study) if self._points is None else ():
                 self._study.enqueue_trial(study.space.labelled(point))
 
     def ask(self, number: int) -> Proposal | Pause:
@@ -264,9 +264,10 @@ def _suggest_one(trial: optuna.Trial, name: str, domain: Domain) -> Any:
 def _shuffled_grid(study: Study) -> GridPoints:
     # Shuffled as Optuna's own GridSampler does, so that a search that is cut short has not seen one
     # corner only. That sampler takes no conditions; points that we enqueue may have them.
-    points, notices = grid_points(study)
-    order = np.random.default_rng(derive_seed(study.seed, "engine")).permutation(len(points))
-    return GridPoints([points[i] for i in order], notices)
+    points, notices, n_known = grid_points(study)
+    rng = np.random.default_rng(derive_seed(study.seed, "engine"))
+    order = n_known + rng.permutation(len(points) - n_known)
+    return GridPoints([*points[:n_known], *(points[i] for i in order)], notices)
 
 
 def _population(study: Study) -> int:

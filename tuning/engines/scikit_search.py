@@ -195,7 +195,7 @@ def _halving_grid_search(study: Study, settings: _Settings) -> ScikitSearch:
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingGridSearchCV
 
-    whole, _ = grid_points(study.with_(trials=None))
+    whole = grid_points(study.with_(trials=None)).points
     n = len(whole)
     if study.trials is not None:
         n = min(n, candidates_within(study.trials, study.epochs, study.engine_options))
@@ -348,9 +348,10 @@ class _Grid(NamedTuple):
 
 def _grid(study: Study) -> _Grid:
     """Return the grid as one mapping where that is possible, else a list of one-point grids."""
-    points, notices = grid_points(study)
+    points, notices, n_known = grid_points(study)
     axes = {name: study.space[name].cut() for name in study.space}
-    if not study.space.conditional and len(points) == math.prod(map(len, axes.values())):
+    is_whole = len(points) == math.prod(map(len, axes.values()))
+    if is_whole and not n_known and not study.space.conditional:
         return _Grid(axes, notices)
 
     single = [{name: [value] for name, value in point.items()} for point in points]

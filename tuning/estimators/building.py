@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from tuning.builders.build import build
 from tuning.builders.check import loss_name
 from tuning.data.dataset import Array
@@ -133,7 +135,11 @@ class BuildsModel(ChecksData):
             raise ValueError(
                 f"{builder.__name__} needs a value for {', '.join(missing)}, which has no default"
             )
-        return arguments
+        # Searches draw NumPy's numbers (`np.arange(1, 4)`), which builders refuse for good reasons.
+        return {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in arguments.items()
+        }
 
     def _scikeras_extras(self, builder: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         makers: dict[str, Callable[[], Any]] = {
