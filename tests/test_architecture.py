@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # From the top of the house to its ground. A room imports those below it, and no other.
 ROOMS = (
     "cli",
+    "cli/new_study",
     "simulation",
     "bench/report",
     "bench",

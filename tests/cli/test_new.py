@@ -9,10 +9,21 @@ from pathlib import Path
 
 import pytest
 
+import tuning.search.run
+from tests.search.run_parts import NoWriter
 from tuning.cli.main import main
+from tuning.cli.new_study.catalog import KINDS
+from tuning.search.options import RunOptions
+from tuning.search.run import run_study
 
 ROOT = Path(__file__).parents[2]
-TASKS = ("regression", "binary", "multiclass")
+EACH = [(kind, task) for kind, words in KINDS.items() for task in words.tasks]
+
+
+def write_each() -> None:
+    """Write a study of each kind for each of its tasks."""
+    for kind, task in EACH:
+        assert main(["new", f"my-{kind}-{task}", "--kind", kind, "--task", task]) == 0
 
 
 @pytest.fixture
@@ -22,10 +33,8 @@ def project(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_tests_written_for_each_task_pass_as_they_are(project):
-    for task in TASKS:
-        assert main(["new", f"my-{task}", "--task", task]) == 0
-
+def test_the_tests_written_for_each_kind_and_task_pass_as_they_are(project):
+    write_each()
     options = ["-q", "-c", str(ROOT / "pyproject.toml"), "--rootdir", "."]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "tests"],
@@ -36,12 +45,28 @@ def test_the_tests_written_for_each_task_pass_as_they_are(project):
         timeout=110,
     )
     assert done.returncode == 0, done.stdout
-    assert "15 passed" in done.stdout
+    n_passed = int(done.stdout.rpartition(" passed")[0].split()[-1])
+    assert n_passed >= 3 * len(EACH)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == "table" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
+def test_a_new_study_of_each_kind_runs_at_once(project, monkeypatch, forkserver, kind):
+    monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
+    monkeypatch.setenv("TUNING_HOME", str(project / "home"))
+    monkeypatch.setenv("TUNING_DEVICES", "a")
+    assert main(["new", "mine", "--kind", kind]) == 0
+
+    options = RunOptions(budget={"trials": 2, "epochs": 2, "top_k": 1, "seeds": 1})
+    summary = run_study("mine", options, None, forkserver)
+    assert (summary.status, summary.counts["completed"]) == ("completed", 2)
+    assert summary.winner.params.keys() >= {"batch_size"}
 
 
 def test_what_is_written_passes_make_check(project):
-    for task in TASKS:
-        main(["new", f"my_{task}", "--task", task])
+    write_each()
     for words in (["check"], ["format", "--check"]):
         command = [
             sys.executable,
@@ -57,6 +82,21 @@ def test_what_is_written_passes_make_check(project):
         assert done.returncode == 0, done.stdout
 
 
+def test_images_come_with_a_folder_of_samples(project, capsys):
+    assert main(["new", "pets", "--kind", "images", "--task", "multiclass"]) == 0
+    assert "sample images are in studies/pets-images" in capsys.readouterr().out
+    folders = sorted((project / "studies" / "pets-images").iterdir())
+    assert [folder.name for folder in folders] == ["cross", "disc", "square"]
+    assert {len(list(folder.glob("*.png"))) for folder in folders} == {40}
+
+
+def test_a_kind_says_for_which_tasks_it_is_written(project, capsys):
+    assert main(["new", "sales", "--kind", "series", "--task", "binary"]) == 2
+    said = capsys.readouterr().err
+    assert "--kind series is not written for --task binary; there are: regression" in said
+    assert list(project.iterdir()) == []
+
+
 def test_the_new_study_is_listed(project, capsys):
     main(["new", "churn", "--task", "binary"])
     capsys.readouterr()
@@ -64,14 +104,18 @@ def test_the_new_study_is_listed(project, capsys):
     assert '"maximize val_accuracy"' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("there", ["studies/churn.py", "tests/studies/test_churn.py"])
+@pytest.mark.parametrize(
+    "there",
+    ["studies/churn.py", "tests/studies/test_churn.py", "studies/churn-images/cat.png"],
+)
 def test_nothing_is_overwritten_and_nothing_else_written(project, capsys, there):
     path = project / there
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    assert main(["new", "churn"]) == 2
-    assert f"{path} is there already" in capsys.readouterr().err
-    assert [p for p in project.rglob("*.py") if p != path] == []
+    assert main(["new", "churn", "--kind", "images"]) == 2
+    named = path.parent if there.endswith(".png") else path
+    assert f"{named} is there already" in capsys.readouterr().err
+    assert [p for p in project.rglob("*.*") if p != path] == []
     assert path.read_text() == "mine"
 
 

@@ -1,0 +1,1 @@
+"""What `tuning new` writes: one file a kind of study."""
