@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tuning.builders.build import build
+from tuning.builders.build import build, builder_name
 from tuning.builders.check import loss_name
 from tuning.data.dataset import Array
 from tuning.estimators.data import ChecksData
@@ -130,16 +130,13 @@ class BuildsModel(ChecksData):
         arguments |= routed_to("model", params)
         arguments |= self._scikeras_extras(builder, params)
 
+        # `np.arange` gives NumPy's numbers, which Keras' layers do not take.
+        arguments = {name: _plain(value) for name, value in arguments.items()}
         missing = [name for name, value in arguments.items() if value is Unset.REQUIRED]
         if missing:
-            raise ValueError(
-                f"{builder.__name__} needs a value for {', '.join(missing)}, which has no default"
-            )
-        # Searches draw NumPy's numbers (`np.arange(1, 4)`), which builders refuse for good reasons.
-        return {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in arguments.items()
-        }
+            name = builder_name(builder)
+            raise ValueError(f"{name} needs a value for {', '.join(missing)}, which has no default")
+        return arguments
 
     def _scikeras_extras(self, builder: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         makers: dict[str, Callable[[], Any]] = {
@@ -148,6 +145,10 @@ class BuildsModel(ChecksData):
             "params": lambda: params,
         }
         return {name: makers[name]() for name in _extras_of(builder)}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _extras_of(builder: Any) -> list[str]:

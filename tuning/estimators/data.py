@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ from sklearn.base import clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from tuning.data.dataset import Array
+from tuning.data.arrays import Array, Arrays, each
 from tuning.estimators.parameters import BuilderParameters
 from tuning.estimators.targets import task_of
+from tuning.trainer.rows import by_name
 
 
 class ChecksData(BuilderParameters):
@@ -19,6 +21,7 @@ class ChecksData(BuilderParameters):
 
     preprocessor: Any
     preprocessor_: Any
+    feature_encoder: Any
     target_encoder: Any
     _is_classifier: bool
 
@@ -77,19 +80,39 @@ class ChecksData(BuilderParameters):
 
     def _fit_encoder(self, y: Array) -> None:
         self.target_encoder_ = self.target_encoder.fit(y)
-        vars(self).update(self.target_encoder_.get_metadata())
+        vars(self).update(_metadata(self.target_encoder_))
         classes = getattr(self, "classes_", None)
         self._task, self._n_outputs = task_of(y, self._is_classifier, classes)
 
     def _fit_preprocessor(self, X: Array) -> None:
-        """Fit a clone of the preprocessor on the rows that will be trained on."""
-        self.preprocessor_ = None if self.preprocessor is None else clone(self.preprocessor).fit(X)
-        self._input_shape = self._prepared(X[:1]).shape[1:]
+        """Fit a clone of the preprocessor, then the encoder of a subclass, on the rows trained on.
 
-    def _prepared(self, X: Array) -> Array:
-        if self.preprocessor_ is not None:
-            X = _dense(self.preprocessor_.transform(X))
-        return np.asarray(X, np.float32)
+        `feature_encoder` is SciKeras' way to transform X in a subclass; it may make several inputs.
+        """
+        self.preprocessor_ = None if self.preprocessor is None else clone(self.preprocessor).fit(X)
+        self.feature_encoder_ = self.feature_encoder.fit(self._preprocessed(X))
+        vars(self).update(_metadata(self.feature_encoder_))
+        self._input_shape = shapes_of(self._prepared(X[:1]))
+
+    def _preprocessed(self, X: Array) -> Array:
+        return X if self.preprocessor_ is None else _dense(self.preprocessor_.transform(X))
+
+    def _prepared(self, X: Array) -> Arrays:
+        """Return what the model takes of X: float32, several inputs by name or place."""
+        encoded = by_name(self.feature_encoder_.transform(self._preprocessed(X)))
+        return each(lambda array: np.asarray(_dense(array), np.float32), encoded)
+
+
+def shapes_of(inputs: Arrays) -> Any:
+    """Return the shape of one row, or of each input's by name."""
+    return each(lambda array: tuple(array.shape[1:]), inputs)
+
+
+def _metadata(encoder: Any) -> Mapping[str, Any]:
+    """Return what an encoder tells of the data, as SciKeras asks for it."""
+    tell = getattr(encoder, "get_metadata", dict)
+    metadata: Mapping[str, Any] = tell()
+    return metadata
 
 
 def _dense(X: Any) -> Any:

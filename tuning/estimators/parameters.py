@@ -11,13 +11,16 @@ import enum
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from tuning.errors import did_you_mean
 from tuning.study.builder_arguments import FROM_DATA
 
 SCIKERAS_EXTRAS = ("meta", "compile_kwargs", "params")
 """Arguments that SciKeras fills where a builder names them."""
+
+CALLBACKS = "callbacks"
+"""Callbacks are given as classes or objects; `callbacks__monitor` is an argument of a class."""
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -29,6 +32,16 @@ class Unset(enum.Enum):
 
     def __repr__(self) -> str:
         return "<required>"
+
+
+def is_builder(builder: Any) -> TypeGuard[Callable[..., Any]]:
+    """Whether it is called to build a model: a function, a partial, an object with `__call__`.
+
+    A compiled model can be called too, but is none: neither is a class.
+    """
+    if not callable(builder) or isinstance(builder, type):
+        return False
+    return not hasattr(builder, "compile") or not hasattr(builder, "fit")
 
 
 def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
@@ -77,7 +90,7 @@ def takes_any(builder: Any) -> bool:
     """Whether nothing can be refused: the builder has `**kwargs`, or is not known yet."""
     if getattr(builder, "asks_for_parameters", False):
         return True
-    if not inspect.isroutine(builder):
+    if not is_builder(builder):
         return not callable(builder)
     parameters = _signature(builder).parameters.values()
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
@@ -121,7 +134,7 @@ class BuilderParameters:
         nested: dict[str, dict[str, Any]] = {}
         for key, value in params.items():
             head, _, tail = key.partition("__")
-            if tail and head not in self._routing_prefixes:
+            if tail and head not in self._routing_prefixes and head != CALLBACKS:
                 nested.setdefault(head, {})[tail] = value
             else:
                 setattr(self, key, value)
@@ -190,6 +203,9 @@ class BuilderParameters:
         head, _, tail = name.partition("__")
         if not tail:
             return False
+        # `callbacks__monitor` of one, `callbacks__0__monitor` of several.
+        if head == CALLBACKS:
+            return True
         if head == "model":
             return not taken or tail in taken or tail in SCIKERAS_EXTRAS
         is_nested = hasattr(getattr(self, head, None), "set_params")
