@@ -50,9 +50,7 @@ def builder_defaults(builder: Callable[..., Any] | None) -> dict[str, Any]:
     `Unset.REQUIRED` stands where it has none. `input_shape`, `task` and `n_outputs` have the
     default None: they are taken from the data in `fit`.
     """
-    is_function = inspect.isroutine(builder) or hasattr(builder, "func")  # or functools.partial
-    is_function = is_function or hasattr(builder, "asks_for_parameters")
-    if builder is None or not is_function:
+    if not is_builder(builder):
         return {}
 
     defaults: dict[str, Any] = {}
