@@ -52,7 +52,39 @@ class BuildsModel(ChecksData):
             )
         arguments = self._builder_arguments(builder)
         seed = None  # the caller has seeded around it
-        return build(self._compiling(builder), arguments, seed, input_shape=self._input_shape)
+        model = build(self._compiling(builder), arguments, seed, input_shape=self._input_shape)
+        self._check_compiled(model)
+        return model
+
+    def _check_compiled(self, model: Any) -> None:
+        """Refuse a model that cannot be trained, before Keras does so in words of its own.
+
+        Raises:
+            ValueError: It has no loss, no optimizer, or another number of outputs than the encoder
+                of the targets makes.
+        """
+        kind = type(self).__name__
+        losses = model.loss if isinstance(model.loss, list | tuple) else [model.loss]
+        if all(loss is None for loss in losses):
+            raise ValueError(f"the model has no loss: you must provide a loss, e.g. {kind}(loss=…)")
+        if model.optimizer is None:
+            raise ValueError(
+                "the model is compiled without optimizer. You must provide an optimizer"
+            )
+
+        expected = getattr(self, "n_outputs_expected_", None)
+        outputs = getattr(model, "outputs", None)
+        if expected and outputs and len(outputs) != expected:
+            raise ValueError(
+                f"the target encoder makes {expected} outputs, but the model has {len(outputs)}"
+            )
+
+    def _get_metadata(self) -> dict[str, Any]:
+        """Return what SciKeras tells a builder of the data; of ours only what is used."""
+        metadata: dict[str, Any] = super()._get_metadata()  # type: ignore[misc]
+        if metadata.get("preprocessor_") is None:
+            metadata.pop("preprocessor_", None)
+        return metadata
 
     def _compiling(self, builder: Any) -> Any:
         """Return the builder, completed where it leaves compiling to SciKeras.
@@ -64,6 +96,11 @@ class BuildsModel(ChecksData):
         @functools.wraps(builder)
         def complete(**arguments: Any) -> Any:
             model = builder(**arguments)
+            if not completes and not getattr(model, "compiled", True) and self.loss is None:
+                raise ValueError(
+                    f"{builder_name(builder)} returned a model that is not compiled: end it with "
+                    "model.compile(…), or provide a loss to the estimator, which compiles it then"
+                )
             if completes and not getattr(model, "compiled", True):
                 model.compile(**self._get_compile_kwargs())
             else:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from scikeras.utils import metric_name
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
@@ -369,10 +370,21 @@ def _joined(
     SciKeras counts the epochs in it, also where none was trained.
     """
     history: defaultdict[str, list[float]] = defaultdict(list)
-    for part in (before, after):
-        for name, values in part.items():
-            history[name] += values
+    for name, values in before.items():
+        history[name] += values
+    for name, values in after.items():
+        history[_whole_name(name)] += values
     return history
+
+
+def _whole_name(name: str) -> str:
+    """Return a metric's whole name as SciKeras has it in `history_`: "acc" is "accuracy"."""
+    if name == "loss" or name.startswith("val_"):
+        return name
+    try:
+        return str(metric_name(name))
+    except ValueError:  # none of Keras' own
+        return name
 
 
 def _draw_seed(random_state: Any) -> int:

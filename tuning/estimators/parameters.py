@@ -141,8 +141,11 @@ class BuilderParameters:
         return self
 
     def _builder(self) -> Callable[..., Any] | None:
-        stored: Callable[..., Any] | None = self.__dict__.get("model")
-        return stored if stored is not None else getattr(self, "_keras_build_fn", None)
+        for name in ("model", "build_fn"):  # SciKeras' older name for the same
+            stored: Callable[..., Any] | None = self.__dict__.get(name)
+            if stored is not None:
+                return stored
+        return getattr(self, "_keras_build_fn", None)
 
     def _own(self) -> dict[str, Any]:
         kind: Any = type(self)
