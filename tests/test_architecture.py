@@ -40,6 +40,7 @@ ROOMS = (
     "trainer",
     "trainer/native",
     "study",
+    "study/foreign",
     "space",
     "data/kinds",
     "data/tables",

@@ -10,7 +10,7 @@ import pytest
 from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
-from tuning.study.foreign_builder import adapted
+from tuning.study.foreign.foreign_builder import adapted
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.trainer.rows import Rows

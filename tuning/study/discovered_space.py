@@ -18,9 +18,9 @@ from tuning.space.alternatives import alternative
 from tuning.space.discovery import Discovery, discover
 from tuning.space.domains import Domain
 from tuning.space.space import Space
-from tuning.study.builder_arguments import FIT_PARAMETERS, data_names
+from tuning.study.builder_arguments import FIT_PARAMETERS, FROM_DATA, data_names
 from tuning.study.fingerprint import fingerprint, plain_repr
-from tuning.study.foreign_builder import ForeignBuilder
+from tuning.study.foreign.foreign_builder import ForeignBuilder
 from tuning.trial import Params
 
 
@@ -138,7 +138,8 @@ class DiscoveredSpace(Space):
 
     def _arguments(self) -> dict[str, Any]:
         """Return what the builder takes from the data; they are loaded only where it does."""
-        names = [name for name in self._builder.from_data if name not in self._fixed]
+        taken = self._builder.__signature__.parameters
+        names = [name for name in FROM_DATA if name in taken and name not in self._fixed]
         if not names:
             return {}
         dataset = self._dataset()

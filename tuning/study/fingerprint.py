@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from tuning.study.foreign_builder import ForeignBuilder
+from tuning.study.foreign.foreign_builder import ForeignBuilder
 from tuning.study.released_fingerprints import RELEASED
 from tuning.study.scorer_internals import is_scorer, scored_function
 

@@ -29,8 +29,8 @@ from tuning.study.checks import field_name_faults, study_faults
 from tuning.study.discovered_space import DiscoveredSpace
 from tuning.study.engine_spec import engine_spec
 from tuning.study.fingerprint import fingerprint, metric_fingerprint, plain_repr
-from tuning.study.foreign_builder import ForeignBuilder, adapted
-from tuning.study.scikeras_meta import meta_of
+from tuning.study.foreign.foreign_builder import ForeignBuilder, adapted
+from tuning.study.foreign.scikeras_meta import meta_of
 from tuning.study.study_fields import StudyFields
 from tuning.study.study_file import find_study, import_file
 

@@ -16,8 +16,7 @@ from tuning.errors import StudyError
 from tuning.space.hp_recorder import HpRecorder
 from tuning.space.recorder import Recorder
 from tuning.space.trial_recorder import TrialRecorder
-from tuning.study.builder_arguments import FROM_DATA, Builder
-from tuning.study.hypermodel_fit import FitCall, overrides_fit, read_fit
+from tuning.study.foreign.hypermodel_fit import FitCall, overrides_fit, read_fit
 from tuning.trial import Params
 
 
@@ -85,11 +84,6 @@ class ForeignBuilder:
             if parameter.kind is not parameter.VAR_POSITIONAL
         ]
         return inspect.Signature([*named, point])
-
-    @property
-    def from_data(self) -> tuple[str, ...]:
-        """Those of its arguments that are filled in from the data."""
-        return tuple(name for name in self.__signature__.parameters if name in FROM_DATA)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_asked": None}
@@ -163,7 +157,7 @@ def _notices(recorder: Recorder) -> tuple[str, ...]:
     )
 
 
-def adapted(builder: Any, decided: Collection[str] = ()) -> Builder:
+def adapted(builder: Any, decided: Collection[str] = ()) -> Callable[..., Any]:
     """Return a builder that takes its parameters by name: the same one, or an adapter.
 
     Args:

@@ -14,13 +14,13 @@ import pytest
 from tuning.errors import StudyError
 from tuning.space.domains import Choice, Float, Int
 from tuning.study.fingerprint import fingerprint
-from tuning.study.foreign_builder import ForeignBuilder, adapted
+from tuning.study.foreign.foreign_builder import ForeignBuilder, adapted
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.study.unit_cube import initial_points
 from tuning.trials.functions import no_data
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def ask(hp):

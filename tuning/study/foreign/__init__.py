@@ -1,0 +1,1 @@
+"""Builders of other libraries, as they are: KerasTuner's, Optuna's, SciKeras'."""
