@@ -121,6 +121,7 @@ class NoBetter:
         metric: The objective's, without `val_`.
         winner, theirs: Its values on the test part.
         margin: Of the winner over the baseline.
+        always: What the dummy predicts for every row, in words; "" where that has no name.
     """
 
     baseline: str
@@ -128,6 +129,7 @@ class NoBetter:
     winner: float
     theirs: float
     margin: Margin
+    always: str = ""
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -137,6 +139,7 @@ class NoBetter:
             "winner": _plain(self.winner),
             "theirs": _plain(self.theirs),
             "margin": self.margin.to_json(),
+            "always": self.always,
         }
 
     @classmethod
@@ -148,6 +151,7 @@ class NoBetter:
             winner=float(stored["winner"]),
             theirs=float(stored["theirs"]),
             margin=Margin.from_json(stored["margin"]),
+            always=stored.get("always", ""),
         )
 
 

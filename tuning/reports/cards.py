@@ -24,6 +24,7 @@ from tuning.reports.page import (
 from tuning.reports.plots import Plots
 from tuning.reports.summary import Trials, count_trials, flat, ranked
 from tuning.reports.texts import failure_groups, score, seconds_text, spread, value_text
+from tuning.reports.verdict import verdict
 from tuning.space.space import Space
 from tuning.study.objective import Objective
 
@@ -71,6 +72,8 @@ def winner_card(winner: WinnerRecord | None, unit: str, objective: Objective) ->
         f"<code>{html_text(name)} = {html_text(value_text(value))}</code>"
         for name, value in winner.params.items()
     ]
+    sentence = verdict(winner.evaluation.no_better)
+    warning = f"<p><b>{html_text(sentence)}</b></p>" if sentence else ""
     standing = winner.standing
     values_by_seed = zip(standing.seeds, standing.values, strict=True)
     seeds = ", ".join(f"{seed}: {score(value)}" for seed, value in values_by_seed)
@@ -78,11 +81,15 @@ def winner_card(winner: WinnerRecord | None, unit: str, objective: Objective) ->
         f"The best mean over {len(standing.seeds)} fresh seeds ({seeds}); "
         "the test part was looked at once."
     )
+    if winner.evaluation.threshold is not None:
+        threshold = score(winner.evaluation.threshold)
+        note += f" From a probability of {threshold} on a row is of the second class."
     if unit:
         note += f" One unit of the target is {unit}."
     return card(
         f"Winner: trial {winner.number}",
-        f'<div class="params">{"".join(params)}</div>{_score_table(winner, objective)}{soft(note)}',
+        f'{warning}<div class="params">{"".join(params)}</div>'
+        f"{_score_table(winner, objective)}{soft(note)}",
         kind="winner",
     )
 

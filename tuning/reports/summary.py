@@ -87,6 +87,8 @@ class Summary:
         dummy, linear: The same metrics of the two baselines, on the test part.
         margin: How much better than the linear one the winner is in the objective, with its
             `standard_error`.
+        verdict: A sentence for the head where the winner is no better than a baseline; else "".
+        threshold: From which probability on a row was of the second class; None: above 0.5.
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
         total_s, startup_s, training_s: Wall time of this run, of it until the first trial began,
             and the time trials spent training (summed over slots).
@@ -107,6 +109,8 @@ class Summary:
     dummy: Mapping[str, float] = field(default_factory=dict)
     linear: Mapping[str, float] = field(default_factory=dict)
     margin: Margin | None = None
+    verdict: str = ""
+    threshold: float | None = None
     unit: str = ""
     total_s: float = 0.0
     startup_s: float = 0.0
@@ -164,6 +168,11 @@ class Summary:
             "report": self.report,
             "model": self.model,
         }
+        # Only where they say something: what reads this of plain searches finds what it knows.
+        if self.verdict:
+            whole["verdict"] = self.verdict
+        if self.threshold is not None:
+            whole["threshold"] = self.threshold
         plain: JsonObject = plain_json(whole)
         return plain
 

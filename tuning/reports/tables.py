@@ -23,7 +23,7 @@ from tuning.reports.texts import (
 )
 from tuning.trial import Finding, Proposal
 
-IN_UNITS = ("rmse", "mae")  # metrics on the target's own scale
+IN_UNITS = ("rmse", "mae", "medae", "max_error", "pinball")  # on the target's own scale
 BEST_TRIALS = 5
 
 
@@ -73,6 +73,8 @@ def score_table(summary: Summary) -> Table:
 
 def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
     yield _headline(summary)
+    if summary.verdict:
+        yield Text(f"{one_line(summary.verdict)}\n", "bold red")
 
     best = ranked(summary.trials, summary.objective)[:BEST_TRIALS]
     if best:
@@ -162,7 +164,10 @@ def _footnote(summary: Summary) -> str:
         note = f"± is the spread over {n_seeds} fresh seeds"
 
     measured = {summary.objective.name, *summary.test}
+    if summary.threshold is not None:
+        note += f"; from a probability of {score(summary.threshold)} on a row is of the second class"
     metrics = [metric for metric in IN_UNITS if metric in measured]
+    metrics += sorted(metric for metric in measured if metric.startswith("pinball_"))
     if metrics and summary.unit:
         note += f"; {' and '.join(metrics)} in {one_line(summary.unit)}"
     return note

@@ -26,6 +26,7 @@ from tuning.lr_range.plot import cards
 from tuning.reports.html import load_libraries, write_report
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner
+from tuning.reports.verdict import verdict
 from tuning.search.finals import Finals, kept_winner
 from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
@@ -405,6 +406,8 @@ class _Run:
             dummy=evaluation.baseline.get("dummy", {}),
             linear=evaluation.baseline.get("linear", {}),
             margin=evaluation.margin,
+            verdict=verdict(evaluation.no_better),
+            threshold=evaluation.threshold,
             unit=self.study.data.unit,
             total_s=time.monotonic() - self.began,
             startup_s=first_trial_at - self.began,

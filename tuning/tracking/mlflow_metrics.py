@@ -32,7 +32,7 @@ ENDS = {"completed": "FINISHED", "exhausted": "FINISHED", "timeout": "FINISHED",
 Row: TypeAlias = Mapping[str, float]
 FoldTable: TypeAlias = dict[str, list[float | int | None]]
 
-_NOT_FIGURES = ("schema", "params", "number", "seed", "at")  # of `winner.json`
+_NOT_FIGURES = ("schema", "params", "number", "seed", "at", "no_better")  # of `winner.json`
 
 
 @dataclass(frozen=True)

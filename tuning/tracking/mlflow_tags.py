@@ -84,7 +84,11 @@ def progress_tags(search: SearchRecord, now: Progress) -> dict[str, str]:
 def winner_tags(winner: WinnerRecord) -> dict[str, str]:
     """Return the winner's parameters and the number of its trial."""
     params = {f"winner.{name}": value for name, value in winner.params.items()}
-    return texts({**params, "winner_trial": winner.number})
+    tags = {**params, "winner_trial": winner.number}
+    no_better = winner.evaluation.no_better
+    if no_better is not None:  # under `winner.`, so that it goes when another winner comes
+        tags["winner.no_better_than"] = no_better.always or no_better.baseline
+    return texts(tags)
 
 
 def dataset_texts(dataset: DatasetFacts) -> dict[str, str]:

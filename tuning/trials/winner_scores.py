@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
-from tuning.data.arrays import Arrays, count_rows, join, take
+from tuning.data.arrays import Arrays, count_rows, join, only, take
+from tuning.data.faults import class_name
 from tuning.ledger.winner import Evaluation, Margin, NoBetter
 from tuning.scoring.baselines import baselines, scores
+from tuning.scoring.case import class_numbers
 from tuning.scoring.measure import Measure, is_always_ours, measure_of
 from tuning.scoring.thresholds import tuned_threshold
 from tuning.trainer.forward import predict
@@ -60,7 +63,7 @@ def winner_scores(
         test=test,
         baseline=of_others,
         margin=margins.get("linear"),
-        no_better=_no_better(study.objective.name, margins, test, of_others),
+        no_better=_no_better(jury, margins, test, of_others),
         threshold=winner.threshold,
     )
 
@@ -139,6 +142,16 @@ class _Jury:
             threshold=candidate.threshold,
         )
 
+    def most_frequent(self) -> str:
+        """Return what a dummy always predicts, in words; "" where that has no name."""
+        parts = self.worker_study.parts
+        if parts.task == "regression":
+            return "the mean"
+        if parts.task not in ("binary", "multiclass"):
+            return ""
+        counts = np.bincount(class_numbers(only(self.rows.train.y)).reshape(-1))
+        return class_name(parts.classes, int(counts.argmax()))
+
     def margin(self, measure: Measure, winner: _Candidate, other: _Candidate) -> Margin | None:
         """Return by how much the winner beats another."""
         test = self.worker_study.parts.test
@@ -175,7 +188,7 @@ def _compiled(
 
 
 def _no_better(
-    metric: str,
+    jury: _Jury,
     margins: Mapping[str, Margin | None],
     test: Metrics,
     of_others: Mapping[str, Metrics],
@@ -184,6 +197,7 @@ def _no_better(
 
     A lead within its own standard error is none.
     """
+    metric = jury.worker_study.study.objective.name
     for name, lead in margins.items():
         if lead is None or lead.difference > lead.standard_error:
             continue
@@ -193,5 +207,6 @@ def _no_better(
             winner=test[metric],
             theirs=of_others[name][metric],
             margin=lead,
+            always=jury.most_frequent() if name == "dummy" else "",
         )
     return None

@@ -1,0 +1,208 @@
+"""The winner on the test part: what it was compiled with, its threshold, and its rivals."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from sklearn import metrics as peers
+
+from tests.trials.small_study import ScriptedContext, study
+from tests.trials.test_winner import evaluation
+from tuning import Float, Maximize, Minimize
+from tuning.data.arrays import only
+from tuning.data.dataset import Dataset
+from tuning.errors import StudyError
+from tuning.ledger.winner import Evaluation
+from tuning.reports.verdict import verdict
+from tuning.scoring.imbalance import imbalance_advice
+from tuning.trainer.forward import predict
+from tuning.trials.checkpoint import load_checkpoint
+from tuning.trials.decision import classes_of, save_threshold, threshold_of
+from tuning.trials.folds import prepare_fit
+from tuning.trials.winner import evaluate_winner
+from tuning.trials.worker_study import load_worker_study
+
+SPACE = {"lr": Float(0.01, 1.0, log=True)}
+
+
+def rare_class(n: int = 3000, share: float = 0.01) -> Dataset:
+    """One row in a hundred is "yes"; the inputs tell a little of which."""
+    rng = np.random.default_rng(7)
+    y = (rng.random(n) < share).astype(int)
+    X = rng.normal(size=(n, 3)) + 1.2 * y[:, None]
+    return Dataset("rare", X, y, "binary", classes=("no", "yes"))
+
+
+def uneven(n: int = 400) -> Dataset:
+    return rare_class(n, share=0.2)
+
+
+def classifier(lr: float = 0.2, metrics: tuple[str, ...] = ()) -> keras.Model:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, "sigmoid")])
+    own = [] if not metrics else [keras.metrics.F1Score(threshold=0.3, name="f1_at_a_third")]
+    optimizer = keras.optimizers.SGD(lr, momentum=0.9)
+    model.compile(optimizer, "binary_crossentropy", metrics=[*metrics, *own])
+    return model
+
+
+def with_metrics(lr: float = 0.2) -> keras.Model:
+    return classifier(lr, ("accuracy", "precision", "mse"))
+
+
+def three_quantiles(lr: float = 0.05) -> keras.Model:
+    def pinball(y, predicted):
+        quantiles = keras.ops.convert_to_tensor([0.1, 0.5, 0.9])
+        errors = y - predicted
+        return keras.ops.mean(
+            keras.ops.maximum(quantiles * errors, (quantiles - 1) * errors), axis=-1
+        )
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.compile(keras.optimizers.Adam(lr), pinball)
+    return model
+
+
+def judged(folder, **changes):
+    """Return the study, and what the evaluation of a finalist of it says."""
+    defined = study(**{"builder": classifier, "data": uneven, "space": SPACE, **changes})
+    job = evaluation(folder, defined)
+    return defined, job, evaluate_winner(job, ScriptedContext())
+
+
+def test_part(defined, job):
+    """Return y of the test part and the winner's predictions, computed beside our code."""
+    worker_study = load_worker_study(job.source, {})
+    rows = worker_study.final()
+    item = prepare_fit(
+        worker_study, defined.split_params(job.params), rows, epochs=job.epochs, seed=job.seed
+    )
+    load_checkpoint(job.weights, item.fit.model)
+    part = worker_study.parts.test
+    X = rows.scaler.transform(part.X)
+    return item.fit.model, X, only(part.y), predict(item.fit.model, X)
+
+
+test_part.__test__ = False
+
+
+def test_the_objective_joins_the_scores_of_winner_and_baselines(tmp_path):
+    defined, job, outcome = judged(tmp_path, objective=Maximize("val_average_precision"))
+    _, _, y, predicted = test_part(defined, job)
+    assert list(outcome.test) == ["accuracy", "auc", "average_precision"]
+    assert outcome.test["average_precision"] == pytest.approx(
+        peers.average_precision_score(y, predicted[:, 0]), rel=1e-12
+    )
+    assert outcome.baseline["dummy"]["average_precision"] == pytest.approx(y.mean())
+    assert outcome.margin is not None
+
+
+def test_what_a_model_was_compiled_with_is_scored_on_the_test_part(tmp_path):
+    defined, job, outcome = judged(
+        tmp_path, builder=with_metrics, objective=Maximize("val_f1_at_a_third")
+    )
+    model, X, y, predicted = test_part(defined, job)
+    values = model.evaluate(X, y, verbose=0, return_dict=True)
+    for name in ("loss", "precision", "mse", "f1_at_a_third"):
+        assert outcome.test[name] == pytest.approx(float(np.reshape(values[name], ())), rel=1e-5)
+    assert outcome.test["f1_at_a_third"] == pytest.approx(
+        peers.f1_score(y, predicted[:, 0] > 0.3), rel=1e-6
+    )
+    assert outcome.margin is None
+
+
+def test_a_loss_alone_adds_nothing_to_a_plain_search(tmp_path):
+    _, _, outcome = judged(tmp_path, objective=Maximize("val_auc"))
+    assert list(outcome.test) == ["accuracy", "auc"]
+    assert not {"threshold", "no_better"} & set(outcome.to_json())
+
+
+def test_the_loss_as_objective_has_a_score_on_the_test_part(tmp_path):
+    defined, job, outcome = judged(tmp_path, objective=Minimize("val_loss"))
+    _, _, y, predicted = test_part(defined, job)
+    assert outcome.test["loss"] == pytest.approx(peers.log_loss(y, predicted[:, 0]), rel=1e-4)
+
+
+def test_a_tuned_threshold_is_the_same_for_all_that_is_said_of_the_winner(tmp_path):
+    defined, job, outcome = judged(tmp_path, objective=Maximize("val_f1"), threshold="tuned")
+    _, _, y, predicted = test_part(defined, job)
+    assert 0 < outcome.threshold < 1
+    assert outcome.threshold != 0.5
+    answers = predicted[:, 0] >= outcome.threshold
+    assert outcome.test["f1"] == pytest.approx(peers.f1_score(y, answers), rel=1e-12)
+    assert outcome.test["accuracy"] == np.mean(answers == y)
+    assert threshold_of(job.saved) == outcome.threshold
+    expected = np.array(["no", "yes"])[answers.astype(int)]
+    np.testing.assert_array_equal(classes_of(job.saved, predicted), expected)
+    assert Evaluation.from_json(outcome.to_json()) == outcome
+
+
+@pytest.mark.parametrize("changes", [{}, {"cv": 2}, {"patience": 2}, {"cv": 2, "patience": 2}])
+def test_no_row_that_a_threshold_is_tuned_on_is_trained_or_scored_on(changes):
+    defined = study(
+        builder=classifier,
+        data=uneven,
+        space=SPACE,
+        objective=Maximize("val_f1"),
+        threshold="tuned",
+        **changes,
+    )
+    worker_study = load_worker_study(*_source(defined))
+    for rows in (worker_study.fold(0), worker_study.final()):
+        parts = [rows.train, rows.stopping]
+        if rows.scoring is not rows.stopping:
+            parts.append(rows.scoring)
+        test = rows.scaler.transform(worker_study.parts.test.X)
+        seen = [set(map(bytes, np.ascontiguousarray(part.X))) for part in parts]
+        seen.append(set(map(bytes, np.ascontiguousarray(test))))
+        assert len(set.union(*seen)) == sum(map(len, seen))
+        share = len(rows.stopping) / (len(rows.stopping) + len(rows.train))
+        assert share == pytest.approx(0.2, abs=0.01)
+
+
+def _source(defined):
+    import cloudpickle
+
+    return cloudpickle.dumps(defined), {}
+
+
+def test_a_winner_that_always_says_no_is_called_that(tmp_path):
+    _, _, outcome = judged(tmp_path, data=rare_class, objective=Maximize("val_accuracy"))
+    assert outcome.no_better.baseline == "dummy"
+    assert verdict(outcome.no_better).startswith(
+        "The winner is no better than always predicting 'no': accuracy 0.98"
+    )
+    assert Evaluation.from_json(outcome.to_json()) == outcome
+
+
+def test_following_the_advice_on_a_rare_class_finds_it(tmp_path):
+    (advice,) = imbalance_advice(
+        study(builder=classifier, data=rare_class, space=SPACE, objective=Maximize("val_accuracy")),
+        rare_class(),
+    )
+    assert 'threshold="tuned" with Maximize("val_f1")' in advice
+    _, _, by_accuracy = judged(
+        tmp_path / "accuracy", data=rare_class, objective=Maximize("val_accuracy")
+    )
+    _, job, advised = judged(
+        tmp_path / "advised", data=rare_class, objective=Maximize("val_f1"), threshold="tuned"
+    )
+    worker_study = load_worker_study(job.source, {})
+    model = keras.saving.load_model(job.saved)
+    raw = only(worker_study.parts.test.X)
+    found = classes_of(job.saved, predict(model, raw)) == "yes"
+    is_rare = only(worker_study.parts.test.y) == 1
+    assert advised.no_better is None
+    assert peers.balanced_accuracy_score(is_rare, found) > 0.6
+    assert by_accuracy.no_better is not None
+
+
+def test_a_saved_threshold_says_which_class(tmp_path):
+    path = tmp_path / "winner.keras"
+    np.testing.assert_array_equal(classes_of(path, [[0.4], [0.6]]), [0, 1])
+    save_threshold(path, 0.3, ("no", "yes"))
+    np.testing.assert_array_equal(classes_of(path, [[0.7, 0.3], [0.8, 0.2]]), ["yes", "no"])
+    with pytest.raises(StudyError, match="the probabilities have 3 columns; take the argmax"):
+        classes_of(path, np.ones((2, 3)))
+    with pytest.raises(StudyError, match="received -2 to 3: apply the sigmoid"):
+        classes_of(path, [[-2.0], [3.0]])
