@@ -284,3 +284,20 @@ def test_variables_left_out_of_weight_decay_are_noticed():
     assert not keras_internals.leaves_out_of_weight_decay(optimizer)
     optimizer.exclude_from_weight_decay(var_names=["kernel"])
     assert keras_internals.leaves_out_of_weight_decay(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "wants"),
+    [
+        (["mae", keras.metrics.MeanSquaredError(name="mine")], False),
+        ([keras.metrics.F1Score(threshold=0.5)], True),
+        (None, False),
+    ],
+)
+def test_compiled_metrics_are_named_before_the_first_batch_as_in_its_logs(metrics, wants):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "mse", metrics=metrics, weighted_metrics=["mse"])
+    names = keras_internals.compiled_metric_names(model)
+    assert keras_internals.wants_columns(model) is wants
+    logs = model.test_on_batch(np.ones((4, 2)), np.ones((4, 1)), return_dict=True)
+    assert names == set(logs) - {"loss"}

@@ -103,3 +103,22 @@ def test_early_stopping_knows_which_way_is_better(objective, mode):
     stopper = early_stopping(judge, objective, patience=2)
     judged(judge, callbacks=[stopper])
     assert stopper.monitor_op(1.0, 2.0) == mode(1.0, 2.0)
+
+
+def test_weights_of_the_scoring_rows_count():
+    weight = np.arange(10.0)
+    judge = Judge(Minimize("val_mae"), "regression", Rows(SCORING.X, SCORING.y, weight), SCORING)
+    model, _ = judged(judge)
+    errors = np.abs(model.predict(SCORING.X, verbose=0)[:, 0] - SCORING.y)
+    expected = np.average(errors, weights=weight)
+    assert judge.curve[-1]["val_mae"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_of_equal_names_the_models_own_metric_counts_but_for_the_first_six():
+    for name, is_ours in (("mape", False), ("mae", True)):
+        judge = Judge(Minimize(f"val_{name}"), "regression", SCORING, SCORING, compiled=(name,))
+        twice = keras.metrics.MeanMetricWrapper(lambda y, p: 2 * abs(y - p), name=name)
+        model, _ = judged(judge, metrics=[twice])
+        errors = np.abs(model.predict(SCORING.X, verbose=0)[:, 0] - SCORING.y)
+        expected = np.mean(errors) if is_ours else 2 * np.mean(errors)
+        assert judge.curve[-1][f"val_{name}"] == pytest.approx(expected, rel=1e-5)

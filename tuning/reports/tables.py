@@ -165,7 +165,7 @@ def _footnote(summary: Summary) -> str:
 
     measured = {summary.objective.name, *summary.test}
     if summary.threshold is not None:
-        note += f"; from a probability of {score(summary.threshold)} on a row is of the second class"
+        note += f"; the second class begins at a probability of {score(summary.threshold)}"
     metrics = [metric for metric in IN_UNITS if metric in measured]
     metrics += sorted(metric for metric in measured if metric.startswith("pinball_"))
     if metrics and summary.unit:

@@ -231,6 +231,20 @@ def compiled_metric_names(model: keras.Model) -> frozenset[str]:
     return frozenset(names - {"loss"})
 
 
+def wants_columns(model: keras.Model) -> bool:
+    """Whether a compiled metric takes y as `(rows, units)` alone, as Keras' F-scores do."""
+    import keras
+
+    compiled = getattr(model, "_compile_metrics", None)
+    if compiled is None:
+        return False
+    metrics = keras.tree.flatten([compiled._user_metrics, compiled._user_weighted_metrics])
+    return any(
+        isinstance(metric, keras.metrics.FBetaScore) or metric in ("f1_score", "fbeta_score")
+        for metric in metrics
+    )
+
+
 def _metric_names(metrics: Any) -> Iterator[str]:
     if isinstance(metrics, Mapping):
         for output, of_output in metrics.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -18,7 +18,8 @@ from tuning.scoring.class_weights import class_weights
 from tuning.study.builder_arguments import SplitParams
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.keras_internals import compiled_metric_names
-from tuning.trainer.train import Fit
+from tuning.trainer.outputs import with_columns
+from tuning.trainer.train import Fit, Rows
 from tuning.trial import Answer, Finding, FoldResult, Proposal, Status, TrialResult
 from tuning.trials.checkpoint import Keeper
 from tuning.trials.judge import Judge, OnEpoch, early_stopping
@@ -191,6 +192,8 @@ def prepare_fit(
     with strategy_scope(study.gpus_per_trial):
         model = build(study.builder, arguments, seed, input_shape=parts.input_shape)
 
+    weights = class_weights(point.class_weight, rows.train.y, parts.classes)
+    rows = _with_columns(model, rows)
     watchers = watch(
         worker_study,
         point,
@@ -202,7 +205,6 @@ def prepare_fit(
     )
     usual = Chosen(rows=rows.train, epochs=epochs, batch_size=point.batch_size)
     chosen = chosen_by(study.builder, model, usual, rows.scoring)
-    weights = class_weights(point.class_weight, rows.train.y, parts.classes)
 
     fit = Fit(
         model,
@@ -226,6 +228,23 @@ def prepare_fit(
         budget=point.epochs,
         callbacks=(*watchers.users, *chosen.callbacks),
     )
+
+
+def _with_columns(model: keras.Model, rows: FoldRows) -> FoldRows:
+    """Return the rows with y in the shape that the compiled metrics take."""
+    if with_columns(model, rows.train.y) is rows.train.y:
+        return rows
+    train = _one_with_columns(model, rows.train)
+    scoring = _one_with_columns(model, rows.scoring)
+    # The same rows must stay the same object: it says that early stopping has none of its own.
+    stopping = scoring
+    if rows.stopping is not rows.scoring:
+        stopping = _one_with_columns(model, rows.stopping)
+    return replace(rows, train=train, scoring=scoring, stopping=stopping)
+
+
+def _one_with_columns(model: keras.Model, rows: Rows) -> Rows:
+    return Rows(rows.X, with_columns(model, rows.y), rows.weight)
 
 
 def summarise(

@@ -16,7 +16,7 @@ from tuning.scoring.case import class_numbers
 from tuning.scoring.measure import Measure, is_always_ours, measure_of
 from tuning.scoring.thresholds import tuned_threshold
 from tuning.trainer.forward import predict
-from tuning.trainer.outputs import as_probabilities
+from tuning.trainer.outputs import as_probabilities, with_columns
 from tuning.trainer.rows import Rows
 from tuning.trial import Metrics
 from tuning.trials.held_out_score import as_trained, compiled_scores, has_compiled_metrics
@@ -177,7 +177,7 @@ def _compiled(
     if is_ours and not has_compiled_metrics(model):
         return {}
     test = worker_study.parts.test
-    y = as_trained(test.y, rows.train.y)
+    y = as_trained(test.y, with_columns(model, rows.train.y))
     if y is None:
         return {}
     values = compiled_scores(model, Rows(X, y, test.weight))
