@@ -23,8 +23,8 @@ TIE = NoBetter(
 def test_the_sentence_names_the_rival_and_both_figures():
     assert verdict(None) == ""
     assert verdict(TIE) == (
-        "The winner is no better than always predicting 'no': accuracy 0.99 against 0.99 on the "
-        "test part, a margin of 0 ± 0."
+        "The winner is no better than always predicting 'no': accuracy 0.9900 against 0.9900 "
+        "on the test part, a margin of 0 ± 0."
     )
     linear = replace(TIE, baseline="linear", winner=0.995)
     assert verdict(linear).startswith("The winner is no better than the linear baseline: ")

@@ -117,7 +117,7 @@ def test_weights_of_the_scoring_rows_count():
 def test_of_equal_names_the_models_own_metric_counts_but_for_the_first_six():
     for name, is_ours in (("mape", False), ("mae", True)):
         judge = Judge(Minimize(f"val_{name}"), "regression", SCORING, SCORING, compiled=(name,))
-        twice = keras.metrics.MeanMetricWrapper(lambda y, p: 2 * abs(y - p), name=name)
+        twice = keras.metrics.MeanMetricWrapper(lambda y, p: 2 * abs(y[:, None] - p), name=name)
         model, _ = judged(judge, metrics=[twice])
         errors = np.abs(model.predict(SCORING.X, verbose=0)[:, 0] - SCORING.y)
         expected = np.mean(errors) if is_ours else 2 * np.mean(errors)
