@@ -150,7 +150,7 @@ class Summary:
             "run_id": self.run_id,
         }
 
-        whole = {
+        whole: JsonObject = {
             "study": self.study,
             "engine": self.engine,
             "search": self.search,
