@@ -36,6 +36,7 @@ ROOMS = (
     "diagnosis",
     "ledger",
     "builders",
+    "builders/inputs",
     "scoring",
     "trainer",
     "trainer/native",
@@ -45,6 +46,7 @@ ROOMS = (
     "data/kinds",
     "data/tables",
     "data",
+    "data/intake",
     "storage",
 )
 AT_THE_ROOT = {"__init__", "__main__", "errors", "schema", "trial"}

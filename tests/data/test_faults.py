@@ -64,11 +64,10 @@ def with_nan(array, row):
         ),
         ({"task": "binary"}, "a binary y must hold 0 and 1 only, found 2, 3, 4, 5, 6, …"),
         (
-            {"task": "binary", "y": np.eye(2)[TWO]},
+            {"task": "binary", "y": np.ones((12, 2))},
             "a binary y must be (rows,), got (12, 2); "
-            "of one-hot rows take the class numbers: y.argmax(axis=1)",
+            "for several answers a row use task='multilabel'",
         ),
-        ({"task": "binary", "y": np.ones((12, 2))}, "a binary y must be (rows,), got (12, 2)"),
         ({"task": "binary", "y": TWO * 0}, "every row is of class 0; there is nothing to learn"),
         (
             {"task": "binary", "y": np.array([0] * 11 + [1]), "classes": ("no", "yes")},
@@ -92,7 +91,11 @@ def with_nan(array, row):
             "y varies little around a large number, and float32, which Keras computes in, "
             "rounds it off: centre y",
         ),
-        ({"task": "multilabel", "y": TWO}, "a multilabel y must be (rows, outputs), got (12,)"),
+        (
+            {"task": "multilabel", "y": TWO},
+            "a multilabel y must be (rows, outputs), got (12,); "
+            "for one answer a row use task='binary'",
+        ),
         ({"parts": {"test": [0]}}, "parts: 'train' is missing; name the training rows too"),
         ({"parts": {"train": [0, 99]}}, "parts: 'train' names row 99 of 12"),
         (

@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from tests.trials.small_study import ScriptedContext, job, logits, net, rows, study
 from tuning import Maximize, Minimize
+from tuning.builders.fold_rows import FoldRows
 from tuning.errors import MissingError, StorageError, StudyError
 from tuning.ledger.results import read_result
 from tuning.trainer import compiled
 from tuning.trainer import train as trainer
-from tuning.trainer.train import Rows
 from tuning.trial import Answer, Status
 from tuning.trials import checkpoint
 from tuning.trials import trial as trials
@@ -422,9 +422,10 @@ def test_early_stopping_never_sees_the_scoring_fold(tmp_path, monkeypatch):
 
     def poisoned(self, fold):
         clean_rows = real(self, fold)
-        scoring = clean_rows.scoring
-        noise = np.random.default_rng(0).normal(size=scoring.y.shape).astype("float32")
-        return replace(clean_rows, scoring=Rows(scoring.X, noise))
+        cut = clean_rows.cut()
+        noise = np.random.default_rng(0).normal(size=cut.scoring.y.shape).astype("float32")
+        poisoned_cut = cut._replace(scoring=replace(cut.scoring, y=noise))
+        return FoldRows(lambda: poisoned_cut, self.parts, clean_rows.plan)
 
     monkeypatch.setattr(type(worker_study), "fold", poisoned)
     result = run_trial(job(tmp_path / "poisoned", defined), ScriptedContext())

@@ -5,22 +5,32 @@ from __future__ import annotations
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tuning.builders.build import build, builder_name
-from tuning.builders.losses import is_adapted
+from tuning.builders.inputs.adapting import adapt_layers
+from tuning.builders.inputs.first_layers import first_layers_of
+from tuning.builders.inputs.preparation import AsTheyAre
+from tuning.builders.losses import is_adapted, loss_name
 from tuning.builders.metric_check import compiled_metric_faults, measure_faults
 from tuning.builders.seeds import seeded
+from tuning.builders.targets import TAKE_ONE_HOT, form_for, in_form, is_of_keras, loss_of
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
-from tuning.data.dataset import Array, Shapes, Task, Tasks, task_of
+from tuning.data.arrays import Array, Arrays, leaves, named, only
+from tuning.data.dataset import Shapes, Task, Tasks, each_shape, task_of
+from tuning.data.faults import holds_text
+from tuning.data.parts import Part
 from tuning.errors import StudyError
 from tuning.scoring.measure import Measure
+from tuning.trainer.rows import as_fit_takes, on_device
 
 if TYPE_CHECKING:
     import keras
 
+_ROWS = 2
 _CROSSENTROPIES = (
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -50,7 +60,12 @@ _ONE_HOT = (
 _MISFITS: dict[Task, tuple[str, ...]] = {
     "regression": (*_CROSSENTROPIES, *_HINGES),
     "binary": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
-    "multiclass": (*_ONE_HOT, *_REAL, *_HINGES[:2], *_CROSSENTROPIES[:2]),
+    # Of one-hot rows, which a loss is given where it wants them.
+    "multiclass": (
+        *(loss for loss in _REAL if loss not in TAKE_ONE_HOT),
+        *_HINGES[:2],
+        *_CROSSENTROPIES[:2],
+    ),
     "multilabel": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
 }
 """Keras losses that do not fit the task's y: they run and mean something else, or fail late.
@@ -97,6 +112,8 @@ def check_builder(
     n_outputs: int | Mapping[str, int] = 1,
     metric: str = "",
     measure: Measure | None = None,
+    sample: Part | None = None,
+    one_hot: tuple[str, ...] = (),
 ) -> None:
     """Build once and check that the model fits the data; random states are left as they were.
 
@@ -107,128 +124,270 @@ def check_builder(
         metric: One that the compiled model must have, where the objective is not computed by us;
             "": none.
         measure: What computes the objective, where that is ours.
+        sample: A few rows of the data, not prepared; None: zeros of these shapes.
+        one_hot: See `Dataset.one_hot`.
 
     Raises:
         StudyError: Every fault, with the builder's name; a `BuilderError` of the builder itself
             as it is.
     """
-    if isinstance(input_shape, Mapping) or isinstance(n_outputs, Mapping):
-        return  # several inputs or outputs: under way
-    task = task_of(task)
     name = builder_name(builder)
-    shape = tuple(input_shape)
+    if not isinstance(input_shape, Mapping):
+        input_shape = tuple(input_shape)
+    data = _Data(
+        X=_zeros(input_shape) if sample is None else sample.X,
+        y=_zero_targets(task, n_outputs) if sample is None else sample.y,
+        input_shape=input_shape,
+        task=task,
+        n_outputs=n_outputs,
+        one_hot=one_hot,
+    )
     with seeded(0):
         try:
-            model = build(builder, arguments, 0, input_shape=shape)
+            model = build(builder, arguments, 0, input_shape=input_shape)
         except StudyError:
             raise
         except Exception as error:
             raise StudyError(f"{name}({_words(arguments)}) raised {_described(error)}") from error
 
-        faults = list(_model_faults(model, shape, task, n_outputs))
+        faults = list(_model_faults(model, data))
         # Only a sound model can be tested on a batch, which is how Keras names its metrics.
-        y = _sample_y(task, n_outputs)
-        X = np.zeros((len(y), *shape), np.float32)
-        if metric and not faults:
-            faults = list(compiled_metric_faults(model, metric, X, y, task))
-        if measure is not None and not faults:
-            faults = list(measure_faults(measure, np.asarray(model(X)), y))
+        if not faults:
+            faults = list(_objective_faults(model, data, metric, measure))
     if faults:
         raise StudyError(faults, where=name)
 
 
-def _model_faults(
-    model: keras.Model, input_shape: tuple[int, ...], task: Task, n_outputs: int
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Data:
+    """A few rows of the data set, and what is known of it."""
+
+    X: Arrays
+    y: Arrays
+    input_shape: Shapes
+    task: Tasks
+    n_outputs: int | Mapping[str, int]
+    one_hot: tuple[str, ...]
+
+    def units(self, output: str) -> int:
+        """Units that the task of an output needs."""
+        return self.n_outputs[output] if isinstance(self.n_outputs, Mapping) else self.n_outputs
+
+
+def _zeros(input_shape: Shapes) -> Arrays:
+    return each_shape(lambda shape: np.zeros((_ROWS, *shape), np.float32), input_shape)
+
+
+def _zero_targets(task: Tasks, n_outputs: int | Mapping[str, int]) -> Arrays:
+    if isinstance(n_outputs, Mapping):
+        return {name: _sample_y(task_of(task, name), units) for name, units in n_outputs.items()}
+    return _sample_y(task_of(task), n_outputs)
+
+
+def _objective_faults(
+    model: keras.Model, data: _Data, metric: str, measure: Measure | None
 ) -> Iterator[str]:
-    input_fault = _input_fault(model, input_shape)
+    X = as_fit_takes(_as_model_takes(model, data.X))
+    if metric:
+        y = as_fit_takes(_targets(model, data))
+        yield from compiled_metric_faults(model, metric, X, y, data.task)
+    if measure is not None:
+        yield from measure_faults(measure, _by_name(model, model(X), data), data.y)
+
+
+def _model_faults(model: keras.Model, data: _Data) -> Iterator[str]:
+    input_fault = _input_fault(model, data)
     if input_fault:
         yield input_fault
         return
     try:
-        outputs = _outputs(model, input_shape)
+        adapt_layers(model, _as_model_takes(model, data.X))
+        outputs = _outputs(model, data)
+    except StudyError as error:
+        yield from error.faults
+        return
     except (ValueError, TypeError) as error:  # what Keras raises for shapes that do not fit
-        yield f"the model does not take data of shape {input_shape}: {_first_line(error)}"
-        return
-    if isinstance(outputs, list | tuple | dict):
-        yield f"the model has {len(outputs)} outputs; it must have one"
+        yield f"the model does not take data of shape {data.input_shape}: {_first_line(error)}"
         return
 
-    shape = tuple(outputs.shape[1:])
-    loss = loss_name(model.loss)
-    has_two_units = _separates_two_classes(task, shape, loss)
-    if shape != (n_outputs,) and not has_two_units:
-        yield f"the last layer gives {_units(shape)}; {_wanted(task, n_outputs)}"
+    output_fault = _output_fault(model, outputs, data)
+    if output_fault:
+        yield output_fault
         return
+    faults: list[str] = []
+    for position, (name, output) in enumerate(named(_by_name(model, outputs, data))):
+        faults += _faults_of_output(model, data, name, position, tuple(output.shape[1:]))
+    yield from faults
+    if not faults:
+        yield from _loss_failure(model, data, outputs)
 
-    loss_fault = "" if has_two_units else _loss_fault(model.loss, loss, task)
-    activation_fault = _activation_fault(model, loss, task)
-    if loss_fault:
-        yield loss_fault
+
+def _faults_of_output(
+    model: keras.Model, data: _Data, output: str, position: int, shape: tuple[int | None, ...]
+) -> Iterator[str]:
+    """Yield why an output does not fit its y, or its loss."""
+    task = task_of(data.task, output)
+    compiled = loss_of(model, output, position)
+    loss = loss_name(compiled)
+    y = dict(named(data.y))[output]
+    where = f"output '{output}': " if output else ""
+
+    separates = _separates_two_classes(task, shape, loss)
+    is_own = bool(loss) and not is_of_keras(compiled)
+    if not (separates or is_own or shape == _wanted_shape(task, data.units(output), y)):
+        yield f"{where}the last layer gives {_units(shape)}; {_wanted(task, data.units(output), y)}"
+        return
+    if not separates:
+        loss_fault = _loss_fault(compiled, loss, task)
+        if loss_fault:
+            yield f"{where}{loss_fault}"
+    activation_fault = _activation_fault(_last_layer(model, output), compiled, loss, task)
     if activation_fault:
-        yield activation_fault
-    if not loss_fault:
-        yield from _loss_failure(model, _sample_y(task, n_outputs), outputs)
+        yield f"{where}{activation_fault}"
 
 
-def _outputs(model: keras.Model, input_shape: tuple[int, ...]) -> Any:
-    """Return what the model makes of two rows of zeros."""
+def _wanted_shape(task: Task, n_outputs: int, y: Array) -> tuple[int, ...]:
+    """Return one row's shape of what the task's model returns."""
+    if task == "multiclass":
+        return (*y.shape[1:], n_outputs)
+    if task == "binary" or y.ndim == 1:
+        return (1,)
+    return tuple(y.shape[1:])
+
+
+def _targets(model: keras.Model, data: _Data) -> Arrays:
+    """Return y as the model's losses take it."""
+    by_name = {}
+    outputs = dict(named(_by_name(model, _outputs(model, data), data)))
+    for position, (name, y) in enumerate(named(data.y)):
+        units = int(outputs[name].shape[-1])
+        form = form_for(
+            loss_of(model, name, position),
+            task=task_of(data.task, name),
+            units=units,
+            was_one_hot=name in data.one_hot,
+            n_columns=y.ndim - 1,
+        )
+        by_name[name] = in_form(y, form, units)
+    return by_name if isinstance(data.y, Mapping) else by_name[""]
+
+
+def _as_model_takes(model: keras.Model, X: Arrays) -> Arrays:
+    """Return inputs in the type the model is given: whole numbers only where it looks them up."""
+    kinds = first_layers_of(model, [name for name, _ in named(X)])
+
+    def prepared(name: str, array: Array) -> Array:
+        if array.dtype.kind in "biuf" and not kinds[name]:
+            return array.astype(np.float32)
+        return only(AsTheyAre().transform(array))
+
+    if isinstance(X, Mapping):
+        return {name: prepared(name, array) for name, array in X.items()}
+    return prepared("", X)
+
+
+def _by_name(model: Any, outputs: Any, data: _Data) -> Any:
+    """Return the model's outputs under the names of the data's; one output as it is."""
+    if not isinstance(data.y, Mapping):
+        return outputs
+    if isinstance(outputs, Mapping):
+        return {name: outputs[name] for name in data.y}
+    names = list(getattr(model, "output_names", ()))
+    if set(data.y) == set(names):
+        return {name: outputs[names.index(name)] for name in data.y}
+    return dict(zip(data.y, outputs, strict=True))
+
+
+def _output_fault(model: Any, outputs: Any, data: _Data) -> str:
+    """Return why the outputs are not those of y."""
+    is_several = isinstance(outputs, list | tuple | Mapping)
+    n_outputs = len(outputs) if is_several else 1
+    wanted = [name for name, _ in named(data.y)]
+    if not isinstance(data.y, Mapping):
+        if not is_several:
+            return ""
+        return (
+            f"the model has {n_outputs} outputs, the data has one; "
+            "give y as a mapping by the names of the outputs, or as a tuple in their order"
+        )
+    if isinstance(outputs, Mapping):
+        names = list(outputs)
+    else:
+        names = list(getattr(model, "output_names", ()))
+    in_order = wanted == [str(place) for place in range(len(wanted))]
+    if n_outputs == len(wanted) and (set(names) == set(wanted) or in_order):
+        return ""
+    return (
+        f"the model has {n_outputs} outputs ({', '.join(names)}), the data has {len(wanted)} "
+        f"({', '.join(wanted)}); name them alike: keras.layers.Dense(…, name='{wanted[0]}')"
+    )
+
+
+def _outputs(model: keras.Model, data: _Data) -> Any:
+    """Return what the model makes of the rows."""
     with warnings.catch_warnings():
         # `_activation_fault` says the same as a fault.
         warnings.filterwarnings("ignore", message=".*You are using a softmax over axis")
-        return model(np.zeros((2, *input_shape), np.float32))
+        return model(_tensors(as_fit_takes(_as_model_takes(model, data.X))))
 
 
 def _separates_two_classes(task: Task, shape: tuple[int | None, ...], loss: str) -> bool:
     """Whether a binary task is done with one unit a class, which class numbers 0 and 1 allow."""
-    takes_class_numbers = loss in ("sparse_categorical_crossentropy", "crossentropy")
-    return task == "binary" and shape == (2,) and takes_class_numbers
+    fits = ("sparse_categorical_crossentropy", "crossentropy", *TAKE_ONE_HOT)
+    return task == "binary" and shape == (2,) and loss in fits
 
 
-def _input_fault(model: keras.Model, input_shape: tuple[int, ...]) -> str:
+def _input_fault(model: keras.Model, data: _Data) -> str:
     inputs = getattr(model, "inputs", None)
     if not inputs:
         return ""  # a subclass shows its shape only in a call
-    if len(inputs) != 1:
-        return f"the model has {len(inputs)} inputs; it must have one"
+    names = [tensor.name for tensor in inputs]
+    given = [name for name, _ in named(data.X)]
+    if not isinstance(data.X, Mapping) and len(inputs) != 1:
+        return (
+            f"the model has {len(inputs)} inputs ({', '.join(names)}), the data has one; "
+            "give X as a mapping by these names, or as a tuple in their order"
+        )
+    in_order = given == [str(place) for place in range(len(given))]
+    if isinstance(data.X, Mapping) and not in_order and not set(names) <= set(given):
+        return (
+            f"the model has the inputs {', '.join(names)}, the data has {', '.join(given)}; "
+            f"name them alike: keras.Input(…, name='{given[0]}')"
+        )
+    if in_order and len(given) != len(inputs):
+        return f"the model has {len(inputs)} inputs, the data has {len(given)}"
 
-    shape = tuple(inputs[0].shape[1:])
-    if len(shape) == len(input_shape):
-        sizes = zip(shape, input_shape, strict=True)
+    for position, (name, X) in enumerate(named(data.X)):
+        by_name = dict(zip(names, inputs, strict=True))
+        tensor = by_name.get(name, inputs[position] if name in ("", str(position)) else None)
+        fault = "" if tensor is None else _shape_fault(tensor, X)
+        if fault:
+            return f"input '{name}': {fault}" if name else fault
+    return ""
+
+
+def _shape_fault(tensor: Any, X: Array) -> str:
+    takes_text = tensor.dtype == "string"
+    if holds_text(X) and not takes_text:
+        return (
+            f"the model takes {tensor.dtype}, X holds text; begin with keras.Input(shape, "
+            "dtype='string') and TextVectorization or StringLookup, or encode it as numbers"
+        )
+    if takes_text and not holds_text(X):
+        return f"the model takes text, X holds {X.dtype}"
+
+    shape = tuple(tensor.shape[1:])
+    of_data = tuple(X.shape[1:])
+    if len(shape) == len(of_data):
+        sizes = zip(shape, of_data, strict=True)
         if all(size in (None, size_of_data) for size, size_of_data in sizes):
             return ""
+    if (*of_data, 1) == shape or of_data == (*shape, 1):  # Keras adds or drops such an axis
+        return ""
     return (
-        f"the model takes inputs of shape {shape}, the data has {input_shape}; "
+        f"the model takes inputs of shape {shape}, the data has {of_data}; "
         "let the builder take `input_shape`, it is filled in from the data"
     )
-
-
-def loss_name(loss: Any) -> str:
-    """Return Keras' name of a compiled loss; `""` for none.
-
-    Args:
-        loss: A name, an alias, a function, a class or an object.
-    """
-    import keras
-
-    if loss is None:
-        return ""
-    # An alias that no `keras.losses.get` knows: `compile` resolves it by the output's shape.
-    if loss in ("crossentropy", "ce"):
-        return "crossentropy"
-    if isinstance(loss, str):
-        try:
-            loss = keras.losses.get(loss)
-        except ValueError:
-            return str(loss)  # unknown to Keras, which says so when it is first used
-    if isinstance(loss, keras.losses.Loss):
-        return _snake(type(loss).__name__)  # its `name` may have been changed
-    if isinstance(loss, type):
-        return _snake(loss.__name__)
-    return str(getattr(loss, "__name__", type(loss).__name__))
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
 def _loss_fault(compiled: Any, loss: str, task: Task) -> str:
@@ -243,10 +402,16 @@ def _loss_fault(compiled: Any, loss: str, task: Task) -> str:
     return f"loss {loss} does not fit y, which holds {_Y_HOLDS[task]}{reason}; use {_FITTING[task]}"
 
 
-def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
+def _last_layer(model: keras.Model, output: str) -> Any:
+    """Return the layer that gives an output; None where it has another name."""
+    if not output:
+        return model.layers[-1] if model.layers else None
+    return next((layer for layer in model.layers if layer.name == output), None)
+
+
+def _activation_fault(last: Any, compiled: Any, loss: str, task: Task) -> str:
     import keras
 
-    last = model.layers[-1] if model.layers else None
     if not isinstance(last, keras.layers.Dense):
         return ""
 
@@ -257,7 +422,7 @@ def _activation_fault(model: keras.Model, loss: str, task: Task) -> str:
         n = last.units
         return f"{n} sigmoids are {n} answers that do not exclude each other; use softmax"
 
-    takes_logits = getattr(model.loss, "from_logits", False)
+    takes_logits = getattr(compiled, "from_logits", False)
     if activation in _UNBOUNDED and loss in _CROSSENTROPIES and not takes_logits:
         usual = "sigmoid" if loss.startswith("binary") else "softmax"
         return (
@@ -276,14 +441,27 @@ def _softmax_fault(units: int, task: Task) -> str:
     return f"softmax makes the {effect}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
 
 
-def _loss_failure(model: keras.Model, y: Array, outputs: Any) -> Iterator[str]:
+def _loss_failure(model: keras.Model, data: _Data, outputs: Any) -> Iterator[str]:
+    y = _targets(model, data)
     try:
-        model.compute_loss(x=None, y=y, y_pred=outputs)
+        model.compute_loss(x=None, y=_tensors(as_fit_takes(y)), y_pred=outputs)
     except Exception as error:  # a loss of the user's own may raise anything
+        shapes = [tuple(array.shape) for array in leaves(y)]
+        of_outputs = [tuple(o.shape) for o in leaves(_by_name(model, outputs, data))]
         yield (
-            f"the loss cannot compare y of shape {y.shape} with outputs of shape "
-            f"{tuple(outputs.shape)}: {_described(error)}"
+            f"the loss cannot compare y of shape {_listed(shapes)} with outputs of shape "
+            f"{_listed(of_outputs)}: {_described(error)}"
         )
+
+
+def _tensors(arrays: Any) -> Any:
+    import keras
+
+    return keras.tree.map_structure(on_device, arrays)
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))
 
 
 def _sample_y(task: Task, n_outputs: int) -> Array:
@@ -299,8 +477,8 @@ def _units(shape: tuple[int | None, ...]) -> str:
     return "1 unit" if shape[0] == 1 else f"{shape[0]} units"
 
 
-def _wanted(task: Task, n_outputs: int) -> str:
-    units = _units((n_outputs,))
+def _wanted(task: Task, n_outputs: int, y: Array) -> str:
+    units = _units(_wanted_shape(task, n_outputs, y))
     return (
         f"a {task} task with this y needs {units}: "
         "let the builder take `n_outputs`, it is filled in from the data"

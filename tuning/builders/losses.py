@@ -46,3 +46,32 @@ def is_adapted(loss: Any) -> bool:
     name = getattr(loss, "__name__", "")
     # Keras' own functions have some of these names too.
     return name in (*ON_ONE_HOT, *ON_SIGNS) and loss is adapted(name)
+
+
+def loss_name(loss: Any) -> str:
+    """Return Keras' name of a compiled loss; `""` for none.
+
+    Args:
+        loss: A name, an alias, a function, a class or an object.
+    """
+    import keras
+
+    if loss is None:
+        return ""
+    # An alias that no `keras.losses.get` knows: `compile` resolves it by the output's shape.
+    if loss in ("crossentropy", "ce"):
+        return "crossentropy"
+    if isinstance(loss, str):
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:
+            return str(loss)  # unknown to Keras, which says so when it is first used
+    if isinstance(loss, keras.losses.Loss):
+        return _snake(type(loss).__name__)  # its `name` may have been changed
+    if isinstance(loss, type):
+        return _snake(loss.__name__)
+    return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

@@ -11,6 +11,9 @@ import numpy as np
 
 from tuning.data.arrays import Array as Array  # the other rooms find it here
 from tuning.data.arrays import Arrays, each, leaves, named
+from tuning.data.intake.inputs import in_order
+from tuning.data.intake.inputs import padded as pad
+from tuning.data.intake.targets import targets as numbered_targets
 from tuning.data.lazy import LazyArray
 
 Task: TypeAlias = Literal["regression", "binary", "multiclass", "multilabel"]
@@ -81,13 +84,19 @@ class Dataset:
 
     Attributes:
         name: Short name, for display and MLflow.
-        X: `(rows, *input_shape)`, numeric; with `columns` float64 `(rows, columns)`.
-        y: Regression: `(rows,)` or `(rows, outputs)` float. Binary and multiclass: `(rows,)` class
-            numbers from 0. Multilabel: `(rows, labels)` of 0 / 1.
-        task: Which of the four it is; it fixes metrics, baselines and stratified splits.
+        X: `(rows, *input_shape)`, numbers or texts; with `columns` float64 `(rows, columns)`.
+            Several inputs are a mapping by the model's names of them, or a tuple in its order.
+            Ragged rows (a list of lists, dtype object) are padded with 0 at the end.
+        y: Regression: `(rows,)`, `(rows, outputs)` or any shape that the model returns, float.
+            Binary and multiclass: `(rows,)` class numbers from 0; names of classes and one-hot rows
+            become numbers. Multilabel: `(rows, labels)` of 0 / 1. Several outputs as with X.
+        task: Which of the four it is; it fixes metrics, baselines and stratified splits. By name
+            where several outputs differ.
         classes: Names of the classes, by number; empty for regression.
         feature_names: One a column, or empty.
-        scale: Standardise each feature with the training part's mean and standard deviation.
+        scale: True: standardise each feature with the training part's mean and standard deviation.
+            False: only cast to float32. "auto": as the numbers and the model's first layers want
+            it, see `tuning.builders.inputs.preparation`.
         unit: What one unit of y is, e.g. `"100,000 USD"`.
         source: Where it comes from, for the reader.
         parts: Row numbers of "train", "validation", "test" where the data set fixes them; else
@@ -96,10 +105,14 @@ class Dataset:
             imputed, scaled and one-hot encoded, fitted on the training part alone. Empty: X is
             numeric and complete.
         notices: What the reader of the table should know, such as columns that were left out.
-        weight: `(rows,)`, what each row counts in loss and metrics. None: 1.
+        weight: `(rows,)`, what each row counts in loss and metrics; by name where outputs differ.
+            None: 1.
         groups: `(rows,)`, numbers or texts: rows of one group stay on one side of every split.
         time: `(rows,)`, numbers or datetime64: a split by time trains on no later row. Of rows that
             last, as windows of a series do, `(rows, 2)`: the first and the last moment of each.
+        longest: Steps at which longer ragged rows are cut; None: the longest row's.
+        one_hot: Outputs ("" for an only one) whose y was given as one-hot rows: losses of one's own
+            are given such rows.
     """
 
     name: str
@@ -117,11 +130,36 @@ class Dataset:
     weight: Arrays | None = None
     groups: Array | None = None
     time: Array | None = None
+    longest: int | None = None
+    one_hot: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("X", "y", "weight"):
-            object.__setattr__(self, name, _in_order(getattr(self, name)))
+        notices = list(self.notices)
+        for field_name in ("X", "y", "weight"):
+            arrays = in_order(getattr(self, field_name))
+            if field_name == "X":
+                arrays = _without_ragged_rows(arrays, self.longest, notices)
+            object.__setattr__(self, field_name, arrays)
+        object.__setattr__(self, "notices", tuple(notices))
         object.__setattr__(self, "groups", _plain_texts(self.groups))
+        if isinstance(self.y, Mapping) and not isinstance(self.task, Mapping):
+            object.__setattr__(self, "task", dict.fromkeys(self.y, self.task))
+        self._number_classes()
+
+    def _number_classes(self) -> None:
+        """Turn names of classes and one-hot rows into class numbers."""
+        one_hot = list(self.one_hot)
+        by_name = {}
+        for name, y in named(self.y):
+            task = self.task.get(name, "") if isinstance(self.task, Mapping) else self.task
+            numbered = numbered_targets(y, task, self.classes)
+            by_name[name] = numbered.y
+            if numbered.was_one_hot and name not in one_hot:
+                one_hot.append(name)
+            if not isinstance(self.y, Mapping):  # of several outputs the names would mix
+                object.__setattr__(self, "classes", numbered.classes)
+        object.__setattr__(self, "y", by_name if isinstance(self.y, Mapping) else by_name[""])
+        object.__setattr__(self, "one_hot", tuple(one_hot))
 
     @property
     def input_shape(self) -> Shapes:
@@ -132,7 +170,8 @@ class Dataset:
     def output_shape(self) -> Shapes:
         """One row's shape of what the model returns, without the batch axis; by name of several."""
         shapes = {
-            name: _output_shape(y, task_of(self.task, name), self.classes)
+            # Of several outputs the names of classes would mix.
+            name: _output_shape(y, task_of(self.task, name), () if name else self.classes)
             for name, y in named(self.y)
         }
         return shapes if isinstance(self.y, Mapping) else shapes[""]
@@ -169,6 +208,8 @@ class Dataset:
             if isinstance(array, LazyArray):
                 array.update(sha)
                 continue
+            if array.dtype == object:  # its bytes would be addresses
+                array = array.astype(str)
             contiguous = np.ascontiguousarray(array)
             sha.update(f"{contiguous.dtype.str}{contiguous.shape}".encode())
             sha.update(contiguous.tobytes())
@@ -202,12 +243,16 @@ def task_of(task: Tasks, output: str = "") -> Task:
     return task[output]
 
 
-def _in_order(arrays: Any) -> Any:
-    """Return several arrays "in the model's order" as a mapping; anything else as it is."""
-    is_several = isinstance(arrays, list | tuple) and len(arrays) > 0
-    if is_several and all(isinstance(array, np.ndarray) for array in arrays):
-        return {str(i): array for i, array in enumerate(arrays)}
-    return arrays
+def _without_ragged_rows(X: Any, longest: int | None, notices: list[str]) -> Any:
+    """Return X with ragged rows padded; a sentence on it is added to `notices`."""
+    without: dict[str, Any] = {}
+    for name, array in named(X):
+        padded = pad(array, longest)
+        without[name] = array if padded is None else padded.array
+        if padded is not None:
+            label = f"X['{name}']" if name else "X"
+            notices.append(f"{label}: {padded.notice}")
+    return without if isinstance(X, Mapping) else without[""]
 
 
 def _plain_texts(groups: Any) -> Any:

@@ -18,13 +18,6 @@ ROUNDING = 0.03
 LEAST_MEMBERS = 3
 """Members a class needs so that a stratified split leaves two for the second cut."""
 
-_TARGET_AXES: Mapping[str, tuple[int, ...]] = {
-    "regression": (1, 2),
-    "binary": (1,),
-    "multiclass": (1,),
-    "multilabel": (2,),
-}
-_AXES_IN_WORDS = {1: "(rows,)", 2: "(rows, outputs)"}
 _MOST_VALUES_LISTED = 5
 
 
@@ -34,6 +27,8 @@ def dataset_faults(dataset: Dataset) -> Iterator[str]:
     yield from _inputs_array_faults(dataset)
     for name, y in named(dataset.y):
         yield from _array_faults(_label("y", name), y)
+
+    yield from _weight_faults(dataset)
 
     X_has_shape = all(_has_shape(X) for X in leaves(dataset.X))
     y_has_shape = all(_has_shape(y) for y in leaves(dataset.y))
@@ -47,6 +42,22 @@ def dataset_faults(dataset: Dataset) -> Iterator[str]:
     for name, y in named(dataset.y):
         if _has_shape(y) and len(y) and _is_finite(y) and _has_task(dataset, name):
             yield from _target_faults(dataset, name, y)
+
+
+def _weight_faults(dataset: Dataset) -> Iterator[str]:
+    for name, weight in named({} if dataset.weight is None else dataset.weight):
+        label = _label("weight", name)
+        yield from _array_faults(label, weight)
+        if _has_shape(weight) and _is_finite(weight):
+            if weight.ndim != 1:
+                yield f"{label} must be (rows,), got {weight.shape}"
+            elif len(weight) and (weight.min() < 0 or weight.max() == 0):
+                yield f"{label} must not be below 0, and somewhere above: found {weight.min():g}"
+    if isinstance(dataset.weight, Mapping):
+        outputs = [name for name, _ in named(dataset.y)]
+        unknown = [name for name in dataset.weight if name not in outputs]
+        if unknown:
+            yield f"weight names {', '.join(unknown)}, y has {', '.join(outputs)}"
 
 
 def _label(field: str, name: str) -> str:
@@ -87,9 +98,10 @@ def _row_faults(dataset: Dataset) -> Iterator[str]:
     if n_rows == 0 and count_rows(dataset.y) == 0:
         yield "there are no rows"
 
-    for field, arrays in (("X", dataset.X), ("y", dataset.y), ("weight", dataset.weight)):
+    for field in ("X", "y", "weight", "groups", "time"):
+        arrays = getattr(dataset, field)
         for name, array in named({} if arrays is None else arrays):
-            if _has_shape(array) and len(array) != n_rows:
+            if hasattr(array, "__len__") and len(array) != n_rows:
                 first = _label("X", next(iter(named(dataset.X)))[0])
                 yield (
                     f"{first} has {n_rows} rows, {_label(field, name)} has {len(array)}; "
@@ -129,10 +141,12 @@ def _array_faults(name: str, array: Array) -> Iterator[str]:
         yield f"{name} must be a NumPy array, got {kind}; convert with numpy.asarray"
     elif array.ndim == 0:
         yield f"{name} is a single value, not an array of rows"
+    elif name.startswith("X") and holds_text(array):
+        return  # for a model that begins with a layer for text: `check_builder` looks
     elif array.dtype.kind not in "biuf":
         yield (
             f"{name} must hold numbers, got dtype {array.dtype}; "
-            "encode text and dates as numbers first"
+            f"{_advice_on_other_values(name, array)}"
         )
     elif not _is_finite(array):
         bad = ~np.isfinite(array)
@@ -141,6 +155,28 @@ def _array_faults(name: str, array: Array) -> Iterator[str]:
             f"{name} has {int(bad.sum())} NaN or infinite values, the first in row {bad_rows[0]}; "
             "drop or fill them"
         )
+
+
+def holds_text(array: Array) -> bool:
+    """Whether an array holds texts alone."""
+    if array.dtype.kind == "U":
+        return True
+    return array.dtype == object and all(isinstance(value, str) for value in array.flat)
+
+
+def _advice_on_other_values(name: str, array: Array) -> str:
+    if array.dtype != object:
+        return "encode text and dates as numbers first"
+    flat = list(array.flat)
+    for position, value in enumerate(flat):
+        if type(value) is not type(flat[0]):
+            return (
+                f"its first value is a {type(flat[0]).__name__}, value {position} "
+                f"a {type(value).__name__}: give texts alone or numbers alone"
+            )
+    if name.startswith("X") and flat and isinstance(flat[0], list | tuple | np.ndarray):
+        return "its rows differ in more than their length; give arrays of numbers, (steps, …)"
+    return "encode text and dates as numbers first"
 
 
 def _with_cells_filled(X: Array) -> Array:
@@ -159,7 +195,7 @@ def _is_finite(array: Array) -> bool:
 def _input_faults(dataset: Dataset) -> Iterator[str]:
     for name, X in named(dataset.X):
         label = _label("X", name)
-        if X.ndim == 1:
+        if X.ndim == 1 and not isinstance(dataset.X, Mapping) and not holds_text(X):
             yield (
                 f"{label} must be (rows, features), got {X.shape}; "
                 f"for one feature use {label}.reshape(-1, 1)"
@@ -206,20 +242,27 @@ def _part_faults(dataset: Dataset) -> Iterator[str]:
         )
     if dataset.parts and "train" not in dataset.parts:
         yield "parts: 'train' is missing; name the training rows too"
+    elif "validation" in dataset.parts and "test" not in dataset.parts:
+        yield (
+            "parts: 'train' and 'validation' are fixed, 'test' is missing: test rows would be "
+            "taken out of the training rows; name those of 'test' too, or leave 'validation' out"
+        )
 
 
 def _target_faults(dataset: Dataset, name: str, y: Array) -> Iterator[str]:
     """Yield what is wrong with the finite y, which has rows, of one output."""
     task = task_of(dataset.task, name)
-    fitting_axes = _TARGET_AXES.get(task, (y.ndim,))
     label = _label("y", name)
-
-    if y.ndim not in fitting_axes:
-        fitting = " or ".join(_AXES_IN_WORDS[axes] for axes in fitting_axes)
-        advice = ""
-        if _is_one_hot(y):
-            advice = "; of one-hot rows take the class numbers: y.argmax(axis=1)"
-        yield f"a {task} {label} must be {fitting}, got {y.shape}{advice}"
+    if task == "binary" and y.ndim > 1:
+        yield (
+            f"a binary {label} must be (rows,), got {y.shape}; "
+            "for several answers a row use task='multilabel'"
+        )
+    elif task == "multilabel" and y.ndim < 2:
+        yield (
+            f"a multilabel {label} must be (rows, outputs), got {y.shape}; "
+            "for one answer a row use task='binary'"
+        )
     elif task == "regression":
         yield from _regression_faults(label, y)
     elif task in ("binary", "multilabel"):
@@ -232,22 +275,20 @@ def _target_faults(dataset: Dataset, name: str, y: Array) -> Iterator[str]:
         yield from _class_number_faults(dataset, label, y)
 
 
-def _is_one_hot(y: Array) -> bool:
-    if y.ndim != 2 or y.shape[1] <= 1:
-        return False
-    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
-
-
 def _regression_faults(label: str, y: Array) -> Iterator[str]:
     if len(y) <= 1:
         return
 
     outputs = y.reshape(len(y), -1).astype(float)
-    rounded_off = np.abs(outputs - outputs.astype(np.float32)).max(axis=0)
-
-    if (np.ptp(outputs, axis=0) == 0).any():
+    # A column that never changes (a dark pixel) is learned at once, and does not hinder the others.
+    varies = np.ptp(outputs, axis=0) != 0
+    if not varies.any():
         yield f"{label} is constant: every row has the same target, there is nothing to learn"
-    elif (rounded_off > ROUNDING * outputs.std(axis=0)).any():
+        return
+
+    outputs = outputs[:, varies]
+    rounded_off = np.abs(outputs - outputs.astype(np.float32)).max(axis=0)
+    if (rounded_off > ROUNDING * outputs.std(axis=0)).any():
         yield (
             f"{label} varies little around a large number, and float32, which Keras computes in, "
             f"rounds it off: centre {label}"

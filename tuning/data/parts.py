@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from tuning.data.splits import part_rows, stopping_cut
 from tuning.errors import StudyError
 
 Rows = NDArray[np.intp]
+Scale: TypeAlias = bool | Literal["auto"]
+"""Whether inputs are standardised, see `Dataset.scale`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +135,7 @@ class Parts:
         columns: Of a user's table, see `Dataset.columns`.
         keys: Class, group and time of the rows of `search_part`.
         notices: What the reader should know of the split.
+        one_hot: Outputs whose y was given as one-hot rows, see `Dataset.one_hot`.
     """
 
     train: Part
@@ -142,7 +145,7 @@ class Parts:
     task: Tasks
     classes: tuple[str, ...]
     digest: str
-    scale: bool | Literal["auto"]
+    scale: Scale
     seed: int
     n_outputs: int | Mapping[str, int]
     feature_names: tuple[str, ...] = ()
@@ -151,6 +154,7 @@ class Parts:
     columns: tuple[Column, ...] = ()
     keys: RowKeys
     notices: tuple[str, ...] = ()
+    one_hot: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> Shapes:
@@ -278,6 +282,7 @@ def split(
         columns=dataset.columns,
         keys=keys.take(np.concatenate([rows.train, rows.validation])),
         notices=(*kind_notices(keys), *rows.notices),
+        one_hot=dataset.one_hot,
     )
 
 

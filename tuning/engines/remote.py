@@ -23,6 +23,7 @@ from tuning.trials.jobs import Overrides, Source
 
 if TYPE_CHECKING:
     from tuning.data.dataset import Dataset
+    from tuning.data.parts import Part, Parts
     from tuning.study.builder_arguments import SplitParams
     from tuning.study.study import Study
 
@@ -199,7 +200,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     # Each of these raises now what would else fail every trial.
     n_folds = count_folds(study, parts)
     check_objective(study, dataset.task)
-    _try_builder(study, dataset)
+    _try_builder(study, dataset, parts)
     faults = list(class_weight_faults(study, dataset.task, dataset.classes))
     if faults:
         raise StudyError(faults, where=f"study '{study.name}'")
@@ -239,7 +240,18 @@ def _check_stream(study: Study, dataset: Dataset) -> None:
         raise StudyError(faults, where=f"study '{study.name}'")
 
 
-def _try_builder(study: Study, dataset: Dataset) -> None:
+def _sample(dataset: Dataset, parts: Parts) -> Part | None:
+    """Return two rows to try the builder on; None where there are none to be had as they are."""
+    import numpy as np
+
+    from tuning.data.arrays import leaves
+
+    # Cells of a table are no inputs yet, and rows that are made later have no array.
+    is_made = all(isinstance(X, np.ndarray) for X in leaves(parts.train.X))
+    return None if dataset.columns or not is_made else parts.train.take(np.arange(2))
+
+
+def _try_builder(study: Study, dataset: Dataset, parts: Parts) -> None:
     """Build the model at the low end of the space, the cheapest there is."""
     from tuning.builders.check import check_builder
     from tuning.data.arrays import count_rows
@@ -268,6 +280,8 @@ def _try_builder(study: Study, dataset: Dataset) -> None:
         n_outputs=dataset.n_outputs,
         metric="" if computed_by_us else study.objective.name,
         measure=measure,
+        sample=_sample(dataset, parts),
+        one_hot=dataset.one_hot,
     )
     _try_callbacks(study, split, count_rows(dataset.y))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from tuning.builders.fold_rows import FoldRows
 from tuning.data.packing import unpack
 from tuning.engines.scikit_internals import Call, Scores, fit_and_score
 from tuning.engines.scikit_search import arrays_of
-from tuning.estimators.fit import Watch
+from tuning.estimators.fit import Watch, Watched
 from tuning.schema import JsonObject
 from tuning.scoring.class_weights import class_weights
 from tuning.study.builder_arguments import names_of_callbacks, names_taken
@@ -21,7 +22,7 @@ from tuning.trials.earlier_attempts import (
     folds_of_earlier_attempts,
     keep_fold,
 )
-from tuning.trials.folds import FoldFit, summarise, watch
+from tuning.trials.folds import FoldFit, Watchers, summarise, watch
 from tuning.trials.held_out_score import score_test_part
 from tuning.trials.jobs import TrialJob
 from tuning.trials.training import Training
@@ -78,22 +79,28 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     study = worker_study.study
     fold = call.place.fold
     seed = training.seed_of(fold)
-    rows = worker_study.rows_of_fit(fold)
-    watchers = watch(
-        worker_study,
-        training.point,
-        rows,
-        epochs=training.job.proposal.epochs,
-        folder=callbacks_folder(training.job, fold),
-        on_epoch=reporter.one_fold,
-    )
+    seen: list[tuple[Watchers, FoldRows]] = []
+
+    def watched_by(model: Any) -> Watched:
+        rows = worker_study.rows_of_fit(fold).for_model(model)
+        watchers = watch(
+            worker_study,
+            training.point,
+            rows,
+            epochs=training.job.proposal.epochs,
+            folder=callbacks_folder(training.job, fold),
+            on_epoch=reporter.one_fold,
+        )
+        seen.append((watchers, rows))
+        return Watched(rows.scoring, watchers.in_order())
 
     # The estimator trains as ours do where it is given a watch.
     estimator_watch = Watch(
-        scoring=rows.scoring,
-        callbacks=watchers.in_order(),
+        watched_by=watched_by,
         class_weight=class_weights(
-            training.point.class_weight, rows.train.y, worker_study.parts.classes
+            training.point.class_weight,
+            worker_study.rows_of_fit(fold).train.y,
+            worker_study.parts.classes,
         ),
         inner=worker_study.inner_rows_of_fold(fold % worker_study.n_folds),
         scope=strategy_scope(study.gpus_per_trial),
@@ -106,8 +113,9 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
         warnings.filterwarnings("ignore", message="Scoring failed")
         returned = fit_and_score(call)
 
-    reporter.check(watchers.judge.answer)
     assert estimator_watch.fit is not None  # noqa: S101 - the estimator has trained
+    watchers, rows = seen[-1]
+    reporter.check(watchers.judge.answer)
     fit = FoldFit(
         fold=fold,
         fit=estimator_watch.fit,
@@ -115,6 +123,7 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
         stopper=watchers.stopper,
         budget=training.point.epochs,
         callbacks=watchers.users,
+        rows=rows,
     )
     result = fit.result(worker_study, seed)
     return _Fitted(fit, replace(result, scores=_plain_scores(returned)))

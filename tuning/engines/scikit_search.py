@@ -135,7 +135,7 @@ def make_estimator(study: Study, parts: Parts) -> Any:
         study.builder,
         epochs=study.epochs,
         patience=study.patience,
-        preprocessor=FoldScaler(parts.columns) if parts.scale else None,
+        preprocessor=FoldScaler(parts.columns, parts.scale) if parts.scale else None,
         trainer=trainer,
         random_state=derive_seed(study.seed, "training"),
         batch_size=point.batch_size,

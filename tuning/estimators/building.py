@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from tuning.builders.build import build, builder_name
-from tuning.builders.check import loss_name
+from tuning.builders.inputs.adapting import adapt_layers, waiting
+from tuning.builders.losses import loss_name
 from tuning.data.dataset import Array
 from tuning.estimators.data import ChecksData
+from tuning.estimators.fold_scaler import FoldScaler
 from tuning.estimators.parameters import (
     SCIKERAS_EXTRAS,
     Unset,
@@ -34,6 +36,10 @@ class BuildsModel(ChecksData):
         """
         self._fit_preprocessor(X)
         self.model_ = self._build_keras_model()
+        if isinstance(self.preprocessor_, FoldScaler):
+            self.preprocessor_.fit_for(self.model_, X)
+        if any(waiting(self.model_)):
+            adapt_layers(self.model_, self._prepared(X))
         self._initialize_callbacks()
 
     def _build_keras_model(self) -> Any:

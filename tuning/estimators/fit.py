@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -48,6 +48,13 @@ _HELD_OUT = 0.1
 """Of the rows, to stop by where nobody says which."""
 
 
+class Watched(NamedTuple):
+    """Rows scored after each epoch, ready for Keras, and the callbacks of a fit."""
+
+    scoring: Rows
+    callbacks: Sequence[keras.callbacks.Callback]
+
+
 @dataclass(kw_only=True, eq=False)
 class Watch:
     """How a search looks into one fit: a worker sets it as `_watch` on the estimator.
@@ -55,23 +62,24 @@ class Watch:
     A clone has none.
 
     Attributes:
-        scoring: Rows scored after each epoch, ready for Keras.
-        callbacks: Take the place of the estimator's own, early stopping included.
+        watched_by: Returns what watches the fit of a model, in the place of the estimator's own
+            callbacks, early stopping included.
         inner: Numbers of the rows to train on and of those held out, to stop by or to tune a
             threshold on, among those that `fit` is given; None: none are held out.
         scope: What the model is built under, e.g. a distribution strategy.
         fits: Folds of the candidate, each a fit of equal structure.
         class_weight: Weight of each class by its number; None: all count alike.
-        fit: The training, once it has begun.
+        fit, scoring, callbacks: The training and what watches it, once it has begun.
     """
 
-    scoring: Rows
-    callbacks: Sequence[keras.callbacks.Callback]
+    watched_by: Callable[[keras.Model], Watched]
     inner: tuple[Array, Array] | None
     scope: AbstractContextManager[Any]
     fits: int = 1
     class_weight: Mapping[int, float] | None = None
     fit: Fit | None = None
+    scoring: Rows | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
 
 
 class _InnerSplit(NamedTuple):
@@ -179,12 +187,17 @@ class TrainsWithTuning(BuildsModel):
         """
         trainer_settings = self._trainer_settings(len(rows), settings)
         watch = self._watch
+        watched = None if watch is None else watch.watched_by(self.model_)
+        if watch is not None and watched is not None:
+            watch.scoring, watch.callbacks = watched
 
         fit = Fit(
             self.model_,
             rows,
-            validation=validation if watch is None else watch.scoring,
-            callbacks=self._callbacks(validation, callbacks) if watch is None else watch.callbacks,
+            validation=validation if watched is None else watched.scoring,
+            callbacks=(
+                self._callbacks(validation, callbacks) if watched is None else watched.callbacks
+            ),
             fits=1 if watch is None else watch.fits,
             class_weight=None if watch is None else watch.class_weight,
             epochs_total=trainer_settings.pop("epochs"),

@@ -11,7 +11,7 @@ import numpy as np
 from scikeras.utils.transformers import ClassifierLabelEncoder
 from sklearn.utils.multiclass import type_of_target
 
-from tuning.builders.check import loss_name
+from tuning.builders.losses import loss_name
 from tuning.data.dataset import Array, Task
 
 _SPARSE = "sparse_categorical_crossentropy"

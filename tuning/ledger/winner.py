@@ -180,6 +180,8 @@ class Evaluation:
     margin: Margin | None = None
     no_better: NoBetter | None = None
     threshold: float | None = None
+    prepared: str = ""
+    imports: tuple[str, ...] = ()
     model: str | None = None
     sha256: str | None = None
     parameters: int | None = None
@@ -194,6 +196,10 @@ class Evaluation:
             further["no_better"] = self.no_better.to_json()
         if self.threshold is not None:
             further["threshold"] = self.threshold
+        if self.prepared:
+            further["prepared"] = self.prepared
+        if self.imports:
+            further["imports"] = list(self.imports)
 
         return {
             **further,
@@ -221,6 +227,8 @@ class Evaluation:
             margin=None if margin is None else Margin.from_json(margin),
             no_better=None if no_better is None else NoBetter.from_json(no_better),
             threshold=stored.get("threshold"),
+            prepared=stored.get("prepared", ""),
+            imports=tuple(stored.get("imports", ())),
             model=stored["model"],
             # A study that trains nothing had none of these in release 0.1.
             sha256=stored.get("sha256"),

@@ -56,9 +56,11 @@ class Measure:
 
     def of_output(self, arrays: Arrays) -> Array:
         """Return the arrays of the output it looks at."""
-        if isinstance(arrays, Mapping):
-            return arrays[self.output] if self.output else next(iter(arrays.values()))
-        return arrays
+        if not isinstance(arrays, Mapping):
+            return arrays
+        if self.output.isdigit() and self.output not in arrays:  # the data has their order alone
+            return list(arrays.values())[int(self.output)]
+        return arrays[self.output] if self.output else next(iter(arrays.values()))
 
     @property
     def wants_threshold(self) -> bool:

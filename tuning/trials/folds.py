@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -12,14 +12,13 @@ import keras
 from tuning.builders.build import build
 from tuning.builders.callbacks import Callbacks, make_callbacks, restoring_stopper
 from tuning.builders.hypermodel import Chosen, chosen_by
-from tuning.data.dataset import task_of
+from tuning.builders.inputs.adapting import adapt_layers
 from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.scoring.class_weights import class_weights
 from tuning.study.builder_arguments import SplitParams
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.keras_internals import compiled_metric_names
-from tuning.trainer.outputs import with_columns
-from tuning.trainer.train import Fit, Rows
+from tuning.trainer.train import Fit
 from tuning.trial import Answer, Finding, FoldResult, Proposal, Status, TrialResult
 from tuning.trials.checkpoint import Keeper
 from tuning.trials.judge import Judge, OnEpoch, early_stopping
@@ -93,6 +92,7 @@ class FoldFit:
         stopper: Early stopping, where the study has patience.
         budget: Epochs of a whole trial of these parameters.
         callbacks: The user's own.
+        rows: What it is trained, stopped and scored on, as its model wants them.
         keeper: Keeps the progress for a later attempt; None where nothing is kept.
         pruned_at: The epoch whose report was answered with "prune", where training had gone on
             beyond it.
@@ -102,6 +102,7 @@ class FoldFit:
     fit: Fit
     judge: Judge
     stopper: keras.callbacks.EarlyStopping | None
+    rows: FoldRows
     budget: int
     callbacks: Callbacks = ()
     keeper: Keeper | None = None
@@ -151,7 +152,9 @@ class FoldFit:
         return self.judge.curve[-1]
 
     def _diagnosis(self, worker_study: WorkerStudy, best_epoch: int) -> tuple[Finding, ...]:
-        if self.fit.validation is None:
+        task = worker_study.parts.task
+        # The rules look at one output.
+        if self.fit.validation is None or isinstance(task, Mapping):
             return ()
 
         return diagnose(
@@ -159,7 +162,7 @@ class FoldFit:
             self.judge.curve,
             self.fit.validation,
             worker_study.study.objective,
-            task=task_of(worker_study.parts.task),
+            task=task,
             best_epoch=best_epoch,
             budget=self.budget,
         )
@@ -191,9 +194,10 @@ def prepare_fit(
     arguments = {**worker_study.builder_arguments, **point.builder}
     with strategy_scope(study.gpus_per_trial):
         model = build(study.builder, arguments, seed, input_shape=parts.input_shape)
+    rows = rows.for_model(model)
+    adapted = adapt_layers(model, rows.train.X)
 
     weights = class_weights(point.class_weight, rows.train.y, parts.classes)
-    rows = _with_columns(model, rows)
     watchers = watch(
         worker_study,
         point,
@@ -220,31 +224,19 @@ def prepare_fit(
         trainer=study.trainer,
     )
     fit.notes.extend((*getattr(study.builder, "notices", ()), *chosen.notes))
+    if rows.words:
+        fit.notes.append(rows.words)
+    if adapted:
+        fit.notes.append(f"adapted on the training rows: {', '.join(adapted)}")
     return FoldFit(
         fold=0,
         fit=fit,
         judge=watchers.judge,
         stopper=watchers.stopper,
+        rows=rows,
         budget=point.epochs,
         callbacks=(*watchers.users, *chosen.callbacks),
     )
-
-
-def _with_columns(model: keras.Model, rows: FoldRows) -> FoldRows:
-    """Return the rows with y in the shape that the compiled metrics take."""
-    if with_columns(model, rows.train.y) is rows.train.y:
-        return rows
-    train = _one_with_columns(model, rows.train)
-    scoring = _one_with_columns(model, rows.scoring)
-    # The same rows must stay the same object: it says that early stopping has none of its own.
-    stopping = scoring
-    if rows.stopping is not rows.scoring:
-        stopping = _one_with_columns(model, rows.stopping)
-    return replace(rows, train=train, scoring=scoring, stopping=stopping)
-
-
-def _one_with_columns(model: keras.Model, rows: Rows) -> Rows:
-    return Rows(rows.X, with_columns(model, rows.y), rows.weight)
 
 
 def summarise(

@@ -46,7 +46,7 @@ def _score(worker_study: WorkerStudy, item: FoldFit) -> float | None:
     model = item.fit.model
     objective = worker_study.study.objective
     test = worker_study.parts.test
-    X = worker_study.rows_of_fit(item.fold).scaler.transform(test.X)
+    X = item.rows.inputs(test.X)
 
     measure = measure_of(objective, worker_study.parts.task)
     is_of_the_model = (
@@ -61,7 +61,8 @@ def _score(worker_study: WorkerStudy, item: FoldFit) -> float | None:
 
     # Keras computes what the study's model alone knows of, on targets as that was trained on.
     known = item.fit.validation
-    y = test.y if known is None else as_trained(test.y, known.y)
+    as_data = item.rows.targets(test.y)
+    y = as_data if known is None else as_trained(as_data, known.y)
     if y is None:
         return None
     return compiled_scores(model, Rows(X, y, test.weight), batch_size=32)[objective.name]

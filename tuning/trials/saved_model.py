@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from tuning.data.arrays import only
+from tuning.builders.inputs.preparation import BRIGHTEST, AsTheyAre, Pixels
+from tuning.data.arrays import Arrays, named
 from tuning.data.columns import TableScaler
 from tuning.data.dataset import Array
-from tuning.data.parts import Scaler, Scaling
+from tuning.data.faults import holds_text
+from tuning.data.parts import Parts, Scaler, Scaling, Several
 from tuning.data.tables.frames import encode
 from tuning.errors import StudyError
 from tuning.storage.durable import read_json, write_json
-from tuning.study.builder_arguments import Builder
 from tuning.trainer.forward import predict
 
 
 def save_for_raw_inputs(
-    model: keras.Model, scaler: Scaling, path: Path, input_shape: tuple[int, ...] | None = None
+    model: keras.Model, scaler: Scaling, path: Path, parts: Parts | None = None
 ) -> None:
     """Save a model as `.keras` with its scaling inside: it takes features as the data set has them.
 
@@ -30,11 +30,11 @@ def save_for_raw_inputs(
     JSON beside the model, and `inputs_of` makes what it takes.
 
     Args:
-        model: Trained on scaled inputs.
-        scaler: What they were scaled with.
+        model: Trained on prepared inputs.
+        scaler: What they were prepared with.
         path: The `.keras` file to be written.
-        input_shape: Of one row; None: the model's own, which a subclass of `keras.Model` does not
-            tell.
+        parts: The data, for the shapes of inputs that a subclass of `keras.Model` does not tell;
+            None: the model has one input and tells.
     """
     beside = _figures_path(path)
     if isinstance(scaler, TableScaler):
@@ -42,25 +42,77 @@ def save_for_raw_inputs(
     else:
         beside.unlink(missing_ok=True)  # of another winner, saved here before
 
-    if isinstance(scaler, Scaler) and scaler.mean is not None and scaler.deviation is not None:
-        shape = model.inputs[0].shape[1:] if input_shape is None else input_shape
-        model = _with_scaling(
-            model,
-            mean=np.asarray(scaler.mean).reshape(shape),
-            factor=np.asarray(1.0 / scaler.deviation).reshape(shape),
-        )
+    if isinstance(scaler, Several):
+        if any(_changes(one) for one in scaler.by_name.values()):
+            model = _with_several_scalings(model, scaler, parts)
+    elif _changes(scaler):
+        shape: Any = model.inputs[0].shape[1:] if parts is None else parts.input_shape
+        outer, scaled = _scaled_input(scaler, "", tuple(shape))
+        outputs = _named(model(scaled), model)
+        model = keras.Model(outer, outputs, name=f"{model.name}_on_raw_inputs")
     _save(model, path)
 
 
-def _with_scaling(model: keras.Model, *, mean: Array, factor: Array) -> keras.Model:
-    """Put `(inputs - mean) * factor` before a model."""
+def _changes(scaler: Scaling) -> bool:
+    """Whether a layer before the model has to do what a scaling does."""
+    if isinstance(scaler, Pixels):
+        return True
+    return isinstance(scaler, Scaler) and scaler.mean is not None
+
+
+def _with_several_scalings(model: keras.Model, scaler: Several, parts: Parts | None) -> keras.Model:
+    """Put each input's scaling before it; the new model takes a dictionary, or as many in order."""
+    shapes = {} if parts is None else dict(parts.input_shape)  # type: ignore[arg-type]
+    arrays = {} if parts is None else dict(named(parts.train.X))
+    in_order = set(scaler.by_name) == {str(place) for place in range(len(scaler.by_name))}
+    outer = {}
+    inner = {}
+    for name, one in scaler.by_name.items():
+        dtype = "string" if name in arrays and holds_text(arrays[name]) else None
+        outer[name], inner[name] = _scaled_input(one, name, shapes[name], dtype)
+    if in_order:
+        places = [str(place) for place in range(len(outer))]
+        outputs = model([inner[place] for place in places])
+        inputs: Any = [outer[place] for place in places]
+    else:
+        outputs = model(inner)
+        inputs = outer
+    return keras.Model(inputs, _named(outputs, model), name=f"{model.name}_on_raw_inputs")
+
+
+def _named(outputs: Any, model: keras.Model) -> Any:
+    """Return several outputs under the model's own names; Keras would call all after the model."""
+    if not isinstance(outputs, list | tuple):
+        return outputs
+    names = model.output_names
+    return [
+        keras.layers.Identity(name=name)(output)
+        for name, output in zip(names, outputs, strict=True)
+    ]
+
+
+def _scaled_input(
+    scaler: Scaling, name: str, shape: tuple[int, ...], dtype: str | None = None
+) -> tuple[Any, Any]:
+    """Return an input of raw features, and what a scaling makes of it."""
+    called = name if name and not name.isdigit() else None
+    prefix = f"{name}_" if name else ""
+    if isinstance(scaler, Pixels):
+        outer = keras.Input(shape, name=called)
+        return outer, keras.layers.Rescaling(1.0 / BRIGHTEST, name=f"{prefix}scaling")(outer)
+    if not isinstance(scaler, Scaler) or scaler.mean is None or scaler.deviation is None:
+        outer = keras.Input(shape, name=called, dtype=dtype)
+        return outer, outer
+
+    mean = np.asarray(scaler.mean).reshape(shape)
+    factor = np.asarray(1.0 / scaler.deviation).reshape(shape)
     # float64: a date in seconds must be centred before it is rounded.
-    inputs = keras.Input(mean.shape, dtype="float64")
+    outer = keras.Input(shape, name=called, dtype="float64")
     # Not Normalization: it divides by 1e-7 at least, and rounds its figures to float32 when it is
     # loaded.
-    centred = keras.layers.Rescaling(1.0, -mean, name="centring", dtype="float64")(inputs)
-    scaled = keras.layers.Rescaling(factor, name="scaling", dtype="float64")(centred)
-    return keras.Model(inputs, model(scaled), name=f"{model.name}_on_raw_inputs")
+    centring = keras.layers.Rescaling(1.0, -mean, name=f"{prefix}centring", dtype="float64")
+    scaling = keras.layers.Rescaling(factor, name=f"{prefix}scaling", dtype="float64")
+    return outer, scaling(centring(outer))
 
 
 def _save(model: keras.Model, path: Path) -> None:
@@ -109,12 +161,14 @@ def _figures_path(path: Path) -> Path:
     return path.with_suffix(".preprocessing.json")
 
 
-def reload_error(path: Path, builder: Builder, raw: Array, predicted: Array) -> float | None:
+def reload_error(
+    path: Path, objects: Mapping[str, Any], raw: Arrays, predicted: Arrays
+) -> float | None:
     """Return the largest difference between the predictions of a saved model and `predicted`.
 
     Args:
         path: The `.keras` file.
-        builder: What built it; the user's own layers and functions are taken from its module.
+        objects: The user's own layers and functions, by name.
         raw: Rows as the data set has them.
         predicted: What the model predicted for them before it was saved.
 
@@ -122,33 +176,21 @@ def reload_error(path: Path, builder: Builder, raw: Array, predicted: Array) -> 
         None where the file holds a lambda, which is code that Keras rightly refuses to load.
     """
     try:
-        model = keras.saving.load_model(path, compile=False, custom_objects=_custom(builder))
+        model = keras.saving.load_model(path, compile=False, custom_objects=dict(objects))
     except ValueError as error:
         if "safe_mode" in str(error) or "unsafe" in str(error):
             return None
         raise
 
     scaler = _scaler_beside(path)
-    inputs = raw if scaler is None else only(scaler.transform(raw))
-    return float(np.max(np.abs(predict(model, inputs) - predicted)))
+    inputs = AsTheyAre().transform(raw) if scaler is None else scaler.transform(raw)
+    again = dict(named(_by_output(predict(model, inputs), predicted)))
+    differences = [float(np.max(np.abs(again[name] - array))) for name, array in named(predicted)]
+    return float(np.max(differences))
 
 
-def _custom(builder: Builder) -> Mapping[str, Any]:
-    """Return the user's own layers and functions by name: whatever the builder's module defines.
-
-    A module that imports Keras only when needed has a function `custom_objects()` that returns
-    them.
-    """
-    home = builder.__module__
-    if home not in sys.modules:
-        return {}
-
-    own = {
-        name: value
-        for name, value in vars(sys.modules[home]).items()
-        if getattr(value, "__module__", None) == home
-    }
-
-    if "custom_objects" in own:
-        own |= own["custom_objects"]()
-    return own
+def _by_output(again: Arrays, predicted: Arrays) -> Arrays:
+    """Return predictions under the names of those before: a wrapped model renames its outputs."""
+    if not isinstance(again, Mapping) or set(again) == set(dict(named(predicted))):
+        return again
+    return dict(zip(dict(named(predicted)), again.values(), strict=True))

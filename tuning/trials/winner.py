@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-import keras
 import numpy as np
 
-from tuning.data.arrays import only
-from tuning.data.dataset import Array
+from tuning.builders.inputs.own_objects import imports_of, module_objects, own_objects
+from tuning.data.arrays import Arrays, leaves
 from tuning.errors import TuningError
 from tuning.ledger.records import read_record, write_record
 from tuning.ledger.winner import Evaluation
@@ -18,7 +17,7 @@ from tuning.trial import Context
 from tuning.trials.checkpoint import load_checkpoint
 from tuning.trials.decision import classes_of as classes_of  # beside `inputs_of`
 from tuning.trials.decision import forget_threshold, save_threshold
-from tuning.trials.folds import prepare_fit
+from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_winner
 from tuning.trials.jobs import EvaluationJob
 from tuning.trials.saved_model import inputs_of as inputs_of  # the README names it here
@@ -52,14 +51,17 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     if study.trainer == "function":
         return function_winner(study, job)
 
-    rows = worker_study.final()
-    model = _trained_winner(worker_study, job, rows)
-    raw = only(worker_study.parts.test.X)
+    item = _trained_winner(worker_study, job, worker_study.final())
+    model = item.fit.model
+    rows = item.rows
+    raw = worker_study.parts.test.X
 
-    X = only(rows.scaler.transform(raw))
+    X = rows.inputs(raw)
     predicted = predict(model, X)
-    save_for_raw_inputs(model, rows.scaler, job.saved, raw.shape[1:])
-    difference = reload_error(job.saved, study.builder, raw, predicted)
+    own = own_objects(model)
+    known = {**module_objects(study.builder), **own}
+    save_for_raw_inputs(model, rows.scaler, job.saved, worker_study.parts)
+    difference = reload_error(job.saved, known, raw, predicted)
     _check_reloaded(difference, predicted)
 
     scored = winner_scores(worker_study, rows, model, X=X, predicted=predicted)
@@ -72,13 +74,15 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
         sha256=hashlib.sha256(job.saved.read_bytes()).hexdigest(),
         parameters=int(model.count_params()),
         reload_error=difference,
+        prepared=rows.words,
+        imports=imports_of(own),
     )
     write_record(job.file, evaluation)
     return evaluation
 
 
-def _trained_winner(worker_study: WorkerStudy, job: EvaluationJob, rows: FoldRows) -> keras.Model:
-    """Return the trained model: built again by the builder, with the weights that were kept."""
+def _trained_winner(worker_study: WorkerStudy, job: EvaluationJob, rows: FoldRows) -> FoldFit:
+    """Return the winner's fit: built again by the builder, with the weights that were kept."""
     point = worker_study.study.split_params(job.params)
     item = prepare_fit(
         worker_study,
@@ -90,7 +94,7 @@ def _trained_winner(worker_study: WorkerStudy, job: EvaluationJob, rows: FoldRow
     )
     if job.weights is not None:
         load_checkpoint(job.weights, item.fit.model)
-        return item.fit.model
+        return item
 
     item.train()
     if item.judge.diverged:
@@ -98,13 +102,13 @@ def _trained_winner(worker_study: WorkerStudy, job: EvaluationJob, rows: FoldRow
             "the winner diverged when it was trained on all rows; "
             "lower the learning rates of the space"
         )
-    return item.fit.model
+    return item
 
 
-def _check_reloaded(difference: float | None, predicted: Array) -> None:
+def _check_reloaded(difference: float | None, predicted: Arrays) -> None:
     if difference is None:  # the file could not be loaded again, for a good reason
         return
-    largest = float(np.max(np.abs(predicted)))
+    largest = max(float(np.max(np.abs(array))) for array in leaves(predicted))
     # Not `difference > …`: NaN must be refused too.
     if not difference <= RELOAD_TOLERANCE * max(1.0, largest):
         raise TuningError(

@@ -177,7 +177,7 @@ def _compiled(
     if is_ours and not has_compiled_metrics(model):
         return {}
     test = worker_study.parts.test
-    y = as_trained(test.y, with_columns(model, rows.train.y))
+    y = as_trained(rows.targets(test.y), with_columns(model, rows.train.y))
     if y is None:
         return {}
     values = compiled_scores(model, Rows(X, y, test.weight))

@@ -4,50 +4,31 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from tuning.data.arrays import Array, each
+from tuning.builders.fold_rows import Cut as Cut
+from tuning.builders.fold_rows import FoldRows as FoldRows
+from tuning.builders.fold_rows import first_rows
+from tuning.data.arrays import Array
 from tuning.data.data_values import DataValues
 from tuning.data.dataset import Tasks
 from tuning.data.folds import FoldNumbers
-from tuning.data.lazy import LazyArray
-from tuning.data.parts import Part, Parts, Scaler, Scaling
+from tuning.data.parts import Part, Parts
 from tuning.errors import ChangedError, StudyError
 from tuning.scoring.measure import measure_of
 from tuning.scoring.thresholds import SHARE, check_threshold
 from tuning.study.info import pin
 from tuning.study.study import Study, derive_seed, load_study
 from tuning.study.study_data import arguments_text, default_arguments, load_dataset, split_dataset
-from tuning.trainer.train import Rows
 from tuning.trial import Params
 from tuning.trials.jobs import Overrides, Source
 
 _MOST_FOLDS_KEPT = 16
-
-
-@dataclass(frozen=True, eq=False)
-class FoldRows:
-    """The rows of one fit, scaled by what is trained on alone.
-
-    Attributes:
-        train: What is trained on.
-        scoring: What the objective is computed on.
-        stopping: What early stopping looks at; the scoring rows themselves without `--cv`, never
-            with it.
-        scaler: What the inputs were scaled with.
-        stops_early: Whether patience may end the fit; not where there are no rows to stop by.
-    """
-
-    train: Rows
-    scoring: Rows
-    stopping: Rows
-    scaler: Scaling
-    stops_early: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,19 +114,16 @@ class WorkerStudy:
     def _fold(self, fold: int) -> FoldRows:
         inner = self.inner_rows_of_fold(fold)
         if self.study.cv is None and inner is None:
-            scaled = self.parts.scaled()
-            scoring = _rows(scaled.validation)
-            return FoldRows(
-                train=_rows(scaled.train),
-                scoring=scoring,
-                stopping=scoring,
-                scaler=scaled.scaler or Scaler(),
+            return first_rows(
+                lambda: Cut(self.parts.train, self.parts.validation, None), self.parts
             )
 
-        scoring_part = self.parts.validation
-        if self.study.cv is not None:
-            scoring_part = self.parts.search_part.take(self._folds[fold].scoring)
-        return self._fit_rows(self._training_rows(fold), inner, scoring_part)
+        def scoring() -> Part:
+            if self.study.cv is None:
+                return self.parts.validation
+            return self.parts.search_part.take(self._folds[fold].scoring)
+
+        return self._fit_rows(self._training_rows(fold), inner, scoring)
 
     def _training_rows(self, fold: int) -> Array:
         """Return the rows that a fit may train on, as numbers within `parts.search_part`."""
@@ -179,7 +157,7 @@ class WorkerStudy:
         stops_inside = self.study.stops_early and not by_time
         holds_out = stops_inside or self.study.threshold == "tuned"
         inner = self._held_out(rows) if holds_out else None
-        return replace(self._fit_rows(rows, inner, None), stops_early=not by_time)
+        return replace(self._fit_rows(rows, inner, lambda: None), stops_early=not by_time)
 
     def final(self) -> FoldRows:
         """Return the rows the winner is trained on.
@@ -191,38 +169,32 @@ class WorkerStudy:
         return self._final
 
     def _fit_rows(
-        self, rows: Array, inner: tuple[Array, Array] | None, scoring: Part | None
+        self,
+        rows: Array,
+        inner: tuple[Array, Array] | None,
+        scoring: Callable[[], Part | None],
     ) -> FoldRows:
         """Return the rows of a fit.
 
-        All are scaled by what remains to be trained on.
+        All are prepared by what remains to be trained on.
 
         Args:
             rows: What it may train on, as numbers within `parts.search_part`.
             inner: Which of them it trains on, and which it stops by.
             scoring: What it is scored on; None: the winner is scored on the test part.
         """
-        train = self.parts.search_part.take(rows)
-        stopping = None
-        if inner is not None:
-            fit_rows, stop_rows = inner
-            stopping = train.take(stop_rows)
-            train = train.take(fit_rows)
-        scaler = self.parts.fitted(train.X)
 
-        def scaled(part: Part) -> Rows:
-            return _rows(replace(part, X=scaler.transform(part.X)))
+        def cut() -> Cut:
+            return _cut(self.parts.search_part.take(rows), inner, scoring())
 
-        train_rows = scaled(train)
-        scoring_rows = None if scoring is None else scaled(scoring)
-        stopping_rows = None if stopping is None else scaled(stopping)
-        # Where there are none of a kind, the other kind stands in, and last the training rows.
-        return FoldRows(
-            train=train_rows,
-            scoring=scoring_rows or stopping_rows or train_rows,
-            stopping=stopping_rows or scoring_rows or train_rows,
-            scaler=scaler,
-        )
+        return first_rows(cut, self.parts)
+
+
+def _cut(train: Part, inner: tuple[Array, Array] | None, scoring: Part | None) -> Cut:
+    if inner is None:
+        return Cut(train, scoring, None)
+    fit_rows, stop_rows = inner
+    return Cut(train.take(fit_rows), scoring, train.take(stop_rows))
 
 
 def load_source(source: Source, overrides: Overrides) -> Study:
@@ -300,20 +272,3 @@ def check_objective(study: Study, task: Tasks) -> None:
         return
     measure_of(study.objective, task)
     check_threshold(study.threshold, task)
-
-
-def _rows(part: Part) -> Rows:
-    """Return rows that nobody can change, so that a worker moves them to its device once."""
-
-    def fixed(array: Array) -> Array:
-        if isinstance(array, LazyArray):  # which nobody can change
-            return array
-        if array.base is None:  # a copy made for this fit: a view of it alone could still change
-            array.flags.writeable = False
-        view = array.view()
-        view.flags.writeable = False
-        return view
-
-    given = (part.X, part.y) if part.weight is None else (part.X, part.y, part.weight)
-    arrays: list[Any] = [each(fixed, array) for array in given]
-    return Rows(*arrays)

@@ -1,0 +1,217 @@
+"""`FoldRows`: the rows of one fit, prepared for its model and by what is trained on alone."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import keras
+
+from tuning.builders.inputs import preparation
+from tuning.builders.inputs.first_layers import first_layers_of
+from tuning.builders.inputs.preparation import FirstLayer, Preparation
+from tuning.builders.targets import Form, form_for, in_form, loss_of
+from tuning.data.arrays import Array, Arrays, each, named
+from tuning.data.dataset import task_of
+from tuning.data.lazy import LazyArray
+from tuning.data.parts import Part, Parts, Scaling
+from tuning.trainer.outputs import with_columns
+from tuning.trainer.train import Rows
+
+
+class Cut(NamedTuple):
+    """The rows of a fit as the data set has them; None where another kind stands in."""
+
+    train: Part
+    scoring: Part | None
+    stopping: Part | None
+
+
+class _Prepared(NamedTuple):
+    train: Rows
+    scoring: Rows
+    stopping: Rows
+    scaler: Scaling
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to rows for a model; plans that are equal make equal rows.
+
+    Attributes:
+        inputs: How each input is prepared, by its name in the data.
+        targets: The form of each output's y.
+        units: Size of each output's last axis.
+    """
+
+    inputs: tuple[tuple[str, Preparation], ...]
+    targets: tuple[tuple[str, Form], ...] = ()
+    units: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class FoldRows:
+    """The rows of one fit.
+
+    They are made when they are first looked at: another model may want them in another way.
+
+    Attributes:
+        cut: Takes the rows out of the data.
+        parts: The data.
+        plan: What is done to them.
+        words: That in one line; "" where all inputs are standardised, or as the data set asks.
+        stops_early: Whether patience may end the fit; not where there are no rows to stop by.
+    """
+
+    cut: Callable[[], Cut]
+    parts: Parts
+    plan: Plan
+    words: str = ""
+    stops_early: bool = True
+    _for_plans: dict[Plan, FoldRows] = field(default_factory=dict, repr=False)
+
+    @property
+    def train(self) -> Rows:
+        """What is trained on."""
+        return self._prepared.train
+
+    @property
+    def scoring(self) -> Rows:
+        """What the objective is computed on."""
+        return self._prepared.scoring
+
+    @property
+    def stopping(self) -> Rows:
+        """What early stopping looks at.
+
+        The scoring rows themselves without `--cv`, never with it.
+        """
+        return self._prepared.stopping
+
+    @property
+    def scaler(self) -> Scaling:
+        """What the inputs were prepared with."""
+        return self._prepared.scaler
+
+    def for_model(self, model: keras.Model) -> FoldRows:
+        """Return the same rows as a model wants them, which is mostly these.
+
+        Args:
+            model: Built and compiled.
+        """
+        first_layers = first_layers_of(model, [name for name, _ in named(self.parts.train.X)])
+        plan = plan_for(self.parts, model, first_layers)
+        if plan == self.plan:
+            return self
+        if plan not in self._for_plans:
+            words = preparation.in_words(self.parts, dict(plan.inputs), first_layers)
+            self._for_plans[plan] = replace(self, plan=plan, words=words, _for_plans={})
+        return self._for_plans[plan]
+
+    def inputs(self, X: Arrays) -> Arrays:
+        """Return inputs as the data set has them as the model takes them."""
+        return self.scaler.transform(X)
+
+    def targets(self, y: Arrays) -> Arrays:
+        """Return targets of a `Part` as the model's loss takes them."""
+        forms = dict(self.plan.targets)
+        units = dict(self.plan.units)
+        by_name = {
+            name: in_form(array, forms.get(name, "as it is"), units.get(name, 1))
+            for name, array in named(y)
+        }
+        return by_name if isinstance(y, Mapping) else by_name[""]
+
+    @functools.cached_property
+    def _prepared(self) -> _Prepared:
+        cut = self.cut()
+        scaler = preparation.fitted(self.parts, dict(self.plan.inputs), cut.train.X)
+
+        def rows(part: Part | None) -> Rows | None:
+            if part is None:
+                return None
+            X = scaler.transform(part.X)
+            return _fixed(replace(part, X=X, y=self.targets(part.y)))
+
+        train = rows(cut.train)
+        scoring = rows(cut.scoring)
+        stopping = rows(cut.stopping)
+        assert train is not None  # noqa: S101 - a fit has training rows
+        # Where there are none of a kind, the other kind stands in, and last the training rows.
+        first = next(kind for kind in (scoring, stopping, train) if kind is not None)
+        return _Prepared(
+            train=train,
+            scoring=first,
+            stopping=first if stopping is None else stopping,
+            scaler=scaler,
+        )
+
+
+def first_rows(cut: Callable[[], Cut], parts: Parts) -> FoldRows:
+    """Return rows as most models want them: before one is known, quantities are standardised."""
+    how = preparation.decide(parts)
+    plan = Plan(
+        inputs=tuple(how.items()),
+        targets=tuple((name, "as it is") for name, _ in named(parts.train.y)),
+    )
+    return FoldRows(cut, parts, plan, preparation.in_words(parts, how, {}))
+
+
+def plan_for(parts: Parts, model: keras.Model, first_layers: Mapping[str, FirstLayer]) -> Plan:
+    """Return what is done to rows for a model.
+
+    Args:
+        parts: The data.
+        model: Built and compiled.
+        first_layers: See `first_layers_of`.
+    """
+    forms: dict[str, Form] = {}
+    units: dict[str, int] = {}
+    for position, (name, y) in enumerate(named(parts.train.y)):
+        size = _units(model, name, position)
+        forms[name] = form_for(
+            loss_of(model, name, position),
+            task=task_of(parts.task, name),
+            units=size,
+            was_one_hot=name in parts.one_hot,
+            n_columns=y.ndim - 1,
+        )
+        if forms[name] == "as it is" and with_columns(model, y) is not y:
+            forms[name] = "column"
+        if forms[name] != "as it is":
+            units[name] = size
+    return Plan(
+        inputs=tuple(preparation.decide(parts, first_layers).items()),
+        targets=tuple(forms.items()),
+        units=tuple(units.items()),
+    )
+
+
+def _units(model: Any, output: str, position: int) -> int:
+    """Return the size of an output's last axis; 0 where the model does not tell."""
+    outputs = getattr(model, "outputs", None)
+    if not outputs:
+        return 0
+    names = list(getattr(model, "output_names", ()))
+    if output in names:
+        position = names.index(output)
+    return int(outputs[position].shape[-1] or 0) if position < len(outputs) else 0
+
+
+def _fixed(part: Part) -> Rows:
+    """Return rows that nobody can change, so that a worker moves them to its device once."""
+
+    def fixed(array: Array) -> Array:
+        if isinstance(array, LazyArray):  # which nobody can change
+            return array
+        if array.base is None:  # a copy made for this fit: a view of it alone could still change
+            array.flags.writeable = False
+        view = array.view()
+        view.flags.writeable = False
+        return view
+
+    given = (part.X, part.y) if part.weight is None else (part.X, part.y, part.weight)
+    arrays: list[Any] = [each(fixed, array) for array in given]
+    return Rows(*arrays)

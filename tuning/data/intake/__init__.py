@@ -1,0 +1,1 @@
+"""What a data set makes of arrays as programs have them."""
