@@ -50,19 +50,6 @@ def with_metrics(lr: float = 0.2) -> keras.Model:
     return classifier(lr, ("accuracy", "precision", "mse"))
 
 
-def three_quantiles(lr: float = 0.05) -> keras.Model:
-    def pinball(y, predicted):
-        quantiles = keras.ops.convert_to_tensor([0.1, 0.5, 0.9])
-        errors = y - predicted
-        return keras.ops.mean(
-            keras.ops.maximum(quantiles * errors, (quantiles - 1) * errors), axis=-1
-        )
-
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
-    model.compile(keras.optimizers.Adam(lr), pinball)
-    return model
-
-
 def judged(folder, **changes):
     """Return the study, and what the evaluation of a finalist of it says."""
     defined = study(**{"builder": classifier, "data": uneven, "space": SPACE, **changes})
