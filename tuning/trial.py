@@ -27,7 +27,7 @@ class Status(enum.StrEnum):
     PRUNED = "pruned"  # stopped early by a pruner; the value is that of the last epoch
     FAILED = "failed"  # an error in the builder or a worker that died on every attempt
     DIVERGED = "diverged"  # loss or objective not finite
-    INFEASIBLE = "infeasible"  # out of memory
+    INFEASIBLE = "infeasible"  # out of memory, or a constraint of the study is broken
 
 
 class Answer(enum.StrEnum):
@@ -218,7 +218,7 @@ class TrialResult:
 
     Attributes:
         value: The objective of the weights kept, the mean over folds; None unless completed or
-            pruned.
+            pruned, or trained and then found to break a constraint.
         metrics: Final validation metrics of the weights kept, means over folds.
         folds: One entry for each fit that was finished.
         epochs: Epochs trained in this trial, over all folds, those of a parent not counted.
@@ -240,6 +240,10 @@ class TrialResult:
         reported: (epoch, value) of each epoch that a pruner was told, in its order; None: there is
             no pruner.
         data_digest: `Dataset.digest` of its data, where their arguments are searched; else "".
+        values: Of several objectives each, in the study's order, `value` first; None where there is
+            one, or no value.
+        violations: Of the study's constraints that could be looked at how far each is broken (see
+            `Constraint.violation`), above 0 where it is, by its text.
     """
 
     number: int
@@ -264,6 +268,19 @@ class TrialResult:
     batch_size: int | None = None
     reported: tuple[tuple[int, float], ...] | None = None
     data_digest: str = ""
+    values: tuple[float, ...] | None = None
+    violations: Metrics = field(default_factory=dict)
+
+    @property
+    def breaks_constraint(self) -> bool:
+        """Whether a constraint of the study is broken."""
+        return any(violation > 0 for violation in self.violations.values())
+
+    @property
+    def never_trained(self) -> bool:
+        """Whether the built model broke a constraint: the trial has cost nothing."""
+        untrained = self.status is Status.INFEASIBLE and self.value is None
+        return untrained and self.breaks_constraint
 
     @property
     def curve(self) -> tuple[dict[str, float], ...]:
@@ -321,7 +338,17 @@ class TrialResult:
             "batch_size": self.batch_size,
             "reported": reported,
             **digest,
+            **self._of_several(),
         }
+
+    def _of_several(self) -> JsonObject:
+        """Return what a study of one objective and without constraints has not."""
+        several: JsonObject = {}
+        if self.values is not None:
+            several["values"] = list(self.values)
+        if self.violations:
+            several["violations"] = dict(self.violations)
+        return several
 
     @classmethod
     def from_json(cls, stored: Json) -> Self:
@@ -353,6 +380,8 @@ class TrialResult:
             batch_size=stored.get("batch_size"),
             reported=_pairs(stored.get("reported")),
             data_digest=stored.get("data_digest", ""),
+            values=_values(stored.get("values")),
+            violations=_floats(stored.get("violations", {})),
         )
 
 
@@ -365,6 +394,10 @@ def _pairs(stored: Sequence[Any] | None) -> tuple[tuple[int, float], ...] | None
     if stored is None:
         return None
     return tuple((epoch, float(value)) for epoch, value in stored)
+
+
+def _values(stored: Sequence[Any] | None) -> tuple[float, ...] | None:
+    return None if stored is None else tuple(float(value) for value in stored)
 
 
 def _findings(stored: Json) -> tuple[Finding, ...]:

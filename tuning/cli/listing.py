@@ -46,7 +46,7 @@ def read_entry(path: Path) -> Entry:
     return Entry(
         path.stem,
         engine=study.get("engine"),
-        objective=study.get("objective"),
+        objective=study.get("objective") or study.get("objectives"),
         trials=study.get("trials"),
         about=about,
     )
@@ -105,6 +105,8 @@ def _value(node: ast.expr) -> Any:
     """Return a constant as it is, an objective in words, anything else as its source."""
     if isinstance(node, ast.Constant):
         return node.value
+    if isinstance(node, ast.List | ast.Tuple):  # several objectives
+        return ", ".join(str(_value(each)) for each in node.elts)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         direction = node.func.id
         if direction in ("Minimize", "Maximize"):

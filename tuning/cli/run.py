@@ -24,7 +24,16 @@ Fields: TypeAlias = Mapping[str, Any]
 """Fields of a study by name."""
 
 _SEED_LIMIT = 2**32 - 1
-_ONLY_IN_THE_FILE = ("name", "builder", "data", "objective", "space", "fixed", "intervals")
+_ONLY_IN_THE_FILE = (
+    "name",
+    "builder",
+    "data",
+    "objective",
+    "objectives",
+    "space",
+    "fixed",
+    "intervals",
+)
 _BUDGETS = (
     "trials",
     "timeout",
@@ -34,6 +43,7 @@ _BUDGETS = (
     "no_progress_timeout",
     "attempts",
     "max_failures",
+    "winner_by",
 )
 """Fields that may change while a search goes on; any other makes another search of the study."""
 

@@ -153,6 +153,7 @@ ENGINES = (
         make=_optuna,
         takes_initial=True,
         prunes=True,
+        several_objectives=True,
         options=options.TPE,
     ),
     EngineSpec(
@@ -163,6 +164,7 @@ ENGINES = (
         learns=False,
         takes_initial=True,
         prunes=True,
+        several_objectives=True,
     ),
     EngineSpec(
         name="optuna:cmaes",
@@ -181,6 +183,7 @@ ENGINES = (
         learns=False,
         takes_initial=True,
         prunes=True,
+        several_objectives=True,
         options=options.QMC,
     ),
     EngineSpec(
@@ -191,6 +194,7 @@ ENGINES = (
         trials_shape_proposals=True,
         takes_initial=True,
         prunes=True,
+        several_objectives=True,
         options=options.NSGA2,
     ),
     EngineSpec(
@@ -200,6 +204,7 @@ ENGINES = (
         make=_optuna,
         takes_initial=True,
         prunes=True,
+        several_objectives=True,
         extra="gp",
         options=options.GP,
     ),
@@ -213,6 +218,7 @@ ENGINES = (
         trials_shape_proposals=True,
         takes_points=True,
         prunes=True,
+        several_objectives=True,
     ),
     EngineSpec(
         name="keras-tuner:random",

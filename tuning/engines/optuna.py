@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from tuning.engines.grid_points import GridPoints, grid_points
 from tuning.errors import MissingError
+from tuning.scoring.stand_ins import StandIns
 from tuning.space.domains import Choice, Domain, Float
 from tuning.space.space import Space
 from tuning.study.engine_spec import require_kinds
@@ -45,6 +46,9 @@ class OptunaEngine:
         self._space = study.space
         self._epochs_of = study.epochs_of
         self._epochs: dict[int, int] = {}  # open trial -> its last epoch
+        self._limits = tuple(study.constraints)
+        self._objectives = tuple(study.objectives) or (study.objective,)
+        self._stand_ins = StandIns(self._objectives)
         self._next_number = 0
         self._open: dict[int, optuna.Trial] = {}
         self._last_epochs: dict[int, int] = {}  # open trial -> last epoch reported
@@ -65,7 +69,7 @@ class OptunaEngine:
                 # Hyperband's brackets are drawn from this name and the number: it must be the same
                 # after a crash.
                 study_name=f"{study.name} {study.engine}",
-                direction=study.objective.direction,
+                directions=[objective.direction for objective in self._objectives],
                 sampler=make_sampler(kind, study),
                 pruner=make_pruner(study.pruner, study.epochs),
             )
@@ -128,11 +132,21 @@ class OptunaEngine:
         self._last_epochs.pop(result.number, None)
         self._pruned_at.pop(result.number, None)
         self._epochs.pop(result.number)
-        if result.status is Status.INFEASIBLE and self._constrained:
-            trial.set_constraint("memory", 1.0)
+        state = _STATES[result.status]
+        values = None
+        if result.status is Status.COMPLETED:
+            values = self._stand_ins.learn(result)
 
-        value = result.value if result.status is Status.COMPLETED else None
-        self._study.tell(trial, value, state=_STATES[result.status])
+        if result.breaks_constraint and self._constrained:
+            values = self._stand_ins.values_of(result)
+            state = TrialState.PRUNED if values is None else TrialState.COMPLETE
+        elif result.status is Status.INFEASIBLE and self._constrained:
+            trial.set_constraint("memory", 1.0)
+        if result.violations and self._constrained:
+            # Each, or the Gaussian process refuses; what was not looked at stands at its limit.
+            for name in self._limits:
+                trial.set_constraint(name, result.violations.get(name, 0.0))
+        self._study.tell(trial, values, state=state)
 
     def artifacts(self) -> Mapping[str, str]:
         """Nothing: the trials themselves are all there is."""

@@ -256,6 +256,7 @@ def _try_builder(study: Study, dataset: Dataset, parts: Parts) -> None:
     from tuning.builders.check import check_builder
     from tuning.data.arrays import count_rows
     from tuning.scoring.measure import measure_of
+    from tuning.study.objective import others_asked
     from tuning.study.study_data import arguments_text, default_arguments, load_dataset
     from tuning.trials.functions import evaluate
 
@@ -267,22 +268,22 @@ def _try_builder(study: Study, dataset: Dataset, parts: Parts) -> None:
         return
 
     split = study.split_params(point)
-    arguments = split.builder
     if arguments_text(study, split.data) != arguments_text(study, default_arguments(study)):
         dataset = load_dataset(study, split.data)
-    measure = measure_of(study.objective, dataset.task)
-    computed_by_us = measure is not None or study.objective.name == "loss"
-    check_builder(
-        study.builder,
-        {**study.from_data(dataset), **arguments},
-        input_shape=dataset.input_shape,
-        task=dataset.task,
-        n_outputs=dataset.n_outputs,
-        metric="" if computed_by_us else study.objective.name,
-        measure=measure,
-        sample=_sample(dataset, parts),
-        one_hot=dataset.one_hot,
-    )
+    for objective in (study.objective, *others_asked(study)):
+        measure = measure_of(objective, dataset.task)
+        computed_by_us = measure is not None or objective.name == "loss"
+        check_builder(
+            study.builder,
+            {**study.from_data(dataset), **split.builder},
+            input_shape=dataset.input_shape,
+            task=dataset.task,
+            n_outputs=dataset.n_outputs,
+            metric="" if computed_by_us else objective.name,
+            measure=measure,
+            sample=_sample(dataset, parts),
+            one_hot=dataset.one_hot,
+        )
     _try_callbacks(study, split, count_rows(dataset.y))
 
 

@@ -89,6 +89,7 @@ class SearchHeader:
         versions_of: Libraries and their versions.
         intervals: Bounds of learning rates that a range test found, by parameter.
         recovered: The header was damaged and is written anew; the trials are older than it.
+        objectives: Where there are several; `objective` is the first of them.
     """
 
     study: str
@@ -110,6 +111,7 @@ class SearchHeader:
     versions_of: Mapping[str, str] = field(default_factory=dict)
     intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     recovered: bool = False
+    objectives: tuple[Objective, ...] = ()
 
     @property
     def definition(self) -> Definition:
@@ -180,7 +182,14 @@ class SearchHeader:
             "begins": list(self.begins),
             "spaces": [dict(space) for space in self.spaces_json],
             "recovered": self.recovered,
+            **self._of_several(),
         }
+
+    def _of_several(self) -> JsonObject:
+        """Return what a study of one objective has not."""
+        if not self.objectives:
+            return {}
+        return {"objectives": [_plain(objective) for objective in self.objectives]}
 
     @classmethod
     def from_json(cls, stored: Json) -> Self:
@@ -210,7 +219,12 @@ class SearchHeader:
             versions_of=stored.get("versions_of", {}),
             intervals=stored.get("intervals", {}),
             recovered=stored.get("recovered", False),
+            objectives=tuple(Objective(**each) for each in stored.get("objectives", ())),
         )
+
+
+def _plain(objective: Objective) -> dict[str, str]:
+    return {"metric": objective.metric, "direction": objective.direction}
 
 
 def _objective(stored: Json, definition: Definition) -> Objective:

@@ -48,6 +48,9 @@ from tuning.trial import Params, Proposal, Status, TrialResult
 LONGEST_KEY = 120
 """Characters of a folder's name: with all that may follow it stays below what file systems take."""
 
+PARETO_FILE = "pareto.json"
+"""Among a search's artifacts: the front of several objectives."""
+
 _OF_A_WINNER = (
     "finalists",
     "winner.json",
@@ -59,6 +62,8 @@ _UNFINISHED = ("trials/*/attempt-*/fold-*", "trials/*/halved.json")
 # Values under two of these are not of one kind, and a winner among them would be none.
 _INCOMPARABLE = (
     "objective",
+    "objectives",
+    "constraints",
     "data_digest",
     "test_size",
     "validation_size",

@@ -33,6 +33,7 @@ class FinalistOutcome:
         training_s: Seconds of it spent in training.
         seconds: Wall time.
         started_at, ended_at: Unix seconds, for display only.
+        figures: Of several objectives each, and what constraints look at, by name.
     """
 
     number: int
@@ -46,9 +47,12 @@ class FinalistOutcome:
     slot: str = ""
     started_at: float = 0.0
     ended_at: float = 0.0
+    figures: Metrics = field(default_factory=dict)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
+        # Left out where a study has one objective and no constraint.
+        figures = {"figures": _plain_metrics(self.figures)} if self.figures else {}
         return {
             "schema": SCHEMA,
             "number": self.number,
@@ -62,6 +66,7 @@ class FinalistOutcome:
             "slot": self.slot,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
+            **figures,
         }
 
     @classmethod
@@ -81,6 +86,7 @@ class FinalistOutcome:
             slot=stored.get("slot", ""),
             started_at=stored.get("started_at", 0.0),
             ended_at=stored.get("ended_at", 0.0),
+            figures=_scores(stored.get("figures", {})),
         )
 
 
@@ -248,6 +254,8 @@ class Standing:
         seeds: The fresh training seeds; None where training failed.
         weights: Of each seed the name of its weights' file.
         values: Of each seed the validation objective; None where it diverged or failed.
+        figures: Of each seed all objectives and what constraints look at, by name; empty where a
+            study has one objective and no constraint.
     """
 
     number: int
@@ -256,6 +264,19 @@ class Standing:
     seeds: tuple[int | None, ...]
     weights: tuple[str | None, ...]
     values: tuple[float | None, ...]
+    figures: tuple[Metrics, ...] = ()
+
+    def mean_of(self, name: str) -> float | None:
+        """Return the mean of a figure over the seeds; None where one has none, or a seed failed."""
+        values = [row[name] for row in self.figures if name in row]
+        if self.mean is None or not values or len(values) < len(self.values):
+            return None
+        return statistics.fmean(values)
+
+    def std_of(self, name: str) -> float:
+        """Return the sample standard deviation of a figure over the seeds; 0 for fewer than two."""
+        values = [row[name] for row in self.figures if name in row]
+        return statistics.stdev(values) if len(values) > 1 else 0.0
 
     @property
     def mean(self) -> float | None:
@@ -278,6 +299,7 @@ class Standing:
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
+        rows = [_plain_metrics(row) for row in self.figures]
         return {
             "number": self.number,
             "params": dict(self.params),
@@ -289,6 +311,7 @@ class Standing:
                 "std": self.std,
                 "values": [_plain(value) for value in self.values],
             },
+            **({"figures": rows} if rows else {}),
         }
 
     @classmethod
@@ -301,6 +324,7 @@ class Standing:
             seeds=tuple(stored["seeds"]),
             weights=tuple(stored["weights"]),
             values=tuple(_number(value) for value in stored["validation"]["values"]),
+            figures=tuple(_scores(row) for row in stored.get("figures", ())),
         )
 
 

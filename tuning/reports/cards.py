@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tuning.ledger.records import SearchHeader
-from tuning.ledger.winner import WinnerRecord
+from tuning.ledger.winner import Standing, WinnerRecord
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
 from tuning.reports.page import (
@@ -21,9 +21,16 @@ from tuning.reports.page import (
     soft,
     table,
 )
-from tuning.reports.plots import Plots
-from tuning.reports.summary import Trials, count_trials, flat, ranked
-from tuning.reports.texts import failure_groups, score, seconds_text, spread, value_text
+from tuning.reports.plots import Plots, front_figure
+from tuning.reports.summary import ParetoFront, Trials, count_trials, flat, pareto_front, ranked
+from tuning.reports.texts import (
+    failure_groups,
+    params_text,
+    score,
+    seconds_text,
+    spread,
+    value_text,
+)
 from tuning.reports.verdict import verdict
 from tuning.space.space import Space
 from tuning.study.objective import Objective
@@ -57,13 +64,13 @@ def _chip(figure: int | str, text: str) -> str:
     return f'<span class="chip"><b>{figure}</b> {text}</span>'
 
 
-def winner_card(winner: WinnerRecord | None, unit: str, objective: Objective) -> str:
+def winner_card(winner: WinnerRecord | None, unit: str, objectives: Sequence[Objective]) -> str:
     """Return the winner's parameters, and its scores beside those of the baselines.
 
     Args:
         winner: None: none was chosen.
         unit: Of the target, e.g. `100,000 USD`; "" for none.
-        objective: Its metric is the first column.
+        objectives: Their metrics are the first columns.
     """
     if winner is None:
         return card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
@@ -77,8 +84,9 @@ def winner_card(winner: WinnerRecord | None, unit: str, objective: Objective) ->
     standing = winner.standing
     values_by_seed = zip(standing.seeds, standing.values, strict=True)
     seeds = ", ".join(f"{seed}: {score(value)}" for seed, value in values_by_seed)
+    choice = "The best mean" if len(objectives) == 1 else "Chosen on the front by the means"
     note = (
-        f"The best mean over {len(standing.seeds)} fresh seeds ({seeds}); "
+        f"{choice} over {len(standing.seeds)} fresh seeds ({seeds}); "
         "the test part was looked at once."
     )
     if winner.evaluation.threshold is not None:
@@ -86,33 +94,50 @@ def winner_card(winner: WinnerRecord | None, unit: str, objective: Objective) ->
         note += f" From a probability of {threshold} on a row is of the second class."
     if unit:
         note += f" One unit of the target is {unit}."
-    return card(
-        f"Winner: trial {winner.number}",
-        f'{warning}<div class="params">{"".join(params)}</div>'
-        f"{_score_table(winner, objective)}{soft(note)}",
-        kind="winner",
-    )
+    body = f'{warning}<div class="params">{"".join(params)}</div>'
+    body += _score_table(winner, objectives) + soft(note)
+    return card(f"Winner: trial {winner.number}", body, kind="winner")
 
 
-def _score_table(winner: WinnerRecord, objective: Objective) -> str:
+def _score_table(winner: WinnerRecord, objectives: Sequence[Objective]) -> str:
     evaluation = winner.evaluation
-    metrics = list(dict.fromkeys([objective.name, *evaluation.test]))
+    names = [objective.name for objective in objectives]
+    metrics = list(dict.fromkeys([*names, *evaluation.test]))
 
     def scores_row(label: str, scores: Mapping[str, float], kind: str = "") -> str:
         cells = [cell(score(scores.get(metric)), "n") for metric in metrics]
         return row([cell(label), *cells], kind)
 
-    # Only the objective, the first column, is known on the validation part.
-    validation = f"{score(winner.standing.mean)} ± {spread(winner.standing.std or 0.0)}"
-    empty = [cell("", "n") for _ in metrics[1:]]
-    rows = [
-        row([cell("winner, validation"), cell(validation, "n"), *empty]),
+    # Only the objectives, the first columns, are known on the validation part.
+    empty = [cell("", "n") for _ in metrics[len(names) :]]
+    rows = []
+    for standing in (winner.standing, *_other_finalists(winner, objectives)):
+        label = "winner" if standing is winner.standing else f"trial {standing.number}"
+        cells = [cell(text, "n") for text in _means(standing, objectives)]
+        rows.append(row([cell(f"{label}, validation"), *cells, *empty]))
+    rows += [
         scores_row("winner, test", evaluation.test, "lead"),
     ]
     for name, label in _BASELINES.items():
         if evaluation.baseline.get(name):
             rows.append(scores_row(label, evaluation.baseline[name]))
     return table(rows, [heading(""), *(heading(metric, "n") for metric in metrics)])
+
+
+def _other_finalists(winner: WinnerRecord, objectives: Sequence[Objective]) -> list[Standing]:
+    """Return what the winner of several objectives was chosen among: each is good at something."""
+    if len(objectives) == 1:
+        return []
+    return [each for each in winner.finalists if each.number != winner.number]
+
+
+def _means(standing: Standing, objectives: Sequence[Objective]) -> list[str]:
+    """Return of each objective the mean over fresh seeds and its spread."""
+    texts = [f"{score(standing.mean)} ± {spread(standing.std or 0.0)}"]
+    for objective in objectives[1:]:
+        mean = standing.mean_of(objective.metric)
+        texts.append(f"{score(mean)} ± {spread(standing.std_of(objective.metric))}")
+    return texts
 
 
 def failures_card(trials: Trials) -> str:
@@ -176,6 +201,37 @@ def figure_cards(figures: Plots, n_parameters: int) -> list[str]:
         ),
         card("Each parameter alone", f'<div class="scroll">{slices}</div>', wide=True),
     ]
+
+
+def pareto_card(trials: Trials, objectives: Sequence[Objective], winner_number: int | None) -> str:
+    """Return the front as a picture and a table; "" for a search of one objective."""
+    known = pareto_front(trials, objectives)
+    if known is None:
+        return ""
+
+    heads = [heading("trial", "n"), heading("parameters")]
+    heads += [heading(objective.metric, "n") for objective in objectives]
+    rows = []
+    for proposal, result in known.trials:
+        name = f"{result.number} (knee)" if result.number == known.knee else result.number
+        cells = [cell(name, "n"), cell(params_text(proposal.params))]
+        cells += [cell(score(value), "n") for value in result.values or ()]
+        rows.append(row(cells, "won" if result.number == winner_number else ""))
+
+    body = html_figure("pareto", front_figure(trials, known))
+    body += f'<div class="tall scroll">{table(rows, heads)}</div>'
+    return card("Pareto front", body, _front_note(known), wide=True)
+
+
+def _front_note(known: ParetoFront) -> str:
+    directions = ", ".join(f"{each.direction} {each.metric}" for each in known.objectives)
+    note = (
+        f"{directions}. No trial beats one of these in everything; trial {known.knee} is the knee, "
+        "where the least of one is given up for the others."
+    )
+    if known.hypervolume is not None:
+        note += f" Hypervolume: {known.hypervolume:.1%} of the box that all trials span."
+    return note
 
 
 def importance_card(figures: Plots) -> str:

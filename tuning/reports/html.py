@@ -83,8 +83,9 @@ def write_report(
     parts = [
         cards.head_of_page(header, trials),
         '<div class="grid">',
-        cards.winner_card(winner, header.data.unit, objective),
+        cards.winner_card(winner, header.data.unit, header.objectives or (objective,)),
         cards.failures_card(trials),
+        cards.pareto_card(trials, header.objectives, winner_number),
         cards.diagnosis_card(trials, objective, winner_number),
         *cards.figure_cards(figures, len(space)),
         range_tests,

@@ -53,11 +53,16 @@ class _Board:
     best: TrialResult | None = None
     began: float | None = None  # when the view was first drawn
     counts: Counter[str] = field(default_factory=Counter)
+    n_refused: int = 0
     durations: list[float] = field(default_factory=list)
     slots: dict[str, _RunningTrial | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, result: TrialResult) -> None:
+        # It does not count to the trials that are to be done, and says nothing of their time.
+        if result.never_trained:
+            self.n_refused += 1
+            return
         outcome = "failed" if result.status is Status.DIVERGED else result.status.value
         self.counts[outcome] += 1
         if result.copied_from is None:
@@ -128,7 +133,9 @@ class _Board:
             f"{self.counts['failed']} failed",
         ]
         if self.counts["infeasible"]:
-            parts.append(f"{self.counts['infeasible']} out of memory")
+            parts.append(f"{self.counts['infeasible']} infeasible")
+        if self.n_refused:
+            parts.append(f"{self.n_refused} broke a constraint, untrained")
         return Text(" · ".join(parts))
 
     def _best(self) -> Text:

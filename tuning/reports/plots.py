@@ -15,8 +15,8 @@ from tuning.reports.axes import padded, place, ticks
 from tuning.reports.curves import learning_curves
 from tuning.reports.importance import importances
 from tuning.reports.parallel import parallel
-from tuning.reports.style import COLOURS, escaped, styled
-from tuning.reports.summary import Trials, ranked
+from tuning.reports.style import COLOURS, GREY, escaped, styled
+from tuning.reports.summary import ParetoFront, Trials, ranked, with_all_values
 from tuning.reports.texts import params_text, score
 from tuning.space.domains import Choice, Domain
 from tuning.space.space import Space
@@ -235,3 +235,58 @@ def _importance(shares: dict[str, float]) -> Any:
         title="share", range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1]
     )
     return styled(figure, 90 + 36 * len(shares), legend=False)
+
+
+def front_figure(trials: Trials, known: ParetoFront) -> Any:
+    """Draw the first objective over each of the others, side by side."""
+    from plotly.subplots import make_subplots
+
+    others = known.objectives[1:]
+    gap = 0.15 / max(5, len(others))
+    figure = make_subplots(rows=1, cols=len(others), shared_yaxes=True, horizontal_spacing=gap)
+
+    of_front = set(known.numbers)
+    all_completed = with_all_values(trials)
+    behind = [pair for pair in all_completed if pair[1].number not in of_front]
+    middle = [pair for pair in known.trials if pair[1].number == known.knee]
+    for column, objective in enumerate(others, start=1):
+        groups = {
+            "other trials": (behind, {"color": GREY, "size": 6}),
+            "front": (known.trials, {"color": COLOURS[0], "size": 8}),
+            "knee": (middle, {"color": COLOURS[1], "size": 13, "symbol": "star"}),
+        }
+        for name, (pairs, marker) in groups.items():
+            _add_front(figure, column, name, pairs, marker)
+        span = _front_range(all_completed, column)
+        figure.update_xaxes(title=escaped(objective.metric), range=span, row=1, col=column)
+
+    figure.update_yaxes(title=escaped(known.objectives[0].metric), col=1)
+    figure.update_yaxes(range=_front_range(all_completed, 0))
+    return styled(figure, 360)
+
+
+def _add_front(figure: Any, column: int, name: str, pairs: Trials, marker: dict[str, Any]) -> None:
+    """Draw trials in one column; the line of a front is drawn for two objectives alone."""
+    if not pairs:
+        return
+    values = [result.values or () for _, result in pairs]
+    # With more objectives a front is a surface, and a line through its shadow means nothing.
+    is_line = name == "front" and len(values[0]) == 2
+    figure.add_scatter(
+        row=1,
+        col=column,
+        x=[row_[column] for row_ in values],
+        y=[row_[0] for row_ in values],
+        mode="lines+markers" if is_line else "markers",
+        line={"shape": "linear", "width": 1, "color": COLOURS[0]} if is_line else None,
+        name=name,
+        legendgroup=name,
+        showlegend=column == 1,
+        text=[escaped(f"trial {r.number}: {params_text(p.params)}") for p, r in pairs],
+        hovertemplate="%{x:.4g}, %{y:.4g}<br>%{text}<extra></extra>",
+        marker=marker,
+    )
+
+
+def _front_range(trials: Trials, k: int) -> list[float]:
+    return padded([(result.values or ())[k] for _, result in trials])

@@ -142,7 +142,7 @@ class PlainProgress(SilentProgress):
         """Print what begins, and what is known from earlier runs."""
         self._metric = one_line(metric)
         self._total = total_trials
-        self._done = len(earlier)
+        self._done = sum(not result.never_trained for result in earlier)
 
         count = "all" if total_trials is None else str(total_trials)
         known = f", {len(earlier)} known from earlier runs" if earlier else ""
@@ -158,7 +158,7 @@ class PlainProgress(SilentProgress):
 
     def finished(self, result: TrialResult, best: TrialResult | None) -> None:
         """Print one line: count, trial, status, value or error, best so far, parameters."""
-        self._done += 1
+        self._done += not result.never_trained
         count = f"[{self._done}/{self._total}]" if self._total else f"[{self._done}]"
         parts = [f"{count} trial {result.number} {result.status.value}: {self._outcome(result)}"]
 

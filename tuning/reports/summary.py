@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
@@ -10,8 +11,9 @@ from typing import Any, Self, TypeAlias
 from tuning.ledger.winner import Margin, Standing
 from tuning.reports.texts import masked
 from tuning.schema import JsonObject
+from tuning.scoring.pareto import front, knee, share_of_box
 from tuning.study.objective import Objective
-from tuning.trial import Params, Proposal, Status, TrialResult
+from tuning.trial import Metrics, Params, Proposal, Status, TrialResult
 
 Trials: TypeAlias = Sequence[tuple[Proposal, TrialResult]]
 
@@ -26,12 +28,21 @@ class Winner:
         number: The trial they come from.
         seeds: The fresh training seeds.
         values: The validation objective on each of them, in the order of `seeds`.
+        figures: Of several objectives each, and what constraints look at, on each of them.
     """
 
     number: int
     params: Params
     seeds: tuple[int, ...]
     values: tuple[float, ...]
+    figures: tuple[Metrics, ...] = ()
+
+    def mean_and_std(self, name: str) -> tuple[float, float] | None:
+        """Return mean and spread of one of `figures`; None where it is not among them."""
+        values = [row[name] for row in self.figures if name in row]
+        if not values:
+            return None
+        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
     @property
     def mean(self) -> float:
@@ -60,6 +71,7 @@ class Winner:
             standing.params if params is None else params,
             tuple(seed for seed in standing.seeds if seed is not None),
             tuple(value for value in standing.values if value is not None),
+            standing.figures,
         )
 
     def to_json(self) -> JsonObject:
@@ -96,6 +108,8 @@ class Summary:
         report, model: Paths; None where there is none.
         warnings: What could not be written to MLflow or Optuna's storage, and what to do.
         again: The command that continues the search; "" where there is nothing to continue.
+        objectives: Where there are several.
+        pareto: What `--json` says of their front; empty where there is one objective.
     """
 
     study: str
@@ -122,6 +136,8 @@ class Summary:
     model: str | None = None
     warnings: tuple[str, ...] = ()
     again: str = ""
+    objectives: tuple[Objective, ...] = ()
+    pareto: JsonObject = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Read back from JSON, NaN and infinities are strings.
@@ -173,6 +189,8 @@ class Summary:
             whole["verdict"] = self.verdict
         if self.threshold is not None:
             whole["threshold"] = self.threshold
+        if self.pareto:
+            whole["pareto"] = self.pareto
         plain: JsonObject = plain_json(whole)
         return plain
 
@@ -248,3 +266,76 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+MOST_FOR_VOLUME = 3
+"""Objectives for which the hypervolume is computed: with more the time grows too fast."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParetoFront:
+    """The completed trials that no other one beats in everything.
+
+    Attributes:
+        objectives: What they are judged by, two at least.
+        trials: Of the front, the best in the first objective first.
+        knee: The number of the trial that gives up least; see `tuning.scoring.pareto.knee`.
+        hypervolume: The share that the front dominates of the box from the best to the worst values
+            of all completed trials; None for more than three objectives.
+    """
+
+    objectives: tuple[Objective, ...]
+    trials: Trials
+    knee: int
+    hypervolume: float | None
+
+    @property
+    def numbers(self) -> list[int]:
+        """The trials of the front."""
+        return [result.number for _, result in self.trials]
+
+    def to_json(self) -> JsonObject:
+        """Return plain JSON types, as `--json` and `pareto.json` have them."""
+        members = [
+            {
+                "number": result.number,
+                "params": dict(proposal.params),
+                "values": self.named(result),
+            }
+            for proposal, result in self.trials
+        ]
+        whole = {"knee": self.knee, "hypervolume": self.hypervolume, "front": members}
+        plain: JsonObject = plain_json(whole)
+        return plain
+
+    def named(self, result: TrialResult) -> dict[str, float]:
+        """Return a trial's values by their objectives."""
+        names = [objective.metric for objective in self.objectives]
+        return dict(zip(names, result.values or (), strict=True))
+
+
+def pareto_front(trials: Trials, objectives: Sequence[Objective]) -> ParetoFront | None:
+    """Return the front of a search; None where it has one objective, or no trial was completed."""
+    completed = with_all_values(trials)
+    if len(objectives) < 2 or not completed:
+        return None
+
+    rows = [result.values or () for _, result in completed]
+    members = sorted(front(rows, objectives), key=lambda i: objectives[0].key(rows[i][0]))
+    middle = members[knee([rows[i] for i in members], objectives)]
+    share = share_of_box(rows, objectives) if len(objectives) <= MOST_FOR_VOLUME else None
+    return ParetoFront(
+        objectives=tuple(objectives),
+        trials=[completed[i] for i in members],
+        knee=completed[middle][1].number,
+        hypervolume=share,
+    )
+
+
+def with_all_values(trials: Trials) -> Trials:
+    """Return the completed trials that have a value of each of several objectives."""
+    return [
+        (proposal, result)
+        for proposal, result in trials
+        if result.status is Status.COMPLETED and result.values is not None
+    ]

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tuning.reports.summary import Summary, Trials, ranked
+from tuning.reports.summary import ParetoFront, Summary, Trials, Winner, pareto_front, ranked
 from tuning.reports.texts import (
     failure_lines,
     one_line,
@@ -21,6 +21,7 @@ from tuning.reports.texts import (
     spread,
     value_text,
 )
+from tuning.study.objective import Objective
 from tuning.trial import Finding, Proposal
 
 IN_UNITS = ("rmse", "mae", "medae", "max_error", "pinball")  # on the target's own scale
@@ -54,15 +55,18 @@ def best_table(trials: Trials, summary: Summary, width: int) -> Table:
 
 def score_table(summary: Summary) -> Table:
     """Return the winner's validation and test scores beside those of the baselines."""
-    metrics = list(dict.fromkeys([summary.objective.name, *summary.test]))
+    names = [objective.name for objective in summary.objectives or (summary.objective,)]
+    metrics = list(dict.fromkeys([*names, *summary.test]))
     table = _plain_table("")
     for metric in metrics:
         table.add_column(Text(one_line(metric)), justify="right")
 
     if summary.winner is not None:
-        # Only the objective, the first column, is known on the validation part.
-        validation = f"{score(summary.winner.mean)} ± {spread(summary.winner.std)}"
-        table.add_row("winner, validation", validation, *[""] * (len(metrics) - 1))
+        # Only the objectives, the first columns, are known on the validation part.
+        validation = [f"{score(summary.winner.mean)} ± {spread(summary.winner.std)}"]
+        validation += [_mean(summary.winner, each) for each in summary.objectives[1:]]
+        empty = [""] * (len(metrics) - len(names))
+        table.add_row("winner, validation", *validation, *empty)
         table.add_row("winner, test", *_scores(summary.test, metrics), style="bold")
     if summary.linear:
         table.add_row("linear baseline, test", *_scores(summary.linear, metrics))
@@ -77,6 +81,10 @@ def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
         yield Text(f"{one_line(summary.verdict)}\n", "bold red")
 
     best = ranked(summary.trials, summary.objective)[:BEST_TRIALS]
+    front = pareto_front(summary.trials, summary.objectives)
+    if front is not None:
+        best = list(front.trials)
+        yield Text(_front_line(front))
     if best:
         yield best_table(best, summary, console.width)
     if summary.winner is not None:
@@ -120,7 +128,8 @@ def _best_table(trials: Trials, summary: Summary, names: list[str] | None, gap: 
     else:
         for name in names:
             table.add_column(Text(one_line(name)), justify="right", overflow="fold")
-    for heading in (one_line(summary.objective.metric), "epochs", "seconds"):
+    metrics = [each.metric for each in summary.objectives or (summary.objective,)]
+    for heading in (*map(one_line, metrics), "epochs", "seconds"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
 
@@ -129,13 +138,27 @@ def _best_table(trials: Trials, summary: Summary, names: list[str] | None, gap: 
         table.add_row(
             str(result.number),
             *_params_cells(proposal, names),
-            score(result.value),
+            *map(score, result.values or (result.value,)),
             str(result.epochs),
             f"{result.seconds:.1f}",
             result.status.value,
             style="bold green" if result.number == winner_number else None,
         )
     return table
+
+
+def _mean(winner: Winner, objective: Objective) -> str:
+    """Return mean and spread of one objective over the fresh seeds."""
+    known = winner.mean_and_std(objective.metric)
+    return "–" if known is None else f"{score(known[0])} ± {spread(known[1])}"
+
+
+def _front_line(front: ParetoFront) -> str:
+    """Say what the table holds where there are several objectives."""
+    line = f"Pareto front: {len(front.trials)} trials, trial {front.knee} is the knee"
+    if front.hypervolume is not None:
+        line += f", hypervolume {front.hypervolume:.1%}"
+    return f"{line}\n"
 
 
 def _params_cells(proposal: Proposal, names: list[str] | None) -> list[Text]:

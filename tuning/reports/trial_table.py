@@ -20,10 +20,13 @@ def trial_table_card(
     in_trials = [name for proposal, _ in trials for name in proposal.params]
     names = list(dict.fromkeys([*space, *in_trials]))
 
-    heads = ["trial", *names, objective.metric, *_AFTER_THE_METRIC]
+    # Several objectives, and what constraints look at.
+    figures = list(dict.fromkeys(name for _, result in trials for name in _figures(result)))
+    figures = [name for name in figures if name != objective.metric]
+    heads = ["trial", *names, objective.metric, *figures, *_AFTER_THE_METRIC]
     rows = [
         row(
-            [*_proposal_cells(proposal, names), *_result_cells(result)],
+            [*_proposal_cells(proposal, names), *_result_cells(result, figures)],
             "won" if result.number == winner_number else "",
         )
         for proposal, result in trials
@@ -47,7 +50,19 @@ def _proposal_cells(proposal: Proposal, names: list[str]) -> list[str]:
     return cells
 
 
-def _result_cells(result: TrialResult) -> list[str]:
+def _figures(result: TrialResult) -> list[str]:
+    """Return the names of the figures beside the objective that the study asks for."""
+    if result.values is None and not result.violations:
+        return []
+    return list(result.metrics)
+
+
+def _figure_cell(result: TrialResult, name: str) -> str:
+    value = result.metrics.get(name)
+    return cell("" if value is None else score(value), sort_key="" if value is None else value)
+
+
+def _result_cells(result: TrialResult, figures: list[str]) -> list[str]:
     """Return how the trial ended, in the order of the headings."""
     status = result.status.value
     tag = f'<span class="tag {status}">{status}</span>'
@@ -55,6 +70,7 @@ def _result_cells(result: TrialResult) -> list[str]:
 
     return [
         cell(score(result.value), sort_key="" if result.value is None else result.value),
+        *(_figure_cell(result, name) for name in figures),
         _sorted_cell(result.epochs),
         cell(f"{result.seconds:.1f}", sort_key=result.seconds),
         _sorted_cell(result.seed),

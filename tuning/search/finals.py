@@ -5,7 +5,6 @@ Everything that ends is kept in the ledger's files at once, and what is kept is 
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -18,11 +17,12 @@ from tuning.executors.base import Executor
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.reports.progress import Progress
+from tuning.search.choice import best_standing, is_eligible
 from tuning.search.rounds import Round
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
 from tuning.study.info import StudyInfo
-from tuning.trial import Proposal, TrialResult
+from tuning.trial import Metrics, Proposal, TrialResult
 from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Overrides, Source
 
 _ROUNDS = 3
@@ -69,7 +69,7 @@ class Finals:
         standings = self._standings(finalists)
         if standings is None:
             return None
-        best = min(standings, key=self._rank)
+        best = best_standing(standings, self.study, trial_index.front_scale)
 
         known = kept_winner(self.files)
         if known is None or not _is_of(known, best):
@@ -109,7 +109,7 @@ class Finals:
         for first in range(0, len(finalists), self.study.top_k):
             if first:
                 self.progress.notice(
-                    f"the best {first} diverged or failed on a fresh seed: the next are looked at"
+                    f"the best {first} {self._faults} on a fresh seed: the next are looked at"
                 )
 
             few = finalists[first : first + self.study.top_k]
@@ -117,17 +117,19 @@ class Finals:
                 return None
 
             standings += [self._standing(proposal) for proposal in few]
-            if any(standing.mean is not None for standing in standings):
+            if any(is_eligible(standing, self.study) for standing in standings):
                 return standings
 
         raise SearchFailed(
-            f"each of the best {len(finalists)} trials diverged or failed on a fresh seed; lower "
+            f"each of the best {len(finalists)} trials {self._faults} on a fresh seed; lower "
             "the learning rates of the space"
         )
 
-    def _rank(self, standing: Standing) -> float:
-        """Return a number that sorts the best mean first, and whoever is out last."""
-        return math.inf if standing.mean is None else self.study.objective.key(standing.mean)
+    @property
+    def _faults(self) -> str:
+        if self.study.constraints:
+            return "diverged, failed or broke a constraint"
+        return "diverged or failed"
 
     def _train(self, finalists: Sequence[Proposal]) -> bool:
         """Train what is not done of some finalists; return whether it came to its end."""
@@ -213,6 +215,7 @@ class Finals:
             seeds=tuple(None if outcome is None else outcome.seed for outcome in outcomes),
             weights=tuple(None if outcome is None else outcome.weights for outcome in outcomes),
             values=tuple(None if outcome is None else outcome.value for outcome in outcomes),
+            figures=tuple(each.figures for each in outcomes if each is not None and each.figures),
         )
 
     def _outcome(self, number: int, index: int) -> FinalistOutcome | None:
@@ -332,7 +335,14 @@ def _mean_outcome(folds: Sequence[FinalistOutcome]) -> FinalistOutcome:
         seconds=sum(fold.seconds for fold in folds),
         started_at=min(fold.started_at for fold in folds),
         ended_at=max(fold.ended_at for fold in folds),
+        figures=_mean_figures([fold.figures for fold in folds]),
     )
+
+
+def _mean_figures(rows: Sequence[Metrics]) -> dict[str, float]:
+    """Return the mean of each figure that all folds have."""
+    names = [name for name in rows[0] if all(name in row for row in rows)]
+    return {name: statistics.fmean(row[name] for row in rows) for name in names}
 
 
 def _median_index(standing: Standing) -> int:

@@ -33,6 +33,7 @@ def search_header(study: StudyInfo, variant: Params) -> SearchHeader:
         study=study.name,
         engine=study.engine,
         objective=study.objective,
+        objectives=study.objectives,
         versions=(dict(study.definition),),
         pruner=study.pruner,
         spaces_json=(study.space.to_json(),),

@@ -5,6 +5,7 @@ With `loop` and `finals` it alone knows every room.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import threading
@@ -20,12 +21,12 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.records import SearchHeader, SearchStatus
-from tuning.ledger.search import SearchFiles, begin, counts, search_key
+from tuning.ledger.search import PARETO_FILE, SearchFiles, begin, counts, search_key
 from tuning.ledger.winner import Evaluation, WinnerRecord
 from tuning.lr_range.plot import cards
 from tuning.reports.html import load_libraries, write_report
 from tuning.reports.progress import Progress, SilentProgress
-from tuning.reports.summary import Summary, Winner
+from tuning.reports.summary import Summary, Winner, pareto_front
 from tuning.reports.verdict import verdict
 from tuning.search.finals import Finals, kept_winner
 from tuning.search.header import search_header
@@ -252,7 +253,10 @@ class _Run:
         self._close_processes()
         # Read once: 10,000 trials with their curves are 100 MB. In a hurry that comes last.
         trials = None if self.stop_request.hurried else self.loop.trial_index.trials
-        report = None if trials is None else self._write_report(trials, winner)
+        report = None
+        if trials is not None:
+            self._keep_front(trials)
+            report = self._write_report(trials, winner)
         self._write_status(status, str(failure or ""))
         self.catch_up()
         self.progress.stop()
@@ -364,6 +368,13 @@ class _Run:
         )
         self.writer.notify()
 
+    def _keep_front(self, trials: list[Pair]) -> None:
+        """Keep the Pareto front among the files that MLflow is given, where there is one."""
+        front = pareto_front(trials, self.study.objectives)
+        if front is not None:
+            text = json.dumps(front.to_json(), indent=1)
+            write_bytes(self.files.folder / "artifacts" / PARETO_FILE, text.encode())
+
     def _write_report(self, trials: list[Pair], winner: WinnerRecord | None) -> Path | None:
         if not trials:
             return None
@@ -389,6 +400,7 @@ class _Run:
         status: str,
         report: Path | None,
     ) -> Summary:
+        front = pareto_front(trials, self.study.objectives)
         evaluation = Evaluation(test={}) if winner is None else winner.evaluation
         written = self.writer.progress()
         # Where no trial ran, nothing has been waited for.
@@ -400,6 +412,8 @@ class _Run:
             search=self.files.require_header().id,
             status=status,
             objective=self.study.objective,
+            objectives=self.study.objectives,
+            pareto={} if front is None else front.to_json(),
             trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
             winner=self._summary_winner(winner),
             test=evaluation.test,

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TypeAlias, TypeVar
 
 from tuning.ledger.search import SearchFiles
+from tuning.scoring.pareto import Scale, front, ranking, scale_of
 from tuning.space.space import Space
-from tuning.study.objective import Objective
+from tuning.study.objective import KNEE, Objective
 from tuning.trial import Proposal, Status, TrialResult
 
 Pair: TypeAlias = tuple[Proposal, TrialResult]
@@ -34,9 +35,28 @@ class TrialIndex:
         best: The completed trial with the best value, the earliest of equals; without its folds.
         training_s: Seconds spent in training, over all trials.
         tells: Numbers of the results told since the last ask, in order; the next spec keeps them.
+        never_trained: Trials that broke a constraint before they were trained.
+        refused_in_a_row: Of these those that ended after the last trial that was trained.
+
+    Args:
+        objective: What one figure is judged by.
+        files: Of the search.
+        space: Of the study.
+        objectives: Where there are several.
+        winner_by: Which trial of their front comes first among the finalists.
     """
 
-    def __init__(self, objective: Objective, files: SearchFiles, space: Space) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        files: SearchFiles,
+        space: Space,
+        *,
+        objectives: Sequence[Objective] = (),
+        winner_by: str = KNEE,
+    ) -> None:
+        self.never_trained = 0
+        self.refused_in_a_row = 0
         self.best: TrialResult | None = None
         self.tells: list[int] = []
         self.training_s = 0.0
@@ -53,6 +73,10 @@ class TrialIndex:
         )
 
         self._objective = objective
+        self._objectives = objectives
+        self._winner_by = winner_by
+        # By number the values of completed trials, of several objectives.
+        self._values: dict[int, tuple[float, ...]] = {}
         self._files = files
         self._space = space
         # By number what sorts the best first; NaN without a rank.
@@ -91,11 +115,15 @@ class TrialIndex:
         number = result.number
         self._ends[number] = 1 + _STATUSES.index(result.status)
         self.training_s += result.training_s
+        self.never_trained += result.never_trained
+        self.refused_in_a_row = self.refused_in_a_row + 1 if result.never_trained else 0
         if result.status is not Status.COMPLETED or result.value is None:
             return
 
         key = self._objective.key(result.value)
         self._keys[number] = key
+        if result.values is not None:
+            self._values[number] = result.values
         best = self.best
         if best is None or (key, number) < (self._keys[best.number], best.number):
             self.best = replace(result, folds=())
@@ -123,14 +151,13 @@ class TrialIndex:
         return first
 
     def finalists(self, top_k: int) -> list[Pair]:
-        """Return the best completed trials, the best first, of different parameters."""
-        ranked = sorted(
-            (number for number, key in enumerate(self._keys) if not math.isnan(key)),
-            key=lambda number: (self._keys[number], number),
-        )
+        """Return the best completed trials, the best first, of different parameters.
 
+        Of several objectives those of the Pareto front come first, then the fronts behind it; see
+        `tuning.scoring.pareto.ranking`.
+        """
         distinct: dict[bytes, Pair] = {}
-        for number in ranked:
+        for number in self._ranked():
             if len(distinct) == top_k:
                 break
             pair = self._pair(number)
@@ -139,6 +166,28 @@ class TrialIndex:
                 configuration = _digest(replace(pair[0], epochs=0))
                 distinct.setdefault(configuration, pair)
         return list(distinct.values())
+
+    def _ranked(self) -> Iterator[int]:
+        if self._objectives:
+            numbers = sorted(self._values)
+            rows = [self._values[number] for number in numbers]
+            for i in ranking(rows, self._objectives, self._winner_by):
+                yield numbers[i]
+            return
+
+        completed = (number for number, key in enumerate(self._keys) if not math.isnan(key))
+        yield from sorted(completed, key=lambda number: (self._keys[number], number))
+
+    @property
+    def front_scale(self) -> Scale | None:
+        """Best and worst values on the Pareto front of several objectives; None before the first.
+
+        Standings on fresh seeds are compared on it.
+        """
+        rows = [self._values[number] for number in sorted(self._values)]
+        if not rows:
+            return None
+        return scale_of([rows[i] for i in front(rows, self._objectives)], self._objectives)
 
     @property
     def statuses(self) -> list[Status]:

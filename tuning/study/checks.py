@@ -14,6 +14,7 @@ from tuning.data.folds import Splitter
 from tuning.data.row_keys import SPLIT_KINDS
 from tuning.errors import StudyError, did_you_mean
 from tuning.space.completion import completed
+from tuning.space.constraints import MODEL_FIGURES, constraint_faults
 from tuning.space.domains import Choice, Float, Int
 from tuning.study.builder_arguments import (
     CALLBACK_ARGUMENTS,
@@ -27,7 +28,7 @@ from tuning.study.builder_arguments import (
 )
 from tuning.study.engine_option import option_faults
 from tuning.study.engine_spec import EngineSpec, engine_specs, unknown_engine
-from tuning.study.objective import Objective
+from tuning.study.objective import KNEE, Objective
 from tuning.study.study_fields import PRUNERS, TRAINERS, StudyFields
 from tuning.study.study_file import NAME
 
@@ -62,6 +63,9 @@ def field_name_faults(values: Mapping[str, Any]) -> Iterator[str]:
         is_left_out = field.name not in values
         if field.name == "space":
             is_left_out = values.get("space") is None
+        if field.name == "objective":
+            is_left_out = not (values.get("objective") or values.get("objectives"))
+            has_default = False  # that of the signature is none
         if is_left_out and not has_default:
             yield f"'{field.name}' is missing"
 
@@ -77,7 +81,10 @@ def study_faults(study: StudyFields) -> Iterator[str]:
     if not callable(study.data):
         yield f"data must be a function that returns a Dataset, got {study.data!r}"
 
-    yield from _objective_faults(study)
+    if not study.objectives:
+        yield from _objective_faults(study.objective, study)
+    yield from _several_objectives_faults(study)
+    yield from constraint_faults(study.constraints)
     yield from _threshold_faults(study)
     # What a builder asks for is not known before it is run: these come in `Study.check`.
     if study.space.known:
@@ -95,15 +102,20 @@ def study_faults(study: StudyFields) -> Iterator[str]:
         yield from _data_faults(study)
 
 
-def _objective_faults(study: StudyFields) -> Iterator[str]:
-    objective = study.objective
+def _objective_faults(objective: object, study: StudyFields) -> Iterator[str]:
+    """Yield what is wrong with one objective on its own."""
     if not isinstance(objective, Objective):
         yield f'objective must be Minimize("val_…") or Maximize("val_…"), got {objective!r}'
-    elif not objective.metric.startswith("val_"):
+    elif objective.is_model_figure and not study.objectives:
         yield (
-            f"objective '{objective.metric}' is not a validation metric; "
-            f"use 'val_{objective.metric}'"
+            f"objective '{objective.metric}' alone needs no training; give it beside a validation "
+            f'metric: objectives=[Minimize("val_loss"), Minimize("{objective.metric}")]'
         )
+    elif not objective.is_model_figure and not objective.metric.startswith("val_"):
+        guess = f"use 'val_{objective.metric}'"
+        if did_you_mean(objective.metric, MODEL_FIGURES):
+            guess += f", or one of {', '.join(MODEL_FIGURES)}"
+        yield f"objective '{objective.metric}' is not a validation metric; {guess}"
     # A function may give its value any name, and so the name of a metric of ours.
     elif study.trainer != "function" and not objective.sensible:
         yield f"objective: to {objective.direction} {objective.metric} finds the worst model"
@@ -111,6 +123,53 @@ def _objective_faults(study: StudyFields) -> Iterator[str]:
         yield (
             f"objective: with trainer='function' the builder returns {objective.metric} itself; "
             f'use {objective.direction.capitalize()}("{objective.metric}")'
+        )
+
+
+def _several_objectives_faults(study: StudyFields) -> Iterator[str]:
+    """Yield what is wrong with several objectives, and between them and the rest of the study."""
+    objectives = study.objectives
+    if not isinstance(objectives, tuple):
+        yield f"objectives must be a list of Minimize(…) and Maximize(…), got {objectives!r}"
+        return
+    if not objectives:
+        if study.winner_by != KNEE:
+            yield f"winner_by={study.winner_by!r} is for several objectives; leave it out"
+        return
+
+    for objective in objectives:
+        yield from _objective_faults(objective, study)
+    if not all(isinstance(objective, Objective) for objective in objectives):
+        return
+
+    names = [objective.metric for objective in objectives]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"objectives: '{name}' is given twice"
+    if study.objective != objectives[0]:
+        yield "objective and objectives are both given; keep one of them"
+    if objectives[0].is_model_figure:
+        yield (
+            f"objectives: the first, {names[0]}, needs no training, but early stopping and the "
+            "live view go by it; begin with a validation metric"
+        )
+    if study.winner_by not in (KNEE, *names):
+        ways = [KNEE, *names]
+        guess = did_you_mean(str(study.winner_by), ways)
+        yield f"winner_by {study.winner_by!r} is unknown.{guess} There are: {', '.join(ways)}"
+    yield from _several_engine_faults(study)
+
+
+def _several_engine_faults(study: StudyFields) -> Iterator[str]:
+    spec = engine_specs().get(study.engine)
+    if spec is None:
+        return
+    if not spec.several_objectives:
+        able = ", ".join(each.name for each in engine_specs().values() if each.several_objectives)
+        yield f"objectives: {study.engine} searches one objective only; use {able}"
+    elif study.pruner != "none":
+        yield (
+            f"pruner '{study.pruner}' compares trials by one figure, and there are "
+            f"{len(study.objectives)} objectives; use --pruner none (patience goes by the first)"
         )
 
 

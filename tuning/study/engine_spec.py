@@ -46,6 +46,7 @@ class EngineSpec:
         takes_points: Begins with known points, though not with a sample: a grid, which is whole
             without one.
         prunes: Works with `Study.pruner`.
+        several_objectives: Works with `Study.objectives`.
         continues_trials: A proposal may go on from an earlier trial, so each keeps its last epoch.
         plans_rates_apart: Plans learning rates apart from structures: a rate cannot have an
             interval for each structure.
@@ -72,6 +73,7 @@ class EngineSpec:
     takes_initial: bool = False
     takes_points: bool = False
     prunes: bool = False
+    several_objectives: bool = False
     continues_trials: bool = False
     plans_rates_apart: bool = False
     one_data_set: bool = False

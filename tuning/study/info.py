@@ -15,6 +15,7 @@ from tuning.data.arrays import count_rows, only
 from tuning.data.dataset import Dataset, Shapes, Tasks, each_shape
 from tuning.data.folds import n_splits
 from tuning.data.parts import Parts
+from tuning.space.constraints import Constraint, constraints_of
 from tuning.space.space import Space
 from tuning.study.builder_arguments import epochs_of
 from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
@@ -117,6 +118,9 @@ class StudyInfo:
         trains_to_test: The winner is trained on all rows up to the test part, as it is by time,
             for as many epochs as its validation found.
         notices: What the engine wants the user to know.
+        objectives: Where there are several, else empty.
+        constraints: What every winner keeps to.
+        winner_by: See `Study`.
     """
 
     name: str
@@ -147,6 +151,9 @@ class StudyInfo:
     notices: tuple[str, ...] = ()
     data_arguments: tuple[str, ...] = ()
     trains_to_test: bool = False
+    objectives: tuple[Objective, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    winner_by: str = "knee"
 
     def epochs_of(self, params: Mapping[str, Any]) -> int:
         """Return the epochs of a trial of these parameters: searched ones win over the field."""
@@ -230,6 +237,9 @@ def describe(
         notices=notices,
         data_arguments=searched_arguments(study),
         trains_to_test=trains_to_test,
+        objectives=tuple(objective.named for objective in study.objectives),
+        constraints=constraints_of(study.constraints),
+        winner_by=study.winner_by,
     )
 
 

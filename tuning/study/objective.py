@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from tuning.errors import StudyError
+from tuning.space.constraints import MODEL_FIGURES, constraints_of
 from tuning.study.scorer_internals import is_scorer, scored_function
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
@@ -152,6 +153,10 @@ def direction_of(name: str) -> Direction | None:
     return "maximize" if name in SCORERS else None
 
 
+KNEE = "knee"
+"""`Study.winner_by`: the trial that gives up least of one objective for the others."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a trial is judged by: a metric on the validation part, and which way is better.
@@ -173,8 +178,15 @@ class Objective:
         return self.metric.removeprefix("val_")
 
     @property
+    def is_model_figure(self) -> bool:
+        """Whether the built model alone decides it, without training."""
+        return self.metric in MODEL_FIGURES
+
+    @property
     def sensible(self) -> bool:
         """Whether the direction is the metric's own; of other names nothing is known."""
+        if self.is_model_figure:
+            return self.direction == "minimize"
         if self.function is not None:
             return self.direction == "maximize" or not is_scorer(self.function)
         return direction_of(self.name) in (None, self.direction)
@@ -237,3 +249,38 @@ def _name_of(function: Callable[..., Any]) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     return str(getattr(function, "__name__", type(function).__name__))
+
+
+class Asks(Protocol):
+    """What a study says of what its trials are judged by."""
+
+    @property
+    def objective(self) -> Objective:
+        """The only objective, or the first."""
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """Where there are several."""
+
+    @property
+    def constraints(self) -> Sequence[str]:
+        """As the study gives them."""
+
+
+def figures_asked(study: Asks) -> frozenset[str]:
+    """Return the model's figures that objectives or constraints of a study name."""
+    named = {objective.metric for objective in study.objectives if objective.is_model_figure}
+    limited = {limit.figure for limit in constraints_of(study.constraints) if limit.of_model}
+    return frozenset(named | limited)
+
+
+def others_asked(study: Asks) -> tuple[Objective, ...]:
+    """Return the validation metrics that a study names besides its (first) objective.
+
+    What a constraint looks at is an objective of no direction in particular.
+    """
+    others = {each.metric: each for each in study.objectives if not each.is_model_figure}
+    for limit in constraints_of(study.constraints):
+        if not limit.of_model:
+            others.setdefault(limit.figure, Objective(limit.figure, "minimize"))
+    return tuple(each for name, each in others.items() if name != study.objective.metric)

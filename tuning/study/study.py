@@ -31,7 +31,7 @@ from tuning.study.engine_spec import engine_spec
 from tuning.study.fingerprint import fingerprint, metric_fingerprint, plain_repr
 from tuning.study.foreign.foreign_builder import ForeignBuilder, adapted
 from tuning.study.foreign.scikeras_meta import meta_of
-from tuning.study.study_fields import StudyFields
+from tuning.study.study_fields import NO_OBJECTIVE, StudyFields, with_first_objective
 from tuning.study.study_file import find_study, import_file
 
 # In the order in which they are written; with the same values two searches can be compared.
@@ -65,7 +65,8 @@ class Study(StudyFields):
             the builder's are: each of their values gives data of its own.
         objective: `Minimize("val_rmse")`, `Maximize("val_accuracy")`, …: any metric of
             `docs/metrics.md`, scorer of scikit-learn or function of your own is computed by us from
-            validation predictions, any other name is looked up in Keras' own history.
+            validation predictions, any other name is looked up in Keras' own history. Left out
+            where `objectives` are given: then it is the first of them.
         space: The searched parameters, arguments of builder and data and `batch_size`: a mapping of
             names to `Int`, `Float`, `Choice` or `"from_range_test"`, or a `Space`.
         fixed: Arguments of builder and data that are the same in every trial.
@@ -111,6 +112,13 @@ class Study(StudyFields):
         trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' loop),
             "function" (nothing is trained: the builder returns the objective itself, see
             `tuning.trials.functions`).
+        objectives: Several objectives at once, in place of `objective`: validation metrics, and of
+            the model `n_parameters`, `size_kb` and `latency_ms` (see `MODEL_FIGURES`). Optuna's
+            engines alone search them. The first one stops early and stands where one figure does.
+        constraints: What every winner keeps to, e.g. `"n_parameters <= 50_000"` or
+            `"val_recall >= 0.8"`. What the built model breaks is not trained.
+        winner_by: Of several objectives: which trial of the Pareto front wins, "knee" or the name
+            of the objective to be best in.
     """
 
     # What `inspect.signature`, and so IPython, shows of `Study(…)`.
@@ -125,7 +133,7 @@ class Study(StudyFields):
             if faults:
                 raise StudyError(faults, where=where)
 
-            super().__init__(**values)
+            super().__init__(**with_first_objective(values))
             for name in ("initial", "class_weight"):  # of NumPy's numbers Python's
                 object.__setattr__(self, name, python_value(getattr(self, name)))
 
@@ -146,10 +154,16 @@ class Study(StudyFields):
             fingerprints["objective_function"] = metric_fingerprint(self.objective.function)
         if self.callbacks is not None:
             fingerprints["callbacks"] = fingerprint(self.callbacks)
+        for other in self.objectives[1:]:
+            if other.function is not None:
+                fingerprints[f"{other.metric}_function"] = metric_fingerprint(other.function)
         return fingerprints
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced, checked like any study."""
+        # The objective of several is the first of them, and goes with them.
+        if {"objective", "objectives"} & changes.keys():
+            changes = {"objective": NO_OBJECTIVE, "objectives": (), **changes}
         return replace(self, **changes)
 
     def check(self) -> None:
@@ -246,6 +260,12 @@ class Study(StudyFields):
         test_ranges = self.space.test_ranges
         if test_ranges:
             definition["from_range_test"] = test_ranges
+        if self.objectives:
+            definition["objectives"] = [
+                f"{each.direction} {each.metric}" for each in self.objectives
+            ]
+        if self.constraints:
+            definition["constraints"] = list(self.constraints)
         return {**definition, **self._fingerprints}
 
     @property

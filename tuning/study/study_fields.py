@@ -16,6 +16,8 @@ from tuning.study.objective import Objective
 
 PRUNERS = ("none", "median", "asha", "hyperband")
 TRAINERS = ("auto", "compiled", "fit", "function")
+NO_OBJECTIVE = Objective("", "minimize")
+"""Stands in the signature for an objective that `objectives` gives; no study has it."""
 
 if TYPE_CHECKING:
 
@@ -44,7 +46,7 @@ class StudyFields:
     name: str
     builder: Builder
     data: Callable[..., Dataset]
-    objective: Objective
+    objective: Objective = NO_OBJECTIVE
     if TYPE_CHECKING:
         space: _SpaceField = _SpaceField()
     else:
@@ -77,3 +79,26 @@ class StudyFields:
     split: SplitKind | None = None
     gpus_per_trial: int = 1
     trainer: Literal["auto", "compiled", "fit", "function"] = "auto"
+    objectives: Sequence[Objective] = ()
+    constraints: Sequence[str] = ()
+    winner_by: str = "knee"
+
+
+def with_first_objective(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a study so that one objective stands in `objective`, alone or first.
+
+    A list of one objective is that objective.
+    """
+    fields = dict(values)
+    for name in ("objectives", "constraints"):
+        if isinstance(fields.get(name), list):
+            fields[name] = tuple(fields[name])
+
+    objectives = fields.get("objectives")
+    if not isinstance(objectives, tuple) or not objectives:
+        return fields
+    if fields.get("objective", NO_OBJECTIVE) == NO_OBJECTIVE:
+        fields["objective"] = objectives[0]
+        if len(objectives) == 1:
+            fields["objectives"] = ()
+    return fields

@@ -122,6 +122,9 @@ class Tracker(TrialSink, Protocol):
     def record_winner(self, winner: WinnerRecord, model: Path | None) -> None:
         """Show `winner.json` and the model saved with it."""
 
+    def record_front(self, front: Json) -> None:
+        """Show the Pareto front of several objectives, as `pareto.json` has it."""
+
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder; one of the same name is replaced."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tuning.ledger.winner import WinnerRecord
+from tuning.schema import Json
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.trial import Proposal, TrialResult
 
@@ -32,7 +33,7 @@ class MemoryTracker:
     """Holds every record once.
 
     Attributes:
-        searches, statuses, winners: By search id.
+        searches, statuses, winners, fronts: By search id.
         curves: By search id, then finished trials.
         files: Names, by search id.
     """
@@ -44,6 +45,7 @@ class MemoryTracker:
         self.finalists: dict[FinalistKey, TrialResult] = {}
         self.curves: dict[str, dict[int, Progress]] = {}
         self.winners: dict[str, WinnerRecord] = {}
+        self.fronts: dict[str, Json] = {}
         self.files: dict[str, set[str]] = {}
         self._search = ""
 
@@ -78,6 +80,10 @@ class MemoryTracker:
         self.winners[self._search] = winner
         if model is not None:
             self.keep_files(model)
+
+    def record_front(self, front: Json) -> None:
+        """Keep the front."""
+        self.fronts[self._search] = front
 
     def keep_files(self, path: Path) -> None:
         """Keep the name of a file, or the names of the files below a folder."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 from tuning.ledger.winner import WinnerRecord
+from tuning.schema import Json
 from tuning.study.info import DatasetFacts
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_text import text_of, texts, without_secrets
@@ -89,6 +90,20 @@ def winner_tags(winner: WinnerRecord) -> dict[str, str]:
     if no_better is not None:  # under `winner.`, so that it goes when another winner comes
         tags["winner.no_better_than"] = no_better.always or no_better.baseline
     return texts(tags)
+
+
+def front_tags(front: Json) -> dict[str, str]:
+    """Return the trials of the Pareto front of several objectives, e.g. `3, 7 (knee), 12`."""
+    numbers = [member["number"] for member in front["front"]]
+    words = [f"{number} (knee)" if number == front["knee"] else str(number) for number in numbers]
+    share = front["hypervolume"]
+    return _as_tags(
+        {
+            "pareto": ", ".join(words),
+            "pareto_knee": front["knee"],
+            "pareto_hypervolume": None if share is None else f"{share:.4f}",
+        }
+    )
 
 
 def dataset_texts(dataset: DatasetFacts) -> dict[str, str]:

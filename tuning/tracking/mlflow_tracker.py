@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from tuning.errors import TrialError
 from tuning.ledger.winner import WinnerRecord
+from tuning.schema import Json
 from tuning.study.info import DatasetFacts
 from tuning.tracking import mlflow_metrics, mlflow_runs, mlflow_tags
 from tuning.tracking.base import Progress, SearchRecord
@@ -156,6 +157,10 @@ class MlflowTracker:
         self._client.log_dict(self.run_id, winner.to_json(), "winner.json")
         if model is not None:
             self._log_model(model, winner.params)
+
+    def record_front(self, front: Json) -> None:
+        """Show on the search's run which trials are on the front, its knee and hypervolume."""
+        mlflow_runs.log(self._client, self.run_id, tags=mlflow_tags.front_tags(front))
 
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder, as artifacts of the search's run."""

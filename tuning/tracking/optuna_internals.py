@@ -10,5 +10,5 @@ CHECKED_WITH = "5.0.0"
 CONSTRAINTS = "constraints"
 """The system attribute in which a trial's constraints are stored (above 0: violated).
 
-`create_trial` takes no constraints, and `Trial.set_constraint` needs a trial that still runs.
+Those of a study are given to `create_trial` by name; this one is kept as earlier searches have it.
 """

@@ -92,6 +92,7 @@ class OptunaProjection:
         self._space = merged([dict(space.domains) for space in header.spaces])
         self._distributions = {name: _distribution(domain) for name, domain in self._space.items()}
         self._metric = header.objective.metric
+        self._objectives = header.objectives or (header.objective,)
         self._study = self._open_study(header)
         self._stored = set()
         for trial in self._study.get_trials(deepcopy=False):
@@ -122,17 +123,19 @@ class OptunaProjection:
         import optuna
 
         name = header.id
-        direction = header.objective.direction
+        directions = [objective.direction for objective in self._objectives]
         space = {parameter: repr(d) for parameter, d in sorted(self._distributions.items())}
         with _quiet():
             study = optuna.create_study(
-                storage=self._storage, study_name=name, direction=direction, load_if_exists=True
+                storage=self._storage, study_name=name, directions=directions, load_if_exists=True
             )
             if study.user_attrs.get("space", space) != space:
                 optuna.delete_study(study_name=name, storage=self._storage)
                 study = optuna.create_study(
-                    storage=self._storage, study_name=name, direction=direction
+                    storage=self._storage, study_name=name, directions=directions
                 )
+            if header.objectives and not study.metric_names:
+                study.set_metric_names([objective.metric for objective in header.objectives])
 
         attributes = {
             "space": space,
@@ -156,17 +159,24 @@ class OptunaProjection:
             if domain is not None and domain.contains(value):
                 params[name] = value
 
-        has_value = result.status in (Status.COMPLETED, Status.PRUNED)
+        # Of several objectives a pruned trial has none that Optuna would take.
+        values = None
+        if result.value is not None and (len(self._objectives) == 1 or result.values):
+            values = result.values or (result.value,)
         # As Optuna's engine tells it: out of memory is a violated constraint.
-        infeasible = result.status is Status.INFEASIBLE
+        out_of_memory = result.status is Status.INFEASIBLE and not result.breaks_constraint
+        # What was trained and then broke a constraint has values, as a complete trial has.
+        broke_later = result.breaks_constraint and result.value is not None
+        state = "COMPLETE" if broke_later else _STATES[result.status]
 
         trial = optuna.trial.create_trial(
-            state=TrialState[_STATES[result.status]],
-            value=result.value if has_value else None,
+            state=TrialState[state],
+            values=values,
             params={name: _stored_value(self._space[name], v) for name, v in params.items()},
             distributions={name: self._distributions[name] for name in params},
             user_attrs=_attributes(proposal, result, params),
-            system_attrs={CONSTRAINTS: [1.0]} if infeasible else {},
+            system_attrs={CONSTRAINTS: [1.0]} if out_of_memory else {},
+            constraints=dict(result.violations) or None,
             intermediate_values=self._curve(result),
         )
         if result.ended_at > 0:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tuning.ledger.records import write_record
 from tuning.ledger.winner import FinalistOutcome
+from tuning.study.objective import others_asked
 from tuning.study.study import derive_seed
-from tuning.trial import Answer, Context, EpochReport
+from tuning.trial import Answer, Context, EpochReport, FoldResult
 from tuning.trials.checkpoint import save_checkpoint
 from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_finalist
 from tuning.trials.jobs import ALL_ROWS, FinalistJob, Stopped
+from tuning.trials.training import measured
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
 
@@ -47,6 +49,10 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         weights = job.file.with_suffix(".npz")
         save_checkpoint(weights, fits[0].fit.model, results[0].best_epoch)
 
+    figures: dict[str, float] = {}
+    if value is not None and (study.objectives or study.constraints):
+        figures = {study.objective.metric: value, **_figures(worker_study, job, seed, results)}
+
     ended_at = time.time()
     outcome = FinalistOutcome(
         number=job.number,
@@ -60,9 +66,21 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         slot=context.slot,
         started_at=started_at,
         ended_at=ended_at,
+        figures=figures,
     )
     write_record(job.file, outcome)
     return outcome
+
+
+def _figures(
+    worker_study: WorkerStudy, job: FinalistJob, seed: int, results: Sequence[FoldResult]
+) -> dict[str, float]:
+    """Return the model's figures and the other metrics that the study asks for."""
+    study = worker_study.study
+    figures = measured(worker_study, study.split_params(job.params), seed)
+    for other in others_asked(study):
+        figures[other.metric] = float(np.mean([each.metrics[other.metric] for each in results]))
+    return figures
 
 
 def _train(

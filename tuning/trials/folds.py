@@ -16,6 +16,7 @@ from tuning.builders.inputs.adapting import adapt_layers
 from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.scoring.class_weights import class_weights
 from tuning.study.builder_arguments import SplitParams
+from tuning.study.objective import others_asked
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.keras_internals import compiled_metric_names
 from tuning.trainer.train import Fit
@@ -72,6 +73,7 @@ def watch(
         on_epoch,
         compiled=compiled,
         threshold=study.threshold,
+        also=others_asked(study),
     )
     users = make_callbacks(study, point, epochs=epochs, n_rows=len(rows.train), folder=folder)
     if point.patience is None or not rows.stops_early:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +21,21 @@ from tuning.errors import StudyError
 from tuning.ledger.records import write_record
 from tuning.ledger.results import keep_test_score
 from tuning.ledger.winner import Evaluation, FinalistOutcome
+from tuning.space.constraints import MODEL_FIGURES, Constraint, broken, constraints_of
 from tuning.storage.durable import read_json, write_json
 from tuning.study.builder_arguments import names_taken
 from tuning.study.study import Study, derive_seed
-from tuning.trial import Answer, EpochReport, FoldResult, Params, Status, TrialResult
+from tuning.trial import (
+    Answer,
+    EpochReport,
+    FoldResult,
+    Metrics,
+    Params,
+    Status,
+    TrialResult,
+)
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
+from tuning.trials.training import refused
 
 if TYPE_CHECKING:
     from tuning.trials.training import Training
@@ -42,7 +53,15 @@ def no_data() -> Dataset:
 
 
 def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> float:
-    """Return the objective at a point after an epoch.
+    """Return the (first) objective at a point after an epoch; see `evaluate_all`."""
+    return evaluate_all(study, params, epoch=epoch, seed=seed)[study.objective.metric]
+
+
+def evaluate_all(study: Study, params: Params, *, epoch: int, seed: int | None) -> dict[str, float]:
+    """Return what a study asks for at a point after an epoch, by name: objectives first.
+
+    The builder returns a number; of several objectives as many, in their order; or a mapping of
+    names to numbers, which may hold the figures of constraints too.
 
     Args:
         study: With `trainer="function"`.
@@ -51,7 +70,7 @@ def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> f
         seed: Of training; None: the function's own default, which is its value without noise.
 
     Raises:
-        StudyError: The builder returned no number.
+        StudyError: The builder returned no number, or not all that the study asks for.
     """
     taken = _names_taken(study.builder)
     values = {**study.fixed, **params}
@@ -64,15 +83,50 @@ def evaluate(study: Study, params: Params, *, epoch: int, seed: int | None) -> f
         point = json.dumps(dict(params), sort_keys=True, default=repr)
         arguments["seed"] = derive_seed(seed, point, epoch)
 
-    value = study.builder(**arguments)
+    returned = study.builder(**arguments)
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return _by_name(study, returned)
+    except (TypeError, ValueError, KeyError):
         name = getattr(study.builder, "__name__", "builder")
         raise StudyError(
-            f"{name}() must return a number where trainer='function', got {value!r}",
+            f"{name}() must return {_wanted(study)} where trainer='function', got {returned!r}",
             where=f"study '{study.name}'",
         ) from None
+
+
+def _by_name(study: Study, returned: Any) -> dict[str, float]:
+    """Return what a builder returned by name, what the study asks for first."""
+    names = _names_asked(study)
+    if isinstance(returned, Mapping):
+        asked = {name: float(returned[name]) for name in names}
+        return {**asked, **{str(name): float(value) for name, value in returned.items()}}
+    values = returned if study.objectives else [returned]
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _names_asked(study: Study) -> list[str]:
+    objectives = study.objectives or (study.objective,)
+    limits = constraints_of(study.constraints)
+    names = [*(each.metric for each in objectives), *(each.figure for each in limits)]
+    return list(dict.fromkeys(names))
+
+
+def _wanted(study: Study) -> str:
+    """Say what a builder must return."""
+    names = _names_asked(study)
+    if study.constraints:
+        return f"a mapping with {', '.join(names)}"
+    if study.objectives:
+        return f"{len(names)} numbers ({', '.join(names)})"
+    return "a number"
+
+
+def _of_model(study: Study) -> list[Constraint]:
+    return [each for each in constraints_of(study.constraints) if each.of_model]
+
+
+def _model_figures(values: Metrics) -> dict[str, float]:
+    return {name: value for name, value in values.items() if name in MODEL_FIGURES}
 
 
 # Cached, since every epoch of every trial asks.
@@ -98,9 +152,12 @@ def function_trial(training: Training) -> TrialResult:
     if getattr(study.builder, "asks_for_parameters", False):
         first = proposal.epochs
     for epoch in range(first, proposal.epochs + 1):
-        value = evaluate(study, proposal.params, epoch=epoch, seed=training.seed)
-        curve.append({"epoch": float(epoch), metric: value})
-        if not math.isfinite(value):
+        values = evaluate_all(study, proposal.params, epoch=epoch, seed=training.seed)
+        if not curve and broken(_of_model(study), values):
+            return refused(study, proposal.number, _model_figures(values))
+        curve.append({"epoch": float(epoch), **values})
+        value = values[metric]
+        if not all(map(math.isfinite, values.values())):
             return _result(training, Status.DIVERGED, curve)
 
         seconds = time.perf_counter() - began
@@ -137,7 +194,7 @@ def _result(training: Training, status: Status, curve: list[dict[str, float]]) -
     fold = FoldResult(
         fold=0,
         value=last[metric],
-        metrics={metric: last[metric]},
+        metrics={name: value for name, value in last.items() if name != "epoch"},
         curve=tuple(curve),
         best_epoch=int(last["epoch"]),
         seconds=0.0,
@@ -167,19 +224,21 @@ def _result(training: Training, status: Status, curve: list[dict[str, float]]) -
 def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> FinalistOutcome:
     """Do what training does for a finalist on a fresh seed; see `train_finalist`."""
     started_at = time.time()
-    value = evaluate(study, job.params, epoch=job.epochs, seed=seed)
+    values = evaluate_all(study, job.params, epoch=job.epochs, seed=seed)
+    value = values[study.objective.metric]
     ended_at = time.time()
 
     outcome = FinalistOutcome(
         number=job.number,
         index=job.index,
         seed=seed,
-        value=value if math.isfinite(value) else None,
+        value=value if all(map(math.isfinite, values.values())) else None,
         epochs=job.epochs,
         seconds=ended_at - started_at,
         slot=slot,
         started_at=started_at,
         ended_at=ended_at,
+        figures=values if study.objectives or study.constraints else {},
     )
     write_record(job.file, outcome)
     return outcome
@@ -190,7 +249,8 @@ def function_winner(study: Study, job: EvaluationJob) -> Evaluation:
 
     There is no model to be saved.
     """
-    value = evaluate(study, job.params, epoch=study.epochs, seed=None)
-    evaluation = Evaluation(test={study.objective.name: value})
+    values = evaluate_all(study, job.params, epoch=study.epochs, seed=None)
+    test = {name.removeprefix("val_"): value for name, value in values.items()}
+    evaluation = Evaluation(test=test)
     write_record(job.file, evaluation)
     return evaluation

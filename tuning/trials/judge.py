@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -47,6 +47,8 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         compiled: Names of the metrics that the model was compiled with: of these its own values
             count, but for those that are always ours.
         threshold: Between two classes; "tuned": on the stopping rows, anew after each epoch.
+        also: Other objectives, and what constraints look at: added to the logs, too. They must be
+            finite.
     """
 
     knows_only_its_model = True
@@ -61,6 +63,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         compiled: Collection[str] = (),
         threshold: Threshold = None,
+        also: Sequence[Objective] = (),
     ) -> None:
         super().__init__()
         self.curve: list[dict[str, float]] = []
@@ -72,6 +75,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
 
         self._objective = objective
         self._measure = _measure(objective, task, compiled)
+        self._others = [(other, _measure(other, task, compiled)) for other in also]
         self._threshold = threshold
         self._scoring = scoring
         self._stopping = stopping
@@ -130,24 +134,26 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         metric = self._objective.metric
         has_own_rows = self._stopping is not self._scoring
         if self._measure is None:
-            logs[metric] = self._of_the_model(logs)
+            logs[metric] = self._of_the_model(self._objective, logs)
             if has_own_rows:
                 logs[self.monitor] = self._inner_loss()
+            self._add_others(logs, None if self._threshold == "tuned" else self._threshold)
             return
 
         inner = self._probabilities(self._stopping, None) if has_own_rows else None
         threshold = self._threshold_now(self._measure, inner)
-        if self._model_has_it(logs):
-            logs[metric] = self._of_the_model(logs)
+        if self._model_has_it(self._objective, logs):
+            logs[metric] = self._of_the_model(self._objective, logs)
         else:
             predicted = self._probabilities(self._scoring, self._predicted)
             logs[metric] = _score(self._measure, self._scoring, predicted, threshold)
         if inner is not None:
             logs[self.monitor] = _score(self._measure, self._stopping, inner, threshold)
+        self._add_others(logs, threshold)
 
-    def _of_the_model(self, logs: Mapping[str, Any]) -> float:
-        """Return the objective as Keras has it: a number, or a list of one."""
-        metric = self._objective.metric
+    def _of_the_model(self, objective: Objective, logs: Mapping[str, Any]) -> float:
+        """Return a metric as Keras has it: a number, or a list of one."""
+        metric = objective.metric
         if metric not in logs:
             known = ", ".join(sorted(name for name in logs if name.startswith("val_")))
             raise StudyError(f"no metric of the model is called '{metric}'; there are: {known}")
@@ -155,15 +161,27 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
             raise StudyError(f"'{metric}' has {np.size(logs[metric])} values, one a class")
         return float(np.reshape(logs[metric], ()))
 
-    def _model_has_it(self, logs: Mapping[str, float]) -> bool:
-        if is_always_ours(self._objective.name) or self._objective.function is not None:
+    def _model_has_it(self, objective: Objective, logs: Mapping[str, float]) -> bool:
+        if is_always_ours(objective.name) or objective.function is not None:
             return False
-        return np.size(logs.get(self._objective.metric, ())) == 1
+        return np.size(logs.get(objective.metric, ())) == 1
+
+    def _add_others(self, logs: dict[str, float], threshold: float | None) -> None:
+        """Add what the study asks for besides the objective, from the same predictions."""
+        for objective, measure in self._others:
+            if measure is None or self._model_has_it(objective, logs):
+                logs[objective.metric] = self._of_the_model(objective, logs)
+                continue
+            if self._predicted is None:
+                self._predicted = predict(self.model, self._scoring.X)
+            predicted = self._probabilities(self._scoring, self._predicted)
+            logs[objective.metric] = _score(measure, self._scoring, predicted, threshold)
 
     def _decide(self, logs: Mapping[str, float]) -> None:
         loss = logs.get("loss", 0.0)
-        value = logs[self._objective.metric]
-        if not (math.isfinite(loss) and math.isfinite(value)):
+        values = [logs[self._objective.metric]]
+        values += [logs[other.metric] for other, _ in self._others]
+        if not all(map(math.isfinite, (loss, *values))):
             self.diverged = True
         elif self._on_epoch is not None and self.answer is Answer.CONTINUE:
             self.answer = self._on_epoch(self.curve[-1])

@@ -1,4 +1,7 @@
-"""`Training`: what the training of one proposal is given, put together once on its way."""
+"""`Training`: what the training of one proposal is given, put together once on its way.
+
+And the limits that it keeps to: figures of the built model before it, metrics after it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
+from tuning.builders.build import build
+from tuning.builders.figures import figures_of
+from tuning.data.arrays import Arrays, take
+from tuning.data.stream_array import stream_part
+from tuning.errors import StudyError
+from tuning.space.constraints import broken, constraints_of, violations
 from tuning.study.builder_arguments import SplitParams
-from tuning.study.study import derive_seed
-from tuning.trial import Context, TrialResult
+from tuning.study.objective import figures_asked
+from tuning.study.study import Study, derive_seed
+from tuning.trial import Context, Metrics, Status, TrialResult
 from tuning.trials.jobs import TrialJob
 from tuning.trials.worker_study import WorkerStudy
 
@@ -49,3 +59,96 @@ class Training:
 
 Train: TypeAlias = Callable[[Training], TrialResult]
 """Trains a proposal; returns the result of a trial that goes well, raises where it does not."""
+
+
+def within_limits(train: Train, training: Training) -> TrialResult:
+    """Train, unless the built model breaks a constraint of the study; judge what was trained.
+
+    Args:
+        train: Trains.
+        training: What; where the study asks for no figure and has one objective, nothing is added.
+
+    Returns:
+        An INFEASIBLE result, with the figures in words, where a constraint is broken: without a
+        value where nothing was trained, with its value where a metric broke it.
+    """
+    study = training.worker_study.study
+    # The builder of a function is the trial: it looks at the first value itself.
+    if study.trainer == "function" or not figures_asked(study):
+        return judged(study, train(training), {})
+
+    figures = measured(training.worker_study, training.point, training.seed)
+    if broken(constraints_of(study.constraints), figures):
+        return refused(study, training.job.proposal.number, figures)
+    return judged(study, train(training), figures)
+
+
+def refused(study: Study, number: int, figures: Metrics) -> TrialResult:
+    """Return the result of a trial whose model breaks a constraint: nothing is trained."""
+    constraints = [each for each in constraints_of(study.constraints) if each.of_model]
+    return TrialResult(
+        number,
+        Status.INFEASIBLE,
+        metrics=dict(figures),
+        error=broken(constraints, figures),
+        violations=violations(constraints, figures),
+    )
+
+
+def judged(study: Study, result: TrialResult, figures: Metrics) -> TrialResult:
+    """Add to what was trained the model's figures, all objectives, and how constraints stand.
+
+    A completed trial that breaks a constraint is INFEASIBLE, and keeps its value.
+    """
+    if not study.objectives and not study.constraints:
+        return result
+
+    metrics = {**result.metrics, **figures}
+    if result.value is None:
+        return replace(result, metrics=metrics)
+
+    values = None
+    if study.objectives:
+        values = tuple(metrics[objective.metric] for objective in study.objectives)
+    constraints = constraints_of(study.constraints)
+    breaks = broken(constraints, metrics)
+    status = result.status
+    if breaks and status is Status.COMPLETED:
+        status = Status.INFEASIBLE
+
+    return replace(
+        result,
+        status=status,
+        metrics=metrics,
+        values=values,
+        violations=violations(constraints, metrics),
+        error="; ".join(filter(None, (result.error, breaks))),
+    )
+
+
+def measured(worker_study: WorkerStudy, point: SplitParams, seed: int) -> dict[str, float]:
+    """Build the model of a point, look at it and drop it: nothing is trained.
+
+    Args:
+        worker_study: The study and its data.
+        point: Builder arguments and fit settings.
+        seed: Of the weights.
+
+    Returns:
+        The figures that the study asks for.
+
+    Raises:
+        StudyError: `latency_ms` of a stream, which has no row that could be looked at alone.
+    """
+    asked = figures_asked(worker_study.study)
+    arguments = {**worker_study.builder_arguments, **point.builder}
+    parts = worker_study.parts
+    model = build(worker_study.study.builder, arguments, seed, input_shape=parts.input_shape)
+
+    row: Arrays | None = None
+    if "latency_ms" in asked:
+        X = worker_study.fold(0).scoring.X
+        if stream_part(X) is not None:
+            raise StudyError("latency_ms is measured on a row in memory: use n_parameters, size_kb")
+        row = take(X, slice(0, 1))
+    return figures_of(model, asked, row)

@@ -21,15 +21,15 @@ from tuning.trial import Answer, Context, EpochReport, Status, TrialResult
 from tuning.trials.functions import function_trial
 from tuning.trials.jobs import Stopped, TrialJob
 from tuning.trials.train_folds import train_folds
-from tuning.trials.training import Train, Training
+from tuning.trials.training import Train, Training, within_limits
 from tuning.trials.worker_study import load_worker_study
 
 
 def run_trial(job: TrialJob, context: Context) -> TrialResult:
     """Train one trial and keep its result in its folder; the function of a trial's `Job`.
 
-    Errors in the builder or in training make a FAILED result, memory that runs out an INFEASIBLE
-    one.
+    Errors in the builder or in training make a FAILED result, memory that runs out and constraints
+    that are broken an INFEASIBLE one.
 
     Raises:
         TuningError: The study, its data or the disk: these end the run, not the trial.
@@ -120,7 +120,8 @@ def _train_within_memory(train: Train, training: Training) -> TrialResult:
         result = _train_or_classify(train, training)
         # The batch size of scikit-learn's call is packed into it.
         can_be_halved = job.proposal.call is None and half >= 1
-        if result.status is not Status.INFEASIBLE or not can_be_halved:
+        ran_out = result.status is Status.INFEASIBLE and not result.breaks_constraint
+        if not ran_out or not can_be_halved:
             return result
 
         forget_all()  # compiled steps hold the memory of the whole batch
@@ -136,7 +137,7 @@ def _train_within_memory(train: Train, training: Training) -> TrialResult:
 def _train_or_classify(train: Train, training: Training) -> TrialResult:
     """Train; make a result of what goes wrong with this trial alone."""
     try:
-        return train(training)
+        return within_limits(train, training)
     except (Stopped, StorageError, MissingError):
         raise
     except Exception as error:  # whatever a builder or Keras raises is this trial's own fault

@@ -23,6 +23,7 @@ from tuning.errors import ChangedError, StudyError
 from tuning.scoring.measure import measure_of
 from tuning.scoring.thresholds import SHARE, check_threshold
 from tuning.study.info import pin
+from tuning.study.objective import others_asked
 from tuning.study.study import Study, derive_seed, load_study
 from tuning.study.study_data import arguments_text, default_arguments, load_dataset, split_dataset
 from tuning.trial import Params
@@ -270,5 +271,6 @@ def check_objective(study: Study, task: Tasks) -> None:
     """Raise `StudyError` where the study's objective or threshold does not fit the data."""
     if study.trainer == "function":  # it names its value as it likes
         return
-    measure_of(study.objective, task)
+    for objective in (study.objective, *others_asked(study)):
+        measure_of(objective, task)
     check_threshold(study.threshold, task)

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from tuning.ledger.records import SearchHeader, SearchStatus
-from tuning.storage.durable import write_json
+from tuning.ledger.search import PARETO_FILE
+from tuning.storage.durable import read_json, write_json
 from tuning.tracking.base import SearchRecord, Tracker, progress_points
 from tuning.tracking.mlflow_store import MLflowPlace, ensure_database
 from tuning.tracking.mlflow_text import without_secrets
@@ -149,6 +150,9 @@ class Projection:
         if winner is not None:
             model = files.folder / "winner.keras"
             tracker.record_winner(winner, model if model.is_file() else None)
+        front = read_json(files.folder / "artifacts" / PARETO_FILE)
+        if front is not None:
+            tracker.record_front(front)
 
         report = self._home / "reports" / f"{files.require_header().id}.html"
         for path in (files.folder / "artifacts", report):
