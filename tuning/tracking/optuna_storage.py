@@ -161,7 +161,8 @@ class OptunaProjection:
 
         # Of several objectives a pruned trial has none that Optuna would take.
         values = None
-        if result.value is not None and (len(self._objectives) == 1 or result.values):
+        has_all = len(self._objectives) == 1 or result.values is not None
+        if result.value is not None and has_all and _STATES[result.status] != "FAIL":
             values = result.values or (result.value,)
         # As Optuna's engine tells it: out of memory is a violated constraint.
         out_of_memory = result.status is Status.INFEASIBLE and not result.breaks_constraint
