@@ -9,8 +9,8 @@ import pytest
 
 from tuning import Float, Int, Minimize, Study
 from tuning.engines.optuna import OptunaEngine
-from tuning.engines.optuna_values import StandIns
 from tuning.scoring.pareto import hypervolume
+from tuning.scoring.stand_ins import StandIns
 from tuning.trial import Proposal, Status, TrialResult
 from tuning.trials.functions import evaluate_all, no_data
 

@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 from tuning.builders.build import build
 from tuning.builders.figures import figures_of
 from tuning.data.arrays import Arrays, take
-from tuning.data.stream_array import stream_part
+from tuning.data.kinds.stream_array import stream_part
 from tuning.errors import StudyError
 from tuning.space.constraints import broken, constraints_of, violations
 from tuning.study.builder_arguments import SplitParams
