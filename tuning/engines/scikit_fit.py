@@ -15,6 +15,7 @@ from tuning.schema import JsonObject
 from tuning.scoring.class_weights import class_weights
 from tuning.study.builder_arguments import names_of_callbacks, names_taken
 from tuning.trainer.devices import strategy_scope
+from tuning.trainer.keras_internals import compiled_metric_names
 from tuning.trial import Context, FoldResult, Params, TrialResult
 from tuning.trials.advance import EpochReporter
 from tuning.trials.earlier_attempts import (
@@ -90,6 +91,7 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
             epochs=training.job.proposal.epochs,
             folder=callbacks_folder(training.job, fold),
             on_epoch=reporter.one_fold,
+            compiled=compiled_metric_names(model),
         )
         seen.append((watchers, rows))
         return Watched(rows.scoring, watchers.in_order())
