@@ -155,6 +155,9 @@ class CompiledSteps:
             batch_size: Rows a step.
             xla: Whether XLA is to do the whole batches.
         """
+        if self._own_train_step:
+            # Metrics that the step made while it was traced are not reset by that trace.
+            self.graph_model.reset_metrics()
         n_whole = len(order) // batch_size * batch_size
         if xla and n_whole and not self.xla_refusal:
             metrics = self._by_xla(order[:n_whole].reshape(-1, batch_size), arrays)
@@ -185,6 +188,8 @@ class CompiledSteps:
             arrays: X, y and perhaps weights.
             predicts: Whether somebody wants the predictions. Keras' own step makes them anyway.
         """
+        if self._own_test_step:
+            self.graph_model.reset_metrics()
         predicts = predicts or not self._own_test_step
         specs = any_rows(arrays)
         key = f"{predicts} {specs}"

@@ -195,9 +195,23 @@ def unsafe_deserialization() -> AbstractContextManager[Any]:
 def build_from_batch(model: keras.Model, batch: tuple[Any, ...]) -> None:
     """Build a compiled model, its metrics and its optimizer from the shapes of (X, y), weights.
 
+    Without y there is no telling what the metrics take: they are left to the model's own step.
+
     Private: `Model._symbolic_build`, which `fit` calls first.
     """
-    model._symbolic_build(data_batch=batch)
+    if len(batch) > 1:
+        model._symbolic_build(data_batch=batch)
+        return
+
+    import keras
+
+    def symbolic(tensor: Any) -> Any:
+        return keras.KerasTensor(tensor.shape, keras.backend.standardize_dtype(tensor.dtype))
+
+    if not model.built:
+        model(keras.tree.map_structure(symbolic, batch[0]), training=False)
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
