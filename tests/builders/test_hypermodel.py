@@ -1,4 +1,4 @@
-"""A `HyperModel.fit` in our training: what it chooses is done, what it cannot is refused."""
+"""A `HyperModel.fit` in our training: what it chooses is done, what it cannot is left to it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.space.domains import Choice
 from tuning.study.foreign.foreign_builder import adapted
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
@@ -107,14 +108,18 @@ def test_a_builder_without_a_fit_of_its_own_changes_nothing():
 @pytest.mark.parametrize(
     ("builder", "words"),
     [
-        (ByHand, "ByHand.fit trains without model.fit"),
-        (Splits, "Splits.fit calls model.fit with validation_split, which is the study's to say"),
-        (Another, "Another.fit trains another model than the one that build returned"),
+        (ByHand, "it trains without model.fit"),
+        (Splits, "it calls model.fit with validation_split"),
+        (Another, "it trains another model than the one that build returned"),
     ],
 )
-def test_what_our_training_cannot_do_is_refused_before_the_search(builder, words):
-    with pytest.raises(StudyError, match=words):
-        study_of(builder).check()
+def test_what_our_training_cannot_do_is_carried_out_as_it_is(builder, words):
+    study = study_of(builder).with_(space={"batch_size": Choice(4, 6)})
+    study.check()
+    assert study.space.own_fit == words
+    for changes in ({"engine": "gridsearchcv"}, {"trainer": "compiled"}):
+        with pytest.raises(StudyError, match=words):
+            study.with_(**changes).check()
 
 
 def test_scikit_learns_classes_take_a_fit_that_chooses_the_batch_size_alone():

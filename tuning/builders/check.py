@@ -141,6 +141,7 @@ def check_builder(
         task=task,
         n_outputs=n_outputs,
         one_hot=one_hot,
+        may_lack_loss=bool(getattr(builder, "has_fit", False)),
     )
     with seeded(0):
         try:
@@ -168,6 +169,8 @@ class _Data:
     task: Tasks
     n_outputs: int | Mapping[str, int]
     one_hot: tuple[str, ...]
+    may_lack_loss: bool
+    """A `HyperModel.fit` may compile, or have its loss in a loop of its own."""
 
     def units(self, output: str) -> int:
         """Units that the task of an output needs."""
@@ -218,7 +221,8 @@ def _model_faults(model: keras.Model, data: _Data) -> Iterator[str]:
     for position, (name, output) in enumerate(named(_by_name(model, outputs, data))):
         faults += _faults_of_output(model, data, name, position, tuple(output.shape[1:]))
     yield from faults
-    if not faults:
+    lacks_loss = data.may_lack_loss and model.loss is None
+    if not faults and not lacks_loss:
         yield from _loss_failure(model, data, outputs)
 
 
@@ -237,7 +241,7 @@ def _faults_of_output(
     if not (separates or is_own or shape == _wanted_shape(task, data.units(output), y)):
         yield f"{where}the last layer gives {_units(shape)}; {_wanted(task, data.units(output), y)}"
         return
-    if not separates:
+    if not separates and not (data.may_lack_loss and not loss):
         loss_fault = _loss_fault(compiled, loss, task)
         if loss_fault:
             yield f"{where}{loss_fault}"

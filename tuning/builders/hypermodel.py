@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ class Chosen:
         epochs, batch_size, shuffle, class_weight: As in `model.fit`.
         callbacks: Of the `HyperModel`'s own.
         notes: What the user should know.
+        own_fit: Why the builder's own `fit` does the training, in words; "": ours does.
     """
 
     rows: Rows
@@ -31,10 +32,16 @@ class Chosen:
     class_weight: Mapping[int, float] | None = None
     callbacks: Sequence[keras.callbacks.Callback] = ()
     notes: tuple[str, ...] = ()
+    own_fit: str = ""
 
 
 def chosen_by(
-    builder: Builder, model: keras.Model, usual: Chosen, validation: Rows | None
+    builder: Builder,
+    model: keras.Model,
+    usual: Chosen,
+    validation: Rows | None,
+    *,
+    own_fit: str = "",
 ) -> Chosen:
     """Return what the builder's own `fit` makes of the usual training; without one that itself.
 
@@ -43,13 +50,13 @@ def chosen_by(
         model: Compiled.
         usual: What the study says.
         validation: The rows that are scored after each epoch.
-
-    Raises:
-        StudyError: It trains in a way that ours cannot; says which.
+        own_fit: Why its `fit` must be carried out, where that is known: it is not read then.
     """
     read_fit = getattr(builder, "read_fit", None)
     if read_fit is None:
         return usual
+    if own_fit:
+        return replace(usual, own_fit=own_fit)
     rows = (usual.rows.X, usual.rows.y)
     call = read_fit(
         model,
@@ -58,6 +65,8 @@ def chosen_by(
         callbacks=[],
         validation_data=None if validation is None else (validation.X, validation.y),
     )
+    if call.own_fit:  # at the points at which its space was looked for it was another way
+        return replace(usual, own_fit=call.own_fit)
     settings: dict[str, Any] = dict(call.settings)
     has_changed_rows = "x, y" in call.changed
     notes: tuple[str, ...] = ()

@@ -270,16 +270,18 @@ def _try_builder(study: Study, dataset: Dataset, parts: Parts) -> None:
     split = study.split_params(point)
     if arguments_text(study, split.data) != arguments_text(study, default_arguments(study)):
         dataset = load_dataset(study, split.data)
+    # A `fit` of the user's own may tell what the compiled model does not.
+    has_own_fit = bool(getattr(study.space, "own_fit", ""))
     for objective in (study.objective, *others_asked(study)):
         measure = measure_of(objective, dataset.task)
-        computed_by_us = measure is not None or objective.name == "loss"
+        is_known = measure is not None or objective.name == "loss" or has_own_fit
         check_builder(
             study.builder,
             {**study.from_data(dataset), **split.builder},
             input_shape=dataset.input_shape,
             task=dataset.task,
             n_outputs=dataset.n_outputs,
-            metric="" if computed_by_us else objective.name,
+            metric="" if is_known else objective.name,
             measure=measure,
             sample=_sample(dataset, parts),
             one_hot=dataset.one_hot,

@@ -39,6 +39,7 @@ class Discovery:
         runs: How often the builder was called.
         told: All names that it was told a value of, fixed ones included.
         fit_changes: See `Recorder.fit_changes`.
+        own_fit: See `Recorder.own_fit`; what the first run that has a reason says.
     """
 
     domains: Mapping[str, Domain]
@@ -47,6 +48,7 @@ class Discovery:
     runs: int
     told: frozenset[str]
     fit_changes: frozenset[str] = frozenset()
+    own_fit: str = ""
 
 
 def discover(ask: Ask) -> Discovery:
@@ -78,6 +80,7 @@ class _Explorer:
         self._seen: set[str] = set()  # values already tried
         self._told: set[str] = set()
         self._fit_changes: set[str] = set()
+        self._own_fit = ""
         self._forms: set[str] = set()  # parameters already varied, each with its domain
         self._by_float: dict[str, str] = {}  # what a real number switches on -> that number
         self._waiting: deque[dict[str, Any]] = deque()
@@ -138,6 +141,7 @@ class _Explorer:
             runs=len(self.runs),
             told=frozenset(self._told),
             fit_changes=frozenset(self._fit_changes),
+            own_fit=self._own_fit,
         )
 
     def _run(self, values: Params) -> Run:
@@ -145,6 +149,7 @@ class _Explorer:
         recorder = self._ask(values)
         self._told.update(recorder.answers)
         self._fit_changes.update(recorder.fit_changes)
+        self._own_fit = self._own_fit or recorder.own_fit
         run = Run(
             values={name: recorder.answers[name] for name in recorder.requests},
             requests=dict(recorder.requests),

@@ -62,6 +62,8 @@ class Recorder:
         """The defaults of what was asked for in a search without being in its space."""
         self.fit_changes: frozenset[str] = frozenset()
         """What a `HyperModel.fit` changes of the training besides parameters of these names."""
+        self.own_fit = ""
+        """Why a `HyperModel.fit` must be carried out as it is, in words; "": it need not."""
         self._values: Mapping[str, Any] = values
         self._fixed: Mapping[str, Any] = fixed
         self._exploring = exploring

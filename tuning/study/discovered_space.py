@@ -99,6 +99,11 @@ class DiscoveredSpace(Space):
         """What a `HyperModel.fit` changes of the training; see `Recorder.fit_changes`."""
         return self._discovery.fit_changes
 
+    @property
+    def own_fit(self) -> str:
+        """Why a `HyperModel.fit` is carried out as it is; "": our training does what it says."""
+        return self._discovery.own_fit
+
     def narrowed(self, intervals: Mapping[str, Any]) -> Space:
         """As for any space; without intervals it stays unknown."""
         return super().narrowed(intervals) if intervals else self

@@ -186,6 +186,17 @@ class Study(StudyFields):
                 f"{', '.join(sorted(self.space.fit_changes))} of the training; "
                 "use an engine of Optuna or KerasTuner"
             )
+        own_fit = self.space.own_fit
+        if own_fit and trains_itself:
+            faults.append(
+                f"{self.engine} trains by itself, but {self.builder.__name__}.fit has a way of its "
+                f"own: {own_fit}; use an engine of Optuna or KerasTuner"
+            )
+        if own_fit and self.trainer == "compiled":
+            faults.append(
+                f"the compiled trainer cannot carry out {self.builder.__name__}.fit: {own_fit}; "
+                "use trainer='auto'"
+            )
         if faults:
             raise StudyError(faults, where=f"study '{self.name}'")
 

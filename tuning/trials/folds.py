@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from tuning.builders.build import build
 from tuning.builders.callbacks import Callbacks, make_callbacks, restoring_stopper
 from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.builders.inputs.adapting import adapt_layers
+from tuning.builders.own_fit import OwnFit
 from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.scoring.class_weights import class_weights
 from tuning.study.builder_arguments import SplitParams
 from tuning.study.objective import others_asked
+from tuning.study.study import Study
 from tuning.trainer.devices import strategy_scope
 from tuning.trainer.keras_internals import compiled_metric_names
 from tuning.trainer.train import Fit
@@ -118,7 +121,7 @@ class FoldFit:
     def result(self, worker_study: WorkerStudy, seed: int) -> FoldResult:
         """Return what came of it."""
         curve = self.judge.curve
-        row = self._row_of_weights() if curve else {}
+        row = {**self._row_of_weights(), **self._returned} if curve else {}
         best_epoch = int(row.get("epoch", 0))
 
         return FoldResult(
@@ -141,6 +144,11 @@ class FoldFit:
         """Return the curve's row of an epoch, or its last where training ended before."""
         curve = self.judge.curve
         return next((row for row in curve if int(row["epoch"]) == epoch), curve[-1])
+
+    @property
+    def _returned(self) -> Mapping[str, float]:
+        """What a `fit` of the user's own has returned in the place of its weights' figures."""
+        return self.fit.returned if isinstance(self.fit, OwnFit) else {}
 
     def _row_of_weights(self) -> Mapping[str, float]:
         """Return the curve's row that the fit is judged by."""
@@ -200,6 +208,9 @@ def prepare_fit(
     adapted = adapt_layers(model, rows.train.X)
 
     weights = class_weights(point.class_weight, rows.train.y, parts.classes)
+    usual = Chosen(rows=rows.train, epochs=epochs, batch_size=point.batch_size)
+    own_fit = getattr(study.space, "own_fit", "")
+    chosen = chosen_by(study.builder, model, usual, rows.scoring, own_fit=own_fit)
     watchers = watch(
         worker_study,
         point,
@@ -207,12 +218,11 @@ def prepare_fit(
         epochs=epochs,
         folder=folder,
         on_epoch=on_epoch,
-        compiled=compiled_metric_names(model),
+        # What a loop of the user's own tells of them is not known before.
+        compiled=frozenset() if chosen.own_fit else compiled_metric_names(model),
     )
-    usual = Chosen(rows=rows.train, epochs=epochs, batch_size=point.batch_size)
-    chosen = chosen_by(study.builder, model, usual, rows.scoring)
 
-    fit = Fit(
+    fit = _kind_of_fit(study, chosen, watchers.judge)(
         model,
         chosen.rows,
         validation=rows.scoring,
@@ -238,6 +248,19 @@ def prepare_fit(
         rows=rows,
         budget=point.epochs,
         callbacks=(*watchers.users, *chosen.callbacks),
+    )
+
+
+def _kind_of_fit(study: Study, chosen: Chosen, judge: Judge) -> Callable[..., Fit]:
+    if not chosen.own_fit:
+        return Fit
+    return functools.partial(
+        OwnFit,
+        carry_out=study.builder.own_fit,  # type: ignore[attr-defined]
+        why=chosen.own_fit,
+        name=f"{study.builder.__name__}.fit",
+        judge=judge,
+        objective=study.objective,
     )
 
 

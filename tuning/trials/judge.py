@@ -109,6 +109,15 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         inner = as_probabilities(model, predict(model, self._stopping.X))
         return self._threshold_now(self._measure, inner)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the trial is to go no further."""
+        return self.diverged or self.answer is not Answer.CONTINUE
+
+    def can_complete(self, logs: Mapping[str, Any]) -> bool:
+        """Whether the objective of an epoch with these logs can be told."""
+        return self._measure is not None or self._objective.metric in logs
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
         self._began = time.perf_counter()
@@ -186,7 +195,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         elif self._on_epoch is not None and self.answer is Answer.CONTINUE:
             self.answer = self._on_epoch(self.curve[-1])
 
-        if self.diverged or self.answer is not Answer.CONTINUE:
+        if self.ended:
             self.model.stop_training = True
 
     def _probabilities(self, rows: Rows, predicted: Arrays | None) -> Arrays:

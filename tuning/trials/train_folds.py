@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuning.builders.own_fit import OwnFit
 from tuning.errors import TrialError, first_line
 from tuning.trial import Answer, FoldResult, TrialResult
 from tuning.trials.advance import EpochReporter, advance, advance_together
@@ -106,6 +107,8 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
             "none is left"
         )
 
+    if isinstance(item.fit, OwnFit):  # the user's code cannot be told where to go on
+        return item
     path = checkpoint_path(job, fold)
     item.keeper = Keeper(path, item.judge, item.stopper, item.fit, alone=not job.lockstep)
     item.keeper.callbacks = [each for each in item.callbacks if each is not item.stopper]

@@ -16,7 +16,14 @@ from tuning.errors import StudyError
 from tuning.space.hp_recorder import HpRecorder
 from tuning.space.recorder import Recorder
 from tuning.space.trial_recorder import TrialRecorder
-from tuning.study.foreign.hypermodel_fit import FitCall, overrides_fit, read_fit
+from tuning.study.foreign.hypermodel_fit import (
+    FitCall,
+    accepted_by,
+    explore_fit,
+    overrides_fit,
+    read_fit,
+    replaced,
+)
 from tuning.trial import Params
 
 
@@ -68,7 +75,7 @@ class ForeignBuilder:
         recorder = self._asked = self._recorder(point)
         result = self._call(recorder, arguments)
         self.notices = _notices(recorder)
-        return result
+        return _compiled(result) if self.has_fit else result
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.__qualname__})"
@@ -89,9 +96,11 @@ class ForeignBuilder:
         return {**self.__dict__, "_asked": None}
 
     def __getattr__(self, name: str) -> Any:
-        # A builder without a `fit` of its own has no `read_fit`: the study's training stands.
+        # A builder without a `fit` of its own has neither: the study's training stands.
         if name == "read_fit" and self.has_fit:
             return self._read_fit
+        if name == "own_fit" and self.has_fit:
+            return self._own_fit
         raise AttributeError(name)
 
     @property
@@ -104,6 +113,13 @@ class ForeignBuilder:
         call = read_fit(self.inner, self._asked, model, rows, **passed)
         self.notices = _notices(self._asked)
         return call
+
+    def _own_fit(self, model: Any, *rows: Any, **passed: Any) -> Any:
+        """Call its `fit` as KerasTuner does for the model of the last call; return its result."""
+        fit = self.inner.fit
+        result = fit(self._asked, model, *rows, **accepted_by(fit, passed))
+        self.notices = _notices(self._asked)
+        return result
 
     def ask(
         self,
@@ -126,14 +142,20 @@ class ForeignBuilder:
         with contextlib.nullcontext() if in_full else _left_at_training():
             model = self._call(recorder, arguments)
         if rows is not None:
-            call = read_fit(self.inner, recorder, model, rows, epochs=1, callbacks=[])
-            recorder.fit_changes = frozenset(
-                name
-                for name in call.changed
-                if name not in ("batch_size", "epochs")
-                or recorder.answers.get(name) != call.settings[name]
-            )
+            self._explore_fit(recorder, _compiled(model), rows)
         return recorder
+
+    def _explore_fit(self, recorder: Recorder, model: Any, rows: tuple[Any, Any]) -> None:
+        call = explore_fit(
+            self.inner, recorder, model, rows, epochs=1, callbacks=[], validation_data=rows
+        )
+        recorder.own_fit = call.own_fit
+        recorder.fit_changes = frozenset(
+            name
+            for name in call.changed
+            if name not in ("batch_size", "epochs")
+            or recorder.answers.get(name) != call.settings[name]
+        )
 
     @property
     def _function(self) -> Callable[..., Any]:
@@ -148,6 +170,13 @@ class ForeignBuilder:
         named = set(self.__signature__.parameters) - {"values"}
         arguments = {name: value for name, value in values.items() if name in named}
         return arguments, {name: value for name, value in values.items() if name not in named}
+
+
+def _compiled(model: Any) -> Any:
+    """Return the model; one that is left to its own `fit` to compile with an optimizer."""
+    if getattr(model, "compiled", True) is False:
+        model.compile(optimizer="sgd")
+    return model
 
 
 def _notices(recorder: Recorder) -> tuple[str, ...]:
@@ -233,19 +262,9 @@ def _left_at_training() -> Iterator[None]:
     if keras is None:
         yield
         return
-    model = keras.Model
 
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise _BeginsToTrain
 
-    own = model.__dict__.get("fit")
-    model.fit = fit
-    try:
+    with contextlib.suppress(_BeginsToTrain), replaced(keras.Model, "fit", fit):
         yield
-    except _BeginsToTrain:
-        return
-    finally:
-        if own is None:
-            del model.fit
-        else:
-            model.fit = own
