@@ -258,3 +258,15 @@ def test_ragged_rows_are_trained_with_their_mask(tmp_path):
     data = Dataset("ragged", rows, np.array([float(len(row)) for row in rows]), "regression")
     outcome = winner_of(tmp_path, masked, data, Minimize("val_rmse"), epochs=12)
     assert outcome.test["rmse"] < 0.8 * outcome.baseline["dummy"]["rmse"]
+
+
+def shaped(output_shape, lr=0.05):
+    model = keras.Sequential([keras.Input((16,)), layers.Dense(int(np.prod(output_shape)))])
+    model.add(layers.Reshape(output_shape))
+    return compiled(model, "mse", lr)
+
+
+def test_a_builder_without_a_default_for_it_is_given_the_output_shape():
+    data = Dataset("pixels", PIXELS, PIXELS.reshape(N, 4, 4), "regression")
+    defined = study(builder=shaped, data=lambda: data)
+    assert defined.from_data(data) == {"output_shape": (4, 4)}

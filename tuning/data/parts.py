@@ -162,6 +162,18 @@ class Parts:
         return input_shape_of(self.train.X, self.columns)
 
     @property
+    def output_shape(self) -> Shapes:
+        """One row's shape of what the model returns, see `Dataset.output_shape`."""
+        units = self.n_outputs
+        by_name = {
+            name: (*y.shape[1:], units[name] if isinstance(units, Mapping) else units)
+            if task_of(self.task, name) == "multiclass"
+            else tuple(y.shape[1:]) or (1,)
+            for name, y in named(self.train.y)
+        }
+        return by_name if isinstance(self.train.y, Mapping) else by_name[""]
+
+    @property
     def search_part(self) -> Part:
         """Training and validation rows together, in this order: what `--cv` cuts into folds."""
         return self.train.joined(self.validation)

@@ -20,7 +20,7 @@ from tuning.engines.scikit_internals import dispatch_at_once
 from tuning.errors import StudyError
 from tuning.space.domains import Choice, Domain
 from tuning.space.space import Space
-from tuning.study.builder_arguments import FROM_DATA
+from tuning.study.builder_arguments import FROM_DATA, names_needed
 from tuning.study.engine_spec import require_kinds
 from tuning.study.objective import Objective
 from tuning.study.study import Study, derive_seed
@@ -127,6 +127,8 @@ def make_estimator(study: Study, parts: Parts) -> Any:
     for name in FROM_DATA:
         if name in accepted and name not in study.fixed and name not in study.space:
             from_data[name] = facts[name]
+    if "output_shape" in names_needed(study.builder):
+        from_data["output_shape"] = parts.output_shape
 
     # Of a study of a function no estimator is fitted, but one is made, and must be valid.
     trainer = "auto" if study.trainer == "function" else study.trainer

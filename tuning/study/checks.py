@@ -318,7 +318,7 @@ def _argument_faults(study: StudyFields) -> Iterator[str]:
             yield f"fixed: '{name}' is a field of the study itself: {name}={study.fixed[name]!r}"
 
     for name in names_needed(study.builder):
-        if name not in (*decided, *FROM_DATA, *FIT_PARAMETERS, *SCIKERAS):
+        if name not in (*decided, *FROM_DATA, *FIT_PARAMETERS, *SCIKERAS, "output_shape"):
             yield (
                 f"{builder_name} needs '{name}', which has no default: put it into space or fixed"
             )

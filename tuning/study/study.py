@@ -225,6 +225,8 @@ class Study(StudyFields):
         }
         # Only where there is no default: before, these were arguments like any other.
         needed = names_needed(self.builder)
+        if "output_shape" in needed:
+            known["output_shape"] = dataset.output_shape
         if "meta" in needed:
             known["meta"] = meta_of(dataset)
         if "compile_kwargs" in needed:

@@ -71,6 +71,5 @@ def test_a_layer_nobody_can_see_into_is_told():
             return self.lookup(x)
 
     model = Net()
-    model(np.array([[4]]))
     with pytest.raises(StudyError, match=r"layer 'hidden' \(IntegerLookup\) is not adapted"):
         adapt_layers(model, np.array([[4], [7]]))

@@ -91,3 +91,17 @@ def test_weights_go_with_their_rows():
     assert sorted(weights) == list(range(1, 13))
     row = parts.train.take(np.array([0]))
     assert made.weight[np.flatnonzero((row.X[0] == made.X).all(axis=1))] == row.weight
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "shape"),
+    [
+        (X[:, 0], "regression", (1,)),
+        (X.reshape(12, 2, 2), "regression", (2, 2)),
+        (NUMBERS, "multiclass", (3,)),
+        ((NUMBERS > 0).astype(int), "binary", (1,)),
+    ],
+)
+def test_parts_know_the_shape_of_the_output_as_the_data_set_does(y, task, shape):
+    made = data(y, task)
+    assert made.output_shape == split(made, seed=0).output_shape == shape
