@@ -133,15 +133,19 @@ def make_estimator(study: Study, parts: Parts) -> Any:
     # Of a study of a function no estimator is fitted, but one is made, and must be valid.
     trainer = "auto" if study.trainer == "function" else study.trainer
     point = study.split_params(study.fixed)
+    settings = {
+        "epochs": study.epochs,
+        "patience": study.patience,
+        "batch_size": point.batch_size,
+        **from_data,
+        **point.builder,  # which may take the batch size and the like by name as well
+    }
     return kind(
         study.builder,
-        epochs=study.epochs,
-        patience=study.patience,
         preprocessor=FoldScaler(parts.columns, parts.scale) if parts.scale else None,
         trainer=trainer,
         random_state=derive_seed(study.seed, "training"),
-        batch_size=point.batch_size,
-        **{**from_data, **point.builder},
+        **settings,
     )
 
 
