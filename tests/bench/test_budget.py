@@ -42,3 +42,11 @@ def test_the_rungs_of_a_halving_search_fit_into_its_budget():
 )
 def test_a_budget_reads_as_it_is_given(budget, text, words):
     assert (budget.text, budget.words) == (text, words)
+
+
+def test_a_trial_of_several_seeds_costs_as_much_as_its_fits():
+    three = {"repeats": 3, "cv": 2, "epochs": 10}
+    assert Budget("epochs", 600).whole_trials(study(**three)) == 10
+    halving = study(engine="halvingrandomsearchcv", **{**three, "cv": None})
+    once = study(engine="halvingrandomsearchcv", epochs=10)
+    assert Budget("epochs", 300).trials_for(halving) == Budget("epochs", 100).trials_for(once)

@@ -56,7 +56,7 @@ class Budget:
         if self.kind != "trials" and not spec.trials_shape_proposals:
             return MOST_TRIALS
         if self.kind == "epochs" and spec.trials_within is not None:
-            return spec.trials_within(self.amount / n_splits(study.cv), study.epochs)
+            return spec.trials_within(self.amount / _fits(study), study.epochs)
         return self.whole_trials(study)
 
     def whole_trials(self, study: Study) -> int:
@@ -70,5 +70,10 @@ class Budget:
             return study.trials or DEFAULT_TRIALS
 
         share = 1.0 if study.patience is None else _SHARE_WITH_PATIENCE
-        epochs_of_a_trial = share * study.epochs * n_splits(study.cv)
+        epochs_of_a_trial = share * study.epochs * _fits(study)
         return max(1, math.ceil(self.amount / epochs_of_a_trial))
+
+
+def _fits(study: Study) -> int:
+    """Return how many times a trial is trained: on each fold, with each seed."""
+    return n_splits(study.cv) * study.repeats

@@ -26,6 +26,7 @@ from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import Interval, measure_lr_bounds
 from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stop_request import StopRequest
+from tuning.simulation.fit_faults import fit_faults
 from tuning.simulation.manifest import RecordingManifest
 from tuning.simulation.recording import TrainedPoints, write_recording
 from tuning.space.space import Space
@@ -351,6 +352,9 @@ def _check(study: StudyInfo) -> None:
         raise StudyError(
             "nothing is trained in it: tuning simulate needs no recording", where=study.name
         )
+    faults = list(fit_faults(study))
+    if faults:
+        raise StudyError(faults, where=study.name)
     if any(rate.per_structure for rate in study.space.measured.values()):
         raise StudyError(
             "an interval for each structure cannot be recorded, the points would not be those "

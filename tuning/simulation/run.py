@@ -20,6 +20,7 @@ from tuning.executors.base import Job
 from tuning.ledger.search import counts, differences
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
+from tuning.simulation.fit_faults import fit_faults
 from tuning.simulation.outcomes import FunctionOutcomes, Outcomes, RecordedOutcomes
 from tuning.simulation.recording import Recording, find_recording, load_recording
 from tuning.simulation.replay import IncumbentCurve, MemoryFiles, TimedEngine
@@ -147,6 +148,9 @@ def open_source(source: str, home: Path, *, exact: bool = False) -> Replayed:
             f"there is no recording of '{study.name}'; make one with: tuning record {source}",
             where="simulate",
         )
+    faults = list(fit_faults(study))
+    if faults:
+        raise StudyError(faults, where=f"simulate '{study.name}'")
     return Replayed(study, FunctionOutcomes(study), None)
 
 
