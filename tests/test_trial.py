@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,3 +131,16 @@ def test_a_proposal_comes_back_in_the_types_of_its_space(tmp_path):
 @pytest.mark.parametrize("status", Status)
 def test_a_status_is_stored_as_its_word(status):
     assert TrialResult(0, status).to_json()["status"] == status.value
+
+
+def test_the_spread_is_that_of_the_means_of_repeats_over_folds():
+    fits = [
+        replace(fold(i), value=value, seed=i // 2) for i, value in enumerate([1.0, 3.0, 5.0, 7.0])
+    ]
+    result = TrialResult(0, Status.COMPLETED, 4.0, folds=tuple(fits))
+    assert result.spread == pytest.approx(math.sqrt(8))
+    assert result.without_curves().spread == result.spread
+    assert replace(result, folds=tuple(fits[:2])).spread is None
+    assert replace(result, folds=tuple(fits[:2])).without_curves().folds == ()
+    broken = (*fits[:3], replace(fits[3], value=math.nan))
+    assert replace(result, folds=broken).spread is None

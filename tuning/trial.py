@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
 from tuning.schema import SCHEMA, Json, JsonObject, check_schema
@@ -230,6 +231,8 @@ class TrialResult:
             it is healthy.
         copied_from: The earlier trial of equal parameters whose result this is; nothing was
             trained.
+        from_search: The trial of another search whose result this is, `id#number`; nothing was
+            trained. "": it is this search's own.
         seconds: Wall time of the attempt that ended it.
         training_s: The part of it spent in training and validation passes.
         slot: The lease it ran on, e.g. `cpu:0` or a GPU's UUID.
@@ -270,6 +273,7 @@ class TrialResult:
     data_digest: str = ""
     values: tuple[float, ...] | None = None
     violations: Metrics = field(default_factory=dict)
+    from_search: str = ""
 
     @property
     def breaks_constraint(self) -> bool:
@@ -281,6 +285,11 @@ class TrialResult:
         """Whether the built model broke a constraint: the trial has cost nothing."""
         untrained = self.status is Status.INFEASIBLE and self.value is None
         return untrained and self.breaks_constraint
+
+    @property
+    def trained(self) -> bool:
+        """Whether it was trained for this trial, not taken over from an equal one."""
+        return self.copied_from is None and not self.from_search
 
     @property
     def curve(self) -> tuple[dict[str, float], ...]:
@@ -303,6 +312,27 @@ class TrialResult:
 
         return tuple(means)
 
+    @property
+    def spread(self) -> float | None:
+        """Sample standard deviation of the objective over the seeds of repeats.
+
+        None where all fits had one seed, or one has no finite value.
+        """
+        by_seed: dict[int, list[float]] = {}
+        for fold in self.folds:
+            by_seed.setdefault(fold.seed, []).append(fold.value)
+        means = [math.fsum(values) / len(values) for values in by_seed.values()]
+        if len(means) < 2 or not all(map(math.isfinite, means)):
+            return None
+        return statistics.stdev(means)
+
+    def without_curves(self) -> Self:
+        """Return the result without what is large; of its folds what `spread` needs is left."""
+        if self.spread is None:
+            return replace(self, folds=())
+        slim = (replace(fold, curve=(), metrics={}, diagnosis=(), scores={}) for fold in self.folds)
+        return replace(self, folds=tuple(slim))
+
     def reports_of(self, metric: str) -> tuple[tuple[int, float], ...]:
         """Return `reported`; of a result that does not say, its whole curve of `metric`."""
         if self.reported is not None:
@@ -313,7 +343,7 @@ class TrialResult:
         """Return plain JSON types."""
         reported = None if self.reported is None else [list(pair) for pair in self.reported]
         # Only where it says something: other files are as they were before there was such a field.
-        digest = {"data_digest": self.data_digest} if self.data_digest else {}
+        optional = {"data_digest": self.data_digest, "from_search": self.from_search}
 
         return {
             "schema": SCHEMA,
@@ -337,7 +367,7 @@ class TrialResult:
             "rss_mb": self.rss_mb,
             "batch_size": self.batch_size,
             "reported": reported,
-            **digest,
+            **{name: text for name, text in optional.items() if text},
             **self._of_several(),
         }
 
@@ -382,6 +412,7 @@ class TrialResult:
             data_digest=stored.get("data_digest", ""),
             values=_values(stored.get("values")),
             violations=_floats(stored.get("violations", {})),
+            from_search=stored.get("from_search", ""),
         )
 
 

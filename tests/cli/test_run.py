@@ -197,3 +197,12 @@ main(["run", "housing", "--trials", "2", "--devices", "cpu:1"])
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["begun"]
+
+
+def test_from_names_another_search(runs):
+    assert main(["run", "toy", "--quiet", "--from", "toy/optuna-random", "--trials", "3"]) == 0
+    ((_, options, _),) = runs.calls
+    assert options.source == "toy/optuna-random"
+    assert options.variant == {}
+    assert main(["run", "toy", "--quiet"]) == 0
+    assert runs.calls[1][1].source is None

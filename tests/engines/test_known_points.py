@@ -58,3 +58,11 @@ def test_what_is_wrong_with_a_point_is_told_with_its_place():
     assert all(fault.startswith("initial[1]: ") for fault in error.value.faults)
     with pytest.raises(StudyError, match="initial must be a number of points, or a list"):
         make_study("optuna:tpe", Space(SPACE), initial="best")
+
+
+@pytest.mark.parametrize("engine", ["optuna:tpe", "optuna:random", "keras-tuner:random"])
+def test_what_it_draws_itself_is_not_what_the_known_points_search_drew(engine):
+    before = proposals(engine, n=4)
+    after = proposals(engine, n=6, initial=before[:2])
+    assert after[:2] == before[:2]
+    assert all(point not in before for point in after[2:])

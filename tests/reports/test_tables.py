@@ -132,3 +132,14 @@ def test_one_fresh_seed_has_no_spread_to_tell(summary: Summary):
     assert "one fresh seed only: the spread is not known; rmse and mae in 100,000 USD" in printed(
         replace(summary, winner=one)
     )
+
+
+def test_a_trial_of_several_seeds_has_its_spread_behind_its_value(summary: Summary):
+    (proposal, result), *others = summary.trials
+    again = replace(result.folds[0], value=result.value + 0.1, seed=2)
+    repeated = replace(result, folds=(result.folds[0], again))
+    lines = printed(replace(summary, trials=[(proposal, repeated.without_curves()), *others]))
+    assert "0.5000 ± 0.071" in lines[5]
+    (note,) = [line for line in lines if "fresh seeds" in line]
+    assert "behind a trial's value, that over its own seeds" in note
+    assert all(" ± " not in line for line in lines[6:10])

@@ -95,11 +95,11 @@ def builds(traces: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def options_of(engine: str, **changes):
+def options_of(engine: str, source: str | None = None, **changes):
     """Return options as the command line would make them."""
     from tuning.search.options import RunOptions
 
-    return RunOptions(variant={"engine": engine}, budget=changes)
+    return RunOptions(variant={"engine": engine}, budget=changes, source=source)
 
 
 if __name__ == "__main__":
@@ -107,5 +107,6 @@ if __name__ == "__main__":
 
     tuning.search.run.Writer = NoWriter
     changes = dict(word.split("=") for word in sys.argv[2:])
+    source = changes.pop("from", None)
     budget = {name: json.loads(value) for name, value in changes.items()}
-    tuning.search.run.run_study(FILE, options_of(sys.argv[1], **budget))
+    tuning.search.run.run_study(FILE, options_of(sys.argv[1], source, **budget))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.tracking.contract import record
 from tests.tracking.writer.searches import trial, winner
 from tuning.study.info import DatasetFacts
 from tuning.tracking.base import Best, Progress
-from tuning.tracking.mlflow_metrics import winner_metrics
+from tuning.tracking.mlflow_metrics import trial_points, winner_metrics
 from tuning.tracking.mlflow_tags import (
     dataset_texts,
     progress_tags,
@@ -56,6 +58,29 @@ def test_a_diagnosis_is_a_tag_in_words_and_a_healthy_trial_has_none():
     )
     assert tags_of(diagnosis=findings)["diagnosis"] == "lr_too_high: jumps; overfitting: gap"
     assert "diagnosis" not in tags_of()
+
+
+def test_a_told_trial_names_the_other_search_and_a_trained_one_does_not():
+    search = replace(record(), tags={"from_search": "other-1"})
+    proposal, result = trial(7)
+    told = replace(result, from_search="other-1#4")
+    assert trial_tags(search, proposal, told)["from_search"] == "other-1#4"
+    assert "from_search" not in trial_tags(search, proposal, result)
+    assert search_tags(search)["from_search"] == "other-1"
+
+
+def test_the_spread_over_a_trials_seeds_is_a_metric():
+    _, result = trial(7)
+    first = result.folds[0]
+    seeds = (first, replace(first, value=first.value + 2.0, seed=first.seed + 1))
+    metric = f"{record().metric}_spread"
+    spreads = [
+        point.value
+        for point in trial_points(record(), replace(result, folds=seeds))
+        if point.key == metric
+    ]
+    assert spreads == [pytest.approx(2**0.5)]
+    assert metric not in {point.key for point in trial_points(record(), result)}
 
 
 def test_a_batch_that_memory_has_halved_is_a_tag_and_a_whole_one_is_none():

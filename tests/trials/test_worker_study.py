@@ -9,6 +9,7 @@ import pytest
 from tests.trials.small_study import rows, study
 from tuning.data.dataset import Dataset
 from tuning.errors import ChangedError, StudyError
+from tuning.space.domains import Choice
 from tuning.study.info import pin
 from tuning.trials.worker_study import load_source, load_worker_study
 
@@ -93,3 +94,12 @@ def test_a_study_that_is_no_longer_that_of_its_search_is_refused():
         ChangedError, match="study file or data changed while the search was running"
     ):
         load_worker_study(source, {}, pin("another", searched.parts.digest))
+
+
+def test_changes_reach_a_worker_in_their_own_types():
+    known = {"width": (2,), "lr": 0.1}  # JSON would make a list, and sort the names
+    defined = study(space={"width": Choice((8, 4), (2,)), "lr": Choice(0.1, 0.2)})
+    source = cloudpickle.dumps(defined)
+    loaded = load_worker_study(source, {"initial": [known]})
+    assert loaded.study.hash == defined.with_(initial=[known]).hash
+    assert load_worker_study(source, {"initial": [dict(known)]}) is loaded

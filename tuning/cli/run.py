@@ -96,6 +96,12 @@ _of_run = options.together(
         is_flag=True,
         help="The same devices give the same trials; with a pruner one trial runs at a time.",
     ),
+    click.option(
+        "--from",
+        "source",
+        metavar="SEARCH",
+        help="Begin with another search: its best points first, results of equal trials are told.",
+    ),
     click.option("--fresh", is_flag=True, help="Set an earlier search aside and begin anew."),
     click.option(
         "--allow-change",
@@ -155,6 +161,7 @@ def check_run(
     devices: str,
     executor: str,
     deterministic: bool,
+    source: str | None,
     **fields: Any,
 ) -> RunPlan:
     """Return what is to be run.
@@ -163,7 +170,7 @@ def check_run(
         study: As on the command line.
         target, task: Of a table.
         settings: Each `NAME=VALUE` of `--set`.
-        fresh, allow_change, devices, executor, deterministic: As in `RunOptions`.
+        fresh, allow_change, devices, executor, deterministic, source: As in `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.
 
@@ -196,6 +203,7 @@ def check_run(
         fresh=fresh,
         allow_change=allow_change,
         deterministic=deterministic,
+        source=source,
         variant={name: value for name, value in changes.items() if name not in _BUDGETS},
         budget={name: value for name, value in changes.items() if name in _BUDGETS},
     )

@@ -24,8 +24,8 @@ from tuning.engines.keras_tuner_internals import (
 from tuning.space.domains import Choice, Domain, Float
 from tuning.space.space import Space
 from tuning.study.engine_spec import require_kinds
-from tuning.study.study import Study, derive_seed
-from tuning.study.unit_cube import initial_points
+from tuning.study.study import Study
+from tuning.study.unit_cube import engine_seed, initial_points
 from tuning.trial import EpochReport, Pause, Proposal, Status, TrialResult
 
 FACTOR = 3  # Hyperband keeps one trial in three
@@ -201,7 +201,7 @@ def _make_oracle(kind: str, study: Study, space: Space) -> _Made:
         "hyperparameters": hyperparameters(space),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": derive_seed(study.seed, "engine") or 1,  # 0 would be replaced by a random one
+        "seed": engine_seed(study) or 1,  # 0 would be replaced by a random one
         "max_retries_per_trial": 0,
         # When reached it raises with its lock held; the limits are the driver's.
         "max_consecutive_failed_trials": 10**9,

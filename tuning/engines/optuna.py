@@ -19,9 +19,9 @@ from tuning.scoring.stand_ins import StandIns
 from tuning.space.domains import Choice, Domain, Float
 from tuning.space.space import Space
 from tuning.study.engine_spec import require_kinds
-from tuning.study.study import Study, derive_seed
+from tuning.study.study import Study
 from tuning.study.study_fields import PRUNERS
-from tuning.study.unit_cube import initial_points
+from tuning.study.unit_cube import engine_seed, initial_points
 from tuning.trial import EpochReport, Params, Pause, Proposal, Status, TrialResult
 
 _STATES = {
@@ -158,7 +158,7 @@ class OptunaEngine:
 
 def make_sampler(kind: str, study: Study) -> optuna.samplers.BaseSampler:
     """Return the sampler of `optuna:<kind>`, seeded from the study."""
-    return SAMPLERS[kind](study, derive_seed(study.seed, "engine"))
+    return SAMPLERS[kind](study, engine_seed(study))
 
 
 def _tpe(study: Study, seed: int) -> optuna.samplers.BaseSampler:
@@ -279,7 +279,7 @@ def _shuffled_grid(study: Study) -> GridPoints:
     # Shuffled as Optuna's own GridSampler does, so that a search that is cut short has not seen one
     # corner only. That sampler takes no conditions; points that we enqueue may have them.
     points, notices, n_known = grid_points(study)
-    rng = np.random.default_rng(derive_seed(study.seed, "engine"))
+    rng = np.random.default_rng(engine_seed(study))
     order = n_known + rng.permutation(len(points) - n_known)
     return GridPoints([*points[:n_known], *(points[i] for i in order)], notices)
 

@@ -24,6 +24,7 @@ from tuning.study.builder_arguments import FROM_DATA, names_needed
 from tuning.study.engine_spec import require_kinds
 from tuning.study.objective import Objective
 from tuning.study.study import Study, derive_seed
+from tuning.study.unit_cube import engine_seed
 from tuning.trial import Params
 
 FACTOR = 3  # scikit-learn's default: each round keeps a third and trains three times as long
@@ -187,7 +188,7 @@ def _randomized_search(study: Study, settings: _Settings) -> ScikitSearch:
     search = RandomizedSearchCV(
         param_distributions=distributions(study.space),
         n_iter=_trials(study),
-        random_state=derive_seed(study.seed, "engine"),
+        random_state=engine_seed(study),
         pre_dispatch="all",
         **settings,
     )
@@ -237,7 +238,7 @@ def _halving(study: Study) -> _Settings:
         "min_resources": "exhaust",
         "factor": FACTOR,
         "return_train_score": False,
-        "random_state": derive_seed(study.seed, "engine"),
+        "random_state": engine_seed(study),
     }
     return {**settings, **study.engine_options}
 

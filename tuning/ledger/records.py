@@ -88,6 +88,7 @@ class SearchHeader:
         git_commit: Of the folder the search was begun in; "" outside a repository.
         versions_of: Libraries and their versions.
         intervals: Bounds of learning rates that a range test found, by parameter.
+        source: The id of the search that this one began with; "": none.
         recovered: The header was damaged and is written anew; the trials are older than it.
         objectives: Where there are several; `objective` is the first of them.
     """
@@ -110,6 +111,7 @@ class SearchHeader:
     git_commit: str = ""
     versions_of: Mapping[str, str] = field(default_factory=dict)
     intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    source: str = ""
     recovered: bool = False
     objectives: tuple[Objective, ...] = ()
 
@@ -183,6 +185,8 @@ class SearchHeader:
             "spaces": [dict(space) for space in self.spaces_json],
             "recovered": self.recovered,
             **self._of_several(),
+            # Left out where there is none: other files are as they were.
+            **({"source": self.source} if self.source else {}),
         }
 
     def _of_several(self) -> JsonObject:
@@ -218,6 +222,7 @@ class SearchHeader:
             git_commit=stored.get("git_commit", ""),
             versions_of=stored.get("versions_of", {}),
             intervals=stored.get("intervals", {}),
+            source=stored.get("source", ""),
             recovered=stored.get("recovered", False),
             objectives=tuple(Objective(**each) for each in stored.get("objectives", ())),
         )

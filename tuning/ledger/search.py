@@ -12,6 +12,7 @@
                                     as the winner is, where it was the only finalist
         winner.json  winner.keras   the honest winner; evaluation.json, its look at the test part
         status.json                 how the last run ended
+        known.json  known/          what it began with of another search
 
 The key is the engine and what the command line changed of the study (`optuna-tpe+epochs=5`), so
 that the same command finds its search again and another command never mixes with it.

@@ -250,6 +250,7 @@ def definition_card(header: SearchHeader, winner: WinnerRecord | None, space: Sp
         "study_hash": header.study_hash,
         "data": header.data.to_json(),
         "git_commit": header.git_commit,
+        "begun_with": header.source,
         "versions_of": header.versions_of,
     }
     known_facts = {name: fact for name, fact in facts.items() if fact}

@@ -65,7 +65,7 @@ class _Board:
             return
         outcome = "failed" if result.status is Status.DIVERGED else result.status.value
         self.counts[outcome] += 1
-        if result.copied_from is None:
+        if result.trained:
             self.durations.append(result.seconds)
 
     @property

@@ -174,6 +174,8 @@ class PlainProgress(SilentProgress):
         """Return value or error, and what it cost."""
         if result.copied_from is not None:
             cost = f"as trial {result.copied_from}"
+        elif result.from_search:
+            cost = f"told by {result.from_search}"
         else:
             cost = f"{result.epochs} epochs in {seconds_text(result.seconds)}"
 

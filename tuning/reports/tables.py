@@ -20,9 +20,10 @@ from tuning.reports.texts import (
     seconds_text,
     spread,
     value_text,
+    with_spread,
 )
 from tuning.study.objective import Objective
-from tuning.trial import Finding, Proposal
+from tuning.trial import Finding, Proposal, TrialResult
 
 IN_UNITS = ("rmse", "mae", "medae", "max_error", "pinball")  # on the target's own scale
 BEST_TRIALS = 5
@@ -138,7 +139,7 @@ def _best_table(trials: Trials, summary: Summary, names: list[str] | None, gap: 
         table.add_row(
             str(result.number),
             *_params_cells(proposal, names),
-            *map(score, result.values or (result.value,)),
+            *_values(result),
             str(result.epochs),
             f"{result.seconds:.1f}",
             result.status.value,
@@ -159,6 +160,13 @@ def _front_line(front: ParetoFront) -> str:
     if front.hypervolume is not None:
         line += f", hypervolume {front.hypervolume:.1%}"
     return f"{line}\n"
+
+
+def _values(result: TrialResult) -> list[str]:
+    """Return a cell for each objective; of a single one its spread over seeds too."""
+    if result.values:
+        return [score(value) for value in result.values]
+    return [with_spread(result.value, result.spread)]
 
 
 def _params_cells(proposal: Proposal, names: list[str] | None) -> list[Text]:
@@ -185,6 +193,9 @@ def _footnote(summary: Summary) -> str:
         note = "one fresh seed only: the spread is not known"
     else:
         note = f"± is the spread over {n_seeds} fresh seeds"
+
+    if any(result.spread is not None for _, result in summary.trials):
+        note += "; behind a trial's value, that over its own seeds"
 
     measured = {summary.objective.name, *summary.test}
     if summary.threshold is not None:

@@ -62,6 +62,11 @@ def score(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def with_spread(value: float | None, deviation: float | None) -> str:
+    """Write a score, and behind it its spread over the seeds of repeats, where there is one."""
+    return score(value) if deviation is None else f"{score(value)} ± {spread(deviation)}"
+
+
 def spread(value: float) -> str:
     """Write a standard deviation with two significant digits, never with a large exponent."""
     return f"{value:.2g}" if value < 100 else f"{value:.0f}"

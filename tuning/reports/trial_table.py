@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuning.reports.page import card, cell, html_cell, html_text, row, table
 from tuning.reports.summary import Trials
-from tuning.reports.texts import score, value_text
+from tuning.reports.texts import score, value_text, with_spread
 from tuning.space.space import Space
 from tuning.study.objective import Objective
 from tuning.trial import Proposal, TrialResult
@@ -68,8 +68,9 @@ def _result_cells(result: TrialResult, figures: list[str]) -> list[str]:
     tag = f'<span class="tag {status}">{status}</span>'
     findings = ", ".join(finding.name for finding in result.diagnosis)
 
+    value = with_spread(result.value, result.spread)
     return [
-        cell(score(result.value), sort_key="" if result.value is None else result.value),
+        cell(value, sort_key="" if result.value is None else result.value),
         *(_figure_cell(result, name) for name in figures),
         _sorted_cell(result.epochs),
         cell(f"{result.seconds:.1f}", sort_key=result.seconds),
@@ -86,6 +87,8 @@ def _notes(result: TrialResult) -> list[str]:
     notes = []
     if result.copied_from is not None:
         notes.append(f"as trial {result.copied_from}")
+    if result.from_search:
+        notes.append(f"told by {result.from_search}")
     if result.error:
         notes.append(result.error)
     return [*notes, *result.notices]

@@ -27,7 +27,10 @@ class RunOptions:
             same trials. With a pruner one trial runs at a time.
         variant: What was changed of the study file by the command line, for the search's key and
             for the study.
+        source: Another search to begin with, as `tuning.ledger.catalog.find` names one: its best
+            points come first, and results of equal trials are told.
         intervals: Put in by the run itself: bounds that a range test found.
+        initial: Put in by the run itself: points of `source` and of the study.
         budget: Changes of fields that are no part of the key, e.g. `trials`; see
             `Study.definition`.
     """
@@ -40,7 +43,9 @@ class RunOptions:
     deterministic: bool = False
     variant: Overrides = field(default_factory=dict)
     budget: Overrides = field(default_factory=dict)
+    source: str | None = None
     intervals: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    initial: Sequence[Mapping[str, Any]] = ()
 
     @property
     def overrides(self) -> Overrides:
@@ -48,6 +53,8 @@ class RunOptions:
         overrides = {**self.variant, **self.budget}
         if self.intervals:
             overrides["intervals"] = dict(self.intervals)
+        if self.initial:
+            overrides["initial"] = list(self.initial)
         return overrides
 
     def variant_of(self, engine: str) -> Overrides:

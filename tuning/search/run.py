@@ -20,6 +20,7 @@ from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
+from tuning.ledger.catalog import find
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE, SearchFiles, begin, counts, search_key
 from tuning.ledger.winner import Evaluation, WinnerRecord
@@ -30,6 +31,7 @@ from tuning.reports.summary import Summary, Winner, pareto_front
 from tuning.reports.verdict import verdict
 from tuning.search.finals import Finals, kept_winner
 from tuning.search.header import search_header
+from tuning.search.known_trials import KnownTrials, known_trials
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
 from tuning.search.options import RunOptions
@@ -81,6 +83,7 @@ def run_study(
     executor_spec(options.executor)
 
     home = tuning_home(options.home)
+    other = None if options.source is None else find(home, options.source)
     stop_request = StopRequest()
     with ExitStack() as stack, _private_files(), raise_on_full_disk(), stop_request.handled():
         view = stack.enter_context(progress or SilentProgress())
@@ -91,7 +94,10 @@ def run_study(
         info = processes.engine.describe()
 
         variant = options.variant_of(info.engine)
-        folder = home / "ledger" / info.name / search_key(info.engine, info.pruner, variant)
+        # Begun with another search it is a search of its own.
+        begun_with = {} if other is None else {"from": other.require_header().id}
+        key = search_key(info.engine, info.pruner, {**variant, **begun_with})
+        folder = home / "ledger" / info.name / key
         stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
 
         lr_bounds = measure_lr_bounds(
@@ -105,14 +111,22 @@ def run_study(
             forkserver=processes.forkserver,
             notice=view.notice,
         )
-        if lr_bounds.intervals:
-            # The study is another one now, with bounds: the engine is started on that.
-            options = replace(options, intervals=lr_bounds.intervals)
+        space = info.space.narrowed(lr_bounds.intervals)
+        known = known_trials(info, space, other, folder, fresh=options.fresh)
+        if lr_bounds.intervals or known.points:
+            # The study is another one now, with bounds and first points: the engine is started on
+            # that.
+            options = replace(options, intervals=lr_bounds.intervals, initial=list(known.points))
             processes.begin_engine(options.overrides)
             info = processes.engine.describe()
 
-        header = replace(search_header(info, variant), intervals=dict(lr_bounds.intervals))
+        header = replace(
+            search_header(info, variant),
+            intervals=dict(lr_bounds.intervals),
+            source=known.search,
+        )
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
+        known.keep()
 
         slots = parse_devices(options.devices, info.gpus_per_trial)
         executor = processes.executor(
@@ -134,6 +148,7 @@ def run_study(
             files=files,
             header=header,
             lr_bounds=lr_bounds,
+            known=known,
             writer=writer,
             progress=view,
             home=home,
@@ -166,6 +181,7 @@ class _Run:
     files: SearchFiles
     header: SearchHeader
     lr_bounds: LRBounds
+    known: KnownTrials
     writer: Writer
     progress: Progress
     home: Path
@@ -187,6 +203,7 @@ class _Run:
             on_result=self.writer.notify,
             in_order=self._in_order,
             stop_request=self.stop_request,
+            known=self.known.result_of,
         )
 
     @property
@@ -353,7 +370,7 @@ class _Run:
             best=self.loop.trial_index.best,
         )
 
-        for notice in self.study.notices:
+        for notice in (*self.study.notices, *self.known.notices):
             self.progress.notice(notice)
         self.progress.phase("searching")
 
@@ -414,7 +431,7 @@ class _Run:
             objective=self.study.objective,
             objectives=self.study.objectives,
             pareto={} if front is None else front.to_json(),
-            trials=[(proposal, replace(result, folds=())) for proposal, result in trials],
+            trials=[(proposal, result.without_curves()) for proposal, result in trials],
             winner=self._summary_winner(winner),
             test=evaluation.test,
             dummy=evaluation.baseline.get("dummy", {}),

@@ -107,8 +107,8 @@ class TrialIndex:
         missing = proposal.number + 1 - len(self._ends)
         self._ends.extend(bytes(missing))
         self._keys.extend([math.nan] * missing)
-        if not _continues(proposal):
-            self._first.setdefault(_digest(proposal), proposal.number)
+        if not continues(proposal):
+            self._first.setdefault(digest_of(proposal), proposal.number)
 
     def enter(self, result: TrialResult) -> None:
         """Enter how a trial ended; the files have it."""
@@ -135,9 +135,9 @@ class TrialIndex:
         for that may have been bad luck, or is of an earlier version of the study, and where it
         continues another trial, for then it starts from that one's weights.
         """
-        if _continues(proposal):
+        if continues(proposal):
             return None
-        digest = _digest(proposal)
+        digest = digest_of(proposal)
         first = self._first[digest]
         if first == proposal.number:
             return None
@@ -163,7 +163,7 @@ class TrialIndex:
             pair = self._pair(number)
             if pair is not None:
                 # Rungs of one configuration differ in their epochs alone.
-                configuration = _digest(replace(pair[0], epochs=0))
+                configuration = digest_of(replace(pair[0], epochs=0))
                 distinct.setdefault(configuration, pair)
         return list(distinct.values())
 
@@ -244,11 +244,12 @@ def copy_of(result: TrialResult, number: int) -> TrialResult:
     )
 
 
-def _continues(proposal: Proposal) -> bool:
+def continues(proposal: Proposal) -> bool:
+    """Whether a trial starts from the weights of another one."""
     return proposal.parent is not None and proposal.continued
 
 
-def _digest(proposal: Proposal) -> bytes:
+def digest_of(proposal: Proposal) -> bytes:
     """Return equal digests for proposals of equal parameters and epochs."""
     text = json.dumps([dict(proposal.params), proposal.epochs], sort_keys=True, default=repr)
     return blake2b(text.encode(), digest_size=16).digest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -143,6 +143,7 @@ class StudyInfo:
     max_failures: int
     gpus_per_trial: int
     repeats: int = 1
+    initial: int | Sequence[Mapping[str, Any]] = 0
     definition: Mapping[str, Any]
     hash: str
     data: DatasetFacts
@@ -229,6 +230,7 @@ def describe(
         max_failures=study.max_failures,
         gpus_per_trial=study.gpus_per_trial,
         repeats=study.repeats,
+        initial=study.initial,
         definition={**study.definition(), "data_digest": data.digest},
         hash=study.hash,
         data=data,

@@ -14,6 +14,7 @@ from tuning.space.completion import completed
 from tuning.space.domains import Choice, Domain, Float, Int
 from tuning.space.space import Space
 from tuning.study.engine_spec import engine_spec
+from tuning.study.fingerprint import plain_repr
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Params
 
@@ -91,6 +92,18 @@ def initial_points(study: Study) -> list[dict[str, Any]]:
     if not study.initial:
         return starts
     return starts + sobol_points(study.space, study.initial, seed)
+
+
+def engine_seed(study: Study) -> int:
+    """Return the seed of an engine's own draws.
+
+    Known points are part of it: they come from a search of the same seed, whose draws would be
+    proposed again.
+    """
+    if isinstance(study.initial, int) or not study.initial:
+        return derive_seed(study.seed, "engine")
+    points = plain_repr([sorted(point.items()) for point in study.initial])
+    return derive_seed(study.seed, "engine", points)
 
 
 def _value(domain: Domain, share: float) -> Any:

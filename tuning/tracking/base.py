@@ -182,7 +182,11 @@ def _study_params(definition: Json) -> dict[str, str]:
 
 
 def _identity(header: SearchHeader) -> dict[str, str]:
-    tags = {"git_commit": header.git_commit, "study_hash": header.study_hash}
+    tags = {
+        "git_commit": header.git_commit,
+        "study_hash": header.study_hash,
+        "from_search": header.source,
+    }
     for library, version in header.versions_of.items():
         tags[f"version.{library}"] = version
     tags["data_digest"] = header.data.digest

@@ -79,6 +79,8 @@ def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float
         metrics["best_epoch"] = sum(best_epochs) / len(best_epochs)
     if result.value is not None:
         metrics[search.metric] = result.value
+    if result.spread is not None:
+        metrics[f"{search.metric}_spread"] = result.spread
     return metrics
 
 

@@ -48,6 +48,7 @@ def trial_tags(search: SearchRecord, proposal: Proposal, result: TrialResult) ->
             "data_digest": result.data_digest,  # where arguments of the data are searched
             "parent_trial": proposal.parent,
             "copied_from": result.copied_from,
+            "from_search": result.from_search,  # whose result it is, where it was told
             "error": result.error,
             "notes": "; ".join(result.notices),
             "diagnosis": _diagnosis(result),

@@ -268,6 +268,7 @@ def _attributes(proposal: Proposal, result: TrialResult, params: Params) -> dict
         "seed": result.seed,
         "parent": proposal.parent,
         "copied_from": result.copied_from,
+        "from_search": result.from_search,
         "error": result.error[:500],
         "params": json.dumps(others, default=str)[:1500] if others else None,
     }

@@ -223,8 +223,7 @@ def load_worker_study(source: Source, overrides: Overrides, pinned: str = "") ->
     Raises:
         ChangedError: The study file or its data are no longer those of the search.
     """
-    # As text, overrides can be the key of a cache.
-    worker_study = _worker_study(source, json.dumps(dict(overrides), sort_keys=True))
+    worker_study = _worker_study(source, _Changes.of(overrides))
 
     now = pin(worker_study.study.hash, worker_study.parts.digest)
     if pinned and pinned != now:
@@ -237,9 +236,26 @@ def load_worker_study(source: Source, overrides: Overrides, pinned: str = "") ->
     return worker_study
 
 
+@dataclass(frozen=True)
+class _Changes:
+    """Changes of a study's fields as the key of a cache.
+
+    Attributes:
+        text: What they are compared by.
+        overrides: As they are: JSON would make lists of tuples in the points of `initial`.
+    """
+
+    text: str
+    overrides: Overrides = field(compare=False)
+
+    @classmethod
+    def of(cls, overrides: Overrides) -> _Changes:
+        return cls(json.dumps(dict(overrides), sort_keys=True, default=repr), overrides)
+
+
 @functools.lru_cache(maxsize=2)
-def _worker_study(source: Source, overrides: str) -> WorkerStudy:
-    study = load_source(source, json.loads(overrides))
+def _worker_study(source: Source, changes: _Changes) -> WorkerStudy:
+    study = load_source(source, changes.overrides)
 
     made = with_data(study, default_arguments(study))
     # Here, and not in the judge: what no trial can be judged by ends the run.
