@@ -212,6 +212,25 @@ def test_a_trial_equals_that_of_any_other_engine(tmp_path, changes):
     assert results[0].epochs == other.epochs
 
 
+def falling(lr, folder, steps_per_epoch):
+    (folder / "steps").write_text(str(steps_per_epoch))
+    return [keras.callbacks.LearningRateScheduler(lambda epoch: lr * 0.1**epoch)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"cv": 2}])
+def test_callbacks_reach_each_fit_of_the_search_classes(tmp_path, changes):
+    space = {"lr": Choice(0.05)}
+    study = make_study(space, callbacks=falling, **changes)
+    (result,), _ = search(study, tmp_path / "scikit")
+    source, _ = source_and_worker_study(study)
+    other = run_trial(job_of(source, Proposal(0, {"lr": 0.05}, 2), tmp_path / "other"), Here())
+    assert result.value == pytest.approx(other.value, rel=1e-5)
+    folders = sorted((tmp_path / "scikit" / "0").glob("callbacks-*/steps"))
+    assert len(folders) == len(result.folds)
+    (without,), _ = search(make_study(space, **changes), tmp_path / "without")
+    assert without.value != pytest.approx(result.value, rel=1e-3)
+
+
 def test_iris_with_cv_3_is_above_nine_tenths(tmp_path):
     study = make_study(
         {"n_neurons": Choice(16), "batch_size": Choice(8)},

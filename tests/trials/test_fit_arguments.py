@@ -137,11 +137,19 @@ def test_a_class_is_weighted_by_its_name_and_validation_is_not(tmp_path):
     )
 
 
-def plain_program(defined, make_callbacks, fold):
+def decaying(lr: float = 0.05, input_shape: tuple[int, ...] = (3,)) -> keras.Model:
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(4, "tanh")])
+    model.add(keras.layers.Dense(1))
+    schedule = keras.optimizers.schedules.ExponentialDecay(lr, decay_steps=5, decay_rate=0.8)
+    model.compile(keras.optimizers.SGD(schedule, momentum=0.5), "mse")
+    return model
+
+
+def plain_program(defined, make_callbacks, fold, build=net):
     """`fit` with the same callbacks and `val_rmse` in the logs, in the order of our trainer."""
     seed = job_seed(defined)
     keras.utils.set_random_seed(seed)
-    model = net(lr=0.05)
+    model = build(lr=0.05)
 
     class Rmse(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -168,6 +176,16 @@ def test_reduce_lr_on_plateau_watches_our_objective_and_agrees_with_fit(tmp_path
     expected, rate = plain_program(defined, plateau, fold)
     assert [row["val_rmse"] for row in result.curve] == pytest.approx(expected, rel=1e-4)
     assert rate < 0.05
+    assert not any("model.fit" in notice for notice in result.notices)
+
+
+def test_an_exponential_decay_goes_on_from_step_to_step_as_in_fit(tmp_path):
+    defined = study(builder=decaying, epochs=5)
+    result = trained(tmp_path / "a", defined)
+    fold = load_worker_study(job(tmp_path / "b", defined).source, {}).fold(0)
+    expected, rate = plain_program(defined, list, fold, decaying)
+    assert [row["val_rmse"] for row in result.curve] == pytest.approx(expected, rel=1e-4)
+    assert rate < 0.02
     assert not any("model.fit" in notice for notice in result.notices)
 
 
