@@ -103,7 +103,7 @@ def run_study(
         lr_bounds = measure_lr_bounds(
             info,
             source,
-            options.overrides,
+            info.for_workers(options.overrides),
             folder,
             fresh=options.fresh,
             again=options.allow_change,
@@ -218,7 +218,7 @@ class _Run:
         job = trial_job(
             self.study,
             self.source,
-            self.options.overrides,
+            self.study.for_workers(self.options.overrides),
             self.files,
             proposal=proposal,
             attempt=attempt,
@@ -310,7 +310,7 @@ class _Run:
         finals = Finals(
             study=self.study,
             source=self.source,
-            overrides=self.options.overrides,
+            overrides=self.study.for_workers(self.options.overrides),
             executor=self.executor,
             files=self.files,
             progress=self.progress,

@@ -197,7 +197,7 @@ def _prepare(
     rates = measure_lr_bounds(
         study,
         source,
-        overrides,
+        study.for_workers(overrides),
         folder / "seed-0",
         fresh=options.fresh,
         devices=options.devices,
@@ -225,7 +225,7 @@ def _prepare(
     return _RecordingRun(
         study=study,
         source=source,
-        overrides=overrides,
+        overrides=study.for_workers(overrides),
         options=options,
         intervals=rates.intervals,
         design=design,

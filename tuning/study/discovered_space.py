@@ -6,9 +6,11 @@ of such a study is looked for at its first use, once a process.
 
 from __future__ import annotations
 
+import base64
 import functools
+import pickle
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -115,14 +117,23 @@ class DiscoveredSpace(Space):
     @functools.cached_property
     def _discovery(self) -> Discovery:
         arguments = self._arguments()
-        key = (
+        key = self._key(arguments)
+        if key not in _known:
+            _known[key] = self._discovered({**arguments, **self._fixed})
+        return _known[key]
+
+    def _key(self, arguments: Mapping[str, Any]) -> _Key:
+        return (
             fingerprint(self._builder),
             plain_repr(sorted(arguments.items())),
             plain_repr(sorted(self._fixed.items())),
         )
-        if key not in _known:
-            _known[key] = self._discovered({**arguments, **self._fixed})
-        return _known[key]
+
+    @property
+    def as_text(self) -> str:
+        """What was discovered, for `know` in another process."""
+        found = (self._key(self._arguments()), self._discovery)
+        return base64.b64encode(pickle.dumps(found)).decode()
 
     def _discovered(self, fixed: Mapping[str, Any]) -> Discovery:
         name = self._builder.__name__
@@ -190,8 +201,23 @@ class DiscoveredSpace(Space):
 
 _ROWS = 8
 
-_known: dict[tuple[str, str, str], Discovery] = {}
-"""What was discovered in this process, by builder, arguments from the data and fixed values."""
+_Key: TypeAlias = tuple[str, str, str]
+"""A builder's fingerprint, its arguments from the data, its fixed values."""
+
+_known: dict[_Key, Discovery] = {}
+"""What was discovered in this process, or in one that has passed it on."""
+
+
+def know(text: str) -> None:
+    """Take over what another process has discovered: here the builder is not run for it.
+
+    It holds for the same builder, arguments and fixed values alone.
+
+    Args:
+        text: `DiscoveredSpace.as_text`, of a process of the same search.
+    """
+    key, discovery = pickle.loads(base64.b64decode(text))  # noqa: S301 - our driver's
+    _known.setdefault(key, discovery)
 
 
 def _some_rows(dataset: Any) -> tuple[Any, Any]:

@@ -18,10 +18,14 @@ from tuning.data.parts import Parts
 from tuning.space.constraints import Constraint, constraints_of
 from tuning.space.space import Space
 from tuning.study.builder_arguments import epochs_of
+from tuning.study.discovered_space import DiscoveredSpace
 from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
 from tuning.study.objective import Objective
 from tuning.study.study import Study
 from tuning.study.study_data import searched_arguments
+
+DISCOVERY = "discovery"
+"""Among the changes of a study's fields: what was discovered of its space, which is no field."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +121,7 @@ class StudyInfo:
         data_arguments: The arguments of the data function that are searched.
         trains_to_test: The winner is trained on all rows up to the test part, as it is by time,
             for as many epochs as its validation found.
+        discovery: `DiscoveredSpace.as_text`; "" of a space that the study names.
         notices: What the engine wants the user to know.
         objectives: Where there are several, else empty.
         constraints: What every winner keeps to.
@@ -155,6 +160,11 @@ class StudyInfo:
     objectives: tuple[Objective, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     winner_by: str = "knee"
+    discovery: str = ""
+
+    def for_workers(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the changes of the study for a worker, and what need not be discovered again."""
+        return {**overrides, DISCOVERY: self.discovery} if self.discovery else dict(overrides)
 
     def epochs_of(self, params: Mapping[str, Any]) -> int:
         """Return the epochs of a trial of these parameters: searched ones win over the field."""
@@ -242,6 +252,7 @@ def describe(
         objectives=tuple(objective.named for objective in study.objectives),
         constraints=constraints_of(study.constraints),
         winner_by=study.winner_by,
+        discovery=study.space.as_text if isinstance(study.space, DiscoveredSpace) else "",
     )
 
 

@@ -22,7 +22,8 @@ from tuning.data.parts import Part, Parts
 from tuning.errors import ChangedError, StudyError
 from tuning.scoring.measure import measure_of
 from tuning.scoring.thresholds import SHARE, check_threshold
-from tuning.study.info import pin
+from tuning.study.discovered_space import know
+from tuning.study.info import DISCOVERY, pin
 from tuning.study.objective import others_asked
 from tuning.study.study import Study, derive_seed, load_study
 from tuning.study.study_data import arguments_text, default_arguments, load_dataset, split_dataset
@@ -204,6 +205,10 @@ def load_source(source: Source, overrides: Overrides) -> Study:
     Raises:
         StudyError: The file or the changes are wrong; all faults at once.
     """
+    overrides = dict(overrides)
+    discovery = overrides.pop(DISCOVERY, "")
+    if discovery:
+        know(discovery)
     study = load_study(source) if isinstance(source, str) else cloudpickle.loads(source)
     if not isinstance(study, Study):
         raise StudyError(f"expected a Study, got {study!r}")
@@ -216,7 +221,7 @@ def load_worker_study(source: Source, overrides: Overrides, pinned: str = "") ->
     """Return the study with its data; made once a process.
 
     Args:
-        source, overrides: The study.
+        source, overrides: The study; see `StudyInfo.for_workers`.
         pinned: `StudyInfo.pinned` of the search; a worker may start long after it and find other
             files.
 

@@ -13,12 +13,15 @@ import pytest
 
 from tuning.errors import StudyError
 from tuning.space.domains import Choice, Float, Int
+from tuning.study.discovered_space import _known
 from tuning.study.fingerprint import fingerprint
 from tuning.study.foreign.foreign_builder import ForeignBuilder, adapted
+from tuning.study.info import DISCOVERY
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.study.unit_cube import initial_points
 from tuning.trials.functions import no_data
+from tuning.trials.worker_study import load_source, load_worker_study
 
 ROOT = Path(__file__).parents[3]
 
@@ -192,6 +195,40 @@ def test_the_definition_is_equal_in_every_process_and_after_a_pickle(tmp_path):
     travelled = cloudpickle.loads(cloudpickle.dumps(study))
     assert not travelled.space.known
     assert travelled.hash == study.hash
+
+
+def test_what_was_discovered_is_passed_on_and_the_builder_not_run_again(tmp_path):
+    calls = tmp_path / "calls"
+    file = tmp_path / "passed_study.py"
+    file.write_text(
+        "from tuning import Minimize, Study\n"
+        "from tuning.trials.functions import no_data\n"
+        "def build(trial):\n"
+        f"    with open({str(calls)!r}, 'a') as file:\n"
+        "        file.write('.')\n"
+        "    return trial.suggest_int('units', 1, 9)\n"
+        "STUDY = Study(name='passed', builder=build, data=no_data,\n"
+        "              objective=Minimize('val_y'), trainer='function')\n"
+    )
+    study = load_source(str(file), {})
+    text = study.space.as_text
+    n_calls = len(calls.read_text())
+    assert n_calls > 1
+
+    _known.clear()
+    overrides = {"epochs": 3, DISCOVERY: text}
+    worker = load_worker_study(str(file), overrides)
+    assert len(calls.read_text()) == n_calls
+    assert worker.study.space == study.space
+    assert worker.study.hash == study.with_(epochs=3).hash
+
+    # Another value of what is fixed is another space: it is looked for.
+    _known.clear()
+    fixed = load_source(
+        str(file), {"fixed": {"units": 3}, "space": {"batch_size": Choice(8, 16)}, DISCOVERY: text}
+    )
+    assert list(fixed.space) == ["batch_size"]
+    assert len(calls.read_text()) > n_calls
 
 
 def test_a_study_is_made_without_running_its_builder():
