@@ -27,14 +27,10 @@ def slope(x: float = 0.0, fidelity: float = 1.0, seed: int | None = None) -> flo
 
 
 def study(builder=slope, **changes):
-    settings = {"epochs": 4, "trainer": "function", "seed": 1, **changes}
+    space = {"x": Float(1.0, 2.0)}
+    settings = {"epochs": 4, "trainer": "function", "seed": 1, "space": space, **changes}
     return Study(
-        name="slope",
-        builder=builder,
-        data=no_data,
-        objective=Minimize("val_value"),
-        space={"x": Float(1.0, 2.0)},
-        **settings,
+        name="slope", builder=builder, data=no_data, objective=Minimize("val_value"), **settings
     )
 
 
@@ -175,3 +171,59 @@ def test_a_finalist_that_is_not_finite_on_a_fresh_seed_has_no_value(tmp_path):
         )
         values.append(function_finalist(searched, job, 7, "cpu:0").value)
     assert values == [None, 1.5]
+
+
+class TrialPruned(Exception):
+    """Optuna's, which is known by its name."""
+
+
+def objective(trial):
+    """Report three steps and return the number of the trial, unless it is pruned on the way."""
+    x = trial.suggest_float("x", 1.0, 2.0)
+    for step in range(3):
+        trial.report(x + step, step)
+        trial.report(-1.0, step)  # as in Optuna the first of a step counts
+        if trial.should_prune():
+            raise TrialPruned
+    if x > 1.75:
+        raise TrialPruned
+    return trial.number
+
+
+def asked(builder=objective):
+    return study(builder, space={}, epochs=1)
+
+
+def test_an_objective_of_optunas_knows_its_number_and_reports_on_its_way(tmp_path):
+    context = ScriptedContext()
+    result = train(tmp_path, context, Proposal(5, {"x": 1.5}, 1), asked())
+    reported = [(report.epoch, report.value) for report in context.reports]
+    assert reported == [(1, 1.5), (2, 2.5), (3, 3.5), (4, 5.0)]
+    assert (result.status, result.value) == (Status.COMPLETED, 5.0)
+
+
+def test_an_objective_that_asks_is_told_what_the_pruner_says(tmp_path):
+    context = ScriptedContext(Answer.PRUNE, at=1)
+    result = train(tmp_path, context, Proposal(5, {"x": 1.5}, 1), asked())
+    assert (result.status, result.value, result.epochs) == (Status.PRUNED, 2.5, 2)
+
+
+def test_an_objective_may_prune_itself_and_has_the_last_value_it_reported(tmp_path):
+    result = train(tmp_path, ScriptedContext(), Proposal(5, {"x": 1.9}, 1), asked())
+    assert (result.status, result.value) == (Status.PRUNED, pytest.approx(3.9))
+
+
+def test_an_objective_is_stopped_at_a_report(tmp_path):
+    with pytest.raises(Stopped):
+        train(tmp_path, ScriptedContext(Answer.STOP), Proposal(5, {"x": 1.5}, 1), asked())
+
+
+def test_a_point_that_is_pruned_while_its_space_is_looked_for_shows_what_was_asked():
+    def pruned(trial):
+        if trial.suggest_int("width", 1, 4) > 2:
+            raise TrialPruned
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    space = asked(pruned).space
+    assert list(space) == ["width", "x"]
+    assert space["x"].conditions == (("width", (1, 2)),)

@@ -25,6 +25,7 @@ from tuning.data.faults import holds_text
 from tuning.data.parts import Part
 from tuning.errors import StudyError
 from tuning.scoring.measure import Measure
+from tuning.space.trial_recorder import asks_to_prune
 from tuning.trainer.rows import as_fit_takes, on_device
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def check_builder(
         except StudyError:
             raise
         except Exception as error:
+            if asks_to_prune(error):
+                return  # this point is none of those that it trains
             raise StudyError(f"{name}({_words(arguments)}) raised {_described(error)}") from error
 
         faults = list(_model_faults(model, data))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from tuning.space.domains import Choice, Domain, Float, Int
 from tuning.space.recorder import Recorder, Request, choice_of, original
 from tuning.trial import Params
+
+OnReport: TypeAlias = Callable[[float, int], bool]
+"""Is given each value reported and its step; answers whether the trial should be pruned."""
+
+
+def asks_to_prune(error: BaseException) -> bool:
+    """Whether it is Optuna's `TrialPruned`, by name: Optuna is not imported here."""
+    return any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__)
 
 
 class TrialRecorder(Recorder):
@@ -19,7 +27,8 @@ class TrialRecorder(Recorder):
     Attributes:
         number: Of the trial, where it is known.
         user_attrs, system_attrs: What the builder has set.
-        reported: The values reported, by step.
+        reported: The values reported, by step; the first of each, as in Optuna.
+        on_report: Told of these; None: nobody prunes.
     """
 
     def __init__(
@@ -34,6 +43,8 @@ class TrialRecorder(Recorder):
         self.user_attrs: dict[str, Any] = {}
         self.system_attrs: dict[str, Any] = {}
         self.reported: dict[int, float] = {}
+        self.on_report: OnReport | None = None
+        self._should_prune = False
 
     @property
     def params(self) -> dict[str, Any]:
@@ -78,12 +89,19 @@ class TrialRecorder(Recorder):
         self.system_attrs[key] = value
 
     def report(self, value: float, step: int) -> None:
-        """Keep a value on the way."""
+        """Tell a value on the way; of a step that was told before nothing."""
+        if int(step) in self.reported:
+            return
         self.reported[int(step)] = float(value)
+        if self.on_report is not None:
+            self._should_prune = self.on_report(float(value), int(step))
 
     def should_prune(self) -> bool:
-        """Nothing is pruned from within a builder: the search's own pruner decides."""
-        return False
+        """Whether the search's pruner wants the trial ended after the last report.
+
+        Never within a builder of models: there the pruner looks at the training.
+        """
+        return self._should_prune
 
     def _ask(self, name: str, domain: Domain) -> Any:
         default = domain.values[0] if isinstance(domain, Choice) else domain.low

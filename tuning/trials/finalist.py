@@ -10,6 +10,7 @@ import numpy as np
 
 from tuning.ledger.records import write_record
 from tuning.ledger.winner import FinalistOutcome
+from tuning.study.foreign.foreign_builder import trial_of
 from tuning.study.objective import others_asked
 from tuning.study.study import derive_seed
 from tuning.trial import Answer, Context, EpochReport, FoldResult
@@ -36,7 +37,8 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
     if study.trainer == "function":
         return function_finalist(study, job, seed, context.slot)
 
-    fits = _train(job, worker_study, seed, context)
+    with trial_of(study.builder, job.number):
+        fits = _train(job, worker_study, seed, context)
     results = [item.result(worker_study, seed) for item in fits]
 
     value = None

@@ -22,8 +22,10 @@ from tuning.ledger.records import write_record
 from tuning.ledger.results import keep_test_score
 from tuning.ledger.winner import Evaluation, FinalistOutcome
 from tuning.space.constraints import MODEL_FIGURES, Constraint, broken, constraints_of
+from tuning.space.trial_recorder import OnReport, asks_to_prune
 from tuning.storage.durable import read_json, write_json
 from tuning.study.builder_arguments import names_taken
+from tuning.study.foreign.foreign_builder import trial_of
 from tuning.study.study import Study, derive_seed
 from tuning.trial import (
     Answer,
@@ -151,9 +153,18 @@ def function_trial(training: Training) -> TrialResult:
     # Optuna's `objective(trial)` does its whole work in one call, which knows of no epochs.
     if getattr(study.builder, "asks_for_parameters", False):
         first = proposal.epochs
+    on_report = _on_report(training, curve, began)
     for epoch in range(first, proposal.epochs + 1):
-        values = evaluate_all(study, proposal.params, epoch=epoch, seed=training.seed)
-        if not curve and broken(_of_model(study), values):
+        is_first = not curve
+        try:
+            with trial_of(study.builder, proposal.number, on_report):
+                values = evaluate_all(study, proposal.params, epoch=epoch, seed=training.seed)
+        except Exception as error:
+            if asks_to_prune(error) and curve:
+                return _result(training, Status.PRUNED, curve)
+            raise
+        epoch = max(epoch, int(curve[-1]["epoch"]) + 1 if curve else 1)
+        if is_first and broken(_of_model(study), values):
             return refused(study, proposal.number, _model_figures(values))
         curve.append({"epoch": float(epoch), **values})
         value = values[metric]
@@ -175,6 +186,28 @@ def function_trial(training: Training) -> TrialResult:
     if job.keep_end:
         write_json(job.folder / _END, {"epoch": proposal.epochs})
     return _result(training, status, curve)
+
+
+def _on_report(training: Training, curve: list[dict[str, float]], began: float) -> OnReport:
+    """Return what tells the driver the values that an `objective(trial)` reports on its way.
+
+    Optuna counts steps from 0, mostly; a curve counts epochs from 1.
+    """
+    number = training.job.proposal.number
+    study = training.worker_study.study
+
+    def report(value: float, step: int) -> bool:
+        if study.objectives or not math.isfinite(value):  # Optuna prunes by neither
+            return False
+        curve.append({"epoch": float(step + 1), study.objective.metric: value})
+        seconds = time.perf_counter() - began
+        told = EpochReport(number, step + 1, value, curve[-1], seconds)
+        answer = training.context.report(told)
+        if answer is Answer.STOP:
+            raise Stopped(f"trial {number}")
+        return answer is Answer.PRUNE
+
+    return report
 
 
 def _epochs_of_parent(job: TrialJob) -> int:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tuning.errors import MissingError, StorageError, first_line
 from tuning.ledger.results import keep_result, read_result
 from tuning.storage.durable import says_full, write_json
+from tuning.study.foreign.foreign_builder import trial_of
 from tuning.study.study import derive_seed
 from tuning.study.study_data import searched_arguments
 from tuning.trainer.compiled import forget_all
@@ -54,7 +55,8 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
     if training.worker_study.study.trainer == "function":
         train = function_trial
 
-    outcome = _train_within_memory(train, training)
+    with trial_of(training.worker_study.study.builder, job.proposal.number):
+        outcome = _train_within_memory(train, training)
     result = _complete(outcome, training, reports, started)
 
     # In this order: until the result is there, an interruption needs the checkpoints.

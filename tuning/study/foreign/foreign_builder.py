@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tuning.errors import StudyError
 from tuning.space.hp_recorder import HpRecorder
 from tuning.space.recorder import Recorder
-from tuning.space.trial_recorder import TrialRecorder
+from tuning.space.trial_recorder import OnReport, TrialRecorder, asks_to_prune
 from tuning.study.foreign.hypermodel_fit import (
     FitCall,
     accepted_by,
@@ -61,6 +61,8 @@ class ForeignBuilder:
         self.inner = inner
         self._asked: Any = None  # the recorder of the last call, which `fit` goes on with
         self.notices: tuple[str, ...] = ()
+        self._number = 0
+        self._on_report: OnReport | None = None
         self._argument = argument
         self._recorder = recorder
         # What a reader, a pickle and an error message want to know of a function.
@@ -73,6 +75,9 @@ class ForeignBuilder:
         """Return what the builder returns at a point: its values, and arguments from the data."""
         arguments, point = self._split(values)
         recorder = self._asked = self._recorder(point)
+        if isinstance(recorder, TrialRecorder):
+            recorder.number = self._number
+            recorder.on_report = self._on_report
         result = self._call(recorder, arguments)
         self.notices = _notices(recorder)
         return _compiled(result) if self.has_fit else result
@@ -93,7 +98,7 @@ class ForeignBuilder:
         return inspect.Signature([*named, point])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_asked": None}
+        return {**self.__dict__, "_asked": None, "_number": 0, "_on_report": None}
 
     def __getattr__(self, name: str) -> Any:
         # A builder without a `fit` of its own has neither: the study's training stands.
@@ -102,6 +107,17 @@ class ForeignBuilder:
         if name == "own_fit" and self.has_fit:
             return self._own_fit
         raise AttributeError(name)
+
+    @contextlib.contextmanager
+    def during(self, number: int, on_report: OnReport | None = None) -> Iterator[None]:
+        """Let calls within be those of a trial: its number, and who is told what it reports."""
+        self._number = number
+        self._on_report = on_report
+        try:
+            yield
+        finally:
+            self._number = 0
+            self._on_report = None
 
     @property
     def has_fit(self) -> bool:
@@ -139,8 +155,13 @@ class ForeignBuilder:
         """
         arguments, given = self._split(fixed)
         recorder: Recorder = self._recorder(values, fixed=given, exploring=True)
-        with contextlib.nullcontext() if in_full else _left_at_training():
-            model = self._call(recorder, arguments)
+        try:
+            with contextlib.nullcontext() if in_full else _left_at_training():
+                model = self._call(recorder, arguments)
+        except Exception as error:
+            if not asks_to_prune(error):
+                raise
+            return recorder  # what it asked for until then is its space here
         if rows is not None:
             self._explore_fit(recorder, _compiled(model), rows)
         return recorder
@@ -184,6 +205,15 @@ def _notices(recorder: Recorder) -> tuple[str, ...]:
         f"{name} is asked for here, but was not discovered: it has its default, {value!r}"
         for name, value in recorder.undiscovered.items()
     )
+
+
+def trial_of(
+    builder: Any, number: int, on_report: OnReport | None = None
+) -> contextlib.AbstractContextManager[None]:
+    """Let a builder's calls within be those of a trial; nothing to do for one of ours."""
+    if isinstance(builder, ForeignBuilder):
+        return builder.during(number, on_report)
+    return contextlib.nullcontext()
 
 
 def adapted(builder: Any, decided: Collection[str] = ()) -> Callable[..., Any]:
