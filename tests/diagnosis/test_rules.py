@@ -282,6 +282,23 @@ def test_several_inputs_are_not_looked_into_and_that_is_said():
     )
 
 
+def test_of_several_outputs_the_curve_is_looked_at_and_that_is_said():
+    model, curve, validation = healthy()
+    rising = [{**row, "val_loss": 1.0 + row["epoch"]} for row in curve]
+    several = Rows(validation.X, {"a": validation.y, "b": validation.y})
+    seen = diagnose(
+        model,
+        rising,
+        several,
+        Minimize("val_a_rmse"),
+        task={"a": "regression", "b": "regression"},
+        best_epoch=len(curve),
+        budget=len(curve),
+    )
+    assert [finding.name for finding in seen][-1] == "not_looked_into"
+    assert "only its curve was looked at" in seen[-1].words
+
+
 @pytest.mark.parametrize(
     ("n_hidden", "loss", "measured"), [(2, 0.01, False), (2, 0.4, True), (3, 0.01, True)]
 )

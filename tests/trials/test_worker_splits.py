@@ -13,6 +13,7 @@ from tests.trials.small_study import ScriptedContext, job, net, study
 from tuning import Choice, Dataset, Float, Maximize
 from tuning.data.data_values import DataValues, bytes_of
 from tuning.errors import ChangedError, StudyError
+from tuning.study.builder_arguments import FIT_PARAMETERS
 from tuning.trial import Status, TrialResult
 from tuning.trials.folds import prepare_fit
 from tuning.trials.trial import run_trial
@@ -257,7 +258,8 @@ def test_what_nobody_takes_is_refused_with_what_the_data_take():
     with pytest.raises(StudyError) as raised:
         study(data=windows, space={"windw": Choice(4, 9)})
     assert "nothing takes 'windw'. Did you mean 'window'?" in str(raised.value)
-    assert str(raised.value).endswith("fit takes: batch_size; data takes: window.")
+    fit_takes = f"fit takes: {', '.join(FIT_PARAMETERS)}"
+    assert str(raised.value).endswith(f"{fit_takes}; data takes: window.")
 
 
 def test_an_argument_of_the_data_that_nobody_gives_is_missing():

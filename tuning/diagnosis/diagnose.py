@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import keras
 
-from tuning.data.dataset import Task
+from tuning.data.dataset import Tasks
 from tuning.diagnosis.measurements import Signs, learning_rate, read_signs
 from tuning.diagnosis.rules import RULES, Case, Curve, at_rate, series
 from tuning.study.objective import Objective
@@ -23,7 +23,7 @@ def diagnose(
     rows: Rows,
     objective: Objective,
     *,
-    task: Task,
+    task: Tasks,
     best_epoch: int,
     budget: int,
 ) -> tuple[Finding, ...]:
@@ -35,7 +35,7 @@ def diagnose(
             little.
         rows: Validation rows, of which a few hundred are looked at.
         objective: What the trial is judged by.
-        task: How the targets are read.
+        task: How the targets are read; of several outputs only the curve is.
         best_epoch: The epoch of the weights kept.
         budget: Most epochs that a trial of this study may have.
     """

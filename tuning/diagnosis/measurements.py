@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tuning.data.arrays import Array, only
-from tuning.data.dataset import Task
+from tuning.data.dataset import Task, Tasks
 from tuning.data.lazy import LazyArray
 from tuning.trainer.keras_internals import graph_nodes
 from tuning.trainer.outputs import link_of
@@ -83,7 +83,7 @@ class Signs:
     lr: float | None = None
 
 
-def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.inf) -> Signs:
+def read_signs(model: keras.Model, rows: Rows, task: Tasks, loss: float = math.inf) -> Signs:
     """Look at a trained model with up to `ROWS` rows.
 
     Weights, metrics and random states stay as they are. Gradients are left out where they cannot be
@@ -100,7 +100,7 @@ def read_signs(model: keras.Model, rows: Rows, task: Task, loss: float = math.in
         ValueError: The rows are several inputs or outputs by name.
     """
     lr = learning_rate(model)
-    if not _is_one_array_each(rows):
+    if not _is_one_array_each(rows) or isinstance(task, Mapping):
         raise ValueError("its inputs or outputs are several; only its curve was looked at")
     if not _has_one_input_and_output(model):
         return Signs(lr=lr)

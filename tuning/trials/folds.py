@@ -162,9 +162,7 @@ class FoldFit:
         return self.judge.curve[-1]
 
     def _diagnosis(self, worker_study: WorkerStudy, best_epoch: int) -> tuple[Finding, ...]:
-        task = worker_study.parts.task
-        # The rules look at one output.
-        if self.fit.validation is None or isinstance(task, Mapping):
+        if self.fit.validation is None:
             return ()
 
         return diagnose(
@@ -172,7 +170,7 @@ class FoldFit:
             self.judge.curve,
             self.fit.validation,
             worker_study.study.objective,
-            task=task,
+            task=worker_study.parts.task,
             best_epoch=best_epoch,
             budget=self.budget,
         )
