@@ -134,3 +134,11 @@ def test_a_source_of_data_is_shown_without_its_password():
     assert fields["source"] == '{"uri": "postgresql://***@db/houses"}'
     assert fields["digest"] == "unknown"
     assert fields["profile"] == '{"rows": 3, "task": "regression"}'
+
+
+def test_a_winners_tags_say_how_inputs_were_prepared_and_what_its_reader_imports():
+    first = winner(3)
+    told = replace(first.evaluation, prepared="inputs: divided by 255", imports=("import a", "b"))
+    tags = winner_tags(replace(first, evaluation=told))
+    assert tags["winner.prepared"] == "inputs: divided by 255"
+    assert tags["winner.imports"] == "import a; b"

@@ -174,6 +174,10 @@ class Evaluation:
             of ours compares them.
         threshold: From which probability on a row was of the second of two classes; None: above
             0.5.
+        prepared: What was done to the inputs, in one line; "" where all were standardised, or as
+            the data set asks.
+        imports: Lines of Python that a reader of the model's file must run before; none where it is
+            made of Keras' own parts.
         model: Path of the saved model; None where a study trains none.
         sha256: Of that file.
         parameters: How many the model has.

@@ -95,8 +95,20 @@ def winner_card(winner: WinnerRecord | None, unit: str, objectives: Sequence[Obj
     if unit:
         note += f" One unit of the target is {unit}."
     body = f'{warning}<div class="params">{"".join(params)}</div>'
-    body += _score_table(winner, objectives) + soft(note)
+    body += _score_table(winner, objectives) + soft(note) + _of_its_file(winner)
     return card(f"Winner: trial {winner.number}", body, kind="winner")
+
+
+def _of_its_file(winner: WinnerRecord) -> str:
+    """Say what was done to the inputs, and what a reader of the model's file must import."""
+    lines = []
+    if winner.evaluation.prepared:
+        prepared = winner.evaluation.prepared
+        lines.append(html_text(f"{prepared[0].upper()}{prepared[1:]}."))
+    if winner.evaluation.imports:
+        codes = [f"<code>{html_text(line)}</code>" for line in winner.evaluation.imports]
+        lines.append(f"To load the model, first run {', '.join(codes)}.")
+    return "".join(f'<p class="soft">{line}</p>' for line in lines)
 
 
 def _score_table(winner: WinnerRecord, objectives: Sequence[Objective]) -> str:

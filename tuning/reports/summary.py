@@ -101,6 +101,8 @@ class Summary:
             `standard_error`.
         verdict: A sentence for the head where the winner is no better than a baseline; else "".
         threshold: From which probability on a row was of the second class; None: above 0.5.
+        prepared: What was done to the winner's inputs; "" where all were standardised.
+        imports: What a reader of the model must import, one line of Python each.
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
         total_s, startup_s, training_s: Wall time of this run, of it until the first trial began,
             and the time trials spent training (summed over slots).
@@ -125,6 +127,8 @@ class Summary:
     margin: Margin | None = None
     verdict: str = ""
     threshold: float | None = None
+    prepared: str = ""
+    imports: tuple[str, ...] = ()
     unit: str = ""
     total_s: float = 0.0
     startup_s: float = 0.0
@@ -189,6 +193,10 @@ class Summary:
             whole["verdict"] = self.verdict
         if self.threshold is not None:
             whole["threshold"] = self.threshold
+        if self.prepared:
+            whole["prepared"] = self.prepared
+        if self.imports:
+            whole["imports"] = self.imports
         if self.pareto:
             whole["pareto"] = self.pareto
         plain: JsonObject = plain_json(whole)

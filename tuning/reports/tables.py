@@ -95,6 +95,8 @@ def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
         )
         yield score_table(summary)
         yield Text(_footnote(summary), "dim")
+        if summary.prepared:
+            yield Text(one_line(summary.prepared), "dim")
     elif not best:
         yield Text("No trial gave a value.", "bold red")
 
@@ -230,6 +232,7 @@ def _next_steps(summary: Summary) -> list[str]:
         "MLflow": "make ui" if summary.tracking_uri else "",
         "report": summary.report,
         "model": summary.model,
+        "needs": "; ".join(summary.imports) if summary.model else "",
         "continue": summary.again,
     }
     return [f"{name:<9}{one_line(step)}" for name, step in steps.items() if step]

@@ -439,6 +439,8 @@ class _Run:
             margin=evaluation.margin,
             verdict=verdict(evaluation.no_better),
             threshold=evaluation.threshold,
+            prepared=evaluation.prepared,
+            imports=evaluation.imports,
             unit=self.study.data.unit,
             total_s=time.monotonic() - self.began,
             startup_s=first_trial_at - self.began,

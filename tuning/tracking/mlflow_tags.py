@@ -84,12 +84,16 @@ def progress_tags(search: SearchRecord, now: Progress) -> dict[str, str]:
 
 
 def winner_tags(winner: WinnerRecord) -> dict[str, str]:
-    """Return the winner's parameters and the number of its trial."""
+    """Return the winner's parameters, the number of its trial, and what its reader should know."""
     params = {f"winner.{name}": value for name, value in winner.params.items()}
-    tags = {**params, "winner_trial": winner.number}
+    tags: dict[str, object] = {**params, "winner_trial": winner.number}
     no_better = winner.evaluation.no_better
     if no_better is not None:  # under `winner.`, so that it goes when another winner comes
         tags["winner.no_better_than"] = no_better.always or no_better.baseline
+    if winner.evaluation.prepared:
+        tags["winner.prepared"] = winner.evaluation.prepared
+    if winner.evaluation.imports:
+        tags["winner.imports"] = "; ".join(winner.evaluation.imports)
     return texts(tags)
 
 
