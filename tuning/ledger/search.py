@@ -57,6 +57,8 @@ _OF_A_WINNER = (
     "winner.json",
     "winner.keras",
     "winner.preprocessing.json",
+    "winner.inputs.json",
+    "winner.threshold.json",
     "evaluation.json",
 )
 _UNFINISHED = ("trials/*/attempt-*/fold-*", "trials/*/halved.json")

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from tuning.builders.inputs import raw_inputs
 from tuning.builders.inputs.preparation import BRIGHTEST, AsTheyAre, Pixels
 from tuning.data.arrays import Arrays, named
 from tuning.data.columns import TableScaler
-from tuning.data.dataset import Array
 from tuning.data.faults import holds_text
 from tuning.data.parts import Parts, Scaler, Scaling, Several
 from tuning.data.tables.frames import encode
@@ -41,6 +41,7 @@ def save_for_raw_inputs(
         write_json(beside, scaler.to_json())
     else:
         beside.unlink(missing_ok=True)  # of another winner, saved here before
+    raw_inputs.keep(path, None if parts is None or parts.columns else parts.train.X)
 
     if isinstance(scaler, Several):
         if any(_changes(one) for one in scaler.by_name.values()):
@@ -122,24 +123,38 @@ def _save(model: keras.Model, path: Path) -> None:
     temporary.replace(path)
 
 
-def inputs_of(path: Path, rows: Any) -> Array:
-    """Return rows of a table as the model saved at `path` takes them, float32 `(rows, inputs)`.
-
-    A model with its scaling inside has no figures beside it: it takes rows as they are.
+def inputs_of(path: Path, rows: Any) -> Any:
+    """Return rows as the model saved at `path` takes them in `model.predict`.
 
     Args:
-        path: The `.keras` file; what its columns mean stands in a JSON file beside it.
-        rows: A DataFrame with the columns that were trained on, in any order and beside any others:
-            categories are found again by their names. An array, `(rows, columns)`, only where no
-            column holds categories.
+        path: The `.keras` file; what it takes stands in a JSON file beside it, where that is more
+            than numbers.
+        rows: As in the data set that was trained on.
+
+            Of a table: a DataFrame with its columns, in any order and beside any others: categories
+            are found again by their names. An array, `(rows, columns)`, only where no column holds
+            categories.
+
+            Of several inputs: a mapping by their names, or a tuple in their order, of arrays or
+            what becomes one; a DataFrame gives each input the column of its name, or all columns
+            under it.
+
+            Of texts: a list, an array, a Series, or a DataFrame of one column.
+
+            Of one array: what becomes an array.
+
+    Returns:
+        Of a table float32 `(rows, inputs)`; of several inputs a dictionary of arrays by name, or a
+        list where they have no names; else an array. Texts are of dtype object, as Keras wants
+        them; ragged rows are padded with 0.
 
     Raises:
-        StudyError: A column is missing, or an array is given where categories would have to be
-            guessed.
+        StudyError: A column or an input is missing, its shape is another one, or an array is given
+            where categories would have to be guessed; all faults at once.
     """
     scaler = _scaler_beside(path)
     if scaler is None:
-        return np.asarray(rows)
+        return raw_inputs.as_taken(path, rows)
     if hasattr(rows, "columns"):
         return scaler.transform(encode(rows, scaler.columns))
 
