@@ -109,3 +109,8 @@ def test_workers_tell_another_definition_and_other_data_by_one_word():
 def test_only_engines_that_do_not_learn_are_asked_ahead(engine):
     learns = engine_specs()[engine].learns  # test_catalog.py has the rows proved
     assert replace(RECORD, engine=engine).open_per_slot == (1 if learns else 2)
+
+
+def test_a_sequence_of_classes_has_the_majority_of_its_steps():
+    data = Dataset("tags", np.zeros((2, 3, 1)), np.array([[0, 1, 1], [2, 1, 1]]), "multiclass")
+    assert dataset_facts(data).majority == pytest.approx(4 / 6)

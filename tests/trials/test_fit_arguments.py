@@ -309,6 +309,18 @@ def test_a_repeat_that_had_ended_is_not_trained_again(tmp_path):
     assert read_result(tmp_path) == result
 
 
+def test_a_stopping_that_never_began_restores_nothing_and_judges_nothing(tmp_path):
+    def callbacks():
+        late = keras.callbacks.EarlyStopping(
+            "val_rmse", mode="min", restore_best_weights=True, start_from_epoch=50
+        )
+        return [late]
+
+    result = trained(tmp_path, study(callbacks=callbacks))
+    assert result.folds[0].best_epoch == 4
+    assert result.value == result.curve[-1]["val_rmse"] != result.curve[0]["val_rmse"]
+
+
 def test_a_schedule_in_the_builder_and_epochs_by_name_work(tmp_path):
     def scheduled(epochs, batch_size, lr: float = 0.05, input_shape: tuple[int, ...] = (3,)):
         steps = epochs * 5

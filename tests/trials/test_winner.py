@@ -10,7 +10,7 @@ import pytest
 
 from tests.trials.small_study import ScriptedContext, logits, rows, study
 from tests.trials.test_finalist import finalist
-from tuning import Maximize
+from tuning import Dataset, Maximize
 from tuning.data.parts import Scaler
 from tuning.errors import TuningError
 from tuning.scoring.baselines import scores
@@ -162,3 +162,40 @@ def test_a_winner_that_diverges_on_all_rows_is_an_error(tmp_path):
     ):
         evaluate_winner(job, ScriptedContext())
     assert not job.file.exists()
+
+
+def test_dates_in_seconds_are_no_difference_between_a_winner_and_its_file(tmp_path):
+    rng = np.random.default_rng(0)
+    seconds = 1.7e9 + rng.uniform(0, 1000, 90)
+    X = np.column_stack([seconds, rng.normal(size=90), rng.normal(size=90)])
+
+    def data():
+        return Dataset("dates", X, (seconds - 1.7e9) / 1000, "regression")
+
+    assert evaluated(tmp_path, study(data=data)).reload_error < 1e-5
+
+
+def two_inputs(lr=0.05):
+    customer = keras.Input((1,), name="customer", dtype="int64")
+    seconds = keras.Input((1,), name="seconds")
+    lookup = keras.layers.IntegerLookup(vocabulary=list(range(2**24, 2**24 + 40)))(customer)
+    embedded = keras.layers.Flatten()(keras.layers.Embedding(41, 1)(lookup))
+    both = keras.layers.Concatenate()([embedded, seconds])
+    model = keras.Model([customer, seconds], keras.layers.Dense(1)(both))
+    model.compile(keras.optimizers.SGD(lr), "mse")
+    return model
+
+
+def test_a_winner_of_several_inputs_rounds_neither_numbers_of_customers_nor_dates(tmp_path):
+    rng = np.random.default_rng(0)
+    customers = rng.integers(2**24, 2**24 + 40, (200, 1))
+    seconds = 1.7e9 + rng.uniform(0, 1000, (200, 1))
+    y = customers[:, 0] % 2 + (seconds[:, 0] - 1.7e9) / 1000
+
+    def data():
+        return Dataset("two", {"customer": customers, "seconds": seconds}, y, "regression")
+
+    outcome = evaluated(tmp_path, study(data=data, builder=two_inputs, epochs=2))
+    assert outcome.reload_error < 1e-5
+    saved = keras.saving.load_model(outcome.model)
+    assert [tensor.dtype for tensor in saved.inputs] == ["int64", "float64"]

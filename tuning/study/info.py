@@ -102,7 +102,8 @@ def _majority(dataset: Dataset) -> float:
     if dataset.task not in ("binary", "multiclass"):
         return 0.0
 
-    members = np.bincount(only(dataset.y).astype(int))
+    numbers = only(dataset.y).reshape(-1)  # of a mask one a pixel
+    members = np.bincount(numbers.astype(int))
     return float(members.max() / members.sum())
 
 

@@ -81,16 +81,21 @@ def _joined(chunks: Sequence[Any]) -> Any:
     return np.concatenate(chunks)
 
 
-def _float_type(model: keras.Model, inputs: Any) -> str:
-    """Return what floats are cast to: the type that a model's only input has, else floatx."""
+def _float_type(model: keras.Model, inputs: Any) -> str | None:
+    """Return what floats are cast to: the type that a model's only input has, else floatx.
+
+    None: nothing, as one of several inputs takes float64; each input then casts for itself.
+    """
     known = getattr(model, "inputs", None) or ()
-    is_one = len(known) == 1 and not keras.tree.is_nested(inputs)
-    return str(next(iter(known)).dtype) if is_one else str(keras.config.floatx())
+    types = [str(tensor.dtype) for tensor in known]
+    if len(types) == 1 and not keras.tree.is_nested(inputs):
+        return types[0]
+    return None if "float64" in types else str(keras.config.floatx())
 
 
-def _tensor(array: Any, dtype: str) -> tf.Tensor:
+def _tensor(array: Any, dtype: str | None) -> tf.Tensor:
     values = np.asarray(array)  # of windows the rows asked for are made here, and no others
-    if values.dtype.kind == "f":
+    if dtype is not None and values.dtype.kind == "f":
         values = values.astype(dtype, copy=False)
     return tf.constant(values)
 

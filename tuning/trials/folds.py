@@ -156,7 +156,8 @@ class FoldFit:
         if self.judge.answer is Answer.PRUNE:
             if self.pruned_at is not None:
                 return self.row_at(self.pruned_at)
-        elif self.stopper is not None:
+        # One that has seen nothing yet (`start_from_epoch`, another metric) restores no weights.
+        elif self.stopper is not None and self.stopper.best_weights is not None:
             # Keras counts epochs from 0, a curve from 1.
             return self.row_at(self.stopper.best_epoch + 1)
         return self.judge.curve[-1]

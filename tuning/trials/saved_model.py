@@ -10,9 +10,10 @@ import keras
 import numpy as np
 
 from tuning.builders.inputs import raw_inputs
-from tuning.builders.inputs.preparation import BRIGHTEST, AsTheyAre, Pixels
-from tuning.data.arrays import Arrays, named
+from tuning.builders.inputs.preparation import BRIGHTEST, Pixels, texts_as_objects
+from tuning.data.arrays import Arrays, each, named
 from tuning.data.columns import TableScaler
+from tuning.data.dataset import Array
 from tuning.data.faults import holds_text
 from tuning.data.parts import Parts, Scaler, Scaling, Several
 from tuning.data.tables.frames import encode
@@ -68,8 +69,8 @@ def _with_several_scalings(model: keras.Model, scaler: Several, parts: Parts | N
     in_order = set(scaler.by_name) == {str(place) for place in range(len(scaler.by_name))}
     outer = {}
     inner = {}
-    for name, one in scaler.by_name.items():
-        dtype = "string" if name in arrays and holds_text(arrays[name]) else None
+    for place, (name, one) in enumerate(scaler.by_name.items()):
+        dtype = _raw_type(model, name, place, arrays.get(name))
         outer[name], inner[name] = _scaled_input(one, name, shapes[name], dtype)
     if in_order:
         places = [str(place) for place in range(len(outer))]
@@ -79,6 +80,21 @@ def _with_several_scalings(model: keras.Model, scaler: Several, parts: Parts | N
         outputs = model(inner)
         inputs = outer
     return keras.Model(inputs, _named(outputs, model), name=f"{model.name}_on_raw_inputs")
+
+
+def _raw_type(model: keras.Model, name: str, place: int, array: Array | None) -> str | None:
+    """Return the type of an input that no scaling is put before; None: Keras' floats.
+
+    Numbers of customers are whole: floats would round those above 2 ** 24.
+    """
+    if array is not None and holds_text(array):
+        return "string"
+    for index, tensor in enumerate(getattr(model, "inputs", None) or ()):
+        if tensor.name == name or (name.isdigit() and index == place):
+            return str(tensor.dtype)
+    if array is None or array.dtype.kind not in "iu":
+        return None
+    return array.dtype.name
 
 
 def _named(outputs: Any, model: keras.Model) -> Any:
@@ -198,7 +214,8 @@ def reload_error(
         raise
 
     scaler = _scaler_beside(path)
-    inputs = AsTheyAre().transform(raw) if scaler is None else scaler.transform(raw)
+    # Not narrowed: a date in seconds is centred in float64 by the model.
+    inputs = each(texts_as_objects, raw) if scaler is None else scaler.transform(raw)
     again = dict(named(_by_output(predict(model, inputs), predicted)))
     differences = [float(np.max(np.abs(again[name] - array))) for name, array in named(predicted)]
     return float(np.max(differences))

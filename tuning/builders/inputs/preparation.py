@@ -60,7 +60,11 @@ class AsTheyAre:
 def _narrowed(array: Array) -> Array:
     if array.dtype.kind == "f":
         return array.astype(np.float32)
-    # TensorFlow reads texts of any length from objects, and class numbers of any width.
+    return texts_as_objects(array)
+
+
+def texts_as_objects(array: Array) -> Array:
+    """Return texts as TensorFlow reads them at any length; other arrays as they are."""
     return array.astype(object) if array.dtype.kind == "U" else array
 
 
