@@ -16,7 +16,9 @@ from tuning.errors import StudyError
 from tuning.space.domains import Choice, Float, Int
 from tuning.space.space import Space
 from tuning.study.objective import Minimize
+from tuning.study.study import Study
 from tuning.trial import FoldResult, Pause, Status, TrialResult
+from tuning.trials.functions import no_data
 
 PLAIN = Space({"n_hidden": Int(1, 4), "n_neurons": Int(5, 100), "lr": Float(1e-4, 1e-1, log=True)})
 GROWABLE = Space({**LABELS.domains, "n_neurons": Int(1, 64)})
@@ -244,3 +246,27 @@ def test_capacity_that_does_not_exist_at_the_values_kept_is_refused():
         StudyError, match=r"'n_neurons' does not exist at the values kept \(kind='linear'\)"
     ):
         make(space)
+
+
+def asked(builder):
+    return Study(
+        name="asked",
+        builder=builder,
+        data=no_data,
+        objective=Minimize("val_rmse"),
+        engine="capacity",
+        trainer="function",
+    )
+
+
+def test_a_builder_that_asks_for_its_capacity_is_grown():
+    engine = CapacityEngine(asked(lambda hp: hp.Int("n_hidden", 1, 3) * hp.Int("width", 4, 8)))
+    assert [engine.ask(0).params, engine.ask(1).params["n_hidden"]] == [
+        {"n_hidden": 1, "width": 6},
+        2,
+    ]
+
+
+def test_a_builder_that_asks_for_no_capacity_is_refused_by_the_names_that_it_asks_for():
+    with pytest.raises(StudyError, match=r"the space has neither \(layers, units_0\)"):
+        CapacityEngine(asked(lambda hp: hp.Int("layers", 1, 2) * hp.Int("units_0", 4, 8)))

@@ -38,6 +38,16 @@ class Hyper(kt.HyperModel):
         return model.fit(*args, batch_size=hp.Choice("batch_size", [8, 16]), **kwargs)
 
 
+class TwoFits(Hyper):
+    def fit(self, hp, model, *args, **kwargs):
+        model.layers[0].trainable = False
+        model.compile(keras.optimizers.Adam(hp.get("lr")), "mse")
+        model.fit(*args, **kwargs)
+        model.layers[0].trainable = True
+        model.compile(keras.optimizers.Adam(1e-3), "mse")
+        return model.fit(*args, **kwargs)
+
+
 def build(trial):
     deep = trial.suggest_categorical("deep", [True, False])
     units = trial.suggest_categorical("units", [2, 4] if deep else [8, 16])
@@ -64,6 +74,7 @@ STUDY = Study(name="foreign", builder=BUILDER, data=data, objective=Minimize("va
         pytest.param("Hyper", "optuna:tpe", marks=pytest.mark.slow),
         pytest.param("Hyper", "keras-tuner:bayesian", marks=pytest.mark.slow),
         pytest.param("build", "gridsearchcv", marks=pytest.mark.slow),
+        pytest.param("TwoFits", "optuna:tpe", marks=pytest.mark.slow),
     ],
 )
 def test_a_builder_of_another_library_is_searched_word_for_word(

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.trials.small_study import ScriptedContext, job, study
 from tuning import Minimize
 from tuning.trial import Answer, Status
+from tuning.trials.checkpoint import load_checkpoint, save_checkpoint
 from tuning.trials.folds import prepare_fit
 from tuning.trials.trial import run_trial
 from tuning.trials.worker_study import load_worker_study
@@ -21,7 +22,7 @@ class Base(keras_tuner.HyperModel):
 
     def build(self, hp):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(1)])
-        model.compile(keras.optimizers.SGD(hp.Float("lr", 1e-4, 1e-2, default=1e-3)), "mse")
+        model.compile(keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e-2, default=1e-3)), "mse")
         return model
 
 
@@ -127,14 +128,18 @@ def trained(folder, builder, context=None, **changes):
     return run_trial(job(folder, defined, params=params), context or ScriptedContext())
 
 
+def untrained(builder, **params):
+    """Return the fit of a trial before it is trained."""
+    worker_study = load_worker_study(job("", searched(builder)).source, {})
+    point = worker_study.study.split_params(params)
+    return prepare_fit(worker_study, point, worker_study.fold(0), epochs=2, seed=5)
+
+
 def fitted(builder, **params):
     """Return the fit of a trial, trained, and its rows."""
-    defined = searched(builder)
-    worker_study = load_worker_study(job("", defined).source, {})
-    point = worker_study.study.split_params(params)
-    item = prepare_fit(worker_study, point, worker_study.fold(0), epochs=2, seed=5)
+    item = untrained(builder, **params)
     item.train()
-    return item, worker_study.fold(0)
+    return item, item.rows
 
 
 def test_a_loop_of_its_own_is_run_and_its_figure_is_the_value(tmp_path):
@@ -163,7 +168,7 @@ def test_two_fits_are_those_of_the_plain_program_and_count_as_one(tmp_path):
     twin, _ = fitted(TwoFits, lr=1e-3, second=1e-5)
     keras.utils.set_random_seed(5)
     model = Base().build(keras_tuner.HyperParameters())
-    model.set_weights(_first_weights(TwoFits, lr=1e-3, second=1e-5))
+    model.set_weights(untrained(TwoFits, lr=1e-3, second=1e-5).fit.model.get_weights())
     keras.utils.set_random_seed(5)
     x, y = data.train.X, data.train.y
     for trainable, rate in ((False, 1e-3), (True, 1e-5)):
@@ -177,11 +182,12 @@ def test_two_fits_are_those_of_the_plain_program_and_count_as_one(tmp_path):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def _first_weights(builder, **params):
-    worker_study = load_worker_study(job("", searched(builder)).source, {})
-    point = worker_study.study.split_params(params)
-    rows_of_fit = worker_study.fold(0)
-    return prepare_fit(worker_study, point, rows_of_fit, epochs=2, seed=5).fit.model.get_weights()
+def test_the_winner_is_built_again_with_the_weights_of_a_second_phase(tmp_path):
+    item, data = fitted(TwoFits, lr=1e-3, second=1e-5)
+    save_checkpoint(tmp_path / "kept.npz", item.fit.model, 4)
+    again = untrained(TwoFits, lr=1e-3, second=1e-5).fit.model
+    load_checkpoint(tmp_path / "kept.npz", again)
+    np.testing.assert_array_equal(again(data.scoring.X), item.fit.model(data.scoring.X))
 
 
 def test_without_our_callbacks_the_model_is_judged_at_its_end(tmp_path):
@@ -194,7 +200,7 @@ def test_without_our_callbacks_the_model_is_judged_at_its_end(tmp_path):
 
 def test_another_model_of_the_same_structure_lends_its_weights(tmp_path):
     item, _ = fitted(Another, lr=1e-3)
-    first = _first_weights(Another, lr=1e-3)
+    first = untrained(Another, lr=1e-3).fit.model.get_weights()
     assert not np.array_equal(item.fit.model.get_weights()[0], first[0])
     result = trained(tmp_path, Larger)
     assert result.status is Status.FAILED

@@ -67,8 +67,11 @@ class OwnFit(Fit):
                 another structure.
         """
         self.notes.append(self.reason)
-        shapes = _shapes(self.model)
         optimizer = self.model.optimizer
+        if not optimizer.built:  # as it is where a kept state is put back
+            with self.model.distribute_strategy.scope():
+                optimizer.build(self.model.trainable_variables)
+        shapes = _shapes(self.model)
         watchers = _Watchers(self.callbacks, self.judge, self.initial_epoch)
         watchers.set_model(self.model)
         result: Any = None
