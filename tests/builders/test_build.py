@@ -275,3 +275,62 @@ def test_a_builder_that_draws_with_stateful_ops_repeats_under_a_seed():
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+class Read(keras.Model):
+    """A subclass that hides what it reads with."""
+
+    def __init__(self, reader):
+        super().__init__()
+        self.reader = reader
+        self.last = keras.layers.Dense(1)
+        self.compile("sgd", "mse")
+
+    def call(self, x):
+        return self.last(self.reader(x))
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda: keras.layers.Normalization(name="own"),
+        lambda: keras.layers.IntegerLookup(name="own", output_mode="multi_hot"),
+        lambda: keras.layers.StringLookup(name="own", output_mode="multi_hot"),
+        lambda: keras.layers.TextVectorization(name="own", output_mode="multi_hot"),
+        lambda: keras.layers.Discretization(name="own", num_bins=3),
+        lambda: keras.Sequential([keras.layers.Normalization(name="own")]),
+    ],
+)
+def test_a_layer_hidden_in_a_subclass_that_waits_for_adapt_is_named(reader):
+    with pytest.raises(StudyError) as raised:
+        build(lambda: Read(reader()), {}, 0, input_shape=(3,))
+    assert str(raised.value).startswith("<lambda>: layer 'own' (")
+    assert "is not adapted, and nobody can tell what reaches it inside a subclass" in str(
+        raised.value
+    )
+    assert "adapt it in the builder" in str(raised.value)
+
+
+def test_a_subclass_that_reads_texts_has_weights_too():
+    def builder():
+        lookup = keras.layers.TextVectorization(output_mode="multi_hot", vocabulary=["a", "b"])
+        return Read(lookup)
+
+    assert build(builder, {}, 0, input_shape=()).count_params() == 4
+
+
+def test_a_subclass_of_several_inputs_that_reads_texts_is_to_be_called_by_its_builder():
+    class Two(Read):
+        def call(self, inputs):
+            return self.last(self.reader(inputs["text"])) + inputs["number"]
+
+    def builder(called=False):
+        model = Two(keras.layers.StringLookup(output_mode="multi_hot", vocabulary=["a", "b"]))
+        if called:
+            model({"text": np.array([["a"]], object), "number": np.zeros((1, 1), np.float32)})
+        return model
+
+    shapes = {"text": (1,), "number": (1,)}
+    with pytest.raises(StudyError, match=r"Two takes several inputs and .*call it once"):
+        build(builder, {}, 0, input_shape=shapes)
+    assert build(builder, {"called": True}, 0, input_shape=shapes).count_params() == 4

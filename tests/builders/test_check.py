@@ -246,6 +246,15 @@ def test_an_error_in_the_builder_is_told_with_its_arguments_and_line():
     assert message.startswith("broken(n_neurons=3) raised ")
 
 
+def test_an_error_of_keras_is_told_with_what_went_wrong_and_not_where_alone():
+    def broken():
+        return keras.layers.Discretization(num_bins=3)(np.zeros((1, 3)))
+
+    message = fault(broken, HOUSING)
+    assert "when calling Discretization.call(): You need to" in message
+    assert "\x1b" not in message
+
+
 def test_a_bad_argument_stays_the_builders_own_error():
     with pytest.raises(BuilderError, match="build_model: lr must be a number above 0"):
         check_builder(build_model, {"lr": -1}, **HOUSING)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tuning.builders.inputs.adapting import not_adapted, waiting
+from tuning.builders.inputs.graph_internals import all_layers, reads_text
 from tuning.builders.seeds import set_seed
 from tuning.data.dataset import Shapes
 from tuning.errors import StudyError
@@ -64,7 +66,10 @@ def build(
 
     shape = input_shape if input_shape is not None else arguments.get("input_shape")
     if not model.built and shape is not None:
-        give_weights(model, shape)
+        try:
+            give_weights(model, shape)
+        except StudyError as error:
+            raise StudyError(error.faults, where=builder_name(builder)) from None
     return model
 
 
@@ -92,15 +97,38 @@ def _call(builder: Callable[..., Any], arguments: Mapping[str, Any], seed: int |
 
 
 def give_weights(model: keras.Model, input_shape: Shapes | Sequence[int]) -> None:
-    """Make the weights of a model whose first layer names no input shape."""
+    """Make the weights of a model whose first layer names no input shape.
+
+    Raises:
+        StudyError: The model is a subclass, and a layer in it waits for `adapt`, or reads texts
+            that nobody but the builder can give it.
+    """
     import keras
 
-    if isinstance(input_shape, Mapping):
-        model({name: np.zeros((1, *shape), np.float32) for name, shape in input_shape.items()})
-    elif isinstance(model, keras.Sequential):
+    if isinstance(model, keras.Sequential):
         model.build((None, *input_shape))
+        return
+
+    # A subclass learns its shapes from a call, and its layers must be able to answer it.
+    unadapted = next(waiting(model), None)
+    if unadapted is not None:
+        raise not_adapted(unadapted)
+    if not any(reads_text(layer) for layer in all_layers(model)):
+        model(_zeros(input_shape))
+    elif isinstance(input_shape, Mapping):
+        raise StudyError(
+            f"{type(model).__name__} takes several inputs and reads texts, and nobody can tell "
+            "which of them: call it once in the builder, model({name: rows, …}), or build the "
+            "model with keras.Model(inputs, outputs)"
+        )
     else:
-        model(np.zeros((1, *input_shape), np.float32))  # a subclass learns its shapes from a call
+        model(np.full((1, *input_shape), "", object))
+
+
+def _zeros(input_shape: Shapes | Sequence[int]) -> Any:
+    if isinstance(input_shape, Mapping):
+        return {name: np.zeros((1, *shape), np.float32) for name, shape in input_shape.items()}
+    return np.zeros((1, *input_shape), np.float32)
 
 
 def not_a_model(builder: Callable[..., Any], returned: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import keras
 
 _ROWS = 2
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _CROSSENTROPIES = (
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -502,4 +504,9 @@ def _described(error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    lines = [_ANSI.sub("", line).strip() for line in str(error).splitlines()]
+    known = [line for line in lines if line] or [type(error).__name__]
+    # Keras begins with where it was; what went wrong is behind it.
+    if known[0].startswith("Exception encountered when calling") and len(known) > 1:
+        return f"{known[0].rstrip('.')}: {known[1]}"
+    return known[0]

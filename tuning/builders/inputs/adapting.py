@@ -57,9 +57,9 @@ def _reaching(model: Any, layer: Any, X: Arrays) -> Array:
     import keras
 
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        raise _unknown(layer)
+        raise not_adapted(layer)
     if not any(layer is own for own in model.layers):
-        raise _unknown(layer)
+        raise not_adapted(layer)
 
     inputs = list(model.inputs)
     target = layer.input
@@ -86,9 +86,11 @@ def _chunk(inputs: list[Any], X: Arrays, start: int) -> Any:
     return [tf.constant(_of_input(tensor.name, X)[rows]) for tensor in inputs]
 
 
-def _unknown(layer: Any) -> StudyError:
+def not_adapted(layer: Any) -> StudyError:
+    """Return what to say of a layer that nobody but the builder can adapt."""
     return StudyError(
         f"layer '{layer.name}' ({type(layer).__name__}) is not adapted, and nobody can tell what "
-        "reaches it inside a model of a class: give it its vocabulary or figures when it is made, "
-        "or build the model with keras.Model(inputs, outputs)"
+        "reaches it inside a subclass of keras.Model: adapt it in the builder, give it its "
+        "vocabulary or figures when it is made, or build the model with keras.Sequential or "
+        "keras.Model(inputs, outputs), where it is adapted on the training rows"
     )

@@ -77,6 +77,13 @@ def _waits(lookup: Any) -> bool:
     return bool(lookup.vocabulary_size() <= lookup._token_start_index())
 
 
+def reads_text(layer: Any) -> bool:
+    """Whether a layer takes texts alone."""
+    from keras import layers
+
+    return isinstance(layer, layers.StringLookup | layers.TextVectorization)
+
+
 def inside_of(layer: Any) -> Any:
     """Return the lookup that a text vectorization keeps within it; None for other layers."""
     return getattr(layer, "_lookup_layer", None)
