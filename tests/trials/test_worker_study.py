@@ -6,8 +6,10 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from tests.trials.small_study import rows, study
+from tests.trials.small_study import logits, rows, study
+from tuning import Maximize
 from tuning.data.dataset import Dataset
+from tuning.engines.remote import prepare
 from tuning.errors import ChangedError, StudyError
 from tuning.space.domains import Choice
 from tuning.study.info import pin
@@ -103,3 +105,43 @@ def test_changes_reach_a_worker_in_their_own_types():
     loaded = load_worker_study(source, {"initial": [known]})
     assert loaded.study.hash == defined.with_(initial=[known]).hash
     assert load_worker_study(source, {"initial": [dict(known)]}) is loaded
+
+
+def rare(n_positive, **fields):
+    """Rows of two classes, of the second so many."""
+
+    def data():
+        X = np.random.default_rng(0).normal(size=(600, 2))
+        y = np.zeros(600, int)
+        y[np.linspace(0, 599, n_positive).astype(int)] = 1
+        return Dataset("rare", X, y, "binary", classes=("no", "yes"), **fields)
+
+    return data
+
+
+TUNED = {"objective": Maximize("val_f1"), "threshold": "tuned"}
+
+
+@pytest.mark.parametrize("changes", [{}, {"cv": 3}, {"cv": 3, "patience": 2}])
+@pytest.mark.parametrize("fields", [{}, {"time": np.arange(600)}], ids=["random", "time"])
+def test_a_threshold_tuned_on_few_rows_of_a_class_is_told(changes, fields):
+    defined = worker_study(data=rare(40, **fields), **TUNED, **changes)
+    (notice,) = defined.notices()
+    held_out = [defined.fold(fold).stopping.y for fold in range(defined.n_folds)]
+    fewest = min(int(y.sum()) for y in [*held_out, defined.final().stopping.y])
+    assert fewest < 10
+    assert f"{fewest} are of class 'yes', 10 are wanted" in notice
+
+
+def test_of_enough_rows_or_a_fixed_threshold_nothing_is_said():
+    enough = {**TUNED, "data": rare(150)}
+    assert worker_study(**enough).notices() == ()
+    assert worker_study(**{**enough, "threshold": 0.3, "data": rare(40)}).notices() == ()
+
+
+def test_a_driver_is_told_before_the_search():
+    defined = study(
+        data=rare(40), builder=logits, fixed={"input_shape": (2,)}, **TUNED, engine="optuna:random"
+    )
+    _, info = prepare(cloudpickle.dumps(defined), {})
+    assert sum("10 are wanted" in notice for notice in info.notices) == 1

@@ -190,7 +190,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     from tuning.scoring.imbalance import imbalance_advice
     from tuning.study.study_data import count_folds, load_dataset, split_dataset
     from tuning.study.study_file import find_study
-    from tuning.trials.worker_study import check_objective, load_source
+    from tuning.trials.worker_study import WorkerStudy, check_objective, load_source
 
     study = load_source(source, overrides)
     dataset = load_dataset(study)
@@ -215,6 +215,7 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
             *notices_on(dataset),
             *parts.notices,
             *imbalance_advice(study, dataset),
+            *WorkerStudy(study, parts, {}).notices(),
             *study.space.notes,
             *engine.notices,
         ),

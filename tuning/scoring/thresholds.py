@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tuning.data.arrays import Arrays
+from tuning.data.arrays import Array, Arrays
 from tuning.data.dataset import Tasks
+from tuning.data.faults import class_name
 from tuning.errors import StudyError
+from tuning.scoring.case import class_numbers
 from tuning.scoring.measure import Measure, measure_of
 from tuning.study.objective import Objective
 
@@ -25,6 +28,11 @@ N_CANDIDATES = 100
 
 SHARE = 0.2
 """Of the training rows, held out to tune on: of a class of 1 % a tenth holds too few."""
+
+FEW = 10
+"""Rows of a class below which a threshold tuned on them is mostly luck: one row more or less moves
+recall by a tenth.
+"""
 
 _OTHERWISE = Objective("val_balanced_accuracy", "maximize")
 """What scikit-learn tunes by where nothing is said: for objectives that no threshold changes."""
@@ -90,3 +98,25 @@ def check_threshold(threshold: Threshold, task: Tasks) -> None:
             f"threshold={threshold!r} parts two classes, the data are {described}; leave it out",
             where="threshold",
         )
+
+
+def few_held_out(held_out: Iterable[Array], classes: tuple[str, ...]) -> str:
+    """Say that a threshold is tuned on too few rows of a class; "" where there are enough.
+
+    Args:
+        held_out: y of the rows that are held out to tune on, of each fit.
+        classes: Their names, where they have some.
+    """
+    counts = [np.bincount(class_numbers(y)[:, 0], minlength=2)[:2] for y in held_out]
+    if not counts:
+        return ""
+    fewest = min(counts, key=lambda count: int(count.min()))
+    rarer = int(fewest.argmin())
+    if fewest[rarer] >= FEW:
+        return ""
+    return (
+        f'threshold="tuned": of {fewest.sum()} rows held out to tune on, {fewest[rarer]} are of '
+        f"class {class_name(classes, rarer)}, {FEW} are wanted: the threshold will vary from "
+        "fit to fit; fitting choices: more rows, a fixed threshold, as 0.3, or "
+        'Maximize("val_average_precision"), which needs none'
+    )

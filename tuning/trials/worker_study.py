@@ -14,14 +14,14 @@ import numpy as np
 from tuning.builders.fold_rows import Cut as Cut
 from tuning.builders.fold_rows import FoldRows as FoldRows
 from tuning.builders.fold_rows import first_rows
-from tuning.data.arrays import Array
+from tuning.data.arrays import Array, join, only
 from tuning.data.data_values import DataValues
 from tuning.data.dataset import Tasks
 from tuning.data.folds import FoldNumbers
 from tuning.data.parts import Part, Parts
 from tuning.errors import ChangedError, StudyError
 from tuning.scoring.measure import measure_of
-from tuning.scoring.thresholds import SHARE, check_threshold
+from tuning.scoring.thresholds import SHARE, check_threshold, few_held_out
 from tuning.study.discovered_space import know
 from tuning.study.info import DISCOVERY, pin
 from tuning.study.objective import others_asked
@@ -149,12 +149,32 @@ class WorkerStudy:
         share = SHARE if self.study.threshold == "tuned" else 0.1
         return self.parts.stopping_rows(rows, seed=seed, share=share)
 
+    def notices(self) -> tuple[str, ...]:
+        """Return what a user should know of the rows that fits hold out, before the search."""
+        y = self.parts.train.y
+        if self.study.threshold != "tuned" or not isinstance(y, np.ndarray):
+            return ()
+        y = only(join([y, self.parts.validation.y]))
+        held_out = []
+        for fold in range(self.n_folds):
+            inner = self.inner_rows_of_fold(fold)
+            if inner is not None:
+                held_out.append(y[self._training_rows(fold)[inner[1]]])
+        if self._winner_has_rows_of_its_own:
+            held_out.append(y[self._held_out(np.arange(len(y)))[1]])
+        sentence = few_held_out(held_out, self.parts.classes)
+        return (sentence,) if sentence else ()
+
+    @property
+    def _winner_has_rows_of_its_own(self) -> bool:
+        return self.study.cv is not None or self.parts.trains_to_test
+
     @functools.cached_property
     def _final(self) -> FoldRows:
-        by_time = self.parts.trains_to_test
-        if self.study.cv is None and not by_time:
+        if not self._winner_has_rows_of_its_own:
             return self.fold(0)
 
+        by_time = self.parts.trains_to_test
         rows = np.arange(len(self.parts.keys))
         stops_inside = self.study.stops_early and not by_time
         holds_out = stops_inside or self.study.threshold == "tuned"
