@@ -210,3 +210,44 @@ def test_a_saved_threshold_says_which_class(tmp_path):
         classes_of(path, np.ones((2, 3)))
     with pytest.raises(StudyError, match="received -2 to 3: apply the sigmoid"):
         classes_of(path, [[-2.0], [3.0]])
+
+
+def tagger(lr: float = 0.1) -> keras.Model:
+    layers = [
+        keras.layers.Embedding(10, 4, mask_zero=True),
+        keras.layers.Dense(3, activation="softmax"),
+    ]
+    model = keras.Sequential([keras.Input((8,)), *layers])
+    model.compile(
+        keras.optimizers.Adam(lr),
+        "sparse_categorical_crossentropy",
+        metrics=["sparse_categorical_accuracy"],
+    )
+    return model
+
+
+def padded_sequences(n: int = 90) -> Dataset:
+    rng = np.random.default_rng(3)
+    is_step = np.arange(8) < rng.integers(1, 5, n)[:, None]
+    X = np.where(is_step, rng.integers(1, 10, (n, 8)), 0)
+    y = np.where(is_step, (X + rng.integers(0, 2, X.shape)) % 3, 0)
+    return Dataset("padded", X, y, "multiclass")
+
+
+@pytest.mark.parametrize("changes", [{}, {"cv": 2, "patience": 2}], ids=["parts", "folds"])
+def test_padded_steps_count_in_no_score_as_in_keras(changes, tmp_path):
+    defined = study(
+        builder=tagger, data=padded_sequences, objective=Maximize("val_accuracy"), **changes
+    )
+    ended = evaluate_winner(evaluation(tmp_path, defined), ScriptedContext())
+    of_keras = ended.test["sparse_categorical_accuracy"]
+    assert ended.test["accuracy"] == pytest.approx(of_keras, abs=1e-6)
+
+    worker_study = load_worker_study(*_source(defined))
+    fit = prepare_fit(
+        worker_study, defined.split_params({}), worker_study.fold(0), epochs=2, seed=1
+    )
+    fit.train()
+    for row in fit.judge.curve:
+        of_keras = row["val_sparse_categorical_accuracy"]
+        assert row["val_accuracy"] == pytest.approx(of_keras, abs=1e-6)

@@ -63,7 +63,7 @@ class ObjectiveScorer:
         threshold = None if self.threshold == "tuned" else self.threshold
         if estimator._watch is not None:  # in a search; its judge has the same rows
             judge = estimator._watch.callbacks[0]
-            weight = estimator._watch.scoring.weight
+            weight = judge.weight_of(estimator.model_, estimator._watch.scoring)
             threshold = judge.threshold_of(estimator.model_)
         return sign * measure(y, estimator._predict_raw(X), weight, threshold=threshold)
 

@@ -10,6 +10,7 @@ from tuning.data.dataset import Task, Tasks
 from tuning.errors import StudyError
 from tuning.scoring import catalog, metrics
 from tuning.scoring.catalog import Metric
+from tuning.scoring.steps import Answers, without_padding
 from tuning.study.objective import METRICS, Objective, direction_of
 
 
@@ -42,17 +43,17 @@ class Measure:
         Args:
             y: `(rows, …)`, by output where there are several.
             predicted: As the model returns it, after its link; by output as y.
-            weight: `(rows,)`, or one by output; None: 1 each.
+            weight: `(rows,)`, or one by output; None: 1 each. Of sequences also `(rows, steps)`: a
+                step of weight 0 is padding, and looked at by no metric.
             threshold: See `tuning.scoring.metrics.score`.
         """
-        return metrics.score_case(
-            self.metric,
-            self.task,
+        answers = Answers(
             self.of_output(y),
             self.of_output(predicted),
             None if weight is None else self.of_output(weight),
-            threshold=threshold,
         )
+        y, predicted, weight = without_padding(answers)
+        return metrics.score_case(self.metric, self.task, y, predicted, weight, threshold=threshold)
 
     def of_output(self, arrays: Arrays) -> Array:
         """Return the arrays of the output it looks at."""

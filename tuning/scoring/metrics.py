@@ -73,8 +73,10 @@ def _belong_together(case: Case, metric: Metric) -> bool:
     """
     if case.weight is not None and not np.any(case.weight):
         return False
+    if not len(case.truth):
+        return False
     if case.task != "regression":
-        return len(case.truth) > 0
+        return True
     return bool(case.predicted.shape[1] == metric.n_quantiles * case.truth.shape[1])
 
 

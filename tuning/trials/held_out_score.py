@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tuning.builders.padding import scoring_weight
 from tuning.data.arrays import Array, Arrays, named
 from tuning.ledger.results import keep_test_score
 from tuning.scoring.measure import is_always_ours, measure_of
@@ -57,7 +58,8 @@ def _score(worker_study: WorkerStudy, item: FoldFit) -> float | None:
     if measure is not None and not is_of_the_model:
         predicted = as_probabilities(model, predict(model, X))
         threshold = item.judge.threshold_of(model)
-        return measure(test.y, predicted, test.weight, threshold=threshold)
+        weight = scoring_weight(model, X, test.y, test.weight)
+        return measure(test.y, predicted, weight, threshold=threshold)
 
     # Keras computes what the study's model alone knows of, on targets as that was trained on.
     known = item.fit.validation

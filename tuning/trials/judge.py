@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from tuning.builders.padding import scoring_weight
 from tuning.data.arrays import Arrays
 from tuning.data.dataset import Tasks
 from tuning.errors import StudyError
@@ -81,6 +82,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         self._stopping = stopping
         self._on_epoch = on_epoch
 
+        self._weights: dict[int, Arrays | None] = {}
         self._predicted: Arrays | None = None
         self._began = time.perf_counter()
 
@@ -117,6 +119,15 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
     def can_complete(self, logs: Mapping[str, Any]) -> bool:
         """Whether the objective of an epoch with these logs can be told."""
         return self._measure is not None or self._objective.metric in logs
+
+    def weight_of(self, model: keras.Model, rows: Rows) -> Arrays | None:
+        """Return what rows of this fit count in scores: steps that the model masks nothing.
+
+        Looked for once: padding lies in the inputs.
+        """
+        if id(rows) not in self._weights:
+            self._weights[id(rows)] = scoring_weight(model, rows.X, rows.y, rows.weight)
+        return self._weights[id(rows)]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
@@ -155,9 +166,9 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
             logs[metric] = self._of_the_model(self._objective, logs)
         else:
             predicted = self._probabilities(self._scoring, self._predicted)
-            logs[metric] = _score(self._measure, self._scoring, predicted, threshold)
+            logs[metric] = self._score(self._measure, self._scoring, predicted, threshold)
         if inner is not None:
-            logs[self.monitor] = _score(self._measure, self._stopping, inner, threshold)
+            logs[self.monitor] = self._score(self._measure, self._stopping, inner, threshold)
         self._add_others(logs, threshold)
 
     def _of_the_model(self, objective: Objective, logs: Mapping[str, Any]) -> float:
@@ -184,7 +195,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
             if self._predicted is None:
                 self._predicted = predict(self.model, self._scoring.X)
             predicted = self._probabilities(self._scoring, self._predicted)
-            logs[objective.metric] = _score(measure, self._scoring, predicted, threshold)
+            logs[objective.metric] = self._score(measure, self._scoring, predicted, threshold)
 
     def _decide(self, logs: Mapping[str, float]) -> None:
         loss = logs.get("loss", 0.0)
@@ -211,7 +222,14 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
         if inner is None or not measure.wants_threshold:
             return None
         rows = self._stopping
-        return threshold_on(measure, self._objective, rows.y, inner, rows.weight)
+        weight = self.weight_of(self.model, rows)
+        return threshold_on(measure, self._objective, rows.y, inner, weight)
+
+    def _score(
+        self, measure: Measure, rows: Rows, predicted: Arrays, threshold: float | None
+    ) -> float:
+        weight = self.weight_of(self.model, rows)
+        return measure(rows.y, predicted, weight, threshold=threshold)
 
     def _inner_loss(self) -> float:
         """Return the loss on the rows of early stopping."""
@@ -232,10 +250,6 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
             )
             total += len(rows) * float(loss)
         return total / n_rows
-
-
-def _score(measure: Measure, rows: Rows, predicted: Arrays, threshold: float | None) -> float:
-    return measure(rows.y, predicted, rows.weight, threshold=threshold)
 
 
 def _measure(objective: Objective, task: Tasks, compiled: Collection[str]) -> Measure | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from tuning.builders.padding import scoring_weight
 from tuning.data.arrays import Arrays, count_rows, join, only, take
 from tuning.data.faults import class_name
 from tuning.ledger.winner import Evaluation, Margin, NoBetter
@@ -15,6 +16,7 @@ from tuning.scoring.baselines import baselines, scores
 from tuning.scoring.case import class_numbers
 from tuning.scoring.measure import Measure, is_always_ours, measure_of
 from tuning.scoring.thresholds import tuned_threshold
+from tuning.study.study import Study
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities, with_columns
 from tuning.trainer.rows import Rows
@@ -46,7 +48,14 @@ def winner_scores(
     """
     study = worker_study.study
     measure = measure_of(study.objective, worker_study.parts.task)
-    jury = _Jury(worker_study, rows, () if measure is None else (measure,))
+    test_part = worker_study.parts.test
+    jury = _Jury(
+        worker_study,
+        rows,
+        () if measure is None else (measure,),
+        weight=scoring_weight(model, X, test_part.y, test_part.weight),
+        inner_weight=_inner_weight(study, rows, model),
+    )
 
     winner = jury.candidate(as_probabilities(model, predicted), jury.inner_probabilities(model))
     compiled = _compiled(worker_study, rows, model, X)
@@ -83,11 +92,18 @@ class _Candidate:
 
 @dataclass(frozen=True, eq=False)
 class _Jury:
-    """Judges every candidate on the same rows by the same measures."""
+    """Judges every candidate on the same rows by the same measures.
+
+    Attributes:
+        weight: What the rows of the test part count; the steps that the winner masks nothing.
+        inner_weight: The same of the rows that a threshold is tuned on.
+    """
 
     worker_study: WorkerStudy
     rows: FoldRows
     measures: tuple[Measure, ...]
+    weight: Arrays | None
+    inner_weight: Arrays | None
 
     def candidate(self, predicted: Arrays, inner: Arrays | None) -> _Candidate:
         """Return predictions for the test part with the threshold that the study wants.
@@ -102,7 +118,7 @@ class _Jury:
         assert inner is not None  # noqa: S101 - they are there where it is tuned
         held_out = self.rows.stopping
         threshold = tuned_threshold(
-            study.objective, self.worker_study.parts.task, held_out.y, inner, held_out.weight
+            study.objective, self.worker_study.parts.task, held_out.y, inner, self.inner_weight
         )
         return _Candidate(predicted, threshold)
 
@@ -137,7 +153,7 @@ class _Jury:
             self.worker_study.parts.task,
             test.y,
             candidate.predicted,
-            test.weight,
+            self.weight,
             measures=self.measures,
             threshold=candidate.threshold,
         )
@@ -159,10 +175,17 @@ class _Jury:
             y=test.y,
             winner=winner.predicted,
             other=other.predicted,
-            weight=test.weight,
+            weight=self.weight,
             thresholds=(winner.threshold, other.threshold),
         )
         return margin(measure, self.worker_study.study.objective, rivals)
+
+
+def _inner_weight(study: Study, rows: FoldRows, model: keras.Model) -> Arrays | None:
+    if study.threshold != "tuned":
+        return None
+    held_out = rows.stopping
+    return scoring_weight(model, held_out.X, held_out.y, held_out.weight)
 
 
 def _compiled(

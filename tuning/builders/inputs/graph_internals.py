@@ -87,3 +87,8 @@ def reads_text(layer: Any) -> bool:
 def inside_of(layer: Any) -> Any:
     """Return the lookup that a text vectorization keeps within it; None for other layers."""
     return getattr(layer, "_lookup_layer", None)
+
+
+def mask_of(tensor: Any) -> Any:
+    """Return which steps of a tensor are no padding, bool `(rows, steps)`; None: nobody knows."""
+    return getattr(tensor, "_keras_mask", None)
