@@ -85,6 +85,7 @@ RECORDS = [
     ),
     EVALUATION,
     Evaluation(test={"value": 0.5}),
+    Evaluation(test={"value": 0.5}, model="winner.weights.h5", file_fault="Keras cannot"),
     WinnerRecord(
         standing=STANDING,
         finalists=(STANDING,),

@@ -15,6 +15,30 @@ class Doubled(keras.layers.Layer):  # type: ignore[misc]
         return 2.0 * inputs
 
 
+class Stubborn(keras.Model):  # type: ignore[misc]
+    """A model as many write it: nothing can be given to its `__init__`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, inputs: Any) -> Any:
+        """Return one number a row."""
+        return self.dense(inputs)
+
+
+class Powered(keras.layers.Layer):  # type: ignore[misc]
+    """What a function makes of its input; Keras cannot write the function."""
+
+    def __init__(self, power: Any, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.power = power
+
+    def call(self, inputs: Any) -> Any:
+        """Return it."""
+        return self.power(inputs)
+
+
 def twice(x: Any) -> Any:
     """Return twice x."""
     return 2.0 * x

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.trials.own_layers import Powered, Stubborn
 from tests.trials.small_study import ScriptedContext, logits, rows, study
 from tests.trials.test_finalist import finalist
 from tuning import Dataset, Maximize
@@ -16,7 +17,7 @@ from tuning.errors import TuningError
 from tuning.scoring.baselines import scores
 from tuning.trainer.forward import predict
 from tuning.trials import finalist as finalists
-from tuning.trials import winner
+from tuning.trials import saved_model, winner
 from tuning.trials.checkpoint import load_checkpoint
 from tuning.trials.finalist import train_finalist
 from tuning.trials.folds import prepare_fit
@@ -118,7 +119,7 @@ def test_a_saved_file_that_predicts_something_else_is_an_error(tmp_path, monkeyp
         save_for_raw_inputs(model, Scaler(), *rest)
 
     job = evaluation(tmp_path, study())
-    monkeypatch.setattr(winner, "save_for_raw_inputs", unscaled)
+    monkeypatch.setattr(saved_model, "save_for_raw_inputs", unscaled)
     with pytest.raises(
         TuningError, match="the saved winner predicts something else than the trained one"
     ):
@@ -199,3 +200,43 @@ def test_a_winner_of_several_inputs_rounds_neither_numbers_of_customers_nor_date
     assert outcome.reload_error < 1e-5
     saved = keras.saving.load_model(outcome.model)
     assert [tensor.dtype for tensor in saved.inputs] == ["int64", "float64"]
+
+
+def stubborn(lr=0.05):
+    model = Stubborn()
+    model.compile(keras.optimizers.SGD(lr), "mse")
+    return model
+
+
+def powered(lr=0.05, input_shape=(3,)):
+    layers = [keras.Input(input_shape), Powered(lambda x: x * x), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.SGD(lr), "mse")
+    return model
+
+
+def test_a_class_that_keras_cannot_make_again_is_said_and_costs_no_winner(tmp_path):
+    outcome = evaluated(tmp_path, study(builder=stubborn, epochs=2))
+    assert outcome.test["rmse"] > 0
+    assert outcome.reload_error is None
+    assert outcome.model == str(tmp_path / "winner.keras")
+    assert outcome.file_fault == (
+        "Keras cannot read the winner's file again: Stubborn.__init__() got an unexpected keyword "
+        "argument 'trainable'. Let the class take **kwargs and pass them to super().__init__, and "
+        "write its get_config"
+    )
+
+
+def test_of_a_model_that_keras_cannot_write_the_weights_are_kept(tmp_path):
+    job = evaluation(tmp_path, study(builder=powered, epochs=2))
+    outcome = evaluate_winner(job, ScriptedContext())
+    assert outcome.model == str(tmp_path / "winner.weights.h5")
+    assert "cannot write the winner whole: Object Powered was created by" in outcome.file_fault
+    assert not job.saved.exists()
+
+    again = powered()
+    again.load_weights(outcome.model)
+    kept = powered()
+    load_checkpoint(job.weights, kept)
+    np.testing.assert_array_equal(again.get_weights()[0], kept.get_weights()[0])
+    assert evaluate_winner(job, ScriptedContext()) == outcome

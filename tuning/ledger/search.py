@@ -56,6 +56,7 @@ _OF_A_WINNER = (
     "finalists",
     "winner.json",
     "winner.keras",
+    "winner.weights.h5",
     "winner.preprocessing.json",
     "winner.inputs.json",
     "winner.threshold.json",

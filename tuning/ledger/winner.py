@@ -182,7 +182,8 @@ class Evaluation:
         sha256: Of that file.
         parameters: How many the model has.
         reload_error: Largest difference between the predictions of the model and of its file, read
-            back; None where Keras rightly refuses to read it, for it holds code.
+            back; None where Keras rightly refuses to read it, for it holds code, or cannot.
+        file_fault: Why Keras cannot write or read the model's file, and what would help; else "".
     """
 
     test: Metrics
@@ -196,6 +197,7 @@ class Evaluation:
     sha256: str | None = None
     parameters: int | None = None
     reload_error: float | None = None
+    file_fault: str = ""
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -210,6 +212,8 @@ class Evaluation:
             further["prepared"] = self.prepared
         if self.imports:
             further["imports"] = list(self.imports)
+        if self.file_fault:
+            further["file_fault"] = self.file_fault
 
         return {
             **further,
@@ -244,6 +248,7 @@ class Evaluation:
             sha256=stored.get("sha256"),
             parameters=stored.get("parameters"),
             reload_error=_number(stored.get("reload_error")),
+            file_fault=stored.get("file_fault", ""),
         )
 
 

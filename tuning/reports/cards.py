@@ -108,6 +108,8 @@ def _of_its_file(winner: WinnerRecord) -> str:
     if winner.evaluation.imports:
         codes = [f"<code>{html_text(line)}</code>" for line in winner.evaluation.imports]
         lines.append(f"To load the model, first run {', '.join(codes)}.")
+    if winner.evaluation.file_fault:
+        lines.append(html_text(f"{winner.evaluation.file_fault}."))
     return "".join(f'<p class="soft">{line}</p>' for line in lines)
 
 

@@ -317,6 +317,8 @@ class _Run:
             stop_request=self.stop_request,
         )
         winner = finals.run(self.loop.trial_index)
+        if winner is not None and winner.evaluation.file_fault:
+            self.progress.notice(winner.evaluation.file_fault)
 
         # Else a larger budget may still continue a trial from its checkpoint.
         if winner is not None and self.loop.exhausted:

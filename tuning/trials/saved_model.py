@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -192,32 +192,94 @@ def _figures_path(path: Path) -> Path:
     return path.with_suffix(".preprocessing.json")
 
 
-def reload_error(
-    path: Path, objects: Mapping[str, Any], raw: Arrays, predicted: Arrays
-) -> float | None:
-    """Return the largest difference between the predictions of a saved model and `predicted`.
+class Saved(NamedTuple):
+    """A winner's file.
+
+    Attributes:
+        path: The `.keras` file; where a model cannot be written whole, that of its weights.
+        reload_error: Largest difference between the predictions of the model and of its file, read
+            back; None where it could not be read.
+        fault: Why not, and what would help; "" also where it holds a lambda, which is code that
+            Keras rightly refuses to load.
+    """
+
+    path: Path
+    reload_error: float | None
+    fault: str = ""
+
+
+def save_and_read_back(
+    model: keras.Model,
+    scaler: Scaling,
+    path: Path,
+    parts: Parts,
+    *,
+    objects: Mapping[str, Any],
+    predicted: Arrays,
+) -> Saved:
+    """Save a model for raw inputs, and compare what its file predicts for the test part.
+
+    A class of the user's own that Keras cannot write or make again is no reason to lose a winner.
 
     Args:
-        path: The `.keras` file.
+        model, scaler, path, parts: See `save_for_raw_inputs`.
         objects: The user's own layers and functions, by name.
-        raw: Rows as the data set has them.
-        predicted: What the model predicted for them before it was saved.
-
-    Returns:
-        None where the file holds a lambda, which is code that Keras rightly refuses to load.
+        predicted: What the model predicts for the test part.
     """
+    weights = weights_path(path)
+    weights.unlink(missing_ok=True)  # of another winner, saved here before
     try:
-        model = keras.saving.load_model(path, compile=False, custom_objects=dict(objects))
-    except ValueError as error:
-        if "safe_mode" in str(error) or "unsafe" in str(error):
-            return None
-        raise
+        save_for_raw_inputs(model, scaler, path, parts)
+    except _OF_OWN_CLASSES as error:
+        path.unlink(missing_ok=True)
+        temporary = weights.with_name(f".{weights.name}")
+        model.save_weights(temporary)
+        temporary.replace(weights)
+        return Saved(
+            weights,
+            None,
+            f"Keras cannot write the winner whole: {_reason(error)} Its weights alone are kept, "
+            "for a model that the builder makes and that is given prepared inputs",
+        )
 
+    try:
+        again = keras.saving.load_model(path, compile=False, custom_objects=dict(objects))
+    except _OF_OWN_CLASSES as error:
+        if "safe_mode" in str(error) or "unsafe" in str(error):
+            return Saved(path, None)
+        return Saved(
+            path,
+            None,
+            f"Keras cannot read the winner's file again: {_reason(error)} Let the class take "
+            "**kwargs and pass them to super().__init__, and write its get_config",
+        )
+    return Saved(path, _difference(again, path, parts.test.X, predicted))
+
+
+_OF_OWN_CLASSES = (AttributeError, NotImplementedError, TypeError, ValueError)
+"""What Keras raises where a class of the user's own is not made to be written or read."""
+
+
+def weights_path(path: Path) -> Path:
+    """Return where the weights of a model lie that could not be saved whole at `path`."""
+    return path.with_suffix(".weights.h5")
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first sentence of what is at the bottom of an error of Keras'."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    words = " ".join(str(error).split()).split(". ")[0]
+    return f"{words.rstrip('.')[:300]}."
+
+
+def _difference(again: keras.Model, path: Path, raw: Arrays, predicted: Arrays) -> float:
+    """Return the largest difference between `predicted` and what a file's model predicts."""
     scaler = _scaler_beside(path)
     # Not narrowed: a date in seconds is centred in float64 by the model.
     inputs = each(texts_as_objects, raw) if scaler is None else scaler.transform(raw)
-    again = dict(named(_by_output(predict(model, inputs), predicted)))
-    differences = [float(np.max(np.abs(again[name] - array))) for name, array in named(predicted)]
+    by_name = dict(named(_by_output(predict(again, inputs), predicted)))
+    differences = [float(np.max(np.abs(by_name[name] - array))) for name, array in named(predicted)]
     return float(np.max(differences))
 
 

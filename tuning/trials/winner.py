@@ -21,7 +21,7 @@ from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_winner
 from tuning.trials.jobs import EvaluationJob
 from tuning.trials.saved_model import inputs_of as inputs_of  # the README names it here
-from tuning.trials.saved_model import reload_error, save_for_raw_inputs
+from tuning.trials.saved_model import save_and_read_back, weights_path
 from tuning.trials.winner_scores import winner_scores
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
@@ -42,7 +42,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     """
     # The test part is looked at once, also where the run was interrupted after it.
     earlier = read_record(Evaluation, job.file)
-    if earlier is not None and job.saved.exists():
+    is_kept = job.saved.exists() or weights_path(job.saved).exists()
+    if earlier is not None and is_kept:
         return earlier
 
     loaded = load_worker_study(job.source, job.overrides, job.pinned)
@@ -54,15 +55,15 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     item = _trained_winner(worker_study, job, worker_study.final())
     model = item.fit.model
     rows = item.rows
-    raw = worker_study.parts.test.X
 
-    X = rows.inputs(raw)
+    X = rows.inputs(worker_study.parts.test.X)
     predicted = predict(model, X)
     own = own_objects(model)
     known = {**module_objects(study.builder), **own}
-    save_for_raw_inputs(model, rows.scaler, job.saved, worker_study.parts)
-    difference = reload_error(job.saved, known, raw, predicted)
-    _check_reloaded(difference, predicted)
+    saved = save_and_read_back(
+        model, rows.scaler, job.saved, worker_study.parts, objects=known, predicted=predicted
+    )
+    _check_reloaded(saved.reload_error, predicted)
 
     scored = winner_scores(worker_study, rows, model, X=X, predicted=predicted)
     forget_threshold(job.saved)
@@ -70,10 +71,11 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
         save_threshold(job.saved, scored.threshold, worker_study.parts.classes)
     evaluation = replace(
         scored,
-        model=str(job.saved),
-        sha256=hashlib.sha256(job.saved.read_bytes()).hexdigest(),
+        model=str(saved.path),
+        sha256=hashlib.sha256(saved.path.read_bytes()).hexdigest(),
         parameters=int(model.count_params()),
-        reload_error=difference,
+        reload_error=saved.reload_error,
+        file_fault=saved.fault,
         prepared=rows.words,
         imports=imports_of(own),
     )
