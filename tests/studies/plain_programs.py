@@ -85,11 +85,14 @@ class Plain:
         prepared = (self.prepare or standardised)(train.X)
         build = self.build or built
         model = build(study, params, train.X)
-        arguments = {"batch_size": params.get("batch_size", study.batch_size)}
-        if self.fit is not None:
-            arguments |= self.fit(study, params, train.y)
+        arguments = {} if self.fit is None else self.fit(study, params, train.y)
         y = self.target(train.y) if self.target else train.y
-        model.fit(prepared(train.X), y, epochs=study.epochs, verbose=0, **arguments)
+        # Not `fit(X, y)`: once Keras is seeded, that takes the rows in one and the same order in
+        # every epoch, and its seeds lie nearer together than those of fresh orders.
+        rows = tf.data.Dataset.from_tensor_slices((prepared(train.X), y))
+        batch_size = params.get("batch_size", study.batch_size)
+        batches = rows.shuffle(len(train), seed=seed).batch(batch_size)
+        model.fit(batches, epochs=study.epochs, shuffle=False, verbose=0, **arguments)
         return [self.score(part.y, model.predict(prepared(part.X), verbose=0)) for part in scored]
 
 
@@ -106,7 +109,12 @@ def standardised(X: Any) -> Callable[[Any], Any]:
         by_name = {name: standardised(array) for name, array in X.items()}
         return lambda inputs: {name: by_name[name](inputs[name]) for name in by_name}
     scaler = StandardScaler().fit(_flat(X))
-    return lambda inputs: scaler.transform(_flat(inputs)).reshape(np.shape(inputs))
+
+    def transform(inputs: Any) -> Any:
+        scaled = scaler.transform(_flat(inputs)).reshape(np.shape(inputs))
+        return scaled.astype("float32")
+
+    return transform
 
 
 def _flat(X: Any) -> Any:
