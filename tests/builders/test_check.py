@@ -7,6 +7,7 @@ import pytest
 from tuning.builders.check import check_builder
 from tuning.builders.mlp import build_model
 from tuning.builders.wide_deep import build_wide_deep
+from tuning.data.parts import Part
 from tuning.errors import BuilderError, StudyError
 
 HOUSING = {"input_shape": (8,), "task": "regression"}
@@ -270,3 +271,53 @@ def test_checking_leaves_random_states_as_they_were():
     np.random.seed(1)
     check_builder(build_model, {}, **HOUSING)
     assert float(np.random.rand()) == before
+
+
+class OwnLoss(keras.Model):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean(keras.ops.abs(y - y_pred))
+
+
+class OwnSteps(keras.Model):
+    def train_step(self, data):
+        return {"loss": 0.0}
+
+    def test_step(self, data):
+        return {"loss": 0.0}
+
+
+class OwnTrainStep(keras.Model):
+    def train_step(self, data):
+        return {"loss": 0.0}
+
+
+def without_loss(kind):
+    def builder():
+        inputs = keras.Input((8,))
+        model = kind(inputs, keras.layers.Dense(1)(inputs))
+        model.compile("sgd")
+        return model
+
+    return builder
+
+
+@pytest.mark.parametrize("kind", [OwnLoss, OwnSteps])
+def test_a_model_that_computes_its_loss_itself_is_compiled_without_one(kind):
+    check_builder(without_loss(kind), {}, **HOUSING)
+
+
+@pytest.mark.parametrize("kind", [keras.Model, OwnTrainStep])
+def test_any_other_model_needs_a_loss(kind):
+    assert "the model is compiled without a loss" in fault(without_loss(kind), HOUSING)
+
+
+def test_an_f_score_of_one_unit_is_an_objective_beside_other_metrics():
+    def builder():
+        model = head(1, "sigmoid", "binary_crossentropy", 4)()
+        f_score = keras.metrics.F1Score(threshold=0.5)
+        model.compile("sgd", "binary_crossentropy", metrics=[f_score, "AUC"])
+        return model
+
+    data = {"input_shape": (4,), "task": "binary", "metric": "f1_score"}
+    sample = Part(np.zeros((2, 4), np.float32), np.array([0.0, 1.0], np.float32))
+    check_builder(builder, {}, **data, sample=sample)

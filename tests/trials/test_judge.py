@@ -73,6 +73,21 @@ def test_the_inner_loss_is_that_of_evaluate_for_any_width_and_with_what_layers_a
         assert judge.curve[-1]["inner_loss"] == pytest.approx(expected, rel=1e-5)
 
 
+class WeighsByInput(keras.Model):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean(keras.ops.square(y[:, None] - y_pred) * keras.ops.abs(x[:, :1]))
+
+
+def test_the_inner_loss_is_told_the_inputs_where_a_loss_of_ones_own_looks_at_them():
+    judge = Judge(Minimize("val_loss"), "regression", SCORING, INNER)
+    inputs = keras.Input((3,))
+    model = WeighsByInput(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd")
+    train(model, X, Y, epochs=2, validation_data=SCORING.arrays, callbacks=[judge], seed=1)
+    expected = model.evaluate(INNER.X, INNER.y, batch_size=len(INNER.y), verbose=0)
+    assert judge.curve[-1]["inner_loss"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_an_answer_ends_training_at_its_epoch():
     def at_two(row):
         return Answer.PRUNE if row["epoch"] == 2 else Answer.CONTINUE

@@ -251,3 +251,30 @@ def test_padded_steps_count_in_no_score_as_in_keras(changes, tmp_path):
     for row in fit.judge.curve:
         of_keras = row["val_sparse_categorical_accuracy"]
         assert row["val_accuracy"] == pytest.approx(of_keras, abs=1e-6)
+
+
+def class_and_number(lr: float = 0.1) -> keras.Model:
+    inputs = keras.Input((3,))
+    outputs = [
+        keras.layers.Dense(1, "sigmoid", name="kind")(inputs),
+        keras.layers.Dense(1, name="price")(inputs),
+    ]
+    model = keras.Model(inputs, outputs)
+    losses = {"kind": "binary_crossentropy", "price": "mse"}
+    scores = {"kind": [keras.metrics.F1Score(threshold=0.5)]}
+    model.compile(keras.optimizers.Adam(lr), losses, metrics=scores)
+    return model
+
+
+def test_an_f_score_of_one_of_several_outputs_is_an_objective(tmp_path):
+    X = np.random.default_rng(2).normal(size=(90, 3))
+
+    def data():
+        y = {"kind": (X[:, 0] > 0).astype(int), "price": X[:, 1]}
+        return Dataset("two", X, y, {"kind": "binary", "price": "regression"})  # type: ignore[arg-type]
+
+    defined = study(
+        builder=class_and_number, data=data, objective=Maximize("val_kind_f1_score"), epochs=15
+    )
+    ended = evaluate_winner(evaluation(tmp_path, defined), ScriptedContext())
+    assert ended.test["kind_f1_score"] > 0.7

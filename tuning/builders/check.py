@@ -27,6 +27,8 @@ from tuning.data.parts import Part
 from tuning.errors import StudyError
 from tuning.scoring.measure import Measure
 from tuning.space.trial_recorder import asks_to_prune
+from tuning.trainer.keras_internals import wants_columns
+from tuning.trainer.reasons import has_own
 from tuning.trainer.rows import as_fit_takes, on_device
 
 if TYPE_CHECKING:
@@ -226,9 +228,19 @@ def _model_faults(model: keras.Model, data: _Data) -> Iterator[str]:
     for position, (name, output) in enumerate(named(_by_name(model, outputs, data))):
         faults += _faults_of_output(model, data, name, position, tuple(output.shape[1:]))
     yield from faults
-    lacks_loss = data.may_lack_loss and model.loss is None
-    if not faults and not lacks_loss:
+    if not faults and not _has_its_loss_elsewhere(model, data):
         yield from _loss_failure(model, data, outputs)
+
+
+def _has_its_loss_elsewhere(model: keras.Model, data: _Data) -> bool:
+    """Whether a model is compiled without a loss, and need not be: its own methods compute one.
+
+    A `train_step` alone is not enough: Keras' `test_step` finds no loss in the validation.
+    """
+    if model.loss is not None:
+        return False
+    has_steps = has_own(model, "train_step") and has_own(model, "test_step")
+    return data.may_lack_loss or has_steps or has_own(model, "compute_loss")
 
 
 def _faults_of_output(
@@ -246,7 +258,7 @@ def _faults_of_output(
     if not (separates or is_own or shape == _wanted_shape(task, data.units(output), y)):
         yield f"{where}the last layer gives {_units(shape)}; {_wanted(task, data.units(output), y)}"
         return
-    if not separates and not (data.may_lack_loss and not loss):
+    if not separates and not _has_its_loss_elsewhere(model, data):
         loss_fault = _loss_fault(compiled, loss, task)
         if loss_fault:
             yield f"{where}{loss_fault}"
@@ -277,6 +289,8 @@ def _targets(model: keras.Model, data: _Data) -> Arrays:
             was_one_hot=name in data.one_hot,
             n_columns=y.ndim - 1,
         )
+        if form == "as it is" and units == 1 and y.ndim == 1 and wants_columns(model):
+            form = "column"
         by_name[name] = in_form(y, form, units)
     return by_name if isinstance(data.y, Mapping) else by_name[""]
 

@@ -17,7 +17,7 @@ from tuning.data.arrays import Array, Arrays, each, named
 from tuning.data.dataset import task_of
 from tuning.data.lazy import LazyArray
 from tuning.data.parts import Part, Parts, Scaling
-from tuning.trainer.outputs import with_columns
+from tuning.trainer.keras_internals import wants_columns
 from tuning.trainer.train import Rows
 
 
@@ -178,7 +178,8 @@ def plan_for(parts: Parts, model: keras.Model, first_layers: Mapping[str, FirstL
             was_one_hot=name in parts.one_hot,
             n_columns=y.ndim - 1,
         )
-        if forms[name] == "as it is" and with_columns(model, y) is not y:
+        # Keras' F-scores of one unit take y as a column alone.
+        if forms[name] == "as it is" and size == 1 and y.ndim == 1 and wants_columns(model):
             forms[name] = "column"
         if forms[name] != "as it is":
             units[name] = size

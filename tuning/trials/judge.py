@@ -242,7 +242,7 @@ class Judge(keras.callbacks.Callback):  # type: ignore[misc]
             rows = self._stopping.take(chunk)
             x, y, *weight = rows.tensors()
             loss = self.model.compute_loss(
-                x=None,
+                x=x,
                 y=y,
                 y_pred=self.model(x, training=False),
                 sample_weight=weight[0] if weight else None,
