@@ -54,3 +54,10 @@ def test_a_function_of_ones_own_sees_no_padding():
 def test_rows_without_any_step_have_no_value():
     measure = measure_of(Minimize("val_rmse"), "regression")
     assert np.isnan(measure(NUMBERS, GUESSES, np.zeros((20, 6))))
+
+
+def test_a_weight_that_all_answers_of_a_row_share_is_the_rows():
+    weight = RNG.uniform(1, 3, 20)
+    measure = measure_of(Maximize("val_r2"), "regression")
+    of_answers = np.repeat(weight[:, None], 6, axis=1)
+    assert measure(NUMBERS, GUESSES, of_answers) == measure(NUMBERS, GUESSES, weight)

@@ -278,3 +278,29 @@ def test_an_f_score_of_one_of_several_outputs_is_an_objective(tmp_path):
     )
     ended = evaluate_winner(evaluation(tmp_path, defined), ScriptedContext())
     assert ended.test["kind_f1_score"] > 0.7
+
+
+def conv(lr: float = 0.1) -> keras.Model:
+    layers = [keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 3, padding="same")]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(lr), "mse", weighted_metrics=["mae"])
+    return model
+
+
+def weighed_images() -> Dataset:
+    rng = np.random.default_rng(4)
+    X = rng.uniform(size=(90, 4, 4, 1))
+    return Dataset("images", X, 2 * X, "regression", weight=rng.uniform(0, 2, 90))
+
+
+def test_the_weight_of_a_row_counts_for_each_of_its_answers_in_loss_and_scores(tmp_path):
+    defined = study(builder=conv, data=weighed_images, epochs=2)
+    job = evaluation(tmp_path, defined)
+    ended = evaluate_winner(job, ScriptedContext())
+
+    test = load_worker_study(*_source(defined)).parts.test
+    predicted = keras.saving.load_model(job.saved).predict(test.X, verbose=0)
+    squares = np.square(predicted - test.y).mean(axis=(1, 2, 3))
+    weighed = np.average(squares, weights=test.weight)
+    assert ended.test["rmse"] == pytest.approx(np.sqrt(weighed), rel=1e-5)
+    assert ended.test["loss"] == pytest.approx((squares * test.weight).mean(), rel=1e-4)

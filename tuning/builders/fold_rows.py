@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from tuning.builders.inputs import preparation
 from tuning.builders.inputs.first_layers import first_layers_of
 from tuning.builders.inputs.preparation import FirstLayer, Preparation
-from tuning.builders.targets import Form, form_for, in_form, loss_of
+from tuning.builders.targets import Form, form_for, in_form, is_of_keras, loss_of
 from tuning.data.arrays import Array, Arrays, each, named
-from tuning.data.dataset import task_of
+from tuning.data.dataset import Task, task_of
 from tuning.data.lazy import LazyArray
 from tuning.data.parts import Part, Parts, Scaling
 from tuning.trainer.keras_internals import wants_columns
@@ -44,11 +46,13 @@ class Plan:
         inputs: How each input is prepared, by its name in the data.
         targets: The form of each output's y.
         units: Size of each output's last axis.
+        by_answer: Outputs of many answers a row (steps, pixels) whose loss weighs each of them.
     """
 
     inputs: tuple[tuple[str, Preparation], ...]
     targets: tuple[tuple[str, Form], ...] = ()
     units: tuple[tuple[str, int], ...] = ()
+    by_answer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +128,21 @@ class FoldRows:
         }
         return by_name if isinstance(y, Mapping) else by_name[""]
 
+    def weights(self, part: Part) -> Arrays | None:
+        """Return the weights of a part's rows as the losses take them.
+
+        Keras multiplies each answer's loss: of many answers a row each is given its row's weight.
+        """
+        if part.weight is None or not self.plan.by_answer:
+            return part.weight
+        by_name = {}
+        for name, y in named(part.y):
+            weight = part.weight[name] if isinstance(part.weight, Mapping) else part.weight
+            if name in self.plan.by_answer:
+                weight = _of_answers(weight, _answers_of(y, task_of(self.parts.task, name)))
+            by_name[name] = weight
+        return by_name if isinstance(part.y, Mapping) else by_name[""]
+
     @functools.cached_property
     def _prepared(self) -> _Prepared:
         cut = self.cut()
@@ -133,7 +152,8 @@ class FoldRows:
             if part is None:
                 return None
             X = scaler.transform(part.X)
-            return _fixed(replace(part, X=X, y=self.targets(part.y)))
+            weight = self.weights(part)
+            return _fixed(replace(part, X=X, y=self.targets(part.y), weight=weight))
 
         train = rows(cut.train)
         scoring = rows(cut.scoring)
@@ -169,10 +189,15 @@ def plan_for(parts: Parts, model: keras.Model, first_layers: Mapping[str, FirstL
     """
     forms: dict[str, Form] = {}
     units: dict[str, int] = {}
+    by_answer: list[str] = []
     for position, (name, y) in enumerate(named(parts.train.y)):
         size = _units(model, name, position)
+        loss = loss_of(model, name, position)
+        # One of the user's own may have one value a row.
+        if is_of_keras(loss) and _answers_of(y, task_of(parts.task, name)):
+            by_answer.append(name)
         forms[name] = form_for(
-            loss_of(model, name, position),
+            loss,
             task=task_of(parts.task, name),
             units=size,
             was_one_hot=name in parts.one_hot,
@@ -187,7 +212,20 @@ def plan_for(parts: Parts, model: keras.Model, first_layers: Mapping[str, FirstL
         inputs=tuple(preparation.decide(parts, first_layers).items()),
         targets=tuple(forms.items()),
         units=tuple(units.items()),
+        by_answer=tuple(by_answer) if parts.train.weight is not None else (),
     )
+
+
+def _answers_of(y: Array, task: Task) -> tuple[int, ...]:
+    """Return the axes of many answers a row: steps, or an image's pixels; () for one answer."""
+    axes = y.shape[1:] if task == "multiclass" else y.shape[1:-1]
+    return () if math.prod(axes) == 1 else tuple(axes)
+
+
+def _of_answers(weight: Array, axes: tuple[int, ...]) -> Array:
+    """Return the weight of each row's answers, `(rows, *axes)`."""
+    of_row = weight.reshape(-1, *[1] * len(axes))
+    return np.ascontiguousarray(np.broadcast_to(of_row, (len(weight), *axes)))
 
 
 def _units(model: Any, output: str, position: int) -> int:

@@ -99,6 +99,8 @@ def _weight_of(weight: Arrays | None, output: str) -> Array | None:
 def _of_output(task: Task, train: Rows, X: Arrays, y: Array) -> dict[str, Array]:
     y_train = only(train.y)
     weight = None if train.weight is None else only(train.weight)
+    if weight is not None and weight.ndim > 1:  # of many answers a row
+        weight = weight.reshape(len(weight), -1).mean(axis=1)
     n_classes = _n_classes(task, y_train, y)
     if task in ("binary", "multiclass"):
         y_train = class_numbers(y_train)

@@ -15,7 +15,7 @@ class Answers(NamedTuple):
     Attributes:
         y: `(rows, …)`, or `(rows, steps, …)`.
         predicted: As the model returns it, of as many rows and steps.
-        weight: `(rows,)` or `(rows, steps)`; None: 1 each.
+        weight: `(rows,)`, `(rows, steps)` or `(rows, height, width)`; None: 1 each.
     """
 
     y: Array
@@ -31,19 +31,24 @@ def without_padding(answers: Answers) -> Answers:
     weight = answers.weight
     if weight is None or weight.ndim < 2:
         return answers
+    of_rows = weight.reshape(len(weight), -1)
+    if np.all(of_rows == of_rows[:, :1]):  # a row is weighed, and not its answers
+        return answers._replace(weight=of_rows[:, 0])
     flat = weight.reshape(-1)
     is_step = flat != 0
     kept = flat[is_step]
     return Answers(
-        _by_step(answers.y, flat.size)[is_step],
-        _by_step(answers.predicted, flat.size)[is_step],
+        _by_step(answers.y, weight)[is_step],
+        _by_step(answers.predicted, weight)[is_step],
         None if np.all(kept == 1) else kept,
     )
 
 
-def _by_step(array: Array, n_steps: int) -> Array:
-    """Return `(rows, steps, …)` as `(rows * steps, …)`."""
+def _by_step(array: Array, weight: Array) -> Array:
+    """Return `(rows, steps, …)` as `(rows * steps, …)`; pixels have two axes of steps."""
     array = np.asarray(array)
-    if array.ndim == 2:
-        return array.reshape(n_steps) if array.size == n_steps else array.reshape(n_steps, -1)
-    return array.reshape(n_steps, *array.shape[2:])
+    if array.size == weight.size:
+        return array.reshape(weight.size)
+    if array.ndim <= weight.ndim:  # all answers of a row in one axis
+        return array.reshape(weight.size, -1)
+    return array.reshape(weight.size, *array.shape[weight.ndim :])

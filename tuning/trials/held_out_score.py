@@ -67,7 +67,8 @@ def _score(worker_study: WorkerStudy, item: FoldFit) -> float | None:
     y = as_data if known is None else as_trained(as_data, known.y)
     if y is None:
         return None
-    return compiled_scores(model, Rows(X, y, test.weight), batch_size=32)[objective.name]
+    rows = Rows(X, y, item.rows.weights(test))
+    return compiled_scores(model, rows, batch_size=32)[objective.name]
 
 
 def compiled_scores(model: keras.Model, rows: Rows, batch_size: int = 1024) -> dict[str, float]:

@@ -203,7 +203,7 @@ def _compiled(
     y = as_trained(rows.targets(test.y), with_columns(model, rows.train.y))
     if y is None:
         return {}
-    values = compiled_scores(model, Rows(X, y, test.weight))
+    values = compiled_scores(model, Rows(X, y, rows.weights(test)))
     own = objective.name if objective.function is not None else ""
     return {
         name: value for name, value in values.items() if name != own and not is_always_ours(name)
