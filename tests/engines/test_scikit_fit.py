@@ -212,6 +212,23 @@ def test_a_trial_equals_that_of_any_other_engine(tmp_path, changes):
     assert results[0].epochs == other.epochs
 
 
+def weighed_houses():
+    plain = houses()
+    weight = np.random.default_rng(0).uniform(0, 3, len(plain.y))
+    return Dataset("houses", plain.X, plain.y, "regression", weight=weight)
+
+
+@pytest.mark.parametrize("changes", [{}, {"cv": 2, "patience": 1}])
+def test_weights_of_rows_train_the_search_classes_as_any_other_engine(tmp_path, changes):
+    study = make_study({"lr": Choice(0.05)}, data=weighed_houses, **changes)
+    (result,), _ = search(study, tmp_path / "scikit")
+    source, _ = source_and_worker_study(study)
+    other = run_trial(job_of(source, Proposal(0, {"lr": 0.05}, 2), tmp_path / "other"), Here())
+    assert result.value == pytest.approx(other.value, rel=1e-5)
+    losses = [row["loss"] for row in result.folds[0].curve]
+    assert losses == pytest.approx([row["loss"] for row in other.folds[0].curve], rel=1e-5)
+
+
 def falling(lr, folder, steps_per_epoch):
     (folder / "steps").write_text(str(steps_per_epoch))
     return [keras.callbacks.LearningRateScheduler(lambda epoch: lr * 0.1**epoch)]

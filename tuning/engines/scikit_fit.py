@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tuning.builders.fold_rows import FoldRows
+from tuning.data.arrays import only
 from tuning.data.packing import unpack
 from tuning.engines.scikit_internals import Call, Scores, fit_and_score
 from tuning.engines.scikit_search import arrays_of
@@ -97,6 +98,7 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
         return Watched(rows.scoring, watchers.in_order())
 
     # The estimator trains as ours do where it is given a watch.
+    weight = worker_study.rows_of_fit(fold).train.weight
     estimator_watch = Watch(
         watched_by=watched_by,
         class_weight=class_weights(
@@ -105,6 +107,7 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
             worker_study.parts.classes,
         ),
         inner=worker_study.inner_rows_of_fold(fold % worker_study.n_folds),
+        weight=None if weight is None else only(weight),
         scope=strategy_scope(study.gpus_per_trial),
         fits=worker_study.n_fits,
     )

@@ -69,6 +69,8 @@ class Watch:
         scope: What the model is built under, e.g. a distribution strategy.
         fits: Folds of the candidate, each a fit of equal structure.
         class_weight: Weight of each class by its number; None: all count alike.
+        weight: What each row that is trained on counts, without those held out; None: 1. A search
+            class cuts weights that its own `fit` was given; here they come from the data set.
         fit, scoring, callbacks: The training and what watches it, once it has begun.
     """
 
@@ -77,6 +79,7 @@ class Watch:
     scope: AbstractContextManager[Any]
     fits: int = 1
     class_weight: Mapping[int, float] | None = None
+    weight: Array | None = None
     fit: Fit | None = None
     scoring: Rows | None = None
     callbacks: Sequence[keras.callbacks.Callback] = ()
@@ -161,6 +164,8 @@ class TrainsWithTuning(BuildsModel):
                 validation = self._rows(X[split.stopping], y[split.stopping])
             weight = self._weight_by_class(y, sample_weight, own.class_weight)
             weight = None if weight is None else weight[split.training]
+            if self._watch is not None and self._watch.weight is not None:
+                weight = self._watch.weight
             rows = self._rows(X[split.training], y[split.training], weight)
             settings |= {"epochs": initial_epoch + epochs, "initial_epoch": initial_epoch}
             fit = self._make_fit(rows, validation, settings, own.callbacks)
