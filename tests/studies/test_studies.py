@@ -15,7 +15,7 @@ from tuning import Dataset, load_study
 from tuning.builders.build import build
 from tuning.builders.check import check_builder
 from tuning.builders.functions import MINIMA
-from tuning.data.parts import folds, split
+from tuning.data.parts import split
 from tuning.data.tables.frames import table_dataset
 from tuning.study.study_file import import_file
 from tuning.trials.functions import evaluate
@@ -106,7 +106,7 @@ def test_a_few_rows_can_be_trained_on(name):
 def test_the_data_can_be_cut_into_the_folds_a_study_asks_for(name):
     study = load(name)
     parts = split(study.data(), seed=study.seed)
-    assert len(folds(parts.search_part.y, study.cv or 2, parts.task)) == (study.cv or 2)
+    assert len(parts.folds(study.cv or 2)) == (study.cv or 2)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

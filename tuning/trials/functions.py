@@ -36,8 +36,7 @@ from tuning.trial import (
     Status,
     TrialResult,
 )
-from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob
-from tuning.trials.training import refused
+from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob, refused
 
 if TYPE_CHECKING:
     from tuning.trials.training import Training

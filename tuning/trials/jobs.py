@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tuning.study.study import derive_seed
-from tuning.trial import Params, Proposal
+from tuning.space.constraints import broken, constraints_of, violations
+from tuning.study.study import Study, derive_seed
+from tuning.trial import Metrics, Params, Proposal, Status, TrialResult
 
 Source: TypeAlias = str | bytes
 """The path of a study file, or a Study made in a notebook, pickled by its own driver."""
@@ -124,3 +125,15 @@ class EvaluationJob:
     file: Path
     pinned: str = ""
     data_digest: str = ""
+
+
+def refused(study: Study, number: int, figures: Metrics) -> TrialResult:
+    """Return the result of a trial whose model breaks a constraint: nothing is trained."""
+    constraints = [each for each in constraints_of(study.constraints) if each.of_model]
+    return TrialResult(
+        number,
+        Status.INFEASIBLE,
+        metrics=dict(figures),
+        error=broken(constraints, figures),
+        violations=violations(constraints, figures),
+    )

@@ -19,7 +19,7 @@ from tuning.study.builder_arguments import SplitParams
 from tuning.study.objective import figures_asked
 from tuning.study.study import Study, derive_seed
 from tuning.trial import Context, Metrics, Status, TrialResult
-from tuning.trials.jobs import TrialJob
+from tuning.trials.jobs import TrialJob, refused
 from tuning.trials.worker_study import WorkerStudy
 
 
@@ -81,18 +81,6 @@ def within_limits(train: Train, training: Training) -> TrialResult:
     if broken(constraints_of(study.constraints), figures):
         return refused(study, training.job.proposal.number, figures)
     return judged(study, train(training), figures)
-
-
-def refused(study: Study, number: int, figures: Metrics) -> TrialResult:
-    """Return the result of a trial whose model breaks a constraint: nothing is trained."""
-    constraints = [each for each in constraints_of(study.constraints) if each.of_model]
-    return TrialResult(
-        number,
-        Status.INFEASIBLE,
-        metrics=dict(figures),
-        error=broken(constraints, figures),
-        violations=violations(constraints, figures),
-    )
 
 
 def judged(study: Study, result: TrialResult, figures: Metrics) -> TrialResult:
