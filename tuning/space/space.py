@@ -109,7 +109,7 @@ class Space:
         return all(
             each.step is not None
             for domain in self.domains.values()
-            for each in (domain.alternatives or (domain,))
+            for each in (getattr(domain, "alternatives", ()) or (domain,))
             if isinstance(each, Float)
         )
 
