@@ -69,13 +69,16 @@ class TrackerContract:
         second.record_trial(*trial(1))
         assert self.seen(second, search).trials == [0, 1]
 
-    def test_another_attempt_at_a_trial_is_another_record(self, search):
-        tracker = self.tracker()
-        tracker.begin(search)
+    def test_of_a_trial_that_was_trained_again_only_the_attempt_that_counts_is_there(self, search):
+        first = self.tracker()
+        first.begin(search)
         proposal, result = trial(0)
-        tracker.record_trial(proposal, result)
-        tracker.record_trial(proposal, replace(result, attempt=2))
-        assert self.seen(tracker, search).trials == [0, 0]
+        first.record_trials([(proposal, result), trial(1)])
+        first.record_trial(proposal, replace(result, attempt=2))
+        again = self.again(first)
+        again.begin(search)
+        again.record_trial(proposal, replace(result, attempt=3))
+        assert self.seen(again, search).trials == [0, 1]
 
     def test_the_anytime_curve_has_each_step_once(self, search):
         tracker = self.tracker()

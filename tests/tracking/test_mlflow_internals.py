@@ -1,4 +1,4 @@
-"""Each name that MLflow and Optuna do not promise to keep: fails in words where one is gone."""
+"""Each name that MLflow does not promise to keep: fails in words where one is gone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 from pathlib import Path
 
-from tuning.tracking import mlflow_internals, optuna_internals
+from tuning.tracking import mlflow_internals
 
 
 def test_mlflow_keeps_its_open_connections_by_uri():
@@ -56,9 +56,3 @@ def test_mlflows_server_is_an_asgi_application():
     spec = importlib.util.find_spec("mlflow.server.fastapi_app")
     assert spec is not None
     assert "\napp = " in Path(spec.origin).read_text(encoding="utf-8")
-
-
-def test_optuna_keeps_a_trials_constraints_under_this_name():
-    from optuna.study import _constrained_optimization
-
-    assert _constrained_optimization._CONSTRAINTS_KEY == optuna_internals.CONSTRAINTS

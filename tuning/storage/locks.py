@@ -65,13 +65,18 @@ def search_locked(folder: Path, holder: str) -> Iterator[None]:
 
 
 def is_search_locked(folder: Path) -> bool:
-    """Whether a process runs the search in `folder` right now.
+    """Whether a process runs the search in `folder` right now."""
+    return is_locked(_lock_of(folder))
 
-    Nothing is written, so any folder may be asked about; `FileLock` would create the file.
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on the file `path` right now.
+
+    Nothing is written, so any path may be asked about; `FileLock` would create the file.
     """
-    # A shared lock, so that two who ask do not take each other for the search.
+    # A shared lock, so that two who ask do not take each other for the holder.
     try:
-        with _lock_of(folder).open("rb") as file:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

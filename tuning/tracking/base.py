@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
+from tuning.errors import TrialError
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
@@ -99,8 +100,17 @@ class TrialSink(Protocol):
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Add one finished trial, unless it is there.
 
+        What is there of another attempt at it is superseded: it does not show as a trial any more.
+
         Raises:
             TrialError: The store will never take this trial; any other error is worth another try.
+        """
+
+    def record_trials(self, trials: Sequence[tuple[Proposal, TrialResult]]) -> list[TrialError]:
+        """Add finished trials as `record_trial` does, in as few transactions as the store allows.
+
+        Returns:
+            Why the store will never take some of them.
         """
 
 
@@ -136,7 +146,27 @@ class Tracker(TrialSink, Protocol):
         """
 
 
-def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> list[Progress]:
+class Ended(Protocol):
+    """What the anytime curve needs of a finished trial; `TrialResult` has it."""
+
+    @property
+    def number(self) -> int:
+        """Of the trial."""
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+
+    @property
+    def value(self) -> float | None:
+        """Of the objective."""
+
+    @property
+    def ended_at(self) -> float:
+        """Seconds since the epoch."""
+
+
+def progress_points(search: SearchRecord, results: Sequence[Ended]) -> list[Progress]:
     """Return one point a finished trial, in the order in which they ended."""
     points: list[Progress] = []
     best: Best | None = None
@@ -155,7 +185,7 @@ def progress_points(search: SearchRecord, results: Sequence[TrialResult]) -> lis
     return points
 
 
-def _believable(result: TrialResult) -> float | None:
+def _believable(result: Ended) -> float | None:
     """Return the value of a completed trial, None of any other."""
     if result.status is not Status.COMPLETED or result.value is None:
         return None

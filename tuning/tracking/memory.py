@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tuning.errors import TrialError
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.tracking.base import Progress, SearchRecord
@@ -58,7 +59,17 @@ class MemoryTracker:
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Keep one finished trial."""
         key = TrialKey(self._search, result.number, result.attempt)
-        self.trials.setdefault(key, result)
+        if key in self.trials:
+            return
+        for other in [other for other in self.trials if other[:2] == key[:2]]:
+            del self.trials[other]
+        self.trials[key] = result
+
+    def record_trials(self, trials: Sequence[tuple[Proposal, TrialResult]]) -> list[TrialError]:
+        """Keep finished trials."""
+        for proposal, result in trials:
+            self.record_trial(proposal, result)
+        return []
 
     def record_progress(self, points: Sequence[Progress]) -> None:
         """Keep the points above the last one kept."""

@@ -1,11 +1,15 @@
-"""Write metrics, parameters and tags of a run, as many in a call as MLflow takes."""
+"""Make runs, write their metrics, parameters and tags, as many in a call as MLflow takes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from tuning.tracking.mlflow_metrics import Point
+from tuning.tracking.mlflow_patience import TRIES, is_worth_another_try, pause_s
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -40,6 +44,49 @@ def log(
             synchronous=True,
         )
         del metrics[:_METRICS], pairs[:_TEXTS], marks[:_TEXTS]
+
+
+def create(
+    client: MlflowClient,
+    experiment_id: str,
+    *,
+    start_time: int,
+    tags: Mapping[str, str],
+    run_name: str,
+) -> str:
+    """Make a run, named by its tag `attempt_id`; return its id.
+
+    Where the answer is lost, the run may be there all the same: it is looked for before another is
+    made.
+    """
+    for tried in range(1, TRIES + 1):
+        began = time.monotonic()
+        try:
+            run = client.create_run(
+                experiment_id, start_time=start_time, tags=dict(tags), run_name=run_name
+            )
+        except Exception as error:
+            if not is_worth_another_try(error, tried, began):
+                raise
+        else:
+            return str(run.info.run_id)
+
+        time.sleep(pause_s(tried))
+        there = client.search_runs([experiment_id], f"tags.attempt_id = '{tags['attempt_id']}'")
+        if there:
+            return str(there[0].info.run_id)
+    raise AssertionError("the last try returns or raises")
+
+
+def put_file(artifact_uri: str, name: str, text: str) -> None:
+    """Put a file where a run's artifacts lie, or will."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_text(text)
+        repository: Any = get_artifact_repository(artifact_uri)
+        repository.log_artifact(str(path))
 
 
 def runs_of_search(client: MlflowClient, experiment_id: str, search: str) -> Iterator[Run]:

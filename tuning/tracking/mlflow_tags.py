@@ -23,8 +23,11 @@ PARENT_RUN = "mlflow.parentRunId"
 ATTEMPT_ID = "attempt_id"
 """Names one fit for ever; it is looked for before a run is made."""
 
+SUPERSEDED_BY = "superseded_by"
+"""On a deleted run: the attempt whose result counts in place of this one's."""
 
-def attempt_id(search: str, kind: str, *ranks: int) -> str:
+
+def attempt_id(search: str, kind: str, *ranks: int | str) -> str:
     """Return what names one fit for ever."""
     return "/".join([search, kind, *map(str, ranks)])
 

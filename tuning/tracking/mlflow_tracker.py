@@ -5,14 +5,23 @@ Explicit run ids only, never autolog, never the asynchronous queue. A run carrie
 is final, which is written last. So after a crash, or an answer that got lost on its way, the same
 call finds what is there and adds what is missing.
 
+A database of MLflow's is given whole runs, hundreds in one transaction. A server is asked for each
+run, several at once, and asked again where it fails (`mlflow_patience`).
+
+Of a trial one run counts, that of the attempt whose result the ledger has. Where a damaged result
+was trained again, the run of the attempt before is marked as superseded, and deleted.
+
 What is written stands in `mlflow_tags`, `mlflow_metrics` and `mlflow_view`.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +29,13 @@ from tuning.errors import TrialError
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.study.info import DatasetFacts
-from tuning.tracking import mlflow_metrics, mlflow_runs, mlflow_tags
+from tuning.tracking import mlflow_metrics, mlflow_runs, mlflow_sql_internals, mlflow_tags
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_internals import LOGGED_ARTIFACTS, table_tag
 from tuning.tracking.mlflow_metrics import FoldTable, Point
 from tuning.tracking.mlflow_model import model_folder
+from tuning.tracking.mlflow_patience import patient
+from tuning.tracking.mlflow_sql_internals import StoredRun, WholeRun
 from tuning.tracking.mlflow_store import experiment_of
 from tuning.tracking.mlflow_text import milliseconds, texts
 from tuning.tracking.mlflow_view import search_view
@@ -32,8 +43,12 @@ from tuning.trial import Params, Proposal, TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 _UNFINISHED = "RUNNING"
+_BATCH = 250  # trials of one transaction
+_REMOTE_BATCH = 16  # trials between two looks at the clock
+_REQUESTS = 4  # at once, to a server
 
 
 @dataclass(frozen=True)
@@ -77,15 +92,36 @@ class MlflowTracker:
         self.run_id = ""
         self._uri = uri
         self._home = home
-        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self._sql = mlflow_sql_internals.sql_store(client)
+        # A database waits by itself while another process writes.
+        self._client = client if self._sql is not None else patient(client)
+        self._artifact_root = ""
         self._known: dict[str, KnownRun] = {}  # by attempt id
+        self._attempts: dict[int, set[int]] = {}  # by trial those that have a run
         self._last_step = 0  # of the anytime curve
+
+    @property
+    def batch_size(self) -> int:
+        """Trials that are best given to `record_trials` at once."""
+        return _REMOTE_BATCH if self._sql is None else _BATCH
+
+    def has(self, number: int, attempt: int) -> bool:
+        """Whether this attempt at a trial has a run that has ended, and no other attempt one."""
+        known = self._known.get(self._attempt_of(number, attempt))
+        is_whole = known is not None and known.status != _UNFINISHED
+        return is_whole and self._attempts.get(number) == {attempt}
+
+    def close(self) -> None:
+        """Close the database's connections; another file may come to lie at its place."""
+        mlflow_sql_internals.close_connections(self._client)
 
     def begin(self, search: SearchRecord) -> None:
         """Create or find the run of a search, mark it as running, look up what is recorded."""
         self._search = search
         self.experiment_id = experiment_of(self._client, self._uri, self._home, search.study)
-        self._known = self._recorded_attempts()
+        self._artifact_root = self._client.get_experiment(self.experiment_id).artifact_location
+        self._look_up_attempts()
         attempt = mlflow_tags.attempt_id(search.id, "search")
         name = f"{search.engine} {search.id.rsplit('-', 1)[-1]}"
         self.run_id = self._find_or_create(attempt, name, search.created_at, {})
@@ -103,16 +139,29 @@ class MlflowTracker:
         Raises:
             TrialError: MLflow finds something wrong with what is logged.
         """
-        search = self._search.id
-        self._record(
-            FitRecord(
-                attempt=mlflow_tags.attempt_id(search, "trial", result.number, result.attempt),
-                name=f"trial {result.number}",
-                proposal=proposal,
-                result=result,
-                tags={},
-            )
+        refused = self.record_trials([(proposal, result)])
+        if refused:
+            raise refused[0]
+
+    def record_trials(self, trials: Sequence[tuple[Proposal, TrialResult]]) -> list[TrialError]:
+        """Add the finished trials that are not there; return why some will never be."""
+        fits = [self._fit_of(proposal, result) for proposal, result in trials]
+        refused = self._record_all(fits)
+        for _, result in trials:
+            self._supersede(result)
+        return refused
+
+    def _fit_of(self, proposal: Proposal, result: TrialResult) -> FitRecord:
+        return FitRecord(
+            attempt=self._attempt_of(result.number, result.attempt),
+            name=f"trial {result.number}",
+            proposal=proposal,
+            result=result,
+            tags={},
         )
+
+    def _attempt_of(self, number: int, attempt: int) -> str:
+        return mlflow_tags.attempt_id(self._search.id, "trial", number, attempt)
 
     def record_finalist(
         self, proposal: Proposal, index: int, result: TrialResult, version: int = 1
@@ -124,15 +173,16 @@ class MlflowTracker:
             ranks.append(version)
             name += f", version {version}"
 
-        self._record(
-            FitRecord(
-                attempt=mlflow_tags.attempt_id(self._search.id, "finalist", *ranks),
-                name=name,
-                proposal=proposal,
-                result=result,
-                tags={"kind": "finalist"},
-            )
+        fit = FitRecord(
+            attempt=mlflow_tags.attempt_id(self._search.id, "finalist", *ranks),
+            name=name,
+            proposal=proposal,
+            result=result,
+            tags={"kind": "finalist"},
         )
+        refused = self._record_all([fit])
+        if refused:
+            raise refused[0]
 
     def record_progress(self, points: Sequence[Progress]) -> None:
         """Add the points above the last one that is there."""
@@ -140,6 +190,9 @@ class MlflowTracker:
         if not new:
             return
         tags = mlflow_tags.progress_tags(self._search, points[-1])
+        if self._sql is not None:
+            mlflow_sql_internals.append_points(self._sql, self.run_id, new)
+            new = []
         mlflow_runs.log(self._client, self.run_id, new, tags=tags)
         self._last_step = points[-1].finished
 
@@ -178,51 +231,130 @@ class MlflowTracker:
 
     # --- runs: found by their attempt id, made where they are missing ---
 
-    def _recorded_attempts(self) -> dict[str, KnownRun]:
-        known: dict[str, KnownRun] = {}
-        for run in mlflow_runs.runs_of_search(self._client, self.experiment_id, self._search.id):
-            attempt = run.data.tags.get(mlflow_tags.ATTEMPT_ID, "")
-            # The oldest of a double counts, see `_drop_doubles`.
-            known.setdefault(attempt, KnownRun(run.info.run_id, run.info.status))
-        return known
+    def _look_up_attempts(self) -> None:
+        """Find the runs of the search; the oldest of a double counts, see `_drop_doubles`."""
+        self._known = {}
+        self._attempts = {}
+        prefix = mlflow_tags.attempt_id(self._search.id, "trial", "")
+        for run in self._stored_runs():
+            self._known.setdefault(run.attempt, KnownRun(run.id, run.status))
+            if run.attempt.startswith(prefix):
+                number, attempt = run.attempt.removeprefix(prefix).split("/")
+                self._attempts.setdefault(int(number), set()).add(int(attempt))
+
+    def _stored_runs(self) -> list[StoredRun]:
+        if self._sql is not None:
+            return mlflow_sql_internals.recorded_runs(
+                self._sql, self.experiment_id, self._search.id, mlflow_tags.ATTEMPT_ID
+            )
+        runs = mlflow_runs.runs_of_search(self._client, self.experiment_id, self._search.id)
+        return [
+            StoredRun(
+                run.info.run_id, run.info.status, run.data.tags.get(mlflow_tags.ATTEMPT_ID, "")
+            )
+            for run in runs
+        ]
 
     def _find_or_create(
         self, attempt: str, name: str, started_at: float, tags: Mapping[str, str]
     ) -> str:
         """Return the id of the run of an attempt; it is made where there is none."""
         if attempt not in self._known:
-            run = self._client.create_run(
+            run_id = mlflow_runs.create(
+                self._client,
                 self.experiment_id,
                 start_time=milliseconds(started_at),
                 tags={**tags, mlflow_tags.ATTEMPT_ID: attempt, "search": self._search.id},
                 run_name=name,
             )
-            self._known[attempt] = KnownRun(run.info.run_id, _UNFINISHED)
+            self._known[attempt] = KnownRun(run_id, _UNFINISHED)
         return self._known[attempt].id
 
-    def _record(self, fit: FitRecord) -> None:
-        from mlflow.exceptions import MlflowException
+    def _record_all(self, fits: Sequence[FitRecord]) -> list[TrialError]:
+        missing = [fit for fit in fits if not self._is_recorded(fit)]
+        if self._sql is None:
+            if len(missing) < 2:
+                return _refusals(map(self._record, missing))
+            with ThreadPoolExecutor(_REQUESTS) as requests:
+                return _refusals(requests.map(self._record, missing))
 
+        # What an earlier release was killed over is completed, as it had begun.
+        begun = [fit for fit in missing if fit.attempt in self._known]
+        new = [fit for fit in missing if fit.attempt not in self._known]
+        return [*_refusals(map(self._record, begun)), *self._insert(self._sql, new)]
+
+    def _is_recorded(self, fit: FitRecord) -> bool:
         known = self._known.get(fit.attempt)
-        if known is not None and known.status != _UNFINISHED:
-            return
+        return known is not None and known.status != _UNFINISHED
 
-        try:
-            self._write(fit)
-        except MlflowException as error:
-            # MLflow's word for what it will never take; anything else may pass.
-            if error.error_code == "INVALID_PARAMETER_VALUE":
-                raise TrialError(f"{fit.name}: {error.message}") from error
-            raise
+    def _insert(self, store: SqlAlchemyStore, fits: Sequence[FitRecord]) -> list[TrialError]:
+        """Write whole runs in one transaction; those that MLflow would refuse are left out."""
+        refused = []
+        runs = {}
+        for fit in fits:
+            run = self._whole_run(fit)
+            fault = _refusal(fit, partial(mlflow_sql_internals.check_run, run))
+            if fault is None:
+                runs[fit.attempt] = run
+            else:
+                refused.append(fault)
 
-    def _write(self, fit: FitRecord) -> None:
+        mlflow_sql_internals.write_runs(store, list(runs.values()))
+        self._known |= {attempt: KnownRun(run.id, run.status) for attempt, run in runs.items()}
+        return refused
+
+    def _whole_run(self, fit: FitRecord) -> WholeRun:
         result = fit.result
+        run_id = mlflow_sql_internals.new_run_id()
+        artifact_uri = mlflow_sql_internals.artifact_uri_of(self._artifact_root, run_id)
         tags = {
-            **mlflow_tags.trial_tags(self._search, fit.proposal, result),
+            **self._tags_of(fit),
+            mlflow_tags.ATTEMPT_ID: fit.attempt,
+            "search": self._search.id,
+        }
+        folds = mlflow_metrics.fold_table(result)
+        if folds:
+            # Before the run is there: killed in between, a file is left that nobody asks for.
+            mlflow_runs.put_file(artifact_uri, "folds.json", json.dumps(_columns(folds), indent=2))
+            tags[LOGGED_ARTIFACTS] = table_tag("folds.json")
+
+        return WholeRun(
+            id=run_id,
+            experiment_id=self.experiment_id,
+            name=fit.name,
+            status=mlflow_metrics.STATUSES[result.status],
+            started_ms=milliseconds(result.started_at),
+            ended_ms=milliseconds(result.ended_at),
+            artifact_uri=artifact_uri,
+            tags=tags,
+            params=texts(fit.proposal.params),
+            points=mlflow_metrics.trial_points(self._search, result),
+        )
+
+    def _tags_of(self, fit: FitRecord) -> dict[str, str]:
+        return {
+            **mlflow_tags.trial_tags(self._search, fit.proposal, fit.result),
             **fit.tags,
             mlflow_tags.PARENT_RUN: self.run_id,
         }
-        run_id = self._find_or_create(fit.attempt, fit.name, result.started_at, tags)
+
+    def _record(self, fit: FitRecord) -> TrialError | None:
+        return _refusal(fit, lambda: self._write(fit))
+
+    def _supersede(self, result: TrialResult) -> None:
+        """Delete the runs of other attempts at a trial than the one whose result counts."""
+        attempts = self._attempts.setdefault(result.number, set())
+        for attempt in attempts - {result.attempt}:
+            superseded = self._known.pop(self._attempt_of(result.number, attempt))
+            by = self._attempt_of(result.number, result.attempt)
+            self._client.set_tag(superseded.id, mlflow_tags.SUPERSEDED_BY, by)
+            self._client.delete_run(superseded.id)
+            attempts.discard(attempt)
+        attempts.add(result.attempt)
+
+    def _write(self, fit: FitRecord) -> None:
+        result = fit.result
+        run_id = self._find_or_create(fit.attempt, fit.name, result.started_at, self._tags_of(fit))
 
         points = mlflow_metrics.trial_points(self._search, result)
         mlflow_runs.log(self._client, run_id, points, texts(fit.proposal.params))
@@ -238,10 +370,9 @@ class MlflowTracker:
     def _drop_doubles(self) -> None:
         """Delete the runs that a lost answer had made twice; the oldest stays."""
         remaining = {attempt: run.id for attempt, run in self._known.items()}
-        for run in mlflow_runs.runs_of_search(self._client, self.experiment_id, self._search.id):
-            attempt = run.data.tags.get(mlflow_tags.ATTEMPT_ID, run.info.run_id)
-            if remaining.setdefault(attempt, run.info.run_id) != run.info.run_id:
-                self._client.delete_run(run.info.run_id)
+        for run in self._stored_runs():
+            if remaining.setdefault(run.attempt or run.id, run.id) != run.id:
+                self._client.delete_run(run.id)
 
     # --- what belongs to the search's own run ---
 
@@ -273,8 +404,7 @@ class MlflowTracker:
 
     def _log_table(self, run_id: str, table: FoldTable) -> None:
         # As `log_table` would, which appends where the file is there already.
-        rows = [list(row) for row in zip(*table.values(), strict=True)]
-        self._client.log_dict(run_id, {"columns": list(table), "data": rows}, "folds.json")
+        self._client.log_dict(run_id, _columns(table), "folds.json")
         self._client.set_tag(run_id, LOGGED_ARTIFACTS, table_tag("folds.json"))
 
     def _drop_earlier_winner(self, tags: Mapping[str, str]) -> None:
@@ -313,3 +443,29 @@ class MlflowTracker:
         return any(
             model.tags.get("sha256") == digest and str(model.status) == "READY" for model in models
         )
+
+
+def _columns(table: FoldTable) -> dict[str, list[object]]:
+    """Return a table as MLflow's page reads one."""
+    rows = [list(row) for row in zip(*table.values(), strict=True)]
+    return {"columns": list(table), "data": list(rows)}
+
+
+def _refusals(outcomes: Iterable[TrialError | None]) -> list[TrialError]:
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _refusal(fit: FitRecord, write: Callable[[], None]) -> TrialError | None:
+    """Write a fit; return why MLflow will never take it, else None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write()
+    except MlflowException as error:
+        # MLflow's word for what it will never take; anything else may pass.
+        if error.error_code == "INVALID_PARAMETER_VALUE":
+            refusal = TrialError(f"{fit.name}: {error.message}")
+            refusal.__cause__ = error
+            return refusal
+        raise
+    return None

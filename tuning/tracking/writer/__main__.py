@@ -3,12 +3,14 @@
 Lines on standard input: first `b <search folder>`, then `n` for each trial that has ended, at last
 `f <seconds>` to finish. The end of the input: the driver is gone. Back goes a `Report`, into the
 file of the descriptor.
+
+What is not written by the end it goes on to write in the background, for an hour at most, and says
+how far it is in the search's `writer.json`. It ends where another writer of the search begins.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import select
@@ -18,18 +20,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuning.storage.locks import locked
 from tuning.tracking.mlflow_store import ensure_database, import_mlflow, tracking_uri
 from tuning.tracking.mlflow_text import without_secrets
 from tuning.tracking.optuna_storage import ensure_storage, import_optuna, storage_url
-from tuning.tracking.writer.handle import write_report
+from tuning.tracking.writer.handle import Report, write_report
+from tuning.tracking.writer.note import is_wanted, leave_note, remove_note, writing
 from tuning.tracking.writer.project import Projection
 
 _POLL_S = 2.0  # the files are read so often without a notice
-_RETRY_S = 0.3
-_CHUNK_S = 0.5  # of writing, between two reports
+_REPORT_S = 0.2  # between two reports while something is to be written
 _LOG_BYTES = 2**20
-_ORPHAN_S = 60.0  # to write what is on disk after the driver died
+_BACKGROUND_S = 3600.0  # of writing after the driver's end
+_NOTE_S = 2.0
 _NICENESS = 10
 
 
@@ -55,14 +57,31 @@ def main(descriptor: int) -> int:
     folder = Path(os.fsdecode(line.removeprefix(b"b ")))
     _log_to(folder / "writer.log")
 
-    # An orphan of an earlier run may still be writing.
-    with locked(folder / ".writer.lock"):
+    # That of an earlier run may still be writing in the background.
+    with writing(folder, while_waiting=lambda: write_report(descriptor, Report(at=time.time()))):
         projection = Projection(folder, home, tracking_uri(home), storage_url(home))
         projection.report_damaged(*damaged)
+        projection.start()
         timeout_s = _serve(projection, descriptor)
-        projection.drain(timeout_s)
+        if timeout_s is not None:
+            projection.drain(timeout_s)
+        if not projection.ended:
+            _go_on(projection, folder, descriptor)
+        if projection.ended:
+            remove_note(folder)
         write_report(descriptor, projection.report(final=True))
     return 0
+
+
+def _go_on(projection: Projection, folder: Path, descriptor: int) -> None:
+    """Write in the background what is missing; the driver is told, and waits no longer."""
+    until = time.monotonic() + _BACKGROUND_S
+    leave_note(folder, projection.note())
+    write_report(descriptor, projection.report(final=True, pid=os.getpid()))
+    while not projection.ended and time.monotonic() < until and not is_wanted(folder):
+        projection.drain(_NOTE_S)
+        leave_note(folder, projection.note())
+    projection.stop()
 
 
 def _warm_up(home: Path) -> Sequence[Path | None]:
@@ -101,36 +120,26 @@ def _log_to(path: Path) -> None:
     os.close(log)
 
 
-def _serve(projection: Projection, descriptor: int) -> float:
-    """Write trials as they come; return how long the end may take."""
+def _serve(projection: Projection, descriptor: int) -> float | None:
+    """Read trials as they come; return how long the end may take, None: the driver is gone."""
     unread = b""  # the beginning of a line whose end has still to come
-    woken_at = time.monotonic()
-
     while True:
-        projection.step(until=woken_at + _CHUNK_S)
+        n_seen = projection.poll()
         report = projection.report()
         write_report(descriptor, report)
 
-        ready, _, _ = select.select([0], [], [], _pause_s(projection, report.behind))
-        woken_at = time.monotonic()
+        pause_s = _REPORT_S if report.behind else _POLL_S
+        ready, _, _ = select.select([0], [], [], 0.0 if n_seen else pause_s)
         if not ready:
             continue
         data = os.read(0, 65536)
         if not data:
-            return _ORPHAN_S
+            return None
 
         *lines, unread = (unread + data).split(b"\n")
         for line in lines:
             if line.startswith(b"f "):
-                timeout_s = float(line[2:])
-                return max(timeout_s - (time.monotonic() - woken_at), 0.0)
-
-
-def _pause_s(projection: Projection, behind: int) -> float:
-    """Return how long to wait for a notice: not at all while something can be written."""
-    if any(feed.fault for feed in projection.feeds):
-        return _RETRY_S
-    return 0.0 if behind else _POLL_S
+                return float(line[2:])
 
 
 def _log_without_secrets() -> None:
@@ -141,7 +150,7 @@ def _log_without_secrets() -> None:
 
 if __name__ == "__main__":
     exit_code = main(int(sys.argv[1]))
-    # At its end Python would look through all that MLflow's import made: 0.7 s, and the driver
-    # waits.
-    gc.freeze()
-    raise SystemExit(exit_code)
+    # At its end Python would look through all that MLflow's import made, 0.7 s that the driver
+    # waits for, and would wait for a store that hangs.
+    logging.shutdown()
+    os._exit(exit_code)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,10 +27,20 @@ _LONGEST_WAIT_S = 30.0
 
 
 class FinishedTrial(NamedTuple):
-    """A trial that has ended; the folds of its result stay on disk."""
+    """A trial that has ended, with the folds of its result."""
 
     proposal: Proposal
     result: TrialResult
+
+
+class EndedTrial(NamedTuple):
+    """What is kept in memory of a trial that has ended; the rest stays on disk."""
+
+    number: int
+    attempt: int
+    status: Status
+    value: float | None
+    ended_at: float
 
 
 class FinalistRank(NamedTuple):
@@ -39,10 +51,14 @@ class FinalistRank(NamedTuple):
 
 
 class LedgerView:
-    """What the files of a search hold; `poll` looks for what is new. Curves stay on disk.
+    """What the files of a search hold; `poll` looks for what is new. Trials stay on disk.
+
+    One thread polls, others read: `order` is only ever appended to.
 
     Attributes:
         finished: Every trial that has ended, by number.
+        order: Their numbers in the order in which they were seen.
+        complete: The last poll left nothing unread.
         finalists: The re-runs on fresh seeds of the last version of the study.
         replaced: The folder has become another search's (`--fresh`): nothing more is read or
             written.
@@ -52,51 +68,77 @@ class LedgerView:
 
     def __init__(self, folder: Path) -> None:
         self.files = SearchFiles(folder)
-        self.finished: dict[int, FinishedTrial] = {}
+        self.finished: dict[int, EndedTrial] = {}
+        self.order: list[int] = []
+        self.complete = False
         self.finalists: dict[FinalistRank, TrialResult] = {}
         self.version = 0
         self.replaced = False
-        self._open: dict[int, Proposal] = {}
+        self._open: set[int] = set()
         self._next = 0  # number of the first trial that was not asked for when last seen
         self._space = Space({})
         self._id: str | None = None
 
-    def poll(self) -> None:
-        """Read what has been written since the last time."""
+    def poll(self, most: int | None = None) -> int:
+        """Read what has been written since the last time; return how many trials that were.
+
+        Args:
+            most: Trials that are read now; the next poll goes on.
+        """
         header = self.files.header
         current = None if header is None else header.id
         self._id = self._id or current
         self.replaced = current != self._id
         if self.replaced or header is None:
-            return
+            return 0
 
         if len(header.versions) != self.version:
             # Those of the version before were set aside; the same trials may be finalists again.
             self._space = header.space
             self.version = len(header.versions)
             self.finalists.clear()
-        self._read_trials()
+        n_seen = self._read_trials(most)
         self._read_finalists()
+        return n_seen
 
-    def _read_trials(self) -> None:
-        for proposal in self._new_proposals():
-            self._open[proposal.number] = proposal
-        for number, proposal in list(self._open.items()):
-            result = self.files.result(number)
-            if result is not None:
-                self.finished[number] = FinishedTrial(proposal, replace(result, folds=()))
-                del self._open[number]
+    def trial(self, number: int) -> FinishedTrial | None:
+        """Return a trial as the files have it now; None where they are torn or gone."""
+        path = self.files.trial_folder(number) / "spec.json"
+        stored = read_json(path)
+        result = self.files.result(number)
+        if stored is None or result is None:
+            return None
+        with refuse_damaged(path):
+            return FinishedTrial(_proposal(stored, self._space), result)
 
-    def _new_proposals(self) -> Iterator[Proposal]:
-        while True:
+    def _read_trials(self, most: int | None) -> int:
+        n_before = len(self.order)
+        for number in sorted(self._open):
+            self._read_result(number)
+
+        self.complete = False
+        while most is None or len(self.order) - n_before < most:
             path = self.files.trial_folder(self._next) / "spec.json"
             stored = read_json(path)
             if stored is None:
-                return
+                self.complete = True
+                break
             with refuse_damaged(path):
-                proposal = _proposal(stored, self._space)
-            yield proposal
+                _proposal(stored, self._space)
+            self._read_result(self._next)
             self._next += 1
+        return len(self.order) - n_before
+
+    def _read_result(self, number: int) -> None:
+        result = self.files.result(number)
+        if result is None:
+            self._open.add(number)
+            return
+        self._open.discard(number)
+        self.finished[number] = EndedTrial(
+            number, result.attempt, result.status, result.value, result.ended_at
+        )
+        self.order.append(number)
 
     def _read_finalists(self) -> None:
         for path in self.files.folder.glob("finalists/*/*.json"):
@@ -111,8 +153,18 @@ class LedgerView:
 class Sink(Protocol):
     """A store that is open; see `tuning.tracking.base.TrialSink`."""
 
-    def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
-        """Add one finished trial, unless it is there."""
+    @property
+    def batch_size(self) -> int:
+        """Trials that are best given to `record_trials` at once."""
+
+    def has(self, number: int, attempt: int) -> bool:
+        """Whether this attempt at a trial is there, whole, and no other one."""
+
+    def record_trials(self, trials: Sequence[tuple[Proposal, TrialResult]]) -> list[TrialError]:
+        """Add the finished trials that are not there; return why some will never be."""
+
+    def close(self) -> None:
+        """Close its connections."""
 
 
 def _no_rest(ending: bool) -> None:
@@ -121,7 +173,7 @@ def _no_rest(ending: bool) -> None:
 
 @dataclass(kw_only=True)
 class Feed:
-    """One store and how far it is behind.
+    """One store and how far it is behind; each has a thread, so that none waits for another.
 
     Attributes:
         name: As the user reads it.
@@ -130,9 +182,10 @@ class Feed:
         write_rest: Writes what is more than trials; called when all trials are there, with True at
             the end of the search.
         fault: Why the last try failed; "" where it did not.
-        refused: Trials that the store will never take, in words.
-        done: Numbers of the trials that it has, or has refused.
+        refused: Trials that the store will never take, by number, in words.
+        cursor: How many entries of `view.order` it has, or has refused.
         ended: Whether it has everything, the end of the search included.
+        stopped: Nothing more is to be begun.
     """
 
     name: str
@@ -140,9 +193,10 @@ class Feed:
     connect: Callable[[SearchHeader], Sink]
     write_rest: Callable[[bool], None] = _no_rest
     fault: str = ""
-    refused: list[str] = field(default_factory=list)
-    done: set[int] = field(default_factory=set)
+    refused: dict[str, None] = field(default_factory=dict)
+    cursor: int = 0
     ended: bool = False
+    stopped: bool = False
     _sink: Sink | None = None
     _wait_s: float = _FIRST_WAIT_S
     _next_try: float = 0.0
@@ -150,9 +204,19 @@ class Feed:
     @property
     def behind(self) -> int:
         """Finished trials that are not in the store."""
-        return len(self.view.finished.keys() - self.done)
+        return len(self.view.order) - self.cursor
 
-    def step(self, ending: bool, until: float) -> None:
+    @property
+    def pause_s(self) -> float:
+        """How long the next step is not worth it, in seconds; 0 while something is to be written.
+
+        Without a failure and with nothing to write: infinity.
+        """
+        if self.fault:
+            return max(self._next_try - time.monotonic(), 0.0)
+        return 0.0 if self.behind else math.inf
+
+    def step(self, ending: bool, until: float = math.inf) -> None:
         """Write what is missing, unless the last failure is too fresh.
 
         Args:
@@ -171,42 +235,69 @@ class Feed:
             self.fault = ""
             self._wait_s = _FIRST_WAIT_S
 
-    def warnings(self) -> list[str]:
-        """Return what the user should know when this is the end."""
+    def warnings(self, pid: int = 0) -> list[str]:
+        """Return what the user should know when this is the end.
+
+        Args:
+            pid: Of the writer that goes on in the background; 0: none does.
+        """
         warnings = list(self.refused)
-        if not self.ended:
-            why = self.fault or "there was no time left"
-            missing = f"{self.behind} trials and the end of the search are not written ({why})"
-            warnings.append(f"{self.name}: {missing}; nothing is lost, `tuning sync` writes them")
+        if self.ended:
+            return warnings
+
+        why = self.fault or "there was no time left"
+        count = f"{self.behind} of {len(self.view.order)} trials and the end of the search"
+        if pid:
+            warnings.append(
+                f"{self.name}: {count} are not written yet ({why}); a writer goes on in the "
+                f"background (pid {pid}), `tuning doctor` shows how far it is"
+            )
+        else:
+            warnings.append(
+                f"{self.name}: {count} are not written ({why}); nothing is lost, `tuning sync` "
+                "writes them"
+            )
         return warnings
 
     def _write(self, ending: bool, until: float) -> None:
+        # Before the trials are looked at: what is read meanwhile is written by the next step.
+        is_all = self.view.complete
         if self._sink is None:
             self._sink = self.connect(self.view.files.require_header())
+            self.cursor = 0  # the store may be another one, made anew
 
-        for number in sorted(self.view.finished.keys() - self.done):
-            if time.monotonic() >= until:
+        while self.behind:
+            if self.stopped or time.monotonic() >= until:
                 return
-            result = self.view.files.result(number)  # with its folds
-            if result is not None:
-                self._record(self._sink, self.view.finished[number].proposal, result)
-            self.done.add(number)
-
+            self._write_batch(self._sink)
         self.write_rest(ending)
-        self.ended = ending
+        self.ended = ending and is_all
 
-    def _record(self, sink: Sink, proposal: Proposal, result: TrialResult) -> None:
-        try:
-            sink.record_trial(proposal, result)
-        except TrialError as error:
-            self.refused.append(without_secrets(f"{self.name} takes no {error}"))
-            _LOG.warning("%s", self.refused[-1])
+    def _write_batch(self, sink: Sink) -> None:
+        """Write the next trials that the store has not, and move the cursor behind them."""
+        missing: list[int] = []
+        cursor = self.cursor
+        while cursor < len(self.view.order) and len(missing) < sink.batch_size:
+            trial = self.view.finished[self.view.order[cursor]]
+            if not sink.has(trial.number, trial.attempt):
+                missing.append(trial.number)
+            cursor += 1
+
+        trials = [self.view.trial(number) for number in missing]
+        for refusal in sink.record_trials([trial for trial in trials if trial is not None]):
+            words = without_secrets(f"{self.name} takes no {refusal}")
+            self.refused[words] = None
+            _LOG.warning("%s", words)
+        self.cursor = cursor
 
     def _failed(self, error: Exception) -> None:
         """Close the store and wait, each time twice as long."""
         _LOG.warning("%s: %s", self.name, error, exc_info=error)
         first_line = without_secrets(f"{type(error).__name__}: {error}").split("\n")[0]
         self.fault = first_line[:300]
+        if self._sink is not None:
+            with contextlib.suppress(Exception):  # of a store that has just failed
+                self._sink.close()
         self._sink = None
         self._next_try = time.monotonic() + self._wait_s
         self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)

@@ -27,6 +27,10 @@ It is written whole, at the start of a file that both processes have open, and c
 _MOST_WARNINGS = 4  # each of at most _WARNING_LENGTH characters: so they fit into the record
 _WARNING_LENGTH = 1200
 _GRACE_S = 3.0
+_START_S = 60.0  # for a child's imports, before the time that it is given begins
+_LOOK_S = 0.02
+_RESTARTS = 6
+_FIRST_PAUSE_S = 1.0  # between the second restart and the third; twice as long each time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,8 @@ class Report:
         behind: Finished trials that are not.
         experiment_id, run_id: Of the search in MLflow; "" until it is there.
         warnings: What could not be written, and why.
+        final: Nobody needs to wait any longer: the writer has ended, or goes on in the background.
+        at: When this was so, Unix seconds; 0: the child has said nothing yet.
     """
 
     written: int = 0
@@ -45,6 +51,8 @@ class Report:
     experiment_id: str = ""
     run_id: str = ""
     warnings: tuple[str, ...] = ()
+    final: bool = False
+    at: float = 0.0
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types, short enough for the record."""
@@ -60,6 +68,8 @@ class Report:
             experiment_id=stored["experiment_id"],
             run_id=stored["run_id"],
             warnings=tuple(stored["warnings"]),
+            final=stored["final"],
+            at=stored["at"],
         )
 
 
@@ -69,9 +79,9 @@ class Writer:
     Nothing here waits for a store, except `finish`. Made early, it imports MLflow while nobody
     needs the core.
 
-    The child has its own session, so Ctrl-C in the terminal does not reach it. It ends by itself
-    when the driver does, however that happens: its standard input closes, and it writes what the
-    files hold.
+    The child has its own session, so Ctrl-C in the terminal does not reach it. Where the driver
+    ends, however that happens, its standard input closes: it writes what the files hold, then ends.
+    A child that dies is started again at the next notice.
 
     Args:
         environment: The child's; may hold passwords.
@@ -82,6 +92,8 @@ class Writer:
         self._environment = environment
         self._channel: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish
         self._last = Report()
+        self._restarts = 0
+        self._restart_at = 0.0  # not before this, on the monotonic clock
         self._child, self._input = self._spawn()
 
     @classmethod
@@ -125,6 +137,7 @@ class Writer:
         """Say that a trial has ended; one small write to a pipe that never blocks."""
         if self.folder is None:  # the child waits for the search
             return
+        self._revive()
         # A full pipe holds notices enough; a broken one is seen by `finish`.
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             self._input.write(b"n\n")
@@ -140,34 +153,63 @@ class Writer:
         return self._last
 
     def finish(self, timeout_s: float = 30.0) -> list[str]:
-        """Have everything written, wait for the child to end, return what could not be written.
+        """Have everything written; return what could not be written.
+
+        Returns when all is there, or after `timeout_s`, which begins when the child has imported
+        its libraries: then the child goes on in the background.
 
         Write `status.json` before, so that MLflow shows how the search ended.
         """
-        if self._child.poll() is not None and self.folder is not None:
-            # It was killed, or MLflow brought it down: once more, for what is missing.
-            self._child, self._input = self._spawn()
-            self.begin(self.folder)
-
+        self._revive(at_once=True)
         os.set_blocking(self._input.fileno(), True)
         with contextlib.suppress(BrokenPipeError):
             self._input.write(f"f {timeout_s}\n".encode())
         with contextlib.suppress(BrokenPipeError):
             self._input.close()
-        try:
-            self._child.wait(timeout_s + _GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
 
+        answered = self._wait_for_end(timeout_s + _GRACE_S)
         warnings = list(self.progress().warnings)
-        if self._child.returncode != 0 and not warnings:
+        if not answered:
+            self._child.kill()
+        elif self._child.poll() is None:
+            # So that it leaves no zombie: it writes on.
+            threading.Thread(target=self._child.wait, daemon=True).start()
+        if not answered or self._child.returncode not in (None, 0):
             log = "" if self.folder is None else f" (see {self.folder / 'writer.log'})"
             warnings.append(
                 f"the writer did not end well{log}; nothing is lost, `tuning sync` writes the rest"
             )
         self._channel.close()
         return warnings
+
+    def _wait_for_end(self, timeout_s: float) -> bool:
+        """Wait for the child's last report, or its end; return whether there was one in time."""
+        start_until = time.monotonic() + _START_S
+        until: float | None = None
+        while self._child.poll() is None:
+            report = self.progress()
+            if report.final and report.warnings:
+                return True  # it goes on in the background; else it ends now
+            if until is None and (report.at or self.folder is None):
+                until = time.monotonic() + timeout_s
+            if time.monotonic() > (until or start_until):
+                return False
+            time.sleep(_LOOK_S)
+        return True
+
+    def _revive(self, *, at_once: bool = False) -> None:
+        """Start the child again where it has died: it was killed, or MLflow brought it down."""
+        if self.folder is None or self._child.poll() is None:
+            return
+        if not at_once:
+            if self._restarts == _RESTARTS or time.monotonic() < self._restart_at:
+                return
+            self._restart_at = time.monotonic() + _FIRST_PAUSE_S * (2**self._restarts - 1)
+            self._restarts += 1
+        self._input.close()
+        os.ftruncate(self._channel.fileno(), 0)
+        self._child, self._input = self._spawn()
+        self.begin(self.folder)
 
     def __enter__(self) -> Self:
         return self

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
+from threading import Event, Thread
 
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE
@@ -16,12 +18,19 @@ from tuning.tracking.mlflow_tracker import MlflowTracker
 from tuning.tracking.optuna_storage import OptunaProjection, ensure_storage
 from tuning.tracking.writer.feed import Feed, LedgerView
 from tuning.tracking.writer.handle import Report
+from tuning.tracking.writer.note import WriterNote
 
 _SHOW_S = 10.0  # between two updates of a search's curve, which cost as much as a trial
+_LOOK_S = 2.0  # the rest of a search, its finalists and curve, is looked at so often
+_TURN_S = 0.02  # between two looks at what the threads have done
+_READ = 500  # trials that are read before those who write them are woken
 
 
 class Projection:
     """Writes what the ledger holds of one search, as far as the stores let it.
+
+    `step` writes in the caller's thread. `start` and `drain` have a thread for each store: one that
+    hangs or is behind keeps nothing from the other.
 
     Attributes:
         view: The search's files.
@@ -56,6 +65,9 @@ class Projection:
             ),
             Feed(name="Optuna's storage", view=self.view, connect=self._connect_optuna),
         )
+        self._ending = False
+        self._threads: list[Thread] = []
+        self._news = [Event() for _ in self.feeds]
 
     def report_damaged(self, *databases: Path | None) -> None:
         """Remember where damaged databases were put, for the warnings at the end."""
@@ -76,34 +88,95 @@ class Projection:
         for feed in self.feeds:
             feed.step(ending, until)
 
-    def drain(self, timeout_s: float) -> None:
-        """Write everything, the end included, or give up after `timeout_s`."""
-        until = time.monotonic() + timeout_s
-        self.step(ending=True, until=until)
-        while not self.ended and time.monotonic() < until:
-            time.sleep(0.1)
-            self.step(ending=True, until=until)
+    def start(self) -> None:
+        """Begin to write behind the caller, who goes on to `poll`."""
+        if self._threads:
+            return
+        for feed, news in zip(self.feeds, self._news, strict=True):
+            # A store that hangs must not keep the process from ending.
+            thread = Thread(target=self._keep_writing, args=(feed, news), daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
-    def report(self, final: bool = False) -> Report:
-        """Return how far it is; with `final`, also what could not be written."""
+    def poll(self) -> int:
+        """Read some of what is new, and wake those who write it; return how many trials."""
+        n_seen = self.view.poll(_READ)
+        if n_seen or self.view.replaced:
+            self._wake()
+        return n_seen
+
+    def drain(self, timeout_s: float) -> None:
+        """Write everything, the end included, or leave off after `timeout_s`.
+
+        The threads go on until `stop`.
+        """
+        until = time.monotonic() + timeout_s
+        self.start()
+        while not self.ended and time.monotonic() < until:
+            n_seen = self.poll()
+            if self.view.complete and not self._ending:
+                self._ending = True
+                self._wake()
+            if not n_seen:
+                time.sleep(_TURN_S)
+
+    def stop(self) -> None:
+        """Have the threads end after what they are at; nobody waits for them."""
+        for feed in self.feeds:
+            feed.stopped = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for news in self._news:
+            news.set()
+
+    def _keep_writing(self, feed: Feed, news: Event) -> None:
+        while not feed.ended and not feed.stopped:
+            news.clear()
+            feed.step(self._ending)
+            if not feed.ended:
+                news.wait(min(feed.pause_s, _LOOK_S))
+
+    def report(self, final: bool = False, pid: int = 0) -> Report:
+        """Return how far it is.
+
+        Args:
+            final: This is the last report: also say what could not be written.
+            pid: Of the writer that goes on after it; 0: none does.
+        """
         behind = max(feed.behind for feed in self.feeds)
         warnings = list(self.damaged)
         if final:
             for feed in self.feeds:
-                warnings += feed.warnings()
+                warnings += feed.warnings(pid)
 
         return Report(
-            written=len(self.view.finished) - behind,
+            written=len(self.view.order) - behind,
             behind=behind,
             experiment_id=self._tracker.experiment_id if self._tracker else "",
             run_id=self._tracker.run_id if self._tracker else "",
             warnings=tuple(warnings),
+            final=final,
+            at=time.time(),
+        )
+
+    def note(self) -> WriterNote:
+        """Return what a writer in the background says of itself."""
+        open_feeds = [feed for feed in self.feeds if not feed.ended]
+        return WriterNote(
+            pid=os.getpid(),
+            trials=len(self.view.order),
+            behind={feed.name: feed.behind for feed in open_feeds},
+            faults={feed.name: feed.fault for feed in open_feeds if feed.fault},
+            at=time.time(),
         )
 
     def _connect_mlflow(self, header: SearchHeader) -> MlflowTracker:
+        # Whatever the last try failed over, the database may have been damaged meanwhile.
+        self.report_damaged(ensure_database(self._uri))
         if self._tracker is None:
-            self.report_damaged(ensure_database(self._uri))
             self._tracker = MlflowTracker(self._uri, self._home)
+        self._n_shown = 0  # the curve of a store made anew is written from its beginning
         self._tracker.begin(SearchRecord.from_header(header))
 
         place = MLflowPlace(
@@ -115,8 +188,8 @@ class Projection:
         return self._tracker
 
     def _connect_optuna(self, header: SearchHeader) -> OptunaProjection:
+        self.report_damaged(ensure_storage(self._storage))
         if self._optuna is None:
-            self.report_damaged(ensure_storage(self._storage))
             self._optuna = OptunaProjection(self._storage)
         self._optuna.begin(header)
         return self._optuna
@@ -126,11 +199,11 @@ class Projection:
         if self._tracker is None:
             return
         is_due = ending or time.monotonic() >= self._shown_at + _SHOW_S
-        if is_due and len(self.view.finished) > self._n_shown:
+        if is_due and len(self.view.order) > self._n_shown:
             self._show_progress(self._tracker)
 
-        for (number, index), result in sorted(self.view.finalists.items()):
-            trial = self.view.finished.get(number)
+        for (number, index), result in sorted(self.view.finalists.copy().items()):
+            trial = self.view.trial(number)
             if trial is not None:
                 self._tracker.record_finalist(trial.proposal, index, result, self.view.version)
 
@@ -139,7 +212,7 @@ class Projection:
 
     def _show_progress(self, tracker: Tracker) -> None:
         search = SearchRecord.from_header(self.view.files.require_header())
-        results = [trial.result for trial in self.view.finished.values()]
+        results = [self.view.finished[number] for number in self.view.order.copy()]
         tracker.record_progress(progress_points(search, results))
         self._n_shown = len(results)
         self._shown_at = time.monotonic()
@@ -159,7 +232,7 @@ class Projection:
             if path.exists():
                 tracker.keep_files(path)
 
-        ends = [trial.result.ended_at for trial in self.view.finished.values()]
+        ends = [self.view.finished[number].ended_at for number in self.view.order.copy()]
         status = files.status or SearchStatus(status="interrupted", at=0.0)
         # The driver is gone, so a search that says "running" was killed, some time after it said
         # so: its last trial may be later than its status.
