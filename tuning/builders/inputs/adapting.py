@@ -6,20 +6,22 @@ may leave `adapt` out, and then it is done here, inside the fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tuning.builders.inputs import graph_internals
-from tuning.data.arrays import Array, Arrays, named
+from tuning.data.arrays import Array, Arrays, leaves
+from tuning.data.kinds.stream_array import stream_part
+from tuning.data.lazy import LazyArray
 from tuning.errors import StudyError
 
 if TYPE_CHECKING:
     import keras
 
 CHUNK = 1024
-"""Rows of one call, where layers before the one to adapt compute what reaches it."""
+"""Rows of one batch, where what reaches a layer is made batch by batch."""
 
 
 def adapt_layers(model: keras.Model, X: Arrays) -> tuple[str, ...]:
@@ -48,8 +50,8 @@ def waiting(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def _reaching(model: Any, layer: Any, X: Arrays) -> Array:
-    """Return what reaches a layer when the model is given `X`.
+def _reaching(model: Any, layer: Any, X: Arrays) -> Array | Iterator[Array]:
+    """Return what reaches a layer when the model is given `X`; in batches where X is lazy.
 
     Raises:
         StudyError: The model is a subclass, or the layer lies within a model of its own.
@@ -61,29 +63,44 @@ def _reaching(model: Any, layer: Any, X: Arrays) -> Array:
     if not any(layer is own for own in model.layers):
         raise not_adapted(layer)
 
-    inputs = list(model.inputs)
-    target = layer.input
-    for tensor in inputs:
-        if tensor is target:
-            return _of_input(tensor.name, X)
-    before = keras.Model(inputs, target)
-    n_rows = len(next(array for _, array in named(X)))
-    chunks = [
-        np.asarray(before(_chunk(inputs, X, start), training=False))
-        for start in range(0, n_rows, CHUNK)
-    ]
-    return np.concatenate(chunks)
+    names = [tensor.name for tensor in model.inputs]
+    place = next((i for i, tensor in enumerate(model.inputs) if tensor is layer.input), None)
+    is_lazy = any(isinstance(array, LazyArray) for array in leaves(X))
+    if place is not None and not is_lazy:
+        rows: Array = _in_order(X, names)[place]
+        return rows
+
+    if place is not None:
+        reaching = (np.asarray(batch[place]) for batch in _batches(X, names))
+    else:
+        before = keras.Model(model.inputs, layer.input)
+        reaching = (np.asarray(before(batch, training=False)) for batch in _batches(X, names))
+    return reaching if is_lazy else np.concatenate(list(reaching))
 
 
-def _of_input(name: str, X: Arrays) -> Array:
-    return X[name] if isinstance(X, Mapping) else X
+def _in_order(X: Any, names: Sequence[str]) -> list[Any]:
+    """Return the arrays of a model's inputs in its order, whether X names them or numbers them."""
+    if not isinstance(X, Mapping):
+        return list(X) if isinstance(X, list | tuple) else [X]
+    return [X[name] if name in X else X[str(place)] for place, name in enumerate(names)]
 
 
-def _chunk(inputs: list[Any], X: Arrays, start: int) -> Any:
+def _batches(X: Arrays, names: Sequence[str]) -> Iterator[list[Any]]:
+    """Yield the inputs batch by batch, as tensors in the model's order; each row once."""
+    import keras
     import tensorflow as tf
 
-    rows = slice(start, start + CHUNK)
-    return [tf.constant(_of_input(tensor.name, X)[rows]) for tensor in inputs]
+    stream = stream_part(X)
+    if stream is not None:
+        for batch in stream.source.opened(CHUNK):
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            yield _in_order(x, names)
+        return
+
+    arrays = _in_order(X, names)
+    for start in range(0, len(arrays[0]), CHUNK):
+        rows = slice(start, start + CHUNK)
+        yield [tf.constant(np.asarray(array[rows])) for array in arrays]
 
 
 def not_adapted(layer: Any) -> StudyError:
