@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.trials.small_study import ScriptedContext, job, study
-from tuning import Int, Minimize, Study
+from tuning import Int, Maximize, Minimize, Study
+from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
 from tuning.ledger.results import read_result
 from tuning.trial import Proposal, Status, TrialResult
@@ -117,6 +118,36 @@ def test_the_latency_is_measured_on_the_built_model(tmp_path):
     training = training_of(tmp_path, searched, {"lr": 0.05})
     figures = measured(training.worker_study, training.point, seed=1)
     assert 0 < figures["latency_ms"] < 1000
+
+
+def words() -> Dataset:
+    texts = np.array([["red apple"], ["blue sky"]] * 30, object)
+    return Dataset("words", texts, np.arange(60) % 2, "binary")
+
+
+def reader(width: int = 2) -> keras.Model:
+    """Return a model whose vocabulary nobody has given it yet."""
+    layers = keras.layers
+    vectorize = layers.TextVectorization(max_tokens=9, output_sequence_length=3)
+    table = layers.Embedding(9, width)
+    model = keras.Sequential(
+        [keras.Input((1,), dtype="string"), vectorize, table, layers.Flatten()]
+    )
+    model.add(layers.Dense(1, "sigmoid"))
+    model.compile("sgd", "binary_crossentropy")
+    return model
+
+
+def test_the_latency_is_that_of_a_row_as_training_prepares_it(tmp_path):
+    searched = study(
+        builder=reader,
+        data=words,
+        objective=Maximize("val_accuracy"),
+        space={"width": Int(1, 3)},
+        constraints=["latency_ms <= 1000"],
+    )
+    training = training_of(tmp_path, searched, {"width": 2})
+    assert measured(training.worker_study, training.point, seed=1)["latency_ms"] > 0
 
 
 def test_a_metric_that_no_model_has_is_refused_before_a_trial(tmp_path):

@@ -11,6 +11,7 @@ from typing import Self, TypeAlias
 
 from tuning.builders.build import build
 from tuning.builders.figures import figures_of
+from tuning.builders.inputs.adapting import adapt_layers
 from tuning.data.arrays import Arrays, take
 from tuning.data.kinds.stream_array import stream_part
 from tuning.errors import StudyError
@@ -135,8 +136,10 @@ def measured(worker_study: WorkerStudy, point: SplitParams, seed: int) -> dict[s
 
     row: Arrays | None = None
     if "latency_ms" in asked:
-        X = worker_study.fold(0).scoring.X
-        if stream_part(X) is not None:
+        if stream_part(parts.train.X) is not None:
             raise StudyError("latency_ms is measured on a row in memory: use n_parameters, size_kb")
-        row = take(X, slice(0, 1))
+        # As in training: texts and ids as they are, vocabularies learnt.
+        rows = worker_study.fold(0).for_model(model)
+        adapt_layers(model, rows.train.X)
+        row = take(rows.scoring.X, slice(0, 1))
     return figures_of(model, asked, row)
