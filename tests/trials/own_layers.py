@@ -47,3 +47,14 @@ def twice(x: Any) -> Any:
 def within(y: Any, predicted: Any) -> Any:
     """Return the mean absolute error."""
     return keras.ops.mean(keras.ops.abs(y - predicted), axis=-1)
+
+
+class Share(keras.metrics.MeanMetricWrapper):  # type: ignore[misc]
+    """The share of rows that are within 1 of the truth."""
+
+    def __init__(self, name: str = "share", **settings: Any) -> None:
+        super().__init__(_is_near, name=name, **settings)
+
+
+def _is_near(y: Any, predicted: Any) -> Any:
+    return keras.ops.mean(keras.ops.abs(y - predicted) < 1, axis=-1)

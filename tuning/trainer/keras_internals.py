@@ -245,17 +245,27 @@ def compiled_metric_names(model: keras.Model) -> frozenset[str]:
     return frozenset(names - {"loss"})
 
 
-def wants_columns(model: keras.Model) -> bool:
-    """Whether a compiled metric takes y as `(rows, units)` alone, as Keras' F-scores do."""
+def compiled_metrics(model: keras.Model) -> list[Any]:
+    """Return the metrics given to `compile`, weighted ones too: names, functions, objects.
+
+    Private: `Model._compile_metrics`, which keeps them within itself.
+    """
     import keras
 
     compiled = getattr(model, "_compile_metrics", None)
     if compiled is None:
-        return False
+        return []
     metrics = keras.tree.flatten([compiled._user_metrics, compiled._user_weighted_metrics])
+    return [metric for metric in metrics if metric is not None]
+
+
+def wants_columns(model: keras.Model) -> bool:
+    """Whether a compiled metric takes y as `(rows, units)` alone, as Keras' F-scores do."""
+    import keras
+
     return any(
         isinstance(metric, keras.metrics.FBetaScore) or metric in ("f1_score", "fbeta_score")
-        for metric in metrics
+        for metric in compiled_metrics(model)
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tuning.builders.inputs import graph_internals
+from tuning.trainer import keras_internals
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +27,8 @@ def own_objects(model: keras.Model) -> dict[str, Any]:
     for layer in graph_internals.all_layers(model):
         for thing in (layer, *_held(layer)):
             _add(found, thing)
-    for thing in (*_leaves(model.loss), *model.metrics, model.optimizer):
+    metrics = keras_internals.compiled_metrics(model)
+    for thing in (*_leaves(model.loss), *model.metrics, *metrics, model.optimizer):
         _add(found, thing)
     return found
 
