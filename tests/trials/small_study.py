@@ -57,6 +57,8 @@ def study(**changes: Any) -> Study:
         "space": {"lr": Float(1e-4, 1e30, log=True), "batch_size": Choice(8, 16, 32)},
         "batch_size": 16,
     }
+    if "objectives" in changes:
+        settings.pop("objective")
     return Study(**{**settings, **changes})
 
 

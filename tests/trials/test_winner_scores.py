@@ -104,6 +104,22 @@ def test_a_loss_alone_adds_nothing_to_a_plain_search(tmp_path):
     assert not {"threshold", "no_better"} & set(outcome.to_json())
 
 
+def test_every_objective_and_limit_is_scored_on_the_test_part(tmp_path):
+    defined, job, outcome = judged(
+        tmp_path,
+        objectives=[Maximize("val_auc"), Maximize("val_f1"), Minimize("n_parameters")],
+        constraints=["val_mcc >= -1", "val_loss <= 9"],
+        engine="optuna:nsga2",
+    )
+    _, _, y, predicted = test_part(defined, job)
+    answers = predicted[:, 0] > 0.5
+    assert list(outcome.test) == ["accuracy", "auc", "f1", "mcc", "loss"]
+    assert outcome.test["f1"] == pytest.approx(peers.f1_score(y, answers))
+    assert outcome.test["mcc"] == pytest.approx(peers.matthews_corrcoef(y, answers))
+    assert outcome.test["loss"] == pytest.approx(peers.log_loss(y, predicted[:, 0]), rel=1e-4)
+    assert list(outcome.baseline["dummy"]) == ["accuracy", "auc", "f1", "mcc"]
+
+
 def test_the_loss_as_objective_has_a_score_on_the_test_part(tmp_path):
     defined, job, outcome = judged(tmp_path, objective=Minimize("val_loss"))
     _, _, y, predicted = test_part(defined, job)

@@ -16,6 +16,7 @@ from tuning.scoring.baselines import baselines, scores
 from tuning.scoring.case import class_numbers
 from tuning.scoring.measure import Measure, is_always_ours, measure_of
 from tuning.scoring.thresholds import tuned_threshold
+from tuning.study.objective import others_asked
 from tuning.study.study import Study
 from tuning.trainer.forward import predict
 from tuning.trainer.outputs import as_probabilities, with_columns
@@ -47,12 +48,13 @@ def winner_scores(
         An evaluation without a file.
     """
     study = worker_study.study
-    measure = measure_of(study.objective, worker_study.parts.task)
+    measures = _measures(worker_study)
+    measure = measures[study.objective.metric]
     test_part = worker_study.parts.test
     jury = _Jury(
         worker_study,
         rows,
-        () if measure is None else (measure,),
+        tuple(each for each in measures.values() if each is not None),
         weight=scoring_weight(model, X, test_part.y, test_part.weight),
         inner_weight=_inner_weight(study, rows, model),
     )
@@ -75,6 +77,16 @@ def winner_scores(
         no_better=_no_better(jury, margins, test, of_others),
         threshold=winner.threshold,
     )
+
+
+def _measures(worker_study: WorkerStudy) -> dict[str, Measure | None]:
+    """Return what computes each metric that the study asks for, the objective's first.
+
+    None where the model itself does.
+    """
+    study = worker_study.study
+    asked = (study.objective, *others_asked(study))
+    return {each.metric: measure_of(each, worker_study.parts.task) for each in asked}
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,22 +203,25 @@ def _inner_weight(study: Study, rows: FoldRows, model: keras.Model) -> Arrays | 
 def _compiled(
     worker_study: WorkerStudy, rows: FoldRows, model: keras.Model, X: Arrays
 ) -> dict[str, float]:
-    """Return what the model was compiled with, where that is more than a loss beside the objective.
+    """Return what the model was compiled with, where that is more than a loss nobody asks for.
 
     Of a name that is always ours our own value counts.
     """
-    objective = worker_study.study.objective
-    is_ours = measure_of(objective, worker_study.parts.task) is not None
-    if is_ours and not has_compiled_metrics(model):
+    study = worker_study.study
+    are_ours = all(measure is not None for measure in _measures(worker_study).values())
+    if are_ours and not has_compiled_metrics(model):
         return {}
     test = worker_study.parts.test
     y = as_trained(rows.targets(test.y), with_columns(model, rows.train.y))
     if y is None:
         return {}
     values = compiled_scores(model, Rows(X, y, rows.weights(test)))
-    own = objective.name if objective.function is not None else ""
+    asked = (study.objective, *others_asked(study))
+    own = {each.name for each in asked if each.function is not None}
     return {
-        name: value for name, value in values.items() if name != own and not is_always_ours(name)
+        name: value
+        for name, value in values.items()
+        if name not in own and not is_always_ours(name)
     }
 
 
