@@ -321,3 +321,19 @@ def test_an_f_score_of_one_unit_is_an_objective_beside_other_metrics():
     data = {"input_shape": (4,), "task": "binary", "metric": "f1_score"}
     sample = Part(np.zeros((2, 4), np.float32), np.array([0.0, 1.0], np.float32))
     check_builder(builder, {}, **data, sample=sample)
+
+
+@pytest.mark.parametrize(
+    "on_classes", ["categorical_crossentropy", "sparse_categorical_crossentropy"]
+)
+def test_losses_by_name_belong_to_targets_that_were_given_in_the_models_order(on_classes):
+    def user_builder():
+        inputs = keras.Input((4,))
+        number = keras.layers.Dense(1, name="number")(inputs)
+        kind = keras.layers.Dense(3, "softmax", name="kind")(inputs)
+        model = keras.Model(inputs, [number, kind])
+        model.compile("sgd", {"number": "mse", "kind": on_classes})
+        return model
+
+    tasks = {"0": "regression", "1": "multiclass"}
+    check_builder(user_builder, {}, input_shape=(4,), task=tasks, n_outputs={"0": 1, "1": 3})

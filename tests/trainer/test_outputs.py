@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tuning.trainer.outputs import as_probabilities, by_output, by_target, link_of
+from tuning.trainer.outputs import as_probabilities, by_output, by_target, link_of, loss_of
 
 LOGITS = np.array([[0.0], [2.0]])
 
@@ -57,6 +57,26 @@ def test_losses_by_name_are_found_by_name_and_by_place():
     losses = {"zero": "mse", "alpha": keras.losses.BinaryCrossentropy(from_logits=True)}
     model = model_of(losses, by_name=True)
     assert [link_of(model, output) for output in ("zero", "alpha")] == ["", "sigmoid"]
+    model = model_of(losses, by_name=False)
+    assert [link_of(model, output) for output in ("0", "1")] == ["", "sigmoid"]
+    assert [loss_of(model, output) for output in ("zero", "0")] == ["mse", "mse"]
+
+
+def test_an_only_loss_is_found_however_it_was_nested():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="zero")])
+    for given in ("mse", ["mse"], {"zero": "mse"}):
+        model.compile("sgd", given)
+        assert loss_of(model) == "mse"
+
+
+def test_a_model_that_names_no_outputs_has_its_losses_by_place():
+    class Two(keras.Model):
+        pass
+
+    model = Two()
+    model.compile("sgd", ["mse", "mae"])
+    assert loss_of(model, "price", 1) == "mae"
+    assert loss_of(model, "price", 2) is None
 
 
 def test_each_output_becomes_probabilities_by_its_own_loss(in_order):

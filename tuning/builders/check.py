@@ -18,7 +18,7 @@ from tuning.builders.inputs.preparation import AsTheyAre
 from tuning.builders.losses import is_adapted, loss_name
 from tuning.builders.metric_check import compiled_metric_faults, measure_faults
 from tuning.builders.seeds import seeded
-from tuning.builders.targets import TAKE_ONE_HOT, form_for, in_form, is_of_keras, loss_of
+from tuning.builders.targets import TAKE_ONE_HOT, form_for, in_form, is_of_keras
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
 from tuning.data.arrays import Array, Arrays, leaves, named, only
 from tuning.data.dataset import Shapes, Task, Tasks, each_shape, task_of
@@ -28,6 +28,7 @@ from tuning.errors import StudyError
 from tuning.scoring.measure import Measure
 from tuning.space.trial_recorder import asks_to_prune
 from tuning.trainer.keras_internals import wants_columns
+from tuning.trainer.outputs import loss_of
 from tuning.trainer.reasons import has_own
 from tuning.trainer.rows import as_fit_takes, on_device
 

@@ -14,12 +14,13 @@ import numpy as np
 from tuning.builders.inputs import preparation
 from tuning.builders.inputs.first_layers import first_layers_of
 from tuning.builders.inputs.preparation import FirstLayer, Preparation
-from tuning.builders.targets import Form, form_for, in_form, is_of_keras, loss_of
+from tuning.builders.targets import Form, form_for, in_form, is_of_keras
 from tuning.data.arrays import Array, Arrays, each, named
 from tuning.data.dataset import Task, task_of
 from tuning.data.lazy import LazyArray
 from tuning.data.parts import Part, Parts, Scaling
 from tuning.trainer.keras_internals import wants_columns
+from tuning.trainer.outputs import loss_of
 from tuning.trainer.train import Rows
 
 

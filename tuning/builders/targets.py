@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,22 +15,6 @@ Form: TypeAlias = Literal["as it is", "one-hot", "column"]
 TAKE_ONE_HOT = (*ON_ONE_HOT, "kl_divergence")
 """Losses of Keras that compare one-hot rows with one unit a class."""
 _TAKE_NUMBERS = ("sparse_categorical_crossentropy", "crossentropy")
-
-
-def loss_of(model: Any, output: str, position: int) -> Any:
-    """Return the compiled loss of one output.
-
-    Args:
-        model: Compiled.
-        output: Its name; "" for an only one.
-        position: Its place among the outputs, for losses given as a list.
-    """
-    loss = model.loss
-    if isinstance(loss, Mapping):
-        return loss.get(output) if output in loss else next(iter(loss.values()), None)
-    if isinstance(loss, list | tuple):
-        return loss[position] if position < len(loss) else None
-    return loss
 
 
 def is_of_keras(loss: Any) -> bool:

@@ -58,7 +58,7 @@ def link_of(model: keras.Model, output: str = "") -> str:
     Returns:
         "sigmoid", "softmax", or "" for nothing.
     """
-    loss = _only_loss(_loss_of(model, output))
+    loss = loss_of(model, output)
     if not getattr(loss, "from_logits", False):
         return ""
     return "softmax" if "Categorical" in type(loss).__name__ else "sigmoid"
@@ -74,26 +74,35 @@ def with_columns(model: keras.Model, y: Arrays) -> Arrays:
     return y[:, None] if tuple(model.output_shape)[1:] == (1,) else y
 
 
-def _loss_of(model: keras.Model, output: str) -> Any:
-    """Return the loss of one output, of a dictionary, a list, or one that counts for all."""
+def loss_of(model: keras.Model, output: str = "", position: int = -1) -> Any:
+    """Return the compiled loss of one output; None where it has none.
+
+    Args:
+        model: Compiled.
+        output: Its name, or its place in the model's order; "" where there is one.
+        position: Its place, where the model does not know the name.
+    """
     losses = model.loss
-    if not output or not isinstance(losses, list | tuple | dict):
-        return losses
+    if not output or not isinstance(losses, list | tuple | Mapping):
+        return _only_loss(losses)
 
     names = list(getattr(model, "output_names", None) or ())
-    place = int(output) if output.isdecimal() else -1
     if output in names:
-        place = names.index(output)
-    if isinstance(losses, dict):
-        name = names[place] if output not in losses and 0 <= place < len(names) else output
-        return losses.get(name)
-    return losses[place] if 0 <= place < len(losses) else None
+        position = names.index(output)
+    elif output.isdecimal():
+        position = int(output)
+
+    if isinstance(losses, Mapping):
+        if output not in losses and 0 <= position < len(names):
+            output = names[position]
+        return _only_loss(losses.get(output))
+    return _only_loss(losses[position]) if 0 <= position < len(losses) else None
 
 
 def _only_loss(loss: Any) -> Any:
     """Return the one loss within lists and dictionaries of one."""
-    while isinstance(loss, list | tuple | dict) and len(loss) == 1:
-        items = loss.values() if isinstance(loss, dict) else loss
+    while isinstance(loss, list | tuple | Mapping) and len(loss) == 1:
+        items = loss.values() if isinstance(loss, Mapping) else loss
         loss = next(iter(items))
     return loss
 
