@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import tuning.search.run
-from tests.search.run_parts import FILE, NoWriter, builds, options_of
+from tests.search.run_parts import FILE, builds, options_of
 from tests.search.scripted import (
     RECORD,
     ScriptedEngine,
@@ -34,6 +33,7 @@ from tuning.study.objective import Minimize
 from tuning.trial import Proposal, Status, TrialResult
 
 ROOT = Path(__file__).parents[2]
+DEVICES = "a"
 DEFINITION = {"space": {}, "seed": 0, "epochs": 2, "engine": "optuna:random"}
 STUDY = replace(RECORD, engine="optuna:tpe", definition=DEFINITION, trials=None)
 
@@ -183,24 +183,6 @@ def test_a_told_trial_takes_no_worker_and_counts(tmp_path):
 # Whole searches.
 
 
-@pytest.fixture
-def traces(tmp_path, monkeypatch):
-    folder = tmp_path / "traces"
-    folder.mkdir()
-    for name, value in {
-        "TUNING_HOME": str(tmp_path / "home"),
-        "TUNING_LEASES": str(tmp_path / "leases"),
-        "TUNING_DEVICES": "a",
-        "TRACES": str(folder),
-        "PYTHONPATH": str(ROOT),
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
-    return folder
-
-
 def trials_of(home: Path, name: str):
     files = find(home, name)
     header = files.require_header()
@@ -215,7 +197,7 @@ def from_the_first(**budget):
     return replace(options, source="traces/optuna-random")
 
 
-def test_a_search_begins_with_anothers_results_and_trains_the_rest(traces, forkserver):
+def test_a_search_begins_with_anothers_results_and_trains_the_rest(traces, alone, forkserver):
     home = traces.parent / "home"
     run_study(FILE, options_of("optuna:random", trials=3), None, forkserver)
     first, before = trials_of(home, "traces/optuna-random")
@@ -239,7 +221,7 @@ def test_a_search_begins_with_anothers_results_and_trains_the_rest(traces, forks
 
 
 @pytest.mark.slow
-def test_a_told_result_is_that_of_a_training_here(traces, forkserver):
+def test_a_told_result_is_that_of_a_training_here(traces, alone, forkserver):
     home = traces.parent / "home"
     run_study(FILE, options_of("optuna:random", trials=2), None, forkserver)
     _, before = trials_of(home, "traces/optuna-random")
@@ -253,7 +235,7 @@ def test_a_told_result_is_that_of_a_training_here(traces, forkserver):
 
 
 @pytest.mark.slow
-def test_a_search_on_another_seed_trains_the_points(traces, forkserver):
+def test_a_search_on_another_seed_trains_the_points(traces, alone, forkserver):
     home = traces.parent / "home"
     run_study(FILE, options_of("optuna:random", trials=2), None, forkserver)
     options = from_the_first(trials=2)
@@ -267,7 +249,7 @@ def test_a_search_on_another_seed_trains_the_points(traces, forkserver):
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_as_one_that_was_not(traces, forkserver, monkeypatch):
+def test_a_killed_search_goes_on_as_one_that_was_not(traces, alone, forkserver, monkeypatch):
     home = traces.parent / "home"
     run_study(FILE, options_of("optuna:random", trials=3), None, forkserver)
     (traces / "gate").touch()  # the first trial that is trained waits

@@ -19,7 +19,7 @@ import pytest
 
 import tuning.search.run
 import tuning.search.stop_request
-from tests.search.run_parts import FILE, STUDY, NoWriter, build, builds, options_of
+from tests.search.run_parts import FILE, STUDY, build, builds, options_of
 from tuning.errors import BusyError, ChangedError, SearchFailed, StorageError, StudyError
 from tuning.executors.leases import Leases, release
 from tuning.ledger.search import SearchFiles
@@ -32,30 +32,6 @@ from tuning.study.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
 ENGINES = ("optuna:tpe", "keras-tuner:bayesian", "gridsearchcv")
-
-
-@pytest.fixture
-def traces(tmp_path, monkeypatch):
-    """A state folder, leases and two devices of the test's own; what the builder leaves."""
-    folder = tmp_path / "traces"
-    folder.mkdir()
-    for name, value in {
-        "TUNING_HOME": str(tmp_path / "home"),
-        "TUNING_LEASES": str(tmp_path / "leases"),
-        "TUNING_DEVICES": "a,b",
-        "TRACES": str(folder),
-        "PYTHONPATH": str(ROOT),
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES"):
-        monkeypatch.delenv(name, raising=False)
-    return folder
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """No writer process: MLflow costs seconds and is tested elsewhere."""
-    monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
 
 
 @pytest.fixture

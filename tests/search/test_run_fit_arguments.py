@@ -11,9 +11,7 @@ import cloudpickle
 import keras
 import pytest
 
-import tuning.search.run
 from tests.search.callback_parts import FILE
-from tests.search.run_parts import NoWriter
 from tests.trials.small_study import study
 from tests.trials.test_fit_arguments import (
     OneCycle,
@@ -32,25 +30,8 @@ from tuning.trial import TrialResult
 from tuning.trials.worker_study import load_worker_study
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def traces(tmp_path, monkeypatch):
-    folder = tmp_path / "traces"
-    folder.mkdir()
-    for name, value in {
-        "TUNING_HOME": str(tmp_path / "home"),
-        "TUNING_LEASES": str(tmp_path / "leases"),
-        "TUNING_DEVICES": "cpu",
-        "TRACES": str(folder),
-        "PYTHONPATH": str(ROOT),
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
-    return folder
+DEVICES = "cpu"
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 
 
 def searched(defined, forkserver) -> TrialResult:
