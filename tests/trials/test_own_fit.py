@@ -16,13 +16,16 @@ from tuning.trials.folds import prepare_fit
 from tuning.trials.trial import run_trial
 from tuning.trials.worker_study import load_worker_study
 
+# So few steps are sooner done than a graph of them is made.
+EAGER = {"loss": "mse", "run_eagerly": True}
+
 
 class Base(keras_tuner.HyperModel):
     """A line, whose learning rate is searched."""
 
     def build(self, hp):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(1)])
-        model.compile(keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e-2, default=1e-3)), "mse")
+        model.compile(keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e-2, default=1e-3)), **EAGER)
         return model
 
 
@@ -38,7 +41,6 @@ class Loop(Base):
         batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(size)
         x_val, y_val = validation_data
 
-        @tf.function
         def step(images, labels):
             with tf.GradientTape() as tape:
                 errors = model(images, training=True) - tf.cast(labels, "float32")
@@ -64,10 +66,10 @@ class TwoFits(Base):
 
     def fit(self, hp, model, *args, **kwargs):
         model.layers[0].trainable = False
-        model.compile(keras.optimizers.SGD(hp.get("lr")), "mse")
+        model.compile(keras.optimizers.SGD(hp.get("lr")), **EAGER)
         model.fit(*args, **kwargs)
         model.layers[0].trainable = True
-        model.compile(keras.optimizers.SGD(hp.Choice("second", [1e-4, 1e-5])), "mse")
+        model.compile(keras.optimizers.SGD(hp.Choice("second", [1e-4, 1e-5])), **EAGER)
         return model.fit(*args, **kwargs)
 
 
@@ -90,7 +92,7 @@ class Larger(Base):
 
     def fit(self, hp, model, x, y, **kwargs):
         other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-        other.compile("sgd", "mse")
+        other.compile("sgd", **EAGER)
         return other.fit(x, y)
 
 
@@ -161,8 +163,13 @@ def test_each_epoch_of_a_loop_of_its_own_is_judged_and_may_be_pruned(tmp_path):
     assert pruned.value == context.reports[1].value != result.value
 
 
-def test_two_fits_are_those_of_the_plain_program_and_count_as_one(tmp_path):
-    item, data = fitted(TwoFits, lr=1e-3, second=1e-5)
+@pytest.fixture(scope="module")
+def two_fits():
+    return fitted(TwoFits, lr=1e-3, second=1e-5)
+
+
+def test_two_fits_are_those_of_the_plain_program_and_count_as_one(two_fits):
+    item, data = two_fits
     assert [row["epoch"] for row in item.judge.curve] == [1, 2, 3, 4]
 
     twin, _ = fitted(TwoFits, lr=1e-3, second=1e-5)
@@ -173,7 +180,7 @@ def test_two_fits_are_those_of_the_plain_program_and_count_as_one(tmp_path):
     x, y = data.train.X, data.train.y
     for trainable, rate in ((False, 1e-3), (True, 1e-5)):
         model.layers[0].trainable = trainable
-        model.compile(keras.optimizers.SGD(rate), "mse")
+        model.compile(keras.optimizers.SGD(rate), **EAGER)
         model.fit(x, y, epochs=2, batch_size=16, verbose=0)
     for ours, again, theirs in zip(
         item.fit.model.get_weights(), twin.fit.model.get_weights(), model.get_weights(), strict=True
@@ -182,8 +189,8 @@ def test_two_fits_are_those_of_the_plain_program_and_count_as_one(tmp_path):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_the_winner_is_built_again_with_the_weights_of_a_second_phase(tmp_path):
-    item, data = fitted(TwoFits, lr=1e-3, second=1e-5)
+def test_the_winner_is_built_again_with_the_weights_of_a_second_phase(tmp_path, two_fits):
+    item, data = two_fits
     save_checkpoint(tmp_path / "kept.npz", item.fit.model, 4)
     again = untrained(TwoFits, lr=1e-3, second=1e-5).fit.model
     load_checkpoint(tmp_path / "kept.npz", again)
