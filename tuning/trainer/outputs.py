@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from tuning.data.arrays import Array, Arrays
-from tuning.trainer.keras_internals import wants_columns
 
 
 def by_output(model: keras.Model, predicted: Any) -> Any:
@@ -62,16 +61,6 @@ def link_of(model: keras.Model, output: str = "") -> str:
     if not getattr(loss, "from_logits", False):
         return ""
     return "softmax" if "Categorical" in type(loss).__name__ else "sigmoid"
-
-
-def with_columns(model: keras.Model, y: Arrays) -> Arrays:
-    """Return y as `(rows, 1)` where it is `(rows,)` and a compiled metric takes it only so.
-
-    Only for a model with one unit: class numbers of several classes stay as they are.
-    """
-    if isinstance(y, Mapping) or getattr(y, "ndim", 0) != 1 or not wants_columns(model):
-        return y
-    return y[:, None] if tuple(model.output_shape)[1:] == (1,) else y
 
 
 def loss_of(model: keras.Model, output: str = "", position: int = -1) -> Any:

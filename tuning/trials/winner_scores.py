@@ -19,7 +19,7 @@ from tuning.scoring.thresholds import tuned_threshold
 from tuning.study.objective import others_asked
 from tuning.study.study import Study
 from tuning.trainer.forward import predict
-from tuning.trainer.outputs import as_probabilities, with_columns
+from tuning.trainer.outputs import as_probabilities
 from tuning.trainer.rows import Rows
 from tuning.trial import Metrics
 from tuning.trials.held_out_score import as_trained, compiled_scores, has_compiled_metrics
@@ -212,7 +212,7 @@ def _compiled(
     if are_ours and not has_compiled_metrics(model):
         return {}
     test = worker_study.parts.test
-    y = as_trained(rows.targets(test.y), with_columns(model, rows.train.y))
+    y = as_trained(rows.targets(test.y), rows.train.y)
     if y is None:
         return {}
     values = compiled_scores(model, Rows(X, y, rows.weights(test)))
