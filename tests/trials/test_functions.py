@@ -202,6 +202,15 @@ def test_an_objective_of_optunas_knows_its_number_and_reports_on_its_way(tmp_pat
     assert (result.status, result.value) == (Status.COMPLETED, 5.0)
 
 
+def test_an_objective_of_optunas_knows_its_number_in_the_finals_too(tmp_path):
+    place = {"source": "", "overrides": {}, "params": {"x": 1.5}, "epochs": 1, "number": 5}
+    final = FinalistJob(**place, index=0, file=tmp_path / "final.json")
+    assert function_finalist(asked(), final, 7, "cpu:0").value == 5.0
+    saved = tmp_path / "winner.keras"
+    last = EvaluationJob(**place, seed=7, weights=None, saved=saved, file=tmp_path / "winner.json")
+    assert function_winner(asked(), last).test == {"value": 5.0}
+
+
 def test_an_objective_that_asks_is_told_what_the_pruner_says(tmp_path):
     context = ScriptedContext(Answer.PRUNE, at=1)
     result = train(tmp_path, context, Proposal(5, {"x": 1.5}, 1), asked())

@@ -40,6 +40,7 @@ def evaluation(folder, defined):
         weights=None if outcome.weights is None else folder / outcome.weights,
         saved=folder / "winner.keras",
         file=folder / "evaluation.json",
+        number=job.number,
     )
 
 
@@ -58,6 +59,22 @@ def test_a_winner_trained_beside_its_folds_is_the_one_trained_afterwards(tmp_pat
     assert afterwards.weights is None
     first = evaluate_winner(with_weights, ScriptedContext())
     assert first.test == evaluate_winner(afterwards, ScriptedContext()).test
+
+
+def by_its_number(trial):
+    """Return a model that only the trial's number tells the width of."""
+    rate = trial.suggest_float("lr", 1e-3, 1.0)
+    hidden = keras.layers.Dense(1 + trial.number)
+    model = keras.Sequential([keras.Input((3,)), hidden, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate), "mse")
+    return model
+
+
+def test_a_builder_that_asks_for_the_trials_number_has_it_for_the_winner_too(tmp_path):
+    job = evaluation(tmp_path, study(builder=by_its_number, space={}))
+    width = 1 + job.number
+    assert job.number > 0
+    assert evaluate_winner(job, ScriptedContext()).parameters == (3 + 1) * width + width + 1
 
 
 def test_with_folds_the_winner_alone_is_trained_on_all_of_them(tmp_path, monkeypatch):

@@ -253,6 +253,7 @@ class Finals:
             file=self.files.evaluation_file,
             pinned=self.study.pinned,
             data_digest=self._data_digest(best.number),
+            number=best.number,
         )
 
         # The model of an earlier winner is about to be replaced: its figures go before it.

@@ -180,7 +180,8 @@ def function_trial(training: Training) -> TrialResult:
             break
 
     if job.score_test:
-        score = evaluate(study, proposal.params, epoch=study.epochs, seed=None)
+        with trial_of(study.builder, proposal.number):
+            score = evaluate(study, proposal.params, epoch=study.epochs, seed=None)
         keep_test_score(job.folder, study.objective.name, score)
     if job.keep_end:
         write_json(job.folder / _END, {"epoch": proposal.epochs})
@@ -256,7 +257,8 @@ def _result(training: Training, status: Status, curve: list[dict[str, float]]) -
 def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> FinalistOutcome:
     """Do what training does for a finalist on a fresh seed; see `train_finalist`."""
     started_at = time.time()
-    values = evaluate_all(study, job.params, epoch=job.epochs, seed=seed)
+    with trial_of(study.builder, job.number):
+        values = evaluate_all(study, job.params, epoch=job.epochs, seed=seed)
     value = values[study.objective.metric]
     ended_at = time.time()
 
@@ -281,7 +283,8 @@ def function_winner(study: Study, job: EvaluationJob) -> Evaluation:
 
     There is no model to be saved.
     """
-    values = evaluate_all(study, job.params, epoch=study.epochs, seed=None)
+    with trial_of(study.builder, job.number):
+        values = evaluate_all(study, job.params, epoch=study.epochs, seed=None)
     test = {name.removeprefix("val_"): value for name, value in values.items()}
     evaluation = Evaluation(test=test)
     write_record(job.file, evaluation)

@@ -106,6 +106,7 @@ class EvaluationJob:
     """The winner, to be looked at once with the test part.
 
     Attributes:
+        number: The trial its parameters come from, which a builder may ask for.
         params, epochs, seed: What it is built from: the winning parameters and the median of the
             fresh seeds.
         weights: Of that seed, trained on all rows that the winner is; None: it is trained now.
@@ -125,6 +126,7 @@ class EvaluationJob:
     file: Path
     pinned: str = ""
     data_digest: str = ""
+    number: int = 0
 
 
 def refused(study: Study, number: int, figures: Metrics) -> TrialResult:

@@ -12,6 +12,7 @@ from tuning.data.arrays import Arrays, leaves
 from tuning.errors import TuningError
 from tuning.ledger.records import read_record, write_record
 from tuning.ledger.winner import Evaluation
+from tuning.study.foreign.foreign_builder import trial_of
 from tuning.trainer.forward import predict
 from tuning.trial import Context
 from tuning.trials.checkpoint import load_checkpoint
@@ -52,7 +53,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     if study.trainer == "function":
         return function_winner(study, job)
 
-    item = _trained_winner(worker_study, job, worker_study.final())
+    with trial_of(study.builder, job.number):
+        item = _trained_winner(worker_study, job, worker_study.final())
     model = item.fit.model
     rows = item.rows
 
