@@ -15,11 +15,11 @@ from tuning.builders.build import build, builder_name
 from tuning.builders.inputs.adapting import adapt_layers
 from tuning.builders.inputs.first_layers import first_layers_of
 from tuning.builders.inputs.preparation import AsTheyAre
-from tuning.builders.losses import is_adapted, loss_name
+from tuning.builders.loss_check import fault_of_activation, fault_of_loss
+from tuning.builders.losses import loss_name
 from tuning.builders.metric_check import compiled_metric_faults, measure_faults
 from tuning.builders.seeds import seeded
 from tuning.builders.targets import TAKE_ONE_HOT, form_for, in_form, is_of_keras
-from tuning.builders.tasks import OUTPUT_ACTIVATIONS
 from tuning.data.arrays import Array, Arrays, leaves, named, only
 from tuning.data.dataset import Shapes, Task, Tasks, each_shape, task_of
 from tuning.data.faults import holds_text
@@ -37,76 +37,6 @@ if TYPE_CHECKING:
 
 _ROWS = 2
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_CROSSENTROPIES = (
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "sparse_categorical_crossentropy",
-)
-_HINGES = ("hinge", "squared_hinge", "categorical_hinge")
-_REAL = (
-    "mean_squared_error",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_logarithmic_error",
-    "huber",
-    "log_cosh",
-    "poisson",
-    "kl_divergence",
-    "cosine_similarity",
-)
-_ONE_HOT = (
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "kl_divergence",
-)
-
-_MISFITS: dict[Task, tuple[str, ...]] = {
-    "regression": (*_CROSSENTROPIES, *_HINGES),
-    "binary": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
-    # Of one-hot rows, which a loss is given where it wants them.
-    "multiclass": (
-        *(loss for loss in _REAL if loss not in TAKE_ONE_HOT),
-        *_HINGES[:2],
-        *_CROSSENTROPIES[:2],
-    ),
-    "multilabel": (*_ONE_HOT, "sparse_categorical_crossentropy", *_HINGES[:2]),
-}
-"""Keras losses that do not fit the task's y: they run and mean something else, or fail late.
-
-A loss of one's own is tried, see `_loss_failure`.
-"""
-
-_FITTING: dict[Task, str] = {
-    "regression": (
-        "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, huber, log_cosh"
-    ),
-    "binary": "binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
-    "multiclass": "sparse_categorical_crossentropy",
-    "multilabel": "binary_crossentropy, binary_focal_crossentropy, mean_squared_error",
-}
-
-_Y_HOLDS: dict[Task, str] = {
-    "regression": "real numbers",
-    "binary": "0 or 1, one a row",
-    "multiclass": "class numbers, one a row",
-    "multilabel": "0 and 1 a label",
-}
-
-_UNBOUNDED = (
-    "linear",
-    "relu",
-    "tanh",
-    "softplus",
-    "exponential",
-    "elu",
-    "selu",
-    "gelu",
-    "leaky_relu",
-)
-"""Last layers whose outputs are no probabilities."""
 
 
 def check_builder(
@@ -260,10 +190,10 @@ def _faults_of_output(
         yield f"{where}the last layer gives {_units(shape)}; {_wanted(task, data.units(output), y)}"
         return
     if not separates and not _has_its_loss_elsewhere(model, data):
-        loss_fault = _loss_fault(compiled, loss, task)
+        loss_fault = fault_of_loss(compiled, task)
         if loss_fault:
             yield f"{where}{loss_fault}"
-    activation_fault = _activation_fault(_last_layer(model, output), compiled, loss, task)
+    activation_fault = fault_of_activation(_last_layer(model, output), compiled, task)
     if activation_fault:
         yield f"{where}{activation_fault}"
 
@@ -414,55 +344,11 @@ def _shape_fault(tensor: Any, X: Array) -> str:
     )
 
 
-def _loss_fault(compiled: Any, loss: str, task: Task) -> str:
-    if not loss:
-        return "the model is compiled without a loss; give model.compile(loss=…)"
-    # A loss of `losses.adapted` has Keras' name, and makes y fit itself.
-    if loss not in _MISFITS[task] or is_adapted(compiled):
-        return ""
-    reason = ""
-    if loss in _HINGES[:2] and task in ("binary", "multilabel"):
-        reason = ": it wants −1 and 1"
-    return f"loss {loss} does not fit y, which holds {_Y_HOLDS[task]}{reason}; use {_FITTING[task]}"
-
-
 def _last_layer(model: keras.Model, output: str) -> Any:
     """Return the layer that gives an output; None where it has another name."""
     if not output:
         return model.layers[-1] if model.layers else None
     return next((layer for layer in model.layers if layer.name == output), None)
-
-
-def _activation_fault(last: Any, compiled: Any, loss: str, task: Task) -> str:
-    import keras
-
-    if not isinstance(last, keras.layers.Dense):
-        return ""
-
-    activation = getattr(last.activation, "__name__", "")
-    if activation == "softmax":
-        return _softmax_fault(last.units, task)
-    if activation == "sigmoid" and task == "multiclass":
-        n = last.units
-        return f"{n} sigmoids are {n} answers that do not exclude each other; use softmax"
-
-    takes_logits = getattr(compiled, "from_logits", False)
-    if activation in _UNBOUNDED and loss in _CROSSENTROPIES and not takes_logits:
-        usual = "sigmoid" if loss.startswith("binary") else "softmax"
-        return (
-            f"{loss} needs probabilities, but the last layer is {activation}; "
-            f"give it activation='{usual}'"
-        )
-    return ""
-
-
-def _softmax_fault(units: int, task: Task) -> str:
-    if units == 1:
-        return "softmax over one unit is always 1; use sigmoid"
-    if task not in ("regression", "multilabel"):
-        return ""
-    effect = "labels exclude each other" if task == "multilabel" else "outputs add up to 1"
-    return f"softmax makes the {effect}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
 
 
 def _loss_failure(model: keras.Model, data: _Data, outputs: Any) -> Iterator[str]:
