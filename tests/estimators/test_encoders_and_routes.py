@@ -196,6 +196,15 @@ def test_validation_split_takes_the_last_rows_as_keras_does():
     assert estimator.history_["val_loss"][0] == pytest.approx(last, rel=1e-5)
 
 
+def test_rows_held_out_keep_their_weights_as_in_keras():
+    weights = np.where(np.arange(160) % 2, 9.0, 1.0)
+    given = {"sample_weight": weights, "validation_split": 0.25, "shuffle": False}
+    estimator = KerasRegressor(regressor, epochs=1, random_state=0, lr=0.0)
+    estimator.fit(X, LINE, **given)
+    own = estimator.model_.fit(X, LINE, verbose=0, **given).history
+    assert estimator.history_["val_loss"] == pytest.approx(own["val_loss"], rel=1e-5)
+
+
 class Maker:
     """A builder that is an object."""
 

@@ -161,7 +161,9 @@ class TrainsWithTuning(BuildsModel):
 
             validation = self._given_validation(own)
             if len(split.stopping):
-                validation = self._rows(X[split.stopping], y[split.stopping])
+                # As in Keras: `class_weight` is the training loss' alone, `sample_weight` is not.
+                held_out = None if sample_weight is None else sample_weight[split.stopping]
+                validation = self._rows(X[split.stopping], y[split.stopping], held_out)
             weight = self._weight_by_class(y, sample_weight, own.class_weight)
             weight = None if weight is None else weight[split.training]
             if self._watch is not None and self._watch.weight is not None:
@@ -273,7 +275,7 @@ class TrainsWithTuning(BuildsModel):
         for name in ("validation_split", "validation_data", "class_weight", "callbacks"):
             settings.pop(name, None)
 
-        callbacks = given.get("callbacks", ()) if "callbacks" in given else ()
+        callbacks = given.get("callbacks") or ()
         if callbacks is getattr(self, "fit__callbacks", None):
             callbacks = ()  # SciKeras has made them with those of the estimator
         share = given.get("validation_split")
