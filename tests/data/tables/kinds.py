@@ -81,7 +81,12 @@ def _point_for_comma(value: float) -> str:
     return f"{value:,.2f}".translate(str.maketrans(",.", ".,"))
 
 
+def _points(value: float) -> str:
+    return f"{value:,.0f}".replace(",", ".")
+
+
 DAYS = pd.date_range("2024-01-01", periods=ROWS, freq="9D")
+PEOPLE = RNG.integers(200, 90_000, ROWS)
 
 KINDS = (
     Kind(row="plain CSV", write=text),
@@ -105,6 +110,12 @@ KINDS = (
         row="1.234,56",
         write=lambda: text(frame().assign(income=list(map(_point_for_comma, INCOME))), sep=";"),
         notices=("semicolons", "with decimal commas, with '.' between thousands"),
+    ),
+    Kind(
+        row="1.234 beside decimal commas",
+        write=lambda: text(frame(people=list(map(_points, PEOPLE))), sep=";", decimal=","),
+        inputs=(*PLAIN, "people"),
+        notices=("semicolons", "'income' read as", "'people' read as numbers with decimal commas"),
     ),
     Kind(row="1,234.56", write=_money("{:,.2f}"), notices=("with ',' between thousands",)),
     Kind(row="$42000", write=_money("${:.2f}"), notices=("read as numbers in $",)),
@@ -154,6 +165,13 @@ KINDS = (
     Kind(
         row="dates in Parquet",
         write=_parquet(day=DAYS),
+        ending="parquet",
+        inputs=(*PLAIN, "day"),
+        notices=("'day' holds dates",),
+    ),
+    Kind(
+        row="dates with a time zone in Parquet",
+        write=_parquet(day=DAYS.tz_localize("Europe/Berlin")),
         ending="parquet",
         inputs=(*PLAIN, "day"),
         notices=("'day' holds dates",),
@@ -230,6 +248,27 @@ KINDS = (
         notices=("2 columns are called 'age'",),
     ),
     Kind(
+        row="two names that differ in spaces",
+        write=_lines(lambda lines: ["age, age,town,bought", *lines[1:]]),
+        inputs=("age", "age.1", "town"),
+        notices=("2 columns are called 'age'",),
+    ),
+    Kind(
+        row="a name in front of each row, as R writes it",
+        write=_lines(lambda lines: [lines[0], *(f"r{i},{ln}" for i, ln in enumerate(lines[1:]))]),
+        notices=("the first field is taken for the name", "'Unnamed: 0' holds 60 different texts"),
+    ),
+    Kind(
+        row="a separator at the end of each row",
+        write=_lines(lambda lines: [lines[0], *(f"{line}," for line in lines[1:])]),
+        notices=("'Unnamed: 4' is empty: left out",),
+    ),
+    Kind(
+        row="a first row with too many fields",
+        write=_lines(lambda lines: [lines[0], lines[1] + ",9", *lines[2:]]),
+        fault="line 2 has 5 fields, the header has 4",
+    ),
+    Kind(
         row="two columns of the target's name",
         write=_lines(
             lambda lines: [
@@ -279,6 +318,12 @@ KINDS = (
     Kind(
         row="zip codes with leading zeros",
         write=lambda: text(frame(area=[f"0{v}100" for v in AGE % 7])),
+        inputs=(*PLAIN, "area"),
+        notices=("'area' holds codes with leading zeros: read as texts",),
+    ),
+    Kind(
+        row="zip codes with leading zeros and empty cells",
+        write=lambda: text(frame(area=[f"0{v % 7}100" if v % 2 else None for v in AGE])),
         inputs=(*PLAIN, "area"),
         notices=("'area' holds codes with leading zeros: read as texts",),
     ),

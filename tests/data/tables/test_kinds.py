@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.tables.kinds import AGE, INCOME, KINDS, ROWS, frame, text
+from tests.data.tables.kinds import AGE, INCOME, KINDS, PEOPLE, ROWS, frame, text
 from tuning.data.columns import TableScaler, table_scaler
 from tuning.data.dataset import Dataset
 from tuning.data.tables import Table
@@ -56,6 +56,28 @@ def test_the_figures_are_those_of_the_plain_table(row, tmp_path):
     data = Table(str(write(kind, tmp_path)), "bought", "binary")()
     assert data.X[:, 1] == pytest.approx(INCOME)
     assert data.columns[2].categories == ("Aachen", "Bonn", "Köln")
+
+
+@pytest.mark.parametrize("row", ["a name in front of each row", "a separator at the end"])
+def test_fields_stand_under_their_own_names(row, tmp_path):
+    kind = next(kind for kind in KINDS if kind.row.startswith(row))
+    data = Table(str(write(kind, tmp_path)), "income", "regression")()
+    assert data.y == pytest.approx(INCOME)
+    assert np.array_equal(data.X[:, 0], AGE)
+
+
+def test_points_between_thousands_are_no_decimal_points(tmp_path):
+    kind = next(kind for kind in KINDS if kind.row.startswith("1.234 beside"))
+    data = Table(str(write(kind, tmp_path)), "bought", "binary")()
+    assert np.array_equal(data.X[:, 3], PEOPLE)
+
+
+def test_time_goes_on_where_clocks_are_set_back(tmp_path):
+    path = tmp_path / "t.parquet"
+    hours = pd.date_range("2024-10-26 22:00", periods=ROWS, freq="20min", tz="Europe/Berlin")
+    frame(at=hours).to_parquet(path)
+    data = Table(str(path), "bought", "binary", time="at")()
+    assert (np.diff(data.time) == np.timedelta64(20, "m")).all()
 
 
 def test_the_documentation_has_a_row_for_each_kind():

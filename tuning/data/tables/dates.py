@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tuning.data.dataset import Array, Column, Reading
-from tuning.data.tables.files import Cells
+from tuning.data.tables.cells import Cells
 
 FORMATS = (
     "ISO8601",
@@ -76,7 +76,7 @@ def written_dates(cells: Cells, told: str | None = None) -> WrittenDates | None:
     from pandas.api import types
 
     if types.is_datetime64_any_dtype(cells):
-        return WrittenDates(cells, "")
+        return WrittenDates(parse_dates(cells, ""), "")
     texts = cells.dropna().astype(str).str.strip()
     if told is None and not (len(texts) and texts.str.match(_LOOKS_LIKE_A_DATE).all()):
         return None

@@ -1,29 +1,23 @@
-"""A table's file as a pandas DataFrame: compression, encoding, separator, lines before the header.
+"""A table's file as a pandas DataFrame: separator, header, what of its columns is text.
 
 What Excel, databases and R write is recognised; each guess is said, and can be overruled.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import io
 import re
-import zipfile
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+from tuning.data.tables.cells import Cells, Frame, is_number
+from tuning.data.tables.numbers import decimal_of
 from tuning.data.tables.options import Notices, TableOptions
+from tuning.data.tables.text import CSVText, csv_text
 from tuning.errors import StudyError
-
-Frame: TypeAlias = Any
-"""A `pandas.DataFrame`; pandas is imported when a table is read."""
-Cells: TypeAlias = Any
-"""A `pandas.Series`: one column of a frame."""
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".tsv.zip", ".parquet")
 SEPARATORS = (",", ";", "\t", "|")
@@ -34,14 +28,7 @@ _SAMPLE_CHARACTERS = 200_000
 _ROWS_LOOKED_AT = 1000
 """First rows in which codes with leading zeros are looked for."""
 
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_SEP_LINE = re.compile(r"sep=(.)\r?[\n\r]", re.IGNORECASE)
+_BY_POINTS = r"[-+]?\d{1,3}(?:\.\d{3})*"
 _FIELDS_ERROR = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 
 
@@ -79,7 +66,7 @@ def read_table(path: Path, options: TableOptions, notices: Notices) -> Frame:
     try:
         if path.suffix.lower() == ".parquet":
             return _read_parquet(path)
-        return _read_csv(_csv_text(path, options, notices), options, notices)
+        return _read_csv(csv_text(path, options.encoding, notices), options, notices)
     except StudyError as error:
         raise StudyError(error.faults, where=where) from error
 
@@ -94,125 +81,17 @@ def _read_parquet(path: Path) -> Frame:
         raise StudyError(f"this is no Parquet file that can be read: {first_line}") from error
 
 
-@dataclass(frozen=True)
-class _CSVText:
-    """The text of a CSV file, from its header on.
-
-    Attributes:
-        text: Without a byte order mark.
-        separator: As a line `sep=;` says it, or as the file's name does; "" where nothing does.
-        skipped: Lines before the header.
-    """
-
-    text: str
-    separator: str
-    skipped: int
-
-
-def _csv_text(path: Path, options: TableOptions, notices: Notices) -> _CSVText:
-    """Return the decoded text of a file.
-
-    Raises:
-        StudyError: It is not compressed as its name says, has no text, or another encoding than
-            was given.
-    """
-    text = _decoded(_unpacked(path), options.encoding, notices)
-    separator = "\t" if ".tsv" in path.name.lower() else ""
-    skipped = 0
-
-    sep_line = _SEP_LINE.match(text)
-    if sep_line is not None:  # Excel's own way of saying it
-        separator = sep_line[1]
-        text = text[sep_line.end() :]
-        skipped = 1
-
-    comments = 0
-    while text.startswith("#") and "\n" in text:
-        text = text.partition("\n")[2]
-        comments += 1
-    if comments:
-        notices.add(f"{comments} lines of comments before the header: skipped")
-
-    if not text.strip():
-        raise StudyError("the file is empty; a header and rows are needed")
-    return _CSVText(text, separator, skipped + comments)
-
-
-def _unpacked(path: Path) -> bytes:
-    ending = path.suffix.lower()
-    try:
-        if ending == ".gz":
-            return gzip.decompress(path.read_bytes())
-        if ending == ".zip":
-            return _only_member(path)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise StudyError(f"cannot be unpacked as {ending}: {error}") from error
-    return path.read_bytes()
-
-
-def _only_member(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        members = [item for item in archive.namelist() if not item.endswith("/")]
-        if len(members) != 1:
-            listed = ", ".join(members[:5]) or "nothing"
-            raise StudyError(f"a zipped table must hold one file, this one holds {listed}")
-        return archive.read(members[0])
-
-
-def _decoded(content: bytes, encoding: str | None, notices: Notices) -> str:
-    if encoding is not None:
-        return _decoded_as_told(content, encoding)
-
-    for mark, of_mark in _BYTE_ORDER_MARKS:
-        if content.startswith(mark):
-            if of_mark != "utf-8-sig":
-                notices.add(f"read as {of_mark.upper()}")
-            return content.decode(of_mark, errors="replace")
-
-    # Text has no zero bytes, but every second byte of a western UTF-16 file is one.
-    beginning = content[:1000]
-    if beginning.count(0) > len(beginning) // 4:
-        of_zeros = "utf-16-be" if beginning[:1] == b"\0" else "utf-16-le"
-        notices.add(f"read as {of_zeros.upper()}; encoding= says otherwise")
-        return content.decode(of_zeros, errors="replace")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    try:
-        text = content.decode("cp1252")
-        name = "Windows-1252"
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-        name = "Latin-1"
-    notices.add(f"not UTF-8: read as {name}; encoding= says otherwise")
-    return text
-
-
-def _decoded_as_told(content: bytes, encoding: str) -> str:
-    try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except LookupError as error:
-        raise StudyError(
-            f"encoding {encoding!r} is unknown; e.g. utf-8, utf-16, cp1252, latin-1"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise StudyError(
-            f"the text is not {encoding}: byte {error.start} cannot be read; leave encoding out, "
-            "or try cp1252"
-        ) from error
-
-
-def _read_csv(csv_text: _CSVText, options: TableOptions, notices: Notices) -> Frame:
+def _read_csv(table: CSVText, options: TableOptions, notices: Notices) -> Frame:
     import pandas as pd
 
-    sample = csv_text.text[:_SAMPLE_CHARACTERS]
-    separator = options.sep or csv_text.separator or _separator(sample)
+    sample = table.text[:_SAMPLE_CHARACTERS]
+    separator = options.sep or table.separator or _separator(sample)
     if separator != "," and options.sep is None:
         words = _SEPARATOR_WORDS.get(separator, repr(separator))
         notices.add(f"columns are separated by {words}")
     _check_header(sample, separator, notices)
-    content = csv_text.text.encode("utf-8", errors="replace")
+    text = _with_whole_header(table, separator, notices)
+    content = text.encode("utf-8", errors="replace")
 
     def read(**how: Any) -> Frame:
         settings = {"na_values": list(options.na_values) or None, **how}
@@ -229,9 +108,9 @@ def _read_csv(csv_text: _CSVText, options: TableOptions, notices: Notices) -> Fr
     try:
         frame = read()
     except ValueError as error:
-        raise StudyError(_in_words(str(error), csv_text.skipped)) from error
+        raise StudyError(_in_words(str(error), table.skipped)) from error
+    frame.columns = _different(frame.columns)
     _put_texts_in(frame, read, options, notices)
-    frame.columns = [str(name).strip() for name in frame.columns]
     return frame
 
 
@@ -241,10 +120,58 @@ def _in_words(message: str, skipped: int) -> str:
     if uneven is None:
         return f"cannot be read: {message.splitlines()[0]}"
     expected, line, seen = (int(number) for number in uneven.groups())
+    return _too_many_fields(line + skipped, seen, expected)
+
+
+def _too_many_fields(line: int, seen: int, expected: int) -> str:
     return (
-        f"line {line + skipped} has {seen} fields, the header has {expected}; mend the line, or "
+        f"line {line} has {seen} fields, the header has {expected}; mend the line, or "
         "put a text that holds the separator into quotes"
     )
+
+
+def _with_whole_header(table: CSVText, separator: str, notices: Notices) -> str:
+    """Return the text of a table whose header has a name for every field of a row.
+
+    R writes rows with a name in front, some programs end them with a separator. pandas would take
+    the first field for an index in both cases, and give each column the values of the next.
+
+    Raises:
+        StudyError: The first row has more fields than the header, others have not.
+    """
+    header, *rows = _rows(table.text[:_SAMPLE_CHARACTERS], separator)
+    n_names = len(header)
+    if not rows or len(rows[0]) <= n_names:
+        return table.text  # of a later row with too many fields pandas itself complains
+    if any(len(row) != n_names + 1 for row in rows):
+        raise StudyError(_too_many_fields(2 + table.skipped, len(rows[0]), n_names))
+
+    text = table.text.lstrip("\r\n")
+    if any(row[-1].strip() for row in rows):
+        notices.add(
+            f"rows have {n_names + 1} fields, the header has {n_names}: the first field is taken "
+            "for the name of the row"
+        )
+        return separator + text
+    stream = io.StringIO(text, newline="")
+    next(csv.reader(stream, delimiter=separator))
+    end = stream.tell()
+    names = text[:end].rstrip("\r\n")
+    return names + separator + text[len(names) :]
+
+
+def _different(names: Sequence[object]) -> list[str]:
+    """Return names without the spaces around them, later ones of a name numbered as pandas does."""
+    different: list[str] = []
+    for name in names:
+        plain = str(name).strip()
+        numbered = plain
+        number = 0
+        while numbered in different:
+            number += 1
+            numbered = f"{plain}.{number}"
+        different.append(numbered)
+    return different
 
 
 def _separator(sample: str) -> str:
@@ -286,19 +213,19 @@ def _check_header(sample: str, separator: str, notices: Notices) -> None:
 
 def _put_texts_in(frame: Frame, read: Any, options: TableOptions, notices: Notices) -> None:
     """Give the columns that hold texts their cells as they stand in the file."""
-    names = [str(name).strip() for name in frame.columns]
+    names = list(frame.columns)
     as_told = [i for i, name in enumerate(names) if name in options.keep_text]
     codes = [i for i in _leading_zeros(frame, read) if i not in as_told]
     for i in codes:
         notices.add(f"column '{names[i]}' holds codes with leading zeros: read as texts")
+    grouped = [i for i in _grouped_by_points(frame, read, options) if i not in (*as_told, *codes)]
+    as_written = [*as_told, *codes, *grouped]
     no_words = {"keep_default_na": False, "na_values": ["", *options.na_values]}
-    _fill_in(
-        frame, [*as_told, *codes], lambda columns: read(usecols=columns, dtype=str, **no_words)
-    )
+    _fill_in(frame, as_written, lambda columns: read(usecols=columns, dtype=str, **no_words))
 
     # Among texts "None" is a value (a roof of the kind "None"), not an empty cell.
     texts = [i for i in range(frame.shape[1]) if not is_number(frame.iloc[:, i])]
-    rest = [i for i in texts if i not in as_told and i not in codes]
+    rest = [i for i in texts if i not in as_written]
     _fill_in(frame, rest, lambda columns: read(usecols=columns, **no_words))
 
 
@@ -313,9 +240,7 @@ def _fill_in(frame: Frame, columns: list[int], read: Callable[[list[int]], Frame
 
 def _leading_zeros(frame: Frame, read: Any) -> list[int]:
     """Return the columns of whole numbers that are written with leading zeros."""
-    from pandas.api.types import is_integer_dtype
-
-    whole = [i for i in range(frame.shape[1]) if is_integer_dtype(frame.iloc[:, i])]
+    whole = [i for i in range(frame.shape[1]) if _is_whole(frame.iloc[:, i])]
     if not whole:
         return []
     written = read(usecols=whole, dtype=str, nrows=_ROWS_LOOKED_AT)
@@ -326,8 +251,30 @@ def _leading_zeros(frame: Frame, read: Any) -> list[int]:
     ]
 
 
-def is_number(cells: Cells) -> bool:
-    """Whether a column holds numbers, or True and False with empty cells between."""
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+def _is_whole(cells: Cells) -> bool:
+    """Whether a column holds whole numbers; beside empty cells pandas has them as floats."""
+    from pandas.api.types import is_float_dtype, is_integer_dtype
 
-    return bool(is_numeric_dtype(cells) or is_bool_dtype(cells.dropna().infer_objects()))
+    if is_integer_dtype(cells):
+        return True
+    return bool(is_float_dtype(cells) and len(cells.dropna()) and (cells.dropna() % 1 == 0).all())
+
+
+def _grouped_by_points(frame: Frame, read: Any, options: TableOptions) -> list[int]:
+    """Return the columns of a table with decimal commas whose points stand between thousands.
+
+    pandas has read 12.345 people as twelve.
+    """
+    from pandas.api.types import is_float_dtype
+
+    is_told = options.decimal is not None or options.thousands is not None
+    floats = [i for i in range(frame.shape[1]) if is_float_dtype(frame.iloc[:, i])]
+    if is_told or not floats or decimal_of(frame) != ",":
+        return []
+    written = read(usecols=floats, dtype=str)
+    grouped = []
+    for position, i in enumerate(floats):
+        texts = written.iloc[:, position].dropna().str.strip()
+        if texts.str.fullmatch(_BY_POINTS).all() and texts.str.contains(".", regex=False).any():
+            grouped.append(i)
+    return grouped

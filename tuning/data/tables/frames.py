@@ -7,16 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tuning.data.dataset import Array, Column, Dataset, Task
+from tuning.data.tables.cells import Cells, Frame, is_number
 from tuning.data.tables.dates import read_date_part, written_dates
-from tuning.data.tables.files import Cells, Frame, is_number
-from tuning.data.tables.inputs import (
-    ColumnReader,
-    as_floats,
-    decimal_of,
-    encode_categories,
-)
+from tuning.data.tables.inputs import ColumnReader, as_floats, encode_categories
 from tuning.data.tables.leaks import leak_faults
-from tuning.data.tables.numbers import read_numbers
+from tuning.data.tables.numbers import decimal_of, read_numbers
 from tuning.data.tables.options import NO_OPTIONS, Notices, TableOptions
 from tuning.data.tables.target import target_faults, target_numbers, target_values
 from tuning.errors import StudyError, did_you_mean
@@ -216,6 +211,8 @@ def _moments(cells: Cells) -> Array | None:
         return None
     if is_number(cells):
         return as_floats(cells)
+    if getattr(cells.dtype, "tz", None) is not None:  # by the clock an hour of autumn comes twice
+        cells = cells.dt.tz_convert("UTC")
     written = written_dates(cells)
     if written is None:
         return None

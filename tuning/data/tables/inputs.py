@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 
 from tuning.data.dataset import Array, Column
+from tuning.data.tables.cells import Cells, is_hashable, is_number
 from tuning.data.tables.dates import date_columns, written_dates
-from tuning.data.tables.files import Cells, Frame, is_number
 from tuning.data.tables.numbers import WrittenNumbers, written_numbers
 from tuning.data.tables.options import TableOptions, advice
 
@@ -75,7 +75,7 @@ class ColumnReader:
         values_there = cells.dropna()
         if not len(values_there):
             return ReadColumn(notices=(f"column '{name}' is empty: left out",))
-        if not _is_hashable(values_there):
+        if not is_hashable(values_there):
             return ReadColumn(fault=_of_what_kind(name, values_there))
         first = values_there.iloc[0]
         if (values_there == first).all() and not _is_infinite(first):
@@ -161,28 +161,10 @@ def encode_categories(cells: Cells, column: Column) -> Array:
     )
 
 
-def decimal_of(frame: Frame) -> str | None:
-    """Return the sign before fractions that one of the texts of a table leaves no doubt about."""
-    for i in range(frame.shape[1]):
-        cells = frame.iloc[:, i]
-        if is_number(cells) or not _is_hashable(cells.dropna()[:100]):
-            continue
-        numbers = written_numbers(cells[:1000])
-        if numbers is not None and not numbers.ambiguous and numbers.reading.decimal == ",":
-            return ","
-    return None
-
-
 def as_floats(cells: Cells) -> Array:
     """Return float64 `(rows,)`, NaN for empty cells."""
     values: Array = cells.astype(float).to_numpy(dtype=float, na_value=np.nan)
     return values
-
-
-def _is_hashable(cells: Cells) -> bool:
-    return cells.dtype != object or all(
-        not isinstance(cell, list | dict | set | np.ndarray) for cell in cells.iloc[:1000]
-    )
 
 
 def _of_what_kind(name: str, cells: Cells) -> str:

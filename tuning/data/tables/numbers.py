@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuning.data.dataset import Array, Reading
-from tuning.data.tables.files import Cells
+from tuning.data.tables.cells import Cells, Frame, is_hashable, is_number
 
 EMPTY_WORDS = frozenset(
     {"?", "-", "--", "–", ".", "*", "/", "na", "n/a", "#n/a", "nan", "n/v", "n.v.", "k.a.", "k. a."}
@@ -79,6 +79,18 @@ def written_numbers(cells: Cells, decimal: str | None = None) -> WrittenNumbers 
         empty=empty,
         ambiguous=len({one[0] for one in fitting}) > 1 and not _is_plain(bare),
     )
+
+
+def decimal_of(frame: Frame) -> str | None:
+    """Return the sign before fractions that one of the texts of a table leaves no doubt about."""
+    for i in range(frame.shape[1]):
+        cells = frame.iloc[:, i]
+        if is_number(cells) or not is_hashable(cells.dropna()[:100]):
+            continue
+        numbers = written_numbers(cells[:1000])
+        if numbers is not None and not numbers.ambiguous and numbers.reading.decimal == ",":
+            return ","
+    return None
 
 
 def read_numbers(cells: Cells, reading: Reading) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tuning.data.dataset import Array, Task
-from tuning.data.tables.files import Cells, is_number
+from tuning.data.tables.cells import Cells, is_number
 from tuning.data.tables.inputs import LARGEST, LONGEST_QUOTE
 from tuning.data.tables.numbers import written_numbers
 from tuning.data.tables.options import Notices
