@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import (
     GroupKFold,
@@ -141,6 +142,9 @@ def test_the_text_of_a_splitter_is_one_for_equal_ones_and_shows_all_that_differs
     assert cv_text(PredefinedSplit(one)) != cv_text(PredefinedSplit(other))
     assert cv_text(Halves(3)) == cv_text(Halves(3)) != cv_text(Halves(4))
     assert " at 0x" not in cv_text(Halves(3))
+    # Arrays within a list are looked into as well, where their repr shows the ends alone.
+    assert cv_text(Halves([one])) == cv_text(Halves([one.copy()])) != cv_text(Halves([other]))
+    assert cv_text(Halves(pd.Series(one))) != cv_text(Halves(pd.Series(other)))
 
 
 def test_a_users_own_splitter_needs_two_methods_only():

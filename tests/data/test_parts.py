@@ -98,6 +98,23 @@ def test_a_data_set_that_is_not_to_be_scaled_is_only_cast():
     assert np.array_equal(parts.scaled().train.X, parts.train.X)
 
 
+def test_an_output_without_weights_counts_1_where_another_has_some():
+    rows = np.arange(40.0)
+    parts = split(
+        Dataset(
+            name="d",
+            X=rows[:, None],
+            y={"a": rows, "b": rows},
+            task="regression",
+            weight={"b": rows},
+        ),
+        seed=0,
+    )
+    assert list(parts.train.weight) == ["a", "b"]
+    assert (parts.train.weight["a"] == 1).all()
+    np.testing.assert_array_equal(parts.train.weight["b"], parts.train.y["b"])
+
+
 def test_scaler_is_fitted_on_the_rows_given_alone():
     fitted = scaler(np.array([[1.0], [3.0]]))
     assert fitted.transform(np.array([[5.0]])).tolist() == [[3.0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -106,17 +106,40 @@ def cv_text(cv: Cv) -> str:
     text = _without_addresses(repr(cv))
     state = vars(cv) if hasattr(cv, "__dict__") else {}
     # Of an array only the ends are shown; the repr of a class without one of its own says nothing.
-    says_all = not any(isinstance(value, np.ndarray) for value in state.values())
-    if says_all and "object at 0x" not in repr(cv):
+    if not _holds_array(state) and "object at 0x" not in repr(cv):
         return text
     sha = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        sha.update(name.encode())
-        if isinstance(value, np.ndarray):
-            sha.update(value.tobytes())
-        else:
-            sha.update(_without_addresses(repr(value)).encode())
+    _feed(sha, state)
     return f"{text} {sha.hexdigest()[:16]}"
+
+
+def _holds_array(value: Any) -> bool:
+    """Whether a value is an array or a column of pandas', or holds one at any depth."""
+    if isinstance(value, Mapping):
+        return any(map(_holds_array, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_array, value))
+    return isinstance(value, np.ndarray) or hasattr(value, "to_numpy")
+
+
+def _feed(sha: Any, value: Any) -> None:
+    """Feed all of a value into a `hashlib` object, each number of an array."""
+    if hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    if isinstance(value, Mapping):
+        value = [[str(name), value[name]] for name in sorted(value, key=str)]
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        value = value.tolist()
+
+    if isinstance(value, np.ndarray):
+        sha.update(f"{value.dtype.str}{value.shape}".encode())
+        sha.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, list | tuple):
+        sha.update(f"{len(value)} items".encode())
+        for item in value:
+            _feed(sha, item)
+    else:
+        sha.update(_without_addresses(repr(value)).encode())
 
 
 def _without_addresses(text: str) -> str:

@@ -323,11 +323,10 @@ def _part(dataset: Dataset, rows: Rows) -> Part:
     # What is to be scaled is rounded to float32 only then, see `Part`.
     if not dataset.scale:
         X = each(_as_float32, X)
-    weight = dataset.weight
     return Part(
         X,
         _targets(dataset, rows),
-        weight=None if weight is None else each(_as_float32, take(weight, rows)),
+        weight=_weights(dataset, rows),
         groups=None if dataset.groups is None else dataset.groups[rows],
         time=None if dataset.time is None else dataset.time[rows],
     )
@@ -341,6 +340,17 @@ def _targets(dataset: Dataset, rows: Rows) -> Arrays:
     if isinstance(dataset.y, Mapping):
         return {name: cast(y, task_of(dataset.task, name)) for name, y in dataset.y.items()}
     return cast(dataset.y, task_of(dataset.task))
+
+
+def _weights(dataset: Dataset, rows: Rows) -> Arrays | None:
+    """Return what rows count, of several outputs for each: 1 where only others have weights."""
+    weight = dataset.weight
+    if weight is None:
+        return None
+    if isinstance(weight, Mapping):
+        ones = np.ones(count_rows(dataset.y))
+        weight = {name: weight.get(name, ones) for name, _ in named(dataset.y)}
+    return each(_as_float32, take(weight, rows))
 
 
 def _as_float32(array: Array) -> Array:

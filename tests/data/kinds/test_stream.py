@@ -112,6 +112,12 @@ def test_several_inputs_and_weights_come_by_name():
     np.testing.assert_array_equal(dataset.weight[:50], np.arange(50))
 
 
+def test_a_part_without_weights_counts_1_where_another_has_some():
+    weighted = tf.data.Dataset.from_tensor_slices((X, Y, np.full(50, 3.0, "float32"))).batch(10)
+    dataset = Stream(batched(0, 30), weighted, batched(30, 50))
+    np.testing.assert_array_equal(dataset.weight, [1.0] * 30 + [3.0] * 50 + [1.0] * 20)
+
+
 def test_a_function_of_seed_gives_equal_epochs_for_equal_seeds_and_takes_the_batch_size():
     first, again, other = (rows_of(making(0, 30), seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
@@ -64,6 +65,14 @@ def test_rows_share_the_series_and_parts_can_be_joined_again():
     assert isinstance(joined, WindowArray)
     assert joined.series is X.series
     np.testing.assert_array_equal(np.asarray(joined)[10], SERIES[20:24])
+
+
+def test_parts_that_were_pickled_share_one_series_again():
+    parts = split(Windows(SERIES, 4, target=0, scale=True), seed=0).scaled()
+    again = pickle.loads(pickle.dumps(parts))  # noqa: S301
+    assert again.train.X.series is again.validation.X.series
+    assert len(again.search_part) == len(parts.train) + len(parts.validation)
+    np.testing.assert_array_equal(np.asarray(again.train.X), np.asarray(parts.train.X))
 
 
 def test_the_figures_are_those_of_the_moments_covered_and_no_others():

@@ -39,7 +39,7 @@ def _are_several(arrays: Sequence[Any]) -> bool:
 
 
 def _one_column(array: Any) -> Any:
-    """Return a Series or a plain list as an array; an array as it is."""
+    """Return a Series as an array; anything else as it is: lists may be ragged rows."""
     if hasattr(array, "to_numpy"):
         return array.to_numpy()
     return array

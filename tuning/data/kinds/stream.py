@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import psutil
 
-from tuning.data.arrays import Array, Arrays, count_rows, each, join, leaves, take
+from tuning.data.arrays import Array, Arrays, count_rows, each, join, leaves, named, take
 from tuning.data.cache import data_folder
 from tuning.data.dataset import Dataset, Task, Tasks
 from tuning.data.kinds.stream_array import StreamArray, StreamPart, stable_bytes
@@ -77,21 +77,20 @@ def Stream(  # noqa: N802 - reads as a declaration in a study file
     parts = _parts(heads, targets)
     names = list(heads[0].X) if isinstance(heads[0].X, Mapping) else [""]
     inputs = {name: cast(Array, StreamArray(parts, name)) for name in names}
-    weights = [target.weight for target in targets if target.weight is not None]
     if task is None:
         task = _task_of(y) if not isinstance(y, Mapping) else {k: _task_of(v) for k, v in y.items()}
 
     return Dataset(
         name=name,
         X=inputs if isinstance(heads[0].X, Mapping) else inputs[""],
-        y=_as_rows(y, task),
+        y=y,
         task=task,
         classes=classes,
         scale=False,
         parts={
             source.part: np.arange(*part.rows) for source, part in zip(sources, parts, strict=True)
         },
-        weight=join(weights) if len(weights) == len(targets) else None,
+        weight=_weights(targets),
         notices=tuple(notice for head in heads for notice in head.notices()),
         **fields,
     )
@@ -240,11 +239,24 @@ def _read(head: _Head) -> _Targets:
     return targets.in_one_order() if head.is_random else targets
 
 
+def _weights(targets: list[_Targets]) -> Arrays | None:
+    """Return the weights of all rows: 1 in a part that gives none where another does."""
+    known = next((target.weight for target in targets if target.weight is not None), None)
+    if known is None:
+        return None
+    weights: list[Arrays] = []
+    for target in targets:
+        ones = np.ones(count_rows(target.y), np.float32)
+        usual = dict.fromkeys(known, ones) if isinstance(known, Mapping) else ones
+        weights.append(usual if target.weight is None else target.weight)
+    return join(weights)
+
+
 def _for_file(head: _Head, targets: _Targets) -> dict[str, Array]:
     part = head.source.part
-    arrays = {f"{part} y {name}": array for name, array in _items(targets.y)}
+    arrays = {f"{part} y {name}": array for name, array in named(targets.y)}
     if targets.weight is not None:
-        arrays |= {f"{part} weight {name}": array for name, array in _items(targets.weight)}
+        arrays |= {f"{part} weight {name}": array for name, array in named(targets.weight)}
     return arrays
 
 
@@ -296,10 +308,6 @@ def _by_name(arrays: Any) -> Any:
     return arrays
 
 
-def _items(arrays: Arrays) -> list[tuple[str, Array]]:
-    return list(arrays.items()) if isinstance(arrays, Mapping) else [("", arrays)]
-
-
 def _first_of(batches: Any) -> Any:
     return next(iter(batches.as_numpy_iterator()), None)
 
@@ -329,18 +337,3 @@ def _task_of(y: Array) -> Task:
     if y.ndim == 2 and y.shape[1] > 1:
         return "multilabel"
     return "binary" if y.max() <= 1 else "multiclass"
-
-
-def _as_rows(y: Arrays, task: Tasks) -> Arrays:
-    """Return class numbers `(rows,)` where a stream gives columns of one."""
-
-    def one(array: Array, task: Task) -> Array:
-        has_classes = task in ("binary", "multiclass")
-        return array[:, 0] if has_classes and array.ndim == 2 and array.shape[1] == 1 else array
-
-    if isinstance(y, Mapping):
-        return {
-            name: one(array, task[name] if isinstance(task, Mapping) else task)
-            for name, array in y.items()
-        }
-    return one(y, cast(Task, task))

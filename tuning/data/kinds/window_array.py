@@ -32,6 +32,16 @@ class WindowArray(LazyArray):
         self.dtype = series.dtype
         self._scaled: weakref.WeakValueDictionary[bytes, Array] = weakref.WeakValueDictionary()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What was scaled can be scaled again.
+        return {name: value for name, value in self.__dict__.items() if name != "_scaled"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _scaled=weakref.WeakValueDictionary())
+        # A pickle forgets it; a copy would make another series of each part's.
+        self.series.flags.writeable = False
+        self.starts.flags.writeable = False
+
     def __getitem__(self, rows: Any) -> Any:
         """Return these rows as windows of the same series; of one number its window."""
         if isinstance(rows, int | np.integer):
