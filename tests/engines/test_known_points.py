@@ -9,6 +9,7 @@ from tests.engines.contract import make_parts, make_study, run
 from tuning import Choice, Float, Int
 from tuning.engines.catalog import make_engine
 from tuning.errors import StudyError
+from tuning.space.alternatives import alternative
 from tuning.space.space import Space
 from tuning.study.engine_spec import engine_specs
 
@@ -49,6 +50,18 @@ def test_it_begins_with_the_known_points_and_completes_what_they_leave_out(engin
 def test_an_engine_that_plans_its_own_first_points_refuses_them(engine):
     with pytest.raises(StudyError, match=f"initial: {engine} chooses its own first points"):
         make_study(engine, Space(SPACE), initial=POINTS)
+
+
+@pytest.mark.parametrize("engine", ["optuna:tpe", "optuna:grid", "gridsearchcv"])
+def test_a_known_point_may_lie_in_another_of_a_names_domains(engine):
+    units = alternative([Choice(8, 16).when(deep=True), Choice(64, 128).when(deep=False)])
+    space = Space({"deep": Choice(True, False), "units": units})
+    study = make_study(engine, space, initial=[{"deep": False, "units": 128}])
+    made = make_engine(study, make_parts)
+    try:
+        assert made.ask(0).params == {"deep": False, "units": 128}
+    finally:
+        made.close()
 
 
 def test_what_is_wrong_with_a_point_is_told_with_its_place():

@@ -23,6 +23,15 @@ def test_the_hull_holds_the_values_of_all():
     assert alternative([Int(1, 2).when(a=1), Choice("x").when(a=2)]).values == (1, 2, "x")
 
 
+def test_what_json_gives_back_is_of_the_alternative_that_exists():
+    mixed = alternative([Int(1, 4).when(deep=True), Float(0.5, 2.0).when(deep=False)])
+    space = Space({"deep": Choice(True, False), "depth": mixed})
+    for read in (space.decode, space.decode_known):
+        depth = read({"deep": True, "depth": 3})["depth"]
+        assert (depth, type(depth)) == (3, int)
+        assert type(read({"deep": False, "depth": 1})["depth"]) is float
+
+
 def test_points_drawn_lie_in_the_alternative_that_exists():
     for seed in range(50):
         SPACE.check(SPACE.sample(np.random.default_rng(seed)))

@@ -96,6 +96,24 @@ def test_one_name_with_other_choices_under_another_parent_keeps_both():
     assert units.variant({"deep": False}).values == (64, 128)
 
 
+def test_a_range_beside_a_choice_keeps_its_whole_numbers_and_says_what_is_left_out():
+    def build(trial):
+        if trial.suggest_categorical("coarse", [True, False]):
+            trial.suggest_categorical("units", [8, "many"])
+            trial.suggest_categorical("rate", [0.1, "auto"])
+        else:
+            trial.suggest_int("units", 1, 40)
+            trial.suggest_float("rate", 0.2, 0.4)
+
+    found = of_trial(build)
+    fine = found.domains["units"].variant({"coarse": False})
+    assert fine.values == tuple(range(1, 41))
+    notes = " ".join(found.notes)
+    assert "rate: a range under some values of the others" in notes
+    assert "only 3 values are tried, from 0.2 to 0.4" in notes
+    assert "units:" not in notes
+
+
 def test_a_conditional_scope_is_taken_at_its_word():
     def build(hp):
         hp.Choice("kind", ["mlp", "cnn"])

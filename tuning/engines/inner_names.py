@@ -14,6 +14,7 @@ from tuning.space.domains import Domain
 from tuning.space.space import Space
 from tuning.study.builder_arguments import FIT_PARAMETERS
 from tuning.study.study import Study
+from tuning.study.unit_cube import initial_points
 from tuning.trial import EpochReport, Params, Pause, Proposal, TrialResult
 
 
@@ -32,9 +33,14 @@ class InnerNamesEngine:
     def __init__(self, study: Study, make: Callable[[Study], Engine], *, plain: bool) -> None:
         self._names = _plainly_named(study.space) if plain else study.space.expanded
         starts = tuple(self._names.unfold(point) for point in study.space.starts)
+        initial = study.initial
+        if not isinstance(initial, int):  # whole points: which of a name's domains is meant
+            known = initial_points(study)[: len(initial)]
+            initial = [self._names.unfold(point) for point in known]
         inner = study.with_(
             builder=Renamed(study.builder, self._names.outer),
             space=_InnerSpace(self._names.domains, starts),
+            initial=initial,
             intervals={},
         )
         self._engine = make(inner)

@@ -15,6 +15,8 @@ from typing import Any
 from tuning.space.domains import Choice, Conditions, Domain, Float, Int
 from tuning.trial import Params
 
+MOST_LISTED = 1000
+"""Whole numbers of a range that become the values of a choice, at most."""
 MARK = "#"
 """Between the name of a parameter and the number of its alternative, from 2."""
 
@@ -106,12 +108,17 @@ def _of_one_kind(domains: Sequence[Domain]) -> list[Domain]:
     """Return the domains as choices where one of them is, since no range holds labels."""
     if not any(isinstance(domain, Choice) for domain in domains):
         return list(domains)
-    return [
-        domain
-        if isinstance(domain, Choice)
-        else Choice(*domain.cut(), conditions=domain.conditions)
-        for domain in domains
-    ]
+    return [Choice(*listed(domain), conditions=domain.conditions) for domain in domains]
+
+
+def listed(domain: Domain) -> list[Any]:
+    """Return the values of a domain that stands beside a choice: of endless numbers three.
+
+    Of whole numbers all, or a thousand where there are more.
+    """
+    if isinstance(domain, Int) and domain.step == 1:
+        return domain.cut(MOST_LISTED)
+    return domain.cut()
 
 
 def _hull(domains: Sequence[Domain]) -> Domain:

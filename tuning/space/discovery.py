@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tuning.space.alternatives import listed
 from tuning.space.conditions import Run, domain_with_conditions
 from tuning.space.domains import Choice, Domain, Float
 from tuning.space.recorder import Recorder
@@ -221,6 +222,7 @@ class _Explorer:
                 f"{name}: whether or how it is asked for depends on {parent}, a real number; "
                 "it is searched always"
             )
+        yield from self._thinned()
         notes = [
             f"{name}: {request.note}"
             for run in self.runs
@@ -235,6 +237,23 @@ class _Explorer:
                 f"under other values is not explored{f' (among {left})' if left else ''}, "
                 "and has its default where it shows up"
             )
+
+    def _thinned(self) -> Iterator[str]:
+        """Yield of which ranges only some values are tried: those that stand beside a choice."""
+        space, _ = self.space()
+        for name, domain in space.domains.items():
+            if not domain.alternatives or not isinstance(domain, Choice):
+                continue
+            requests = (run.requests[name] for run in self.runs if name in run.requests)
+            ranges = (each.domain for each in requests if not isinstance(each.domain, Choice))
+            for each in dict.fromkeys(ranges):
+                values = listed(each)
+                if isinstance(each, Float) or values != each.cut(None):
+                    yield (
+                        f"{name}: a range under some values of the others, a choice under other "
+                        f"ones: of the range only {len(values)} values are tried, from "
+                        f"{values[0]:g} to {values[-1]:g}"
+                    )
 
 
 def _forms(domains: Mapping[str, Domain], left_out: Set[str]) -> dict[str, str]:

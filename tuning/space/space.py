@@ -218,7 +218,10 @@ class Space:
 
     def decode(self, stored: Params) -> dict[str, Any]:
         """Return parameters read from JSON in their own types."""
-        return {name: self.domains[name].decode(value) for name, value in stored.items()}
+        decoded: dict[str, Any] = {}
+        for name, value in stored.items():  # parents first: of alternatives one exists
+            decoded[name] = self.domains[name].variant(decoded).decode(value)
+        return decoded
 
     def decode_known(self, stored: Params) -> dict[str, Any]:
         """As `decode`, but what is no value of this space stays as it is.
@@ -229,6 +232,8 @@ class Space:
         for name, value in stored.items():
             plain = tuple(value) if isinstance(value, list) else value
             domain = self.domains.get(name)
+            if domain is not None:
+                domain = domain.variant(decoded)
             is_foreign = isinstance(domain, Choice) and not domain.contains(plain)
             decoded[name] = plain if domain is None or is_foreign else domain.decode(value)
         return decoded
