@@ -218,13 +218,15 @@ def weighed_houses():
     return Dataset("houses", plain.X, plain.y, "regression", weight=weight)
 
 
-@pytest.mark.parametrize("changes", [{}, {"cv": 2, "patience": 1}])
+@pytest.mark.parametrize("changes", [{"objective": Minimize("val_loss")}, {"cv": 2, "patience": 1}])
 def test_weights_of_rows_train_the_search_classes_as_any_other_engine(tmp_path, changes):
     study = make_study({"lr": Choice(0.05)}, data=weighed_houses, **changes)
     (result,), _ = search(study, tmp_path / "scikit")
     source, _ = source_and_worker_study(study)
     other = run_trial(job_of(source, Proposal(0, {"lr": 0.05}, 2), tmp_path / "other"), Here())
     assert result.value == pytest.approx(other.value, rel=1e-5)
+    # What a halving search goes by is what the ledger has.
+    assert -result.folds[0].scores["test_scores"] == pytest.approx(result.folds[0].value, rel=1e-5)
     losses = [row["loss"] for row in result.folds[0].curve]
     assert losses == pytest.approx([row["loss"] for row in other.folds[0].curve], rel=1e-5)
 

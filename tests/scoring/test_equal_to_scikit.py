@@ -213,6 +213,13 @@ def test_a_scorer_says_what_it_says_of_an_estimator(name):
         )
 
 
+def test_a_class_that_weighs_nothing_does_not_count():
+    y, predicted = example("multiclass", seed=0)
+    weight = (y != 2).astype(float)
+    for name in ("auc", "average_precision"):
+        assert np.isfinite(score(name, "multiclass", y, predicted, weight))
+
+
 def test_what_has_no_value_is_nan_and_never_an_exception():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

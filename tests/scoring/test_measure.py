@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from sklearn import metrics as peers
 
 from tuning import Maximize, Minimize
 from tuning.errors import StudyError
-from tuning.scoring.measure import measure_of
-from tuning.study.objective import Objective
+from tuning.scoring.baselines import scores
+from tuning.scoring.measure import check_direction, measure_of
+from tuning.study.objective import Objective, others_asked
 
 TASKS = {"price": "regression", "price_log": "regression", "sold": "binary"}
 Y = {
@@ -52,16 +54,38 @@ def test_what_only_the_model_knows_has_no_measure(name):
             "objective: objective 'val_rmse': the data have 3 outputs, say which one; use "
             "val_price_rmse, val_price_log_rmse, val_sold_rmse, or val_loss",
         ),
-        (
-            Maximize("val_price_rmse"),
-            "objective: objective: to maximize val_price_rmse finds the worst model",
-        ),
     ],
 )
 def test_an_objective_that_means_nothing_of_several_outputs_is_refused(objective, message):
     with pytest.raises(StudyError) as refused:
         measure_of(objective, TASKS)
     assert str(refused.value) == message
+
+
+def test_an_objective_of_one_output_that_finds_the_worst_model_is_refused():
+    with pytest.raises(StudyError, match="to maximize val_price_rmse finds the worst model"):
+        check_direction(Maximize("val_price_rmse"), TASKS)
+    check_direction(Minimize("val_price_rmse"), TASKS)
+
+
+def test_a_constraint_on_an_output_has_no_direction_of_its_own():
+    study = SimpleNamespace(
+        objective=Minimize("val_loss"), objectives=(), constraints=["val_sold_accuracy >= 0.8"]
+    )
+    (limited,) = others_asked(study)
+    measure = measure_of(limited, TASKS)
+    assert (measure.name, measure.output) == ("accuracy", "sold")
+
+
+def test_a_function_of_one_output_is_scored_under_the_objectives_name():
+    def sold_share(y_true, y_pred):
+        return np.mean(y_true == y_pred)
+
+    y = {"price": np.zeros(2), "price_log": np.zeros(2), "sold": np.array([0, 1])}
+    predicted = {**y, "sold": np.array([[0.1], [0.2]])}
+    objective = Maximize(sold_share)
+    values = scores(TASKS, y, predicted, measures=[measure_of(objective, TASKS)])
+    assert values[objective.name] == 0.5
 
 
 def cost(y_true, y_pred, sample_weight=None):

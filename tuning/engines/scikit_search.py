@@ -70,8 +70,10 @@ class ObjectiveScorer:
     def _of_the_model(self, estimator: Any, X: Any, y: Any) -> Mapping[str, Any]:
         inputs = estimator._prepared(np.asarray(X))
         targets = estimator._encoded(np.asarray(y))
+        watch = estimator._watch  # its rows are these
+        weight = None if watch is None or watch.scoring is None else watch.scoring.weight
         scores: Mapping[str, Any] = estimator.model_.evaluate(
-            inputs, targets, verbose=0, return_dict=True
+            inputs, targets, sample_weight=weight, verbose=0, return_dict=True
         )
         return scores
 

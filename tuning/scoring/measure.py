@@ -73,12 +73,11 @@ def measure_of(objective: Objective, task: Tasks) -> Measure | None:
     """Return what computes an objective; None where only the compiled model can.
 
     Args:
-        objective: Its direction is checked where the metric is found only now, with the outputs.
+        objective: What is asked for.
         task: Of the data set.
 
     Raises:
-        StudyError: The metric does not fit the data, or its direction finds the worst model, or
-            of several outputs it names none.
+        StudyError: The metric does not fit the data, or of several outputs it names none.
     """
     if objective.name == "loss":
         return None
@@ -87,6 +86,21 @@ def measure_of(objective: Objective, task: Tasks) -> Measure | None:
     if isinstance(task, str):
         return _measure(objective.name, task)
     return _measure_of_output(objective, task)
+
+
+def check_direction(objective: Objective, task: Tasks) -> None:
+    """Raise `StudyError` where an objective of one of several outputs finds the worst model.
+
+    Which metric it names is known only with the outputs; the others are checked with the study.
+    """
+    output = "" if isinstance(task, str) else _output_of(objective, task)
+    if not output or objective.function is not None:
+        return
+    if direction_of(objective.name.removeprefix(f"{output}_")) not in (None, objective.direction):
+        raise StudyError(
+            f"objective: to {objective.direction} {objective.metric} finds the worst model",
+            where="objective",
+        )
 
 
 def is_always_ours(name: str) -> bool:
@@ -113,17 +127,9 @@ def _measure(name: str, task: Task, output: str = "") -> Measure | None:
 
 
 def _measure_of_output(objective: Objective, tasks: Mapping[str, Task]) -> Measure | None:
-    # The longest name first: of 'price' and 'price_log' the second has 'price_log_rmse'.
-    for output in sorted(tasks, key=len, reverse=True):
-        if not objective.name.startswith(f"{output}_"):
-            continue
+    output = _output_of(objective, tasks)
+    if output:
         name = objective.name.removeprefix(f"{output}_")
-        direction = direction_of(name)
-        if direction not in (None, objective.direction):
-            raise StudyError(
-                f"objective: to {objective.direction} {objective.metric} finds the worst model",
-                where="objective",
-            )
         return None if name == "loss" else _measure(name, tasks[output], output)
 
     if not is_always_ours(objective.name):
@@ -141,14 +147,22 @@ def _own_measure(objective: Objective, task: Tasks) -> Measure:
     if isinstance(task, str):
         return Measure(objective.name, task, catalog.of_function(objective.function, task))
 
-    # A function sees one output: the one whose name its own begins with.
-    for output in sorted(task, key=len, reverse=True):
-        if objective.name.startswith(f"{output}_"):
-            metric = catalog.of_function(objective.function, task[output])
-            return Measure(objective.name, task[output], metric, output)
+    output = _output_of(objective, task)
+    if output:  # a function sees one output
+        metric = catalog.of_function(objective.function, task[output])
+        return Measure(objective.name.removeprefix(f"{output}_"), task[output], metric, output)
     names = ", ".join(f'name="{output}_{objective.name}"' for output in task)
     raise StudyError(
         f"objective '{objective.metric}': the data have {len(task)} outputs, say which one the "
         f"function is for: {names}",
         where="objective",
     )
+
+
+def _output_of(objective: Objective, tasks: Mapping[str, Task]) -> str:
+    """Return the output whose name the objective's begins with; "": none."""
+    # The longest name first: of 'price' and 'price_log' the second has 'price_log_rmse'.
+    for output in sorted(tasks, key=len, reverse=True):
+        if objective.name.startswith(f"{output}_"):
+            return output
+    return ""

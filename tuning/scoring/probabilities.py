@@ -14,7 +14,8 @@ from tuning.scoring.case import Case
 def auc(case: Case) -> float:
     """Return the mean over classes, each against the rest, or over labels.
 
-    A class that is all there is, or not there, has no area and does not count.
+    A class that is all there is, or not there, has no area and does not count; nor does one whose
+    rows all weigh nothing.
     """
     areas = []
     for labels, scores in _one_against_the_rest(case):
@@ -24,20 +25,20 @@ def auc(case: Case) -> float:
             areas.append(_area(labels, scores))
         else:
             areas.append(_weighted_area(labels, scores, case.weight))
-    return float(np.mean(areas)) if areas else math.nan
+    return _mean_of_some(areas)
 
 
 def average_precision(case: Case) -> float:
     """Return the mean over classes (labels) of the precision at each gain of recall.
 
-    A class that is not there has no recall and does not count.
+    A class that is not there, or weighs nothing, has no recall and does not count.
     """
     means = [
         _average_precision(labels, scores, case.weight)
         for labels, scores in _one_against_the_rest(case)
         if labels.any()
     ]
-    return float(np.mean(means)) if means else math.nan
+    return _mean_of_some(means)
 
 
 def log_loss(case: Case) -> float:
@@ -122,6 +123,12 @@ def _cumulated(positive: Array, scores: Array, weight: Array) -> tuple[Array, Ar
     of_positive = np.cumsum((weight * positive)[order])[last_of_its_score]
     of_negative = np.cumsum((weight * ~positive)[order])[last_of_its_score]
     return of_positive, of_negative
+
+
+def _mean_of_some(values: list[float]) -> float:
+    """Return the mean of those that have a value; NaN where none has."""
+    there = [value for value in values if not math.isnan(value)]
+    return float(np.mean(there)) if there else math.nan
 
 
 def _mean(values: Array, weight: Array | None) -> float:

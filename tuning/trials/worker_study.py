@@ -20,7 +20,7 @@ from tuning.data.dataset import Tasks
 from tuning.data.folds import FoldNumbers
 from tuning.data.parts import Part, Parts
 from tuning.errors import ChangedError, StudyError
-from tuning.scoring.measure import measure_of
+from tuning.scoring.measure import check_direction, measure_of
 from tuning.scoring.thresholds import SHARE, check_threshold, few_held_out
 from tuning.study.discovered_space import know
 from tuning.study.info import DISCOVERY, pin
@@ -314,4 +314,6 @@ def check_objective(study: Study, task: Tasks) -> None:
         return
     for objective in (study.objective, *others_asked(study)):
         measure_of(objective, task)
+    for objective in (study.objective, *study.objectives):
+        check_direction(objective, task)
     check_threshold(study.threshold, task)
