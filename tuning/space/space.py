@@ -228,7 +228,7 @@ class Space:
 
         Such are those of an earlier version of the study, and a batch size cut for lack of memory.
         """
-        decoded = {}
+        decoded: dict[str, Any] = {}
         for name, value in stored.items():
             plain = tuple(value) if isinstance(value, list) else value
             domain = self.domains.get(name)
