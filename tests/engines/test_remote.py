@@ -154,6 +154,23 @@ def test_a_builder_that_does_not_fit_the_data_is_told_before_anything_is_trained
         start(str(path))[0].describe()
 
 
+def test_a_builder_is_tried_on_the_rows_of_the_window_that_is_searched(start, tmp_path):
+    path = _study_with(
+        tmp_path,
+        "def build_wide(n_hidden=1, input_shape=(4,)):\n"
+        "    import keras\n"
+        "    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1)])\n"
+        "    model.compile(loss='mse')\n"
+        "    return model\n"
+        "def windows(window: int = 4):\n"
+        "    X = np.random.default_rng(0).normal(size=(80, window))\n"
+        "    return Dataset('windows', X, X.sum(axis=1), 'regression')\n"
+        "SPACE = {'window': Choice(2, 4), 'n_hidden': Int(0, 2)}\n"
+        "STUDY = STUDY.with_(builder=build_wide, data=windows, space=SPACE)",
+    )
+    assert start(path)[0].describe().name == "remote"
+
+
 def test_too_many_folds_are_told_before_anything_is_trained(start):
     with pytest.raises(StudyError, match="60 rows cannot make 61 folds"):
         start(cv=61)[0].describe()

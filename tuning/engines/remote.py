@@ -258,7 +258,12 @@ def _try_builder(study: Study, dataset: Dataset, parts: Parts) -> None:
     from tuning.data.arrays import count_rows
     from tuning.scoring.measure import measure_of
     from tuning.study.objective import others_asked
-    from tuning.study.study_data import arguments_text, default_arguments, load_dataset
+    from tuning.study.study_data import (
+        arguments_text,
+        default_arguments,
+        load_dataset,
+        split_dataset,
+    )
     from tuning.trials.functions import evaluate
 
     point = study.space.lowest()
@@ -271,6 +276,7 @@ def _try_builder(study: Study, dataset: Dataset, parts: Parts) -> None:
     split = study.split_params(point)
     if arguments_text(study, split.data) != arguments_text(study, default_arguments(study)):
         dataset = load_dataset(study, split.data)
+        parts = split_dataset(study, dataset)  # rows of another window have another shape
     # A `fit` of the user's own may tell what the compiled model does not.
     has_own_fit = bool(getattr(study.space, "own_fit", ""))
     for objective in (study.objective, *others_asked(study)):
