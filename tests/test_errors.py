@@ -14,6 +14,7 @@ from tuning.errors import (
     StudyError,
     TuningError,
     did_you_mean,
+    received,
 )
 
 CODES = {
@@ -68,6 +69,20 @@ def test_a_study_error_comes_through_a_pipe_whole(kind):
 def test_a_builder_error_is_a_value_error_so_that_keras_users_catch_it():
     with pytest.raises(ValueError, match="n_neurons"):
         raise BuilderError("n_neurons must be at least 1")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("val_rmse", "'val_rmse'"),
+        ([1, 2], "[1, 2]"),
+        (object(), "an object"),
+        (list(range(99)), "a list"),
+        ({"a": "line\nline"}, "{'a': 'line\\nline'}"),
+    ],
+)
+def test_what_an_error_got_is_written_shortly(value, words):
+    assert received(value) == words
 
 
 def test_the_nearest_word_is_offered():

@@ -18,6 +18,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+_MOST_OF_A_VALUE = 100
+"""Characters of a wrong value that an error quotes."""
+
 
 class TuningError(Exception):
     """Base of all; `exit_code` is what the command line ends with."""
@@ -97,6 +100,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the nearest of `known`, or `""` where none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def received(value: object) -> str:
+    """Return what an error says it got: a short value as Python writes it, of a long one its type.
+
+    A data set or a list of callbacks would fill pages, and an address in memory says nothing.
+    """
+    text = repr(value)
+    if len(text) <= _MOST_OF_A_VALUE and "\n" not in text and " object at 0x" not in text:
+        return text
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def first_line(error: BaseException) -> str:

@@ -63,6 +63,21 @@ def test_each_fault_names_the_domain_and_what_to_do(domain, fault):
     assert list(domain.faults()) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [
+        (Int(9, 1), "Int(9, 1)"),
+        (Int(0, 9, step=3), "Int(0, 9, step=3)"),
+        (Float(0.0, 1.0), "Float(0.0, 1.0)"),
+        (Float(0.1, 1.0, log=True).when(n=1), "Float(0.1, 1.0, log=True)"),
+        (Float.from_range_test(), "Float.from_range_test(1e-05, 1.0)"),
+        (Choice(1, "a"), "Choice(1, 'a')"),
+    ],
+)
+def test_a_domain_is_written_in_errors_as_a_study_file_has_it(domain, text):
+    assert str(domain) == text
+
+
 @pytest.mark.parametrize("bad", [True, 1.5, "9", None])
 def test_int_refuses_what_is_no_whole_number(bad):
     for domain in (Int(bad, 9), Int(0, bad), Int(0, 9, step=bad)):

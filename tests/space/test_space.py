@@ -65,7 +65,7 @@ def test_a_condition_that_never_holds_is_told(parent, value, words):
 def test_every_fault_of_every_parameter_is_told():
     sentences = faults(a=Int(3, 1), b=(1, 2), c=Choice(), d=Float(0.0, 1.0, log=True).when(e=1))
     assert [fault.split("'")[1] for fault in sentences] == ["a", "b", "c", "d", "d"]
-    assert sentences[1] == "space: 'b' is (1, 2); use Int, Float or Choice"
+    assert sentences[1] == "space: 'b' is (1, 2); use Int, Float or Choice, e.g. Choice(1, 2)"
 
 
 def test_active_drops_the_children_of_what_is_absent():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.model_selection import TimeSeriesSplit
@@ -64,6 +68,25 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
         ({"builder": 3}, "builder must be a function that returns a compiled keras.Model, got 3"),
         ({"data": "x.csv"}, "data must be a function that returns a Dataset, got 'x.csv'"),
         (
+            {"data": Dataset("rows", np.zeros((99, 2)), np.zeros(99), "regression")},
+            "data must be a function that returns a Dataset, got a Dataset; give a function that "
+            "returns it, so that each worker can make its own",
+        ),
+        (
+            {"callbacks": [object()]},
+            "callbacks must be a function that returns fresh Keras callbacks, e.g. "
+            "lambda: [ReduceLROnPlateau('val_loss')], got a list",
+        ),
+        (
+            {"space": {"n_hidden": [1, 2]}},
+            "space: 'n_hidden' is [1, 2]; use Int, Float or Choice, e.g. Choice(1, 2)",
+        ),
+        (
+            {"space": {"n_hidden": 2}},
+            "space: 'n_hidden' is 2; use Int, Float or Choice; a value that is not searched "
+            "belongs into fixed=",
+        ),
+        (
             {"objective": "val_rmse"},
             'objective must be Minimize("val_…") or Maximize("val_…"), got \'val_rmse\'',
         ),
@@ -112,22 +135,22 @@ def test_a_name_that_nothing_takes_is_told_as_the_readme_says():
         ),
         (
             {"space": {**SPACE, "batch_size": Choice(0, 32)}},
-            f"batch_size must be whole numbers, at least 1, got {Choice(0, 32)!r}; "
+            f"batch_size must be whole numbers, at least 1, got {Choice(0, 32)}; "
             "e.g. Choice(16, 32, 64)",
         ),
         (
             {"space": {**SPACE, "batch_size": Choice(None, 32)}},
-            f"batch_size must be whole numbers, at least 1, got {Choice(None, 32)!r}; "
+            f"batch_size must be whole numbers, at least 1, got {Choice(None, 32)}; "
             "e.g. Choice(16, 32, 64)",
         ),
         (
             {"space": {**SPACE, "batch_size": Float(16, 64)}},
-            f"batch_size must be whole numbers, at least 1, got {Float(16, 64)!r}; "
+            f"batch_size must be whole numbers, at least 1, got {Float(16, 64)}; "
             "e.g. Choice(16, 32, 64)",
         ),
         (
             {"space": {**SPACE, "batch_size": Int(-4, 8)}},
-            f"batch_size must be whole numbers, at least 1, got {Int(-4, 8)!r}; "
+            f"batch_size must be whole numbers, at least 1, got {Int(-4, 8)}; "
             "e.g. Choice(16, 32, 64)",
         ),
     ],
@@ -356,13 +379,30 @@ def test_a_fixed_batch_size_is_trained_with():
         STUDY.with_(fixed={"batch_size": 0})
 
 
+def test_a_model_in_place_of_its_function_is_told(monkeypatch):
+    class Model:
+        def __call__(self, inputs):
+            return inputs
+
+    # The driver imports no Keras; whoever made a model has.
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(Model=Model))
+    assert str(error_of(builder=Model())) == (
+        "study 'housing': builder must be a function that returns a compiled keras.Model, "
+        "got a Model; give the function itself, builder=build_model"
+    )
+
+
 @pytest.mark.parametrize(
-    "objective", [Maximize("val_rmse"), Minimize("val_accuracy"), Maximize("val_loss")]
+    ("objective", "better"),
+    [
+        (Maximize("val_rmse"), 'Minimize("val_rmse")'),
+        (Minimize("val_accuracy"), 'Maximize("val_accuracy")'),
+        (Maximize("val_loss"), 'Minimize("val_loss")'),
+    ],
 )
-def test_an_objective_that_looks_for_the_worst_model_is_refused(objective):
-    with pytest.raises(
-        StudyError, match=f"to {objective.direction} {objective.metric} finds the worst model"
-    ):
+def test_an_objective_that_looks_for_the_worst_model_is_refused(objective, better):
+    wrong = f"to {objective.direction} {objective.metric} finds the worst model; use {better}"
+    with pytest.raises(StudyError, match=re.escape(wrong)):
         STUDY.with_(objective=objective)
     assert (
         STUDY.with_(objective=objective, trainer="function").objective == objective

@@ -98,7 +98,7 @@ def check_direction(objective: Objective, task: Tasks) -> None:
         return
     if direction_of(objective.name.removeprefix(f"{output}_")) not in (None, objective.direction):
         raise StudyError(
-            f"objective: to {objective.direction} {objective.metric} finds the worst model",
+            objective.wrong_way,
             where="objective",
         )
 

@@ -83,6 +83,9 @@ class Int(_Domain):
     def __post_init__(self) -> None:
         _use_python_numbers(self, "low", "high", "step")
 
+    def __str__(self) -> str:
+        return _as_called("Int", self, () if self.step == 1 else (f"step={self.step!r}",))
+
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
         if not all(_is_whole(value) for value in (self.low, self.high, self.step)):
@@ -165,6 +168,9 @@ class Float(_Domain):
                 engine searches the position in it.
         """
         return FromRangeTest(low, high, log=True, per_structure=per_structure)
+
+    def __str__(self) -> str:
+        return _as_called("Float", self, () if self.step is None else (f"step={self.step!r}",))
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
@@ -249,6 +255,9 @@ class FromRangeTest(Float):
             return f"Float.from_range_test({self.low!r}, {self.high!r}{rest})"
         # Measured, it is written as any range in a study's definition.
         return repr(Float(self.low, self.high, log=True, conditions=self.conditions))
+
+    def __str__(self) -> str:
+        return repr(self) if self.within is None else super().__str__()
 
     @property
     def test_bounds(self) -> tuple[float, float]:
@@ -379,6 +388,12 @@ class Choice(_Domain):
 
 
 Domain: TypeAlias = Int | Float | Choice
+
+
+def _as_called(name: str, domain: Int | Float, steps: tuple[str, ...]) -> str:
+    """Write a range as a study file does; `repr`, which is in definitions, has every field."""
+    log = ("log=True",) if domain.log else ()
+    return f"{name}({', '.join([repr(domain.low), repr(domain.high), *steps, *log])})"
 
 
 def _bound_faults(domain: Domain, low: float, high: float, log: bool) -> Iterator[str]:

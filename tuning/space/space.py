@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tuning.errors import StudyError, did_you_mean
+from tuning.errors import StudyError, did_you_mean, received
 from tuning.space.alternatives import Expanded, expand
 from tuning.space.domains import Choice, Domain, Float, FromRangeTest, Int
 from tuning.space.space_json import domain_from_json, domain_to_json
@@ -20,6 +20,8 @@ __all__ = ["Choice", "Domain", "Float", "Int", "Params", "Space"]
 
 FROM_RANGE_TEST = "from_range_test"
 """Stands for `Float.from_range_test()` in a study's space."""
+_MOST_EXAMPLE_VALUES = 6
+"""Of a list that is no domain, how many are written out as a `Choice`."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Space:
         """Yield one sentence for each thing wrong, over all parameters."""
         for name, domain in self.domains.items():
             if not isinstance(domain, Int | Float | Choice):
-                yield f"space: '{name}' is {domain!r}; use Int, Float or Choice"
+                yield f"space: '{name}' is {received(domain)}; use {_as_domain(domain)}"
                 continue
             for each in domain.alternatives or (domain,):
                 yield from (f"space: '{name}': {fault}" for fault in each.faults())
@@ -272,6 +274,13 @@ def condition_words(domain: Domain) -> str:
     if domain.alternatives:
         return " or ".join(map(condition_words, domain.alternatives))
     return " and ".join(f"{name} in {list(values)}" for name, values in domain.conditions)
+
+
+def _as_domain(value: object) -> str:
+    """Return what could stand for a value that is no domain."""
+    if isinstance(value, list | tuple) and 1 <= len(value) <= _MOST_EXAMPLE_VALUES:
+        return f"Int, Float or Choice, e.g. Choice({', '.join(map(received, value))})"
+    return "Int, Float or Choice; a value that is not searched belongs into fixed="
 
 
 def _is_endless(domain: Domain) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
 
+from tuning.data.dataset import Dataset
 from tuning.data.folds import Splitter
 from tuning.data.row_keys import SPLIT_KINDS
-from tuning.errors import StudyError, did_you_mean
+from tuning.errors import StudyError, did_you_mean, received
 from tuning.space.completion import completed
 from tuning.space.constraints import MODEL_FIGURES, constraint_faults
 from tuning.space.domains import Choice, Float, Int
@@ -74,12 +76,7 @@ def study_faults(study: StudyFields) -> Iterator[str]:
     """Yield one sentence for each thing wrong with the values of a study."""
     if not isinstance(study.name, str) or not NAME.fullmatch(study.name):
         yield f"name {study.name!r} must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"
-    if not callable(study.builder):
-        yield (
-            f"builder must be a function that returns a compiled keras.Model, got {study.builder!r}"
-        )
-    if not callable(study.data):
-        yield f"data must be a function that returns a Dataset, got {study.data!r}"
+    yield from _callable_faults(study)
 
     if not study.objectives:
         yield from _objective_faults(study.objective, study)
@@ -96,16 +93,38 @@ def study_faults(study: StudyFields) -> Iterator[str]:
         yield from _fit_argument_faults(study)
         yield from _known_point_faults(study)
     # Of what cannot be called there is no signature to read.
-    if callable(study.builder) and study.space.known:
+    if _is_builder(study.builder) and study.space.known:
         yield from _argument_faults(study)
     if callable(study.data) and study.space.known:
         yield from _data_faults(study)
 
 
+def _is_builder(value: object) -> bool:
+    # A model can be called, too. Whoever made one has imported Keras; the driver has not.
+    keras = sys.modules.get("keras")
+    return callable(value) and not (keras is not None and isinstance(value, keras.Model))
+
+
+def _callable_faults(study: StudyFields) -> Iterator[str]:
+    """Yield what is wrong where a builder or a data function is none."""
+    if not _is_builder(study.builder):
+        is_model = callable(study.builder)
+        hint = "; give the function itself, builder=build_model" if is_model else ""
+        yield (
+            "builder must be a function that returns a compiled keras.Model, "
+            f"got {received(study.builder)}{hint}"
+        )
+    if not callable(study.data):
+        hint = ""
+        if isinstance(study.data, Dataset):
+            hint = "; give a function that returns it, so that each worker can make its own"
+        yield f"data must be a function that returns a Dataset, got {received(study.data)}{hint}"
+
+
 def _objective_faults(objective: object, study: StudyFields) -> Iterator[str]:
     """Yield what is wrong with one objective on its own."""
     if not isinstance(objective, Objective):
-        yield f'objective must be Minimize("val_…") or Maximize("val_…"), got {objective!r}'
+        yield f'objective must be Minimize("val_…") or Maximize("val_…"), got {received(objective)}'
     elif objective.is_model_figure and not study.objectives:
         yield (
             f"objective '{objective.metric}' alone needs no training; give it beside a validation "
@@ -118,7 +137,7 @@ def _objective_faults(objective: object, study: StudyFields) -> Iterator[str]:
         yield f"objective '{objective.metric}' is not a validation metric; {guess}"
     # A function may give its value any name, and so the name of a metric of ours.
     elif study.trainer != "function" and not objective.sensible:
-        yield f"objective: to {objective.direction} {objective.metric} finds the worst model"
+        yield f"objective: {objective.wrong_way}"
     elif study.trainer == "function" and objective.function is not None:
         yield (
             f"objective: with trainer='function' the builder returns {objective.metric} itself; "
@@ -130,7 +149,8 @@ def _several_objectives_faults(study: StudyFields) -> Iterator[str]:
     """Yield what is wrong with several objectives, and between them and the rest of the study."""
     objectives = study.objectives
     if not isinstance(objectives, tuple):
-        yield f"objectives must be a list of Minimize(…) and Maximize(…), got {objectives!r}"
+        got = received(objectives)
+        yield f"objectives must be a list of Minimize(…) and Maximize(…), got {got}"
         return
     if not objectives:
         if study.winner_by != KNEE:
@@ -256,7 +276,7 @@ def _searched_number_faults(study: StudyFields) -> Iterator[str]:
         domain = study.space.domains.get(name)
         if domain is not None and not _holds_whole_numbers_above_0(domain):
             yield (
-                f"{name} must be whole numbers, at least 1, got {domain!r}; e.g. Choice(16, 32, 64)"
+                f"{name} must be whole numbers, at least 1, got {domain}; e.g. Choice(16, 32, 64)"
             )
 
     spec = engine_specs().get(study.engine)
@@ -381,7 +401,7 @@ def _patience_faults(study: StudyFields) -> Iterator[str]:
     if domain is None or _is_patience(domain):
         return
     yield (
-        f"patience must be whole numbers, at least 1, or None, got {domain!r}; "
+        f"patience must be whole numbers, at least 1, or None, got {domain}; "
         "e.g. Choice(None, 5, 10)"
     )
 
@@ -396,12 +416,12 @@ def _is_patience(domain: object) -> bool:
 
 def _weight_faults(study: StudyFields) -> Iterator[str]:
     if not _is_class_weight(study.class_weight):
-        yield f"class_weight {_CLASS_WEIGHT}, got {study.class_weight!r}"
+        yield f"class_weight {_CLASS_WEIGHT}, got {received(study.class_weight)}"
     domain = study.space.domains.get("class_weight")
     if domain is None:
         return
     if not isinstance(domain, Choice):
-        yield f"class_weight must be a Choice, got {domain!r}; e.g. Choice(None, 'balanced')"
+        yield f"class_weight must be a Choice, got {domain}; e.g. Choice(None, 'balanced')"
         return
     for value in domain.values:
         if not _is_class_weight(value):
@@ -425,7 +445,7 @@ def _callback_faults(study: StudyFields) -> Iterator[str]:
     if not callable(study.callbacks):
         yield (
             "callbacks must be a function that returns fresh Keras callbacks, e.g. "
-            f"lambda: [ReduceLROnPlateau('val_loss')], got {study.callbacks!r}"
+            f"lambda: [ReduceLROnPlateau('val_loss')], got {received(study.callbacks)}"
         )
         return
 

@@ -192,6 +192,13 @@ class Objective:
         return direction_of(self.name) in (None, self.direction)
 
     @property
+    def wrong_way(self) -> str:
+        """What is said of an objective that is not `sensible`, and what to write instead."""
+        other = "Maximize" if self.direction == "minimize" else "Minimize"
+        call = f'{other}("{self.metric}")' if self.function is None else f"{other}(…)"
+        return f"to {self.direction} {self.metric} finds the worst model; use {call}"
+
+    @property
     def named(self) -> Objective:
         """The same without its function, as a process knows it that has not the user's modules."""
         return Objective(self.metric, self.direction)
