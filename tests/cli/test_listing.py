@@ -89,3 +89,17 @@ def test_the_table_shows_markup_in_a_docstring_as_it_is(studies, capsys):
 def test_an_empty_folder_names_the_next_step(studies, capsys):
     assert main(["list"]) == 0
     assert "tuning new NAME" in capsys.readouterr().out
+
+
+def test_what_libraries_print_on_import_is_not_in_the_way_of_a_space(studies, capfd):
+    (studies / "loud.py").write_text(
+        "import os\n"
+        "from tuning import Int, Minimize, Study\n"
+        "os.write(2, b'oneDNN custom operations are on\\n')\n"
+        "STUDY = Study(name='loud', builder=lambda n=1: n, data=lambda: None,\n"
+        "    space={'n': Int(1, 3)}, objective=Minimize('val_y'), trainer='function')\n"
+    )
+    assert main(["list", "--space", "loud"]) == 0
+    shown = capfd.readouterr()
+    assert "1 … 3" in shown.out
+    assert shown.err == ""

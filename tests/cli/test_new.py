@@ -32,6 +32,16 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_what_to_type_next_works_where_there_is_no_makefile(project, capsys):
+    assert main(["new", "mine"]) == 0
+    shown = capsys.readouterr().out
+    assert "search it: python -m tuning run mine\n" in shown
+    assert "test it: python -m pytest tests/studies/test_mine.py\n" in shown
+    (project / "Makefile").write_text("tune:\n\tpython -m tuning run $(STUDY)\n")
+    assert main(["new", "yours"]) == 0
+    assert "search it: make tune STUDY=yours\n" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_tests_written_for_each_kind_and_task_pass_as_they_are(project):
     write_each()

@@ -7,6 +7,7 @@ from tuning.reports.texts import (
     clock_text,
     failure_groups,
     failure_lines,
+    figure,
     first_line,
     masked,
     one_line,
@@ -119,3 +120,10 @@ def test_failures_take_at_most_five_lines_the_most_frequent_first():
 def test_only_the_first_line_of_an_error_is_shown_and_cut():
     assert first_line("ValueError: no\nTraceback …") == "ValueError: no"
     assert first_line("x" * 200) == "x" * 159 + "…"
+
+
+def test_parameters_are_counted_in_whole_numbers():
+    assert figure("n_parameters", 129.0) == "129"
+    assert figure("n_parameters", 81025.0) == "81,025"
+    assert figure("val_auc", 0.9) == score(0.9)
+    assert figure("n_parameters", None) == score(None)

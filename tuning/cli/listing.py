@@ -129,9 +129,11 @@ def _print(entries: list[Entry]) -> None:
 
 
 def _list_space(study: str, *, as_json: bool) -> None:
+    from tuning.executors.logs import errors_of_libraries_unseen
     from tuning.reports.space_table import print_space, space_table
 
-    table = space_table(study)
+    with errors_of_libraries_unseen():  # the study's file and its builder import them
+        table = space_table(study)
     if as_json:
         click.echo(json.dumps(table.to_json()))
     else:

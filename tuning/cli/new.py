@@ -10,6 +10,7 @@ import click
 from tuning.cli.new_study.catalog import KINDS
 from tuning.cli.new_study.tasks import TASKS
 from tuning.errors import StudyError
+from tuning.reports.texts import call_here
 from tuning.storage.durable import write_bytes
 from tuning.study.study_file import NAME
 
@@ -111,5 +112,7 @@ def new(name: str, kind: str, task: str | None) -> None:
     click.echo(f"wrote {files.study.relative_to(root)} and {test}")
     if files.samples is not None:
         click.echo(f"sample images are in {files.samples.relative_to(root)}; put yours there")
-    click.echo(f"search it: make tune STUDY={name}")
-    click.echo(f"test it: make test ARGS={test}")
+    search = call_here(with_make=f"make tune STUDY={name}", plain=f"python -m tuning run {name}")
+    testing = call_here(with_make=f"make test ARGS={test}", plain=f"python -m pytest {test}")
+    click.echo(f"search it: {search}")
+    click.echo(f"test it: {testing}")

@@ -10,6 +10,7 @@ import click
 from tuning.cli import options
 from tuning.errors import BusyError, NewerFileError, StorageError
 from tuning.ledger.catalog import find, searches
+from tuning.reports.texts import call_here
 
 
 @click.command("sync")
@@ -37,7 +38,8 @@ def sync(study: str | None, home: Path, timeout_s: float) -> int:
     """
     known = [files.folder for files in searches(home)]
     if not known:
-        click.echo(f"No searches in {home}. Run one: make tune STUDY=housing", err=True)
+        search = call_here(with_make="make tune STUDY=housing", plain="python -m tuning run STUDY")
+        click.echo(f"No searches in {home}. Run one: {search}", err=True)
         return 0
     folders = known
     if study is not None:

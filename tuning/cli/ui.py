@@ -11,6 +11,7 @@ import click
 
 from tuning.cli import options
 from tuning.errors import BusyError, MissingError, StorageError, StudyError
+from tuning.reports.texts import call_here
 
 LOOPBACK = ("127.0.0.1", "localhost")
 # Without the type the page opens on its views of language models.
@@ -89,8 +90,9 @@ def store_uri(home: Path) -> str:
         raise MissingError("MLFLOW_TRACKING_URI names a server: open its address in a browser")
     path = sqlite_path(uri)
     if path is not None and not path.exists():
+        search = call_here(with_make="make tune STUDY=housing", plain="python -m tuning run STUDY")
         raise MissingError(
-            f"Nothing to show yet: {path} is not there. Run a search first: make tune STUDY=housing"
+            f"Nothing to show yet: {path} is not there. Run a search first: {search}"
         )
     return uri
 

@@ -1,9 +1,11 @@
-"""Capped logs: what a worker prints, C++ included, goes to a file that cannot fill the disk."""
+"""What processes print, C++ included: capped logs of workers, and greetings kept back."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _HEADER = "--- job "
@@ -49,6 +51,24 @@ class CappedLog:
         os.dup2(fd, 1)
         os.dup2(fd, 2)
         os.close(fd)
+
+
+@contextlib.contextmanager
+def errors_of_libraries_unseen() -> Iterator[None]:
+    """Send descriptor 2 nowhere for a while: TensorFlow greets there, whatever its log level.
+
+    What goes wrong is raised; what is printed on descriptor 1 is seen.
+    """
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(shown, 2)
+        os.close(shown)
 
 
 def last_lines(path: Path, count: int = 40) -> str:

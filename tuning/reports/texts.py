@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tuning.trial import Params, Proposal, Status, TrialResult
@@ -49,6 +50,27 @@ def first_line(error: str, most: int = 160) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def call_here(*, with_make: str, plain: str) -> str:
+    """Return the one of two commands that works in this folder.
+
+    Args:
+        with_make: Where a Makefile calls this package, as the project's own does.
+        plain: Everywhere else.
+    """
+    try:
+        makefile = Path("Makefile").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return plain
+    return with_make if "-m tuning" in makefile else plain
+
+
+def figure(metric: str, value: float | None) -> str:
+    """Write the value of an objective: a count of parameters whole, any other as a `score`."""
+    if value is None or metric != "n_parameters":
+        return score(value)
+    return f"{value:,.0f}"
+
+
 def score(value: float | None) -> str:
     """Write a metric with four significant digits, fewer near 0; `–` where there is none."""
     if value is None:
@@ -65,6 +87,14 @@ def score(value: float | None) -> str:
 def with_spread(value: float | None, deviation: float | None) -> str:
     """Write a score, and behind it its spread over the seeds of repeats, where there is one."""
     return score(value) if deviation is None else f"{score(value)} ± {spread(deviation)}"
+
+
+def over_seeds(metric: str, mean: float | None, deviation: float | None, n_seeds: int) -> str:
+    """Write a mean over fresh seeds, and its spread where there are two of them and more."""
+    text = figure(metric, mean)
+    if mean is None or deviation is None or n_seeds < 2:
+        return text
+    return f"{text} ± {spread(deviation)}"
 
 
 def spread(value: float) -> str:
