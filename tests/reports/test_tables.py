@@ -143,3 +143,9 @@ def test_a_trial_of_several_seeds_has_its_spread_behind_its_value(summary: Summa
     (note,) = [line for line in lines if "fresh seeds" in line]
     assert "behind a trial's value, that over its own seeds" in note
     assert all(" ± " not in line for line in lines[6:10])
+
+
+def test_one_fresh_seed_has_no_spread(summary: Summary):
+    winner = replace(summary.winner, seeds=(7,), values=(0.55,))
+    lines = [" ".join(line.split()) for line in printed(replace(summary, winner=winner))]
+    assert "winner, validation 0.5500" in lines

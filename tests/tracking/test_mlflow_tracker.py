@@ -16,6 +16,7 @@ from tuning.tracking.base import SearchRecord
 from tuning.tracking.mlflow_metrics import POINTS
 from tuning.tracking.mlflow_store import QUIET, ensure_database
 from tuning.tracking.mlflow_tracker import MlflowTracker
+from tuning.tracking.mlflow_view import search_view
 from tuning.trial import Status
 
 
@@ -223,3 +224,10 @@ def test_the_experiment_has_a_view_with_metrics_and_searched_parameters_as_colum
     assert {"metrics.`val_rmse`", "metrics.`test_rmse`", "params.`lr`", "tags.`engine`"} <= set(
         columns
     )
+
+
+def test_the_view_has_a_column_for_each_objective(tmp_path):
+    record = SearchRecord.from_header(make_search(tmp_path, "viewed").header)
+    tag = search_view(replace(record, other_metrics=("n_parameters",)))
+    columns = json.loads(tag.value)["selectedColumns"]
+    assert columns[:2] == ["metrics.`val_rmse`", "metrics.`n_parameters`"]

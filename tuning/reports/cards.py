@@ -25,10 +25,11 @@ from tuning.reports.plots import Plots, front_figure
 from tuning.reports.summary import ParetoFront, Trials, count_trials, flat, pareto_front, ranked
 from tuning.reports.texts import (
     failure_groups,
+    figure,
+    over_seeds,
     params_text,
     score,
     seconds_text,
-    spread,
     value_text,
 )
 from tuning.reports.verdict import verdict
@@ -40,6 +41,10 @@ _BASELINES = {
     "perceptron": "perceptron, test",
     "dummy": "dummy baseline, test",
 }
+_NO_WINNER = (
+    "None was chosen: the search has not come so far, or none of the best trials had a value on "
+    "each of its fresh seeds and kept to the constraints."
+)
 _BEST_TRIALS = 5  # whose findings are shown
 _SLICE_WIDTH = 170  # pixels; narrower, a parameter's marks would touch
 
@@ -73,7 +78,7 @@ def winner_card(winner: WinnerRecord | None, unit: str, objectives: Sequence[Obj
         objectives: Their metrics are the first columns.
     """
     if winner is None:
-        return card("Winner", "<p>None was chosen: no trial was trained again on fresh seeds.</p>")
+        return card("Winner", f"<p>{_NO_WINNER}</p>")
 
     params = [
         f"<code>{html_text(name)} = {html_text(value_text(value))}</code>"
@@ -119,7 +124,7 @@ def _score_table(winner: WinnerRecord, objectives: Sequence[Objective]) -> str:
     metrics = list(dict.fromkeys([*names, *evaluation.test]))
 
     def scores_row(label: str, scores: Mapping[str, float], kind: str = "") -> str:
-        cells = [cell(score(scores.get(metric)), "n") for metric in metrics]
+        cells = [cell(figure(metric, scores.get(metric)), "n") for metric in metrics]
         return row([cell(label), *cells], kind)
 
     # Only the objectives, the first columns, are known on the validation part.
@@ -147,10 +152,12 @@ def _other_finalists(winner: WinnerRecord, objectives: Sequence[Objective]) -> l
 
 def _means(standing: Standing, objectives: Sequence[Objective]) -> list[str]:
     """Return of each objective the mean over fresh seeds and its spread."""
-    texts = [f"{score(standing.mean)} ± {spread(standing.std or 0.0)}"]
-    for objective in objectives[1:]:
-        mean = standing.mean_of(objective.metric)
-        texts.append(f"{score(mean)} ± {spread(standing.std_of(objective.metric))}")
+    n_seeds = len(standing.seeds)
+    first = objectives[0].metric
+    texts = [over_seeds(first, standing.mean, standing.std, n_seeds)]
+    for name in (objective.metric for objective in objectives[1:]):
+        mean, deviation = standing.mean_of(name), standing.std_of(name)
+        texts.append(over_seeds(name, mean, deviation, n_seeds))
     return texts
 
 
@@ -187,12 +194,14 @@ def diagnosis_card(trials: Trials, objective: Objective, winner_number: int | No
             rows.append(row(cells, "won" if number == winner_number else ""))
 
     counts = Counter(finding.name for _, result in trials for finding in result.diagnosis)
-    note = "No trial has a finding."
+    note = ""
     if counts:
         frequencies = ", ".join(f"{name} {count}" for name, count in counts.most_common())
         note = f"Of all {len(trials)} trials: {frequencies}."
 
-    body = "<p>The winner and the best trials have none.</p>"
+    body = "<p>The winner and the best trials have no finding.</p>"
+    if not counts:
+        body = "<p>No trial has a finding.</p>"
     if rows:
         heads = [heading("trial", "n"), heading("finding")]
         body = table(rows, [*heads, heading("what was seen, and what to try")])
@@ -229,7 +238,8 @@ def pareto_card(trials: Trials, objectives: Sequence[Objective], winner_number: 
     for proposal, result in known.trials:
         name = f"{result.number} (knee)" if result.number == known.knee else result.number
         cells = [cell(name, "n"), cell(params_text(proposal.params))]
-        cells += [cell(score(value), "n") for value in result.values or ()]
+        values = zip(objectives, result.values or (), strict=False)
+        cells += [cell(figure(objective.metric, value), "n") for objective, value in values]
         rows.append(row(cells, "won" if result.number == winner_number else ""))
 
     body = html_figure("pareto", front_figure(trials, known))

@@ -18,7 +18,7 @@ from tuning.reports.summary import (
     flat,
     plain_json,
 )
-from tuning.reports.texts import one_line, params_text, score, seconds_text, spread
+from tuning.reports.texts import one_line, over_seeds, params_text, score, seconds_text
 from tuning.schema import JsonObject
 from tuning.space.space import Space
 from tuning.study.objective import Objective
@@ -231,8 +231,10 @@ def _facts(search: Compared) -> Iterator[tuple[str, str]]:
 
     winner = search.chosen
     if winner is not None:
-        validation = f"{score(winner.mean)} ± {spread(winner.std)}"
-        origin = f"over {len(winner.seeds)} fresh seeds (trial {winner.number})"
+        n_seeds = len(winner.seeds)
+        validation = over_seeds(search.objective.metric, winner.mean, winner.std, n_seeds)
+        seeds = "1 fresh seed" if n_seeds == 1 else f"{n_seeds} fresh seeds"
+        origin = f"over {seeds} (trial {winner.number})"
         yield "winner, validation", f"{validation} {origin}"
 
     parts = {"test": "winner, test", "linear": "linear baseline, test", "dummy": "dummy, test"}

@@ -13,12 +13,14 @@ from rich.text import Text
 
 from tuning.reports.summary import ParetoFront, Summary, Trials, Winner, pareto_front, ranked
 from tuning.reports.texts import (
+    call_here,
     failure_lines,
+    figure,
     one_line,
+    over_seeds,
     params_text,
     score,
     seconds_text,
-    spread,
     value_text,
     with_spread,
 )
@@ -64,7 +66,9 @@ def score_table(summary: Summary) -> Table:
 
     if summary.winner is not None:
         # Only the objectives, the first columns, are known on the validation part.
-        validation = [f"{score(summary.winner.mean)} ± {spread(summary.winner.std)}"]
+        winner = summary.winner
+        n_seeds = len(winner.seeds)
+        validation = [over_seeds(names[0], winner.mean, winner.std, n_seeds)]
         validation += [_mean(summary.winner, each) for each in summary.objectives[1:]]
         empty = [""] * (len(metrics) - len(names))
         table.add_row("winner, validation", *validation, *empty)
@@ -141,7 +145,7 @@ def _best_table(trials: Trials, summary: Summary, names: list[str] | None, gap: 
         table.add_row(
             str(result.number),
             *_params_cells(proposal, names),
-            *_values(result),
+            *_values(result, metrics),
             str(result.epochs),
             f"{result.seconds:.1f}",
             result.status.value,
@@ -153,21 +157,25 @@ def _best_table(trials: Trials, summary: Summary, names: list[str] | None, gap: 
 def _mean(winner: Winner, objective: Objective) -> str:
     """Return mean and spread of one objective over the fresh seeds."""
     known = winner.mean_and_std(objective.metric)
-    return "–" if known is None else f"{score(known[0])} ± {spread(known[1])}"
+    if known is None:
+        return "–"
+    return over_seeds(objective.metric, *known, len(winner.seeds))
 
 
 def _front_line(front: ParetoFront) -> str:
     """Say what the table holds where there are several objectives."""
-    line = f"Pareto front: {len(front.trials)} trials, trial {front.knee} is the knee"
+    count = len(front.trials)
+    trials = "1 trial" if count == 1 else f"{count} trials"
+    line = f"Pareto front: {trials}, trial {front.knee} is the knee"
     if front.hypervolume is not None:
         line += f", hypervolume {front.hypervolume:.1%}"
     return f"{line}\n"
 
 
-def _values(result: TrialResult) -> list[str]:
+def _values(result: TrialResult, metrics: Sequence[str]) -> list[str]:
     """Return a cell for each objective; of a single one its spread over seeds too."""
     if result.values:
-        return [score(value) for value in result.values]
+        return [figure(*each) for each in zip(metrics, result.values, strict=True)]
     return [with_spread(result.value, result.spread)]
 
 
@@ -186,7 +194,7 @@ def _plain_table(first: str, gap: int = 1) -> Table:
 
 
 def _scores(scores: Mapping[str, float], metrics: list[str]) -> list[str]:
-    return [score(scores[metric]) if metric in scores else "–" for metric in metrics]
+    return [figure(metric, scores[metric]) if metric in scores else "–" for metric in metrics]
 
 
 def _footnote(summary: Summary) -> str:
@@ -228,8 +236,9 @@ def _diagnosis(summary: Summary) -> str:
 
 
 def _next_steps(summary: Summary) -> list[str]:
+    ui = call_here(with_make="make ui", plain="python -m tuning ui")
     steps = {
-        "MLflow": "make ui" if summary.tracking_uri else "",
+        "MLflow": ui if summary.tracking_uri else "",
         "report": summary.report,
         "model": summary.model,
         "needs": "; ".join(summary.imports) if summary.model else "",

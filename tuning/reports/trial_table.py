@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuning.reports.page import card, cell, html_cell, html_text, row, table
 from tuning.reports.summary import Trials
-from tuning.reports.texts import score, value_text, with_spread
+from tuning.reports.texts import figure, value_text, with_spread
 from tuning.space.space import Space
 from tuning.study.objective import Objective
 from tuning.trial import Proposal, TrialResult
@@ -59,7 +59,8 @@ def _figures(result: TrialResult) -> list[str]:
 
 def _figure_cell(result: TrialResult, name: str) -> str:
     value = result.metrics.get(name)
-    return cell("" if value is None else score(value), sort_key="" if value is None else value)
+    text = "" if value is None else figure(name, value)
+    return cell(text, sort_key="" if value is None else value)
 
 
 def _result_cells(result: TrialResult, figures: list[str]) -> list[str]:

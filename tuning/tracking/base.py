@@ -34,6 +34,7 @@ class SearchRecord:
         tags: What identifies it: git commit, study hash, data digest, versions of libraries.
         dataset: What the data set is; None where not known.
         study_file: The file that defines the study, or None.
+        other_metrics: Of several objectives those after the first.
     """
 
     id: str
@@ -46,6 +47,7 @@ class SearchRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetFacts | None = None
     study_file: Path | None = None
+    other_metrics: tuple[str, ...] = ()
 
     @classmethod
     def from_header(cls, header: SearchHeader) -> Self:
@@ -61,6 +63,7 @@ class SearchRecord:
             tags=_identity(header),
             dataset=header.data,
             study_file=Path(header.study_file) if header.study_file else None,
+            other_metrics=tuple(objective.metric for objective in header.objectives[1:]),
         )
 
     def better(self, a: float, b: float) -> bool:

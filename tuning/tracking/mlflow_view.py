@@ -24,7 +24,8 @@ class ExperimentTag(NamedTuple):
 def search_view(search: SearchRecord) -> ExperimentTag:
     """Return the tag of a study's experiment that shows its metrics and parameters."""
     name = search.metric.removeprefix("val_")
-    metrics = [search.metric, f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
+    metrics = [search.metric, *search.other_metrics]
+    metrics += [f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
     params = [key.removeprefix("space.") for key in search.params if key.startswith("space.")]
     return view_of(metrics, params, ("engine", "status"))
 
