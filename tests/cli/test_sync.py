@@ -13,7 +13,7 @@ from tuning.cli.sync import sync
 from tuning.errors import StorageError, StudyError
 from tuning.schema import SCHEMA
 from tuning.storage.durable import read_json, write_json
-from tuning.storage.locks import locked
+from tuning.storage.locks import search_locked
 from tuning.tracking.mlflow_store import QUIET
 
 
@@ -42,7 +42,7 @@ def test_deleted_databases_are_made_anew_and_a_running_search_is_left_alone(home
         files = searches.search(home, study, engine)
         searches.add_trials(files, range(2))
         searches.end(files)
-    with locked(home / "ledger" / "other" / "optuna-random" / ".writer.lock"):
+    with search_locked(home / "ledger" / "other" / "optuna-random", "this test"):
         result = CliRunner().invoke(sync, ["--home", str(home)], catch_exceptions=False)
     assert "other/optuna-random: running, its own writer does it" in result.output
     assert names(home) == ["trial 0", "trial 0", "trial 1", "trial 1"]

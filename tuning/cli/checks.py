@@ -29,7 +29,7 @@ NEEDED = (
     "joblib",
 )
 TENSORFLOW = ("tensorflow", "tensorflow-cpu")
-EXTRAS = {"torch": "gp", "psycopg2-binary": "postgres"}
+EXTRAS = {"torch": "gp", "psycopg": "postgres"}
 MEMORY_GB = 2.0  # one worker holds 0.3 GB, the forkserver 0.6 GB
 DISK_GB = 2.0  # models and artifacts are small
 
@@ -164,6 +164,7 @@ def state(home: Path) -> Iterator[Check]:
     database = home / "mlflow.db"
     if database.exists():
         yield _database(database)
+    yield from _unwritten(home)
 
 
 def _future_folder(home: Path) -> Check:
@@ -206,6 +207,19 @@ def _database(path: Path) -> Check:
         advice = "move it away and run a study: what the ledger holds is logged again"
         return Check("MLflow store", "FAIL", f"{path}: {error}", advice)
     return Check("MLflow store", "ok", f"{n_runs} runs in {path}")
+
+
+def _unwritten(home: Path) -> Iterator[Check]:
+    """Searches that MLflow or Optuna's storage has not wholly, and whether a writer is at them."""
+    from tuning.tracking.writer.note import unwritten
+
+    for search, note, is_written in unwritten(home):
+        if is_written:
+            summary = f"{search}: a writer goes on in the background (pid {note.pid}); missing yet"
+            yield Check("projections", "ok", f"{summary}: {note.words}")
+        else:
+            advice = f"{sys.executable} -m tuning sync {search}"
+            yield Check("projections", "warn", f"{search}: not written: {note.words}", advice)
 
 
 def gpus() -> Iterator[Check]:

@@ -11,6 +11,10 @@ from tuning.cli import options
 from tuning.errors import BusyError, NewerFileError, StorageError
 from tuning.ledger.catalog import find, searches
 from tuning.reports.texts import call_here
+from tuning.storage.locks import is_search_locked
+from tuning.tracking.store_drivers import require_drivers
+
+_HANDOVER_S = 10.0
 
 
 @click.command("sync")
@@ -46,6 +50,7 @@ def sync(study: str | None, home: Path, timeout_s: float) -> int:
         folders = [folder for folder in known if folder.parent.name == study]
         folders = folders or [find(home, study).folder]
 
+    require_drivers()
     os.umask(0o077)  # state is this user's alone
     warnings: list[str] = []
     for folder in folders:
@@ -60,21 +65,30 @@ def _write(folder: Path, home: Path, timeout_s: float) -> list[str]:
     from tuning.tracking.mlflow_store import QUIET, tracking_uri
 
     os.environ.update(QUIET)  # before MLflow is imported
-    from tuning.storage.locks import locked
     from tuning.tracking.optuna_storage import storage_url
+    from tuning.tracking.writer.note import remove_note, writing
     from tuning.tracking.writer.project import Projection
 
     name = f"{folder.parent.name}/{folder.name}"
+    # Also one that has not begun to write: it would be shown as interrupted.
+    if is_search_locked(folder):
+        click.echo(f"{name}: running, its own writer does it", err=True)
+        return []
+
+    projection = Projection(folder, home, tracking_uri(home), storage_url(home))
     try:
-        # A search that runs has a writer of its own, which holds it.
-        with locked(folder / ".writer.lock", wait=False):
-            projection = Projection(folder, home, tracking_uri(home), storage_url(home))
+        # One that writes on behind a command that has ended makes room.
+        with writing(folder, timeout_s=_HANDOVER_S):
             projection.drain(timeout_s)
+            if projection.ended:
+                remove_note(folder)
     except BusyError:
         click.echo(f"{name}: running, its own writer does it", err=True)
         return []
     except (NewerFileError, StorageError) as error:
         return [str(error)]  # the other searches are written all the same
+    finally:
+        projection.stop()
 
     report = projection.report(final=True)
     click.echo(f"{name}: {report.written} trials", err=True)

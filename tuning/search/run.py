@@ -45,6 +45,7 @@ from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
+from tuning.tracking.store_drivers import require_drivers
 from tuning.tracking.writer import Writer
 from tuning.trial import Proposal
 from tuning.trials.jobs import Source
@@ -82,6 +83,7 @@ def run_study(
     parse_devices(options.devices)
     executor_spec(options.executor)
 
+    require_drivers()
     home = tuning_home(options.home)
     other = None if options.source is None else find(home, options.source)
     stop_request = StopRequest()

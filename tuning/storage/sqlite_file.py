@@ -13,18 +13,22 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tuning.storage import sqlite_schema
 from tuning.storage.locks import locked
+from tuning.storage.sqlite_schema import Schema
 
 CHECKED_BYTES = 256 * 2**20
 """Up to this size a file is checked page by page whenever it is opened by `ensure`."""
 
 
-def ensure(path: Path, create: Callable[[Path], None]) -> Path | None:
+def ensure(path: Path, create: Callable[[Path], None], schema: Schema | None = None) -> Path | None:
     """Make sure that `path` is a sound SQLite file (mode 0600).
 
     Args:
         path: Where it lies; its folder is made where it is missing.
         create: Makes a new database at the path it gets, where there is none or a damaged one.
+        schema: What the tables must be like: older ones are brought up to date, foreign ones and
+            those with something missing count as damaged.
 
     Returns:
         Where a damaged file was put aside (`<name>.corrupt`), else None.
@@ -32,11 +36,25 @@ def ensure(path: Path, create: Callable[[Path], None]) -> Path | None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(path.with_name(f".{path.name}.lock")):
         aside = None
-        if path.exists() and damage(path):
+        if path.exists() and (damage(path) or not _fits(path, schema)):
             aside = set_aside(path)
         if not path.exists():
             _create(path, create)
         return aside
+
+
+def _fits(path: Path, schema: Schema | None) -> bool:
+    """Whether a sound file has the tables it must have, if need be brought up to date."""
+    if schema is None:
+        return True
+    try:
+        if sqlite_schema.fault(path, schema):
+            return False
+        if sqlite_schema.is_old(path, schema):
+            sqlite_schema.upgrade(path, schema)
+    except sqlite3.OperationalError:  # somebody is writing: they would know
+        return True
+    return True
 
 
 def damage(path: Path) -> str:

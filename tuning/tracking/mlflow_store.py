@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tuning.storage import sqlite_file
-from tuning.tracking.mlflow_internals import create_tables
+from tuning.tracking.mlflow_schema_internals import MLFLOW_SCHEMA, create_tables
+from tuning.tracking.store_drivers import with_driver
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -59,7 +60,8 @@ def import_mlflow() -> None:
 
 def tracking_uri(home: Path) -> str:
     """Return where runs go: `MLFLOW_TRACKING_URI`, else SQLite inside `home`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+    given = with_driver(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    return given or f"sqlite:///{home.resolve() / 'mlflow.db'}"
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -90,6 +92,8 @@ def experiment_of(client: MlflowClient, uri: str, home: Path, study: str) -> str
 def ensure_database(uri: str) -> Path | None:
     """Create a SQLite store where there is none or it is damaged; other stores are left alone.
 
+    One of an earlier MLflow is brought up to date: a copy of it, which then takes its place.
+
     Takes 2-4 s where it has to be made.
 
     Returns:
@@ -98,4 +102,4 @@ def ensure_database(uri: str) -> Path | None:
     path = sqlite_path(uri)
     if path is None:
         return None
-    return sqlite_file.ensure(path, create_tables)
+    return sqlite_file.ensure(path, create_tables, MLFLOW_SCHEMA)

@@ -6,6 +6,7 @@ the rows, and fails where Optuna drops what is used.
 
     Study._study_id, RDBStorage.scoped_session, _create_scoped_session
     optuna.storages._rdb.models               the tables
+    the folder `alembic` beside it            their revisions
     CONSTRAINTS                               the attribute in which constraints are stored
 """
 
@@ -13,7 +14,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tuning.storage.sqlite_schema import Schema
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -197,3 +202,44 @@ def _session(storage: RDBStorage) -> Any:
     from optuna.storages._rdb.storage import _create_scoped_session
 
     return _create_scoped_session(storage.scoped_session)
+
+
+def create_tables(path: Path) -> None:
+    """Make Optuna's tables in a SQLite file."""
+    from optuna.storages import RDBStorage
+
+    storage = RDBStorage(f"sqlite:///{path}")
+    # The file is about to be renamed, so nothing may hold it open.
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _columns() -> Mapping[str, Sequence[str]]:
+    from optuna.storages._rdb import models
+
+    tables = models.BaseModel.metadata.tables
+    return {name: [column.name for column in table.columns] for name, table in tables.items()}
+
+
+@cache
+def _revisions() -> Sequence[str]:
+    from alembic.script import ScriptDirectory
+    from optuna.storages import _rdb
+
+    (folder,) = _rdb.__path__
+    scripts = ScriptDirectory(str(Path(folder) / "alembic"))
+    return [script.revision for script in scripts.walk_revisions()]
+
+
+def _upgrade(path: Path) -> None:
+    from optuna.storages import RDBStorage
+
+    storage = RDBStorage(
+        f"sqlite:///{path}", skip_compatibility_check=True, skip_table_creation=True
+    )
+    storage.upgrade()
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+OPTUNA_SCHEMA = Schema(columns=_columns, revisions=_revisions, upgrade=_upgrade)

@@ -27,10 +27,13 @@ from tuning.space.domains import Choice, Domain, Float, Int
 from tuning.storage import sqlite_file
 from tuning.tracking.optuna_internals import (
     CONSTRAINTS,
+    OPTUNA_SCHEMA,
     TrialToWrite,
+    create_tables,
     stored_attributes,
     write_trials,
 )
+from tuning.tracking.store_drivers import with_driver
 from tuning.trial import Params, Proposal, Status, TrialResult
 
 if TYPE_CHECKING:
@@ -52,7 +55,8 @@ _STATES = {
 
 def storage_url(home: Path) -> str:
     """Return where Optuna's storage is: `TUNING_STORAGE`, else SQLite inside `home`."""
-    return os.environ.get("TUNING_STORAGE") or f"sqlite:///{home.resolve() / 'optuna.db'}"
+    given = with_driver(os.environ.get("TUNING_STORAGE", ""))
+    return given or f"sqlite:///{home.resolve() / 'optuna.db'}"
 
 
 def import_optuna() -> None:
@@ -61,14 +65,14 @@ def import_optuna() -> None:
 
 
 def ensure_storage(url: str) -> Path | None:
-    """Create a SQLite storage where there is none or it is damaged.
+    """Create a SQLite storage where there is none or it is damaged; bring an old one up to date.
 
     Returns:
         Where a damaged one was put, else None.
     """
     if not url.startswith("sqlite:///"):
         return None
-    return sqlite_file.ensure(Path(url.removeprefix("sqlite:///")), _create_tables)
+    return sqlite_file.ensure(Path(url.removeprefix("sqlite:///")), create_tables, OPTUNA_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -335,12 +339,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def _create_tables(path: Path) -> None:
-    from optuna.storages import RDBStorage
-
-    storage = RDBStorage(f"sqlite:///{path}")
-    # The file is about to be renamed, so nothing may hold it open.
-    storage.remove_session()
-    storage.engine.dispose()
