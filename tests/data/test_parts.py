@@ -98,6 +98,15 @@ def test_a_data_set_that_is_not_to_be_scaled_is_only_cast():
     assert np.array_equal(parts.scaled().train.X, parts.train.X)
 
 
+def test_ids_of_millions_of_things_stay_apart_where_nothing_is_scaled():
+    ids = 2**24 + np.arange(40)
+    parts = split(regression(X=ids[:, None], scale=False), seed=0).scaled()
+    assert parts.train.X.dtype == np.float32  # what no lookup reads is cast as ever
+    raw = split(regression(X=ids[:, None], scale=False), seed=0).search_part
+    assert len(np.unique(raw.X)) == len(raw)
+    assert split(regression(X=ids[:, None] - 2**24, scale=False), seed=0).train.X.dtype == "f4"
+
+
 def test_an_output_without_weights_counts_1_where_another_has_some():
     rows = np.arange(40.0)
     parts = split(

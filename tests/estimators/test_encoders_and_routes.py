@@ -205,6 +205,22 @@ def test_rows_held_out_keep_their_weights_as_in_keras():
     assert estimator.history_["val_loss"] == pytest.approx(own["val_loss"], rel=1e-5)
 
 
+def lookup(lr=0.5):
+    ids = [2**24 + 1, 2**24 + 2]
+    model = keras.Sequential([keras.Input((1,), dtype="int64")])
+    model.add(keras.layers.IntegerLookup(vocabulary=ids))
+    model.add(keras.layers.Embedding(3, 1))
+    model.add(keras.layers.Flatten())
+    model.compile(keras.optimizers.SGD(lr), "mse")
+    return model
+
+
+def test_a_lookup_tells_ids_apart_that_are_one_to_float32():
+    ids = 2**24 + 1 + np.arange(40)[:, None] % 2
+    estimator = KerasRegressor(lookup, epochs=20, batch_size=8, random_state=0)
+    assert estimator.fit(ids, ids[:, 0] % 2).score(ids, ids[:, 0] % 2) > 0.9
+
+
 class Maker:
     """A builder that is an object."""
 

@@ -20,6 +20,8 @@ from tuning.data.splits import part_rows, stopping_cut
 from tuning.errors import StudyError
 
 Rows = NDArray[np.intp]
+LARGEST_WHOLE = 2**24
+"""Up to it float32 holds every whole number."""
 Scale: TypeAlias = bool | Literal["auto"]
 """Whether inputs are standardised, see `Dataset.scale`."""
 
@@ -322,7 +324,7 @@ def _part(dataset: Dataset, rows: Rows) -> Part:
     X = take(dataset.X, rows)
     # What is to be scaled is rounded to float32 only then, see `Part`.
     if not dataset.scale:
-        X = each(_as_float32, X)
+        X = each(as_float32, X)
     return Part(
         X,
         _targets(dataset, rows),
@@ -350,12 +352,23 @@ def _weights(dataset: Dataset, rows: Rows) -> Arrays | None:
     if isinstance(weight, Mapping):
         ones = np.ones(count_rows(dataset.y))
         weight = {name: weight.get(name, ones) for name, _ in named(dataset.y)}
-    return each(_as_float32, take(weight, rows))
+    return each(lambda array: array[rows].astype(np.float32), weight)
 
 
-def _as_float32(array: Array) -> Array:
-    """Return numbers as float32; what holds none as it is."""
-    return array.astype(np.float32) if array.dtype.kind in "biuf" else array
+def as_float32(array: Array) -> Array:
+    """Return numbers as float32; what holds none as it is.
+
+    So are whole numbers that float32 cannot tell apart: ids of millions of things.
+    """
+    if array.dtype.kind not in "biuf" or _has_large_ids(array):
+        return array
+    return array.astype(np.float32)
+
+
+def _has_large_ids(array: Array) -> bool:
+    if array.dtype.kind not in "iu" or isinstance(array, LazyArray) or not array.size:
+        return False
+    return max(int(array.max()), -int(array.min())) > LARGEST_WHOLE
 
 
 def scaler(train_X: Array) -> Scaler:

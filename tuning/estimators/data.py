@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from tuning.data.arrays import Array, Arrays, each
+from tuning.data.parts import as_float32
 from tuning.estimators.parameters import BuilderParameters
 from tuning.estimators.targets import task_of
 from tuning.trainer.rows import by_name
@@ -98,9 +99,9 @@ class ChecksData(BuilderParameters):
         return X if self.preprocessor_ is None else _dense(self.preprocessor_.transform(X))
 
     def _prepared(self, X: Array) -> Arrays:
-        """Return what the model takes of X: float32, several inputs by name or place."""
+        """Return what the model takes of X, several inputs by name or place; see `as_float32`."""
         encoded = by_name(self.feature_encoder_.transform(self._preprocessed(X)))
-        return each(lambda array: np.asarray(_dense(array), np.float32), encoded)
+        return each(lambda array: as_float32(np.asarray(_dense(array))), encoded)
 
 
 def shapes_of(inputs: Arrays) -> Any:

@@ -34,8 +34,13 @@ def test_auto_goes_by_meaning_and_reader(X, first_layer, how):
 
 @pytest.mark.parametrize(("scale", "how"), [(True, "standardise"), (False, "cast")])
 def test_what_a_data_set_says_wins_over_the_reader(scale, how):
-    assert decide_one(WHOLE, scale, "lookup") == how
+    assert decide_one(FLOATS, scale, "lookup") == how
     assert decide_one(TEXTS, scale, "lookup") == "leave"
+
+
+def test_ids_for_a_lookup_stay_whole_where_nothing_is_scaled():
+    assert decide_one(WHOLE, False, "lookup") == "leave"
+    assert decide_one(WHOLE, False, "") == "cast"
 
 
 def test_pixels_are_divided_by_255():

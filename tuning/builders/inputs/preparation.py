@@ -88,8 +88,11 @@ def decide_one(X: Array, scale: Scale, first_layer: FirstLayer) -> Preparation:
     """Return how one input is prepared, see `decide`."""
     if X.dtype.kind not in "biuf":
         return "leave"
+    if not scale:
+        # Of a `Part` only ids that are one number to float32 are whole still; a lookup wants them.
+        return "leave" if first_layer == "lookup" and X.dtype.kind in "iu" else "cast"
     if scale != "auto":
-        return "standardise" if scale else "cast"
+        return "standardise"
     if first_layer:
         return "leave"
     if X.dtype.kind == "b":
