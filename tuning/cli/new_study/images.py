@@ -69,10 +69,7 @@ def build_model(
         model.add(keras.layers.MaxPooling2D())
     model.add(keras.layers.GlobalMaxPooling2D())
     model.add(keras.layers.Dense($last_arguments))
-    model.compile(
-        $compile_arguments,
-    )
-    return model
+$model_ends
 
 
 def load_data() -> Dataset:
@@ -80,23 +77,14 @@ def load_data() -> Dataset:
     return ImageFolder(FOLDER, image_size=($side, $side), color="grayscale", name="$name")
 
 
-STUDY = Study(
-    name="$name",
-    builder=build_model,
-    data=load_data,
-    objective=$objective,
+$study_begins
     space={
         "n_blocks": Int(1, 3),
         "n_filters": Int(4, 16, log=True),
         "lr": Float(1e-3, 1e-1, log=True),
         "batch_size": Choice(8, 16, 32),
     },
-    engine="optuna:tpe",
-    trials=10,
-    epochs=10,
-    patience=3,
-    seed=0,
-)
+$study_ends
 '''.replace("$side", str(SIDE)),
     test="""\
 @pytest.mark.parametrize("n_blocks", [1, 3])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tuning.cli.new_study.kind import Kind
+from tuning.cli.new_study.kind import IS_COMPILED, Kind
 from tuning.cli.new_study.table import MAKERS
 
 KERAS_TUNER = Kind(
     tasks=("regression", "binary", "multiclass"),
     words=MAKERS,
+    engine="keras-tuner:bayesian",
     study='''\
 """A new study: say in one line what is searched, and on which data."""
 
@@ -32,35 +33,18 @@ def build_model(hp: HyperParameters) -> keras.Model:
         model.add(keras.layers.Dense(units, activation="relu"))
     model.add(keras.layers.Dense($last_arguments))
     lr = hp.Float("lr", 1e-3, 1e-1, sampling="log", default=1e-2)
-    model.compile(
-        $compile_arguments,
-    )
-    return model
+$model_ends
 
 
 def load_data() -> Dataset:
     """Return all rows of the table; replace this by your own. It is split and scaled for you."""
-    X, y = $maker(
-        n_samples=400,
-        n_features=8,
-        $maker_arguments,
-        random_state=0,
-    )
+$made_data
     return Dataset(name="$name", X=X, y=$target, task="$task")
 
 
-STUDY = Study(
-    name="$name",
-    builder=build_model,
-    data=load_data,
-    objective=$objective,
+$study_begins
     space={"batch_size": Choice(16, 32, 64)},  # besides what the builder asks for
-    engine="keras-tuner:bayesian",
-    trials=10,
-    epochs=10,
-    patience=3,
-    seed=0,
-)
+$study_ends
 ''',
     test="""\
 def test_${word}_asks_for_its_space(study):
@@ -73,9 +57,7 @@ def test_${word}_stacks_n_hidden_layers_before_the_last(study, n_hidden):
     assert [layer.units for layer in model.layers] == [8] * n_hidden + [$outputs]
 
 
-def test_${word}_is_compiled_with_its_learning_rate_and_loss(study):
-    model = study.builder(lr=0.003)
-    assert float(model.optimizer.learning_rate.numpy()) == pytest.approx(0.003)
-    assert model.loss == "$loss"
-""",
+"""
+    + IS_COMPILED.rstrip("\n")
+    + "\n",
 )

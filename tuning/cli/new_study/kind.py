@@ -20,6 +20,7 @@ class Kind:
         test: Source of its tests, without what all of them begin with.
         tasks: Those that it can be written for, the usual one first.
         words: What else the sources' `$words` stand for, by task.
+        engine: Who searches it.
         write_samples: Writes files to begin with into a folder, for a task; None: there are none.
     """
 
@@ -27,6 +28,7 @@ class Kind:
     test: str
     tasks: tuple[str, ...]
     words: dict[str, dict[str, str]]
+    engine: str = "optuna:tpe"
     write_samples: Callable[[Path, str], None] | None = None
 
     def sources(self, name: str, task: str) -> tuple[str, str]:
@@ -35,11 +37,13 @@ class Kind:
             "name": name,
             "word": name.replace("-", "_"),  # for names of functions
             "task": task,
+            "engine": self.engine,
             **TASKS[task].words,
             **self.words.get(task, {}),
         }
+        study = Template(self.study).safe_substitute(_SHARED)  # which has words of its own
         test = _TEST_HEAD + self.test
-        return Template(self.study).substitute(words), Template(test).substitute(words)
+        return Template(study).substitute(words), Template(test).substitute(words)
 
     def check_task(self, kind_name: str, task: str) -> None:
         """Raise `StudyError` where this kind is not written for the task."""
@@ -49,6 +53,35 @@ class Kind:
                 f"there are: {', '.join(self.tasks)}"
             )
 
+
+_SHARED = {
+    "model_ends": """\
+    model.compile(
+        $compile_arguments,
+    )
+    return model""",
+    "made_data": """\
+    X, y = $maker(
+        n_samples=400,
+        n_features=8,
+        $maker_arguments,
+        random_state=0,
+    )""",
+    "study_begins": """\
+STUDY = Study(
+    name="$name",
+    builder=build_model,
+    data=load_data,
+    objective=$objective,""",
+    "study_ends": """\
+    engine="$engine",
+    trials=10,
+    epochs=10,
+    patience=3,
+    seed=0,
+)""",
+}
+"""What sources of several kinds have in common, under the `$words` that stand for it there."""
 
 _TEST_HEAD = '''\
 """The builder of studies/$name.py."""

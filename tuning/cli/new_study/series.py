@@ -25,10 +25,7 @@ def build_model(
     model = keras.Sequential([keras.layers.Input(input_shape)])
     model.add(keras.layers.LSTM(n_units))
     model.add(keras.layers.Dense($last_arguments))
-    model.compile(
-        $compile_arguments,
-    )
-    return model
+$model_ends
 
 
 def load_data(window: int = 12) -> Dataset:
@@ -42,23 +39,14 @@ def load_data(window: int = 12) -> Dataset:
     return Windows(series, window, horizon=1, name="$name")
 
 
-STUDY = Study(
-    name="$name",
-    builder=build_model,
-    data=load_data,
-    objective=$objective,
+$study_begins
     space={
         "window": Choice(6, 12, 24),  # an argument of load_data
         "n_units": Int(4, 32, log=True),
         "lr": Float(1e-3, 1e-1, log=True),
         "batch_size": Choice(16, 32),
     },
-    engine="optuna:tpe",
-    trials=10,
-    epochs=10,
-    patience=3,
-    seed=0,
-)
+$study_ends
 ''',
     test="""\
 @pytest.mark.parametrize("window", [6, 24])

@@ -39,10 +39,7 @@ def build_model(n_words: int = 500, n_dims: int = 8, lr: float = 1e-2) -> keras.
     model.add(keras.layers.Embedding(n_words, n_dims))
     model.add(keras.layers.GlobalAveragePooling1D())
     model.add(keras.layers.Dense($last_arguments))
-    model.compile(
-        $compile_arguments,
-    )
-    return model
+$model_ends
 
 
 def load_data() -> Dataset:
@@ -60,23 +57,14 @@ def load_data() -> Dataset:
     return Dataset(name="$name", X=np.array(texts), y=y, task="$task")
 
 
-STUDY = Study(
-    name="$name",
-    builder=build_model,
-    data=load_data,
-    objective=$objective,
+$study_begins
     space={
         "n_words": Choice(20, 100, 500),
         "n_dims": Int(2, 32, log=True),
         "lr": Float(1e-3, 1e-1, log=True),
         "batch_size": Choice(16, 32),
     },
-    engine="optuna:tpe",
-    trials=10,
-    epochs=10,
-    patience=3,
-    seed=0,
-)
+$study_ends
 ''',
     test=IS_COMPILED
     + """\

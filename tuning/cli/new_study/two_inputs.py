@@ -41,41 +41,24 @@ def build_model(
     both = keras.layers.Concatenate()([inputs["wide"], hidden])
     output = keras.layers.Dense($last_arguments)(both)
     model = keras.Model(inputs, output)
-    model.compile(
-        $compile_arguments,
-    )
-    return model
+$model_ends
 
 
 def load_data() -> Dataset:
     """Return all rows of both inputs; replace this by your own. It is split and scaled for you."""
-    X, y = $maker(
-        n_samples=400,
-        n_features=8,
-        $maker_arguments,
-        random_state=0,
-    )
+$made_data
     inputs = {"wide": X[:, :3], "deep": X[:, 3:]}
     return Dataset(name="$name", X=inputs, y=$target, task="$task")
 
 
-STUDY = Study(
-    name="$name",
-    builder=build_model,
-    data=load_data,
-    objective=$objective,
+$study_begins
     space={
         "n_hidden": Int(0, 2),
         "n_neurons": Int(4, 64, log=True),
         "lr": Float(1e-3, 1e-1, log=True),
         "batch_size": Choice(16, 32, 64),
     },
-    engine="optuna:tpe",
-    trials=10,
-    epochs=10,
-    patience=3,
-    seed=0,
-)
+$study_ends
 ''',
     test="""\
 @pytest.mark.parametrize("n_hidden", [0, 2])
