@@ -77,6 +77,21 @@ def test_each_kind_of_source_gives_its_rows_in_their_order(make):
         np.testing.assert_array_equal(epoch, X[:30])
 
 
+class Turned(Sequence):
+    """Takes its batches in the other order after each epoch."""
+
+    def __getitem__(self, place):
+        return super().__getitem__(place if self.ended % 2 == 0 else len(self) - 1 - place)
+
+
+def test_what_a_function_makes_is_told_of_the_end_of_each_epoch():
+    first, second = rows_of(lambda: Turned(0, 32))
+    np.testing.assert_array_equal(first, X[:32])
+    np.testing.assert_array_equal(second, X[:32].reshape(4, 8, 3)[::-1].reshape(32, 3))
+    # A training that goes on from its second epoch has seen the end of the first.
+    np.testing.assert_array_equal(rows_of(lambda: Turned(0, 32), epoch=1)[0], second)
+
+
 def test_facts_and_targets_are_read_from_the_stream():
     dataset = Stream(batched(0, 30), batched(30, 40), batched(40, 50))
     assert dataset.task == "binary"

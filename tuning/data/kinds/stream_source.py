@@ -89,7 +89,9 @@ class StreamSource:
         if isinstance(made, keras.utils.PyDataset):
             if made.num_batches is None:
                 raise self._fault("never ends: its num_batches is None; say how many there are")
-            return _of_py_dataset(made, seed, first=epoch, shuffle=shuffle)
+            # One that a function has made is nobody else's to tell of the end of a pass.
+            is_ours = made is not self._source and self.part == "train"
+            return _of_py_dataset(made, seed, first=epoch, shuffle=shuffle, ends_passes=is_ours)
         if _is_function(self._source) and hasattr(made, "__iter__"):
             return self._of_generators(made, batch_size, seed, first=epoch)
         raise self._fault(
@@ -175,8 +177,17 @@ def _shuffled(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     return dataset.shuffle(max(1, n_batches), seed=seed)
 
 
-def _of_py_dataset(batches: Any, seed: int, *, first: int, shuffle: bool) -> tf.data.Dataset:
-    """Return a `PyDataset` as `tf.data`, read by as many threads as it asks for."""
+def _of_py_dataset(
+    batches: Any, seed: int, *, first: int, shuffle: bool, ends_passes: bool
+) -> tf.data.Dataset:
+    """Return a `PyDataset` as `tf.data`, read by as many threads as it asks for.
+
+    Args:
+        batches: What is read.
+        seed, first, shuffle: See `StreamSource.opened`.
+        ends_passes: Call `on_epoch_end` before each pass but the first, those of an interrupted
+            training included: only then is nothing read any more.
+    """
     import keras
     import tensorflow as tf
 
@@ -185,9 +196,14 @@ def _of_py_dataset(batches: Any, seed: int, *, first: int, shuffle: bool) -> tf.
     specs = keras.tree.flatten(signature)
     n_batches = batches.num_batches
     epochs = itertools.count(first)
+    n_ended = 0
 
     def order() -> Iterator[int]:
+        nonlocal n_ended
         epoch = next(epochs)
+        while ends_passes and n_ended < epoch:
+            batches.on_epoch_end()
+            n_ended += 1
         places = np.arange(n_batches)
         if shuffle:
             places = np.random.default_rng([seed, epoch]).permutation(n_batches)
