@@ -105,6 +105,14 @@ def test_rows_to_come_are_read_as_the_table_was(tmp_path):
     assert np.array_equal(kept.transform(data.X), scaler.transform(data.X))
 
 
+def test_texts_to_come_where_there_were_numbers_are_refused_by_name(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text())
+    columns = Table(str(path), "bought", "binary")().columns
+    with pytest.raises(StudyError, match="column 'income' held numbers in the table"):
+        encode(frame().assign(income="1,5"), columns)
+
+
 def test_what_was_guessed_can_be_said(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(text(frame(x=np.where(AGE % 5 == 0, -999, AGE)), sep=";").encode("cp1252"))

@@ -9,7 +9,7 @@ import numpy as np
 from tuning.data.dataset import Array, Column, Dataset, Task
 from tuning.data.tables.cells import Cells, Frame, is_number
 from tuning.data.tables.dates import read_date_part, written_dates
-from tuning.data.tables.inputs import ColumnReader, as_floats, encode_categories
+from tuning.data.tables.inputs import ColumnReader, Value, as_floats, encode_categories
 from tuning.data.tables.leaks import leak_faults
 from tuning.data.tables.numbers import decimal_of, read_numbers
 from tuning.data.tables.options import NO_OPTIONS, Notices, TableOptions
@@ -60,13 +60,9 @@ def table_dataset(
     decimal = options.decimal or decimal_of(frame)
     cells = target_numbers(frame[target], task, decimal, notices)
     reader = ColumnReader(options, decimal)
-    columns_read = [reader.read(frame[column]) for column in _inputs(frame, target, options)]
-    values = [value for read in columns_read for value in read.values]
-    for read in columns_read:
-        for text in read.notices:
-            notices.add(text)
-
-    faults = [*target_faults(cells, task), *(read.fault for read in columns_read if read.fault)]
+    inputs = [frame[column] for column in _inputs(frame, target, options)]
+    values, column_faults = _values(inputs, reader, notices)
+    faults = [*target_faults(cells, task), *column_faults]
     if not faults and not values:
         faults.append("no column is left to predict from")
     y, classes = (np.empty(0), ()) if faults else target_values(cells, task)
@@ -96,6 +92,17 @@ def table_dataset(
         groups=roles.groups,
         time=roles.time,
     )
+
+
+def _values(
+    inputs: Sequence[Cells], reader: ColumnReader, notices: Notices
+) -> tuple[list[Value], list[str]]:
+    """Return what columns become, and what is wrong with them; remarks are added to `notices`."""
+    read = [reader.read(cells) for cells in inputs]
+    for text in (text for column in read for text in column.notices):
+        notices.add(text)
+    values = [value for column in read for value in column.values]
+    return values, [column.fault for column in read if column.fault]
 
 
 def _copies(X: Array, y: Array) -> str:
@@ -226,7 +233,7 @@ def encode(frame: Frame, columns: tuple[Column, ...]) -> Array:
     A category that is not among the column's becomes -1.
 
     Raises:
-        StudyError: A column is missing.
+        StudyError: A column is missing, or holds texts where there were numbers.
     """
     needed = dict.fromkeys(column.source for column in columns)
     missing = [name for name in needed if name not in frame.columns]
@@ -240,7 +247,16 @@ def _encode_column(cells: Cells, column: Column) -> Array:
     if column.categories:
         return encode_categories(cells, column)
     if column.reading is None:
-        return as_floats(cells)
+        return _numbers(cells, column.name)
     if column.reading.part:
         return read_date_part(cells, column.reading)
     return read_numbers(cells, column.reading)
+
+
+def _numbers(cells: Cells, name: str) -> Array:
+    try:
+        return as_floats(cells)
+    except (ValueError, TypeError) as error:
+        raise StudyError(
+            f"column '{name}' held numbers in the table that was trained on; here: {error}"
+        ) from error
