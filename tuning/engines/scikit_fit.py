@@ -78,39 +78,10 @@ class _Fitted(NamedTuple):
 def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     """Run one `_fit_and_score`; what it returns goes into the fold's `scores`."""
     worker_study = training.worker_study
-    study = worker_study.study
     fold = call.place.fold
     seed = training.seed_of(fold)
     seen: list[tuple[Watchers, FoldRows]] = []
-
-    def watched_by(model: Any) -> Watched:
-        rows = worker_study.rows_of_fit(fold).for_model(model)
-        watchers = watch(
-            worker_study,
-            training.point,
-            rows,
-            epochs=training.job.proposal.epochs,
-            folder=callbacks_folder(training.job, fold),
-            on_epoch=reporter.one_fold,
-            compiled=compiled_metric_names(model),
-        )
-        seen.append((watchers, rows))
-        return Watched(rows.scoring, watchers.in_order())
-
-    # The estimator trains as ours do where it is given a watch.
-    weight = worker_study.rows_of_fit(fold).train.weight
-    estimator_watch = Watch(
-        watched_by=watched_by,
-        class_weight=class_weights(
-            training.point.class_weight,
-            worker_study.rows_of_fit(fold).train.y,
-            worker_study.parts.classes,
-        ),
-        inner=worker_study.inner_rows_of_fold(fold % worker_study.n_folds),
-        weight=None if weight is None else only(weight),
-        scope=strategy_scope(study.gpus_per_trial),
-        fits=worker_study.n_fits,
-    )
+    estimator_watch = _watch(training, fold, reporter, seen)
     call.estimator._watch = estimator_watch
     call.estimator.set_params(random_state=seed)
     call = call._replace(kwargs={**call.kwargs, "parameters": _of_estimator(call, training)})
@@ -132,6 +103,45 @@ def _fit(training: Training, call: Call, reporter: EpochReporter) -> _Fitted:
     )
     result = fit.result(worker_study, seed)
     return _Fitted(fit, replace(result, scores=_plain_scores(returned)))
+
+
+def _watch(
+    training: Training,
+    fold: int,
+    reporter: EpochReporter,
+    seen: list[tuple[Watchers, FoldRows]],
+) -> Watch:
+    """Return what makes the estimator train as our own trials do.
+
+    What watches its model, and the rows as that wants them, are added to `seen`.
+    """
+    worker_study = training.worker_study
+
+    def watched_by(model: Any) -> Watched:
+        rows = worker_study.rows_of_fit(fold).for_model(model)
+        watchers = watch(
+            worker_study,
+            training.point,
+            rows,
+            epochs=training.job.proposal.epochs,
+            folder=callbacks_folder(training.job, fold),
+            on_epoch=reporter.one_fold,
+            compiled=compiled_metric_names(model),
+        )
+        seen.append((watchers, rows))
+        return Watched(rows.scoring, watchers.in_order())
+
+    train = worker_study.rows_of_fit(fold).train
+    return Watch(
+        watched_by=watched_by,
+        class_weight=class_weights(
+            training.point.class_weight, train.y, worker_study.parts.classes
+        ),
+        inner=worker_study.inner_rows_of_fold(fold % worker_study.n_folds),
+        weight=None if train.weight is None else only(train.weight),
+        scope=strategy_scope(worker_study.study.gpus_per_trial),
+        fits=worker_study.n_fits,
+    )
 
 
 def _of_estimator(call: Call, training: Training) -> Params:
