@@ -13,6 +13,7 @@ from tuning.builders.build import build
 from tuning.builders.mlp import build_model
 from tuning.diagnosis.diagnose import diagnose, over_folds
 from tuning.diagnosis.measurements import best_constant, dead_share, read_signs
+from tuning.diagnosis.rules import at_rate
 from tuning.study.objective import Maximize, Minimize
 from tuning.trainer.train import Fit, Rows
 from tuning.trial import Finding, Status, TrialResult
@@ -357,3 +358,8 @@ def test_looking_takes_milliseconds():
     for _ in range(5):
         findings(model, curve, validation)
     assert (time.process_time() - began) / 5 < 0.1  # measured: 0.012
+
+
+def test_a_rate_that_a_cycle_has_brought_to_nothing_is_not_called_the_rate():
+    assert at_rate(0.0) == at_rate(None) == ""
+    assert at_rate(0.5) == " at lr 0.5"

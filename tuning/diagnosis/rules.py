@@ -366,8 +366,8 @@ def series(curve: Curve, name: str) -> list[float]:
 
 
 def at_rate(lr: float | None) -> str:
-    """Say the learning rate within a sentence; nothing where there is none."""
-    return "" if lr is None else f" at lr {lr:.3g}"
+    """Say the learning rate within a sentence; nothing where there is none, or a cycle ended it."""
+    return f" at lr {lr:.3g}" if lr else ""
 
 
 def _scatter(values: Sequence[float]) -> float:
