@@ -30,6 +30,7 @@ ROOMS = (
     "lr_range",
     "reports",
     "executors",
+    "executors/supervision",
     "engines",
     "trials",
     "estimators",

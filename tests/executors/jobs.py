@@ -193,3 +193,14 @@ class Unloadable:
 
     def __reduce__(self):
         return int, ("no number",)
+
+
+def compute_with_the_gil(seconds, context):
+    """Use the processor for so long without ever letting go of Python's lock."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000.0)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+    sys.setswitchinterval(before)
+    return "computed"

@@ -152,7 +152,7 @@ def test_an_executor_survives_the_death_of_its_forkserver(leases, tmp_path):
         executor.submit(job("sleep", 60))
         until(executor, Started)
         server._process.kill()
-        assert until(executor, Died)[-1].cause == "killed"
+        assert until(executor, Died)[-1].cause == "lost"
         assert run(executor, job("double", 2))[-1].value == 4
 
 

@@ -250,9 +250,21 @@ def test_an_evaluation_that_fails_says_so(tmp_path):
     assert read_json(files_in(tmp_path).folder / "winner.json") is None
 
 
+def test_a_lost_evaluation_is_tried_once_more_and_leaves_a_winner_without_score(tmp_path):
+    lost = Died("", "killed", "no sign of life")
+    executor = ObedientExecutor(script={"evaluate": [lost, lost]})
+    winner = finals(tmp_path, executor).run(trial_index_of(5))
+    assert winner.evaluation.test == {}
+    assert read_json(files_in(tmp_path).folder / "winner.json")["schema"]
+
+    again = ObedientExecutor()
+    assert finals(tmp_path, again).run(trial_index_of(5)).evaluation.test != {}
+    assert again.done == ["evaluate"]
+
+
 def test_a_full_disk_ends_the_run_as_one(tmp_path):
     executor = ObedientExecutor(
-        script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "")]}
+        script={"final-0-0": [Raised("", "OSError: [Errno 28] No space left on device", "", 75)]}
     )
     with pytest.raises(StorageError, match="the disk is full"):
         finals(tmp_path, executor).run(trial_index_of(5))

@@ -358,10 +358,30 @@ def test_a_fault_of_the_study_met_in_a_worker_ends_the_run_with_its_class_and_ba
 
 def test_a_full_disk_met_in_a_worker_ends_the_run_whichever_library_met_it(tmp_path):
     script = {
-        (1, 1): Raised("", "OSError: [Errno 28] Can't write data (No space left on device)", "")
+        (1, 1): Raised("", "OSError: [Errno 28] Can't write data (No space left on device)", "", 75)
     }
     with pytest.raises(StorageError, match="the disk is full"):
         search(tmp_path, script=script)
+
+
+def test_the_words_of_a_full_disk_alone_fail_their_trial_only(tmp_path):
+    script = {(1, 1): Raised("", "ValueError: No space left on device, says the builder", "")}
+    loop = search(tmp_path, script=script)
+    assert "says the builder" in loop.trial_index.results[1].error
+    assert len(loop.trial_index.results) == 6
+
+
+def test_a_trial_whose_worker_went_with_the_forkserver_is_tried_beside_its_attempts(tmp_path):
+    script = {(1, attempt): "lost" for attempt in range(1, 5)}
+    loop = search(tmp_path, script=script)
+    assert loop.trial_index.results[1].status is Status.COMPLETED
+    assert loop.trial_index.results[1].attempt == 5
+
+
+def test_a_trial_that_always_takes_the_forkserver_along_fails_in_the_end(tmp_path):
+    script = {(1, attempt): "lost" for attempt in range(1, 20)}
+    loop = search(tmp_path, script=script)
+    assert loop.trial_index.results[1].status is Status.FAILED
 
 
 def test_what_else_a_job_raises_fails_its_trial_only(tmp_path):

@@ -145,13 +145,24 @@ def test_an_error_in_the_builder_fails_the_trial_alone(tmp_path, capsys):
         tf.errors.ResourceExhaustedError(None, None, "/tmp/xla/1.bin; No space left on device"),
     ],
 )
-def test_a_full_disk_ends_the_run_and_leaves_the_trial_open(error, tmp_path):
+def test_a_full_disk_ends_the_run_and_leaves_the_trial_open(error, tmp_path, monkeypatch):
     def full(lr=0.1):
         raise error
+
+    monkeypatch.setattr("tuning.storage.full_disk.is_full", lambda folder: True)
 
     with pytest.raises(StorageError, match=r"trial 0: .*No space left on device"):
         run_trial(job(tmp_path, study(builder=full)), ScriptedContext())
     assert read_result(job(tmp_path, study(builder=full)).folder) is None
+
+
+def test_the_words_of_a_full_disk_fail_their_trial_alone_where_there_is_space(tmp_path):
+    def full(lr=0.1):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a/file/of/the/users")
+
+    result = run_trial(job(tmp_path, study(builder=full)), ScriptedContext())
+    assert result.status is Status.FAILED
+    assert "No space left on device" in result.error
 
 
 def test_a_builder_that_returns_one_model_again_and_again_is_refused(tmp_path):

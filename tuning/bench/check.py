@@ -11,8 +11,9 @@ from tuning.errors import TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
+from tuning.executors.supervision.parts import QUESTION
 from tuning.search.loop import TICK_S
-from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
+from tuning.search.lr_bounds import LRBounds, may_ask_again, measure_lr_bounds
 from tuning.search.trial_jobs import as_error
 from tuning.trials.jobs import Overrides, Source
 
@@ -81,7 +82,9 @@ def check_study(
 
 
 def _answer_of(executor: Executor, request: CheckRequest) -> CheckedStudy:
-    executor.submit(Job("check", _CHECK, (request,)))
+    question = Job("check", _CHECK, (request,), timeout_s=QUESTION.answer_s)
+    n_lost = {question.id: 0}
+    executor.submit(question)
     while True:
         for event in executor.events(TICK_S):
             if isinstance(event, Finished):
@@ -93,7 +96,10 @@ def _answer_of(executor: Executor, request: CheckRequest) -> CheckedStudy:
                     f"the study cannot be checked: {event.error}\n{event.traceback}"
                 )
 
-            if isinstance(event, Died):
+            if isinstance(event, Died) and may_ask_again(event, n_lost):
+                executor.submit(question)
+
+            elif isinstance(event, Died):
                 raise TuningError(
                     f"the worker that checked the study {event.cause}: {event.detail}"
                 )

@@ -31,7 +31,7 @@ class _OpenSearch:
     Attributes:
         last_report: The trial that this worker has reported of last; None: it has not reported yet.
         is_late: A trial is beyond its time limit, and its worker is being ended.
-        lost: Workers of the search that ended without a trial being at fault.
+        lost: Workers of the search that ended, without a report and a trial being at fault.
     """
 
     search: Search
@@ -41,6 +41,7 @@ class _OpenSearch:
 
     def note_report(self, report: EpochReport) -> None:
         """Note an epoch's report, with those before it of the same trial."""
+        self.lost = 0
         epochs = report.fits
         if self.last_report is not None and self.last_report.number == report.number:
             epochs += self.last_report.epochs
@@ -170,7 +171,7 @@ class OpenSearches:
         if self._stopping.reason or was_cancelled:
             return
 
-        is_lost_with_a_trial = record_lost_trial(
+        is_lost_with_a_trial = event.cause != "lost" and record_lost_trial(
             search.folder,
             _how_it_died(open_search, event),
             self._studies[search.study].attempts,

@@ -92,6 +92,12 @@ _of_run = options.together(
         help="Who runs the trials: local, inprocess, or another package's.",
     ),
     click.option(
+        "--engine-timeout",
+        callback=options.read_seconds,
+        metavar="TIME",
+        help="Longest answer of the engine, the check of the study among them; default: 30m.",
+    ),
+    click.option(
         "--deterministic",
         is_flag=True,
         help="The same devices give the same trials; with a pruner one trial runs at a time.",
@@ -160,6 +166,7 @@ def check_run(
     allow_change: bool,
     devices: str,
     executor: str,
+    engine_timeout: float | None,
     deterministic: bool,
     source: str | None,
     **fields: Any,
@@ -170,7 +177,8 @@ def check_run(
         study: As on the command line.
         target, task: Of a table.
         settings: Each `NAME=VALUE` of `--set`.
-        fresh, allow_change, devices, executor, deterministic, source: As in `RunOptions`.
+        fresh, allow_change, devices, executor, engine_timeout, deterministic, source: As in
+            `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.
 
@@ -202,6 +210,7 @@ def check_run(
         executor=executor,
         fresh=fresh,
         allow_change=allow_change,
+        engine_timeout=engine_timeout,
         deterministic=deterministic,
         source=source,
         variant={name: value for name, value in changes.items() if name not in _BUDGETS},

@@ -34,6 +34,10 @@ _GONE = (
 )
 
 
+class EngineLost(TuningError):
+    """The engine process has ended, or was ended; the text says how, where that is known."""
+
+
 class Connection(Protocol):
     """Either end: picklable messages; `EOFError`, `ConnectionError` where the other is gone."""
 
@@ -51,7 +55,7 @@ class RemoteEngine:
     """The driver's side: it raises errors of the engine process with the same class and text.
 
     Raises:
-        TuningError: From any method, where the engine process has died.
+        EngineLost: From any method, where the engine process has died.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -115,17 +119,22 @@ class RemoteEngine:
         try:
             self._connection.send((name, *args))
         except ConnectionError as error:
-            raise TuningError(_GONE) from error
+            raise EngineLost(_gone(error)) from error
         return self._answer()
 
     def _answer(self) -> Any:
         try:
             error, value = self._connection.recv()
         except (EOFError, ConnectionError) as gone:
-            raise TuningError(_GONE) from gone
+            raise EngineLost(_gone(gone)) from gone
         if error is not None:
             raise error
         return value
+
+
+def _gone(error: Exception) -> str:
+    """Return why the engine is gone; a bare wire knows nothing of its process."""
+    return _GONE if isinstance(error, EOFError | BrokenPipeError) else str(error)
 
 
 def serve(connection: Connection, source: Source, overrides: Overrides) -> None:
@@ -140,7 +149,7 @@ def serve(connection: Connection, source: Source, overrides: Overrides) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
         engine, info = prepare(source, overrides)
-    except (Exception, SystemExit) as error:  # SystemExit: a study file may call sys.exit()
+    except BaseException as error:  # a study file may call sys.exit(), or raise anything
         # Whatever it is, the driver raises it; one that is gone needs no reply.
         with contextlib.suppress(ConnectionError):
             _reply(connection, error)
@@ -172,7 +181,7 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
             if name not in _CALLS:
                 raise ValueError(f"an engine has no '{name}'")
             answer = getattr(engine, name)(*args)
-        except Exception as error:  # the driver raises it, and may go on with this engine
+        except BaseException as error:  # the driver raises it, and may go on with this engine
             failure = error
         _reply(connection, failure, answer)
 

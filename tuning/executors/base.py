@@ -103,10 +103,15 @@ class Raised:
 
 @dataclass(frozen=True)
 class Died:
-    """The worker is gone; the executor has already begun to replace it."""
+    """The worker is gone; the executor has already begun to replace it.
+
+    Attributes:
+        cause: "lost" is no fault of the job: something that the worker needs has ended, and the
+            worker with it. "killed" also where it did not answer any more.
+    """
 
     job: str
-    cause: Literal["crashed", "killed", "timeout", "no_progress", "cancelled"]
+    cause: Literal["crashed", "killed", "timeout", "no_progress", "cancelled", "lost"]
     detail: str
 
 

@@ -18,6 +18,7 @@ class Child:
         pid: Known once `poll` has seen the fork.
         exitcode: As subprocess gives it, minus the signal's number where one ended it; 255 if it
             was never forked.
+        server_gone: The forkserver is gone, and the child with it.
     """
 
     def __init__(self, wire: Wire, sentinel: int) -> None:
@@ -25,16 +26,18 @@ class Child:
         self.sentinel = sentinel
         self.pid: int | None = None
         self.exitcode: int | None = None
+        self.server_gone = False
         os.set_blocking(sentinel, False)
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the child lives or has still to be forked."""
-        while self.exitcode is None:
+        while self.exitcode is None and self.sentinel >= 0:
             try:
                 data = os.read(self.sentinel, NUMBER.size)
             except BlockingIOError:
                 break
             if not data:  # the server is gone, and with it the child
+                self.server_gone = True
                 self.exitcode = -signal.SIGKILL if self.pid else 255
             elif self.pid is None:
                 self.pid = NUMBER.unpack(data)[0]
@@ -42,12 +45,19 @@ class Child:
                 self.exitcode = NUMBER.unpack(data)[0]
         return self.exitcode
 
+    @property
+    def waits_for_server(self) -> bool:
+        """Whether the forkserver has still to fork it, or to tell how it ended."""
+        if self.sentinel < 0 or self.exitcode is not None:
+            return False
+        return self.pid is None or self.wire.closed
+
     def signal(self, number: int) -> None:
         """Send a signal to the child and what it has started.
 
         Nothing happens where it has ended or has yet to begin.
         """
-        if self.poll() is not None or self.pid is None:
+        if self.sentinel < 0 or self.poll() is not None or self.pid is None:
             return
         for send in (os.killpg, os.kill):  # at its very start it has no group of its own yet
             try:

@@ -20,6 +20,8 @@ from typing import IO, Any, Self
 from tuning.errors import MissingError, TuningError
 from tuning.executors.child import Child
 from tuning.executors.server import END
+from tuning.executors.supervision.parts import FORKSERVER, WORKER, backoff_s
+from tuning.executors.supervision.silence import Silence
 from tuning.executors.wire import Wire, wait_fd
 from tuning.storage.scratch import scratch_folder
 
@@ -47,6 +49,9 @@ class ForkServer:
         self._alive_w = -1
         self._noise: IO[bytes]
         self._compiled: TemporaryDirectory[str]
+        self._deaths = 0  # in a row, while it imported
+        self._children: list[Child] = []
+        self._silence = Silence(FORKSERVER.silence_s)
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -77,9 +82,13 @@ class ForkServer:
     def check(self, timeout_s: float = 0.0) -> bool:
         """Take in how the imports went; return whether there was news of them.
 
+        A server that was killed meanwhile is begun anew; children that it had still to fork are
+        lost with it.
+
         Raises:
             MissingError: An import failed.
-            TuningError: The server has died; the next `start` or `spawn` begins a new one.
+            TuningError: The server has died of its imports, or again and again; the next `start`
+                or `spawn` begins a new one.
         """
         with self._lock:
             if self._control is None or self.import_s is not None:
@@ -89,18 +98,47 @@ class ForkServer:
             outcome, _, detail = _read_words(self._control).partition(":")
             if outcome == "ready":
                 self.import_s = float(detail)
+                self._deaths = 0
                 return True
 
             self._noise.seek(0)
             noise = self._noise.read().decode(errors="replace")[-4000:]
             exit_code = self._discard()
+            self._deaths += 1
+            was_killed = exit_code is not None and exit_code < 0
+            if was_killed and self._deaths <= FORKSERVER.restarts:
+                time.sleep(backoff_s(self._deaths))
+                self.start()
+                return True
 
         if outcome == "failed":
             raise MissingError(f"the workers cannot import what trials need: {detail}")
         cause = f"the forkserver died while it imported TensorFlow (exit code {exit_code})"
         raise TuningError(f"{cause}. {noise}".strip())
 
-    def spawn(self, target: str, args: tuple[Any, ...] = (), *, fds: Sequence[int] = ()) -> Child:
+    def look_after(self) -> None:
+        """End a server that is stopped, or blocked; call it while something of it is waited for.
+
+        What it was asked for is its heartbeat: it forks, and tells of a child's end, within
+        milliseconds. Its children end with it, and `spawn` begins a new one.
+        """
+        with self._lock:
+            self._children = [child for child in self._children if child.sentinel >= 0]
+            owed = [child for child in self._children if child.waits_for_server]
+            if self._process is None or not owed:
+                self._silence = Silence(FORKSERVER.silence_s)
+            elif self._silence.exceeded(id(owed[0]), self._process.pid):
+                self._process.kill()
+                self._silence = Silence(FORKSERVER.silence_s)
+
+    def spawn(
+        self,
+        target: str,
+        args: tuple[Any, ...] = (),
+        *,
+        fds: Sequence[int] = (),
+        name: str = WORKER.name,
+    ) -> Child:
         """Fork a child that calls `target(wire, *args)`; does not wait for it.
 
         The child has this process' `sys.path`, folder and environment; its result is its exit code,
@@ -110,6 +148,7 @@ class ForkServer:
             target: `"package.module:function"`.
             args: Picklable.
             fds: Descriptors the child keeps open, e.g. leases.
+            name: Of the process, as `ps` shows it.
 
         Raises:
             MissingError: The server could not import what it was told to.
@@ -127,7 +166,9 @@ class ForkServer:
             os.close(status_w)
 
         child = Child(Wire(ours), sentinel)
-        child.wire.post((target, args, list(sys.path), os.getcwd(), dict(os.environ)))
+        child.wire.post((target, args, name, list(sys.path), os.getcwd(), dict(os.environ)))
+        with self._lock:
+            self._children.append(child)
         return child
 
     def fileno(self) -> int:
@@ -206,14 +247,16 @@ class ForkServer:
         for last_try in (False, True):
             self.start()
             with self._lock:
-                if self._control is None:
+                control = self._control
+                if control is None:
                     continue
                 try:
-                    socket.send_fds(self._control, [b"f"], fds)
+                    socket.send_fds(control, [b"f"], fds)
                     return
                 except (BrokenPipeError, ConnectionResetError):
                     self.check(1.0)  # raises where it died of an import
-                    self._discard()
+                    if self._control is control:  # else a new one is begun already
+                        self._discard()
             if last_try:
                 raise TuningError("the forkserver died twice; is there enough memory?")
 

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.worker import exit_code_of
 from tuning.trial import Answer, EpochReport
 
 Start: TypeAlias = Callable[[Callable[[], None]], None]
@@ -174,6 +174,5 @@ class _Run:
         except _Cancelled:
             return Died(self.job.id, "cancelled", "cancelled")
         except BaseException as error:  # as a worker does: it ends the job, nothing else
-            exit_code = error.exit_code if isinstance(error, TuningError) else None
             message = f"{type(error).__name__}: {error}"
-            return Raised(self.job.id, message, traceback.format_exc(), exit_code)
+            return Raised(self.job.id, message, traceback.format_exc(), exit_code_of(error))

@@ -27,6 +27,7 @@ from tuning.trial import Answer
 
 _POLL_S = 0.2  # while no slot is free
 _GROW_S = 1.0  # between looks for further slots
+_LOOK_S = 0.5  # between looks whether forkserver and workers are alive
 _FALSE_STARTS = 5  # of a slot in a row
 _NO_LIMITS = Limits()
 
@@ -79,6 +80,7 @@ class LocalExecutor:
         self._waiting: deque[QueuedJob] = deque()
         self._happened: list[Event] = []
         self._grow_at = time.monotonic() + _GROW_S
+        self._look_at = 0.0
 
         try:
             self._acquire(until, notice)
@@ -253,6 +255,7 @@ class LocalExecutor:
         """Return in how many seconds something has to be done though nothing is heard."""
         now = time.monotonic()
         deadlines = [at for worker in self._workers if (at := worker.deadline()) is not None]
+        deadlines.append(self._look_at)
         if self._wanted:
             deadlines.append(self._grow_at)
         return [max(0.0, at - now) for at in deadlines]
@@ -274,6 +277,15 @@ class LocalExecutor:
         now = time.monotonic()
         for worker in self._workers:
             worker.enforce(now)
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_S
+            self._look_after_all()
+
+    def _look_after_all(self) -> None:
+        """End what gives no sign of life, after all that it has said was taken in."""
+        self._forkserver.look_after()
+        for worker in self._workers:
+            worker.look_after()
 
     def _wait(self, timeout_s: float) -> None:
         poller = select.poll()

@@ -15,10 +15,13 @@ from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, file_name
 from tuning.executors.logs import last_lines
 from tuning.executors.messages import Drop, Reply, ToWorker, Work
+from tuning.executors.supervision.parts import WORKER
+from tuning.executors.supervision.silence import Silence
 from tuning.executors.worker import Limits
 from tuning.trial import Answer
 
 _GRACE_S = 2.0  # between TERM and KILL
+_HUNG_UP_S = 5.0  # a worker that has closed its wire ends within milliseconds
 
 
 @dataclass
@@ -50,6 +53,8 @@ class LocalWorker:
         cause: Why we are ending it; None: we are not.
         kill_at, began, progress: On the monotonic clock; what `_limits` counts from.
         awaiting: Whether the job waits for our answer, which is no lack of progress.
+        silence: Watches its heartbeat.
+        hung_up_at: When it closed its wire, on the monotonic clock; None: it has not.
     """
 
     slot: Slot
@@ -64,6 +69,8 @@ class LocalWorker:
     began: float = 0.0
     progress: float = 0.0
     awaiting: bool = False
+    silence: Silence = field(default_factory=lambda: Silence(WORKER.silence_s))
+    hung_up_at: float | None = None
 
     @classmethod
     def begin(
@@ -147,6 +154,27 @@ class LocalWorker:
                 self.end(limit.end, signal.SIGTERM)
                 return
 
+    def look_after(self) -> None:
+        """End the worker where it is stopped or blocked, whatever the limits of its job are."""
+        pid = self.child.pid
+        if self.cause is not None or pid is None:
+            return
+
+        if self.child.wire.closed:  # its end shows at its sentinel, unless it lives on, deaf
+            now = time.monotonic()
+            if self.hung_up_at is None:
+                self.hung_up_at = now
+            elif now - self.hung_up_at > _HUNG_UP_S:
+                self.child.signal(signal.SIGKILL)
+
+        elif self.silence.exceeded(self.child.wire.n_heard, pid):
+            job_id = "" if self.running is None else self.running.job.id
+            detail = (
+                f"worker {pid} gave no sign of life for {self.silence.seconds:.0f} s (stopped, or "
+                "blocked in a library) and was ended"
+            )
+            self.end(Died(job_id, "killed", detail), signal.SIGKILL)
+
     def end(self, cause: Died, number: int) -> None:
         """End the worker with a signal; its job then ends in `cause`."""
         self.cause = cause
@@ -159,6 +187,9 @@ class LocalWorker:
             if self.cause.job == job_id:
                 return self.cause
             return Died(job_id, "killed", "its worker was ended because of the job before")
+
+        if self.child.server_gone:
+            return Died(job_id, "lost", "the forkserver ended, and its workers with it")
 
         pid = self.child.pid
         exit_code = self.child.exitcode or 0

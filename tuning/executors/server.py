@@ -5,7 +5,8 @@ The driver's side is `forkserver`, and `child` for one child. What passes betwee
     server: "ready:<seconds>\\0" or "failed:<reason>\\0"   once, when the imports are done
     driver: one byte, with the child's descriptors           a request to fork
     server: the child's pid, later its exit code             on that child's status pipe
-    driver: (target, args, sys.path, folder, environment)    on the child's own wire
+    driver: (target, args, name, sys.path, folder, environment)   on the child's own wire
+    child:  a heartbeat each second                          on the same wire
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tuning.executors.wire import Wire
+from tuning.executors.supervision.parts import BEAT_S, FORKSERVER
+from tuning.executors.wire import Wire, wait_fd
 
 NUMBER = struct.Struct("q")
 END = b"\0"
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 
 
 def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None:
@@ -44,6 +47,7 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
         preload: Modules to import, or functions to call, as `module:function`.
     """
     die_with(driver)
+    name_process(FORKSERVER.name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control_fd, alive_fd, stderr = fds
     control = socket.socket(fileno=control_fd)
@@ -84,6 +88,16 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
+
+
+def name_process(name: str) -> None:
+    """Have `ps`, and our tests, tell this process from the others.
+
+    Args:
+        name: At most 15 bytes.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 class _Server:
@@ -151,9 +165,9 @@ class _Server:
             die_with(server_pid)
             os.setpgid(0, 0)  # its own group, so that what it starts ends with it
             self._let_go_of_the_servers(status_fd)
-            watch = threading.Thread(target=_end_with_driver, args=(self._alive_fd,), daemon=True)
-            watch.start()
-            code = _run(Wire.from_fd(wire_fd))
+            wire = Wire.from_fd(wire_fd)
+            threading.Thread(target=_live, args=(self._alive_fd, wire), daemon=True).start()
+            code = _run(wire)
         except BaseException:  # a child never returns into the server's loop
             traceback.print_exc()
         finally:
@@ -188,7 +202,8 @@ class _Server:
 
 def _run(wire: Wire) -> int:
     """Take over the driver's paths and environment, then call what it asks for."""
-    target, args, sys_path, folder, environment = wire.recv()
+    target, args, name, sys_path, folder, environment = wire.recv()
+    name_process(name)
     sys.path[:] = sys_path
     os.chdir(folder)
     os.environ.update(environment)
@@ -196,9 +211,14 @@ def _run(wire: Wire) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _end_with_driver(alive_fd: int) -> None:
-    """End with the driver, also where there is no prctl: it alone holds the pipe open."""
-    os.read(alive_fd, 1)
+def _live(alive_fd: int, wire: Wire) -> None:
+    """Beat while the driver lives, and end with it, also where there is no prctl.
+
+    The driver alone holds the pipe open.
+    """
+    while not wait_fd(alive_fd, BEAT_S):
+        with suppress(OSError):  # the wire was closed
+            wire.beat()
     os._exit(1)
 
 

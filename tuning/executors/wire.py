@@ -2,7 +2,7 @@
 
 Neither a stopped nor a torn peer can block the driver: it posts and reads without waiting. Workers
 and engine, which have nothing else to do, send and wait. A message is its length (8 bytes) and its
-pickle.
+pickle; one of length 0 is a heartbeat, which `receive` and `recv` only count.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 _HEAD = struct.Struct("!Q")
+_BEAT = _HEAD.pack(0)
 _CHUNK = 1 << 18
 
 
@@ -27,11 +28,13 @@ class Wire:
 
     Attributes:
         closed: Whether the peer has hung up; what it said before has been returned.
+        n_heard: Grows whenever something has come from the peer, a heartbeat among it.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.closed = False
+        self.n_heard = 0
         self._socket = sock
         self._in = bytearray()
         self._out = bytearray()
@@ -63,6 +66,13 @@ class Wire:
         """Send as much as the socket takes now."""
         with self._out_lock:
             self._flush()
+
+    def beat(self) -> None:
+        """Say that this process lives; nothing while an earlier word has not left."""
+        with self._out_lock:
+            if not self._out:
+                self._out += _BEAT
+                self._flush()
 
     def send(self, message: Any) -> None:
         """Send and wait until the socket has taken it all.
@@ -125,14 +135,18 @@ class Wire:
     def _read(self) -> bytes | None:
         """Return what has arrived: None where it is nothing yet, b"" where nothing will come."""
         try:
-            return self._socket.recv(_CHUNK)
+            data = self._socket.recv(_CHUNK)
         except BlockingIOError:
             return None
         except ConnectionResetError:  # it died with messages unread; all it sent came before
             return b""
+        self.n_heard += 1
+        return data
 
     def _cut(self) -> bytearray | None:
-        """Take one whole message off the buffer."""
+        """Take one whole message off the buffer, and the heartbeats before it."""
+        while self._in.startswith(_BEAT):
+            del self._in[: len(_BEAT)]
         if len(self._in) < _HEAD.size:
             return None
         end = _HEAD.size + int(_HEAD.unpack_from(self._in)[0])

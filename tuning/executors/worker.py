@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from tuning.errors import TuningError
+from tuning.errors import StorageError, TuningError
 from tuning.executors.base import Job, Slot
 from tuning.executors.logs import CappedLog
 from tuning.executors.messages import (
@@ -35,6 +35,7 @@ from tuning.executors.messages import (
     Work,
 )
 from tuning.executors.wire import Wire, wait_fd
+from tuning.storage.full_disk import is_full_disk
 from tuning.trial import Answer, EpochReport
 
 _ROTATE_S = 0.1  # how often the log's length is looked at
@@ -80,7 +81,7 @@ def main(wire: Wire, slot: Slot, log_path: Path, limits: Limits) -> int:
         job = inbox.take()
         log.begin(job.id)
         context = WorkerContext(job, slot.name, inbox)
-        ended = _run(job, context)
+        ended = _run(job, context, log_path.parent)
 
         jobs_done += 1
         rss_mb = psutil.Process().memory_info().rss / 2**20
@@ -180,7 +181,19 @@ class _Inbox:
             self.wire.send(Dropped(job_id))
 
 
-def _run(job: Job, context: WorkerContext) -> Returned | Failed:
+def exit_code_of(error: BaseException, folder: Path | None = None) -> int | None:
+    """Return the exit code of an error that ends the whole run; None where it ends the job alone.
+
+    Args:
+        error: What the job raised.
+        folder: Where the search's files are; None: not known.
+    """
+    if isinstance(error, TuningError):
+        return error.exit_code
+    return StorageError.exit_code if is_full_disk(error, folder) else None
+
+
+def _run(job: Job, context: WorkerContext, folder: Path) -> Returned | Failed:
     try:
         value = job.call(context)
         return Returned(job.id, pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))
@@ -189,7 +202,7 @@ def _run(job: Job, context: WorkerContext) -> Returned | Failed:
             job.id,
             error=f"{type(error).__name__}: {error}",
             traceback=traceback.format_exc(),
-            exit_code=error.exit_code if isinstance(error, TuningError) else None,
+            exit_code=exit_code_of(error, folder),
         )
     finally:
         sys.stdout.flush()

@@ -263,13 +263,34 @@ class Finals:
         round_ = self._round(_EVALUATE, {"evaluate": job})
         if not round_.run():
             return None
-        for error in round_.failed.values():
-            raise TuningError(f"the winner could not be evaluated: {error}")
+        return self._keep_winner(best, standings, seed, self._evaluation_of(round_))
 
+    def _evaluation_of(self, round_: Round) -> Evaluation:
+        """Return the evaluation; an empty one where its workers were lost.
+
+        Nobody shall lose a winner for that. Without the file of an evaluation the same command
+        tries again.
+
+        Raises:
+            TuningError: It failed in a way that it would again.
+        """
+        for name, error in round_.failed.items():
+            if name not in round_.lost:
+                raise TuningError(f"the winner could not be evaluated: {error}")
+            self.progress.notice(
+                f"the winner has no test score, its evaluation was lost ({error}); the same "
+                "command tries it again"
+            )
+            return Evaluation(test={})
+        return self._evaluation()
+
+    def _keep_winner(
+        self, best: Standing, standings: Sequence[Standing], seed: int, evaluation: Evaluation
+    ) -> WinnerRecord:
         winner = WinnerRecord(
             standing=best,
             finalists=tuple(standings),
-            evaluation=self._evaluation(),
+            evaluation=evaluation,
             seed=seed,
             at=time.time(),
         )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from tuning.engines.base import Engine
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
+from tuning.executors.supervision.parts import WORKER
 from tuning.ledger.records import Death
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
@@ -379,6 +380,10 @@ class SearchLoop:
         elif event.cause == "cancelled" or self._died_of_our_signal(event):
             self._let_go(trial)
 
+        elif event.cause == "lost" and trial.n_lost < WORKER.restarts:
+            trial.n_lost += 1
+            self._try_again(trial)
+
         else:
             death = Death(cause=event.cause, detail=event.detail, slot=trial.slot)
             self.files.write_death(number, trial.attempt, death)
@@ -391,7 +396,7 @@ class SearchLoop:
 
     def _died_of_our_signal(self, event: Died) -> bool:
         """Whether a worker got the signal that is meant to end us: that is no trial's fault."""
-        return event.cause in ("crashed", "killed") and self._stop_request.by_signal_soon()
+        return event.cause in ("crashed", "killed", "lost") and self._stop_request.by_signal_soon()
 
     def _try_again(self, trial: OpenTrial) -> None:
         self._progress.idle(trial.slot)

@@ -11,6 +11,7 @@ from tuning.errors import TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
+from tuning.executors.supervision.parts import QUESTION
 from tuning.ledger.records import Definition, LRIntervals, read_record, write_record
 from tuning.lr_range.plot import write_html, write_png
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
@@ -221,15 +222,37 @@ def run_tests(executor: Executor, jobs: Sequence[LRRangeJob]) -> list[LRRange]:
         TuningError: Whatever a worker raised, with its exit code, or that it died.
     """
     names = [f"lr-range-{job.parameter}-{i}" for i, job in enumerate(jobs)]
-    for name, job in zip(names, jobs, strict=True):
-        executor.submit(Job(name, _FUNCTION, (job,)))
+    questions = {
+        name: Job(name, _FUNCTION, (job,), timeout_s=QUESTION.answer_s)
+        for name, job in zip(names, jobs, strict=True)
+    }
+    for question in questions.values():
+        executor.submit(question)
 
     tests: dict[str, LRRange] = {}
+    n_lost = dict.fromkeys(names, 0)
     while len(tests) < len(names):
         for event in _endings(executor):
-            if event.job in names:
+            if event.job not in names:
+                continue
+            if isinstance(event, Died) and may_ask_again(event, n_lost):
+                executor.submit(questions[event.job])
+            else:
                 tests[event.job] = _test_of(event)
     return [tests[name] for name in names]
+
+
+def may_ask_again(event: Died, n_lost: dict[str, int]) -> bool:
+    """Whether a question whose worker was lost is asked once more.
+
+    Args:
+        event: How the worker ended.
+        n_lost: By job, how often that was so before; counted here.
+    """
+    if event.cause in ("timeout", "cancelled"):
+        return False
+    n_lost[event.job] += 1
+    return n_lost[event.job] <= QUESTION.restarts
 
 
 def _endings(executor: Executor) -> Iterator[Finished | Raised | Died]:

@@ -20,6 +20,7 @@ class OpenTrial:
         spent_s: Seconds of the attempts before.
         reported: Epochs this attempt has reported, those it took over from the one before included.
         epochs: The most that any attempt has reported.
+        n_lost: Attempts that ended through no fault of the trial.
         duplicates: Equal proposals that wait for this one's result.
     """
 
@@ -30,6 +31,7 @@ class OpenTrial:
     spent_s: float = 0.0
     reported: int = 0
     epochs: int = 0
+    n_lost: int = 0
     duplicates: list[Proposal] = field(default_factory=list)
 
     @property

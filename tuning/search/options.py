@@ -23,6 +23,8 @@ class RunOptions:
         executor: Who runs the trials, by name; see `executors.executor_spec`.
         fresh: Set an earlier search aside and begin anew.
         allow_change: Go on although the study changed.
+        engine_timeout: Seconds that one answer of the engine may take, the check of the study among
+            them; None: half an hour.
         deterministic: Tell results in the order of their numbers; the same devices then give the
             same trials. With a pruner one trial runs at a time.
         variant: What was changed of the study file by the command line, for the search's key and
@@ -41,6 +43,7 @@ class RunOptions:
     fresh: bool = False
     allow_change: bool = False
     deterministic: bool = False
+    engine_timeout: float | None = None
     variant: Overrides = field(default_factory=dict)
     budget: Overrides = field(default_factory=dict)
     source: str | None = None

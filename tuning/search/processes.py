@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,12 +10,13 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self
 
-from tuning.engines.remote import RemoteEngine
 from tuning.executors.base import Executor, Slot
 from tuning.executors.executor_spec import Workplace, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor
+from tuning.executors.supervision.parts import ENGINE
 from tuning.executors.worker import Limits
+from tuning.search.engine_process import SupervisedEngine
 from tuning.search.stop_request import StopRequest
 from tuning.study.study import Study
 from tuning.study.study_file import find_study
@@ -32,15 +32,28 @@ class SearchProcesses:
         source: The study.
         overrides: Changes of its fields.
         forkserver: One that runs, and is left running; None: an own one.
+        stop_request: Once the run is to end at once, the engine is not waited for.
+        notice: Told in words what is waited for, and what is begun anew.
+        answer_s: So long one answer of the engine may take; None: as the table of parts says.
     """
 
     def __init__(
-        self, source: Source, overrides: Overrides, forkserver: ForkServer | None = None
+        self,
+        source: Source,
+        overrides: Overrides,
+        forkserver: ForkServer | None = None,
+        *,
+        stop_request: StopRequest,
+        notice: Callable[[str], None] = lambda text: None,
+        answer_s: float | None = None,
     ) -> None:
         self._stack = ExitStack()
         self._closed = False
         self._server = forkserver or self._stack.enter_context(ForkServer())
         self._source = source
+        self._stop_request = stop_request
+        self._notice = notice
+        self._answer_s = answer_s or ENGINE.answer_s or math.inf
         # The engine may be started anew, so what ends it is looked up when the end comes.
         self._engine_end = ExitStack()
         self._stack.callback(lambda: self._engine_end.close())
@@ -55,11 +68,14 @@ class SearchProcesses:
         """Start the engine process, in place of the one there is: the study has changed."""
         self._engine_end.close()
         self._engine_end = ExitStack()
-        self._engine_process = self._server.spawn(
-            "tuning.engines.remote:serve", (self._source, overrides)
+        self.engine = SupervisedEngine(
+            self._server,
+            self._source,
+            overrides,
+            answer_s=self._answer_s,
+            stop_request=self._stop_request,
+            notice=self._notice,
         )
-        self._engine_end.callback(self._engine_process.close)
-        self.engine = RemoteEngine(self._engine_process.wire)
         self._engine_end.callback(self.engine.close)
 
     def executor(
@@ -110,7 +126,7 @@ class SearchProcesses:
             at_once: The engine is not waited for.
         """
         if at_once and not self._closed:
-            self._engine_process.signal(signal.SIGKILL)
+            self.engine.close(at_once=True)
         self._closed = True
         self._stack.close()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
+from tuning.executors.supervision.parts import EVALUATION
 from tuning.reports.progress import Progress
 from tuning.search.loop import TICK_S
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
@@ -26,6 +27,7 @@ class Round:
         jobs: By name, all of one kind.
         ended: What the jobs returned, by name.
         failed: What went wrong with the others.
+        lost: Those of them whose workers were lost, or took too long.
     """
 
     study: StudyInfo
@@ -36,8 +38,9 @@ class Round:
     jobs: Mapping[str, FinalistJob | EvaluationJob]
     ended: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
     _waiting: set[str] = field(default_factory=set)
-    _lost: dict[str, int] = field(default_factory=dict)
+    _n_lost: dict[str, int] = field(default_factory=dict)
     _slots: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> bool:
@@ -91,7 +94,7 @@ class Round:
                 name,
                 self.function,
                 (job,),
-                timeout_s=self.study.trial_timeout if trains else None,
+                timeout_s=self.study.trial_timeout if trains else EVALUATION.answer_s,
                 no_progress_timeout_s=self.study.no_progress_timeout if trains else None,
             )
         )
@@ -130,11 +133,15 @@ class Round:
             self._waiting.add(event.job)  # not begun, or not any more
             return
 
-        n_lost = self._lost.get(event.job, 0) + 1
-        self._lost[event.job] = n_lost
+        n_lost = self._n_lost.get(event.job, 0) + 1
+        self._n_lost[event.job] = n_lost
+        most = self.study.attempts
+        if not isinstance(self.jobs[event.job], FinalistJob):
+            most = 1 + EVALUATION.restarts
         # A job that took too long once would do so again.
         out_of_time = event.cause in ("timeout", "no_progress")
-        if out_of_time or n_lost >= self.study.attempts:
+        if out_of_time or n_lost >= most:
+            self.lost.add(event.job)
             self.failed[event.job] = f"worker {event.cause}: {event.detail}"
         else:
             self._submit(event.job)

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tuning.engines.remote import EngineLost
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Executor, Job, Slot
 from tuning.executors.devices import parse_devices
@@ -91,7 +92,16 @@ def run_study(
         view = stack.enter_context(progress or SilentProgress())
         view.phase("starting TensorFlow")
         # Both are started at once: each takes seconds, beside the other.
-        processes = stack.enter_context(SearchProcesses(source, options.overrides, forkserver))
+        processes = stack.enter_context(
+            SearchProcesses(
+                source,
+                options.overrides,
+                forkserver,
+                stop_request=stop_request,
+                notice=view.notice,
+                answer_s=options.engine_timeout,
+            )
+        )
         writer = stack.enter_context(Writer.start(home))
         info = processes.engine.describe()
 
@@ -129,6 +139,7 @@ def run_study(
         )
         files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
         known.keep()
+        processes.engine.replays_from(files)
 
         slots = parse_devices(options.devices, info.gpus_per_trial)
         executor = processes.executor(
@@ -347,9 +358,20 @@ class _Run:
         """
         self.executor.close()
         if not self.stop_request.by_signal:
-            for name, text in self.processes.engine.artifacts().items():
-                write_bytes(self.files.folder / "artifacts" / name, text.encode())
+            self._keep_artifacts()
         self.processes.close(at_once=self.stop_request.by_signal)
+
+    def _keep_artifacts(self) -> None:
+        """Keep the engine's own files; the winner is there, whatever becomes of them."""
+        try:
+            artifacts = self.processes.engine.artifacts()
+        except TuningError as error:
+            if not isinstance(error, EngineLost) and not self.stop_request.by_signal:
+                raise
+            self.warnings.append(f"the engine's own files are missing: {error}")
+            return
+        for name, text in artifacts.items():
+            write_bytes(self.files.folder / "artifacts" / name, text.encode())
 
     def catch_up(self) -> None:
         """Have the writer bring MLflow and Optuna's storage up to date, once.

@@ -98,8 +98,9 @@ class StopRequest:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM in this block.
+        """Take SIGINT, SIGTERM and SIGHUP in this block.
 
+        A terminal that goes away ends the run as SIGTERM does, unless `nohup` has it ignored.
         Outside the main thread Python has no signals: there nothing is changed.
         """
         if threading.current_thread() is not threading.main_thread():
@@ -107,6 +108,8 @@ class StopRequest:
             return
 
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate}
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            handlers[signal.SIGHUP] = self._terminate
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield

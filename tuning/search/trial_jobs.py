@@ -7,7 +7,7 @@ from pathlib import Path
 from tuning.errors import MissingError, StorageError, StudyError, TuningError
 from tuning.executors.base import Raised
 from tuning.ledger.search import SearchFiles
-from tuning.storage.durable import says_full
+from tuning.storage.full_disk import says_full
 from tuning.study.info import StudyInfo
 from tuning.trial import Proposal
 from tuning.trials.jobs import Overrides, Source, TrialJob
@@ -61,7 +61,7 @@ def _parent_folder(files: SearchFiles, proposal: Proposal) -> Path | None:
 
 def as_error(event: Raised) -> TuningError | None:
     """Return the error that ends the whole run, or None where only the job is at fault."""
-    if says_full(event.error):
+    if event.exit_code == StorageError.exit_code and says_full(event.error):
         return StorageError(f"the disk is full ({event.error}). Free some space, then run again.")
     if event.exit_code is None:
         return None

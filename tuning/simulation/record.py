@@ -188,7 +188,9 @@ def _prepare(
 
     # A pruned trial would have no whole curve to replay.
     overrides = {**options.variant, "pruner": "none"}
-    processes = stack.enter_context(SearchProcesses(source, overrides, forkserver))
+    processes = stack.enter_context(
+        SearchProcesses(source, overrides, forkserver, stop_request=stopping, notice=display.notice)
+    )
     study = processes.engine.describe()
     _check(study)
     folder = home / "recordings" / study.name / _key(options)

@@ -43,11 +43,6 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
-def says_full(text: str) -> bool:
-    """Whether an error's text is that of a full disk: h5py, NumPy, TensorFlow raise their own."""
-    return os.strerror(errno.ENOSPC) in text
-
-
 @contextmanager
 def raise_on_full_disk() -> Iterator[None]:
     """Raise `StorageError` for what a full disk makes of any call in the block, a library's too."""

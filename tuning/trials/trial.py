@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from tuning.errors import MissingError, StorageError, first_line
 from tuning.ledger.results import keep_result, read_result
-from tuning.storage.durable import says_full, write_json
+from tuning.storage.durable import write_json
+from tuning.storage.full_disk import is_full_disk
 from tuning.study.foreign.foreign_builder import trial_of
 from tuning.study.study import derive_seed
 from tuning.study.study_data import searched_arguments
@@ -154,7 +155,7 @@ def _classify(error: Exception, training: Training) -> TrialResult:
     """
     number = training.job.proposal.number
     # TensorFlow calls a full disk an exhausted resource, as it does memory.
-    if says_full(str(error)):
+    if is_full_disk(error, training.job.folder):
         raise StorageError(f"trial {number}: {first_line(error)}") from error
 
     if out_of_memory(error):

@@ -1,0 +1,279 @@
+"""`SupervisedEngine`: an engine process that is begun anew where it dies or hangs.
+
+The new one is told again what the ledger's files say, and its proposals are compared with those in
+the files, as after a rerun of the command. So its end costs some seconds, not the search.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from tuning.engines.remote import EngineLost, RemoteEngine
+from tuning.errors import ChangedError, StudyError, TuningError
+from tuning.executors.forkserver import ForkServer
+from tuning.executors.supervision.parts import ENGINE, backoff_s
+from tuning.ledger.search import SearchFiles
+from tuning.search.engine_link import EngineLink
+from tuning.search.replay import ask_again
+from tuning.search.stop_request import StopRequest
+from tuning.study.info import StudyInfo
+from tuning.trial import EpochReport, Pause, Proposal, TrialResult
+from tuning.trials.jobs import Overrides, Source
+
+_T = TypeVar("_T")
+
+
+class SupervisedEngine:
+    """The engine of one search, whichever process it is in.
+
+    Attributes:
+        notices: Known once `describe` has returned.
+
+    Args:
+        forkserver: What its processes are forked from.
+        source, overrides: The study.
+        answer_s: So long one answer may take.
+        stop_request: Once it is not to be waited for any longer, every call raises.
+        notice: Told what is waited for, and what is begun anew.
+
+    Raises:
+        TuningError: From any method: the engine was lost again and again, or the run is to end.
+    """
+
+    def __init__(
+        self,
+        forkserver: ForkServer,
+        source: Source,
+        overrides: Overrides,
+        *,
+        answer_s: float,
+        stop_request: StopRequest,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.notices: tuple[str, ...] = ()
+        self._forkserver = forkserver
+        self._study = (source, overrides)
+        self._answer_s = answer_s
+        self._stop_request = stop_request
+        self._notice = notice
+
+        self._info: StudyInfo | None = None
+        self._files: SearchFiles | None = None
+        # What the engine knows: so many asks; since the last of them, these tells; and the epochs
+        # of trials that have not ended.
+        self._n_asked = 0
+        self._tells: list[int] = []
+        self._reports: list[EpochReport] = []
+        self._n_lost = 0  # in a row, without an answer in between
+        self._closed = False
+        self._begin()
+
+    def replays_from(self, files: SearchFiles) -> None:
+        """Name the files that a new process is told; before the first ask."""
+        self._files = files
+
+    def describe(self) -> StudyInfo:
+        """Wait until the study is checked and its engine made; return what the driver may know.
+
+        Raises:
+            StudyError: The study, its data or its builder is wrong, or ends its process.
+            MissingError: Data or a package is not there.
+        """
+        while self._info is None:
+            try:
+                self._info = self._remote.describe()
+            except EngineLost as lost:
+                self._raise_where_hopeless(lost)
+                self._count_loss(lost)
+                self._begin()
+        self.notices = self._info.notices
+        self._n_lost = 0
+        return self._info
+
+    def ask(self, number: int) -> Proposal | Pause:
+        """Return what the engine proposes."""
+        answer = self._answer(lambda: self._remote.ask(number))
+        if isinstance(answer, Proposal):
+            self._n_asked += 1
+            self._tells = []
+        return answer
+
+    def adopt(self, proposal: Proposal) -> bool:
+        """Return whether the engine takes the proposal of an earlier run."""
+
+        def ask_and_adopt() -> bool:
+            self._remote.ask(proposal.number)
+            return self._remote.adopt(proposal)
+
+        try:
+            return self._remote.adopt(proposal)
+        except EngineLost as lost:
+            # The ask that this belongs to is asked anew with it, so it has not been yet.
+            self._n_asked = proposal.number
+            self._tells = list(proposal.tells)
+            self._begin_anew(lost)
+        is_adopted = self._answer(ask_and_adopt)
+        self._n_asked += 1
+        self._tells = []
+        return is_adopted
+
+    def report(self, report: EpochReport) -> bool:
+        """Return whether the engine wants the trial pruned."""
+        is_pruned = self._answer(lambda: self._remote.report(report))
+        self._reports.append(report)
+        return is_pruned
+
+    def tell(self, result: TrialResult) -> None:
+        """Tell the engine how a trial ended."""
+        self._answer(lambda: self._remote.tell(result))
+        self._tells.append(result.number)
+        self._reports = [each for each in self._reports if each.number != result.number]
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Return the engine's own files."""
+        return self._answer(self._remote_artifacts)
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the process; it may have some seconds for its last words, unless `at_once`.
+
+        May be called twice.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._link.closing = True
+        if at_once:
+            self._link.kill()
+        try:
+            self._remote.close()
+        finally:
+            self._link.kill()  # one that still loads its study, or does not answer
+            self._child.close()
+
+    def _remote_artifacts(self) -> Mapping[str, str]:
+        return self._remote.artifacts()
+
+    # --- the process ---
+
+    def _begin(self) -> None:
+        self._child = self._forkserver.spawn(
+            "tuning.engines.remote:serve", self._study, name=ENGINE.name
+        )
+        self._link = EngineLink(
+            self._forkserver,
+            self._child,
+            answer_s=self._answer_s,
+            stop_request=self._stop_request,
+            notice=self._notice,
+        )
+        self._remote = RemoteEngine(self._link)
+
+    def _answer(self, call: Callable[[], _T]) -> _T:
+        """Return what the engine answers, begun anew as often as that may help."""
+        self.describe()
+        while True:
+            try:
+                answer = call()
+            except EngineLost as lost:
+                self._begin_anew(lost)
+            else:
+                self._n_lost = 0
+                return answer
+
+    def _begin_anew(self, lost: EngineLost) -> None:
+        """Bring a new process to where the lost one was.
+
+        Raises:
+            TuningError: That fails again and again.
+        """
+        while True:
+            self._count_loss(lost)
+            began_at = time.monotonic()
+            try:
+                self._begin()
+                self._check_study(self._remote.describe())
+                self._replay()
+            except EngineLost as again:
+                lost = again
+                continue
+            seconds = time.monotonic() - began_at
+            self._notice(f"a new engine was told {self._n_asked} trials again in {seconds:.1f} s")
+            return
+
+    def _count_loss(self, lost: EngineLost) -> None:
+        """End what is left of a process, and wait a moment before the next.
+
+        Raises:
+            TuningError: It was lost too often, or the whole run is to end.
+        """
+        self._link.closing = True
+        self._link.kill()
+        self._link.close()
+        self._child.close()
+        # systemd and Slurm signal all processes of a job, the driver maybe last.
+        if self._stop_request.by_signal_soon():
+            raise lost
+
+        self._n_lost += 1
+        if self._n_lost > ENGINE.restarts:
+            raise EngineLost(
+                f"the engine was lost {self._n_lost} times in a row, the last time because "
+                f"{lost}; the results are on disk: the same command goes on from them"
+            ) from lost
+        self._notice(f"{lost}; a new one is begun")
+        time.sleep(backoff_s(self._n_lost))
+
+    def _raise_where_hopeless(self, lost: EngineLost) -> None:
+        """Raise where another process would end in the same way, before anything was searched."""
+        source, _ = self._study
+        where = f"study '{source}'" if isinstance(source, str) else "the study"
+        if self._link.too_slow:
+            raise TuningError(
+                f"{where}: loading and checking it took more than {self._answer_s:g} s; is there "
+                "a loop without end? --engine-timeout allows more"
+            ) from lost
+        if self._link.exit_code is not None and self._link.exit_code >= 0:
+            raise StudyError(
+                f"loading it ended its process with exit code {self._link.exit_code}; does the "
+                "study file, or something it imports, call os._exit?",
+                where=where,
+            ) from lost
+
+    # --- what a new process is told ---
+
+    def _check_study(self, info: StudyInfo) -> None:
+        before = self.describe()
+        if (info.hash, info.data.digest) != (before.hash, before.data.digest):
+            raise ChangedError(
+                "the study or its data changed while it was searched; put them back and run again, "
+                "or use --fresh",
+                where=f"study '{info.name}'",
+            )
+
+    def _replay(self) -> None:
+        """Ask and tell in the order of the files, then what came since."""
+        study = self.describe()
+        files = self._files
+        if files is not None:
+            for before in files.proposals(study.space):
+                if before.number == self._n_asked:  # in the middle of a first replay
+                    break
+                for number in before.tells:
+                    self._tell_again(files, number)
+                ask_again(self._remote, study, files.header, before)
+            for number in self._tells:
+                self._tell_again(files, number)
+        for report in self._reports:
+            self._remote.report(report)
+
+    def _tell_again(self, files: SearchFiles, number: int) -> None:
+        result = files.result(number)
+        if result is None:
+            raise TuningError(f"the result of trial {number} is damaged; the same command mends it")
+        study = self.describe()
+        if study.pruner != "none":
+            for epoch, value in result.reports_of(study.objective.metric):
+                self._remote.report(EpochReport(number, epoch, value, {}, 0.0))
+        self._remote.tell(result)
