@@ -6,7 +6,10 @@ import json
 import math
 import os
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.tracking.contract import Seen, TrackerContract, record
@@ -214,6 +217,38 @@ def test_the_winner_is_a_model_that_mlflow_loads_back(store, begun, tmp_path, mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
     loaded = mlflow.keras.load_model(logged.artifact_location)
     assert [w.tolist() for w in loaded.get_weights()] == [w.tolist() for w in model.get_weights()]
+
+
+def test_the_winner_takes_its_preparation_and_its_threshold_along(
+    store, begun, tmp_path, monkeypatch
+):
+    keras = pytest.importorskip("keras")
+    import mlflow
+
+    from tuning.data.columns import table_scaler
+    from tuning.data.dataset import Column
+    from tuning.trials.decision import classes_of, save_threshold
+    from tuning.trials.saved_model import inputs_of, save_for_raw_inputs
+
+    columns = (Column("size"), Column("kind", ("a", "b")))
+    rows = np.array([[1.0, 0.0], [3.0, 1.0], [np.nan, 1.0]])
+    scaler = table_scaler(rows, columns)
+    path = tmp_path / "winner.keras"
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    save_for_raw_inputs(model, scaler, path)
+    begun.record_winner(winner(3), path)
+    save_threshold(path, 0.25, ("no", "yes"))
+    begun.record_winner(winner(3), path)
+
+    logged = client(store).search_logged_models([begun.experiment_id])
+    assert len(logged) == 2  # without the threshold it was another winner
+    newest = max(logged, key=lambda each: each.creation_timestamp)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
+    folder = mlflow.artifacts.download_artifacts(newest.artifact_location)
+    file = Path(folder) / "data" / "model.keras"
+    frame = pd.DataFrame({"kind": ["b", "a"], "size": [1.0, 3.0]})
+    np.testing.assert_array_equal(inputs_of(file, frame), inputs_of(path, frame))
+    assert classes_of(file, [[0.2], [0.3]]).tolist() == ["no", "yes"]
 
 
 def test_the_experiment_has_a_view_with_metrics_and_searched_parameters_as_columns(store, tmp_path):

@@ -1,6 +1,7 @@
 """A `.keras` file as an MLflow model, without importing TensorFlow.
 
-`mlflow.keras.load_model` reads it back.
+`mlflow.keras.load_model` reads it back. What the model takes stands in JSON files beside it, as in
+the search's folder, so that `inputs_of` and `classes_of` know it there too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder in MLflow's layout, and the sha256 (hex) of the `.keras` file in it."""
+    """A folder in MLflow's layout, and the sha256 (hex) of what is the winner's in it."""
 
     path: Path
     digest: str
@@ -27,8 +28,10 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
     """Lay out `model` as `mlflow.keras.save_model` does, of MLflow 3.17.
 
     Args:
-        model: A `.keras` file.
-        folder: Gets MLmodel, requirements.txt and `data/model.keras`; must not exist.
+        model: A `.keras` file; of JSON files beside it those of its name are taken too: how inputs
+            are prepared, what they are called, the threshold and its classes.
+        folder: Gets MLmodel, requirements.txt, `data/model.keras` and `data/model.….json`; must not
+            exist.
         run_id: The run it comes from.
     """
     from mlflow.models import Model
@@ -36,6 +39,12 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
     data = folder / "data"
     data.mkdir(parents=True)
     shutil.copyfile(model, data / "model.keras")
+    sha = hashlib.sha256(model.read_bytes())
+    for file in files_beside(model):
+        name = file.name.removeprefix(model.stem)
+        shutil.copyfile(file, data / f"model{name}")
+        # A model that was shown without them is not the same one.
+        sha.update(name.encode() + file.read_bytes())
     (data / "keras_module.txt").write_text("keras")
 
     keras_version = _keras_version(model)
@@ -59,7 +68,12 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
     )
     about.model_size_bytes = model.stat().st_size
     about.save(str(folder / "MLmodel"))
-    return ModelFolder(folder, hashlib.sha256(model.read_bytes()).hexdigest())
+    return ModelFolder(folder, sha.hexdigest())
+
+
+def files_beside(model: Path) -> list[Path]:
+    """Return the JSON files that a saved model is read with, `<its name>.….json`, sorted."""
+    return sorted(model.parent.glob(f"{model.stem}.*.json"))
 
 
 def _keras_version(model: Path) -> str:
