@@ -6,6 +6,7 @@ import cloudpickle
 import pytest
 
 from tests.trials.small_study import ScriptedContext, net, study
+from tuning import Minimize
 from tuning.bench.budget import Budget
 from tuning.bench.plan import CheckRequest, parse_choices
 from tuning.bench.runs import BenchRun
@@ -14,11 +15,12 @@ from tuning.errors import StudyError
 from tuning.ledger.results import read_test_score
 from tuning.ledger.search import SearchFiles
 from tuning.space.domains import Choice, Float
+from tuning.study.study_fields import NO_OBJECTIVE
 
 SPACE = {"lr": Float(1e-3, 0.1, log=True), "batch_size": Choice(8, 16, 32)}
 
 
-def searches(folder, engines, budget, seeds=1, **changes):
+def check(folder, engines, budget, seeds=1, **changes):
     source = cloudpickle.dumps(study(**{"space": SPACE, **changes}))
     request = CheckRequest(
         source=source,
@@ -28,7 +30,11 @@ def searches(folder, engines, budget, seeds=1, **changes):
         budget=budget,
         home=folder,
     )
-    return check_study(request, ScriptedContext()).searches
+    return check_study(request, ScriptedContext())
+
+
+def searches(folder, engines, budget, seeds=1, **changes):
+    return check(folder, engines, budget, seeds, **changes).searches
 
 
 def one(folder, engine, budget, **changes):
@@ -182,6 +188,19 @@ def test_what_an_engine_cannot_search_is_told_before_anything_is_trained(tmp_pat
             tmp_path, "optuna:tpe,gridsearchcv", Budget("trials", 2), builder=seven, space=space
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_several_objectives_are_compared_by_the_first_and_it_says_so(tmp_path):
+    objectives = [Minimize("val_rmse"), Minimize("n_parameters")]
+    both = {"objective": NO_OBJECTIVE, "objectives": objectives}
+    budget = Budget("trials", 2)
+    checked = check(tmp_path, "optuna:tpe", budget, **both)
+    assert checked.compared_by == (
+        "val_rmse alone, the first of 2 objectives: engines seek n_parameters too, and no front is "
+        "compared"
+    )
+    run = run_search(checked.searches[0], budget, ScriptedContext())
+    assert run.curve.values[-1] == min(result.value for result in results(checked.searches[0]))
 
 
 def seven(x0=0, x1=0, x2=0, x3=0, x4=0, x5=0, x6=0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from importlib.util import find_spec
 
 import pytest
 
@@ -74,7 +75,12 @@ def test_tpe_finds_98_percent_of_the_hypervolume_of_a_table_in_100_trials():
     assert statistics.fmean(by_chance) < 0.8
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+WITH_GP = pytest.param(
+    "optuna:gp", marks=pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra gp")
+)
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, WITH_GP])
 def test_several_objectives_are_proposed_the_same_again_after_a_replay(engine):
     searched = study(engine)
     first, again = OptunaEngine(searched), OptunaEngine(searched)

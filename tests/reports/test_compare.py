@@ -92,6 +92,13 @@ def test_the_best_trial_is_shown_with_its_parameters():
     assert f"n_hidden={proposal.params['n_hidden']}" in rows["best parameters"][0]
 
 
+def test_of_several_objectives_it_is_said_which_one_is_compared():
+    objectives = (Objective("val_rmse", "minimize"), Objective("n_parameters", "minimize"))
+    shown = facts(compared(header={"objectives": objectives}), compared("toy/b"))
+    expected = "val_rmse, the first objective; not by minimize n_parameters"
+    assert shown["compared by"] == [expected, "–"]
+
+
 def test_a_search_without_a_completed_trial_has_no_best():
     proposal, result = trial(0)
     bare = replace(compared(), trials=[(proposal, spoiled(result, Status.FAILED))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.trials.small_study import study
+from tuning import Maximize, Minimize
 from tuning.errors import StudyError
 from tuning.simulation.fit_faults import fit_faults
 from tuning.simulation.record import RecordOptions, record_study
@@ -34,6 +35,15 @@ def test_repeats_are_seeds_of_a_recording():
     (fault,) = fit_faults(study(repeats=3))
     assert fault.startswith("repeats=3: recordings")
     assert not list(fit_faults(study(patience=2)))
+
+
+def test_several_objectives_are_told_to_be_one():
+    both = [Maximize("val_r2"), Minimize("n_parameters")]
+    (fault,) = fit_faults(study().with_(objectives=both))
+    assert fault == (
+        "2 objectives: recorded and simulated points have one value; give "
+        'objective=Maximize("val_r2") in their place'
+    )
 
 
 def test_record_says_all_that_is_wrong_before_it_trains(tmp_path, forkserver):

@@ -140,6 +140,17 @@ class CheckedStudy:
     notices: Mapping[str, tuple[str, ...]]
     folder: Path
 
+    @property
+    def compared_by(self) -> str:
+        """What engines are compared by where the study has several objectives; else ""."""
+        others = [each.metric for each in self.info.objectives[1:]]
+        if not others:
+            return ""
+        return (
+            f"{self.info.objective.metric} alone, the first of {1 + len(others)} objectives: "
+            f"engines seek {', '.join(others)} too, and no front is compared"
+        )
+
 
 def parse_choices(text: str) -> tuple[EngineChoice, ...]:
     """Read `optuna:tpe,optuna:tpe+asha,gridsearchcv`.

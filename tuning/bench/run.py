@@ -78,6 +78,8 @@ def run_bench(
             if any(name == earlier.info.name for earlier in studies):
                 raise StudyError(f"'{name}' is there twice; name each study once", where="bench")
             studies.append(checked.study)
+            if checked.study.compared_by:
+                watch.notice(f"{name}: compared by {checked.study.compared_by}")
             _open_folder(stack, checked, fresh=plan.fresh)
 
         searches = [search for study in studies for search in study.searches]

@@ -224,6 +224,10 @@ def _facts(search: Compared) -> Iterator[tuple[str, str]]:
     yield "epochs trained", f"{search.epochs:,}"
     yield "training", seconds_text(search.training_s)
 
+    others = search.header.objectives[1:]
+    if others:
+        listed = ", ".join(f"{each.direction} {each.metric}" for each in others)
+        yield "compared by", f"{search.objective.metric}, the first objective; not by {listed}"
     if search.best is not None:
         proposal, result = search.best
         yield f"best {search.objective.metric}", f"{score(result.value)} (trial {result.number})"

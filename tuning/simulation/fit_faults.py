@@ -1,4 +1,4 @@
-"""What of `fit` neither a recording nor a simulation can hold."""
+"""What of a study neither a recording nor a simulation can hold."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def fit_faults(study: Study | StudyInfo) -> Iterator[str]:
                 f"'{name}' is in the space, but recorded and simulated points are all trained in "
                 f"the same way; take it out of the space, and give {name}= of the study"
             )
+    if study.objectives:
+        first = study.objectives[0]
+        written = f'{first.direction.capitalize()}("{first.metric}")'
+        yield (
+            f"{len(study.objectives)} objectives: recorded and simulated points have one value; "
+            f"give objective={written} in their place"
+        )
     if study.repeats > 1:
         yield (
             f"repeats={study.repeats}: recordings and simulations have seeds of their own; leave "

@@ -221,6 +221,7 @@ def _definition(study: BenchedStudy) -> str:
     for name, domain in info.space.domains.items():
         rows.append((name, describe(domain)))
     rows += [
+        ("compared by", study.study.compared_by or None),
         ("epochs", f"at most {info.epochs} a trial"),
         ("patience", info.patience),
         ("folds", info.cv),
