@@ -117,8 +117,11 @@ def test_what_our_training_cannot_do_is_carried_out_as_it_is(builder, words):
     study = study_of(builder).with_(space={"batch_size": Choice(4, 6)})
     study.check()
     assert study.space.own_fit == words
-    for changes in ({"engine": "gridsearchcv"}, {"trainer": "compiled"}):
-        with pytest.raises(StudyError, match=words):
+    for changes, advice in (
+        ({"engine": "gridsearchcv"}, "use an engine of Optuna or KerasTuner"),
+        ({"trainer": "compiled"}, "use trainer='auto'"),
+    ):
+        with pytest.raises(StudyError, match=f"{words}; {advice}"):
             study.with_(**changes).check()
 
 

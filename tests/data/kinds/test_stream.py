@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tuning.data.facts import notices_on
 from tuning.data.kinds.stream import Stream, fixes_batches
 from tuning.data.kinds.stream_array import StreamArray
 from tuning.data.kinds.stream_source import StreamSource, epoch_seed
@@ -274,3 +275,11 @@ def test_a_stream_is_not_standardised():
     assert split(dataset, seed=1).scaled().scaler.mean is None
     with pytest.raises(StudyError, match="put a Normalization or Rescaling layer first"):
         dataset.X.figures()
+
+
+def test_that_a_stream_has_no_linear_baseline_is_said():
+    stream = Stream(batched(0, 30), batched(30, 40), batched(40, 50))
+    assert notices_on(stream)[-1] == (
+        "no linear baseline: its rows are read as they come, and do not lie in memory together; "
+        "the winner is compared with a dummy"
+    )
