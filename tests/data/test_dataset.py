@@ -70,3 +70,13 @@ def test_the_order_in_which_parts_are_named_is_not_in_the_digest():
         replace(TABLE, parts={"train": test, "test": train}).digest
         != replace(TABLE, parts=one).digest
     )
+
+
+def test_with_longest_a_row_of_the_test_part_changes_no_other_row():
+    rows = [[1, 2], [3], [4, 5, 6], [7]]
+    y = np.arange(4.0)
+    short, long = (
+        Dataset("ragged", [*rows[:-1], last], y, "regression", longest=3) for last in ([7], [7] * 9)
+    )
+    np.testing.assert_array_equal(short.X[:3], long.X[:3])
+    assert "1 longer ones are cut there" in long.notices[0]

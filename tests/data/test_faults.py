@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuning.data.dataset import Dataset
-from tuning.data.faults import dataset_faults
+from tuning.data.faults import cut_faults, dataset_faults
 from tuning.data.parts import split
 from tuning.errors import StudyError
 
@@ -64,9 +64,13 @@ def with_nan(array, row):
         ),
         ({"task": "binary"}, "a binary y must hold 0 and 1 only, found 2, 3, 4, 5, 6, …"),
         (
-            {"task": "binary", "y": np.ones((12, 2))},
-            "a binary y must be (rows,), got (12, 2); "
-            "for several answers a row use task='multilabel'",
+            {"task": "binary", "y": np.ones((12, 2, 2))},
+            "every row is of class 1; there is nothing to learn",
+        ),
+        (
+            {"y": np.ones((12, 4)) * Y[:, None], "weight": np.ones((12, 3))},
+            "weight must be (rows,), or (rows, steps) with the first axes of y of shape (12, 4), "
+            "got (12, 3)",
         ),
         ({"task": "binary", "y": TWO * 0}, "every row is of class 0; there is nothing to learn"),
         (
@@ -137,3 +141,11 @@ def test_all_faults_come_at_once_with_the_data_sets_name():
         "y is constant: every row has the same target, there is nothing to learn",
     )
     assert str(caught.value).startswith("data 'mine': 4 faults:")
+
+
+def test_images_as_targets_are_none_of_scikit_learns():
+    data = Dataset("images", X, np.random.default_rng(0).normal(size=(12, 2, 2, 1)), "regression")
+    assert list(cut_faults(data, "gridsearchcv")) == [
+        "engine 'gridsearchcv': scikit-learn takes (rows, outputs), y has the shape (12, 2, 2, 1); "
+        "use an engine of Optuna's or KerasTuner's"
+    ]

@@ -15,13 +15,21 @@ from tuning.builders.build import build, builder_name
 from tuning.builders.inputs.adapting import adapt_layers
 from tuning.builders.inputs.first_layers import first_layers_of
 from tuning.builders.inputs.preparation import AsTheyAre
-from tuning.builders.loss_check import fault_of_activation, fault_of_loss
+from tuning.builders.loss_check import answer_weight_faults, fault_of_activation, fault_of_loss
 from tuning.builders.losses import loss_name
 from tuning.builders.metric_check import compiled_metric_faults, measure_faults
 from tuning.builders.seeds import seeded
 from tuning.builders.targets import TAKE_ONE_HOT, form_for, in_form, is_of_keras
 from tuning.data.arrays import Array, Arrays, leaves, named, only
-from tuning.data.dataset import Shapes, Task, Tasks, each_shape, task_of
+from tuning.data.dataset import (
+    Shapes,
+    Task,
+    Tasks,
+    answer_axes,
+    each_shape,
+    output_shape_of,
+    task_of,
+)
 from tuning.data.faults import holds_text
 from tuning.data.parts import Part
 from tuning.errors import StudyError
@@ -77,6 +85,7 @@ def check_builder(
         task=task,
         n_outputs=n_outputs,
         one_hot=one_hot,
+        weight=None if sample is None else sample.weight,
         may_lack_loss=bool(getattr(builder, "has_fit", False)),
     )
     with seeded(0):
@@ -107,12 +116,17 @@ class _Data:
     task: Tasks
     n_outputs: int | Mapping[str, int]
     one_hot: tuple[str, ...]
+    weight: Arrays | None
     may_lack_loss: bool
     """A `HyperModel.fit` may compile, or have its loss in a loop of its own."""
 
     def units(self, output: str) -> int:
         """Units that the task of an output needs."""
         return self.n_outputs[output] if isinstance(self.n_outputs, Mapping) else self.n_outputs
+
+    def weight_of(self, output: str) -> Array | None:
+        """Weights of an output; one array is that of all."""
+        return self.weight.get(output) if isinstance(self.weight, Mapping) else self.weight
 
 
 def _zeros(input_shape: Shapes) -> Arrays:
@@ -184,11 +198,13 @@ def _faults_of_output(
     y = dict(named(data.y))[output]
     where = f"output '{output}': " if output else ""
 
-    separates = _separates_two_classes(task, shape, loss)
+    separates = _separates_two_classes(task, shape, loss, y)
     is_own = bool(loss) and not is_of_keras(compiled)
-    if not (separates or is_own or shape == _wanted_shape(task, data.units(output), y)):
+    if not (separates or is_own or _fits(task, shape, data.units(output), y)):
         yield f"{where}the last layer gives {_units(shape)}; {_wanted(task, data.units(output), y)}"
         return
+    if not is_own:
+        yield from answer_weight_faults(data.weight_of(output), shape, where)
     if not separates and not _has_its_loss_elsewhere(model, data):
         loss_fault = fault_of_loss(compiled, task)
         if loss_fault:
@@ -198,13 +214,18 @@ def _faults_of_output(
         yield f"{where}{activation_fault}"
 
 
-def _wanted_shape(task: Task, n_outputs: int, y: Array) -> tuple[int, ...]:
-    """Return one row's shape of what the task's model returns."""
-    if task == "multiclass":
-        return (*y.shape[1:], n_outputs)
-    if task == "binary" or y.ndim == 1:
-        return (1,)
-    return tuple(y.shape[1:])
+def _fits(task: Task, shape: tuple[int | None, ...], n_outputs: int, y: Array) -> bool:
+    """Whether an output has y's shape, of many numbers a row but for a last axis of 1."""
+    wanted = output_shape_of(y, task, n_outputs)
+    if shape == wanted:
+        return True
+    if task not in ("binary", "regression") or y.ndim < 2 or not shape:
+        return False
+    return _without_last_one(shape) == _without_last_one(wanted)
+
+
+def _without_last_one(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    return shape[:-1] if shape[-1] == 1 else shape
 
 
 def _targets(model: keras.Model, data: _Data) -> Arrays:
@@ -219,6 +240,7 @@ def _targets(model: keras.Model, data: _Data) -> Arrays:
             units=units,
             was_one_hot=name in data.one_hot,
             n_columns=y.ndim - 1,
+            ranks=(y.ndim - 1, outputs[name].ndim - 1),
         )
         if form == "as it is" and units == 1 and y.ndim == 1 and wants_columns(model):
             form = "column"
@@ -285,10 +307,10 @@ def _outputs(model: keras.Model, data: _Data) -> Any:
         return model(_tensors(as_fit_takes(_as_model_takes(model, data.X))))
 
 
-def _separates_two_classes(task: Task, shape: tuple[int | None, ...], loss: str) -> bool:
+def _separates_two_classes(task: Task, shape: tuple[int | None, ...], loss: str, y: Array) -> bool:
     """Whether a binary task is done with one unit a class, which class numbers 0 and 1 allow."""
     fits = ("sparse_categorical_crossentropy", "crossentropy", *TAKE_ONE_HOT)
-    return task == "binary" and shape == (2,) and loss in fits
+    return task == "binary" and shape == (*answer_axes(y, task), 2) and loss in fits
 
 
 def _input_fault(model: keras.Model, data: _Data) -> str:
@@ -388,11 +410,16 @@ def _units(shape: tuple[int | None, ...]) -> str:
 
 
 def _wanted(task: Task, n_outputs: int, y: Array) -> str:
-    units = _units(_wanted_shape(task, n_outputs, y))
-    return (
+    units = _units(output_shape_of(y, task, n_outputs))
+    # One row's shape says it all where each row has many answers, or is an image.
+    name = "n_outputs" if y.ndim == 1 or (y.ndim == 2 and task != "binary") else "output_shape"
+    wanted = (
         f"a {task} task with this y needs {units}: "
-        "let the builder take `n_outputs`, it is filled in from the data"
+        f"let the builder take `{name}`, it is filled in from the data"
     )
+    if task == "binary" and y.ndim == 2:
+        wanted += "; for several labels a row use task='multilabel'"
+    return wanted
 
 
 def _words(arguments: Mapping[str, Any]) -> str:

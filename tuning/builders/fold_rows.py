@@ -16,7 +16,7 @@ from tuning.builders.inputs.first_layers import first_layers_of
 from tuning.builders.inputs.preparation import FirstLayer, Preparation
 from tuning.builders.targets import Form, form_for, in_form, is_of_keras
 from tuning.data.arrays import Array, Arrays, each, named
-from tuning.data.dataset import Task, task_of
+from tuning.data.dataset import Task, answer_axes, task_of
 from tuning.data.lazy import LazyArray
 from tuning.data.parts import Part, Parts, Scaling
 from tuning.trainer.keras_internals import wants_columns
@@ -47,13 +47,14 @@ class Plan:
         inputs: How each input is prepared, by its name in the data.
         targets: The form of each output's y.
         units: Size of each output's last axis.
-        by_answer: Outputs of many answers a row (steps, pixels) whose loss weighs each of them.
+        by_answer: Outputs of many answers a row (steps, pixels) whose loss weighs each of them, and
+            how many axes of y these are.
     """
 
     inputs: tuple[tuple[str, Preparation], ...]
     targets: tuple[tuple[str, Form], ...] = ()
     units: tuple[tuple[str, int], ...] = ()
-    by_answer: tuple[str, ...] = ()
+    by_answer: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +137,12 @@ class FoldRows:
         """
         if part.weight is None or not self.plan.by_answer:
             return part.weight
+        n_axes = dict(self.plan.by_answer)
         by_name = {}
         for name, y in named(part.y):
             weight = part.weight[name] if isinstance(part.weight, Mapping) else part.weight
-            if name in self.plan.by_answer:
-                weight = _of_answers(weight, _answers_of(y, task_of(self.parts.task, name)))
-            by_name[name] = weight
+            axes = y.shape[1 : 1 + n_axes.get(name, 0)]
+            by_name[name] = _of_answers(weight, axes)
         return by_name if isinstance(part.y, Mapping) else by_name[""]
 
     @functools.cached_property
@@ -190,19 +191,23 @@ def plan_for(parts: Parts, model: keras.Model, first_layers: Mapping[str, FirstL
     """
     forms: dict[str, Form] = {}
     units: dict[str, int] = {}
-    by_answer: list[str] = []
+    by_answer: list[tuple[str, int]] = []
     for position, (name, y) in enumerate(named(parts.train.y)):
-        size = _units(model, name, position)
+        task = task_of(parts.task, name)
+        shape = _shape_of_output(model, name, position)
+        size = int(shape[-1] or 0) if shape else 0
         loss = loss_of(model, name, position)
+        n_axes = _n_answer_axes(y, task, shape)
         # One of the user's own may have one value a row.
-        if is_of_keras(loss) and _answers_of(y, task_of(parts.task, name)):
-            by_answer.append(name)
+        if is_of_keras(loss) and n_axes:
+            by_answer.append((name, n_axes))
         forms[name] = form_for(
             loss,
-            task=task_of(parts.task, name),
+            task=task,
             units=size,
             was_one_hot=name in parts.one_hot,
             n_columns=y.ndim - 1,
+            ranks=(y.ndim - 1, len(shape)),
         )
         # Keras' F-scores of one unit take y as a column alone.
         if forms[name] == "as it is" and size == 1 and y.ndim == 1 and wants_columns(model):
@@ -217,27 +222,32 @@ def plan_for(parts: Parts, model: keras.Model, first_layers: Mapping[str, FirstL
     )
 
 
-def _answers_of(y: Array, task: Task) -> tuple[int, ...]:
-    """Return the axes of many answers a row: steps, or an image's pixels; () for one answer."""
-    axes = y.shape[1:] if task == "multiclass" else y.shape[1:-1]
-    return () if math.prod(axes) == 1 else tuple(axes)
+def _n_answer_axes(y: Array, task: Task, shape: tuple[int | None, ...]) -> int:
+    """Return how many axes of y a loss of Keras has values for, beside the rows.
+
+    It averages over the output's last axis, and no other; 0 for one answer a row.
+    """
+    axes = y.shape[1 : len(shape)] if shape else answer_axes(y, task)
+    return 0 if math.prod(axes) == 1 else len(axes)
 
 
 def _of_answers(weight: Array, axes: tuple[int, ...]) -> Array:
-    """Return the weight of each row's answers, `(rows, *axes)`."""
-    of_row = weight.reshape(-1, *[1] * len(axes))
+    """Return the weight of each row's answers, `(rows, *axes)`; what it has more stays."""
+    if weight.ndim > len(axes):
+        return weight
+    of_row = weight.reshape(*weight.shape, *[1] * (1 + len(axes) - weight.ndim))
     return np.ascontiguousarray(np.broadcast_to(of_row, (len(weight), *axes)))
 
 
-def _units(model: Any, output: str, position: int) -> int:
-    """Return the size of an output's last axis; 0 where the model does not tell."""
+def _shape_of_output(model: Any, output: str, position: int) -> tuple[int | None, ...]:
+    """Return one row's shape of an output; () where the model does not tell."""
     outputs = getattr(model, "outputs", None)
     if not outputs:
-        return 0
+        return ()
     names = list(getattr(model, "output_names", ()))
     if output in names:
         position = names.index(output)
-    return int(outputs[position].shape[-1] or 0) if position < len(outputs) else 0
+    return tuple(outputs[position].shape[1:]) if position < len(outputs) else ()
 
 
 def _fixed(part: Part) -> Rows:

@@ -1,12 +1,14 @@
-"""Does a loss fit what y holds, and the last layer's activation what the loss takes?"""
+"""Does a loss fit what y holds, the last layer's activation the loss, the weights its values?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tuning.builders.losses import is_adapted, loss_name
 from tuning.builders.targets import TAKE_ONE_HOT
 from tuning.builders.tasks import OUTPUT_ACTIVATIONS
+from tuning.data.arrays import Array
 from tuning.data.dataset import Task
 
 _CROSSENTROPIES = (
@@ -126,3 +128,38 @@ def _softmax_fault(units: int, task: Task) -> str:
         return ""
     effect = "labels exclude each other" if task == "multilabel" else "outputs add up to 1"
     return f"softmax makes the {effect}; use {' or '.join(OUTPUT_ACTIVATIONS[task][:2])}"
+
+
+def answer_weight_faults(
+    weight: Array | None, shape: tuple[int | None, ...], where: str
+) -> Iterator[str]:
+    """Yield that the answers of an output are weighed, and its loss has no value for each of them.
+
+    Keras averages over the last axis and multiplies what remains by the weights. Where these have
+    more axes they are spread over the losses of other rows, without a word.
+
+    Args:
+        weight: `(rows,)`, `(rows, steps)`, …; None: 1 each.
+        shape: Of one row of the output.
+        where: What the sentence begins with.
+    """
+    if weight is None or weight.ndim == 1:
+        return
+    axes = shape[:-1]
+    wanted = weight.shape[1:]
+    if len(wanted) <= len(axes) and all(
+        known in (None, size) for known, size in zip(axes, wanted, strict=False)
+    ):
+        return
+    of_rows = _listed(("rows", *wanted))
+    of_losses = _listed(("rows", *axes))
+    yield (
+        f"{where}weight is {of_rows}, the loss of an output of shape {shape} is {of_losses}, "
+        f"a mean over its last axis; end the model with a last axis of 1, "
+        f"{_listed((*wanted, 1))}, or weigh whole rows: weight=(rows,)"
+    )
+
+
+def _listed(sizes: tuple[object, ...]) -> str:
+    inner = ", ".join(map(str, sizes))
+    return f"({inner},)" if len(sizes) == 1 else f"({inner})"

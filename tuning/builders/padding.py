@@ -95,7 +95,9 @@ def _of_output(y: Array, mask: Array, weight: Array | None) -> Array | None:
     steps = mask.astype(np.float32)
     if weight is None:
         return steps
-    return steps * (weight if weight.ndim == 2 else weight[:, None])
+    if weight.ndim <= 2:
+        return steps * weight.reshape(len(weight), -1)
+    return np.asarray(weight * steps.reshape(*steps.shape, *[1] * (weight.ndim - 2)))
 
 
 def _named(arrays: Arrays | None, name: str) -> Any:

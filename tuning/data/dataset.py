@@ -88,8 +88,10 @@ class Dataset:
             Several inputs are a mapping by the model's names of them, or a tuple in its order.
             Ragged rows (a list of lists, dtype object) are padded with 0 at the end.
         y: Regression: `(rows,)`, `(rows, outputs)` or any shape that the model returns, float.
-            Binary and multiclass: `(rows,)` class numbers from 0; names of classes and one-hot rows
-            become numbers. Multilabel: `(rows, labels)` of 0 / 1. Several outputs as with X.
+            Binary and multiclass: `(rows,)` class numbers from 0, or of many answers a row
+            `(rows, steps)`, `(rows, height, width)`, also with a last axis of 1; names of classes
+            and one-hot rows become numbers. Multilabel: `(rows, labels)` of 0 / 1. Several outputs
+            as with X.
         task: Which of the four it is; it fixes metrics, baselines and stratified splits. By name
             where several outputs differ.
         classes: Names of the classes, by number; empty for regression.
@@ -105,8 +107,8 @@ class Dataset:
             imputed, scaled and one-hot encoded, fitted on the training part alone. Empty: X is
             numeric and complete.
         notices: What the reader of the table should know, such as columns that were left out.
-        weight: `(rows,)`, what each row counts in loss and metrics; by name where outputs differ.
-            None: 1.
+        weight: `(rows,)`, what each row counts in loss and metrics, or `(rows, steps)`: what each
+            of its answers counts; by name where outputs differ. None: 1.
         groups: `(rows,)`, numbers or texts: rows of one group stay on one side of every split.
         time: `(rows,)`, numbers or datetime64: a split by time trains on no later row. Of rows that
             last, as windows of a series do, `(rows, 2)`: the first and the last moment of each.
@@ -263,9 +265,33 @@ def _plain_texts(groups: Any) -> Any:
     return groups.astype(str) if is_text else groups
 
 
-def _output_shape(y: Array, task: Task, classes: tuple[str, ...]) -> tuple[int, ...]:
+def answer_axes(y: Array, task: Task) -> tuple[int, ...]:
+    """Return the axes of many answers a row, steps or pixels; () for one answer.
+
+    Of classes each number is an answer, a last axis of 1 beside; of the others each vector along
+    the last axis.
+    """
+    axes = tuple(y.shape[1:])
+    if task not in ("binary", "multiclass"):
+        return axes[:-1]
+    return axes[:-1] if axes and axes[-1] == 1 else axes
+
+
+def output_shape_of(y: Array, task: Task, n_classes: int) -> tuple[int, ...]:
+    """Return one row's shape of what a model of a task returns.
+
+    Args:
+        y: `(rows, …)`, class numbers for binary and multiclass.
+        task: Of the output.
+        n_classes: Of multiclass.
+    """
     if task == "multiclass":
-        return (*y.shape[1:], len(classes) or int(y.max()) + 1)
-    if task == "binary" or y.ndim == 1:
-        return (1,)
-    return tuple(y.shape[1:])
+        return (*answer_axes(y, task), n_classes)
+    if task == "binary":
+        return (*answer_axes(y, task), 1)
+    return tuple(y.shape[1:]) or (1,)
+
+
+def _output_shape(y: Array, task: Task, classes: tuple[str, ...]) -> tuple[int, ...]:
+    n_classes = (len(classes) or int(y.max()) + 1) if task == "multiclass" else 2
+    return output_shape_of(y, task, n_classes)

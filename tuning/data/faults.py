@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tuning.data.arrays import count_rows, leaves, named, only
-from tuning.data.dataset import TASKS, Array, Dataset, Task, task_of
+from tuning.data.dataset import TASKS, Array, Dataset, Task, answer_axes, task_of
 from tuning.data.lazy import LazyArray
 from tuning.data.row_keys import key_faults
 from tuning.errors import did_you_mean
@@ -50,14 +50,28 @@ def _weight_faults(dataset: Dataset) -> Iterator[str]:
         yield from _array_faults(label, weight)
         if _has_shape(weight) and _is_finite(weight):
             if weight.ndim != 1:
-                yield f"{label} must be (rows,), got {weight.shape}"
-            elif len(weight) and (weight.min() < 0 or weight.max() == 0):
+                yield from _answer_weight_faults(dataset, name, weight)
+            if weight.size and (weight.min() < 0 or weight.max() == 0):
                 yield f"{label} must not be below 0, and somewhere above: found {weight.min():g}"
     if isinstance(dataset.weight, Mapping):
         outputs = [name for name, _ in named(dataset.y)]
         unknown = [name for name in dataset.weight if name not in outputs]
         if unknown:
             yield f"weight names {', '.join(unknown)}, y has {', '.join(outputs)}"
+
+
+def _answer_weight_faults(dataset: Dataset, output: str, weight: Array) -> Iterator[str]:
+    """Yield which outputs have other answers a row than they are weighed by."""
+    for name, y in named(dataset.y):
+        if output not in ("", name) or not _has_shape(y):
+            continue
+        # Whether these are steps or units of one answer, the model tells: `check_builder` looks.
+        if weight.shape[1:] != y.shape[1 : weight.ndim]:
+            label = _label("weight", output)
+            yield (
+                f"{label} must be (rows,), or (rows, steps) with the first axes of "
+                f"{_label('y', name)} of shape {y.shape}, got {weight.shape}"
+            )
 
 
 def _label(field: str, name: str) -> str:
@@ -126,6 +140,34 @@ def training_faults(dataset: Dataset, train: Array) -> Iterator[str]:
     for number in absent.tolist():
         name = class_name(dataset.classes, number)
         yield f"no training row is of class {name}; give 'train' rows of every class"
+
+
+def cut_faults(dataset: Dataset, engine: str) -> Iterator[str]:
+    """Yield what scikit-learn's search classes cannot cut, score or weigh.
+
+    Args:
+        dataset: Without faults of its own.
+        engine: That hands the arrays to scikit-learn.
+    """
+    advice = "use an engine of Optuna's or KerasTuner's"
+    for name, y in named(dataset.y):
+        task = task_of(dataset.task, name)
+        takes = ""
+        if task in ("binary", "multiclass") and answer_axes(y, task):
+            takes = "one class a row"
+        elif y.ndim > 2:
+            takes = "(rows, outputs)"
+        if takes:
+            yield (
+                f"engine '{engine}': scikit-learn takes {takes}, {_label('y', name)} has "
+                f"the shape {y.shape}; {advice}"
+            )
+    for name, weight in named({} if dataset.weight is None else dataset.weight):
+        if weight.ndim > 1:
+            yield (
+                f"engine '{engine}': scikit-learn weighs whole rows, {_label('weight', name)} has "
+                f"the shape {weight.shape}; {advice}"
+            )
 
 
 def class_name(classes: tuple[str, ...], number: int) -> str:
@@ -253,12 +295,7 @@ def _target_faults(dataset: Dataset, name: str, y: Array) -> Iterator[str]:
     """Yield what is wrong with the finite y, which has rows, of one output."""
     task = task_of(dataset.task, name)
     label = _label("y", name)
-    if task == "binary" and y.ndim > 1:
-        yield (
-            f"a binary {label} must be (rows,), got {y.shape}; "
-            "for several answers a row use task='multilabel'"
-        )
-    elif task == "multilabel" and y.ndim < 2:
+    if task == "multilabel" and y.ndim < 2:
         yield (
             f"a multilabel {label} must be (rows, outputs), got {y.shape}; "
             "for one answer a row use task='binary'"
@@ -319,8 +356,9 @@ def _class_faults(dataset: Dataset, task: Task, y: Array) -> Iterator[str]:
             name = class_name(dataset.classes, number)
             yield f"no row is of class {name}; add rows, or renumber without it"
 
-    # Where the data set names every part nothing is stratified, and any class is large enough.
-    is_split_by_seed = not set(PARTS) <= set(dataset.parts)
+    # Where the data set names every part nothing is stratified, and any class is large enough; so
+    # it is where each row has many answers.
+    is_split_by_seed = not set(PARTS) <= set(dataset.parts) and not answer_axes(y, task)
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         if count < LEAST_MEMBERS and is_split_by_seed:
             members = "member" if count == 1 else "members"

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from tuning.data.arrays import Arrays, count_rows, each, join, named, only, take
 from tuning.data.columns import table_scaler
-from tuning.data.dataset import Array, Column, Dataset, Shapes, Task, Tasks, input_shape_of, task_of
+from tuning.data.dataset import (
+    Array,
+    Column,
+    Dataset,
+    Shapes,
+    Task,
+    Tasks,
+    input_shape_of,
+    output_shape_of,
+    task_of,
+)
 from tuning.data.faults import dataset_faults, training_faults
 from tuning.data.folds import Cv, FoldNumbers, folds
 from tuning.data.lazy import LazyArray
@@ -34,9 +44,9 @@ class Part:
         X: `(rows, *input_shape)`, float32. Parts that wait for `scaled()` have the data set's own
             type: a large number that varies little (a date in seconds) must be centred before it
             is rounded. Several inputs by name.
-        y: float32 `(rows,)` or `(rows, outputs)`; for multiclass int32 `(rows,)`. Several outputs
-            by name.
-        weight: What each row counts, `(rows,)`, or by output; None: 1.
+        y: float32 `(rows,)` or `(rows, …)`; for multiclass int32. Several outputs by name.
+        weight: What each row counts, `(rows,)`, or each of its answers, `(rows, steps)`; or by
+            output; None: 1.
         groups, time: `(rows, …)` as in the data set, for folds and inner splits.
     """
 
@@ -167,12 +177,10 @@ class Parts:
     def output_shape(self) -> Shapes:
         """One row's shape of what the model returns, see `Dataset.output_shape`."""
         units = self.n_outputs
-        by_name = {
-            name: (*y.shape[1:], units[name] if isinstance(units, Mapping) else units)
-            if task_of(self.task, name) == "multiclass"
-            else tuple(y.shape[1:]) or (1,)
-            for name, y in named(self.train.y)
-        }
+        by_name = {}
+        for name, y in named(self.train.y):
+            n_classes = units[name] if isinstance(units, Mapping) else units
+            by_name[name] = output_shape_of(y, task_of(self.task, name), n_classes)
         return by_name if isinstance(self.train.y, Mapping) else by_name[""]
 
     @property

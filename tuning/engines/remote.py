@@ -235,17 +235,21 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
 
 
 def _check_stream(study: Study, dataset: Dataset) -> None:
+    from tuning.data.faults import cut_faults
     from tuning.data.kinds.stream_checks import stream_faults
     from tuning.study.engine_spec import engine_spec
 
+    cutting_engine = study.engine if engine_spec(study.engine).one_data_set else ""
     faults = list(
         stream_faults(
             dataset,
             searched=study.space.domains,
             has_folds=study.cv is not None,
-            cutting_engine=study.engine if engine_spec(study.engine).one_data_set else "",
+            cutting_engine=cutting_engine,
         )
     )
+    if cutting_engine:
+        faults += cut_faults(dataset, cutting_engine)
     if faults:
         raise StudyError(faults, where=f"study '{study.name}'")
 

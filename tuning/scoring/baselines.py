@@ -12,7 +12,7 @@ from tuning.data.arrays import Array, Arrays, leaves, named, only
 from tuning.data.dataset import Task, Tasks, task_of
 from tuning.data.lazy import LazyArray
 from tuning.scoring import metrics
-from tuning.scoring.case import class_numbers, is_one_hot
+from tuning.scoring.case import is_one_hot
 from tuning.scoring.measure import Measure
 from tuning.trainer.outputs import linked
 from tuning.trainer.train import Rows
@@ -103,9 +103,10 @@ def _of_output(task: Task, train: Rows, X: Arrays, y: Array) -> dict[str, Array]
         weight = weight.reshape(len(weight), -1).mean(axis=1)
     n_classes = _n_classes(task, y_train, y)
     if task in ("binary", "multiclass"):
-        y_train = class_numbers(y_train)
+        y_train = _numbers(y_train, y)
         if y_train.shape[1] > 1:  # many answers a row: pixels of a mask, steps of a sequence
-            return {"dummy": _shares(task, y_train, len(y), n_classes)}
+            whole = None if train.weight is None else only(train.weight)
+            return {"dummy": _shares(task, y_train, whole, (len(y), n_classes))}
         y_train = y_train[:, 0]
     elif y_train.ndim > 2:
         y_train = y_train.reshape(len(y_train), -1)
@@ -127,14 +128,43 @@ def _n_classes(task: Task, y_train: Array, y: Array) -> int:
     """Return how many classes there are; the other part may have one that no training row has."""
     if task != "multiclass":
         return 2
-    if y_train.ndim > 1 and is_one_hot(y_train):
+    if _is_made_one_hot(y_train, y):
         return int(y_train.shape[-1])
     return int(max(y_train.max(), y.max())) + 1
 
 
-def _shares(task: Task, numbers: Array, n_rows: int, n_classes: int) -> Array:
-    """Predict the classes' shares for every answer, `(n_rows, answers)` or one a class."""
-    shares = np.bincount(numbers.reshape(-1), minlength=n_classes) / numbers.size
+def _is_made_one_hot(y_train: Array, y: Array) -> bool:
+    """Whether class numbers have become rows of the training part, for a loss that wants them.
+
+    Of class numbers each row may hold one 1, too: then they have the shape of the other part's.
+    """
+    return y_train.ndim > 1 and y_train.shape[1:] != y.shape[1:] and is_one_hot(y_train)
+
+
+def _numbers(y_train: Array, y: Array) -> Array:
+    """Return the training rows' class numbers, int `(rows, answers)`."""
+    if _is_made_one_hot(y_train, y):
+        y_train = y_train.argmax(axis=-1)
+    return y_train.reshape(len(y_train), -1).astype(int)
+
+
+def _shares(task: Task, numbers: Array, weight: Array | None, size: tuple[int, int]) -> Array:
+    """Predict the classes' shares for every answer, `(n_rows, answers)` or one a class.
+
+    Args:
+        task: Binary or multiclass.
+        numbers: Of the training rows' classes, `(rows, answers)`.
+        weight: `(rows,)`, or of each answer too; None: 1 each.
+        size: Rows to predict, and classes.
+    """
+    n_rows, n_classes = size
+    counted = None
+    if weight is not None:
+        of_answers = weight.reshape(len(weight), -1)
+        each_counts = numbers.shape[1] // of_answers.shape[1]
+        counted = np.repeat(of_answers, each_counts, axis=1).reshape(-1)
+    counts = np.bincount(numbers.reshape(-1), counted, minlength=n_classes)
+    shares = counts / counts.sum()
     if task == "binary":
         return np.full((n_rows, numbers.shape[1]), shares[1])
     return np.tile(shares, (n_rows, numbers.shape[1], 1))

@@ -94,13 +94,13 @@ def case_of(
     if task == "multiclass":
         truth, outputs = _classes(truth, outputs)
     else:
-        truth = _columns(truth)
-        outputs = _columns(outputs)
-        if task == "binary" and truth.shape[1] > 1 and truth.shape == outputs.shape:
-            if truth.shape[1] == 2 and is_one_hot(truth):
-                return Case(task, truth.argmax(axis=1)[:, None], outputs, weight, threshold)
+        if task == "binary" and has_a_unit_a_class(truth, outputs):
+            truth, outputs = _classes(truth, outputs)
+        elif task == "binary" and truth.size == outputs.size:
             truth = truth.reshape(-1, 1)
             outputs = outputs.reshape(-1, 1)
+        truth = _columns(truth)
+        outputs = _columns(outputs)
     return Case(task, truth, outputs, _repeated(weight, len(y), len(truth)), threshold)
 
 
@@ -116,14 +116,21 @@ def _classes(truth: Array, outputs: Array) -> tuple[Array, Array]:
     return truth, outputs
 
 
-def class_numbers(y: Array) -> Array:
+def has_a_unit_a_class(truth: Array, outputs: Array) -> bool:
+    """Whether a binary output has two units for each answer, and not one."""
+    if outputs.ndim < 2 or outputs.shape[-1] != 2:
+        return False
+    return outputs.size == 2 * truth.size or (truth.shape == outputs.shape and is_one_hot(truth))
+
+
+def class_numbers(y: Array, task: Task = "multiclass") -> Array:
     """Return class numbers, int `(rows, answers)`, of numbers or one-hot rows.
 
     Without predictions beside it a y of many columns is read as one-hot where each row, or each
-    step of it, has exactly one 1.
+    step of it, has exactly one 1; a binary one only where there are two columns.
     """
     y = np.asarray(y)
-    if y.ndim > 1 and is_one_hot(y):
+    if y.ndim > 1 and is_one_hot(y) and (task != "binary" or y.shape[-1] == 2):
         y = y.argmax(axis=-1)
     return _columns(y).astype(int)
 

@@ -9,7 +9,6 @@ import numpy as np
 from tuning.data.arrays import Array, named
 from tuning.data.dataset import Dataset, Task, task_of
 from tuning.data.faults import class_name
-from tuning.scoring.case import class_numbers
 from tuning.study.study import Study
 
 RARE = 0.05
@@ -42,17 +41,18 @@ def _advice(study: Study, dataset: Dataset) -> Iterator[str]:
         name = study.objective.name.removeprefix(prefix)
         if name not in _ACCURACIES or task not in ("binary", "multiclass"):
             continue
-        sentence = _sentence(class_numbers(y), task, dataset.classes if not output else (), prefix)
+        sentence = _sentence(np.asarray(y), task, dataset.classes if not output else (), prefix)
         if sentence:
             yield sentence
 
 
 def _sentence(numbers: Array, task: Task, classes: tuple[str, ...], prefix: str) -> str:
-    found, counts = np.unique(numbers, return_counts=True)
+    found, counts = np.unique(numbers.astype(int), return_counts=True)
     share = float(counts.min() / counts.sum())
     if len(found) < 2 or share > RARE:
         return ""
 
+    counted = "rows" if numbers.ndim == 1 else "answers"
     rarest = class_name(classes, int(found[counts.argmin()]))
     choices = [f'Maximize("val_{prefix}average_precision")', 'class_weight="balanced"']
     if task == "binary":
@@ -60,7 +60,7 @@ def _sentence(numbers: Array, task: Task, classes: tuple[str, ...], prefix: str)
     else:
         choices.insert(1, f'Maximize("val_{prefix}balanced_accuracy")')
     return (
-        f"class {rarest} is {share:.1%} of the rows: never predicting it already scores an "
+        f"class {rarest} is {share:.1%} of the {counted}: never predicting it already scores an "
         f"accuracy of {1 - share:.3f}, so the search hardly sees it; fitting choices: "
         f"{', '.join(choices)}"
     )

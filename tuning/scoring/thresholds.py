@@ -13,7 +13,7 @@ from tuning.data.arrays import Array, Arrays
 from tuning.data.dataset import Tasks
 from tuning.data.faults import class_name
 from tuning.errors import StudyError
-from tuning.scoring.case import class_numbers
+from tuning.scoring.case import class_numbers, has_a_unit_a_class
 from tuning.scoring.measure import Measure, measure_of
 from tuning.study.objective import Objective
 
@@ -77,7 +77,8 @@ def threshold_on(
 ) -> float:
     """Return the best threshold by a measure that looks at classes; see `tuned_threshold`."""
     chances = np.asarray(measure.of_output(probabilities), dtype=float)
-    chances = chances.reshape(len(chances), -1)[:, -1]
+    if has_a_unit_a_class(measure.of_output(y), chances):
+        chances = chances[..., -1]
     if not np.all(np.isfinite(chances)) or np.isclose(chances.min(), chances.max()):
         return 0.5
 
@@ -107,7 +108,8 @@ def few_held_out(held_out: Iterable[Array], classes: tuple[str, ...]) -> str:
         held_out: y of the rows that are held out to tune on, of each fit.
         classes: Their names, where they have some.
     """
-    counts = [np.bincount(class_numbers(y)[:, 0], minlength=2)[:2] for y in held_out]
+    numbers = [class_numbers(y, "binary").reshape(-1) for y in held_out]
+    counts = [np.bincount(each, minlength=2)[:2] for each in numbers]
     if not counts:
         return ""
     fewest = min(counts, key=lambda count: int(count.min()))

@@ -10,8 +10,10 @@ from tuning.space.space import Space
 from tuning.trial import Params
 
 Builder: TypeAlias = Callable[..., Any]
-ClassWeight: TypeAlias = Literal["balanced"] | Mapping[int | str, float] | None
+OfOneOutput: TypeAlias = Literal["balanced"] | Mapping[int | str, float] | None
 """None, "balanced", or the weight of each class by its number or its name."""
+ClassWeight: TypeAlias = OfOneOutput | Mapping[str, OfOneOutput]
+"""That of the one output, or of several by the output's name; "balanced" counts for all."""
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 FIT_PARAMETERS = ("batch_size", "epochs", "patience", "class_weight")

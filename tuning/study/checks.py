@@ -49,7 +49,10 @@ _LEAST = {
     "repeats": 1,
 }
 """The whole numbers of a study, and the least that each may be."""
-_CLASS_WEIGHT = "must be None, 'balanced' or a mapping of classes to numbers of at least 0"
+_CLASS_WEIGHT = (
+    "must be None, 'balanced' or a mapping of classes to numbers of at least 0, or of several "
+    "outputs to one of these each"
+)
 _PRUNERS_WITH_RUNGS = ("asha", "hyperband")
 _MAY_BE_NONE = ("trials", "patience", "cv", "timeout", "trial_timeout")
 
@@ -429,9 +432,16 @@ def _weight_faults(study: StudyFields) -> Iterator[str]:
 
 
 def _is_class_weight(value: Any) -> bool:
+    if isinstance(value, Mapping) and not any(map(_is_weight, value.values())):
+        # By output: an output without a mapping of its own has a text or nothing.
+        return bool(value) and all(map(_is_class_weight_of_output, value.values()))
+    return _is_class_weight_of_output(value)
+
+
+def _is_class_weight_of_output(value: Any) -> bool:
     if isinstance(value, Mapping):
         return bool(value) and all(map(_is_weight, value.values()))
-    return value is None or value == "balanced"
+    return value is None or (isinstance(value, str) and value == "balanced")
 
 
 def _is_weight(value: Any) -> bool:

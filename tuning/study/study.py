@@ -87,7 +87,8 @@ class Study(StudyFields):
         patience: Stop after this many epochs without improvement and keep the best weights; None:
             train to the end.
         class_weight: Weight of each class in the training loss: "balanced", a mapping of numbers
-            or names of classes, or None. Validation and metrics do not know it, as in Keras.
+            or names of classes, or None; of several outputs a mapping by output of these.
+            Validation and metrics do not know it, as in Keras.
         callbacks: A function that returns fresh Keras callbacks for each fit. It is given what it
             names of the trial's parameters, and of `CALLBACK_ARGUMENTS`.
         repeats: Seeds that a trial is trained on; its value is the mean.

@@ -16,7 +16,7 @@ from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.builders.inputs.adapting import adapt_layers
 from tuning.builders.own_fit import OwnFit
 from tuning.diagnosis.diagnose import diagnose, over_folds
-from tuning.scoring.class_weights import class_weights
+from tuning.scoring.answer_weights import weighed_by_class
 from tuning.study.builder_arguments import SplitParams
 from tuning.study.objective import others_asked
 from tuning.study.study import Study
@@ -206,8 +206,14 @@ def prepare_fit(
     rows = rows.for_model(model)
     adapted = adapt_layers(model, rows.train.X)
 
-    weights = class_weights(point.class_weight, rows.train.y, parts.classes)
-    usual = Chosen(rows=rows.train, epochs=epochs, batch_size=point.batch_size)
+    weighed = weighed_by_class(
+        rows.train,
+        point.class_weight,
+        task=parts.task,
+        one_hot=[name for name, form in rows.plan.targets if form == "one-hot"],
+        classes=parts.classes,
+    )
+    usual = Chosen(rows=weighed.rows, epochs=epochs, batch_size=point.batch_size)
     own_fit = getattr(study.space, "own_fit", "")
     chosen = chosen_by(study.builder, model, usual, rows.scoring, own_fit=own_fit)
     watchers = watch(
@@ -229,7 +235,7 @@ def prepare_fit(
         fits=worker_study.n_fits,
         batch_size=chosen.batch_size,
         callbacks=watchers.in_order(chosen.callbacks),
-        class_weight=weights if chosen.class_weight is None else chosen.class_weight,
+        class_weight=(weighed.class_weight if chosen.class_weight is None else chosen.class_weight),
         shuffle=chosen.shuffle,
         seed=seed,
         trainer=study.trainer,

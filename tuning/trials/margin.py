@@ -14,6 +14,10 @@ from tuning.study.objective import Objective
 
 RESAMPLES = 400
 """Bootstrap samples: the standard error they give is itself within about 4 %."""
+FEWEST = 50
+"""Of them where rows hold many answers, as masks do: the error of the error is then 10 %."""
+MOST_ANSWERS = 40_000_000
+"""Answers that all samples together are scored on, so that masks take seconds and not minutes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +82,16 @@ def margin(measure: Measure, objective: Objective, rivals: Rivals) -> Margin | N
     resampled = bootstrap(
         (rows,),
         difference,
-        n_resamples=RESAMPLES,
+        n_resamples=_resamples(y),
         vectorized=False,
         method="percentile",
         rng=default_rng(0),
     )
     standard_error = float(np.nanstd(resampled.bootstrap_distribution, ddof=1))
     return Margin(difference=of_all_rows, standard_error=standard_error)
+
+
+def _resamples(y: Array) -> int:
+    if y.ndim <= 2:  # a table's rows
+        return RESAMPLES
+    return int(np.clip(MOST_ANSWERS // y.size, FEWEST, RESAMPLES))

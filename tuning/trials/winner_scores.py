@@ -10,6 +10,7 @@ import numpy as np
 
 from tuning.builders.padding import scoring_weight
 from tuning.data.arrays import Arrays, count_rows, join, only, take
+from tuning.data.dataset import task_of
 from tuning.data.faults import class_name
 from tuning.ledger.winner import Evaluation, Margin, NoBetter
 from tuning.scoring.baselines import baselines, scores
@@ -150,8 +151,10 @@ class _Jury:
 
         held_out = self.rows.stopping
         both_X = join([held_out.X, X])
-        both_y = join([held_out.y, parts.test.y])
         n_inner = count_rows(held_out.X)
+        # Of y its shape counts: that of the rows held out is the loss's, not the data set's.
+        test_y = only(parts.test.y)
+        both_y = np.zeros((n_inner + len(test_y), *test_y.shape[1:]), test_y.dtype)
         candidates = {}
         for name, theirs in baselines(parts.task, self.rows.train, both_X, both_y).items():
             inner = take(theirs, slice(None, n_inner))
@@ -177,7 +180,8 @@ class _Jury:
             return "the mean"
         if parts.task not in ("binary", "multiclass"):
             return ""
-        counts = np.bincount(class_numbers(only(self.rows.train.y)).reshape(-1))
+        numbers = class_numbers(only(self.rows.train.y), task_of(parts.task))
+        counts = np.bincount(numbers.reshape(-1))
         return class_name(parts.classes, int(counts.argmax()))
 
     def margin(self, measure: Measure, winner: _Candidate, other: _Candidate) -> Margin | None:
