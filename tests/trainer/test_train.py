@@ -170,6 +170,12 @@ def test_class_weights_and_several_metrics_count_as_in_fit():
     )
 
 
+@pytest.mark.usefixtures("way")
+def test_soft_labels_are_rounded_to_the_class_whose_weight_counts_as_in_fit():
+    soft = np.where(LABELS == 1, 0.9, 0.1).astype("float32")
+    assert_same(*both(lambda: regressor("adam"), X, soft, class_weight={0: 1.0, 1: 3.0}))
+
+
 def test_regularisers_and_clipped_gradients_count_as_in_fit():
     def make():
         clipped = keras.optimizers.Adam(0.02, clipnorm=0.3)

@@ -75,13 +75,13 @@ def _weighted(batch: Any, class_weight: Mapping[int, float]) -> Any:
     """Return a batch with the weights of its classes; a class that is not named counts 1."""
     x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
     numbers = tf.argmax(y, axis=-1) if y.shape.rank == 2 and y.shape[1] != 1 else y
-    numbers = tf.cast(tf.reshape(numbers, [-1]), tf.int64)
-    of_class = tf.constant(list(class_weight), tf.int64)
-    factors = tf.constant([float(value) - 1.0 for value in class_weight.values()], tf.float32)
-    is_class = tf.cast(numbers[:, None] == of_class, tf.float32)
-    factor = 1.0 + tf.linalg.matvec(is_class, factors)
+    numbers = tf.cast(tf.round(tf.cast(tf.reshape(numbers, [-1]), tf.float32)), tf.int64)
+    is_class = numbers[:, None] == tf.constant(list(class_weight), tf.int64)
+    values = tf.constant([float(value) for value in class_weight.values()], tf.float32)
+    of_rows = tf.linalg.matvec(tf.cast(is_class, tf.float32), values)
+    factor = tf.where(tf.reduce_any(is_class, axis=1), of_rows, 1.0)
     if weight is not None:
-        factor = factor * tf.cast(weight, tf.float32)
+        factor *= tf.cast(tf.reshape(weight, [-1]), tf.float32)
     return x, y, factor
 
 

@@ -464,7 +464,7 @@ def _with_class_weights(rows: Rows, class_weight: Mapping[int, float] | None) ->
 
     y = np.asarray(rows.y)
     is_one_hot = y.ndim == 2 and y.shape[1] > 1
-    labels = y.argmax(axis=1) if is_one_hot else y.reshape(-1)
+    labels = y.argmax(axis=1) if is_one_hot else np.round(y.reshape(-1))  # 0.9999 is class 1
     weight = np.array([class_weight.get(int(label), 1.0) for label in labels], dtype="float32")
     if rows.weight is not None:
         weight = (weight * rows.weight).astype("float32")
