@@ -32,6 +32,7 @@ def test_a_bench_is_told_drawn_and_recorded(project, capsys):
     _check_mlflow(result)
 
 
+@pytest.mark.slow  # 20 s: a range test, a search, and their processes anew
 def test_a_bench_whose_rates_come_from_a_range_test_is_given_twice(project, capsys):
     study = project / "studies" / "plane.py"
     study.write_text(study.read_text().replace("Float(1e-4, 1e-1, log=True)", '"from_range_test"'))
