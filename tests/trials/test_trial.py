@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -406,6 +407,22 @@ def test_a_continued_trial_equals_one_long_trial(tmp_path):
     assert child.epochs == 6
     for fold, whole in zip(child.folds, long.folds, strict=True):
         assert fold.curve == whole.curve[2:]
+
+
+def averaged(lr: float = 0.05, input_shape: tuple[int, ...] = (3,)) -> keras.Model:
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(lr, use_ema=True, ema_momentum=0.9), "mse")
+    return model
+
+
+def test_a_continued_trial_begins_with_the_weights_and_not_with_their_average(tmp_path):
+    defined = study(builder=averaged, epochs=4)
+    long = run_trial(job(tmp_path / "long", defined), ScriptedContext())
+    run_trial(job(tmp_path / "0", defined, epochs=2, keep_end=True), ScriptedContext())
+    child = run_trial(
+        job(tmp_path / "1", defined, number=1, of=0, parent=tmp_path / "0"), ScriptedContext()
+    )
+    assert child.folds[0].curve == long.folds[0].curve[2:]
 
 
 def test_a_continued_trial_whose_parent_is_gone_says_so(tmp_path):

@@ -52,6 +52,39 @@ def load_checkpoint(path: Path, model: keras.Model) -> int:
     return int(stored["epoch"])
 
 
+class LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Remembers the weights after each epoch, for an optimizer that averages them (`use_ema`).
+
+    When training ends Keras puts the average in their place; one that goes on must not begin there.
+    """
+
+    knows_only_its_model = True
+
+    def __init__(self, fit: Fit) -> None:
+        super().__init__()
+        self._fit = fit
+        self._weights: list[Array] = []
+
+    @staticmethod
+    def are_averaged(model: keras.Model) -> bool:
+        """Whether a compiled model's optimizer averages its weights."""
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        return bool(optimizer.use_ema)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Remember them."""
+        self._fit.sync()
+        variables = self._fit.model.trainable_variables
+        self._weights = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+
+    def put_back(self) -> None:
+        """Give the model its weights after the last epoch; nothing where none was trained."""
+        if self._weights:
+            variables = self._fit.model.trainable_variables
+            for variable, array in zip(variables, self._weights, strict=True):
+                variable.assign(array)
+
+
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps a fit's progress: state, curve, early stopping with its best weights.
 

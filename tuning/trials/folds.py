@@ -24,7 +24,7 @@ from tuning.trainer.devices import strategy_scope
 from tuning.trainer.keras_internals import compiled_metric_names
 from tuning.trainer.train import Fit
 from tuning.trial import Answer, Finding, FoldResult, Proposal, Status, TrialResult
-from tuning.trials.checkpoint import Keeper
+from tuning.trials.checkpoint import Keeper, LastWeights
 from tuning.trials.judge import Judge, OnEpoch, early_stopping
 from tuning.trials.worker_study import FoldRows, WorkerStudy
 
@@ -99,6 +99,7 @@ class FoldFit:
         callbacks: The user's own.
         rows: What it is trained, stopped and scored on, as its model wants them.
         keeper: Keeps the progress for a later attempt; None where nothing is kept.
+        last_weights: Where the optimizer averages them and the end is kept for another trial.
         pruned_at: The epoch whose report was answered with "prune", where training had gone on
             beyond it.
     """
@@ -111,6 +112,7 @@ class FoldFit:
     budget: int
     callbacks: Callbacks = ()
     keeper: Keeper | None = None
+    last_weights: LastWeights | None = None
     pruned_at: int | None = None
 
     def train(self) -> None:

@@ -9,7 +9,7 @@ from tuning.builders.own_fit import OwnFit
 from tuning.errors import TrialError, first_line
 from tuning.trial import Answer, FoldResult, TrialResult
 from tuning.trials.advance import EpochReporter, advance, advance_together
-from tuning.trials.checkpoint import Keeper, kept_at, load_checkpoint, save_checkpoint
+from tuning.trials.checkpoint import Keeper, LastWeights, kept_at, load_checkpoint, save_checkpoint
 from tuning.trials.earlier_attempts import (
     callbacks_folder,
     checkpoint_path,
@@ -42,8 +42,7 @@ def train_folds(training: Training) -> TrialResult:
         score_test_part(job.folder, training.worker_study, trained.fits)
     if job.keep_end:
         for item in trained.fits:
-            end = _end_path(job.folder, item.fold)
-            save_checkpoint(end, item.fit.model, item.last_epoch)
+            _keep_end(item, _end_path(job.folder, item.fold))
     return summarise(job.proposal, trained.results, trained.fits)
 
 
@@ -114,7 +113,17 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
     item.keeper.callbacks = [each for each in item.callbacks if each is not item.stopper]
     # Last: it keeps what early stopping has made of the epoch.
     item.fit.callbacks = [*item.fit.callbacks, item.keeper]
+    if job.keep_end and LastWeights.are_averaged(item.fit.model):
+        item.last_weights = LastWeights(item.fit)
+        item.fit.callbacks.append(item.last_weights)
     return item
+
+
+def _keep_end(item: FoldFit, end: Path) -> None:
+    has_best_weights = item.stopper is not None and item.stopper.best_weights is not None
+    if item.last_weights is not None and not has_best_weights:
+        item.last_weights.put_back()
+    save_checkpoint(end, item.fit.model, item.last_epoch)
 
 
 def _end_path(folder: Path, fold: int) -> Path:
