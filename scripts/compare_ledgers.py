@@ -20,6 +20,7 @@ PASSING = {
     "asked_at", "at", "created_at", "started_at", "ended_at",
     "seconds", "training_s", "fit_time", "score_time", "rss_mb",
     "slot", "id", "model", "sha256", "schema", "notes", "notices",
+    "proposal_digest", "digest",
 }  # fmt: skip
 # Of a search's header: what it is a search of.
 OF_THE_HEADER = ("study", "engine", "variant", "definition", "study_hash", "data", "trials")
@@ -40,6 +41,8 @@ def contents(file: Path) -> Any:
     content = json.loads(file.read_text(encoding="utf-8"))
     if file.name == "search.json":
         content = {key: content.get(key) for key in OF_THE_HEADER}
+    if file.name == "spec.json":
+        content.pop("study", None)  # asks of earlier versions do not name it
     return steady(content)
 
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (
     "cli",
     "cli/new_study",
+    "cli/state",
     "simulation",
     "bench/report",
     "bench",

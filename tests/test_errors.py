@@ -26,6 +26,7 @@ CODES = {
     "MissingError": 3,
     "BusyError": 75,
     "StorageError": 75,
+    "DamagedFileError": 75,
     "TrialError": 1,
     "SearchFailed": 1,
 }

@@ -8,6 +8,7 @@ TuningError                 exit code
 ├── MissingError        3   a device, data set or optional package that was asked for is not there
 ├── BusyError          75   somebody else holds what is needed; try again later
 ├── StorageError       75   the disk is full or a store is down; nothing was lost
+│   └── DamagedFileError 75 a file of ours is there, and is not what we wrote
 ├── TrialError          –   one trial failed: it is told to the engine, the search goes on
 └── SearchFailed        1   no trial completed, or too many failed in a row
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 _MOST_OF_A_VALUE = 100
@@ -78,6 +80,27 @@ class StorageError(TuningError):
     exit_code = 75
 
 
+class DamagedFileError(StorageError):
+    """A file of ours is there, and does not hold what we write, or holds another thing's.
+
+    Attributes:
+        path: Of the file.
+        fault: What is wrong with it, in words.
+        foreign: It is whole, but of something else: of other parameters, another trial or study.
+    """
+
+    def __init__(self, path: Path, fault: str, *, foreign: bool = False) -> None:
+        self.path = path
+        self.fault = fault
+        self.foreign = foreign
+        state = "not what belongs here" if foreign else "damaged"
+        super().__init__(f"{path} is {state} ({fault}); put it back from a copy")
+
+    # As for StudyError: it crosses processes with all it says.
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_damaged, (self.path, self.fault, self.foreign)
+
+
 class TrialError(TuningError):
     """One trial cannot give a value."""
 
@@ -90,6 +113,10 @@ class SearchFailed(TuningError):
     """
 
     summary: Any = None
+
+
+def _rebuild_damaged(path: Path, fault: str, foreign: bool) -> DamagedFileError:
+    return DamagedFileError(path, fault, foreign=foreign)
 
 
 def _rebuild(kind: type[StudyError], faults: tuple[str, ...], where: str) -> StudyError:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from tuning.schema import SCHEMA, Json, JsonObject, check_schema
+from tuning.schema import SCHEMA, Json, JsonObject, check_schema, number
 
 Params: TypeAlias = Mapping[str, Any]
 """One point: values by the names of their parameters."""
@@ -55,6 +55,9 @@ class Proposal:
             runner; never stored.
         tells: Numbers of the results that the engine was told since the ask before, in order. The
             driver enters them: with them the files hold everything that has led to this ask.
+        study: The definition, with its seed, and the data that it was asked under
+            (`StudyInfo.pinned`); "": not known.
+        digest: Of the ask as its file has it; "" where it has none. Its result carries it.
     """
 
     number: int
@@ -65,6 +68,8 @@ class Proposal:
     continued: bool = True
     call: bytes | None = field(default=None, repr=False, compare=False)
     tells: tuple[int, ...] = field(default=(), repr=False)
+    study: str = field(default="", repr=False, compare=False)
+    digest: str = field(default="", repr=False, compare=False)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -76,6 +81,8 @@ class Proposal:
             "parent": self.parent,
             "continued": self.continued,
             "tells": list(self.tells),
+            # Left out where it is not known, as in the files of earlier versions.
+            **({"study": self.study} if self.study else {}),
         }
 
     @classmethod
@@ -89,6 +96,7 @@ class Proposal:
             stored["parent"],
             continued=stored["continued"],
             tells=tuple(stored["tells"]),
+            study=stored.get("study", ""),
         )
 
 
@@ -202,7 +210,7 @@ class FoldResult:
         """Rebuild from `to_json` through JSON."""
         return cls(
             stored["fold"],
-            float(stored["value"]),
+            number(stored["value"]),
             _floats(stored["metrics"]),
             tuple(_floats(row) for row in stored["curve"]),
             best_epoch=stored["best_epoch"],
@@ -247,6 +255,8 @@ class TrialResult:
             one, or no value.
         violations: Of the study's constraints that could be looked at how far each is broken (see
             `Constraint.violation`), above 0 where it is, by its text.
+        proposal_digest: `Proposal.digest` of what it is the result of; "": a file of an earlier
+            version. Whoever reads the file compares.
     """
 
     number: int
@@ -274,6 +284,7 @@ class TrialResult:
     values: tuple[float, ...] | None = None
     violations: Metrics = field(default_factory=dict)
     from_search: str = ""
+    proposal_digest: str = field(default="", repr=False, compare=False)
 
     @property
     def breaks_constraint(self) -> bool:
@@ -343,7 +354,11 @@ class TrialResult:
         """Return plain JSON types."""
         reported = None if self.reported is None else [list(pair) for pair in self.reported]
         # Only where it says something: other files are as they were before there was such a field.
-        optional = {"data_digest": self.data_digest, "from_search": self.from_search}
+        optional = {
+            "data_digest": self.data_digest,
+            "from_search": self.from_search,
+            "proposal_digest": self.proposal_digest,
+        }
 
         return {
             "schema": SCHEMA,
@@ -391,7 +406,7 @@ class TrialResult:
         return cls(
             stored["number"],
             Status(stored["status"]),
-            None if value is None else float(value),
+            None if value is None else number(value),
             _floats(stored["metrics"]),
             tuple(FoldResult.from_json(fold) for fold in stored["folds"]),
             epochs=stored.get("epochs", 0),
@@ -413,22 +428,23 @@ class TrialResult:
             values=_values(stored.get("values")),
             violations=_floats(stored.get("violations", {})),
             from_search=stored.get("from_search", ""),
+            proposal_digest=stored.get("proposal_digest", ""),
         )
 
 
 def _floats(stored: Json) -> dict[str, float]:
     """Return figures read from JSON: whole numbers and "nan" become floats."""
-    return {name: float(value) for name, value in stored.items()}
+    return {name: number(value) for name, value in stored.items()}
 
 
 def _pairs(stored: Sequence[Any] | None) -> tuple[tuple[int, float], ...] | None:
     if stored is None:
         return None
-    return tuple((epoch, float(value)) for epoch, value in stored)
+    return tuple((epoch, number(value)) for epoch, value in stored)
 
 
 def _values(stored: Sequence[Any] | None) -> tuple[float, ...] | None:
-    return None if stored is None else tuple(float(value) for value in stored)
+    return None if stored is None else tuple(number(value) for value in stored)
 
 
 def _findings(stored: Json) -> tuple[Finding, ...]:

@@ -132,3 +132,10 @@ def test_tensorflow_that_sees_fewer_gpus_than_the_driver_is_a_fail(monkeypatch):
 @pytest.mark.slow
 def test_deep_starts_the_real_tensorflow(home, capsys):
     assert "starts and sees" in checked(capsys, "--deep")["TensorFlow run"]["found"]
+
+
+def test_fix_mends_the_state_folder_and_then_looks_at_it(home, capsys):
+    home.mkdir(mode=0o700)
+    home.chmod(0o777)
+    check = checked(capsys, "--fix")["state"]
+    assert (check["state"], home.stat().st_mode & 0o777) == ("ok", 0o700)

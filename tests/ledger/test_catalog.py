@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.tracking.writer.searches import add_trials, search, trial
-from tuning.errors import StudyError
+from tuning.errors import DamagedFileError, StudyError
 from tuning.ledger.catalog import find, finished, name_of, searches
 
 
@@ -79,7 +79,7 @@ def test_trials_come_with_their_space_and_without_their_curves(home):
 def test_a_damaged_header_is_told(home):
     files = find(home, "toy/optuna-tpe")
     (files.folder / "search.json").write_text("{")
-    with pytest.raises(StudyError, match=r"search\.json is missing or damaged"):
+    with pytest.raises(DamagedFileError, match=r"search\.json is damaged"):
         finished(files)
 
 

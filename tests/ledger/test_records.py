@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning.errors import NewerFileError, StorageError
+from tuning.errors import DamagedFileError, NewerFileError
 from tuning.ledger.records import (
     Death,
     LRIntervals,
@@ -145,21 +145,27 @@ def test_a_torn_file_counts_as_none(tmp_path, torn):
     assert read_record(SearchStatus, path) is None
 
 
-def test_a_file_that_lacks_something_is_told(tmp_path):
+def test_a_file_that_lacks_something_counts_as_none_and_is_told(tmp_path):
     path = tmp_path / "died.json"
     write_json(path, {"detail": "signal 9"})
-    with pytest.raises(StorageError, match=r"died\.json is damaged \(KeyError\('cause'\)\)"):
-        read_record(Death, path)
+    told = []
+    assert read_record(Death, path, on_damage=told.append) is None
+    assert [str(error) for error in told] == [
+        f"{path} is damaged (it lacks 'cause'); put it back from a copy"
+    ]
 
 
-@pytest.mark.parametrize("name", ["spec.json", "result.json"])
 @pytest.mark.parametrize("content", [{}, [], {"number": 0, "params": {"lr": 0.1}}])
-def test_a_trial_that_lacks_something_is_told(tmp_path, name, content):
-    files = SearchFiles(tmp_path)
+def test_a_trial_that_lacks_something_is_told(tmp_path, content):
+    told = []
+    files = SearchFiles(tmp_path, told.append)
     files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3))
-    write_json(files.trial_folder(0) / name, content)
-    with pytest.raises(StorageError, match=rf"00000/{name} is damaged \("):
-        (files.proposal(0, SPACE), files.result(0))
+    write_json(files.trial_folder(0) / "result.json", content)
+    assert files.result(0) is None
+    write_json(files.trial_folder(0) / "spec.json", content)
+    with pytest.raises(DamagedFileError) as caught:
+        files.proposal(0, SPACE)
+    assert [error.path.name for error in (*told, caught.value)] == ["result.json", "spec.json"]
 
 
 @pytest.mark.parametrize(

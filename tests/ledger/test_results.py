@@ -12,7 +12,7 @@ from tuning.trial import Status, TrialResult
 
 def test_what_was_kept_is_read_again(tmp_path):
     result = TrialResult(3, Status.DIVERGED, metrics={"loss": math.inf}, notices=("half batch",))
-    assert keep_result(tmp_path, result) is result
+    assert keep_result(tmp_path, result) == result
     assert read_result(tmp_path) == result
 
 

@@ -151,7 +151,7 @@ def test_a_damaged_header_is_kept_aside_and_the_trials_are_gone_on_with(tmp_path
     files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3))
     (files.folder / "search.json").write_text('{"stu')
     assert len(list(opened(tmp_path).proposals(SPACE))) == 1
-    assert (files.folder / "search.json.corrupt").read_text() == '{"stu'
+    assert (files.folder / "search.json.damaged-1").read_text() == '{"stu'
     assert read_json(files.folder / "search.json")["study"] == "toy"
 
 

@@ -83,6 +83,7 @@ class ObedientExecutor:
                 seconds=2.0,
                 started_at=3.0,
                 ended_at=5.0,
+                digest=task.digest,
             )
         else:
             self.evaluated.append(task)

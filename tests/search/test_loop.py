@@ -22,6 +22,7 @@ from tuning.search.open_trials import OpenTrial
 from tuning.search.stop_request import StopRequest
 from tuning.space.domains import Float
 from tuning.space.space import Space
+from tuning.storage.durable import read_json, write_json
 from tuning.study.study import derive_seed
 from tuning.trial import EpochReport, Proposal, Status
 
@@ -319,6 +320,30 @@ def test_a_damaged_result_that_was_told_is_trained_again_before_the_search_goes_
     assert loop.executor.trained == [(1, 2), (4, 1)]
     assert points(loop)[:4] == before
     assert loop.files.result(1).value == loop.trial_index.results[1].value
+
+
+def test_a_result_is_never_given_to_other_parameters(tmp_path):
+    search(tmp_path, slots=2, record=replace(RECORD, trials=4))
+    spec = files_in(tmp_path).trial_folder(3) / "spec.json"
+    asked = read_json(spec)
+    spec.write_bytes(spec.read_bytes()[:-20])
+
+    # The ask was made while a trial was open; now all are told before it, and it is another one.
+    loop = search(tmp_path, slots=2, record=replace(RECORD, trials=6))
+    assert loop.trial_index.proposals[3].params != asked["params"]
+    for number, proposal in loop.trial_index.proposals.items():
+        assert loop.trial_index.results[number].value == proposal.params["x"]
+    assert (spec.parent / "foreign-1" / "result.json").exists()
+
+
+def test_an_ask_of_another_study_is_refused(tmp_path):
+    search(tmp_path, record=replace(RECORD, trials=2))
+    path = files_in(tmp_path).trial_folder(1) / "spec.json"
+    stored = read_json(path)
+    del stored["digest"]
+    write_json(path, {**stored, "study": "other-0123"})
+    with pytest.raises(ChangedError, match="trial 1 was asked for another study or other data"):
+        search(tmp_path, record=replace(RECORD, trials=2))
 
 
 def test_a_missing_copy_that_was_told_is_copied_again(tmp_path):

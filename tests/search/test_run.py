@@ -299,7 +299,7 @@ def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, 
         def fails(self, proposal):
             if proposal.number == 2:
                 raise OSError(28, os.strerror(28), str(home))
-            whole(self, proposal)
+            return whole(self, proposal)
 
         patch.setattr(SearchFiles, "write_spec", fails)
         with pytest.raises(

@@ -18,6 +18,7 @@ from tuning.errors import ChangedError, StudyError
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
+from tuning.ledger.damage import OnDamage, SetAside
 from tuning.search.stop_request import StopRequest
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
@@ -83,7 +84,7 @@ def run_bench(
             _open_folder(stack, checked, fresh=plan.fresh)
 
         searches = [search for study in studies for search in study.searches]
-        runs = _earlier_runs(searches)
+        runs = _earlier_runs(searches, SetAside(watch.notice))
         watch.begin(searches, runs)
 
         missing = [search for search in searches if search.id not in runs]
@@ -132,11 +133,11 @@ def _open_folder(stack: ExitStack, checked: Checked, *, fresh: bool) -> None:
         checked.bounds.remember(folder, checked.study.info.definition)
 
 
-def _earlier_runs(searches: Sequence[Search]) -> dict[str, BenchRun]:
+def _earlier_runs(searches: Sequence[Search], on_damage: OnDamage) -> dict[str, BenchRun]:
     """Return how the searches went that have ended before, by their id."""
     runs = {}
     for search in searches:
-        run = BenchRun.read(search.folder)
+        run = BenchRun.read(search.folder, on_damage=on_damage)
         if run is None:
             continue
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuning.bench.statistics.records import AnytimeRun
+from tuning.ledger.damage import OnDamage, leave_out
 from tuning.ledger.records import read_record, write_record
 from tuning.schema import SCHEMA, Json, check_schema
 from tuning.trial import Params
@@ -128,10 +129,14 @@ class BenchRun:
         write_record(folder / _NAME, self)
 
     @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Return what `write` wrote; None where the search has not ended.
+    def read(cls, folder: Path, *, on_damage: OnDamage = leave_out) -> Self | None:
+        """Return what `write` wrote; None where the search has not ended, or the file is damaged.
+
+        Args:
+            folder: Of the search.
+            on_damage: Told of a damaged file; the search is looked at anew then.
 
         Raises:
             NewerFileError: A later release wrote it.
         """
-        return read_record(cls, folder / _NAME)
+        return read_record(cls, folder / _NAME, on_damage=on_damage)

@@ -26,6 +26,7 @@ from tuning.engines.remote import prepare
 from tuning.errors import SearchFailed, StudyError, TuningError
 from tuning.executors.base import Job, Slot
 from tuning.executors.inprocess import InProcessExecutor
+from tuning.ledger.damage import SetAside
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
 from tuning.search.header import search_header
@@ -126,7 +127,13 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
     """
     context.retire()  # the next search begins as this one did: nothing compiled, nothing remembered
     engine, info = prepare(search.source, search.overrides)
-    files = begin(search.folder, search_header(info, {}), fresh=False, allow_change=False)
+    files = begin(
+        search.folder,
+        search_header(info, {}),
+        fresh=False,
+        allow_change=False,
+        on_damage=SetAside(print),  # into the worker's log
+    )
     meter = Meter(budget)
     metered = MeteredEngine(engine, meter)
 

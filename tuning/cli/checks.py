@@ -69,6 +69,7 @@ def examine(deep: bool = False) -> list[Check]:
         memory(),
         disk(home),
         *state(home),
+        *faults(home),
         *gpus(),
     ]
     if deep:
@@ -165,6 +166,14 @@ def state(home: Path) -> Iterator[Check]:
     if database.exists():
         yield _database(database)
     yield from _unwritten(home)
+
+
+def faults(home: Path) -> Iterator[Check]:
+    """What is wrong with the files in the state folder, and with the leases of devices."""
+    from tuning.cli.state.faults import faults_of
+
+    for fault in faults_of(home, lambda: ""):  # nothing is mended here
+        yield Check(fault.name, "warn", fault.found, fault.advice)
 
 
 def _future_folder(home: Path) -> Check:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
-from tuning.cli.checks import Check, examine
-from tuning.errors import MissingError
+from tuning.cli.checks import Check, examine, state_folder
+from tuning.cli.state.faults import faults_of
+from tuning.cli.sync import sync as sync_command
+from tuning.errors import MissingError, TuningError
 
 _STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 
@@ -20,9 +23,14 @@ _STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
     is_flag=True,
     help="Also start TensorFlow in a process of its own and ask what it sees.",
 )
+@click.option("--fix", is_flag=True, help="Mend what can be mended of the state folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
-def doctor(deep: bool, as_json: bool) -> int:
+def doctor(deep: bool, fix: bool, as_json: bool) -> int:
     """Check Python, libraries, devices and the state folder.
+
+    With --fix damaged files are set aside, never deleted, what killed processes were writing is
+    removed, modes are set right, and databases that are damaged or behind are written from the
+    ledger. What only you can decide stays, with what to do.
 
     Ends with 3 where something needed is missing.
 
@@ -30,6 +38,8 @@ def doctor(deep: bool, as_json: bool) -> int:
     Example:
       python -m tuning doctor --deep
     """
+    if fix:
+        _mend(state_folder())
     checks = examine(deep=deep)
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks]))
@@ -38,6 +48,22 @@ def doctor(deep: bool, as_json: bool) -> int:
 
     has_failed = any(check.state == "FAIL" for check in checks)
     return MissingError.exit_code if has_failed else 0
+
+
+def _mend(home: Path) -> None:
+    """Mend every fault that can be; say what was done."""
+
+    def sync() -> str:
+        sync_command.main(["--home", str(home)], standalone_mode=False)
+        return "MLflow and Optuna's storage are written from the ledger"
+
+    for fault in faults_of(home, sync):
+        if fault.mend is None:
+            continue
+        try:
+            click.echo(f"{fault.name}: {fault.mend()}", err=True)
+        except (TuningError, OSError) as error:  # the others are mended all the same
+            click.echo(f"{fault.name}: not mended: {error}", err=True)
 
 
 def _print(checks: list[Check]) -> None:

@@ -48,7 +48,7 @@ def _train(training: Training) -> TrialResult:
     arrays = arrays_of(worker_study.parts, worker_study.study.cv)
     calls = [Call(*packed) for packed in unpack(job.proposal.call, lambda name: arrays[name])]
 
-    results = folds_of_earlier_attempts(job.folder)
+    results = folds_of_earlier_attempts(job.folder, job.proposal.digest)
     finished = {result.fold for result in results}
     reporter = EpochReporter(training)
     fits: list[FoldFit] = []

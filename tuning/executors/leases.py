@@ -87,7 +87,7 @@ class Leases:
         try:
             stored = json.loads(self._path(name).read_text())
             return f"{stored['holder'] or 'another search'} (process {stored['pid']})"
-        except (FileNotFoundError, json.JSONDecodeError, KeyError):  # it is just being written
+        except (OSError, ValueError, KeyError, TypeError):  # it is just being written
             return "another search"
 
     def queue(self, names: Collection[str]) -> Ticket:
@@ -198,7 +198,10 @@ def _waits_for(path: Path, names: Collection[str]) -> bool:
         path.unlink()
         os.close(fd)
         return False
-    return not set(json.loads(path.read_text())).isdisjoint(names)
+    try:
+        return not set(json.loads(path.read_text())).isdisjoint(names)
+    except (ValueError, TypeError):  # somebody has written into it: it keeps its place
+        return True
 
 
 def _lock(path: Path) -> int | None:

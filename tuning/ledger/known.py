@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tuning.ledger.damage import OnDamage, leave_out
 from tuning.ledger.records import Definition, read_record, write_record
 from tuning.schema import SCHEMA, Json, JsonObject, check_schema
-from tuning.storage.durable import read_json, write_json
+from tuning.storage.durable import write_json
 from tuning.trial import TrialResult
 
 _FILE = "known.json"
@@ -103,9 +104,14 @@ class KnownRecord:
         )
 
 
-def read_known(folder: Path) -> KnownRecord | None:
-    """Return what the search in `folder` was given; None where nothing is kept."""
-    return read_record(KnownRecord, folder / _FILE)
+def read_known(folder: Path, *, on_damage: OnDamage = leave_out) -> KnownRecord | None:
+    """Return what the search in `folder` was given; None where nothing is kept, or it is damaged.
+
+    Args:
+        folder: Of the search.
+        on_damage: Told of a damaged file.
+    """
+    return read_record(KnownRecord, folder / _FILE, on_damage=on_damage)
 
 
 def write_known(folder: Path, record: KnownRecord) -> None:
@@ -115,8 +121,7 @@ def write_known(folder: Path, record: KnownRecord) -> None:
 
 def known_result(folder: Path, number: int) -> TrialResult | None:
     """Return the result of the other search's trial; None where it is not kept."""
-    stored = read_json(_result_file(folder, number))
-    return None if stored is None else TrialResult.from_json(stored)
+    return read_record(TrialResult, _result_file(folder, number))
 
 
 def keep_known_result(folder: Path, result: TrialResult) -> None:

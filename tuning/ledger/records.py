@@ -19,10 +19,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
+from tuning.errors import DamagedFileError
+from tuning.ledger.damage import OnDamage, leave_out
 from tuning.ledger.spaces import space_of
-from tuning.schema import SCHEMA, Json, JsonObject, check_schema, refuse_damaged
+from tuning.schema import (
+    SCHEMA,
+    Json,
+    JsonObject,
+    check_schema,
+    check_types,
+    number,
+)
 from tuning.space.space import Space
-from tuning.storage.durable import read_json, write_json
+from tuning.storage.checked import load_checked
+from tuning.storage.durable import write_json
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
 
@@ -45,19 +55,38 @@ _NO_DATA = DatasetFacts(name="")
 R = TypeVar("R", bound=Record)
 
 
-def read_record(kind: type[R], path: Path) -> R | None:
-    """Return what a file holds; None where there is none or it is torn.
+def read_record(kind: type[R], path: Path, *, on_damage: OnDamage = leave_out) -> R | None:
+    """Return what a file holds; None where there is none or it is damaged.
+
+    Args:
+        kind: Of the record.
+        path: Of the file.
+        on_damage: Told of a file that is damaged.
 
     Raises:
         NewerFileError: A later release wrote it.
-        StorageError: It is whole, but lacks something: somebody has changed it.
     """
-    stored = read_json(path)
-    if not isinstance(stored, dict):
+    try:
+        return load_record(kind, path)
+    except DamagedFileError as error:
+        on_damage(error)
         return None
-    with refuse_damaged(path):
-        check_schema(stored, path)
-        return kind.from_json(stored)
+
+
+def load_record(kind: type[R], path: Path) -> R | None:
+    """Return what a file holds; None where there is none.
+
+    Raises:
+        NewerFileError: A later release wrote it.
+        DamagedFileError: It is torn, or does not hold what we write.
+    """
+
+    def parse(stored: Json) -> R:
+        record = kind.from_json(stored)
+        check_types(record)
+        return record
+
+    return load_checked(path, parse)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -200,6 +229,10 @@ class SearchHeader:
         """Rebuild from `to_json`, or from a file of release 0.1."""
         check_schema(stored, "search.json")
         versions = tuple(stored["versions"])
+        # Release 0.1 wrote no first numbers until there was a second version.
+        begins = tuple(stored.get("begins", (0,)))
+        if not begins:
+            raise ValueError("'begins' is empty")
 
         return cls(
             study=stored["study"],
@@ -209,9 +242,8 @@ class SearchHeader:
             # What only describes a search may be missing, as it might for release 0.1.
             pruner=stored.get("pruner", "none"),
             id=stored["id"],
-            created_at=float(stored.get("created_at", 0.0)),
-            # Release 0.1 wrote no first numbers until there was a second version.
-            begins=tuple(stored.get("begins", (0,))),
+            created_at=number(stored.get("created_at", 0.0)),
+            begins=begins,
             variant=stored.get("variant", {}),
             study_hash=stored.get("study_hash", ""),
             spaces_json=tuple(stored.get("spaces", ())),
@@ -303,7 +335,7 @@ class SearchStatus:
         return cls(
             # Without a word it was not written by the end of a run.
             status=stored.get("status", "interrupted"),
-            at=float(stored.get("at", 0.0)),
+            at=number(stored.get("at", 0.0)),
             counts=stored.get("counts", {}),
             error=stored.get("error", ""),
         )

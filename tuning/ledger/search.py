@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import re
 import secrets
 import time
@@ -30,20 +31,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tuning.errors import ChangedError, StorageError, StudyError
+from tuning.errors import ChangedError, DamagedFileError, StudyError
+from tuning.ledger.damage import OnDamage, holds_more, leave_out, set_trial_aside
+from tuning.ledger.digests import ask_digest
 from tuning.ledger.records import (
     Death,
     Definition,
+    R,
     SearchHeader,
     SearchStatus,
+    load_record,
     read_record,
     write_record,
 )
 from tuning.ledger.results import keep_result, read_result
 from tuning.ledger.winner import Evaluation, FinalistOutcome, WinnerRecord
-from tuning.schema import Json, refuse_damaged
+from tuning.schema import WRONG_SHAPE, Json, check_types, refuse_damaged
 from tuning.space.space import Space
-from tuning.storage.durable import read_json, write_json
+from tuning.storage.aside import set_aside
+from tuning.storage.checked import load_checked
+from tuning.storage.durable import write_json
+from tuning.storage.leftovers import sweep
 from tuning.trial import Params, Proposal, Status, TrialResult
 
 LONGEST_KEY = 120
@@ -81,27 +89,38 @@ class SearchFiles:
     """Read and write the files of one search.
 
     Holds no state, so a second process may read while the first writes. A file of a later release
-    is refused by whatever reads it (`NewerFileError`), and left as it is.
+    is refused by whatever reads it (`NewerFileError`), and left as it is. A damaged one counts as
+    none; only without header and asks nothing can be done, and these raise.
+
+    Attributes:
+        folder: `<home>/ledger/<study>/<key>`.
+        on_damage: Told of damaged files; the process that runs the search sets them aside.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, on_damage: OnDamage = leave_out) -> None:
         self.folder = folder
+        self.on_damage = on_damage
 
     @property
     def header(self) -> SearchHeader | None:
-        """`search.json`; None where the search has not begun or the file is damaged."""
-        return read_record(SearchHeader, self.folder / "search.json")
+        """`search.json`; None where the search has not begun.
+
+        Raises:
+            DamagedFileError: It is damaged: nothing is known of the search without it.
+        """
+        return load_record(SearchHeader, self.folder / "search.json")
 
     def require_header(self) -> SearchHeader:
         """Return `search.json` of a search that has begun.
 
         Raises:
-            StudyError: It is missing or damaged.
+            StudyError: It is missing.
+            DamagedFileError: It is damaged.
         """
         header = self.header
         if header is None:
             path = self.folder / "search.json"
-            raise StudyError(f"{path} is missing or damaged; put it back from a copy")
+            raise StudyError(f"{path} is missing; put it back from a copy, or run the study again")
         return header
 
     def write_header(self, header: SearchHeader) -> None:
@@ -141,56 +160,106 @@ class SearchFiles:
         """Where everything about one trial lies."""
         return self.folder / "trials" / f"{number:05d}"
 
-    def write_spec(self, proposal: Proposal) -> None:
-        """Keep an ask, and the results told before it, durably and before anything is trained."""
-        stored = {**proposal.to_json(), "asked_at": time.time()}
+    def write_spec(self, proposal: Proposal) -> Proposal:
+        """Keep an ask, and the results told before it, durably and before anything is trained.
+
+        What lies in its folder is of an ask that was lost, and is set aside, unless it is the
+        result of this very ask.
+
+        Returns:
+            The ask with the digest that its result is to carry.
+        """
+        stored = proposal.to_json()
+        asked = replace(proposal, digest=ask_digest(stored))
+        folder = self.trial_folder(proposal.number)
+        if holds_more(folder) and not self._is_kept_of(asked):
+            fault = "its ask was lost"
+            self.on_damage(DamagedFileError(folder / "result.json", fault, foreign=True))
+            if holds_more(folder):
+                set_trial_aside(folder, with_spec=True)
+
+        stored |= {"digest": asked.digest, "asked_at": time.time()}
         write_json(self._spec_file(proposal.number), stored)
+        return asked
+
+    def _is_kept_of(self, asked: Proposal) -> bool:
+        """Whether the result of an ask is there, with its digest: only the ask itself was lost."""
+        folder = self.trial_folder(asked.number)
+        result = read_result(folder, asked.digest, on_damage=lambda error: None)
+        return result is not None and result.proposal_digest == asked.digest
 
     def proposal(self, number: int, space: Space) -> Proposal | None:
-        """Return what was asked for under this number; None where the file is torn or not there.
+        """Return what was asked for under this number; None where it was not.
 
         Raises:
             ChangedError: Its parameters are not of this space.
-            StorageError: The file is whole, but lacks something.
+            DamagedFileError: The file is torn, or does not hold what we write.
         """
-        path = self._spec_file(number)
-        stored = read_json(path)
+        stored = self._spec(number)
         if stored is None:
             return None
 
-        with refuse_damaged(path):
-            raw = Proposal.from_json(stored, stored["params"])
+        raw = Proposal.from_json(stored, stored["params"])
         try:
-            return replace(raw, params=space.decode(raw.params))
-        # StopIteration: a Choice without the value.
-        except (KeyError, ValueError, StopIteration) as error:
+            params = space.decode(raw.params)
+        except WRONG_SHAPE as error:  # StopIteration: a Choice without the value
             header = self.header
             raise ChangedError(
                 f"trial {number} was {raw.params}, which is no point of the space any more; "
                 "--fresh begins anew",
                 where=f"search {None if header is None else header.id}",
             ) from error
+        return replace(raw, params=params, digest=ask_digest(stored))
+
+    def known_proposal(self, number: int, space: Space) -> Proposal | None:
+        """As `proposal`, but a value that the space does not know stays as JSON has it."""
+        stored = self._spec(number)
+        if stored is None:
+            return None
+        raw = Proposal.from_json(stored, stored["params"])
+        with refuse_damaged(self._spec_file(number)):
+            params = space.decode_known(raw.params)
+        return replace(raw, params=params, digest=ask_digest(stored))
+
+    def _spec(self, number: int) -> Json | None:
+        """Return what a `spec.json` holds, checked."""
+
+        def parse(stored: Json) -> Json:
+            raw = Proposal.from_json(stored, stored["params"])
+            check_types(raw)
+            if raw.number != number:
+                raise ValueError(f"it is of trial {raw.number}")
+            # Earlier versions wrote none.
+            if stored.get("digest", digest := ask_digest(stored)) != digest:
+                raise ValueError("it was changed since it was written")
+            return stored
+
+        return load_checked(self._spec_file(number), parse)
 
     def proposals(self, space: Space) -> Iterator[Proposal]:
         """Yield what was asked for, by number, up to the first number that never was.
 
+        A damaged last one counts as never asked.
+
         Raises:
-            StorageError: A spec is damaged: what was asked after it would be asked, and written,
-                anew.
+            DamagedFileError: A spec with others behind it is: what was asked after it would be
+                asked, and written, anew.
             ChangedError: A trial's parameters are not of this space.
         """
         for number in itertools.count():
-            proposal = self.proposal(number, space)
+            try:
+                proposal = self.proposal(number, space)
+            except DamagedFileError as error:
+                if os.path.lexists(self._spec_file(number + 1)):
+                    raise
+                self.on_damage(error)
+                return
             if proposal is None:
                 break
             yield proposal
 
-        # A torn last one was never asked. With another behind it, it was asked and is lost.
-        if self._spec_file(number + 1).exists():
-            raise StorageError(
-                f"{self._spec_file(number)} is damaged. Put it back from a copy, or begin anew "
-                "with --fresh."
-            )
+        if os.path.lexists(self._spec_file(number + 1)):
+            raise DamagedFileError(self._spec_file(number), "it is missing")
 
     def _spec_file(self, number: int) -> Path:
         return self.trial_folder(number) / "spec.json"
@@ -200,8 +269,8 @@ class SearchFiles:
         return keep_result(self.trial_folder(result.number), result)
 
     def result(self, number: int) -> TrialResult | None:
-        """Return how a trial ended, or None where it has not or the file is torn."""
-        return read_result(self.trial_folder(number))
+        """Return how a trial ended; None where it has not, or the file is damaged or foreign."""
+        return read_result(self.trial_folder(number), on_damage=self.on_damage)
 
     def begin_attempt(self, number: int) -> tuple[int, Path]:
         """Return the rank (from 1) and the folder of the next go at a trial."""
@@ -225,10 +294,26 @@ class SearchFiles:
         return sum(1 for _ in self.trial_folder(number).glob("attempt-*/died.json"))
 
     def finalist(
-        self, number: int, index: int, part: int | str | None = None
+        self, number: int, index: int, part: int | str | None = None, *, digest: str = ""
     ) -> FinalistOutcome | None:
-        """Return what came of a trial's parameters on the fresh seed number `index`."""
-        return read_record(FinalistOutcome, self.finalist_file(number, index, part))
+        """Return what came of a trial's parameters on the fresh seed number `index`.
+
+        Args:
+            number: The trial.
+            index: Of the seed.
+            part: A fold by its number, another part of the rows by its name; None: all of it.
+            digest: `finalist_digest` of what was to be trained; "": not known.
+        """
+        path = self.finalist_file(number, index, part)
+        outcome = self._record(FinalistOutcome, path)
+        if outcome is None:
+            return None
+        is_others = bool(digest and outcome.digest) and digest != outcome.digest
+        if is_others or (outcome.number, outcome.index) != (number, index):
+            fault = "it is of other parameters, epochs or another study"
+            self.on_damage(DamagedFileError(path, fault, foreign=True))
+            return None
+        return outcome
 
     def finalist_file(self, number: int, index: int, part: int | str | None = None) -> Path:
         """Where that is kept, or one part of it: a fold by its number, another by its name."""
@@ -250,7 +335,7 @@ class SearchFiles:
     @property
     def evaluation(self) -> Evaluation | None:
         """`evaluation.json`; None where no winner has been evaluated."""
-        return read_record(Evaluation, self.evaluation_file)
+        return self._record(Evaluation, self.evaluation_file)
 
     @property
     def winner_file(self) -> Path:
@@ -260,7 +345,7 @@ class SearchFiles:
     @property
     def winner(self) -> WinnerRecord | None:
         """`winner.json`; None where there is no winner."""
-        return read_record(WinnerRecord, self.winner_file)
+        return self._record(WinnerRecord, self.winner_file)
 
     def write_winner(self, winner: WinnerRecord) -> None:
         """Keep the winner."""
@@ -269,11 +354,14 @@ class SearchFiles:
     @property
     def status(self) -> SearchStatus | None:
         """`status.json`; None where no run has got so far."""
-        return read_record(SearchStatus, self.folder / "status.json")
+        return self._record(SearchStatus, self.folder / "status.json")
 
     def write_status(self, status: SearchStatus) -> None:
         """Keep how the run ends, or that it runs."""
         write_record(self.folder / "status.json", status)
+
+    def _record(self, kind: type[R], path: Path) -> R | None:
+        return read_record(kind, path, on_damage=self.on_damage)
 
 
 def _free(path: Path) -> Path:
@@ -309,8 +397,18 @@ def _word(value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", str(value))
 
 
-def begin(folder: Path, header: SearchHeader, *, fresh: bool, allow_change: bool) -> SearchFiles:
+def begin(
+    folder: Path,
+    header: SearchHeader,
+    *,
+    fresh: bool,
+    allow_change: bool,
+    on_damage: OnDamage = leave_out,
+) -> SearchFiles:
     """Open the search in `folder`, or begin it; call only while its lock is held.
+
+    Beside a damaged header the trials are gone on with, for replaying them shows whether they fit.
+    What a killed run was writing is deleted.
 
     Args:
         folder: `<home>/ledger/<study>/<key>`.
@@ -319,42 +417,41 @@ def begin(folder: Path, header: SearchHeader, *, fresh: bool, allow_change: bool
         fresh: Set an existing search aside (nothing is deleted) and begin anew.
         allow_change: Go on although the definition differs; `add_version` once the engine has gone
             along with it.
+        on_damage: What is done about the search's damaged files.
 
     Raises:
         ChangedError: The definition differs; lists each difference and what would work.
         NewerFileError: A later release has searched here; nothing was touched.
     """
-    files = SearchFiles(folder)
-    known = files.header
-    if known is not None and fresh:
-        folder.rename(folder.with_name(f"{folder.name}~{known.id.rsplit('-', 1)[-1]}"))
+    files = SearchFiles(folder, on_damage)
+    try:
+        known = files.header
+    except DamagedFileError as error:
         known = None
+        if not fresh:  # else it is kept as it is, with all the rest
+            on_damage(error)
+    has_trials = any(folder.glob("trials/*/spec.json"))
+    if fresh and (known is not None or has_trials):
+        word = secrets.token_hex(4) if known is None else known.id.rsplit("-", 1)[-1]
+        folder.rename(folder.with_name(f"{folder.name}~{word}"))
+        known, has_trials = None, False
 
     if known is None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        recovered = _set_aside(folder / "search.json")
+        if os.path.lexists(folder / "search.json"):
+            set_aside(folder / "search.json")
         files.write_header(
             replace(
                 header,
                 id=f"{header.study}-{header.engine.replace(':', '-')}-{secrets.token_hex(4)}",
                 created_at=time.time(),
-                recovered=recovered,
+                recovered=has_trials,
             )
         )
     else:
         _check_definition(known, header.definition, allow_change=allow_change)
+        sweep(folder)
     return files
-
-
-def _set_aside(torn: Path) -> bool:
-    """Keep a damaged header; return whether there was one.
-
-    The trials beside it are gone on with, for replaying them shows whether they fit.
-    """
-    if not torn.exists():
-        return False
-    torn.rename(torn.with_name(f"{torn.name}.corrupt"))
-    return True
 
 
 def _check_definition(known: SearchHeader, new: Definition, *, allow_change: bool) -> None:

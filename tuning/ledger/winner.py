@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from tuning.schema import SCHEMA, Json, JsonObject, check_schema
+from tuning.schema import SCHEMA, Json, JsonObject, check_schema, number
 from tuning.trial import Metrics, Params
 
 
@@ -34,6 +34,7 @@ class FinalistOutcome:
         seconds: Wall time.
         started_at, ended_at: Unix seconds, for display only.
         figures: Of several objectives each, and what constraints look at, by name.
+        digest: `finalist_digest` of what was trained; "": a file of an earlier version.
     """
 
     number: int
@@ -48,6 +49,7 @@ class FinalistOutcome:
     started_at: float = 0.0
     ended_at: float = 0.0
     figures: Metrics = field(default_factory=dict)
+    digest: str = field(default="", compare=False)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -66,6 +68,7 @@ class FinalistOutcome:
             "slot": self.slot,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
+            **({"digest": self.digest} if self.digest else {}),
             **figures,
         }
 
@@ -87,6 +90,7 @@ class FinalistOutcome:
             started_at=stored.get("started_at", 0.0),
             ended_at=stored.get("ended_at", 0.0),
             figures=_scores(stored.get("figures", {})),
+            digest=stored.get("digest", ""),
         )
 
 
@@ -113,8 +117,8 @@ class Margin:
     def from_json(cls, stored: Json) -> Self:
         """Rebuild from `to_json`."""
         return cls(
-            difference=float(stored["difference"]),
-            standard_error=float(stored["standard_error"]),
+            difference=number(stored["difference"]),
+            standard_error=number(stored["standard_error"]),
         )
 
 
@@ -154,8 +158,8 @@ class NoBetter:
         return cls(
             baseline=stored["baseline"],
             metric=stored["metric"],
-            winner=float(stored["winner"]),
-            theirs=float(stored["theirs"]),
+            winner=number(stored["winner"]),
+            theirs=number(stored["theirs"]),
             margin=Margin.from_json(stored["margin"]),
             always=stored.get("always", ""),
         )
@@ -384,12 +388,12 @@ class WinnerRecord:
             finalists=tuple(Standing.from_json(one) for one in stored["finalists"]),
             evaluation=Evaluation.from_json(stored),
             seed=stored["seed"],
-            at=float(stored["at"]),
+            at=number(stored["at"]),
         )
 
 
 def _scores(stored: Json) -> dict[str, float]:
-    return {name: float(value) for name, value in stored.items()}
+    return {name: number(value) for name, value in stored.items()}
 
 
 def _plain_metrics(metrics: Metrics) -> dict[str, float | str | None]:
@@ -398,7 +402,7 @@ def _plain_metrics(metrics: Metrics) -> dict[str, float | str | None]:
 
 def _number(stored: float | str | None) -> float | None:
     """Return a figure read from JSON, where what is not finite is a text."""
-    return None if stored is None else float(stored)
+    return None if stored is None else number(stored)
 
 
 def _plain(value: float | None) -> float | str | None:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Executor
+from tuning.ledger.digests import finalist_digest
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.reports.progress import Progress
@@ -21,8 +22,9 @@ from tuning.search.choice import best_standing, is_eligible
 from tuning.search.rounds import Round
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
+from tuning.storage.aside import forget
 from tuning.study.info import StudyInfo
-from tuning.trial import Metrics, Proposal, TrialResult
+from tuning.trial import Metrics, Params, Proposal, TrialResult
 from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Overrides, Source
 
 _ROUNDS = 3
@@ -156,13 +158,13 @@ class Finals:
         jobs = {}
         for proposal in finalists:
             for index in range(self.study.seeds):
-                if self.files.finalist(proposal.number, index) is not None:
+                if self._kept(proposal, index) is not None:
                     continue
 
                 for fold in parts:
                     name = f"final-{proposal.number}-{index}"
                     if fold is not None:
-                        if self.files.finalist(proposal.number, index, fold) is not None:
+                        if self._kept(proposal, index, fold) is not None:
                             continue
                         name += f"-{fold}"
                     jobs[name] = self._job(proposal, index, fold)
@@ -196,7 +198,16 @@ class Finals:
             pinned=self.study.pinned,
             fold=fold,
             data_digest=self._data_digest(proposal.number),
+            digest=self._digest(proposal.params, self.study.epochs_of(proposal.params)),
         )
+
+    def _digest(self, params: Params, epochs: int) -> str:
+        return finalist_digest(params, epochs, self.study.pinned)
+
+    def _kept(self, proposal: Proposal, index: int, fold: Fold = None) -> FinalistOutcome | None:
+        """Return the outcome of these very parameters that lies in the files."""
+        digest = self._digest(proposal.params, self.study.epochs_of(proposal.params))
+        return self.files.finalist(proposal.number, index, fold, digest=digest)
 
     def _data_digest(self, number: int) -> str:
         """Return what the data of a trial were, where their arguments are searched; else ""."""
@@ -207,7 +218,7 @@ class Finals:
 
     def _standing(self, proposal: Proposal) -> Standing:
         """Return how a finalist did; without a value where it failed on a seed."""
-        outcomes = [self._outcome(proposal.number, index) for index in range(self.study.seeds)]
+        outcomes = [self._outcome(proposal, index) for index in range(self.study.seeds)]
         return Standing(
             number=proposal.number,
             params=dict(proposal.params),
@@ -218,15 +229,15 @@ class Finals:
             figures=tuple(each.figures for each in outcomes if each is not None and each.figures),
         )
 
-    def _outcome(self, number: int, index: int) -> FinalistOutcome | None:
+    def _outcome(self, proposal: Proposal, index: int) -> FinalistOutcome | None:
         """Return what came of a finalist on a seed, of all its folds; None where it failed."""
-        known = self.files.finalist(number, index)
+        known = self._kept(proposal, index)
         if known is not None or self.study.cv is None:
             return known
 
         folds = []
         for fold in self._folds:
-            outcome = self.files.finalist(number, index, fold)
+            outcome = self._kept(proposal, index, fold)
             if outcome is None:
                 return None
             folds.append(outcome)
@@ -257,8 +268,8 @@ class Finals:
         )
 
         # The model of an earlier winner is about to be replaced: its figures go before it.
-        self.files.winner_file.unlink(missing_ok=True)
-        self.files.evaluation_file.unlink(missing_ok=True)
+        forget(self.files.winner_file)
+        forget(self.files.evaluation_file)
         self.progress.phase("evaluating the winner on the test part")
         round_ = self._round(_EVALUATE, {"evaluate": job})
         if not round_.run():

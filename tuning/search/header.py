@@ -13,12 +13,16 @@ _LIBRARIES = (
     "tensorflow-cpu",
     "tensorflow",
     "keras",
+    "numpy",
     "scikit-learn",
     "optuna",
     "keras-tuner",
     "scikeras",
     "mlflow",
 )
+
+# What training comes from, whatever the engine.
+_OF_FIGURES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 
 
 def search_header(study: StudyInfo, variant: Params) -> SearchHeader:
@@ -46,6 +50,34 @@ def search_header(study: StudyInfo, variant: Params) -> SearchHeader:
         git_commit=git_commit(),
         versions_of={name: installed for name, installed in versions.items() if installed},
     )
+
+
+def changed_libraries(known: SearchHeader, now: SearchHeader) -> str:
+    """Return a notice of libraries that are other ones than when a search was begun; "": none.
+
+    Only those that figures or proposals come from. The search goes on: its trials stay as they
+    are, and replaying them shows whether the engine still proposes the same.
+    """
+    changes = []
+    for name in (*_OF_FIGURES, *_engine_library(now.engine)):
+        before = known.versions_of.get(name)
+        current = now.versions_of.get(name)
+        if before and current and before != current:
+            changes.append(f"{name} {before}, now {current}")
+    if not changes:
+        return ""
+    return (
+        f"this search was begun with {'; '.join(changes)}: trials of before and after may differ "
+        "in more than their parameters; --fresh trains all with the same"
+    )
+
+
+def _engine_library(engine: str) -> tuple[str, ...]:
+    """Return the library that an engine is of, by the first word of its name."""
+    family, _, _ = engine.partition(":")
+    if family in ("optuna", "keras-tuner"):
+        return (family,)
+    return ("scikit-learn",) if family.endswith("searchcv") else ()
 
 
 def git_commit() -> str:

@@ -231,8 +231,8 @@ class SearchLoop:
             return False
 
         # Durable before anything is trained: a killed run asks the same again.
-        proposal = replace(proposal, tells=tuple(self.trial_index.tells))
-        self.files.write_spec(proposal)
+        proposal = replace(proposal, tells=tuple(self.trial_index.tells), study=self.study.pinned)
+        proposal = self.files.write_spec(proposal)
         self.trial_index.tells = []
         self.trial_index.take(proposal)
 

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tuning.errors import TuningError
+from tuning.errors import DamagedFileError, TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
 from tuning.executors.supervision.parts import QUESTION
+from tuning.ledger.damage import leave_out
 from tuning.ledger.records import Definition, LRIntervals, read_record, write_record
 from tuning.lr_range.plot import write_html, write_png
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
-from tuning.schema import check_schema
+from tuning.schema import check_schema, check_types, refuse_damaged
 from tuning.search.trial_jobs import as_error
 from tuning.space.domains import FromRangeTest
 from tuning.space.positions import Varied, diagonal, one_by_one, rows_of
 from tuning.space.space import Space
-from tuning.storage.durable import read_json, write_json
+from tuning.storage.durable import load_json, write_json
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study
 from tuning.trial import Params
@@ -158,10 +159,16 @@ def _remembered(folder: Path) -> LRIntervals:
     if own is not None:
         return own
     path = folder / "search.json"
-    stored = read_json(path) or {}
-    check_schema(stored, path)
-    versions = stored.get("versions") or [{}]
-    return LRIntervals(intervals=stored.get("intervals", {}), definition=versions[-1])
+    try:
+        stored = load_json(path) or {}
+        with refuse_damaged(path):
+            check_schema(stored, path)
+            versions = stored.get("versions") or [{}]
+            remembered = LRIntervals(intervals=stored.get("intervals", {}), definition=versions[-1])
+            check_types(remembered)
+    except DamagedFileError:  # `begin` sets it aside; they are measured again
+        return LRIntervals(intervals={}, definition={})
+    return remembered
 
 
 def _is_of_another_range(remembered: LRIntervals, definition: Definition) -> bool:
@@ -209,7 +216,21 @@ def _in_words(name: str, rate: FromRangeTest, tests: Sequence[LRRange]) -> str:
 def kept_tests(folder: Path) -> list[LRRange]:
     """Return the tests that lie in a search's folder, for its report."""
     files = sorted((folder / "artifacts").glob(_TESTS.format("*")))
-    return [LRRange.from_json(stored) for file in files for stored in read_json(file) or ()]
+    return [test for file in files for test in _read_tests(file)]
+
+
+def _read_tests(file: Path) -> list[LRRange]:
+    """Return the tests of one file; none where it is damaged: they are only shown."""
+    try:
+        stored = load_json(file)
+        with refuse_damaged(file):
+            tests = [LRRange.from_json(each) for each in stored or ()]
+            for test in tests:
+                check_types(test)
+    except DamagedFileError as error:
+        leave_out(error)
+        return []
+    return tests
 
 
 def run_tests(executor: Executor, jobs: Sequence[LRRangeJob]) -> list[LRRange]:

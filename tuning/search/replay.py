@@ -45,9 +45,16 @@ def ask_again(
             would work.
     """
     now = engine.ask(before.number)
+    _check_study(study, header, before)
     if isinstance(now, Proposal) and now.parent == before.parent:
         if _are_near(now.params, before.params):
-            proposal = replace(now, params=before.params, epochs=before.epochs)
+            proposal = replace(
+                now,
+                params=before.params,
+                epochs=before.epochs,
+                study=before.study,
+                digest=before.digest,
+            )
             return Replayed(proposal, adopted=False)
 
         # Beside a header that was lost the trials may be another search's: they are not forced on.
@@ -60,6 +67,25 @@ def ask_again(
         f"{_in_words(now)}: another space, or other versions of the libraries or of this program; "
         "--fresh begins anew (the old search is kept)",
         where=f"search {None if header is None else header.id}",
+    )
+
+
+def _check_study(study: StudyInfo, header: SearchHeader | None, before: Proposal) -> None:
+    """Refuse an ask of another study.
+
+    Of an earlier version of this one there is the number of its last ask alone, and beside a header
+    that was lost not even that.
+    """
+    if header is None or header.recovered or before.number < header.begins[-1]:
+        return
+    going_on_as_another = header.definition != study.definition
+    if going_on_as_another or before.study in ("", study.pinned):
+        return
+    raise ChangedError(
+        f"trial {before.number} was asked for another study or other data "
+        f"({before.study}, now {study.pinned}): its files are not this search's. Put them back "
+        "from a copy, or begin anew with --fresh (the old search is kept)",
+        where=f"search {header.id}",
     )
 
 

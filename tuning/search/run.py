@@ -5,7 +5,6 @@ With `loop` and `finals` it alone knows every room.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import threading
@@ -22,6 +21,7 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.catalog import find
+from tuning.ledger.damage import SetAside
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE, SearchFiles, begin, counts, search_key
 from tuning.ledger.winner import Evaluation, WinnerRecord
@@ -31,7 +31,7 @@ from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner, pareto_front
 from tuning.reports.verdict import verdict
 from tuning.search.finals import Finals, kept_winner
-from tuning.search.header import search_header
+from tuning.search.header import changed_libraries, search_header
 from tuning.search.known_trials import KnownTrials, known_trials
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
@@ -40,7 +40,7 @@ from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import Pair
 from tuning.search.trial_jobs import function_of, trial_job
-from tuning.storage.durable import raise_on_full_disk, write_bytes
+from tuning.storage.durable import raise_on_full_disk, write_bytes, write_json
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
@@ -137,7 +137,16 @@ def run_study(
             intervals=dict(lr_bounds.intervals),
             source=known.search,
         )
-        files = begin(folder, header, fresh=options.fresh, allow_change=options.allow_change)
+        files = begin(
+            folder,
+            header,
+            fresh=options.fresh,
+            allow_change=options.allow_change,
+            on_damage=SetAside(view.notice),
+        )
+        libraries = changed_libraries(files.require_header(), header)
+        if libraries:
+            view.notice(libraries)
         known.keep()
         processes.engine.replays_from(files)
 
@@ -415,8 +424,7 @@ class _Run:
         """Keep the Pareto front among the files that MLflow is given, where there is one."""
         front = pareto_front(trials, self.study.objectives)
         if front is not None:
-            text = json.dumps(front.to_json(), indent=1)
-            write_bytes(self.files.folder / "artifacts" / PARETO_FILE, text.encode())
+            write_json(self.files.folder / "artifacts" / PARETO_FILE, front.to_json())
 
     def _write_report(self, trials: list[Pair], winner: WinnerRecord | None) -> Path | None:
         if not trials:

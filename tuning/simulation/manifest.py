@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from tuning.errors import StudyError
+from tuning.errors import StudyError, first_line
 from tuning.ledger.spaces import space_of
-from tuning.schema import SCHEMA, Json, JsonObject, check_schema
+from tuning.schema import SCHEMA, WRONG_SHAPE, Json, JsonObject, check_schema, check_types
 from tuning.space.space import Space
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
@@ -139,15 +139,22 @@ class RecordingManifest:
             NewerFileError: A later release wrote it.
             StudyError: It is of another format, or something is missing.
         """
-        check_schema(stored, file)
+        try:
+            check_schema(stored, file)
+        except TypeError as error:
+            raise StudyError(f"{error}; record it anew", where=file) from error
         if stored.get("format") != FORMAT:
             raise StudyError(
                 f"no recording of format {FORMAT}; make one with: tuning record STUDY", where=file
             )
         try:
-            return cls._of_format_1(stored)
+            manifest = cls._of_format_1(stored)
+            check_types(manifest)
         except KeyError as error:
             raise StudyError(f"{error} is missing; record it anew", where=file) from error
+        except WRONG_SHAPE as error:
+            raise StudyError(f"{first_line(error)}; record it anew", where=file) from error
+        return manifest
 
     @classmethod
     def _of_format_1(cls, stored: Json) -> Self:

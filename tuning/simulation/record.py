@@ -19,6 +19,7 @@ from tuning.errors import StudyError
 from tuning.executors.base import Executor, Job
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
+from tuning.ledger.damage import SetAside
 from tuning.ledger.search import SearchFiles, begin, search_key
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.search.header import search_header
@@ -285,7 +286,11 @@ class _RecordingRun:
                 intervals=dict(self.intervals),
             )
             files = begin(
-                self.folder / f"seed-{index}", header, fresh=self.options.fresh, allow_change=False
+                self.folder / f"seed-{index}",
+                header,
+                fresh=self.options.fresh,
+                allow_change=False,
+                on_damage=SetAside(self.display.notice),
             )
             trained.append(self._search(files, index))
             if self.stopping.reason:

@@ -20,6 +20,7 @@ import numpy as np
 
 from tuning.data.dataset import Array
 from tuning.errors import StudyError
+from tuning.schema import refuse_damaged
 from tuning.simulation.manifest import FORMAT, RecordingManifest
 from tuning.space.space import Space
 from tuning.storage.durable import read_json, write_bytes, write_json
@@ -190,7 +191,7 @@ def load_recording(path: Path) -> Recording:
             "record it anew",
             where=str(parquet),
         )
-    return _recording(manifest, _columns(manifest, table, parquet))
+    return _recording(manifest, _columns(manifest, table, parquet), parquet)
 
 
 class _Shape(NamedTuple):
@@ -245,7 +246,7 @@ def _within(column: Array, low: int, high: int) -> bool:
     return bool(len(column)) and int(column.min()) >= low and int(column.max()) <= high
 
 
-def _recording(manifest: RecordingManifest, columns: _Columns) -> Recording:
+def _recording(manifest: RecordingManifest, columns: _Columns, parquet: Path) -> Recording:
     """Return the columns as arrays by point, seed, fold and epoch."""
     shape = _Shape.of(manifest)
     trial = (columns["point"], columns["seed"])
@@ -273,7 +274,8 @@ def _recording(manifest: RecordingManifest, columns: _Columns) -> Recording:
 
     texts = dict(zip(columns["point"].tolist(), columns["params"].tolist(), strict=True))
     space = manifest.space
-    points = tuple(space.decode(json.loads(texts[point])) for point in range(shape.points))
+    with refuse_damaged(parquet):
+        points = tuple(space.decode(json.loads(texts[point])) for point in range(shape.points))
     return Recording(
         manifest=manifest,
         points=points,

@@ -91,9 +91,10 @@ class MemoryFiles(SearchFiles):
         """Nothing."""
         return None
 
-    def write_spec(self, proposal: Proposal) -> None:
-        """Keep an ask."""
+    def write_spec(self, proposal: Proposal) -> Proposal:
+        """Keep an ask, and return it."""
         self._proposals[proposal.number] = proposal
+        return proposal
 
     def proposal(self, number: int, space: Space) -> Proposal | None:
         """Return an ask."""

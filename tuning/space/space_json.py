@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuning.errors import StudyError
+from tuning.schema import WRONG_SHAPE
 from tuning.space.alternatives import alternative
 from tuning.space.domains import Choice, Conditions, Domain, Float, FromRangeTest, Int, as_tuple
 
@@ -55,8 +56,10 @@ def domain_from_json(name: str, stored: Mapping[str, Any]) -> Domain:
     """
     try:
         return _domain(stored)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StudyError(f"cannot read '{name}': {dict(stored)!r}", where="space") from error
+    except StudyError:
+        raise
+    except WRONG_SHAPE as error:
+        raise StudyError(f"cannot read '{name}': {stored!r:.200}", where="space") from error
 
 
 def _domain(stored: Mapping[str, Any]) -> Domain:

@@ -6,14 +6,17 @@ import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tuning.errors import StorageError
+from tuning.errors import DamagedFileError, StorageError
+from tuning.storage.aside import set_aside
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+_NO_FILE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -33,7 +36,11 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())  # before the rename: a power cut must not leave an empty file
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except IsADirectoryError:  # somebody's; it is not ours to delete
+            set_aside(path)
+            os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         if error.errno in _FULL:
@@ -64,12 +71,72 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, text.encode())
 
 
+def load_json(path: Path) -> Any | None:
+    """Return what `write_json` wrote, or None where there is no file.
+
+    What we never write is damage: NaN and infinities as such, a name twice in one object.
+
+    Raises:
+        DamagedFileError: Something is there, but no JSON of ours.
+        StorageError: It may not be read.
+    """
+    data = _content(path)
+    if data is None:
+        return None
+    try:
+        return _DECODER.decode(data.decode(json.detect_encoding(data)))
+    except RecursionError as error:
+        raise DamagedFileError(path, "its lists lie too deep in each other") from error
+    except ValueError as error:
+        raise DamagedFileError(path, f"no JSON: {error}") from error
+
+
 def read_json(path: Path) -> Any | None:
     """Return what `write_json` wrote, or None where the file is absent or torn."""
     try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return load_json(path)
+    except DamagedFileError:
         return None
+
+
+def _content(path: Path) -> bytes | None:
+    """Return a file's bytes; None where there is nothing of this name."""
+    try:
+        # Not to be blocked by a pipe that somebody has put in its place.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise DamagedFileError(path, "it is a link to nothing") from None
+        return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise DamagedFileError(path, "it is no file") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise DamagedFileError(path, "it is no file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is none of JSON's numbers")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return values
+
+
+# Made once: `json.loads` makes one at each call where it is given a hook.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)
 
 
 def _plain(value: Any) -> Any:

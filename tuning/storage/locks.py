@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,9 @@ def search_locked(folder: Path, holder: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        other = (read_json(note) or {}).get("holder", "another process")
+        stored = read_json(note)
+        other = stored.get("holder") if isinstance(stored, dict) else None
+        other = other or "another process"
         raise BusyError(
             f"this search is being run by {other}; wait for it, or run another engine or study"
         ) from error
@@ -83,6 +86,17 @@ def is_locked(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def process_lives(pid: int) -> bool:
+    """Whether there is a process of this number on this machine, whoever's."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _lock_of(folder: Path) -> Path:

@@ -18,6 +18,7 @@ from tuning.errors import StudyError, did_you_mean, received
 from tuning.space.completion import completed
 from tuning.space.constraints import MODEL_FIGURES, constraint_faults
 from tuning.space.domains import Choice, Float, Int
+from tuning.space.space import Space
 from tuning.study.builder_arguments import (
     CALLBACK_ARGUMENTS,
     FIT_PARAMETERS,
@@ -54,6 +55,9 @@ _CLASS_WEIGHT = (
     "outputs to one of these each"
 )
 _PRUNERS_WITH_RUNGS = ("asha", "hyperband")
+_BY_NAME = ("space", "fixed", "intervals", "engine_options")
+_IN_ORDER = ("objectives", "constraints")
+_TEXTS = ("engine", "pruner", "split", "trainer", "winner_by")
 _MAY_BE_NONE = ("trials", "patience", "cv", "timeout", "trial_timeout")
 
 
@@ -73,6 +77,27 @@ def field_name_faults(values: Mapping[str, Any]) -> Iterator[str]:
             has_default = False  # that of the signature is none
         if is_left_out and not has_default:
             yield f"'{field.name}' is missing"
+
+
+def field_kind_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each field that is of another kind than all that looks at it."""
+    for name in _BY_NAME:
+        value = values.get(name, {})
+        if isinstance(value, Space):
+            continue
+        if not isinstance(value, Mapping):
+            yield f"{name} must be a mapping by names, got {value!r:.100}"
+        elif not all(isinstance(key, str) for key in value):
+            odd = next(key for key in value if not isinstance(key, str))
+            yield f"{name}: each name must be a text, got {odd!r:.100}"
+    for name in _IN_ORDER:
+        value = values.get(name, ())
+        if not isinstance(value, list | tuple):
+            yield f"{name} must be a list, got {value!r:.100}"
+    for name in _TEXTS:
+        value = values.get(name, "")
+        if not isinstance(value, str) and not (name == "split" and value is None):
+            yield f"{name} must be a text, got {value!r:.100}"
 
 
 def study_faults(study: StudyFields) -> Iterator[str]:

@@ -25,7 +25,7 @@ from tuning.study.builder_arguments import (
     names_needed,
     split_params,
 )
-from tuning.study.checks import field_name_faults, study_faults
+from tuning.study.checks import field_kind_faults, field_name_faults, study_faults
 from tuning.study.discovered_space import DiscoveredSpace
 from tuning.study.engine_spec import engine_spec
 from tuning.study.fingerprint import fingerprint, metric_fingerprint, plain_repr
@@ -130,7 +130,7 @@ class Study(StudyFields):
         def __init__(self, **values: Any) -> None:
             where = f"study {values.get('name')!r}"
             values = _with_adapted_builder(values)
-            faults = list(field_name_faults(values))
+            faults = list(field_name_faults(values)) or list(field_kind_faults(values))
             if faults:
                 raise StudyError(faults, where=where)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import time
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ def load_checkpoint(path: Path, model: keras.Model) -> int:
     """Put a kept state into a model of equal structure; return the epochs it has behind it.
 
     Raises:
-        ValueError: The model's structure is another one.
+        ValueError: The model's structure is another one, or the file is damaged.
     """
     stored = _read(path)
     _put_state(model, stored)
@@ -106,8 +108,18 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         fit: Fit,
         *,
         alone: bool,
+        digest: str = "",
     ) -> None:
-        """Keep `fit` in `path`; `alone`: as time goes by, else only when `keep` is called."""
+        """Keep `fit` in `path`.
+
+        Args:
+            path: Of the file.
+            judge: Knows the fit's curve.
+            stopper: Early stopping, where there is one.
+            fit: What is kept.
+            alone: As time goes by, else only when `keep` is called.
+            digest: `Proposal.digest` of what is trained; the file carries it.
+        """
         super().__init__()
         self.callbacks: Callbacks = ()
         self.resumed_from = 0
@@ -118,6 +130,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._stopper = stopper
         self._fit = fit
         self._alone = alone
+        self._digest = digest
 
         self._stopped_early = False
         self._stored: Mapping[str, Array] = {}
@@ -130,9 +143,13 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         The model's state is put in now, early stopping's once training begins.
 
         Raises:
-            ValueError: It was kept from another structure or with another batch size.
+            ValueError: It was kept from another structure, with another batch size or of another
+                proposal, or is damaged.
         """
         stored = _read(path)
+        digest = str(stored.get("proposal", ""))
+        if digest and self._digest and digest != self._digest:
+            raise ValueError("it is of other parameters")
         # A trial that ran out of memory goes on at half the batch: that is another training.
         batch_size = int(stored["batch_size"])
         if batch_size != self._fit.batch_size:
@@ -208,6 +225,8 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             **_numbered("v", state_arrays(self._fit.model)),
         }
 
+        if self._digest:
+            arrays["proposal"] = np.array(self._digest)
         if self.callbacks:
             arrays.update(state_of(self.callbacks))
         stopper = self._stopper
@@ -224,16 +243,24 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 def reason_not_kept(path: Path) -> str:
     """Return why an attempt has kept nothing in `path`; "" where it said nothing."""
     stored = read_json(path.with_suffix(_NOT_KEPT))
-    return "" if stored is None else str(stored["reason"])
+    return str(stored.get("reason", "")) if isinstance(stored, dict) else ""
 
 
 def kept_at(path: Path) -> int:
-    """Return the epoch that the longest of a trial's fits had reached in a `Keeper`'s file."""
+    """Return the epoch that the longest of a trial's fits had reached in a `Keeper`'s file.
+
+    Raises:
+        ValueError: It is damaged.
+    """
     return int(_read(path)["reached"])
 
 
 def seconds_until(path: Path) -> float:
-    """Return the seconds of training that a fit had behind it in a `Keeper`'s file."""
+    """Return the seconds of training that a fit had behind it in a `Keeper`'s file.
+
+    Raises:
+        ValueError: It is damaged.
+    """
     return float(_read(path)["seconds"])
 
 
@@ -270,5 +297,13 @@ def _write(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, IsADirectoryError, KeyError) as error:
+        raise ValueError(f"{path.name} is damaged ({error or 'it is empty'})") from error
+    except AttributeError as error:  # a lone array, which is no archive
+        raise ValueError(f"{path.name} is damaged (it is no archive)") from error
+    if "epoch" not in arrays:
+        raise ValueError(f"{path.name} is damaged (it lacks 'epoch')")
+    return arrays

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tuning.data.arrays import Array
 from tuning.errors import StudyError
-from tuning.schema import SCHEMA, check_schema
-from tuning.storage.durable import read_json, write_json
+from tuning.schema import SCHEMA, Json, number
+from tuning.storage.checked import load_checked
+from tuning.storage.durable import write_json
 
 
 def save_threshold(path: Path, threshold: float, classes: tuple[str, ...] = ()) -> None:
@@ -28,11 +29,19 @@ def forget_threshold(path: Path) -> None:
 
 def threshold_of(path: Path) -> float | None:
     """Return the threshold of the model saved at `path`; None where it has none: above 0.5."""
-    stored = read_json(_beside(path))
-    if stored is None:
-        return None
-    check_schema(stored, _beside(path).name)
-    return float(stored["threshold"])
+    kept = load_checked(_beside(path), _Kept.of)
+    return None if kept is None else kept.threshold
+
+
+class _Kept(NamedTuple):
+    """What `save_threshold` wrote."""
+
+    threshold: float
+    classes: list[Any]
+
+    @classmethod
+    def of(cls, stored: Json) -> _Kept:
+        return cls(number(stored["threshold"]), list(stored.get("classes") or ()))
 
 
 def classes_of(path: Path, probabilities: Any) -> Array:
@@ -62,10 +71,11 @@ def classes_of(path: Path, probabilities: Any) -> Array:
             "apply the sigmoid of the model's loss (from_logits) first"
         )
 
-    threshold = threshold_of(path)
+    kept = load_checked(_beside(path), _Kept.of)
+    threshold = None if kept is None else kept.threshold
     of_second = chances[:, -1]
     numbers = (of_second > 0.5 if threshold is None else of_second >= threshold).astype(int)
-    names = (read_json(_beside(path)) or {}).get("classes") or []
+    names = [] if kept is None else kept.classes
     return np.asarray(names)[numbers] if len(names) == 2 else numbers
 
 

@@ -6,10 +6,14 @@ of one that has not.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tuning.storage.durable import read_json, write_json
+from tuning.errors import DamagedFileError
+from tuning.ledger.damage import leave_out
+from tuning.schema import check_types, refuse_damaged
+from tuning.storage.durable import load_json, write_json
 from tuning.trial import FoldResult
 from tuning.trials.checkpoint import reason_not_kept, seconds_until
 from tuning.trials.jobs import TrialJob
@@ -42,21 +46,47 @@ def callbacks_folder(job: TrialJob, fold: int) -> Path:
 
 def keep_fold(job: TrialJob, result: FoldResult) -> None:
     """Keep the result of a fit that has ended for later attempts at its trial."""
-    write_json(_attempt_folder(job) / f"{_FOLD}{result.fold}.json", result.to_json())
+    stored = result.to_json()
+    if job.proposal.digest:
+        stored["proposal_digest"] = job.proposal.digest
+    write_json(_attempt_folder(job) / f"{_FOLD}{result.fold}.json", stored)
 
 
 def _attempt_folder(job: TrialJob) -> Path:
     return job.folder / f"{_ATTEMPT}{job.attempt}"
 
 
-def folds_of_earlier_attempts(folder: Path) -> list[FoldResult]:
-    """Return the fits that were finished before the trial was interrupted."""
+def folds_of_earlier_attempts(folder: Path, digest: str = "") -> list[FoldResult]:
+    """Return the fits that were finished before the trial was interrupted.
+
+    Args:
+        folder: Of the trial.
+        digest: `Proposal.digest` of the trial; "": any.
+    """
     results: dict[int, FoldResult] = {}
     for path in sorted(folder.glob(f"{_ATTEMPT}*/{_FOLD}*.json")):
-        stored = read_json(path)
-        if stored is not None:
-            results[stored["fold"]] = FoldResult.from_json(stored)
+        try:
+            result = _fold_result(path, digest)
+        except DamagedFileError as error:  # trained again
+            leave_out(error)
+            continue
+        if result is not None:
+            results[result.fold] = result
     return list(results.values())
+
+
+def _fold_result(path: Path, digest: str) -> FoldResult | None:
+    stored = load_json(path)
+    if stored is None:
+        return None
+    with refuse_damaged(path):
+        result = FoldResult.from_json(stored)
+        check_types(result)
+        if result.fold != _fold_of(path):
+            raise ValueError(f"it is of fold {result.fold}")
+        if digest and stored.get("proposal_digest", digest) != digest:
+            raise ValueError("it is of other parameters")
+    return result
 
 
 def newest_checkpoint(folder: Path, fold: int) -> Path | None:
@@ -98,7 +128,8 @@ def trained_by_earlier_attempts(folder: Path) -> TrainedBefore:
     for fold in folds_begun - folds_ended:
         checkpoint = newest_checkpoint(folder, fold)
         if checkpoint is not None:
-            seconds += seconds_until(checkpoint)
+            with suppress(ValueError):  # a damaged one is not taken up either
+                seconds += seconds_until(checkpoint)
 
     epochs = sum(len(result.curve) for result in ended)
     return TrainedBefore(epochs=epochs, seconds=seconds)

@@ -59,6 +59,7 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
     outcome = FinalistOutcome(
         number=job.number,
         index=job.index,
+        digest=job.digest,
         seed=seed,
         value=value,
         epochs=results[0].best_epoch,

@@ -215,7 +215,8 @@ def _epochs_of_parent(job: TrialJob) -> int:
     if job.parent is None:
         return 0
     end = read_json(job.parent / _END)
-    return 0 if end is None else int(end["epoch"])
+    epoch = end.get("epoch") if isinstance(end, dict) else None
+    return epoch if isinstance(epoch, int) and 0 < epoch < job.proposal.epochs else 0
 
 
 def _result(training: Training, status: Status, curve: list[dict[str, float]]) -> TrialResult:
@@ -265,6 +266,7 @@ def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> F
     outcome = FinalistOutcome(
         number=job.number,
         index=job.index,
+        digest=job.digest,
         seed=seed,
         value=value if all(map(math.isfinite, values.values())) else None,
         epochs=job.epochs,

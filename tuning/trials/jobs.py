@@ -87,6 +87,7 @@ class FinalistJob:
             `ALL_ROWS`: as the winner, which a finalist without rivals is going to be. None: without
             `--cv`, or one fold after another.
         data_digest: Of the trial's data, where their arguments are searched; "": any.
+        digest: `finalist_digest` of all this; the outcome carries it.
     """
 
     source: Source
@@ -99,6 +100,7 @@ class FinalistJob:
     pinned: str = ""
     fold: int | str | None = None
     data_digest: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

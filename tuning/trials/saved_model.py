@@ -18,7 +18,8 @@ from tuning.data.faults import holds_text
 from tuning.data.parts import Parts, Scaler, Scaling, Several
 from tuning.data.tables.frames import encode
 from tuning.errors import StudyError
-from tuning.storage.durable import read_json, write_json
+from tuning.storage.checked import load_checked
+from tuning.storage.durable import write_json
 from tuning.trainer.forward import predict
 
 
@@ -184,8 +185,7 @@ def inputs_of(path: Path, rows: Any) -> Any:
 
 
 def _scaler_beside(path: Path) -> TableScaler | None:
-    figures = read_json(_figures_path(path))
-    return None if figures is None else TableScaler.from_json(figures)
+    return load_checked(_figures_path(path), TableScaler.from_json)
 
 
 def _figures_path(path: Path) -> Path:

@@ -61,7 +61,7 @@ def _train_one_by_one(training: Training) -> _TrainedFolds:
     """Train the folds that no earlier attempt has finished, each to its end."""
     job = training.job
     n_fits = training.worker_study.n_fits
-    results = folds_of_earlier_attempts(job.folder)
+    results = folds_of_earlier_attempts(job.folder, job.proposal.digest)
     finished = {result.fold for result in results}
     reporter = EpochReporter(training)
 
@@ -109,7 +109,14 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
     if isinstance(item.fit, OwnFit):  # the user's code cannot be told where to go on
         return item
     path = checkpoint_path(job, fold)
-    item.keeper = Keeper(path, item.judge, item.stopper, item.fit, alone=not job.lockstep)
+    item.keeper = Keeper(
+        path,
+        item.judge,
+        item.stopper,
+        item.fit,
+        alone=not job.lockstep,
+        digest=job.proposal.digest,
+    )
     item.keeper.callbacks = [each for each in item.callbacks if each is not item.stopper]
     # Last: it keeps what early stopping has made of the epoch.
     item.fit.callbacks = [*item.fit.callbacks, item.keeper]
@@ -132,11 +139,17 @@ def _end_path(folder: Path, fold: int) -> Path:
 
 
 def _continue_parent(item: FoldFit, job: TrialJob, end: Path) -> None:
-    if end.exists():
-        item.fit.initial_epoch = load_checkpoint(end, item.fit.model)
-    else:
-        parent = job.proposal.parent
+    parent = job.proposal.parent
+    if not end.exists():
         item.fit.notes.append(f"the checkpoint of trial {parent} is gone: trained from epoch 0")
+        return
+    try:
+        item.fit.initial_epoch = load_checkpoint(end, item.fit.model)
+    except ValueError as error:
+        item.fit.notes.append(
+            f"the checkpoint of trial {parent} was not used, trained from epoch 0: "
+            f"{first_line(error)}"
+        )
 
 
 def _take_up(item: FoldFit, folder: Path) -> None:
@@ -173,7 +186,11 @@ def _take_up_together(fits: list[FoldFit], folder: Path) -> None:
         checkpoint = newest_checkpoint(folder, item.fold)
         if checkpoint is None:
             return
-        epochs.add(kept_at(checkpoint))
+        try:
+            epochs.add(kept_at(checkpoint))
+        except ValueError as error:
+            item.fit.notes.append(f"begun anew after an interruption: {first_line(error)}")
+            return
     if len(epochs) > 1:  # killed between two files: there is no mean to go on from
         return
 

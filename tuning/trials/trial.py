@@ -46,7 +46,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
     The steps: prepare; train, once more at half the batch where memory runs out, and classify
     what went wrong; complete the result; keep it.
     """
-    known = read_result(job.folder)
+    known = read_result(job.folder, job.proposal.digest)
     if known is not None:
         return known
 
@@ -61,7 +61,7 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
     result = _complete(outcome, training, reports, started)
 
     # In this order: until the result is there, an interruption needs the checkpoints.
-    keep_result(job.folder, result)
+    keep_result(job.folder, result, job.proposal.digest)
     _remove_checkpoints_of_folds(job.folder)
     return result
 

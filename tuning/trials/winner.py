@@ -97,8 +97,11 @@ def _trained_winner(worker_study: WorkerStudy, job: EvaluationJob, rows: FoldRow
         folder=job.file.parent / "callbacks-winner",
     )
     if job.weights is not None:
-        load_checkpoint(job.weights, item.fit.model)
-        return item
+        try:
+            load_checkpoint(job.weights, item.fit.model)
+            return item
+        except (ValueError, FileNotFoundError) as error:  # damaged: trained again, on its seed
+            print(f"{job.weights} is not used: {error}")  # into the worker's log
 
     item.train()
     if item.judge.diverged:

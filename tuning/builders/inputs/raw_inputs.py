@@ -12,8 +12,9 @@ from tuning.data.arrays import Array, Arrays, named
 from tuning.data.faults import holds_text
 from tuning.data.intake.inputs import in_order, padded
 from tuning.errors import StudyError
-from tuning.schema import SCHEMA, Json, check_schema
-from tuning.storage.durable import read_json, write_json
+from tuning.schema import SCHEMA, Json
+from tuning.storage.checked import load_checked
+from tuning.storage.durable import write_json
 
 
 def keep(path: Path, X: Arrays | None) -> None:
@@ -35,6 +36,16 @@ def keep(path: Path, X: Arrays | None) -> None:
         write_json(beside, {"schema": SCHEMA, "inputs": inputs})
 
 
+def _inputs_of(stored: Json) -> list[Json]:
+    """Return the inputs that `keep` wrote, checked."""
+    inputs = list(stored["inputs"])
+    for item in inputs:
+        if not isinstance(item["name"], str) or not isinstance(item["text"], bool):
+            raise TypeError(f"{item!r:.60} is no input")
+        _ = [range(size) for size in item["shape"] if size is not None]
+    return inputs
+
+
 def _is_text(array: Any) -> bool:
     # Rows that are made later have no texts, and no array to look into.
     return isinstance(array, np.ndarray) and holds_text(array)
@@ -49,12 +60,11 @@ def as_taken(path: Path, rows: Any) -> Any:
 
     Raises:
         StudyError: An input is missing, or its shape is another one; all faults at once.
+        DamagedFileError: What the model takes stands beside it, and cannot be read.
     """
-    stored = read_json(_beside(path))
-    if stored is None:
+    inputs = load_checked(_beside(path), _inputs_of)
+    if inputs is None:
         return _array(rows)
-    check_schema(stored, _beside(path).name)
-    inputs = stored["inputs"]
     names = [item["name"] for item in inputs]
     arrays = {"": rows} if names == [""] else _by_name(rows, names)
 

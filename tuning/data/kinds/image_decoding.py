@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,12 +61,12 @@ def decode(files: Sequence[Path], image_size: tuple[int, int], color: Color) -> 
 
     # Sizes and times are read in no time; the contents only where these are new.
     seen = folder / f"images-{_stat_key(files, settings)}.json"
-    known = read_json(seen)
-    if known is None:
-        known = {"contents": _contents_key(files, settings)}
-        write_json(seen, known)
+    contents = _contents_seen(seen)
+    if contents is None:
+        contents = _contents_key(files, settings)
+        write_json(seen, {"contents": contents})
 
-    path = folder / f"images-{known['contents']}.npy"
+    path = folder / f"images-{contents}.npy"
     with locked(path.with_suffix(".lock")):  # several workers may want them at once
         result = _kept(path, len(files))
         if result is not None:
@@ -78,6 +79,14 @@ def decode(files: Sequence[Path], image_size: tuple[int, int], color: Color) -> 
     if result is None:
         raise StorageError(f"{path} was written and cannot be read")
     return result
+
+
+def _contents_seen(seen: Path) -> str | None:
+    """Return the digest that was written for these files; None where none is, or it is damaged."""
+    stored = read_json(seen)
+    contents = stored.get("contents") if isinstance(stored, dict) else None
+    is_digest = isinstance(contents, str) and re.fullmatch(r"[0-9a-f]{32}", contents)
+    return contents if is_digest else None
 
 
 def _stat_key(files: Sequence[Path], settings: str) -> str:
@@ -110,19 +119,20 @@ def _threads() -> int:
 
 def _kept(path: Path, n_files: int) -> Decoded | None:
     """Return what `_keep` wrote, or None where it is absent or damaged."""
-    failures = read_json(path.with_suffix(".failures.json"))
-    if failures is None:
+    stored = read_json(path.with_suffix(".failures.json"))
+    if not isinstance(stored, dict):
         return None
+    readable = np.ones(n_files, bool)
     try:
+        failures = {int(number): str(reason) for number, reason in stored.items()}
+        readable[list(failures)] = False
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, IndexError, OverflowError, EOFError):
         return None
 
-    readable = np.ones(n_files, bool)
-    readable[[int(number) for number in failures]] = False
     if len(images) != readable.sum():
         return None
-    return Decoded(images, readable, {int(i): reason for i, reason in failures.items()})
+    return Decoded(images, readable, failures)
 
 
 def _keep(path: Path, images: Array, failures: dict[int, str]) -> None:

@@ -7,17 +7,15 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tuning.errors import TrialError
+from tuning.errors import DamagedFileError, TrialError
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import FinalistOutcome
-from tuning.schema import Json, refuse_damaged
 from tuning.space.space import Space
-from tuning.storage.durable import read_json
 from tuning.tracking.mlflow_text import without_secrets
 from tuning.trial import Proposal, Status, TrialResult
 
@@ -59,6 +57,7 @@ class LedgerView:
         finished: Every trial that has ended, by number.
         order: Their numbers in the order in which they were seen.
         complete: The last poll left nothing unread.
+        damage: What is wrong with an ask, behind which nothing can be read; "": nothing.
         finalists: The re-runs on fresh seeds of the last version of the study.
         replaced: The folder has become another search's (`--fresh`): nothing more is read or
             written.
@@ -71,6 +70,7 @@ class LedgerView:
         self.finished: dict[int, EndedTrial] = {}
         self.order: list[int] = []
         self.complete = False
+        self.damage = ""
         self.finalists: dict[FinalistRank, TrialResult] = {}
         self.version = 0
         self.replaced = False
@@ -103,13 +103,14 @@ class LedgerView:
 
     def trial(self, number: int) -> FinishedTrial | None:
         """Return a trial as the files have it now; None where they are torn or gone."""
-        path = self.files.trial_folder(number) / "spec.json"
-        stored = read_json(path)
         result = self.files.result(number)
-        if stored is None or result is None:
+        try:
+            proposal = self.files.known_proposal(number, self._space)
+        except DamagedFileError:
             return None
-        with refuse_damaged(path):
-            return FinishedTrial(_proposal(stored, self._space), result)
+        if proposal is None or result is None:
+            return None
+        return FinishedTrial(proposal, result)
 
     def _read_trials(self, most: int | None) -> int:
         n_before = len(self.order)
@@ -117,17 +118,22 @@ class LedgerView:
             self._read_result(number)
 
         self.complete = False
+        self.damage = ""
         while most is None or len(self.order) - n_before < most:
-            path = self.files.trial_folder(self._next) / "spec.json"
-            stored = read_json(path)
-            if stored is None:
+            if not self._is_asked(self._next):
                 self.complete = True
                 break
-            with refuse_damaged(path):
-                _proposal(stored, self._space)
             self._read_result(self._next)
             self._next += 1
         return len(self.order) - n_before
+
+    def _is_asked(self, number: int) -> bool:
+        """Whether a trial was asked for; of a damaged ask nobody can say what for."""
+        try:
+            return self.files.known_proposal(number, self._space) is not None
+        except DamagedFileError as error:
+            self.damage = str(error)
+            return False
 
     def _read_result(self, number: int) -> None:
         result = self.files.result(number)
@@ -301,12 +307,6 @@ class Feed:
         self._sink = None
         self._next_try = time.monotonic() + self._wait_s
         self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
-
-
-def _proposal(stored: Json, space: Space) -> Proposal:
-    """Return an ask; a parameter that an earlier version of the space knew stays as JSON has it."""
-    plain = Proposal.from_json(stored, {})
-    return replace(plain, params=space.decode_known(stored["params"]))
 
 
 def finalist_result(outcome: FinalistOutcome) -> TrialResult:

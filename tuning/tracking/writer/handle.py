@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Self
 
 import tuning
-from tuning.schema import Json, JsonObject
+from tuning.schema import WRONG_SHAPE, Json, JsonObject
 from tuning.tracking.mlflow_store import QUIET
 
 RECORD_BYTES = 8192
@@ -148,7 +148,7 @@ class Writer:
             return self._last
         record = os.pread(self._channel.fileno(), RECORD_BYTES, 0).strip(b"\0 ")
         if record:
-            with contextlib.suppress(ValueError):  # read while it was being written
+            with contextlib.suppress(*WRONG_SHAPE):  # read while it was being written
                 self._last = Report.from_json(json.loads(record))
         return self._last
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -10,6 +11,7 @@ from threading import Event, Thread
 
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE
+from tuning.schema import WRONG_SHAPE
 from tuning.storage.durable import read_json, write_json
 from tuning.tracking.base import SearchRecord, Tracker, progress_points
 from tuning.tracking.mlflow_store import MLflowPlace, ensure_database
@@ -149,6 +151,7 @@ class Projection:
         if final:
             for feed in self.feeds:
                 warnings += feed.warnings(pid)
+            warnings += filter(None, [self.view.damage])
 
         return Report(
             written=len(self.view.order) - behind,
@@ -224,8 +227,10 @@ class Projection:
             model = files.folder / "winner.keras"
             tracker.record_winner(winner, model if model.is_file() else None)
         front = read_json(files.folder / "artifacts" / PARETO_FILE)
-        if front is not None:
-            tracker.record_front(front)
+        if isinstance(front, dict):
+            # A damaged one is only not shown; the next run writes it anew.
+            with contextlib.suppress(*WRONG_SHAPE):
+                tracker.record_front(front)
 
         report = self._home / "reports" / f"{files.require_header().id}.html"
         for path in (files.folder / "artifacts", report):

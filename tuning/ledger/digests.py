@@ -1,0 +1,60 @@
+"""What a result is of: digests of asks and of finalists, as their files have them.
+
+A result lies beside its ask, but files can be lost, put back from a copy or mixed up. So it carries
+the digest of its ask, and whoever reads it compares.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from tuning.schema import Json
+from tuning.trial import Params
+
+_OF_AN_ASK = ("number", "params", "epochs", "parent", "continued", "study")
+
+
+def ask_digest(stored: Json) -> str:
+    """Return the digest of an ask, 32 hex digits.
+
+    Args:
+        stored: `Proposal.to_json()`, or what `spec.json` holds: both have the same digest.
+    """
+    return _digest([stored.get(name) for name in _OF_AN_ASK])
+
+
+def finalist_digest(params: Params, epochs: int, pinned: str) -> str:
+    """Return the digest of what a finalist is trained with, 32 hex digits.
+
+    Args:
+        params: In their own types, or as JSON has them.
+        epochs: That it is trained for.
+        pinned: `StudyInfo.pinned`.
+    """
+    return _digest([params, epochs, pinned])
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value so that it is the same before and after its way through a JSON file."""
+    if hasattr(value, "item"):
+        value = value.item()  # NumPy's own
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return int(value) if value.is_integer() else value
+    if value is None or isinstance(value, str | int):
+        return value
+    return repr(value)
