@@ -155,6 +155,24 @@ def test_a_damaged_header_is_kept_aside_and_the_trials_are_gone_on_with(tmp_path
     assert read_json(files.folder / "search.json")["study"] == "toy"
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("name", ["search.json", "trials/00000/spec.json"])
+def test_a_search_of_a_later_release_is_refused_before_anything_is_touched(tmp_path, name, fresh):
+    files = opened(tmp_path)
+    files.write_spec(Proposal(0, {"lr": 0.1, "shape": None}, 3))
+    path = files.folder / name
+    write_json(path, {**read_json(path), "schema": SCHEMA + 1})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    if fresh and name != "search.json":
+        opened(tmp_path, fresh=True)  # it is set aside whole, and nothing of it is read
+        (aside,) = (path for path in tmp_path.iterdir() if "~" in path.name)
+        assert (aside / name).read_bytes() == before[path]
+        return
+    with pytest.raises(NewerFileError, match="Nothing was changed"):
+        list(opened(tmp_path, fresh=fresh).proposals(SPACE))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+
+
 @pytest.mark.parametrize(
     ("variant", "key"),
     [
