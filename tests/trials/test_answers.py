@@ -115,7 +115,7 @@ def fitted(defined):
     return worker_study.parts, item
 
 
-QUICK = ("weighed pixels", "weighed steps")
+QUICK = ("weighed pixels",)
 
 
 def plain_rows(case, part):
@@ -183,6 +183,7 @@ def test_weights_of_steps_reach_the_score_of_the_test_part(tmp_path):
     assert outcome.test["rmse"] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_numbers_of_steps_are_compared_with_their_own_steps_alone(tmp_path):
     outcome, test, numbers = winner_of(tmp_path, "numbers of steps")
     assert test.y.shape == numbers.shape[:2]
@@ -264,7 +265,11 @@ def heads(class_weight):
 
 
 @pytest.mark.parametrize(
-    "declared", ["balanced", {"flag": {0: 1.0, 1: 5.0}, "tag": "balanced", "total": None}]
+    "declared",
+    [
+        pytest.param("balanced", marks=pytest.mark.slow),
+        {"flag": {0: 1.0, 1: 5.0}, "tag": "balanced", "total": None},
+    ],
 )
 def test_class_weights_of_several_outputs_are_sample_weights_of_each(declared):
     from sklearn.utils.class_weight import compute_sample_weight
@@ -296,6 +301,7 @@ def test_class_weights_of_several_outputs_are_sample_weights_of_each(declared):
     np.testing.assert_allclose(losses, history["loss"], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_class_weights_of_masks_weigh_their_pixels():
     parts, item = fitted(defined_by("masks", class_weight={0: 1.0, 1: 4.0}))
     y = parts.train.y[..., None]
