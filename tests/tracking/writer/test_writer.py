@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import psutil
 import pytest
 
 from tests.tracking.writer import searches
+from tuning.cli import checks
 from tuning.ledger.records import SearchStatus
 from tuning.tracking.writer import Writer
 from tuning.tracking.writer.feed import LedgerView
 from tuning.tracking.writer.handle import wait_until_written
+from tuning.tracking.writer.note import unwritten, writing
 from tuning.tracking.writer.project import Projection
 
 
@@ -136,6 +139,40 @@ def test_a_store_that_is_down_is_given_up_in_time_with_words_that_name_sync(home
     assert "canary" not in warning + "".join(written)
 
 
+@contextmanager
+def hanging_server():
+    """A port that takes connections and never answers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"  # the kernel takes them
+
+
+def test_a_store_that_hangs_keeps_nothing_from_the_other_and_the_writer_goes_on(home, monkeypatch):
+    files = searches.search(home)
+    searches.add_trials(files, range(3))
+    searches.end(files)
+    with (
+        hanging_server() as url,
+        Writer.start(home, tracking_uri=url).begin(files.folder) as writer,
+    ):
+        wait_for_stored(home, 3)
+        began = time.monotonic()
+        (warning,) = writer.finish(0.5)
+        assert time.monotonic() - began < 6
+        assert warning.startswith("MLflow: 3 of 3 trials and the end of the search are not written")
+        assert f"a writer goes on in the background (pid {writer.pid})" in warning
+        monkeypatch.setenv("TUNING_HOME", str(home))
+        (found,) = checks._unwritten(home)
+        assert (found.state, str(writer.pid) in found.found) == ("ok", True)
+
+        # The next writer takes its place, though a thread of the first one hangs.
+        with writing(files.folder, timeout_s=30):
+            assert wait_for_end(writer.pid, 10)
+        (left,) = unwritten(home)
+        assert (left.search, left.is_written) == ("toy/optuna-tpe", False)
+        (found,) = checks._unwritten(home)
+        assert (found.state, found.advice[-19:]) == ("warn", "sync toy/optuna-tpe")
+
+
 def test_notices_never_block_even_when_nobody_reads_them(home):
     files = searches.search(home)
     with Writer.start(home).begin(files.folder) as writer:
@@ -179,6 +216,20 @@ def test_a_killed_search_ends_with_its_last_trial_not_when_it_said_that_it_runs(
     )
     with closing(sqlite3.connect(home / "mlflow.db", timeout=20)) as db:
         assert db.execute(query).fetchall() == [(int(last * 1000),)]
+
+
+def test_a_trial_that_was_trained_again_stands_once_in_both_stores(home, uris):
+    files = searches.search(home)
+    searches.add_trials(files, range(3))
+    Projection(files.folder, home, *uris).step()
+    path = files.trial_folder(1) / "result.json"
+    path.write_text('{"number": 1, "sta')
+    files.write_result(replace(searches.trial(1)[1], attempt=2))
+    searches.end(files)
+    Projection(files.folder, home, *uris).drain(30)
+    attempts = [attempt.split("/", 1)[1] for attempt, _ in runs(home)]
+    assert attempts == ["trial/0/1", "trial/1/2", "trial/2/1"]
+    assert stored(home) == [0, 1, 2]
 
 
 def test_finalists_of_a_changed_study_are_read_anew(home):
