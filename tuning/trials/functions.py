@@ -143,7 +143,6 @@ def function_trial(training: Training) -> TrialResult:
     job = training.job
     study = training.worker_study.study
     proposal = job.proposal
-    metric = study.objective.metric
 
     began = time.perf_counter()
     status = Status.COMPLETED
@@ -166,16 +165,9 @@ def function_trial(training: Training) -> TrialResult:
         if is_first and broken(_of_model(study), values):
             return refused(study, proposal.number, _model_figures(values))
         curve.append({"epoch": float(epoch), **values})
-        value = values[metric]
         if not all(map(math.isfinite, values.values())):
             return _result(training, Status.DIVERGED, curve)
-
-        seconds = time.perf_counter() - began
-        report = EpochReport(proposal.number, epoch, value, curve[-1], seconds)
-        answer = training.context.report(report)
-        if answer is Answer.STOP:
-            raise Stopped(f"trial {proposal.number}")
-        if answer is Answer.PRUNE:
+        if _answer(training, curve[-1], began) is Answer.PRUNE:
             status = Status.PRUNED
             break
 
@@ -193,21 +185,34 @@ def _on_report(training: Training, curve: list[dict[str, float]], began: float) 
 
     Optuna counts steps from 0, mostly; a curve counts epochs from 1.
     """
-    number = training.job.proposal.number
     study = training.worker_study.study
 
     def report(value: float, step: int) -> bool:
         if study.objectives or not math.isfinite(value):  # Optuna prunes by neither
             return False
         curve.append({"epoch": float(step + 1), study.objective.metric: value})
-        seconds = time.perf_counter() - began
-        told = EpochReport(number, step + 1, value, curve[-1], seconds)
-        answer = training.context.report(told)
-        if answer is Answer.STOP:
-            raise Stopped(f"trial {number}")
-        return answer is Answer.PRUNE
+        return _answer(training, curve[-1], began) is Answer.PRUNE
 
     return report
+
+
+def _answer(training: Training, row: Metrics, began: float) -> Answer:
+    """Report a row of the curve; return what the driver says.
+
+    Raises:
+        Stopped: It wants the slot back.
+    """
+    report = EpochReport(
+        number=training.job.proposal.number,
+        epoch=int(row["epoch"]),
+        value=row[training.worker_study.study.objective.metric],
+        metrics=row,
+        seconds=time.perf_counter() - began,
+    )
+    answer = training.context.report(report)
+    if answer is Answer.STOP:
+        raise Stopped(f"trial {report.number}")
+    return answer
 
 
 def _epochs_of_parent(job: TrialJob) -> int:
