@@ -18,7 +18,7 @@ from tuning.reports.verdict import verdict
 from tuning.scoring.imbalance import imbalance_advice
 from tuning.trainer.forward import predict
 from tuning.trials.checkpoint import load_checkpoint
-from tuning.trials.decision import classes_of, save_threshold, threshold_of
+from tuning.trials.decision import classes_of, keep_threshold, threshold_of
 from tuning.trials.folds import prepare_fit
 from tuning.trials.winner import evaluate_winner
 from tuning.trials.worker_study import load_worker_study
@@ -220,7 +220,7 @@ def test_average_precision_with_class_weights_finds_more_of_a_rare_class(tmp_pat
 def test_a_saved_threshold_says_which_class(tmp_path):
     path = tmp_path / "winner.keras"
     np.testing.assert_array_equal(classes_of(path, [[0.4], [0.6]]), [0, 1])
-    save_threshold(path, 0.3, ("no", "yes"))
+    keep_threshold(path, 0.3, ("no", "yes"))
     np.testing.assert_array_equal(classes_of(path, [[0.7, 0.3], [0.8, 0.2]]), ["yes", "no"])
     with pytest.raises(StudyError, match="the probabilities have 3 columns; take the argmax"):
         classes_of(path, np.ones((2, 3)))

@@ -14,17 +14,18 @@ from tuning.storage.checked import load_checked
 from tuning.storage.durable import write_json
 
 
-def save_threshold(path: Path, threshold: float, classes: tuple[str, ...] = ()) -> None:
-    """Keep a threshold, and the classes it parts, as JSON beside the model saved at `path`."""
+def keep_threshold(path: Path, threshold: float | None, classes: tuple[str, ...] = ()) -> None:
+    """Keep a threshold, and the classes it parts, as JSON beside the model saved at `path`.
+
+    None: there is none, and that of another winner that was saved here before is dropped.
+    """
+    if threshold is None:
+        _beside(path).unlink(missing_ok=True)
+        return
     write_json(
         _beside(path),
         {"schema": SCHEMA, "threshold": float(threshold), "classes": list(classes)},
     )
-
-
-def forget_threshold(path: Path) -> None:
-    """Drop what was kept of another winner that was saved here before."""
-    _beside(path).unlink(missing_ok=True)
 
 
 def threshold_of(path: Path) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -45,11 +44,11 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
     if not any(item.judge.diverged for item in fits):
         value = float(np.mean([result.value for result in results]))
 
+    weights = ""
     # Only these have seen all rows that a winner is trained on.
-    weights: Path | None = None
     if study.cv is None or job.fold == ALL_ROWS:
-        weights = job.file.with_suffix(".npz")
-        save_checkpoint(weights, fits[0].fit.model, results[0].best_epoch)
+        weights = job.file.with_suffix(".npz").name
+        save_checkpoint(job.file.with_name(weights), fits[0].fit.model, results[0].best_epoch)
 
     figures: dict[str, float] = {}
     if value is not None and (study.objectives or study.constraints):
@@ -63,7 +62,7 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         seed=seed,
         value=value,
         epochs=results[0].best_epoch,
-        weights=None if weights is None else weights.name,
+        weights=weights or None,
         training_s=sum(result.seconds for result in results),
         seconds=ended_at - started_at,
         slot=context.slot,

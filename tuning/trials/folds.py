@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras
 
-from tuning.builders.build import build
 from tuning.builders.callbacks import Callbacks, make_callbacks, restoring_stopper
 from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.builders.inputs.adapting import adapt_layers
@@ -20,7 +19,6 @@ from tuning.scoring.answer_weights import weighed_by_class
 from tuning.study.builder_arguments import SplitParams
 from tuning.study.objective import others_asked
 from tuning.study.study import Study
-from tuning.trainer.devices import strategy_scope
 from tuning.trainer.keras_internals import compiled_metric_names
 from tuning.trainer.train import Fit
 from tuning.trial import Answer, Finding, FoldResult, Proposal, Status, TrialResult
@@ -201,19 +199,16 @@ def prepare_fit(
         folder: For what the user's callbacks write.
     """
     study = worker_study.study
-    parts = worker_study.parts
-    arguments = {**worker_study.builder_arguments, **point.builder}
-    with strategy_scope(study.gpus_per_trial):
-        model = build(study.builder, arguments, seed, input_shape=parts.input_shape)
+    model = worker_study.model_at(point, seed)
     rows = rows.for_model(model)
     adapted = adapt_layers(model, rows.train.X)
 
     weighed = weighed_by_class(
         rows.train,
         point.class_weight,
-        task=parts.task,
+        task=worker_study.parts.task,
         one_hot=[name for name, form in rows.plan.targets if form == "one-hot"],
-        classes=parts.classes,
+        classes=worker_study.parts.classes,
     )
     usual = Chosen(rows=weighed.rows, epochs=epochs, batch_size=point.batch_size)
     own_fit = getattr(study.space, "own_fit", "")
@@ -242,11 +237,9 @@ def prepare_fit(
         seed=seed,
         trainer=study.trainer,
     )
-    fit.notes.extend((*getattr(study.builder, "notices", ()), *chosen.notes))
-    if rows.words:
-        fit.notes.append(rows.words)
-    if adapted:
-        fit.notes.append(f"adapted on the training rows: {', '.join(adapted)}")
+    of_adapted = f"adapted on the training rows: {', '.join(adapted)}" if adapted else ""
+    notes = (*getattr(study.builder, "notices", ()), *chosen.notes, rows.words, of_adapted)
+    fit.notes.extend(filter(None, notes))
     return FoldFit(
         fold=0,
         fit=fit,

@@ -79,7 +79,8 @@ def compiled_scores(model: keras.Model, rows: Rows, batch_size: int = 1024) -> d
     Args:
         model: Compiled.
         rows: Prepared as those it was trained on; y in the form that it was trained on.
-        batch_size: Rows a step; the values do not depend on it but for rounding.
+        batch_size: Rows a step. Means over rows do not depend on it; what Keras averages over
+            batches (the losses of several outputs, one of the user's own) does.
     """
     X, y, *weight = rows.arrays
     values = model.evaluate(

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
-from tuning.builders.build import build
 from tuning.builders.figures import figures_of
 from tuning.builders.inputs.adapting import adapt_layers
 from tuning.data.arrays import Arrays, take
@@ -130,13 +129,11 @@ def measured(worker_study: WorkerStudy, point: SplitParams, seed: int) -> dict[s
         StudyError: `latency_ms` of a stream, which has no row that could be looked at alone.
     """
     asked = figures_asked(worker_study.study)
-    arguments = {**worker_study.builder_arguments, **point.builder}
-    parts = worker_study.parts
-    model = build(worker_study.study.builder, arguments, seed, input_shape=parts.input_shape)
+    model = worker_study.model_at(point, seed)
 
     row: Arrays | None = None
     if "latency_ms" in asked:
-        if stream_part(parts.train.X) is not None:
+        if stream_part(worker_study.parts.train.X) is not None:
             raise StudyError("latency_ms is measured on a row in memory: use n_parameters, size_kb")
         # As in training: texts and ids as they are, vocabularies learnt.
         rows = worker_study.fold(0).for_model(model)

@@ -17,7 +17,7 @@ from tuning.trainer.forward import predict
 from tuning.trial import Context
 from tuning.trials.checkpoint import load_checkpoint
 from tuning.trials.decision import classes_of as classes_of  # beside `inputs_of`
-from tuning.trials.decision import forget_threshold, save_threshold
+from tuning.trials.decision import keep_threshold
 from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_winner
 from tuning.trials.jobs import EvaluationJob
@@ -61,16 +61,18 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     X = rows.inputs(worker_study.parts.test.X)
     predicted = predict(model, X)
     own = own_objects(model)
-    known = {**module_objects(study.builder), **own}
     saved = save_and_read_back(
-        model, rows.scaler, job.saved, worker_study.parts, objects=known, predicted=predicted
+        model,
+        rows.scaler,
+        job.saved,
+        worker_study.parts,
+        objects={**module_objects(study.builder), **own},
+        predicted=predicted,
     )
     _check_reloaded(saved.reload_error, predicted)
 
     scored = winner_scores(worker_study, rows, model, X=X, predicted=predicted)
-    forget_threshold(job.saved)
-    if scored.threshold is not None:
-        save_threshold(job.saved, scored.threshold, worker_study.parts.classes)
+    keep_threshold(job.saved, scored.threshold, worker_study.parts.classes)
     evaluation = replace(
         scored,
         model=str(saved.path),

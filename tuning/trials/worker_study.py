@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cloudpickle
+import keras
 import numpy as np
 
+from tuning.builders.build import build
 from tuning.builders.fold_rows import Cut as Cut
 from tuning.builders.fold_rows import FoldRows as FoldRows
 from tuning.builders.fold_rows import first_rows
@@ -22,11 +24,13 @@ from tuning.data.parts import Part, Parts
 from tuning.errors import ChangedError, StudyError
 from tuning.scoring.measure import check_direction, measure_of
 from tuning.scoring.thresholds import SHARE, check_threshold, few_held_out
+from tuning.study.builder_arguments import SplitParams
 from tuning.study.discovered_space import know
 from tuning.study.info import DISCOVERY, pin
 from tuning.study.objective import others_asked
 from tuning.study.study import Study, derive_seed, load_study
 from tuning.study.study_data import arguments_text, default_arguments, load_dataset, split_dataset
+from tuning.trainer.devices import strategy_scope
 from tuning.trial import Params
 from tuning.trials.jobs import Overrides, Source
 
@@ -84,6 +88,12 @@ class WorkerStudy:
     def _with_data(self, arguments: Params) -> WorkerStudy:
         made = with_data(self.study, arguments)
         return replace(made, data_values=self.data_values)
+
+    def model_at(self, point: SplitParams, seed: int) -> keras.Model:
+        """Return the model of a point of the space, built, on the devices of one trial."""
+        arguments = {**self.builder_arguments, **point.builder}
+        with strategy_scope(self.study.gpus_per_trial):
+            return build(self.study.builder, arguments, seed, input_shape=self.parts.input_shape)
 
     @functools.cached_property
     def _folds(self) -> list[FoldNumbers]:
