@@ -81,6 +81,29 @@ def chosen(builder, **point):
     return chosen_by(adapter, model, usual, Rows(X, Y))
 
 
+class Several(Hyper):
+    """Takes two inputs and doubles them, by name or in the model's order."""
+
+    def build(self, hp):
+        inputs = [keras.Input((2,), name=name) for name in ("a", "b")]
+        model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Add()(inputs)))
+        model.compile(loss="mse")
+        return model
+
+    def fit(self, hp, model, x, y, **kwargs):
+        double = {n: 2 * v for n, v in x.items()} if isinstance(x, dict) else [2 * v for v in x]
+        return model.fit(double, y, **kwargs)
+
+
+@pytest.mark.parametrize("names", ["ab", "01"])  # by name, and in the model's order
+def test_several_inputs_that_its_fit_changes_stay_several(names):
+    adapter = adapted(Several)
+    rows = Rows({names[0]: X, names[1]: X + 1}, Y)
+    made = chosen_by(adapter, adapter(), Chosen(rows=rows, epochs=1, batch_size=4), rows)
+    np.testing.assert_array_equal(made.rows.X[names[1]], 2 * (X + 1))
+    assert list(made.rows.X) == list(names)
+
+
 def test_what_its_fit_asks_for_is_searched():
     space = study_of(Hyper).space
     assert list(space) == ["double", "rows", "shuffle"]

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tuning.data.arrays import Arrays, each
 from tuning.study.builder_arguments import Builder
-from tuning.trainer.rows import Rows
+from tuning.trainer.rows import Rows, as_fit_takes, by_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +58,11 @@ def chosen_by(
         return usual
     if own_fit:
         return replace(usual, own_fit=own_fit)
-    rows = (usual.rows.X, usual.rows.y)
-    call = read_fit(
-        model,
-        rows,
-        epochs=usual.epochs,
-        callbacks=[],
-        validation_data=None if validation is None else (validation.X, validation.y),
-    )
+    rows = (as_fit_takes(usual.rows.X), as_fit_takes(usual.rows.y))
+    held_out = None
+    if validation is not None:
+        held_out = (as_fit_takes(validation.X), as_fit_takes(validation.y))
+    call = read_fit(model, rows, epochs=usual.epochs, callbacks=[], validation_data=held_out)
     if call.own_fit:  # at the points at which its space was looked for it was another way
         return replace(usual, own_fit=call.own_fit)
     settings: dict[str, Any] = dict(call.settings)
@@ -75,10 +73,12 @@ def chosen_by(
             f"{builder.__name__}.fit trains on rows that it has changed itself; "
             "validation and predictions get them unchanged",
         )
+    chosen_rows = usual.rows
+    if has_changed_rows:
+        X = _as_arrays(call.x, usual.rows.X)
+        chosen_rows = Rows(X, _as_arrays(call.y, usual.rows.y), usual.rows.weight)
     return Chosen(
-        rows=Rows(np.asarray(call.x), np.asarray(call.y), usual.rows.weight)
-        if has_changed_rows
-        else usual.rows,
+        rows=chosen_rows,
         epochs=min(int(settings.get("epochs") or usual.epochs), usual.epochs),
         batch_size=int(settings.get("batch_size") or usual.batch_size),
         shuffle=bool(settings.get("shuffle", True)),
@@ -86,3 +86,8 @@ def chosen_by(
         callbacks=list(settings.get("callbacks") or ()),
         notes=notes,
     )
+
+
+def _as_arrays(given: Any, usual: Arrays) -> Any:
+    """Return what a `fit` has made of rows as arrays: one, or several as the usual ones are."""
+    return each(np.asarray, by_name(given) if isinstance(usual, Mapping) else given)
