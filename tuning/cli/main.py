@@ -10,6 +10,7 @@ import click
 
 from tuning import __version__
 from tuning.errors import StudyError, TuningError, did_you_mean
+from tuning.search.stop_request import terminated_is_exit
 
 # Verb: where its `click.Command` is, and what it does, for the list of verbs, which imports none.
 VERBS = {
@@ -92,11 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An error of ours is printed in one piece on stderr; any other is a bug and keeps its traceback.
     """
     try:
-        code = app.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="tuning",
-            standalone_mode=False,
-        )
+        with terminated_is_exit():
+            code = app.main(
+                args=None if arguments is None else list(arguments),
+                prog_name="tuning",
+                standalone_mode=False,
+            )
     except click.ClickException as error:  # unknown verbs and options, bad arguments
         error.show()
         return StudyError.exit_code

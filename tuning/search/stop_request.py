@@ -152,6 +152,32 @@ class StopRequest:
             raise SystemExit(143)
 
 
+@contextmanager
+def terminated_is_exit() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end what is done in this block with exit code 143, its files closed.
+
+    From the first moment of a command on; `StopRequest.handled` takes them over later.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    # What is ignored, by `nohup`, stays ignored.
+    taken = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _exit_terminated)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _exit_terminated(*_: object) -> None:
+    raise SystemExit(ENDED_BY_SIGNAL["terminated"])
+
+
 def go_on_after(status: str) -> None:
     """Let a program of several searches go on, unless a signal has ended the last one.
 

@@ -36,7 +36,7 @@ class Part:
 
 
 DRIVER = Part(
-    name="tuning-driver",
+    name="python",
     silence_s=None,
     answer_s=None,
     restarts=0,

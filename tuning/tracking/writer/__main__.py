@@ -20,6 +20,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tuning.executors.server import name_process
+from tuning.executors.supervision.parts import WRITER
 from tuning.tracking.mlflow_store import ensure_database, import_mlflow, tracking_uri
 from tuning.tracking.mlflow_text import without_secrets
 from tuning.tracking.optuna_storage import ensure_storage, import_optuna, storage_url
@@ -44,6 +46,7 @@ def main(descriptor: int) -> int:
     """Write until the driver says to finish, or is gone; return the exit code."""
     os.umask(0o077)
     os.nice(_NICENESS)
+    name_process(WRITER.name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _log_without_secrets()
 
