@@ -227,7 +227,7 @@ def test_the_winner_takes_its_preparation_and_its_threshold_along(
 
     from tuning.data.columns import table_scaler
     from tuning.data.dataset import Column
-    from tuning.trials.decision import classes_of, save_threshold
+    from tuning.trials.decision import classes_of, keep_threshold
     from tuning.trials.saved_model import inputs_of, save_for_raw_inputs
 
     columns = (Column("size"), Column("kind", ("a", "b")))
@@ -237,7 +237,7 @@ def test_the_winner_takes_its_preparation_and_its_threshold_along(
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     save_for_raw_inputs(model, scaler, path)
     begun.record_winner(winner(3), path)
-    save_threshold(path, 0.25, ("no", "yes"))
+    keep_threshold(path, 0.25, ("no", "yes"))
     begun.record_winner(winner(3), path)
 
     logged = client(store).search_logged_models([begun.experiment_id])

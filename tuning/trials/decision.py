@@ -35,7 +35,7 @@ def threshold_of(path: Path) -> float | None:
 
 
 class _Kept(NamedTuple):
-    """What `save_threshold` wrote."""
+    """What `keep_threshold` wrote."""
 
     threshold: float
     classes: list[Any]
