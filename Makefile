@@ -3,25 +3,32 @@ PYTHON := .venv/bin/python
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
+# These reach the commands by the environment alone: put into a recipe's text, a name such as '$$(rm x)' or 'a; rm x' would
+# be run by make or by the shell. `value` is the text as it was given. ARGS are shell words of who calls make, and are meant to be.
+override STUDY := $(value STUDY)
+override CALENDAR := $(value CALENDAR)
+override PYTHON3 := $(value PYTHON3)
+override LOCK := $(value LOCK)
+export STUDY CALENDAR PYTHON3 LOCK
 .PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 tune: need-STUDY .venv/ready ## search one study: make tune STUDY=housing ARGS="--trials 5 --devices cpu:2"
-	$(PYTHON) -m tuning run "$(STUDY)" $(ARGS)
+	$(PYTHON) -m tuning run "$$STUDY" $(ARGS)
 
 bench: need-STUDY .venv/ready ## compare engines, with statistics: make bench STUDY=housing ARGS="--seeds 5 --budget epochs=400"
-	$(PYTHON) -m tuning bench $(STUDY) $(ARGS)
+	set -f; $(PYTHON) -m tuning bench $$STUDY $(ARGS)
 
 lr-range: need-STUDY .venv/ready ## find good learning rates: make lr-range STUDY=housing ARGS="--seeds 3 --batch-size 32"
-	$(PYTHON) -m tuning lr-range "$(STUDY)" $(ARGS)
+	$(PYTHON) -m tuning lr-range "$$STUDY" $(ARGS)
 
 record: need-STUDY .venv/ready ## train a grid or sample fully once, for simulations: make record STUDY=housing ARGS="--points 64"
-	$(PYTHON) -m tuning record "$(STUDY)" $(ARGS)
+	$(PYTHON) -m tuning record "$$STUDY" $(ARGS)
 
 simulate: need-STUDY .venv/ready ## replay engines on a recording: make simulate STUDY=housing_grid ARGS="--slots 1,8,64"
-	$(PYTHON) -m tuning simulate "$(STUDY)" $(ARGS)
+	$(PYTHON) -m tuning simulate "$$STUDY" $(ARGS)
 
 ui: .venv/ready ## show every trial in MLflow, on this machine only: make ui ARGS="--port 5001"
 	$(PYTHON) -m tuning ui $(ARGS)
@@ -30,7 +37,7 @@ doctor: .venv/ready ## check Python, libraries, devices and the state folder: ma
 	$(PYTHON) -m tuning doctor $(ARGS)
 
 schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make schedule STUDY=housing CALENDAR="Mon..Fri 22:00" ARGS="-- --timeout 6h"
-	$(PYTHON) -m tuning schedule "$(STUDY)" --calendar "$(CALENDAR)" $(ARGS)
+	$(PYTHON) -m tuning schedule "$$STUDY" --calendar "$$CALENDAR" $(ARGS)
 
 courses: .venv/ready ## run every study of the courses and write their figures into the README
 	$(PYTHON) -m benchmarks.courses $(ARGS)
@@ -62,7 +69,7 @@ clean: ## remove the environment and caches; mlruns/ stays
 	find . -name __pycache__ -not -path './mlruns/*' -prune -exec rm -rf {} +
 
 .venv/ready: requirements/cpu.txt requirements/cuda.txt pyproject.toml
-	@PYTHON3="$(PYTHON3)" LOCK="$(LOCK)" sh scripts/setup.sh
+	@sh scripts/setup.sh
 
 need-STUDY:
 	@$(if $(STUDY),,$(error say which study: STUDY=housing; there are: $(notdir $(basename $(filter-out studies/_%,$(wildcard studies/*.py))))))

@@ -101,6 +101,37 @@ def test_a_change_from_another_origin_is_refused(server, origin):
     )
 
 
+FOREIGN = (
+    "http://evil.example.com",
+    "http://localhost:1",
+    "http://127.0.0.1",
+    "https://127.0.0.1:{port}",
+    "http://127.0.0.1:{port}.evil.example.com",
+    "null",
+    "",
+)
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ajax-api/2.0/mlflow/experiments/get"])
+def test_another_origin_reads_nothing(server, path):
+    for origin in FOREIGN:
+        for method in ("GET", "HEAD", "OPTIONS"):
+            answer = ask(server[1], method, path, Origin=origin.format(port=server[1]))
+            assert (answer.status, answer.headers["X-Frame-Options"]) == (403, "DENY")
+            assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_a_second_host_or_origin_beside_the_right_one_is_refused(server):
+    for name, value in (("Host", "evil.example.com"), ("Origin", "http://evil.example.com")):
+        connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=20)
+        connection.putrequest("GET", "/health")
+        connection.putheader("Origin", f"http://127.0.0.1:{server[1]}")
+        connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status in (400, 403)
+        connection.close()
+
+
 def test_a_change_from_the_page_itself_is_let_through(server):
     origin = f"http://127.0.0.1:{server[1]}"
     body = {"max_results": 1}

@@ -20,8 +20,6 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_READS = ("GET", "HEAD", "OPTIONS")
-
 
 class Gate:
     """Lets requests for this host, from this origin, through to open routes; the rest gets 403.
@@ -45,13 +43,15 @@ class Gate:
     def _passes(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["path"].startswith(SHUT_ROUTES):
             return False
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if headers.get(b"host") not in self._hosts:
-            return False
+        # Sets: a header may be sent twice, and MLflow would look at another one than we do.
+        hosts = _values(scope, b"host")
+        origins = _values(scope, b"origin")
+        return len(hosts) == 1 and hosts <= self._hosts and origins <= self._origins
 
-        origin = headers.get(b"origin")
-        is_foreign = origin is not None and origin not in self._origins
-        return not is_foreign or scope["method"] in _READS
+
+def _values(scope: Scope, name: bytes) -> set[str]:
+    """Return all values of a header."""
+    return {value.decode("latin-1") for key, value in scope["headers"] if key == name}
 
 
 async def _refuse(send: Send) -> None:
