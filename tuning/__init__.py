@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tuning.lr_range.sweep import lr_range_test
     from tuning.search.run import run_study
     from tuning.space.space import Choice, Float, Int
+    from tuning.storage.secrets import Secret
     from tuning.study.objective import Maximize, Minimize
     from tuning.study.study import Study, load_study
 
@@ -33,6 +34,7 @@ _HOMES = {
     "LRRangeTest": "tuning.lr_range.callback",
     "Maximize": "tuning.study.objective",
     "Minimize": "tuning.study.objective",
+    "Secret": "tuning.storage.secrets",
     "Stream": "tuning.data.kinds.stream",
     "Study": "tuning.study.study",
     "Windows": "tuning.data.kinds.windows",
@@ -53,6 +55,7 @@ __all__ = [
     "LRRangeTest",
     "Maximize",
     "Minimize",
+    "Secret",
     "Stream",
     "Study",
     "Windows",

@@ -133,3 +133,25 @@ def test_nothing_is_overwritten_and_nothing_else_written(project, capsys, there)
 def test_a_name_that_is_no_study_name_is_refused(project, name):
     assert main(["new", "--", name]) == 2
     assert list(project.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("class", "a word of Python's"),
+        ("match", "a word of Python's"),
+        ("random", "that of a Python module"),
+        ("keras", "that of a Python module"),
+    ],
+)
+def test_a_name_that_python_takes_otherwise_is_refused(project, capsys, name, reason):
+    assert main(["new", name]) == 2
+    message = capsys.readouterr().err
+    assert reason in message
+    assert f"as my-{name}" in message
+    assert list(project.iterdir()) == []
+
+
+def test_a_folder_beside_is_no_module_of_that_name(project):
+    (project / "churn").mkdir()
+    assert main(["new", "churn"]) == 0

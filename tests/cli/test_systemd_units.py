@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -26,8 +27,9 @@ ODD = Schedule(
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    for name in ("TUNING_HOME", "TUNING_DEVICES", "TUNING_STORAGE", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [*os.environ]:
+        if name.startswith("TUNING_") or name == "MLFLOW_TRACKING_URI":
+            monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     folder = tmp_path / "my project 100%"
     (folder / "studies").mkdir(parents=True)
@@ -170,3 +172,34 @@ def test_a_wrong_study_or_calendar_ends_with_2_and_writes_nothing(
     assert main(["schedule", study, "--calendar", calendar]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "config").exists()
+
+
+def test_each_variable_of_ours_goes_into_the_unit_but_what_looks_secret(project, monkeypatch):
+    monkeypatch.setenv("TUNING_LEASES", "leases")
+    monkeypatch.setenv("TUNING_OF_LATER", "1")
+    monkeypatch.setenv("TUNING_API_TOKEN", "hush")
+    schedule = make_schedule("housing", "daily", project)
+    assert dict(schedule.environment) == {
+        "TUNING_LEASES": str(project / "leases"),
+        "TUNING_OF_LATER": "1",
+    }
+    assert "TUNING_API_TOKEN may hold a password" in next_steps(schedule, Path("/x"))
+
+
+def test_studies_of_one_name_have_units_of_their_own_and_each_replaces_its_own(project, capsys):
+    names = []
+    for folder in ("a $b", 'c "d" 100%', "a $b"):
+        path = project / folder / "housing.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+        assert main(["schedule", str(path), "--calendar", "daily"]) == 0
+        names.append(re.search(r"wrote .*/(tuning-.*)\.service", capsys.readouterr().out)[1])
+    assert names[0] == names[2] == "tuning-housing"
+    assert re.fullmatch(r"tuning-housing-[0-9a-f]{8}", names[1])
+
+    # By its name it is the same study as by its path.
+    for words in ("housing", "studies/housing.py"):
+        assert main(["schedule", words, "--calendar", "daily"]) == 0
+        names.append(re.search(r"wrote .*/(tuning-.*)\.service", capsys.readouterr().out)[1])
+    assert names[3] == names[4]
+    assert len(set(names)) == 3

@@ -9,12 +9,12 @@ from tuning.reports.texts import (
     failure_lines,
     figure,
     first_line,
-    masked,
     one_line,
     params_text,
     score,
     seconds_text,
 )
+from tuning.storage.secrets import without_secrets
 from tuning.trial import Proposal, Status, TrialResult
 
 
@@ -39,7 +39,7 @@ def failed(number, error, status=Status.FAILED):
     ],
 )
 def test_secrets_are_masked_and_nothing_else(text, expected):
-    assert masked(text) == expected
+    assert without_secrets(text) == expected
 
 
 def test_control_characters_never_reach_the_terminal():

@@ -254,8 +254,9 @@ def gpus() -> Iterator[Check]:
 def tensorflow(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> Check:
     """Start TensorFlow in another process; it must see as many GPUs as the driver."""
     from tuning.executors.devices import discover
+    from tuning.storage.interpreter import PYTHON
 
-    command = [sys.executable, "-c", _ASK_TENSORFLOW]
+    command = [*PYTHON, "-c", _ASK_TENSORFLOW]
     done = run(command, capture_output=True, text=True, check=False, timeout=300)
     answers = [line.split() for line in done.stdout.splitlines() if line.startswith("TF ")]
     if done.returncode or not answers:

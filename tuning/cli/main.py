@@ -11,6 +11,7 @@ import click
 from tuning import __version__
 from tuning.errors import StudyError, TuningError, did_you_mean
 from tuning.search.stop_request import terminated_is_exit
+from tuning.storage.secrets import without_secrets
 
 # Verb: where its `click.Command` is, and what it does, for the list of verbs, which imports none.
 VERBS = {
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except TuningError as error:
-        print(error, file=sys.stderr)
+        print(without_secrets(str(error)), file=sys.stderr)
         return error.exit_code
 
     return code if isinstance(code, int) else 0

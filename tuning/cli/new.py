@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import keyword
+import sys
+import sysconfig
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import click
@@ -48,10 +52,7 @@ def write_new(name: str, root: Path, *, kind: str = "table", task: str | None = 
         StudyError: The name is not a study's name, the kind is not written for the task, or one of
             the files is there already.
     """
-    if not NAME.fullmatch(name):
-        raise StudyError(
-            f"name {name!r} must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"
-        )
+    check_name(name)
     chosen = KINDS[kind]
     task = task or chosen.tasks[0]
     chosen.check_task(kind, task)
@@ -76,6 +77,32 @@ def write_new(name: str, root: Path, *, kind: str = "table", task: str | None = 
     _write(files.study, study)
     _write(files.test, test)
     return files
+
+
+def check_name(name: str) -> None:
+    """Check a name for a new study, whose file Python is to import.
+
+    Raises:
+        StudyError: It is no study's name, a word of Python's, or that of a module which the file
+            would stand in front of, were it run as a script.
+    """
+    if not NAME.fullmatch(name):
+        raise StudyError(
+            f"name {name!r} must match [a-z0-9][a-z0-9_-]* and have at most 64 characters"
+        )
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        raise StudyError(f"name {name!r} is a word of Python's; take another, as my-{name}")
+    if name in sys.stdlib_module_names or _is_installed(name):
+        raise StudyError(
+            f"name {name!r} is that of a Python module, which studies/{name}.py would hide from "
+            f"what is run beside it; take another, as my-{name}"
+        )
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a library of this name is installed; what lies in the current folder is none."""
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    return PathFinder.find_spec(name, folders) is not None
 
 
 def _write(path: Path, source: str) -> None:

@@ -31,12 +31,18 @@ def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path |
       python -m tuning schedule housing --calendar "Mon..Fri 22:00"
       python -m tuning schedule housing --calendar daily -- --trials 200 --timeout 6h
     """
-    from tuning.cli.systemd_units import make_schedule, next_steps, user_folder, write_units
+    from tuning.cli.systemd_units import (
+        make_schedule,
+        named_apart,
+        next_steps,
+        user_folder,
+        write_units,
+    )
 
     # A wrong option is reported now, not at 22:00.
     _check_options(study, options)
-    plan = make_schedule(study, calendar, Path.cwd(), options)
     target = (folder or user_folder()).absolute()
+    plan = named_apart(make_schedule(study, calendar, Path.cwd(), options), target)
     for path in write_units(plan, target):
         click.echo(f"wrote {path}")
     click.echo(next_steps(plan, target))

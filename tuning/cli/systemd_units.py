@@ -7,21 +7,24 @@ full disk; systemd shows both as failures, for they cannot be told apart.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tuning.cli.calendar import check_calendar, to_cron
 from tuning.errors import StudyError
 from tuning.storage.durable import write_bytes
+from tuning.storage.secrets import looks_secret
 from tuning.study.study_file import find_study
 
-_INHERITED = ("TUNING_HOME", "TUNING_DEVICES")
+_PREFIX = "TUNING_"
+_PATHS = ("TUNING_HOME", "TUNING_LEASES")
 _MAY_BE_SECRET = ("MLFLOW_TRACKING_URI", "TUNING_STORAGE")
 
 
@@ -36,6 +39,7 @@ class Schedule:
         python: Absolute path of the interpreter.
         environment: Variables that the run is given.
         options: Of `run`, as on its command line.
+        suffix: Of the units' name, where another study has the name alone.
     """
 
     study: str
@@ -44,11 +48,17 @@ class Schedule:
     python: str
     environment: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] = ()
+    suffix: str = ""
 
     @property
     def unit(self) -> str:
-        """The units' name without suffix: `tuning-housing`."""
-        return "tuning-" + re.sub(r"[^A-Za-z0-9_-]", "-", Path(self.study).stem)
+        """The units' name without their ending: `tuning-housing`."""
+        return "tuning-" + re.sub(r"[^A-Za-z0-9_-]", "-", Path(self.study).stem) + self.suffix
+
+    @property
+    def study_path(self) -> Path:
+        """The study's file."""
+        return _study_path(self.study, self.project)
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -93,13 +103,49 @@ def make_schedule(
 def _environment() -> tuple[tuple[str, str], ...]:
     """Return the variables of now that the run shall have, too."""
     variables = []
-    for name in _INHERITED:
-        value = os.environ.get(name)
-        if value:
-            # The run has another working directory.
-            absolute = os.path.abspath(value) if name == "TUNING_HOME" else value
-            variables.append((name, absolute))
+    for name, value in sorted(os.environ.items()):
+        if not name.startswith(_PREFIX) or not value or _is_secret(name):
+            continue
+        # The run has another working directory.
+        absolute = os.path.abspath(value) if name in _PATHS else value
+        variables.append((name, absolute))
     return tuple(variables)
+
+
+def _is_secret(name: str) -> bool:
+    return name in _MAY_BE_SECRET or looks_secret(name)
+
+
+def named_apart(schedule: Schedule, folder: Path) -> Schedule:
+    """Return the schedule under a name that no other study has among the units in `folder`.
+
+    The study's file alone decides: `housing` of two projects, and `a/net.py` beside `b/net.py`, are
+    two. The digits are those of the path, so the next schedule of the same study replaces this one.
+    """
+    digest = hashlib.sha256(os.fsencode(schedule.study_path)).hexdigest()[:8]
+    apart = replace(schedule, suffix=f"-{digest}")
+    if (folder / f"{apart.unit}.service").exists():
+        return apart
+    try:
+        before = (folder / f"{schedule.unit}.service").read_text(errors="replace")
+    except FileNotFoundError:
+        return schedule
+    return schedule if _study_in(before) == schedule.study_path else apart
+
+
+def _study_in(service: str) -> Path | None:
+    """Return the study's file of a service that we wrote; None where it is none of ours."""
+    folder = re.search(r"^WorkingDirectory=(.*)$", service, re.M)
+    study = re.search(r'^ExecStart=.* "run" "((?:[^"\\\n]|\\.)*)"', service, re.M)
+    if folder is None or study is None:
+        return None
+    word = re.sub(r"\\(.)", r"\1", study[1]).replace("$$", "$")
+    return _study_path(word.replace("%%", "%"), Path(folder[1].replace("%%", "%")))
+
+
+def _study_path(study: str, project: Path) -> Path:
+    path = Path(study) if study.endswith(".py") else project / "studies" / f"{study}.py"
+    return path.resolve()
 
 
 def service_text(schedule: Schedule, user: str | None = None) -> str:
@@ -203,7 +249,9 @@ def next_steps(schedule: Schedule, folder: Path) -> str:
 
     lines += ["", *_cron(schedule)]
 
-    secrets = [name for name in _MAY_BE_SECRET if os.environ.get(name)]
+    others = [name for name in sorted(os.environ) if name.startswith(_PREFIX)]
+    names = dict.fromkeys([*_MAY_BE_SECRET, *filter(_is_secret, others)])
+    secrets = [name for name in names if os.environ.get(name)]
     if secrets:
         reason = "may hold a password and is not in the unit"
         if len(secrets) > 1:

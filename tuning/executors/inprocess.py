@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
 from tuning.executors.worker import exit_code_of
+from tuning.storage.secrets import without_secrets
 from tuning.trial import Answer, EpochReport
 
 Start: TypeAlias = Callable[[Callable[[], None]], None]
@@ -174,5 +175,5 @@ class _Run:
         except _Cancelled:
             return Died(self.job.id, "cancelled", "cancelled")
         except BaseException as error:  # as a worker does: it ends the job, nothing else
-            message = f"{type(error).__name__}: {error}"
+            message = without_secrets(f"{type(error).__name__}: {error}")
             return Raised(self.job.id, message, traceback.format_exc(), exit_code_of(error))

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tuning.storage.secrets import print_without_secrets
+
 _HEADER = "--- job "
 _TAIL_BYTES = 8192  # what the last lines are looked for in
 
@@ -28,7 +30,7 @@ class CappedLog:
         self._half = cap_bytes // 2
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._redirect()
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        print_without_secrets()
 
     def begin(self, job: str) -> None:
         """Mark where a job's lines begin."""

@@ -49,6 +49,7 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     die_with(driver)
     name_process(FORKSERVER.name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)  # what a trial writes is this user's alone
     control_fd, alive_fd, stderr = fds
     control = socket.socket(fileno=control_fd)
     started = time.monotonic()

@@ -36,6 +36,7 @@ from tuning.executors.messages import (
 )
 from tuning.executors.wire import Wire, wait_fd
 from tuning.storage.full_disk import is_full_disk
+from tuning.storage.secrets import without_secrets
 from tuning.trial import Answer, EpochReport
 
 _ROTATE_S = 0.1  # how often the log's length is looked at
@@ -200,8 +201,8 @@ def _run(job: Job, context: WorkerContext, folder: Path) -> Returned | Failed:
     except BaseException as error:  # SystemExit too: it ends the job, not the worker
         return Failed(
             job.id,
-            error=f"{type(error).__name__}: {error}",
-            traceback=traceback.format_exc(),
+            error=without_secrets(f"{type(error).__name__}: {error}"),
+            traceback=without_secrets(traceback.format_exc()),
             exit_code=exit_code_of(error, folder),
         )
     finally:

@@ -33,6 +33,7 @@ from tuning.schema import (
 from tuning.space.space import Space
 from tuning.storage.checked import load_checked
 from tuning.storage.durable import write_json
+from tuning.storage.secrets import cleaned
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
 
@@ -95,7 +96,7 @@ def write_record(path: Path, record: Record) -> None:
     Raises:
         StorageError: The disk is full, read-only or failing; nothing was changed.
     """
-    write_json(path, record.to_json())
+    write_json(path, cleaned(record.to_json()))
 
 
 @dataclass(frozen=True, kw_only=True)

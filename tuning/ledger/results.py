@@ -17,6 +17,7 @@ from tuning.ledger.digests import ask_digest
 from tuning.schema import check_schema, check_types, refuse_damaged
 from tuning.storage.aside import set_error_aside
 from tuning.storage.durable import load_json, read_json, write_json
+from tuning.storage.secrets import cleaned, without_secrets
 from tuning.trial import Status, TrialResult
 
 
@@ -36,8 +37,9 @@ def keep_result(folder: Path, result: TrialResult, digest: str | None = None) ->
     known = read_result(folder, digest, on_damage=_replace)
     if known is not None:
         return known
-    attested = replace(result, proposal_digest=digest)
-    write_json(folder / "result.json", attested.to_json())
+    clean = without_secrets(result.error) if result.error else ""
+    attested = replace(result, proposal_digest=digest, error=clean)
+    write_json(folder / "result.json", cleaned(attested.to_json()))
     return attested
 
 

@@ -52,6 +52,7 @@ from tuning.storage.aside import set_aside
 from tuning.storage.checked import load_checked
 from tuning.storage.durable import write_json
 from tuning.storage.leftovers import sweep
+from tuning.storage.secrets import shown_definition
 from tuning.trial import Params, Proposal, Status, TrialResult
 
 LONGEST_KEY = 120
@@ -134,7 +135,7 @@ class SearchFiles:
         for the new one's.
         """
         known = self.require_header()
-        if header.definition != known.definition:
+        if differences(known.definition, header.definition):
             # The header last: a kill before it leaves the old definition, and this is done again.
             self._set_winner_aside(self.folder / f"version-{len(known.versions)}")
             self._drop_unfinished()
@@ -481,6 +482,10 @@ def _check_definition(known: SearchHeader, new: Definition, *, allow_change: boo
 
 def differences(old: Json, new: Json) -> list[str]:
     """Return one sentence for each field, and each parameter of the space, that differs."""
+    # Files of earlier releases hold keys and passwords as they are.
+    old = shown_definition(old)
+    new = shown_definition(new)
+
     faults = []
     for name in sorted({*old, *new}):
         before = old.get(name)

@@ -9,8 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tuning.reports.texts import masked
 from tuning.storage.durable import write_bytes
+from tuning.storage.secrets import without_secrets
 
 _PLOTLY_CONFIG = json.dumps({"responsive": True, "displaylogo": False, "displayModeBar": False})
 
@@ -127,7 +127,7 @@ def html_figure(name: str, figure: Any) -> str:
 
 def html_text(value: object) -> str:
     """Return anything as HTML text, without secrets."""
-    return html.escape(masked(str(value)))
+    return html.escape(without_secrets(str(value)))
 
 
 def _element(tag: str, content: str, kind: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from tuning.reports.texts import masked
+from tuning.storage.secrets import without_secrets
 
 # Legible on white and on near-black: the page follows the reader's choice of light or dark.
 COLOURS = ("#2f7fdf", "#e4572e", "#2a9d5c", "#b05cd6", "#d99a00")
@@ -14,7 +14,7 @@ GREY = "rgba(128,138,152,0.5)"
 
 def escaped(text: object) -> str:
     """Return text for Plotly, which reads labels as HTML."""
-    return html.escape(masked(str(text)), quote=False)
+    return html.escape(without_secrets(str(text)), quote=False)
 
 
 def styled(figure: Any, height: int, *, legend: bool = True) -> Any:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 from tuning.ledger.winner import Margin, Standing
-from tuning.reports.texts import masked
 from tuning.schema import JsonObject
 from tuning.scoring.pareto import front, knee, share_of_box
+from tuning.storage.secrets import without_secrets
 from tuning.study.objective import Objective
 from tuning.trial import Metrics, Params, Proposal, Status, TrialResult
 
@@ -267,7 +267,7 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain_json(item) for item in value]
     if isinstance(value, str):
-        return masked(value)
+        return without_secrets(value)
 
     if hasattr(value, "item"):  # NumPy's
         value = value.item()

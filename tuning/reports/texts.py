@@ -9,15 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tuning.storage.secrets import without_secrets
 from tuning.trial import Params, Proposal, Status, TrialResult
 
-# All before the last @ of an authority is taken as secret: database drivers accept passwords with
-# / and @ in them.
-_USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>]*@")
-_SECRET_FIELD = re.compile(  # n_tokens and tokenizer are no secrets
-    r"(?i)(?<![\w-])(?!(?:n|num|max|min)_tokens?\b|tokeniz)"
-    r"([\w-]*(?:password|passwd|secret|token|api[_-]?key)[\w-]*\s*[=:]\s*)[^\s&;,\"']+"
-)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 _WITHOUT_ERROR = {
@@ -28,23 +22,14 @@ _WITHOUT_ERROR = {
 _MOST_NUMBERS = 6  # of trials that are named one by one
 
 
-def masked(text: str) -> str:
-    """Return `text` without secrets.
-
-    The user and password of a URL, and values called password, token, secret or key, become `***`.
-    """
-    without_users = _USER_INFO.sub(r"\1***@", text)
-    return _SECRET_FIELD.sub(r"\1***", without_users)
-
-
 def one_line(text: str) -> str:
-    """Return `text` masked, on one line and without control characters, fit for a terminal."""
-    printable = "".join(c if c.isprintable() else " " for c in masked(text))
+    """Return `text` without secrets and control characters, on one line: fit for a terminal."""
+    printable = "".join(c if c.isprintable() else " " for c in without_secrets(text))
     return " ".join(printable.split())
 
 
 def first_line(error: str, most: int = 160) -> str:
-    """Return the first line of an error, masked and cut to `most` characters."""
+    """Return the first line of an error, without secrets and cut to `most` characters."""
     line, _, _ = error.strip().partition("\n")
     text = one_line(line)
     return text if len(text) <= most else text[: most - 1] + "…"

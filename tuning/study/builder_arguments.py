@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from tuning.space.space import Space
+from tuning.storage.secrets import revealed
 from tuning.trial import Params
 
 Builder: TypeAlias = Callable[..., Any]
@@ -156,7 +157,7 @@ def split_params(study: _Fields, params: Params) -> SplitParams:
     searched = {name: params[name] for name in FIT_PARAMETERS if name in params}
     fit = {**settings, "batch_size": values["batch_size"], **searched}
     return SplitParams(
-        builder=for_builder,
+        builder=revealed(for_builder),
         fit=fit,
         data={name: value for name, value in values.items() if name in to_data},
         callbacks=_for_callbacks(study, {**study.fixed, **params, **fit}),
@@ -165,7 +166,8 @@ def split_params(study: _Fields, params: Params) -> SplitParams:
 
 def _for_callbacks(study: _Fields, values: Params) -> dict[str, Any]:
     taken = names_of_callbacks(study)
-    return {name: value for name, value in values.items() if taken.any_name or name in taken.names}
+    named = {name: value for name, value in values.items() if taken.any_name or name in taken.names}
+    return revealed(named)
 
 
 def names_of_callbacks(study: _Fields) -> NamesTaken:

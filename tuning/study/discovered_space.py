@@ -20,6 +20,7 @@ from tuning.space.alternatives import alternative
 from tuning.space.discovery import Discovery, discover
 from tuning.space.domains import Domain
 from tuning.space.space import Space
+from tuning.storage.secrets import revealed
 from tuning.study.builder_arguments import FIT_PARAMETERS, FROM_DATA, data_names
 from tuning.study.fingerprint import fingerprint, plain_repr
 from tuning.study.foreign.foreign_builder import ForeignBuilder
@@ -140,8 +141,10 @@ class DiscoveredSpace(Space):
 
         rows = _some_rows(self._dataset()) if self._builder.has_fit else None
 
+        known = revealed(fixed)
+
         def ask(values: Params) -> Any:
-            return self._builder.ask(values, fixed=fixed, in_full=self._in_full, rows=rows)
+            return self._builder.ask(values, fixed=known, in_full=self._in_full, rows=rows)
 
         try:
             return discover(ask)
@@ -166,7 +169,7 @@ class DiscoveredSpace(Space):
         names = data_names(self._data)
         first = {name: each.cut()[0] for name, each in self.declared.items() if name in names}
         fixed = {name: value for name, value in self._fixed.items() if name in names}
-        return self._data(**first, **fixed)
+        return self._data(**first, **revealed(fixed))
 
     def _combined(self) -> dict[str, Domain]:
         found = dict(self._discovery.domains)

@@ -17,6 +17,7 @@ from tuning.data.folds import n_splits
 from tuning.data.parts import Parts
 from tuning.space.constraints import Constraint, constraints_of
 from tuning.space.space import Space
+from tuning.storage.secrets import shown_definition
 from tuning.study.builder_arguments import epochs_of
 from tuning.study.discovered_space import DiscoveredSpace
 from tuning.study.engine_spec import NO_ENGINE, EngineSpec, engine_specs
@@ -242,7 +243,7 @@ def describe(
         gpus_per_trial=study.gpus_per_trial,
         repeats=study.repeats,
         initial=study.initial,
-        definition={**study.definition(), "data_digest": data.digest},
+        definition={**shown_definition(study.definition()), "data_digest": data.digest},
         hash=study.hash,
         data=data,
         study_file=file,

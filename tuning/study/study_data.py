@@ -11,6 +11,7 @@ from tuning.data.dataset import Dataset
 from tuning.data.folds import folds
 from tuning.data.parts import Parts, split
 from tuning.errors import StudyError
+from tuning.storage.secrets import revealed
 from tuning.study.builder_arguments import data_names, names_needed
 from tuning.study.study import Study
 
@@ -56,7 +57,8 @@ def load_dataset(study: Study, arguments: Mapping[str, Any] | None = None) -> Da
     Raises:
         StudyError: The function returns no `Dataset`.
     """
-    dataset = study.data(**(default_arguments(study) if arguments is None else arguments))
+    named = default_arguments(study) if arguments is None else arguments
+    dataset = study.data(**revealed(named))
     if not isinstance(dataset, Dataset):
         name = getattr(study.data, "__name__", "data")
         raise StudyError(

@@ -23,6 +23,8 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # It would print a link to each run, with the password in it.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # It would write URLs with their passwords. Our root handlers mask them.
     "MLFLOW_CONFIGURE_LOGGING": "false",
 }

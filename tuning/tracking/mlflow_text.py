@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from tuning.storage.secrets import without_secrets as without_secrets
+
 _UNFIT = re.compile(r"[^\w\-./ :]")  # what MLflow refuses in names
 _NAME_LIMIT = 250
 _VALUE_LIMIT = 5000
-# All before the last @ is taken as secret: database drivers accept passwords with / and @ in them.
-_SECRET = re.compile(r"(?<=://)\S+(?=@)")
-
-
-def without_secrets(text: str) -> str:
-    """Return `text` with user names and passwords of URLs replaced by `***`."""
-    return _SECRET.sub("***", text)
 
 
 def name_of(name: str) -> str:

@@ -25,6 +25,7 @@ from tuning.errors import TrialError
 from tuning.ledger.records import SearchHeader
 from tuning.space.domains import Choice, Domain, Float, Int
 from tuning.storage import sqlite_file
+from tuning.storage.secrets import without_secrets
 from tuning.tracking.optuna_internals import (
     CONSTRAINTS,
     OPTUNA_SCHEMA,
@@ -319,7 +320,7 @@ def _attributes(proposal: Proposal, result: TrialResult, params: Params) -> dict
         "parent": proposal.parent,
         "copied_from": result.copied_from,
         "from_search": result.from_search,
-        "error": result.error[:500],
+        "error": without_secrets(result.error)[:500],
         "params": json.dumps(others, default=str)[:1500] if others else None,
     }
 

@@ -14,6 +14,7 @@ from tuning.errors import DamagedFileError
 from tuning.ledger.damage import leave_out
 from tuning.schema import check_types, refuse_damaged
 from tuning.storage.durable import load_json, write_json
+from tuning.storage.secrets import cleaned
 from tuning.trial import FoldResult
 from tuning.trials.checkpoint import reason_not_kept, seconds_until
 from tuning.trials.jobs import TrialJob
@@ -46,7 +47,7 @@ def callbacks_folder(job: TrialJob, fold: int) -> Path:
 
 def keep_fold(job: TrialJob, result: FoldResult) -> None:
     """Keep the result of a fit that has ended for later attempts at its trial."""
-    stored = result.to_json()
+    stored = cleaned(result.to_json())
     if job.proposal.digest:
         stored["proposal_digest"] = job.proposal.digest
     write_json(_attempt_folder(job) / f"{_FOLD}{result.fold}.json", stored)

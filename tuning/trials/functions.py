@@ -24,6 +24,7 @@ from tuning.ledger.winner import Evaluation, FinalistOutcome
 from tuning.space.constraints import MODEL_FIGURES, Constraint, broken, constraints_of
 from tuning.space.trial_recorder import OnReport, asks_to_prune
 from tuning.storage.durable import read_json, write_json
+from tuning.storage.secrets import revealed
 from tuning.study.builder_arguments import names_taken
 from tuning.study.foreign.foreign_builder import trial_of
 from tuning.study.study import Study, derive_seed
@@ -84,7 +85,7 @@ def evaluate_all(study: Study, params: Params, *, epoch: int, seed: int | None) 
         point = json.dumps(dict(params), sort_keys=True, default=repr)
         arguments["seed"] = derive_seed(seed, point, epoch)
 
-    returned = study.builder(**arguments)
+    returned = study.builder(**revealed(arguments))
     try:
         return _by_name(study, returned)
     except (TypeError, ValueError, KeyError):

@@ -15,6 +15,7 @@ from tuning.errors import MissingError, StorageError, first_line
 from tuning.ledger.results import keep_result, read_result
 from tuning.storage.durable import write_json
 from tuning.storage.full_disk import is_full_disk
+from tuning.storage.secrets import without_secrets
 from tuning.study.foreign.foreign_builder import trial_of
 from tuning.study.study import derive_seed
 from tuning.study.study_data import searched_arguments
@@ -160,11 +161,11 @@ def _classify(error: Exception, training: Training) -> TrialResult:
 
     if out_of_memory(error):
         training.context.retire()  # the allocator of this process is fragmented now
-        message = f"out of memory: {first_line(error)}"
+        message = without_secrets(f"out of memory: {first_line(error)}")
         return TrialResult(number, Status.INFEASIBLE, error=message)
 
     traceback.print_exc()  # whole, into the worker's log
-    message = f"{type(error).__name__}: {first_line(error)}"
+    message = without_secrets(f"{type(error).__name__}: {first_line(error)}")
     return TrialResult(number, Status.FAILED, error=message)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tuning.executors.server import name_process
 from tuning.executors.supervision.parts import WRITER
+from tuning.storage.secrets import print_without_secrets
 from tuning.tracking.mlflow_store import ensure_database, import_mlflow, tracking_uri
 from tuning.tracking.mlflow_text import without_secrets
 from tuning.tracking.optuna_storage import ensure_storage, import_optuna, storage_url
@@ -121,6 +122,7 @@ def _log_to(path: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    print_without_secrets()
 
 
 def _serve(projection: Projection, descriptor: int) -> float | None:

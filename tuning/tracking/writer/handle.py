@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
 
-import tuning
 from tuning.schema import WRONG_SHAPE, Json, JsonObject
+from tuning.storage.interpreter import module_command
 from tuning.tracking.mlflow_store import QUIET
 
 RECORD_BYTES = 8192
@@ -105,14 +104,10 @@ class Writer:
             tracking_uri: MLflow's; "": `MLFLOW_TRACKING_URI`, else SQLite inside `home`.
             storage: Optuna's; "": `TUNING_STORAGE`, else SQLite inside `home`.
         """
-        # This very package, also where it is not installed but on our path alone.
-        package_root = str(Path(tuning.__file__).parents[1])
-
         environment = {
             **os.environ,
             **QUIET,
             "TUNING_HOME": str(home.resolve()),
-            "PYTHONPATH": os.pathsep.join([package_root, os.environ.get("PYTHONPATH", "")]),
         }
         if tracking_uri:
             environment["MLFLOW_TRACKING_URI"] = tracking_uri
@@ -229,7 +224,7 @@ class Writer:
     def _spawn(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         """Start the child; return it and its standard input, which never blocks."""
         child = subprocess.Popen(
-            [sys.executable, "-m", "tuning.tracking.writer", str(self._channel.fileno())],
+            module_command("tuning.tracking.writer", str(self._channel.fileno())),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
