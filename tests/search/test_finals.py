@@ -9,10 +9,11 @@ import pytest
 from tests.search.scripted import RECORD, files_in, result_of
 from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
+from tuning.ledger.model_file import sha256_of
 from tuning.ledger.records import write_record
 from tuning.ledger.winner import Evaluation, FinalistOutcome
 from tuning.reports.progress import SilentProgress
-from tuning.search.finals import Finals
+from tuning.search.finals import Finals, kept_winner
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
 from tuning.simulation.replay import MemoryFiles
@@ -166,6 +167,27 @@ def test_a_winner_whose_model_is_gone_is_evaluated_again(tmp_path):
     finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
     (files_in(tmp_path).folder / "winner.keras").unlink()
     executor = ObedientExecutor()
+    finals(tmp_path, executor).run(trial_index_of(5))
+    assert executor.done == ["evaluate"]
+
+
+def test_a_winner_whose_model_is_another_file_is_put_aside_and_evaluated_again(tmp_path):
+    finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
+    files = files_in(tmp_path)
+    model = files.folder / "winner.keras"
+    digest = sha256_of(model)
+    files.write_winner(
+        replace(files.winner, evaluation=replace(files.winner.evaluation, sha256=digest))
+    )
+    executor = ObedientExecutor()
+    finals(tmp_path, executor).run(trial_index_of(5))
+    assert executor.done == []
+
+    model.write_bytes(b"garbage")
+    notices = []
+    assert kept_winner(files, notices.append) is None
+    assert "winner.keras is not the model that was evaluated" in notices[0]
+    assert (files.folder / "winner.keras.damaged").read_bytes() == b"garbage"
     finals(tmp_path, executor).run(trial_index_of(5))
     assert executor.done == ["evaluate"]
 

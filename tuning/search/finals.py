@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +15,7 @@ from typing import TypeAlias
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Executor
 from tuning.ledger.digests import finalist_digest
+from tuning.ledger.model_file import changed
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.reports.progress import Progress
@@ -73,7 +74,7 @@ class Finals:
             return None
         best = best_standing(standings, self.study, trial_index.front_scale)
 
-        known = kept_winner(self.files)
+        known = kept_winner(self.files, self.progress.notice)
         if known is None or not _is_of(known, best):
             return self._evaluate(best, standings)
 
@@ -337,16 +338,25 @@ class Finals:
         return self.files.finalist_file(number, index, rows).with_name(outcome.weights)
 
 
-def kept_winner(files: SearchFiles) -> WinnerRecord | None:
-    """Return the winner of an earlier run; None where it, or its model, is not whole."""
+def kept_winner(files: SearchFiles, notice: Callable[[str], None]) -> WinnerRecord | None:
+    """Return the winner of an earlier run; None where it, or its model, is not whole.
+
+    A model's file that is not the one that was evaluated is set aside, and `notice` is told.
+    """
     winner = files.winner
     # Without an evaluation another winner's model may lie there.
     if winner is None or not files.evaluation_file.exists():
         return None
-    model = winner.evaluation.model
-    if model is not None and not Path(model).exists():
-        return None
-    return winner
+    if winner.evaluation.model is None:
+        return winner
+
+    model = Path(winner.evaluation.model)
+    fault = changed(winner.evaluation, model)
+    if fault and model.exists():
+        aside = model.with_name(f"{model.name}.damaged")
+        model.replace(aside)
+        notice(f"{fault}. It is put aside as {aside.name}, and the winner is evaluated again")
+    return None if fault else winner
 
 
 def _as_trained(proposal: Proposal, result: TrialResult) -> Proposal:

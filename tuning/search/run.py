@@ -348,7 +348,7 @@ class _Run:
         return winner
 
     def _earlier_winner(self) -> WinnerRecord | None:
-        winner = kept_winner(self.files)
+        winner = kept_winner(self.files, self.progress.notice)
         if winner is not None:
             self.progress.notice(
                 "stopped before its finals: the winner shown is that of an earlier run"

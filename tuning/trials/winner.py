@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from tuning.builders.inputs.own_objects import imports_of, module_objects, own_objects
 from tuning.data.arrays import Arrays, leaves
 from tuning.errors import TuningError
+from tuning.ledger.model_file import changed, sha256_of
 from tuning.ledger.records import read_record, write_record
 from tuning.ledger.winner import Evaluation
 from tuning.study.foreign.foreign_builder import trial_of
@@ -43,8 +43,8 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     """
     # The test part is looked at once, also where the run was interrupted after it.
     earlier = read_record(Evaluation, job.file)
-    is_kept = job.saved.exists() or weights_path(job.saved).exists()
-    if earlier is not None and is_kept:
+    kept = job.saved if job.saved.exists() else weights_path(job.saved)
+    if earlier is not None and not changed(earlier, kept):
         return earlier
 
     loaded = load_worker_study(job.source, job.overrides, job.pinned)
@@ -76,7 +76,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     evaluation = replace(
         scored,
         model=str(saved.path),
-        sha256=hashlib.sha256(saved.path.read_bytes()).hexdigest(),
+        sha256=sha256_of(saved.path),
         parameters=int(model.count_params()),
         reload_error=saved.reload_error,
         file_fault=saved.fault,

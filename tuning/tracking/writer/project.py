@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
+from tuning.ledger.model_file import changed
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE
 from tuning.schema import WRONG_SHAPE
@@ -225,7 +226,8 @@ class Projection:
         winner = files.winner
         if winner is not None:
             model = files.folder / "winner.keras"
-            tracker.record_winner(winner, model if model.is_file() else None)
+            is_whole = model.is_file() and not changed(winner.evaluation, model)
+            tracker.record_winner(winner, model if is_whole else None)
         front = read_json(files.folder / "artifacts" / PARETO_FILE)
         if isinstance(front, dict):
             # A damaged one is only not shown; the next run writes it anew.
