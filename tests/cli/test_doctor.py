@@ -68,7 +68,8 @@ def test_a_state_folder_others_can_write_is_a_fail_as_it_is_for_a_search(home, c
     check = checked(capsys)["state"]
     assert (check["state"], check["advice"]) == (
         "FAIL",
-        f"others can change it, a search will refuse it: chmod 700 {home}",
+        f"a search will refuse it: {home} is writable for others, who could change results: "
+        f"chmod 700 {home}",
     )
 
 

@@ -107,3 +107,23 @@ def test_all_jobs_of_a_user_share_one_folder_unless_told_otherwise(monkeypatch, 
     assert leases.folder == tmp_path / "elsewhere"
     assert leases.folder.stat().st_mode & 0o777 == 0o700
     leases.close()
+
+
+@pytest.mark.parametrize("squatted", ["a link", "a file", "a group's folder", "another's folder"])
+def test_a_folder_that_another_user_put_there_is_refused(tmp_path, monkeypatch, squatted):
+    folder = tmp_path / "leases"
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    if squatted == "a link":
+        folder.symlink_to(mine)
+    elif squatted == "a file":
+        folder.touch()
+    else:
+        folder.mkdir(mode=0o700)
+        if squatted == "a group's folder":
+            folder.chmod(0o770)
+        else:
+            monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(StorageError, match="must be a folder of yours that nobody else may"):
+        Leases(folder)
+    assert list(mine.iterdir()) == []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuning.errors import TuningError
+from tuning.storage.home import home_faults
 
 State = Literal["ok", "warn", "FAIL"]
 
@@ -196,10 +197,9 @@ def _permissions(home: Path) -> Check:
         advice = "it must be a folder that you can write; change that, or set TUNING_HOME"
         return Check("state", "FAIL", summary, advice)
 
-    others_may_write = mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if others_may_write:
-        advice = f"others can change it, a search will refuse it: chmod 700 {home}"
-        return Check("state", "FAIL", summary, advice)
+    faults = home_faults(home)
+    if faults:
+        return Check("state", "FAIL", summary, f"a search will refuse it: {'; '.join(faults)}")
     return Check("state", "ok", summary)
 
 

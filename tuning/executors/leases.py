@@ -14,7 +14,7 @@ import math
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import Self
 from urllib.parse import quote
 
 from tuning.errors import StorageError
+from tuning.storage.ownership import ownership_fault
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Leases:
         chosen = folder or Path(os.environ.get("TUNING_LEASES") or default_folder())
         self.folder = _own_folder(chosen)
         # systemd-tmpfiles leaves a folder alone that somebody has locked: tmpfiles.d(5), "Age".
-        self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         fcntl.flock(self._guard, fcntl.LOCK_SH)
 
     def try_acquire(self, name: str, holder: str = "") -> Lease | None:
@@ -170,13 +171,15 @@ def default_folder() -> Path:
 
 
 def _own_folder(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.lstat()
-    writable_by_others = status.st_mode & 0o022
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or writable_by_others:
+    with suppress(FileExistsError):  # a file, or a link to one; refused below
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # `lstat`: another user may have put a link there, to have us lock files of our own elsewhere.
+    is_folder = stat.S_ISDIR(folder.lstat().st_mode)
+    fault = ownership_fault(folder) if is_folder else f"{folder} is a link or a file"
+    if fault:
         raise StorageError(
             f"{folder} must be a folder of yours that nobody else may write to; it keeps the "
-            "device leases. Change its owner or mode, or name another one in TUNING_LEASES."
+            f"device leases. {fault}. Change that, or name another folder in TUNING_LEASES."
         )
     return folder
 
@@ -206,7 +209,7 @@ def _waits_for(path: Path, names: Collection[str]) -> bool:
 
 def _lock(path: Path) -> int | None:
     """Lock a file without waiting; None where another holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from tuning.errors import StorageError
+from tuning.storage.ownership import ownership_fault
 
-_WRITABLE_FOR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_READ_FROM = ("ledger", "data", "artifacts", "reports", "bench", "mlflow.db", "optuna.db")
 
 
 def tuning_home(path: str | None = None) -> Path:
@@ -18,8 +18,9 @@ def tuning_home(path: str | None = None) -> Path:
         path: Wins over the variable TUNING_HOME, which wins over `./mlruns`.
 
     Raises:
-        StorageError: The folder cannot be made, others may write to it (the text says which command
-            fixes that), or no database can lie at this path.
+        StorageError: The folder cannot be made, it is another user's, others may write to it or to
+            what lies in it (the text says which command fixes that), or no database can lie at this
+            path.
     """
     home = Path(path or os.environ.get("TUNING_HOME") or "mlruns").absolute()
 
@@ -36,8 +37,20 @@ def tuning_home(path: str | None = None) -> Path:
     except OSError as error:
         raise StorageError(f"cannot make the state folder {home}: {error.strerror}") from error
 
-    if home.stat().st_mode & _WRITABLE_FOR_OTHERS:
-        raise StorageError(
-            f"{home} is writable for others, who could change results: chmod 700 {home}"
-        )
+    faults = home_faults(home)
+    if faults:
+        raise StorageError("; ".join(faults))
     return home
+
+
+def home_faults(home: Path) -> list[str]:
+    """Return why a state folder that is there is not its user's alone: what, and what helps.
+
+    Beside the folder those are looked at that what is shown and trusted is read from.
+    """
+    faults = [ownership_fault(home)]
+    for name in _READ_FROM:
+        folder = home / name
+        if folder.is_symlink() or folder.exists():
+            faults.append(ownership_fault(folder) if folder.exists() else f"{folder} leads nowhere")
+    return [fault for fault in dict.fromkeys(faults) if fault]

@@ -96,3 +96,33 @@ def test_processors_do_not_share_machine_code(monkeypatch):
     monkeypatch.setattr(machine_code.config, "CPU_NAME", "haswell")
     assert find() != here
     find().rmdir()
+
+
+def plant(folder, monkeypatch):
+    monkeypatch.setattr(machine_code.config, "CACHE_DIR", str(folder))
+    monkeypatch.setenv("HOME", str(folder.parent / "home"))
+    return machine_code._folder.__wrapped__
+
+
+def test_machine_code_is_kept_where_nobody_else_may_look(tmp_path, monkeypatch):
+    folder = plant(tmp_path / "cache", monkeypatch)()
+    assert folder.parent == tmp_path / "cache"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("planted", ["a group's folder", "another user's file", "a link"])
+def test_what_others_could_have_planted_is_not_read(tmp_path, monkeypatch, planted):
+    find = plant(tmp_path / "cache", monkeypatch)
+    folder = find()
+    within = folder / "native_1" / "epoch.forward.nbi"
+    within.parent.mkdir()
+    if planted == "a group's folder":
+        folder.chmod(0o770)
+    elif planted == "a link":
+        within.symlink_to(tmp_path / "evil")
+    else:
+        within.touch()
+        if os.getuid():
+            pytest.skip("a file of another user can be made by root alone")
+        os.chown(within, 12345, 12345)
+    assert find().parent == tmp_path / "home" / ".cache" / "tuning"

@@ -17,6 +17,8 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from tuning.storage.ownership import contents_fault, ownership_fault
+
 FLUSH_TO_ZERO = np.uint32(0x9FC0)
 """x86: no exceptions, round to nearest, denormal operands and results are 0."""
 
@@ -73,14 +75,17 @@ def _folder() -> Path | None:
     processors that begin at once would exchange their code.
 
     Returns:
-        None where none can be written to.
+        None where none can be written to, or others than this user could write to each.
     """
     here = Path(__file__).parent
     name = _fingerprint(here)
     for place in (config.CACHE_DIR or here / "__pycache__", "~/.cache/tuning"):
         with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
             folder = Path(place).expanduser() / name
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Numba unpickles what lies there, so nobody else may ever have been able to write.
+            if ownership_fault(folder) or contents_fault(folder):
+                continue
             TemporaryFile(dir=folder).close()  # whether it can be written to
             return folder
     return None
