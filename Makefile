@@ -10,7 +10,7 @@ override CALENDAR := $(value CALENDAR)
 override PYTHON3 := $(value PYTHON3)
 override LOCK := $(value LOCK)
 export STUDY CALENDAR PYTHON3 LOCK
-.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos check perf lock clean need-STUDY need-CALENDAR
+.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos check perf audit lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -59,6 +59,9 @@ check: .venv/ready ## lint, layout and types: ruff, mypy --strict; then how the 
 
 perf: .venv/ready ## measure against the plain libraries, an hour for each of 3 repeats: make perf ARGS="--parts a,e --quick"
 	$(PYTHON) -m benchmarks.perf $(ARGS)
+
+audit: .venv/ready ## look up known vulnerabilities of the locked packages (needs the network): make audit ARGS=requirements/cpu.txt
+	$(PYTHON) -P scripts/audit.py $(ARGS)
 
 lock: ## pin today's versions within the ranges of pyproject.toml (needs uv)
 	$(COMPILE) --extra cpu --output-file requirements/cpu.txt

@@ -83,7 +83,8 @@ def test_names_of_secrets(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["key_dim", "n_tokens", "tokenizer", "monkey", "units", "keys", "password_length"]
+    "name",
+    ["PWD", "key_dim", "n_tokens", "tokenizer", "monkey", "units", "keys", "password_length"],
 )
 def test_names_of_other_things(name):
     assert not looks_secret(name)

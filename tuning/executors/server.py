@@ -29,6 +29,7 @@ from contextlib import suppress
 
 from tuning.executors.supervision.parts import BEAT_S, FORKSERVER
 from tuning.executors.wire import Wire, wait_fd
+from tuning.storage.secrets import print_without_secrets
 
 NUMBER = struct.Struct("q")
 END = b"\0"
@@ -208,6 +209,7 @@ def _run(wire: Wire) -> int:
     sys.path[:] = sys_path
     os.chdir(folder)
     os.environ.update(environment)
+    print_without_secrets()
     code = pkgutil.resolve_name(target)(wire, *args)
     return code if isinstance(code, int) else 0
 

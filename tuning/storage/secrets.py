@@ -27,7 +27,7 @@ _FIELD = re.compile(  # n_tokens and tokenizer are no secrets
 # The last word counts: `api_key` and `HF_TOKEN`, not `key_dim`, `n_tokens` or `monkey`.
 _WORDS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 _KEYS = ("key", "apikey", "token", "secret", "credential", "credentials")
-_PASSWORDS = ("password", "passwd", "pwd", "passphrase")
+_PASSWORDS = ("password", "passwd", "passphrase")
 _SHORTEST = 6
 """A shorter value is no secret worth the name, and would be found in any text."""
 
@@ -126,6 +126,13 @@ def _clean_words(value: Any) -> Any:
 def looks_secret(name: str) -> bool:
     """Whether a name is that of a key, a token or a password."""
     return _WORDS.split(name)[-1].lower() in (*_KEYS, *_PASSWORDS)
+
+
+def remember_arguments(values: Mapping[str, Any]) -> None:
+    """Have `without_secrets` replace the texts of arguments whose names look secret."""
+    for name, value in values.items():
+        if isinstance(value, str) and looks_secret(name):
+            remember_secret(value)
 
 
 def remember_secret(value: str) -> None:

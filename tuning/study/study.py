@@ -19,6 +19,7 @@ from tuning.errors import StudyError
 from tuning.space.alternatives import described
 from tuning.space.domains import python_value
 from tuning.space.space import Space
+from tuning.storage.secrets import remember_arguments
 from tuning.study.builder_arguments import (
     SplitParams,
     epochs_of,
@@ -135,6 +136,7 @@ class Study(StudyFields):
                 raise StudyError(faults, where=where)
 
             super().__init__(**with_first_objective(values))
+            remember_arguments(self.fixed)
             for name in ("initial", "class_weight"):  # of NumPy's numbers Python's
                 object.__setattr__(self, name, python_value(getattr(self, name)))
 
