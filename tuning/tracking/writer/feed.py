@@ -277,7 +277,9 @@ class Feed:
                 return
             self._write_batch(self._sink)
         self.write_rest(ending)
-        self.ended = ending and is_all
+        if ending and is_all:
+            self._sink.close()
+            self.ended = True
 
     def _write_batch(self, sink: Sink) -> None:
         """Write the next trials that the store has not, and move the cursor behind them."""
