@@ -182,3 +182,19 @@ def test_what_does_not_go_with_a_stream_is_refused_before_the_search(tmp_path):
     defined = study("points", points, dense, engine="gridsearchcv")
     with pytest.raises(StudyError, match="engine 'gridsearchcv' cuts an array in memory"):
         prepare(finalist(tmp_path, defined).source, {})
+
+
+def test_class_weights_of_a_streams_masks_are_refused_before_the_search(tmp_path):
+    # Its batches would be trained as if all classes weighed alike.
+    def masks():
+        def of(first, last):
+            def batches(batch_size, seed):
+                yield from ((rows, (rows > 0).astype(int)) for rows, _ in part(first, last)(40, 0))
+
+            return batches
+
+        return Stream(of(0, 120), of(120, 160), of(160, 200), task="binary")
+
+    defined = study("points", masks, dense, class_weight="balanced")
+    with pytest.raises(StudyError, match=r"let its batches be \(X, y, weight\)"):
+        prepare(finalist(tmp_path, defined).source, {})

@@ -246,6 +246,7 @@ def _check_stream(study: Study, dataset: Dataset) -> None:
             dataset,
             searched=study.space.domains,
             has_folds=study.cv is not None,
+            weighs_classes=study.class_weight is not None or "class_weight" in study.space.domains,
             cutting_engine=cutting_engine,
         )
     )
