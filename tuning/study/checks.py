@@ -83,7 +83,7 @@ def field_kind_faults(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence for each field that is of another kind than all that looks at it."""
     for name in _BY_NAME:
         value = values.get(name, {})
-        if isinstance(value, Space):
+        if isinstance(value, Space) or (name == "space" and value is None):
             continue
         if not isinstance(value, Mapping):
             yield f"{name} must be a mapping by names, got {value!r:.100}"

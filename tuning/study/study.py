@@ -130,8 +130,11 @@ class Study(StudyFields):
 
         def __init__(self, **values: Any) -> None:
             where = f"study {values.get('name')!r}"
+            faults = list(field_kind_faults(values))
+            if faults:
+                raise StudyError(faults, where=where)
             values = _with_adapted_builder(values)
-            faults = list(field_name_faults(values)) or list(field_kind_faults(values))
+            faults = list(field_name_faults(values))
             if faults:
                 raise StudyError(faults, where=where)
 
