@@ -33,6 +33,8 @@ SCHEMA = 2
 """The shape that this release writes."""
 
 _NOT_FINITE = ("nan", "inf", "-inf")
+_NUMBERS = frozenset({float, int})
+_NAMES = frozenset({str})
 
 WRONG_SHAPE = (
     ArithmeticError,
@@ -176,6 +178,8 @@ def _test_of_several(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Any],
         return lambda value: isinstance(value, origin)
     if issubclass(origin, Mapping):
         key, item = tests
+        if arguments == (str, float):
+            return _are_figures
         return lambda value: (
             isinstance(value, Mapping) and all(map(key, value)) and all(map(item, value.values()))
         )
@@ -186,6 +190,13 @@ def _test_of_several(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Any],
             and all(test(each) for test, each in zip(tests, value, strict=True))
         )
     return lambda value: isinstance(value, tuple | list) and all(map(tests[0], value))
+
+
+def _are_figures(value: Any) -> bool:
+    """Whether a value is a mapping of names to numbers; curves hold hundreds of them."""
+    if not isinstance(value, Mapping):
+        return False
+    return _NUMBERS.issuperset(map(type, value.values())) and _NAMES.issuperset(map(type, value))
 
 
 def _is_number(value: Any) -> bool:

@@ -74,7 +74,7 @@ def finished(files: SearchFiles) -> tuple[Space, list[tuple[Proposal, TrialResul
     space = files.require_header().space
     trials = []
     for proposal in files.proposals(space):
-        result = files.result(proposal.number)
+        result = files.result(proposal.number, proposal.digest)
         if result is not None:
             trials.append((proposal, replace(result, folds=())))
     return space, trials

@@ -15,6 +15,7 @@ from typing import Any
 from tuning.schema import Json
 from tuning.trial import Params
 
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _OF_AN_ASK = ("number", "params", "epochs", "parent", "continued", "study")
 
 
@@ -45,6 +46,8 @@ def _digest(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Return a value so that it is the same before and after its way through a JSON file."""
+    if type(value) in _AS_THEY_ARE:
+        return value
     if hasattr(value, "item"):
         value = value.item()  # NumPy's own
     if isinstance(value, Mapping):

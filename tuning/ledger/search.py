@@ -196,11 +196,10 @@ class SearchFiles:
             ChangedError: Its parameters are not of this space.
             DamagedFileError: The file is torn, or does not hold what we write.
         """
-        stored = self._spec(number)
-        if stored is None:
+        raw = self._spec(number)
+        if raw is None:
             return None
 
-        raw = Proposal.from_json(stored, stored["params"])
         try:
             params = space.decode(raw.params)
         except WRONG_SHAPE as error:  # StopIteration: a Choice without the value
@@ -210,30 +209,30 @@ class SearchFiles:
                 "--fresh begins anew",
                 where=f"search {None if header is None else header.id}",
             ) from error
-        return replace(raw, params=params, digest=ask_digest(stored))
+        return replace(raw, params=params)
 
     def known_proposal(self, number: int, space: Space) -> Proposal | None:
         """As `proposal`, but a value that the space does not know stays as JSON has it."""
-        stored = self._spec(number)
-        if stored is None:
+        raw = self._spec(number)
+        if raw is None:
             return None
-        raw = Proposal.from_json(stored, stored["params"])
         with refuse_damaged(self._spec_file(number)):
             params = space.decode_known(raw.params)
-        return replace(raw, params=params, digest=ask_digest(stored))
+        return replace(raw, params=params)
 
-    def _spec(self, number: int) -> Json | None:
-        """Return what a `spec.json` holds, checked."""
+    def _spec(self, number: int) -> Proposal | None:
+        """Return what a `spec.json` holds, checked; its parameters as JSON has them."""
 
-        def parse(stored: Json) -> Json:
+        def parse(stored: Json) -> Proposal:
             raw = Proposal.from_json(stored, stored["params"])
             check_types(raw)
             if raw.number != number:
                 raise ValueError(f"it is of trial {raw.number}")
             # Earlier versions wrote none.
-            if stored.get("digest", digest := ask_digest(stored)) != digest:
+            digest = ask_digest(stored)
+            if stored.get("digest", digest) != digest:
                 raise ValueError("it was changed since it was written")
-            return stored
+            return replace(raw, digest=digest)
 
         return load_checked(self._spec_file(number), parse)
 
@@ -269,9 +268,14 @@ class SearchFiles:
         """Keep how a trial ended, unless that is known already; return what is kept."""
         return keep_result(self.trial_folder(result.number), result)
 
-    def result(self, number: int) -> TrialResult | None:
-        """Return how a trial ended; None where it has not, or the file is damaged or foreign."""
-        return read_result(self.trial_folder(number), on_damage=self.on_damage)
+    def result(self, number: int, digest: str | None = None) -> TrialResult | None:
+        """Return how a trial ended; None where it has not, or the file is damaged or foreign.
+
+        Args:
+            number: The trial.
+            digest: `Proposal.digest` of its ask, where that was just read; None: it is read.
+        """
+        return read_result(self.trial_folder(number), digest, on_damage=self.on_damage)
 
     def begin_attempt(self, number: int) -> tuple[int, Path]:
         """Return the rank (from 1) and the folder of the next go at a trial."""

@@ -126,7 +126,7 @@ class SearchLoop:
             n_adopted += adopted
             self._enter_again(proposal)
 
-            result = self.files.result(proposal.number)
+            result = self.files.result(proposal.number, proposal.digest)
             if result is None:
                 self.open[proposal.number] = OpenTrial(proposal)
             else:

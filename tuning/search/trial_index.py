@@ -97,10 +97,10 @@ class TrialIndex:
 
     def _pair(self, number: int) -> Pair | None:
         proposal = self._files.proposal(number, self._space)
-        result = self._files.result(number)
-        if proposal is None or result is None:
+        if proposal is None:
             return None
-        return proposal, result
+        result = self._files.result(number, proposal.digest)
+        return None if result is None else (proposal, result)
 
     def take(self, proposal: Proposal) -> None:
         """Enter a proposal that is in the files."""

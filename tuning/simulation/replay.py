@@ -105,8 +105,8 @@ class MemoryFiles(SearchFiles):
         self.newest = result.number
         return self._results.setdefault(result.number, result)
 
-    def result(self, number: int) -> TrialResult | None:
-        """Return how a trial ended."""
+    def result(self, number: int, digest: str | None = None) -> TrialResult | None:
+        """Return how a trial ended; nothing is mixed up in memory."""
         return self._results.get(number)
 
     def proposals(self, space: Space) -> Iterator[Proposal]:
