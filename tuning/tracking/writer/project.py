@@ -226,7 +226,9 @@ class Projection:
         winner = files.winner
         if winner is not None:
             model = files.folder / "winner.keras"
-            is_whole = model.is_file() and not changed(winner.evaluation, model)
+            # Without an evaluation an earlier winner's file may lie there.
+            is_evaluated = winner.evaluation.model is not None
+            is_whole = is_evaluated and not changed(winner.evaluation, model)
             tracker.record_winner(winner, model if is_whole else None)
         front = read_json(files.folder / "artifacts" / PARETO_FILE)
         if isinstance(front, dict):
