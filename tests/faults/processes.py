@@ -38,6 +38,14 @@ def _name_of(process: psutil.Process) -> str:
         return ""
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that is only still to be reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Injection(NamedTuple):
     """What was done: `at` in seconds since the injector began."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tuning.search.run
-from tests.faults.processes import Injector, processes_of
+from tests.faults.processes import Injector, is_alive, processes_of
 from tests.search.run_parts import FILE, NoWriter, options_of
 from tuning.reports.progress import SilentProgress
 from tuning.search.run import run_study
@@ -193,7 +193,7 @@ def test_an_engine_that_hangs_in_the_builder_ends_with_the_command(
     run.communicate(timeout=30)
     assert time.monotonic() - began_at < 10
     assert run.returncode in (130, 143)
-    assert [process for process in ours if process.is_running()] == []
+    assert [process.pid for process in ours if is_alive(process)] == []
 
 
 @pytest.mark.slow
