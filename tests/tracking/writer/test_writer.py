@@ -87,11 +87,11 @@ def test_trials_reach_both_stores_while_the_search_runs_and_its_end_after(home):
 def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doubled(home, kills):
     chance = random.Random(4)
     files = searches.search(home)
-    searches.add_trials(files, range(40), epochs=20)
-    for _ in range(kills):
+    for kill in range(kills):
+        # More than a store takes in one transaction.
+        searches.add_trials(files, range(300 * kill, 300 * (kill + 1)))
         with Writer.start(home).begin(files.folder) as writer:
-            there = len(stored(home))
-            wait_for_stored(home, there + 3)
+            wait_for_stored(home, len(stored(home)) + 1)
             time.sleep(chance.uniform(0.0, 0.2))
             os.kill(writer.pid, signal.SIGKILL)
             writer._child.wait()
@@ -100,9 +100,9 @@ def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doub
     with Writer.start(home).begin(files.folder) as writer:
         assert writer.finish(60) == []
     attempts = [attempt for attempt, _ in runs(home)]
-    assert len(attempts) == len(set(attempts)) == 40
+    assert len(attempts) == len(set(attempts)) == 300 * kills
     assert all(status != "RUNNING" for _, status in runs(home))
-    assert stored(home) == list(range(40))
+    assert stored(home) == list(range(300 * kills))
 
 
 def test_the_writer_ends_by_itself_when_the_driver_dies_and_writes_what_is_on_disk(home):
