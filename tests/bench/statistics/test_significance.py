@@ -140,6 +140,22 @@ def test_differences_that_only_rounding_parts_are_tied():
     )  # the first is a zero
 
 
+def test_a_very_large_difference_makes_no_ties_of_the_others():
+    differences = np.array([1e13, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    tested = signed_rank(differences)
+    assert tested.p == pytest.approx(stats.wilcoxon(differences).pvalue) == pytest.approx(0.015625)
+    assert tested == signed_rank(np.array([0.7, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))
+
+
+def test_how_exact_a_difference_is_depends_on_its_own_pairs_scores():
+    scores = np.array([[1e6, 1e6 + 0.1], [2.1, 2.0], [0.3, 0.1], [0.1 + 0.2, 0.3], [1e13, 1.0]])
+    sizes = scores.max(axis=1)
+    tested = signed_rank(scores[:, 0] - scores[:, 1], sizes)
+    assert tested == signed_rank(np.array([-0.1, 0.1, 0.2, 0.0, 5.0]))
+    # Where the scores are not known, the first two are as different as their digits.
+    assert tested != signed_rank(scores[:, 0] - scores[:, 1])
+
+
 @pytest.mark.parametrize("n", [4, 7, 20])
 def test_the_p_of_tied_pairs_is_scipys(n):
     differences = np.random.default_rng(n).integers(-2, 4, size=n).astype(float)

@@ -81,9 +81,9 @@ def compare(
         else:
             seeds_more = _seeds_more(duel, alpha / len(duels))
 
-        test_gains = _gains_on_test(engines[duel.first], engines[duel.second])
+        on_test = _gains_on_test(engines[duel.first], engines[duel.second])
         # The test score is asked about only where the first question is answered.
-        is_tested = verdict == "supported" and len(test_gains) > 0
+        is_tested = verdict == "supported" and len(on_test.values) > 0
         pairs.append(
             Pair(
                 first=duel.first,
@@ -101,8 +101,8 @@ def compare(
                 p_holm=p_holm,
                 verdict=verdict,
                 seeds_more=seeds_more,
-                test_gain=significance.median(test_gains),
-                test_p=signed_rank(test_gains).p if is_tested else None,
+                test_gain=significance.median(on_test.values),
+                test_p=signed_rank(on_test.values, on_test.sizes).p if is_tested else None,
             )
         )
     return tuple(pairs)
@@ -117,7 +117,21 @@ def by_seed(runs: Sequence[AnytimeRun], score: Score = "validation") -> dict[int
     return {run.seed: value for run, value in zip(runs, scores, strict=True)}
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> np.ndarray:
+@dataclass(frozen=True, kw_only=True)
+class Gains:
+    """By how much one engine is better than another, one number a seed.
+
+    Attributes:
+        values: `(seeds,)`; infinite where one side has no value, 0 where neither has.
+        sizes: `(seeds,)`, the larger of the two scores without its sign: how exact a gain is
+            depends on it.
+    """
+
+    values: np.ndarray
+    sizes: np.ndarray
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Gains:
     """Return by how much `first` is better on each seed that both have.
 
     Args:
@@ -126,10 +140,12 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> np.ndarra
         second: The same of the other engine.
     """
     gains = []
+    sizes = []
     for seed in sorted(first.keys() & second.keys()):
         is_equal = first[seed] == second[seed]  # inf - inf would be NaN
         gains.append(0.0 if is_equal else second[seed] - first[seed])
-    return np.array(gains)
+        sizes.append(max(abs(first[seed]), abs(second[seed])))
+    return Gains(values=np.array(gains), sizes=np.array(sizes))
 
 
 @dataclass(frozen=True)
@@ -142,11 +158,11 @@ class _Duel:
     test: SignedRank
 
 
-def _duel(one: str, other: str, gains: np.ndarray) -> _Duel:
-    test = signed_rank(gains)
+def _duel(one: str, other: str, gains: Gains) -> _Duel:
+    test = signed_rank(gains.values, gains.sizes)
     if test.effect >= 0:
-        return _Duel(one, other, gains, test)
-    return _Duel(other, one, -gains, test)
+        return _Duel(one, other, gains.values, test)
+    return _Duel(other, one, -gains.values, test)
 
 
 def _verdict(gains: np.ndarray, p: float, alpha: float, pairs: int) -> Verdict:
@@ -166,12 +182,12 @@ def _seeds_more(duel: _Duel, level: float) -> int | None:
     return None if needed is None else max(1, needed - len(duel.gains))
 
 
-def _gains_on_test(first: Sequence[AnytimeRun], second: Sequence[AnytimeRun]) -> np.ndarray:
+def _gains_on_test(first: Sequence[AnytimeRun], second: Sequence[AnytimeRun]) -> Gains:
     """Return the paired differences by test score; none where no run has a test score."""
     first_scores = _test_scores(first)
     second_scores = _test_scores(second)
     if not np.isfinite([*first_scores.values(), *second_scores.values()]).any():
-        return np.array([])
+        return paired({}, {})
     return paired(first_scores, second_scores)
 
 

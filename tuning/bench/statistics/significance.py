@@ -11,6 +11,7 @@ the pairs of one study, p of Friedman by permutation, the number of pairs needed
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ _FAR = 1e150  # stands in for infinity where SciPy would compute inf - inf, or s
 # Pairs whose signs are flipped in all ways, 8,192, where ties forbid Wilcoxon's own table.
 _MOST_FLIPPED = 13
 
-_DIGITS = 12  # differences that agree to so many digits are tied: what is beyond them is rounding
+# Scores have about 16 digits. What is beyond so many of them is rounding, in their difference too.
+_ROUND_OFF = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ class Friedman:
     p: float
 
 
-def signed_rank(differences: np.ndarray) -> SignedRank:
+def signed_rank(differences: np.ndarray, sizes: np.ndarray | None = None) -> SignedRank:
     """Test whether paired differences are symmetric about zero.
 
     Source: Demšar 2006, section 3.1.3; the effect is Kerby 2014, "The Simple Difference Formula",
@@ -73,8 +75,11 @@ def signed_rank(differences: np.ndarray) -> SignedRank:
     Args:
         differences: One for each pair; infinite where one side has no value, which outranks every
             number.
+        sizes: The larger score of each pair, whose digits the rounding of the difference depends
+            on. None: they are not known, and taken for as large as the differences.
     """
-    rounded = _without_round_off(np.asarray(differences, dtype=float))
+    differences = np.asarray(differences, dtype=float)
+    rounded = _without_round_off(differences, _round_off(differences, sizes))
     ranks = stats.rankdata(np.abs(rounded))
     signed_ranks = np.sign(rounded) * ranks
 
@@ -279,11 +284,32 @@ def _chi2(*ranks: np.ndarray, axis: int = -1) -> np.ndarray:
     return rounded
 
 
-def _without_round_off(differences: np.ndarray) -> np.ndarray:
-    """Return differences cut to `_DIGITS`, infinite ones as numbers beyond all others."""
-    is_finite = np.isfinite(differences)
-    largest = float(np.abs(differences[is_finite]).max(initial=0.0)) or 1.0
-    filled = np.where(is_finite, differences, np.sign(differences) * 2 * largest)
+def _round_off(differences: np.ndarray, sizes: np.ndarray | None) -> np.ndarray:
+    """Return by how much each difference may be off, for no other reason than its rounding."""
+    if sizes is not None:
+        return _ROUND_OFF * np.where(np.isfinite(sizes), sizes, 0.0)
 
-    decimals = _DIGITS - math.ceil(math.log10(largest))
-    return np.round(filled, min(decimals, 300))  # NumPy multiplies by 10**decimals: inf beyond
+    lengths = np.where(np.isfinite(differences), np.abs(differences), 0.0)
+    # One pair's own length would never make it a zero, and the largest would make all others one.
+    usual = np.median(lengths[lengths > 0]) if lengths.any() else 0.0
+    return _ROUND_OFF * np.maximum(lengths, usual)
+
+
+def _without_round_off(differences: np.ndarray, round_off: np.ndarray) -> np.ndarray:
+    """Return differences of which those that only rounding parts are equal, or zero.
+
+    Each pair is held against its own rounding: one of very large scores says nothing about the
+    others. Infinite differences become numbers beyond all others.
+    """
+    lengths = np.abs(differences)
+    is_finite = np.isfinite(lengths)
+    beyond = 2 * lengths[is_finite].max(initial=0.0) + 1
+    lengths = np.where(is_finite, lengths, beyond)
+    lengths[lengths <= round_off] = 0.0
+
+    order = np.argsort(lengths, kind="stable")
+    for lower, upper in itertools.pairwise(order):
+        gap = lengths[upper] - lengths[lower]
+        if lengths[lower] and gap <= max(round_off[lower], round_off[upper]):
+            lengths[upper] = lengths[lower]
+    return np.sign(differences) * lengths
