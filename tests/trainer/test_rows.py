@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tuning.trainer.rows import Rows, on_device
+from tuning.trainer.rows import Rows, class_numbers, on_device
 
 A = np.arange(12.0).reshape(6, 2)
 B = np.arange(6)
@@ -69,3 +69,9 @@ def test_a_view_of_what_nobody_can_change_is_moved_once():
     view = owner[1:]
     assert on_device(view) is on_device(view)
     assert on_device(owner) is on_device(owner)
+
+
+@pytest.mark.parametrize("y", [np.array(["no", "yes"]), np.zeros((2, 3, 1))])
+def test_class_weights_of_what_is_no_class_number_are_refused(y):
+    with pytest.raises(ValueError, match="class_weight is by class number: y must be numbers"):
+        class_numbers(y)

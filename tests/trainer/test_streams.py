@@ -10,6 +10,7 @@ import tensorflow as tf
 from tuning.data.kinds.stream import Stream
 from tuning.data.parts import split
 from tuning.errors import StudyError
+from tuning.trainer import streams
 from tuning.trainer.forward import predict
 from tuning.trainer.rows import Rows
 from tuning.trainer.train import Fit
@@ -119,6 +120,12 @@ def test_class_weights_are_those_of_fit():
         verbose=0,
     )
     assert_equal(fit, plain, history.history)
+
+
+def test_a_label_between_two_classes_is_weighted_as_the_nearer_one():
+    labels = tf.constant([0.4, 0.6, 1.9])
+    *_, weights = streams._weighted((tf.zeros((3, 1)), labels), {0: 2.0, 1: 3.0, 2: 5.0})
+    assert weights.numpy().tolist() == [2.0, 3.0, 5.0]
 
 
 def test_a_generator_of_numpy_batches_trains_as_the_batches_written_out():

@@ -176,6 +176,28 @@ def test_soft_labels_are_rounded_to_the_class_whose_weight_counts_as_in_fit():
     assert_same(*both(lambda: regressor("adam"), X, soft, class_weight={0: 1.0, 1: 3.0}))
 
 
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("labels", ["between two numbers", "one-hot column", "bool", "int8"])
+def test_class_weights_are_those_of_fits_rounded_labels(labels):
+    y = {
+        "between two numbers": (LABELS * 1.2 + 0.3).astype("float32"),  # 0.3, rounded 0; 1.5, 2
+        "one-hot column": np.stack([1 - LABELS, LABELS], axis=1).astype("float32"),
+        "bool": LABELS.astype(bool),
+        "int8": LABELS.astype("int8")[:, None],
+    }[labels]
+
+    def network():
+        keras.utils.set_random_seed(3)
+        units = 2 if labels == "one-hot column" else 1
+        layers = [keras.Input((4,)), keras.layers.Dense(3, "tanh"), keras.layers.Dense(units)]
+        model = keras.Sequential(layers)
+        model.compile("sgd", "mse")
+        return model
+
+    weights = {0: 0.5, 1: 2.0, 2: 7.0}
+    assert_same(*both(network, X, y, class_weight=weights, epochs=2))
+
+
 def test_regularisers_and_clipped_gradients_count_as_in_fit():
     def make():
         clipped = keras.optimizers.Adam(0.02, clipnorm=0.3)

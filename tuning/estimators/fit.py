@@ -29,7 +29,7 @@ from tuning.estimators.targets import fit_for_output
 from tuning.study.study import derive_seed
 from tuning.trainer.forward import predict as predict_model
 from tuning.trainer.outputs import as_probabilities
-from tuning.trainer.rows import Rows, as_fit_takes, by_name
+from tuning.trainer.rows import Rows, as_fit_takes, by_name, class_numbers
 from tuning.trainer.train import Fit
 
 _TRAINER_SETTINGS = ("batch_size", "shuffle")
@@ -296,8 +296,8 @@ class TrainsWithTuning(BuildsModel):
         if class_weight is None:
             return sample_weight
         if isinstance(class_weight, Mapping) and not set(class_weight) <= set(np.unique(y)):
-            numbers = np.asarray(self.target_encoder_.transform(y)).reshape(len(y)).astype(int)
-            by_class = np.array([class_weight.get(int(number), 1.0) for number in numbers])
+            numbers = class_numbers(np.asarray(self.target_encoder_.transform(y)))
+            by_class = np.array([class_weight.get(number, 1.0) for number in numbers.tolist()])
         else:
             by_class = compute_sample_weight(class_weight, y)
         return by_class if sample_weight is None else by_class * sample_weight

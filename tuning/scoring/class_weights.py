@@ -39,7 +39,7 @@ def class_weights(
     if isinstance(declared, str):
         is_one_hot = y.ndim == 2 and y.shape[1] > 1
         labels = y.argmax(axis=1) if is_one_hot else y.reshape(-1)
-        numbers, counts = np.unique(labels.astype(int), return_counts=True)
+        numbers, counts = np.unique(np.rint(labels).astype(int), return_counts=True)
         shares = len(labels) / (len(numbers) * counts)
         return dict(zip(numbers.tolist(), shares.tolist(), strict=True))
     by_class = cast(Mapping[int | str, float], declared)

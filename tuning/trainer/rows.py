@@ -108,6 +108,26 @@ def by_name(arrays: Any) -> Any:
     return arrays
 
 
+def class_numbers(y: Array) -> Array:
+    """Return the class number of each row, int `(rows,)`, as `fit` finds it for `class_weight`.
+
+    Args:
+        y: `(rows,)` or `(rows, 1)` with class numbers, which are rounded; or one column a class, of
+            which the largest counts.
+
+    Raises:
+        ValueError: y is neither, or holds texts.
+    """
+    if y.dtype.kind not in "fiub" or y.ndim not in (1, 2):
+        raise ValueError(
+            "class_weight is by class number: y must be numbers, (rows,) or (rows, classes);"
+            f" received {y.dtype} of shape {y.shape}"
+        )
+    numbers: Array = y.reshape(-1) if y.ndim == 1 or y.shape[1] == 1 else y.argmax(axis=1)
+    rounded: Array = np.rint(numbers.astype("float64")).astype("int64")
+    return rounded
+
+
 def _texts_as_tensor(array: Any) -> Any:
     is_text = isinstance(array, np.ndarray) and array.dtype.kind in "USO"
     return tf.constant(array) if is_text else array

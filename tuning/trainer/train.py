@@ -24,7 +24,7 @@ from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.outputs import by_output
 from tuning.trainer.reasons import Visibility, has_own, looks_at_metrics, looks_of, why_fit
-from tuning.trainer.rows import Rows, by_name, on_device
+from tuning.trainer.rows import Rows, by_name, class_numbers, on_device
 from tuning.trainer.state import randomness_kept
 from tuning.trainer.streams import OpenStream, StreamSteps, open_stream, sample_of, stream_steps_for
 from tuning.trainer.windows import batches, holds_windows
@@ -65,7 +65,8 @@ class Fit:
         batch_size: Rows a step; the last batch may be smaller.
         callbacks: Keras callbacks. One with a method `take_predictions` is given the validation
             predictions of each epoch before `on_epoch_end`, so that nobody predicts twice.
-        class_weight: Weight of each class number, multiplied into the row weights.
+        class_weight: Weight of each class number, multiplied into the row weights; a label between
+            two numbers is rounded, as by `fit`.
         shuffle: Draw a new order of the rows each epoch, from `seed` and the epoch's number alone.
         seed: See `shuffle`.
         trainer: "auto", "compiled" (an error where it cannot be) or "fit".
@@ -462,12 +463,11 @@ def _with_class_weights(rows: Rows, class_weight: Mapping[int, float] | None) ->
             "use sample_weight, one array an output"
         )
 
-    y = np.asarray(rows.y)
-    is_one_hot = y.ndim == 2 and y.shape[1] > 1
-    labels = y.argmax(axis=1) if is_one_hot else np.round(y.reshape(-1))  # 0.9999 is class 1
-    weight = np.array([class_weight.get(int(label), 1.0) for label in labels], dtype="float32")
+    numbers = class_numbers(np.asarray(rows.y)).tolist()
+    dtype = keras.config.floatx()
+    weight = np.array([class_weight.get(number, 1.0) for number in numbers], dtype)
     if rows.weight is not None:
-        weight = (weight * rows.weight).astype("float32")
+        weight = (weight * rows.weight).astype(dtype)
     return Rows(rows.X, rows.y, weight)
 
 

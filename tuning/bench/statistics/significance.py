@@ -312,4 +312,5 @@ def _without_round_off(differences: np.ndarray, round_off: np.ndarray) -> np.nda
         gap = lengths[upper] - lengths[lower]
         if lengths[lower] and gap <= max(round_off[lower], round_off[upper]):
             lengths[upper] = lengths[lower]
-    return np.sign(differences) * lengths
+    cut: np.ndarray = np.sign(differences) * lengths
+    return cut
