@@ -255,6 +255,27 @@ def test_an_optimizer_keeps_these_moments(optimizer, first, second):
         assert len(keras_internals.second_moments(optimizer)) == second
 
 
+def test_the_averages_of_weights_are_those_that_keras_puts_in_their_place():
+    with_ema = {"use_ema": True, "ema_momentum": 0.5}
+    makers = [
+        lambda: keras.optimizers.SGD(0.1, **with_ema),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.1, **with_ema)),
+    ]
+    for make in makers:
+        model = net()
+        model.compile(make(), "mse", run_eagerly=True)
+        assert keras_internals.averages(model.optimizer) == []  # not built yet
+        for _ in range(2):
+            model.train_on_batch(X, Y)
+        pairs = keras_internals.averages(model.optimizer)
+        averages = [average.numpy() for _, average in pairs]
+        assert not np.array_equal(averages[0], model.trainable_weights[0].numpy())
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        for weight, average in zip(model.trainable_weights, averages, strict=True):
+            np.testing.assert_array_equal(weight.numpy(), average)
+    assert keras_internals.averages(keras.optimizers.SGD()) == []
+
+
 def test_another_update_step_takes_the_place_of_keras_own():
     model, calls = net(), []
     step = keras_internals.update_step(model.optimizer)

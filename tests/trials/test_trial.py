@@ -415,8 +415,29 @@ def averaged(lr: float = 0.05, input_shape: tuple[int, ...] = (3,)) -> keras.Mod
     return model
 
 
-def test_a_continued_trial_begins_with_the_weights_and_not_with_their_average(tmp_path):
-    defined = study(builder=averaged, epochs=4)
+def averaged_in_half_precision(lr: float = 0.05, input_shape: tuple[int, ...] = (3,)):
+    layer = keras.layers.Dense(1, dtype="mixed_float16")  # Keras wraps the optimizer
+    model = keras.Sequential([keras.Input(input_shape), layer])
+    model.compile(keras.optimizers.SGD(lr, use_ema=True, ema_momentum=0.9), "mse")
+    return model
+
+
+def swapping():
+    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+
+
+@pytest.mark.parametrize(
+    ("builder", "changes"),
+    [
+        (averaged, {}),
+        (averaged, {"callbacks": swapping}),
+        (averaged_in_half_precision, {}),
+    ],
+)
+def test_a_continued_trial_begins_with_the_weights_and_not_with_their_average(
+    builder, changes, tmp_path
+):
+    defined = study(builder=builder, epochs=4, **changes)
     long = run_trial(job(tmp_path / "long", defined), ScriptedContext())
     run_trial(job(tmp_path / "0", defined, epochs=2, keep_end=True), ScriptedContext())
     child = run_trial(

@@ -419,6 +419,27 @@ def second_moments(optimizer: keras.optimizers.Optimizer) -> list[Any]:
     return list(optimizer._velocities)
 
 
+def parts_of(optimizer: keras.optimizers.Optimizer) -> list[keras.optimizers.Optimizer]:
+    """Return what changes the weights: the optimizer itself, or those that it hands them to.
+
+    Keras wraps an optimizer for float16; a `MultiOptimizer` has one for each group of layers.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return list(getattr(optimizer, "optimizers", [optimizer]))
+
+
+def averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
+    """Return each weight with its moving average; none without `use_ema`, and before it is built.
+
+    Private: `Optimizer._model_variables_moving_average`.
+    """
+    pairs: list[tuple[Any, Any]] = []
+    for part in parts_of(optimizer):
+        if part.use_ema and part.built:
+            pairs.extend(zip(built_for(part), part._model_variables_moving_average, strict=True))
+    return [(weight, average) for weight, average in pairs if average is not None]
+
+
 def update_step(optimizer: keras.optimizers.Optimizer) -> Callable[..., None]:
     """Return what updates all weights: it takes gradients, weights and the learning rate.
 

@@ -11,7 +11,7 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from tuning.builders.callbacks import Callbacks, check_kind, put_state, state_of, why_not_kept
 from tuning.data.dataset import Array
 from tuning.storage.durable import read_json, write_bytes, write_json
+from tuning.trainer.keras_internals import averages, parts_of
 from tuning.trainer.state import load_state, state_arrays
 from tuning.trainer.train import Fit
 from tuning.trial import Answer
@@ -55,9 +56,10 @@ def load_checkpoint(path: Path, model: keras.Model) -> int:
 
 
 class LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
-    """Remembers the weights after each epoch, for an optimizer that averages them (`use_ema`).
+    """Remembers the weights and their averages after each epoch, for an optimizer with `use_ema`.
 
-    When training ends Keras puts the average in their place; one that goes on must not begin there.
+    When training ends Keras puts the averages in the weights' place; one that goes on must not
+    begin there.
     """
 
     knows_only_its_model = True
@@ -65,26 +67,36 @@ class LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, fit: Fit) -> None:
         super().__init__()
         self._fit = fit
-        self._weights: list[Array] = []
+        self._arrays: list[Array] = []
 
     @staticmethod
     def are_averaged(model: keras.Model) -> bool:
         """Whether a compiled model's optimizer averages its weights."""
-        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        return bool(optimizer.use_ema)
+        return any(optimizer.use_ema for optimizer in parts_of(model.optimizer))
+
+    def beside(self, callbacks: Sequence[keras.callbacks.Callback]) -> Callbacks:
+        """Return the callbacks of the fit and this one: last, unless Keras' own comes before.
+
+        `SwapEMAWeights(swap_on_epoch=True)` exchanges weights and averages when an epoch ends, and
+        after the last one it drops the weights.
+        """
+        swaps = any(isinstance(each, keras.callbacks.SwapEMAWeights) for each in callbacks)
+        return [self, *callbacks] if swaps else [*callbacks, self]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Remember them."""
         self._fit.sync()
-        variables = self._fit.model.trainable_variables
-        self._weights = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+        self._arrays = [keras.ops.convert_to_numpy(each).copy() for each in self._variables()]
 
     def put_back(self) -> None:
-        """Give the model its weights after the last epoch; nothing where none was trained."""
-        if self._weights:
-            variables = self._fit.model.trainable_variables
-            for variable, array in zip(variables, self._weights, strict=True):
+        """Give the model its state after the last epoch; nothing where none was trained."""
+        if self._arrays:
+            for variable, array in zip(self._variables(), self._arrays, strict=True):
                 variable.assign(array)
+
+    def _variables(self) -> list[Any]:
+        model = self._fit.model
+        return [*model.trainable_variables, *(pair[1] for pair in averages(model.optimizer))]
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]

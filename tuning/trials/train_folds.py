@@ -122,7 +122,7 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
     item.fit.callbacks = [*item.fit.callbacks, item.keeper]
     if job.keep_end and LastWeights.are_averaged(item.fit.model):
         item.last_weights = LastWeights(item.fit)
-        item.fit.callbacks.append(item.last_weights)
+        item.fit.callbacks = item.last_weights.beside(item.fit.callbacks)
     return item
 
 
