@@ -1,6 +1,7 @@
 """What the tests of executors run in workers."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -204,3 +205,46 @@ def compute_with_the_gil(seconds, context):
         pass
     sys.setswitchinterval(before)
     return "computed"
+
+
+def daemonize(folder, context, seconds=600):
+    """Leave a grandchild in a session of its own: two forks, with the lease in hand if it may."""
+    leave_daemon(folder, seconds)
+
+
+def leave_daemon(folder, seconds=600):
+    """Fork a child that forks one in its own session, and ends; the pid is in the folder."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            Path(folder, f"daemon-{os.getpid()}").touch()
+            time.sleep(seconds)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def daemons_of_all_kinds(folder, context):
+    """Leave a double fork, a process of its own session, a pool, and a shell's background job."""
+    leave_daemon(folder)
+    started = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    Path(folder, f"daemon-{started.pid}").touch()
+    pool = multiprocessing.get_context("fork").Pool(2)
+    for pid in pool.map(_pid, range(2), chunksize=1):
+        Path(folder, f"daemon-{pid}").touch()
+    _kept.append(pool)
+    shell = subprocess.run(["sh", "-c", "setsid sleep 600 >&2 & echo $!"], stdout=subprocess.PIPE)
+    Path(folder, f"daemon-{int(shell.stdout)}").touch()
+    return os.getpid()
+
+
+def daemons_then_sleep(folder, context):
+    """Leave them, say so by an epoch, and go on."""
+    daemons_of_all_kinds(folder, context)
+    context.report(EpochReport(0, 1, 1.0, {}, 0.0))
+    time.sleep(600)
+
+
+def _pid(_):
+    time.sleep(0.05)
+    return os.getpid()

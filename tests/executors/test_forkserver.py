@@ -33,7 +33,7 @@ executor = LocalExecutor(
     leases=Leases(folder / "leases"),
     log_folder=folder,
 )
-print("leased", *(slot.name for slot in executor.slots), server._process.pid, flush=True)
+print("leased", *(slot.name for slot in executor.slots), server.pid, flush=True)
 for number, function in enumerate(functions):
     args = () if "stop" in function else (600,)
     executor.submit(Job(str(number), f"tests.executors.jobs:{function}", args))
@@ -216,7 +216,7 @@ def test_an_unguarded_script_runs_once(tmp_path):
 
 def test_the_real_preload_leaves_one_thread_at_the_fork_and_children_start_quickly(forkserver):
     forkserver.wait_ready()
-    assert psutil.Process(forkserver._process.pid).num_threads() == 1
+    assert psutil.Process(forkserver.pid).num_threads() == 1
     begin = time.monotonic()
     child = forkserver.spawn(f"{JOBS}:loaded")
     assert child.wire.recv(10.0) == {"tensorflow": True, "keras": True}

@@ -127,3 +127,19 @@ def test_a_folder_that_another_user_put_there_is_refused(tmp_path, monkeypatch, 
     with pytest.raises(StorageError, match="must be a folder of yours that nobody else may"):
         Leases(folder)
     assert list(mine.iterdir()) == []
+
+
+def test_the_holder_is_a_process_that_lives_and_never_one_that_has_gone(leases, tmp_path):
+    lease = leases.try_acquire("gpu", "housing")
+    assert leases.holder("gpu") == f"housing (process {os.getpid()})"
+    left = subprocess.Popen(["sleep", "60"], pass_fds=[lease.fd])
+    try:
+        path = leases.folder / "device-gpu"
+        path.write_text(path.read_text().replace(str(os.getpid()), "99999999"))
+        lease.release()
+        assert leases.try_acquire("gpu") is None
+        assert leases.holder("gpu") == f"what housing has left behind (process {left.pid})"
+    finally:
+        left.kill()
+        left.wait()
+    assert leases.holder("gpu") == "another search"

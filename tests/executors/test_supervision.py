@@ -99,7 +99,7 @@ def test_a_stopped_forkserver_is_replaced_once_something_of_it_is_wanted(
     ):
         executor.submit(job("sleep", 60))
         worker = until(executor, Started).pid
-        os.kill(server._process.pid, signal.SIGSTOP)
+        os.kill(server.pid, signal.SIGSTOP)
         os.kill(worker, signal.SIGKILL)
         assert until(executor, Died).cause == "lost"
         executor.submit(job("double", 2))
@@ -109,7 +109,7 @@ def test_a_stopped_forkserver_is_replaced_once_something_of_it_is_wanted(
 def test_a_forkserver_that_is_killed_while_it_imports_is_begun_anew():
     with ForkServer(["tuning.executors.worker"]) as server:
         server.start()
-        os.kill(server._process.pid, signal.SIGKILL)
+        os.kill(server.pid, signal.SIGKILL)
         assert server.wait_ready(20.0) > 0
 
 
@@ -119,7 +119,7 @@ def test_processes_are_named_by_their_part(light_forkserver):
     assert child.wire.recv(5.0) == "here"
     names = [
         Path(f"/proc/{pid}/comm").read_text().strip()
-        for pid in (light_forkserver._process.pid, child.pid or child.poll() or child.pid)
+        for pid in (light_forkserver.pid, child.pid or child.poll() or child.pid)
     ]
     assert names == [parts.FORKSERVER.name, parts.ENGINE.name]
     child.wire.send(None)

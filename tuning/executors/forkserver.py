@@ -7,6 +7,7 @@ user's `__main__` again, hides what fails to import, and blocks its caller while
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from typing import IO, Any, Self
 from tuning.errors import MissingError, TuningError
 from tuning.executors.child import Child
 from tuning.executors.server import END
+from tuning.executors.supervision.linux import children_of
 from tuning.executors.supervision.parts import FORKSERVER, WORKER, backoff_s
 from tuning.executors.supervision.silence import Silence
 from tuning.executors.wire import Wire, wait_fd
@@ -105,7 +107,7 @@ class ForkServer:
             noise = self._noise.read().decode(errors="replace")[-4000:]
             exit_code = self._discard()
             self._deaths += 1
-            was_killed = exit_code is not None and exit_code < 0
+            was_killed = not outcome and exit_code is not None and exit_code < 0
             if was_killed and self._deaths <= FORKSERVER.restarts:
                 time.sleep(backoff_s(self._deaths))
                 self.start()
@@ -115,6 +117,14 @@ class ForkServer:
             raise MissingError(f"the workers cannot import what trials need: {detail}")
         cause = f"the forkserver died while it imported TensorFlow (exit code {exit_code})"
         raise TuningError(f"{cause}. {noise}".strip())
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; its warden's where that has still to fork it; 0: neither."""
+        if self._process is None:
+            return 0
+        # What its warden has adopted is younger.
+        return min(children_of(self._process.pid), default=self._process.pid)
 
     def look_after(self) -> None:
         """End a server that is stopped, or blocked; call it while something of it is waited for.
@@ -127,8 +137,8 @@ class ForkServer:
             owed = [child for child in self._children if child.waits_for_server]
             if self._process is None or not owed:
                 self._silence = Silence(FORKSERVER.silence_s)
-            elif self._silence.exceeded(id(owed[0]), self._process.pid):
-                self._process.kill()
+            elif self._silence.exceeded(id(owed[0]), self.pid):
+                os.kill(self.pid, signal.SIGKILL)
                 self._silence = Silence(FORKSERVER.silence_s)
 
     def spawn(
@@ -267,7 +277,7 @@ class ForkServer:
             self._control.close()
             os.close(self._alive_w)
             self._noise.close()
-        grace_s = 0.2 if self.import_s is None else 0.5
+        grace_s = 2.0  # its warden gives it 0.2 s, and ends what it leaves behind
         process = self._process
         self._process = None
         self._control = None

@@ -1,8 +1,9 @@
 """`Leases`: who holds which device of this box, kept by the kernel as `flock`s.
 
-A lease ends when the last process that has its descriptor ends: driver and worker both. No
-heartbeat, no clock. That is why the locks are made here and not by `filelock`, which we use
-elsewhere: its locks belong to one object of one process, and its `release` unlocks for all.
+A lease ends when the last process that has its descriptor ends: driver and worker both, but not
+what a worker forks (`server`). No heartbeat, no clock. That is why the locks are made here and not
+by `filelock`, which we use elsewhere: its locks belong to one object of one process, and its
+`release` unlocks for all.
 """
 
 from __future__ import annotations
@@ -84,12 +85,24 @@ class Leases:
         return tuple(taken)
 
     def holder(self, name: str) -> str:
-        """Return who took a device last, in words; meant for messages about one that is held."""
+        """Return who holds a device, in words, with a process that lives.
+
+        Looks through the open files of all processes: 10 ms and more, for messages only.
+        """
+        path = self._path(name)
+        holders = _open_in(path)
         try:
-            stored = json.loads(self._path(name).read_text())
-            return f"{stored['holder'] or 'another search'} (process {stored['pid']})"
+            stored = json.loads(path.read_text())
+            holder = str(stored["holder"] or "another search")
+            pid = int(stored["pid"])
         except (OSError, ValueError, KeyError, TypeError):  # it is just being written
             return "another search"
+
+        if pid in holders or (not Path("/proc/self/fd").exists() and _lives(pid)):
+            return f"{holder} (process {pid})"
+        if holders:
+            return f"what {holder} has left behind (process {min(holders)})"
+        return "another search"
 
     def queue(self, names: Collection[str]) -> Ticket:
         """Stand in line for any of `names`; first come, first served."""
@@ -205,6 +218,39 @@ def _waits_for(path: Path, names: Collection[str]) -> bool:
         return not set(json.loads(path.read_text())).isdisjoint(names)
     except (ValueError, TypeError):  # somebody has written into it: it keeps its place
         return True
+
+
+def _open_in(path: Path) -> set[int]:
+    """Return the processes that have a file open; of those that we may look into."""
+    try:
+        wanted = path.stat()
+    except OSError:
+        return set()
+
+    holders = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # another user's, or gone
+            descriptors = os.listdir(process / "fd")
+            if any(_is_file(process / "fd" / each, wanted) for each in descriptors):
+                holders.add(int(process.name))
+    return holders
+
+
+def _is_file(path: Path, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), file)
+    except OSError:
+        return False
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _lock(path: Path) -> int | None:

@@ -189,18 +189,20 @@ class LocalExecutor:
         names = [name for slot in self._wanted for name in _device_names(slot)]
         with self._leases.queue(names) as ticket:
             while not self._take(lambda slot: not ticket.ahead(_device_names(slot))):
-                holders = ", ".join(
-                    f"{name} is held by {self._leases.holder(name)}" for name in names[:4]
-                )
-
                 if time.monotonic() >= until:
                     raise BusyError(
-                        f"no device is free, and there is no time left to wait for one: {holders}"
+                        "no device is free, and there is no time left to wait for one: "
+                        f"{self._holders(names)}"
                     )
                 if notice is not None:
-                    notice(f"waiting for a device: {holders}")
+                    notice(f"waiting for a device: {self._holders(names)}")
                     notice = None  # once is enough
                 time.sleep(_POLL_S)
+
+    def _holders(self, names: Sequence[str]) -> str:
+        """Say who holds the first of the devices."""
+        holders = [f"{name} is held by {self._leases.holder(name)}" for name in names[:4]]
+        return ", ".join(holders)
 
     def _take(self, may: Callable[[Slot], bool]) -> bool:
         """Lease the wanted slots that are free and begin their workers; return whether any was."""

@@ -11,7 +11,6 @@ The driver's side is `forkserver`, and `child` for one child. What passes betwee
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import os
@@ -27,14 +26,19 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tuning.executors.supervision.linux import (
+    adopt_orphans,
+    die_with,
+    end_orphans,
+    name_process,
+)
 from tuning.executors.supervision.parts import BEAT_S, FORKSERVER
+from tuning.executors.supervision.warden import under_warden
 from tuning.executors.wire import Wire, wait_fd
 from tuning.storage.secrets import print_without_secrets
 
 NUMBER = struct.Struct("q")
 END = b"\0"
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
 
 
 def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None:
@@ -47,11 +51,12 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
         driver: The driver's process id.
         preload: Modules to import, or functions to call, as `module:function`.
     """
-    die_with(driver)
+    control_fd, alive_fd, stderr = fds
+    under_warden(driver, alive_fd, foreign=(control_fd, stderr))
     name_process(FORKSERVER.name)
+    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)  # what a trial writes is this user's alone
-    control_fd, alive_fd, stderr = fds
     control = socket.socket(fileno=control_fd)
     started = time.monotonic()
 
@@ -79,27 +84,6 @@ def _preload(name: str) -> None:
         pkgutil.resolve_name(name)()
     else:
         importlib.import_module(name)
-
-
-def die_with(parent: int) -> None:
-    """Be killed when `parent`, the process that made this one, is gone.
-
-    The kernel does it, so it also ends a process that is stopped, or in C with the GIL held.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
-
-
-def name_process(name: str) -> None:
-    """Have `ps`, and our tests, tell this process from the others.
-
-    Args:
-        name: At most 15 bytes.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 class _Server:
@@ -153,7 +137,7 @@ class _Server:
             os.close(status_fd)
         else:
             if pid == 0:
-                self._become_child(server_pid, wire_fd, status_fd)
+                self._become_child(server_pid, wire_fd, status_fd, leases)
             self._children[pid] = status_fd
             _write(status_fd, pid)
 
@@ -161,11 +145,15 @@ class _Server:
         for fd in (wire_fd, *leases):
             os.close(fd)
 
-    def _become_child(self, server_pid: int, wire_fd: int, status_fd: int) -> None:
+    def _become_child(
+        self, server_pid: int, wire_fd: int, status_fd: int, leases: Sequence[int]
+    ) -> None:
         code = 1
         try:
             die_with(server_pid)
             os.setpgid(0, 0)  # its own group, so that what it starts ends with it
+            adopt_orphans()  # what leaves that group is the server's when this process ends
+            _keep_from_forks(leases)
             self._let_go_of_the_servers(status_fd)
             wire = Wire.from_fd(wire_fd)
             threading.Thread(target=_live, args=(self._alive_fd, wire), daemon=True).start()
@@ -197,7 +185,10 @@ class _Server:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            status_fd = self._children.pop(pid)
+            status_fd = self._children.pop(pid, None)
+            if status_fd is None:  # an orphan that had been a worker's
+                continue
+            end_orphans(self._children)  # before the driver hears that the slot is free
             _write(status_fd, os.waitstatus_to_exitcode(status))
             os.close(status_fd)
 
@@ -223,6 +214,20 @@ def _live(alive_fd: int, wire: Wire) -> None:
         with suppress(OSError):  # the wire was closed
             wire.beat()
     os._exit(1)
+
+
+def _keep_from_forks(leases: Sequence[int]) -> None:
+    """Close the leases in whatever this process forks: a lock belongs to all copies alike."""
+    files = {fd: os.fstat(fd) for fd in leases}
+
+    def close() -> None:
+        for fd, file in files.items():
+            # A user's code may have closed all descriptors, and taken the number for its own.
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(fd), file):
+                    os.close(fd)
+
+    os.register_at_fork(after_in_child=close)
 
 
 def _say(control: socket.socket, words: str) -> None:

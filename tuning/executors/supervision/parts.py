@@ -42,6 +42,13 @@ DRIVER = Part(
     restarts=0,
     gone="all others end with it; the same command goes on from the files",
 )
+WARDEN = Part(
+    name="tuning-warden",
+    silence_s=None,
+    answer_s=None,
+    restarts=3,
+    gone="the forkserver ends with it, and is begun anew",
+)
 FORKSERVER = Part(
     name="tuning-fork",
     silence_s=15.0,
@@ -88,6 +95,7 @@ WRITER = Part(
 
 PARTS = {
     "driver": DRIVER,
+    "warden": WARDEN,
     "forkserver": FORKSERVER,
     "engine": ENGINE,
     "worker": WORKER,

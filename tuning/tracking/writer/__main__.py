@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuning.executors.server import name_process
+from tuning.executors.supervision.linux import name_process
 from tuning.executors.supervision.parts import WRITER
 from tuning.storage.secrets import print_without_secrets
 from tuning.tracking.mlflow_store import ensure_database, import_mlflow, tracking_uri
