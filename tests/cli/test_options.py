@@ -6,7 +6,7 @@ import click
 import pytest
 
 from tuning.cli import options
-from tuning.cli.options import seconds
+from tuning.cli.options import n_bytes, seconds
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,17 @@ def test_options_together_are_listed_in_the_order_they_are_written_in():
         pass
 
     assert [option.name for option in command.params] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("4G", 4 << 30), ("800m", 800 << 20), ("1.5GB", 3 << 29), ("2GiB", 2 << 30), ("4096", 4096)],
+)
+def test_a_size_is_a_number_with_a_unit_of_1024(text, value):
+    assert n_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "0", "G", "-1G", "4 gigs", "1e9", "nan"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(click.BadParameter, match="is not a size; write 4G, 800M or bytes"):
+        n_bytes(text)

@@ -248,3 +248,17 @@ def daemons_then_sleep(folder, context):
 def _pid(_):
     time.sleep(0.05)
     return os.getpid()
+
+
+def take(megabytes, context):
+    """Take memory, touched, and hold it for a moment."""
+    block = bytearray(megabytes * 2**20)
+    block[::4096] = b"x" * len(block[::4096])
+    time.sleep(1.0 if megabytes < 300 else 20.0)
+    return len(block)
+
+
+def take_in_a_child(megabytes, context):
+    """Have a process of our own take it."""
+    code = f"import time; block = b'x' * {megabytes * 2**20}; time.sleep(20)"
+    subprocess.run([sys.executable, "-c", code])

@@ -272,6 +272,25 @@ def test_a_drivers_death_does_not_count_against_the_trial(tmp_path):
     assert loop.executor.trained[0] == (0, 5)
 
 
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_trial_without_memory_is_tried_once_more_alone_and_then_fails(tmp_path, attempts):
+    jobs = []
+
+    class Recording(ScriptedExecutor):
+        def submit(self, job):
+            jobs.append((job.id, job.alone))
+            super().submit(job)
+
+    script = {(1, 1): "host_oom", (1, 2): "host_oom", (2, 1): "host_oom"}
+    executor = Recording(files_in(tmp_path), script=script)
+    loop = make_loop(ScriptedEngine(), executor, replace(RECORD, attempts=attempts))
+    loop.run()
+    assert [name for name, alone in jobs if alone] == ["1-2", "2-2"]
+    failed = loop.trial_index.results[1]
+    assert (failed.status, failed.error) == (Status.FAILED, "worker host_oom: killed by the test")
+    assert loop.trial_index.results[2].status is Status.COMPLETED
+
+
 @pytest.mark.parametrize("cause", ["timeout", "no_progress"])
 def test_a_trial_that_ran_out_of_time_is_not_tried_again(tmp_path, cause):
     loop = search(tmp_path, script={(0, 1): cause})

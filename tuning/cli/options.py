@@ -14,6 +14,7 @@ Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 STOPPED = {"interrupted": 130, "terminated": 143}
 """How a run was stopped, and the exit code that shells know it by; the same command goes on."""
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 devices = click.option(
@@ -65,3 +66,24 @@ def seconds(text: str) -> float:
 def read_seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
     """Read an option that is a time (a Click callback)."""
     return None if text is None else seconds(text)
+
+
+def n_bytes(text: str) -> int:
+    """Return the bytes of `4G`, `800M`, `1.5GB`: powers of 1024, as batch systems count memory.
+
+    Raises:
+        click.BadParameter: Anything else.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = 0
+    if match is not None:
+        power = " KMGT".index(match[2].upper() or " ")
+        size = int(float(match[1]) * 1024**power)
+    if size <= 0:
+        raise click.BadParameter(f"{text!r} is not a size; write 4G, 800M or bytes")
+    return size
+
+
+def read_bytes(ctx: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """Read an option that is a size (a Click callback)."""
+    return None if text is None else n_bytes(text)

@@ -98,6 +98,12 @@ _of_run = options.together(
         help="Longest answer of the engine, the check of the study among them; default: 30m.",
     ),
     click.option(
+        "--memory-per-slot",
+        callback=options.read_bytes,
+        metavar="SIZE",
+        help="Most memory of a trial: 4G, 800M; the one that takes more is tried once more, alone.",
+    ),
+    click.option(
         "--deterministic",
         is_flag=True,
         help="The same devices give the same trials; with a pruner one trial runs at a time.",
@@ -167,6 +173,7 @@ def check_run(
     devices: str,
     executor: str,
     engine_timeout: float | None,
+    memory_per_slot: int | None = None,
     deterministic: bool,
     source: str | None,
     **fields: Any,
@@ -177,8 +184,8 @@ def check_run(
         study: As on the command line.
         target, task: Of a table.
         settings: Each `NAME=VALUE` of `--set`.
-        fresh, allow_change, devices, executor, engine_timeout, deterministic, source: As in
-            `RunOptions`.
+        fresh, allow_change, devices, executor, engine_timeout: As in `RunOptions`.
+        memory_per_slot, deterministic, source: As in `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.
 
@@ -211,6 +218,7 @@ def check_run(
         fresh=fresh,
         allow_change=allow_change,
         engine_timeout=engine_timeout,
+        memory_per_slot=memory_per_slot,
         deterministic=deterministic,
         source=source,
         variant={name: value for name, value in changes.items() if name not in _BUDGETS},

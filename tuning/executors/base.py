@@ -37,6 +37,7 @@ class Job:
         function: `"package.module:name"`, imported by the worker.
         args: Picklable where the executor has processes; empty while the job travels.
         wants_answer: Each epoch report waits for `answer`; else training goes on at once.
+        alone: Nothing else of this executor runs beside it.
         timeout_s, no_progress_timeout_s: Limits on the monotonic clock; then TERM, 2 s later KILL.
         pickled_args: The arguments of a job that travels, see `packed`.
     """
@@ -45,6 +46,7 @@ class Job:
     function: str
     args: tuple[Any, ...] = ()
     wants_answer: bool = False
+    alone: bool = False
     timeout_s: float | None = None
     no_progress_timeout_s: float | None = None
     pickled_args: bytes | None = field(default=None, repr=False)
@@ -107,11 +109,12 @@ class Died:
 
     Attributes:
         cause: "lost" is no fault of the job: something that the worker needs has ended, and the
-            worker with it. "killed" also where it did not answer any more.
+            worker with it. "killed" also where it did not answer any more. "host_oom": memory ran
+            out, or the slot's share of it.
     """
 
     job: str
-    cause: Literal["crashed", "killed", "timeout", "no_progress", "cancelled", "lost"]
+    cause: Literal["crashed", "killed", "timeout", "no_progress", "cancelled", "lost", "host_oom"]
     detail: str
 
 

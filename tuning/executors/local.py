@@ -21,6 +21,7 @@ from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, Leases, release, somebody_waits
 from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
+from tuning.executors.supervision.memory import MemoryGuard
 from tuning.executors.worker import Limits
 from tuning.storage.scratch import scratch_folder
 from tuning.trial import Answer
@@ -81,6 +82,7 @@ class LocalExecutor:
         self._happened: list[Event] = []
         self._grow_at = time.monotonic() + _GROW_S
         self._look_at = 0.0
+        self._memory = MemoryGuard(limits.memory_bytes)
 
         try:
             self._acquire(until, notice)
@@ -240,7 +242,9 @@ class LocalExecutor:
         """
         for depth in (0, 1):
             for worker in self._workers:
-                if self._waiting and len(worker.jobs) == depth and worker.cause is None:
+                if not self._may_give():
+                    break
+                if len(worker.jobs) == depth and worker.cause is None:
                     worker.give(self._waiting.popleft())
 
         ahead = [(worker, queued) for worker in self._workers for queued in list(worker.jobs)[1:]]
@@ -253,11 +257,20 @@ class LocalExecutor:
                 worker.recall(queued)
                 idle -= 1
 
+    def _may_give(self) -> bool:
+        """Whether the next waiting job may go to a worker: one that runs alone waits for all."""
+        if not self._waiting:
+            return False
+        at_workers = [queued.job for worker in self._workers for queued in worker.jobs]
+        if self._waiting[0].job.alone:
+            return not at_workers
+        return not any(job.alone for job in at_workers)
+
     def _next_duties(self) -> list[float]:
         """Return in how many seconds something has to be done though nothing is heard."""
         now = time.monotonic()
         deadlines = [at for worker in self._workers if (at := worker.deadline()) is not None]
-        deadlines.append(self._look_at)
+        deadlines += [self._look_at, self._memory.look_at]
         if self._wanted:
             deadlines.append(self._grow_at)
         return [max(0.0, at - now) for at in deadlines]
@@ -282,6 +295,27 @@ class LocalExecutor:
         if now >= self._look_at:
             self._look_at = now + _LOOK_S
             self._look_after_all()
+        if now >= self._memory.look_at:
+            self._mind_memory()
+
+    def _mind_memory(self) -> None:
+        """End the worker whose trial takes too much memory."""
+        running = {
+            worker.child.pid: worker
+            for worker in self._workers
+            if worker.running is not None and worker.child.pid is not None
+        }
+        allowances = {}
+        for pid, worker in running.items():
+            alone = worker.running is not None and worker.running.job.alone
+            allowances[pid] = len(self._workers) if alone else 1
+        excess = self._memory.look(allowances)
+        # The memory of one that is just being ended is about to come free.
+        if excess is None or any(worker.cause is not None for worker in running.values()):
+            return
+        worker = running[excess.pid]
+        if worker.running is not None:
+            worker.end(Died(worker.running.job.id, "host_oom", excess.detail), signal.SIGKILL)
 
     def _look_after_all(self) -> None:
         """End what gives no sign of life, after all that it has said was taken in."""
@@ -342,7 +376,11 @@ class LocalExecutor:
         running = worker.running
         if running is not None:
             worker.jobs.popleft()
-            self._happened.append(worker.death_of(running.job.id))
+            died = worker.death_of(running.job.id)
+            if died.cause == "killed" and worker.cause is None and self._memory.was_out_of_memory():
+                detail = f"worker {worker.child.pid} was ended by the kernel: out of memory"
+                died = Died(died.job, "host_oom", detail)
+            self._happened.append(died)
         self._waiting.extendleft(reversed(worker.jobs))
 
         false_starts = 0 if worker.greeted else worker.false_starts + 1

@@ -52,11 +52,13 @@ class Limits:
             XLA has compiled, 3-10 MiB each, and a user's builder may keep anything. Not a size: a
             large model is no reason to begin anew.
         log_bytes: Most bytes of its log.
+        memory_bytes: Most bytes that its trial may use, while it runs; None: what there is.
     """
 
     jobs: int | None = None
     growth_mb: float | None = None
     log_bytes: int = 10_000_000
+    memory_bytes: int | None = None
 
     def reached(self, jobs_done: int, growth_mb: float) -> bool:
         """Whether the worker shall be replaced."""

@@ -278,7 +278,8 @@ class Death:
     """How an attempt lost its worker.
 
     Attributes:
-        cause: In a word: `crashed`, `killed`, `timeout`, `no_progress`, `lost`.
+        cause: In a word: `crashed`, `killed`, `timeout`, `no_progress`, `lost`,
+            `host_oom`.
         detail: In words.
         slot: Where it ran; "" where that is not known.
     """

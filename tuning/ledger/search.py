@@ -50,7 +50,7 @@ from tuning.schema import WRONG_SHAPE, Json, check_types, refuse_damaged
 from tuning.space.space import Space
 from tuning.storage.aside import set_aside
 from tuning.storage.checked import load_checked
-from tuning.storage.durable import write_json
+from tuning.storage.durable import read_json, write_json
 from tuning.storage.leftovers import sweep
 from tuning.storage.secrets import shown_definition
 from tuning.trial import Params, Proposal, Status, TrialResult
@@ -294,9 +294,18 @@ class SearchFiles:
         """
         write_record(self.trial_folder(number) / f"attempt-{attempt}" / "died.json", death)
 
-    def deaths(self, number: int) -> int:
-        """How many attempts at a trial took their worker with them."""
-        return sum(1 for _ in self.trial_folder(number).glob("attempt-*/died.json"))
+    def deaths(self, number: int, cause: str = "") -> int:
+        """How many attempts at a trial took their worker with them.
+
+        Args:
+            number: The trial.
+            cause: Count those of this cause alone; "": all.
+        """
+        paths = self.trial_folder(number).glob("attempt-*/died.json")
+        if not cause:
+            return sum(1 for _ in paths)
+        records = [read_json(path) for path in paths]
+        return sum(isinstance(each, dict) and each.get("cause") == cause for each in records)
 
     def finalist(
         self, number: int, index: int, part: int | str | None = None, *, digest: str = ""

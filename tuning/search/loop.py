@@ -319,7 +319,10 @@ class SearchLoop:
 
         trial.slot = ""
         trial.attempt, _ = self.files.begin_attempt(number)
-        self.executor.submit(self._make_job(trial.proposal, trial.attempt))
+        job = self._make_job(trial.proposal, trial.attempt)
+        # Once more, with all the memory there is; also where that is left to a later run.
+        alone = trial.attempt > 1 and self.files.deaths(number, "host_oom") > 0
+        self.executor.submit(replace(job, alone=True) if alone else job)
 
     def _handle(self, event: Event) -> None:
         number, attempt = map(int, event.job.split("-"))
@@ -387,12 +390,18 @@ class SearchLoop:
         else:
             death = Death(cause=event.cause, detail=event.detail, slot=trial.slot)
             self.files.write_death(number, trial.attempt, death)
-            # A trial that took too long once would do so again.
-            out_of_time = event.cause in ("timeout", "no_progress")
-            if out_of_time or self.files.deaths(number) >= self.study.attempts:
-                self._fail(trial, f"worker {event.cause}: {event.detail}")
-            else:
+            if self._may_try_again(number, event):
                 self._try_again(trial)
+            else:
+                self._fail(trial, f"worker {event.cause}: {event.detail}")
+
+    def _may_try_again(self, number: int, event: Died) -> bool:
+        """Whether a trial whose worker has died gets another attempt."""
+        if event.cause in ("timeout", "no_progress"):
+            return False  # it would take too long again
+        if event.cause == "host_oom":  # the second time it was alone
+            return self.files.deaths(number, "host_oom") < 2
+        return self.files.deaths(number) < self.study.attempts
 
     def _died_of_our_signal(self, event: Died) -> bool:
         """Whether a worker got the signal that is meant to end us: that is no trial's fault."""

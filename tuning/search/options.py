@@ -27,6 +27,7 @@ class RunOptions:
             them; None: half an hour.
         deterministic: Tell results in the order of their numbers; the same devices then give the
             same trials. With a pruner one trial runs at a time.
+        memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
         variant: What was changed of the study file by the command line, for the search's key and
             for the study.
         source: Another search to begin with, as `tuning.ledger.catalog.find` names one: its best
@@ -44,6 +45,7 @@ class RunOptions:
     allow_change: bool = False
     deterministic: bool = False
     engine_timeout: float | None = None
+    memory_per_slot: int | None = None
     variant: Overrides = field(default_factory=dict)
     budget: Overrides = field(default_factory=dict)
     source: str | None = None

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self
@@ -85,6 +86,7 @@ class SearchProcesses:
         name: str = "local",
         label: str,
         log_folder: Path,
+        memory_per_slot: int | None = None,
         notice: Callable[[str], None],
         stop_request: StopRequest,
     ) -> LazyExecutor:
@@ -96,6 +98,7 @@ class SearchProcesses:
             name: Which executor, see `executor_spec`.
             label: Who holds the devices, as told to others.
             log_folder: Gets what the workers print.
+            memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
             notice: Told what is waited for.
             stop_request: A signal while it waits raises, and at its deadline so does the executor.
         """
@@ -106,7 +109,7 @@ class SearchProcesses:
                 slots=slots,
                 forkserver=self._server,
                 log_folder=log_folder,
-                limits=_LIMITS,
+                limits=replace(_LIMITS, memory_bytes=memory_per_slot),
                 label=label,
                 until=math.inf if stop_request.deadline is None else stop_request.deadline,
                 notice=notice,

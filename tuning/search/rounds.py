@@ -84,7 +84,7 @@ class Round:
     def _trains(self) -> bool:
         return any(isinstance(job, FinalistJob) for job in self.jobs.values())
 
-    def _submit(self, name: str) -> None:
+    def _submit(self, name: str, *, alone: bool = False) -> None:
         job = self.jobs[name]
         trains = isinstance(job, FinalistJob)  # the evaluation has no epochs to report
 
@@ -94,6 +94,7 @@ class Round:
                 name,
                 self.function,
                 (job,),
+                alone=alone,
                 timeout_s=self.study.trial_timeout if trains else EVALUATION.answer_s,
                 no_progress_timeout_s=self.study.no_progress_timeout if trains else None,
             )
@@ -144,4 +145,4 @@ class Round:
             self.lost.add(event.job)
             self.failed[event.job] = f"worker {event.cause}: {event.detail}"
         else:
-            self._submit(event.job)
+            self._submit(event.job, alone=event.cause == "host_oom")

@@ -156,6 +156,7 @@ def run_study(
             name=options.executor,
             label=info.name,
             log_folder=folder / "logs",
+            memory_per_slot=options.memory_per_slot,
             notice=view.notice,
             stop_request=stop_request,
         )

@@ -122,7 +122,7 @@ class MemoryFiles(SearchFiles):
         """Count a lost attempt."""
         self._deaths[number] = self._deaths.get(number, 0) + 1
 
-    def deaths(self, number: int) -> int:
+    def deaths(self, number: int, cause: str = "") -> int:
         """How many attempts were lost."""
         return self._deaths.get(number, 0)
 
