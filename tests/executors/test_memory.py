@@ -96,9 +96,7 @@ def test_the_largest_trial_is_ended_before_the_kernel_has_to(executor, monkeypat
     while sum(isinstance(event, Started) for event in events) < 2:
         events += executor.events(0.5)
     time.sleep(0.5)  # for the large one to be so
-    monkeypatch.setattr(
-        "tuning.executors.supervision.memory.available_bytes", lambda *_: 450 * MB
-    )
+    monkeypatch.setattr("tuning.executors.supervision.memory.available_bytes", lambda *_: 450 * MB)
     while not any(isinstance(event, Died) for event in events):
         events += executor.events(0.5)
     died = died_of(events)

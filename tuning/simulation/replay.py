@@ -83,7 +83,7 @@ class MemoryFiles(SearchFiles):
         self._proposals: dict[int, Proposal] = {}
         self._results: dict[int, TrialResult] = {}
         self._attempts: dict[int, int] = {}
-        self._deaths: dict[int, int] = {}
+        self._deaths: dict[int, list[str]] = {}
         self.newest = -1
 
     @property
@@ -120,11 +120,12 @@ class MemoryFiles(SearchFiles):
 
     def write_death(self, number: int, attempt: int, death: Death) -> None:
         """Count a lost attempt."""
-        self._deaths[number] = self._deaths.get(number, 0) + 1
+        self._deaths.setdefault(number, []).append(death.cause)
 
     def deaths(self, number: int, cause: str = "") -> int:
         """How many attempts were lost."""
-        return self._deaths.get(number, 0)
+        causes = self._deaths.get(number, [])
+        return len(causes) if not cause else causes.count(cause)
 
 
 class IncumbentCurve:

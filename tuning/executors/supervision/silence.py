@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import psutil
-
 _LONGEST_STEP_S = 2.0
 """More between two looks does not count: the driver itself was stopped, or at something else."""
 _WORK_S = 0.05
@@ -67,6 +65,8 @@ class Silence:
 
 def processor_seconds(pid: int) -> float:
     """Return the processor time that a process has used; 0 where it is gone."""
+    import psutil  # 20 ms that TensorFlow's import would wait for
+
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.Error:
