@@ -71,6 +71,29 @@ def test_a_view_of_what_nobody_can_change_is_moved_once():
     assert on_device(owner) is on_device(owner)
 
 
+def test_an_array_changed_while_its_protection_was_lifted_is_moved_again():
+    array = np.arange(30_000, dtype="float32").reshape(-1, 3)
+    array.flags.writeable = False
+    on_device(array)
+    for first, second in ((0, 1), (0, 9_999), (9_998, 9_999)):  # the same numbers elsewhere
+        array.flags.writeable = True
+        array[[first, second]] = array[[second, first]]
+        array.flags.writeable = False
+        np.testing.assert_array_equal(on_device(array), array)
+
+
+def test_an_array_is_moved_again_where_keras_computes_in_another_precision():
+    array = np.array([0.1])
+    array.flags.writeable = False
+    on_device(array)
+    keras.config.set_floatx("float64")
+    try:
+        assert on_device(array).dtype == tf.float64
+    finally:
+        keras.config.set_floatx("float32")
+    assert on_device(array).dtype == tf.float32
+
+
 @pytest.mark.parametrize("y", [np.array(["no", "yes"]), np.zeros((2, 3, 1))])
 def test_class_weights_of_what_is_no_class_number_are_refused(y):
     with pytest.raises(ValueError, match="class_weight is by class number: y must be numbers"):
