@@ -62,3 +62,18 @@ def test_graphs_for_losses_are_dropped_one_by_one_and_made_anew(monkeypatch):
     history = train(ours, X, Y, shuffle=False)
     expected = theirs.fit(X, Y, shuffle=False, verbose=0).history
     assert history["loss"] == pytest.approx(expected["loss"], rel=5e-5)
+
+
+def test_losses_are_computed_in_the_precision_of_the_network_whatever_the_policy_is():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        widths = (4, 1)
+        hidden = [keras.layers.Dense(units, dtype="float32") for units in widths]
+        model = keras.Sequential([keras.Input((6,), dtype="float32"), *hidden])
+        model.compile("sgd", "mse")
+        expected = model.evaluate(X, Y, verbose=0)
+        history = train(model, X, Y, batch_size=len(X), trainer="compiled")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert len(heads._heads) == 1
+    assert history["loss"] == pytest.approx([expected], rel=1e-5)

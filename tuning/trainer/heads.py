@@ -60,8 +60,9 @@ def score_for(compiled: Mapping[str, Any], network: PlainNetwork, arrays: Tensor
 
 def _make_model(config: Mapping[str, Any], network: PlainNetwork, targets: Tensors) -> keras.Model:
     outputs = network.n_outputs
-    activation = keras.layers.Activation(network.activation)
-    model = keras.Sequential([keras.Input((outputs,)), activation])
+    # Not by the policy of the moment: what machine code trains is float32.
+    activation = keras.layers.Activation(network.activation, dtype="float32")
+    model = keras.Sequential([keras.Input((outputs,), dtype="float32"), activation])
     model.compile_from_config(config)
     logits = tf.zeros((targets[0].shape[0], outputs))
     keras_internals.build_from_batch(model, (logits, *targets))
