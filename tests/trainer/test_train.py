@@ -678,30 +678,84 @@ def test_data_changed_between_two_trainings_are_seen():
     assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
 
 
-class StopsAt(keras.callbacks.Callback):
-    """Says stop before the first batch of an epoch, or of all."""
+class SaysStop(keras.callbacks.Callback):
+    """Says stop, or takes it back, in the hooks of a plan; each hook has an epoch, from 0."""
 
-    def __init__(self, hook):
+    def __init__(self, plan):
         super().__init__()
-        self._hook = hook
+        self._plan = plan
+        self._epoch = 0
+
+    def say(self, hook):
+        self.model.stop_training = self._plan.get((hook, self._epoch), self.model.stop_training)
 
     def on_train_begin(self, logs=None):
-        self.model.stop_training = self._hook == "on_train_begin"
+        self.say("on_train_begin")
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._hook == "on_epoch_begin" and epoch == 1:
-            self.model.stop_training = True
+        self._epoch = epoch
+        self.say("on_epoch_begin")
+
+    def on_test_begin(self, logs=None):
+        self.say("on_test_begin")
+
+    def on_test_end(self, logs=None):
+        self.say("on_test_end")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.say("on_epoch_end")
 
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin"])
 def test_a_stop_before_the_first_batch_lets_one_step_pass_as_in_fit(hook, theirs):
-    result = both(lambda: regressor("sgd"), X, Y, theirs=theirs, callbacks=lambda: [StopsAt(hook)])
+    epoch = 0 if hook == "on_train_begin" else 1
+    check_stops({(hook, epoch): True}, epochs=1 + epoch, steps=3 * epoch + 1, theirs=theirs)
+
+
+@pytest.mark.parametrize(
+    ("plan", "epochs", "steps"),
+    [
+        ({("on_test_begin", 1): True}, 2, 3 + 3),
+        ({("on_test_end", 0): True}, 1, 3),
+        ({("on_epoch_end", 1): True}, 2, 3 + 3),
+        ({("on_train_begin", 0): True, ("on_epoch_begin", 0): False}, 3, 3 + 3 + 3),
+        ({("on_train_begin", 0): True, ("on_test_end", 0): False}, 3, 1 + 3 + 3),
+        ({("on_epoch_begin", 1): True, ("on_epoch_end", 1): False}, 3, 3 + 1 + 3),
+    ],
+)
+def test_a_stop_that_is_said_or_taken_back_counts_as_in_fit(plan, epochs, steps, theirs):
+    check_stops(plan, epochs=epochs, steps=steps, theirs=theirs)
+
+
+def check_stops(plan, *, epochs, steps, theirs):
+    result = both(
+        lambda: regressor("sgd"),
+        X,
+        Y,
+        theirs=theirs,
+        epochs=3,
+        validation_data=(X[:8], Y[:8]),
+        callbacks=lambda: [SaysStop(plan)],
+    )
     assert_same(*result)
-    epochs = 1 if hook == "on_train_begin" else 2
     assert len(result.history["loss"]) == epochs
-    steps_before = 3 * (epochs - 1)
-    assert int(result.ours.optimizer.iterations) == steps_before + 1
+    assert int(result.ours.optimizer.iterations) == steps
+
+
+def test_a_stop_lets_as_many_steps_pass_as_fit_takes_at_once():
+    def make():
+        model = regressor("sgd")
+        model.steps_per_execution = 2  # as `compile` sets it
+        return model
+
+    theirs, ours = make(), make()
+    settings = {"batch_size": 16, "epochs": 2, "shuffle": False}
+    plan = {("on_train_begin", 0): True}
+    expected = theirs.fit(X, Y, verbose=0, callbacks=[SaysStop(plan)], **settings).history
+    history = train(ours, X, Y, callbacks=[SaysStop(plan)], trainer="compiled", **settings)
+    assert_same(theirs, expected, ours, history)
+    assert int(ours.optimizer.iterations) == int(theirs.optimizer.iterations) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ asks the iterator for the next batch itself and calls the model's own `train_ste
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -121,11 +122,14 @@ class StreamSteps:
         Args:
             order: Its length alone counts: a stream has its own order.
             arrays: The stream.
-            batch_size, xla: Of no consequence here.
+            batch_size: Rows a batch.
+            xla: Of no consequence here.
         """
         stream: OpenStream = arrays[0]
         # Fewer rows are asked for where a callback has said stop before the first batch.
-        batches = stream.batches if len(order) == len(stream.part) else stream.batches.take(1)
+        batches = stream.batches
+        if len(order) < len(stream.part):
+            batches = batches.take(math.ceil(len(order) / batch_size))
         metrics = dict(self._train(iter(batches)))
         stream.part.source.end_pass()
         return metrics

@@ -314,6 +314,7 @@ class _CompiledRun:
         if self._validation is not None:
             logs |= self._validate(self._validation)
         self._stop_on_nan(logs)
+        self._stops_at_once = False  # it has counted; a callback may take it back now
 
         self._steps.show(self._model, self._looks)
         self.callbacks.on_epoch_end(epoch, logs)
@@ -352,8 +353,8 @@ class _CompiledRun:
             order = epoch_order(n_rows, fit.seed, epoch)
         else:
             order = np.arange(n_rows, dtype=np.int32)
-        if self.watched.stop_training:  # `fit` looks after each batch
-            order = order[: fit.batch_size]
+        if self.watched.stop_training:  # `fit` looks after each call of its function
+            order = order[: fit.batch_size * self._model.steps_per_execution]
 
         xla = self._xla and epoch > 0
         try:
