@@ -758,6 +758,35 @@ def test_a_stop_lets_as_many_steps_pass_as_fit_takes_at_once():
     assert int(ours.optimizer.iterations) == int(theirs.optimizer.iterations) == 2
 
 
+@pytest.fixture
+def eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eager")
+def test_where_tensorflow_runs_functions_eagerly_fit_trains():
+    assert Fit(regressor("sgd"), Rows(X, Y)).reason == (
+        "TensorFlow was told to run functions eagerly"
+    )
+
+
+@pytest.fixture
+def limited():
+    keras.config.set_max_epochs(2)
+    yield
+    keras.config.set_max_epochs(None)
+
+
+@pytest.mark.usefixtures("limited")
+@pytest.mark.filterwarnings("ignore:Limiting epochs")
+def test_kerass_limit_of_epochs_counts_as_in_fit():
+    model = regressor("sgd")
+    model.run_eagerly = True
+    assert len(train(model, X, Y, epochs=3)["loss"]) == 2
+
+
 @pytest.mark.parametrize(
     "settings",
     [

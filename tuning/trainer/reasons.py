@@ -48,6 +48,10 @@ def why_fit(model: keras.Model, arrays: Any, callbacks: Sequence[Any]) -> str:
         return "the model is not compiled"
     if model.run_eagerly:
         return "the model was compiled with run_eagerly=True"
+    if tf.config.functions_run_eagerly():
+        return "TensorFlow was told to run functions eagerly"
+    if keras.config.max_epochs() or keras.config.max_steps_per_epoch():
+        return "keras.config limits the epochs or steps of each fit"
     if model.distribute_strategy.num_replicas_in_sync > 1:
         return f"the model was built under {type(model.distribute_strategy).__name__}"
 
