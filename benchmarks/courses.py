@@ -15,9 +15,9 @@ import numpy as np
 from tuning.data.dataset import Dataset
 from tuning.errors import MissingError, TuningError
 from tuning.executors.forkserver import ForkServer
+from tuning.ledger.header import git_commit
 from tuning.ledger.winner import Margin
 from tuning.reports.summary import Summary
-from tuning.search.header import git_commit
 from tuning.search.options import RunOptions
 from tuning.search.run import run_study
 from tuning.search.stop_request import go_on_after

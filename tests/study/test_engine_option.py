@@ -30,7 +30,7 @@ def study(engine="optuna:tpe", **fields):
         ("halvinggridsearchcv", {"min_resources": "all"}, "or 'exhaust' or 'smallest', got 'all'"),
         ("halvinggridsearchcv", {"min_resources": 99}, "min_resources 99 is above epochs"),
         ("optuna:nsga2", {"mutation_prob": 1.5}, "must be a number from 0.0 to 1.0, got 1.5"),
-        ("optuna:tpe", 3, "engine_options must be a mapping of names to values, got 3"),
+        ("optuna:tpe", 3, "engine_options must be a mapping by names, got 3"),
     ],
 )
 def test_what_an_engine_does_not_have_is_refused_in_words(engine, options, words):

@@ -27,9 +27,9 @@ from tuning.errors import SearchFailed, StudyError, TuningError
 from tuning.executors.base import Job, Slot
 from tuning.executors.inprocess import InProcessExecutor
 from tuning.ledger.damage import SetAside
+from tuning.ledger.header import search_header
 from tuning.ledger.search import SearchFiles, begin
 from tuning.reports.progress import SilentProgress
-from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_jobs import function_of, trial_job

@@ -228,7 +228,7 @@ def check_run(
 
 
 def _table_study(path: str, target: str | None, task: str | None, table_words: Words) -> Study:
-    from tuning.search.table_study import table_study
+    from tuning.cli.new_study.table_study import table_study
 
     if not path.lower().endswith(SUFFIXES):
         given = flags_of(table_words) or "--target and --task"

@@ -6,12 +6,11 @@ With `loop` and `finals` it alone knows every room.
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuning.engines.remote import EngineLost
@@ -21,9 +20,8 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.catalog import find
-from tuning.ledger.damage import SetAside
 from tuning.ledger.records import SearchHeader, SearchStatus
-from tuning.ledger.search import PARETO_FILE, SearchFiles, begin, counts, search_key
+from tuning.ledger.search import PARETO_FILE, SearchFiles, counts
 from tuning.ledger.winner import Evaluation, WinnerRecord
 from tuning.lr_range.plot import cards
 from tuning.reports.html import load_libraries, write_report
@@ -31,10 +29,10 @@ from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner, pareto_front
 from tuning.reports.verdict import verdict
 from tuning.search.finals import Finals, kept_winner
-from tuning.search.header import changed_libraries, search_header
-from tuning.search.known_trials import KnownTrials, known_trials
+from tuning.search.known_trials import KnownTrials
 from tuning.search.loop import SearchLoop
-from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
+from tuning.search.lr_bounds import LRBounds, kept_tests
+from tuning.search.opening import open_search
 from tuning.search.options import RunOptions
 from tuning.search.processes import SearchProcesses, source_of
 from tuning.search.stop_request import StopRequest
@@ -42,7 +40,6 @@ from tuning.search.trial_index import Pair
 from tuning.search.trial_jobs import function_of, trial_job
 from tuning.storage.durable import raise_on_full_disk, write_bytes, write_json
 from tuning.storage.home import tuning_home
-from tuning.storage.locks import search_locked
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
@@ -103,75 +100,32 @@ def run_study(
             )
         )
         writer = stack.enter_context(Writer.start(home))
-        info = processes.engine.describe()
-
-        variant = options.variant_of(info.engine)
-        # Begun with another search it is a search of its own.
-        begun_with = {} if other is None else {"from": other.require_header().id}
-        key = search_key(info.engine, info.pruner, {**variant, **begun_with})
-        folder = home / "ledger" / info.name / key
-        stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
-
-        lr_bounds = measure_lr_bounds(
-            info,
-            source,
-            info.for_workers(options.overrides),
-            folder,
-            fresh=options.fresh,
-            again=options.allow_change,
-            devices=options.devices,
-            forkserver=processes.forkserver,
-            notice=view.notice,
+        search = open_search(
+            stack, processes, source, options, home=home, other=other, notice=view.notice
         )
-        space = info.space.narrowed(lr_bounds.intervals)
-        known = known_trials(info, space, other, folder, fresh=options.fresh)
-        if lr_bounds.intervals or known.points:
-            # The study is another one now, with bounds and first points: the engine is started on
-            # that.
-            options = replace(options, intervals=lr_bounds.intervals, initial=list(known.points))
-            processes.begin_engine(options.overrides)
-            info = processes.engine.describe()
 
-        header = replace(
-            search_header(info, variant),
-            intervals=dict(lr_bounds.intervals),
-            source=known.search,
-        )
-        files = begin(
-            folder,
-            header,
-            fresh=options.fresh,
-            allow_change=options.allow_change,
-            on_damage=SetAside(view.notice),
-        )
-        libraries = changed_libraries(files.require_header(), header)
-        if libraries:
-            view.notice(libraries)
-        known.keep()
-        processes.engine.replays_from(files)
-
-        slots = parse_devices(options.devices, info.gpus_per_trial)
+        slots = parse_devices(options.devices, search.study.gpus_per_trial)
         executor = processes.executor(
             slots,
             name=options.executor,
-            label=info.name,
-            log_folder=folder / "logs",
+            label=search.study.name,
+            log_folder=search.files.folder / "logs",
             memory_per_slot=options.memory_per_slot,
             notice=view.notice,
             stop_request=stop_request,
         )
 
         run = _Run(
-            study=info,
+            study=search.study,
             source=source,
-            options=options,
+            options=search.options,
             slots=slots,
             processes=processes,
             executor=executor,
-            files=files,
-            header=header,
-            lr_bounds=lr_bounds,
-            known=known,
+            files=search.files,
+            header=search.header,
+            lr_bounds=search.lr_bounds,
+            known=search.known,
             writer=writer,
             progress=view,
             home=home,

@@ -20,9 +20,9 @@ from tuning.executors.base import Executor, Job
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.damage import SetAside
+from tuning.ledger.header import search_header
 from tuning.ledger.search import SearchFiles, begin, search_key
 from tuning.reports.progress import Progress, SilentProgress
-from tuning.search.header import search_header
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import Interval, measure_lr_bounds
 from tuning.search.processes import SearchProcesses, source_of

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from tests.data.titanic_like import titanic_like
+from tuning.cli.new_study.table_study import table_study
 from tuning.data.dataset import Column
 from tuning.data.facts import notices_on
 from tuning.data.tables.frames import table_dataset
 from tuning.data.tables.table import Table
 from tuning.data.toy import iris
 from tuning.errors import StudyError
-from tuning.search.table_study import table_study
 from tuning.study.study import Study
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.search.scripted import RECORD
-from tuning.search.header import changed_libraries, search_header
+from tuning.ledger.header import changed_libraries, search_header
 
 HEADER = replace(
     search_header(replace(RECORD, engine="optuna:tpe"), {}),
