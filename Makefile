@@ -9,8 +9,9 @@ override STUDY := $(value STUDY)
 override CALENDAR := $(value CALENDAR)
 override PYTHON3 := $(value PYTHON3)
 override LOCK := $(value LOCK)
-export STUDY CALENDAR PYTHON3 LOCK
-.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos check perf audit lock clean need-STUDY need-CALENDAR
+override SOAK_MINUTES := $(value SOAK_MINUTES)
+export STUDY CALENDAR PYTHON3 LOCK SOAK_MINUTES
+.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos soak check perf audit lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -48,8 +49,12 @@ lr-value: .venv/ready ## measure what a range test gains a search: make lr-value
 test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
 	$(PYTHON) -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-chaos: .venv/ready ## the slow tests: whole commands, and searches killed at random moments for minutes
+chaos: .venv/ready ## faults at random moments, two hours; writes docs/reliability.md. Then the slow tests: make chaos ARGS="-k kill"
+	SOAK_MINUTES="$${SOAK_MINUTES:-3}" $(PYTHON) -m tests.chaos all soak --tests --fresh --write
 	$(PYTHON) -m pytest -m slow $(ARGS)
+
+soak: .venv/ready ## kills and stops of every part, every 20 s for half an hour: make soak SOAK_MINUTES=30
+	$(PYTHON) -m tests.chaos soak $(ARGS)
 
 check: .venv/ready ## lint, layout and types: ruff, mypy --strict; then how the code reads, in figures
 	$(PYTHON) -m ruff check .
