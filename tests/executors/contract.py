@@ -1,5 +1,7 @@
 """What every executor must do; each one's tests inherit `ExecutorContract`."""
 
+import itertools
+import threading
 import time
 
 import pytest
@@ -111,3 +113,62 @@ class ExecutorContract:
         executor.submit(job("double", 1))
         assert executor.room == room - 1
         run(executor, job("double", 2, id="other"))
+
+
+class TurnsContract:
+    """Of executors that share devices with others; subclasses give the fixture `open_executor`.
+
+    It opens one executor after the other, all on one slot.
+    """
+
+    N_JOBS = 6
+
+    def test_executors_on_one_slot_take_turns_by_job_and_never_run_together(self, open_executor):
+        spans = share_one_slot(open_executor, n_executors=2, n_jobs=self.N_JOBS)
+        assert len(spans) == 2 * self.N_JOBS
+        check_turns(spans)
+
+    def test_an_executor_alone_goes_on_without_a_break(self, open_executor):
+        with open_executor() as executor:
+            ended = ends(run(executor, *(job("where", id=f"w{n}") for n in range(8))))
+        assert len({end.value["pid"] for end in ended.values()}) == 1
+
+
+def share_one_slot(open_executor, *, n_executors, n_jobs):
+    """Have executors with `n_jobs` each share a slot; return (begin, end, executor) in order."""
+    spans = []
+    errors = []
+
+    def drive(number):
+        try:
+            with open_executor() as executor:
+                jobs = [job("span", 0.03, id=f"s{n}") for n in range(n_jobs)]
+                ended = ends(run(executor, *jobs, seconds=120.0)).values()
+                spans.extend((*event.value, number) for event in ended)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=drive, args=(number,)) for number in range(n_executors)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    return sorted(spans)
+
+
+def check_turns(spans):
+    """Nobody runs beside another, and nobody who has jobs left is passed by more than his turn."""
+    for (_, end, _), (begin, _, _) in itertools.pairwise(spans):
+        assert end <= begin
+    order = [number for _, _, number in spans]
+    everybody = set(order)
+    # The first and the last turns may be of one alone, who came sooner or had to begin later.
+    first = max(order.index(number) for number in everybody)
+    last = min(len(order) - 1 - order[::-1].index(number) for number in everybody)
+    assert last - first >= len(order) / 2, order
+    for number in everybody:
+        places = [place for place in range(first, last + 1) if order[place] == number]
+        gaps = [after - before for before, after in itertools.pairwise(places)]
+        # A job that is under way to its worker when another comes in line is run first.
+        assert max(gaps, default=1) <= 2 * len(everybody), (order, number)

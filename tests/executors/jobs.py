@@ -262,3 +262,10 @@ def take_in_a_child(megabytes, context):
     """Have a process of our own take it."""
     code = f"import time; block = b'x' * {megabytes * 2**20}; time.sleep(20)"
     subprocess.run([sys.executable, "-c", code])
+
+
+def span(seconds, context):
+    """Return when it began and ended, on the monotonic clock of the box."""
+    begin = time.monotonic()
+    time.sleep(seconds)
+    return begin, time.monotonic()

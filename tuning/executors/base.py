@@ -27,6 +27,11 @@ class Slot:
     cores: tuple[int, ...] = ()
     threads: int = 1
 
+    @property
+    def stays_taken(self) -> bool:
+        """Whether its worker keeps something of the device between trials: a GPU's memory."""
+        return not self.cores
+
 
 @dataclass(frozen=True)
 class Job:
@@ -129,7 +134,7 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """The slots held now."""
+        """The slots worked on; on a box that is shared each trial waits for its turn there."""
 
     @property
     def room(self) -> int:

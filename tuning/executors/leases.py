@@ -1,9 +1,9 @@
 """`Leases`: who holds which device of this box, kept by the kernel as `flock`s.
 
-A lease ends when the last process that has its descriptor ends: driver and worker both, but not
-what a worker forks (`server`). No heartbeat, no clock. That is why the locks are made here and not
-by `filelock`, which we use elsewhere: its locks belong to one object of one process, and its
-`release` unlocks for all.
+A lease ends when the last process that has its descriptor ends: the driver, and the worker where
+it holds a GPU's memory, but not what a worker forks (`server`). No heartbeat, no clock. That is
+why the locks are made here and not by `filelock`, which we use elsewhere: its locks belong to one
+object of one process, and its `release` unlocks for all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import math
 import os
 import stat
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from urllib.parse import quote
 
 from tuning.errors import StorageError
 from tuning.storage.ownership import ownership_fault
+
+_TICK_NS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Leases:
         chosen = folder or Path(os.environ.get("TUNING_LEASES") or default_folder())
         self.folder = _own_folder(chosen)
         # systemd-tmpfiles leaves a folder alone that somebody has locked: tmpfiles.d(5), "Age".
+        self._quiet_since = -1  # the folder's time of change when nobody stood in line
         self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         fcntl.flock(self._guard, fcntl.LOCK_SH)
 
@@ -69,8 +73,11 @@ class Leases:
         if fd is None:
             return None
         stored = {"pid": os.getpid(), "holder": holder, "device": name}
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(stored).encode(), 0)
+        text = json.dumps(stored).encode()
+        # Taken for each trial: ext4 writes a file that was cut to nothing to the disk, 1-5 ms.
+        if os.pread(fd, len(text) + 1, 0) != text:
+            os.pwrite(fd, text, 0)
+            os.ftruncate(fd, len(text))
         return Lease(name, fd)
 
     def acquire_all(self, names: Collection[str], holder: str = "") -> tuple[Lease, ...] | None:
@@ -107,6 +114,21 @@ class Leases:
     def queue(self, names: Collection[str]) -> Ticket:
         """Stand in line for any of `names`; first come, first served."""
         return Ticket(self.folder, frozenset(names))
+
+    def waited_for(self, names: Collection[str]) -> bool:
+        """Return whether anybody stands in line for one of `names`; asked after each trial.
+
+        A line that was empty is not looked at again before the folder has changed: 2 µs.
+        """
+        changed_at = os.stat(self.folder).st_mtime_ns
+        if changed_at == self._quiet_since:
+            return False
+        if any(self.folder.glob("ticket-*")):
+            return somebody_waits(self, names)
+        # The kernel's clock ticks each 4 ms: what is younger may change unseen.
+        if time.time_ns() - changed_at > _TICK_NS:
+            self._quiet_since = changed_at
+        return False
 
     def close(self) -> None:
         """Forget the folder; leases that were taken stay."""

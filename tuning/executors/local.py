@@ -16,9 +16,10 @@ from typing import Self
 
 from tuning.errors import BusyError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.child import Child
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Lease, Leases, release, somebody_waits
+from tuning.executors.leases import Lease, Leases, Ticket, release, somebody_waits
 from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
 from tuning.executors.supervision.memory import MemoryGuard
@@ -26,7 +27,7 @@ from tuning.executors.worker import Limits
 from tuning.storage.scratch import scratch_folder
 from tuning.trial import Answer
 
-_POLL_S = 0.2  # while no slot is free
+_POLL_S = 0.05  # while no slot is free
 _GROW_S = 1.0  # between looks for further slots
 _LOOK_S = 0.5  # between looks whether forkserver and workers are alive
 _FALSE_STARTS = 5  # of a slot in a row
@@ -39,6 +40,10 @@ class LocalExecutor:
     Single-threaded: all of it happens inside `events`, and `messages` shows what is said when.
     Takes all the slots that are free, waits for one where none is, and picks up the others as they
     come free.
+
+    A slot is held for a trial. Without one it is given back; after one, too, where another search
+    stands in line, and this one goes to the end of it. Workers on CPU cores stay warm meanwhile;
+    one that holds a GPU's memory is kept while nobody waits, and ended when somebody does.
 
     Args:
         slots: The slots wanted, from `parse_devices`.
@@ -79,6 +84,8 @@ class LocalExecutor:
         self._wanted = list(slots)
         self._workers: list[LocalWorker] = []
         self._waiting: deque[QueuedJob] = deque()
+        self._ticket: Ticket | None = None  # while there is a job and no slot
+        self._leaving: list[Child] = []
         self._happened: list[Event] = []
         self._grow_at = time.monotonic() + _GROW_S
         self._look_at = 0.0
@@ -92,19 +99,19 @@ class LocalExecutor:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """The slots held now."""
+        """The slots worked on."""
         return tuple(worker.slot for worker in self._workers)
 
     @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
         jobs = len(self._waiting) + sum(len(worker.jobs) for worker in self._workers)
-        return max(0, 2 * len(self._workers) - jobs)
+        return max(0, 2 * max(1, len(self._workers)) - jobs)
 
     @property
     def wanted_elsewhere(self) -> bool:
         """Whether another search waits for one of the slots held."""
-        names = [name for slot in self.slots for name in _device_names(slot)]
+        names = [name for worker in self._workers if worker.leases for name in worker.devices]
         return somebody_waits(self._leases, names)
 
     def submit(self, job: Job) -> None:
@@ -118,10 +125,12 @@ class LocalExecutor:
         while True:
             self._grow()
             self._feed()
+            self._share()
             if self._happened:
                 timeout_s = 0.0
             self._listen(min([timeout_s, *self._next_duties()]))
             self._feed()
+            self._share()
 
             timeout_s = until - time.monotonic()
             if self._happened or timeout_s <= 0:
@@ -160,6 +169,7 @@ class LocalExecutor:
         """End all workers and give the leases back; jobs that have not ended are forgotten."""
         workers = self._workers
         self._workers = []
+        self._leave_line()
         for worker in workers:
             worker.child.signal(signal.SIGKILL)
             worker.child.wire.close()  # one that is still to be forked ends at once
@@ -169,6 +179,10 @@ class LocalExecutor:
             worker.child.join(max(0.0, until - time.monotonic()))
             worker.child.close()
             release(worker.leases)
+        for child in self._leaving:
+            child.join(max(0.0, until - time.monotonic()))
+            child.close()
+        self._leaving = []
         if self._owns_leases:
             self._owns_leases = False  # `close` may be called twice
             self._leases.close()
@@ -229,8 +243,67 @@ class LocalExecutor:
     def _grow(self) -> None:
         """Pick up slots that came free, but never before somebody who has none."""
         if self._wanted and time.monotonic() >= self._grow_at:
-            self._grow_at = time.monotonic() + _GROW_S
-            self._take(lambda slot: not somebody_waits(self._leases, _device_names(slot)))
+            self._grow_at = time.monotonic() + (_GROW_S if self._ticket is None else _POLL_S)
+            self._take(lambda slot: self._may_take(_device_names(slot)))
+
+    def _may_take(self, names: Sequence[str]) -> bool:
+        """Whether nobody is before us for these devices."""
+        if self._ticket is not None:
+            return not self._ticket.ahead(names)
+        return not self._leases.waited_for(names)
+
+    # --- turns: a slot is held for a trial ---
+
+    def _has_turn(self, worker: LocalWorker) -> bool:
+        """Whether a worker may be given a job now; takes its slot where it was given back."""
+        if worker.leases:
+            return not worker.turn_used or not self._leases.waited_for(worker.devices)
+        if not self._may_take(worker.devices):
+            return False
+        worker.leases = self._leases.acquire_all(worker.devices, self._label) or ()
+        worker.turn_used = False
+        return bool(worker.leases)
+
+    def _share(self) -> None:
+        """Give back what is not used, or wanted elsewhere; stand in line where nothing is left."""
+        is_recalling = any(queued.recalled for worker in self._workers for queued in worker.jobs)
+        for worker in list(self._workers):
+            if not worker.leases or worker.cause is not None:
+                continue
+            if not worker.jobs and not worker.slot.stays_taken:
+                if not is_recalling:  # else it is for the job that comes back
+                    worker.give_back()
+            elif self._leases.waited_for(worker.devices):
+                self._make_way(worker)
+
+        holds = any(worker.leases for worker in self._workers)
+        if holds or not self._waiting:
+            self._leave_line()
+        elif self._ticket is None:
+            slots = [*self._wanted, *self.slots]
+            names = [name for slot in slots for name in _device_names(slot)]
+            self._ticket = self._leases.queue(names)
+        for child in [each for each in self._leaving if each.poll() is not None]:
+            self._leaving.remove(child)
+            child.close()
+
+    def _make_way(self, worker: LocalWorker) -> None:
+        """Begin nothing more on a slot that somebody waits for; end a worker that holds a GPU."""
+        for queued in list(worker.jobs)[1:]:
+            if not queued.recalled:
+                worker.recall(queued)
+        if not worker.jobs:
+            worker.child.signal(signal.SIGKILL)
+            worker.child.wire.close()
+            worker.give_back()
+            self._leaving.append(worker.child)
+            self._workers.remove(worker)
+            self._wanted.append(worker.slot)
+
+    def _leave_line(self) -> None:
+        if self._ticket is not None:
+            self._ticket.leave()
+            self._ticket = None
 
     # --- jobs: to the workers and back ---
 
@@ -244,11 +317,17 @@ class LocalExecutor:
             for worker in self._workers:
                 if not self._may_give():
                     break
-                if len(worker.jobs) == depth and worker.cause is None:
+                is_free = len(worker.jobs) == depth and worker.cause is None
+                if is_free and self._has_turn(worker):
                     worker.give(self._waiting.popleft())
 
         ahead = [(worker, queued) for worker in self._workers for queued in list(worker.jobs)[1:]]
-        idle = sum(not worker.jobs and worker.cause is None for worker in self._workers)
+        if not ahead:
+            return
+        idle = sum(
+            not worker.jobs and worker.cause is None and self._has_turn(worker)
+            for worker in self._workers
+        )
         idle -= sum(queued.recalled for _, queued in ahead)
         for worker, queued in ahead:
             if idle <= 0:
@@ -273,6 +352,8 @@ class LocalExecutor:
         deadlines += [self._look_at, self._memory.look_at]
         if self._wanted:
             deadlines.append(self._grow_at)
+        if self._ticket is not None:
+            deadlines.append(now + _POLL_S)
         return [max(0.0, at - now) for at in deadlines]
 
     def _listen(self, timeout_s: float) -> None:
@@ -392,6 +473,7 @@ class LocalExecutor:
         worker.child.close()
         successor = self._begin(worker.slot, worker.leases)
         successor.false_starts = false_starts
+        successor.turn_used = worker.turn_used
         self._workers[self._workers.index(worker)] = successor
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from tuning.executors.base import Died, Job, Slot
 from tuning.executors.child import Child
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Lease, file_name
+from tuning.executors.leases import Lease, file_name, release
 from tuning.executors.logs import last_lines
 from tuning.executors.messages import Drop, Reply, ToWorker, Work
 from tuning.executors.supervision.parts import WORKER
@@ -47,6 +47,8 @@ class LocalWorker:
     The first of the jobs runs or is about to, a second may wait.
 
     Attributes:
+        leases: Empty while the slot is given back to whoever needs it.
+        turn_used: Whether a job was given since the leases were taken.
         jobs: In the order in which the worker has them.
         greeted: Whether it has begun to serve.
         false_starts: How many before it on this slot ended without.
@@ -61,6 +63,7 @@ class LocalWorker:
     leases: tuple[Lease, ...]
     child: Child
     log: Path
+    turn_used: bool = False
     jobs: deque[QueuedJob] = field(default_factory=deque)
     greeted: bool = False
     false_starts: int = 0
@@ -83,10 +86,9 @@ class LocalWorker:
     ) -> Self:
         """Fork the worker; does not wait for it."""
         log = folder / f"{file_name(slot.name)}.log"
-        # The worker holds the leases too: a device stays taken until both processes have gone.
-        child = forkserver.spawn(
-            "tuning.executors.worker:main", (slot, log, limits), fds=[lease.fd for lease in leases]
-        )
+        # A GPU's memory is the worker's: it stays taken until both processes have gone.
+        fds = [lease.fd for lease in leases] if slot.stays_taken else []
+        child = forkserver.spawn("tuning.executors.worker:main", (slot, log, limits), fds=fds)
         return cls(slot=slot, leases=leases, child=child, log=log)
 
     @property
@@ -95,6 +97,17 @@ class LocalWorker:
         if self.jobs and self.jobs[0].started:
             return self.jobs[0]
         return None
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices of its slot, each of which has a lease."""
+        return self.slot.name.split("+")
+
+    def give_back(self) -> None:
+        """Let others have the slot; the worker stays warm."""
+        leases = self.leases
+        self.leases = ()
+        release(leases)
 
     def find(self, job_id: str) -> QueuedJob | None:
         """Return the job of this id, or None where the worker has it no more."""
@@ -108,6 +121,7 @@ class LocalWorker:
         queued.started = False
         queued.recalled = False
         self.jobs.append(queued)
+        self.turn_used = True
         self._post(Work(queued.job))
         if len(self.jobs) == 1:
             self.reset_clock()
