@@ -104,6 +104,12 @@ _of_run = options.together(
         help="Most memory of a trial: 4G, 800M; the one that takes more is tried once more, alone.",
     ),
     click.option(
+        "--quota",
+        callback=options.read_bytes,
+        metavar="SIZE",
+        help="Stop, to be gone on with, once the state folder holds more: 20G.",
+    ),
+    click.option(
         "--deterministic",
         is_flag=True,
         help="The same devices give the same trials; with a pruner one trial runs at a time.",
@@ -174,6 +180,7 @@ def check_run(
     executor: str,
     engine_timeout: float | None,
     memory_per_slot: int | None = None,
+    quota: int | None = None,
     deterministic: bool,
     source: str | None,
     **fields: Any,
@@ -185,7 +192,7 @@ def check_run(
         target, task: Of a table.
         settings: Each `NAME=VALUE` of `--set`.
         fresh, allow_change, devices, executor, engine_timeout: As in `RunOptions`.
-        memory_per_slot, deterministic, source: As in `RunOptions`.
+        memory_per_slot, quota, deterministic, source: As in `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.
 
@@ -219,6 +226,7 @@ def check_run(
         allow_change=allow_change,
         engine_timeout=engine_timeout,
         memory_per_slot=memory_per_slot,
+        quota=quota,
         deterministic=deterministic,
         source=source,
         variant={name: value for name, value in changes.items() if name not in _BUDGETS},

@@ -21,6 +21,7 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, Leases, Ticket, release, somebody_waits
 from tuning.executors.local_worker import LocalWorker, QueuedJob
+from tuning.executors.logs import cap
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
 from tuning.executors.supervision.memory import MemoryGuard
 from tuning.executors.worker import Limits
@@ -403,6 +404,7 @@ class LocalExecutor:
         self._forkserver.look_after()
         for worker in self._workers:
             worker.look_after()
+            cap(worker.log, self._limits.log_bytes)
 
     def _wait(self, timeout_s: float) -> None:
         poller = select.poll()

@@ -55,6 +55,15 @@ class CappedLog:
         os.close(fd)
 
 
+def cap(path: Path, cap_bytes: int) -> None:
+    """Cut a log that is not ours from without: its writer may be in C and never come to rotate."""
+    for each in (path, path.with_name(path.name + ".1")):
+        with contextlib.suppress(FileNotFoundError):
+            # It is appended to, so what comes next is written at the new end.
+            if each.stat().st_size > cap_bytes:
+                os.truncate(each, cap_bytes // 2)
+
+
 @contextlib.contextmanager
 def errors_of_libraries_unseen() -> Iterator[None]:
     """Send descriptor 2 nowhere for a while: TensorFlow greets there, whatever its log level.

@@ -54,6 +54,7 @@ class SearchLoop:
         make_job: Gives the `Job` of a proposal: (proposal, attempt) → Job.
         progress: Told what happens.
         on_result: Called after each result is on disk.
+        on_tick: Called several times a second; what it raises ends the run.
         in_order: Trials open at once if proposals shall not depend on which trial ends first: trial
             n is asked for when exactly the results up to n - `in_order` were told. None: each slot
             gets a trial as soon as it is free.
@@ -71,6 +72,7 @@ class SearchLoop:
         make_job: Callable[[Proposal, int], Job],
         progress: Progress,
         on_result: Callable[[], None] = lambda: None,
+        on_tick: Callable[[], None] = lambda: None,
         in_order: int | None = None,
         stop_request: StopRequest | None = None,
         known: Callable[[Proposal], TrialResult | None] = lambda proposal: None,
@@ -94,6 +96,7 @@ class SearchLoop:
         self._make_job = make_job
         self._progress = progress
         self._on_result = on_result
+        self._on_tick = on_tick
         self._in_order = in_order
         self._known = known
         self._stop_request = stop_request or StopRequest()
@@ -188,6 +191,7 @@ class SearchLoop:
                 self._end(result)
 
     def _take_events(self) -> None:
+        self._on_tick()
         for event in self.executor.events(TICK_S):
             self._handle(event)
 

@@ -28,6 +28,7 @@ class RunOptions:
         deterministic: Tell results in the order of their numbers; the same devices then give the
             same trials. With a pruner one trial runs at a time.
         memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
+        quota: Most bytes of the state folder; None: what the disk holds.
         variant: What was changed of the study file by the command line, for the search's key and
             for the study.
         source: Another search to begin with, as `tuning.ledger.catalog.find` names one: its best
@@ -46,6 +47,7 @@ class RunOptions:
     deterministic: bool = False
     engine_timeout: float | None = None
     memory_per_slot: int | None = None
+    quota: int | None = None
     variant: Overrides = field(default_factory=dict)
     budget: Overrides = field(default_factory=dict)
     source: str | None = None

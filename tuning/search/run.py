@@ -40,6 +40,7 @@ from tuning.search.trial_index import Pair
 from tuning.search.trial_jobs import function_of, trial_job
 from tuning.storage.durable import raise_on_full_disk, write_bytes, write_json
 from tuning.storage.home import tuning_home
+from tuning.storage.space import SpaceEstimate, SpaceWatch
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
@@ -72,7 +73,7 @@ def run_study(
         StudyError: The study or the options are wrong (exit code 2).
         MissingError: A device, data set or extra is missing (3).
         BusyError: Another process runs this search (75).
-        StorageError: The disk is full (75); everything finished is kept.
+        StorageError: The disk or its quota is full (75); everything finished is kept.
         SearchFailed: No trial was completed, or too many failed in a row (1).
     """
     began = time.monotonic()
@@ -87,6 +88,8 @@ def run_study(
     stop_request = StopRequest()
     with ExitStack() as stack, _private_files(), raise_on_full_disk(), stop_request.handled():
         view = stack.enter_context(progress or SilentProgress())
+        space = SpaceWatch(home, options.quota)
+        space.check()
         view.phase("starting TensorFlow")
         # Both are started at once: each takes seconds, beside the other.
         processes = stack.enter_context(
@@ -129,6 +132,7 @@ def run_study(
             writer=writer,
             progress=view,
             home=home,
+            space=space,
             began=began,
             stop_request=stop_request,
         )
@@ -162,6 +166,7 @@ class _Run:
     writer: Writer
     progress: Progress
     home: Path
+    space: SpaceWatch
     began: float
     stop_request: StopRequest
     loop: SearchLoop = field(init=False)
@@ -170,6 +175,9 @@ class _Run:
     libraries: threading.Thread | None = None
 
     def __post_init__(self) -> None:
+        self._estimate = SpaceEstimate(
+            self.space, self.files.folder / "trials", self.progress.notice
+        )
         self.loop = SearchLoop(
             self.study,
             self.processes.engine,
@@ -177,7 +185,8 @@ class _Run:
             self.files,
             make_job=self._job,
             progress=self.progress,
-            on_result=self.writer.notify,
+            on_result=self._after_result,
+            on_tick=self.space.check,
             in_order=self._in_order,
             stop_request=self.stop_request,
             known=self.known.result_of,
@@ -208,6 +217,15 @@ class _Run:
             timeout_s=self.study.trial_timeout,
             no_progress_timeout_s=self.study.no_progress_timeout,
         )
+
+    def _after_result(self) -> None:
+        self.writer.notify()
+        self._look_at_space()
+
+    def _look_at_space(self) -> None:
+        n_ended = len(self.loop.trial_index.results)
+        n_to_come = None if self.study.trials is None else self.study.trials - n_ended
+        self._estimate.look(n_ended, n_to_come)
 
     def carry_out(self) -> Summary:
         """Search, choose the winner, write the report, bring the projections up to date."""
@@ -362,6 +380,7 @@ class _Run:
 
         for notice in (*self.study.notices, *self.known.notices):
             self.progress.notice(notice)
+        self._look_at_space()
         self.progress.phase("searching")
 
     def _write_status(self, status: str, error: str = "") -> None:
