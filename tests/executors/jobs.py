@@ -269,3 +269,11 @@ def span(seconds, context):
     begin = time.monotonic()
     time.sleep(seconds)
     return begin, time.monotonic()
+
+
+def grow_slowly(megabytes, context):
+    """Take memory, 5 MB every 20 ms, touched."""
+    blocks = []
+    for _ in range(megabytes // 5):
+        blocks.append(os.urandom(5 * 2**20))
+        time.sleep(0.02)

@@ -460,7 +460,8 @@ class LocalExecutor:
         if running is not None:
             worker.jobs.popleft()
             died = worker.death_of(running.job.id)
-            if died.cause == "killed" and worker.cause is None and self._memory.was_out_of_memory():
+            by_others = died.cause in ("killed", "lost") and worker.cause is None
+            if by_others and self._memory.was_out_of_memory():
                 detail = f"worker {worker.child.pid} was ended by the kernel: out of memory"
                 died = Died(died.job, "host_oom", detail)
             self._happened.append(died)

@@ -29,16 +29,20 @@ from contextlib import suppress
 from tuning.executors.supervision.linux import (
     adopt_orphans,
     die_with,
+    end_first_without_memory,
     end_orphans,
     name_process,
 )
-from tuning.executors.supervision.parts import BEAT_S, FORKSERVER
+from tuning.executors.supervision.parts import BEAT_S, FORKSERVER, WORKER
 from tuning.executors.supervision.warden import under_warden
 from tuning.executors.wire import Wire, wait_fd
 from tuning.storage.secrets import print_without_secrets
 
 NUMBER = struct.Struct("q")
 END = b"\0"
+# A worker goes first, then what is begun anew; the driver, which nobody begins anew, comes last.
+_WORKER_SCORE = 500
+_SERVER_SCORE = 200
 
 
 def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None:
@@ -54,6 +58,7 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     control_fd, alive_fd, stderr = fds
     under_warden(driver, alive_fd, foreign=(control_fd, stderr))
     name_process(FORKSERVER.name)
+    end_first_without_memory(_SERVER_SCORE)
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)  # what a trial writes is this user's alone
@@ -197,6 +202,8 @@ def _run(wire: Wire) -> int:
     """Take over the driver's paths and environment, then call what it asks for."""
     target, args, name, sys_path, folder, environment = wire.recv()
     name_process(name)
+    if name == WORKER.name:
+        end_first_without_memory(_WORKER_SCORE)
     sys.path[:] = sys_path
     os.chdir(folder)
     os.environ.update(environment)

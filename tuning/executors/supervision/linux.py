@@ -45,6 +45,18 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def end_first_without_memory(score: int) -> None:
+    """Have the kernel end this process, and what it starts, before others of its size.
+
+    Args:
+        score: Thousandths of all memory that count as used besides; never lowered.
+    """
+    path = Path("/proc/self/oom_score_adj")
+    with suppress(OSError, ValueError):
+        if int(path.read_text()) < score:
+            path.write_text(str(score))
+
+
 def children_of(parent: int) -> list[int]:
     """Return the processes that have `parent` for their parent, zombies among them."""
     children = []
