@@ -17,12 +17,18 @@ HOOK = Path(__file__).parent / "hook"
 _WRITER = "tuning-writer"
 
 
+def _paths() -> list[str]:
+    """Return what was on the path besides, e.g. a driver of a database."""
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
 class Command:
     """A command that faults hit; each start is a new process on the same state folder.
 
     Attributes:
         home: Its state folder.
         process: The one that runs, or the last that ran.
+        environment: Variables besides.
 
     Args:
         folder: Of its own; holds home, leases and output.
@@ -36,7 +42,7 @@ class Command:
         self.words = tuple(words)
         self.process: subprocess.Popen[bytes] | None = None
         self._folder = folder
-        self._extra = environment
+        self.environment = environment
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
@@ -45,13 +51,13 @@ class Command:
             **os.environ,
             "TUNING_HOME": str(self.home),
             "TUNING_LEASES": str(self.leases),
-            "PYTHONPATH": os.pathsep.join([str(HOOK), str(ROOT)]),
+            "PYTHONPATH": os.pathsep.join([str(HOOK), str(ROOT), *_paths()]),
             "CHAOS_LOG": str(self._folder / "kills"),
-            **self._extra,
+            **self.environment,
             **environment,
         }
         for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "TUNING_DEVICES"):
-            if name not in self._extra and name not in environment:
+            if name not in self.environment and name not in environment:
                 env.pop(name, None)
         with open(self._folder / "output", "ab") as output:
             self.process = subprocess.Popen(

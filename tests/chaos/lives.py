@@ -20,11 +20,13 @@ from tests.chaos.command import Command
 from tests.chaos.disk import fill, mount, unmount
 from tests.chaos.nothing_lost import Findings
 from tests.chaos.plans import Fault, Plan
+from tests.chaos.stores import make_store
 from tests.chaos.whole import check_whole, n_bad, trials_of
 from tests.faults.processes import processes_of
 
 _ORPHANS_S = 30.0
 _WRITER_S = 120.0
+_DOWN_S = (2.0, 6.0)
 _START_SHARE = 0.2
 _LONGEST_START_S = 8.0
 _TICK_S = 0.05
@@ -82,7 +84,9 @@ class _Living:
         self._chance = chance
         self._most = hits
         self._until = until
-        self._command = Command(folder, plan.words, **plan.environment)
+        self._store = make_store(plan.store, folder / "home")
+        told = {} if self._store is None else self._store.environment
+        self._command = Command(folder, plan.words, **plan.environment, **told)
         self._life = Life()
         self._kept: dict[Path, str] = {}
         self._ends: list[float] = []  # of commands that ended by themselves
@@ -98,6 +102,8 @@ class _Living:
             self._life.findings.other.append(f"{type(error).__name__}: {error}"[:600])
         finally:
             self._command.kill_all()
+            if self._store is not None:
+                self._store.close()
             self._life.seconds = time.monotonic() - began
             if not self._plan.faults:
                 self._count_hits_of_hook()
@@ -109,6 +115,8 @@ class _Living:
     def _prepare(self) -> None:
         if self._plan.disk_mb is not None:
             mount(self._command.home, self._plan.disk_mb)
+        if self._store is not None:
+            self._store.start()
         if not self._plan.first:
             return
         code = self._command.finish(self._plan.limit_s, *self._plan.first)
@@ -206,6 +214,12 @@ class _Living:
         return True
 
     def _hit_part(self, driver: int, fault: Fault) -> bool:
+        if self._store is not None:
+            self._life.hits.append((time.time(), fault.words))
+            self._store.kill()
+            time.sleep(self._chance.uniform(*_DOWN_S))
+            self._store.start()
+            return True
         found = processes_of(driver, fault.part)
         # One that is stopped already is not stopped again.
         found = [each for each in found if _state(each) not in ("", psutil.STATUS_STOPPED)]

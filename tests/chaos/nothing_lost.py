@@ -38,21 +38,23 @@ class Findings:
         return bool(self.lost or self.doubled or self.other)
 
 
-def nothing_lost(home: Path, leases: Path, *, trials: int | None) -> Findings:
+def nothing_lost(home: Path, leases: Path, *, trials: int | None, storage: str = "") -> Findings:
     """Check every search of a home whose last command has ended well and been written.
 
     Args:
         home: The state folder.
         leases: The folder of the leases.
         trials: How many each search must have; None: as many as it asked for.
+        storage: URL of Optuna's storage where it is PostgreSQL; else it is a file in the home.
     """
     findings = Findings()
     folders = [path.parent for path in sorted(home.glob("ledger/*/*/search.json"))]
     if not folders:
         findings.lost.append(f"no search in {home}")
     for folder in folders:
-        check_search(folder, home, findings, trials)
-    _check_databases(home, findings)
+        stored = optuna_rows(storage or home / "optuna.db")
+        check_search(folder, home, findings, trials=trials, optuna=stored)
+    _check_databases(home, findings, storage)
     check_leases(leases, findings)
     return findings
 
@@ -66,7 +68,9 @@ def opened(database: Path) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30))
 
 
-def check_search(folder: Path, home: Path, findings: Findings, trials: int | None) -> None:
+def check_search(
+    folder: Path, home: Path, findings: Findings, *, trials: int | None, optuna: list[Any]
+) -> None:
     """Compare one search's files with each other and with both stores."""
     results = results_of(folder, findings)
     if trials is not None and len(results) != trials:
@@ -80,7 +84,7 @@ def check_search(folder: Path, home: Path, findings: Findings, trials: int | Non
         findings.lost.append("search.json is missing")
         return
     _check_mlflow(home / "mlflow.db", search, results, findings)
-    _check_optuna(home / "optuna.db", search["id"], results, findings)
+    _check_optuna([row[1:] for row in optuna if row[0] == search["id"]], results, findings)
     _check_winner(folder, results, findings)
 
 
@@ -150,15 +154,24 @@ def _check_metrics(result: Any, stored: float | None, n_points: int, findings: F
         findings.doubled.append(f"MLflow has {n_points} points of trial {trial}, not {epochs}")
 
 
-def _check_optuna(database: Path, search: str, results: dict[int, Any], findings: Findings) -> None:
-    with opened(database) as db:
-        rows = db.execute(
-            "SELECT a.value_json, t.state, v.value FROM trials t "
-            "JOIN studies s ON s.study_id = t.study_id AND s.study_name = ? "
-            "JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'number' "
-            "LEFT JOIN trial_values v ON v.trial_id = t.trial_id",
-            (search,),
-        ).fetchall()
+def optuna_rows(place: str | Path) -> list[Any]:
+    """Return name of the search, our number, state and value of each trial in Optuna's storage."""
+    question = (
+        "SELECT s.study_name, a.value_json, t.state, v.value FROM trials t "
+        "JOIN studies s ON s.study_id = t.study_id "
+        "JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'number' "
+        "LEFT JOIN trial_values v ON v.trial_id = t.trial_id"
+    )
+    if isinstance(place, Path):
+        with opened(place) as db:
+            return db.execute(question).fetchall()
+    import psycopg
+
+    with psycopg.connect(place) as connection:
+        return connection.execute(question).fetchall()
+
+
+def _check_optuna(rows: list[Any], results: dict[int, Any], findings: Findings) -> None:
     states = [state for _, state, _ in rows if state in ("RUNNING", "WAITING")]
     findings.other += [f"Optuna's storage has a trial that says {state}" for state in states]
     _check_once(Counter(int(number) for number, _, _ in rows), results, "Optuna", findings)
@@ -199,8 +212,10 @@ def _check_winner(folder: Path, results: dict[int, Any], findings: Findings) -> 
         findings.other.append(f"the winner's mean is {mean}, the finalists' are {means}")
 
 
-def _check_databases(home: Path, findings: Findings) -> None:
+def _check_databases(home: Path, findings: Findings, storage: str) -> None:
     for name in ("mlflow.db", "optuna.db"):
+        if storage and name == "optuna.db":
+            continue
         with opened(home / name) as db:
             (answer,) = db.execute("PRAGMA integrity_check").fetchone()
         if answer != "ok":

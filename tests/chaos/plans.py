@@ -18,7 +18,7 @@ class Fault:
     """What is sent to whom.
 
     Attributes:
-        part: "driver", "everything" on the home, "disk", or a part below the driver, see
+        part: "driver", "everything" on the home, "disk", "store", or a part below the driver, see
             `tuning.executors.supervision.parts`.
         signals: Sent one after the other, half a second between them.
         exits: How the driver may end after it, where it is hit itself.
@@ -36,8 +36,8 @@ class Fault:
     @property
     def words(self) -> str:
         """As the table names it."""
-        if self.part == "disk":
-            return "a full disk"
+        if not self.signals:
+            return f"fault of the {self.part}"
         names = " ".join(signal.Signals(number).name for number in self.signals)
         return f"{names} {self.part}"
 
@@ -64,6 +64,7 @@ class Plan:
         removes: Files of the home that are deleted after it.
         from_start: Moments are counted from the start of the command, seconds; None: most from
             the end of a trial.
+        store: A server that the search writes to, "mlflow" or "postgres"; "": none.
         disk_mb: The home is a file system of this size; None: an ordinary folder.
     """
 
@@ -83,10 +84,12 @@ class Plan:
     first: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
     from_start: tuple[float, float] | None = None
+    store: str = ""
     disk_mb: int | None = None
 
 
 KILL = Fault(part="driver")
+STORE_DOWN = Fault(part="store", signals=())
 FULL_DISK = Fault(part="disk", signals=(), exits=(75,))
 REBOOT = Fault(part="everything")
 TERM = Fault(part="driver", signals=(signal.SIGTERM,), exits=(143, -signal.SIGTERM))
@@ -155,7 +158,7 @@ PLANS: dict[str, Plan] = {
     "drivers-hyperband": _driver_kills(
         "keras-tuner:hyperband", _run(QUICK, "keras-tuner:hyperband", 40), None
     ),
-    "drivers-grid": _driver_kills("gridsearchcv", _run(QUICK, "gridsearchcv", 40), 40),
+    "drivers-grid": _driver_kills("gridsearchcv", _run(QUICK, "gridsearchcv", 27), 27),
     "drivers-bench": _driver_kills(
         "bench",
         ("bench", QUICK, "--engines", "optuna:random,randomizedsearchcv", "--seeds", "2",
@@ -266,6 +269,28 @@ PLANS: dict[str, Plan] = {
         ends_s=90.0,
         is_repeatable=False,
         environment={"CHAOS_SILENCE_S": "3"},
+    ),
+    "server": Plan(
+        rule="F5",
+        what="MLflow's server killed, down for 2 to 6 s, begun again",
+        times=6,
+        words=_run(QUICK, "optuna:random", 120),
+        faults=(STORE_DOWN,),
+        hits=3,
+        pause_s=(3.0, 8.0),
+        trials=120,
+        store="mlflow",
+    ),
+    "postgres": Plan(
+        rule="F7",
+        what="PostgreSQL killed in mid-write (immediate stop), down for 2 to 6 s, begun again",
+        times=10,
+        words=_run(QUICK, "optuna:random", 120),
+        faults=(STORE_DOWN,),
+        hits=5,
+        pause_s=(1.0, 4.0),
+        trials=120,
+        store="postgres",
     ),
     "at-once": Plan(
         rule="F22",
