@@ -151,7 +151,7 @@ class _Living:
                 self._ends.append(time.time())
                 return
             self._after_end(code, (-signal.SIGKILL,))
-            if len(self._command.failpoint_kills) >= self._most:
+            if code != -signal.SIGKILL or len(self._command.failpoint_kills) >= self._most:
                 return
 
     def _hit_once(self, process: subprocess.Popen[bytes]) -> bool:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tuning.errors import BusyError
-from tuning.storage.locks import is_search_locked, locked, search_locked
+from tuning.storage.locks import (
+    WRITER_NAME,
+    end_stopped_writers,
+    is_search_locked,
+    locked,
+    search_locked,
+)
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -94,3 +102,41 @@ def test_a_held_lock_is_busy_for_those_who_do_not_wait(tmp_path):
         locked(tmp_path / "lock", wait=False),
     ):
         pass
+
+
+STOPPED = """
+import sys, time
+from pathlib import Path
+from tuning.executors.supervision.linux import name_process
+from tuning.storage.locks import locked
+name_process(sys.argv[2])
+with locked(Path(sys.argv[1])):
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("name", "is_ended"), [(WRITER_NAME, True), ("tuning-other", False)])
+def test_a_stopped_writer_is_ended_by_who_waits_for_its_lock_and_nobody_else_is(
+    tmp_path, monkeypatch, name, is_ended
+):
+    monkeypatch.setattr("tuning.storage.locks.STOPPED_S", 0.2)
+    path = tmp_path / ".writer.lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(path), name],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    holder.stdout.readline()
+    assert end_stopped_writers(path) == []  # it is not stopped yet
+    holder.send_signal(signal.SIGSTOP)
+    if is_ended:
+        with locked(path):
+            pass
+        assert holder.wait(10) == -signal.SIGKILL
+    else:
+        time.sleep(0.2)
+        assert end_stopped_writers(path) == []
+        assert end_stopped_writers(tmp_path / "another.lock") == []
+    end(holder)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from tuning.errors import BusyError
 from tuning.storage.durable import read_json, write_json
 
 _SEARCH_TIMEOUT_S = 0.2  # `is_search_locked` may hold the lock for a moment
+WRITER_NAME = "tuning-writer"
+"""As `ps` shows the process that writes MLflow and Optuna's storage."""
+
+STOPPED_S = 5.0
+"""A writer that stays stopped for so long while others wait for its lock is ended."""
 
 
 @contextmanager
@@ -23,11 +29,15 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     Raises:
         BusyError: Another process holds it, and `wait` is False.
     """
-    lock = FileLock(path, timeout=-1 if wait else 0, mode=0o600)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise BusyError(f"another process holds {path}") from error
+    lock = FileLock(path, timeout=STOPPED_S if wait else 0, mode=0o600)
+    while True:
+        try:
+            lock.acquire()
+            break
+        except Timeout as error:
+            if not wait:
+                raise BusyError(f"another process holds {path}") from error
+            end_stopped_writers(path)
     try:
         yield
     finally:
@@ -86,6 +96,30 @@ def is_locked(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def end_stopped_writers(path: Path) -> list[int]:
+    """End writers that are stopped (SIGSTOP) and have the lock file `path` open; return their pids.
+
+    One whose driver is dead has nobody else to end it, and everybody would wait for it for ever.
+    What it was writing is written from the files by whoever comes next.
+
+    Args:
+        path: Of a lock that was waited for.
+    """
+    ended = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            is_stopped = process.status() == psutil.STATUS_STOPPED
+            if is_stopped and process.name() == WRITER_NAME and _has_open(process, path):
+                process.kill()
+                ended.append(process.pid)
+    return ended
+
+
+def _has_open(process: psutil.Process, path: Path) -> bool:
+    # `open_files` leaves out what is no regular file, not locks.
+    return str(path.resolve()) in {file.path for file in process.open_files()}
 
 
 def process_lives(pid: int) -> bool:

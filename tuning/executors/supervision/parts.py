@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuning.storage.locks import WRITER_NAME
+
 BEAT_S = 1.0
 """Seconds between two heartbeats of a child."""
 
@@ -86,7 +88,7 @@ QUESTION = Part(
     gone="a range test or a check of a benchmark is tried once more, then told as an error",
 )
 WRITER = Part(
-    name="tuning-writer",
+    name=WRITER_NAME,
     silence_s=None,
     answer_s=30.0,
     restarts=1,

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 from tuning.errors import BusyError
 from tuning.ledger.records import read_record, write_record
 from tuning.schema import SCHEMA, Json, JsonObject
-from tuning.storage.locks import is_locked, locked
+from tuning.storage.locks import STOPPED_S, end_stopped_writers, is_locked, locked
 
 _NOTE = "writer.json"
 _LOCK = ".writer.lock"
@@ -133,6 +133,7 @@ def writing(
         BusyError: The other writer has not ended.
     """
     until = None if timeout_s is None else time.monotonic() + timeout_s
+    look_at = time.monotonic() + STOPPED_S
     with ExitStack() as stack:
         while True:
             try:
@@ -142,6 +143,9 @@ def writing(
                 if until is not None and time.monotonic() >= until:
                     raise
             (folder / _HANDOVER).touch(mode=0o600)
+            if time.monotonic() >= look_at:
+                end_stopped_writers(folder / _LOCK)
+                look_at = time.monotonic() + STOPPED_S
             while_waiting()
             time.sleep(_TURN_S)
 
