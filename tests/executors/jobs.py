@@ -217,9 +217,11 @@ def leave_daemon(folder, seconds=600):
     child = os.fork()
     if child == 0:
         os.setsid()
-        if os.fork() == 0:
-            Path(folder, f"daemon-{os.getpid()}").touch()
+        daemon = os.fork()
+        if daemon == 0:
             time.sleep(seconds)
+        else:  # noted before our parent goes on
+            Path(folder, f"daemon-{daemon}").touch()
         os._exit(0)
     os.waitpid(child, 0)
 

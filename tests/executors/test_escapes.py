@@ -72,7 +72,7 @@ def survivors(pids, seconds=3.0):
 
 def test_nothing_that_a_trial_has_started_outlives_its_worker(server, leases, tmp_path):
     executor = executor_on(server, leases, tmp_path)
-    worker = run(executor, job("daemons_of_all_kinds", str(tmp_path)))[-1].value
+    worker = run(executor, job("daemons_of_all_kinds", str(tmp_path)), seconds=60.0)[-1].value
     left = daemons(tmp_path)
     assert len(left) == 5
     assert all(map(alive, left))
@@ -114,7 +114,7 @@ def test_nothing_outlives_a_killed_driver_or_forkserver(leases, tmp_path, victim
 
 def test_a_fork_of_a_worker_does_not_hold_its_lease(server, leases, tmp_path):
     executor = executor_on(server, leases, tmp_path)
-    run(executor, job("daemonize", str(tmp_path)))
+    run(executor, job("daemonize", str(tmp_path)), seconds=60.0)
     lease = leases.folder / f"device-{executor.slots[0].name.replace(':', '%3A')}"
     (daemon,) = daemons(tmp_path)
     held = [os.readlink(fd) for fd in Path(f"/proc/{daemon}/fd").iterdir()]
