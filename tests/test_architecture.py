@@ -21,6 +21,7 @@ ROOMS = (
     "cli",
     "cli/new_study",
     "cli/state",
+    "cli/ui_login",
     "simulation",
     "bench/report",
     "bench",

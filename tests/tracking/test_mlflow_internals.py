@@ -40,3 +40,51 @@ def test_mlflows_server_is_an_asgi_application():
     spec = importlib.util.find_spec("mlflow.server.fastapi_app")
     assert spec is not None
     assert "\napp = " in Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _source(name: str) -> str:
+    spec = importlib.util.find_spec("mlflow.server")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / name).read_text(encoding="utf-8")
+
+
+def test_mlflows_login_reads_these_variables_and_settings():
+    variables = set(mlflow_internals.login_environment(Path("/a")))
+    variables |= {
+        mlflow_internals.ADMIN_NAME,
+        mlflow_internals.ADMIN_PASSWORD,
+        mlflow_internals.FLASK_KEY,
+    }
+    known = (Path(inspect.getfile(_environment_variables())).read_text(encoding="utf-8")).split('"')
+    assert variables <= set(known)
+    config = _source("auth/config.py")
+    for line in mlflow_internals.login_settings(Path("/a.db")).splitlines()[1:]:
+        assert f'"{line.split(" = ")[0]}"' in config
+
+
+def _environment_variables():
+    from mlflow import environment_variables
+
+    return environment_variables
+
+
+def test_mlflows_login_has_these_names():
+    source = _source("auth/__init__.py")
+    for text in (
+        "\nstore = SqlAlchemyStore()",
+        "\ndef _authenticate_cached(username: str, password: str)",
+        "\ndef create_app(",
+        "\ndef authenticate_request_basic_auth(",
+        "CSRFProtect",
+    ):
+        assert text in source
+    models = _source("auth/db/models.py")
+    for text in ('__tablename__ = "users"', "username = ", "is_admin = "):
+        assert text in models
+
+
+def test_mlflow_answers_the_open_routes_itself():
+    source = _source("server_info_api.py")
+    for route in mlflow_internals.OPEN_ROUTES:
+        assert f'@server_info_router.get("{route}")' in source

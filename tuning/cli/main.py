@@ -32,7 +32,7 @@ VERBS = {
         "Show two or more searches side by side, and what differs.",
     ),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, which run as they are."),
-    "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine only."),
+    "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine or behind a login."),
     "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),
     "doctor": (
         "tuning.cli.doctor:doctor",
