@@ -100,15 +100,16 @@ def test_nothing_outlives_a_killed_driver_or_forkserver(leases, tmp_path, victim
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
-    server, warden, name = driver.stdout.readline().split()
-    left = daemons(tmp_path)
-    assert len(left) == 5
-    os.kill(driver.pid if victim == "driver" else int(server), signal.SIGKILL)
-    ended = [*left, int(server), int(warden)]
-    assert survivors(ended) == []
-    driver.kill()
-    driver.wait()
-    driver.stdout.close()
+    try:
+        server, warden, name = driver.stdout.readline().split()
+        left = daemons(tmp_path)
+        assert len(left) == 5
+        os.kill(driver.pid if victim == "driver" else int(server), signal.SIGKILL)
+        assert survivors([*left, int(server), int(warden)]) == []
+    finally:
+        driver.kill()
+        driver.wait()
+        driver.stdout.close()
     leases.try_acquire(name).release()
 
 
