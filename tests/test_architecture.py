@@ -34,6 +34,7 @@ ROOMS = (
     "executors",
     "executors/supervision",
     "engines",
+    "engines/memory",
     "trials",
     "estimators",
     "diagnosis",
@@ -61,7 +62,7 @@ CALLS_OF_A_LIST = {"options.together", "table.add_row"}
 # A foreign library and the only files that may name it, wherever in the file the import stands.
 HOMES = {
     "keras_tuner": ("engines/keras_tuner",),
-    "optuna": ("engines/optuna", "tracking/optuna", "reports/"),
+    "optuna": ("engines/optuna", "engines/memory/optuna", "tracking/optuna", "reports/"),
     "mlflow": ("tracking/", "cli/ui"),
     "scikeras": ("estimators/",),
 }

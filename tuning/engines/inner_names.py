@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tuning.engines.base import Engine
+from tuning.engines.memory.memory import Entries, memory_of, restore
 from tuning.engines.renamed import Renamed
 from tuning.space.alternatives import MARK, Expanded
 from tuning.space.domains import Domain
@@ -64,6 +65,14 @@ class InnerNamesEngine:
     def tell(self, result: TrialResult) -> None:
         """Pass a result on."""
         self._engine.tell(result)
+
+    def memory(self) -> Entries | None:
+        """Return the engine's own memory: there is nothing else to know."""
+        return memory_of(self._engine)
+
+    def restore(self, entries: Entries) -> None:
+        """Have the engine know what an earlier process knew."""
+        restore(self._engine, entries)
 
     def artifacts(self) -> Mapping[str, str]:
         """Return the engine's own files."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +16,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from tuning.engines.grid_points import GridPoints, grid_points
+from tuning.engines.memory.memory import Entries
+from tuning.engines.memory.optuna_internals import open_trial
+from tuning.engines.memory.optuna_memory import OptunaMemory
 from tuning.errors import MissingError
 from tuning.scoring.stand_ins import StandIns
 from tuning.space.domains import Choice, Domain, Float
@@ -33,6 +38,9 @@ _STATES = {
     # constraint it avoids it.
     Status.INFEASIBLE: TrialState.PRUNED,
 }
+
+_OWN = "engine"
+"""In the engine's memory: what this adapter knows itself."""
 
 
 class OptunaEngine:
@@ -65,16 +73,20 @@ class OptunaEngine:
             self.notices = _remarks(kind, study)
 
         with _quiet():
-            self._study = optuna.create_study(
+            sampler = make_sampler(kind, study)
+            self._empty_study = partial(
+                optuna.create_study,
                 # Hyperband's brackets are drawn from this name and the number: it must be the same
                 # after a crash.
                 study_name=f"{study.name} {study.engine}",
                 directions=[objective.direction for objective in self._objectives],
-                sampler=make_sampler(kind, study),
+                sampler=sampler,
                 pruner=make_pruner(study.pruner, study.epochs),
             )
+            self._study = self._empty_study()
             for point in initial_points(study) if self._points is None else ():
                 self._study.enqueue_trial(study.space.labelled(point))
+        self._memory = OptunaMemory(self._study) if _has_memory(kind, study) else None
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; grids end, the samplers never do."""
@@ -92,6 +104,7 @@ class OptunaEngine:
             params = _suggest(trial, self._space)
         self._next_number += 1
         self._open[number] = trial
+        self._touch(trial)  # one that was waiting is not new
         self._epochs[number] = self._epochs_of(params)
         return Proposal(number, params, self._epochs[number])
 
@@ -104,6 +117,8 @@ class OptunaEngine:
             self._study.tell(sampled, state=TrialState.FAIL)  # samplers forget it
             self._study.enqueue_trial(self._space.labelled(proposal.params))
             trial = self._study.ask()
+            self._touch(sampled)
+            self._touch(trial)
             self._open[proposal.number] = trial
             self._epochs[proposal.number] = proposal.epochs
             return _suggest(trial, self._space) == proposal.params
@@ -121,6 +136,7 @@ class OptunaEngine:
             self._last_epochs[number] = epoch
             trial = self._open[number]
             trial.report(report.value, step=epoch)
+            self._touch(trial)
             is_over = number in self._pruned_at or epoch >= self._epochs[number]
             if not is_over and trial.should_prune():
                 self._pruned_at[number] = epoch
@@ -147,6 +163,39 @@ class OptunaEngine:
             for name in self._limits:
                 trial.set_constraint(name, result.violations.get(name, 0.0))
         self._study.tell(trial, values, state=state)
+        self._touch(trial)
+
+    def memory(self) -> Entries | None:
+        """Return what has changed of study, sampler and open trials."""
+        if self._memory is None:
+            return None
+        own = (
+            self._next_number,
+            {number: trial.number for number, trial in self._open.items()},
+            self._epochs,
+            self._last_epochs,
+            self._pruned_at,
+            self._stand_ins.worst,
+        )
+        return {**self._memory.changes(), _OWN: pickle.dumps(own)}
+
+    def restore(self, entries: Entries) -> None:
+        """Know what an earlier process knew; the next ask is its next."""
+        own = pickle.loads(entries[_OWN])  # noqa: S301 - of `memory`, held by our own driver
+        self._next_number, numbers, self._epochs, self._last_epochs, self._pruned_at, worst = own
+        self._stand_ins.worst = worst
+        with _quiet():
+            self._study = self._empty_study()  # points that were to be asked are in the entries
+            self._memory = OptunaMemory(self._study)
+            self._memory.restore(entries)
+            self._open = {
+                number: open_trial(self._study, place) for number, place in numbers.items()
+            }
+            self._memory.restore_random(entries)
+
+    def _touch(self, trial: optuna.Trial) -> None:
+        if self._memory is not None:
+            self._memory.touch(trial)
 
     def artifacts(self) -> Mapping[str, str]:
         """Nothing: the trials themselves are all there is."""
@@ -154,6 +203,15 @@ class OptunaEngine:
 
     def close(self) -> None:
         """Nothing to end."""
+
+
+def _has_memory(kind: str, study: Study) -> bool:
+    """Whether the sampler keeps nothing but random states and what follows from its trials.
+
+    A Gaussian process begins with what it has fitted last, TPE's `group` with the groups in the
+    order in which trials ended.
+    """
+    return kind != "gp" and not study.engine_options.get("group")
 
 
 def make_sampler(kind: str, study: Study) -> optuna.samplers.BaseSampler:

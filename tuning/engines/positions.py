@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tuning.engines.base import Engine
+from tuning.engines.memory.memory import Entries, memory_of, restore
 from tuning.space.domains import Float
 from tuning.space.positions import Intervals
 from tuning.space.space import Space
@@ -59,6 +60,14 @@ class PositionEngine:
     def tell(self, result: TrialResult) -> None:
         """Pass a result on."""
         self._engine.tell(result)
+
+    def memory(self) -> Entries | None:
+        """Return the engine's own memory: there is nothing else to know."""
+        return memory_of(self._engine)
+
+    def restore(self, entries: Entries) -> None:
+        """Have the engine know what an earlier process knew."""
+        restore(self._engine, entries)
 
     def artifacts(self) -> Mapping[str, str]:
         """Return the engine's own files."""

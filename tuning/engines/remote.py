@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tuning.engines.base import Engine
+from tuning.engines.memory.memory import Entries, memory_of
 from tuning.errors import StudyError, TuningError
 from tuning.storage.secrets import without_secrets
 from tuning.study.info import StudyInfo, dataset_facts, describe
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from tuning.study.builder_arguments import SplitParams
     from tuning.study.study import Study
 
-_CALLS = ("ask", "adopt", "report", "tell", "artifacts")
+_CALLS = ("ask", "adopt", "report", "tell", "artifacts", "restore")
+_CHANGES_MEMORY = ("ask", "adopt", "tell")
 _GONE = (
     "the engine process has ended, with all the engine knew (out of memory, or killed?); "
     "the results are on disk: the same command goes on from them"
@@ -55,14 +57,20 @@ class Connection(Protocol):
 class RemoteEngine:
     """The driver's side: it raises errors of the engine process with the same class and text.
 
+    Args:
+        connection: To the engine process.
+        memory: Gets what the engine knows, with each answer; stays empty where the engine has no
+            memory, see `Remembering`.
+
     Raises:
         EngineLost: From any method, where the engine process has died.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, memory: dict[str, bytes] | None = None) -> None:
         self.notices: tuple[str, ...] = ()
         """Known once `describe` has returned."""
         self._connection = connection
+        self._memory = {} if memory is None else memory
         self._info: StudyInfo | None = None
 
     def describe(self) -> StudyInfo:
@@ -95,6 +103,10 @@ class RemoteEngine:
         """Tell the engine how a trial ended."""
         self._call("tell", result)
 
+    def restore(self) -> None:
+        """Have the engine know what is in the memory."""
+        self._call("restore", dict(self._memory))
+
     def artifacts(self) -> Mapping[str, str]:
         """Return the engine's own files."""
         files: Mapping[str, str] = self._call("artifacts")
@@ -106,7 +118,7 @@ class RemoteEngine:
             # Before that it would not read the message, and closing would wait for TensorFlow.
             if self._info is not None:
                 self._connection.send(("close",))
-                error, _ = self._connection.recv()
+                error, *_ = self._connection.recv()
                 if error is not None:
                     raise error
         except (EOFError, ConnectionError):
@@ -125,11 +137,13 @@ class RemoteEngine:
 
     def _answer(self) -> Any:
         try:
-            error, value = self._connection.recv()
+            error, value, *entries = self._connection.recv()
         except (EOFError, ConnectionError) as gone:
             raise EngineLost(_gone(gone)) from gone
         if error is not None:
             raise error
+        for changed in entries:
+            self._memory.update(changed)
         return value
 
 
@@ -178,13 +192,16 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
             return
         answer = None
         failure = None
+        entries = None
         try:
             if name not in _CALLS:
                 raise ValueError(f"an engine has no '{name}'")
             answer = getattr(engine, name)(*args)
+            if name in _CHANGES_MEMORY:
+                entries = memory_of(engine)
         except BaseException as error:  # the driver raises it, and may go on with this engine
             failure = error
-        _reply(connection, failure, answer)
+        _reply(connection, failure, answer, entries)
 
 
 def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
@@ -324,8 +341,14 @@ def _try_callbacks(study: Study, point: SplitParams, n_rows: int) -> None:
             make_callbacks(study, point, epochs=point.epochs, n_rows=n_rows, folder=Path(folder))
 
 
-def _reply(connection: Connection, error: BaseException | None, value: Any = None) -> None:
-    connection.send((None if error is None else _clean(_for_driver(error)), value))
+def _reply(
+    connection: Connection,
+    error: BaseException | None,
+    value: Any = None,
+    entries: Entries | None = None,
+) -> None:
+    failure = None if error is None else _clean(_for_driver(error))
+    connection.send((failure, value) if entries is None else (failure, value, entries))
 
 
 def _clean(error: TuningError) -> TuningError:

@@ -16,24 +16,27 @@ class StandIns:
     So it is told the worst that was seen of each objective, and what is known of its model as it
     is.
 
+    Attributes:
+        worst: The worst value seen of each objective; None: none was.
+
     Args:
         objectives: Of the study, in their order.
     """
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self._objectives = objectives
-        self._worst: list[float] | None = None
+        self.worst: list[float] | None = None
 
     def learn(self, result: TrialResult) -> list[float] | None:
         """Return the values of a completed trial, and remember the worst of each objective."""
         if result.value is None:
             return None
         values = list(result.values or (result.value,))
-        if self._worst is None:
-            self._worst = values
+        if self.worst is None:
+            self.worst = values
         else:
-            pairs = zip(self._objectives, self._worst, values, strict=True)
-            self._worst = [max(a, b, key=objective.key) for objective, a, b in pairs]
+            pairs = zip(self._objectives, self.worst, values, strict=True)
+            self.worst = [max(a, b, key=objective.key) for objective, a, b in pairs]
         return values
 
     def values_of(self, result: TrialResult) -> list[float] | None:
@@ -43,7 +46,7 @@ class StandIns:
         """
         if result.value is not None:
             return list(result.values or (result.value,))
-        if self._worst is None:
+        if self.worst is None:
             return None
-        pairs = zip(self._objectives, self._worst, strict=True)
+        pairs = zip(self._objectives, self.worst, strict=True)
         return [result.metrics.get(objective.metric, worst) for objective, worst in pairs]

@@ -1,7 +1,9 @@
 """`SupervisedEngine`: an engine process that is begun anew where it dies or hangs.
 
-The new one is told again what the ledger's files say, and its proposals are compared with those in
-the files, as after a rerun of the command. So its end costs some seconds, not the search.
+The new one is given what the last one knew, which came with each of its answers; where an engine
+has no such memory, it is told again what the ledger's files say, and its proposals are compared
+with those in the files, as after a rerun of the command. So its end costs some seconds, not the
+search.
 """
 
 from __future__ import annotations
@@ -66,6 +68,8 @@ class SupervisedEngine:
         self._n_asked = 0
         self._tells: list[int] = []
         self._reports: list[EpochReport] = []
+        # What the engine itself says it knows but those reports, see `Remembering`; or empty.
+        self._memory: dict[str, bytes] = {}
         self._n_lost = 0  # in a row, without an answer in between
         self._closed = False
         self._begin()
@@ -98,6 +102,7 @@ class SupervisedEngine:
         if isinstance(answer, Proposal):
             self._n_asked += 1
             self._tells = []
+        self._forget_reports()
         return answer
 
     def adopt(self, proposal: Proposal) -> bool:
@@ -107,6 +112,8 @@ class SupervisedEngine:
             self._remote.ask(proposal.number)
             return self._remote.adopt(proposal)
 
+        if self._memory:  # the ask is in it
+            return self._answer(lambda: self._remote.adopt(proposal))
         try:
             return self._remote.adopt(proposal)
         except EngineLost as lost:
@@ -130,6 +137,7 @@ class SupervisedEngine:
         self._answer(lambda: self._remote.tell(result))
         self._tells.append(result.number)
         self._reports = [each for each in self._reports if each.number != result.number]
+        self._forget_reports()
 
     def artifacts(self) -> Mapping[str, str]:
         """Return the engine's own files."""
@@ -152,6 +160,11 @@ class SupervisedEngine:
             self._link.kill()  # one that still loads its study, or does not answer
             self._child.close()
 
+    def _forget_reports(self) -> None:
+        """Keep none that the engine's memory has."""
+        if self._memory:
+            self._reports = []
+
     def _remote_artifacts(self) -> Mapping[str, str]:
         return self._remote.artifacts()
 
@@ -168,7 +181,7 @@ class SupervisedEngine:
             stop_request=self._stop_request,
             notice=self._notice,
         )
-        self._remote = RemoteEngine(self._link)
+        self._remote = RemoteEngine(self._link, self._memory)
 
     def _answer(self, call: Callable[[], _T]) -> _T:
         """Return what the engine answers, begun anew as often as that may help."""
@@ -253,10 +266,15 @@ class SupervisedEngine:
             )
 
     def _replay(self) -> None:
-        """Ask and tell in the order of the files, then what came since."""
+        """Tell what the last process knew, then the epochs since.
+
+        Where it had no memory, ask and tell in the order of the files.
+        """
         study = self.describe()
         files = self._files
-        if files is not None:
+        if self._memory:
+            self._remote.restore()
+        elif files is not None:
             for before in files.proposals(study.space):
                 if before.number == self._n_asked:  # in the middle of a first replay
                     break
