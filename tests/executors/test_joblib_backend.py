@@ -108,6 +108,19 @@ def test_a_worker_that_dies_is_told_and_the_next_call_works(parallel):
     assert parallel()(calls(die, (1,), (2,))) == [1, 2]
 
 
+def test_a_task_whose_worker_was_lost_is_run_once_more(parallel, tmp_path):
+    def die_once(mark):
+        import os
+        from pathlib import Path
+
+        if not Path(mark).exists():
+            Path(mark).touch()
+            os._exit(7)
+        return "done"
+
+    assert parallel()(calls(die_once, (str(tmp_path / "mark"),), (str(tmp_path),))) == ["done"] * 2
+
+
 def test_a_big_array_is_written_once_and_read_without_pickle(parallel, pool):
     big = np.arange(20_000, dtype=float)
     before = set(pool.spool.glob("*.npy"))

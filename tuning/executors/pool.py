@@ -33,6 +33,8 @@ class Pool:
     The executor belongs to the pool's thread. Callers send it requests through a queue, and are
     called back when their job has ended.
 
+    A job whose worker is lost is run once more.
+
     Args:
         devices: As for `--devices`.
         forkserver: One that runs already; it is left running.
@@ -45,6 +47,7 @@ class Pool:
         self._folder = scratch_folder("tuning-pool-")
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._open: dict[str, Callable[[Ended], None]] = {}
+        self._jobs: dict[str, Job] = {}  # those open whose worker may still be lost once
         self._resting = False
         self._closing = False
         self._thread = threading.Thread(target=self._live, name="tuning pool", daemon=True)
@@ -70,6 +73,7 @@ class Pool:
         self.start()
         # From here on it can be cancelled, or lost, and `on_end` hears of it.
         self._open[job.id] = on_end
+        self._jobs[job.id] = job
         self._resting = False
         self._inbox.put(start)
 
@@ -137,7 +141,8 @@ class Pool:
 
             if self._open:
                 idle_since = time.monotonic()
-                self._settle(executor.events(_LISTEN_S if self._inbox.empty() else 0.0))
+                wait_s = _LISTEN_S if self._inbox.empty() else 0.0
+                self._settle(executor, executor.events(wait_s))
                 continue
             idle_s = time.monotonic() - idle_since
             if self._resting or idle_s > IDLE_S or executor.wanted_elsewhere:
@@ -152,15 +157,22 @@ class Pool:
         except queue.Empty:
             return None
 
-    def _settle(self, events: list[Event]) -> None:
+    def _settle(self, executor: LocalExecutor, events: list[Event]) -> None:
         for event in events:
-            if isinstance(event, Finished | Raised | Died):
-                on_end = self._open.pop(event.job)
-                on_end(event)
+            if not isinstance(event, Finished | Raised | Died):
+                continue
+            job = self._jobs.pop(event.job, None)
+            # It may not be the job's fault: the memory of the machine, a fault of a device.
+            if job is not None and isinstance(event, Died) and event.cause != "cancelled":
+                executor.submit(job)
+                continue
+            on_end = self._open.pop(event.job)
+            on_end(event)
 
     def _lose(self, why: str) -> None:
         for job in list(self._open):
             on_end = self._open.pop(job)
+            self._jobs.pop(job, None)
             on_end(Died(job, "cancelled", why))
 
 
