@@ -301,3 +301,9 @@ def test_the_report_needs_neither_tensorflow_nor_mlflow():
     assert not {"tensorflow", "keras", "mlflow", "optuna", "plotly", "sklearn"} & {
         *done.stdout.split()
     }
+
+
+def test_a_winner_without_scores_says_why(tmp_path, summary):
+    evaluation = Evaluation(test={}, not_scored="its evaluation failed: ValueError: <no>")
+    page = written(tmp_path, summary, winner=winner_of(summary.winner, evaluation))
+    assert "Not scored: its evaluation failed: ValueError: <no>" in " ".join(page.words)

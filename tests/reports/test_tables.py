@@ -62,6 +62,11 @@ def test_the_winner_stands_beside_the_baselines(summary: Summary):
     ]
 
 
+def test_a_winner_without_scores_is_told_with_the_reason(summary: Summary):
+    lines = printed(replace(summary, test={}, not_scored="its evaluation failed: ValueError: no"))
+    assert "The winner is not scored: its evaluation failed: ValueError: no" in lines
+
+
 def test_a_verdict_on_the_winner_is_told_within_the_width(summary: Summary):
     late = Finding(
         "epochs_too_few",

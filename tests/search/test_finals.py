@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.search.scripted import RECORD, files_in, result_of
-from tuning.errors import SearchFailed, StorageError, TuningError
+from tuning.errors import SearchFailed, StorageError
 from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
 from tuning.ledger.model_file import sha256_of
 from tuning.ledger.records import write_record
@@ -195,9 +195,9 @@ def test_a_winner_whose_model_is_another_file_is_put_aside_and_evaluated_again(t
 def test_an_earlier_winner_is_gone_before_its_model_is_replaced(tmp_path):
     finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
     executor = ObedientExecutor(script={"evaluate": [Raised("", "ValueError: no", "")]})
-    with pytest.raises(TuningError, match="could not be evaluated"):
-        finals(tmp_path, executor).run(trial_index_of(5, 2))
-    assert not (files_in(tmp_path).folder / "winner.json").exists()
+    winner = finals(tmp_path, executor).run(trial_index_of(5, 2))
+    assert winner.evaluation.model is None
+    assert not files_in(tmp_path).evaluation_file.exists()
 
 
 def test_a_damaged_outcome_is_trained_again(tmp_path):
@@ -266,11 +266,20 @@ def test_without_a_completed_trial_the_search_has_failed(tmp_path):
         finals(tmp_path, ObedientExecutor()).run(trial_index_of())
 
 
-def test_an_evaluation_that_fails_says_so(tmp_path):
+def test_an_evaluation_that_fails_leaves_a_winner_that_says_why_it_has_no_score(tmp_path):
+    notices = []
+    progress = SilentProgress()
+    progress.notice = notices.append
     executor = ObedientExecutor(script={"evaluate": [Raised("", "ValueError: no", "")]})
-    with pytest.raises(TuningError, match="the winner could not be evaluated: ValueError: no"):
-        finals(tmp_path, executor).run(trial_index_of(5))
-    assert read_json(files_in(tmp_path).folder / "winner.json") is None
+    winner = finals(tmp_path, executor, progress=progress).run(trial_index_of(5))
+    assert winner.number == 0
+    assert winner.evaluation.not_scored == "its evaluation failed: ValueError: no"
+    assert files_in(tmp_path).winner == winner
+    assert "its evaluation failed (ValueError: no); the same command tries it again" in notices[0]
+
+    again = ObedientExecutor()
+    assert finals(tmp_path, again).run(trial_index_of(5)).evaluation.test != {}
+    assert again.done == ["evaluate"]
 
 
 def test_a_lost_evaluation_is_tried_once_more_and_leaves_a_winner_without_score(tmp_path):
@@ -278,6 +287,7 @@ def test_a_lost_evaluation_is_tried_once_more_and_leaves_a_winner_without_score(
     executor = ObedientExecutor(script={"evaluate": [lost, lost]})
     winner = finals(tmp_path, executor).run(trial_index_of(5))
     assert winner.evaluation.test == {}
+    assert winner.evaluation.not_scored == "its evaluation was lost: worker killed: no sign of life"
     assert read_json(files_in(tmp_path).folder / "winner.json")["schema"]
 
     again = ObedientExecutor()

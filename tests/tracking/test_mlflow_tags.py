@@ -142,3 +142,11 @@ def test_a_winners_tags_say_how_inputs_were_prepared_and_what_its_reader_imports
     tags = winner_tags(replace(first, evaluation=told))
     assert tags["winner.prepared"] == "inputs: divided by 255"
     assert tags["winner.imports"] == "import a; b"
+
+
+def test_a_winners_tags_say_why_it_has_no_score():
+    first = winner(3)
+    evaluation = replace(first.evaluation, test={}, not_scored="its evaluation failed: no")
+    assert winner_tags(replace(first, evaluation=evaluation))["winner.not_scored"] == (
+        "its evaluation failed: no"
+    )

@@ -172,6 +172,7 @@ class Evaluation:
     Attributes:
         test: Its scores: the standard ones, the objective's, and what the model was compiled with
             where that is more than a loss.
+        not_scored: Why there are none, where the evaluation failed or was lost; else "".
         baseline: Those of the baselines, by name: `dummy`, `linear`.
         margin: Over the linear one; None where there is none.
         no_better: The baseline that it is no better than; None where it beats them, or no objective
@@ -191,6 +192,7 @@ class Evaluation:
     """
 
     test: Metrics
+    not_scored: str = ""
     baseline: Mapping[str, Metrics] = field(default_factory=dict)
     margin: Margin | None = None
     no_better: NoBetter | None = None
@@ -216,6 +218,8 @@ class Evaluation:
             further["prepared"] = self.prepared
         if self.imports:
             further["imports"] = list(self.imports)
+        if self.not_scored:
+            further["not_scored"] = self.not_scored
         if self.file_fault:
             further["file_fault"] = self.file_fault
 
@@ -241,6 +245,7 @@ class Evaluation:
 
         return cls(
             test=_scores(stored["test"]),
+            not_scored=stored.get("not_scored", ""),
             baseline=baseline,
             margin=None if margin is None else Margin.from_json(margin),
             no_better=None if no_better is None else NoBetter.from_json(no_better),

@@ -99,6 +99,8 @@ def winner_card(winner: WinnerRecord | None, unit: str, objectives: Sequence[Obj
         note += f" From a probability of {threshold} on a row is of the second class."
     if unit:
         note += f" One unit of the target is {unit}."
+    if winner.evaluation.not_scored:
+        warning += f"<p><b>{html_text(f'Not scored: {winner.evaluation.not_scored}')}</b></p>"
     body = f'{warning}<div class="params">{"".join(params)}</div>'
     body += _score_table(winner, objectives) + soft(note) + _of_its_file(winner)
     return card(f"Winner: trial {winner.number}", body, kind="winner")

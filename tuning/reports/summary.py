@@ -101,6 +101,7 @@ class Summary:
             `standard_error`.
         verdict: A sentence for the head where the winner is no better than a baseline; else "".
         threshold: From which probability on a row was of the second class; None: above 0.5.
+        not_scored: Why the winner has no test score; else "".
         prepared: What was done to the winner's inputs; "" where all were standardised.
         imports: What a reader of the model must import, one line of Python each.
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
@@ -127,6 +128,7 @@ class Summary:
     margin: Margin | None = None
     verdict: str = ""
     threshold: float | None = None
+    not_scored: str = ""
     prepared: str = ""
     imports: tuple[str, ...] = ()
     unit: str = ""
@@ -193,6 +195,8 @@ class Summary:
             whole["verdict"] = self.verdict
         if self.threshold is not None:
             whole["threshold"] = self.threshold
+        if self.not_scored:
+            whole["not_scored"] = self.not_scored
         if self.prepared:
             whole["prepared"] = self.prepared
         if self.imports:

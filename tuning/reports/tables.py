@@ -98,6 +98,8 @@ def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
             ("\nWinner", "bold green"), f": trial {summary.winner.number}, {params}\n"
         )
         yield score_table(summary)
+        if summary.not_scored:
+            yield Text(one_line(f"The winner is not scored: {summary.not_scored}"), "bold red")
         yield Text(_footnote(summary), "dim")
         if summary.prepared:
             yield Text(one_line(summary.prepared), "dim")

@@ -278,22 +278,18 @@ class Finals:
         return self._keep_winner(best, standings, seed, self._evaluation_of(round_))
 
     def _evaluation_of(self, round_: Round) -> Evaluation:
-        """Return the evaluation; an empty one where its workers were lost.
+        """Return the evaluation; one without scores where it failed or its workers were lost.
 
         Nobody shall lose a winner for that. Without the file of an evaluation the same command
         tries again.
-
-        Raises:
-            TuningError: It failed in a way that it would again.
         """
         for name, error in round_.failed.items():
-            if name not in round_.lost:
-                raise TuningError(f"the winner could not be evaluated: {error}")
+            how = "was lost" if name in round_.lost else "failed"
             self.progress.notice(
-                f"the winner has no test score, its evaluation was lost ({error}); the same "
+                f"the winner has no test score, its evaluation {how} ({error}); the same "
                 "command tries it again"
             )
-            return Evaluation(test={})
+            return Evaluation(test={}, not_scored=f"its evaluation {how}: {error}")
         return self._evaluation()
 
     def _keep_winner(

@@ -442,6 +442,7 @@ class _Run:
             trials=[(proposal, result.without_curves()) for proposal, result in trials],
             winner=self._summary_winner(winner),
             test=evaluation.test,
+            not_scored=evaluation.not_scored,
             dummy=evaluation.baseline.get("dummy", {}),
             linear=evaluation.baseline.get("linear", {}),
             margin=evaluation.margin,

@@ -93,6 +93,8 @@ def winner_tags(winner: WinnerRecord) -> dict[str, str]:
     no_better = winner.evaluation.no_better
     if no_better is not None:  # under `winner.`, so that it goes when another winner comes
         tags["winner.no_better_than"] = no_better.always or no_better.baseline
+    if winner.evaluation.not_scored:
+        tags["winner.not_scored"] = winner.evaluation.not_scored
     if winner.evaluation.prepared:
         tags["winner.prepared"] = winner.evaluation.prepared
     if winner.evaluation.imports:
