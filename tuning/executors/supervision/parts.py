@@ -63,8 +63,7 @@ ENGINE = Part(
     silence_s=20.0,
     answer_s=1800.0,
     restarts=3,
-    gone="a new one is told again what the files say, its proposals are compared, the search "
-    "goes on",
+    gone="a new one is given its memory, or is told again what the files say; the search goes on",
 )
 WORKER = Part(
     name="tuning-worker",
