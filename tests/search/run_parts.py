@@ -82,7 +82,7 @@ class NoWriter:
     def notify(self):
         pass
 
-    def finish(self, timeout_s):
+    def finish(self, timeout_s, **_):
         return []
 
     def progress(self):

@@ -365,7 +365,7 @@ class _Run:
         self.caught_up = True
         self.progress.phase("writing to MLflow")
         timeout_s = _HURRIED_WRITER_S if self.stop_request.hurried else _WRITER_S
-        self.warnings += self.writer.finish(timeout_s)
+        self.warnings += self.writer.finish(timeout_s, hurried=lambda: self.stop_request.hurried)
         for warning in self.warnings:
             self.progress.notice(warning)
 

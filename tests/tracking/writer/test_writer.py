@@ -17,7 +17,7 @@ import pytest
 from tests.tracking.writer import searches
 from tuning.cli import checks
 from tuning.ledger.records import SearchStatus
-from tuning.tracking.writer import Writer
+from tuning.tracking.writer import Writer, handle
 from tuning.tracking.writer.feed import LedgerView
 from tuning.tracking.writer.handle import wait_until_written
 from tuning.tracking.writer.note import unwritten, writing
@@ -114,6 +114,24 @@ def test_the_writer_ends_by_itself_when_the_driver_dies_and_writes_what_is_on_di
     assert wait_for_end(pid, 60)
     assert len(runs(home)) == 3
     assert [status for _, status in runs(home, "search")] == ["KILLED"]
+
+
+@pytest.mark.slow
+def test_a_writer_that_was_stopped_is_replaced_and_everything_is_written(home, monkeypatch):
+    monkeypatch.setattr(handle, "STOPPED_S", 0.5)
+    files = searches.search(home)
+    searches.add_trials(files, range(2))
+    with Writer.start(home).begin(files.folder) as writer:
+        assert wait_until_written(writer, 2, 60)
+        stopped = writer.pid
+        os.kill(stopped, signal.SIGSTOP)
+        searches.add_trials(files, range(2, 5))
+        writer.notify()
+        searches.end(files)
+        assert writer.finish(30) == []
+        assert writer.pid != stopped
+    assert not psutil.pid_exists(stopped)
+    assert stored(home) == [0, 1, 2, 3, 4]
 
 
 def test_a_store_that_is_down_is_given_up_in_time_with_words_that_name_sync(home, monkeypatch):

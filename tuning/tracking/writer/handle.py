@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
+import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
 
+import psutil
+
+from tuning.executors.wire import wait_fd
 from tuning.schema import WRONG_SHAPE, Json, JsonObject
 from tuning.storage.interpreter import module_command
+from tuning.storage.locks import STOPPED_S
 from tuning.tracking.mlflow_store import QUIET
 
 RECORD_BYTES = 8192
@@ -28,6 +34,8 @@ _WARNING_LENGTH = 1200
 _GRACE_S = 3.0
 _START_S = 60.0  # for a child's imports, before the time that it is given begins
 _LOOK_S = 0.02
+_HURRY_S = 3.0
+_KILLED_S = 0.5  # until the end of a child that was killed is known
 _RESTARTS = 6
 _FIRST_PAUSE_S = 1.0  # between the second restart and the third; twice as long each time
 
@@ -80,7 +88,7 @@ class Writer:
 
     The child has its own session, so Ctrl-C in the terminal does not reach it. Where the driver
     ends, however that happens, its standard input closes: it writes what the files hold, then ends.
-    A child that dies is started again at the next notice.
+    A child that dies, or is stopped, is started again at the next notice.
 
     Args:
         environment: The child's; may hold passwords.
@@ -93,6 +101,7 @@ class Writer:
         self._last = Report()
         self._restarts = 0
         self._restart_at = 0.0  # not before this, on the monotonic clock
+        self._stopped_since: float | None = None  # when the child was first seen to be
         self._child, self._input = self._spawn()
 
     @classmethod
@@ -147,22 +156,20 @@ class Writer:
                 self._last = Report.from_json(json.loads(record))
         return self._last
 
-    def finish(self, timeout_s: float = 30.0) -> list[str]:
+    def finish(
+        self, timeout_s: float = 30.0, *, hurried: Callable[[], bool] = lambda: False
+    ) -> list[str]:
         """Have everything written; return what could not be written.
 
         Returns when all is there, or after `timeout_s`, which begins when the child has imported
-        its libraries: then the child goes on in the background.
+        its libraries: then the child goes on in the background. Once `hurried` is true it is left
+        to that after a few seconds.
 
         Write `status.json` before, so that MLflow shows how the search ended.
         """
-        self._revive(at_once=True)
-        os.set_blocking(self._input.fileno(), True)
-        with contextlib.suppress(BrokenPipeError):
-            self._input.write(f"f {timeout_s}\n".encode())
-        with contextlib.suppress(BrokenPipeError):
-            self._input.close()
-
-        answered = self._wait_for_end(timeout_s + _GRACE_S)
+        answered = self._finish(timeout_s, hurried)
+        if self._child.returncode == -signal.SIGKILL:  # it was stopped: another takes over
+            answered = self._finish(timeout_s, hurried)
         warnings = list(self.progress().warnings)
         if not answered:
             self._child.kill()
@@ -177,23 +184,44 @@ class Writer:
         self._channel.close()
         return warnings
 
-    def _wait_for_end(self, timeout_s: float) -> bool:
-        """Wait for the child's last report, or its end; return whether there was one in time."""
+    def _finish(self, timeout_s: float, hurried: Callable[[], bool]) -> bool:
+        """Tell the child to finish; return whether it did in time."""
+        self._revive(at_once=True)
+        # One that is stopped reads nothing; with no notice it finishes at the end of its input.
+        if wait_fd(self._input.fileno(), _GRACE_S, select.POLLOUT):
+            with contextlib.suppress(BrokenPipeError, BlockingIOError):
+                self._input.write(f"f {timeout_s}\n".encode())
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+        return self._wait_for_end(timeout_s + _GRACE_S, hurried)
+
+    def _wait_for_end(self, timeout_s: float, hurried: Callable[[], bool]) -> bool:
+        """Wait for the child's last report, or its end; return whether there was one in time.
+
+        In a hurry a child that is at work is not waited for, and not ended.
+        """
         start_until = time.monotonic() + _START_S
         until: float | None = None
+        leave_at: float | None = None
         while self._child.poll() is None:
             report = self.progress()
             if report.final and report.warnings:
                 return True  # it goes on in the background; else it ends now
+            if hurried():
+                leave_at = leave_at or time.monotonic() + _HURRY_S
+                if time.monotonic() >= leave_at and not _is_stopped(self._child.pid):
+                    return True
             if until is None and (report.at or self.folder is None):
                 until = time.monotonic() + timeout_s
             if time.monotonic() > (until or start_until):
                 return False
+            self._end_if_stopped()
             time.sleep(_LOOK_S)
         return True
 
     def _revive(self, *, at_once: bool = False) -> None:
         """Start the child again where it has died: it was killed, or MLflow brought it down."""
+        self._end_if_stopped()
         if self.folder is None or self._child.poll() is None:
             return
         if not at_once:
@@ -205,6 +233,18 @@ class Writer:
         os.ftruncate(self._channel.fileno(), 0)
         self._child, self._input = self._spawn()
         self.begin(self.folder)
+
+    def _end_if_stopped(self) -> None:
+        """End a child that stays stopped (SIGSTOP): another takes its place."""
+        now = time.monotonic()
+        if not _is_stopped(self._child.pid):
+            self._stopped_since = None
+        elif self._stopped_since is None:
+            self._stopped_since = now
+        elif now - self._stopped_since >= STOPPED_S:
+            self._child.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(_KILLED_S)
 
     def __enter__(self) -> Self:
         return self
@@ -239,6 +279,13 @@ class Writer:
         # A child that imports MLflow reads nothing for seconds, and the search must not wait.
         os.set_blocking(child.stdin.fileno(), False)
         return child, child.stdin
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False
 
 
 def write_report(descriptor: int, report: Report) -> None:
