@@ -27,6 +27,7 @@ ROOMS = (
     "bench",
     "bench/statistics",
     "search",
+    "search/ended",
     "tracking/writer",
     "tracking",
     "lr_range",

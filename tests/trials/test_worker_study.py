@@ -13,7 +13,8 @@ from tuning.engines.remote import prepare
 from tuning.errors import ChangedError, StudyError
 from tuning.space.domains import Choice
 from tuning.study.info import pin
-from tuning.trials.worker_study import load_source, load_worker_study
+from tuning.study.source import load_source
+from tuning.trials.worker_study import load_worker_study
 
 
 def worker_study(**changes):

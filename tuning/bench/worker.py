@@ -34,12 +34,12 @@ from tuning.search.loop import SearchLoop
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_jobs import function_of, trial_job
 from tuning.study.info import StudyInfo, pin
+from tuning.study.source import load_source
 from tuning.study.study import Study
 from tuning.study.study_data import load_dataset, split_dataset
 from tuning.trial import Context, Proposal, TrialResult
 from tuning.trials.earlier_attempts import trained_by_earlier_attempts
 from tuning.trials.jobs import TrialJob
-from tuning.trials.worker_study import load_source
 
 
 def check_study(request: CheckRequest, context: Context) -> CheckedStudy:

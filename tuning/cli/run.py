@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +14,7 @@ import click
 from tuning.cli import options
 from tuning.cli.table_options import SUFFIXES, Words, flags_of, of_table, taken_out
 from tuning.errors import StudyError, did_you_mean
+from tuning.storage.home import home_path
 
 if TYPE_CHECKING:
     from tuning.executors.forkserver import ForkServer
@@ -164,8 +166,24 @@ def run(study: str, *, as_json: bool, quiet: bool, **words: Any) -> int:
     from tuning.executors.forkserver import ForkServer
 
     plan = check_run(study, **words)
-    with ForkServer() as forkserver:  # imports TensorFlow while this process imports the rest
+    # It imports TensorFlow while this process imports the rest, where there is something to train.
+    with closing(ForkServer()) if _may_have_ended(plan) else ForkServer() as forkserver:
         return _search(plan, forkserver, as_json=as_json, quiet=quiet)
+
+
+def _may_have_ended(plan: RunPlan) -> bool:
+    """Whether the search has probably ended; of a home that is wrong another one tells."""
+    if not plan.options.goes_on:
+        return False
+    home = home_path(plan.options.home)
+    # Before the first search of a home nothing is imported for it.
+    if next(home.glob("ledger/*/*/status.json"), None) is None:
+        return False
+    from tuning.search.ended.likely import has_likely_ended
+
+    return has_likely_ended(
+        plan.study, home, variant=plan.options.variant, budget=plan.options.budget
+    )
 
 
 def check_run(

@@ -68,6 +68,7 @@ def _write(folder: Path, home: Path, timeout_s: float) -> list[str]:
     from tuning.tracking.optuna_storage import storage_url
     from tuning.tracking.writer.note import remove_note, writing
     from tuning.tracking.writer.project import Projection
+    from tuning.tracking.writer.written import leave_mark, stamp_of
 
     name = f"{folder.parent.name}/{folder.name}"
     # Also one that has not begun to write: it would be shown as interrupted.
@@ -79,9 +80,12 @@ def _write(folder: Path, home: Path, timeout_s: float) -> list[str]:
     try:
         # One that writes on behind a command that has ended makes room.
         with writing(folder, timeout_s=_HANDOVER_S):
+            files = stamp_of(folder, home)
             projection.drain(timeout_s)
             if projection.ended:
                 remove_note(folder)
+                if not projection.report(final=True).warnings:
+                    leave_mark(folder, home, files)
     except BusyError:
         click.echo(f"{name}: running, its own writer does it", err=True)
         return []

@@ -215,9 +215,10 @@ def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:
     from tuning.engines.catalog import make_engine
     from tuning.scoring.class_weights import class_weight_faults
     from tuning.scoring.imbalance import imbalance_advice
+    from tuning.study.source import load_source
     from tuning.study.study_data import count_folds, load_dataset, split_dataset
     from tuning.study.study_file import find_study
-    from tuning.trials.worker_study import WorkerStudy, check_objective, load_source
+    from tuning.trials.worker_study import WorkerStudy, check_objective
 
     study = load_source(source, overrides)
     dataset = load_dataset(study)

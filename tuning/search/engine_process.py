@@ -32,6 +32,7 @@ class SupervisedEngine:
 
     Attributes:
         notices: Known once `describe` has returned.
+        begun: There is, or was, a process.
 
     Args:
         forkserver: What its processes are forked from.
@@ -39,6 +40,8 @@ class SupervisedEngine:
         answer_s: So long one answer may take.
         stop_request: Once it is not to be waited for any longer, every call raises.
         notice: Told what is waited for, and what is begun anew.
+        info: What is known of the study already: a process is begun with the first call that needs
+            one. None: at once.
 
     Raises:
         TuningError: From any method: the engine was lost again and again, or the run is to end.
@@ -53,15 +56,17 @@ class SupervisedEngine:
         answer_s: float,
         stop_request: StopRequest,
         notice: Callable[[str], None],
+        info: StudyInfo | None = None,
     ) -> None:
         self.notices: tuple[str, ...] = ()
+        self.begun = False
         self._forkserver = forkserver
         self._study = (source, overrides)
         self._answer_s = answer_s
         self._stop_request = stop_request
         self._notice = notice
 
-        self._info: StudyInfo | None = None
+        self._info = info
         self._files: SearchFiles | None = None
         # What the engine knows: so many asks; since the last of them, these tells; and the epochs
         # of trials that have not ended.
@@ -72,7 +77,8 @@ class SupervisedEngine:
         self._memory: dict[str, bytes] = {}
         self._n_lost = 0  # in a row, without an answer in between
         self._closed = False
-        self._begin()
+        if info is None:
+            self._begin()
 
     def replays_from(self, files: SearchFiles) -> None:
         """Name the files that a new process is told; before the first ask."""
@@ -151,6 +157,8 @@ class SupervisedEngine:
         if self._closed:
             return
         self._closed = True
+        if not self.begun:
+            return
         self._link.closing = True
         if at_once:
             self._link.kill()
@@ -171,6 +179,7 @@ class SupervisedEngine:
     # --- the process ---
 
     def _begin(self) -> None:
+        self.begun = True
         self._child = self._forkserver.spawn(
             "tuning.engines.remote:serve", self._study, name=ENGINE.name
         )
@@ -185,6 +194,8 @@ class SupervisedEngine:
 
     def _answer(self, call: Callable[[], _T]) -> _T:
         """Return what the engine answers, begun anew as often as that may help."""
+        if not self.begun:
+            self._begin_late()
         self.describe()
         while True:
             try:
@@ -194,6 +205,17 @@ class SupervisedEngine:
             else:
                 self._n_lost = 0
                 return answer
+
+    def _begin_late(self) -> None:
+        """Begin the process of a study that was known without one.
+
+        Raises:
+            ChangedError: It is another study by now.
+        """
+        known = self.describe()
+        self._info = None
+        self._begin()
+        self._check_study(self.describe(), known)
 
     def _begin_anew(self, lost: EngineLost) -> None:
         """Bring a new process to where the lost one was.
@@ -206,7 +228,7 @@ class SupervisedEngine:
             began_at = time.monotonic()
             try:
                 self._begin()
-                self._check_study(self._remote.describe())
+                self._check_study(self._remote.describe(), self.describe())
                 self._replay()
             except EngineLost as again:
                 lost = again
@@ -256,8 +278,8 @@ class SupervisedEngine:
 
     # --- what a new process is told ---
 
-    def _check_study(self, info: StudyInfo) -> None:
-        before = self.describe()
+    @staticmethod
+    def _check_study(info: StudyInfo, before: StudyInfo) -> None:
         if (info.hash, info.data.digest) != (before.hash, before.data.digest):
             raise ChangedError(
                 "the study or its data changed while it was searched; put them back and run again, "

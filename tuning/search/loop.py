@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tuning.engines.base import Engine
@@ -17,7 +17,7 @@ from tuning.search.data_digests import DataDigests
 from tuning.search.open_trials import OpenTrial
 from tuning.search.replay import ask_again
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
-from tuning.search.trial_index import TrialIndex, copy_of
+from tuning.search.trial_index import Pair, TrialIndex, copy_of
 from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
 from tuning.trial import Answer, EpochReport, Pause, Proposal, Status, TrialResult
@@ -147,6 +147,18 @@ class SearchLoop:
                 f"{n_adopted} trials are not what the engine proposes here (another CPU?), and are "
                 "kept"
             )
+
+    def take_over(self, trials: Sequence[Pair], *, exhausted: bool) -> None:
+        """Enter the trials of a search that has ended, in place of `replay`: no engine is asked.
+
+        Args:
+            trials: All that were asked for, by number.
+            exhausted: The engine had nothing left to propose.
+        """
+        for proposal, result in trials:
+            self.trial_index.take(proposal)
+            self.trial_index.enter(result)
+        self.exhausted = exhausted
 
     def _enter_again(self, proposal: Proposal) -> None:
         self.trial_index.take(proposal)

@@ -55,6 +55,11 @@ class RunOptions:
     initial: Sequence[Mapping[str, Any]] = ()
 
     @property
+    def goes_on(self) -> bool:
+        """Whether nothing says that the search is to begin anew, or to become another one."""
+        return not (self.fresh or self.allow_change or self.source is not None)
+
+    @property
     def overrides(self) -> Overrides:
         """All changes of the study's fields."""
         overrides = {**self.variant, **self.budget}

@@ -11,18 +11,23 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self
 
+from tuning.engines.remote import RemoteEngine
+from tuning.errors import TuningError
 from tuning.executors.base import Executor, Slot
 from tuning.executors.executor_spec import Workplace, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor
 from tuning.executors.supervision.parts import ENGINE
 from tuning.executors.worker import Limits
+from tuning.search.engine_link import EngineLink
 from tuning.search.engine_process import SupervisedEngine
 from tuning.search.stop_request import StopRequest
+from tuning.study.info import StudyInfo
 from tuning.study.study import Study
 from tuning.study.study_file import find_study
 from tuning.trials.jobs import Overrides, Source
 
+_FACTS = "tuning.search.ended.facts:serve"
 _LIMITS = Limits(jobs=200, growth_mb=300)  # a fork costs 0.4 s and its first traces 1-2 s
 
 
@@ -36,6 +41,7 @@ class SearchProcesses:
         stop_request: Once the run is to end at once, the engine is not waited for.
         notice: Told in words what is waited for, and what is begun anew.
         answer_s: So long one answer of the engine may take; None: as the table of parts says.
+        info: What is known of the study already: an engine is begun where one is needed.
     """
 
     def __init__(
@@ -47,10 +53,15 @@ class SearchProcesses:
         stop_request: StopRequest,
         notice: Callable[[str], None] = lambda text: None,
         answer_s: float | None = None,
+        info: StudyInfo | None = None,
     ) -> None:
         self._stack = ExitStack()
         self._closed = False
-        self._server = forkserver or self._stack.enter_context(ForkServer())
+        self._server = forkserver or ForkServer()
+        if forkserver is None:
+            self._stack.callback(self._server.close)
+            if info is None:
+                self._server.start()
         self._source = source
         self._stop_request = stop_request
         self._notice = notice
@@ -58,15 +69,20 @@ class SearchProcesses:
         # The engine may be started anew, so what ends it is looked up when the end comes.
         self._engine_end = ExitStack()
         self._stack.callback(lambda: self._engine_end.close())
-        self.begin_engine(overrides)
+        self.begin_engine(overrides, info)
 
     @property
     def forkserver(self) -> ForkServer:
         """What workers and engine are forked from."""
         return self._server
 
-    def begin_engine(self, overrides: Overrides) -> None:
-        """Start the engine process, in place of the one there is: the study has changed."""
+    def begin_engine(self, overrides: Overrides, info: StudyInfo | None = None) -> None:
+        """Start the engine process, in place of the one there is: the study has changed.
+
+        Args:
+            overrides: Changes of the study's fields.
+            info: See the class.
+        """
         self._engine_end.close()
         self._engine_end = ExitStack()
         self.engine = SupervisedEngine(
@@ -76,6 +92,7 @@ class SearchProcesses:
             answer_s=self._answer_s,
             stop_request=self._stop_request,
             notice=self._notice,
+            info=info,
         )
         self._engine_end.callback(self.engine.close)
 
@@ -143,6 +160,45 @@ class SearchProcesses:
         tb: TracebackType | None,
     ) -> None:
         self.close(at_once=error is not None)
+
+
+def study_facts(
+    source: Source,
+    overrides: Overrides,
+    *,
+    stop_request: StopRequest,
+    notice: Callable[[str], None],
+    answer_s: float | None = None,
+) -> StudyInfo | None:
+    """Return what an engine's process would tell of a study, but for what the engine adds to it.
+
+    None where the study, its data or the process is at fault: an engine's process says it better.
+
+    Args:
+        source, overrides: The study.
+        stop_request: Once the run is to end at once, nothing is waited for.
+        notice: Told what is waited for.
+        answer_s: So long it may take; None: as an engine may.
+    """
+    # It imports nothing before its fork; what the study starts ends with it.
+    with ForkServer(()) as server:
+        child = server.spawn(_FACTS, (source, overrides), name=ENGINE.name)
+        link = EngineLink(
+            server,
+            child,
+            answer_s=answer_s or ENGINE.answer_s or math.inf,
+            stop_request=stop_request,
+            notice=notice,
+        )
+        try:
+            return RemoteEngine(link).describe()
+        except TuningError:
+            return None
+        finally:
+            link.closing = True
+            link.kill()
+            link.close()
+            child.close()
 
 
 def source_of(study: Study | str | Path) -> Source:

@@ -22,19 +22,24 @@ from tuning.executors.forkserver import ForkServer
 from tuning.ledger.catalog import find
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE, SearchFiles, counts
+from tuning.ledger.trial_cache import keep_trials
 from tuning.ledger.winner import Evaluation, WinnerRecord
 from tuning.lr_range.plot import cards
 from tuning.reports.html import load_libraries, write_report
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary, Winner, pareto_front
 from tuning.reports.verdict import verdict
+from tuning.search.ended.kept_report import kept_report, remember_report
+from tuning.search.ended.likely import ENDS, has_likely_ended
+from tuning.search.ended.patient_writer import PatientWriter
+from tuning.search.ended.trials import trials_of_ended
 from tuning.search.finals import Finals, kept_winner
 from tuning.search.known_trials import KnownTrials
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import LRBounds, kept_tests
 from tuning.search.opening import open_search
 from tuning.search.options import RunOptions
-from tuning.search.processes import SearchProcesses, source_of
+from tuning.search.processes import SearchProcesses, source_of, study_facts
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import Pair
 from tuning.search.trial_jobs import function_of, trial_job
@@ -46,7 +51,7 @@ from tuning.study.study import Study
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.tracking.store_drivers import require_drivers
 from tuning.tracking.writer import Writer
-from tuning.trial import Proposal
+from tuning.trial import Proposal, TrialResult
 from tuning.trials.jobs import Source
 
 # What MLflow may take at the end; what is missing then, `tuning sync` writes.
@@ -84,13 +89,17 @@ def run_study(
 
     require_drivers()
     home = tuning_home(options.home)
+    may_have_ended = options.goes_on and has_likely_ended(
+        study, home, variant=options.variant, budget=options.budget
+    )
     other = None if options.source is None else find(home, options.source)
     stop_request = StopRequest()
     with ExitStack() as stack, _private_files(), raise_on_full_disk(), stop_request.handled():
         view = stack.enter_context(progress or SilentProgress())
         space = SpaceWatch(home, options.quota)
         space.check()
-        view.phase("starting TensorFlow")
+        facts = _facts(source, options, stop_request, view) if may_have_ended else None
+        view.phase("starting TensorFlow" if facts is None else "looking at the trials")
         # Both are started at once: each takes seconds, beside the other.
         processes = stack.enter_context(
             SearchProcesses(
@@ -100,9 +109,10 @@ def run_study(
                 stop_request=stop_request,
                 notice=view.notice,
                 answer_s=options.engine_timeout,
+                info=facts,
             )
         )
-        writer = stack.enter_context(Writer.start(home))
+        writer = stack.enter_context(_writer(home, at_once=facts is None))
         search = open_search(
             stack, processes, source, options, home=home, other=other, notice=view.notice
         )
@@ -141,6 +151,26 @@ def run_study(
         return run.carry_out()
 
 
+def _facts(
+    source: Source, options: RunOptions, stop_request: StopRequest, view: Progress
+) -> StudyInfo | None:
+    """Return what an engine would tell of the study, where that is known without one."""
+    view.phase("looking at the study")
+    return study_facts(
+        source,
+        options.overrides,
+        stop_request=stop_request,
+        notice=view.notice,
+        answer_s=options.engine_timeout,
+    )
+
+
+def _writer(home: Path, *, at_once: bool) -> Writer | PatientWriter:
+    if at_once:
+        return Writer.start(home)
+    return PatientWriter(home, lambda: Writer.start(home))
+
+
 @dataclass(eq=False, kw_only=True)
 class _Run:
     """One run, with everything it needs open.
@@ -151,6 +181,8 @@ class _Run:
         warnings: What the writer could not write.
         caught_up: The writer has been waited for.
         libraries: The thread that imports what the report needs.
+        ended_trials: Of a search that had ended before this run, without their curves.
+        report: The one that is there, where it shows all of them.
     """
 
     study: StudyInfo
@@ -163,7 +195,7 @@ class _Run:
     header: SearchHeader
     lr_bounds: LRBounds
     known: KnownTrials
-    writer: Writer
+    writer: Writer | PatientWriter
     progress: Progress
     home: Path
     space: SpaceWatch
@@ -173,6 +205,8 @@ class _Run:
     warnings: list[str] = field(default_factory=list)
     caught_up: bool = False
     libraries: threading.Thread | None = None
+    ended_trials: list[Pair] | None = None
+    report: Path | None = None
 
     def __post_init__(self) -> None:
         self._estimate = SpaceEstimate(
@@ -231,14 +265,15 @@ class _Run:
         """Search, choose the winner, write the report, bring the projections up to date."""
         # A search that is refused here has changed nothing, and leaves the status of the run
         # before.
-        self.loop.replay()
+        self._take_over_or_replay()
         try:
             self.files.add_version(self.header)
             self.lr_bounds.keep(self.files.folder)
             # Only now: the stores are given the definition that holds.
             self.writer.begin(self.files.folder)
             self._announce()
-            self._write_status("running")
+            if self.ended_trials is None:
+                self._write_status("running")
             with self.stop_request.flags_only():
                 if self.study.timeout is not None:
                     self.stop_request.deadline = self.began + self.study.timeout
@@ -250,6 +285,17 @@ class _Run:
             with suppress(StorageError, OSError):
                 self._write_status(status, str(error))
             raise
+
+    def _take_over_or_replay(self) -> None:
+        """Bring the loop to where the files are; nobody asks the engine of an ended search."""
+        if not self.processes.engine.begun:
+            self.ended_trials = trials_of_ended(self.files, self.study)
+        if self.ended_trials is None:
+            self.loop.replay()
+            return
+        status = self.files.status
+        is_exhausted = status is not None and status.status == "exhausted"
+        self.loop.take_over(self.ended_trials, exhausted=is_exhausted)
 
     def _search_and_report(self) -> Summary:
         winner: WinnerRecord | None = None
@@ -263,13 +309,14 @@ class _Run:
         status = self._ending(failure)
 
         self._close_processes()
-        # Read once: 10,000 trials with their curves are 100 MB. In a hurry that comes last.
-        trials = None if self.stop_request.hurried else self.loop.trial_index.trials
-        report = None
-        if trials is not None:
+        # In a hurry that comes last.
+        trials = None if self.stop_request.hurried else self._read_trials()
+        report = self.report
+        if trials is not None and report is None:
             self._keep_front(trials)
             report = self._write_report(trials, winner)
-        self._write_status(status, str(failure or ""))
+        if self.ended_trials is None or status not in ENDS:
+            self._write_status(status, str(failure or ""))
         self.catch_up()
         self.progress.stop()
 
@@ -280,6 +327,23 @@ class _Run:
             failure.summary = summary
             raise failure
         return summary
+
+    def _read_trials(self) -> list[Pair]:
+        """Return all trials, without their curves where the report is kept.
+
+        Read once: 10,000 with their curves are 100 MB.
+        """
+        if self.ended_trials is not None:
+            self.report = self._kept_report()
+            if self.report is not None:
+                return self.ended_trials
+        read_at_ns = time.time_ns()
+        trials = self.loop.trial_index.trials
+        keep_trials(self.files, trials, read_at_ns)
+        return trials
+
+    def _kept_report(self) -> Path | None:
+        return kept_report(self.files.folder, self.home / "reports")
 
     def _search(self) -> WinnerRecord | None:
         """Search and choose the winner; None where a signal came before there was one."""
@@ -300,7 +364,8 @@ class _Run:
 
     def _choose_winner(self) -> WinnerRecord | None:
         n_completed = counts(self.loop.trial_index.statuses)["completed"]
-        self.libraries = load_libraries(n_completed)  # while the finalists train
+        if self.ended_trials is None or self._kept_report() is None:
+            self.libraries = load_libraries(n_completed)  # while the finalists train
 
         finals = Finals(
             study=self.study,
@@ -336,10 +401,10 @@ class _Run:
     def _close_processes(self) -> None:
         """Give the devices back before the report is written.
 
-        After a signal the engine is not asked for its files.
+        After a signal the engine is not asked for its files; one that was not begun has none.
         """
         self.executor.close()
-        if not self.stop_request.by_signal:
+        if not self.stop_request.by_signal and self.processes.engine.begun:
             self._keep_artifacts()
         self.processes.close(at_once=self.stop_request.by_signal)
 
@@ -374,7 +439,7 @@ class _Run:
             f"{self.study.name} · {self.study.engine}",
             self.study.trials,
             metric=self.study.objective.metric,
-            earlier=list(self.loop.trial_index.results.values()),
+            earlier=self._earlier_results(),
             best=self.loop.trial_index.best,
         )
 
@@ -382,6 +447,11 @@ class _Run:
             self.progress.notice(notice)
         self._look_at_space()
         self.progress.phase("searching")
+
+    def _earlier_results(self) -> list[TrialResult]:
+        if self.ended_trials is not None:
+            return [result for _, result in self.ended_trials]
+        return list(self.loop.trial_index.results.values())
 
     def _write_status(self, status: str, error: str = "") -> None:
         self.files.write_status(
@@ -407,7 +477,7 @@ class _Run:
             # Plotly looks for pandas among the loaded modules, and would take half of it.
             self.libraries.join()
 
-        return write_report(
+        report = write_report(
             self.home / "reports",
             header=self.files.require_header(),
             trials=trials,
@@ -416,6 +486,8 @@ class _Run:
             objective=self.study.objective,
             range_tests=cards(kept_tests(self.files.folder)),
         )
+        remember_report(self.files.folder, report)
+        return report
 
     def _summary(
         self,

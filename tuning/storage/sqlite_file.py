@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from tuning.storage import sqlite_schema
 from tuning.storage.locks import locked
@@ -79,6 +80,18 @@ def damage(path: Path) -> str:
     if every_page and answer != "ok":
         return answer
     return ""
+
+
+def count(path: Path, query: str, *values: str) -> int:
+    """Return the number that a query gives; nothing is written, or made.
+
+    Raises:
+        sqlite3.Error: There is no such file, it is damaged, or somebody is writing.
+    """
+    place = f"file:{quote(str(path))}?mode=ro"
+    with closing(sqlite3.connect(place, uri=True, timeout=1.0)) as connection:
+        (number,) = connection.execute(query, values).fetchone()
+    return int(number)
 
 
 def set_aside(path: Path) -> Path:

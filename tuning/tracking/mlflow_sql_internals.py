@@ -8,7 +8,7 @@ Checked with MLflow 3.17.2. Relied on:
 
     MlflowClient._tracking_client.store      the store behind a client
     SqlAlchemyStore.ManagedSessionMaker      a transaction, with SQLite's pragmas set
-    dbmodels.models                          the tables
+    dbmodels.models                          the tables; `runs` and `tags` by name, too
     mlflow.utils.validation                  what MLflow refuses, in its words
 """
 
@@ -18,8 +18,10 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tuning.storage import sqlite_file
 from tuning.tracking.mlflow_metrics import Point
 
 if TYPE_CHECKING:
@@ -246,3 +248,20 @@ def _row(run_id: str, point: Point) -> dict[str, Any]:
         "step": point.step,
         "is_nan": False,
     }
+
+
+def ended_runs(path: Path, search: str) -> int:
+    """Return how many runs of a search have ended in a SQLite database; MLflow is not imported.
+
+    Args:
+        path: Of the database; nothing is written, or made.
+        search: The value of their tag `search`.
+
+    Raises:
+        sqlite3.Error: It is damaged, or somebody is writing.
+    """
+    query = (
+        "SELECT count(*) FROM tags JOIN runs USING (run_uuid) WHERE tags.key = 'search' "
+        "AND tags.value = ? AND runs.lifecycle_stage = 'active' AND runs.status != 'RUNNING'"
+    )
+    return sqlite_file.count(path, query, search)

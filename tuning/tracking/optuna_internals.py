@@ -5,7 +5,7 @@ for hundreds at once. Checked with Optuna 5.0.0; `tests/tracking/test_optuna_int
 the rows, and fails where Optuna drops what is used.
 
     Study._study_id, RDBStorage.scoped_session, _create_scoped_session
-    optuna.storages._rdb.models               the tables
+    optuna.storages._rdb.models               the tables; `trials` and `studies` by name, too
     the folder `alembic` beside it            their revisions
     CONSTRAINTS                               the attribute in which constraints are stored
 """
@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tuning.storage import sqlite_file
 from tuning.storage.sqlite_schema import Schema
 
 if TYPE_CHECKING:
@@ -243,3 +244,20 @@ def _upgrade(path: Path) -> None:
 
 
 OPTUNA_SCHEMA = Schema(columns=_columns, revisions=_revisions, upgrade=_upgrade)
+
+
+def ended_trials(path: Path, study: str) -> int:
+    """Return how many trials of a study have ended in a SQLite storage; Optuna is not imported.
+
+    Args:
+        path: Of the database; nothing is written, or made.
+        study: Its name.
+
+    Raises:
+        sqlite3.Error: It is damaged, or somebody is writing.
+    """
+    query = (
+        "SELECT count(*) FROM trials JOIN studies USING (study_id) WHERE studies.study_name = ? "
+        "AND trials.state NOT IN ('RUNNING', 'WAITING')"
+    )
+    return sqlite_file.count(path, query, study)

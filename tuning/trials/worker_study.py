@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cloudpickle
 import keras
 import numpy as np
 
@@ -25,10 +24,10 @@ from tuning.errors import ChangedError, StudyError
 from tuning.scoring.measure import check_direction, measure_of
 from tuning.scoring.thresholds import SHARE, check_threshold, few_held_out
 from tuning.study.builder_arguments import SplitParams
-from tuning.study.discovered_space import know
-from tuning.study.info import DISCOVERY, pin
+from tuning.study.info import pin
 from tuning.study.objective import others_asked
-from tuning.study.study import Study, derive_seed, load_study
+from tuning.study.source import load_source
+from tuning.study.study import Study, derive_seed
 from tuning.study.study_data import arguments_text, default_arguments, load_dataset, split_dataset
 from tuning.trainer.devices import strategy_scope
 from tuning.trial import Params
@@ -227,24 +226,6 @@ def _cut(train: Part, inner: tuple[Array, Array] | None, scoring: Part | None) -
         return Cut(train, scoring, None)
     fit_rows, stop_rows = inner
     return Cut(train.take(fit_rows), scoring, train.take(stop_rows))
-
-
-def load_source(source: Source, overrides: Overrides) -> Study:
-    """Return the study meant, with the command line's changes.
-
-    Raises:
-        StudyError: The file or the changes are wrong; all faults at once.
-    """
-    overrides = dict(overrides)
-    discovery = overrides.pop(DISCOVERY, "")
-    if discovery:
-        know(discovery)
-    study = load_study(source) if isinstance(source, str) else cloudpickle.loads(source)
-    if not isinstance(study, Study):
-        raise StudyError(f"expected a Study, got {study!r}")
-    study = study.with_(**overrides) if overrides else study
-    study.check()
-    return study
 
 
 def load_worker_study(source: Source, overrides: Overrides, pinned: str = "") -> WorkerStudy:

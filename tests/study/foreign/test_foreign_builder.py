@@ -18,10 +18,11 @@ from tuning.study.fingerprint import fingerprint
 from tuning.study.foreign.foreign_builder import ForeignBuilder, adapted
 from tuning.study.info import DISCOVERY
 from tuning.study.objective import Minimize
+from tuning.study.source import load_source
 from tuning.study.study import Study, load_study
 from tuning.study.unit_cube import initial_points
 from tuning.trials.functions import no_data
-from tuning.trials.worker_study import load_source, load_worker_study
+from tuning.trials.worker_study import load_worker_study
 
 ROOT = Path(__file__).parents[3]
 

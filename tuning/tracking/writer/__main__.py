@@ -29,6 +29,7 @@ from tuning.tracking.optuna_storage import ensure_storage, import_optuna, storag
 from tuning.tracking.writer.handle import Report, write_report
 from tuning.tracking.writer.note import is_wanted, leave_note, remove_note, writing
 from tuning.tracking.writer.project import Projection
+from tuning.tracking.writer.written import leave_mark, stamp_of
 
 _POLL_S = 2.0  # the files are read so often without a notice
 _REPORT_S = 0.2  # between two reports while something is to be written
@@ -67,12 +68,15 @@ def main(descriptor: int) -> int:
         projection.report_damaged(*damaged)
         projection.start()
         timeout_s = _serve(projection, descriptor)
+        files = stamp_of(folder, home)
         if timeout_s is not None:
             projection.drain(timeout_s)
         if not projection.ended:
             _go_on(projection, folder, descriptor)
         if projection.ended:
             remove_note(folder)
+            if not projection.report(final=True).warnings:
+                leave_mark(folder, home, files)
         write_report(descriptor, projection.report(final=True))
     return 0
 

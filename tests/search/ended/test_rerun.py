@@ -1,0 +1,207 @@
+"""The same command once more, after its search has ended: whole runs of a function study."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import tuning.search.run
+from tests.search.run_parts import NoWriter
+from tuning.errors import ChangedError
+from tuning.ledger.search import SearchFiles
+from tuning.search.engine_process import SupervisedEngine
+from tuning.search.options import RunOptions
+from tuning.search.run import run_study
+
+STUDY = """
+import numpy as np
+from tuning import Dataset, Float, Minimize, Study
+
+def value(x=1.0):
+    return (x - 1.0) ** 2
+
+def plane():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    return Dataset("plane", X, X.sum(axis=1), "regression")
+
+STUDY = Study(
+    name="again", builder=value, data=plane, objective=Minimize("val_value"),
+    space={"x": Float(-5.0, 5.0)}, trainer="function", engine="optuna:random",
+    trials=4, epochs=1, top_k=1, seeds=1, seed=3,
+)
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Return a state folder of its own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("TUNING_HOME", str(folder))
+    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "again.py"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def run(home, file, forkserver):
+    def run(*, trials=4, **options):
+        wanted = RunOptions(executor="inprocess", budget={"trials": trials}, **options)
+        return run_study(file, wanted, None, forkserver)
+
+    return run
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """Return the list of engine processes that are begun from now on."""
+    begun = []
+    begin = SupervisedEngine._begin
+    monkeypatch.setattr(
+        SupervisedEngine, "_begin", lambda engine: (begun.append(engine), begin(engine))
+    )
+    return begun
+
+
+def only_search(home: Path) -> Path:
+    return next(home.glob("ledger/*/*/search.json")).parent
+
+
+def shown(summary) -> dict:
+    """Return what `--json` prints, but for the seconds."""
+    return {**summary.to_json(), "seconds": None}
+
+
+def test_an_ended_search_asks_no_engine_and_shows_the_same(run, alone, home, engines):
+    first = run()
+    report = Path(first.report)
+    before = report.stat().st_mtime_ns, (only_search(home) / "status.json").read_bytes()
+    engines.clear()
+    again = run()
+    assert engines == []
+    assert shown(again) == shown(first)
+    assert before == (
+        report.stat().st_mtime_ns,
+        (only_search(home) / "status.json").read_bytes(),
+    )
+    numbers = [(proposal.params, result.value) for proposal, result in again.trials]
+    assert numbers == [(proposal.params, result.value) for proposal, result in first.trials]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("(x - 1.0) ** 2", "(x - 2.0) ** 2", "builder was"),
+        ("Float(-5.0, 5.0)", "Float(-5.0, 6.0)", "space"),
+        ("default_rng(0)", "default_rng(1)", "data_digest was"),
+        ("seed=3", "seed=4", "seed was"),
+    ],
+)
+def test_an_ended_search_of_a_changed_study_is_refused(run, alone, file, home, old, new, words):
+    run()
+    written = (only_search(home) / "winner.json").read_bytes()
+    file.write_text(STUDY.replace(old, new))
+    with pytest.raises(ChangedError, match=words):
+        run()
+    assert (only_search(home) / "winner.json").read_bytes() == written
+
+
+def test_a_study_that_cannot_be_loaded_any_more_is_told_as_ever(run, alone, file):
+    run()
+    file.write_text("import os\n" + STUDY.replace("return (x", "return return (x"))
+    with pytest.raises(Exception, match=r"again\.py:"):
+        run()
+
+
+def test_more_trials_of_an_ended_search_are_those_of_one_run(run, alone, home, tmp_path):
+    run(trials=3)
+    run(trials=3)
+    run(trials=6)
+    halves = _trials(home)
+    shutil.rmtree(home)
+    run(trials=6)
+    assert halves == _trials(home)
+    assert len(halves) == 6
+
+
+def _trials(home):
+    files = SearchFiles(only_search(home))
+    space = files.require_header().space
+    return [
+        (proposal.params, files.result(proposal.number).value)
+        for proposal in files.proposals(space)
+    ]
+
+
+def test_a_damaged_result_of_an_ended_search_is_trained_again(run, alone, home, engines):
+    first = run()
+    run()  # which knows all of it by its cache
+    engines.clear()
+    result = only_search(home) / "trials" / "00001" / "result.json"
+    result.write_text(result.read_text()[:-40])
+    assert shown(run()) == shown(first)
+    assert len(engines) == 1
+    assert json.loads(result.read_text())["number"] == 1
+
+
+def test_a_lost_winner_of_an_ended_search_is_trained_without_an_engine(run, alone, home, engines):
+    first = run()
+    (only_search(home) / "winner.json").unlink()
+    shutil.rmtree(only_search(home) / "finalists")
+    engines.clear()
+    assert run().winner == first.winner
+    assert engines == []
+
+
+def test_a_lost_report_is_made_anew(run, alone):
+    first = run()
+    report = Path(first.report)
+    words = report.read_text()
+    report.unlink()
+    assert run().report == first.report
+    # But for the names that the pictures are given.
+    assert abs(len(report.read_text()) - len(words)) < 100
+
+
+@pytest.mark.slow  # MLflow's import
+def test_what_a_store_has_lost_of_an_ended_search_is_written_again(run, home):
+    first = run()
+    begun = _started_writers(run)
+    assert begun == 0
+
+    with sqlite3.connect(home / "mlflow.db") as database:
+        database.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE name = 'trial 2'")
+    database.close()
+    assert _started_writers(run) == 1
+    assert _started_writers(run) == 0
+
+    (home / "optuna.db").unlink()
+    assert _started_writers(run) == 1
+    assert (home / "optuna.db").exists()
+    assert run().run_id == first.run_id
+
+
+def _started_writers(run) -> int:
+    started = []
+    start = tuning.search.run.Writer.start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            tuning.search.run.Writer, "start", lambda home: (started.append(home), start(home))[1]
+        )
+        run()
+    return len(started)
