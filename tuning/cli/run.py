@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
@@ -14,7 +16,6 @@ import click
 from tuning.cli import options
 from tuning.cli.table_options import SUFFIXES, Words, flags_of, of_table, taken_out
 from tuning.errors import StudyError, did_you_mean
-from tuning.storage.home import home_path
 
 if TYPE_CHECKING:
     from tuning.executors.forkserver import ForkServer
@@ -172,10 +173,10 @@ def run(study: str, *, as_json: bool, quiet: bool, **words: Any) -> int:
 
 
 def _may_have_ended(plan: RunPlan) -> bool:
-    """Whether the search has probably ended; of a home that is wrong another one tells."""
+    """Whether the search has probably ended; whether its home is right is told later."""
     if not plan.options.goes_on:
         return False
-    home = home_path(plan.options.home)
+    home = Path(os.environ.get("TUNING_HOME") or "mlruns").absolute()
     # Before the first search of a home nothing is imported for it.
     if next(home.glob("ledger/*/*/status.json"), None) is None:
         return False

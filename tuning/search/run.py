@@ -112,7 +112,8 @@ def run_study(
                 info=facts,
             )
         )
-        writer = stack.enter_context(_writer(home, at_once=facts is None))
+        writer = _writer(home, at_once=facts is None)
+        stack.enter_context(writer)
         search = open_search(
             stack, processes, source, options, home=home, other=other, notice=view.notice
         )

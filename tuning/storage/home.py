@@ -11,11 +11,6 @@ from tuning.storage.ownership import ownership_fault
 _READ_FROM = ("ledger", "data", "artifacts", "reports", "bench", "mlflow.db", "optuna.db")
 
 
-def home_path(path: str | None = None) -> Path:
-    """Return where the state folder lies, or would; see `tuning_home`."""
-    return Path(path or os.environ.get("TUNING_HOME") or "mlruns").absolute()
-
-
 def tuning_home(path: str | None = None) -> Path:
     """Return the state folder, made with mode 0700 where it is missing.
 
@@ -27,7 +22,7 @@ def tuning_home(path: str | None = None) -> Path:
             what lies in it (the text says which command fixes that), or no database can lie at this
             path.
     """
-    home = home_path(path)
+    home = Path(path or os.environ.get("TUNING_HOME") or "mlruns").absolute()
 
     # Both have the path of their database within a URL.
     refused = sorted({"%", "?"} & set(str(home)))
