@@ -105,7 +105,11 @@ def test_the_report_waits_for_its_libraries_however_soon_the_finals_end(run, mon
     seen = []
     slow = threading.Timer(2, seen.append, ["loaded"])  # the finals take less than a second
     monkeypatch.setattr(tuning.search.run, "load_libraries", lambda _: slow.start() or slow)
-    monkeypatch.setattr(tuning.search.run, "write_report", lambda *_, **__: seen.append("written"))
+    monkeypatch.setattr(
+        tuning.search.run,
+        "write_report",
+        lambda *_, **__: seen.append("written") or Path("none.html"),
+    )
     run()
     assert seen == ["loaded", "written"]
 
