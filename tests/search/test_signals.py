@@ -1,0 +1,167 @@
+"""Commands in the midst of their work: SIGTERM, SIGHUP and two Ctrl-C end each within 10 s."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults.processes import processes_of
+from tuning.executors.leases import Leases, release
+from tuning.storage.durable import read_json
+
+ROOT = Path(__file__).parents[2]
+STUDY = str(ROOT / "tests" / "search" / "run_parts.py")
+SIGNALS = {
+    "SIGTERM": ([signal.SIGTERM], (143,)),
+    "SIGHUP": ([signal.SIGHUP], (143,)),
+    "two Ctrl-C": ([signal.SIGINT, signal.SIGINT], (130,)),
+}
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("sent", SIGNALS)]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A state folder, leases and one device of the test's own."""
+    for name, value in {
+        "TUNING_HOME": str(tmp_path / "home"),
+        "TUNING_LEASES": str(tmp_path / "leases"),
+        "TUNING_DEVICES": "a",
+        "PYTHONPATH": str(ROOT),
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES", "TRACES"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def start():
+    """Begin a command; it is ended with the test, however that ends."""
+    commands = []
+
+    def begin(*words):
+        command = subprocess.Popen(
+            [sys.executable, "-m", "tuning", *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        commands.append(command)
+        return command
+
+    yield begin
+    for command in commands:
+        command.kill()
+        command.wait()
+
+
+def wait_until(command, is_so, seconds=150):
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert command.poll() is None, command.communicate()[1][-3000:]
+        assert time.monotonic() < until, "it does not come to that state"
+        time.sleep(0.05)
+
+
+def end(command, sent):
+    """Send the signals; the command ends in time, as it should, and leaves no process."""
+    numbers, codes = SIGNALS[sent]
+    parts = ("forkserver", "engine", "worker")
+    ours = [process for part in parts for process in processes_of(command.pid, part)]
+    began_at = time.monotonic()
+    for number in numbers:
+        command.send_signal(number)
+        time.sleep(0.3)
+    _, errors = command.communicate(timeout=60)
+    assert time.monotonic() - began_at < 10
+    assert command.returncode in codes
+    assert "Traceback" not in errors
+    assert [process.pid for process in ours if process.is_running()] == []
+
+
+def status_of(home):
+    return read_json(next(home.glob("ledger/*/*/status.json")))["status"]
+
+
+def results(home):
+    return list(home.glob("ledger/*/*/trials/*/result.json"))
+
+
+def test_a_search_that_waits_for_a_device(home, start, sent):
+    lease = Leases().acquire_all(["a"], "another")
+    assert lease is not None
+    try:
+        command = start("run", STUDY, "--quiet")
+        wait_until(command, lambda: list(home.glob("ledger/*/*/trials/*/spec.json")))
+        time.sleep(1.0)
+        end(command, sent)
+    finally:
+        release(lease)
+    assert status_of(home) in ("terminated", "interrupted")
+
+
+def test_a_search_whose_engine_is_told_again(home, start, sent):
+    first = start("run", STUDY, "--quiet", "--trials", "300")
+    wait_until(first, lambda: len(results(home)) >= 3)
+    first.kill()
+    first.communicate()
+    status = next(home.glob("ledger/*/*/status.json"))
+    again = start("run", STUDY, "--quiet", "--trials", "300")
+    began_at = time.time()
+    wait_until(again, lambda: status.stat().st_mtime > began_at)
+    for process in processes_of(again.pid, "engine"):
+        process.send_signal(signal.SIGSTOP)
+    end(again, sent)
+    assert status_of(home) in ("terminated", "interrupted")
+
+
+def test_a_search_that_waits_for_a_server_to_take_its_runs(home, monkeypatch, start, sent):
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:  # it never answers
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.getsockname()[1]}")
+        command = start("run", STUDY, "--quiet", "--trials", "2")
+        wait_until(command, lambda: list(home.glob("ledger/*/*/winner.json")))
+        wait_until(command, lambda: status_of(home) == "completed")
+        time.sleep(1.0)  # the writer is waited for
+        numbers, _ = SIGNALS[sent]
+        began_at = time.monotonic()
+        for number in numbers:
+            command.send_signal(number)
+            time.sleep(0.3)
+        _, errors = command.communicate(timeout=60)
+    assert time.monotonic() - began_at < 10
+    assert "Traceback" not in errors
+    # All of the search is done and on disk.
+    assert status_of(home) == "completed"
+
+
+COMMANDS = {
+    "bench": (
+        "bench",
+        STUDY,
+        "--engines",
+        "optuna:random",
+        "--seeds",
+        "2",
+        "--budget",
+        "trials=90",
+    ),
+    "record": ("record", STUDY, "--points", "90", "--sobol", "--epochs", "200"),
+    "lr-range": ("lr-range", STUDY, "--steps", "200000", "--devices", "cpu"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_another_command_at_work(home, monkeypatch, start, name, sent):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
+    command = start(*COMMANDS[name])
+    wait_until(command, lambda: processes_of(command.pid, "worker"))
+    time.sleep(2.0)
+    end(command, sent)
