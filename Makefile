@@ -50,7 +50,7 @@ test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k h
 	$(PYTHON) -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: .venv/ready ## faults at random moments, two hours; writes docs/reliability.md. Then the slow tests: make chaos ARGS="-k kill"
-	SOAK_MINUTES="$${SOAK_MINUTES:-3}" $(PYTHON) -m tests.chaos all soak --tests --fresh --write
+	SOAK_MINUTES="$${SOAK_MINUTES:-3}" $(PYTHON) -m tests.chaos all soak --fresh --write --tests
 	$(PYTHON) -m pytest -m slow $(ARGS)
 
 soak: .venv/ready ## kills and stops of every part, every 20 s for half an hour: make soak SOAK_MINUTES=30

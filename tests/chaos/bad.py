@@ -22,7 +22,7 @@ EXPECTED = {
     "stop": "failed",
 }
 """How a trial of each kind has to end; the first one is what the study is checked with."""
-FLOOD_MB = 60
+FLOOD_MB = 20
 
 
 def misbehave(a: float = 0.0, fault: str = "none") -> float:

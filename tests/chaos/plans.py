@@ -329,7 +329,7 @@ PLANS: dict[str, Plan] = {
     ),
     "bad-trials": Plan(
         rule="F14 F15 F16 F27",
-        what="trials that return nan or inf, raise, exit, abort, hang, stop, print 60 MB",
+        what="trials that return nan or inf, raise, exit, abort, hang, stop, print 20 MB",
         times=24,
         words=("run", BAD, "--devices", "cpu:1", "--json", "--quiet"),
         faults=(),
