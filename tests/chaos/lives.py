@@ -263,9 +263,10 @@ class _Living:
         return self._chance.uniform(*self._plan.pause_s)
 
     def _ended_well(self, process: subprocess.Popen[bytes]) -> None:
-        self._ends.append(time.time())
         code = process.wait()
-        if code != 0:
+        if code == 0:
+            self._ends.append(time.time())
+        else:
             tail = self._command.output[-600:]
             self._life.findings.other.append(f"exit code {code} in place of 0: {tail}")
 

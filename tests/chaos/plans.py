@@ -125,14 +125,16 @@ def _driver_kills(name: str, words: tuple[str, ...], trials: int | None, **chang
 def _stops(part: str) -> Plan:
     return Plan(
         rule="F15",
-        what=f"SIGSTOP of the {part} at random moments (3 s of silence allowed)",
+        what=f"SIGSTOP of the {part} at random moments (5 s of silence allowed)",
         times=20,
-        words=_run(QUICK, "optuna:random", 120),
+        words=_run(QUICK, "optuna:random", 300),
         faults=(Fault(part=part, signals=(signal.SIGSTOP,)),),
         hits=20,
-        pause_s=(0.5, 5.0),
-        trials=120,
-        environment={"CHAOS_SILENCE_S": "3"},
+        # Longer than a replay takes: a part that is hit again and again before it has answered
+        # once is given up, as it is meant to be.
+        pause_s=(3.0, 12.0),
+        trials=300,
+        environment={"CHAOS_SILENCE_S": "5"},
     )
 
 
@@ -268,7 +270,7 @@ PLANS: dict[str, Plan] = {
         limit_s=900.0,
         ends_s=90.0,
         is_repeatable=False,
-        environment={"CHAOS_SILENCE_S": "3"},
+        environment={"CHAOS_SILENCE_S": "5"},
     ),
     "server": Plan(
         rule="F5",

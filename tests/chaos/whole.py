@@ -62,10 +62,10 @@ def check_whole(plan: Plan, command: Command, findings: Findings, reference: Any
 def _compare(outcome: dict[str, Any], reference: dict[str, Any], findings: Findings) -> None:
     missing = sorted(reference.keys() - outcome.keys())
     if missing:
-        findings.lost.append(f"an undisturbed search has {missing} besides")
+        findings.lost.append(f"an undisturbed search has {len(missing)} besides: {missing[:4]}")
     more = sorted(outcome.keys() - reference.keys())
     if more:
-        findings.doubled.append(f"an undisturbed search has no {more}")
+        findings.doubled.append(f"an undisturbed search has not {len(more)}: {more[:4]}")
     for name in sorted(outcome.keys() & reference.keys()):
         if outcome[name] != reference[name]:
             findings.other.append(f"{name} is {outcome[name]}, undisturbed {reference[name]}")
