@@ -197,8 +197,11 @@ class _Living:
         """Hit a running command and its parts; return whether it has ended by itself."""
         until = time.monotonic() + self._plan.limit_s + 30.0 * min(self._most, 50)
         next_at = time.monotonic() + self._pause()
+        awaited = 0
         while process.poll() is None:
             time.sleep(_TICK_S)
+            if len(self._finished_files()) < awaited:
+                next_at = time.monotonic() + self._pause()
             now = time.monotonic()
             if now > until:
                 raise TimeoutError(f"the command hangs; hits: {self._life.hits[-3:]}")
@@ -210,6 +213,8 @@ class _Living:
                 return False
             if self._hit_part(process.pid, fault):
                 next_at = time.monotonic() + self._pause()
+                if self._plan.recovers:
+                    awaited = len(self._finished_files()) + self._plan.recovers
         self._ended_well(process)
         return True
 
@@ -320,10 +325,12 @@ class _Living:
             stored = json.loads(path.read_bytes())
             spans.append((stored["started_at"], stored["ended_at"]))
         recoveries = []
-        for at, _ in self._life.hits:
+        times = [at for at, _ in self._life.hits]
+        for at, next_at in zip(times, [*times[1:], math.inf], strict=True):
             later = [ended for started, ended in spans if started > at]
             later += [end for end in self._ends if end > at]
-            if at and later:
+            # Where the next one came before, this one cannot be told from it.
+            if at and later and min(later) < next_at:
                 recoveries.append(min(later) - at)
         return recoveries
 

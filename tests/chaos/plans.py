@@ -54,6 +54,7 @@ class Plan:
         faults: One of these at a time, by chance.
         hits: So many in one life at most.
         pause_s: Shortest and longest time from one to the next, or from a trial's end.
+        recovers: So many trials end between two hits.
         trials: Of the search; None: not counted.
         limit_s: So long an undisturbed command may take.
         ends_s: So long a driver that is told to end may take.
@@ -75,6 +76,7 @@ class Plan:
     faults: tuple[Fault, ...]
     hits: int = 6
     pause_s: tuple[float, float] = (0.0, 2.0)
+    recovers: int = 0
     trials: int | None = None
     limit_s: float = 300.0
     ends_s: float = 30.0
@@ -130,9 +132,10 @@ def _stops(part: str) -> Plan:
         words=_run(QUICK, "optuna:random", 300),
         faults=(Fault(part=part, signals=(signal.SIGSTOP,)),),
         hits=20,
-        # Longer than a replay takes: a part that is hit again and again before it has answered
-        # once is given up, as it is meant to be.
-        pause_s=(3.0, 12.0),
+        pause_s=(0.5, 4.0),
+        # A part that is hit again and again before it has answered once is given up, as it is
+        # meant to be.
+        recovers=5,
         trials=300,
         environment={"CHAOS_SILENCE_S": "5"},
     )
