@@ -49,12 +49,14 @@ class PatientWriter:
             return Report()
         return Report(experiment_id=place.experiment_id, run_id=place.run_id)
 
-    def finish(self, timeout_s: float = 30.0) -> list[str]:
-        """Have everything written; return what could not be."""
+    def finish(
+        self, timeout_s: float = 30.0, hurried: Callable[[], bool] = lambda: False
+    ) -> list[str]:
+        """Have everything written; return what could not be. See `Writer.finish`."""
         folder = self.folder
         if self._writer is None and folder is not None and is_written(folder, self._home):
             return []
-        return self._begun().finish(timeout_s)
+        return self._begun().finish(timeout_s, hurried=hurried)
 
     def _begun(self) -> Writer:
         if self._writer is None:
