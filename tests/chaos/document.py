@@ -149,7 +149,7 @@ def _findings(records: Sequence[Record]) -> list[str]:
     """Return the words of all that was wrong."""
     wrong = [record for record in records if not record.is_well]
     if not wrong:
-        return ["Nothing else was wrong.", ""]
+        return ["Nothing was wrong in any of them.", ""]
     lines = ["What was wrong:", ""]
     for record in wrong:
         for kind in ("lost", "doubled", "other"):
