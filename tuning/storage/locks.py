@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
 from filelock import FileLock, Timeout
 
 from tuning.errors import BusyError
 from tuning.storage.durable import read_json, write_json
+
+if TYPE_CHECKING:
+    import psutil
 
 _SEARCH_TIMEOUT_S = 0.2  # `is_search_locked` may hold the lock for a moment
 WRITER_NAME = "tuning-writer"
@@ -107,6 +110,8 @@ def end_stopped_writers(path: Path) -> list[int]:
     Args:
         path: Of a lock that was waited for.
     """
+    import psutil  # 20 ms that TensorFlow's import would wait for
+
     ended = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):

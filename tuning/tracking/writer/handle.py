@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
 
-import psutil
-
 from tuning.executors.wire import wait_fd
 from tuning.schema import WRONG_SHAPE, Json, JsonObject
 from tuning.storage.interpreter import module_command
@@ -282,6 +280,8 @@ class Writer:
 
 
 def _is_stopped(pid: int) -> bool:
+    import psutil  # 20 ms that TensorFlow's import would wait for
+
     try:
         return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     except psutil.Error:
