@@ -142,6 +142,21 @@ TESTED: tuple[Tested, ...] = (
         rule="C2", what="routes that start work; jobs, telemetry, pickle in the server",
         file="cli/test_ui.py", names=("routes_that_start_work", "jobs_telemetry"),
     ),
+    Tested(
+        rule="C3", what="who has no password, guesses, comes around the login",
+        file="cli/ui_login/test_login.py",
+    ),
+    Tested(
+        rule="C3", what="guesses are slowed down", file="cli/ui_login/test_throttle.py",
+    ),
+    Tested(
+        rule="C3", what="pages for others without name, password or TLS",
+        file="cli/ui_login/test_shared_page.py",
+    ),
+    Tested(
+        rule="C3", what="every route of the real server without a login",
+        file="cli/ui_login/test_server.py",
+    ),
     Tested(rule="C4", what="folders that others own or may change", file="storage/test_home.py"),
     Tested(
         rule="C4", what="the folder of the leases, squatted",

@@ -60,7 +60,6 @@ CONTROLS = {
 }
 NOT_BUILT = {
     "F26": "issue 21, not built",
-    "C3": "a shared page is not built; any address but loopback is refused (C1)",
     "C9": "the queue is not built",
     "C10": "issue 21, not built",
 }

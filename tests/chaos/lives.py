@@ -281,7 +281,7 @@ class _Living:
         Not where it has ended well, unless its writer was hit: then it still has to write.
         """
         self._look_at_files()
-        if not self._ends or any("writer" in words for _, words in self._life.hits):
+        if not self._ends or self._plan.rule in ("F4", "F28") or self._hit_the_writer():
             quiet = {"CHAOS_FAILPOINT": ""} if "CHAOS_FAILPOINT" in self._plan.environment else {}
             process = self._command.start(**quiet)
             process.wait(self._plan.limit_s)
@@ -291,6 +291,9 @@ class _Living:
         if self._plan.kind == "search" and list(self._command.home.glob("ledger/*/*/writer.json")):
             self._sync()
         self._look_at_files()
+
+    def _hit_the_writer(self) -> bool:
+        return any("writer" in words for _, words in self._life.hits)
 
     def _sync(self) -> None:
         """Have written what a writer that was killed in the background left."""
