@@ -325,7 +325,7 @@ def test_a_replay_that_is_refused_leaves_the_status_of_the_run_before(run, trace
 
     monkeypatch.setattr("tuning.search.run.SearchLoop.replay", refuse)
     with pytest.raises(ChangedError, match="something else"):
-        run()
+        run(trials=5)
     assert path.read_bytes() == before
 
 

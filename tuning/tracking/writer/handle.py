@@ -32,6 +32,7 @@ _WARNING_LENGTH = 1200
 _GRACE_S = 3.0
 _START_S = 60.0  # for a child's imports, before the time that it is given begins
 _LOOK_S = 0.02
+_LOOK_AGAIN_S = 0.1
 _HURRY_S = 3.0
 _KILLED_S = 0.5  # until the end of a child that was killed is known
 _RESTARTS = 6
@@ -99,6 +100,7 @@ class Writer:
         self._last = Report()
         self._restarts = 0
         self._restart_at = 0.0  # not before this, on the monotonic clock
+        self._look_at = 0.0  # whether the child is stopped, not before this
         self._stopped_since: float | None = None  # when the child was first seen to be
         self._child, self._input = self._spawn()
 
@@ -235,6 +237,9 @@ class Writer:
     def _end_if_stopped(self) -> None:
         """End a child that stays stopped (SIGSTOP): another takes its place."""
         now = time.monotonic()
+        if now < self._look_at:  # 0.1 ms each time: notices come by the thousand
+            return
+        self._look_at = now + _LOOK_AGAIN_S
         if not _is_stopped(self._child.pid):
             self._stopped_since = None
         elif self._stopped_since is None:
