@@ -159,6 +159,7 @@ def uneven(x: float = 0.0, fidelity: float = 1.0) -> float:
     return x
 
 
+@pytest.mark.slow
 def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, forkserver):
     defined = {
         "builder": uneven,

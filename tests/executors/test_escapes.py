@@ -95,7 +95,7 @@ def test_what_a_killed_worker_leaves_is_gone_before_the_slot_serves_again(server
         assert run(executor, job("double", 2))[-1].value == 4
 
 
-@pytest.mark.parametrize("victim", ["driver", "forkserver"])
+@pytest.mark.parametrize("victim", ["driver", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_nothing_outlives_a_killed_driver_or_forkserver(leases, tmp_path, victim):
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT

@@ -71,6 +71,7 @@ def test_optuna_goes_on_with_more_trials_and_keeps_the_old_ones(old, go_on):
     assert sorted(number for ask in asks for number in ask.tells) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_hyperband_continues_no_trial_and_finds_the_same_winner(old, go_on):
     files = search_in(old, "keras-tuner-hyperband+epochs=4")
     before, winner = results(files), files.winner

@@ -139,7 +139,10 @@ def test_a_larger_budget_continues_and_a_fresh_start_sets_the_old_search_aside(
     assert len(list((traces.parent / "home" / "ledger" / "traces").glob("optuna-random~*"))) == 1
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "engine",
+    [ENGINES[0], *(pytest.param(engine, marks=pytest.mark.slow) for engine in ENGINES[1:])],
+)
 def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces, engine):
     home, budget = traces.parent / "home", {"trials": 6}
     driver = start_driver(engine, "trials=6")

@@ -130,6 +130,7 @@ def test_crashes_cost_time_and_too_many_make_a_trial_fail(tmp_path):
     assert ill.counts["completed"] + ill.counts["failed"] == 50
 
 
+@pytest.mark.slow
 def test_when_everything_crashes_the_search_fails_as_a_real_one_does(tmp_path):
     run, _ = simulated(
         replayed(tmp_path, LINE, LINE_POINTS), trials=50, faults=Faults(crash_rate=1.0)

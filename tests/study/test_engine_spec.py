@@ -152,6 +152,7 @@ def test_a_study_may_name_another_packages_engine_and_is_checked_by_its_row(inst
         Study(**fields, pruner="asha")
 
 
+@pytest.mark.slow
 def test_a_search_with_another_packages_engine_goes_through_all_processes(tmp_path):
     """The driver, the engine's process and the worker each find the row for themselves."""
     package(tmp_path, "foo", counting())

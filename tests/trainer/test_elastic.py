@@ -188,7 +188,8 @@ def test_what_may_depend_on_sizes_gets_a_graph_of_its_own(other):
     assert not is_elastic(net(4, **other))
 
 
-@pytest.mark.parametrize("name", ["Adam", pytest.param("SGD", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Adam", "SGD"])
 def test_xla_compiles_another_width_and_batch_size_from_the_same_trace(name, monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
     train(net(4, OPTIMIZERS[name]()), X, Y, epochs=2, batch_size=12)  # the last one smaller

@@ -264,10 +264,11 @@ def heads(class_weight):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "declared",
     [
-        pytest.param("balanced", marks=pytest.mark.slow),
+        "balanced",
         {"flag": {0: 1.0, 1: 5.0}, "tag": "balanced", "total": None},
     ],
 )

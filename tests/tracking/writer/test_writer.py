@@ -83,7 +83,8 @@ def test_trials_reach_both_stores_while_the_search_runs_and_its_end_after(home):
     assert stored(home) == list(range(6))
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 5])
 def test_a_writer_killed_at_random_moments_is_caught_up_with_and_nothing_is_doubled(home, kills):
     chance = random.Random(4)
     files = searches.search(home)
