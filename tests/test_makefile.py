@@ -29,6 +29,12 @@ NASTY = (
     "# a",
     "é/ü.py",
 )
+# `make test` has told this process what it was itself given: ARGS and the like.
+_OUTSIDE = {
+    name: value
+    for name, value in os.environ.items()
+    if "MAKE" not in name and name not in ("MFLAGS", "ARGS", "STUDY", "CALENDAR")
+}
 QUOTED = ("tune", "lr-range", "record", "simulate", "schedule")
 
 
@@ -49,7 +55,7 @@ def make(tmp_path):
         done = subprocess.run(
             ["make", *words, "PYTHON=./python"],
             cwd=tmp_path,
-            env={**os.environ, **environment},
+            env={**_OUTSIDE, **environment},
             capture_output=True,
             text=True,
             check=False,
