@@ -36,6 +36,7 @@ def test_part_a_measures_fit_and_ours_and_judges_the_worst_ratio(forkserver):
     assert "the worst of the table" in part.verdicts[-1].target
 
 
+@pytest.mark.slow
 def test_the_floor_is_measured_with_the_compiler_our_graph_chose_and_for_machine_code(forkserver):
     part = part_floor(QUICK, forkserver)
     assert [row.name.rpartition(", ")[2] for row in part.rows] == ["graph", "machine code"]

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,8 +75,10 @@ def test_a_dead_waiter_leaves_the_line(leases):
 def test_nobody_starves_in_100_rounds_and_a_device_never_has_two_holders(leases):
     rounds = dict.fromkeys("xyz", 0)
     holding = []
+    all_there = threading.Barrier(3)  # who is not in line yet is not starved
 
     def search(name):
+        all_there.wait()
         while sum(rounds.values()) < 100:
             with leases.queue(["a"]) as ticket:
                 while ticket.ahead(["a"]) or (lease := leases.try_acquire("a")) is None:

@@ -170,9 +170,8 @@ def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces
     assert len(built) == 6 - len(finished) + 2
 
 
-@pytest.mark.parametrize(
-    "engine", ["optuna:random", pytest.param("gridsearchcv", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("engine", ["optuna:random", "gridsearchcv"])
+@pytest.mark.slow
 def test_a_damaged_result_is_trained_again_and_comes_to_the_same(run, traces, engine):
     first, home = run(engine, trials=3), traces.parent / "home"
     before = params_of(home, "00000")
