@@ -331,6 +331,7 @@ def test_a_replay_that_is_refused_leaves_the_status_of_the_run_before(run, trace
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_study_that_changed_is_refused_before_anything_is_trained(run, traces):
     run()
     built = builds(traces)
