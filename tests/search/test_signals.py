@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.home import own_home
 from tests.faults.processes import processes_of
 from tuning.executors.leases import Leases, release
 from tuning.storage.durable import read_json
@@ -28,17 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("sent", SIGNALS)]
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A state folder, leases and one device of the test's own."""
-    for name, value in {
-        "TUNING_HOME": str(tmp_path / "home"),
-        "TUNING_LEASES": str(tmp_path / "leases"),
-        "TUNING_DEVICES": "a",
-        "PYTHONPATH": str(ROOT),
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES", "TRACES"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path / "home"
+    return own_home(tmp_path, monkeypatch, devices="a")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import tuning.search.run
+from tests.faults.home import own_home
 from tests.faults.processes import Injector, is_alive, processes_of
 from tests.search.run_parts import FILE, NoWriter, options_of
 from tuning.reports.progress import SilentProgress
@@ -25,17 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A state folder, leases and two devices of the test's own."""
-    for name, value in {
-        "TUNING_HOME": str(tmp_path / "home"),
-        "TUNING_LEASES": str(tmp_path / "leases"),
-        "TUNING_DEVICES": "a,b",
-        "PYTHONPATH": str(ROOT),
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES", "TRACES"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path / "home"
+    return own_home(tmp_path, monkeypatch, devices="a,b")
 
 
 class Driver:

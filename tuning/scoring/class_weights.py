@@ -130,4 +130,6 @@ def of_output(declared: ClassWeight, name: str, task: str) -> OfOneOutput:
     """Return the class weights of one output of several; None where it has no classes."""
     if task not in CLASS_TASKS:
         return None
-    return declared.get(name) if isinstance(declared, Mapping) else declared  # type: ignore[return-value]
+    if not isinstance(declared, Mapping):
+        return declared
+    return cast(Mapping[str, OfOneOutput], declared).get(name)
