@@ -171,6 +171,7 @@ def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, fo
     assert done.runs[0].counts.completed == 2
 
 
+@pytest.mark.slow
 def test_a_trial_beyond_its_time_limit_has_failed_and_is_charged(home, forkserver):
     defined = {
         "builder": uneven,

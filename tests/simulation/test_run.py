@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_search_and_another_another(tmp_path):
     source = replayed(tmp_path, LINE, LINE_POINTS)
     faults = Faults(crash_rate=0.2, preempt_rate=20.0)
     once, again, other = (
-        simulated(source, TPE, 4, seed, trials=30, faults=faults) for seed in (1, 1, 2)
+        simulated(source, TPE, 4, seed, trials=16, faults=faults) for seed in (1, 1, 2)
     )
     assert trials(once[1]) == trials(again[1])
     assert once[0].curve.seconds == again[0].curve.seconds
