@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -147,3 +149,24 @@ def test_the_time_in_which_the_driver_itself_was_stopped_does_not_count(monkeypa
     now[0] = 600.0
     assert not watch.exceeded(0, os.getpid())
     assert watch.seconds <= 2.0
+
+
+STOPPED = """
+import os, signal, sys
+from tuning.executors.supervision.linux import go_on_without_parent
+if os.fork() == 0:
+    go_on_without_parent()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    open(sys.argv[1], "w").write("went on")
+    os._exit(0)
+os.waitid(os.P_ALL, 0, os.WSTOPPED)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_stopped_process_that_outlives_its_parent_goes_on_when_that_is_killed(tmp_path):
+    subprocess.run([sys.executable, "-c", STOPPED, str(tmp_path / "said")], timeout=30)
+    end = time.monotonic() + 10
+    while not (tmp_path / "said").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert (tmp_path / "said").exists()

@@ -16,7 +16,7 @@ import requests
 
 from tests.tracking.flaky_server import flaky
 from tests.tracking.writer import searches
-from tests.tracking.writer.test_writer import runs, stored, wait_for_stored
+from tests.tracking.writer.test_writer import runs, stored, wait_for_end, wait_for_stored
 from tuning.storage.locks import is_locked
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.tracking.writer import Writer
@@ -97,3 +97,35 @@ def test_a_writer_that_died_is_started_again_at_the_next_notice(home):
         assert writer.pid != dead
         assert wait_until_written(writer, 4, 60)
     assert stored(home) == [0, 1, 2, 3]
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from tuning.tracking.writer import Writer
+writer = Writer.start(Path(sys.argv[1])).begin(Path(sys.argv[2]))
+while writer.progress().written < 2:
+    time.sleep(0.05)
+print(writer.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_stopped_writer_whose_driver_is_killed_goes_on_writes_all_and_ends(home):
+    files = searches.search(home)
+    searches.add_trials(files, range(2))
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(home), str(files.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    writer = int(driver.stdout.readline())
+    os.kill(writer, signal.SIGSTOP)
+    searches.add_trials(files, range(2, 5))
+    driver.kill()
+    driver.wait()
+    # Nobody waits for its lock.
+    assert wait_for_end(writer, 30)
+    assert not is_locked(files.folder / ".writer.lock")
+    assert len(runs(home)) == 5
+    assert stored(home) == [0, 1, 2, 3, 4]

@@ -27,6 +27,15 @@ def die_with(parent: int, number: int = signal.SIGKILL) -> None:
         os._exit(1)
 
 
+def go_on_without_parent() -> None:
+    """Have the kernel let this process go on (SIGCONT) when its parent is gone.
+
+    For one that outlives its parent and finishes its work: where it was stopped (SIGSTOP), nobody
+    would be left to look after it, and what it has locked would stay locked.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
 def name_process(name: str) -> None:
     """Have `ps`, and our tests, tell this process from the others.
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuning.executors.supervision.linux import name_process
+from tuning.executors.supervision.linux import go_on_without_parent, name_process
 from tuning.executors.supervision.parts import WRITER
 from tuning.storage.secrets import print_without_secrets
 from tuning.tracking.mlflow_store import ensure_database, import_mlflow, tracking_uri
@@ -46,6 +46,8 @@ class _Redacted(logging.Formatter):
 
 def main(descriptor: int) -> int:
     """Write until the driver says to finish, or is gone; return the exit code."""
+    # Before anything else: a writer that is stopped must not outlive its driver in that state.
+    go_on_without_parent()
     os.umask(0o077)
     os.nice(_NICENESS)
     name_process(WRITER.name)
