@@ -62,7 +62,7 @@ CALLS_OF_A_LIST = {"options.together", "table.add_row"}
 
 # A foreign library and the only files that may name it, wherever in the file the import stands.
 HOMES = {
-    "keras_tuner": ("engines/keras_tuner",),
+    "keras_tuner": ("engines/keras_tuner", "engines/memory/keras_tuner"),
     "optuna": ("engines/optuna", "engines/memory/optuna", "tracking/optuna", "reports/"),
     "mlflow": ("tracking/", "cli/ui"),
     "scikeras": ("estimators/",),

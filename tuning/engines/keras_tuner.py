@@ -7,6 +7,7 @@ belongs into the engine process.
 from __future__ import annotations
 
 import contextlib
+import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -21,6 +22,8 @@ from tuning.engines.keras_tuner_internals import (
     mark_as_tried,
     take_back_draws,
 )
+from tuning.engines.memory.keras_tuner_memory import OracleMemory
+from tuning.engines.memory.memory import Entries
 from tuning.space.domains import Choice, Domain, Float
 from tuning.space.space import Space
 from tuning.study.engine_spec import require_kinds
@@ -43,6 +46,10 @@ _PAUSES = {"IDLE": Pause.WAIT, "STOPPED": Pause.EXHAUSTED}
 _Settings: TypeAlias = Mapping[str, Any]  # keyword arguments of an oracle
 
 
+_OWN = "engine"
+"""In the engine's memory: what this adapter knows itself."""
+
+
 class KerasTunerEngine:
     """One oracle. Each ask has a tuner id of its own, so that several trials may be open."""
 
@@ -58,6 +65,8 @@ class KerasTunerEngine:
             self._oracle.verbose = 0
             points = initial_points(study)
             self._oracle.first_points = tuple(self._space.labelled(point) for point in points)
+        # A grid's oracle also knows in which order its points come; asking it again takes no time.
+        self._memory = None if kind == "grid" else OracleMemory(self._oracle)
 
     def ask(self, number: int) -> Proposal | Pause:
         """Return the proposal that will carry `number`; a promotion names what it continues."""
@@ -72,6 +81,7 @@ class KerasTunerEngine:
 
         self._open[number] = trial
         self._numbers[trial.trial_id] = number
+        self._touch(number)
         values = trial.hyperparameters.values
         params = {
             name: _decode(domain, values[name])
@@ -102,6 +112,7 @@ class KerasTunerEngine:
             values.pop(name, None)
         values.update(self._space.labelled(proposal.params))
         mark_as_tried(self._oracle, values)
+        self._touch(proposal.number)
         return True
 
     def report(self, report: EpochReport) -> bool:
@@ -110,6 +121,7 @@ class KerasTunerEngine:
 
     def tell(self, result: TrialResult) -> None:
         """Take how a trial ended."""
+        self._touch(result.number)
         trial = self._open.pop(result.number)
         with _quiet():
             if result.status is Status.COMPLETED:
@@ -120,6 +132,28 @@ class KerasTunerEngine:
     def _end(self, trial: Any, state: str) -> None:
         trial.status = state
         self._oracle.end_trial(trial)
+
+    def memory(self) -> Entries | None:
+        """Return what has changed of oracle and trials; None: a grid."""
+        if self._memory is None:
+            return None
+        own = (list(self._open), len(self._oracle.first_points))
+        return {**self._memory.changes(), _OWN: pickle.dumps(own)}
+
+    def restore(self, entries: Entries) -> None:
+        """Know what an earlier process knew; the next ask is its next."""
+        assert self._memory is not None  # noqa: S101 - a grid has given no entries
+        numbers, n_first_points = pickle.loads(entries[_OWN])  # noqa: S301 - of `memory`
+        n_asked = len(self._oracle.first_points) - n_first_points
+        self._oracle.first_points = self._oracle.first_points[n_asked:]
+        with _quiet():
+            trials = self._memory.restore(entries)
+        self._numbers = {trial.trial_id: number for number, trial in trials.items()}
+        self._open = {number: self._oracle.trials[trials[number].trial_id] for number in numbers}
+
+    def _touch(self, number: int) -> None:
+        if self._memory is not None:
+            self._memory.touch(self._open[number], number)
 
     def artifacts(self) -> Mapping[str, str]:
         """Nothing: the trials themselves are all there is."""

@@ -11,12 +11,13 @@ import os
 import pickle
 import sysconfig
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tuning.engines.base import Engine
 from tuning.engines.memory.memory import Entries, memory_of
+from tuning.engines.memory.replay import Step, replay
 from tuning.errors import StudyError, TuningError
 from tuning.storage.secrets import without_secrets
 from tuning.study.info import StudyInfo, dataset_facts, describe
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from tuning.study.study import Study
 
 _CALLS = ("ask", "adopt", "report", "tell", "artifacts", "restore")
-_CHANGES_MEMORY = ("ask", "adopt", "tell")
+_REPLAY = "replay"  # of several of these
+_CHANGES_MEMORY = ("ask", "adopt", "tell", _REPLAY)
 _GONE = (
     "the engine process has ended, with all the engine knew (out of memory, or killed?); "
     "the results are on disk: the same command goes on from them"
@@ -102,6 +104,11 @@ class RemoteEngine:
     def tell(self, result: TrialResult) -> None:
         """Tell the engine how a trial ended."""
         self._call("tell", result)
+
+    def replay(self, steps: Sequence[Step]) -> list[Proposal | Pause]:
+        """Return the engine's answers to the first of some asks of an earlier run."""
+        answers: list[Proposal | Pause] = self._call(_REPLAY, steps)
+        return answers
 
     def restore(self) -> None:
         """Have the engine know what is in the memory."""
@@ -194,14 +201,20 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
         failure = None
         entries = None
         try:
-            if name not in _CALLS:
-                raise ValueError(f"an engine has no '{name}'")
-            answer = getattr(engine, name)(*args)
+            answer = _answer(engine, name, *args)
             if name in _CHANGES_MEMORY:
                 entries = memory_of(engine)
         except BaseException as error:  # the driver raises it, and may go on with this engine
             failure = error
         _reply(connection, failure, answer, entries)
+
+
+def _answer(engine: Engine, name: str, *args: Any) -> Any:
+    if name == _REPLAY:
+        return replay(engine, *args)
+    if name not in _CALLS:
+        raise ValueError(f"an engine has no '{name}'")
+    return getattr(engine, name)(*args)
 
 
 def prepare(source: Source, overrides: Overrides) -> tuple[Engine, StudyInfo]:

@@ -9,16 +9,18 @@ search.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
+from tuning.engines.memory.replay import MOST_STEPS, Step, Told
 from tuning.engines.remote import EngineLost, RemoteEngine
 from tuning.errors import ChangedError, StudyError, TuningError
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.supervision.parts import ENGINE, backoff_s
 from tuning.ledger.search import SearchFiles
 from tuning.search.engine_link import EngineLink
-from tuning.search.replay import ask_again
+from tuning.search.replay import ask_again, told
 from tuning.search.stop_request import StopRequest
 from tuning.study.info import StudyInfo
 from tuning.trial import EpochReport, Pause, Proposal, TrialResult
@@ -110,6 +112,17 @@ class SupervisedEngine:
             self._tells = []
         self._forget_reports()
         return answer
+
+    def replay(self, steps: Sequence[Step]) -> list[Proposal | Pause]:
+        """Return what the engine proposes to the first of some asks of an earlier run."""
+        answers = self._answer(lambda: self._remote.replay(steps))
+        for step, answer in zip(steps, answers, strict=False):
+            self._tells += [trial.result.number for trial in step.told]
+            if isinstance(answer, Proposal):
+                self._n_asked += 1
+                self._tells = []
+        self._forget_reports()
+        return answers
 
     def adopt(self, proposal: Proposal) -> bool:
         """Return whether the engine takes the proposal of an earlier run."""
@@ -292,28 +305,33 @@ class SupervisedEngine:
 
         Where it had no memory, ask and tell in the order of the files.
         """
-        study = self.describe()
-        files = self._files
         if self._memory:
             self._remote.restore()
-        elif files is not None:
-            for before in files.proposals(study.space):
-                if before.number == self._n_asked:  # in the middle of a first replay
-                    break
-                for number in before.tells:
-                    self._tell_again(files, number)
-                ask_again(self._remote, study, files.header, before)
+        elif self._files is not None:
+            study = self.describe()
+            steps = self._steps(self._files)
+            while some := list(islice(steps, MOST_STEPS)):
+                for _ in ask_again(self._remote, study, self._files.header, some):
+                    pass  # each is compared with its file
             for number in self._tells:
-                self._tell_again(files, number)
+                self._tell_again(self._told(self._files, number))
         for report in self._reports:
             self._remote.report(report)
 
-    def _tell_again(self, files: SearchFiles, number: int) -> None:
+    def _steps(self, files: SearchFiles) -> Iterator[Step]:
+        """Yield what the last process was asked, in the order of the files."""
+        for before in files.proposals(self.describe().space):
+            if before.number == self._n_asked:  # in the middle of a first replay
+                return
+            yield Step(tuple(self._told(files, number) for number in before.tells), before)
+
+    def _told(self, files: SearchFiles, number: int) -> Told:
         result = files.result(number)
         if result is None:
             raise TuningError(f"the result of trial {number} is damaged; the same command mends it")
-        study = self.describe()
-        if study.pruner != "none":
-            for epoch, value in result.reports_of(study.objective.metric):
-                self._remote.report(EpochReport(number, epoch, value, {}, 0.0))
-        self._remote.tell(result)
+        return told(self.describe(), result)
+
+    def _tell_again(self, trial: Told) -> None:
+        for report in trial.reports:
+            self._remote.report(report)
+        self._remote.tell(trial.result)

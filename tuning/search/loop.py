@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tuning.engines.base import Engine
+from tuning.engines.memory.replay import MOST_STEPS, Step
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
 from tuning.executors.supervision.parts import WORKER
@@ -15,7 +16,7 @@ from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
 from tuning.search.data_digests import DataDigests
 from tuning.search.open_trials import OpenTrial
-from tuning.search.replay import ask_again
+from tuning.search.replay import ask_again, told
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
 from tuning.search.trial_index import Pair, TrialIndex, copy_of
 from tuning.search.trial_jobs import as_error
@@ -103,6 +104,7 @@ class SearchLoop:
         self._applied_stop = ""  # the reason that the open trials have been told of
         self._untold: dict[int, TrialResult] = {}  # ended, and the engine has not been told
         self._unreported: set[int] = set()  # ended, and the engine knows nothing of their epochs
+        self._heard: set[int] = set()  # trained again in a replay, with the engine listening
         self._data_digests = DataDigests(study)
         self._failures_in_a_row = 0
         self._engine_waits = False  # for a result, before it proposes anything
@@ -115,28 +117,25 @@ class SearchLoop:
         Raises:
             ChangedError: The engine proposes something else than it did; says what would work.
         """
-        header = self.files.header
         results: dict[int, TrialResult] = {}
         known_to_engine: set[int] = set()
+        steps: list[Step] = []
         n_adopted = 0
         for before in self.files.proposals(self.study.space):
-            self.trial_index.tells = []
-            for number in before.tells:
-                self._tell(results.get(number) or self._train_again(number))
+            damaged = [number for number in before.tells if number not in results]
+            # A trial can be trained again where the engine is at its place, and no earlier.
+            if damaged or len(steps) == MOST_STEPS:
+                n_adopted += self._take_steps(steps, results)
+                steps = []
+            for number in damaged:
+                results[number] = self._train_again(number)
+
             known_to_engine.update(before.tells)
-
-            proposal, adopted = ask_again(self.engine, self.study, header, before)
-            n_adopted += adopted
-            self._enter_again(proposal)
-
-            result = self.files.result(proposal.number, proposal.digest)
-            if result is None:
-                self.open[proposal.number] = OpenTrial(proposal)
-            else:
-                self._data_digests.check(proposal, result)
-                self.trial_index.enter(result)
-                self._unreported.add(proposal.number)
-                results[proposal.number] = result
+            steps.append(self._step(before, results))
+            result = self.files.result(before.number, before.digest)
+            if result is not None:
+                results[before.number] = result
+        n_adopted += self._take_steps(steps, results)
 
         self.trial_index.tells = []
         self._untold = {
@@ -147,6 +146,34 @@ class SearchLoop:
                 f"{n_adopted} trials are not what the engine proposes here (another CPU?), and are "
                 "kept"
             )
+
+    def _step(self, before: Proposal, results: Mapping[int, TrialResult]) -> Step:
+        """Return an ask of an earlier run, with what the engine had been told before it."""
+        tells = [
+            told(self.study, results[number], reported=number in self._heard)
+            for number in before.tells
+        ]
+        return Step(tuple(tells), before)
+
+    def _take_steps(self, steps: Sequence[Step], results: Mapping[int, TrialResult]) -> int:
+        """Tell and ask the engine again; enter the trials; return how many it had to be given.
+
+        Args:
+            steps: The next ones from the files.
+            results: By number, those that are whole.
+        """
+        n_adopted = 0
+        for proposal, adopted in ask_again(self.engine, self.study, self.files.header, steps):
+            n_adopted += adopted
+            self._enter_again(proposal)
+            result = results.get(proposal.number)
+            if result is None:
+                self.open[proposal.number] = OpenTrial(proposal)
+            else:
+                self._data_digests.check(proposal, result)
+                self.trial_index.enter(result)
+                self._unreported.add(proposal.number)
+        return n_adopted
 
     def take_over(self, trials: Sequence[Pair], *, exhausted: bool) -> None:
         """Enter the trials of a search that has ended, in place of `replay`: no engine is asked.
@@ -171,6 +198,8 @@ class SearchLoop:
         self._begin(self.open[number])
         while number in self.open:
             self._take_events()
+        if number not in self._unreported:
+            self._heard.add(number)
         return self._untold.pop(number)
 
     def run(self) -> None:
@@ -301,9 +330,9 @@ class SearchLoop:
 
     def _tell(self, result: TrialResult) -> None:
         """Tell a result, and before it the epochs where the engine has not heard of them."""
-        if self.study.pruner != "none" and result.number in self._unreported:
-            for epoch, value in result.reports_of(self.study.objective.metric):
-                self.engine.report(EpochReport(result.number, epoch, value, {}, 0.0))
+        if result.number in self._unreported:
+            for report in told(self.study, result).reports:
+                self.engine.report(report)
         self.engine.tell(result)
         self.trial_index.tells.append(result.number)
         self._engine_waits = False

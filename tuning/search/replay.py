@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tuning.engines.base import Engine
+from tuning.engines.memory.replay import Step, Told, is_same, replay
 from tuning.errors import ChangedError, StudyError
 from tuning.ledger.records import SearchHeader
 from tuning.space.space import Space
 from tuning.study.info import StudyInfo
-from tuning.trial import Params, Pause, Proposal
+from tuning.trial import EpochReport, Params, Pause, Proposal, TrialResult
 
 
 class Replayed(NamedTuple):
@@ -26,37 +27,62 @@ class Replayed(NamedTuple):
 
 
 def ask_again(
-    engine: Engine, study: StudyInfo, header: SearchHeader | None, before: Proposal
-) -> Replayed:
-    """Ask a replayed engine for what it has proposed before.
+    engine: Engine, study: StudyInfo, header: SearchHeader | None, steps: Sequence[Step]
+) -> Iterator[Replayed]:
+    """Tell and ask a replayed engine again, and yield what it has proposed before.
 
     Where it proposes something else it is made to take it: processors differ in the last digits,
     and those may lead elsewhere. Epochs may differ where a changed study is gone on with: a trial
     keeps those it was trained for.
 
     Args:
-        engine: It has been told again all that it was told before that ask.
+        engine: It has been asked all that came before. In another process it is given many steps
+            at once.
         study: What is searched now.
         header: Of the search.
-        before: The proposal in the files.
+        steps: From the files, in order.
 
     Raises:
         ChangedError: It is not the search's own trial, or the engine cannot take it; says what
             would work.
     """
-    now = engine.ask(before.number)
-    _check_study(study, header, before)
-    if isinstance(now, Proposal) and now.parent == before.parent:
-        if _are_near(now.params, before.params):
-            proposal = replace(
-                now,
-                params=before.params,
-                epochs=before.epochs,
-                study=before.study,
-                digest=before.digest,
-            )
-            return Replayed(proposal, adopted=False)
+    rest = list(steps)
+    while rest:
+        answers = _answers(engine, rest)
+        for step, now in zip(rest, answers, strict=False):  # to the first that is another one
+            _check_study(study, header, step.before)
+            yield _taken(engine, study, header, step.before, now)
+        rest = rest[len(answers) :]
 
+
+def _answers(engine: Engine, steps: Sequence[Step]) -> list[Proposal | Pause]:
+    """Return the engine's answers to the first steps; but the last they are those of before."""
+    at_once = getattr(engine, "replay", None)
+    if at_once is None:
+        return replay(engine, steps)
+    answers: list[Proposal | Pause] = at_once(steps)
+    return answers
+
+
+def _taken(
+    engine: Engine,
+    study: StudyInfo,
+    header: SearchHeader | None,
+    before: Proposal,
+    now: Proposal | Pause,
+) -> Replayed:
+    """Return the proposal of an earlier run, which the engine takes for what it proposes now."""
+    if isinstance(now, Proposal) and is_same(now, before):
+        proposal = replace(
+            now,
+            params=before.params,
+            epochs=before.epochs,
+            study=before.study,
+            digest=before.digest,
+        )
+        return Replayed(proposal, adopted=False)
+
+    if isinstance(now, Proposal) and now.parent == before.parent:
         # Beside a header that was lost the trials may be another search's: they are not forced on.
         recovered = header is not None and header.recovered
         if not recovered and _is_inside(study.space, before.params) and engine.adopt(before):
@@ -93,22 +119,26 @@ def _in_words(answer: Proposal | Pause) -> str:
     return str(dict(answer.params)) if isinstance(answer, Proposal) else "nothing"
 
 
-def _are_near(now: Params, before: Params) -> bool:
-    """Whether parameters are the same, but for the last digits, in which processors differ."""
-    if now.keys() != before.keys():
-        return False
-    return all(_is_near(value, before[name]) for name, value in now.items())
-
-
-def _is_near(value: Any, other: Any) -> bool:
-    if isinstance(value, float) and isinstance(other, float):
-        return value == other or math.isclose(value, other)
-    return bool(value == other)
-
-
 def _is_inside(space: Space, params: Params) -> bool:
     try:
         space.check(params)
     except StudyError:
         return False
     return True
+
+
+def told(study: StudyInfo, result: TrialResult, *, reported: bool = False) -> Told:
+    """Return what an engine is told of a trial that has ended.
+
+    Args:
+        study: What is searched.
+        result: How it ended.
+        reported: The engine has heard of its epochs.
+    """
+    if study.pruner == "none" or reported:
+        return Told(result, ())
+    reports = tuple(
+        EpochReport(result.number, epoch, value, {}, 0.0)
+        for epoch, value in result.reports_of(study.objective.metric)
+    )
+    return Told(result, reports)

@@ -42,6 +42,7 @@ class OptunaMemory:
         self._touched: set[int] = set()
         self._distributions: dict[str, BaseDistribution] = {}
         self._attributes: dict[str, Any] = {}
+        self._places: dict[int, list[Any]] = {}
         self._tables: dict[int, bytes] = {}
 
     def touch(self, trial: optuna.Trial) -> None:
@@ -100,12 +101,16 @@ class OptunaMemory:
         changed = {}
         for index, random in enumerate(self._random):
             state: Any = random.get_state()
-            _, numbers, position, has_gauss, gauss = state
+            _, numbers, *place = state
+            # 624 numbers lie in a table: whoever draws as many comes to the same place in another.
             table = numbers.tobytes()
             if self._tables.get(index) != table:
                 self._tables[index] = table
                 changed[f"{_TABLE}{index}"] = table
-            changed[f"{_RANDOM}{index}"] = _dumped((position, has_gauss, gauss))
+            # Most calls draw nothing: a trial that is told, a point of the user's.
+            if self._places.get(index) != place:
+                self._places[index] = place
+                changed[f"{_RANDOM}{index}"] = _dumped(place)
         return changed
 
 
