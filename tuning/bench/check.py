@@ -11,7 +11,7 @@ from tuning.errors import TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
-from tuning.executors.supervision.parts import QUESTION
+from tuning.executors.supervision.parts import ENGINE
 from tuning.search.loop import TICK_S
 from tuning.search.lr_bounds import LRBounds, may_ask_again, measure_lr_bounds
 from tuning.search.trial_jobs import as_error
@@ -82,7 +82,8 @@ def check_study(
 
 
 def _answer_of(executor: Executor, request: CheckRequest) -> CheckedStudy:
-    question = Job("check", _CHECK, (request,), timeout_s=QUESTION.answer_s)
+    # It does what an engine's process does before its first ask, and may take as long.
+    question = Job("check", _CHECK, (request,), timeout_s=ENGINE.answer_s)
     n_lost = {question.id: 0}
     executor.submit(question)
     while True:
@@ -100,6 +101,13 @@ def _answer_of(executor: Executor, request: CheckRequest) -> CheckedStudy:
                 executor.submit(question)
 
             elif isinstance(event, Died):
-                raise TuningError(
-                    f"the worker that checked the study {event.cause}: {event.detail}"
-                )
+                raise TuningError(_how_it_died(event))
+
+
+def _how_it_died(event: Died) -> str:
+    if event.cause == "timeout":
+        return (
+            f"loading and checking the study took more than {ENGINE.answer_s:g} s; is there a "
+            "loop without end?"
+        )
+    return f"the worker that checked the study {event.cause}: {event.detail}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from tuning.bench.meter import Meter
 from tuning.engines.base import Engine
@@ -43,6 +44,10 @@ class MeteredContext:
         """Do nothing: the worker is replaced after each search anyway."""
 
 
+def _without_limit(name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 class MeteredEngine:
     """An engine whose own time is measured, and whose trials are counted as it is told of them.
 
@@ -51,20 +56,30 @@ class MeteredEngine:
     Attributes:
         asked_s: Seconds spent in the engine for each proposal: the ask, and what it was told since
             the one before.
+
+    Args:
+        engine: What is asked.
+        meter: Counts the search's epochs.
+        answering: Around each call, with its name: see `EngineLimit`.
     """
 
-    def __init__(self, engine: Engine, meter: Meter) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        meter: Meter,
+        answering: Callable[[str], AbstractContextManager[None]] = _without_limit,
+    ) -> None:
         self.notices = engine.notices
         self.asked_s: list[float] = []
         self._engine = engine
         self._meter = meter
+        self._answering = answering
         self._spent_s = 0.0
 
     def ask(self, number: int) -> Proposal | Pause:
         """As the engine's."""
-        began_at = time.perf_counter()
-        proposal = self._engine.ask(number)
-        self._spent_s += time.perf_counter() - began_at
+        with self._timed("ask"):
+            proposal = self._engine.ask(number)
         if isinstance(proposal, Proposal):
             self.asked_s.append(self._spent_s)
             self._spent_s = 0.0
@@ -72,23 +87,34 @@ class MeteredEngine:
 
     def adopt(self, proposal: Proposal) -> bool:
         """As the engine's."""
-        return self._engine.adopt(proposal)
+        with self._answering("adopt"):
+            return self._engine.adopt(proposal)
 
     def report(self, report: EpochReport) -> bool:
         """As the engine's."""
-        return self._engine.report(report)
+        with self._answering("report"):
+            return self._engine.report(report)
 
     def tell(self, result: TrialResult) -> None:
         """As the engine's."""
-        began_at = time.perf_counter()
-        self._engine.tell(result)
-        self._spent_s += time.perf_counter() - began_at
+        with self._timed("tell"):
+            self._engine.tell(result)
         self._meter.end(result)
 
     def artifacts(self) -> Mapping[str, str]:
         """As the engine's."""
-        return self._engine.artifacts()
+        with self._answering("artifacts"):
+            return self._engine.artifacts()
 
     def close(self) -> None:
         """As the engine's."""
-        self._engine.close()
+        with self._answering("close"):
+            self._engine.close()
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        """Count the time of this block as the engine's; not where it raises: that ends it."""
+        with self._answering(name):
+            began_at = time.perf_counter()
+            yield
+            self._spent_s += time.perf_counter() - began_at

@@ -12,7 +12,7 @@ from tuning.bench.plan import Search
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
 from tuning.errors import TuningError
-from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported
+from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
 from tuning.ledger.search import SearchFiles
 from tuning.search.loop import TICK_S
 from tuning.search.stop_request import StopRequest
@@ -22,6 +22,7 @@ from tuning.trial import Answer, EpochReport
 
 _RUN_SEARCH = "tuning.bench.worker:run_search"
 _MOST_LOST = 3  # workers of one search that ended without a trial being at fault
+_LOOKS = 8  # at the files within the time that a trial may take without an epoch
 
 
 @dataclass(eq=False)
@@ -30,18 +31,26 @@ class _OpenSearch:
 
     Attributes:
         last_report: The trial that this worker has reported of last; None: it has not reported yet.
-        is_late: A trial is beyond its time limit, and its worker is being ended.
+        late: Why a trial's worker is being ended, in words; "": it is not.
         lost: Workers of the search that ended, without a report and a trial being at fault.
+        open_trial: The trial that was open when the files were looked at last; None: none was.
+        silent_since: No epoch of that trial has ended since then, on the monotonic clock; None:
+            the search still waits for a slot.
+        look_at: When to look at the files again.
     """
 
     search: Search
     last_report: LastReport | None = None
-    is_late: bool = False
+    late: str = ""
     lost: int = 0
+    open_trial: int | None = None
+    silent_since: float | None = None
+    look_at: float = 0.0
 
     def note_report(self, report: EpochReport) -> None:
         """Note an epoch's report, with those before it of the same trial."""
         self.lost = 0
+        self.silent_since = time.monotonic()
         epochs = report.fits
         if self.last_report is not None and self.last_report.number == report.number:
             epochs += self.last_report.epochs
@@ -99,17 +108,11 @@ class OpenSearches:
             for event in self._executor.events(TICK_S):
                 self._handle(event)
             self._end_late_trials()
+            self._end_silent_trials()
 
     def _submit(self, search: Search, *, lost: int = 0) -> None:
         self._open[search.id] = _OpenSearch(search, lost=lost)
-        self._executor.submit(
-            Job(
-                id=search.id,
-                function=_RUN_SEARCH,
-                args=(search, self._budget),
-                no_progress_timeout_s=self._studies[search.study].no_progress_timeout,
-            )
-        )
+        self._executor.submit(Job(id=search.id, function=_RUN_SEARCH, args=(search, self._budget)))
 
     def _stop(self) -> None:
         for job, open_search in self._open.items():
@@ -124,7 +127,9 @@ class OpenSearches:
             return
 
         search = open_search.search
-        if isinstance(event, Reported):
+        if isinstance(event, Started):
+            open_search.silent_since = time.monotonic()
+        elif isinstance(event, Reported):
             open_search.note_report(event.report)
             if self._stopping.reason:  # it may not have reported yet when all were stopped
                 self._executor.answer(event.job, Answer.STOP)
@@ -145,7 +150,7 @@ class OpenSearches:
         for job, open_search in self._open.items():
             report = open_search.last_report
             limit_s = self._studies[open_search.search.study].trial_timeout
-            if report is None or limit_s is None or open_search.is_late:
+            if report is None or limit_s is None or open_search.late:
                 continue
             if report.seconds <= limit_s:
                 continue
@@ -153,12 +158,30 @@ class OpenSearches:
             # The report may be of a trial that has ended since: only the files know.
             running = running_in(SearchFiles(open_search.search.folder))
             if running == report.number:
-                open_search.is_late = True
+                open_search.late = "stopped after the trial's limit"
                 self._executor.cancel(job)
             elif running is None:
                 open_search.last_report = None
             else:  # the next trial, which has not reported yet: its time begins now
                 open_search.last_report = LastReport(running, time.monotonic(), 0)
+
+    def _end_silent_trials(self) -> None:
+        """Keep `no_progress_timeout` for trials: in between the engine has a limit of its own."""
+        for job, open_search in self._open.items():
+            now = time.monotonic()
+            silent_since = open_search.silent_since
+            if open_search.late or silent_since is None or now < open_search.look_at:
+                continue
+            limit_s = self._studies[open_search.search.study].no_progress_timeout
+            open_search.look_at = now + limit_s / _LOOKS
+
+            running = running_in(SearchFiles(open_search.search.folder))
+            if running is None or running != open_search.open_trial:
+                open_search.open_trial = running
+                open_search.silent_since = now
+            elif now - silent_since >= limit_s:
+                open_search.late = f"stopped after {limit_s:g} s without a finished epoch"
+                self._executor.cancel(job)
 
     def _died(self, open_search: _OpenSearch, event: Died) -> None:
         """Begin a search whose worker is lost again; it goes on where it was.
@@ -167,7 +190,11 @@ class OpenSearches:
         """
         search = open_search.search
         del self._open[search.id]
-        was_cancelled = event.cause == "cancelled" and not open_search.is_late
+        run = BenchRun.read(search.folder)
+        if run is not None and run.pinned == search.pinned:  # it was over: its engine hung, maybe
+            self._on_end(search, run)
+            return
+        was_cancelled = event.cause == "cancelled" and not open_search.late
         if self._stopping.reason or was_cancelled:
             return
 
@@ -175,7 +202,7 @@ class OpenSearches:
             search.folder,
             _how_it_died(open_search, event),
             self._studies[search.study].attempts,
-            final=open_search.is_late or event.cause in ("timeout", "no_progress"),
+            final=bool(open_search.late),
             last_report=open_search.last_report,
         )
         lost = open_search.lost
@@ -192,5 +219,4 @@ class OpenSearches:
 
 
 def _how_it_died(open_search: _OpenSearch, event: Died) -> str:
-    detail = "stopped after the trial's limit" if open_search.is_late else event.detail
-    return f"worker {event.cause}: {detail}"
+    return f"worker {event.cause}: {open_search.late or event.detail}"

@@ -7,6 +7,7 @@ search that lost its worker goes on.
 
 from __future__ import annotations
 
+import math
 import pkgutil
 import queue
 import time
@@ -14,9 +15,11 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tuning.bench.budget import Budget
 from tuning.bench.curve import anytime_run, count_trials, incumbent_of
+from tuning.bench.engine_limit import EngineLimit
 from tuning.bench.meter import Meter
 from tuning.bench.metered import MeteredContext, MeteredEngine
 from tuning.bench.plan import CheckedStudy, CheckRequest, Search, folder_of, overrides_of
@@ -26,6 +29,7 @@ from tuning.engines.remote import prepare
 from tuning.errors import SearchFailed, StudyError, TuningError
 from tuning.executors.base import Job, Slot
 from tuning.executors.inprocess import InProcessExecutor
+from tuning.executors.supervision.parts import ENGINE
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import search_header
 from tuning.ledger.search import SearchFiles, begin
@@ -40,6 +44,8 @@ from tuning.study.study_data import load_dataset, split_dataset
 from tuning.trial import Context, Proposal, TrialResult
 from tuning.trials.earlier_attempts import trained_by_earlier_attempts
 from tuning.trials.jobs import TrialJob
+
+_Trials: TypeAlias = queue.SimpleQueue[Callable[[], None] | None]
 
 
 def check_study(request: CheckRequest, context: Context) -> CheckedStudy:
@@ -119,6 +125,8 @@ def _searches_of(study: Study, request: CheckRequest, digest: str) -> tuple[Sear
 def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | None:
     """Do one search until its budget is used up, or go on with it; record how it went.
 
+    An engine that takes too long for an answer ends this process: its search has failed.
+
     Returns:
         None where the driver has said "stop": the same search goes on another time.
 
@@ -126,7 +134,22 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         TuningError: The study, its data or the disk.
     """
     context.retire()  # the next search begins as this one did: nothing compiled, nothing remembered
-    engine, info = prepare(search.source, search.overrides)
+    under_way: list[_UnderWay] = []
+
+    def keep_failure(reason: str) -> None:
+        for each in under_way:  # none while the study is still loaded
+            each.record(reason)
+
+    with EngineLimit(ENGINE.answer_s or math.inf, on_late=keep_failure) as limit:
+        search_under_way = _begin(search, budget, context, limit)
+        under_way.append(search_under_way)
+        return search_under_way.record(search_under_way.carry_out())
+
+
+def _begin(search: Search, budget: Budget, context: Context, limit: EngineLimit) -> _UnderWay:
+    """Load the study, open the search's files, and put its loop together."""
+    with limit.answering("check the study"):
+        engine, info = prepare(search.source, search.overrides)
     files = begin(
         search.folder,
         search_header(info, {}),
@@ -135,11 +158,8 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         on_damage=SetAside(print),  # into the worker's log
     )
     meter = Meter(budget)
-    metered = MeteredEngine(engine, meter)
-
-    # The loop has a thread of its own. Trials are trained here, in the main thread, where the
-    # study was imported.
-    trials: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+    metered = MeteredEngine(engine, meter, limit.answering)
+    trials: _Trials = queue.SimpleQueue()
     loop = SearchLoop(
         info,
         metered,
@@ -150,39 +170,79 @@ def run_search(search: Search, budget: Budget, context: Context) -> BenchRun | N
         in_order=1,  # the meter counts trials that follow one another
         stop_request=StopRequest(lambda: meter.enough),
     )
-    with ThreadPoolExecutor(1, "loop") as pool:
-        driven = pool.submit(_drive, loop)
-        driven.add_done_callback(lambda _: trials.put(None))
-        while True:
-            train = trials.get()
-            if train is None:
-                break
-            train()
-        error = driven.result()
-        pool.submit(engine.close).result()  # by the thread that has used it
-
-    if meter.halted:
-        return None
-    run = BenchRun(
-        curve=anytime_run(
-            info,
-            loop.trial_index,
-            files,
-            meter,
-            engine=search.choice.name,
-            seed=search.seed,
-            asked_s=metered.asked_s,
-        ),
-        search=files.require_header().id,
-        pinned=search.pinned,
-        ended=_how_it_ended(error, loop),
-        error=error,
-        counts=count_trials(loop.trial_index),
-        best=incumbent_of(loop.trial_index, files),
-        at=time.time(),
+    return _UnderWay(
+        search=search,
+        info=info,
+        files=files,
+        meter=meter,
+        engine=metered,
+        loop=loop,
+        trials=trials,
     )
-    run.write(search.folder)
-    return run
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _UnderWay:
+    """A search that is being done, and what its record is made of.
+
+    Attributes:
+        trials: What the main thread is to train; None: nothing is to come.
+    """
+
+    search: Search
+    info: StudyInfo
+    files: SearchFiles
+    meter: Meter
+    engine: MeteredEngine
+    loop: SearchLoop
+    trials: _Trials
+
+    def carry_out(self) -> str:
+        """Search until there is an end; return what went wrong, "" where nothing did.
+
+        The loop has a thread of its own. Trials are trained here, in the main thread, where the
+        study was imported.
+        """
+        with ThreadPoolExecutor(1, "loop") as pool:
+            driven = pool.submit(_drive, self.loop)
+            driven.add_done_callback(lambda _: self.trials.put(None))
+            while True:
+                train = self.trials.get()
+                if train is None:
+                    break
+                train()
+            error = driven.result()
+            pool.submit(self.engine.close).result()  # by the thread that has used it
+        return error
+
+    def record(self, error: str) -> BenchRun | None:
+        """Write how the search went, and return it; None where it was stopped, and goes on.
+
+        Args:
+            error: Why it failed; "": it has not.
+        """
+        if self.meter.halted:
+            return None
+        run = BenchRun(
+            curve=anytime_run(
+                self.info,
+                self.loop.trial_index,
+                self.files,
+                self.meter,
+                engine=self.search.choice.name,
+                seed=self.search.seed,
+                asked_s=self.engine.asked_s,
+            ),
+            search=self.files.require_header().id,
+            pinned=self.search.pinned,
+            ended=_how_it_ended(error, self.loop),
+            error=error,
+            counts=count_trials(self.loop.trial_index),
+            best=incumbent_of(self.loop.trial_index, self.files),
+            at=time.time(),
+        )
+        run.write(self.search.folder)
+        return run
 
 
 def _how_it_ended(error: str, loop: SearchLoop) -> str:
