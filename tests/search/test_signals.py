@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ import pytest
 
 from tests.faults.home import own_home
 from tests.faults.processes import processes_of
+from tests.tracking.writer import searches
+from tests.tracking.writer.test_writer import runs
 from tuning.executors.leases import Leases, release
 from tuning.storage.durable import read_json
 
@@ -22,7 +25,8 @@ STUDY = str(ROOT / "tests" / "search" / "run_parts.py")
 SIGNALS = {
     "SIGTERM": ([signal.SIGTERM], (143,)),
     "SIGHUP": ([signal.SIGHUP], (143,)),
-    "two Ctrl-C": ([signal.SIGINT, signal.SIGINT], (130,)),
+    # Where the first has ended the command, Python leaves the second to the system: 130 as well.
+    "two Ctrl-C": ([signal.SIGINT, signal.SIGINT], (130, -signal.SIGINT)),
 }
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("sent", SIGNALS)]
 
@@ -156,3 +160,52 @@ def test_another_command_at_work(home, monkeypatch, start, name, sent):
     wait_until(command, lambda: processes_of(command.pid, "worker"))
     time.sleep(2.0)
     end(command, sent)
+
+
+def test_a_search_that_writes_its_report(home, monkeypatch, start, sent):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
+    command = start("run", STUDY, "--quiet", "--trials", "12")
+    # The winner is there, and its processes end; what comes before the status is the report.
+    wait_until(command, lambda: list(home.glob("ledger/*/*/winner.json")))
+    time.sleep(0.3)
+    assert status_of(home) == "running"
+    numbers, codes = SIGNALS[sent]
+    began_at = time.monotonic()
+    for number in numbers:
+        command.send_signal(number)
+        time.sleep(0.3)
+    _, errors = command.communicate(timeout=60)
+    assert time.monotonic() - began_at < 10
+    assert "Traceback" not in errors
+    ends = {"completed": (0,), "interrupted": codes, "terminated": codes}
+    assert command.returncode in ends[status_of(home)]
+    for report in home.glob("reports/*.html"):  # whole, where there is one
+        assert report.read_text().rstrip().endswith("</html>")
+    assert list(home.glob("ledger/*/*/winner.json"))
+
+
+WRITING = {"sync": ("sync",), "doctor": ("doctor", "--fix")}
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_command_that_writes_the_databases_anew(home, start, name, sent):
+    files = searches.search(home)
+    searches.add_trials(files, range(4000), epochs=5)
+    searches.end(files)
+    command = start(*WRITING[name])
+    wait_until(command, lambda: (home / "mlflow.db").exists() and _n_runs(home) >= 100)
+    end(command, sent)
+    assert status_of(home) == "completed"
+
+    again = start("sync")
+    again.communicate(timeout=180)
+    assert again.returncode == 0
+    attempts = [attempt for attempt, _ in runs(home)]
+    assert len(attempts) == len(set(attempts)) == 4000
+
+
+def _n_runs(home):
+    try:
+        return len(runs(home))
+    except sqlite3.OperationalError:  # it is being made
+        return 0
