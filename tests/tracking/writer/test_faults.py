@@ -123,7 +123,7 @@ def test_a_stopped_writer_whose_driver_is_killed_goes_on_writes_all_and_ends(hom
     os.kill(writer, signal.SIGSTOP)
     searches.add_trials(files, range(2, 5))
     driver.kill()
-    driver.wait()
+    driver.communicate()
     # Nobody waits for its lock.
     assert wait_for_end(writer, 30)
     assert not is_locked(files.folder / ".writer.lock")
