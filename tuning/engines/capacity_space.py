@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuning.space.domains import Choice, Domain, Float, Int
+from tuning.space.domains import Choice, Domain, Float, Int, is_number
 from tuning.space.space import Space
 from tuning.trial import Params
 
@@ -83,9 +83,7 @@ def _rate_ladder(domain: Domain) -> list[Any]:
 
 
 def _numbers(domain: Choice) -> bool:
-    return all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in domain.values
-    )
+    return all(map(is_number, domain.values))
 
 
 def faults_of(space: Space) -> Iterator[str]:

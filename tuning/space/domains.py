@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class Int(_Domain):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
-        if not all(_is_whole(value) for value in (self.low, self.high, self.step)):
+        if not all(is_whole(value) for value in (self.low, self.high, self.step)):
             yield f"{self} needs whole numbers; for real ones use Float"
             return
         yield from _bound_faults(self, self.low, self.high, self.log)
@@ -100,8 +100,8 @@ class Int(_Domain):
     def contains(self, value: Any) -> bool:
         """Whether `value` is a whole number of this range and on its steps."""
         # Unlike bounds, values come from engines too, which may give NumPy's numbers.
-        is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not is_whole or not self.low <= value <= self.high:
+        fits = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not fits or not self.low <= value <= self.high:
             return False
         return bool((value - self.low) % self.step == 0)
 
@@ -174,21 +174,21 @@ class Float(_Domain):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the bounds."""
-        if not all(_is_number(bound) and math.isfinite(bound) for bound in (self.low, self.high)):
+        if not all(is_number(bound) and math.isfinite(bound) for bound in (self.low, self.high)):
             yield f"{self} needs finite numbers"
             return
         yield from _bound_faults(self, self.low, self.high, self.log)
         if self.step is None:
             return
-        if not _is_number(self.step) or not self.step > 0:
+        if not is_number(self.step) or not self.step > 0:
             yield f"{self}: step must be above 0, got {self.step!r}"
         if self.log:
             yield f"{self}: step and log exclude each other; drop one of them"
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is a number of this range and on its steps."""
-        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not is_number or not self.low <= value <= self.high:
+        fits = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not fits or not self.low <= value <= self.high:
             return False
         # Libraries add steps up in other orders, so that a value may be off by some roundings.
         return self.step is None or bool(
@@ -434,18 +434,20 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
         # Of one type: JSON sorts them, and keeps them as text.
         one_type = len({type(key) for key in value}) <= 1
-        named = all(isinstance(key, str) or _is_whole(key) for key in value)
+        named = all(isinstance(key, str) or is_whole(key) for key in value)
         return one_type and named and all(map(_is_plain, value.values()))
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, str | int)
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether a value is a whole number; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number of Python's; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
