@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tuning.errors import StorageError
-from tuning.executors.leases import Leases, default_folder, somebody_waits
+from tuning.executors.leases import Leases, default_folder
 
 
 def test_a_device_is_leased_once_until_released(leases):
@@ -50,8 +50,8 @@ def test_the_line_is_first_come_first_served_for_each_device(leases):
         assert not first.ahead(["a", "b"])
         assert second.ahead(["b"])
         assert not second.ahead(["c"])
-        assert somebody_waits(leases, ["b"])
-    assert not somebody_waits(leases, ["a", "b"])
+        assert leases.waited_for(["b"])
+    assert not leases.waited_for(["a", "b"])
 
 
 def test_a_dead_waiter_leaves_the_line(leases):

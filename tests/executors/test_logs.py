@@ -4,14 +4,14 @@ import subprocess
 import sys
 from textwrap import dedent
 
-from tuning.executors.logs import cap
+from tuning.executors.supervision.logs import cap
 
 
 def test_a_write_that_ends_in_the_old_file_after_the_cut_is_cut_too(tmp_path):
     program = """
         import os, sys
         from pathlib import Path
-        from tuning.executors.logs import CappedLog, cap
+        from tuning.executors.supervision.logs import CappedLog, cap
         log = CappedLog(Path(sys.argv[1]), cap_bytes=2000)
         under_way = os.dup(1)
         os.write(1, b"x" * 1500)

@@ -3,21 +3,22 @@
 import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.executors.contract import job, run
-from tuning.executors.base import Died, Finished, Started
+from tuning.executors.base import Died, Finished, Slot, Started
 from tuning.executors.devices import parse_devices
 from tuning.executors.local import LocalExecutor
 from tuning.executors.supervision.memory import (
-    MemoryGuard,
     available_bytes,
     family_bytes,
     oom_kills,
     total_bytes,
 )
+from tuning.executors.supervision.memory_guard import MemoryGuard
 from tuning.executors.worker import Limits
 
 MB = 2**20
@@ -96,7 +97,9 @@ def test_the_largest_trial_is_ended_before_the_kernel_has_to(executor, monkeypat
     while sum(isinstance(event, Started) for event in events) < 2:
         events += executor.events(0.5)
     time.sleep(0.5)  # for the large one to be so
-    monkeypatch.setattr("tuning.executors.supervision.memory.available_bytes", lambda *_: 450 * MB)
+    monkeypatch.setattr(
+        "tuning.executors.supervision.memory_guard.available_bytes", lambda *_: 450 * MB
+    )
     while not any(isinstance(event, Died) for event in events):
         events += executor.events(0.5)
     died = died_of(events)
@@ -108,7 +111,7 @@ def test_a_worker_that_the_kernel_ends_for_memory_is_told_from_one_that_somebody
     executor, monkeypatch
 ):
     kills = [0]
-    monkeypatch.setattr("tuning.executors.supervision.memory.oom_kills", lambda *_: kills[0])
+    monkeypatch.setattr("tuning.executors.supervision.memory_guard.oom_kills", lambda *_: kills[0])
     executor._memory = MemoryGuard()
     causes = []
     for number in (0, 1):
@@ -161,6 +164,92 @@ def test_small_trials_are_let_be_where_another_program_takes_it_all(root):
     assert MemoryGuard(root=root).look({10: 1}) is None
     (root / "proc/10/smaps_rollup").write_text("Pss:  900000 kB\n")
     assert MemoryGuard(root=root).look({10: 1}).pid == 10
+
+
+@pytest.fixture
+def two_guards(root, leases):
+    """The guards of two searches on a box that runs out of memory, each with a trial of 900 MB."""
+    for pid in (10, 20):
+        add_process(root, pid, 1, 900_000)
+    leave(root, 1)
+    return [
+        MemoryGuard(root=root, take_turn=lambda: leases.try_acquire("memory")) for _ in range(2)
+    ]
+
+
+def leave(root, megabytes):
+    """Have so much memory be left."""
+    text = f"MemTotal:  8388608 kB\nMemAvailable:  {megabytes * 1024} kB\n"
+    (root / "proc/meminfo").write_text(text)
+
+
+def test_while_one_guard_ends_a_trial_no_other_does_and_then_it_finds_enough(two_guards, root):
+    one, other = two_guards
+    assert one.look({10: 1}).pid == 10
+    assert other.look({20: 1}) is None
+    assert one.look({10: 1}) is None
+    leave(root, 1024)
+    one.ended(10)
+    assert other.look({20: 1}) is None
+
+
+def test_where_the_end_of_one_trial_is_not_enough_the_next_guard_goes_on(two_guards):
+    one, other = two_guards
+    assert one.look({10: 1}).pid == 10
+    one.ended(11)  # another of its workers
+    assert other.look({20: 1}) is None
+    one.ended(10)
+    assert other.look({20: 1}).pid == 20
+
+
+def test_a_guard_that_is_stopped_holds_the_others_up_for_seconds_only(two_guards, monkeypatch):
+    monkeypatch.setattr("tuning.executors.supervision.memory_guard._MOST_WAIT_S", 0.05)
+    one, other = two_guards
+    assert one.look({10: 1}).pid == 10
+    assert other.look({20: 1}) is None
+    time.sleep(0.06)
+    assert other.look({20: 1}).pid == 20
+
+
+def test_what_was_read_before_the_turn_came_is_read_again(two_guards, root, leases):
+    def take_turn():  # the other's trial is gone between two lines of ours
+        leave(root, 1024)
+        return leases.try_acquire("memory")
+
+    assert MemoryGuard(root=root, take_turn=take_turn).look({10: 1}) is None
+    leases.try_acquire("memory").release()
+
+
+def test_two_searches_on_a_box_end_one_trial_for_one_shortage(
+    light_forkserver, leases, tmp_path, monkeypatch
+):
+    dead = []
+    # As it is for a moment: the process is killed, and its memory is not free yet.
+    monkeypatch.setattr(
+        "tuning.executors.supervision.memory_guard.available_bytes",
+        lambda *_: 450 * MB if started == 2 and not dead else 8192 * MB,
+    )
+    started = 0
+    with ExitStack() as stack:
+        executors = [
+            stack.enter_context(
+                LocalExecutor(
+                    [Slot(name)], forkserver=light_forkserver, leases=leases, log_folder=tmp_path
+                )
+            )
+            for name in ("a", "b")
+        ]
+        for executor in executors:
+            executor.submit(job("take", 300))
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            for executor in executors:
+                events = executor.events(0.02)
+                started += sum(isinstance(event, Started) for event in events)
+                dead += [event for event in events if isinstance(event, Died)]
+            if dead:
+                until = min(until, time.monotonic() + 0.7)
+    assert [event.cause for event in dead] == ["host_oom"]
 
 
 def test_without_any_of_these_files_nothing_is_ended(tmp_path):

@@ -21,12 +21,12 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
-from tuning.executors.supervision import memory
+from tuning.executors.supervision.memory_guard import MemoryGuard
 
 group, folder, watches = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "watches"
 (group / "cgroup.procs").write_text(str(os.getpid()))
 if not watches:  # the driver then learns of it from the kernel alone
-    memory.MemoryGuard._largest = lambda self, used, free: None
+    MemoryGuard._largest = lambda self, used, free: None
 with ForkServer(["tuning.executors.worker"]) as server:
     executor = LocalExecutor(
         parse_devices("cpu:1"), forkserver=server, leases=Leases(folder), log_folder=folder

@@ -129,7 +129,7 @@ def _print(entries: list[Entry]) -> None:
 
 
 def _list_space(study: str, *, as_json: bool) -> None:
-    from tuning.executors.logs import errors_of_libraries_unseen
+    from tuning.executors.supervision.logs import errors_of_libraries_unseen
     from tuning.reports.space_table import print_space, space_table
 
     with errors_of_libraries_unseen():  # the study's file and its builder import them

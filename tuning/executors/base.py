@@ -28,6 +28,11 @@ class Slot:
     threads: int = 1
 
     @property
+    def devices(self) -> list[str]:
+        """The devices it is made of, each of which has a lease."""
+        return self.name.split("+")
+
+    @property
     def stays_taken(self) -> bool:
         """Whether its worker keeps something of the device between trials: a GPU's memory."""
         return not self.cores

@@ -24,6 +24,7 @@ from typing import Self
 from urllib.parse import quote
 
 from tuning.errors import StorageError
+from tuning.storage.locks import process_lives
 from tuning.storage.ownership import ownership_fault
 
 _TICK_NS = 50_000_000
@@ -105,7 +106,7 @@ class Leases:
         except (OSError, ValueError, KeyError, TypeError):  # it is just being written
             return "another search"
 
-        if pid in holders or (not Path("/proc/self/fd").exists() and _lives(pid)):
+        if pid in holders or (not Path("/proc/self/fd").exists() and process_lives(pid)):
             return f"{holder} (process {pid})"
         if holders:
             return f"what {holder} has left behind (process {min(holders)})"
@@ -124,7 +125,7 @@ class Leases:
         if changed_at == self._quiet_since:
             return False
         if any(self.folder.glob("ticket-*")):
-            return somebody_waits(self, names)
+            return _waited_for(self.folder, names)
         # The kernel's clock ticks each 4 ms: what is younger may change unseen.
         if time.time_ns() - changed_at > _TICK_NS:
             self._quiet_since = changed_at
@@ -181,11 +182,6 @@ def release(leases: Iterable[Lease]) -> None:
     """Give up this process' share of several leases."""
     for lease in leases:
         lease.release()
-
-
-def somebody_waits(leases: Leases, names: Collection[str]) -> bool:
-    """Return whether anybody stands in line for one of `names`."""
-    return _waited_for(leases.folder, names)
 
 
 def file_name(name: str) -> str:
@@ -263,16 +259,6 @@ def _is_file(path: Path, file: os.stat_result) -> bool:
         return os.path.samestat(path.stat(), file)
     except OSError:
         return False
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _lock(path: Path) -> int | None:

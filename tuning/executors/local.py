@@ -14,22 +14,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tuning.errors import BusyError, TuningError
+from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
 from tuning.executors.child import Child
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Lease, Leases, Ticket, release, somebody_waits
+from tuning.executors.leases import Lease, Leases, release
 from tuning.executors.local_worker import LocalWorker, QueuedJob
-from tuning.executors.logs import cap
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
-from tuning.executors.supervision.memory import MemoryGuard
+from tuning.executors.supervision.logs import cap
+from tuning.executors.supervision.memory_guard import MemoryGuard
+from tuning.executors.turns import Turns
 from tuning.executors.worker import Limits
 from tuning.storage.scratch import scratch_folder
 from tuning.trial import Answer
 
-_POLL_S = 0.05  # while no slot is free
-_GROW_S = 1.0  # between looks for further slots
 _LOOK_S = 0.5  # between looks whether forkserver and workers are alive
 _FALSE_STARTS = 5  # of a slot in a row
 _NO_LIMITS = Limits()
@@ -40,11 +39,11 @@ class LocalExecutor:
 
     Single-threaded: all of it happens inside `events`, and `messages` shows what is said when.
     Takes all the slots that are free, waits for one where none is, and picks up the others as they
-    come free.
+    come free: `turns` says when. Here is how jobs come to workers and events back, and what is done
+    about a worker that has ended or has to be.
 
-    A slot is held for a trial. Without one it is given back; after one, too, where another search
-    stands in line, and this one goes to the end of it. Workers on CPU cores stay warm meanwhile;
-    one that holds a GPU's memory is kept while nobody waits, and ended when somebody does.
+    Workers on CPU cores stay warm while their slot is given back; one that holds a GPU's memory is
+    kept while nobody waits, and ended when somebody does.
 
     Args:
         slots: The slots wanted, from `parse_devices`.
@@ -76,24 +75,19 @@ class LocalExecutor:
         # TensorFlow is imported while a slot is waited for.
         forkserver.start()
         self._forkserver = forkserver
-        self._owns_leases = leases is None
-        self._leases = Leases() if leases is None else leases
         self._folder = log_folder
         self._limits = limits
-        self._label = label
 
-        self._wanted = list(slots)
+        self._turns = Turns(slots, leases=leases, label=label, begin=self._begin)
         self._workers: list[LocalWorker] = []
         self._waiting: deque[QueuedJob] = deque()
-        self._ticket: Ticket | None = None  # while there is a job and no slot
         self._leaving: list[Child] = []
         self._happened: list[Event] = []
-        self._grow_at = time.monotonic() + _GROW_S
         self._look_at = 0.0
-        self._memory = MemoryGuard(limits.memory_bytes)
+        self._memory = MemoryGuard(limits.memory_bytes, take_turn=self._turns.take_memory_turn)
 
         try:
-            self._acquire(until, notice)
+            self._turns.wait_for_first(until, notice)
         except BaseException:  # KeyboardInterrupt too: nothing may keep a lease
             self.close()
             raise
@@ -112,8 +106,8 @@ class LocalExecutor:
     @property
     def wanted_elsewhere(self) -> bool:
         """Whether another search waits for one of the slots held."""
-        names = [name for worker in self._workers if worker.leases for name in worker.devices]
-        return somebody_waits(self._leases, names)
+        names = [name for worker in self._workers if worker.leases for name in worker.slot.devices]
+        return self._turns.is_waited_for(names)
 
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a slot is free."""
@@ -124,7 +118,7 @@ class LocalExecutor:
         """Wait at most `timeout_s` for something to happen; return all that has, in order."""
         until = time.monotonic() + timeout_s
         while True:
-            self._grow()
+            self._turns.grow()
             self._feed()
             self._share()
             if self._happened:
@@ -170,7 +164,7 @@ class LocalExecutor:
         """End all workers and give the leases back; jobs that have not ended are forgotten."""
         workers = self._workers
         self._workers = []
-        self._leave_line()
+        self._turns.leave_line()
         for worker in workers:
             worker.child.signal(signal.SIGKILL)
             worker.child.wire.close()  # one that is still to be forked ends at once
@@ -184,9 +178,8 @@ class LocalExecutor:
             child.join(max(0.0, until - time.monotonic()))
             child.close()
         self._leaving = []
-        if self._owns_leases:
-            self._owns_leases = False  # `close` may be called twice
-            self._leases.close()
+        self._memory.close()
+        self._turns.close()
 
     def __enter__(self) -> Self:
         return self
@@ -199,71 +192,13 @@ class LocalExecutor:
     ) -> None:
         self.close()
 
-    # --- slots: leased, one worker each ---
-
-    def _acquire(self, until: float, notice: Callable[[str], None] | None) -> None:
-        """Take what is free of the wanted slots; wait in line where nothing is."""
-        names = [name for slot in self._wanted for name in _device_names(slot)]
-        with self._leases.queue(names) as ticket:
-            while not self._take(lambda slot: not ticket.ahead(_device_names(slot))):
-                if time.monotonic() >= until:
-                    raise BusyError(
-                        "no device is free, and there is no time left to wait for one: "
-                        f"{self._holders(names)}"
-                    )
-                if notice is not None:
-                    notice(f"waiting for a device: {self._holders(names)}")
-                    notice = None  # once is enough
-                time.sleep(_POLL_S)
-
-    def _holders(self, names: Sequence[str]) -> str:
-        """Say who holds the first of the devices."""
-        holders = [f"{name} is held by {self._leases.holder(name)}" for name in names[:4]]
-        return ", ".join(holders)
-
-    def _take(self, may: Callable[[Slot], bool]) -> bool:
-        """Lease the wanted slots that are free and begin their workers; return whether any was."""
-        before = len(self._workers)
-        for slot in [slot for slot in self._wanted if may(slot)]:
-            leases = self._leases.acquire_all(_device_names(slot), self._label)
-            if leases is None:
-                continue
-
-            try:
-                self._workers.append(self._begin(slot, leases))
-            except BaseException:
-                release(leases)
-                raise
-            self._wanted.remove(slot)
-
-        return len(self._workers) > before
-
-    def _begin(self, slot: Slot, leases: tuple[Lease, ...]) -> LocalWorker:
-        return LocalWorker.begin(self._forkserver, slot, leases, self._folder, self._limits)
-
-    def _grow(self) -> None:
-        """Pick up slots that came free, but never before somebody who has none."""
-        if self._wanted and time.monotonic() >= self._grow_at:
-            self._grow_at = time.monotonic() + (_GROW_S if self._ticket is None else _POLL_S)
-            self._take(lambda slot: self._may_take(_device_names(slot)))
-
-    def _may_take(self, names: Sequence[str]) -> bool:
-        """Whether nobody is before us for these devices."""
-        if self._ticket is not None:
-            return not self._ticket.ahead(names)
-        return not self._leases.waited_for(names)
-
     # --- turns: a slot is held for a trial ---
 
-    def _has_turn(self, worker: LocalWorker) -> bool:
-        """Whether a worker may be given a job now; takes its slot where it was given back."""
-        if worker.leases:
-            return not worker.turn_used or not self._leases.waited_for(worker.devices)
-        if not self._may_take(worker.devices):
-            return False
-        worker.leases = self._leases.acquire_all(worker.devices, self._label) or ()
-        worker.turn_used = False
-        return bool(worker.leases)
+    def _begin(self, slot: Slot, leases: tuple[Lease, ...]) -> None:
+        self._workers.append(self._forked(slot, leases))
+
+    def _forked(self, slot: Slot, leases: tuple[Lease, ...]) -> LocalWorker:
+        return LocalWorker.begin(self._forkserver, slot, leases, self._folder, self._limits)
 
     def _share(self) -> None:
         """Give back what is not used, or wanted elsewhere; stand in line where nothing is left."""
@@ -274,16 +209,14 @@ class LocalExecutor:
             if not worker.jobs and not worker.slot.stays_taken:
                 if not is_recalling:  # else it is for the job that comes back
                     worker.give_back()
-            elif self._leases.waited_for(worker.devices):
+            elif self._turns.is_waited_for(worker.slot.devices):
                 self._make_way(worker)
 
         holds = any(worker.leases for worker in self._workers)
         if holds or not self._waiting:
-            self._leave_line()
-        elif self._ticket is None:
-            slots = [*self._wanted, *self.slots]
-            names = [name for slot in slots for name in _device_names(slot)]
-            self._ticket = self._leases.queue(names)
+            self._turns.leave_line()
+        else:
+            self._turns.stand_in_line(self.slots)
         for child in [each for each in self._leaving if each.poll() is not None]:
             self._leaving.remove(child)
             child.close()
@@ -299,12 +232,7 @@ class LocalExecutor:
             worker.give_back()
             self._leaving.append(worker.child)
             self._workers.remove(worker)
-            self._wanted.append(worker.slot)
-
-    def _leave_line(self) -> None:
-        if self._ticket is not None:
-            self._ticket.leave()
-            self._ticket = None
+            self._turns.wanted.append(worker.slot)
 
     # --- jobs: to the workers and back ---
 
@@ -319,14 +247,14 @@ class LocalExecutor:
                 if not self._may_give():
                     break
                 is_free = len(worker.jobs) == depth and worker.cause is None
-                if is_free and self._has_turn(worker):
+                if is_free and self._turns.may_use(worker):
                     worker.give(self._waiting.popleft())
 
         ahead = [(worker, queued) for worker in self._workers for queued in list(worker.jobs)[1:]]
         if not ahead:
             return
         idle = sum(
-            not worker.jobs and worker.cause is None and self._has_turn(worker)
+            not worker.jobs and worker.cause is None and self._turns.may_use(worker)
             for worker in self._workers
         )
         idle -= sum(queued.recalled for _, queued in ahead)
@@ -350,11 +278,7 @@ class LocalExecutor:
         """Return in how many seconds something has to be done though nothing is heard."""
         now = time.monotonic()
         deadlines = [at for worker in self._workers if (at := worker.deadline()) is not None]
-        deadlines += [self._look_at, self._memory.look_at]
-        if self._wanted:
-            deadlines.append(self._grow_at)
-        if self._ticket is not None:
-            deadlines.append(now + _POLL_S)
+        deadlines += [self._look_at, self._memory.look_at, *self._turns.next_looks()]
         return [max(0.0, at - now) for at in deadlines]
 
     def _listen(self, timeout_s: float) -> None:
@@ -391,9 +315,9 @@ class LocalExecutor:
         for pid, worker in running.items():
             alone = worker.running is not None and worker.running.job.alone
             allowances[pid] = len(self._workers) if alone else 1
-        excess = self._memory.look(allowances)
-        # The memory of one that is just being ended is about to come free.
-        if excess is None or any(worker.cause is not None for worker in running.values()):
+        freeing = any(worker.cause is not None for worker in running.values())
+        excess = self._memory.look(allowances, freeing=freeing)
+        if excess is None:
             return
         worker = running[excess.pid]
         if worker.running is not None:
@@ -474,7 +398,8 @@ class LocalExecutor:
 
         # The leases stay ours from one worker to the next: nobody can take the slot between them.
         worker.child.close()
-        successor = self._begin(worker.slot, worker.leases)
+        self._memory.ended(worker.child.pid)  # told by the forkserver after it is reaped
+        successor = self._forked(worker.slot, worker.leases)
         successor.false_starts = false_starts
         successor.turn_used = worker.turn_used
         self._workers[self._workers.index(worker)] = successor
@@ -487,6 +412,7 @@ def open_local(
     gpus_per_trial: int = 1,
     forkserver: ForkServer | None = None,
     log_folder: Path | None = None,
+    limits: Limits = _NO_LIMITS,
     label: str = "",
     notice: Callable[[str], None] | None = None,
 ) -> Iterator[LocalExecutor]:
@@ -497,6 +423,7 @@ def open_local(
     Args:
         forkserver: One that runs already; it is left running.
         log_folder: Default: a temporary one.
+        limits: As for `LocalExecutor`.
         notice: Called once with what is waited for, in words.
     """
     slots = parse_devices(devices, gpus_per_trial)
@@ -506,13 +433,14 @@ def open_local(
         if log_folder is None:
             log_folder = Path(stack.enter_context(scratch_folder("tuning-logs-")))
         executor = LocalExecutor(
-            slots, forkserver=forkserver, log_folder=log_folder, label=label, notice=notice
+            slots,
+            forkserver=forkserver,
+            log_folder=log_folder,
+            limits=limits,
+            label=label,
+            notice=notice,
         )
         yield stack.enter_context(executor)
-
-
-def _device_names(slot: Slot) -> list[str]:
-    return slot.name.split("+")
 
 
 def _end_of(message: Returned | Failed) -> Finished | Raised:

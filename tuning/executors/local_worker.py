@@ -13,8 +13,8 @@ from tuning.executors.base import Died, Job, Slot
 from tuning.executors.child import Child
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Lease, file_name, release
-from tuning.executors.logs import last_lines
 from tuning.executors.messages import Drop, Reply, ToWorker, Work
+from tuning.executors.supervision.logs import last_lines
 from tuning.executors.supervision.parts import WORKER
 from tuning.executors.supervision.silence import Silence
 from tuning.executors.worker import Limits
@@ -97,11 +97,6 @@ class LocalWorker:
         if self.jobs and self.jobs[0].started:
             return self.jobs[0]
         return None
-
-    @property
-    def devices(self) -> list[str]:
-        """The devices of its slot, each of which has a lease."""
-        return self.slot.name.split("+")
 
     def give_back(self) -> None:
         """Let others have the slot; the worker stays warm."""

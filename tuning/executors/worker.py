@@ -21,7 +21,6 @@ import psutil
 
 from tuning.errors import StorageError, TuningError
 from tuning.executors.base import Job, Slot
-from tuning.executors.logs import CappedLog
 from tuning.executors.messages import (
     Begun,
     Drop,
@@ -34,6 +33,7 @@ from tuning.executors.messages import (
     ToWorker,
     Work,
 )
+from tuning.executors.supervision.logs import CappedLog
 from tuning.executors.wire import Wire, wait_fd
 from tuning.storage.full_disk import is_full_disk
 from tuning.storage.secrets import without_secrets

@@ -1,124 +1,28 @@
-"""Memory: which trial is ended before the kernel has to end something, and what the kernel did.
+"""Memory in figures: what there is, what is left, what a trial uses, what the kernel has ended.
 
 What is free is what `/proc/meminfo` and the limits of our control groups leave. What a trial uses
 is the proportional share (PSS) of its worker and of all that it has started: pages that workers
-share with their forkserver count once.
+share with their forkserver count once. Who is ended for it says `memory_guard`.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-
-_LOOK_S = 0.5
-_CLOSE_LOOK_S = 0.05
-"""Between two looks while memory runs short; 5 GB a second then take 0.25 GB."""
-_MOST_KEPT_FREE = 512 << 20
-_WORTH_ENDING = 64 << 20
-
-
-@dataclass(frozen=True)
-class Excess:
-    """A worker that has to be ended for what its trial uses.
-
-    Attributes:
-        pid: The worker.
-        detail: Why, in words and figures.
-    """
-
-    pid: int
-    detail: str
-
-
-class MemoryGuard:
-    """Says which worker to end for lack of memory.
-
-    Attributes:
-        look_at: On the monotonic clock, when to look again.
-
-    Args:
-        per_slot: Bytes that the trial of a slot may use; None: what there is.
-        root: Of the file system; another one in tests.
-    """
-
-    def __init__(self, per_slot: int | None = None, root: Path = Path("/")) -> None:
-        self.look_at = 0.0
-        self._per_slot = per_slot
-        self._root = root
-        self._groups = _memory_groups(root)
-        self._kept_free = min(_MOST_KEPT_FREE, total_bytes(root) // 20)
-        self._n_kills = oom_kills(root)
-
-    def look(self, allowances: Mapping[int, int]) -> Excess | None:
-        """Look once; return the worker that has to be ended, if any.
-
-        Args:
-            allowances: For each worker with a trial, by process id: of how many slots it may use
-                the memory.
-        """
-        self.look_at = time.monotonic() + _LOOK_S
-        free = available_bytes(self._root, self._groups)
-        if free < 4 * self._kept_free:
-            self.look_at = time.monotonic() + _CLOSE_LOOK_S
-        is_short = free < self._kept_free
-        if not allowances or not (is_short or self._per_slot):
-            return None
-
-        used = family_bytes(allowances, self._root)
-        if self._per_slot is not None:
-            excess = self._over_its_slot(used, allowances)
-            if excess is not None:
-                return excess
-        return self._largest(used, free) if is_short else None
-
-    def was_out_of_memory(self) -> bool:
-        """Whether the kernel has ended a process for lack of memory since this was asked last."""
-        before = self._n_kills
-        self._n_kills = oom_kills(self._root)
-        return self._n_kills > before
-
-    def _over_its_slot(
-        self, used: Mapping[int, int], allowances: Mapping[int, int]
-    ) -> Excess | None:
-        per_slot = self._per_slot or 0
-        for pid, n_bytes in used.items():
-            allowed = per_slot * allowances[pid]
-            if n_bytes > allowed:
-                return Excess(
-                    pid,
-                    f"the trial used {gigabytes(n_bytes)} of the {gigabytes(allowed)} that it may "
-                    "(--memory-per-slot)",
-                )
-            if n_bytes > allowed / 2:
-                self.look_at = time.monotonic() + _CLOSE_LOOK_S
-        return None
-
-    def _largest(self, used: Mapping[int, int], free: int) -> Excess | None:
-        pid = max(used, key=lambda each: used[each])
-        # Where another program takes it all, the end of a small trial helps nobody.
-        if used[pid] < max(_WORTH_ENDING, self._kept_free - free):
-            return None
-        return Excess(
-            pid,
-            f"memory was running out, {gigabytes(free)} were left: the largest trial, of "
-            f"{gigabytes(used[pid])}, was ended before the kernel ends a process",
-        )
 
 
 def total_bytes(root: Path = Path("/")) -> int:
     """Return how much memory there is for this process: the box's, or its control group's limit."""
-    limits = [limit for limit, _ in _group_figures(_memory_groups(root))]
+    limits = [limit for limit, _ in _group_figures(memory_groups(root))]
     return min([_meminfo(root).get("MemTotal", 1 << 60), *limits])
 
 
 def available_bytes(root: Path = Path("/"), groups: Collection[Path] | None = None) -> int:
     """Return how much memory may still be taken before the kernel has to end a process."""
     if groups is None:
-        groups = _memory_groups(root)
+        groups = memory_groups(root)
     left = [limit - used for limit, used in _group_figures(groups)]
     return max(0, min([_meminfo(root).get("MemAvailable", 1 << 60), *left]))
 
@@ -128,7 +32,7 @@ def oom_kills(root: Path = Path("/")) -> int:
 
     Of our control group where it counts them, else of the whole box.
     """
-    for group in _memory_groups(root):
+    for group in memory_groups(root):
         for name in ("memory.events", "memory.oom_control"):
             with suppress(OSError, ValueError):
                 counts = dict(line.split()[:2] for line in (group / name).read_text().splitlines())
@@ -195,7 +99,7 @@ def _meminfo(root: Path) -> dict[str, int]:
     return {}
 
 
-def _memory_groups(root: Path) -> tuple[Path, ...]:
+def memory_groups(root: Path = Path("/")) -> tuple[Path, ...]:
     """Return our control groups that may limit memory, the innermost first; either version's."""
     with suppress(OSError):
         groups: list[Path] = []
