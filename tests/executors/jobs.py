@@ -226,6 +226,44 @@ def leave_daemon(folder, seconds=600):
     os.waitpid(child, 0)
 
 
+_HOPPER = """
+import os, sys, time
+until = time.monotonic() + 10
+while time.monotonic() < until:
+    if os.fork() > 0:
+        os._exit(0)
+    os.utime(sys.argv[1])
+"""
+
+
+def hop(folder, context):
+    """Leave processes that are others each moment: whoever kills them one by one comes too late.
+
+    They touch a file in the folder as long as one lives, at most 10 s.
+    """
+    leave_hoppers(folder)
+    return os.getpid()
+
+
+def hop_then_sleep(folder, context):
+    """Leave them, say so by an epoch, and go on."""
+    leave_hoppers(folder)
+    context.report(EpochReport(0, 1, 1.0, {}, 0.0))
+    time.sleep(600)
+
+
+def leave_hoppers(folder, count=8):
+    path = Path(folder, "hopped")
+    path.touch()
+    # Without `site` a process is small, and forks in a fraction of a millisecond.
+    command = [sys.executable, "-I", "-S", "-c", _HOPPER, str(path)]
+    for _ in range(count):
+        subprocess.Popen(command, start_new_session=True)
+    before = path.stat().st_mtime_ns
+    while path.stat().st_mtime_ns == before:
+        time.sleep(0.01)
+
+
 def daemons_of_all_kinds(folder, context):
     """Leave a double fork, a process of its own session, a pool, and a shell's background job."""
     leave_daemon(folder)

@@ -26,6 +26,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tuning.executors.supervision.control_group import ControlGroup, remove_left_groups
 from tuning.executors.supervision.linux import (
     adopt_orphans,
     die_with,
@@ -98,6 +99,9 @@ class _Server:
         self._control = control
         self._alive_fd = alive_fd
         self._children: dict[int, int] = {}  # pid -> write end of its status pipe
+        self._groups: dict[int, ControlGroup] = {}  # of the children, by pid
+        self._left_groups: list[ControlGroup] = []  # of the dead, until they are empty
+        self._n_forks = 0
         # A child's end interrupts nothing; SIGCHLD writes a byte here, which wakes `select`.
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_r, False)
@@ -106,6 +110,7 @@ class _Server:
     def run(self) -> None:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+        remove_left_groups()
 
         while True:
             ready, _, _ = select.select([self._control.fileno(), self._wake_r], [], [])
@@ -119,7 +124,7 @@ class _Server:
                 self._fork(fds)
 
         for pid in self._children:
-            _kill_group(pid)
+            self._kill_all_of(pid)
 
     def _next_request(self) -> list[int] | None:
         """Return a request's descriptors, or None where the driver has hung up."""
@@ -135,15 +140,23 @@ class _Server:
             os.set_inheritable(fd, False)
 
         server_pid = os.getpid()
+        self._n_forks += 1
+        group = ControlGroup.make(self._n_forks)
         try:
             pid = os.fork()
         except OSError:  # told by a status pipe that closes without a process id
             traceback.print_exc()
             os.close(status_fd)
+            if group is not None:
+                group.remove()
         else:
             if pid == 0:
+                if group is not None:
+                    group.enter()  # before anything that it starts
                 self._become_child(server_pid, wire_fd, status_fd, leases)
             self._children[pid] = status_fd
+            if group is not None:
+                self._groups[pid] = group
             _write(status_fd, pid)
 
         # The child has its own; a copy here would keep a lease after the child's end.
@@ -185,7 +198,7 @@ class _Server:
                 # Not reaped yet, a dead child keeps its id, so the group killed is surely its own.
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if ended is not None:
-                    _kill_group(ended.si_pid)
+                    self._kill_all_of(ended.si_pid)
 
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -194,8 +207,23 @@ class _Server:
             if status_fd is None:  # an orphan that had been a worker's
                 continue
             end_orphans(self._children)  # before the driver hears that the slot is free
+            self._remove_group(pid)
             _write(status_fd, os.waitstatus_to_exitcode(status))
             os.close(status_fd)
+
+    def _kill_all_of(self, pid: int) -> None:
+        """End what a child has started: in its control group, else in its process group."""
+        _kill_group(pid)
+        group = self._groups.get(pid)
+        if group is not None:
+            group.kill()
+
+    def _remove_group(self, pid: int) -> None:
+        """Remove the group of a child that has ended, and those that were not empty before."""
+        group = self._groups.pop(pid, None)
+        if group is not None:
+            self._left_groups.append(group)
+        self._left_groups = [group for group in self._left_groups if not group.remove()]
 
 
 def _run(wire: Wire) -> int:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
+from tuning.executors.supervision.control_group import groups_of
 from tuning.executors.supervision.linux import (
     adopt_orphans,
     die_with,
@@ -76,7 +77,12 @@ def _watch(driver: int, child: int, alive_fd: int, wake_r: int) -> NoReturn:
             status = _wait(child)
             break
 
+    groups = groups_of(child)
+    for group in groups:
+        group.kill()
     end_orphans(known=(), limit_s=5.0)
+    for group in groups:
+        group.remove()
     _end_like(status)
 
 
