@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader, SearchStatus
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.space.domains import Float, Int
 from tuning.space.space import Space
 from tuning.study.objective import Minimize

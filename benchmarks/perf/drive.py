@@ -25,8 +25,9 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
+from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
 from tuning.study.info import StudyInfo

@@ -10,9 +10,10 @@ import pytest
 
 from tests.ledger.test_search import HEADER, OUTCOME, SPACE
 from tuning.errors import DamagedFileError
+from tuning.ledger.begin import begin
 from tuning.ledger.damage import SetAside
 from tuning.ledger.digests import ask_digest, finalist_digest
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import Proposal, Status, TrialResult
 

@@ -14,6 +14,7 @@ from tuning.ledger.records import (
     LRIntervals,
     SearchHeader,
     SearchStatus,
+    counts,
     read_record,
     write_record,
 )
@@ -271,3 +272,8 @@ def test_a_search_of_release_0_1_goes_on_with_the_spaces_of_both_versions():
     changed = old.gone_on_as(new, first_trial=3)
     assert changed.spaces == (old.space, SPACE)
     assert (changed.id, changed.begins) == (old.id, (0, 3))
+
+
+def test_diverged_trials_are_counted_as_failed():
+    ends = [Status.COMPLETED, Status.DIVERGED, Status.FAILED, Status.PRUNED, Status.INFEASIBLE]
+    assert counts(ends) == {"completed": 1, "pruned": 1, "failed": 2, "infeasible": 1}

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
 from tuning.space.space import Int, Space

@@ -24,6 +24,7 @@ from tests.search.test_finals import ObedientExecutor
 from tuning.bench.runs import BenchRun
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.errors import NewerFileError, StorageError, StudyError
+from tuning.ledger.begin import begin
 from tuning.ledger.catalog import finished
 from tuning.ledger.damage import SetAside
 from tuning.ledger.known import (
@@ -43,7 +44,7 @@ from tuning.ledger.records import (
     write_record,
 )
 from tuning.ledger.results import keep_test_score, read_test_score
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import SilentProgress
 from tuning.search.finals import Finals
 from tuning.search.lr_bounds import kept_tests

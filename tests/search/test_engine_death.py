@@ -12,9 +12,9 @@ import pytest
 from tests.engines.contract import result_of
 from tuning.engines.catalog import ENGINES
 from tuning.errors import MissingError
+from tuning.ledger.begin import begin
 from tuning.ledger.damage import leave_out
 from tuning.ledger.header import search_header
-from tuning.ledger.search import begin
 from tuning.search.engine_process import SupervisedEngine
 from tuning.search.stop_request import StopRequest
 from tuning.trial import Pause, Proposal

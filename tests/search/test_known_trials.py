@@ -21,10 +21,11 @@ from tests.search.scripted import (
     result_of,
 )
 from tuning.errors import StudyError
+from tuning.ledger.begin import begin
 from tuning.ledger.catalog import find
 from tuning.ledger.known import KnownRecord, KnownTrial, known_result, read_known
 from tuning.ledger.records import SearchHeader
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.search.known_trials import known_trials
 from tuning.search.run import run_study
 from tuning.space.domains import Choice, Float

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuning.errors import StudyError
-from tuning.ledger.search import LONGEST_KEY, search_key
+from tuning.ledger.begin import LONGEST_KEY, search_key
 from tuning.space.domains import Choice, Float, Int
 from tuning.study.objective import Maximize, Minimize
 from tuning.study.study import Study

@@ -8,8 +8,9 @@ from tuning.bench.budget import Budget
 from tuning.bench.meter import Cost, Meter
 from tuning.bench.runs import Incumbent, TrialCounts
 from tuning.bench.statistics.records import AnytimeRun
+from tuning.ledger.records import counts
 from tuning.ledger.results import read_test_score
-from tuning.ledger.search import SearchFiles, counts
+from tuning.ledger.search import SearchFiles
 from tuning.search.trial_index import TrialIndex
 from tuning.study.info import StudyInfo
 from tuning.trial import Status, TrialResult

@@ -9,7 +9,7 @@ from typing import Any
 
 from tuning.bench.budget import DEFAULT_TRIALS, Budget
 from tuning.errors import StudyError, did_you_mean
-from tuning.ledger.search import search_key
+from tuning.ledger.begin import search_key
 from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study, derive_seed

@@ -30,9 +30,10 @@ from tuning.errors import SearchFailed, StudyError, TuningError
 from tuning.executors.base import Job, Slot
 from tuning.executors.inprocess import InProcessExecutor
 from tuning.executors.supervision.parts import ENGINE
+from tuning.ledger.begin import begin
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import search_header
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
 from tuning.search.stop_request import StopRequest

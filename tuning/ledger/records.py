@@ -14,7 +14,7 @@ Those of finalists and winner are in `tuning.ledger.winner`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
@@ -36,6 +36,7 @@ from tuning.storage.durable import write_json
 from tuning.storage.secrets import cleaned
 from tuning.study.info import DatasetFacts
 from tuning.study.objective import Objective
+from tuning.trial import Status
 
 Definition: TypeAlias = Json
 """`Study.definition()`: compared field by field, and shown."""
@@ -341,6 +342,18 @@ class SearchStatus:
             counts=stored.get("counts", {}),
             error=stored.get("error", ""),
         )
+
+
+def counts(statuses: Iterable[Status]) -> dict[str, int]:
+    """Count trials as the command line reports them: completed, pruned, failed, infeasible.
+
+    Diverged ones count as failed.
+    """
+    totals = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
+    for status in statuses:
+        counted = Status.FAILED if status is Status.DIVERGED else status
+        totals[counted.value] += 1
+    return totals
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ from tuning.ledger.known import (
     read_known,
     write_known,
 )
-from tuning.ledger.search import SearchFiles, differences
+from tuning.ledger.search import SearchFiles
+from tuning.ledger.versions import differences
 from tuning.search.trial_index import continues, digest_of
 from tuning.space.domains import Float, Int
 from tuning.space.space import Space

@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import changed_libraries, search_header
 from tuning.ledger.records import SearchHeader
-from tuning.ledger.search import SearchFiles, begin, search_key
+from tuning.ledger.search import SearchFiles
 from tuning.search.known_trials import KnownTrials, known_trials
 from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.options import RunOptions

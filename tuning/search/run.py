@@ -20,8 +20,8 @@ from tuning.executors.devices import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.catalog import find
-from tuning.ledger.records import SearchHeader, SearchStatus
-from tuning.ledger.search import PARETO_FILE, SearchFiles, counts
+from tuning.ledger.records import SearchHeader, SearchStatus, counts
+from tuning.ledger.search import PARETO_FILE, SearchFiles
 from tuning.ledger.trial_cache import keep_trials
 from tuning.ledger.winner import Evaluation, WinnerRecord
 from tuning.lr_range.plot import cards

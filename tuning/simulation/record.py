@@ -19,9 +19,10 @@ from tuning.errors import StudyError
 from tuning.executors.base import Executor, Job
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
+from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import search_header
-from tuning.ledger.search import SearchFiles, begin, search_key
+from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import Interval, measure_lr_bounds

@@ -17,7 +17,8 @@ from tuning.bench.statistics.records import AnytimeRun
 from tuning.engines.base import Engine
 from tuning.errors import SearchFailed, StudyError
 from tuning.executors.base import Job
-from tuning.ledger.search import counts, differences
+from tuning.ledger.records import counts
+from tuning.ledger.versions import differences
 from tuning.reports.progress import SilentProgress
 from tuning.search.loop import SearchLoop
 from tuning.simulation.fit_faults import fit_faults

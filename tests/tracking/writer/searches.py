@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader, SearchStatus
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
 from tuning.space.space import Choice, Float, Int, Space
 from tuning.study.info import DatasetFacts

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuning.ledger.search import SearchFiles, counts, differences
+from tuning.ledger.records import counts
+from tuning.ledger.search import SearchFiles
 from tuning.ledger.trial_cache import Pair, ended_trials
+from tuning.ledger.versions import differences
 from tuning.search.ended.likely import ENDS
 from tuning.study.info import StudyInfo
 
