@@ -24,7 +24,9 @@ PASSING = {
 }  # fmt: skip
 # Of a search's header: what it is a search of.
 OF_THE_HEADER = ("study", "engine", "variant", "definition", "study_hash", "data", "trials")
-LEFT_OUT = ("mlflow.json", "status.json")
+# Stamps and paths of files, which are each state folder's own.
+MARKS = ("report.json", "written.json")
+LEFT_OUT = ("mlflow.json", "status.json", *MARKS)
 
 
 def steady(content: Any) -> Any:

@@ -27,6 +27,7 @@ ROOMS = (
     "bench",
     "bench/statistics",
     "search",
+    "search/outcome",
     "search/ended",
     "tracking/writer",
     "tracking",

@@ -26,6 +26,7 @@ from tuning.executors.leases import Leases, release
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import SilentProgress
 from tuning.search.options import RunOptions
+from tuning.search.outcome import report as outcome_report
 from tuning.search.processes import source_of
 from tuning.search.run import run_study
 from tuning.storage.durable import read_json
@@ -105,9 +106,9 @@ def test_a_search_ends_with_a_winner_that_was_trained_for_all_epochs(run, traces
 def test_the_report_waits_for_its_libraries_however_soon_the_finals_end(run, monkeypatch):
     seen = []
     slow = threading.Timer(2, seen.append, ["loaded"])  # the finals take less than a second
-    monkeypatch.setattr(tuning.search.run, "load_libraries", lambda _: slow.start() or slow)
+    monkeypatch.setattr(outcome_report, "load_libraries", lambda _: slow.start() or slow)
     monkeypatch.setattr(
-        tuning.search.run,
+        outcome_report,
         "write_report",
         lambda *_, **__: seen.append("written") or Path("none.html"),
     )

@@ -18,7 +18,7 @@ from tuning.search.data_digests import DataDigests
 from tuning.search.open_trials import OpenTrial
 from tuning.search.replay import ask_again, told
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
-from tuning.search.trial_index import Pair, TrialIndex, copy_of
+from tuning.search.trial_index import TrialIndex, copy_of
 from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
 from tuning.trial import Answer, EpochReport, Pause, Proposal, Status, TrialResult
@@ -82,13 +82,7 @@ class SearchLoop:
         self.engine = engine
         self.executor = executor
         self.files = files
-        self.trial_index = TrialIndex(
-            study.objective,
-            files,
-            study.space,
-            objectives=study.objectives,
-            winner_by=study.winner_by,
-        )
+        self.trial_index = TrialIndex.of(study, files)
         self.open: dict[int, OpenTrial] = {}
         self.exhausted = False
         self.ended = ""
@@ -174,18 +168,6 @@ class SearchLoop:
                 self.trial_index.enter(result)
                 self._unreported.add(proposal.number)
         return n_adopted
-
-    def take_over(self, trials: Sequence[Pair], *, exhausted: bool) -> None:
-        """Enter the trials of a search that has ended, in place of `replay`: no engine is asked.
-
-        Args:
-            trials: All that were asked for, by number.
-            exhausted: The engine had nothing left to propose.
-        """
-        for proposal, result in trials:
-            self.trial_index.take(proposal)
-            self.trial_index.enter(result)
-        self.exhausted = exhausted
 
     def _enter_again(self, proposal: Proposal) -> None:
         self.trial_index.take(proposal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -130,22 +130,32 @@ def measure_lr_bounds(
     with open_local(devices, forkserver=forkserver, label=study.name, notice=notice) as executor:
         for name, rate in missing.items():
             structures = _structures(study.space, name, rate)
-            jobs = [
-                LRRangeJob(
-                    source=source,
-                    overrides=overrides,
-                    structure=params,
-                    parameter=name,
-                    lr_min=rate.low,
-                    lr_max=rate.high,
-                )
-                for params in structures.values()
-            ]
-
+            jobs = _jobs(source, overrides, name, rate, structures.values())
             tests[name] = run_tests(executor, jobs)
             measured[name] = _interval(rate, list(structures), tests[name])
             notice(_in_words(name, rate, tests[name]))
     return LRBounds({**known, **measured}, tests)
+
+
+def _jobs(
+    source: Source,
+    overrides: Overrides,
+    name: str,
+    rate: FromRangeTest,
+    structures: Iterable[Params],
+) -> list[LRRangeJob]:
+    """Return one range test of a rate for each structure."""
+    return [
+        LRRangeJob(
+            source=source,
+            overrides=overrides,
+            structure=params,
+            parameter=name,
+            lr_min=rate.low,
+            lr_max=rate.high,
+        )
+        for params in structures
+    ]
 
 
 def _remembered(folder: Path) -> LRIntervals:

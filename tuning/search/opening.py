@@ -1,25 +1,39 @@
-"""`open_search`: from a checked study to a locked folder that knows its definition."""
+"""`Opener`: from a command to a run that has everything open.
+
+Its processes are started first; then it comes from a checked study to a locked folder that knows
+its definition.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tuning.executors.base import Executor, Slot
+from tuning.executors.devices import parse_devices
+from tuning.executors.forkserver import ForkServer
 from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import changed_libraries, search_header
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
+from tuning.reports.progress import Progress
+from tuning.search.ended.patient_writer import PatientWriter
 from tuning.search.known_trials import KnownTrials, known_trials
 from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.options import RunOptions
-from tuning.search.processes import SearchProcesses
+from tuning.search.outcome.projections import Projections
+from tuning.search.processes import SearchProcesses, study_facts
+from tuning.search.stop_request import StopRequest
 from tuning.storage.locks import search_locked
+from tuning.storage.space import SpaceWatch
 from tuning.study.info import StudyInfo
+from tuning.tracking.writer import Writer
+from tuning.trial import Params
 from tuning.trials.jobs import Source
 
 
@@ -44,87 +58,211 @@ class OpenSearch:
     known: KnownTrials
 
 
-def open_search(
-    stack: ExitStack,
-    processes: SearchProcesses,
-    source: Source,
-    options: RunOptions,
-    *,
-    home: Path,
-    other: SearchFiles | None,
-    notice: Callable[[str], None],
-) -> OpenSearch:
-    """Wait for the study's check; lock its folder; find its bounds and first points.
+@dataclass(frozen=True, kw_only=True)
+class OpenRun:
+    """Everything that a run has open.
 
-    Args:
-        stack: Holds the lock.
-        processes: With the engine that checks the study.
+    Attributes:
+        search: Study, options and files.
+        source: What workers load the study from.
+        slots: The devices that trials may have.
+        processes: Forkserver and engine.
+        executor: On these slots.
+        projections: The stores, behind the writer.
+        progress: Told what happens.
+        home: The state folder.
+        space: Watches what is left of it.
+        began: On the monotonic clock.
+        stop_request: Signals and the deadline.
+    """
+
+    search: OpenSearch
+    source: Source
+    slots: Sequence[Slot]
+    processes: SearchProcesses
+    executor: Executor
+    projections: Projections
+    progress: Progress
+    home: Path
+    space: SpaceWatch
+    began: float
+    stop_request: StopRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opener:
+    """Opens what a run needs, in an order in which each part's start hides another's.
+
+    Attributes:
+        stack: Closes all of it, in reverse order.
         source: The study.
         options: Of the run.
+        progress: Told what happens.
+        forkserver: One that runs, and is left running; None: an own one.
+        start_writer: Starts the writer's process.
         home: The state folder.
-        other: The search that `options.source` names; None: there is none.
-        notice: Told what is done, and what has changed.
-
-    Raises:
-        StudyError: The study or the options are wrong, or another study's search lies there.
-        BusyError: Another process runs this search.
+        began: On the monotonic clock.
+        stop_request: Signals and the deadline.
     """
-    info = processes.engine.describe()
-    variant = options.variant_of(info.engine)
-    # Begun with another search it is a search of its own.
-    begun_with = {} if other is None else {"from": other.require_header().id}
-    key = search_key(info.engine, info.pruner, {**variant, **begun_with})
-    folder = home / "ledger" / info.name / key
-    stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
 
-    lr_bounds = measure_lr_bounds(
-        info,
-        source,
-        info.for_workers(options.overrides),
-        folder,
-        fresh=options.fresh,
-        again=options.allow_change,
-        devices=options.devices,
-        forkserver=processes.forkserver,
-        notice=notice,
-    )
-    space = info.space.narrowed(lr_bounds.intervals)
-    known = known_trials(info, space, other, folder, fresh=options.fresh)
-    if lr_bounds.intervals or known.points:
-        # The study is another one now: the engine is started on that.
-        options = replace(options, intervals=lr_bounds.intervals, initial=list(known.points))
-        processes.begin_engine(options.overrides)
+    stack: ExitStack
+    source: Source
+    options: RunOptions
+    progress: Progress
+    forkserver: ForkServer | None
+    start_writer: Callable[[], Writer]
+    home: Path
+    began: float
+    stop_request: StopRequest
+
+    def open(self, other: SearchFiles | None, *, may_have_ended: bool) -> OpenRun:
+        """Return the run, its search locked.
+
+        Args:
+            other: The search that `options.source` names; None: there is none.
+            may_have_ended: Whether the files look as if the search had nothing left to do: then
+                neither TensorFlow nor MLflow is started before it is known that they are needed.
+
+        Raises:
+            TuningError: As `run_study`.
+        """
+        space = SpaceWatch(self.home, self.options.quota)
+        space.check()
+        facts = self._facts() if may_have_ended else None
+        self.progress.phase("starting TensorFlow" if facts is None else "looking at the trials")
+
+        # Both are started at once: each takes seconds, beside the other.
+        processes = self.stack.enter_context(self._processes(facts))
+        writer = self._writer(at_once=facts is None)
+        self.stack.enter_context(writer)
+        search = self._search(processes, other)
+
+        projections = Projections(writer, self.progress, lambda: self.stop_request.hurried)
+        # Closed in reverse order: also after an error the writer is waited for before it is left.
+        self.stack.callback(projections.catch_up)
+        slots = parse_devices(self.options.devices, search.study.gpus_per_trial)
+        return OpenRun(
+            search=search,
+            source=self.source,
+            slots=slots,
+            processes=processes,
+            executor=self._executor(processes, search, slots),
+            projections=projections,
+            progress=self.progress,
+            home=self.home,
+            space=space,
+            began=self.began,
+            stop_request=self.stop_request,
+        )
+
+    def _facts(self) -> StudyInfo | None:
+        """Return what an engine would tell of the study, where that is known without one."""
+        self.progress.phase("looking at the study")
+        return study_facts(
+            self.source,
+            self.options.overrides,
+            stop_request=self.stop_request,
+            notice=self.progress.notice,
+            answer_s=self.options.engine_timeout,
+        )
+
+    def _processes(self, facts: StudyInfo | None) -> SearchProcesses:
+        return SearchProcesses(
+            self.source,
+            self.options.overrides,
+            self.forkserver,
+            stop_request=self.stop_request,
+            notice=self.progress.notice,
+            answer_s=self.options.engine_timeout,
+            info=facts,
+        )
+
+    def _writer(self, *, at_once: bool) -> Writer | PatientWriter:
+        if at_once:
+            return self.start_writer()
+        return PatientWriter(self.home, self.start_writer)
+
+    def _executor(
+        self, processes: SearchProcesses, search: OpenSearch, slots: Sequence[Slot]
+    ) -> Executor:
+        return processes.executor(
+            slots,
+            name=self.options.executor,
+            label=search.study.name,
+            log_folder=search.files.folder / "logs",
+            memory_per_slot=self.options.memory_per_slot,
+            notice=self.progress.notice,
+            stop_request=self.stop_request,
+        )
+
+    def _search(self, processes: SearchProcesses, other: SearchFiles | None) -> OpenSearch:
+        """Wait for the study's check; lock its folder; find its bounds and first points."""
         info = processes.engine.describe()
+        variant = self.options.variant_of(info.engine)
+        folder = self._locked_folder(info, variant, other)
+        # Behind the lock: both are kept in the folder, and are not to be measured by two.
+        lr_bounds = self._lr_bounds(info, folder, processes.forkserver)
+        space = info.space.narrowed(lr_bounds.intervals)
+        known = known_trials(info, space, other, folder, fresh=self.options.fresh)
 
-    header = replace(
-        search_header(info, variant),
-        intervals=dict(lr_bounds.intervals),
-        source=known.search,
-    )
-    files = _begin(folder, header, options, notice)
-    known.keep()
-    processes.engine.replays_from(files)
-    return OpenSearch(
-        study=info,
-        options=options,
-        files=files,
-        header=header,
-        lr_bounds=lr_bounds,
-        known=known,
-    )
+        options = self.options
+        if lr_bounds.intervals or known.points:
+            # The study is another one now: the engine is started on that.
+            options = replace(options, intervals=lr_bounds.intervals, initial=list(known.points))
+            processes.begin_engine(options.overrides)
+            info = processes.engine.describe()
 
+        header = replace(
+            search_header(info, variant),
+            intervals=dict(lr_bounds.intervals),
+            source=known.search,
+        )
+        files = self._begin(folder, header)
+        # Only now: a folder that `--fresh` sets aside takes along what lies in it.
+        known.keep()
+        processes.engine.replays_from(files)
+        return OpenSearch(
+            study=info,
+            options=options,
+            files=files,
+            header=header,
+            lr_bounds=lr_bounds,
+            known=known,
+        )
 
-def _begin(
-    folder: Path, header: SearchHeader, options: RunOptions, notice: Callable[[str], None]
-) -> SearchFiles:
-    files = begin(
-        folder,
-        header,
-        fresh=options.fresh,
-        allow_change=options.allow_change,
-        on_damage=SetAside(notice),
-    )
-    libraries = changed_libraries(files.require_header(), header)
-    if libraries:
-        notice(libraries)
-    return files
+    def _locked_folder(self, info: StudyInfo, variant: Params, other: SearchFiles | None) -> Path:
+        """Return the folder of the search, which is this process's until the stack is closed."""
+        # Begun with another search it is a search of its own.
+        begun_with = {} if other is None else {"from": other.require_header().id}
+        key = search_key(info.engine, info.pruner, {**variant, **begun_with})
+        folder = self.home / "ledger" / info.name / key
+        owner = f"process {os.getpid()} on {platform.node()}"
+        self.stack.enter_context(search_locked(folder, owner))
+        return folder
+
+    def _lr_bounds(self, info: StudyInfo, folder: Path, forkserver: ForkServer) -> LRBounds:
+        return measure_lr_bounds(
+            info,
+            self.source,
+            info.for_workers(self.options.overrides),
+            folder,
+            fresh=self.options.fresh,
+            again=self.options.allow_change,
+            devices=self.options.devices,
+            forkserver=forkserver,
+            notice=self.progress.notice,
+        )
+
+    def _begin(self, folder: Path, header: SearchHeader) -> SearchFiles:
+        """Begin the search, or go on with it; say which libraries are other ones than before."""
+        files = begin(
+            folder,
+            header,
+            fresh=self.options.fresh,
+            allow_change=self.options.allow_change,
+            on_damage=SetAside(self.progress.notice),
+        )
+        libraries = changed_libraries(files.require_header(), header)
+        if libraries:
+            self.progress.notice(libraries)
+        return files

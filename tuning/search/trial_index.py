@@ -11,11 +11,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from tuning.ledger.search import SearchFiles
 from tuning.scoring.pareto import Scale, front, ranking, scale_of
 from tuning.space.space import Space
+from tuning.study.info import StudyInfo
 from tuning.study.objective import KNEE, Objective
 from tuning.trial import Proposal, Status, TrialResult
 
@@ -85,6 +86,27 @@ class TrialIndex:
         self._ends = bytearray()
         # By digest of a proposal the trial that trains it.
         self._first: dict[bytes, int] = {}
+
+    @classmethod
+    def of(cls, study: StudyInfo, files: SearchFiles, trials: Iterable[Pair] = ()) -> Self:
+        """Return the index of a study's search.
+
+        Args:
+            study: What is searched.
+            files: Of the search.
+            trials: Those that are known to have ended, by number, in the files as they are here.
+        """
+        index = cls(
+            study.objective,
+            files,
+            study.space,
+            objectives=study.objectives,
+            winner_by=study.winner_by,
+        )
+        for proposal, result in trials:
+            index.take(proposal)
+            index.enter(result)
+        return index
 
     @property
     def trials(self) -> list[Pair]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -11,11 +13,14 @@ import pytest
 
 import tuning.search.run
 from tests.search.run_parts import NoWriter
-from tuning.errors import ChangedError
+from tuning.errors import ChangedError, StorageError
 from tuning.ledger.search import SearchFiles
+from tuning.reports.progress import SilentProgress
 from tuning.search.engine_process import SupervisedEngine
 from tuning.search.options import RunOptions
+from tuning.search.outcome import report as outcome_report
 from tuning.search.run import run_study
+from tuning.storage.durable import read_json
 
 STUDY = """
 import numpy as np
@@ -55,9 +60,9 @@ def file(tmp_path):
 
 @pytest.fixture
 def run(home, file, forkserver):
-    def run(*, trials=4, **options):
+    def run(*, trials=4, progress=None, **options):
         wanted = RunOptions(executor="inprocess", budget={"trials": trials}, **options)
-        return run_study(file, wanted, None, forkserver)
+        return run_study(file, wanted, progress, forkserver)
 
     return run
 
@@ -166,6 +171,48 @@ def test_a_lost_winner_of_an_ended_search_is_trained_without_an_engine(run, alon
     engines.clear()
     assert run().winner == first.winner
     assert engines == []
+
+
+class Interrupting(SilentProgress):
+    """Presses Ctrl-C once a word is said."""
+
+    def __init__(self, word):
+        self.word = word
+
+    def phase(self, text):
+        if self.word in text:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_ended_search_that_is_interrupted_says_so_and_ends_as_before(run, alone, home, engines):
+    first = run()
+    (only_search(home) / "winner.json").unlink()
+    shutil.rmtree(only_search(home) / "finalists")
+    engines.clear()
+    interrupted = run(progress=Interrupting("finalist"))
+    assert (interrupted.status, interrupted.winner) == ("interrupted", None)
+    assert [result.value for _, result in interrupted.trials] == [
+        result.value for _, result in first.trials
+    ]
+    assert read_json(only_search(home) / "status.json")["status"] == "interrupted"
+    assert engines == []
+    assert shown(run()) == shown(first)
+
+
+def test_an_error_beside_an_ended_search_is_in_its_status(run, alone, home, monkeypatch):
+    first = run()
+    Path(first.report).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(outcome_report, "write_report", _no_space)
+        with pytest.raises(StorageError, match="no space"):
+            run()
+    status = read_json(only_search(home) / "status.json")
+    assert (status["status"], status["error"]) == ("failed", "no space")
+    assert shown(run()) == shown(first)
+
+
+def _no_space(*_, **__):
+    raise StorageError("no space")
 
 
 def test_a_lost_report_is_made_anew(run, alone):
