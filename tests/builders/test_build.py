@@ -186,19 +186,33 @@ def test_seeded_again_keeps_the_kernels_of_graphs_unless_somebody_has_drawn_from
 
     with seeded(7):
         tf.random.uniform(())
-    assert [times_dropped(), times_dropped()] == [0, 0]  # by the exit above, and for those after it
+    assert [times_dropped(), times_dropped()] == [1, 0]
     tf.random.uniform(())
     assert [times_dropped(), times_dropped()] == [1, 0]
 
 
-def test_seeded_keeps_a_users_own_seeds_at_work():
-    def run():
-        keras.utils.set_random_seed(3)
-        with seeded(7):
-            random.random()
-        return random.random(), float(np.random.rand()), build_model().get_weights()[0].tolist()
+@pytest.mark.parametrize("seed", [None, 3])
+def test_behind_seeded_all_draw_as_if_nothing_had_been_drawn(seed):
+    import tensorflow as tf
+    from tensorflow.python.eager import context
 
-    assert run() == run()
+    def run(*, between):
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        first = float(tf.random.uniform(()))
+        if between:
+            with seeded(7):
+                build_model()
+                tf.random.uniform(())
+        drawn = (random.random(), float(np.random.rand()), float(tf.random.uniform(())))
+        return first, *drawn, build_model().get_weights()[0].tolist()
+
+    tf.random.set_seed(seed)
+    if seed is None:
+        run(between=True)
+        assert context.global_seed() is None
+    else:
+        assert run(between=True) == run(between=False)
 
 
 def uncompiled():

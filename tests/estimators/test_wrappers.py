@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_iris, make_regression
 from sklearn.ensemble import (
@@ -233,6 +234,9 @@ def test_equal_random_states_give_equal_weights_and_leave_determinism_off(number
 
 
 def test_a_fit_leaves_the_callers_generators_where_they_were(numbers):
+    from tensorflow.python.eager import context
+
+    tf.random.set_seed(None)
     drawn = []
     for seed in (1, 2):
         random.seed(seed)
@@ -241,6 +245,7 @@ def test_a_fit_leaves_the_callers_generators_where_they_were(numbers):
         assert np.random.random() == np.random.RandomState(seed).random()
         drawn.append(random.random())
     assert drawn[0] != drawn[1]
+    assert context.global_seed() is None
 
 
 class Recorder(FunctionTransformer):

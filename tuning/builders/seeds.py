@@ -8,7 +8,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from tuning.trainer.keras_internals import set_keras_seed, set_tensorflow_seed, stateful_draws
+from tuning.trainer.keras_internals import (
+    global_seeds_kept,
+    set_keras_seed,
+    set_tensorflow_seed,
+    stateful_draws,
+)
 
 
 def set_seed(seed: int) -> None:
@@ -41,22 +46,18 @@ _left = -1  # what was drawn before anybody counted is not known
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed everything Keras draws from inside; afterwards be as random, or as seeded, as before.
+    """Seed everything Keras draws from inside; afterwards all draw as if nothing had been drawn.
 
-    Op determinism is left alone: SciKeras' own context switches it on for the rest of the process.
+    Where no seed was set before, none is left: a program that relies on TensorFlow being random
+    stays so. Op determinism is left alone: SciKeras' own context switches it on for the rest of
+    the process.
     """
     numpy_state = np.random.get_state()
     python_state = random.getstate()
-    set_seed_afresh(seed)
     try:
-        yield
+        with global_seeds_kept():
+            set_seed_afresh(seed)
+            yield
     finally:
-        random.setstate(python_state)
-
-        # Nobody can read TensorFlow's old seed; so it goes on as Python's own would.
-        fresh = random.randrange(2**31)
-        python_state = random.getstate()
-        set_seed_afresh(fresh)
-
         random.setstate(python_state)
         np.random.set_state(numpy_state)
