@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.records import ROOT, Record
-from tests.search.damages import DAMAGES
+from tests.search.damages import DAMAGES, NEEDS_JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,25 @@ TESTED: tuple[Tested, ...] = (
         file="search/test_damage_sweep.py", names=("no_damage_of_a_file",), each=len(DAMAGES),
     ),
     Tested(rule="F20", what="results of other asks, torn results", file="ledger/test_damage.py"),
+    Tested(
+        rule="F20 F21", what="50 kinds of damage to caches, marks, manifests, a rung's end",
+        file="search/test_damage_beside.py", names=("no_damage_of_a_file",),
+        each=len(DAMAGES) - len(NEEDS_JSON),
+    ),
+    Tested(
+        rule="F20 F21", what="kinds of damage to checkpoints of rungs, attempts and finalists",
+        file="trials/test_checkpoint_damage.py", names=("no_damage_of_a_checkpoint",),
+        each=len(DAMAGES) - len(NEEDS_JSON),
+    ),
+    Tested(rule="F20", what="deaths of other trials and attempts", file="ledger/test_deaths.py"),
+    Tested(
+        rule="F20", what="test scores, ends, evaluations of another trial, fold or seed",
+        file="ledger/test_results.py", names=("test_score",),
+    ),
+    Tested(
+        rule="F21", what="files of a newer release, verb by verb",
+        file="cli/test_newer_release.py", names=("later_release", "doctor_tells"),
+    ),
     Tested(
         rule="F21", what="any bytes, any JSON in each file (Hypothesis)",
         file="search/test_any_json.py",

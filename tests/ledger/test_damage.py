@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 
 from tests.ledger.test_search import HEADER, OUTCOME, SPACE
+from tests.tracking.writer.searches import winner
 from tuning.errors import DamagedFileError
 from tuning.ledger.begin import begin
 from tuning.ledger.damage import SetAside
 from tuning.ledger.digests import ask_digest, finalist_digest
+from tuning.ledger.records import write_record
 from tuning.ledger.search import SearchFiles
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import Proposal, Status, TrialResult
@@ -171,3 +173,20 @@ def test_fresh_begins_anew_beside_a_damaged_header(files, tmp_path):
     assert list(again.proposals(SPACE)) == []
     (aside,) = (path for path in tmp_path.iterdir() if "~" in path.name)
     assert (aside / "search.json").read_text() == "[]"
+
+
+def test_a_winner_of_another_search_counts_as_none_and_is_set_aside(files, notices, tmp_path):
+    other = begin(tmp_path / "other", HEADER, fresh=False, allow_change=False)
+    for each in (files, other):
+        each.write_winner(winner())
+    assert files.winner == other.winner == winner()
+    shutil.copy(other.winner_file, files.winner_file)
+    assert files.winner is None
+    assert files.winner_file.with_name("winner.json.foreign-1").exists()
+    assert f"it is of search {other.header.id}" in notices[0]
+
+
+def test_a_winner_of_an_earlier_version_does_not_say_whose_it_is_and_is_read(files):
+    write_record(files.winner_file, winner())
+    assert "search" not in read_json(files.winner_file)
+    assert files.winner == winner()

@@ -150,3 +150,11 @@ DAMAGES: dict[str, Damage] = {
     "another search's": _of_another_search,
 }
 """By name. None makes of a value another one that is right: nobody could tell."""
+
+NEEDS_JSON = frozenset(
+    name
+    for name in DAMAGES
+    if name.startswith(("a key ", "a schema "))
+    or name in ("a newer release", "further keys", "UTF-16")
+) - {"a key stands twice"}
+"""Those that are made of a file's JSON, or of its text."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.search.scripted import RECORD, files_in, result_of
-from tuning.errors import SearchFailed, StorageError
+from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
 from tuning.ledger.model_file import sha256_of
 from tuning.ledger.records import write_record
@@ -19,7 +19,7 @@ from tuning.search.trial_index import TrialIndex
 from tuning.simulation.replay import MemoryFiles
 from tuning.storage.durable import read_json
 from tuning.trial import EpochReport, Proposal, Status, TrialResult
-from tuning.trials.jobs import ALL_ROWS, FinalistJob
+from tuning.trials.jobs import ALL_ROWS, FinalistJob, weights_owner
 
 
 class ObedientExecutor:
@@ -89,7 +89,7 @@ class ObedientExecutor:
         else:
             self.evaluated.append(task)
             task.saved.write_text("model")
-            outcome = Evaluation(test={"rmse": 1.0}, model=str(task.saved))
+            outcome = Evaluation(test={"rmse": 1.0}, model=str(task.saved), digest=task.digest)
         write_record(task.file, outcome)
         return Finished(job.id, outcome)
 
@@ -190,6 +190,40 @@ def test_a_winner_whose_model_is_another_file_is_put_aside_and_evaluated_again(t
     assert (files.folder / "winner.keras.damaged").read_bytes() == b"garbage"
     finals(tmp_path, executor).run(trial_index_of(5))
     assert executor.done == ["evaluate"]
+
+
+def test_a_winner_that_was_evaluated_with_another_seed_or_study_is_evaluated_again(tmp_path):
+    finals(tmp_path, ObedientExecutor()).run(trial_index_of(5))
+    files = files_in(tmp_path)
+    digest = files.winner.evaluation.digest
+    other = replace(files.winner.evaluation, digest="0" * len(digest))
+    files.write_winner(replace(files.winner, evaluation=other))
+    executor = ObedientExecutor()
+    assert finals(tmp_path, executor).run(trial_index_of(5)).evaluation.digest == digest
+    assert executor.done == ["evaluate"]
+
+
+def test_an_evaluation_of_another_winner_is_not_taken_for_this_ones(tmp_path):
+    finals(tmp_path / "other", ObedientExecutor()).run(trial_index_of(7))
+    foreign = files_in(tmp_path / "other").evaluation_file.read_bytes()
+    searching = finals(tmp_path, ObedientExecutor())
+    searching.run(trial_index_of(5))
+    searching.files.evaluation_file.write_bytes(foreign)
+    with pytest.raises(TuningError, match=r"evaluation\.json is of another winner; run again"):
+        searching._evaluation(searching.files.winner.evaluation.digest)
+
+
+def test_the_weights_that_are_evaluated_have_to_be_those_of_the_winners_seed(tmp_path):
+    trained = []
+    executor = ObedientExecutor(
+        values={(0, 0): 9.0, (0, 1): 1.0, (0, 2): 5.0},
+        on_start=lambda job: trained.append(job.args[0]),
+    )
+    finals(tmp_path, executor, replace(RECORD, seeds=3, top_k=1)).run(trial_index_of(5))
+    *finalists, evaluation = trained
+    owners = [weights_owner(each.digest, each.index) for each in finalists]
+    assert evaluation.weights_of == owners[2]
+    assert len(set(owners)) == 3
 
 
 def test_an_earlier_winner_is_gone_before_its_model_is_replaced(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -279,3 +280,17 @@ def test_what_is_kept_lies_in_the_searchs_folder(tmp_path):
     known.keep()
     assert read_known(tmp_path / "here") == known.record
     assert known_result(tmp_path / "here", 0).value == 5.0
+
+
+def test_a_result_of_another_trial_or_search_is_not_told(tmp_path):
+    known = taken_over(tmp_path, another(tmp_path, [5, 7]))
+    known.keep()
+    kept = tmp_path / "here" / "known"
+    first, second = (Proposal(number, {"x": x}, 2) for number, x in enumerate((5, 7)))
+    assert [known.result_of(each).value for each in (first, second)] == [5.0, 7.0]
+
+    shutil.copy(kept / "00001.json", kept / "00000.json")
+    assert known.result_of(first) is None
+    unlike = another(tmp_path / "elsewhere", [5], epochs=3)
+    shutil.copy(unlike.trial_folder(0) / "result.json", kept / "00000.json")
+    assert known.result_of(first) is None

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import StudyError
+from tuning.ledger.records import SearchHeader
+from tuning.ledger.search import SearchFiles, begin
 from tuning.ledger.spaces import space_of
+from tuning.lr_range.plot import PlottableLRRange
+from tuning.search import lr_bounds as bounds_of_rates
 from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
 from tuning.search.processes import source_of
 from tuning.space.domains import Float, FromRangeTest
 from tuning.space.positions import Intervals
 from tuning.space.space import Int, Space
-from tuning.storage.durable import write_json
+from tuning.storage.durable import read_json, write_json
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 
@@ -229,3 +236,68 @@ def test_each_structure_gets_an_interval_of_its_own_where_that_is_asked_for(
     finally:
         remote.close()
         child.close()
+
+
+@pytest.fixture
+def searched(tmp_path, monkeypatch):
+    """The folder of a search whose two rates were tested."""
+    for name in ("write_html", "write_png"):  # pictures take a second
+        monkeypatch.setattr(bounds_of_rates, name, lambda *arguments: None)
+    header = SearchHeader(
+        study="plane",
+        engine="optuna:tpe",
+        objective=Minimize("val_rmse"),
+        versions=({"seed": 1},),
+    )
+    folder = begin(tmp_path / "own", header, fresh=False, allow_change=False).folder
+    tests = {name: [tested(interval)] for name, interval in (("lr", (0.1, 0.2)), ("lr_2", (3, 4)))}
+    LRBounds({}, tests).keep(folder)
+    return folder
+
+
+def tested(interval):
+    curve = np.array([1.0, 2.0])
+    return PlottableLRRange(
+        lrs=curve, losses=curve, low=curve, high=curve, suggestions={"steepest": 0.1}, reasons={},
+        lr_min=0.1, lr_max=1.0, bounds=(0.1, 1.0), interval=interval, stable=(0.5,),
+        batch_size=32, seeds=1, steps=2, diverged=False, study="plane",
+    )  # fmt: skip
+
+
+def test_tests_are_those_of_their_own_rate(searched, caplog):
+    assert [test.interval for test in kept_tests(searched)] == [(0.1, 0.2), (3.0, 4.0)]
+    artifacts = searched / "artifacts"
+    shutil.copy(artifacts / "lr_range_lr_2.json", artifacts / "lr_range_lr.json")
+    assert [test.interval for test in kept_tests(searched)] == [(3.0, 4.0)]
+    assert "it is of another study or rate" in caplog.text
+
+
+def test_tests_of_another_study_are_not_shown(searched, tmp_path):
+    header = replace(SearchFiles(searched).header, versions=({"seed": 2},))
+    other = begin(tmp_path / "other", header, fresh=False, allow_change=False).folder
+    shutil.copytree(searched / "artifacts", other / "artifacts")
+    assert kept_tests(other) == []
+
+
+def test_tests_that_are_cut_off_are_not_shown_and_those_of_earlier_versions_are(searched):
+    artifacts = searched / "artifacts"
+    (stored,) = read_json(artifacts / "lr_range_lr.json")
+    del stored["digest"]
+    write_json(artifacts / "lr_range_lr.json", [stored])
+    cut = artifacts / "lr_range_lr_2.json"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    assert [test.interval for test in kept_tests(searched)] == [(0.1, 0.2)]
+
+
+def test_tests_stay_those_of_a_search_that_is_gone_on_with_under_another_definition(searched):
+    files = SearchFiles(searched)
+    files.add_version(replace(files.header, versions=({"seed": 1, "epochs": 9},)))
+    assert len(kept_tests(searched)) == 2
+
+
+def test_what_was_measured_on_other_data_is_not_taken(tmp_path):
+    record = _record()
+    old = {**record.definition, "data_digest": "other"}
+    write_json(tmp_path / "search.json", {"intervals": {"lr": [0.01, 0.1]}, "versions": [old]})
+    record.definition["data_digest"] = "own"
+    assert measure_lr_bounds(record, "nowhere.py", {}, tmp_path, again=False) == LRBounds()

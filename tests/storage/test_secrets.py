@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
 
 import pytest
 
@@ -118,3 +119,21 @@ def test_what_is_printed_is_clean():
     stream = CleanText(raw, "utf-8", line_buffering=True)
     print("at http://me:word@x", file=stream)
     assert raw.getvalue() == b"at http://***@x\n"
+
+
+@pytest.mark.parametrize("part", ["://", "://a:", "token", "token_", "api_key='", "x/", "a@", "@:"])
+def test_a_text_is_cleaned_in_time_that_grows_with_its_length_alone(part, monkeypatch):
+    """In turns over one long word it would be minutes."""
+    long = part * (500_000 // len(part))
+    monkeypatch.setenv("LONG", long)
+    secrets._remember_environment.cache_clear()
+    began = time.perf_counter()
+    without_secrets(long)
+    assert time.perf_counter() - began < 2.0
+
+
+def test_a_password_is_found_in_a_long_word_of_many_urls(monkeypatch):
+    monkeypatch.setenv("STORES", f"{'http://a/' * 9}sql://me:{CANARY}@db postgres://x:other@y")
+    secrets._remember_environment.cache_clear()
+    assert without_secrets(f"{CANARY} other") == "*** other"
+    assert without_secrets(f"{'http://a/' * 9}sql://me:pw@db x") == "http://***@db x"

@@ -62,5 +62,15 @@ def test_a_checkpoint_of_another_structure_is_refused_and_changes_nothing(tmp_pa
     np.testing.assert_array_equal(other.get_weights()[0], before[0])
 
 
+def test_a_checkpoint_of_something_else_is_refused_and_one_of_an_earlier_version_read(tmp_path):
+    model = net()
+    save_checkpoint(tmp_path / "end.npz", model, 3, "abc fold 0")
+    assert load_checkpoint(tmp_path / "end.npz", model, "abc fold 0") == 3
+    with pytest.raises(ValueError, match="of other parameters, another fold or another seed"):
+        load_checkpoint(tmp_path / "end.npz", model, "abc fold 1")
+    save_checkpoint(tmp_path / "old.npz", model, 3)
+    assert load_checkpoint(tmp_path / "old.npz", model, "abc fold 1") == 3
+
+
 def test_simulated_checkpoints_are_as_far_apart_as_real_ones():
     assert CHECKPOINT_S == KEEP_EVERY_S

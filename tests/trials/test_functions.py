@@ -1,5 +1,7 @@
 """Studies whose builder is the objective: an epoch a call, reported, pruned, continued."""
 
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,8 +10,10 @@ from tests.trials.small_study import ScriptedContext
 from tuning import Float, Minimize, Study
 from tuning.engines.remote import prepare
 from tuning.errors import StudyError
+from tuning.ledger.digests import ask_digest
 from tuning.ledger.results import read_test_score
 from tuning.ledger.winner import Evaluation
+from tuning.storage.durable import write_json
 from tuning.trial import Answer, Proposal, Status
 from tuning.trials.functions import (
     evaluate,
@@ -236,3 +240,18 @@ def test_a_point_that_is_pruned_while_its_space_is_looked_for_shows_what_was_ask
     space = asked(pruned).space
     assert list(space) == ["width", "x"]
     assert space["x"].conditions == (("width", (1, 2)),)
+
+
+@pytest.mark.parametrize(("other", "epochs"), [(False, [3, 4]), (True, [1, 2, 3, 4])])
+def test_a_trial_goes_on_from_the_end_of_its_own_parent_alone(tmp_path, other, epochs):
+    folders = [tmp_path / "0", tmp_path / "1"]
+    for number, folder in enumerate(folders):
+        asked = Proposal(number, {"x": 1.25 + number / 2}, 2)
+        write_json(folder / "spec.json", asked.to_json())
+        asked = replace(asked, digest=ask_digest(asked.to_json()))
+        train(folder, ScriptedContext(), asked, keep_end=True)
+    if other:
+        shutil.copy(folders[1] / "end.json", folders[0] / "end.json")
+    context = ScriptedContext()
+    train(tmp_path / "2", context, Proposal(2, {"x": 1.25}, 4, 0), parent=folders[0])
+    assert [report.epoch for report in context.reports] == epochs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,9 @@ from tests.trials.small_study import ScriptedContext, job, logits, net, rows, st
 from tuning import Maximize, Minimize
 from tuning.builders.fold_rows import FoldRows
 from tuning.errors import MissingError, StorageError, StudyError
+from tuning.ledger.digests import ask_digest
 from tuning.ledger.results import read_result
+from tuning.storage.durable import write_json
 from tuning.trainer import compiled
 from tuning.trainer import train as trainer
 from tuning.trial import Answer, Status
@@ -452,6 +455,57 @@ def test_a_continued_trial_whose_parent_is_gone_says_so(tmp_path):
     )
     assert result.notices == ("the checkpoint of trial 0 is gone: trained from epoch 0",)
     assert result.epochs == 4
+
+
+def with_ask(task):
+    """Return a job whose ask lies in its folder, as a search leaves it."""
+    stored = task.proposal.to_json()
+    write_json(task.folder / "spec.json", stored)
+    return replace(task, proposal=replace(task.proposal, digest=ask_digest(stored)))
+
+
+def test_a_trial_does_not_go_on_from_the_end_of_another_trial_or_fold(tmp_path):
+    defined = study(epochs=2, cv=2)
+    parent, other, child = (tmp_path / name for name in ("0", "1", "2"))
+    run_trial(with_ask(job(parent, defined, epochs=1, keep_end=True)), ScriptedContext())
+    params = {"batch_size": 32}
+    unlike = job(other, defined, number=1, epochs=1, keep_end=True, params=params)
+    run_trial(with_ask(unlike), ScriptedContext())
+
+    shutil.copy(parent / "end-0.npz", parent / "end-1.npz")
+    shutil.copy(other / "end-0.npz", parent / "end-0.npz")
+    task = with_ask(job(child, defined, number=2, of=0, parent=parent))
+    result = run_trial(task, ScriptedContext())
+    assert result.notices == (
+        "the checkpoint of trial 0 was not used, trained from epoch 0: "
+        "it is of other parameters, another fold or another seed",
+    )
+    assert [len(fold.curve) for fold in result.folds] == [2, 2]
+
+
+def test_a_checkpoint_is_not_taken_up_by_another_fold(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "KEEP_EVERY_S", 1e-9)
+    defined = study(cv=2)
+    task = with_ask(job(tmp_path, defined))
+    with pytest.raises(Stopped):
+        run_trial(task, ScriptedContext(Answer.STOP, at=1))
+    first = tmp_path / "attempt-1" / "fold-0.npz"
+    first.rename(first.with_name("fold-1.npz"))
+    result = run_trial(replace(task, attempt=2), ScriptedContext())
+    assert result.notices == ("the checkpoint of attempt-1 was not used: it is of another fold",)
+
+
+@pytest.mark.parametrize(
+    ("left", "has_run_out"),
+    [(None, False), ({"batch_size": 8}, True), ("half", True), ("own", True), ("other", False)],
+)
+def test_memory_that_ran_out_counts_for_its_own_trial_alone(tmp_path, left, has_run_out):
+    halved = tmp_path / "halved.json"
+    if left == "half":
+        halved.write_text('{"batch')
+    elif left is not None:
+        write_json(halved, left if isinstance(left, dict) else {"proposal_digest": left})
+    assert trials._has_run_out_before(halved, "own") is has_run_out
 
 
 def test_a_continued_trial_without_epochs_left_fails_in_words(tmp_path):

@@ -10,9 +10,11 @@ import json
 import math
 from collections.abc import Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from tuning.schema import Json
+from tuning.storage.durable import read_json
 from tuning.trial import Params
 
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
@@ -28,6 +30,12 @@ def ask_digest(stored: Json) -> str:
     return _digest([stored.get(name) for name in _OF_AN_ASK])
 
 
+def stored_digest(folder: Path) -> str:
+    """Return the digest of the ask that lies in a trial's folder; "" where none does."""
+    stored = read_json(folder / "spec.json")
+    return ask_digest(stored) if isinstance(stored, dict) else ""
+
+
 def finalist_digest(params: Params, epochs: int, pinned: str) -> str:
     """Return the digest of what a finalist is trained with, 32 hex digits.
 
@@ -37,6 +45,38 @@ def finalist_digest(params: Params, epochs: int, pinned: str) -> str:
         pinned: `StudyInfo.pinned`.
     """
     return _digest([params, epochs, pinned])
+
+
+def score_digest(ask: str, metric: str, value: float) -> str:
+    """Return the digest of a trial's score on the test part, 32 hex digits.
+
+    Args:
+        ask: `Proposal.digest` of what was scored.
+        metric: Its name.
+        value: The score.
+    """
+    return _digest([ask, metric, value])
+
+
+def evaluation_digest(finalist: str, seed: int) -> str:
+    """Return the digest of what a winner's evaluation is of, 32 hex digits.
+
+    Args:
+        finalist: `finalist_digest` of the winner.
+        seed: It is trained on.
+    """
+    return _digest([finalist, seed])
+
+
+def range_tests_digest(study: str, definition: Json, parameter: str) -> str:
+    """Return the digest of what a learning rate's range tests are of, 32 hex digits.
+
+    Args:
+        study: Its name.
+        definition: Of the study whose rates were tested, as a file has it.
+        parameter: The learning rate.
+    """
+    return _digest([study, definition, parameter])
 
 
 def _digest(value: Any) -> str:

@@ -8,10 +8,11 @@ The other search may go on meanwhile: one that is resumed begins as it did.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from tuning.errors import DamagedFileError
 from tuning.ledger.damage import OnDamage, leave_out
 from tuning.ledger.records import Definition, read_record, write_record
 from tuning.schema import SCHEMA, Json, JsonObject, check_schema
@@ -31,12 +32,14 @@ class KnownTrial:
         epochs: It was trained for.
         whole: It was trained from its beginning under the definition in the record; only then is
             its result that of its parameters.
+        digest: `Proposal.digest` there; "": a file of an earlier version.
     """
 
     number: int
     params: Json
     epochs: int
     whole: bool
+    digest: str = field(default="", repr=False)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -45,6 +48,7 @@ class KnownTrial:
             "params": dict(self.params),
             "epochs": self.epochs,
             "whole": self.whole,
+            **({"digest": self.digest} if self.digest else {}),
         }
 
     @classmethod
@@ -55,6 +59,7 @@ class KnownTrial:
             params=stored["params"],
             epochs=stored["epochs"],
             whole=stored["whole"],
+            digest=stored.get("digest", ""),
         )
 
 
@@ -119,9 +124,26 @@ def write_known(folder: Path, record: KnownRecord) -> None:
     write_record(folder / _FILE, record)
 
 
-def known_result(folder: Path, number: int) -> TrialResult | None:
-    """Return the result of the other search's trial; None where it is not kept."""
-    return read_record(TrialResult, _result_file(folder, number))
+def known_result(
+    folder: Path, number: int, digest: str = "", *, on_damage: OnDamage = leave_out
+) -> TrialResult | None:
+    """Return the result of the other search's trial; None where it is not kept, or another's.
+
+    Args:
+        folder: Of this search.
+        number: Of the trial there.
+        digest: `KnownTrial.digest`; "": not known.
+        on_damage: Told of a file that is not used.
+    """
+    path = _result_file(folder, number)
+    result = read_record(TrialResult, path, on_damage=on_damage)
+    if result is None:
+        return None
+    is_others = bool(digest and result.proposal_digest) and digest != result.proposal_digest
+    if is_others or result.number != number:
+        on_damage(DamagedFileError(path, "it is of another trial or search", foreign=True))
+        return None
+    return result
 
 
 def keep_known_result(folder: Path, result: TrialResult) -> None:

@@ -283,15 +283,26 @@ class Death:
             `host_oom`.
         detail: In words.
         slot: Where it ran; "" where that is not known.
+        attempt: Which it was, from 1; 0: a file of an earlier version.
+        proposal_digest: Of the ask that it was an attempt at; "": not known.
     """
 
     cause: str
     detail: str = ""
     slot: str = ""
+    attempt: int = 0
+    proposal_digest: str = field(default="", repr=False)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
-        return {"schema": SCHEMA, "cause": self.cause, "detail": self.detail, "slot": self.slot}
+        optional = {"attempt": self.attempt, "proposal_digest": self.proposal_digest}
+        return {
+            "schema": SCHEMA,
+            "cause": self.cause,
+            "detail": self.detail,
+            "slot": self.slot,
+            **{name: value for name, value in optional.items() if value},
+        }
 
     @classmethod
     def from_json(cls, stored: Json) -> Self:
@@ -301,6 +312,8 @@ class Death:
             cause=stored["cause"],
             detail=stored.get("detail", ""),
             slot=stored.get("slot", ""),
+            attempt=stored.get("attempt", 0),
+            proposal_digest=stored.get("proposal_digest", ""),
         )
 
 

@@ -13,12 +13,15 @@ from typing import Any
 
 from tuning.errors import DamagedFileError
 from tuning.ledger.damage import OnDamage, leave_out
-from tuning.ledger.digests import ask_digest
+from tuning.ledger.digests import score_digest, stored_digest
 from tuning.schema import check_schema, check_types, refuse_damaged
 from tuning.storage.aside import set_error_aside
-from tuning.storage.durable import load_json, read_json, write_json
+from tuning.storage.durable import load_json, write_json
 from tuning.storage.secrets import cleaned, without_secrets
 from tuning.trial import Status, TrialResult
+
+_DIGEST = "digest"
+"""Beside a test score: `score_digest`; files of earlier versions have none."""
 
 
 def keep_result(folder: Path, result: TrialResult, digest: str | None = None) -> TrialResult:
@@ -33,7 +36,7 @@ def keep_result(folder: Path, result: TrialResult, digest: str | None = None) ->
         What the file holds now.
     """
     if digest is None:
-        digest = _digest_there(folder)
+        digest = stored_digest(folder)
     known = read_result(folder, digest, on_damage=_replace)
     if known is not None:
         return known
@@ -91,15 +94,9 @@ def _check_owner(result: TrialResult, folder: Path, digest: str | None) -> None:
     # Earlier versions wrote none.
     if not result.proposal_digest:
         return
-    asked = _digest_there(folder) if digest is None else digest
+    asked = stored_digest(folder) if digest is None else digest
     if asked and result.proposal_digest != asked:
         raise DamagedFileError(path, "it is of other parameters or another study", foreign=True)
-
-
-def _digest_there(folder: Path) -> str:
-    """Return the digest of the ask that lies in a trial's folder; "" where none does."""
-    stored = read_json(folder / "spec.json")
-    return ask_digest(stored) if isinstance(stored, dict) else ""
 
 
 def _replace(error: DamagedFileError) -> None:
@@ -112,14 +109,19 @@ def _is_finite(value: float | None) -> bool:
 
 
 def keep_test_score(folder: Path, metric: str, value: float) -> None:
-    """Write the score of a trial's kept weights on the test part."""
-    write_json(folder / "test.json", {metric: value})
+    """Write the score of a trial's kept weights on the test part, and whose it is."""
+    ask = stored_digest(folder)
+    whose = {_DIGEST: score_digest(ask, metric, value)} if ask else {}
+    write_json(folder / "test.json", {metric: value, **whose})
 
 
 def read_test_score(folder: Path, *, on_damage: OnDamage = leave_out) -> float | None:
     """Return the score on the test part kept in a trial's folder; None where there is none.
 
-    A score that is not finite is none.
+    A score that is not finite is none, nor is one of another ask than lies there.
+
+    Raises:
+        NewerFileError: A later release wrote it.
     """
     path = folder / "test.json"
     try:
@@ -127,15 +129,20 @@ def read_test_score(folder: Path, *, on_damage: OnDamage = leave_out) -> float |
         if stored is None:
             return None
         with refuse_damaged(path):
-            value = _only_number(stored)
+            check_schema(stored, path)
+            digest = stored.pop(_DIGEST, "")
+            metric, value = _only_score(stored)
+        if digest and digest != score_digest(stored_digest(folder), metric, value):
+            fault = "it is of other parameters or another study, or was changed"
+            raise DamagedFileError(path, fault, foreign=True)
     except DamagedFileError as error:
         on_damage(error)
         return None
     return value if math.isfinite(value) else None
 
 
-def _only_number(stored: Any) -> float:
-    (score,) = stored.values()
+def _only_score(stored: Any) -> tuple[str, float]:
+    ((metric, score),) = ((name, value) for name, value in stored.items() if name != "schema")
     if isinstance(score, bool):
         raise TypeError(f"its score is {score}")
-    return float(score)
+    return metric, float(score)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tuning.errors import ChangedError, DamagedFileError, StudyError
 from tuning.ledger.damage import OnDamage, leave_out
+from tuning.ledger.deaths import count_deaths, keep_death
 from tuning.ledger.records import (
     Death,
     R,
@@ -40,7 +41,6 @@ from tuning.ledger.versions import differences, drop_unfinished, set_winner_asid
 from tuning.ledger.winner import Evaluation, FinalistOutcome, WinnerRecord
 from tuning.schema import WRONG_SHAPE, refuse_damaged
 from tuning.space.space import Space
-from tuning.storage.durable import read_json
 from tuning.trial import Proposal, TrialResult
 
 PARETO_FILE = "pareto.json"
@@ -209,7 +209,7 @@ class SearchFiles:
 
         Only these count against a trial, not the end of a driver.
         """
-        write_record(self.trial_folder(number) / f"attempt-{attempt}" / "died.json", death)
+        keep_death(self.trial_folder(number), attempt, death)
 
     def deaths(self, number: int, cause: str = "") -> int:
         """How many attempts at a trial took their worker with them.
@@ -218,11 +218,7 @@ class SearchFiles:
             number: The trial.
             cause: Count those of this cause alone; "": all.
         """
-        paths = self.trial_folder(number).glob("attempt-*/died.json")
-        if not cause:
-            return sum(1 for _ in paths)
-        records = [read_json(path) for path in paths]
-        return sum(isinstance(each, dict) and each.get("cause") == cause for each in records)
+        return count_deaths(self.trial_folder(number), cause, on_damage=self.on_damage)
 
     def finalist(
         self, number: int, index: int, part: int | str | None = None, *, digest: str = ""
@@ -275,12 +271,22 @@ class SearchFiles:
 
     @property
     def winner(self) -> WinnerRecord | None:
-        """`winner.json`; None where there is no winner."""
-        return self._record(WinnerRecord, self.winner_file)
+        """`winner.json`; None where there is no winner, or it is another search's."""
+        winner = self._record(WinnerRecord, self.winner_file)
+        if winner is None or not winner.search:
+            return winner
+        header = self.header
+        if header is not None and header.id != winner.search:
+            fault = f"it is of search {winner.search}"
+            self.on_damage(DamagedFileError(self.winner_file, fault, foreign=True))
+            return None
+        return winner
 
     def write_winner(self, winner: WinnerRecord) -> None:
-        """Keep the winner."""
-        write_record(self.winner_file, winner)
+        """Keep the winner, as this search's."""
+        header = self.header
+        search = "" if header is None else header.id
+        write_record(self.winner_file, replace(winner, search=search))
 
     @property
     def status(self) -> SearchStatus | None:

@@ -189,6 +189,7 @@ class Evaluation:
         reload_error: Largest difference between the predictions of the model and of its file, read
             back; None where Keras rightly refuses to read it, for it holds code, or cannot.
         file_fault: Why Keras cannot write or read the model's file, and what would help; else "".
+        digest: `evaluation_digest` of what was evaluated; "": a file of an earlier version.
     """
 
     test: Metrics
@@ -204,6 +205,7 @@ class Evaluation:
     parameters: int | None = None
     reload_error: float | None = None
     file_fault: str = ""
+    digest: str = field(default="", repr=False, compare=False)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -222,6 +224,8 @@ class Evaluation:
             further["not_scored"] = self.not_scored
         if self.file_fault:
             further["file_fault"] = self.file_fault
+        if self.digest:
+            further["digest"] = self.digest
 
         return {
             **further,
@@ -258,6 +262,7 @@ class Evaluation:
             parameters=stored.get("parameters"),
             reload_error=_number(stored.get("reload_error")),
             file_fault=stored.get("file_fault", ""),
+            digest=stored.get("digest", ""),
         )
 
 
@@ -356,6 +361,7 @@ class WinnerRecord:
         evaluation: On the test part.
         seed: The median one of its seeds, whose model is kept.
         at: When it was chosen, Unix seconds.
+        search: Id of the search whose winner it is; "": a file of an earlier version.
     """
 
     standing: Standing
@@ -363,6 +369,7 @@ class WinnerRecord:
     evaluation: Evaluation
     seed: int
     at: float
+    search: str = field(default="", repr=False, compare=False)
 
     @property
     def number(self) -> int:
@@ -382,6 +389,7 @@ class WinnerRecord:
             **self.evaluation.to_json(),
             "seed": self.seed,
             "at": self.at,
+            **({"search": self.search} if self.search else {}),
         }
 
     @classmethod
@@ -394,6 +402,7 @@ class WinnerRecord:
             evaluation=Evaluation.from_json(stored),
             seed=stored["seed"],
             at=number(stored["at"]),
+            search=stored.get("search", ""),
         )
 
 

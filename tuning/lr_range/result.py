@@ -70,6 +70,7 @@ class LRRange:
         seconds: What it took.
         study, label: Whose model was tested, and with which parameters; "" where the caller gave
             the model.
+        digest: `range_tests_digest` of the search whose bounds it gave; "": none, or not known.
     """
 
     lrs: Array
@@ -90,6 +91,7 @@ class LRRange:
     seconds: float = 0.0
     study: str = ""
     label: str = ""
+    digest: str = ""
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types; suggestions carry their definitions."""
@@ -100,6 +102,9 @@ class LRRange:
             stored[name] = dict(stored[name])
         for name in _TUPLES:
             stored[name] = list(stored[name])
+
+        if not self.digest:
+            del stored["digest"]
 
         # For readers of the file; `from_json` leaves them out, since ours may have changed.
         stored["definitions"] = dict(DEFINITIONS)

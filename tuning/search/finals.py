@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from tuning.errors import SearchFailed, TuningError
 from tuning.executors.base import Executor
-from tuning.ledger.digests import finalist_digest
+from tuning.ledger.digests import evaluation_digest, finalist_digest
 from tuning.ledger.model_file import changed
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.winner import Evaluation, FinalistOutcome, Standing, WinnerRecord
@@ -26,7 +26,14 @@ from tuning.search.trial_index import TrialIndex
 from tuning.storage.aside import forget
 from tuning.study.info import StudyInfo
 from tuning.trial import Metrics, Params, Proposal, TrialResult
-from tuning.trials.jobs import ALL_ROWS, EvaluationJob, FinalistJob, Overrides, Source
+from tuning.trials.jobs import (
+    ALL_ROWS,
+    EvaluationJob,
+    FinalistJob,
+    Overrides,
+    Source,
+    weights_owner,
+)
 
 _ROUNDS = 3
 """How often the next `top_k` of the ranking are looked at where all before them were unstable."""
@@ -75,7 +82,7 @@ class Finals:
         best = best_standing(standings, self.study, trial_index.front_scale)
 
         known = kept_winner(self.files, self.progress.notice)
-        if known is None or not _is_of(known, best):
+        if known is None or not self._is_of(known, best):
             return self._evaluate(best, standings)
 
         # More of the best may have been looked at since.
@@ -83,6 +90,15 @@ class Finals:
         if winner != known:
             self.files.write_winner(winner)
         return winner
+
+    def _is_of(self, winner: WinnerRecord, best: Standing) -> bool:
+        """Whether a winner was chosen by these very trainings, and evaluated with them."""
+        # A winner read from its file has its parameters in JSON's types.
+        if replace(winner.standing, params=best.params, weights=best.weights) != best:
+            return False
+        # Earlier versions wrote no digest.
+        digest = winner.evaluation.digest
+        return digest in ("", self._evaluation_digest(best, winner.seed))
 
     def tidy(self) -> None:
         """Drop the checkpoints that only an unfinished search needs."""
@@ -266,6 +282,8 @@ class Finals:
             pinned=self.study.pinned,
             data_digest=self._data_digest(best.number),
             number=best.number,
+            weights_of=weights_owner(self._digest(best.params, best.epochs), median),
+            digest=self._evaluation_digest(best, seed),
         )
 
         # The model of an earlier winner is about to be replaced: its figures go before it.
@@ -275,9 +293,13 @@ class Finals:
         round_ = self._round(_EVALUATE, {"evaluate": job})
         if not round_.run():
             return None
-        return self._keep_winner(best, standings, seed, self._evaluation_of(round_))
+        evaluation = self._evaluation_of(round_, job.digest)
+        return self._keep_winner(best, standings, seed, evaluation)
 
-    def _evaluation_of(self, round_: Round) -> Evaluation:
+    def _evaluation_digest(self, best: Standing, seed: int) -> str:
+        return evaluation_digest(self._digest(best.params, best.epochs), seed)
+
+    def _evaluation_of(self, round_: Round, digest: str) -> Evaluation:
         """Return the evaluation; one without scores where it failed or its workers were lost.
 
         Nobody shall lose a winner for that. Without the file of an evaluation the same command
@@ -289,8 +311,8 @@ class Finals:
                 f"the winner has no test score, its evaluation {how} ({error}); the same "
                 "command tries it again"
             )
-            return Evaluation(test={}, not_scored=f"its evaluation {how}: {error}")
-        return self._evaluation()
+            return Evaluation(test={}, not_scored=f"its evaluation {how}: {error}", digest=digest)
+        return self._evaluation(digest)
 
     def _keep_winner(
         self, best: Standing, standings: Sequence[Standing], seed: int, evaluation: Evaluation
@@ -317,10 +339,12 @@ class Finals:
         epochs = [outcome.epochs for outcome in outcomes if outcome is not None]
         return max(1, round(statistics.median(epochs))) if epochs else best.epochs
 
-    def _evaluation(self) -> Evaluation:
+    def _evaluation(self, digest: str) -> Evaluation:
         evaluation = self.files.evaluation
         if evaluation is None:
             raise TuningError(f"{self.files.evaluation_file} is missing or damaged; run again")
+        if evaluation.digest not in ("", digest):
+            raise TuningError(f"{self.files.evaluation_file} is of another winner; run again")
         return evaluation
 
     def _weights(self, number: int, index: int) -> Path | None:
@@ -389,10 +413,3 @@ def _median_index(standing: Standing) -> int:
     values = [value for value in standing.values if value is not None]
     order = sorted(range(len(values)), key=lambda i: values[i])
     return order[(len(order) - 1) // 2]
-
-
-def _is_of(winner: WinnerRecord, best: Standing) -> bool:
-    """Whether a winner was chosen by these very trainings."""
-    # A winner read from its file has its parameters in JSON's types.
-    same_params = replace(winner.standing, params=best.params, weights=best.weights)
-    return same_params == best

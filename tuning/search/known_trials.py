@@ -91,7 +91,10 @@ class KnownTrials:
         if continues(proposal):
             return None
         number = self.numbers.get(digest_of(proposal))
-        result = None if number is None else known_result(self.folder, number)
+        if number is None or self.record is None:
+            return None
+        digests = {trial.number: trial.digest for trial in self.record.trials}
+        result = known_result(self.folder, number, digests[number])
         return None if result is None else _told(result, proposal.number, self.search)
 
 
@@ -198,6 +201,7 @@ def _gathered(origin: SearchFiles, study: StudyInfo) -> KnownRecord:
             params=dict(proposal.params),
             epochs=proposal.epochs,
             whole=not continues(proposal) and proposal.number >= header.begins[-1],
+            digest=proposal.digest,
         )
         # Of one point at several epochs the best value counts.
         different.setdefault(digest_of(replace(proposal, epochs=0)), trial)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +13,14 @@ from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
 from tuning.executors.supervision.parts import QUESTION
 from tuning.ledger.damage import leave_out
-from tuning.ledger.records import Definition, LRIntervals, read_record, write_record
+from tuning.ledger.digests import range_tests_digest
+from tuning.ledger.records import (
+    Definition,
+    LRIntervals,
+    SearchHeader,
+    read_record,
+    write_record,
+)
 from tuning.lr_range.plot import write_html, write_png
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
 from tuning.schema import check_schema, check_types, refuse_damaged
@@ -62,7 +69,8 @@ class LRBounds:
         """
         for name, tests in self.tests.items():
             file = folder / "artifacts" / _TESTS.format(name)
-            write_json(file, [test.to_json() for test in tests])
+            digest = _digests(folder, name)[-1]
+            write_json(file, [replace(test, digest=digest).to_json() for test in tests])
             write_html(tests, file.with_suffix(".html"), f"{tests[0].study}: bounds of {name}")
             write_png(tests, file.with_suffix(".png"))
 
@@ -182,7 +190,11 @@ def _remembered(folder: Path) -> LRIntervals:
 
 
 def _is_of_another_range(remembered: LRIntervals, definition: Definition) -> bool:
-    return _differs("from_range_test", remembered, definition)
+    if _differs("from_range_test", remembered, definition):
+        return True
+    # Not every caller knows the data.
+    is_known = "data_digest" in remembered.definition and "data_digest" in definition
+    return is_known and _differs("data_digest", remembered, definition)
 
 
 def _is_of_another_builder(remembered: LRIntervals, definition: Definition) -> bool:
@@ -226,17 +238,31 @@ def _in_words(name: str, rate: FromRangeTest, tests: Sequence[LRRange]) -> str:
 def kept_tests(folder: Path) -> list[LRRange]:
     """Return the tests that lie in a search's folder, for its report."""
     files = sorted((folder / "artifacts").glob(_TESTS.format("*")))
-    return [test for file in files for test in _read_tests(file)]
+    return [test for file in files for test in _read_tests(folder, file)]
 
 
-def _read_tests(file: Path) -> list[LRRange]:
-    """Return the tests of one file; none where it is damaged: they are only shown."""
+def _digests(folder: Path, name: str) -> list[str]:
+    """Return `range_tests_digest` of each version of the search in `folder`; [""]: none is known.
+
+    Bounds stay as they are where a search is gone on with under another definition.
+    """
+    header = read_record(SearchHeader, folder / "search.json")
+    if header is None:
+        return [""]
+    return [range_tests_digest(header.study, each, name) for each in header.versions]
+
+
+def _read_tests(folder: Path, file: Path) -> list[LRRange]:
+    """Return the tests of one file; none where it is damaged or foreign: they are only shown."""
+    known = _digests(folder, file.stem.removeprefix("lr_range_"))
     try:
         stored = load_json(file)
         with refuse_damaged(file):
             tests = [LRRange.from_json(each) for each in stored or ()]
             for test in tests:
                 check_types(test)
+        if known != [""] and any(test.digest not in ("", *known) for test in tests):
+            raise DamagedFileError(file, "it is of another study or rate", foreign=True)
     except DamagedFileError as error:
         leave_out(error)
         return []

@@ -183,6 +183,10 @@ def load_recording(path: Path) -> Recording:
         raise StudyError(
             f"its table {manifest.parquet} is not beside it; put it back", where=str(path)
         )
+    if parquet != path.with_suffix(".parquet"):
+        raise StudyError(
+            f"it is the manifest of {parquet.name}, another recording's", where=str(path)
+        )
     table = parquet.read_bytes()
     digest = hashlib.sha256(table).hexdigest()
     if digest != manifest.sha256:

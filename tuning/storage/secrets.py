@@ -11,17 +11,19 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 MASK = "***"
 
-# All before the last @ is taken as secret: database drivers accept passwords with / and @ in them.
-_IN_URL = re.compile(r"(?<=://)\S+(?=@)")
-_PASSWORD = re.compile(r"://[^\s/?#:@]*:(\S+)@")
+# Each takes time in proportion to the text, whatever that is: users' programs print it. So a word
+# is taken whole (`++` gives nothing back), and what is in it is looked for once.
+_WORD = re.compile(r"\S++")
+_USER = re.compile(r"://[^\s/?#:@]*+:")
 _FIELD = re.compile(  # n_tokens and tokenizer are no secrets
     r"(?i)(?<![\w-])(?!(?:n|num|max|min)_tokens?\b|tokeniz)"
-    r"([\w-]*(?:password|passwd|secret|token|api[_-]?key)[\w-]*[\"']?\s*[=:]\s*)"
+    r"(?=[\w-]*?(?:password|passwd|secret|token|api[_-]?key))"
+    r"([\w-]++[\"']?\s*+[=:]\s*+)"
     r"(?:\"[^\"]+\"|'[^']+'|[^\s&;,\"']+)"
 )
 # The last word counts: `api_key` and `HF_TOKEN`, not `key_dim`, `n_tokens` or `monkey`.
@@ -147,8 +149,34 @@ def _remember_environment() -> None:
     for name, value in os.environ.items():
         if looks_secret(name):
             remember_secret(value)
-        for password in _PASSWORD.findall(value):
+        for password in _passwords(value):
             remember_secret(password)
+
+
+def _passwords(text: str) -> Iterator[str]:
+    """Yield the passwords within a text's URLs: `://user:…@`."""
+    for word in _WORD.findall(text):
+        user = _USER.search(word)
+        end = word.rfind("@")
+        if user is not None and user.end() < end:
+            yield word[user.end() : end]
+
+
+def _without_logins(text: str) -> str:
+    """Return a text with `***` for what stands between `://` and `@`."""
+    if "://" not in text or "@" not in text:  # most texts
+        return text
+    return _WORD.sub(_without_login, text)
+
+
+def _without_login(word: re.Match[str]) -> str:
+    text = word[0]
+    begin = text.find("://") + len("://")
+    # The last @: database drivers accept passwords with / and @ in them.
+    end = text.rfind("@")
+    if "://" not in text or end <= begin:
+        return text
+    return f"{text[:begin]}{MASK}{text[end:]}"
 
 
 def without_secrets(text: str) -> str:
@@ -160,7 +188,7 @@ def without_secrets(text: str) -> str:
     # The longest first: one may be the beginning of another.
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return _FIELD.sub(rf"\1{MASK}", _IN_URL.sub(MASK, text))
+    return _FIELD.sub(rf"\1{MASK}", _without_logins(text))
 
 
 class CleanText(io.TextIOWrapper):

@@ -9,17 +9,19 @@ from __future__ import annotations
 import io
 import json
 import time
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 
 from tuning.builders.callbacks import Callbacks, check_kind, put_state, state_of, why_not_kept
 from tuning.data.dataset import Array
+from tuning.errors import DamagedFileError, first_line
+from tuning.storage.arrays import load_arrays
 from tuning.storage.durable import read_json, write_bytes, write_json
 from tuning.trainer.keras_internals import averages, parts_of
 from tuning.trainer.state import load_state, state_arrays
@@ -35,24 +37,48 @@ many.
 _NOT_KEPT = ".not-kept"
 """In the place of `.npz`: why there is no checkpoint."""
 
+_OWNER = "owner"
+"""The array in which a checkpoint says what it is of."""
+
 _STOPPER = ("wait", "stopped_epoch", "best", "best_epoch")
 """What Keras' early stopping knows, besides its best weights."""
 
 
-def save_checkpoint(path: Path, model: keras.Model, epoch: int) -> None:
-    """Keep weights, optimizer variables and random states after `epoch` epochs, durably."""
-    _write(path, {"epoch": np.array(epoch), **_numbered("v", state_arrays(model))})
+def save_checkpoint(path: Path, model: keras.Model, epoch: int, owner: str = "") -> None:
+    """Keep weights, optimizer variables and random states after `epoch` epochs, durably.
+
+    Args:
+        path: Of the file.
+        model: Compiled.
+        epoch: How many it has behind it.
+        owner: What was trained, in a word that whoever loads it knows too; "": not known.
+    """
+    arrays: dict[str, Any] = {"epoch": np.array(epoch), **_numbered("v", state_arrays(model))}
+    if owner:
+        arrays[_OWNER] = np.array(owner)
+    _write(path, arrays)
 
 
-def load_checkpoint(path: Path, model: keras.Model) -> int:
+def load_checkpoint(path: Path, model: keras.Model, owner: str = "") -> int:
     """Put a kept state into a model of equal structure; return the epochs it has behind it.
 
+    Args:
+        path: Of the file.
+        model: Of the structure that was kept.
+        owner: As for `save_checkpoint`; a file of an earlier version has none.
+
     Raises:
-        ValueError: The model's structure is another one, or the file is damaged.
+        ValueError: The file is of something else, or damaged; or the model's structure is another.
     """
     stored = _read(path)
+    theirs = str(stored.get(_OWNER, ""))
+    # A `Keeper`'s file is of a fit that has not ended.
+    if "file" in stored or (owner and theirs and owner != theirs):
+        raise ValueError("it is of other parameters, another fold or another seed")
+    with _told_as_damaged(path):
+        epoch = int(stored["epoch"])
     _put_state(model, stored)
-    return int(stored["epoch"])
+    return epoch
 
 
 class LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
@@ -158,28 +184,23 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             ValueError: It was kept from another structure, with another batch size or of another
                 proposal, or is damaged.
         """
-        stored = _read(path)
-        digest = str(stored.get("proposal", ""))
-        if digest and self._digest and digest != self._digest:
-            raise ValueError("it is of other parameters")
+        stored = _read_of(path, self._digest)
+        with _told_as_damaged(path):
+            progress = _Progress.of(stored)
         # A trial that ran out of memory goes on at half the batch: that is another training.
-        batch_size = int(stored["batch_size"])
-        if batch_size != self._fit.batch_size:
-            raise ValueError(f"it was trained with batches of {batch_size} rows")
+        if progress.batch_size != self._fit.batch_size:
+            raise ValueError(f"it was trained with batches of {progress.batch_size} rows")
 
         check_kind(self.callbacks, stored)
 
+        # Last of what may be refused: a model that begins anew has nothing of the file.
         _put_state(model, stored)
         self._stored = stored
         self._resumed_rate = _rate_of(model)
-        self._judge.curve[:] = json.loads(str(stored["curve"]))
-        self._judge.seconds = float(stored["seconds"])
-        self.resumed_from = int(stored["epoch"])
-
-        if "ended" in stored:
-            self.ended = bool(stored["ended"])
-        elif "stopper" in stored:
-            self.ended = json.loads(str(stored["stopper"]))["stopped_epoch"] > 0
+        self._judge.curve[:] = progress.curve
+        self._judge.seconds = progress.seconds
+        self.resumed_from = progress.epoch
+        self.ended = progress.ended
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Give callbacks back what they knew: their own `on_train_begin` has reset them."""
@@ -234,6 +255,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             "seconds": np.array(self._judge.seconds),
             "curve": np.array(json.dumps(self._judge.curve)),
             "ended": np.array(self._stopped_early),
+            "file": np.array(self._path.name),  # which fold it is of
             **_numbered("v", state_arrays(self._fit.model)),
         }
 
@@ -258,22 +280,45 @@ def reason_not_kept(path: Path) -> str:
     return str(stored.get("reason", "")) if isinstance(stored, dict) else ""
 
 
-def kept_at(path: Path) -> int:
+def kept_at(path: Path, digest: str = "") -> int:
     """Return the epoch that the longest of a trial's fits had reached in a `Keeper`'s file.
 
+    Args:
+        path: Of the file.
+        digest: `Proposal.digest` of the trial; "": any.
+
     Raises:
-        ValueError: It is damaged.
+        ValueError: It is of another trial or fold, or damaged.
     """
-    return int(_read(path)["reached"])
+    stored = _read_of(path, digest)
+    with _told_as_damaged(path):
+        return int(stored["reached"])
 
 
-def seconds_until(path: Path) -> float:
+def seconds_until(path: Path, digest: str = "") -> float:
     """Return the seconds of training that a fit had behind it in a `Keeper`'s file.
 
+    Args:
+        path: Of the file.
+        digest: `Proposal.digest` of the trial; "": any.
+
     Raises:
-        ValueError: It is damaged.
+        ValueError: It is of another trial or fold, or damaged.
     """
-    return float(_read(path)["seconds"])
+    stored = _read_of(path, digest)
+    with _told_as_damaged(path):
+        return float(stored["seconds"])
+
+
+def _read_of(path: Path, digest: str) -> dict[str, Array]:
+    """Return what a `Keeper`'s file holds of a trial; earlier versions said less of whose it is."""
+    stored = _read(path)
+    theirs = str(stored.get("proposal", ""))
+    if theirs and digest and theirs != digest:
+        raise ValueError("it is of other parameters")
+    if str(stored.get("file", path.name)) != path.name:
+        raise ValueError("it is of another fold")
+    return stored
 
 
 def _numbered(prefix: str, arrays: list[Array]) -> dict[str, Array]:
@@ -310,12 +355,50 @@ def _write(path: Path, arrays: Mapping[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, IsADirectoryError, KeyError) as error:
-        raise ValueError(f"{path.name} is damaged ({error or 'it is empty'})") from error
-    except AttributeError as error:  # a lone array, which is no archive
-        raise ValueError(f"{path.name} is damaged (it is no archive)") from error
+        arrays = load_arrays(path)
+    except DamagedFileError as error:
+        raise ValueError(f"{path.name} is damaged ({error.fault})") from error
+    if arrays is None:
+        raise FileNotFoundError(path)
     if "epoch" not in arrays:
         raise ValueError(f"{path.name} is damaged (it lacks 'epoch')")
     return arrays
+
+
+@contextmanager
+def _told_as_damaged(path: Path) -> Iterator[None]:
+    """Say in a `ValueError` that an array is missing from a file, or is of another kind.
+
+    Raises:
+        ValueError: For what the block raises of it.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path.name} is damaged ({first_line(error) or error!r})") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Progress:
+    """What a `Keeper`'s file says of its fit, besides the model's state."""
+
+    epoch: int
+    batch_size: int
+    seconds: float
+    curve: list[dict[str, float]]
+    ended: bool
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Array]) -> Self:
+        ended = False
+        if "ended" in stored:
+            ended = bool(stored["ended"])
+        elif "stopper" in stored:
+            ended = json.loads(str(stored["stopper"]))["stopped_epoch"] > 0
+        return cls(
+            epoch=int(stored["epoch"]),
+            batch_size=int(stored["batch_size"]),
+            seconds=float(stored["seconds"]),
+            curve=list(json.loads(str(stored["curve"]))),
+            ended=ended,
+        )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tuning.errors import DamagedFileError
 from tuning.ledger.damage import leave_out
+from tuning.ledger.digests import stored_digest
 from tuning.schema import check_types, refuse_damaged
 from tuning.storage.durable import load_json, write_json
 from tuning.storage.secrets import cleaned
@@ -120,7 +121,8 @@ def trained_by_earlier_attempts(folder: Path) -> TrainedBefore:
     Fits that had ended are not reported again; one that goes on reports its earlier epochs once
     more, so these are not counted here.
     """
-    ended = folds_of_earlier_attempts(folder)
+    digest = stored_digest(folder)
+    ended = folds_of_earlier_attempts(folder, digest)
     seconds = sum(result.seconds for result in ended)
 
     folds_ended = {result.fold for result in ended}
@@ -129,8 +131,8 @@ def trained_by_earlier_attempts(folder: Path) -> TrainedBefore:
     for fold in folds_begun - folds_ended:
         checkpoint = newest_checkpoint(folder, fold)
         if checkpoint is not None:
-            with suppress(ValueError):  # a damaged one is not taken up either
-                seconds += seconds_until(checkpoint)
+            with suppress(ValueError):  # a damaged or foreign one is not taken up either
+                seconds += seconds_until(checkpoint, digest)
 
     epochs = sum(len(result.curve) for result in ended)
     return TrainedBefore(epochs=epochs, seconds=seconds)

@@ -16,7 +16,7 @@ from tuning.trial import Answer, Context, EpochReport, FoldResult
 from tuning.trials.checkpoint import save_checkpoint
 from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_finalist
-from tuning.trials.jobs import ALL_ROWS, FinalistJob, Stopped
+from tuning.trials.jobs import ALL_ROWS, FinalistJob, Stopped, weights_owner
 from tuning.trials.training import measured
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
@@ -48,7 +48,12 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
     # Only these have seen all rows that a winner is trained on.
     if study.cv is None or job.fold == ALL_ROWS:
         weights = job.file.with_suffix(".npz").name
-        save_checkpoint(job.file.with_name(weights), fits[0].fit.model, results[0].best_epoch)
+        save_checkpoint(
+            job.file.with_name(weights),
+            fits[0].fit.model,
+            results[0].best_epoch,
+            weights_owner(job.digest, job.index),
+        )
 
     figures: dict[str, float] = {}
     if value is not None and (study.objectives or study.constraints):

@@ -18,6 +18,7 @@ import numpy as np
 
 from tuning.data.dataset import Dataset
 from tuning.errors import StudyError
+from tuning.ledger.digests import stored_digest
 from tuning.ledger.records import write_record
 from tuning.ledger.results import keep_test_score
 from tuning.ledger.winner import Evaluation, FinalistOutcome
@@ -177,7 +178,8 @@ def function_trial(training: Training) -> TrialResult:
             score = evaluate(study, proposal.params, epoch=study.epochs, seed=None)
         keep_test_score(job.folder, study.objective.name, score)
     if job.keep_end:
-        write_json(job.folder / _END, {"epoch": proposal.epochs})
+        end = {"epoch": proposal.epochs, "proposal_digest": proposal.digest}
+        write_json(job.folder / _END, end)
     return _result(training, status, curve)
 
 
@@ -221,7 +223,13 @@ def _epochs_of_parent(job: TrialJob) -> int:
     if job.parent is None:
         return 0
     end = read_json(job.parent / _END)
-    epoch = end.get("epoch") if isinstance(end, dict) else None
+    if not isinstance(end, dict):
+        return 0
+    # Earlier versions wrote none.
+    digest = end.get("proposal_digest")
+    if digest and digest != stored_digest(job.parent):
+        return 0  # another trial's: begun anew
+    epoch = end.get("epoch")
     return epoch if isinstance(epoch, int) and 0 < epoch < job.proposal.epochs else 0
 
 
@@ -294,6 +302,6 @@ def function_winner(study: Study, job: EvaluationJob) -> Evaluation:
     with trial_of(study.builder, job.number):
         values = evaluate_all(study, job.params, epoch=study.epochs, seed=None)
     test = {name.removeprefix("val_"): value for name, value in values.items()}
-    evaluation = Evaluation(test=test)
+    evaluation = Evaluation(test=test, digest=job.digest)
     write_record(job.file, evaluation)
     return evaluation

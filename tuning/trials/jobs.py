@@ -116,6 +116,8 @@ class EvaluationJob:
         file: Where the outcome is kept.
         pinned: As for a trial.
         data_digest: As for a finalist.
+        weights_of: `weights_owner` of these weights; "": not known.
+        digest: `evaluation_digest` of all this; the outcome carries it.
     """
 
     source: Source
@@ -129,6 +131,18 @@ class EvaluationJob:
     pinned: str = ""
     data_digest: str = ""
     number: int = 0
+    weights_of: str = ""
+    digest: str = ""
+
+
+def weights_owner(finalist: str, index: int) -> str:
+    """Return what a file of a finalist's weights says it is of; "" where that is not known.
+
+    Args:
+        finalist: `finalist_digest` of what was trained.
+        index: Which of the study's fresh seeds.
+    """
+    return f"{finalist} seed {index}" if finalist else ""
 
 
 def refused(study: Study, number: int, figures: Metrics) -> TrialResult:

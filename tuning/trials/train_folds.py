@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuning.builders.own_fit import OwnFit
 from tuning.errors import TrialError, first_line
+from tuning.ledger.digests import stored_digest
 from tuning.trial import Answer, FoldResult, TrialResult
 from tuning.trials.advance import EpochReporter, advance, advance_together
 from tuning.trials.checkpoint import Keeper, LastWeights, kept_at, load_checkpoint, save_checkpoint
@@ -42,7 +43,7 @@ def train_folds(training: Training) -> TrialResult:
         score_test_part(job.folder, training.worker_study, trained.fits)
     if job.keep_end:
         for item in trained.fits:
-            _keep_end(item, _end_path(job.folder, item.fold))
+            _keep_end(item, job)
     return summarise(job.proposal, trained.results, trained.fits)
 
 
@@ -51,7 +52,7 @@ def _train_together(training: Training) -> _TrainedFolds:
     reporter = EpochReporter(training)
     folds = range(training.worker_study.n_fits)
     fits = [_prepare_fold(training, fold, reporter) for fold in folds]
-    _take_up_together(fits, training.job.folder)
+    _take_up_together(fits, training.job)
     advance_together(fits, reporter)
     results = [item.result(training.worker_study, training.seed_of(item.fold)) for item in fits]
     return _TrainedFolds(fits, results)
@@ -99,7 +100,7 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
     item.fold = fold
 
     if job.parent is not None:
-        _continue_parent(item, job, _end_path(job.parent, fold))
+        _continue_parent(item, job, job.parent)
     if item.fit.initial_epoch >= item.fit.epochs_total:
         raise TrialError(
             f"trial {job.proposal.parent} was trained for {item.fit.initial_epoch} epochs: "
@@ -126,11 +127,13 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
     return item
 
 
-def _keep_end(item: FoldFit, end: Path) -> None:
+def _keep_end(item: FoldFit, job: TrialJob) -> None:
     has_best_weights = item.stopper is not None and item.stopper.best_weights is not None
     if item.last_weights is not None and not has_best_weights:
         item.last_weights.put_back()
-    save_checkpoint(end, item.fit.model, item.last_epoch)
+    end = _end_path(job.folder, item.fold)
+    owner = _end_owner(job.proposal.digest, item.fold)
+    save_checkpoint(end, item.fit.model, item.last_epoch, owner)
 
 
 def _end_path(folder: Path, fold: int) -> Path:
@@ -138,13 +141,20 @@ def _end_path(folder: Path, fold: int) -> Path:
     return folder / f"end-{fold}.npz"
 
 
-def _continue_parent(item: FoldFit, job: TrialJob, end: Path) -> None:
+def _end_owner(digest: str, fold: int) -> str:
+    """Return what a fit's end says it is of; "" where the trial's ask has no digest."""
+    return f"{digest} fold {fold}" if digest else ""
+
+
+def _continue_parent(item: FoldFit, job: TrialJob, folder: Path) -> None:
     parent = job.proposal.parent
+    end = _end_path(folder, item.fold)
     if not end.exists():
         item.fit.notes.append(f"the checkpoint of trial {parent} is gone: trained from epoch 0")
         return
     try:
-        item.fit.initial_epoch = load_checkpoint(end, item.fit.model)
+        owner = _end_owner(stored_digest(folder), item.fold)
+        item.fit.initial_epoch = load_checkpoint(end, item.fit.model, owner)
     except ValueError as error:
         item.fit.notes.append(
             f"the checkpoint of trial {parent} was not used, trained from epoch 0: "
@@ -179,15 +189,15 @@ def _take_up(item: FoldFit, folder: Path) -> None:
         fit.notes.append("model.fit draws another order of rows after an interruption")
 
 
-def _take_up_together(fits: list[FoldFit], folder: Path) -> None:
+def _take_up_together(fits: list[FoldFit], job: TrialJob) -> None:
     """Do the same for folds in lock-step: only where all were kept after the same epoch."""
     epochs = set()
     for item in fits:
-        checkpoint = newest_checkpoint(folder, item.fold)
+        checkpoint = newest_checkpoint(job.folder, item.fold)
         if checkpoint is None:
             return
         try:
-            epochs.add(kept_at(checkpoint))
+            epochs.add(kept_at(checkpoint, job.proposal.digest))
         except ValueError as error:
             item.fit.notes.append(f"begun anew after an interruption: {first_line(error)}")
             return
@@ -195,7 +205,7 @@ def _take_up_together(fits: list[FoldFit], folder: Path) -> None:
         return
 
     for item in fits:
-        _take_up(item, folder)
+        _take_up(item, job.folder)
         # In lock-step a fold that has stopped early waits for the others, without more epochs.
         if item.keeper is not None and item.keeper.ended:
             item.fit.epochs_total = item.fit.initial_epoch

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tuning.errors import MissingError, StorageError, first_line
 from tuning.ledger.results import keep_result, read_result
-from tuning.storage.durable import write_json
+from tuning.storage.durable import read_json, write_json
 from tuning.storage.full_disk import is_full_disk
 from tuning.storage.secrets import without_secrets
 from tuning.study.foreign.foreign_builder import trial_of
@@ -118,9 +118,7 @@ def _train_within_memory(train: Train, training: Training) -> TrialResult:
     job = training.job
     half = training.point.batch_size // 2
     halved = job.folder / "halved.json"
-
-    # The file stands for an earlier attempt that ran out of memory at the whole batch.
-    if not halved.exists():
+    if not _has_run_out_before(halved, job.proposal.digest):
         result = _train_or_classify(train, training)
         # The batch size of scikit-learn's call is packed into it.
         can_be_halved = job.proposal.call is None and half >= 1
@@ -131,11 +129,23 @@ def _train_within_memory(train: Train, training: Training) -> TrialResult:
         forget_all()  # compiled steps hold the memory of the whole batch
         for path in job.folder.glob("attempt-*/fold-*"):  # one trial has one batch size
             path.unlink()
-        write_json(halved, {"batch_size": half})
+        write_json(halved, {"batch_size": half, "proposal_digest": job.proposal.digest})
 
     result = _train_or_classify(train, training.at_batch_size(half))
     notice = f"batch_size halved to {half} after running out of memory"
     return replace(result, batch_size=half, notices=(*result.notices, notice))
+
+
+def _has_run_out_before(halved: Path, digest: str) -> bool:
+    """Whether an earlier attempt at this trial ran out of memory at the whole batch.
+
+    The file stands for it, whatever is left in it; but not that of another trial.
+    """
+    if not halved.exists():
+        return False
+    stored = read_json(halved)
+    theirs = stored.get("proposal_digest") if isinstance(stored, dict) else ""
+    return not (theirs and digest) or theirs == digest
 
 
 def _train_or_classify(train: Train, training: Training) -> TrialResult:

@@ -44,7 +44,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     # The test part is looked at once, also where the run was interrupted after it.
     earlier = read_record(Evaluation, job.file)
     kept = job.saved if job.saved.exists() else weights_path(job.saved)
-    if earlier is not None and not changed(earlier, kept):
+    if earlier is not None and earlier.digest == job.digest and not changed(earlier, kept):
         return earlier
 
     loaded = load_worker_study(job.source, job.overrides, job.pinned)
@@ -82,6 +82,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
         file_fault=saved.fault,
         prepared=rows.words,
         imports=imports_of(own),
+        digest=job.digest,
     )
     write_record(job.file, evaluation)
     return evaluation
@@ -100,7 +101,7 @@ def _trained_winner(worker_study: WorkerStudy, job: EvaluationJob, rows: FoldRow
     )
     if job.weights is not None:
         try:
-            load_checkpoint(job.weights, item.fit.model)
+            load_checkpoint(job.weights, item.fit.model, job.weights_of)
             return item
         except (ValueError, FileNotFoundError) as error:  # damaged: trained again, on its seed
             print(f"{job.weights} is not used: {error}")  # into the worker's log

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from tuning.data.kinds.stream_array import StreamArray
 from tuning.data.kinds.stream_source import StreamSource, epoch_seed
 from tuning.data.parts import split
 from tuning.errors import StudyError
+from tuning.storage.arrays import load_arrays
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 3)).astype("float32")
@@ -202,6 +206,26 @@ def test_targets_are_read_once_for_all_processes(home):
     assert again.digest == first.digest
     assert len(passes) - before < before
     assert len(list((home / "data").glob("stream-*.npz"))) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "another stream's", "zeros", "a folder", "a pipe"])
+def test_kept_targets_that_are_damaged_or_of_another_stream_are_read_anew(home, damage):
+    sources = batched(0, 30), batched(30, 40), batched(40, 50)
+    whole = Stream(*sources)
+    (path,) = (home / "data").glob("stream-*.npz")
+    data = path.read_bytes()
+    if damage == "another stream's":
+        Stream(*(source.map(lambda x, y: (x, 1 - y)) for source in sources))
+        (theirs,) = set((home / "data").glob("stream-*.npz")) - {path}
+        shutil.copy(theirs, path)
+    elif damage in ("cut", "zeros"):
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else bytes(len(data)))
+    else:
+        path.unlink()
+        path.mkdir() if damage == "a folder" else os.mkfifo(path)
+    assert Stream(*sources).digest == whole.digest
+    np.testing.assert_array_equal(Stream(*sources).y, whole.y)
+    assert load_arrays(path)["digest"] == path.stem.removeprefix("stream-")
 
 
 def test_the_digest_knows_version_targets_and_first_batches_but_no_random_order():

@@ -11,6 +11,7 @@ from tuning.cli.state.fault import FIX, Fault, Mend
 from tuning.errors import BusyError, DamagedFileError, NewerFileError, StorageError, StudyError
 from tuning.ledger.catalog import name_of, searches
 from tuning.ledger.damage import SetAside
+from tuning.ledger.results import read_test_score
 from tuning.ledger.search import SearchFiles
 from tuning.storage.locks import is_search_locked, search_locked
 
@@ -85,7 +86,9 @@ def _read_all(files: SearchFiles) -> None:
     """Read what a run reads, so that each damaged file is told."""
     space = files.require_header().space
     for proposal in files.proposals(space):
-        files.result(proposal.number)
+        files.result(proposal.number, proposal.digest)
+        files.deaths(proposal.number)
+        read_test_score(files.trial_folder(proposal.number), on_damage=files.on_damage)
     for path in files.folder.glob("finalists/*/*.json"):
         if path.parent.name.isdecimal() and path.stem.isdecimal():
             files.finalist(int(path.parent.name), int(path.stem))

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from tuning.data.cache import data_folder
 from tuning.data.dataset import Array
 from tuning.errors import StorageError
+from tuning.storage.aside import forget
 from tuning.storage.durable import raise_on_full_disk, read_json, write_json
 from tuning.storage.locks import locked
 
@@ -64,7 +65,7 @@ def decode(files: Sequence[Path], image_size: tuple[int, int], color: Color) -> 
     contents = _contents_seen(seen)
     if contents is None:
         contents = _contents_key(files, settings)
-        write_json(seen, {"contents": contents})
+        write_json(seen, {"contents": contents, "files": seen.stem})
 
     path = folder / f"images-{contents}.npy"
     with locked(path.with_suffix(".lock")):  # several workers may want them at once
@@ -82,9 +83,14 @@ def decode(files: Sequence[Path], image_size: tuple[int, int], color: Color) -> 
 
 
 def _contents_seen(seen: Path) -> str | None:
-    """Return the digest that was written for these files; None where none is, or it is damaged."""
+    """Return the digest that was written for these files.
+
+    None where none is, it is damaged, or that of other files: they are read again.
+    """
     stored = read_json(seen)
-    contents = stored.get("contents") if isinstance(stored, dict) else None
+    if not isinstance(stored, dict) or stored.get("files") != seen.stem:
+        return None
+    contents = stored.get("contents")
     is_digest = isinstance(contents, str) and re.fullmatch(r"[0-9a-f]{32}", contents)
     return contents if is_digest else None
 
@@ -120,7 +126,11 @@ def _threads() -> int:
 def _kept(path: Path, n_files: int) -> Decoded | None:
     """Return what `_keep` wrote, or None where it is absent or damaged."""
     stored = read_json(path.with_suffix(".failures.json"))
-    if not isinstance(stored, dict):
+    if not isinstance(stored, dict) or not path.is_file():
+        return None
+    # Earlier versions wrote none.
+    whose = _whose(path)
+    if stored.pop(_PIXELS, whose) != whose:
         return None
     readable = np.ones(n_files, bool)
     try:
@@ -142,9 +152,21 @@ def _keep(path: Path, images: Array, failures: dict[int, str]) -> None:
             np.save(file, images, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())  # before the rename: a power cut must not leave an empty file
+        forget(path)  # nothing, or what is no whole file of ours
         temporary.replace(path)
     # Last: it says that the pixels are whole.
-    write_json(path.with_suffix(".failures.json"), failures)
+    stored = {**{str(number): reason for number, reason in failures.items()}, _PIXELS: _whose(path)}
+    write_json(path.with_suffix(".failures.json"), stored)
+
+
+_PIXELS = "pixels"
+"""Beside the failures: which file of pixels they are of, and as of when."""
+
+
+def _whose(path: Path) -> list[Any]:
+    """Return what tells a file of pixels from that of other images, and from one changed since."""
+    stat = path.stat()
+    return [path.stem, stat.st_size, stat.st_mtime_ns]
 
 
 def _decode_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +16,9 @@ from tuning.data.cache import data_folder
 from tuning.data.dataset import Dataset, Task, Tasks
 from tuning.data.kinds.stream_array import StreamArray, StreamPart, stable_bytes
 from tuning.data.kinds.stream_source import Source, StreamSource, unpacked
-from tuning.errors import StudyError
+from tuning.errors import DamagedFileError, StudyError
+from tuning.storage.arrays import load_arrays
+from tuning.storage.aside import forget
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.locks import locked
 
@@ -201,20 +204,34 @@ def _targets(heads: list[_Head], digest: str) -> list[_Targets]:
     """Return the targets of each part, read now or by an earlier process."""
     path = data_folder() / f"stream-{digest}.npz"
     with locked(path.with_suffix(".lock")):  # each worker wants them at its start
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return [_from_file(file, head) for head in heads]
-        except (OSError, ValueError, KeyError):  # not there, or damaged
-            pass
+        known = _kept_targets(path, heads, digest)
+        if known is not None:
+            return known
         targets = [_read(head) for head in heads]
-        arrays: dict[str, Any] = {}
+        arrays: dict[str, Any] = {_OF: np.array(digest)}
         for head, target in zip(heads, targets, strict=True):
             arrays |= _for_file(head, target)
         with raise_on_full_disk():
             temporary = path.with_name(f".{path.name}.tmp.npz")
             np.savez(temporary, **arrays)
+            forget(path)  # nothing, or what is no whole file of ours
             temporary.replace(path)
     return targets
+
+
+_OF = "digest"
+"""The array in which a file of targets says of which stream they are."""
+
+
+def _kept_targets(path: Path, heads: list[_Head], digest: str) -> list[_Targets] | None:
+    """Return the targets that are kept of a stream; None: none are, or not whole, or another's."""
+    try:
+        stored = load_arrays(path)
+        if stored is None or str(stored.get(_OF, digest)) != digest:
+            return None
+        return [_from_file(stored, head) for head in heads]
+    except (DamagedFileError, OSError, KeyError):
+        return None
 
 
 def _read(head: _Head) -> _Targets:
@@ -260,7 +277,7 @@ def _for_file(head: _Head, targets: _Targets) -> dict[str, Array]:
     return arrays
 
 
-def _from_file(file: Any, head: _Head) -> _Targets:
+def _from_file(file: Mapping[str, Array], head: _Head) -> _Targets:
     part = head.source.part
 
     def read(field: str, like: Any) -> Any:

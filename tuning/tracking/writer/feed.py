@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tuning.errors import DamagedFileError, TrialError
+from tuning.errors import DamagedFileError, NewerFileError, TrialError
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
+from tuning.ledger.stamps import numbered
 from tuning.ledger.winner import FinalistOutcome
 from tuning.space.space import Space
 from tuning.tracking.mlflow_text import without_secrets
@@ -22,6 +23,8 @@ from tuning.trial import Proposal, Status, TrialResult
 _LOG = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.25  # after a failure; twice as long after the next
 _LONGEST_WAIT_S = 30.0
+_MOST_RECENT = 1000
+"""Trials that are kept in memory for the stores, with their curves: some 50 MB."""
 
 
 class FinishedTrial(NamedTuple):
@@ -49,9 +52,11 @@ class FinalistRank(NamedTuple):
 
 
 class LedgerView:
-    """What the files of a search hold; `poll` looks for what is new. Trials stay on disk.
+    """What the files of a search hold; `poll` looks for what is new.
 
-    One thread polls, others read: `order` is only ever appended to.
+    Trials stay on disk, but for those that were read last: whoever writes them into a store soon
+    finds them in memory, and no file is read twice. One thread polls, others read: `order` is only
+    ever appended to.
 
     Attributes:
         finished: Every trial that has ended, by number.
@@ -74,7 +79,8 @@ class LedgerView:
         self.finalists: dict[FinalistRank, TrialResult] = {}
         self.version = 0
         self.replaced = False
-        self._open: set[int] = set()
+        self._open: set[int] = set()  # asked for and not ended
+        self._recent: dict[int, FinishedTrial] = {}  # the oldest first, at most `_MOST_RECENT`
         self._next = 0  # number of the first trial that was not asked for when last seen
         self._space = Space({})
         self._id: str | None = None
@@ -97,50 +103,84 @@ class LedgerView:
             self._space = header.space
             self.version = len(header.versions)
             self.finalists.clear()
+            self._recent.clear()  # their parameters are those of the space as it was
         n_seen = self._read_trials(most)
         self._read_finalists()
         return n_seen
 
     def trial(self, number: int) -> FinishedTrial | None:
-        """Return a trial as the files have it now; None where they are torn or gone."""
-        result = self.files.result(number)
+        """Return a trial as it was read last, else as its files have it; None: torn or gone."""
+        recent = self._recent.get(number)
+        if recent is not None:
+            return recent
         try:
             proposal = self.files.known_proposal(number, self._space)
         except DamagedFileError:
             return None
+        result = None if proposal is None else self.files.result(number, proposal.digest)
         if proposal is None or result is None:
             return None
         return FinishedTrial(proposal, result)
 
+    @property
+    def n_recent(self) -> int:
+        """How many trials are in memory."""
+        return len(self._recent)
+
+    def forget(self, n_taken: int) -> None:
+        """Drop trials from memory that everybody has taken; only for who polls.
+
+        Args:
+            n_taken: The first entries of `order`.
+        """
+        # Those in memory are the last entries of `order`.
+        n_gone = len(self.order) - len(self._recent)
+        for number in self.order[n_gone:n_taken]:
+            del self._recent[number]
+
+    def count_unread(self) -> int:
+        """Return how many trials have ended that no poll has come to."""
+        folder = self.files.folder / "trials"
+        unread = [name for name in numbered(folder) if int(name) >= self._next]
+        return sum((folder / name / "result.json").exists() for name in unread)
+
     def _read_trials(self, most: int | None) -> int:
         n_before = len(self.order)
-        for number in sorted(self._open):
-            self._read_result(number)
-
         self.complete = False
         self.damage = ""
+        for number in sorted(self._open):
+            # Read again: an ask that was lost may have become another one.
+            proposal = self._asked(number)
+            if proposal is not None:
+                self._read_result(proposal)
+
         while most is None or len(self.order) - n_before < most:
-            if not self._is_asked(self._next):
+            proposal = self._asked(self._next)
+            if proposal is None:
                 self.complete = True
                 break
-            self._read_result(self._next)
+            self._read_result(proposal)
             self._next += 1
         return len(self.order) - n_before
 
-    def _is_asked(self, number: int) -> bool:
-        """Whether a trial was asked for; of a damaged ask nobody can say what for."""
+    def _asked(self, number: int) -> Proposal | None:
+        """Return what was asked for; of a damaged ask nobody can say what that was."""
         try:
-            return self.files.known_proposal(number, self._space) is not None
+            return self.files.known_proposal(number, self._space)
         except DamagedFileError as error:
             self.damage = str(error)
-            return False
+            return None
 
-    def _read_result(self, number: int) -> None:
-        result = self.files.result(number)
+    def _read_result(self, proposal: Proposal) -> None:
+        number = proposal.number
+        result = self.files.result(number, proposal.digest)
         if result is None:
             self._open.add(number)
             return
         self._open.discard(number)
+        self._recent[number] = FinishedTrial(proposal, result)
+        if len(self._recent) > _MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
         self.finished[number] = EndedTrial(
             number, result.attempt, result.status, result.value, result.ended_at
         )
@@ -192,6 +232,7 @@ class Feed:
         cursor: How many entries of `view.order` it has, or has refused.
         ended: Whether it has everything, the end of the search included.
         stopped: Nothing more is to be begun.
+        newer: A file of the search was written by a later release: trying again is of no use.
     """
 
     name: str
@@ -203,6 +244,7 @@ class Feed:
     cursor: int = 0
     ended: bool = False
     stopped: bool = False
+    newer: NewerFileError | None = None
     _sink: Sink | None = None
     _wait_s: float = _FIRST_WAIT_S
     _next_try: float = 0.0
@@ -211,6 +253,11 @@ class Feed:
     def behind(self) -> int:
         """Finished trials that are not in the store."""
         return len(self.view.order) - self.cursor
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is connected."""
+        return self._sink is not None
 
     @property
     def pause_s(self) -> float:
@@ -235,6 +282,10 @@ class Feed:
 
         try:
             self._write(ending, until)
+        except NewerFileError as error:
+            self.newer = error
+            self.stopped = True
+            self._failed(error)
         except Exception as error:  # whatever a store or its driver raises: told, and tried again
             self._failed(error)
         else:
@@ -252,7 +303,9 @@ class Feed:
             return warnings
 
         why = self.fault or "there was no time left"
-        count = f"{self.behind} of {len(self.view.order)} trials and the end of the search"
+        n_unread = self.view.count_unread()
+        n_ended = len(self.view.order) + n_unread
+        count = f"{self.behind + n_unread} of {n_ended} trials and the end of the search"
         if pid:
             warnings.append(
                 f"{self.name}: {count} are not written yet ({why}); a writer goes on in the "

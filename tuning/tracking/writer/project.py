@@ -27,6 +27,8 @@ _SHOW_S = 10.0  # between two updates of a search's curve, which cost as much as
 _LOOK_S = 2.0  # the rest of a search, its finalists and curve, is looked at so often
 _TURN_S = 0.02  # between two looks at what the threads have done
 _READ = 500  # trials that are read before those who write them are woken
+_WAIT_S = 3.0  # for a store that is behind, before more is read for one that has nothing to do
+_CONNECT_S = 30.0  # the same for one that is not connected yet: MLflow's import alone takes seconds
 
 
 class Projection:
@@ -69,6 +71,8 @@ class Projection:
             Feed(name="Optuna's storage", view=self.view, connect=self._connect_optuna),
         )
         self._ending = False
+        self._read_at = -math.inf
+        self._hanging: dict[str, int] = {}  # by store its cursor, when it was waited for in vain
         self._threads: list[Thread] = []
         self._news = [Event() for _ in self.feeds]
 
@@ -87,9 +91,13 @@ class Projection:
 
     def step(self, ending: bool = False, until: float = math.inf) -> None:
         """Read the files and write what is missing; never raises for a store that is down."""
-        self.view.poll()
-        for feed in self.feeds:
-            feed.step(ending, until)
+        while True:
+            n_seen = self.view.poll(_READ)
+            for feed in self.feeds:
+                feed.step(ending and self.view.complete, until)
+            self.view.forget(self._n_taken)
+            if self.view.complete or not n_seen or time.monotonic() >= until:
+                return
 
     def start(self) -> None:
         """Begin to write behind the caller, who goes on to `poll`."""
@@ -102,21 +110,64 @@ class Projection:
             self._threads.append(thread)
 
     def poll(self) -> int:
-        """Read some of what is new, and wake those who write it; return how many trials."""
+        """Read some of what is new, and wake those who write it; return how many trials.
+
+        Nothing is read while the stores have enough to write: what they write is in memory then,
+        and was read once for both.
+        """
+        self.view.forget(self._n_taken)
+        if self._is_far_ahead():
+            return 0
         n_seen = self.view.poll(_READ)
+        self._read_at = time.monotonic()
         if n_seen or self.view.replaced:
             self._wake()
         return n_seen
+
+    @property
+    def _n_taken(self) -> int:
+        """How many entries of the view's `order` every store has."""
+        return min(feed.cursor for feed in self.feeds)
+
+    def _is_far_ahead(self) -> bool:
+        """Whether those who write have to come nearer before more is read.
+
+        One that has nothing to do waits for the other only where that moves: not for one that is
+        down, some seconds for one that is slow, and once for one that hangs. That one reads its
+        trials again when it gets to them.
+        """
+        if self.view.n_recent <= _READ:
+            return False
+        open_feeds = [feed for feed in self.feeds if not feed.ended]
+        if all(feed.behind for feed in open_feeds):
+            return True
+
+        busy = [
+            feed
+            for feed in open_feeds
+            if feed.behind and not feed.fault and feed.cursor != self._hanging.get(feed.name)
+        ]
+        wait_s = _WAIT_S if all(feed.is_open for feed in busy) else _CONNECT_S
+        if time.monotonic() < self._read_at + wait_s:
+            return bool(busy)
+        self._hanging = {feed.name: feed.cursor for feed in open_feeds if feed.behind}
+        return False
 
     def drain(self, timeout_s: float) -> None:
         """Write everything, the end included, or leave off after `timeout_s`.
 
         The threads go on until `stop`.
+
+        Raises:
+            NewerFileError: A later release wrote a file of the search.
         """
         until = time.monotonic() + timeout_s
         self.start()
         while not self.ended and time.monotonic() < until:
             n_seen = self.poll()
+            for feed in self.feeds:
+                if feed.newer is not None:
+                    raise feed.newer
             if self.view.complete and not self._ending:
                 self._ending = True
                 self._wake()
@@ -167,10 +218,11 @@ class Projection:
     def note(self) -> WriterNote:
         """Return what a writer in the background says of itself."""
         open_feeds = [feed for feed in self.feeds if not feed.ended]
+        n_unread = self.view.count_unread()
         return WriterNote(
             pid=os.getpid(),
-            trials=len(self.view.order),
-            behind={feed.name: feed.behind for feed in open_feeds},
+            trials=len(self.view.order) + n_unread,
+            behind={feed.name: feed.behind + n_unread for feed in open_feeds},
             faults={feed.name: feed.fault for feed in open_feeds if feed.fault},
             at=time.time(),
         )
