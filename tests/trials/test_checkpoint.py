@@ -64,6 +64,7 @@ def test_a_checkpoint_of_another_structure_is_refused_and_changes_nothing(tmp_pa
 
 def test_a_checkpoint_of_something_else_is_refused_and_one_of_an_earlier_version_read(tmp_path):
     model = net()
+    model.optimizer.build(model.trainable_variables)
     save_checkpoint(tmp_path / "end.npz", model, 3, "abc fold 0")
     assert load_checkpoint(tmp_path / "end.npz", model, "abc fold 0") == 3
     with pytest.raises(ValueError, match="of other parameters, another fold or another seed"):

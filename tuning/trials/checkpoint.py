@@ -40,6 +40,9 @@ _NOT_KEPT = ".not-kept"
 _OWNER = "owner"
 """The array in which a checkpoint says what it is of."""
 
+_FIT = "fit"
+"""The array in which a `Keeper`'s file has its name, and so its fold."""
+
 _STOPPER = ("wait", "stopped_epoch", "best", "best_epoch")
 """What Keras' early stopping knows, besides its best weights."""
 
@@ -73,7 +76,7 @@ def load_checkpoint(path: Path, model: keras.Model, owner: str = "") -> int:
     stored = _read(path)
     theirs = str(stored.get(_OWNER, ""))
     # A `Keeper`'s file is of a fit that has not ended.
-    if "file" in stored or (owner and theirs and owner != theirs):
+    if _FIT in stored or (owner and theirs and owner != theirs):
         raise ValueError("it is of other parameters, another fold or another seed")
     with _told_as_damaged(path):
         epoch = int(stored["epoch"])
@@ -255,7 +258,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             "seconds": np.array(self._judge.seconds),
             "curve": np.array(json.dumps(self._judge.curve)),
             "ended": np.array(self._stopped_early),
-            "file": np.array(self._path.name),  # which fold it is of
+            _FIT: np.array(self._path.name),
             **_numbered("v", state_arrays(self._fit.model)),
         }
 
@@ -316,7 +319,7 @@ def _read_of(path: Path, digest: str) -> dict[str, Array]:
     theirs = str(stored.get("proposal", ""))
     if theirs and digest and theirs != digest:
         raise ValueError("it is of other parameters")
-    if str(stored.get("file", path.name)) != path.name:
+    if str(stored.get(_FIT, path.name)) != path.name:
         raise ValueError("it is of another fold")
     return stored
 
