@@ -250,12 +250,14 @@ def searched(tmp_path, monkeypatch):
         versions=({"seed": 1},),
     )
     folder = begin(tmp_path / "own", header, fresh=False, allow_change=False).folder
-    tests = {name: [tested(interval)] for name, interval in (("lr", (0.1, 0.2)), ("lr_2", (3, 4)))}
+    tests = {
+        name: [measured(interval)] for name, interval in (("lr", (0.1, 0.2)), ("lr_2", (3, 4)))
+    }
     LRBounds({}, tests).keep(folder)
     return folder
 
 
-def tested(interval):
+def measured(interval):
     curve = np.array([1.0, 2.0])
     return PlottableLRRange(
         lrs=curve, losses=curve, low=curve, high=curve, suggestions={"steepest": 0.1}, reasons={},

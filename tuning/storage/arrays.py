@@ -45,7 +45,8 @@ def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
             raise DamagedFileError(path, "it is no file")
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: NumPy leaves its own file open where it finds no archive in it.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if not isinstance(stored, np.lib.npyio.NpzFile):
                 raise DamagedFileError(path, "it is no archive")
             return {name: stored[name] for name in stored.files}
