@@ -8,9 +8,9 @@ import pytest
 
 from tests.ledger.test_search import HEADER
 from tuning.errors import NewerFileError
+from tuning.ledger.begin import begin
 from tuning.ledger.damage import SetAside
 from tuning.ledger.records import Death, read_record
-from tuning.ledger.search import begin
 from tuning.schema import SCHEMA
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import Proposal

@@ -11,8 +11,9 @@ import pytest
 
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import StudyError
+from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader
-from tuning.ledger.search import SearchFiles, begin
+from tuning.ledger.search import SearchFiles
 from tuning.ledger.spaces import space_of
 from tuning.lr_range.plot import PlottableLRRange
 from tuning.search import lr_bounds as bounds_of_rates
