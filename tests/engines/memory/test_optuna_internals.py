@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import optuna
 import pytest
 
 from tuning.engines.memory.optuna_internals import (
     CHECKED_WITH,
+    RawState,
     open_trial,
     random_states,
     set_study_attribute,
@@ -41,3 +43,19 @@ def test_an_open_trial_is_gone_on_with():
     trial = open_trial(study, 0)
     study.tell(trial, 1.0)
     assert study.trials[0].value == 1.0, HINT
+
+
+def test_the_memory_of_a_random_state_changes_with_each_draw_and_with_none_else():
+    random = np.random.RandomState(7)
+    raw = RawState(random)
+    seen = [raw.read()]
+    for _ in range(700):
+        random.random_sample()
+        seen.append(raw.read())
+    assert len(set(seen)) == 701
+    assert raw.read() == seen[-1]
+    # 624 numbers further the place is the same one, in another table.
+    place = random.get_state()[2]
+    random.bytes(624 * 4)
+    assert random.get_state()[2] == place
+    assert raw.read() != seen[-1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import optuna
 import pytest
 
 from tests.engines.contract import CONDITIONAL, FLAT, LABELS, NUMBERS, SMALL, make_study, result_of
 from tests.engines.test_inner_names import data, objective
 from tuning.engines.catalog import make_engine
 from tuning.engines.memory.memory import memory_of, restore
+from tuning.engines.memory.optuna_internals import random_states
+from tuning.engines.memory.optuna_memory import OptunaMemory
 from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.trial import EpochReport, Proposal, Status
@@ -116,3 +119,20 @@ def test_an_ask_that_is_remembered_may_be_adopted_by_another_engine():
 def test_a_sampler_that_keeps_more_than_its_trials_tell_has_no_memory():
     engine = make_engine(make_study("optuna:tpe", FLAT, engine_options={"group": True}), dict)
     assert memory_of(engine) is None
+
+
+def test_what_has_not_moved_is_not_sent_and_a_normal_number_in_reserve_is():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    memory = OptunaMemory(study)
+    (random,) = random_states(study.sampler)
+    assert {"random 0", "table 0"} <= memory.changes().keys()
+    assert memory.changes() == {}
+    random.normal()  # makes two, and keeps one
+    assert "random 0" in memory.changes()
+    random.normal()
+    entry = memory.changes()["random 0"]
+
+    other = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
+    again = OptunaMemory(other)
+    again.restore_random({"random 0": entry, "table 0": random.get_state()[1].tobytes()})
+    assert random_states(other.sampler)[0].normal() == random.normal()

@@ -6,10 +6,12 @@ Optuna drops one.
     LazyRandomState                  holds a sampler's random state, and those of samplers in it
     Study._storage, Study._study_id  the attributes that samplers keep with a study
     FrozenTrial._trial_id            needed to go on with an open trial
+    RandomState._bit_generator       NumPy's: where the state lies in memory
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +37,26 @@ def random_states(sampler: optuna.samplers.BaseSampler) -> list[np.random.Random
         elif type(part).__module__.startswith("optuna.samplers"):
             to_look_at += getattr(part, "__dict__", {}).values()
     return states
+
+
+_STATE_BYTES = 624 * 4 + 4
+"""Of a Mersenne twister: its table, then the place in it."""
+
+
+class RawState:
+    """The memory of a random state, looked at in 1 µs: `get_state` takes 50.
+
+    Args:
+        random: The state, which must live as long as this.
+    """
+
+    def __init__(self, random: np.random.RandomState) -> None:
+        self._random = random
+        self._address: int = random._bit_generator.ctypes.state_address
+
+    def read(self) -> bytes:
+        """Return bytes that are other ones after each draw of a number."""
+        return ctypes.string_at(self._address, _STATE_BYTES)
 
 
 def study_attributes(study: optuna.Study) -> Mapping[str, Any]:

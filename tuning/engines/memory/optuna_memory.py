@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuning.engines.memory.memory import Entries
 from tuning.engines.memory.optuna_internals import (
+    RawState,
     random_states,
     set_study_attribute,
     study_attributes,
@@ -42,7 +43,8 @@ class OptunaMemory:
         self._touched: set[int] = set()
         self._distributions: dict[str, BaseDistribution] = {}
         self._attributes: dict[str, Any] = {}
-        self._places: dict[int, list[Any]] = {}
+        self._raw = [RawState(random) for random in self._random]
+        self._unmoved: dict[int, bytes] = {}
         self._tables: dict[int, bytes] = {}
 
     def touch(self, trial: optuna.Trial) -> None:
@@ -97,20 +99,25 @@ class OptunaMemory:
         return changed
 
     def _changed_random(self) -> dict[str, bytes]:
-        """Return the place in each table of 624 numbers, and the tables that were made anew."""
+        """Return the place in each table of 624 numbers, and the tables that were made anew.
+
+        Most calls draw nothing (a trial that is told, a point of the user's), and cost nothing.
+        """
         changed = {}
         for index, random in enumerate(self._random):
+            raw = self._raw[index].read()
+            if self._unmoved.get(index) == raw:
+                continue
             state: Any = random.get_state()
-            _, numbers, *place = state
-            # 624 numbers lie in a table: whoever draws as many comes to the same place in another.
+            _, numbers, position, has_gauss, gauss = state
+            changed[f"{_RANDOM}{index}"] = _dumped((position, has_gauss, gauss))
+            # A normal number that is kept for the next draw is drawn without any move.
+            self._unmoved[index] = b"" if has_gauss else raw
+
             table = numbers.tobytes()
             if self._tables.get(index) != table:
                 self._tables[index] = table
                 changed[f"{_TABLE}{index}"] = table
-            # Most calls draw nothing: a trial that is told, a point of the user's.
-            if self._places.get(index) != place:
-                self._places[index] = place
-                changed[f"{_RANDOM}{index}"] = _dumped(place)
         return changed
 
 
