@@ -317,3 +317,8 @@ def grow_slowly(megabytes, context):
     for _ in range(megabytes // 5):
         blocks.append(os.urandom(5 * 2**20))
         time.sleep(0.02)
+
+
+def import_slowly():
+    """Take as long as an import does, in a forkserver."""
+    time.sleep(0.5)

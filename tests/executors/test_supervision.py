@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.executors.contract import job
+from tuning.executors import forkserver
 from tuning.executors.base import Died, Finished, Started
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
@@ -113,6 +114,27 @@ def test_a_forkserver_that_is_killed_while_it_imports_is_begun_anew():
         server.start()
         os.kill(server.pid, signal.SIGKILL)
         assert server.wait_ready(20.0) > 0
+
+
+@pytest.mark.slow
+def test_a_forkserver_that_is_lost_again_and_again_is_no_fault_of_a_slot(
+    leases, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(parts.FORKSERVER, "restarts", 100)
+    monkeypatch.setattr(forkserver, "backoff_s", lambda failures: 0.0)
+    with (
+        ForkServer(["tuning.executors.worker", f"{JOBS}:import_slowly"]) as server,
+        LocalExecutor(
+            parse_devices("cpu:1"), forkserver=server, leases=leases, log_folder=tmp_path
+        ) as executor,
+    ):
+        executor.submit(job("double", 2))
+        for _ in range(7):
+            lost = server.pid
+            os.kill(lost, signal.SIGKILL)
+            while server.pid in (lost, 0):
+                executor.events(0.05)
+        assert until(executor, Finished).value == 4
 
 
 def test_processes_are_named_by_their_part(light_forkserver):

@@ -24,6 +24,7 @@ from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
 from tuning.executors.supervision.logs import cap
 from tuning.executors.supervision.memory_guard import MemoryGuard
+from tuning.executors.supervision.parts import FORKSERVER
 from tuning.executors.turns import Turns
 from tuning.executors.worker import Limits
 from tuning.storage.scratch import scratch_folder
@@ -391,8 +392,13 @@ class LocalExecutor:
             self._happened.append(died)
         self._waiting.extendleft(reversed(worker.jobs))
 
-        false_starts = 0 if worker.greeted else worker.false_starts + 1
-        if false_starts >= _FALSE_STARTS:
+        false_starts = 0
+        lost_starts = 0
+        if not worker.greeted:
+            # The end of a forkserver is no fault of the slot's, and has a limit of its own.
+            false_starts = worker.false_starts + (not worker.child.server_gone)
+            lost_starts = worker.lost_starts + worker.child.server_gone
+        if false_starts >= _FALSE_STARTS or lost_starts > FORKSERVER.restarts:
             detail = worker.death_of("").detail
             raise TuningError(f"workers on {worker.slot.name} end before they begin: {detail}")
 
@@ -401,6 +407,7 @@ class LocalExecutor:
         self._memory.ended(worker.child.pid)  # told by the forkserver after it is reaped
         successor = self._forked(worker.slot, worker.leases)
         successor.false_starts = false_starts
+        successor.lost_starts = lost_starts
         successor.turn_used = worker.turn_used
         self._workers[self._workers.index(worker)] = successor
 

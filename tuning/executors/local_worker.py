@@ -52,6 +52,7 @@ class LocalWorker:
         jobs: In the order in which the worker has them.
         greeted: Whether it has begun to serve.
         false_starts: How many before it on this slot ended without.
+        lost_starts: How many did because the forkserver had ended.
         cause: Why we are ending it; None: we are not.
         kill_at, began, progress: On the monotonic clock; what `_limits` counts from.
         awaiting: Whether the job waits for our answer, which is no lack of progress.
@@ -67,6 +68,7 @@ class LocalWorker:
     jobs: deque[QueuedJob] = field(default_factory=deque)
     greeted: bool = False
     false_starts: int = 0
+    lost_starts: int = 0
     cause: Died | None = None
     kill_at: float = 0.0
     began: float = 0.0
