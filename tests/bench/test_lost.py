@@ -33,6 +33,26 @@ def test_a_trial_that_takes_its_worker_with_it_too_often_has_failed(tmp_path):
     )
 
 
+def test_a_worker_lost_before_the_trial_began_again_is_no_trials_fault(tmp_path):
+    files = proposed(tmp_path)
+    assert record_lost_trial(tmp_path, "worker killed", 2, final=False)
+    for _ in range(3):  # of the engine, say, each time that it starts
+        assert not record_lost_trial(tmp_path, "worker killed", 2, final=False)
+    assert files.result(0) is None
+    assert files.deaths(0) == 1
+
+
+@pytest.mark.parametrize("attempts", [1, 5])
+def test_the_second_time_that_memory_runs_out_a_trial_has_failed(tmp_path, attempts):
+    files = proposed(tmp_path)
+    assert record_lost_trial(tmp_path, "0.5 GB", attempts, final=False, cause="host_oom")
+    assert files.result(0) is None
+    files.begin_attempt(0)
+    assert record_lost_trial(tmp_path, "0.5 GB", attempts, final=False, cause="host_oom")
+    assert files.result(0).status is Status.FAILED
+    assert files.deaths(0, "host_oom") == 2
+
+
 def test_a_trial_that_makes_no_progress_has_failed_at_once(tmp_path):
     assert record_lost_trial(proposed(tmp_path).folder, "worker no_progress: 600 s", 3, final=True)
     assert SearchFiles(tmp_path).result(0).status is Status.FAILED

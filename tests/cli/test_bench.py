@@ -88,9 +88,33 @@ def _check_mlflow(result):
         (["plane", "--engines", "optuna:tpa"], "Did you mean 'optuna:tpe'?"),
         (["plain"], "Did you mean 'plane'?"),
         ([], "Missing argument 'STUDY...'"),
+        (["plane", "--memory-per-slot", "much"], "'much' is not a size"),
     ],
 )
 def test_what_is_wrong_is_told_before_tensorflow_starts(project, capsys, words, message):
     assert main(["bench", *words]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (project / "home").exists()
+
+
+@pytest.mark.parametrize("verb", ["bench", "lr-range", "record"])
+def test_a_quota_that_is_used_up_is_told_before_tensorflow_starts(project, capsys, verb):
+    home = project / "home"
+    home.mkdir(mode=0o700)
+    (home / "full").write_bytes(b"x" * 10_000)
+    assert main([verb, "plane", "--quota", "1K"]) == 75
+    assert "more than the --quota of 1 kB" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow  # 20 s: a worker of a benchmark is lost three times
+@pytest.mark.parametrize(
+    "words",
+    [
+        "bench plane --engines optuna:random --seeds 1 --budget trials=1 --devices cpu:1",
+        "lr-range plane --steps 60 --seeds 1 --devices cpu:1",
+    ],
+)
+def test_what_takes_more_memory_than_a_slot_has_is_ended(project, capsys, words):
+    assert main([*words.split(), "--memory-per-slot", "1M"]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "of the 0.00 GB that it may (--memory-per-slot)" in error

@@ -107,8 +107,9 @@ def trial_index_of(*values, batch_size=None):
     return trial_index
 
 
-def finals(folder, executor, record=RECORD, stop_request=None, progress=None):
+def finals(folder, executor, record=RECORD, stop_request=None, progress=None, **options):
     return Finals(
+        **options,
         study=record,
         source="study.py",
         overrides={},
@@ -126,6 +127,21 @@ def test_the_winner_has_the_best_mean_over_fresh_seeds_not_the_best_trial(tmp_pa
     assert [standing.number for standing in winner.finalists] == [1, 0]
     standing = winner.standing
     assert (standing.mean, standing.std, standing.values) == (5.0, 0.0, (5.0, 5.0))
+
+
+def test_finals_stop_where_the_disk_is_full_and_what_is_trained_is_not_trained_again(tmp_path):
+    executor = ObedientExecutor()
+
+    def look_at_space():
+        if len(executor.done) == 3:
+            raise StorageError("the disk is full")
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        finals(tmp_path, executor, on_tick=look_at_space).run(trial_index_of(5, 2))
+    assert len(executor.done) == 3
+    again = ObedientExecutor()
+    assert finals(tmp_path, again).run(trial_index_of(5, 2)).number == 1
+    assert len(again.done) == 2  # one finalist on one seed, and the evaluation
 
 
 def test_finalists_are_trained_for_all_the_epochs_whatever_rung_they_come_from(tmp_path):

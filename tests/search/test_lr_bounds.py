@@ -11,13 +11,15 @@ import pytest
 
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import StudyError
+from tuning.executors.base import Died, Finished
 from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles
 from tuning.ledger.spaces import space_of
 from tuning.lr_range.plot import PlottableLRRange
+from tuning.lr_range.result import LRRangeJob
 from tuning.search import lr_bounds as bounds_of_rates
-from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds
+from tuning.search.lr_bounds import LRBounds, kept_tests, measure_lr_bounds, run_tests
 from tuning.search.processes import source_of
 from tuning.space.domains import Float, FromRangeTest
 from tuning.space.positions import Intervals
@@ -207,6 +209,24 @@ def test_every_kind_of_engine_stays_inside_the_measured_bounds(forkserver, study
     finally:
         remote.close()
         child.close()
+
+
+def test_a_test_that_took_too_much_memory_is_done_once_more_alone():
+    ends = [Died("", "host_oom", "9 GB"), Finished("", "a test")]
+    submitted = []
+
+    class Executor:
+        def submit(self, job):
+            submitted.append(job)
+
+        def events(self, timeout_s):
+            return [replace(ends.pop(0), job=submitted[-1].id)]
+
+    job = LRRangeJob(source="study.py", overrides={})
+    looks = []
+    assert run_tests(Executor(), [job], lambda: looks.append(1)) == ["a test"]
+    assert [each.alone for each in submitted] == [False, True]
+    assert len(looks) == 2
 
 
 @pytest.mark.slow  # 22 s: five structures, three seeds each

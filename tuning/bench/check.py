@@ -73,6 +73,7 @@ def check_study(
         study.folder,
         fresh=plan.fresh,
         devices=plan.devices,
+        memory_per_slot=plan.memory_per_slot,
         forkserver=forkserver,
         notice=notice,
     )

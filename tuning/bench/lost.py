@@ -6,9 +6,12 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tuning.ledger.deaths import death_file
 from tuning.ledger.records import Death
 from tuning.ledger.search import SearchFiles
 from tuning.trial import Status, TrialResult
+
+_MOST_OUT_OF_MEMORY = 2  # the second time its search was alone
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,25 @@ class LastReport:
 
 
 def record_lost_trial(
-    folder: Path, how: str, attempts: int, *, final: bool, last_report: LastReport | None = None
+    folder: Path,
+    how: str,
+    attempts: int,
+    *,
+    final: bool,
+    cause: str = "lost",
+    last_report: LastReport | None = None,
 ) -> bool:
     """Record that the trial that ran in a search's folder took its worker with it.
+
+    A worker that ended before it had begun the trial, or begun it again, is not the trial's fault.
 
     Args:
         folder: Of the search.
         how: The worker's end, in words.
-        attempts: After so many the trial counts as failed.
+        attempts: After so many the trial counts as failed; of a lack of memory after two, the
+            second of them alone.
         final: It counts as failed at once.
+        cause: As in `Death`.
         last_report: What the search reported last; if it is of this trial, what that had trained
             counts against the budget.
 
@@ -53,10 +66,17 @@ def record_lost_trial(
         return False
 
     attempt = _last_attempt(files, number)
-    if attempt > 0:
-        files.write_death(number, attempt, Death(cause="lost", detail=how))
+    has_begun = attempt > 0 and not death_file(files.trial_folder(number), attempt).exists()
+    if has_begun:
+        files.write_death(number, attempt, Death(cause=cause, detail=how))
+    elif not final:
+        return False
 
-    if final or files.deaths(number) >= attempts:
+    if cause == "host_oom":
+        too_often = files.deaths(number, cause) >= _MOST_OUT_OF_MEMORY
+    else:
+        too_often = files.deaths(number) >= attempts
+    if final or too_often:
         failed = TrialResult(number, Status.FAILED, attempt=max(1, attempt), error=how)
         if last_report is not None and last_report.number == number:
             failed = replace(failed, epochs=last_report.epochs, seconds=last_report.seconds)

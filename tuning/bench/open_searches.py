@@ -68,6 +68,7 @@ class OpenSearches:
         stopping: Looked at between events.
         watch: Told what happens.
         on_end: Called with each search that has ended, and how it went.
+        on_tick: Called several times a second; what it raises ends the benchmark.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class OpenSearches:
         stopping: StopRequest,
         watch: Watch,
         on_end: Callable[[Search, BenchRun], None],
+        on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._executor = executor
         self._budget = budget
@@ -86,6 +88,7 @@ class OpenSearches:
         self._stopping = stopping
         self._watch = watch
         self._on_end = on_end
+        self._on_tick = on_tick
         self._open: dict[str, _OpenSearch] = {}  # by the search's id, which is its job's too
 
     def run(self, searches: Sequence[Search]) -> None:
@@ -105,14 +108,17 @@ class OpenSearches:
                     "stopping: searches are kept as they are, the same command goes on"
                 )
                 self._stop()
+            self._on_tick()
             for event in self._executor.events(TICK_S):
                 self._handle(event)
             self._end_late_trials()
             self._end_silent_trials()
 
-    def _submit(self, search: Search, *, lost: int = 0) -> None:
+    def _submit(self, search: Search, *, lost: int = 0, alone: bool = False) -> None:
         self._open[search.id] = _OpenSearch(search, lost=lost)
-        self._executor.submit(Job(id=search.id, function=_RUN_SEARCH, args=(search, self._budget)))
+        self._executor.submit(
+            Job(id=search.id, function=_RUN_SEARCH, args=(search, self._budget), alone=alone)
+        )
 
     def _stop(self) -> None:
         for job, open_search in self._open.items():
@@ -203,6 +209,7 @@ class OpenSearches:
             _how_it_died(open_search, event),
             self._studies[search.study].attempts,
             final=bool(open_search.late),
+            cause="host_oom" if event.cause == "host_oom" else "lost",
             last_report=open_search.last_report,
         )
         lost = open_search.lost
@@ -214,8 +221,11 @@ class OpenSearches:
                     f"the last {event.detail}"
                 )
 
-        self._watch.notice(f"{search.title}: worker {event.cause}; it goes on")
-        self._submit(search, lost=lost)
+        # After all others, with nothing beside it: it then has the memory of all slots.
+        alone = event.cause == "host_oom"
+        when = " when the others have ended, alone" if alone else ""
+        self._watch.notice(f"{search.title}: worker {event.cause}; it goes on{when}")
+        self._submit(search, lost=lost, alone=alone)
 
 
 def _how_it_died(open_search: _OpenSearch, event: Died) -> str:

@@ -57,6 +57,8 @@ class BenchPlan:
         budget: What each search may use.
         devices: As for `--devices`.
         fresh: Set earlier searches of this benchmark aside.
+        memory_per_slot: Bytes that a search of it may use, engine and trial; None: what there is.
+        quota: Most bytes of the state folder; None: what the disk holds.
         home: State folder; None: TUNING_HOME or ./mlruns.
     """
 
@@ -66,6 +68,8 @@ class BenchPlan:
     budget: Budget
     devices: str = "auto"
     fresh: bool = False
+    memory_per_slot: int | None = None
+    quota: int | None = None
     home: str | None = None
 
 

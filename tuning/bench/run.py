@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from tuning.bench.check import Checked, check_study
 from tuning.bench.open_searches import OpenSearches
@@ -18,11 +19,13 @@ from tuning.errors import ChangedError, StudyError
 from tuning.executors.devices import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
+from tuning.executors.worker import Limits
 from tuning.ledger.damage import OnDamage, SetAside
 from tuning.search.stop_request import StopRequest
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked
+from tuning.storage.space import SpaceWatch
 
 
 @dataclass(frozen=True)
@@ -62,26 +65,18 @@ def run_bench(
         ChangedError: Earlier searches of this benchmark were done with another definition or other
             data.
         BusyError: Another process does this benchmark.
-        TuningError: A device, the disk, or a worker that is lost again and again.
+        StorageError: The disk or its quota is full; the same call goes on.
+        TuningError: A device, or a worker that is lost again and again.
     """
-    home = tuning_home(plan.home) / "bench"
+    state = tuning_home(plan.home)
+    space = SpaceWatch(state, plan.quota)
     stopping = StopRequest()
     parse_devices(plan.devices)  # a wrong one is refused before anything costs time
     with ExitStack() as stack, raise_on_full_disk(), stopping.handled():
+        space.check()
         watch.notice("starting TensorFlow")
         server = forkserver or stack.enter_context(ForkServer())
-
-        studies: list[CheckedStudy] = []
-        for source in plan.sources:
-            checked = check_study(source, plan, home, forkserver=server, notice=watch.notice)
-            name = checked.study.info.name
-            # Both would be searched in one folder.
-            if any(name == earlier.info.name for earlier in studies):
-                raise StudyError(f"'{name}' is there twice; name each study once", where="bench")
-            studies.append(checked.study)
-            if checked.study.compared_by:
-                watch.notice(f"{name}: compared by {checked.study.compared_by}")
-            _open_folder(stack, checked, fresh=plan.fresh)
+        studies = _checked_studies(plan, state / "bench", stack, server, watch)
 
         searches = [search for study in studies for search in study.searches]
         runs = _earlier_runs(searches, SetAside(watch.notice))
@@ -94,7 +89,8 @@ def run_bench(
                     plan.devices,
                     gpus_per_trial=max(study.info.gpus_per_trial for study in studies),
                     forkserver=server,
-                    log_folder=home / "logs",
+                    log_folder=state / "bench" / "logs",
+                    limits=Limits(memory_bytes=plan.memory_per_slot),
                     label="bench",
                     notice=watch.notice,
                 )
@@ -111,12 +107,39 @@ def run_bench(
                 stopping=stopping,
                 watch=watch,
                 on_end=on_end,
+                on_tick=space.check,
             )
             with stopping.flags_only():
                 open_searches.run(missing)
 
         benched = [_benched(study, runs) for study in studies]
         return benched, stopping.reason or "completed"
+
+
+def _checked_studies(
+    plan: BenchPlan, folder: Path, stack: ExitStack, forkserver: ForkServer, watch: Watch
+) -> list[CheckedStudy]:
+    """Check all studies and lock their folders, until the stack is closed.
+
+    Args:
+        plan: What is compared.
+        folder: Of all benchmarks.
+        stack: Holds the locks.
+        forkserver: One that runs.
+        watch: Told what happens.
+    """
+    studies: list[CheckedStudy] = []
+    for source in plan.sources:
+        checked = check_study(source, plan, folder, forkserver=forkserver, notice=watch.notice)
+        name = checked.study.info.name
+        # Both would be searched in one folder.
+        if any(name == earlier.info.name for earlier in studies):
+            raise StudyError(f"'{name}' is there twice; name each study once", where="bench")
+        studies.append(checked.study)
+        if checked.study.compared_by:
+            watch.notice(f"{name}: compared by {checked.study.compared_by}")
+        _open_folder(stack, checked, fresh=plan.fresh)
+    return studies
 
 
 def _open_folder(stack: ExitStack, checked: Checked, *, fresh: bool) -> None:

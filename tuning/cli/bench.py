@@ -56,6 +56,8 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
     help="Of each search: epochs=2000, trials=50, or time=10m of training.",
 )
 @options.devices
+@options.memory_per_slot
+@options.quota
 @click.option(
     "--fresh", is_flag=True, help="Set earlier searches of this benchmark aside and begin anew."
 )
@@ -68,6 +70,8 @@ def bench(
     seeds: int,
     budget: Budget,
     devices: str,
+    memory_per_slot: int | None,
+    quota: int | None,
     fresh: bool,
     as_json: bool,
     quiet: bool,
@@ -97,6 +101,8 @@ def bench(
         budget=budget,
         devices=devices,
         fresh=fresh,
+        memory_per_slot=memory_per_slot,
+        quota=quota,
     )
     os.umask(0o077)  # state is this user's alone
     with Watch(None if quiet else Console(stderr=True)) as watch:

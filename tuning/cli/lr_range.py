@@ -55,6 +55,8 @@ class _Files:
     "--steps", type=click.IntRange(20), default=500, show_default=True, help="Steps of a sweep."
 )
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, gpu, or one GPU: 0.")
+@options.memory_per_slot
+@options.quota
 @options.as_json
 def lr_range(
     study: str,
@@ -65,6 +67,8 @@ def lr_range(
     lr_max: float,
     steps: int,
     devices: str,
+    memory_per_slot: int | None,
+    quota: int | None,
     as_json: bool,
 ) -> int:
     """Train STUDY's model for some hundred steps at rising learning rates, and suggest rates.
@@ -78,10 +82,12 @@ def lr_range(
     """
     from tuning.errors import StudyError
     from tuning.executors.local import open_local
+    from tuning.executors.worker import Limits
     from tuning.lr_range.result import LRRangeJob, rate_faults
     from tuning.search.lr_bounds import run_tests
     from tuning.search.processes import source_of
     from tuning.storage.home import tuning_home
+    from tuning.storage.space import SpaceWatch
 
     faults = list(rate_faults(lr_min, lr_max))
     if faults:
@@ -89,6 +95,8 @@ def lr_range(
 
     os.umask(0o077)  # state is this user's alone
     home = tuning_home()
+    space = SpaceWatch(home, quota)
+    space.check()  # before TensorFlow is imported
     job = LRRangeJob(
         source=source_of(study),
         overrides={},
@@ -102,8 +110,10 @@ def lr_range(
     def notice(text: str) -> None:
         click.echo(text, err=True)
 
-    with open_local(devices, label=f"lr-range {study}", notice=notice) as executor:
-        (test,) = run_tests(executor, [job])
+    limits = Limits(memory_bytes=memory_per_slot)
+    label = f"lr-range {study}"
+    with open_local(devices, limits=limits, label=label, notice=notice) as executor:
+        (test,) = run_tests(executor, [job], on_tick=space.check)
 
     files = _write_files(test, home / "reports")
     _print(test, files, on_stderr=as_json)

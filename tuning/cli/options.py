@@ -87,3 +87,17 @@ def n_bytes(text: str) -> int:
 def read_bytes(ctx: click.Context, option: click.Parameter, text: str | None) -> int | None:
     """Read an option that is a size (a Click callback)."""
     return None if text is None else n_bytes(text)
+
+
+memory_per_slot = click.option(
+    "--memory-per-slot",
+    callback=read_bytes,
+    metavar="SIZE",
+    help="Most memory of a trial: 4G, 800M; the one that takes more is tried once more, alone.",
+)
+quota = click.option(
+    "--quota",
+    callback=read_bytes,
+    metavar="SIZE",
+    help="Stop, to be gone on with, once the state folder holds more: 20G.",
+)

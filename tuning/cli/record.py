@@ -36,6 +36,8 @@ _PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
     help="The recording's manifest; default: in the folder `recordings` of the state folder.",
 )
 @options.devices
+@options.memory_per_slot
+@options.quota
 @click.option("--fresh", is_flag=True, help="Set an earlier recording aside and begin anew.")
 @options.as_json
 @options.quiet
@@ -49,6 +51,8 @@ def record(
     cv: int | None,
     out: Path | None,
     devices: str,
+    memory_per_slot: int | None,
+    quota: int | None,
     fresh: bool,
     as_json: bool,
     quiet: bool,
@@ -78,6 +82,8 @@ def record(
         out=out,
         devices=devices,
         fresh=fresh,
+        memory_per_slot=memory_per_slot,
+        quota=quota,
         variant={name: value for name, value in fields.items() if value is not None},
     )
     progress = choose_progress(quiet, as_json, Console(stderr=True))

@@ -100,18 +100,8 @@ _of_run = options.together(
         metavar="TIME",
         help="Longest answer of the engine, the check of the study among them; default: 30m.",
     ),
-    click.option(
-        "--memory-per-slot",
-        callback=options.read_bytes,
-        metavar="SIZE",
-        help="Most memory of a trial: 4G, 800M; the one that takes more is tried once more, alone.",
-    ),
-    click.option(
-        "--quota",
-        callback=options.read_bytes,
-        metavar="SIZE",
-        help="Stop, to be gone on with, once the state folder holds more: 20G.",
-    ),
+    options.memory_per_slot,
+    options.quota,
     click.option(
         "--deterministic",
         is_flag=True,

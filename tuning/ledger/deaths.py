@@ -26,7 +26,12 @@ def keep_death(folder: Path, attempt: int, death: Death) -> None:
         StorageError: The disk is full or read-only.
     """
     whose = replace(death, attempt=attempt, proposal_digest=stored_digest(folder))
-    write_record(folder / f"{_ATTEMPT}{attempt}" / _FILE, whose)
+    write_record(death_file(folder, attempt), whose)
+
+
+def death_file(folder: Path, attempt: int) -> Path:
+    """Return where the death of an attempt at a trial, whose folder it is, is kept."""
+    return folder / f"{_ATTEMPT}{attempt}" / _FILE
 
 
 def count_deaths(folder: Path, cause: str = "", *, on_damage: OnDamage = leave_out) -> int:

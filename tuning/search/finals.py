@@ -55,6 +55,7 @@ class Finals:
     Attributes:
         stop_request: A signal ends it without a winner, the deadline does not; everything finished
             is kept.
+        on_tick: Called several times a second while jobs run; what it raises ends the run.
     """
 
     study: StudyInfo
@@ -64,6 +65,7 @@ class Finals:
     files: SearchFiles
     progress: Progress
     stop_request: StopRequest = field(default_factory=StopRequest)
+    on_tick: Callable[[], None] = lambda: None
 
     def run(self, trial_index: TrialIndex) -> WinnerRecord | None:
         """Return the winner, or None where it was stopped before there was one.
@@ -167,6 +169,7 @@ class Finals:
             stop_request=self.stop_request,
             function=function,
             jobs=jobs,
+            on_tick=self.on_tick,
         )
 
     def _jobs(self, finalists: Sequence[Proposal]) -> dict[str, FinalistJob]:

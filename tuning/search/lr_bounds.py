@@ -12,6 +12,7 @@ from tuning.executors.base import Died, Executor, Finished, Job, Raised
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
 from tuning.executors.supervision.parts import QUESTION
+from tuning.executors.worker import Limits
 from tuning.ledger.damage import leave_out
 from tuning.ledger.digests import range_tests_digest
 from tuning.ledger.records import (
@@ -84,6 +85,7 @@ def measure_lr_bounds(
     fresh: bool = False,
     again: bool = True,
     devices: str = "auto",
+    memory_per_slot: int | None = None,
     forkserver: ForkServer | None = None,
     notice: Notice = lambda text: None,
 ) -> LRBounds:
@@ -99,6 +101,7 @@ def measure_lr_bounds(
         again: Measure where what is remembered is of another range; else return none, for `begin`
             to refuse.
         devices: As for `--devices`.
+        memory_per_slot: Bytes that a test may use; None: what there is.
         forkserver: One that runs; it is left running.
         notice: Told in words what is done.
 
@@ -135,7 +138,13 @@ def measure_lr_bounds(
     notice(f"learning-rate range test of {', '.join(missing)}")
     tests: dict[str, Sequence[LRRange]] = {}
     measured: dict[str, Interval] = {}
-    with open_local(devices, forkserver=forkserver, label=study.name, notice=notice) as executor:
+    with open_local(
+        devices,
+        forkserver=forkserver,
+        limits=Limits(memory_bytes=memory_per_slot),
+        label=study.name,
+        notice=notice,
+    ) as executor:
         for name, rate in missing.items():
             structures = _structures(study.space, name, rate)
             jobs = _jobs(source, overrides, name, rate, structures.values())
@@ -269,8 +278,15 @@ def _read_tests(folder: Path, file: Path) -> list[LRRange]:
     return tests
 
 
-def run_tests(executor: Executor, jobs: Sequence[LRRangeJob]) -> list[LRRange]:
+def run_tests(
+    executor: Executor, jobs: Sequence[LRRangeJob], on_tick: Callable[[], None] = lambda: None
+) -> list[LRRange]:
     """Have workers do range tests, as many at a time as there are slots.
+
+    Args:
+        executor: Where they run.
+        jobs: The tests.
+        on_tick: Called several times a second; what it raises ends them.
 
     Returns:
         The tests in the order of `jobs`.
@@ -289,11 +305,14 @@ def run_tests(executor: Executor, jobs: Sequence[LRRangeJob]) -> list[LRRange]:
     tests: dict[str, LRRange] = {}
     n_lost = dict.fromkeys(names, 0)
     while len(tests) < len(names):
+        on_tick()
         for event in _endings(executor):
             if event.job not in names:
                 continue
             if isinstance(event, Died) and may_ask_again(event, n_lost):
-                executor.submit(questions[event.job])
+                # For lack of memory it is asked once more with nothing beside it.
+                alone = event.cause == "host_oom"
+                executor.submit(replace(questions[event.job], alone=alone))
             else:
                 tests[event.job] = _test_of(event)
     return [tests[name] for name in names]

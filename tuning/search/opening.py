@@ -249,6 +249,7 @@ class Opener:
             fresh=self.options.fresh,
             again=self.options.allow_change,
             devices=self.options.devices,
+            memory_per_slot=self.options.memory_per_slot,
             forkserver=forkserver,
             notice=self.progress.notice,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ class Round:
     A lost worker's job is begun again, as often as a trial would be.
 
     Attributes:
+        on_tick: Called several times a second; what it raises ends the round.
         function: What runs each of the jobs, as `module:name`.
         jobs: By name, all of one kind.
         ended: What the jobs returned, by name.
@@ -36,6 +37,7 @@ class Round:
     stop_request: StopRequest
     function: str
     jobs: Mapping[str, FinalistJob | EvaluationJob]
+    on_tick: Callable[[], None] = lambda: None
     ended: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
@@ -70,6 +72,7 @@ class Round:
                     f"training finalists on fresh seeds: {number} of {len(self.jobs)}"
                 )
 
+            self.on_tick()
             for event in self.executor.events(TICK_S):
                 if event.job in self.jobs:
                     self._handle(event)

@@ -35,6 +35,7 @@ from tuning.space.space import Space
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
 from tuning.storage.locks import search_locked
+from tuning.storage.space import SpaceWatch
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study, derive_seed
 from tuning.study.unit_cube import sobol_points
@@ -56,7 +57,7 @@ class RecordOptions:
         sobol: Take a Sobol sample also where the space is a grid.
         seeds: Training seeds.
         out: The manifest's path; None: `<home>/recordings/<study>.json`.
-        devices, home, fresh: As for a run.
+        devices, home, fresh, memory_per_slot, quota: As for a run.
         variant: Changes of the study's fields.
     """
 
@@ -67,6 +68,8 @@ class RecordOptions:
     devices: str = "auto"
     home: str | None = None
     fresh: bool = False
+    memory_per_slot: int | None = None
+    quota: int | None = None
     variant: Overrides = field(default_factory=dict)
 
 
@@ -186,6 +189,8 @@ def _prepare(
 ) -> _RecordingRun:
     """Load the study, measure its rates and start its workers; all of it ends with `stack`."""
     home = tuning_home(options.home)
+    space = SpaceWatch(home, options.quota)
+    space.check()
     display.phase("starting TensorFlow")
 
     # A pruned trial would have no whole curve to replay.
@@ -205,6 +210,7 @@ def _prepare(
         folder / "seed-0",
         fresh=options.fresh,
         devices=options.devices,
+        memory_per_slot=options.memory_per_slot,
         forkserver=processes.forkserver,
         notice=display.notice,
     )
@@ -223,6 +229,7 @@ def _prepare(
         parse_devices(options.devices, study.gpus_per_trial),
         label=study.name,
         log_folder=folder / "logs",
+        memory_per_slot=options.memory_per_slot,
         notice=display.notice,
         stop_request=stopping,
     )
@@ -237,6 +244,7 @@ def _prepare(
         out=options.out or home / "recordings" / study.name,
         executor=executor,
         display=display,
+        space=space,
         stopping=stopping,
     )
 
@@ -262,6 +270,7 @@ class _RecordingRun:
         out: The manifest's path.
         executor: Runs the trainings.
         display: Shows them.
+        space: Looked at while they run.
         stopping: Whether the user wants an end.
     """
 
@@ -275,6 +284,7 @@ class _RecordingRun:
     out: Path
     executor: Executor
     display: Progress
+    space: SpaceWatch
     stopping: StopRequest
 
     def run(self) -> Recorded:
@@ -338,6 +348,7 @@ class _RecordingRun:
             files,
             make_job=make_job,
             progress=self.display,
+            on_tick=self.space.check,
             stop_request=self.stopping,
         )
         loop.replay()
