@@ -140,7 +140,7 @@ def test_the_end_of_a_fit_and_the_progress_of_one_are_not_mixed_up(
         assert weights(fresh) == 0.0
 
 
-@pytest.mark.parametrize("n_bits", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_bits", [200, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_bits_that_flip_are_seen_or_told_as_damage(whole, tmp_path, n_bits):
     """The sums of an archive see every bit of its arrays; those between them mean nothing."""
     path = tmp_path / "end-0.npz"
