@@ -84,7 +84,7 @@ SLOW_CASES = [
     Case("run plain --devices cpu:1", f"{PLAIN}/finalists/*/0.json"),
     Case("run plain --devices cpu:1 --trials 3", f"{PLAIN}/trials/00000/result.json"),
     Case("run plain --devices cpu:1 --fresh", f"{PLAIN}/search.json"),
-    *(Case(BENCH, f"bench/plain/*/*/{name}") for name in ("run.json", "search.json")),
+    Case(BENCH, "bench/plain/*/*/run.json"),  # an ended search of it answers from this file
     Case(RECORD, "recordings/plane/*/seed-0/search.json"),
     Case(RECORD, "recordings/plane/*/seed-0/trials/00001/result.json"),
 ]
