@@ -19,7 +19,7 @@ from tests.simulation.recorded import write as write_made_recording
 from tests.tracking.writer import searches
 from tuning.cli.main import VERBS, main
 from tuning.schema import SCHEMA
-from tuning.tracking.mlflow_store import QUIET
+from tuning.tracking.mlflow_store import QUIET, ensure_database, tracking_uri
 
 STUDY = '''"""A function, searched in no time."""
 from tuning import Float, Minimize, Study
@@ -279,6 +279,7 @@ def test_a_range_test_has_no_need_of_what_lies_there(project):
 def test_the_page_of_mlflow_is_shown_whoever_wrote_the_ledger(files, tell, monkeypatch):
     served = []
     monkeypatch.setattr("tuning.cli.ui_server.serve", lambda *arguments: served.append(arguments))
+    ensure_database(tracking_uri(files))
     make_newer(files, f"{TOY}/*.json")
     before = contents(files)
     code, output = tell(["ui"])
