@@ -341,6 +341,20 @@ def test_a_damaged_result_that_was_told_is_trained_again_before_the_search_goes_
     assert loop.files.result(1).value == loop.trial_index.results[1].value
 
 
+def test_a_pruner_hears_a_damaged_trial_after_those_that_were_told_before_it(tmp_path):
+    record = replace(RECORD, pruner="median", trials=3)
+    engine = ScriptedEngine(points=[7, 8, 9])
+    loop = make_loop(engine, ScriptedExecutor(files_in(tmp_path)), record)
+    tells = [(), (), (0, 1)]  # both had ended before the third ask
+    asks = [Proposal(i, {"x": 7 + i}, 2, tells=tells[i]) for i in range(3)]
+    first, *_ = [loop.files.write_spec(ask) for ask in asks]
+    loop.files.write_result(result_of(first))
+
+    loop.replay()
+    assert engine.reports == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert engine.calls[2:] == [("tell", 0), ("tell", 1), ("ask", 2)]
+
+
 def test_a_result_is_never_given_to_other_parameters(tmp_path):
     search(tmp_path, slots=2, record=replace(RECORD, trials=4))
     spec = files_in(tmp_path).trial_folder(3) / "spec.json"

@@ -98,7 +98,6 @@ class SearchLoop:
         self._applied_stop = ""  # the reason that the open trials have been told of
         self._untold: dict[int, TrialResult] = {}  # ended, and the engine has not been told
         self._unreported: set[int] = set()  # ended, and the engine knows nothing of their epochs
-        self._heard: set[int] = set()  # trained again in a replay, with the engine listening
         self._data_digests = DataDigests(study)
         self._failures_in_a_row = 0
         self._engine_waits = False  # for a result, before it proposes anything
@@ -116,16 +115,19 @@ class SearchLoop:
         steps: list[Step] = []
         n_adopted = 0
         for before in self.files.proposals(self.study.space):
-            damaged = [number for number in before.tells if number not in results]
+            is_damaged = any(number not in results for number in before.tells)
             # A trial can be trained again where the engine is at its place, and no earlier.
-            if damaged or len(steps) == MOST_STEPS:
+            if is_damaged or len(steps) == MOST_STEPS:
                 n_adopted += self._take_steps(steps, results)
                 steps = []
-            for number in damaged:
-                results[number] = self._train_again(number)
+            if is_damaged:
+                self._tell_again(before.tells, results)
+                steps.append(Step((), before))
+            else:
+                tells = [told(self.study, results[number]) for number in before.tells]
+                steps.append(Step(tuple(tells), before))
 
             known_to_engine.update(before.tells)
-            steps.append(self._step(before, results))
             result = self.files.result(before.number, before.digest)
             if result is not None:
                 results[before.number] = result
@@ -141,13 +143,15 @@ class SearchLoop:
                 "kept"
             )
 
-    def _step(self, before: Proposal, results: Mapping[int, TrialResult]) -> Step:
-        """Return an ask of an earlier run, with what the engine had been told before it."""
-        tells = [
-            told(self.study, results[number], reported=number in self._heard)
-            for number in before.tells
-        ]
-        return Step(tuple(tells), before)
+    def _tell_again(self, tells: Sequence[int], results: dict[int, TrialResult]) -> None:
+        """Tell results one by one, and train those that are missing where they were told.
+
+        A pruner that listens to such a trial knows what it knew then, as far as that can be.
+        """
+        for number in tells:
+            if number not in results:
+                results[number] = self._train_again(number)
+            self._tell(results[number])
 
     def _take_steps(self, steps: Sequence[Step], results: Mapping[int, TrialResult]) -> int:
         """Tell and ask the engine again; enter the trials; return how many it had to be given.
@@ -180,8 +184,6 @@ class SearchLoop:
         self._begin(self.open[number])
         while number in self.open:
             self._take_events()
-        if number not in self._unreported:
-            self._heard.add(number)
         return self._untold.pop(number)
 
     def run(self) -> None:

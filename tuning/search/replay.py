@@ -127,15 +127,14 @@ def _is_inside(space: Space, params: Params) -> bool:
     return True
 
 
-def told(study: StudyInfo, result: TrialResult, *, reported: bool = False) -> Told:
+def told(study: StudyInfo, result: TrialResult) -> Told:
     """Return what an engine is told of a trial that has ended.
 
     Args:
         study: What is searched.
-        result: How it ended.
-        reported: The engine has heard of its epochs.
+        result: How it ended; the engine has not heard of its epochs.
     """
-    if study.pruner == "none" or reported:
+    if study.pruner == "none":
         return Told(result, ())
     reports = tuple(
         EpochReport(result.number, epoch, value, {}, 0.0)
