@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from tuning.study.builder_arguments import SplitParams
     from tuning.study.study import Study
 
+REPLAY = "replay"
+"""The call of several others at once, see `tuning.engines.memory.replay`."""
 _CALLS = ("ask", "adopt", "report", "tell", "artifacts", "restore")
-_REPLAY = "replay"  # of several of these
-_CHANGES_MEMORY = ("ask", "adopt", "tell", _REPLAY)
+_CHANGES_MEMORY = ("ask", "adopt", "tell", REPLAY)
 _GONE = (
     "the engine process has ended, with all the engine knew (out of memory, or killed?); "
     "the results are on disk: the same command goes on from them"
@@ -107,7 +108,7 @@ class RemoteEngine:
 
     def replay(self, steps: Sequence[Step]) -> list[Proposal | Pause]:
         """Return the engine's answers to the first of some asks of an earlier run."""
-        answers: list[Proposal | Pause] = self._call(_REPLAY, steps)
+        answers: list[Proposal | Pause] = self._call(REPLAY, steps)
         return answers
 
     def restore(self) -> None:
@@ -210,7 +211,7 @@ def _answer_calls(connection: Connection, engine: Engine) -> None:
 
 
 def _answer(engine: Engine, name: str, *args: Any) -> Any:
-    if name == _REPLAY:
+    if name == REPLAY:
         return replay(engine, *args)
     if name not in _CALLS:
         raise ValueError(f"an engine has no '{name}'")

@@ -65,5 +65,5 @@ def test_an_engine_that_has_no_more_to_propose_is_not_asked_on():
 
 
 def test_a_slow_engine_answers_before_it_has_taken_all_steps(monkeypatch):
-    monkeypatch.setattr(module, "_MOST_S", 0.0)
+    monkeypatch.setattr(module, "MOST_S", 0.0)
     assert len(replay(Scripted(), [step(0), step(1), step(2)])) == 1

@@ -14,7 +14,7 @@ from tuning.trial import EpochReport, Params, Pause, Proposal, TrialResult
 
 MOST_STEPS = 200
 """In one message; each may bring the curves of some trials."""
-_MOST_S = 5.0
+MOST_S = 5.0
 """Then an answer is given, whatever is left: who waits for it knows that the engine works."""
 
 
@@ -52,7 +52,7 @@ def replay(engine: Asked, steps: Sequence[Step]) -> list[Proposal | Pause]:
         What it proposes now, for the first steps. The last of these may be something else than
         before: no further step is taken until somebody has decided what comes of it.
     """
-    until = time.monotonic() + _MOST_S
+    until = time.monotonic() + MOST_S
     answers: list[Proposal | Pause] = []
     for step in steps:
         for told in step.told:
