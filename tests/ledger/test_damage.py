@@ -186,6 +186,15 @@ def test_a_winner_of_another_search_counts_as_none_and_is_set_aside(files, notic
     assert f"it is of search {other.header.id}" in notices[0]
 
 
+def test_a_winner_outlives_the_header_of_its_search(files, notices):
+    files.write_spec(FIRST)
+    files.write_winner(winner())
+    (files.folder / "search.json").unlink()
+    again = begin(files.folder, HEADER, fresh=False, allow_change=False, on_damage=files.on_damage)
+    assert again.header.recovered
+    assert (again.winner, notices) == (winner(), [])
+
+
 def test_a_winner_of_an_earlier_version_does_not_say_whose_it_is_and_is_read(files):
     write_record(files.winner_file, winner())
     assert "search" not in read_json(files.winner_file)

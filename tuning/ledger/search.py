@@ -276,7 +276,8 @@ class SearchFiles:
         if winner is None or not winner.search:
             return winner
         header = self.header
-        if header is not None and header.id != winner.search:
+        # Beside a header that was lost the search has another id than its winner knows.
+        if header is not None and not header.recovered and header.id != winner.search:
             fault = f"it is of search {winner.search}"
             self.on_damage(DamagedFileError(self.winner_file, fault, foreign=True))
             return None
