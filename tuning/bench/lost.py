@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from tuning.ledger.deaths import death_file
 from tuning.ledger.records import Death
@@ -12,6 +13,13 @@ from tuning.ledger.search import SearchFiles
 from tuning.trial import Status, TrialResult
 
 _MOST_OUT_OF_MEMORY = 2  # the second time its search was alone
+
+
+class Attempt(NamedTuple):
+    """A go at a trial, by its rank from 1."""
+
+    number: int
+    rank: int
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,13 @@ def running_in(files: SearchFiles) -> int | None:
     if newest is None or files.result(newest) is not None:
         return None
     return newest
+
+
+def attempt_in(files: SearchFiles) -> Attempt | None:
+    """Return the last attempt at the trial that is open; None where none has begun."""
+    number = running_in(files)
+    rank = 0 if number is None else _last_attempt(files, number)
+    return Attempt(number, rank) if number is not None and rank > 0 else None
 
 
 def _last_attempt(files: SearchFiles, number: int) -> int:

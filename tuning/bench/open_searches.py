@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuning.bench.budget import Budget
-from tuning.bench.lost import LastReport, record_lost_trial, running_in
+from tuning.bench.lost import Attempt, LastReport, attempt_in, record_lost_trial, running_in
 from tuning.bench.plan import Search
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
@@ -33,8 +33,10 @@ class _OpenSearch:
         last_report: The trial that this worker has reported of last; None: it has not reported yet.
         late: Why a trial's worker is being ended, in words; "": it is not.
         lost: Workers of the search that ended, without a report and a trial being at fault.
-        open_trial: The trial that was open when the files were looked at last; None: none was.
-        silent_since: No epoch of that trial has ended since then, on the monotonic clock; None:
+        earlier: The attempt that its files had open before this worker, which has first to load the
+            study and to ask its engine again.
+        attempt: The one that was open when the files were looked at last; None: none was.
+        silent_since: No epoch of that attempt has ended since then, on the monotonic clock; None:
             the search still waits for a slot.
         look_at: When to look at the files again.
     """
@@ -43,7 +45,8 @@ class _OpenSearch:
     last_report: LastReport | None = None
     late: str = ""
     lost: int = 0
-    open_trial: int | None = None
+    earlier: Attempt | None = None
+    attempt: Attempt | None = None
     silent_since: float | None = None
     look_at: float = 0.0
 
@@ -115,7 +118,8 @@ class OpenSearches:
             self._end_silent_trials()
 
     def _submit(self, search: Search, *, lost: int = 0, alone: bool = False) -> None:
-        self._open[search.id] = _OpenSearch(search, lost=lost)
+        earlier = attempt_in(SearchFiles(search.folder))
+        self._open[search.id] = _OpenSearch(search, lost=lost, earlier=earlier)
         self._executor.submit(
             Job(id=search.id, function=_RUN_SEARCH, args=(search, self._budget), alone=alone)
         )
@@ -181,9 +185,9 @@ class OpenSearches:
             limit_s = self._studies[open_search.search.study].no_progress_timeout
             open_search.look_at = now + limit_s / _LOOKS
 
-            running = running_in(SearchFiles(open_search.search.folder))
-            if running is None or running != open_search.open_trial:
-                open_search.open_trial = running
+            attempt = attempt_in(SearchFiles(open_search.search.folder))
+            if attempt in (None, open_search.earlier) or attempt != open_search.attempt:
+                open_search.attempt = attempt
                 open_search.silent_since = now
             elif now - silent_since >= limit_s:
                 open_search.late = f"stopped after {limit_s:g} s without a finished epoch"
