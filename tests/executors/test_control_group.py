@@ -65,6 +65,7 @@ def test_what_forks_anew_each_moment_ends_with_its_worker(server, leases, tmp_pa
     assert groups_of(server.pid) == []
 
 
+@pytest.mark.slow
 def test_what_forks_anew_each_moment_ends_with_a_killed_forkserver(server, leases, tmp_path):
     with executor_on(server, leases, tmp_path) as executor:
         executor.submit(job("hop_then_sleep", str(tmp_path)))

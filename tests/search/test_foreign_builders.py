@@ -68,7 +68,7 @@ STUDY = Study(name="foreign", builder=BUILDER, data=data, objective=Minimize("va
     [
         ("build_model", "optuna:tpe"),
         ("Hyper", "gridsearchcv"),
-        ("build", "keras-tuner:random"),
+        pytest.param("build", "keras-tuner:random", marks=pytest.mark.slow),
         pytest.param("build_model", "keras-tuner:bayesian", marks=pytest.mark.slow),
         pytest.param("build_model", "gridsearchcv", marks=pytest.mark.slow),
         pytest.param("Hyper", "optuna:tpe", marks=pytest.mark.slow),

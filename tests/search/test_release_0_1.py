@@ -83,6 +83,7 @@ def test_hyperband_continues_no_trial_and_finds_the_same_winner(old, go_on):
     assert summary.test == pytest.approx(winner.evaluation.test, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_grid_trains_nothing_and_reads_the_finalists_that_were_kept(old, go_on):
     files = search_in(old, "gridsearchcv+cv=2+trials=4")
     before, winner = results(files), files.winner

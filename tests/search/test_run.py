@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-import tuning.executors.local
+import tuning.executors.turns
 import tuning.search.run
 import tuning.search.stop_request
 from tests.search.run_parts import FILE, STUDY, build, builds, options_of
@@ -141,10 +141,8 @@ def test_a_larger_budget_continues_and_a_fresh_start_sets_the_old_search_aside(
     assert len(list((traces.parent / "home" / "ledger" / "traces").glob("optuna-random~*"))) == 1
 
 
-@pytest.mark.parametrize(
-    "engine",
-    [ENGINES[0], *(pytest.param(engine, marks=pytest.mark.slow) for engine in ENGINES[1:])],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
 def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces, engine):
     home, budget = traces.parent / "home", {"trials": 6}
     driver = start_driver(engine, "trials=6")
@@ -290,7 +288,7 @@ def test_a_device_is_not_waited_for_beyond_the_time_there_is(run, traces, monkey
     # Once devices are asked for, the time is up, however long the start took.
     late = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000, sleep=time.sleep)
     with monkeypatch.context() as patch:
-        patch.setattr(tuning.executors.local, "time", late)
+        patch.setattr(tuning.executors.turns, "time", late)
         with pytest.raises(BusyError, match=r"no time left to wait for one: a is held by another"):
             run(timeout=900.0)
     release(held)

@@ -49,6 +49,7 @@ SNIPPET = HEAD + "\n".join(EXPECTED)
 LINES = SNIPPET.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_mypy_knows_the_arguments_of_a_study(tmp_path):
     path = tmp_path / "snippet.py"

@@ -202,6 +202,7 @@ def test_xla_compiles_another_width_and_batch_size_from_the_same_trace(name, mon
     assert_equal(ours, plain)
 
 
+@pytest.mark.slow
 def test_dropout_drops_at_another_width_under_xla(monkeypatch):
     monkeypatch.setattr(compiled, "XLA_MIN_STEPS", 0)
     for width in (64, 96):
