@@ -72,6 +72,12 @@ def test_a_manifest_that_does_not_fit_its_table_is_refused(tmp_path, field, valu
         load_recording(path)
 
 
+def test_a_manifest_with_another_name_is_refused_and_told_what_to_call_it(tmp_path):
+    renamed = write(tmp_path).rename(tmp_path / "other.json")
+    with pytest.raises(StudyError, match=r"of made\.parquet: name it made\.json again"):
+        load_recording(renamed)
+
+
 def test_a_recording_of_the_state_folder_goes_before_one_that_ships(tmp_path):
     assert find_recording("housing_grid", tmp_path) == SHIPPED / "housing_grid.json"
     (tmp_path / "recordings").mkdir()

@@ -185,7 +185,9 @@ def load_recording(path: Path) -> Recording:
         )
     if parquet != path.with_suffix(".parquet"):
         raise StudyError(
-            f"it is the manifest of {parquet.name}, another recording's", where=str(path)
+            f"it is the manifest of {parquet.name}: name it {parquet.with_suffix('.json').name} "
+            "again, or put back the one that belongs here",
+            where=str(path),
         )
     table = parquet.read_bytes()
     digest = hashlib.sha256(table).hexdigest()
