@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,12 @@ class KnownTrials:
         """The id of the other search; "" where there is none."""
         return "" if self.record is None else self.record.search
 
+    @cached_property
+    def _digests(self) -> Mapping[int, str]:
+        """`KnownTrial.digest` by number: asked for with each proposal."""
+        trials = () if self.record is None else self.record.trials
+        return {trial.number: trial.digest for trial in trials}
+
     def keep(self) -> None:
         """Write it into the search's folder, where it is not there yet."""
         if self.record is None or self.origin is None:
@@ -91,10 +98,9 @@ class KnownTrials:
         if continues(proposal):
             return None
         number = self.numbers.get(digest_of(proposal))
-        if number is None or self.record is None:
+        if number is None:
             return None
-        digests = {trial.number: trial.digest for trial in self.record.trials}
-        result = known_result(self.folder, number, digests[number])
+        result = known_result(self.folder, number, self._digests[number])
         return None if result is None else _told(result, proposal.number, self.search)
 
 
