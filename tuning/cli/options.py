@@ -99,5 +99,5 @@ quota = click.option(
     "--quota",
     callback=read_bytes,
     metavar="SIZE",
-    help="Stop, to be gone on with, once the state folder holds more: 20G.",
+    help="Stop once the state folder holds more: 20G. What is finished is kept.",
 )
