@@ -12,12 +12,18 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
+from tests.bench.test_open_searches import searches_in
+from tests.bench.test_runs import RUN
+from tests.search.scripted import RECORD
 from tests.trials.small_study import study
+from tuning.bench import run as module
 from tuning.bench.budget import Budget
-from tuning.bench.plan import BenchPlan, parse_choices
+from tuning.bench.check import Checked
+from tuning.bench.plan import BenchPlan, CheckedStudy, parse_choices
 from tuning.bench.run import run_bench
 from tuning.bench.watch import Watch
 from tuning.errors import BusyError, ChangedError, StudyError
+from tuning.search.lr_bounds import LRBounds
 from tuning.space.domains import Choice, Float
 from tuning.storage.locks import search_locked
 
@@ -87,6 +93,18 @@ def test_another_definition_is_refused_until_it_begins_anew(home, forkserver):
     (done,), _ = run_bench(fresh, Listener(), forkserver)
     assert len(done.runs) == 1
     assert len(list((home / "bench" / "small").glob("epochs=8~*"))) == 1
+
+
+def test_a_study_that_is_refused_leaves_the_bounds_that_were_measured_before(home, monkeypatch):
+    (search,) = searches_in(home / "s")[:1]
+    known = CheckedStudy(info=RECORD, searches=(search,), notices={}, folder=home / "s")
+    bounds = LRBounds({"lr": [1e-3, 1e-1]})
+    monkeypatch.setattr(module, "check_study", lambda *_, **__: Checked(known, bounds))
+    replace(RUN, pinned="of other data").write(search.folder)
+
+    with pytest.raises(ChangedError, match="other data"):
+        run_bench(plan(home), Watch(), forkserver=object())
+    assert not (home / "s" / "intervals.json").exists()
 
 
 def test_a_study_given_twice_is_refused(home, forkserver):

@@ -76,10 +76,14 @@ def run_bench(
         space.check()
         watch.notice("starting TensorFlow")
         server = forkserver or stack.enter_context(ForkServer())
-        studies = _checked_studies(plan, state / "bench", stack, server, watch)
+        checked = _checked_studies(plan, state / "bench", stack, server, watch)
+        studies = [each.study for each in checked]
 
         searches = [search for study in studies for search in study.searches]
         runs = _earlier_runs(searches, SetAside(watch.notice))
+        # Only now: what is refused leaves the bounds of before, to go on with when it is put back.
+        for each in checked:
+            _remember_bounds(each)
         watch.begin(searches, runs)
 
         missing = [search for search in searches if search.id not in runs]
@@ -118,7 +122,7 @@ def run_bench(
 
 def _checked_studies(
     plan: BenchPlan, folder: Path, stack: ExitStack, forkserver: ForkServer, watch: Watch
-) -> list[CheckedStudy]:
+) -> list[Checked]:
     """Check all studies and lock their folders, until the stack is closed.
 
     Args:
@@ -128,14 +132,14 @@ def _checked_studies(
         forkserver: One that runs.
         watch: Told what happens.
     """
-    studies: list[CheckedStudy] = []
+    studies: list[Checked] = []
     for source in plan.sources:
         checked = check_study(source, plan, folder, forkserver=forkserver, notice=watch.notice)
         name = checked.study.info.name
         # Both would be searched in one folder.
-        if any(name == earlier.info.name for earlier in studies):
+        if any(name == earlier.study.info.name for earlier in studies):
             raise StudyError(f"'{name}' is there twice; name each study once", where="bench")
-        studies.append(checked.study)
+        studies.append(checked)
         if checked.study.compared_by:
             watch.notice(f"{name}: compared by {checked.study.compared_by}")
         _open_folder(stack, checked, fresh=plan.fresh)
@@ -143,17 +147,18 @@ def _checked_studies(
 
 
 def _open_folder(stack: ExitStack, checked: Checked, *, fresh: bool) -> None:
-    """Lock the folder of a study and budget, and remember there what bounds were measured.
-
-    With `fresh` what is there is set aside.
-    """
+    """Lock the folder of a study and budget; with `fresh` what is there is set aside."""
     folder = checked.study.folder
     stack.enter_context(search_locked(folder, f"process {os.getpid()} on {platform.node()}"))
     if fresh and folder.exists():
         now = time.strftime("%Y%m%d-%H%M%S")
         folder.rename(folder.with_name(f"{folder.name}~{now}"))
+
+
+def _remember_bounds(checked: Checked) -> None:
+    """Keep the bounds of a study's rates in its folder, where there are any."""
     if checked.bounds.intervals:
-        checked.bounds.remember(folder, checked.study.info.definition)
+        checked.bounds.remember(checked.study.folder, checked.study.info.definition)
 
 
 def _earlier_runs(searches: Sequence[Search], on_damage: OnDamage) -> dict[str, BenchRun]:
