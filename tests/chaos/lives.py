@@ -329,7 +329,7 @@ class _Living:
             spans.append((stored["started_at"], stored["ended_at"]))
         recoveries = []
         times = [at for at, _ in self._life.hits]
-        for at, next_at in zip(times, [*times[1:], math.inf], strict=True):
+        for at, next_at in zip(times, [*times, math.inf][1:], strict=True):
             later = [ended for started, ended in spans if started > at]
             later += [end for end in self._ends if end > at]
             # Where the next one came before, this one cannot be told from it.
