@@ -84,7 +84,7 @@ TESTED: tuple[Tested, ...] = (
     ),
     Tested(
         rule="F18", what="a study that was changed under its search",
-        file="ledger/test_search.py", names=("definition", "change", "fresh"),
+        file="ledger/test_versions.py",
     ),
     Tested(
         rule="F19", what="caches of data cut, changed, of a wrong shape",
