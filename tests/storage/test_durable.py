@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,24 @@ import numpy as np
 import pytest
 
 from tuning.errors import StorageError
-from tuning.storage.durable import raise_on_full_disk, read_json, write_bytes, write_json
+from tuning.storage.durable import (
+    open_file,
+    raise_on_full_disk,
+    read_json,
+    write_bytes,
+    write_json,
+)
+
+ROOT = Path(__file__).parents[2] / "tuning"
+
+# Behind `is_file`, or files that the same call has written.
+LOOKED_AT_FIRST = {
+    "storage/arrays.py",
+    "storage/sqlite_file.py",
+    "storage/sqlite_schema.py",
+    "tracking/mlflow_model.py",
+}
+READS = re.compile(r"\.read_(bytes|text)\(|\bopen\(\w*, \"r|\.open\(\"r")
 
 KILLED = """
 import os, signal, sys
@@ -142,3 +160,22 @@ def test_a_file_of_zeros_or_rubbish_counts_as_absent(tmp_path, rest):
 def test_an_absent_file_and_a_file_in_the_folders_place_are_none(tmp_path):
     (tmp_path / "a").write_text("{}")
     assert (read_json(tmp_path / "b"), read_json(tmp_path / "a" / "b")) == (None, None)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file_raises_and_never_blocks(tmp_path, make):
+    path = tmp_path / "trials.cache"
+    make(path)
+    with pytest.raises(OSError, match="it is no file"):
+        open_file(path)
+
+
+def test_files_of_a_search_are_opened_in_no_way_that_a_pipe_blocks():
+    rooms = ("ledger", "search", "trials", "tracking", "storage", "bench")
+    found = {
+        str(path.relative_to(ROOT))
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+        if READS.search(path.read_text())
+    }
+    assert found == LOOKED_AT_FIRST

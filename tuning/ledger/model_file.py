@@ -19,6 +19,7 @@ from typing import Any
 
 from tuning.errors import StorageError
 from tuning.ledger.winner import Evaluation
+from tuning.storage.durable import open_file
 
 _PARTS = ("metadata.json", "config.json", "model.weights.h5")
 _MOST_UNPACKED = 200
@@ -36,7 +37,7 @@ class ModelFileError(StorageError):
 
 def sha256_of(path: Path) -> str:
     """Return 64 hex digits."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -95,7 +96,8 @@ def model_fault(path: Path, *, sha256: str | None = None, known: Collection[str]
     """
     try:
         # Once: what is checked is what was read, whatever becomes of the file meanwhile.
-        data = path.read_bytes()
+        with open_file(path) as file:
+            data = file.read()
     except OSError as error:
         return f"{path}: {error.strerror}"
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:

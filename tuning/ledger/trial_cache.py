@@ -21,7 +21,7 @@ from tuning.ledger.search import SearchFiles
 from tuning.ledger.stamps import Stamp, is_settled, numbered, stamp
 from tuning.schema import WRONG_SHAPE, Json
 from tuning.space.space import Space
-from tuning.storage.durable import write_bytes
+from tuning.storage.durable import open_file, write_bytes
 from tuning.trial import Proposal, TrialResult
 
 _NAME = "trials.cache"
@@ -101,7 +101,8 @@ def _digest(body: bytes) -> bytes:
 def _load(folder: Path) -> list[Json | None]:
     """Return the entries by number; none where the cache is missing or not whole."""
     try:
-        digest, _, body = (folder / _NAME).read_bytes().partition(b"\n")
+        with open_file(folder / _NAME) as file:
+            digest, _, body = file.read().partition(b"\n")
     except OSError:
         return []
     if digest != _digest(body):

@@ -10,13 +10,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tuning.errors import DamagedFileError, StorageError
 from tuning.storage.aside import set_aside
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-_NO_FILE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV}
+_NO_FILE = {errno.EINVAL, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -99,11 +99,24 @@ def read_json(path: Path) -> Any | None:
         return None
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to read; a pipe that somebody has put in its place raises, and never blocks.
+
+    Raises:
+        OSError: There is none, it is no file (`errno.EINVAL`), or it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def _content(path: Path) -> bytes | None:
     """Return a file's bytes; None where there is nothing of this name."""
     try:
-        # Not to be blocked by a pipe that somebody has put in its place.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_file(path) as file:
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
             raise DamagedFileError(path, "it is a link to nothing") from None
@@ -112,16 +125,6 @@ def _content(path: Path) -> bytes | None:
         if error.errno in _NO_FILE:
             raise DamagedFileError(path, "it is no file") from error
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DamagedFileError(path, "it is no file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_constant(name: str) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from tuning.errors import BusyError
-from tuning.storage.durable import read_json, write_json
+from tuning.errors import BusyError, StorageError
+from tuning.storage.durable import open_file, read_json, write_json
 
 if TYPE_CHECKING:
     import psutil
@@ -92,12 +92,14 @@ def is_locked(path: Path) -> bool:
     """
     # A shared lock, so that two who ask do not take each other for the holder.
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:
         return True
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
     return False
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tuning.cli.state.fault import FIX, Fault
 from tuning.executors.leases import default_folder
+from tuning.storage.durable import open_file
 from tuning.storage.locks import process_lives
 
 
@@ -55,7 +56,8 @@ def _faults_of_device(path: Path) -> Iterator[Fault]:
 
 def _owner(path: Path) -> int | None:
     try:
-        return int(json.loads(path.read_bytes())["pid"])
+        with open_file(path) as file:
+            return int(json.load(file)["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -63,7 +65,7 @@ def _owner(path: Path) -> int | None:
 def _is_locked(path: Path) -> bool:
     # A shared lock, which a second one who looks may have too.
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

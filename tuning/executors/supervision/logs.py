@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tuning.storage.durable import open_file
 from tuning.storage.secrets import print_without_secrets
 
 _HEADER = "--- job "
@@ -85,11 +86,11 @@ def errors_of_libraries_unseen() -> Iterator[None]:
 def last_lines(path: Path, count: int = 40) -> str:
     """Return the last lines a log holds of its latest job, `""` where there are none."""
     try:
-        with path.open("rb") as log:
+        with open_file(path) as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(0, size - _TAIL_BYTES))
             text = log.read().decode(errors="replace")
-    except FileNotFoundError:
+    except OSError:
         return ""
 
     lines: list[str] = []
