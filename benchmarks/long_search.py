@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from tuning.storage.locks import WRITER_NAME
+from tuning.storage.processes import WRITER_NAME
 
 LOOK_S = 1.0
 SAY_EVERY = 10

@@ -214,6 +214,18 @@ def test_an_unguarded_script_runs_once(tmp_path):
     assert (done.stdout, done.stderr) == ("once\n[8]\n", "")
 
 
+def test_what_forkserver_and_warden_begin_with_imports_no_other_package():
+    code = (
+        "import sys; before = set(sys.modules); import tuning.executors.server; "
+        "print({name.partition('.')[0] for name in set(sys.modules) - before} "
+        "- set(sys.stdlib_module_names))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "{'tuning'}"
+
+
 def test_the_real_preload_leaves_one_thread_at_the_fork_and_children_start_quickly(forkserver):
     forkserver.wait_ready()
     assert psutil.Process(forkserver.pid).num_threads() == 1

@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from tuning.errors import BusyError
-from tuning.storage.locks import (
-    WRITER_NAME,
-    end_stopped_writers,
-    is_search_locked,
-    locked,
-    search_locked,
-)
+from tuning.storage.locks import end_stopped_writers, is_search_locked, locked, search_locked
+from tuning.storage.processes import WRITER_NAME
 
 ROOT = Path(__file__).parents[2]
 HOLD = """

@@ -24,8 +24,8 @@ from typing import Self
 from urllib.parse import quote
 
 from tuning.errors import StorageError
-from tuning.storage.locks import process_lives
 from tuning.storage.ownership import ownership_fault
+from tuning.storage.processes import process_lives
 
 _TICK_NS = 50_000_000
 

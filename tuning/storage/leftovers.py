@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tuning.storage.locks import process_lives
+from tuning.storage.processes import process_lives
 
 _NAME = re.compile(r"\..+\.(\d+)\.tmp")
 

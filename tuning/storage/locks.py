@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,14 +12,12 @@ from filelock import FileLock, Timeout
 
 from tuning.errors import BusyError, StorageError
 from tuning.storage.durable import open_file, read_json, write_json
+from tuning.storage.processes import WRITER_NAME
 
 if TYPE_CHECKING:
     import psutil
 
 _SEARCH_TIMEOUT_S = 0.2  # `is_search_locked` may hold the lock for a moment
-WRITER_NAME = "tuning-writer"
-"""As `ps` shows the process that writes MLflow and Optuna's storage."""
-
 STOPPED_S = 5.0
 """A writer that stays stopped for so long while others wait for its lock is ended."""
 
@@ -127,17 +124,6 @@ def end_stopped_writers(path: Path) -> list[int]:
 def _has_open(process: psutil.Process, path: Path) -> bool:
     # `open_files` leaves out what is no regular file, not locks.
     return str(path.resolve()) in {file.path for file in process.open_files()}
-
-
-def process_lives(pid: int) -> bool:
-    """Whether there is a process of this number on this machine, whoever's."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def _lock_of(folder: Path) -> Path:

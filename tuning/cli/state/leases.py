@@ -12,7 +12,7 @@ from pathlib import Path
 from tuning.cli.state.fault import FIX, Fault
 from tuning.executors.leases import default_folder
 from tuning.storage.durable import open_file
-from tuning.storage.locks import process_lives
+from tuning.storage.processes import process_lives
 
 
 def faults_of_leases(folder: Path | None = None) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuning.storage.locks import process_lives
+from tuning.storage.processes import process_lives
 
 _MOUNTS = ("sys/fs/cgroup", "sys/fs/cgroup/unified")
 """Version 2 alone, or beside version 1."""

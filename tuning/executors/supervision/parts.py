@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuning.storage.locks import WRITER_NAME
+from tuning.storage.processes import WRITER_NAME
 
 BEAT_S = 1.0
 """Seconds between two heartbeats of a child."""
