@@ -9,8 +9,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tuning.errors import DamagedFileError, StorageError
 from tuning.storage.aside import set_aside
@@ -99,7 +100,7 @@ def read_json(path: Path) -> Any | None:
         return None
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Open a file to read; a pipe that somebody has put in its place raises, and never blocks.
 
     Raises:
