@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -56,6 +57,23 @@ def test_five_processes_at_once_create_one_database_once(tmp_path):
     assert [process.wait(30) for process in processes] == [0] * 5
     assert log.read_text() == "created\n"
     assert tables(path) == ["a", "b"]
+
+
+def test_two_threads_make_their_tables_one_after_the_other(tmp_path):
+    making = []
+
+    def create(path):
+        making.append(path)
+        assert making == [path]
+        time.sleep(0.05)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE made (at REAL)")
+        making.clear()
+
+    paths = [tmp_path / "mlflow.db", tmp_path / "optuna.db"]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda path: sqlite_file.ensure(path, create), paths))
+    assert [sqlite_file.damage(path) for path in paths] == ["", ""]
 
 
 def test_a_kill_during_creation_leaves_nothing_and_the_next_start_works(tmp_path):

@@ -117,7 +117,8 @@ def _create(path: Path, create: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.new")
     # Made here, before a library opens it with a wider mode.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
-    create(temporary)
+    with sqlite_schema.MIGRATING:
+        create(temporary)
 
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())

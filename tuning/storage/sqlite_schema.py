@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+MIGRATING = threading.Lock()
+"""Held where a library makes or changes its tables.
+
+alembic's context is the process' own: of two threads that migrate at once, one writes into the
+other's file, and so does whoever comes after them.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +80,8 @@ def upgrade(path: Path, schema: Schema) -> Path:
     ):
         revision = _revision(old)
         old.backup(new)
-    schema.upgrade(copy)
+    with MIGRATING:
+        schema.upgrade(copy)
     with open(copy, "rb") as file:
         os.fsync(file.fileno())
 
