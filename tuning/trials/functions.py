@@ -230,7 +230,8 @@ def _epochs_of_parent(job: TrialJob) -> int:
     if digest and digest != stored_digest(job.parent):
         return 0  # another trial's: begun anew
     epoch = end.get("epoch")
-    return epoch if isinstance(epoch, int) and 0 < epoch < job.proposal.epochs else 0
+    is_number = isinstance(epoch, int) and not isinstance(epoch, bool)
+    return epoch if is_number and 0 < epoch < job.proposal.epochs else 0
 
 
 def _result(training: Training, status: Status, curve: list[dict[str, float]]) -> TrialResult:
