@@ -230,8 +230,9 @@ def _epochs_of_parent(job: TrialJob) -> int:
     if digest and digest != stored_digest(job.parent):
         return 0  # another trial's: begun anew
     epoch = end.get("epoch")
-    is_number = isinstance(epoch, int) and not isinstance(epoch, bool)
-    return epoch if is_number and 0 < epoch < job.proposal.epochs else 0
+    if isinstance(epoch, bool) or not isinstance(epoch, int):
+        return 0
+    return epoch if 0 < epoch < job.proposal.epochs else 0
 
 
 def _result(training: Training, status: Status, curve: list[dict[str, float]]) -> TrialResult:
