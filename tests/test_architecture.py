@@ -34,6 +34,7 @@ ROOMS = (
     "lr_range",
     "reports",
     "executors",
+    "executors/devices",
     "executors/supervision",
     "engines",
     "engines/memory",

@@ -21,9 +21,9 @@ from benchmarks.perf.noop import study
 from benchmarks.perf.together import running
 from tuning.engines.remote import RemoteEngine
 from tuning.executors.base import Job
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.leases import Leases
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
 from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from benchmarks.perf.records import Part, Rates, Row, Sizes, Verdict
 from benchmarks.perf.spec import Spec
 from benchmarks.perf.together import at_once, core_slots, running, whole_machine
-from tuning.executors.base import Slot
+from tuning.executors.devices.slot import Slot
 from tuning.executors.forkserver import ForkServer
 
 _MEASURE = "benchmarks.perf.rates:measure"

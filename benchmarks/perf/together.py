@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tuning.errors import BusyError, TuningError
-from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot
-from tuning.executors.devices import parse_devices
+from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported
+from tuning.executors.devices.leases import Leases
+from tuning.executors.devices.slot import Slot
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
 from tuning.trial import Answer, Context, EpochReport
 

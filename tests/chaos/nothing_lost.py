@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuning.executors.leases import Leases
+from tuning.executors.devices.leases import Leases
 
 _WHOLE_CURVES = 50
 _ENDED = ("completed", "exhausted", "budget")

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.chaos.nothing_lost import nothing_lost
-from tuning.executors.leases import Leases
+from tuning.executors.devices.leases import Leases
 
 
 def sql(home, name, *statements):

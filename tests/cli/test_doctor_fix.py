@@ -15,7 +15,7 @@ import pytest
 from tests.tracking.writer import searches
 from tuning.cli.state.faults import faults_of
 from tuning.cli.state.leases import faults_of_leases
-from tuning.executors.leases import Leases
+from tuning.executors.devices.leases import Leases
 from tuning.ledger.records import SearchStatus
 from tuning.schema import SCHEMA
 from tuning.storage.durable import read_json, write_json

@@ -4,8 +4,8 @@ real one.
 
 import pytest
 
+from tuning.executors.devices.leases import Leases
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from textwrap import dedent
 import pytest
 
 from tuning.errors import MissingError, StudyError
-from tuning.executors.base import Executor, Slot
+from tuning.executors.base import Executor
+from tuning.executors.devices.slot import Slot
 from tuning.executors.executor_spec import Workplace, executor_spec, executor_specs
 from tuning.executors.inprocess import InProcessExecutor
 from tuning.executors.local import LocalExecutor

@@ -6,7 +6,8 @@ import pynvml
 import pytest
 
 from tuning.errors import MissingError, StudyError
-from tuning.executors.devices import Device, discover, parse_devices
+from tuning.executors.devices.gpus import Device, discover
+from tuning.executors.devices.slots import parse_devices
 
 CORES = sorted(os.sched_getaffinity(0))
 
@@ -140,7 +141,7 @@ def test_a_driver_that_does_not_answer_is_no_silent_fall_back_to_the_cpu(monkeyp
 
 def test_discovery_imports_no_tensorflow():
     code = (
-        "import sys; from tuning.executors.devices import discover; discover(); "
+        "import sys; from tuning.executors.devices.gpus import discover; discover(); "
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -12,7 +12,7 @@ import pytest
 from tests.executors.contract import job, run
 from tests.executors.test_forkserver import ROOT, alive
 from tuning.executors.base import Died, Reported
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
 
@@ -21,9 +21,9 @@ import sys
 from pathlib import Path
 from tests.executors.contract import job
 from tuning.executors.base import Reported
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
+from tuning.executors.devices.leases import Leases
 from tuning.executors.local import LocalExecutor
 
 folder = Path(sys.argv[1])

@@ -19,9 +19,9 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 from tuning.executors.base import Job
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
+from tuning.executors.devices.leases import Leases
 from tuning.executors.local import LocalExecutor
 
 preload, folder, functions = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]

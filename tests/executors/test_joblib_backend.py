@@ -16,8 +16,8 @@ from sklearn.datasets import make_regression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
 import tuning.executors.joblib_backend as backend
-from tuning.executors.devices import parse_devices
-from tuning.executors.leases import Leases
+from tuning.executors.devices.leases import Leases
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.pool import Pool
 
 

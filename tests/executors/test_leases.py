@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tuning.errors import StorageError
-from tuning.executors.leases import Leases, default_folder
+from tuning.executors.devices.leases import Leases, default_folder
 
 
 def test_a_device_is_leased_once_until_released(leases):
@@ -56,7 +56,7 @@ def test_the_line_is_first_come_first_served_for_each_device(leases):
 
 def test_a_dead_waiter_leaves_the_line(leases):
     code = (
-        "from tuning.executors.leases import Leases, Path\n"
+        "from tuning.executors.devices.leases import Leases, Path\n"
         f"ticket = Leases(Path({str(leases.folder)!r})).queue(['a'])\n"
         "print('in line')\ninput()\n"
     )

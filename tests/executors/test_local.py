@@ -13,8 +13,9 @@ import pytest
 from tests.executors.contract import ENDS, ExecutorContract, ends, epochs, job, run
 from tests.executors.jobs import Unloadable
 from tuning.errors import BusyError, MissingError, TuningError
-from tuning.executors.base import Died, Finished, Slot, Started
-from tuning.executors.devices import parse_devices
+from tuning.executors.base import Died, Finished, Started
+from tuning.executors.devices.slot import Slot
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
 from tuning.executors.worker import Limits

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.executors.contract import job, run
-from tuning.executors.base import Died, Finished, Slot, Started
-from tuning.executors.devices import parse_devices
+from tuning.executors.base import Died, Finished, Started
+from tuning.executors.devices.slot import Slot
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.local import LocalExecutor
 from tuning.executors.supervision.memory import (
     available_bytes,

@@ -17,9 +17,9 @@ DRIVER = """
 import json, os, sys
 from pathlib import Path
 from tests.executors.contract import ENDS, job
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
+from tuning.executors.devices.leases import Leases
 from tuning.executors.local import LocalExecutor
 from tuning.executors.supervision.memory_guard import MemoryGuard
 

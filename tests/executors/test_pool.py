@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tuning.executors.base import Died, Finished, Job
+from tuning.executors.devices.leases import Leases, release
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases, release
 from tuning.executors.pool import Pool
 
 SLEEP = "tests.executors.jobs:sleep"

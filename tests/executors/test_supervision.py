@@ -12,7 +12,7 @@ import pytest
 from tests.executors.contract import job
 from tuning.executors import forkserver
 from tuning.executors.base import Died, Finished, Started
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
 from tuning.executors.supervision import parts, silence

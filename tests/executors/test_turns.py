@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from tests.executors.contract import TurnsContract, check_turns, job, run, share_one_slot
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.leases import Leases
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Leases
 from tuning.executors.local import LocalExecutor
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tuning.cli.new import check_name
 from tuning.errors import StudyError
-from tuning.executors.leases import file_name
+from tuning.executors.devices.leases import file_name
 from tuning.ledger.begin import search_key
 from tuning.study.study_file import NAME, find_study
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
+from tuning.executors.devices.slot import Slot
 from tuning.ledger.begin import begin
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.search import SearchFiles

@@ -8,7 +8,8 @@ import pytest
 
 from tests.search.scripted import RECORD, files_in, result_of
 from tuning.errors import SearchFailed, StorageError, TuningError
-from tuning.executors.base import Died, Finished, Raised, Reported, Slot, Started
+from tuning.executors.base import Died, Finished, Raised, Reported, Started
+from tuning.executors.devices.slot import Slot
 from tuning.ledger.model_file import sha256_of
 from tuning.ledger.records import write_record
 from tuning.ledger.winner import Evaluation, FinalistOutcome

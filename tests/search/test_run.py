@@ -22,7 +22,7 @@ import tuning.search.run
 import tuning.search.stop_request
 from tests.search.run_parts import FILE, STUDY, build, builds, options_of
 from tuning.errors import BusyError, ChangedError, SearchFailed, StorageError, StudyError
-from tuning.executors.leases import Leases, release
+from tuning.executors.devices.leases import Leases, release
 from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import SilentProgress
 from tuning.search.options import RunOptions

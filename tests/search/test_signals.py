@@ -17,7 +17,7 @@ from tests.faults.home import own_home
 from tests.faults.processes import processes_of
 from tests.tracking.writer import searches
 from tests.tracking.writer.test_writer import runs
-from tuning.executors.leases import Leases, release
+from tuning.executors.devices.leases import Leases, release
 from tuning.storage.durable import read_json
 
 ROOT = Path(__file__).parents[2]

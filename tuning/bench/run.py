@@ -16,7 +16,7 @@ from tuning.bench.plan import BenchPlan, CheckedStudy, Search
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
 from tuning.errors import ChangedError, StudyError
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import open_local
 from tuning.executors.worker import Limits

@@ -27,7 +27,8 @@ from tuning.bench.runs import BenchRun
 from tuning.data.dataset import Dataset
 from tuning.engines.remote import prepare
 from tuning.errors import SearchFailed, StudyError, TuningError
-from tuning.executors.base import Job, Slot
+from tuning.executors.base import Job
+from tuning.executors.devices.slot import Slot
 from tuning.executors.inprocess import InProcessExecutor
 from tuning.executors.supervision.parts import ENGINE
 from tuning.ledger.begin import begin

@@ -233,7 +233,7 @@ def _unwritten(home: Path) -> Iterator[Check]:
 
 def gpus() -> Iterator[Check]:
     """GPUs that the driver knows, and whether the TensorFlow that is installed can use them."""
-    from tuning.executors.devices import discover
+    from tuning.executors.devices.gpus import discover
 
     try:
         devices = discover()
@@ -253,7 +253,7 @@ def gpus() -> Iterator[Check]:
 
 def tensorflow(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> Check:
     """Start TensorFlow in another process; it must see as many GPUs as the driver."""
-    from tuning.executors.devices import discover
+    from tuning.executors.devices.gpus import discover
     from tuning.storage.interpreter import PYTHON
 
     command = [*PYTHON, "-c", _ASK_TENSORFLOW]

@@ -4,38 +4,11 @@ from __future__ import annotations
 
 import pickle
 import pkgutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
+from tuning.executors.devices.slot import Slot
 from tuning.trial import Answer, Context, EpochReport
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A place where one trial runs.
-
-    Attributes:
-        name: The lease's name: `cpu:<core>`, or the UUID of a GPU (several joined by `+`).
-        environment: Variables set in the worker before TensorFlow touches a device.
-        cores: CPU cores the worker is bound to; empty: not bound.
-        threads: TensorFlow's intra- and inter-op threads; 0: its own choice.
-    """
-
-    name: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    cores: tuple[int, ...] = ()
-    threads: int = 1
-
-    @property
-    def devices(self) -> list[str]:
-        """The devices it is made of, each of which has a lease."""
-        return self.name.split("+")
-
-    @property
-    def stays_taken(self) -> bool:
-        """Whether its worker keeps something of the device between trials: a GPU's memory."""
-        return not self.cores
 
 
 @dataclass(frozen=True)

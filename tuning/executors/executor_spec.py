@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 
 from tuning.errors import StudyError, did_you_mean
-from tuning.executors.base import Executor, Slot
+from tuning.executors.base import Executor
+from tuning.executors.devices.slot import Slot
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.worker import Limits
 from tuning.study.plugins import load_rows

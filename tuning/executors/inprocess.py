@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
+from tuning.executors.devices.slot import Slot
 from tuning.executors.worker import exit_code_of
 from tuning.storage.secrets import without_secrets
 from tuning.trial import Answer, EpochReport

@@ -36,7 +36,7 @@ from tuning.data.dataset import Array
 from tuning.data.packing import pack, unpack
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Job, Raised
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.pool import Ended, Pool
 from tuning.storage.durable import write_bytes
 from tuning.trial import Context

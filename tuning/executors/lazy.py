@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tuning.executors.base import Event, Executor, Job, Slot
+from tuning.executors.base import Event, Executor, Job
+from tuning.executors.devices.slot import Slot
 from tuning.trial import Answer
 
 

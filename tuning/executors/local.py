@@ -15,11 +15,12 @@ from types import TracebackType
 from typing import Self
 
 from tuning.errors import TuningError
-from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
 from tuning.executors.child import Child
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.leases import Lease, Leases, release
+from tuning.executors.devices.slot import Slot
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Lease, Leases, release
 from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
 from tuning.executors.supervision.logs import cap

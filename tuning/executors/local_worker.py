@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from tuning.executors.base import Died, Job, Slot
+from tuning.executors.base import Died, Job
 from tuning.executors.child import Child
+from tuning.executors.devices.leases import Lease, file_name, release
+from tuning.executors.devices.slot import Slot
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.leases import Lease, file_name, release
 from tuning.executors.messages import Drop, Reply, ToWorker, Work
 from tuning.executors.supervision.logs import last_lines
 from tuning.executors.supervision.parts import WORKER

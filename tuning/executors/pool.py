@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
 from tuning.storage.scratch import scratch_folder

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from tuning.errors import BusyError
-from tuning.executors.base import Slot
-from tuning.executors.leases import Lease, Leases, Ticket, release
+from tuning.executors.devices.leases import Lease, Leases, Ticket, release
+from tuning.executors.devices.slot import Slot
 from tuning.executors.local_worker import LocalWorker
 
 _POLL_S = 0.05  # while no slot is free

@@ -20,7 +20,8 @@ from pathlib import Path
 import psutil
 
 from tuning.errors import StorageError, TuningError
-from tuning.executors.base import Job, Slot
+from tuning.executors.base import Job
+from tuning.executors.devices.slot import Slot
 from tuning.executors.messages import (
     Begun,
     Drop,

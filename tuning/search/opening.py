@@ -13,8 +13,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tuning.executors.base import Executor, Slot
-from tuning.executors.devices import parse_devices
+from tuning.executors.base import Executor
+from tuning.executors.devices.slot import Slot
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside

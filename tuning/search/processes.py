@@ -13,7 +13,8 @@ from typing import Self
 
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import TuningError
-from tuning.executors.base import Executor, Slot
+from tuning.executors.base import Executor
+from tuning.executors.devices.slot import Slot
 from tuning.executors.executor_spec import Workplace, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tuning.executors.base import Job
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.catalog import find

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tuning.errors import StudyError
 from tuning.executors.base import Executor, Job
-from tuning.executors.devices import parse_devices
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside

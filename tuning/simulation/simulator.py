@@ -17,7 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Slot, Started
+from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
+from tuning.executors.devices.slot import Slot
 from tuning.simulation.outcomes import Training
 from tuning.trial import EpochReport, Proposal
 

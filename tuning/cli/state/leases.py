@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tuning.cli.state.fault import FIX, Fault
-from tuning.executors.leases import default_folder
+from tuning.executors.devices.leases import default_folder
 from tuning.storage.durable import open_file
 from tuning.storage.processes import process_lives
 

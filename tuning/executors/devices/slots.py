@@ -1,52 +1,14 @@
-"""Which devices the box has, and which slots `--devices` makes of them."""
+"""Which slots `--devices` makes of the devices that there are."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from types import ModuleType
 
 from tuning.errors import MissingError, StudyError
-from tuning.executors.base import Slot
-
-
-@dataclass(frozen=True)
-class Device:
-    """A GPU.
-
-    Attributes:
-        index: Its number on the box, from 0, in PCI order as `nvidia-smi` counts.
-        uuid: What `CUDA_VISIBLE_DEVICES` and the lease are given; unlike the number it never moves.
-        name: For people.
-        memory_mb: In MiB; 0 where unknown.
-    """
-
-    index: int
-    uuid: str
-    name: str = ""
-    memory_mb: int = 0
-
-
-def discover() -> list[Device]:
-    """Return the GPUs this process may use, without TensorFlow.
-
-    `TUNING_DEVICES`, a comma list of UUIDs, stands in for the driver where it is set.
-    `CUDA_VISIBLE_DEVICES`, as batch systems set it, leaves out the others.
-
-    Raises:
-        MissingError: There is an NVIDIA driver, but it does not answer.
-    """
-    stand_ins = os.environ.get("TUNING_DEVICES")
-    if stand_ins is not None:
-        return [Device(i, uuid, "stand-in") for i, uuid in enumerate(_words(stand_ins))]
-
-    devices = _from_nvml()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return devices
-    return [device for word in _words(visible) for device in devices if _names(word, device)]
+from tuning.executors.devices.gpus import Device, discover, listed, names, words
+from tuning.executors.devices.slot import Slot
 
 
 def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
@@ -104,7 +66,7 @@ def _cpu_slot(name: str, core: int) -> Slot:
 def _gpu_slots(gpus: Sequence[Device], per_slot: int) -> list[Slot]:
     if len(gpus) < per_slot:
         raise MissingError(
-            f"{per_slot} GPU{'s' if per_slot > 1 else ''} needed for a trial, {_listed(gpus)}. "
+            f"{per_slot} GPU{'s' if per_slot > 1 else ''} needed for a trial, {listed(gpus)}. "
             "Check nvidia-smi, or search on the CPU with --devices cpu."
         )
     uuids = [gpu.uuid for gpu in gpus]
@@ -121,8 +83,8 @@ def _chosen(text: str, gpus: Sequence[Device]) -> list[Device]:
     """Return the GPUs named in a comma list, in its order."""
     chosen: list[Device] = []
     unknown: list[str] = []
-    for word in _words(text):
-        device = next((gpu for gpu in gpus if _names(word, gpu)), None)
+    for word in words(text):
+        device = next((gpu for gpu in gpus if names(word, gpu)), None)
         if device is None:
             unknown.append(repr(word))
         else:
@@ -131,53 +93,9 @@ def _chosen(text: str, gpus: Sequence[Device]) -> list[Device]:
     if unknown or not chosen:
         what = ", ".join(unknown) or repr(text)
         raise StudyError(
-            f"--devices {text}: there is no device {what}; {_listed(gpus)}. "
+            f"--devices {text}: there is no device {what}; {listed(gpus)}. "
             "Say auto, cpu, cpu:2, gpu, or GPUs by number or UUID such as 0,1."
         )
     if len({gpu.uuid for gpu in chosen}) < len(chosen):
         raise StudyError(f"--devices {text} names a GPU twice")
     return chosen
-
-
-def _listed(gpus: Sequence[Device]) -> str:
-    names = ", ".join(f"{gpu.index} ({gpu.uuid})" for gpu in gpus)
-    return f"GPUs found: {names or 'none'}"
-
-
-def _names(word: str, device: Device) -> bool:
-    """Whether a number, or a UUID or the beginning of one as CUDA takes it, means this device."""
-    if word in (str(device.index), device.uuid):
-        return True
-    return word.startswith("GPU-") and device.uuid.startswith(word)
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _from_nvml() -> list[Device]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
-        return []  # a box without NVIDIA's driver
-    except pynvml.NVMLError as error:
-        raise MissingError(
-            f"the NVIDIA driver does not answer: {error}. "
-            "Check nvidia-smi, or search on the CPU with --devices cpu."
-        ) from error
-    try:
-        return [_from_handle(pynvml, i) for i in range(pynvml.nvmlDeviceGetCount())]
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _from_handle(pynvml: ModuleType, index: int) -> Device:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    return Device(
-        index=index,
-        uuid=pynvml.nvmlDeviceGetUUID(handle),
-        name=pynvml.nvmlDeviceGetName(handle),
-        memory_mb=pynvml.nvmlDeviceGetMemoryInfo(handle).total >> 20,
-    )
