@@ -123,9 +123,9 @@ def test_a_tensorflow_that_does_not_start_is_a_fail_with_its_last_words(
 
 
 def test_tensorflow_that_sees_fewer_gpus_than_the_driver_is_a_fail(monkeypatch):
-    from tuning.executors import devices
+    from tuning.executors.devices import gpus
 
-    monkeypatch.setattr(devices, "discover", lambda: [devices.Device(0, "GPU-a", "A100", 40960)])
+    monkeypatch.setattr(gpus, "discover", lambda: [gpus.Device(0, "GPU-a", "A100", 40960)])
     check = checks.tensorflow(run=answer("TF 2.21.0 0\n"))
     assert (check.state, check.found) == ("FAIL", "2.21.0 starts and sees 0 GPUs of 1")
 
