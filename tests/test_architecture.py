@@ -31,6 +31,7 @@ ROOMS = (
     "search/ended",
     "tracking/writer",
     "tracking",
+    "tracking/servers",
     "lr_range",
     "reports",
     "executors",

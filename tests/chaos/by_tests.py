@@ -65,7 +65,10 @@ TESTED: tuple[Tested, ...] = (
         rule="F6", what="each answer to a run's creation lost once",
         file="cli/test_ui.py", names=("every_answer_to_its_creation",),
     ),
-    Tested(rule="F7", what="a search written to PostgreSQL", file="tracking/test_postgres.py"),
+    Tested(
+        rule="F7", what="a search written to PostgreSQL, killed in mid-write",
+        file="tracking/servers/test_postgres.py",
+    ),
     Tested(
         rule="F13", what="memory of the device runs out once, twice",
         file="trials/test_trial.py", names=("memory",),

@@ -81,17 +81,17 @@ def record_bench(uri: str, home: Path, study: str, runs: Sequence[CurveRun]) -> 
         StorageError: The store cannot be reached or refuses a run.
     """
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
     ensure_database(uri)
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
+        client = mlflow_runs.open_client(uri)
         experiment = experiment_of(client, uri, home, f"{study} bench")
         client.set_experiment_tag(experiment, *view_of(_metric_names(runs), _PARAMS))
         for run in runs:
             if not _is_there(client, experiment, run.id):
                 _write(client, experiment, run)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         reason = without_secrets(str(error)).splitlines()[0][:200]
         raise StorageError(f"MLflow has not taken the benchmark: {reason}") from error
     return MLflowPlace(tracking_uri=without_secrets(uri), experiment_id=experiment)
@@ -119,9 +119,9 @@ def _is_there(client: MlflowClient, experiment: str, search: str) -> bool:
 def _write(client: MlflowClient, experiment: str, run: CurveRun) -> None:
     began_ms = milliseconds(run.ended_at - run.last.seconds)
     tags = texts({**run.tags, "kind": "bench", "search": run.id})
-    created = client.create_run(experiment, start_time=began_ms, run_name=run.name, tags=tags)
-
-    run_id = created.info.run_id
+    run_id = mlflow_runs.create(
+        client, experiment, start_time=began_ms, run_name=run.name, tags=tags, mark="search"
+    )
     points = list(_points(run, began_ms))
     mlflow_runs.log(client, run_id, points, texts(run.params), {NOTE: run.name})
     # Last of all: a run that still says RUNNING was cut short.

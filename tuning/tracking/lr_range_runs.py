@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from tuning.errors import StorageError
 from tuning.tracking import mlflow_runs
 from tuning.tracking.mlflow_metrics import Point
 from tuning.tracking.mlflow_store import MLflowPlace, ensure_database, experiment_of
+from tuning.tracking.mlflow_tags import ATTEMPT_ID
 from tuning.tracking.mlflow_text import milliseconds, texts, without_secrets
 
 if TYPE_CHECKING:
@@ -36,22 +38,26 @@ def record_lr_range(uri: str, home: Path, test: LRRange, files: Sequence[Path]) 
         StorageError: The store cannot be reached or refuses the test.
     """
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
     ensure_database(uri)
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
+        client = mlflow_runs.open_client(uri)
         experiment = experiment_of(client, uri, home, test.study)
-        created = client.create_run(experiment, run_name=RUN_NAME, tags={"kind": "lr_range"})
-        run_id = created.info.run_id
+        now_ms = milliseconds(time.time())
+        # No other test has this id: a run whose answer was lost is known by it.
+        tags = {"kind": "lr_range", ATTEMPT_ID: f"lr_range/{uuid.uuid4().hex}"}
+        run_id = mlflow_runs.create(
+            client, experiment, start_time=now_ms, tags=tags, run_name=RUN_NAME
+        )
 
         reasons = {f"reason.{name}": reason for name, reason in test.reasons.items()}
-        points = list(_points(test, milliseconds(time.time())))
+        points = list(_points(test, now_ms))
         mlflow_runs.log(client, run_id, points, _params(test), texts(reasons))
         for path in files:
             client.log_artifact(run_id, str(path))
         client.set_terminated(run_id, "FINISHED")
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         reason = without_secrets(str(error)).splitlines()[0][:200]
         raise StorageError(f"MLflow has not taken the range test: {reason}") from error
     return MLflowPlace(tracking_uri=without_secrets(uri), experiment_id=experiment, run_id=run_id)

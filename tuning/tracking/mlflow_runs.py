@@ -9,7 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tuning.tracking.mlflow_metrics import Point
-from tuning.tracking.mlflow_patience import TRIES, is_worth_another_try, pause_s
+from tuning.tracking.mlflow_patience import TRIES, is_worth_another_try, patient, pause_s
+from tuning.tracking.mlflow_sql_internals import sql_store
+from tuning.tracking.mlflow_tags import ATTEMPT_ID
+from tuning.tracking.servers.tables import open_in_turn
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -19,6 +22,18 @@ if TYPE_CHECKING:
 _METRICS = 800
 _TEXTS = 100
 _PAGE = 500
+
+
+def open_client(uri: str) -> MlflowClient:
+    """Open a store; in a database that has none MLflow makes its tables, one process at a time."""
+    from mlflow.tracking import MlflowClient
+
+    # MLflow's first experiment is the last thing that is made.
+    client = open_in_turn(
+        uri, "experiments", lambda: MlflowClient(tracking_uri=uri, registry_uri=uri)
+    )
+    # A database waits by itself while another process writes.
+    return client if sql_store(client) is not None else patient(client)
 
 
 def log(
@@ -53,11 +68,16 @@ def create(
     start_time: int,
     tags: Mapping[str, str],
     run_name: str,
+    mark: str = ATTEMPT_ID,
 ) -> str:
-    """Make a run, named by its tag `attempt_id`; return its id.
+    """Make a run; return its id.
 
     Where the answer is lost, the run may be there all the same: it is looked for before another is
     made.
+
+    Args:
+        start_time: Milliseconds since the epoch.
+        mark: The tag that no other run of the experiment has with this value.
     """
     for tried in range(1, TRIES + 1):
         began = time.monotonic()
@@ -72,7 +92,7 @@ def create(
             return str(run.info.run_id)
 
         time.sleep(pause_s(tried))
-        there = client.search_runs([experiment_id], f"tags.attempt_id = '{tags['attempt_id']}'")
+        there = client.search_runs([experiment_id], f"tags.{mark} = '{tags[mark]}'")
         if there:
             return str(there[0].info.run_id)
     raise AssertionError("the last try returns or raises")

@@ -34,6 +34,7 @@ from tuning.tracking.optuna_internals import (
     stored_attributes,
     write_trials,
 )
+from tuning.tracking.servers.tables import open_in_turn
 from tuning.tracking.store_drivers import with_driver
 from tuning.trial import Params, Proposal, Status, TrialResult
 
@@ -93,7 +94,8 @@ class OptunaProjection:
     def __init__(self, url: str) -> None:
         from optuna.storages import RDBStorage
 
-        self._storage = RDBStorage(url)
+        # Its revision is the last thing that is made.
+        self._storage = open_in_turn(url, "alembic_version", lambda: RDBStorage(url))
         self._stored: dict[int, StoredTrial] = {}  # by our number
 
     @property

@@ -1,0 +1,100 @@
+"""Both stores in PostgreSQL: the plain URL, a server that is killed in mid-write, many at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import psycopg
+import pytest
+
+from tests.tracking.servers.postgres import Postgres
+from tests.tracking.writer import searches
+from tuning.tracking.mlflow_store import tracking_uri
+from tuning.tracking.optuna_storage import storage_url
+from tuning.tracking.writer.feed import Feed
+from tuning.tracking.writer.project import Projection
+
+TRIALS = 60
+LONGEST_S = 60.0
+
+
+def databases(cluster: Postgres, monkeypatch, name: str) -> None:
+    """Have both stores in databases of this name."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", cluster.database(f"{name}_runs"))
+    monkeypatch.setenv("TUNING_STORAGE", cluster.database(f"{name}_trials"))
+
+
+def projection_of(files, home) -> Projection:
+    return Projection(files.folder, home, tracking_uri(home), storage_url(home))
+
+
+def numbers_in(cluster: Postgres, name: str) -> dict[str, list[int]]:
+    """Return the trials' numbers that each store has, as often as it has them."""
+    queries = {
+        f"{name}_runs": "SELECT value FROM tags WHERE key = 'trial'",
+        f"{name}_trials": "SELECT value_json FROM trial_user_attributes WHERE key = 'number'",
+    }
+    numbers = []
+    for database, query in queries.items():
+        try:
+            numbers.append(sorted(int(text) for (text,) in cluster.execute(database, query)))
+        except psycopg.errors.UndefinedTable:  # nobody has written to this one
+            numbers.append([])
+    return dict(zip(("MLflow", "Optuna's storage"), numbers, strict=True))
+
+
+def write(projection: Projection, feed: Feed) -> None:
+    """Write into one store until it has all."""
+    until = time.monotonic() + LONGEST_S
+    projection.view.poll()
+    while not feed.ended and time.monotonic() < until:
+        feed.step(ending=True)
+        time.sleep(min(feed.pause_s, 0.05))
+
+
+@pytest.mark.parametrize(
+    "store", [pytest.param("MLflow", marks=pytest.mark.slow), "Optuna's storage"]
+)
+def test_a_server_that_is_killed_in_mid_write_and_comes_back_has_every_trial_once(
+    cluster, home, monkeypatch, store
+):
+    name = "killed" + store[0].lower()
+    databases(cluster, monkeypatch, name)
+    monkeypatch.setattr("tuning.tracking.mlflow_tracker._BATCH", 5)
+    monkeypatch.setattr("tuning.tracking.optuna_storage._BATCH", 5)
+    files = searches.search(home)
+    searches.add_trials(files, range(TRIALS))
+    searches.end(files)
+    projection = projection_of(files, home)
+    (feed,) = (feed for feed in projection.feeds if feed.name == store)
+    writing = threading.Thread(target=write, args=(projection, feed))
+    writing.start()
+    while feed.cursor < TRIALS // 4:
+        time.sleep(0.001)
+    assert feed.behind
+    cluster.kill()
+    while not feed.fault:
+        time.sleep(0.01)
+    cluster.start()
+    writing.join(LONGEST_S)
+
+    assert feed.ended
+    assert numbers_in(cluster, name)[store] == list(range(TRIALS))
+
+
+@pytest.mark.slow
+def test_a_search_that_is_written_twice_is_there_once(cluster, home, monkeypatch):
+    databases(cluster, monkeypatch, "twice")
+    files = searches.search(home)
+    searches.add_trials(files, range(20))
+    searches.end(files)
+    for _ in range(2):
+        projection = projection_of(files, home)
+        projection.drain(120)
+        assert projection.report(final=True).warnings == ()
+
+    assert cluster.execute("twice_runs", "SELECT count(*) FROM runs") == [(21,)]
+    assert cluster.execute("twice_trials", "SELECT number FROM trials ORDER BY number") == [
+        (number,) for number in range(20)
+    ]

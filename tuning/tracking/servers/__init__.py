@@ -1,0 +1,1 @@
+"""What databases behind a network ask for besides SQLite files: turns, time limits, places."""
