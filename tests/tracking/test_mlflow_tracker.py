@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from tests.tracking.writer.searches import search as make_search
 from tests.tracking.writer.searches import spoiled, trial, winner
 from tuning.tracking.base import SearchRecord
 from tuning.tracking.mlflow_metrics import POINTS
-from tuning.tracking.mlflow_store import QUIET, ensure_database
+from tuning.tracking.mlflow_model import show_model
+from tuning.tracking.mlflow_store import QUIET, ensure_database, experiment_of
 from tuning.tracking.mlflow_tracker import MlflowTracker
 from tuning.tracking.mlflow_view import search_view
 from tuning.trial import Status
@@ -266,3 +268,79 @@ def test_the_view_has_a_column_for_each_objective(tmp_path):
     tag = search_view(replace(record, other_metrics=("n_parameters",)))
     columns = json.loads(tag.value)["selectedColumns"]
     assert columns[:2] == ["metrics.`val_rmse`", "metrics.`n_parameters`"]
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        ("file:///dev/null/a", "file:///dev/null/a does not take them (NotADirectoryError: "),
+        ("mlflow-artifacts:/7", "they go through a tracking server (mlflow-artifacts:/7)"),
+    ],
+)
+def test_a_place_that_takes_no_artifacts_keeps_no_run_from_being_written(
+    store, tmp_path, place, fault
+):
+    study = f"placed{len(place)}"
+    client(store).create_experiment(study, place)
+    tracker = MlflowTracker(*store)
+    tracker.begin(SearchRecord.from_header(make_search(tmp_path, study).header))
+    assert tracker.record_trials([trial(0, folds=2), trial(1)]) == []
+    tracker.record_winner(winner(), None)
+    tracker.end("completed", 1_760_000_100.0)
+
+    (words,) = tracker.unkept
+    assert words.startswith(f"artifacts are left out: {fault}")
+    assert [run.info.status for run in runs(store, tracker)] == ["FINISHED"] * 2
+    assert client(store).get_run(tracker.run_id).info.status == "FINISHED"
+
+
+def test_runs_below_a_double_of_the_searchs_own_come_below_the_one_that_stays(store):
+    search = record("doubled-optuna-tpe-00000001")
+    tracker = MlflowTracker(*store)
+    tracker.begin(search)
+    tracker.record_trial(*trial(0))
+    tags = client(store).get_run(tracker.run_id).data.tags
+    # Of a request that a server which hung carried out later; it is the older one of the two.
+    double = client(store).create_run(
+        tracker.experiment_id,
+        start_time=1,
+        tags={name: tags[name] for name in ("attempt_id", "search")},
+    )
+    again = MlflowTracker(*store)
+    again.begin(search)
+    again.record_trial(*trial(1))
+    again.end("completed", 1_760_000_100.0)
+
+    assert again.run_id == double.info.run_id
+    parents = {run.data.tags["mlflow.parentRunId"] for run in runs(store, again)}
+    assert parents == {again.run_id}
+
+
+def test_a_server_that_knows_no_models_by_themselves_gets_the_winners_file(tmp_path):
+    class UnknownCall(Exception):
+        error_code = "ENDPOINT_NOT_FOUND"
+
+    class OldServer:
+        files = ()
+
+        def search_logged_models(self, *words):
+            raise UnknownCall
+
+        def log_artifact(self, run_id, path):
+            self.files = (*self.files, (run_id, path))
+
+    model = tmp_path / "winner.keras"
+    with zipfile.ZipFile(model, "w") as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+    server = OldServer()
+    show_model(server, "1", "a", model, {})
+    assert server.files == (("a", str(model)),)
+
+
+def test_two_searches_may_make_the_experiment_of_a_study_at_once(store, monkeypatch):
+    slow = client(store)
+    fast = client(store).create_experiment("raced")
+    experiment = slow.get_experiment(fast)
+    answers = iter([None, experiment])  # it was not there yet when this search looked
+    monkeypatch.setattr(slow, "get_experiment_by_name", lambda name: next(answers))
+    assert experiment_of(slow, *store, "raced") == fast

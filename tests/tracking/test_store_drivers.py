@@ -44,3 +44,29 @@ def test_sqlite_servers_and_folders_need_no_driver(monkeypatch):
     monkeypatch.setenv("TUNING_STORAGE", "sqlite:////a/b.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com")
     require_drivers()
+
+
+@pytest.mark.parametrize(
+    ("runs", "trials", "is_one"),
+    [
+        ("postgresql://a:b@db:5432/x", "postgres://c@db:5432/x", True),
+        ("postgresql://db/x", "postgresql://db/y", False),
+        ("postgresql://db/x", "postgresql://db:5433/x", False),
+        ("postgresql://db/x", "postgresql://db/x?options=-csearch_path%3Dtrials", False),
+        ("http://db/x", "postgresql://db/x", False),
+    ],
+)
+def test_one_database_for_both_stores_is_refused(monkeypatch, runs, trials, is_one):
+    monkeypatch.setattr(store_drivers, "_fault", lambda url: "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", runs)
+    monkeypatch.setenv("TUNING_STORAGE", trials)
+    if not is_one:
+        require_drivers()
+        return
+    with pytest.raises(MissingError) as caught:
+        require_drivers()
+    assert str(caught.value) == (
+        "MLFLOW_TRACKING_URI and TUNING_STORAGE name one database: MLflow and Optuna keep the "
+        "revision of their tables in one table `alembic_version`, so give each a database of its "
+        "own"
+    )

@@ -10,10 +10,18 @@ import hashlib
 import json
 import platform
 import shutil
+import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuning.tracking.servers.artifacts import is_unknown_call
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,53 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
     about.model_size_bytes = model.stat().st_size
     about.save(str(folder / "MLmodel"))
     return ModelFolder(folder, sha.hexdigest())
+
+
+def show_model(
+    client: MlflowClient, experiment_id: str, run_id: str, model: Path, params: Mapping[str, str]
+) -> None:
+    """Show a run's `.keras` file as an MLflow model, unless this very file is shown already.
+
+    To a server of MLflow 2, which knows no models by themselves, the file goes as an artifact.
+    """
+    try:
+        _log_model(client, experiment_id, run_id, model, params)
+    except Exception as error:  # whatever the connection raises
+        if not is_unknown_call(error):
+            raise
+        client.log_artifact(run_id, str(model))
+
+
+def _log_model(
+    client: MlflowClient, experiment_id: str, run_id: str, model: Path, params: Mapping[str, str]
+) -> None:
+    from mlflow.entities import LoggedModelOutput
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = model_folder(model, Path(temporary) / "model", run_id)
+        if _has_model(client, experiment_id, run_id, folder.digest):
+            return
+
+        logged = client.create_logged_model(
+            experiment_id,
+            name="winner",
+            source_run_id=run_id,
+            tags={"sha256": folder.digest},
+            params=dict(params),
+            model_type="keras",
+        )
+        client.log_model_artifacts(logged.model_id, str(folder.path))
+
+    # Only a model that is READY counts, so one that a kill left half sent is sent again.
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+
+
+def _has_model(client: MlflowClient, experiment_id: str, run_id: str, digest: str) -> bool:
+    models = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    return any(
+        model.tags.get("sha256") == digest and str(model.status) == "READY" for model in models
+    )
 
 
 def files_beside(model: Path) -> list[Path]:

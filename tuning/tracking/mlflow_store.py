@@ -83,9 +83,19 @@ def artifact_location(uri: str, home: Path, study: str) -> str | None:
 
 def experiment_of(client: MlflowClient, uri: str, home: Path, study: str) -> str:
     """Return the id of a study's experiment; made, or taken out of the bin, where it must be."""
+    from mlflow.exceptions import MlflowException
+
     experiment = client.get_experiment_by_name(study)
     if experiment is None:
-        return client.create_experiment(study, artifact_location(uri, home, study), _KIND)
+        try:
+            return client.create_experiment(study, artifact_location(uri, home, study), _KIND)
+        except MlflowException as error:
+            # Another search of the study was faster, here or elsewhere; or an answer was lost.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(study)
+            if experiment is None:
+                raise
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)

@@ -17,7 +17,6 @@ What is written stands in `mlflow_tags`, `mlflow_metrics` and `mlflow_view`.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,13 +32,13 @@ from tuning.tracking import mlflow_metrics, mlflow_runs, mlflow_sql_internals, m
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_internals import LOGGED_ARTIFACTS, table_tag
 from tuning.tracking.mlflow_metrics import FoldTable, Point
-from tuning.tracking.mlflow_model import model_folder
-from tuning.tracking.mlflow_patience import patient
+from tuning.tracking.mlflow_model import show_model
 from tuning.tracking.mlflow_sql_internals import StoredRun, WholeRun
 from tuning.tracking.mlflow_store import experiment_of
 from tuning.tracking.mlflow_text import milliseconds, texts
 from tuning.tracking.mlflow_view import search_view
-from tuning.trial import Params, Proposal, TrialResult
+from tuning.tracking.servers.artifacts import PROXIED, NeedsServerError, lasting_fault
+from tuning.trial import Proposal, TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -83,19 +82,17 @@ class MlflowTracker:
 
     Attributes:
         experiment_id, run_id: Of the search; "" before `begin`.
+        unkept: Why artifacts are missing, in words; empty where none is.
     """
 
     def __init__(self, uri: str, home: Path) -> None:
-        from mlflow.tracking import MlflowClient
-
         self.experiment_id = ""
         self.run_id = ""
+        self.unkept: dict[str, None] = {}
         self._uri = uri
         self._home = home
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        self._sql = mlflow_sql_internals.sql_store(client)
-        # A database waits by itself while another process writes.
-        self._client = client if self._sql is not None else patient(client)
+        self._client = mlflow_runs.open_client(uri)
+        self._sql = mlflow_sql_internals.sql_store(self._client)
         self._artifact_root = ""
         self._known: dict[str, KnownRun] = {}  # by attempt id
         self._attempts: dict[int, set[int]] = {}  # by trial those that have a run
@@ -119,6 +116,7 @@ class MlflowTracker:
     def begin(self, search: SearchRecord) -> None:
         """Create or find the run of a search, mark it as running, look up what is recorded."""
         self._search = search
+        self.unkept = {}
         self.experiment_id = experiment_of(self._client, self._uri, self._home, search.study)
         self._artifact_root = self._client.get_experiment(self.experiment_id).artifact_location
         self._look_up_attempts()
@@ -207,9 +205,10 @@ class MlflowTracker:
 
         self._drop_earlier_winner(tags)
         mlflow_runs.log(self._client, self.run_id, points, tags=tags)
-        self._client.log_dict(self.run_id, winner.to_json(), "winner.json")
+        self._keep(partial(self._client.log_dict, self.run_id, winner.to_json(), "winner.json"))
         if model is not None:
-            self._log_model(model, winner.params)
+            place = (self._client, self.experiment_id, self.run_id)
+            self._keep(partial(show_model, *place, model, texts(winner.params)))
 
     def record_front(self, front: Json) -> None:
         """Show on the search's run which trials are on the front, its knee and hypervolume."""
@@ -217,10 +216,8 @@ class MlflowTracker:
 
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder, as artifacts of the search's run."""
-        if path.is_dir():
-            self._client.log_artifacts(self.run_id, str(path))
-        else:
-            self._client.log_artifact(self.run_id, str(path))
+        log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+        self._keep(partial(log, self.run_id, str(path)))
 
     def end(self, status: str, at: float) -> None:
         """Remove what lost answers have left twice, then mark the search's run as ended."""
@@ -315,8 +312,9 @@ class MlflowTracker:
         folds = mlflow_metrics.fold_table(result)
         if folds:
             # Before the run is there: killed in between, a file is left that nobody asks for.
-            mlflow_runs.put_file(artifact_uri, "folds.json", json.dumps(_columns(folds), indent=2))
-            tags[LOGGED_ARTIFACTS] = table_tag("folds.json")
+            text = json.dumps(_columns(folds), indent=2)
+            if self._keep(partial(mlflow_runs.put_file, artifact_uri, "folds.json", text)):
+                tags[LOGGED_ARTIFACTS] = table_tag("folds.json")
 
         return WholeRun(
             id=run_id,
@@ -370,9 +368,19 @@ class MlflowTracker:
     def _drop_doubles(self) -> None:
         """Delete the runs that a lost answer had made twice; the oldest stays."""
         remaining = {attempt: run.id for attempt, run in self._known.items()}
+        searches = set()
         for run in self._stored_runs():
             if remaining.setdefault(run.attempt or run.id, run.id) != run.id:
                 self._client.delete_run(run.id)
+                searches.add(run.attempt)
+        if mlflow_tags.attempt_id(self._search.id, "search") in searches:
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Put every run of the search below its own one; the double had some, and is deleted."""
+        for run in mlflow_runs.runs_of_search(self._client, self.experiment_id, self._search.id):
+            if run.data.tags.get(mlflow_tags.PARENT_RUN, self.run_id) != self.run_id:
+                self._client.set_tag(run.info.run_id, mlflow_tags.PARENT_RUN, self.run_id)
 
     # --- what belongs to the search's own run ---
 
@@ -393,7 +401,24 @@ class MlflowTracker:
             self._log_dataset(dataset)
         study_file = self._search.study_file
         if study_file is not None and study_file.is_file():
-            self._client.log_artifact(self.run_id, str(study_file))
+            self._keep(partial(self._client.log_artifact, self.run_id, str(study_file)))
+
+    def _keep(self, put: Callable[[], object]) -> bool:
+        """Put a file where artifacts lie; return whether it is there.
+
+        Where it never will be the run goes without it, which is said once (`unkept`).
+        """
+        try:
+            if self._sql is not None and self._artifact_root.startswith(PROXIED):
+                raise NeedsServerError
+            put()
+        except Exception as error:  # whatever the place's own library raises
+            fault = lasting_fault(error, self._artifact_root)
+            if not fault:
+                raise
+            self.unkept[fault] = None
+            return False
+        return True
 
     def _log_dataset(self, facts: DatasetFacts) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -404,45 +429,14 @@ class MlflowTracker:
 
     def _log_table(self, run_id: str, table: FoldTable) -> None:
         # As `log_table` would, which appends where the file is there already.
-        self._client.log_dict(run_id, _columns(table), "folds.json")
-        self._client.set_tag(run_id, LOGGED_ARTIFACTS, table_tag("folds.json"))
+        if self._keep(partial(self._client.log_dict, run_id, _columns(table), "folds.json")):
+            self._client.set_tag(run_id, LOGGED_ARTIFACTS, table_tag("folds.json"))
 
     def _drop_earlier_winner(self, tags: Mapping[str, str]) -> None:
         """Remove an earlier winner's parameters that this one has not."""
         for name in self._client.get_run(self.run_id).data.tags:
             if name.startswith("winner.") and name not in tags:
                 self._client.delete_tag(self.run_id, name)
-
-    def _log_model(self, model: Path, params: Params) -> None:
-        """Show the winner's file as an MLflow model, unless this very file is shown already."""
-        from mlflow.entities import LoggedModelOutput
-
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = model_folder(model, Path(temporary) / "model", self.run_id)
-            if self._has_model(folder.digest):
-                return
-
-            logged = self._client.create_logged_model(
-                self.experiment_id,
-                name="winner",
-                source_run_id=self.run_id,
-                tags={"sha256": folder.digest},
-                params=texts(params),
-                model_type="keras",
-            )
-            self._client.log_model_artifacts(logged.model_id, str(folder.path))
-
-        # Only a model that is READY counts, so one that a kill left half sent is sent again.
-        self._client.finalize_logged_model(logged.model_id, "READY")
-        self._client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
-
-    def _has_model(self, digest: str) -> bool:
-        models = self._client.search_logged_models(
-            [self.experiment_id], f"source_run_id = '{self.run_id}'"
-        )
-        return any(
-            model.tags.get("sha256") == digest and str(model.status) == "READY" for model in models
-        )
 
 
 def _columns(table: FoldTable) -> dict[str, list[object]]:

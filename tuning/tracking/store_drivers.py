@@ -27,7 +27,7 @@ def with_driver(url: str) -> str:
 
 
 def require_drivers() -> None:
-    """Refuse a database whose driver is missing, before anything is trained.
+    """Refuse a database whose driver is missing, or that both would use, before training.
 
     Raises:
         MissingError: Names the variable, the driver and how to get it.
@@ -37,6 +37,11 @@ def require_drivers() -> None:
         fault = _fault(with_driver(os.environ.get(variable, "")))
         if fault:
             faults.append(f"{variable}: {fault}")
+    if not faults and _is_one_database():
+        faults.append(
+            f"{' and '.join(VARIABLES)} name one database: MLflow and Optuna keep the revision of "
+            "their tables in one table `alembic_version`, so give each a database of its own"
+        )
     if faults:
         raise MissingError("; ".join(faults))
 
@@ -58,6 +63,20 @@ def _fault(url: str) -> str:
     except (ArgumentError, NoSuchModuleError):
         return f"SQLAlchemy knows no {scheme}://; for PostgreSQL write postgresql://"
     return ""
+
+
+def _is_one_database() -> bool:
+    urls = [with_driver(os.environ.get(variable, "")) for variable in VARIABLES]
+    if not all(url.split("+")[0].split(":")[0] in _DATABASES for url in urls):
+        return False
+
+    from sqlalchemy.engine import make_url
+
+    first, second = map(make_url, urls)
+    # Schemas of one database are two places: `?options=-csearch_path%3Druns`.
+    if first.query.get("options") != second.query.get("options"):
+        return False
+    return (first.host, first.port, first.database) == (second.host, second.port, second.database)
 
 
 def _installed(modules: tuple[str, ...]) -> str | None:

@@ -203,6 +203,8 @@ class Projection:
         if final:
             for feed in self.feeds:
                 warnings += feed.warnings(pid)
+            if self._tracker is not None:
+                warnings += [f"MLflow: {fault}" for fault in self._tracker.unkept]
             warnings += filter(None, [self.view.damage])
 
         return Report(
