@@ -34,6 +34,7 @@ ROOMS = (
     "tracking/servers",
     "lr_range",
     "reports",
+    "executors/cluster",
     "executors",
     "executors/devices",
     "executors/supervision",
@@ -69,6 +70,7 @@ HOMES = {
     "optuna": ("engines/optuna", "engines/memory/optuna", "tracking/optuna", "reports/"),
     "mlflow": ("tracking/", "cli/ui"),
     "scikeras": ("estimators/",),
+    "ray": ("executors/cluster/",),
 }
 TENSORFLOW_ROOMS = ("builders/", "trainer/", "estimators/", "lr_range/", "diagnosis/", "trials/")
 # These cost seconds: at module level only where that module is itself imported when needed.

@@ -25,6 +25,7 @@ CODES = {
     "NewerFileError": 2,
     "MissingError": 3,
     "BusyError": 75,
+    "LostError": 75,
     "StorageError": 75,
     "DamagedFileError": 75,
     "TrialError": 1,

@@ -7,6 +7,7 @@ TuningError                 exit code
 │   └── NewerFileError  2   a file was written by a later release
 ├── MissingError        3   a device, data set or optional package that was asked for is not there
 ├── BusyError          75   somebody else holds what is needed; try again later
+├── LostError          75   what the trials ran on is gone; the same command goes on
 ├── StorageError       75   the disk is full or a store is down; nothing was lost
 │   └── DamagedFileError 75 a file of ours is there, and is not what we wrote
 ├── TrialError          –   one trial failed: it is told to the engine, the search goes on
@@ -70,6 +71,12 @@ class MissingError(TuningError):
 
 class BusyError(TuningError):
     """Another process holds the search or the device."""
+
+    exit_code = 75
+
+
+class LostError(TuningError):
+    """What the trials ran on is gone, as where a cluster has lost its head; nothing was lost."""
 
     exit_code = 75
 

@@ -149,9 +149,18 @@ def test_wrong_arguments_are_told_before_anything_starts(runs, capsys, words, me
     assert runs.calls == []
 
 
+def test_an_address_of_ray_is_refused_for_another_executor(runs, capsys):
+    assert main(["run", "toy", "--ray-address", "auto"]) == 2
+    words = "--ray-address is for --executor ray, and this is --executor local"
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert runs.calls == []
+
+
 def test_an_unknown_executor_is_refused_with_those_there_are(runs, capsys):
-    assert main(["run", "toy", "--executor", "ray"]) == 2
-    assert "executor 'ray' is unknown. There are: inprocess, local" in capsys.readouterr().err
+    assert main(["run", "toy", "--executor", "slurm"]) == 2
+    assert (
+        "executor 'slurm' is unknown. There are: inprocess, local, ray" in capsys.readouterr().err
+    )
     assert runs.calls == []
 
 

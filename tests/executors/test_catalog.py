@@ -83,7 +83,7 @@ def test_an_unknown_name_is_refused_with_those_there_are():
         executor_spec("locale")
     assert str(caught.value) == (
         "--executor: executor 'locale' is unknown. Did you mean 'local'? "
-        "There are: inprocess, local"
+        "There are: inprocess, local, ray"
     )
 
 
@@ -91,7 +91,7 @@ def test_another_package_adds_an_executor(install, workplace):
     install(FOREIGN.format(name="echo"))
     executor = executor_spec("echo").make(workplace)
     assert type(executor).__name__ == "EchoExecutor"
-    assert set(executor_specs()) == {"echo", "inprocess", "local"}
+    assert set(executor_specs()) == {"echo", "inprocess", "local", "ray"}
 
 
 def test_a_name_of_two_packages_is_refused(install):

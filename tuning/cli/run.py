@@ -92,7 +92,12 @@ _of_run = options.together(
         "--executor",
         default="local",
         show_default=True,
-        help="Who runs the trials: local, inprocess, or another package's.",
+        help="Who runs the trials: local, inprocess, ray, or another package's.",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="auto|HOST:PORT|ray://HOST:PORT",
+        help="The Ray cluster of --executor ray. [default: RAY_ADDRESS, else a Ray of our own]",
     ),
     click.option(
         "--engine-timeout",
@@ -188,6 +193,7 @@ def check_run(
     devices: str,
     executor: str,
     engine_timeout: float | None,
+    ray_address: str | None = None,
     memory_per_slot: int | None = None,
     quota: int | None = None,
     deterministic: bool,
@@ -201,6 +207,7 @@ def check_run(
         target, task: Of a table.
         settings: Each `NAME=VALUE` of `--set`.
         fresh, allow_change, devices, executor, engine_timeout: As in `RunOptions`.
+        ray_address: As in `RunOptions`.
         memory_per_slot, quota, deterministic, source: As in `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.
@@ -213,6 +220,11 @@ def check_run(
 
     # An unknown one is reported before anything starts. TensorFlow's import would wait 50 ms for
     # the table: it is not read for the default.
+    if ray_address is not None and executor != "ray":
+        raise StudyError(
+            f"--ray-address is for --executor ray, and this is --executor {executor}; "
+            "add --executor ray, or leave the address out"
+        )
     if executor != RunOptions.executor:
         from tuning.executors.executor_spec import executor_spec
 
@@ -231,6 +243,7 @@ def check_run(
     run_options = RunOptions(
         devices=devices,
         executor=executor,
+        ray_address=ray_address,
         fresh=fresh,
         allow_change=allow_change,
         engine_timeout=engine_timeout,

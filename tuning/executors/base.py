@@ -39,7 +39,10 @@ class Job:
 
         Its arguments are pickled here, so one that cannot be is an error of whoever submits it, and
         loaded by `call` alone, so one that cannot be loaded fails this job and not its worker.
+        A job that is packed already stays as it is.
         """
+        if self.pickled_args is not None:
+            return self
         pickled = pickle.dumps(self.args, protocol=pickle.HIGHEST_PROTOCOL)
         return replace(self, args=(), pickled_args=pickled)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from tuning.errors import StudyError, did_you_mean
 from tuning.executors.base import Executor
 from tuning.executors.devices.slot import Slot
+from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.worker import Limits
 from tuning.study.plugins import load_rows
@@ -37,6 +38,7 @@ class Workplace:
         label: Who holds the slots, for messages to others: the study's name.
         until: On the monotonic clock, when to give up waiting for a free slot.
         notice: Called with what is waited for, in words.
+        address: Of a cluster, as `--ray-address` gives it; None: not said.
     """
 
     slots: Sequence[Slot]
@@ -46,6 +48,7 @@ class Workplace:
     label: str = ""
     until: float = math.inf
     notice: Callable[[str], None] | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +59,15 @@ class ExecutorSpec:
         name: As `--executor` takes it.
         summary: One line for people.
         make: Opens the executor, and imports its library only then; may wait for a slot.
+        parse: Returns the slots that `--devices` asks for: (text, GPUs of a trial) → slots. Those
+            of this box, where nothing else is said.
         package: Whose it is; filled in when it is found.
     """
 
     name: str
     summary: str
     make: Callable[[Workplace], Executor]
+    parse: Callable[[str, int], Sequence[Slot]] = parse_devices
     package: str = ""
 
 

@@ -333,6 +333,10 @@ class LocalExecutor:
             cap(worker.log, self._limits.log_bytes)
 
     def _wait(self, timeout_s: float) -> None:
+        self._poller().poll(max(0.0, timeout_s) * 1000)
+
+    def _poller(self) -> select.poll:
+        """Return what is listened to."""
         poller = select.poll()
         for worker in self._workers:
             wire = worker.child.wire
@@ -344,7 +348,7 @@ class LocalExecutor:
 
         if self._forkserver.fileno() >= 0:
             poller.register(self._forkserver.fileno(), select.POLLIN)
-        poller.poll(max(0.0, timeout_s) * 1000)
+        return poller
 
     def _take_in(self, worker: LocalWorker, message: ToDriver) -> None:
         if isinstance(message, Hello):
@@ -374,7 +378,12 @@ class LocalExecutor:
             case Returned() | Failed():
                 worker.jobs.remove(queued)
                 worker.reset_clock()
-                self._happened.append(_end_of(message))
+                self._happened.append(self._end_of(message))
+
+    def _end_of(self, message: Returned | Failed) -> Finished | Raised:
+        if isinstance(message, Failed):
+            return Raised(message.job, message.error, message.traceback, message.exit_code)
+        return finished(message.job, message.pickled_value)
 
     def _replace(self, worker: LocalWorker) -> None:
         """Report the end of a dead worker's job, queue what it had not begun, put a new one there.
@@ -451,12 +460,11 @@ def open_local(
         yield stack.enter_context(executor)
 
 
-def _end_of(message: Returned | Failed) -> Finished | Raised:
-    if isinstance(message, Failed):
-        return Raised(message.job, message.error, message.traceback, message.exit_code)
+def finished(job: str, pickled_value: bytes) -> Finished | Raised:
+    """Return the end of a job that has returned a value, as its worker has pickled it."""
     try:
-        value = pickle.loads(message.pickled_value)  # noqa: S301 - from our own worker
+        value = pickle.loads(pickled_value)  # noqa: S301 - from our own worker
     except Exception as error:  # its class cannot be imported here
         reason = f"the result cannot be unpickled: {type(error).__name__}: {error}"
-        return Raised(message.job, reason, "")
-    return Finished(message.job, value)
+        return Raised(job, reason, "")
+    return Finished(job, value)

@@ -18,7 +18,8 @@ from tuning.executors.local_worker import LocalWorker
 
 _POLL_S = 0.05  # while no slot is free
 _GROW_S = 1.0  # between looks for further slots
-_MEMORY = "memory guard"
+MEMORY_TURN = "memory guard"
+"""The lease of who may end a trial for lack of memory."""
 
 
 class Turns:
@@ -148,7 +149,7 @@ class Turns:
 
     def take_memory_turn(self) -> Lease | None:
         """Take the right to end a trial for lack of memory; None where another search has it."""
-        return self._leases.try_acquire(_MEMORY, self._label)
+        return self._leases.try_acquire(MEMORY_TURN, self._label)
 
     def close(self) -> None:
         """Leave the line; slots are given back by who has them. May be called twice."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tuning.executors.base import Executor
 from tuning.executors.devices.slot import Slot
-from tuning.executors.devices.slots import parse_devices
+from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside
@@ -141,7 +141,8 @@ class Opener:
         projections = Projections(writer, self.progress, lambda: self.stop_request.hurried)
         # Closed in reverse order: also after an error the writer is waited for before it is left.
         self.stack.callback(projections.catch_up)
-        slots = parse_devices(self.options.devices, search.study.gpus_per_trial)
+        parse = executor_spec(self.options.executor).parse
+        slots = parse(self.options.devices, search.study.gpus_per_trial)
         return OpenRun(
             search=search,
             source=self.source,
@@ -189,6 +190,7 @@ class Opener:
         return processes.executor(
             slots,
             name=self.options.executor,
+            address=self.options.ray_address,
             label=search.study.name,
             log_folder=search.files.folder / "logs",
             memory_per_slot=self.options.memory_per_slot,

@@ -21,6 +21,8 @@ class RunOptions:
         home: State folder; None: TUNING_HOME or ./mlruns.
         devices: `auto`, `cpu`, `cpu:2`, `gpu`, `0,1`.
         executor: Who runs the trials, by name; see `executors.executor_spec`.
+        ray_address: Of the cluster, for the executor "ray": `auto`, `HOST:PORT`, `ray://HOST:PORT`;
+            None: as RAY_ADDRESS says, else a Ray of our own is started.
         fresh: Set an earlier search aside and begin anew.
         allow_change: Go on although the study changed.
         engine_timeout: Seconds that one answer of the engine may take, the check of the study among
@@ -42,6 +44,7 @@ class RunOptions:
     home: str | None = None
     devices: str = "auto"
     executor: str = "local"
+    ray_address: str | None = None
     fresh: bool = False
     allow_change: bool = False
     deterministic: bool = False

@@ -102,6 +102,7 @@ class SearchProcesses:
         slots: Sequence[Slot],
         *,
         name: str = "local",
+        address: str | None = None,
         label: str,
         log_folder: Path,
         memory_per_slot: int | None = None,
@@ -114,6 +115,7 @@ class SearchProcesses:
 
         Args:
             name: Which executor, see `executor_spec`.
+            address: Of its cluster, see `Workplace`.
             label: Who holds the devices, as told to others.
             log_folder: Gets what the workers print.
             memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
@@ -131,6 +133,7 @@ class SearchProcesses:
                 label=label,
                 until=math.inf if stop_request.deadline is None else stop_request.deadline,
                 notice=notice,
+                address=address,
             )
             with stop_request.may_raise():
                 executor = spec.make(workplace)

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tuning.executors.base import Job
-from tuning.executors.devices.slots import parse_devices
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.catalog import find
@@ -64,8 +63,7 @@ def run_study(
     began = time.monotonic()
     source = source_of(study)
     # A fault is told before anything costs time.
-    parse_devices(options.devices)
-    executor_spec(options.executor)
+    executor_spec(options.executor).parse(options.devices, 1)
 
     require_drivers()
     home = tuning_home(options.home)

@@ -93,6 +93,20 @@ WRITER = Part(
     restarts=1,
     gone="training never waits for it; what is missing is written later, or by `tuning sync`",
 )
+LINK = Part(
+    name="tuning-ray",
+    silence_s=20.0,
+    answer_s=None,
+    restarts=0,
+    gone="the search ends with exit code 75, as where Ray's head is lost; the same command goes on",
+)
+SLOT = Part(
+    name="ray::SlotActor",
+    silence_s=30.0,
+    answer_s=None,
+    restarts=5,
+    gone="another is asked of Ray; its trial is tried again there, beside its attempts",
+)
 
 PARTS = {
     "driver": DRIVER,
@@ -103,6 +117,8 @@ PARTS = {
     "evaluation": EVALUATION,
     "question": QUESTION,
     "writer": WRITER,
+    "link to Ray": LINK,
+    "slot on Ray": SLOT,
 }
 
 

@@ -1,0 +1,107 @@
+"""A Ray cluster on loopback for tests, in a process of its own: what it starts ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import tempfile
+
+from tuning.executors.forkserver import ForkServer
+
+TOKEN = "RAY_AUTH_TOKEN"
+# Ray gives a head that is gone a minute to come back; a node 30 s.
+SOON = {
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "3",
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
+
+class RayCluster:
+    """The tests' side.
+
+    Attributes:
+        address: `HOST:PORT`.
+        token: That it wants.
+    """
+
+    def __init__(self, cpus=(1, 1, 1)):
+        self.token = secrets.token_hex(32)
+        self._stack = contextlib.ExitStack()
+        self._server = self._stack.enter_context(ForkServer(()))
+        before = dict(os.environ)
+        os.environ.update({"RAY_AUTH_MODE": "token", TOKEN: self.token, **SOON})
+        try:
+            self._child = self._server.spawn("tests.executors.ray_cluster:serve", (list(cpus),))
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        self.address = self._child.wire.recv(60.0)
+
+    def ask(self, *words):
+        self._child.wire.send(words)
+        return self._child.wire.recv(60.0)
+
+    def add(self, **options):
+        """Add a node; return its number."""
+        return self.ask("add", options)
+
+    def kill(self, number):
+        """End a node at once, with all that runs there; 0 is the head."""
+        self.ask("kill", number)
+
+    def actors(self):
+        """Return how many actors the cluster has that are not dead."""
+        return self.ask("actors")
+
+    def close(self):
+        self._child.wire.close()
+        self._child.join(10.0)
+        self._child.close()
+        self._stack.close()
+
+
+def serve(wire, cpus):
+    """Run in the cluster's process."""
+    from ray.cluster_utils import Cluster
+
+    small = {"object_store_memory": 80 << 20}
+    folder = tempfile.mkdtemp(prefix="ray-test-")
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": cpus[0],
+            "include_dashboard": False,
+            "temp_dir": folder,
+            **small,
+        },
+    )
+    nodes = [cluster.head_node, *(cluster.add_node(num_cpus=each, **small) for each in cpus[1:])]
+    wire.send(cluster.address)
+    while True:
+        try:
+            word, *rest = wire.recv()
+        except EOFError:
+            break
+        answer = None
+        if word == "add":
+            nodes.append(cluster.add_node(**small, **rest[0]))
+            answer = len(nodes) - 1
+        elif word == "kill":
+            node = nodes[rest[0]]
+            if rest[0] == 0:
+                for kinds in node.all_processes.values():
+                    for each in kinds:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(each.process.pid, signal.SIGKILL)
+            else:
+                cluster.remove_node(node, allow_graceful=False)
+        elif word == "actors":
+            table = cluster.global_state.actor_table(None, None, None)
+            answer = [each["State"] for each in table.values() if each["State"] != "DEAD"]
+        wire.send(answer)
+    os._exit(0)  # what is left ends with its forkserver's child

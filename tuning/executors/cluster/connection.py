@@ -1,0 +1,132 @@
+"""How the link comes to a Ray: one that runs, or one of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tuning.errors import BusyError, MissingError, StudyError, first_line
+from tuning.executors.cluster.words import Connected
+from tuning.storage.scratch import scratch_folder
+
+_OBJECT_STORE = 100 << 20
+"""Bytes; nothing that we send is large enough to be put there."""
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # it would be told to Ray's makers
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's own warning asks for it
+}
+_OWN = {
+    # Memory is watched by our own guard, which ends the trial that takes the most; Ray would end
+    # the slot.
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Which Ray to connect to, and what one of our own is given.
+
+    Attributes:
+        text: `auto`, `HOST:PORT` or `ray://HOST:PORT`; None: a Ray of our own.
+        cpus, gpus: That our own has.
+    """
+
+    text: str | None = None
+    cpus: int = 1
+    gpus: int = 0
+
+
+def connect(address: Address, stack: ExitStack) -> tuple[ModuleType, Connected]:
+    """Connect this process to a Ray; `stack` disconnects it, and ends one of our own.
+
+    Returns:
+        Ray, and what to tell of the connection.
+
+    Raises:
+        MissingError: Ray is not installed.
+        StudyError: The cluster wants another token, or a token at all.
+        BusyError: No Ray answers there.
+    """
+    began = time.monotonic()
+    os.environ.update(_QUIET)
+    # Read when Ray is imported. Who runs a cluster without tokens says so: RAY_AUTH_MODE=disabled.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    options = _own(address, stack) if address.text is None else {"address": address.text}
+    ray = _imported()
+
+    where = f"--ray-address {address.text}"
+    try:
+        ray.init(
+            log_to_driver=False,
+            configure_logging=False,
+            namespace="tuning",
+            **options,
+        )
+    except ray.exceptions.AuthenticationError as error:
+        raise StudyError(_about_the_token(error), where=where) from error
+    except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
+        if address.text is None:
+            raise BusyError(f"a Ray of our own did not start: {first_line(error)}") from error
+        raise BusyError(
+            f"{where}: no Ray answers there ({first_line(error)}). HOST:PORT is for a program "
+            "that runs on a node of the cluster; from elsewhere say ray://HOST:10001. "
+            "Check with: ray status"
+        ) from error
+    stack.callback(ray.shutdown)
+    n_nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+    seconds = time.monotonic() - began
+    return ray, Connected(seconds, started=address.text is None, nodes=n_nodes)
+
+
+def _imported() -> ModuleType:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingError(
+            f"--executor ray needs Ray ({error}): python -m pip install 'tuning[ray]'"
+        ) from error
+    return ray
+
+
+def _own(address: Address, stack: ExitStack) -> Mapping[str, Any]:
+    """Return the options of a Ray that nobody else may use: its folder and token are its own."""
+    folder = Path(stack.enter_context(scratch_folder("tuning-ray-")))
+    token = folder / "token"
+    descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(secrets.token_hex(32))
+    os.environ.update(_OWN)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    os.environ.pop("RAY_ADDRESS", None)  # of a Ray that was not asked for
+    return {
+        "address": "local",
+        "num_cpus": address.cpus,
+        "num_gpus": address.gpus,
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE,
+        "_temp_dir": str(folder),
+    }
+
+
+def _about_the_token(error: Exception) -> str:
+    has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    has_token = has_token or (Path.home() / ".ray" / "auth_token").exists()
+    if has_token:
+        what = "the cluster refuses the token that is there"
+    else:
+        what = "the cluster wants a token, and none is there"
+    return (
+        f"{what}. Put the cluster's into ~/.ray/auth_token (mode 0600), or name its file in "
+        "RAY_AUTH_TOKEN_PATH; a cluster without tokens: RAY_AUTH_MODE=disabled"
+        f" ({first_line(error)})"
+    )

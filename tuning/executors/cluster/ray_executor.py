@@ -1,0 +1,357 @@
+"""`RayExecutor`: one slot for each actor of a Ray cluster; the connection is the link's."""
+
+from __future__ import annotations
+
+import pickle
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from tuning.errors import BusyError, LostError, TuningError
+from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
+from tuning.executors.cluster.link import LinkSettings
+from tuning.executors.cluster.words import (
+    Cancel,
+    Connected,
+    Dropped,
+    FromActor,
+    Give,
+    News,
+    Notice,
+    Recall,
+    Refused,
+    Reply,
+    Serving,
+    SlotGone,
+    ToActor,
+    ToDriver,
+    ToSlot,
+    Unable,
+    Waits,
+)
+from tuning.executors.devices.slot import Slot
+from tuning.executors.forkserver import ForkServer
+from tuning.executors.local import finished
+from tuning.executors.local_worker import QueuedJob
+from tuning.executors.supervision.logs import last_lines
+from tuning.executors.supervision.parts import LINK
+from tuning.executors.supervision.silence import Silence
+from tuning.trial import Answer
+
+_LOOK_S = 0.5  # between looks whether the link lives
+_CLOSE_S = 8.0  # for the link to end all slots; a Ray of our own takes the longest
+
+
+@dataclass(kw_only=True)
+class _Place:
+    """A slot of the cluster and its jobs: the first runs or is about to, a second may wait."""
+
+    number: int
+    slot: Slot
+    node: str
+    jobs: deque[QueuedJob] = field(default_factory=deque)
+
+    def find(self, job: str) -> QueuedJob | None:
+        for queued in self.jobs:
+            if queued.job.id == job:
+                return queued
+        return None
+
+
+class RayExecutor:
+    """Runs jobs on the slots of a Ray cluster.
+
+    Single-threaded: all of it happens inside `events`. Slots come and go as the cluster grows and
+    shrinks: a job whose slot is lost ends in Died("lost"), and one that only waited there goes to
+    another. What a lost slot may still say is not listened to.
+
+    Args:
+        settings: Of the link.
+        until: On the monotonic clock, when to give up waiting for a first slot.
+        notice: Called with what is waited for, and what has come, in words.
+
+    Raises:
+        BusyError: No Ray answers, or it gave no slot until then.
+        MissingError: Ray is not installed.
+        StudyError: The cluster refuses our token, or what the nodes have does not fit.
+    """
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        *,
+        until: float,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
+        self._notice = notice or (lambda text: None)
+        self._log = settings.log
+        self._connected = False
+        self._places: dict[int, _Place] = {}
+        self._waiting: deque[QueuedJob] = deque()
+        self._happened: list[Event] = []
+        self._error: TuningError | None = None
+        self._look_at = 0.0
+        self._silence = Silence(LINK.silence_s)
+        # Nothing is imported there before the fork, and what Ray starts ends with it.
+        self._forkserver = ForkServer(())
+        try:
+            target = "tuning.executors.cluster.link:main"
+            self._link = self._forkserver.spawn(target, (settings,), name=LINK.name)
+            self._wait_for_first(until)
+        except BaseException:  # KeyboardInterrupt too: nothing may keep a slot
+            self.close()
+            raise
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The slots worked on now."""
+        return tuple(place.slot for place in self._places.values())
+
+    @property
+    def room(self) -> int:
+        """How many more jobs may be submitted so that each slot has one running and one waiting."""
+        jobs = len(self._waiting) + sum(len(place.jobs) for place in self._places.values())
+        return max(0, 2 * max(1, len(self._places)) - jobs)
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; it starts when a slot is free."""
+        self._waiting.append(QueuedJob(job.packed()))
+        self._feed()
+
+    def events(self, timeout_s: float) -> list[Event]:
+        """Wait at most `timeout_s` for something to happen; return all that has, in order.
+
+        Raises:
+            LostError: The link is gone, or Ray's head.
+            TuningError: No slot can serve; says why.
+        """
+        until = time.monotonic() + timeout_s
+        while True:
+            self._feed()
+            if self._happened:
+                timeout_s = 0.0
+            self._listen(min(timeout_s, max(0.0, self._look_at - time.monotonic())))
+            self._feed()
+
+            timeout_s = until - time.monotonic()
+            if self._happened or self._error or timeout_s <= 0:
+                break
+        # What had happened before is not lost with the link.
+        if self._error is not None and not self._happened:
+            raise self._error
+        happened = self._happened
+        self._happened = []
+        return happened
+
+    def answer(self, job: str, answer: Answer) -> None:
+        """Answer the last report of a job; nothing where it has ended meanwhile."""
+        for place in self._places.values():
+            queued = place.find(job)
+            if queued is not None and queued.started:
+                self._say(place, Reply(job, answer))
+
+    def cancel(self, job: str) -> None:
+        """Stop a job at once, by ending its worker; a waiting job is dropped.
+
+        It ends in Died("cancelled").
+        """
+        died = Died(job, "cancelled", "cancelled")
+        for queued in [each for each in self._waiting if each.job.id == job]:
+            self._waiting.remove(queued)
+            self._happened.append(died)
+
+        for place in self._places.values():
+            at_place = place.find(job)
+            if at_place is None:
+                continue
+            self._say(place, Cancel(job))
+            if not at_place.started:
+                place.jobs.remove(at_place)
+                self._happened.append(died)
+
+    def close(self) -> None:
+        """End all slots and the link; jobs that have not ended are forgotten."""
+        self._places = {}
+        if hasattr(self, "_link"):
+            self._link.wire.close()
+            if self._link.join(_CLOSE_S) is None:
+                self._link.signal(signal.SIGKILL)
+            self._link.close()
+        self._forkserver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- jobs: to the slots and back ---
+
+    def _feed(self) -> None:
+        """Give waiting jobs to idle slots, then one ahead to each; take some back for idle ones."""
+        for depth in (0, 1):
+            for place in self._places.values():
+                if not self._may_give():
+                    break
+                if len(place.jobs) == depth:
+                    self._give(place, self._waiting.popleft())
+
+        ahead = [(p, queued) for p in self._places.values() for queued in list(p.jobs)[1:]]
+        idle = sum(not place.jobs for place in self._places.values())
+        idle -= sum(queued.recalled for _, queued in ahead)
+        for place, queued in ahead:
+            if idle <= 0:
+                break
+            if not queued.recalled:
+                queued.recalled = True
+                self._say(place, Recall(queued.job.id))
+                idle -= 1
+
+    def _may_give(self) -> bool:
+        """Whether the next waiting job may go to a slot: one that runs alone waits for all."""
+        if not self._waiting:
+            return False
+        at_places = [queued.job for place in self._places.values() for queued in place.jobs]
+        if self._waiting[0].job.alone:
+            return not at_places
+        return not any(job.alone for job in at_places)
+
+    def _give(self, place: _Place, queued: QueuedJob) -> None:
+        queued.started = False
+        queued.recalled = False
+        place.jobs.append(queued)
+        pickled = pickle.dumps(queued.job, protocol=pickle.HIGHEST_PROTOCOL)
+        self._say(place, Give(queued.job.id, pickled))
+
+    def _say(self, place: _Place, message: ToActor) -> None:
+        self._link.wire.post(ToSlot(place.number, message))
+
+    # --- what the link says ---
+
+    def _wait_for_first(self, until: float) -> None:
+        """Wait until there is a slot; one that comes later is used as it comes."""
+        while not self._places:
+            if time.monotonic() >= until:
+                raise BusyError("Ray has given no slot, and there is no time left to wait for one")
+            self._listen(_LOOK_S)
+            if self._error is not None:
+                raise self._error
+
+    def _listen(self, timeout_s: float) -> None:
+        wire = self._link.wire
+        poller = select.poll()
+        if not wire.closed:
+            poller.register(wire.fileno(), select.POLLIN | (select.POLLOUT if wire.pending else 0))
+        poller.register(self._link.sentinel, select.POLLIN)
+        poller.poll(max(0.0, timeout_s) * 1000)
+
+        wire.flush()
+        # Asked before reading: then what it said last is in the wire.
+        ended = self._link.poll() is not None
+        for message in wire.receive():
+            self._take_in(message)
+        if ended:
+            self._lose_link()
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_S
+            self._look_after()
+
+    def _look_after(self) -> None:
+        self._forkserver.look_after()
+        pid = self._link.pid
+        if pid is not None and self._silence.exceeded(self._link.wire.n_heard, pid):
+            self._link.signal(signal.SIGKILL)
+
+    def _lose_link(self) -> None:
+        if self._error is not None:
+            return
+        exit_code = self._link.exitcode or 0
+        how = f"exit code {exit_code}"
+        if exit_code < 0:
+            how = signal.Signals(-exit_code).name
+        what = "Ray's head is gone" if self._connected else "no connection to Ray came about"
+        lines = last_lines(self._log, 10)
+        self._error = LostError(
+            f"{what}: the process that held the connection has ended ({how}). Everything that "
+            "has ended is kept; the same command goes on."
+            + (f" Its last lines:\n{lines}" if lines else "")
+        )
+
+    def _take_in(self, message: ToDriver) -> None:
+        match message:
+            case Connected(seconds, started, nodes):
+                self._connected = True
+                self._notice(_greeting(seconds, started, nodes))
+            case News(number, payload):
+                # From our own slots, over connections that ask for a token.
+                for event in pickle.loads(payload):  # noqa: S301
+                    self._hear(number, event)
+            case SlotGone():
+                self._lose_place(message)
+            case Notice(text):
+                self._notice(text)
+            case Refused(error):
+                self._error = error
+
+    def _hear(self, number: int, event: FromActor) -> None:
+        match event:
+            case Serving(slot, node, _):
+                self._places[number] = _Place(number=number, slot=slot, node=node)
+                return
+            case Unable(error):
+                self._error = error
+                return
+            case Waits(text):
+                self._notice(text)
+                return
+
+        place = self._places.get(number)
+        queued = place.find(event.job) if place is not None else None
+        if place is None or queued is None:  # cancelled, or of a slot that is lost
+            return
+        match event:
+            case Started(job, _, pid):
+                queued.started = True
+                self._happened.append(Started(job, place.slot.name, pid))
+            case Reported():
+                self._happened.append(event)
+            case Dropped():
+                place.jobs.remove(queued)
+                self._waiting.appendleft(queued)
+            case Finished(job, pickled_value):
+                place.jobs.remove(queued)
+                self._happened.append(finished(job, pickled_value))
+            case Raised() | Died():
+                place.jobs.remove(queued)
+                self._happened.append(event)
+
+    def _lose_place(self, gone: SlotGone) -> None:
+        """Report the end of the job that ran on a lost slot, and queue the one that waited."""
+        place = self._places.pop(gone.number, None)
+        if place is None:
+            return
+        for queued in reversed(place.jobs):
+            if not queued.started:
+                self._waiting.appendleft(queued)
+                continue
+            detail = f"the slot {place.slot.name} on Ray is lost: {gone.detail}"
+            died = Died(queued.job.id, "lost", detail)
+            if gone.out_of_memory:
+                died = Died(queued.job.id, "host_oom", detail)
+            self._happened.append(died)
+
+
+def _greeting(seconds: float, started: bool, nodes: int) -> str:
+    if started:
+        return f"a Ray of our own has started in {seconds:.1f} s"
+    return f"connected to Ray in {seconds:.1f} s: {nodes} node{'' if nodes == 1 else 's'}"

@@ -1,0 +1,170 @@
+"""What driver, link and the slots of a Ray cluster say to each other.
+
+The driver holds no connection to Ray: where the head is lost, Ray ends the process that has one. So
+a process of its own, the *link*, has it, and the driver speaks to the link over a wire:
+
+    link:   Connected(…)                    once; or Refused(error), and it ends
+    link:   News(number, payload)           what a slot tells, a pickled list; first: Serving(…)
+    driver: ToSlot(number, message)         passed on to it
+    link:   SlotGone(number, …)             whatever was there is lost
+    link:   Notice(text)                    for the user
+    driver: Want(n_slots)                   so many slots from now on
+
+A slot is one Ray actor. It runs one job, and has one waiting so that no round trip is lost:
+
+    driver: Give(job)                       a pickled `Job`; runs when the one before has ended
+    driver: Recall(job)                     asks for a waiting job back
+    slot:       Dropped(job)                unless it has begun
+    driver: Reply(job, answer)              to an epoch; STOP to any job
+    driver: Cancel(job)                     ends it at once, running or waiting
+    slot:       Started, Reported, Finished, Raised, Died as an `Executor` tells them
+
+The value of a `Finished` stays pickled until the driver has it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from tuning.errors import TuningError
+from tuning.executors.base import Event
+from tuning.executors.devices.slot import Slot
+from tuning.trial import Answer
+
+# --- driver to slot ---
+
+
+class Give(NamedTuple):
+    """Driver: run this job when the one before has ended."""
+
+    job: str
+    pickled: bytes
+
+
+class Recall(NamedTuple):
+    """Driver: give a waiting job back."""
+
+    job: str
+
+
+class Reply(NamedTuple):
+    """Driver: the answer to the last epoch of a job."""
+
+    job: str
+    answer: Answer
+
+
+class Cancel(NamedTuple):
+    """Driver: end a job at once; nothing is told of one that waits."""
+
+    job: str
+
+
+ToActor: TypeAlias = Give | Recall | Reply | Cancel
+
+# --- slot to driver ---
+
+
+class Serving(NamedTuple):
+    """Slot: it has its device, and takes jobs.
+
+    Attributes:
+        slot: Its device, with a name that no other slot of the cluster has.
+        node: The node's address.
+        pid: Of the actor on its node.
+    """
+
+    slot: Slot
+    node: str
+    pid: int
+
+
+class Dropped(NamedTuple):
+    """Slot: a waiting job will not run here."""
+
+    job: str
+
+
+class Unable(NamedTuple):
+    """Slot: it cannot serve, and no other will: the error ends the run."""
+
+    error: TuningError
+
+
+class Waits(NamedTuple):
+    """Slot: what it waits for before it serves, in words."""
+
+    text: str
+
+
+FromActor: TypeAlias = Event | Serving | Dropped | Unable | Waits
+
+# --- driver to link ---
+
+
+class ToSlot(NamedTuple):
+    """Driver: pass this on to a slot."""
+
+    number: int
+    message: ToActor
+
+
+class Want(NamedTuple):
+    """Driver: have so many slots; None: all that there are."""
+
+    n_slots: int | None
+
+
+ToLink: TypeAlias = ToSlot | Want
+
+# --- link to driver ---
+
+
+class Connected(NamedTuple):
+    """Link: it is connected.
+
+    Attributes:
+        seconds: That this took.
+        started: A Ray of our own was started.
+        nodes: Nodes of the cluster.
+    """
+
+    seconds: float
+    started: bool
+    nodes: int
+
+
+class News(NamedTuple):
+    """Link: what a slot has told: a pickled list of `FromActor`."""
+
+    number: int
+    payload: bytes
+
+
+class SlotGone(NamedTuple):
+    """Link: a slot is lost, or was given up; why, in words.
+
+    Attributes:
+        number: As it was called.
+        detail: Why, in words.
+        out_of_memory: Ray ended it because the memory of its node ran out.
+    """
+
+    number: int
+    detail: str
+    out_of_memory: bool = False
+
+
+class Notice(NamedTuple):
+    """Link: for the user."""
+
+    text: str
+
+
+class Refused(NamedTuple):
+    """Link: it has to end, and the run with it."""
+
+    error: TuningError
+
+
+ToDriver: TypeAlias = Connected | News | SlotGone | Notice | Refused
