@@ -36,6 +36,11 @@ def test_auto_takes_every_gpu_by_uuid(gpus):
     assert (slots[1].cores, slots[1].threads) == ((), 0)
 
 
+def test_a_slot_knows_what_it_computes_on(gpus):
+    assert {slot.kind for slot in parse_devices("cpu")} == {"cpu"}
+    assert {slot.kind for slot in parse_devices("gpu", 2)} == {"gpu"}
+
+
 @pytest.mark.parametrize("text", ["auto", "cpu"])
 def test_without_a_gpu_each_core_is_a_slot_of_one_thread(no_gpu, text):
     slots = parse_devices(text)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["cpu", "gpu"]
+"""What a slot computes on."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class Slot:
     def devices(self) -> list[str]:
         """The devices it is made of, each of which has a lease."""
         return self.name.split("+")
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it is a CPU core, or a GPU or a part of one: what its worker is shown."""
+        return "cpu" if self.environment.get("CUDA_VISIBLE_DEVICES", "-1") == "-1" else "gpu"
 
     @property
     def stays_taken(self) -> bool:
