@@ -115,6 +115,44 @@ class ExecutorContract:
         run(executor, job("double", 2, id="other"))
 
 
+class ResizeContract:
+    """Of executors whose slots may change while they work.
+
+    Subclasses give the fixtures `executor`, which has the slots of `slots`, and `slots`: two.
+    """
+
+    def test_a_job_on_a_slot_that_goes_stops_at_its_report_and_ends_moved(self, executor, slots):
+        executor.submit(job("train_until_stopped", 1000))
+        events = []
+        while not epochs(events):
+            events += executor.events(1.0)
+        executor.resize([])
+        until = time.monotonic() + 10.0
+        while not ends(events) and time.monotonic() < until:
+            events += executor.events(0.5)
+        assert ends(events)["train_until_stopped"].cause == "moved"
+        assert executor.slots == ()
+
+    def test_what_waits_without_a_slot_starts_when_there_is_one_again(self, executor, slots):
+        executor.resize([])
+        executor.submit(job("double", 4))
+        assert executor.events(0.3) == []
+        executor.resize(slots[1:])
+        assert ends(run(executor, job("double", 5, id="other")))["other"].value == 10
+        assert len(executor.slots) == 1
+
+    def test_a_job_that_had_not_begun_is_not_lost_with_its_slot(self, executor, slots):
+        for number in range(6):
+            executor.submit(job("sleep", 0.2, id=f"s{number}"))
+        events = executor.events(5.0)
+        executor.resize(slots[:1])
+        until = time.monotonic() + 20.0
+        while len(ends(events)) < 6 and time.monotonic() < until:
+            events += executor.events(0.5)
+        assert {type(end) for end in ends(events).values()} == {Finished}
+        assert len(executor.slots) == 1
+
+
 class TurnsContract:
     """Of executors that share devices with others; subclasses give the fixture `open_executor`.
 

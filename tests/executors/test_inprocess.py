@@ -1,6 +1,7 @@
 import pytest
 
 from tests.executors.contract import ExecutorContract
+from tuning.errors import StudyError
 from tuning.executors.inprocess import InProcessExecutor
 
 
@@ -10,3 +11,8 @@ class TestInProcessExecutor(ExecutorContract):
         executor = InProcessExecutor()
         yield executor
         executor.close()
+
+
+def test_it_refuses_other_slots_in_words():
+    with pytest.raises(StudyError, match="one slot for good; run with --executor local"):
+        InProcessExecutor().resize([])

@@ -10,10 +10,19 @@ import time
 import psutil
 import pytest
 
-from tests.executors.contract import ENDS, ExecutorContract, ends, epochs, job, run
+from tests.executors.contract import (
+    ENDS,
+    ExecutorContract,
+    ResizeContract,
+    ends,
+    epochs,
+    job,
+    run,
+)
 from tests.executors.jobs import Unloadable
 from tuning.errors import BusyError, MissingError, TuningError
-from tuning.executors.base import Died, Finished, Started
+from tuning.executors import local_worker
+from tuning.executors.base import Died, Finished, Reported, Started
 from tuning.executors.devices.slot import Slot
 from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
@@ -67,6 +76,53 @@ class TestLocalExecutor(ExecutorContract):
     @pytest.fixture
     def executor(self, open_):
         return open_()
+
+
+class TestResizedLocalExecutor(ResizeContract):
+    @pytest.fixture
+    def slots(self):
+        return parse_devices("cpu:2")
+
+    @pytest.fixture
+    def executor(self, open_):
+        return open_("cpu:2")
+
+
+def test_a_slot_that_was_given_up_is_another_searchs_at_once(open_):
+    executor = open_("cpu:2")
+    run(executor, job("double", 1))
+    executor.submit(job("train_until_stopped", 1000))
+    until(executor, Reported)
+    gone_at = time.monotonic()
+    executor.resize([])
+    until(executor, Died)
+    other = open_("cpu:2")
+    assert time.monotonic() - gone_at < 1.0
+    assert len(other.slots) == 2
+
+
+def test_a_job_that_never_reports_is_ended_and_tried_elsewhere(open_, monkeypatch):
+    monkeypatch.setattr(local_worker, "LEAVE_S", 0.2)
+    executor = open_("cpu:2")
+    executor.submit(job("sleep", 60))
+    begun = started(until(executor, Started))
+    executor.resize([slot for slot in executor.slots if slot.name != begun.slot])
+    died = next(event for event in until(executor, Died) if isinstance(event, Died))
+    assert died.cause == "moved"
+    assert "0.2 s" in died.detail
+    assert ends(run(executor, job("where")))["where"].value["slot"] != begun.slot
+
+
+def test_a_slot_that_comes_back_while_it_is_given_up_is_taken_again(open_):
+    executor = open_("cpu:1")
+    slots = executor.slots
+    executor.submit(job("train_until_stopped", 1000))
+    until(executor, Reported)
+    executor.resize([])
+    executor.resize(slots)
+    until(executor, Died)
+    assert ends(run(executor, job("double", 2)))["double"].value == 4
+    assert executor.slots == slots
 
 
 def test_a_cpu_worker_is_bound_to_its_core_and_sees_no_gpu(open_):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import pkgutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
@@ -89,18 +90,24 @@ class Raised:
     exit_code: int | None = None  # of a TuningError: ends the whole run
 
 
+Cause: TypeAlias = Literal[
+    "crashed", "killed", "timeout", "no_progress", "cancelled", "lost", "moved", "host_oom"
+]
+
+
 @dataclass(frozen=True)
 class Died:
     """The worker is gone; the executor has already begun to replace it.
 
     Attributes:
         cause: "lost" is no fault of the job: something that the worker needs has ended, and the
-            worker with it. "killed" also where it did not answer any more. "host_oom": memory ran
-            out, or the slot's share of it.
+            worker with it. "moved" neither: its slot was given up, and it goes on elsewhere.
+            "killed" also where it did not answer any more. "host_oom": memory ran out, or the
+            slot's share of it.
     """
 
     job: str
-    cause: Literal["crashed", "killed", "timeout", "no_progress", "cancelled", "lost", "host_oom"]
+    cause: Cause
     detail: str
 
 
@@ -134,6 +141,16 @@ class Executor(Protocol):
         """Stop a job at once, by ending its worker; a waiting job is dropped.
 
         It ends in Died("cancelled").
+        """
+
+    def resize(self, slots: Sequence[Slot]) -> None:
+        """Work on these slots from now on; without any, wait until there are some again.
+
+        A slot that goes is given up when its job has ended, or has been stopped at its next report;
+        that job then ends in Died("moved"), and whoever submitted it does so again.
+
+        Raises:
+            StudyError: This executor cannot.
         """
 
     def close(self) -> None:

@@ -10,9 +10,10 @@ import queue
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from tuning.errors import StudyError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
 from tuning.executors.devices.slot import Slot
 from tuning.executors.worker import exit_code_of
@@ -90,6 +91,17 @@ class InProcessExecutor:
                 self._happened.append(Died(job, "cancelled", "cancelled"))
         if self._running is not None and self._running.job.id == job:
             self._running.cancel()
+
+    def resize(self, slots: Sequence[Slot]) -> None:
+        """Refuse: there is one process, and it is the caller's.
+
+        Raises:
+            StudyError: Always.
+        """
+        raise StudyError(
+            "the executor inprocess has one slot for good; run with --executor local",
+            where="--executor",
+        )
 
     def close(self) -> None:
         """Forget what waits; a job that stands at a report is ended."""

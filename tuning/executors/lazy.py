@@ -5,7 +5,7 @@ So a search with nothing left to train waits for none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tuning.executors.base import Event, Executor, Job
 from tuning.executors.devices.slot import Slot
@@ -22,6 +22,7 @@ class LazyExecutor:
     def __init__(self, make: Callable[[], Executor]) -> None:
         self._make = make
         self._executor: Executor | None = None
+        self._resized: Sequence[Slot] | None = None
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -53,6 +54,12 @@ class LazyExecutor:
         if self._executor is not None:
             self._executor.cancel(job)
 
+    def resize(self, slots: Sequence[Slot]) -> None:
+        """Work on these slots from now on, or from the first job on."""
+        self._resized = slots
+        if self._executor is not None:
+            self._executor.resize(slots)
+
     def close(self) -> None:
         """Give the slots back; may be called twice."""
         if self._executor is not None:
@@ -61,4 +68,6 @@ class LazyExecutor:
     def _real(self) -> Executor:
         if self._executor is None:
             self._executor = self._make()
+            if self._resized is not None:
+                self._executor.resize(self._resized)
         return self._executor

@@ -97,13 +97,13 @@ class LocalExecutor:
     @property
     def slots(self) -> tuple[Slot, ...]:
         """The slots worked on."""
-        return tuple(worker.slot for worker in self._workers)
+        return tuple(worker.slot for worker in self._workers if worker.leave_by is None)
 
     @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
         jobs = len(self._waiting) + sum(len(worker.jobs) for worker in self._workers)
-        return max(0, 2 * max(1, len(self._workers)) - jobs)
+        return max(0, 2 * max(1, len(self.slots)) - jobs)
 
     @property
     def wanted_elsewhere(self) -> bool:
@@ -162,6 +162,20 @@ class LocalExecutor:
                 worker.disown(at_worker)
                 self._happened.append(died)
 
+    def resize(self, slots: Sequence[Slot]) -> None:
+        """Work on these slots from now on.
+
+        New ones are taken as they come free. One that goes is given up when its job has ended, has
+        stopped at its next report, or after `LEAVE_S`.
+        """
+        names = {slot.name for slot in slots}
+        for worker in self._workers:
+            if worker.slot.name not in names:
+                worker.leave()
+        # One that comes back while it is still being given up is taken anew when it is free.
+        held = {slot.name for slot in self.slots}
+        self._turns.want([slot for slot in slots if slot.name not in held])
+
     def close(self) -> None:
         """End all workers and give the leases back; jobs that have not ended are forgotten."""
         workers = self._workers
@@ -206,6 +220,9 @@ class LocalExecutor:
         """Give back what is not used, or wanted elsewhere; stand in line where nothing is left."""
         is_recalling = any(queued.recalled for worker in self._workers for queued in worker.jobs)
         for worker in list(self._workers):
+            if worker.leave_by is not None:
+                self._make_way(worker)
+                continue
             if not worker.leases or worker.cause is not None:
                 continue
             if not worker.jobs and not worker.slot.stays_taken:
@@ -215,7 +232,7 @@ class LocalExecutor:
                 self._make_way(worker)
 
         holds = any(worker.leases for worker in self._workers)
-        if holds or not self._waiting:
+        if holds or not self._waiting or not (self.slots or self._turns.wanted):
             self._turns.leave_line()
         else:
             self._turns.stand_in_line(self.slots)
@@ -224,17 +241,22 @@ class LocalExecutor:
             child.close()
 
     def _make_way(self, worker: LocalWorker) -> None:
-        """Begin nothing more on a slot that somebody waits for; end a worker that holds a GPU."""
-        for queued in list(worker.jobs)[1:]:
-            if not queued.recalled:
+        """Begin nothing more on a slot that is waited for or given up; end its worker in time.
+
+        In time: where no job is left that has begun, or may have.
+        """
+        is_given_up = worker.leave_by is not None
+        for queued in list(worker.jobs)[0 if is_given_up else 1 :]:
+            if not queued.started and not queued.recalled:
                 worker.recall(queued)
-        if not worker.jobs:
+        if not worker.jobs and worker.cause is None:
             worker.child.signal(signal.SIGKILL)
             worker.child.wire.close()
             worker.give_back()
             self._leaving.append(worker.child)
             self._workers.remove(worker)
-            self._turns.wanted.append(worker.slot)
+            if not is_given_up:
+                self._turns.wanted.append(worker.slot)
 
     # --- jobs: to the workers and back ---
 
@@ -248,7 +270,7 @@ class LocalExecutor:
             for worker in self._workers:
                 if not self._may_give():
                     break
-                is_free = len(worker.jobs) == depth and worker.cause is None
+                is_free = len(worker.jobs) == depth and worker.takes_jobs
                 if is_free and self._turns.may_use(worker):
                     worker.give(self._waiting.popleft())
 
@@ -256,7 +278,7 @@ class LocalExecutor:
         if not ahead:
             return
         idle = sum(
-            not worker.jobs and worker.cause is None and self._turns.may_use(worker)
+            not worker.jobs and worker.takes_jobs and self._turns.may_use(worker)
             for worker in self._workers
         )
         idle -= sum(queued.recalled for _, queued in ahead)
@@ -367,6 +389,8 @@ class LocalExecutor:
             case Begun():
                 queued.started = True
                 worker.reset_clock()
+                if worker.leave_by is not None:  # it was on its way when the slot was given up
+                    worker.stop_running()
                 self._happened.append(Started(job, worker.slot.name, worker.child.pid or 0))
             case Epoch():
                 worker.progress = time.monotonic()
@@ -378,7 +402,10 @@ class LocalExecutor:
             case Returned() | Failed():
                 worker.jobs.remove(queued)
                 worker.reset_clock()
-                self._happened.append(self._end_of(message))
+                if worker.leave_by is not None and has_stopped(message):
+                    self._happened.append(Died(job, "moved", "its slot was given up"))
+                else:
+                    self._happened.append(self._end_of(message))
 
     def _end_of(self, message: Returned | Failed) -> Finished | Raised:
         if isinstance(message, Failed):
@@ -401,6 +428,12 @@ class LocalExecutor:
                 died = Died(died.job, "host_oom", detail)
             self._happened.append(died)
         self._waiting.extendleft(reversed(worker.jobs))
+
+        if worker.leave_by is not None:
+            worker.child.close()
+            worker.give_back()
+            self._workers.remove(worker)
+            return
 
         false_starts = 0
         lost_starts = 0
@@ -458,6 +491,11 @@ def open_local(
             notice=notice,
         )
         yield stack.enter_context(executor)
+
+
+def has_stopped(message: Returned | Failed) -> bool:
+    """Whether a job ended because it was told to stop."""
+    return isinstance(message, Failed) and message.error.startswith("Stopped:")
 
 
 def finished(job: str, pickled_value: bytes) -> Finished | Raised:

@@ -22,6 +22,11 @@ from tuning.executors.worker import Limits
 from tuning.trial import Answer
 
 _GRACE_S = 2.0  # between TERM and KILL
+LEAVE_S = 30.0
+"""How long an epoch may take that is the last one on a slot; then its trial goes back to its last
+checkpoint.
+"""
+
 _HUNG_UP_S = 5.0  # a worker that has closed its wire ends within milliseconds
 
 
@@ -58,6 +63,8 @@ class LocalWorker:
         kill_at, began, progress: On the monotonic clock; what `_limits` counts from.
         awaiting: Whether the job waits for our answer, which is no lack of progress.
         silence: Watches its heartbeat.
+        leave_by: When its slot is given up whatever its job does, on the monotonic clock; None: it
+            stays.
         hung_up_at: When it closed its wire, on the monotonic clock; None: it has not.
     """
 
@@ -76,6 +83,7 @@ class LocalWorker:
     progress: float = 0.0
     awaiting: bool = False
     silence: Silence = field(default_factory=lambda: Silence(WORKER.silence_s))
+    leave_by: float | None = None
     hung_up_at: float | None = None
 
     @classmethod
@@ -100,6 +108,11 @@ class LocalWorker:
         if self.jobs and self.jobs[0].started:
             return self.jobs[0]
         return None
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it may be given any: neither it nor its slot is about to go."""
+        return self.cause is None and self.leave_by is None
 
     def give_back(self) -> None:
         """Let others have the slot; the worker stays warm."""
@@ -133,6 +146,17 @@ class LocalWorker:
         """Drop a waiting job; should it have begun meanwhile, the worker is ended."""
         self.jobs.remove(queued)
         self._post(Drop(queued.job.id))
+
+    def leave(self) -> None:
+        """Begin to give up the slot: the running job stops at its next report."""
+        if self.leave_by is None:
+            self.leave_by = time.monotonic() + LEAVE_S
+            self.stop_running()
+
+    def stop_running(self) -> None:
+        """Have the running job stop at its next report, whether or not it waits for an answer."""
+        if self.running is not None:
+            self.answer(Answer.STOP)
 
     def answer(self, answer: Answer) -> None:
         """Answer the running job's last report."""
@@ -229,6 +253,9 @@ class LocalWorker:
 
         job = self.jobs[0].job
         limits = []
+        if self.leave_by is not None:
+            detail = f"no epoch ended within {LEAVE_S:g} s of the slot being given up"
+            limits.append(TimeLimit(self.leave_by, Died(job.id, "moved", detail)))
         if job.timeout_s is not None:
             detail = f"stopped after {job.timeout_s:g} s, the trial's limit"
             at = self.began + job.timeout_s

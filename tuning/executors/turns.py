@@ -78,6 +78,12 @@ class Turns:
             self._grow_at = time.monotonic() + (_GROW_S if self._ticket is None else _POLL_S)
             self._begin_where(lambda slot: self._nobody_is_before_us(slot.devices))
 
+    def want(self, slots: Sequence[Slot]) -> None:
+        """Have these slots wanted from now on, in place of those that were; look at once."""
+        self.leave_line()  # it was for others; `stand_in_line` names these
+        self.wanted = list(slots)
+        self._grow_at = time.monotonic()
+
     def _begin_where(self, may: Callable[[Slot], bool]) -> bool:
         """Lease the wanted slots that are free and begin their workers; return whether any was."""
         n_before = len(self.wanted)

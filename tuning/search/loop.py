@@ -412,6 +412,9 @@ class SearchLoop:
         elif event.cause == "cancelled" or self._died_of_our_signal(event):
             self._let_go(trial)
 
+        elif event.cause == "moved":
+            self._try_again(trial)
+
         elif event.cause == "lost" and trial.n_lost < WORKER.restarts:
             trial.n_lost += 1
             self._try_again(trial)

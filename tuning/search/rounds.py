@@ -136,6 +136,9 @@ class Round:
         if event.cause == "cancelled":
             self._waiting.add(event.job)  # not begun, or not any more
             return
+        if event.cause == "moved":
+            self._submit(event.job)
+            return
 
         n_lost = self._n_lost.get(event.job, 0) + 1
         self._n_lost[event.job] = n_lost

@@ -11,12 +11,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from tuning.errors import StudyError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
 from tuning.executors.devices.slot import Slot
 from tuning.simulation.outcomes import Training
@@ -180,6 +181,14 @@ class SimulatedExecutor:
     def cancel(self, job: str) -> None:
         """Forget a job that waits; a simulation cancels nothing that runs."""
         self._waiting = deque(item for item in self._waiting if item.job.id != job)
+
+    def resize(self, slots: Sequence[Slot]) -> None:
+        """Refuse: a simulation has its slots for good.
+
+        Raises:
+            StudyError: Always.
+        """
+        raise StudyError("a simulation has its slots for good; say --slots")
 
     def close(self) -> None:
         """End nothing."""

@@ -7,7 +7,7 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,7 @@ from typing import Self
 from tuning.errors import BusyError, LostError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
 from tuning.executors.cluster.link import LinkSettings
+from tuning.executors.cluster.wishes import demand_of
 from tuning.executors.cluster.words import (
     Cancel,
     Connected,
@@ -33,6 +34,7 @@ from tuning.executors.cluster.words import (
     ToSlot,
     Unable,
     Waits,
+    Want,
 )
 from tuning.executors.devices.slot import Slot
 from tuning.executors.forkserver import ForkServer
@@ -173,6 +175,14 @@ class RayExecutor:
             if not at_place.started:
                 place.jobs.remove(at_place)
                 self._happened.append(died)
+
+    def resize(self, slots: Sequence[Slot]) -> None:
+        """Ask the cluster for these from now on; what runs on a slot that goes is lost there.
+
+        Raises:
+            StudyError: They are devices of this box.
+        """
+        self._link.wire.post(Want(demand_of(slots).count if slots else 0))
 
     def close(self) -> None:
         """End all slots and the link; jobs that have not ended are forgotten."""
