@@ -6,6 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tuning.errors import StorageError
+from tuning.tracking import mlflow_patience
 from tuning.tracking.bench_runs import CurvePoint, CurveRun, record_bench
 from tuning.tracking.mlflow_store import QUIET
 
@@ -67,9 +68,11 @@ def test_what_a_kill_has_left_half_written_is_written_anew(tmp_path):
     assert run.info.run_id != half
 
 
-def test_a_store_that_cannot_be_reached_is_told_without_its_password(tmp_path, monkeypatch):
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+def test_a_store_that_cannot_be_reached_is_told_without_its_password(tmp_path, monkeypatch, scheme):
     for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(StorageError) as raised:
-        record_bench("http://me:secret@127.0.0.1:9", tmp_path, "small", [])
+    monkeypatch.setattr(mlflow_patience, "_FIRST_PAUSE_S", 0.0)
+    with pytest.raises(StorageError, match="MLflow has not taken the benchmark") as raised:
+        record_bench(f"{scheme}://me:secret@127.0.0.1:9/x", tmp_path, "small", [])
     assert "secret" not in str(raised.value)

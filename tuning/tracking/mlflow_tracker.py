@@ -82,13 +82,13 @@ class MlflowTracker:
 
     Attributes:
         experiment_id, run_id: Of the search; "" before `begin`.
-        unkept: Why artifacts are missing, in words; empty where none is.
+        unkept: Why artifacts are missing, of the first that is; "": none is.
     """
 
     def __init__(self, uri: str, home: Path) -> None:
         self.experiment_id = ""
         self.run_id = ""
-        self.unkept: dict[str, None] = {}
+        self.unkept = ""
         self._uri = uri
         self._home = home
         self._client = mlflow_runs.open_client(uri)
@@ -116,7 +116,7 @@ class MlflowTracker:
     def begin(self, search: SearchRecord) -> None:
         """Create or find the run of a search, mark it as running, look up what is recorded."""
         self._search = search
-        self.unkept = {}
+        self.unkept = ""
         self.experiment_id = experiment_of(self._client, self._uri, self._home, search.study)
         self._artifact_root = self._client.get_experiment(self.experiment_id).artifact_location
         self._look_up_attempts()
@@ -416,7 +416,7 @@ class MlflowTracker:
             fault = lasting_fault(error, self._artifact_root)
             if not fault:
                 raise
-            self.unkept[fault] = None
+            self.unkept = self.unkept or fault
             return False
         return True
 

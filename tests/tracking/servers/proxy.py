@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,12 +37,16 @@ LOST = Failure(is_done=True)
 
 
 @contextmanager
-def proxy(target: str, failure_of: Callable[[str, str], Failure | None]) -> Iterator[str]:
+def proxy(
+    target: str, failure_of: Callable[[str, str], Failure | None], login: str = ""
+) -> Iterator[str]:
     """Yield the URL of a proxy to `target`.
 
     Args:
         failure_of: Returns how a request fails, None: not; it is given its method and path.
+        login: "name:password" that each request has to give; "": none has to.
     """
+    expected = f"Basic {b64encode(login.encode()).decode()}"
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -52,6 +57,8 @@ def proxy(target: str, failure_of: Callable[[str, str], Failure | None]) -> Iter
         def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             failure = failure_of(self.command, self.path)
+            if login and self.headers.get("Authorization") != expected:
+                failure = Failure(status=401)
             if failure is None:
                 answer = self._ask(body)
                 kind = answer.headers.get("Content-Type", "application/json")
@@ -69,9 +76,7 @@ def proxy(target: str, failure_of: Callable[[str, str], Failure | None]) -> Iter
 
         def _ask(self, body: bytes) -> requests.Response:
             headers = {
-                name: value
-                for name, value in self.headers.items()
-                if name in ("Content-Type", "Authorization")
+                name: value for name, value in self.headers.items() if name == "Content-Type"
             }
             return requests.request(
                 self.command, target + self.path, data=body, headers=headers, timeout=_TIMEOUT_S
@@ -94,7 +99,7 @@ def proxy(target: str, failure_of: Callable[[str, str], Failure | None]) -> Iter
             """Say nothing: clients that leave, and servers that are killed, are the purpose."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:

@@ -83,6 +83,27 @@ def test_a_server_that_is_killed_in_mid_write_and_comes_back_has_every_trial_onc
     assert numbers_in(cluster, name)[store] == list(range(TRIALS))
 
 
+def test_a_server_that_is_down_at_the_beginning_is_told_at_once_and_asked_again(
+    cluster, home, monkeypatch
+):
+    databases(cluster, monkeypatch, "down")
+    files = searches.search(home)
+    projection = projection_of(files, home)
+    projection.view.poll()
+    cluster.kill()
+    try:
+        began = time.monotonic()
+        for feed in projection.feeds:
+            feed.step(ending=False)
+        took_s = time.monotonic() - began
+    finally:
+        cluster.start()
+    # MLflow would ask ten times itself, for 100 s in which nobody knows why.
+    assert took_s < 2.0
+    assert all("OperationalError" in feed.fault for feed in projection.feeds)
+    assert all(feed.pause_s < 1.0 for feed in projection.feeds)
+
+
 @pytest.mark.slow
 def test_a_search_that_is_written_twice_is_there_once(cluster, home, monkeypatch):
     databases(cluster, monkeypatch, "twice")

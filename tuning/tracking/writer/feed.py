@@ -292,6 +292,11 @@ class Feed:
             self.fault = ""
             self._wait_s = _FIRST_WAIT_S
 
+    def hurry(self) -> None:
+        """Try again at once after a failure: the end of the search is waited for."""
+        self._next_try = 0.0
+        self._wait_s = _FIRST_WAIT_S
+
     def warnings(self, pid: int = 0) -> list[str]:
         """Return what the user should know when this is the end.
 

@@ -170,6 +170,8 @@ class Projection:
                     raise feed.newer
             if self.view.complete and not self._ending:
                 self._ending = True
+                for feed in self.feeds:
+                    feed.hurry()
                 self._wake()
             if not n_seen:
                 time.sleep(_TURN_S)
@@ -203,8 +205,8 @@ class Projection:
         if final:
             for feed in self.feeds:
                 warnings += feed.warnings(pid)
-            if self._tracker is not None:
-                warnings += [f"MLflow: {fault}" for fault in self._tracker.unkept]
+            if self._tracker is not None and self._tracker.unkept:
+                warnings.append(f"MLflow: {self._tracker.unkept}")
             warnings += filter(None, [self.view.damage])
 
         return Report(
