@@ -70,6 +70,7 @@ def examine(deep: bool = False) -> list[Check]:
         memory(),
         disk(home),
         *state(home),
+        *stores(home),
         *faults(home),
         *gpus(),
     ]
@@ -167,6 +168,24 @@ def state(home: Path) -> Iterator[Check]:
     if database.exists():
         yield _database(database)
     yield from _unwritten(home)
+
+
+def stores(home: Path) -> Iterator[Check]:
+    """Whether servers that hold MLflow's runs or Optuna's storage answer; each within seconds."""
+    from tuning.tracking.mlflow_store import tracking_uri
+    from tuning.tracking.optuna_storage import storage_url
+    from tuning.tracking.servers.answers import answers
+
+    places = {"MLFLOW_TRACKING_URI": tracking_uri(home), "TUNING_STORAGE": storage_url(home)}
+    for answer in answers(places):
+        if answer.fault:
+            found = f"{answer.variable}: {answer.server} does not answer: {answer.fault}"
+            advice = (
+                "searches run without it; once it is back, `tuning sync` writes what is missing"
+            )
+            yield Check("store", "warn", found, advice)
+        else:
+            yield Check("store", "ok", f"{answer.variable}: {answer.server}")
 
 
 def faults(home: Path) -> Iterator[Check]:
