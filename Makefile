@@ -47,7 +47,7 @@ lr-value: .venv/ready ## measure what a range test gains a search: make lr-value
 	$(PYTHON) -m benchmarks.lr_value $(ARGS)
 
 test: .venv/ready ## run all tests but those of make chaos: make test ARGS="-k housing"
-	$(PYTHON) -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: .venv/ready ## faults at random moments, two hours; writes docs/reliability.md. Then the slow tests: make chaos ARGS="-k kill"
 	SOAK_MINUTES="$${SOAK_MINUTES:-3}" $(PYTHON) -m tests.chaos all soak --fresh --write --tests

@@ -3,10 +3,10 @@
 import gc
 import os
 import signal
-import sys
 
 import pytest
 
+from tests.quick_fit import make_fit_quick
 from tuning.executors.forkserver import ForkServer
 
 # A shell has its background jobs ignore it.
@@ -48,14 +48,11 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """Keep the garbage collector from TensorFlow's million objects.
 
-    Each look through them takes 0.2 s. And keep `fit` from XLA: the same arithmetic, a second
-    sooner for each model.
+    Each look through them takes 0.2 s.
     """
     gc.collect()
     gc.freeze()
-    trainer = sys.modules.get("keras.src.trainers.trainer")
-    if trainer is not None:
-        trainer.model_supports_jit = lambda model: False
+    make_fit_quick()
 
 
 @pytest.fixture(scope="session", autouse=True)

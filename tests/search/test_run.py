@@ -112,16 +112,16 @@ def test_the_report_waits_for_its_libraries_however_soon_the_finals_end(run, mon
         "write_report",
         lambda *_, **__: seen.append("written") or Path("none.html"),
     )
-    run()
+    run(trials=1)
     assert seen == ["loaded", "written"]
 
 
 def test_the_same_command_again_trains_nothing_and_takes_no_device(run, traces, monkeypatch):
-    first, built = run(), builds(traces)
+    first, built = run(trials=2), builds(traces)
     monkeypatch.setattr(
         "tuning.executors.catalog.LocalExecutor", lambda *_, **__: pytest.fail("it took devices")
     )
-    again = run()
+    again = run(trials=2)
     assert builds(traces) == built
     assert (again.trials, again.winner, again.startup_s) == (first.trials, first.winner, 0.0)
 
@@ -243,13 +243,13 @@ def test_ctrl_c_lets_the_running_trials_end_and_the_next_run_goes_on(run, traces
     home = traces.parent / "home"
 
     interrupt_after(home, 1)
-    stopped = run(trials=8)
+    stopped = run(trials=6)
     assert (stopped.status, stopped.winner) == ("interrupted", None)
     assert 1 <= len(stopped.trials) <= 4
     built = len(builds(traces))
-    assert run(trials=8).counts["completed"] == 8
+    assert run(trials=6).counts["completed"] == 6
     # And the finalist, and the winner built again.
-    assert len(builds(traces)) - built == 8 - len(stopped.trials) + 2
+    assert len(builds(traces)) - built == 6 - len(stopped.trials) + 2
 
 
 def test_a_larger_budget_that_is_stopped_keeps_the_winner_there_was(run, traces):
@@ -296,7 +296,7 @@ def test_a_device_is_not_waited_for_beyond_the_time_there_is(run, traces, monkey
         read_json(next((traces.parent / "home").glob("ledger/*/*/status.json")))["status"]
         == "failed"
     )
-    assert run().status == "completed"
+    assert run(trials=1).status == "completed"
 
 
 def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, monkeypatch):
@@ -305,7 +305,7 @@ def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, 
         whole = SearchFiles.write_spec
 
         def fails(self, proposal):
-            if proposal.number == 2:
+            if proposal.number == 1:
                 raise OSError(28, os.strerror(28), str(home))
             return whole(self, proposal)
 
@@ -313,14 +313,14 @@ def test_a_full_disk_ends_the_run_with_75_and_the_next_run_goes_on(run, traces, 
         with pytest.raises(
             StorageError, match=r"No space left on device.*Free some space, then run again"
         ) as caught:
-            run()
+            run(trials=2)
     assert caught.value.exit_code == 75
     assert read_json(next(home.glob("ledger/*/*/status.json")))["status"] == "failed"
-    assert run().counts["completed"] == 4
+    assert run(trials=2).counts["completed"] == 2
 
 
 def test_a_replay_that_is_refused_leaves_the_status_of_the_run_before(run, traces, monkeypatch):
-    run()
+    run(trials=1)
     path = next((traces.parent / "home").glob("ledger/*/*/status.json"))
     before = path.read_bytes()
 
@@ -329,7 +329,7 @@ def test_a_replay_that_is_refused_leaves_the_status_of_the_run_before(run, trace
 
     monkeypatch.setattr("tuning.search.run.SearchLoop.replay", refuse)
     with pytest.raises(ChangedError, match="something else"):
-        run(trials=5)
+        run(trials=2)
     assert path.read_bytes() == before
 
 

@@ -59,7 +59,7 @@ def assert_equals_fit(make, y=Y, **settings):
     assert_native(ours, y)
     theirs.run_eagerly = True  # the same sums, without the seconds of a trace
     settings = {
-        "epochs": 5,
+        "epochs": 3,
         "batch_size": 32,
         "shuffle": False,
         "validation_data": (X[:20], y[:20]),

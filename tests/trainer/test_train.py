@@ -66,7 +66,7 @@ def both(make, x, y, **settings):
     """Train one model by `fit`, one by us."""
     callbacks = settings.pop("callbacks", list)
     theirs = settings.pop("theirs", None) or make()
-    settings = {"epochs": 5, "batch_size": 32, "shuffle": False} | settings
+    settings = {"epochs": 3, "batch_size": 32, "shuffle": False} | settings
     # The same sums, without the seconds of a trace.
     theirs.run_eagerly = settings.pop("eagerly", True)
     ours = make()

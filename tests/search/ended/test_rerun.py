@@ -41,10 +41,17 @@ STUDY = Study(
 """
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Return where state folder and study lie, in all tests the same."""
+    return tmp_path_factory.mktemp("again")
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """Return a state folder of its own."""
-    folder = tmp_path / "home"
+def home(place, monkeypatch):
+    """Return a state folder that does not exist yet."""
+    folder = place / "home"
+    shutil.rmtree(folder, ignore_errors=True)
     monkeypatch.setenv("TUNING_HOME", str(folder))
     for name in ("MLFLOW_TRACKING_URI", "TUNING_STORAGE", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
@@ -52,8 +59,8 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "again.py"
+def file(place):
+    path = place / "again.py"
     path.write_text(STUDY)
     return path
 
@@ -72,8 +79,25 @@ def alone(monkeypatch):
     monkeypatch.setattr(tuning.search.run, "Writer", NoWriter)
 
 
+@pytest.fixture(scope="module")
+def summaries():
+    """Return what becomes the summary of the search that all tests begin with."""
+    return []
+
+
 @pytest.fixture
-def engines(monkeypatch):
+def first(run, alone, home, place, summaries):
+    """Return the summary of an ended search; trained once, and put back for each test."""
+    if summaries:
+        shutil.copytree(place / "ended", home)
+    else:
+        summaries.append(run())
+        shutil.copytree(home, place / "ended")
+    return summaries[0]
+
+
+@pytest.fixture
+def engines(first, monkeypatch):
     """Return the list of engine processes that are begun from now on."""
     begun = []
     begin = SupervisedEngine._begin
@@ -92,11 +116,9 @@ def shown(summary) -> dict:
     return {**summary.to_json(), "seconds": None}
 
 
-def test_an_ended_search_asks_no_engine_and_shows_the_same(run, alone, home, engines):
-    first = run()
+def test_an_ended_search_asks_no_engine_and_shows_the_same(run, home, first, engines):
     report = Path(first.report)
     before = report.stat().st_mtime_ns, (only_search(home) / "status.json").read_bytes()
-    engines.clear()
     again = run()
     assert engines == []
     assert shown(again) == shown(first)
@@ -108,6 +130,7 @@ def test_an_ended_search_asks_no_engine_and_shows_the_same(run, alone, home, eng
     assert numbers == [(proposal.params, result.value) for proposal, result in first.trials]
 
 
+@pytest.mark.usefixtures("first")
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -117,8 +140,7 @@ def test_an_ended_search_asks_no_engine_and_shows_the_same(run, alone, home, eng
         ("seed=3", "seed=4", "seed was"),
     ],
 )
-def test_an_ended_search_of_a_changed_study_is_refused(run, alone, file, home, old, new, words):
-    run()
+def test_an_ended_search_of_a_changed_study_is_refused(run, file, home, old, new, words):
     written = (only_search(home) / "winner.json").read_bytes()
     file.write_text(STUDY.replace(old, new))
     with pytest.raises(ChangedError, match=words):
@@ -126,14 +148,14 @@ def test_an_ended_search_of_a_changed_study_is_refused(run, alone, file, home, o
     assert (only_search(home) / "winner.json").read_bytes() == written
 
 
-def test_a_study_that_cannot_be_loaded_any_more_is_told_as_ever(run, alone, file):
-    run()
+@pytest.mark.usefixtures("first")
+def test_a_study_that_cannot_be_loaded_any_more_is_told_as_ever(run, file):
     file.write_text("import os\n" + STUDY.replace("return (x", "return return (x"))
     with pytest.raises(Exception, match=r"again\.py:"):
         run()
 
 
-def test_more_trials_of_an_ended_search_are_those_of_one_run(run, alone, home, tmp_path):
+def test_more_trials_of_an_ended_search_are_those_of_one_run(run, alone, home):
     run(trials=3)
     run(trials=3)
     run(trials=6)
@@ -153,10 +175,8 @@ def _trials(home):
     ]
 
 
-def test_a_damaged_result_of_an_ended_search_is_trained_again(run, alone, home, engines):
-    first = run()
+def test_a_damaged_result_of_an_ended_search_is_trained_again(run, home, first, engines):
     run()  # which knows all of it by its cache
-    engines.clear()
     result = only_search(home) / "trials" / "00001" / "result.json"
     result.write_text(result.read_text()[:-40])
     assert shown(run()) == shown(first)
@@ -164,11 +184,9 @@ def test_a_damaged_result_of_an_ended_search_is_trained_again(run, alone, home, 
     assert json.loads(result.read_text())["number"] == 1
 
 
-def test_a_lost_winner_of_an_ended_search_is_trained_without_an_engine(run, alone, home, engines):
-    first = run()
+def test_a_lost_winner_of_an_ended_search_is_trained_without_an_engine(run, home, first, engines):
     (only_search(home) / "winner.json").unlink()
     shutil.rmtree(only_search(home) / "finalists")
-    engines.clear()
     assert run().winner == first.winner
     assert engines == []
 
@@ -184,11 +202,9 @@ class Interrupting(SilentProgress):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_an_ended_search_that_is_interrupted_says_so_and_ends_as_before(run, alone, home, engines):
-    first = run()
+def test_an_ended_search_that_is_interrupted_says_so_and_ends_as_before(run, home, first, engines):
     (only_search(home) / "winner.json").unlink()
     shutil.rmtree(only_search(home) / "finalists")
-    engines.clear()
     interrupted = run(progress=Interrupting("finalist"))
     assert (interrupted.status, interrupted.winner) == ("interrupted", None)
     assert [result.value for _, result in interrupted.trials] == [
@@ -199,8 +215,7 @@ def test_an_ended_search_that_is_interrupted_says_so_and_ends_as_before(run, alo
     assert shown(run()) == shown(first)
 
 
-def test_an_error_beside_an_ended_search_is_in_its_status(run, alone, home, monkeypatch):
-    first = run()
+def test_an_error_beside_an_ended_search_is_in_its_status(run, home, first, monkeypatch):
     Path(first.report).unlink()
     with monkeypatch.context() as patch:
         patch.setattr(outcome_report, "write_report", _no_space)
@@ -215,8 +230,7 @@ def _no_space(*_, **__):
     raise StorageError("no space")
 
 
-def test_a_lost_report_is_made_anew(run, alone):
-    first = run()
+def test_a_lost_report_is_made_anew(run, first):
     report = Path(first.report)
     words = report.read_text()
     report.unlink()
