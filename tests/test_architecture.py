@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (
     "cli",
     "cli/new_study",
+    "cli/running",
     "cli/state",
     "cli/ui_login",
     "simulation",
@@ -29,6 +30,7 @@ ROOMS = (
     "search",
     "search/outcome",
     "search/ended",
+    "search/slots",
     "tracking/writer",
     "tracking",
     "tracking/servers",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -93,3 +95,43 @@ def test_in_another_thread_no_signal_is_taken_and_nothing_fails():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+class Moment:
+    """Stands in for `Until`."""
+
+    seconds_left = 40.0
+    has_come = False
+
+
+def test_until_a_moment_nothing_is_asked_and_then_the_run_drains(monkeypatch):
+    moment = Moment()
+    stop_request = StopRequest(until=moment)
+    assert (stop_request.reason, stop_request.by_signal) == ("", False)
+    assert 39.0 < stop_request.gives_up_at - time.monotonic() <= 40.0
+    moment.has_come = True
+    assert (stop_request.reason, stop_request.by_signal) == ("until", True)
+    assert (stop_request.hurried, stop_request.abandoned) == (False, False)
+    monkeypatch.setattr("tuning.search.stop_request.DRAIN_S", 0.0)
+    assert stop_request.abandoned
+
+
+def test_a_clock_that_is_set_back_after_the_moment_does_not_bring_the_run_back():
+    moment = Moment()
+    stop_request = StopRequest(until=moment)
+    moment.has_come = True
+    assert stop_request.reason == "until"
+    moment.has_come = False
+    assert stop_request.reason == "until"
+
+
+def test_a_device_is_waited_for_until_the_deadline_or_the_moment():
+    stop_request = StopRequest()
+    assert stop_request.gives_up_at == math.inf
+    stop_request.deadline = 7.0
+    assert stop_request.gives_up_at == 7.0
+
+
+def test_sigusr1_asks_for_nothing_but_a_look(stop_request):
+    send(signal.SIGUSR1)
+    assert (stop_request.n_looks, stop_request.reason) == (1, "")

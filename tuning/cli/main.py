@@ -17,6 +17,10 @@ from tuning.storage.secrets import without_secrets
 VERBS = {
     "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
+    "slots": (
+        "tuning.cli.running.slots:slots",
+        "Show the slots of a running search, or have it work on others.",
+    ),
     "bench": ("tuning.cli.bench:bench", "Compare engines on studies, with seeds and statistics."),
     "lr-range": (
         "tuning.cli.lr_range:lr_range",

@@ -101,3 +101,14 @@ quota = click.option(
     metavar="SIZE",
     help="Stop once the state folder holds more: 20G. What is finished is kept.",
 )
+until = click.option(
+    "--until",
+    metavar="TIME",
+    help="End then, trials at a checkpoint; the same command goes on: 08:00, 2026-12-02T08:00.",
+)
+yields = click.option(
+    "--yield",
+    "yields",
+    is_flag=True,
+    help="Leave a GPU on which somebody else computes, until that has ended.",
+)

@@ -107,6 +107,8 @@ _of_run = options.together(
     ),
     options.memory_per_slot,
     options.quota,
+    options.until,
+    options.yields,
     click.option(
         "--deterministic",
         is_flag=True,
@@ -196,6 +198,8 @@ def check_run(
     ray_address: str | None = None,
     memory_per_slot: int | None = None,
     quota: int | None = None,
+    until: str | None = None,
+    yields: bool = False,
     deterministic: bool,
     source: str | None,
     **fields: Any,
@@ -208,7 +212,7 @@ def check_run(
         settings: Each `NAME=VALUE` of `--set`.
         fresh, allow_change, devices, executor, engine_timeout: As in `RunOptions`.
         ray_address: As in `RunOptions`.
-        memory_per_slot, quota, deterministic, source: As in `RunOptions`.
+        memory_per_slot, quota, until, yields, deterministic, source: As in `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.
 
@@ -229,6 +233,10 @@ def check_run(
         from tuning.executors.executor_spec import executor_spec
 
         executor_spec(executor)
+    if until is not None:
+        from tuning.search.slots.until import Until
+
+        Until(until)
     if fresh and allow_change:
         raise StudyError(
             "--fresh and --allow-change exclude each other: "
@@ -249,6 +257,8 @@ def check_run(
         engine_timeout=engine_timeout,
         memory_per_slot=memory_per_slot,
         quota=quota,
+        until=until,
+        yields=yields,
         deterministic=deterministic,
         source=source,
         variant={name: value for name, value in changes.items() if name not in _BUDGETS},

@@ -125,6 +125,10 @@ class Executor(Protocol):
         """The slots worked on; on a box that is shared each trial waits for its turn there."""
 
     @property
+    def leaving(self) -> tuple[Slot, ...]:
+        """The slots that are being given up: what runs there has not ended yet."""
+
+    @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
 

@@ -58,6 +58,11 @@ class InProcessExecutor:
         return self._slots
 
     @property
+    def leaving(self) -> tuple[Slot, ...]:
+        """None: they stay."""
+        return ()
+
+    @property
     def room(self) -> int:
         """How many more jobs may be submitted: one running and one waiting."""
         return max(0, 2 - len(self._waiting) - (self._running is not None))

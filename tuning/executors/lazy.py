@@ -30,6 +30,16 @@ class LazyExecutor:
         return self._real().slots
 
     @property
+    def held(self) -> tuple[Slot, ...]:
+        """The slots held now; none before the first job, and takes none."""
+        return () if self._executor is None else self._executor.slots
+
+    @property
+    def leaving(self) -> tuple[Slot, ...]:
+        """The slots that are being given up: what runs there has not ended yet."""
+        return () if self._executor is None else self._executor.leaving
+
+    @property
     def room(self) -> int:
         """How many more jobs may be submitted; takes the slots."""
         return self._real().room

@@ -100,6 +100,11 @@ class LocalExecutor:
         return tuple(worker.slot for worker in self._workers if worker.leave_by is None)
 
     @property
+    def leaving(self) -> tuple[Slot, ...]:
+        """The slots that are being given up: what runs there has not ended yet."""
+        return tuple(worker.slot for worker in self._workers if worker.leave_by is not None)
+
+    @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
         jobs = len(self._waiting) + sum(len(worker.jobs) for worker in self._workers)

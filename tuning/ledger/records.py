@@ -322,8 +322,8 @@ class SearchStatus:
     """How the last run of a search ended, or that it runs.
 
     Attributes:
-        status: "running", "completed", "exhausted", "timeout", "interrupted", "terminated" or
-            "failed".
+        status: "running", "completed", "exhausted", "timeout", "until", "interrupted",
+            "terminated" or "failed".
         counts: Trials by outcome.
         error: Why it failed, else "".
         at: When this was so, Unix seconds.

@@ -178,7 +178,7 @@ class Conclusion:
             files=self._files,
             progress=self._run.progress,
             stop_request=self._stop_request,
-            on_tick=self._run.space.check,
+            on_tick=self._run.tick,
         )
 
     def _earlier_winner(self) -> WinnerRecord | None:

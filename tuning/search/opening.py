@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tuning.executors.base import Executor
 from tuning.executors.devices.slot import Slot
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
+from tuning.executors.lazy import LazyExecutor
 from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import changed_libraries, search_header
@@ -29,6 +30,8 @@ from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.options import RunOptions
 from tuning.search.outcome.projections import Projections
 from tuning.search.processes import SearchProcesses, study_facts
+from tuning.search.slots.resizer import Resizer
+from tuning.search.slots.yielding import Yielding
 from tuning.search.stop_request import StopRequest
 from tuning.storage.locks import search_locked
 from tuning.storage.space import SpaceWatch
@@ -69,6 +72,7 @@ class OpenRun:
         slots: The devices that trials may have.
         processes: Forkserver and engine.
         executor: On these slots.
+        resizer: Has it work on others where that is asked for.
         projections: The stores, behind the writer.
         progress: Told what happens.
         home: The state folder.
@@ -81,13 +85,23 @@ class OpenRun:
     source: Source
     slots: Sequence[Slot]
     processes: SearchProcesses
-    executor: Executor
+    executor: LazyExecutor
+    resizer: Resizer
     projections: Projections
     progress: Progress
     home: Path
     space: SpaceWatch
     began: float
     stop_request: StopRequest
+
+    def tick(self) -> None:
+        """Do what is done several times a second while jobs run.
+
+        Raises:
+            StorageError: The disk or its quota is full.
+        """
+        self.space.check()
+        self.resizer.look(self.stop_request.n_looks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,14 +155,15 @@ class Opener:
         projections = Projections(writer, self.progress, lambda: self.stop_request.hurried)
         # Closed in reverse order: also after an error the writer is waited for before it is left.
         self.stack.callback(projections.catch_up)
-        parse = executor_spec(self.options.executor).parse
-        slots = parse(self.options.devices, search.study.gpus_per_trial)
+        slots = self._slots_of(self.options.devices, search.study)
+        executor = self._executor(processes, search, slots)
         return OpenRun(
             search=search,
             source=self.source,
             slots=slots,
             processes=processes,
-            executor=self._executor(processes, search, slots),
+            executor=executor,
+            resizer=self._resizer(executor, search, slots),
             projections=projections,
             progress=self.progress,
             home=self.home,
@@ -184,9 +199,30 @@ class Opener:
             return self.start_writer()
         return PatientWriter(self.home, self.start_writer)
 
+    def _slots_of(self, devices: str, study: StudyInfo) -> Sequence[Slot]:
+        return executor_spec(self.options.executor).parse(devices, study.gpus_per_trial)
+
+    def _resizer(
+        self, executor: LazyExecutor, search: OpenSearch, slots: Sequence[Slot]
+    ) -> Resizer:
+        if self.options.yields and not any(slot.kind == "gpu" for slot in slots):
+            self.progress.notice("--yield is for GPUs, and this search has none: nothing is left")
+        run_s = time.monotonic() - self.began
+        resizer = Resizer(
+            executor,
+            folder=search.files.folder,
+            devices=self.options.devices,
+            slots=slots,
+            parse=lambda devices: self._slots_of(devices, search.study),
+            begun_ns=int((time.time() - run_s) * 1e9),
+            notice=self.progress.notice,
+            yielding=Yielding() if self.options.yields else None,
+        )
+        return self.stack.enter_context(resizer)
+
     def _executor(
         self, processes: SearchProcesses, search: OpenSearch, slots: Sequence[Slot]
-    ) -> Executor:
+    ) -> LazyExecutor:
         return processes.executor(
             slots,
             name=self.options.executor,

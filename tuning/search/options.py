@@ -31,6 +31,9 @@ class RunOptions:
             same trials. With a pruner one trial runs at a time.
         memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
         quota: Most bytes of the state folder; None: what the disk holds.
+        until: The moment at which the run ends, as `Until` takes it: `08:00`; None: none.
+        yields: Leave GPUs on which processes run that are no part of this search, until those are
+            gone.
         variant: What was changed of the study file by the command line, for the search's key and
             for the study.
         source: Another search to begin with, as `tuning.ledger.catalog.find` names one: its best
@@ -51,6 +54,8 @@ class RunOptions:
     engine_timeout: float | None = None
     memory_per_slot: int | None = None
     quota: int | None = None
+    until: str | None = None
+    yields: bool = False
     variant: Overrides = field(default_factory=dict)
     budget: Overrides = field(default_factory=dict)
     source: str | None = None

@@ -131,7 +131,7 @@ class SearchProcesses:
                 log_folder=log_folder,
                 limits=replace(_LIMITS, memory_bytes=memory_per_slot),
                 label=label,
-                until=math.inf if stop_request.deadline is None else stop_request.deadline,
+                until=stop_request.gives_up_at,
                 notice=notice,
                 address=address,
             )

@@ -62,7 +62,8 @@ class Round:
         while left := self._left:
             if self.stop_request.by_signal:
                 self.progress.phase(STOP_MESSAGES[self.stop_request.reason])
-                if self.stop_request.hurried or left <= self._waiting:
+                is_over = self.stop_request.hurried or self.stop_request.abandoned
+                if is_over or left <= self._waiting:
                     return False
                 for name in sorted(self._waiting & left):
                     self.executor.cancel(name)

@@ -26,6 +26,7 @@ from tuning.search.loop import SearchLoop
 from tuning.search.opening import Opener, OpenRun
 from tuning.search.options import RunOptions
 from tuning.search.processes import source_of
+from tuning.search.slots.until import Until
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
 from tuning.search.trial_jobs import function_of, trial_job
@@ -71,7 +72,7 @@ def run_study(
         study, home, variant=options.variant, budget=options.budget
     )
     other = None if options.source is None else find(home, options.source)
-    stop_request = StopRequest()
+    stop_request = StopRequest(until=Until.of(options.until))
     with ExitStack() as stack, _private_files(), raise_on_full_disk(), stop_request.handled():
         opener = Opener(
             stack=stack,
@@ -130,7 +131,7 @@ class _TrainingRun:
             make_job=self._job,
             progress=run.progress,
             on_result=self._after_result,
-            on_tick=run.space.check,
+            on_tick=run.tick,
             in_order=self._in_order,
             stop_request=run.stop_request,
             known=run.search.known.result_of,

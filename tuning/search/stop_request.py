@@ -5,20 +5,29 @@ Handlers set flags; loop and finals look at them.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tuning.search.slots.until import Until
+
 GRACE_S = 0.8
 """After SIGTERM: time for the running trials to reach the end of their epoch."""
+DRAIN_S = 30.0
+"""The same after the moment of `--until`: somebody waits for the devices, not for the kernel."""
 STOP_MESSAGES = {
     "timeout": "time is up: the running trials are let go at the end of their epoch",
     "interrupted": (
         "interrupted: the running trials end, then this run does; Ctrl-C again ends it at once"
     ),
     "terminated": "terminated",
+    "until": (
+        "the moment of --until has come: the running trials are let go at the end of their epoch, "
+        f"or after {DRAIN_S:.0f} s; the same command goes on"
+    ),
     "budget": "the budget is used up",
 }
 """What the user is told, by reason."""
@@ -36,7 +45,7 @@ class StopRequest:
     """What asks a run to end.
 
     Ctrl-C once: the running trials end; twice: at once. SIGTERM: at once, after a moment's grace.
-    Deadline: no trial is begun any more.
+    Deadline: no trial is begun any more. `--until`: the same, and nothing else is begun either.
 
     A handler that did more than set a flag could cut a message to a worker in two. While nothing of
     that kind is going on (TensorFlow is starting, a device is waited for) it raises instead, so
@@ -44,34 +53,49 @@ class StopRequest:
 
     Attributes:
         deadline: On the monotonic clock; None: none.
+        n_looks: How often SIGUSR1 has come: what was written for this run is to be read now.
 
     Args:
         enough: Whether a budget that is counted in something else than trials is used up; asked
             often.
+        until: The moment at which the run ends; None: there is none.
     """
 
-    def __init__(self, enough: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, enough: Callable[[], bool] = lambda: False, until: Until | None = None
+    ) -> None:
         self.deadline: float | None = None
+        self.n_looks = 0
         self._enough = enough
+        self._until = until
+        self._drains_since: float | None = None
         self._interrupts = 0
         self._terminated_at: float | None = None
         self._raises = True
 
     @property
     def reason(self) -> str:
-        """Why no further trial is begun: "terminated", "interrupted", "timeout", "budget" or ""."""
+        """Why no further trial is begun.
+
+        "terminated", "interrupted", "until", "timeout", "budget" or "".
+        """
         if self._terminated_at is not None:
             return "terminated"
         if self._interrupts:
             return "interrupted"
+        if self._drains:
+            return "until"
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return "timeout"
         return "budget" if self._enough() else ""
 
     @property
     def by_signal(self) -> bool:
-        """Whether somebody wants the run to end, be there a winner or not."""
-        return self.reason in ("interrupted", "terminated")
+        """Whether somebody wants the run to end, be there a winner or not.
+
+        `--until` is such a signal, given beforehand.
+        """
+        return self.reason in ("interrupted", "terminated", "until")
 
     def by_signal_soon(self) -> bool:
         """`by_signal`, now or within a moment.
@@ -92,13 +116,28 @@ class StopRequest:
         """Whether the running trials are not waited for any longer."""
         if self._interrupts >= _ABORTS:
             return True
-        if self._terminated_at is None:
-            return False
-        return time.monotonic() >= self._terminated_at + GRACE_S
+        if self._terminated_at is not None:
+            return time.monotonic() >= self._terminated_at + GRACE_S
+        return self._drains and time.monotonic() >= (self._drains_since or 0.0) + DRAIN_S
+
+    @property
+    def gives_up_at(self) -> float:
+        """When a device is not waited for any longer, on the monotonic clock; maybe never."""
+        at = math.inf if self.deadline is None else self.deadline
+        if self._until is not None:
+            at = min(at, time.monotonic() + self._until.seconds_left)
+        return at
+
+    @property
+    def _drains(self) -> bool:
+        """Whether the moment of `--until` has come; a clock that is set back changes that not."""
+        if self._drains_since is None and self._until is not None and self._until.has_come:
+            self._drains_since = time.monotonic()
+        return self._drains_since is not None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and SIGHUP in this block.
+        """Take SIGINT, SIGTERM, SIGHUP and SIGUSR1 in this block.
 
         A terminal that goes away ends the run as SIGTERM does, unless `nohup` has it ignored.
         Outside the main thread Python has no signals: there nothing is changed.
@@ -110,6 +149,7 @@ class StopRequest:
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate}
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             handlers[signal.SIGHUP] = self._terminate
+        handlers[signal.SIGUSR1] = self._look
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
@@ -139,6 +179,9 @@ class StopRequest:
             yield
         finally:
             self._raises = before
+
+    def _look(self, *_: object) -> None:
+        self.n_looks += 1
 
     def _interrupt(self, *_: object) -> None:
         self._interrupts += 1

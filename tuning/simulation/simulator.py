@@ -126,6 +126,11 @@ class SimulatedExecutor:
         return self._slots
 
     @property
+    def leaving(self) -> tuple[Slot, ...]:
+        """None: they stay."""
+        return ()
+
+    @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
         return max(0, 2 * self.size - len(self._running) - len(self._waiting))

@@ -115,6 +115,11 @@ class RayExecutor:
         return tuple(place.slot for place in self._places.values())
 
     @property
+    def leaving(self) -> tuple[Slot, ...]:
+        """None: one that goes is gone at once."""
+        return ()
+
+    @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
         jobs = len(self._waiting) + sum(len(place.jobs) for place in self._places.values())

@@ -1,0 +1,1 @@
+"""Which slots a running search works on: told from outside, given up to others, until a moment."""
