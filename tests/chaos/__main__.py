@@ -19,6 +19,7 @@ from tests.chaos.document import write_document
 from tests.chaos.lives import Life, live
 from tests.chaos.plans import PLANS, Plan
 from tests.chaos.records import ROOT, Record, read_records
+from tests.chaos.resize import resized_life
 from tests.chaos.whole import outcome_of
 
 _COMMAND = "python -m tests.chaos"
@@ -42,6 +43,9 @@ def run_campaign(name: str, times: int, seed: int, records: Path, folder: Path) 
         home = folder / f"{name}-{number}"
         if plan.kind == "at-once":
             life = start_at_once(plan, home)
+        elif plan.kind == "resize":
+            rounds = min(plan.hits, times - injected)
+            life = resized_life(plan, home, chance, rounds=rounds, reference=reference)
         else:
             hits = min(plan.hits, times - injected)
             life = live(plan, home, chance, hits=hits, reference=reference, until=until)
@@ -55,12 +59,17 @@ def run_campaign(name: str, times: int, seed: int, records: Path, folder: Path) 
 
 
 def _undisturbed(plan: Plan, folder: Path) -> Any:
-    command = Command(folder, plan.words)
+    command = Command(folder, plan.words, **_devices_of(plan))
     code = command.finish(plan.limit_s)
     command.kill_all()
     if code != 0:
         raise RuntimeError(f"an undisturbed command ended with {code}: {command.output[-2000:]}")
     return outcome_of(command.home)
+
+
+def _devices_of(plan: Plan) -> dict[str, str]:
+    """Return what an undisturbed search needs of the plan's environment."""
+    return {name: each for name, each in plan.environment.items() if name == "TUNING_DEVICES"}
 
 
 def _record(name: str, plan: Plan, life: Life, command: str) -> Record:
@@ -94,7 +103,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run campaigns one after the other; return 1 where something was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or: {', '.join(PLANS)}")
-    parser.add_argument("--times", type=int, help="injections; default: as the plan says")
+    parser.add_argument(
+        "--times", "--rounds", type=int, help="injections; default: as the plan says"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--keep", type=Path, help="keep the homes there")

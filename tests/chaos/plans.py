@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 QUICK = str(HERE / "quick.py")
 SMALL = str(HERE / "small.py")
 BAD = str(HERE / "bad.py")
+MOVING = str(HERE / "moving.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Plan:
         ends_s: So long a driver that is told to end may take.
         environment: See `hook/sitecustomize.py`.
         is_repeatable: Whether a disturbed search must come to the very trials of another one.
-        kind: Of what is checked: "search", "bad", "bench", "lr-range", "at-once".
+        kind: Of what is checked: "search", "bad", "bench", "lr-range", "at-once", "resize".
         first: Words of a command that is run to its end before, on the same home.
         removes: Files of the home that are deleted after it.
         from_start: Moments are counted from the start of the command, seconds; None: most from
@@ -343,6 +344,18 @@ PLANS: dict[str, Plan] = {
         kind="bad",
         is_repeatable=False,
         environment={"CHAOS_SILENCE_S": "3"},
+    ),
+    "resize": Plan(
+        rule="F1 F3",
+        what="eight devices: slots that come and go, kills of workers, forkserver, engine, driver",
+        times=1000,
+        words=("run", MOVING, "--devices", "auto", "--json", "--quiet"),
+        faults=(),
+        hits=250,
+        pause_s=(0.2, 1.0),
+        trials=200,
+        kind="resize",
+        environment={"TUNING_DEVICES": ",".join(f"GPU-{number}" for number in range(8))},
     ),
     "fail-result": _failpoint(
         "F2", "SIGKILL of a worker between its durable result and its reply",

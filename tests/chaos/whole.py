@@ -39,7 +39,7 @@ def outcome_of(home: Path) -> dict[str, Any]:
 
 def check_whole(plan: Plan, command: Command, findings: Findings, reference: Any) -> None:
     """Add what is wrong at the end of a life."""
-    if plan.kind in ("search", "bad"):
+    if plan.kind in ("search", "bad", "resize"):
         storage = command.environment.get("TUNING_STORAGE", "")
         found = nothing_lost(command.home, command.leases, trials=plan.trials, storage=storage)
         findings.lost += found.lost
