@@ -29,7 +29,7 @@ class RayCluster:
         token: That it wants.
     """
 
-    def __init__(self, cpus=(1, 1, 1)):
+    def __init__(self, cpus=(2, 1, 1)):
         self.token = secrets.token_hex(32)
         self._stack = contextlib.ExitStack()
         self._server = self._stack.enter_context(ForkServer(()))

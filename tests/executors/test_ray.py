@@ -1,57 +1,253 @@
-"""The contract on a cluster of three nodes on loopback, and what is Ray's alone."""
+"""The contract on a Ray cluster of three nodes on loopback, and what is Ray's alone."""
 
 import os
+import signal
+import time
 
+import psutil
 import pytest
 
-from tests.executors.contract import ExecutorContract
-from tests.executors.ray_cluster import TOKEN, RayCluster
+from tests.executors.contract import ExecutorContract, ends, job, run
+from tests.executors.ray_cluster import SOON, TOKEN, RayCluster
+from tests.faults.processes import is_alive
+from tuning.errors import BusyError, LostError, StudyError
+from tuning.executors.base import Died, Finished, Started
 from tuning.executors.cluster.actor import SlotSettings
 from tuning.executors.cluster.connection import Address
 from tuning.executors.cluster.link import LinkSettings
 from tuning.executors.cluster.ray_executor import RayExecutor
 from tuning.executors.cluster.wishes import demand_of, parse_cluster_devices
+from tuning.executors.supervision.parts import LINK
 from tuning.storage.interpreter import import_path
+from tuning.trial import Answer
 
 LIGHT = ("tuning.executors.worker",)
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    cluster = RayCluster()
-    os.environ[TOKEN] = cluster.token
-    yield cluster
-    del os.environ[TOKEN]
-    cluster.close()
+    """Three nodes with four CPUs; this process has its token and its patience."""
+    with pytest.MonkeyPatch.context() as patch:
+        cluster = RayCluster()
+        patch.setenv(TOKEN, cluster.token)
+        for name, value in SOON.items():
+            patch.setenv(name, value)
+        yield cluster
+        cluster.close()
 
 
 @pytest.fixture(scope="module")
-def open_ray(cluster, tmp_path_factory):
-    """Open executors on the cluster."""
+def shared(cluster, tmp_path_factory):
+    """One executor for the tests that leave it as it was: its slots take 2 s.
+
+    It leaves one CPU of the four to others.
+    """
+    executor = open_executor(cluster, tmp_path_factory.mktemp("logs"))
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def open_(cluster, tmp_path):
+    """Open executors that are closed after the test."""
     opened = []
 
-    def open_ray(devices="cpu:3", notice=print, until=float("inf"), **options):
-        slot = {"kind": "cpu", "preload": LIGHT, "import_path": tuple(import_path())}
-        settings = LinkSettings(
-            address=Address(text=cluster.address),
-            demand=demand_of(parse_cluster_devices(devices)),
-            slot=SlotSettings(**{**slot, **options}),
-            log=tmp_path_factory.mktemp("logs") / "ray.log",
-        )
-        opened.append(RayExecutor(settings, notice=notice, until=until))
+    def open_(devices="cpu:3", **options):
+        opened.append(open_executor(cluster, tmp_path, devices, **options))
         return opened[-1]
 
-    yield open_ray
+    yield open_
     for executor in opened:
         executor.close()
 
 
-@pytest.fixture(scope="module")
-def shared(open_ray):
-    return open_ray()
+def open_executor(cluster, folder, devices="cpu:3", *, notice=None, until=float("inf"), **slot):
+    settings = {"kind": "cpu", "preload": LIGHT, "import_path": tuple(import_path()), **slot}
+    return RayExecutor(
+        LinkSettings(
+            address=Address(text=cluster.address),
+            demand=demand_of(parse_cluster_devices(devices)),
+            slot=SlotSettings(**settings),
+            log=folder / "ray.log",
+        ),
+        notice=notice,
+        until=until,
+    )
+
+
+def until(executor, kind, seconds=20.0):
+    """Return the events up to the first of a kind."""
+    events = []
+    end = time.monotonic() + seconds
+    while not any(isinstance(event, kind) for event in events):
+        assert time.monotonic() < end, events
+        events += executor.events(0.5)
+    return next(event for event in events if isinstance(event, kind))
+
+
+def has_slots(executor, count, seconds=30.0):
+    end = time.monotonic() + seconds
+    while len(executor.slots) != count:
+        assert time.monotonic() < end, executor.slots
+        executor.events(0.2)
+
+
+def actor_of(slot):
+    """Return the process of a slot on a CPU; it is in its name."""
+    return psutil.Process(int(slot.rpartition(":")[2]))
+
+
+def is_gone(processes, seconds=15.0):
+    """Whether all of these end within so long; who reaps them is not our matter."""
+    end = time.monotonic() + seconds
+    while any(is_alive(each) for each in processes):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 class TestRayExecutor(ExecutorContract):
     @pytest.fixture
     def executor(self, shared):
         return shared
+
+
+def test_a_killed_worker_is_replaced_at_its_slot(shared):
+    shared.submit(job("sleep", 60, id="victim"))
+    victim = until(shared, Started)
+    os.kill(victim.pid, signal.SIGKILL)
+    died = until(shared, Died)
+    assert (died.job, died.cause) == ("victim", "killed")
+    assert actor_of(victim.slot).is_running()
+    ended = ends(run(shared, *(job("where", id=f"w{n}") for n in range(6))))
+    assert {end.value["visible"] for end in ended.values()} == {"-1"}
+
+
+def test_a_job_that_hangs_is_stopped_and_the_actor_stays(shared):
+    begin = time.monotonic()
+    shared.submit(job("ignore_term", 60, timeout_s=0.3))
+    slot = until(shared, Started).slot
+    died = until(shared, Died)
+    assert (died.cause, died.detail) == ("timeout", "stopped after 0.3 s, the trial's limit")
+    assert time.monotonic() - begin < 5
+    assert actor_of(slot).is_running()
+
+
+def test_stop_reaches_a_job_that_does_not_wait_for_answers(shared):
+    shared.submit(job("train_slowly", 1000))
+    until(shared, Started)
+    shared.answer("train_slowly", Answer.STOP)
+    assert until(shared, Finished).value[-1] == Answer.STOP
+
+
+def test_a_job_fed_ahead_moves_to_a_slot_that_idles(shared):
+    has_slots(shared, 3)
+    for number in range(2):
+        shared.submit(job("sleep", 60, id=f"long{number}"))
+    shared.submit(job("sleep", 0.3, id="short"))
+    for number in range(3):  # one goes ahead to each slot
+        shared.submit(job("double", number, id=f"d{number}"))
+    ended = {}
+    while not {"short", "d0", "d1", "d2"} <= set(ended):
+        ended |= ends(shared.events(5.0))
+    assert not ended.keys() & {"long0", "long1"}
+    for number in range(2):
+        shared.cancel(f"long{number}")
+        assert until(shared, Died).cause == "cancelled"
+
+
+def test_a_result_that_cannot_be_loaded_raises(shared):
+    assert "pickle" in run(shared, job("unpicklable"))[-1].error
+
+
+def test_a_lost_actor_loses_its_running_job_alone_and_another_comes(shared):
+    has_slots(shared, 3)
+    shared.submit(job("sleep", 60, id="victim"))
+    slot = until(shared, Started).slot
+    for number in range(5):  # one of them waits behind it
+        shared.submit(job("sleep", 0.1, id=f"s{number}"))
+    actor = actor_of(slot)
+    family = [actor, *actor.children(recursive=True)]
+    actor.kill()
+    ended = {}
+    while len(ended) < 6:
+        ended |= ends(shared.events(5.0))
+    assert ended.pop("victim").cause == "lost"
+    assert all(isinstance(end, Finished) for end in ended.values())
+    assert is_gone(family)
+    has_slots(shared, 3)
+    assert slot not in [each.name for each in shared.slots]
+
+
+def test_the_death_of_the_link_ends_all_and_says_that_the_command_goes_on(cluster, open_):
+    executor = open_("cpu:1")
+    executor.submit(job("double", 2))
+    assert until(executor, Finished).value == 4
+    executor.submit(job("sleep", 60))
+    until(executor, Started)
+    actor = actor_of(executor.slots[0].name)
+    family = [actor, *actor.children(recursive=True)]
+    link = next(p for p in psutil.Process().children(recursive=True) if p.name() == LINK.name)
+    link.kill()
+    with pytest.raises(LostError, match=r"(?s)head is gone.*SIGKILL.*the same command goes on"):
+        until(executor, Died)
+    assert LostError.exit_code == 75
+    assert is_gone(family)
+
+
+def test_close_ends_the_slots_and_their_workers(open_):
+    executor = open_("cpu:1")
+    executor.submit(job("ignore_term", 60))
+    worker = psutil.Process(until(executor, Started).pid)
+    actor = actor_of(executor.slots[0].name)
+    executor.close()
+    assert is_gone([worker, actor])
+
+
+def test_without_room_a_slot_is_waited_for_until_the_deadline(shared, open_):
+    has_slots(shared, 3)
+    open_("cpu:1")
+    with pytest.raises(BusyError, match="Ray has given no slot"):
+        open_("cpu:1", until=time.monotonic() + 2.0)
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        ("", "the cluster wants a token, and none is there"),
+        ("b" * 32, "the cluster refuses the token that is there"),
+    ],
+)
+def test_without_its_token_the_cluster_is_closed(open_, monkeypatch, tmp_path, token, words):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(TOKEN, token)
+    with pytest.raises(StudyError, match=f"--ray-address .*: {words}"):
+        open_("cpu:1", until=time.monotonic() + 30.0)
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "address", "127.0.0.1:1")
+    with pytest.raises(BusyError, match=r"--ray-address 127.0.0.1:1: no Ray answers there"):
+        open_executor(cluster, tmp_path, "cpu:1", until=time.monotonic() + 20.0)
+
+
+@pytest.mark.slow
+def test_nodes_that_come_take_work_and_nodes_that_leave_give_it_back(cluster, shared, open_):
+    has_slots(shared, 3)
+    executor = open_("auto")
+    has_slots(executor, 1)
+    node = cluster.add(num_cpus=2)
+    has_slots(executor, 3)
+    for number in range(3):
+        executor.submit(job("sleep", 60, id=f"s{number}"))
+    running = set()
+    while len(running) < 3:
+        running |= {e.job for e in executor.events(1.0) if isinstance(e, Started)}
+    cluster.kill(node)
+    lost = set()
+    while len(lost) < 2:
+        lost |= {e.job for e in executor.events(1.0) if isinstance(e, Died) and e.cause == "lost"}
+    has_slots(executor, 1)
+    for number in range(3):
+        executor.cancel(f"s{number}")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tuning.errors import BusyError, MissingError, StudyError, first_line
+from tuning.errors import BusyError, MissingError, StudyError, TuningError, first_line
 from tuning.executors.cluster.words import Connected
+from tuning.storage.durable import open_file
 from tuning.storage.scratch import scratch_folder
 
 _OBJECT_STORE = 100 << 20
 """Bytes; nothing that we send is large enough to be put there."""
+_REFUSAL = b"InvalidAuthToken"
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would be told to Ray's makers
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -44,8 +50,17 @@ class Address:
     gpus: int = 0
 
 
-def connect(address: Address, stack: ExitStack) -> tuple[ModuleType, Connected]:
+def connect(
+    address: Address, stack: ExitStack, *, log: Path, refuse: Callable[[TuningError], None]
+) -> tuple[ModuleType, Connected]:
     """Connect this process to a Ray; `stack` disconnects it, and ends one of our own.
+
+    Args:
+        address: Of the Ray.
+        stack: See above.
+        log: Where Ray prints, in this process.
+        refuse: Called in a thread where the cluster refuses our token; ends the process. Ray itself
+            would go on asking for 20 s, and then say that nothing answers.
 
     Returns:
         Ray, and what to tell of the connection.
@@ -56,13 +71,21 @@ def connect(address: Address, stack: ExitStack) -> tuple[ModuleType, Connected]:
         BusyError: No Ray answers there.
     """
     began = time.monotonic()
+    where = f"--ray-address {address.text}"
+    _require_somebody(address.text, where)
     os.environ.update(_QUIET)
     # Read when Ray is imported. Who runs a cluster without tokens says so: RAY_AUTH_MODE=disabled.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     options = _own(address, stack) if address.text is None else {"address": address.text}
     ray = _imported()
 
-    where = f"--ray-address {address.text}"
+    connected = threading.Event()
+    stack.callback(connected.set)
+    refusal = StudyError(
+        _about_the_token("the cluster refuses the token that is there"), where=where
+    )
+    watch = partial(_watch_for_refusal, log, connected, lambda: refuse(refusal))
+    threading.Thread(target=watch, name="refusal", daemon=True).start()
     try:
         ray.init(
             log_to_driver=False,
@@ -71,15 +94,13 @@ def connect(address: Address, stack: ExitStack) -> tuple[ModuleType, Connected]:
             **options,
         )
     except ray.exceptions.AuthenticationError as error:
-        raise StudyError(_about_the_token(error), where=where) from error
+        text = _about_the_token("the cluster wants a token, and none is there")
+        raise StudyError(text, where=where) from error
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         if address.text is None:
             raise BusyError(f"a Ray of our own did not start: {first_line(error)}") from error
-        raise BusyError(
-            f"{where}: no Ray answers there ({first_line(error)}). HOST:PORT is for a program "
-            "that runs on a node of the cluster; from elsewhere say ray://HOST:10001. "
-            "Check with: ray status"
-        ) from error
+        raise _nobody_answers(where, first_line(error)) from error
+    connected.set()
     stack.callback(ray.shutdown)
     n_nodes = sum(bool(node["Alive"]) for node in ray.nodes())
     seconds = time.monotonic() - began
@@ -118,15 +139,44 @@ def _own(address: Address, stack: ExitStack) -> Mapping[str, Any]:
     }
 
 
-def _about_the_token(error: Exception) -> str:
-    has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    has_token = has_token or (Path.home() / ".ray" / "auth_token").exists()
-    if has_token:
-        what = "the cluster refuses the token that is there"
-    else:
-        what = "the cluster wants a token, and none is there"
+def _require_somebody(text: str | None, where: str) -> None:
+    """Raise where nobody listens: Ray itself would ask for more than a minute.
+
+    Raises:
+        BusyError: So it is.
+        StudyError: The address is none.
+    """
+    if text is None or text == "auto":
+        return
+    match = re.fullmatch(r"(?:ray://)?(.+):(\d{1,5})", text)
+    if match is None:
+        raise StudyError("say auto, HOST:PORT or ray://HOST:PORT", where=where)
+    try:
+        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=10.0).close()
+    except (OSError, OverflowError) as error:
+        raise _nobody_answers(where, str(error)) from error
+
+
+def _nobody_answers(where: str, reason: str) -> BusyError:
+    return BusyError(
+        f"{where}: no Ray answers there ({reason}). HOST:PORT is for a program that runs on a node "
+        "of the cluster; from elsewhere say ray://HOST:10001. Check with: ray status"
+    )
+
+
+def _watch_for_refusal(log: Path, connected: threading.Event, refuse: Callable[[], None]) -> None:
+    """Look into what Ray prints while it connects; runs in a thread."""
+    begin = log.stat().st_size
+    while not connected.wait(0.2):
+        with open_file(log) as file:
+            file.seek(begin)
+            if _REFUSAL in file.read():
+                refuse()
+                return
+
+
+def _about_the_token(what: str) -> str:
     return (
         f"{what}. Put the cluster's into ~/.ray/auth_token (mode 0600), or name its file in "
-        "RAY_AUTH_TOKEN_PATH; a cluster without tokens: RAY_AUTH_MODE=disabled"
-        f" ({first_line(error)})"
+        "RAY_AUTH_TOKEN_PATH; for a cluster without tokens set RAY_AUTH_MODE=disabled"
     )

@@ -7,6 +7,7 @@ through a mailbox, so that all of it is done by one thread.
 
 from __future__ import annotations
 
+import os
 import pickle
 import select
 import threading
@@ -105,9 +106,14 @@ class _Census:
 def main(wire: Wire, settings: LinkSettings) -> int:
     """Connect to Ray and serve the driver until it hangs up."""
     CappedLog(settings.log)
+
+    def refuse(error: TuningError) -> None:
+        wire.send(Refused(error))
+        os._exit(1)
+
     with ExitStack() as stack:
         try:
-            ray, connected = connect(settings.address, stack)
+            ray, connected = connect(settings.address, stack, log=settings.log, refuse=refuse)
         except TuningError as error:
             wire.send(Refused(error))
             return 1
@@ -263,7 +269,8 @@ class _Link:
         was_up = self._actors[number].is_up
         detail = first_line(error) or type(error).__name__
         text = str(error)
-        out_of_memory = "memory" in text and ("OOM" in text or "memory monitor" in text)
+        # Ray's monitor has ended it. What the kernel has ended for that looks like any kill.
+        out_of_memory = isinstance(error, self._ray.exceptions.OutOfMemoryError)
         self._end(number, detail, out_of_memory=out_of_memory)
 
         self._lost_in_a_row += not was_up

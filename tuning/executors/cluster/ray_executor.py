@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import select
 import signal
@@ -255,7 +256,10 @@ class RayExecutor:
 
     def _wait_for_first(self, until: float) -> None:
         """Wait until there is a slot; one that comes later is used as it comes."""
+        connected_by = time.monotonic() + (LINK.answer_s or math.inf)
         while not self._places:
+            if not self._connected and time.monotonic() >= connected_by:
+                raise BusyError(f"no connection to Ray came about within {LINK.answer_s:.0f} s")
             if time.monotonic() >= until:
                 raise BusyError("Ray has given no slot, and there is no time left to wait for one")
             self._listen(_LOOK_S)

@@ -96,7 +96,7 @@ WRITER = Part(
 LINK = Part(
     name="tuning-ray",
     silence_s=20.0,
-    answer_s=None,
+    answer_s=120.0,
     restarts=0,
     gone="the search ends with exit code 75, as where Ray's head is lost; the same command goes on",
 )
