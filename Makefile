@@ -11,7 +11,7 @@ override PYTHON3 := $(value PYTHON3)
 override LOCK := $(value LOCK)
 override SOAK_MINUTES := $(value SOAK_MINUTES)
 export STUDY CALENDAR PYTHON3 LOCK SOAK_MINUTES
-.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos soak check perf audit lock clean need-STUDY need-CALENDAR
+.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos soak check perf gpu-check audit lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -64,6 +64,9 @@ check: .venv/ready ## lint, layout and types: ruff, mypy --strict; then how the 
 
 perf: .venv/ready ## measure against the plain libraries, an hour for each of 3 repeats: make perf ARGS="--parts a,e --quick"
 	$(PYTHON) -m benchmarks.perf $(ARGS)
+
+gpu-check: .venv/ready ## check on a GPU what only a GPU shows; writes docs/gpu.md: make gpu-check ARGS="--checks xla,mps"
+	$(PYTHON) -m benchmarks.gpu_check $(ARGS)
 
 audit: .venv/ready ## look up known vulnerabilities of the locked packages (needs the network): make audit ARGS=requirements/cpu.txt
 	$(PYTHON) -P scripts/audit.py $(ARGS)

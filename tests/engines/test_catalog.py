@@ -179,7 +179,7 @@ def make():
 
 def few(name: str, usual: int) -> int:
     """Return how many proposals are enough: each of KerasTuner's regressor takes a second."""
-    return min(usual, 10) if name == "keras-tuner:bayesian" else usual
+    return min(usual, 6) if name == "keras-tuner:bayesian" else usual
 
 
 @pytest.mark.parametrize("name", engine_specs())

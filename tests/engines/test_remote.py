@@ -18,7 +18,6 @@ from tests.engines.contract import result_of
 from tuning.engines.optuna import OptunaEngine
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import MissingError, StudyError, TuningError
-from tuning.executors.forkserver import ForkServer
 from tuning.study.objective import Maximize
 from tuning.study.study import load_study
 from tuning.trial import EpochReport, Pause
@@ -27,19 +26,13 @@ ROOT = Path(__file__).parents[2]
 STUDY_FILE = str(Path(remote_study.__file__))
 
 
-@pytest.fixture(scope="module")
-def server():
-    with ForkServer() as started:
-        yield started
-
-
 @pytest.fixture
-def start(server):
+def start(forkserver):
     """Start an engine process; return the driver's side and the child."""
     children = []
 
     def start(source=STUDY_FILE, **overrides):
-        child = server.spawn("tuning.engines.remote:serve", (source, overrides))
+        child = forkserver.spawn("tuning.engines.remote:serve", (source, overrides))
         children.append(child)
         return RemoteEngine(child.wire), child
 

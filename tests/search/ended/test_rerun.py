@@ -97,7 +97,7 @@ def first(run, alone, home, place, summaries):
 
 
 @pytest.fixture
-def engines(first, monkeypatch):
+def engines(monkeypatch):
     """Return the list of engine processes that are begun from now on."""
     begun = []
     begin = SupervisedEngine._begin
@@ -116,9 +116,11 @@ def shown(summary) -> dict:
     return {**summary.to_json(), "seconds": None}
 
 
-def test_an_ended_search_asks_no_engine_and_shows_the_same(run, home, first, engines):
+def test_an_ended_search_asks_no_engine_and_shows_the_same(run, alone, home, engines):
+    first = run()  # not a copy, whose files are new to it
     report = Path(first.report)
     before = report.stat().st_mtime_ns, (only_search(home) / "status.json").read_bytes()
+    engines.clear()
     again = run()
     assert engines == []
     assert shown(again) == shown(first)
