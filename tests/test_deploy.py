@@ -58,6 +58,6 @@ def test_kuberay_and_its_image_have_the_locked_ray():
 
 def test_only_who_has_the_token_may_use_the_cluster():
     assert ray_job()["rayClusterSpec"]["authOptions"] == {"mode": "token"}
-    assert "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN" in (
-        DEPLOY / "slurm_cluster.sbatch"
-    ).read_text()
+    assert (
+        "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN" in (DEPLOY / "slurm_cluster.sbatch").read_text()
+    )
