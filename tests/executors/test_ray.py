@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from tests.executors.contract import ExecutorContract, ends, job, run
+from tests.executors.contract import ExecutorContract, ResizeContract, ends, job, run
 from tests.executors.ray_cluster import SOON, TOKEN, RayCluster
 from tests.faults.processes import is_alive
 from tuning.errors import BusyError, LostError, StudyError
@@ -37,7 +37,7 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def shared(cluster, tmp_path_factory):
+def lasting(cluster, tmp_path_factory):
     """One executor for the tests that leave it as it was: its slots take 2 s.
 
     It leaves one CPU of the four to others.
@@ -45,6 +45,16 @@ def shared(cluster, tmp_path_factory):
     executor = open_executor(cluster, tmp_path_factory.mktemp("logs"))
     yield executor
     executor.close()
+
+
+@pytest.fixture
+def shared(lasting):
+    """The lasting one; what a test has left to it ends before the next."""
+    yield lasting
+    end = time.monotonic() + 20.0
+    while lasting.room < 2 * max(1, len(lasting.slots)):
+        assert time.monotonic() < end
+        lasting.events(0.2)
 
 
 @pytest.fixture
@@ -113,6 +123,19 @@ class TestRayExecutor(ExecutorContract):
         return shared
 
 
+@pytest.mark.slow
+class TestResizedRayExecutor(ResizeContract):
+    @pytest.fixture
+    def slots(self):
+        return parse_cluster_devices("cpu:3")[1:]
+
+    @pytest.fixture
+    def executor(self, shared):
+        has_slots(shared, 3)
+        yield shared
+        shared.resize(parse_cluster_devices("cpu:3"))
+
+
 def test_a_killed_worker_is_replaced_at_its_slot(shared):
     shared.submit(job("sleep", 60, id="victim"))
     victim = until(shared, Started)
@@ -126,7 +149,7 @@ def test_a_killed_worker_is_replaced_at_its_slot(shared):
 
 def test_a_job_that_hangs_is_stopped_and_the_actor_stays(shared):
     begin = time.monotonic()
-    shared.submit(job("ignore_term", 60, timeout_s=0.3))
+    shared.submit(job("sleep", 60, timeout_s=0.3))
     slot = until(shared, Started).slot
     died = until(shared, Died)
     assert (died.cause, died.detail) == ("timeout", "stopped after 0.3 s, the trial's limit")
@@ -188,7 +211,8 @@ def test_the_death_of_the_link_ends_all_and_says_that_the_command_goes_on(cluste
     until(executor, Started)
     actor = actor_of(executor.slots[0].name)
     family = [actor, *actor.children(recursive=True)]
-    link = next(p for p in psutil.Process().children(recursive=True) if p.name() == LINK.name)
+    link = psutil.Process(executor._link.pid)
+    assert link.name() == LINK.name
     link.kill()
     with pytest.raises(LostError, match=r"(?s)head is gone.*SIGKILL.*the same command goes on"):
         until(executor, Died)
@@ -209,7 +233,7 @@ def test_without_room_a_slot_is_waited_for_until_the_deadline(shared, open_):
     has_slots(shared, 3)
     open_("cpu:1")
     with pytest.raises(BusyError, match="Ray has given no slot"):
-        open_("cpu:1", until=time.monotonic() + 2.0)
+        open_("cpu:1", until=time.monotonic() + 1.5)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tuning.executors.base import Job
+from tuning.executors.cluster.wishes import require_counted
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.catalog import find
@@ -64,7 +65,9 @@ def run_study(
     began = time.monotonic()
     source = source_of(study)
     # A fault is told before anything costs time.
-    executor_spec(options.executor).parse(options.devices, 1)
+    wanted = executor_spec(options.executor).parse(options.devices, 1)
+    if options.deterministic:
+        require_counted(wanted)
 
     require_drivers()
     home = tuning_home(options.home)

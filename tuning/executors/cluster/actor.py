@@ -30,6 +30,7 @@ from tuning.executors.cluster.words import (
     Dropped,
     FromActor,
     Give,
+    Leave,
     Recall,
     Reply,
     Serving,
@@ -193,6 +194,9 @@ class _Serving:
             if isinstance(event, Finished | Raised | Died):
                 self._running = ""
             self._tell(event)
+        for job in self._executor.take_back():
+            self._running = ""
+            self._tell(Dropped(job))
         self._begin_next()
 
     def _take_in(self) -> None:
@@ -211,6 +215,11 @@ class _Serving:
                 case Cancel(job):
                     if not self._drop(job):
                         self._executor.cancel(job)
+                case Leave():
+                    for given in self._ahead:
+                        self._tell(Dropped(given.job))
+                    self._ahead.clear()
+                    self._executor.resize([])
         self._begin_next()
 
     def _drop(self, job: str) -> bool:

@@ -28,6 +28,7 @@ from tuning.executors.cluster.words import (
     News,
     Notice,
     Refused,
+    Release,
     SlotGone,
     ToActor,
     ToLink,
@@ -175,6 +176,9 @@ class _Link:
             case Want(n_slots):
                 self._count = n_slots
                 self._give_up_surplus()
+            case Release(number):
+                if number in self._actors:
+                    self._end(number, "it was given up")
 
     def _say(self, actor: _Actor, message: ToActor) -> None:
         pickled = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
@@ -286,11 +290,12 @@ class _Link:
         self._wire.post(SlotGone(number, detail, out_of_memory))
 
     def _give_up_surplus(self) -> None:
-        """End slots above the number wanted: first those that have not come, then the youngest."""
+        """End slots above the number wanted that have not come: the driver knows of no other."""
         if self._count is None:
             return
-        by_age = sorted(self._actors, key=lambda number: (self._actors[number].is_up, -number))
-        for number in by_age[: max(0, len(self._actors) - self._count)]:
+        surplus = max(0, len(self._actors) - self._count)
+        pending = [number for number, actor in self._actors.items() if not actor.is_up]
+        for number in pending[:surplus]:
             self._end(number, "it was given up")
 
     def _look_after(self) -> None:

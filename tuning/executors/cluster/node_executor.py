@@ -66,6 +66,14 @@ class NodeExecutor(LocalExecutor):
             take_turn=lambda: self._box.try_acquire(MEMORY_TURN, label),
         )
 
+    def take_back(self) -> list[str]:
+        """Return the jobs that will not run here, as the slot is given up; they are forgotten."""
+        if self.slots:
+            return []
+        jobs = [queued.job.id for queued in self._waiting]
+        self._waiting.clear()
+        return jobs
+
     def _poller(self) -> select.poll:
         poller = super()._poller()
         poller.register(self._wakes, select.POLLIN)

@@ -23,10 +23,12 @@ from tuning.executors.cluster.words import (
     Dropped,
     FromActor,
     Give,
+    Leave,
     News,
     Notice,
     Recall,
     Refused,
+    Release,
     Reply,
     Serving,
     SlotGone,
@@ -58,6 +60,7 @@ class _Place:
     slot: Slot
     node: str
     jobs: deque[QueuedJob] = field(default_factory=deque)
+    is_left: bool = False
 
     def find(self, job: str) -> QueuedJob | None:
         for queued in self.jobs:
@@ -95,6 +98,7 @@ class RayExecutor:
         self._log = settings.log
         self._connected = False
         self._places: dict[int, _Place] = {}
+        self._wanted = settings.demand.count
         self._waiting: deque[QueuedJob] = deque()
         self._happened: list[Event] = []
         self._error: TuningError | None = None
@@ -113,18 +117,18 @@ class RayExecutor:
     @property
     def slots(self) -> tuple[Slot, ...]:
         """The slots worked on now."""
-        return tuple(place.slot for place in self._places.values())
+        return tuple(place.slot for place in self._used())
 
     @property
     def leaving(self) -> tuple[Slot, ...]:
-        """None: one that goes is gone at once."""
-        return ()
+        """The slots that are being given up: what runs there has not ended yet."""
+        return tuple(place.slot for place in self._places.values() if place.is_left)
 
     @property
     def room(self) -> int:
         """How many more jobs may be submitted so that each slot has one running and one waiting."""
         jobs = len(self._waiting) + sum(len(place.jobs) for place in self._places.values())
-        return max(0, 2 * max(1, len(self._places)) - jobs)
+        return max(0, 2 * max(1, len(self._used())) - jobs)
 
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a slot is free."""
@@ -181,14 +185,21 @@ class RayExecutor:
             if not at_place.started:
                 place.jobs.remove(at_place)
                 self._happened.append(died)
+        for place in list(self._places.values()):
+            self._release_empty(place)
 
     def resize(self, slots: Sequence[Slot]) -> None:
-        """Ask the cluster for these from now on; what runs on a slot that goes is lost there.
+        """Work on so many slots from now on; without any, wait until there are some again.
+
+        The idle ones go first, then the youngest. One that goes is given up when its job has ended,
+        or has been stopped at its next report; that job then ends in Died("moved").
 
         Raises:
             StudyError: They are devices of this box.
         """
-        self._link.wire.post(Want(demand_of(slots).count if slots else 0))
+        self._wanted = demand_of(slots).count if slots else 0
+        self._link.wire.post(Want(self._wanted))
+        self._leave_surplus()
 
     def close(self) -> None:
         """End all slots and the link; jobs that have not ended are forgotten."""
@@ -211,19 +222,41 @@ class RayExecutor:
     ) -> None:
         self.close()
 
+    # --- slots that are given up ---
+
+    def _used(self) -> list[_Place]:
+        return [place for place in self._places.values() if not place.is_left]
+
+    def _leave_surplus(self) -> None:
+        """Give up the slots above the number wanted: first the idle ones, then the youngest."""
+        if self._wanted is None:
+            return
+        surplus = max(0, len(self._used()) - self._wanted)
+        by_loss = sorted(self._used(), key=lambda place: (bool(place.jobs), -place.number))
+        for place in by_loss[:surplus]:
+            place.is_left = True
+            self._say(place, Leave())
+            self._release_empty(place)
+
+    def _release_empty(self, place: _Place) -> None:
+        """End a slot that was given up, once it has no job any more."""
+        if place.is_left and not place.jobs and place.number in self._places:
+            del self._places[place.number]
+            self._link.wire.post(Release(place.number))
+
     # --- jobs: to the slots and back ---
 
     def _feed(self) -> None:
         """Give waiting jobs to idle slots, then one ahead to each; take some back for idle ones."""
         for depth in (0, 1):
-            for place in self._places.values():
+            for place in self._used():
                 if not self._may_give():
                     break
                 if len(place.jobs) == depth:
                     self._give(place, self._waiting.popleft())
 
-        ahead = [(p, queued) for p in self._places.values() for queued in list(p.jobs)[1:]]
-        idle = sum(not place.jobs for place in self._places.values())
+        ahead = [(place, queued) for place in self._used() for queued in list(place.jobs)[1:]]
+        idle = sum(not place.jobs for place in self._used())
         idle -= sum(queued.recalled for _, queued in ahead)
         for place, queued in ahead:
             if idle <= 0:
@@ -326,6 +359,7 @@ class RayExecutor:
         match event:
             case Serving(slot, node, _):
                 self._places[number] = _Place(number=number, slot=slot, node=node)
+                self._leave_surplus()  # it was on its way when fewer were wanted
                 return
             case Unable(error):
                 self._error = error
@@ -353,6 +387,7 @@ class RayExecutor:
             case Raised() | Died():
                 place.jobs.remove(queued)
                 self._happened.append(event)
+        self._release_empty(place)
 
     def _lose_place(self, gone: SlotGone) -> None:
         """Report the end of the job that ran on a lost slot, and queue the one that waited."""

@@ -87,5 +87,20 @@ def demand_of(wishes: Sequence[Slot]) -> Demand:
     return Demand(kind, len(wishes) if counted else None, per_slot)
 
 
+def require_counted(slots: Sequence[Slot]) -> None:
+    """Refuse wishes for as many slots as there are; slots of a box are counted.
+
+    Raises:
+        StudyError: How many there will be is not known.
+    """
+    for slot in slots:
+        match = _NAME.fullmatch(slot.devices[0])
+        if match is not None and match[2] is None:
+            raise StudyError(
+                "--deterministic needs to know how many trials run at once: "
+                "say their number on the cluster, as in --devices cpu:8"
+            )
+
+
 def _wish(name: str, per_slot: int) -> Slot:
     return Slot("+".join([name] * per_slot))

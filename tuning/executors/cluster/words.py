@@ -9,6 +9,7 @@ a process of its own, the *link*, has it, and the driver speaks to the link over
     link:   SlotGone(number, …)             whatever was there is lost
     link:   Notice(text)                    for the user
     driver: Want(n_slots)                   so many slots from now on
+    driver: Release(number)                 a slot that has been left ends
 
 A slot is one Ray actor. It runs one job, and has one waiting so that no round trip is lost:
 
@@ -17,6 +18,7 @@ A slot is one Ray actor. It runs one job, and has one waiting so that no round t
     slot:       Dropped(job)                unless it has begun
     driver: Reply(job, answer)              to an epoch; STOP to any job
     driver: Cancel(job)                     ends it at once, running or waiting
+    driver: Leave()                         the slot is given up: what runs stops at its report
     slot:       Started, Reported, Finished, Raised, Died as an `Executor` tells them
 
 The value of a `Finished` stays pickled until the driver has it.
@@ -60,7 +62,11 @@ class Cancel(NamedTuple):
     job: str
 
 
-ToActor: TypeAlias = Give | Recall | Reply | Cancel
+class Leave(NamedTuple):
+    """Driver: the slot is given up; what runs stops at its next report, and is moved elsewhere."""
+
+
+ToActor: TypeAlias = Give | Recall | Reply | Cancel | Leave
 
 # --- slot to driver ---
 
@@ -115,7 +121,13 @@ class Want(NamedTuple):
     n_slots: int | None
 
 
-ToLink: TypeAlias = ToSlot | Want
+class Release(NamedTuple):
+    """Driver: nothing runs on this slot any more; end it."""
+
+    number: int
+
+
+ToLink: TypeAlias = ToSlot | Want | Release
 
 # --- link to driver ---
 
