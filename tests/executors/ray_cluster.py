@@ -11,6 +11,7 @@ import tempfile
 from tuning.executors.forkserver import ForkServer
 
 TOKEN = "RAY_AUTH_TOKEN"
+GPUS = {"TUNING_DEVICES": "GPU-a,GPU-b"}  # of each node that has any
 # Ray gives a head that is gone a minute to come back; a node 30 s.
 SOON = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "3",
@@ -34,13 +35,20 @@ class RayCluster:
         self._stack = contextlib.ExitStack()
         self._server = self._stack.enter_context(ForkServer(()))
         before = dict(os.environ)
-        os.environ.update({"RAY_AUTH_MODE": "token", TOKEN: self.token, **SOON})
+        os.environ.update({"RAY_AUTH_MODE": "token", TOKEN: self.token, **GPUS, **SOON})
         try:
-            self._child = self._server.spawn("tests.executors.ray_cluster:serve", (list(cpus),))
+            self._child = self._server.spawn(
+                "tests.executors.ray_cluster:serve", (list(cpus),), name="ray-test"
+            )
         finally:
             os.environ.clear()
             os.environ.update(before)
         self.address = self._child.wire.recv(60.0)
+
+    @property
+    def pid(self):
+        """Of the process that has begun all the others."""
+        return self._child.pid
 
     def ask(self, *words):
         self._child.wire.send(words)
@@ -55,7 +63,7 @@ class RayCluster:
         self.ask("kill", number)
 
     def actors(self):
-        """Return how many actors the cluster has that are not dead."""
+        """Return the states of the actors that are not dead."""
         return self.ask("actors")
 
     def close(self):

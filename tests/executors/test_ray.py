@@ -17,6 +17,7 @@ from tuning.executors.cluster.connection import Address
 from tuning.executors.cluster.link import LinkSettings
 from tuning.executors.cluster.ray_executor import RayExecutor
 from tuning.executors.cluster.wishes import demand_of, parse_cluster_devices
+from tuning.executors.devices.leases import Leases
 from tuning.executors.supervision.parts import LINK
 from tuning.storage.interpreter import import_path
 from tuning.trial import Answer
@@ -275,3 +276,23 @@ def test_nodes_that_come_take_work_and_nodes_that_leave_give_it_back(cluster, sh
     has_slots(executor, 1)
     for number in range(3):
         executor.cancel(f"s{number}")
+
+
+@pytest.mark.slow
+def test_each_gpu_of_a_node_is_a_slot_and_leased_there(cluster, open_):
+    node = cluster.add(num_cpus=0, num_gpus=2)
+    executor = open_("gpu:2")
+    has_slots(executor, 2)
+    assert sorted(slot.name for slot in executor.slots) == ["GPU-a", "GPU-b"]
+    assert {slot.kind for slot in executor.slots} == {"gpu"}
+    executor.submit(job("sleep", 60, id="long"))
+    until(executor, Started)
+    other = run(executor, job("where"))[-1].value
+    assert other["visible"] == other["slot"]
+    leases = Leases()
+    assert [leases.try_acquire(name) for name in ("GPU-a", "GPU-b")] == [None, None]
+    executor.close()
+    for name in ("GPU-a", "GPU-b"):
+        leases.try_acquire(name).release()
+    leases.close()
+    cluster.kill(node)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import select
+import signal
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -118,6 +119,9 @@ def main(wire: Wire, settings: LinkSettings) -> int:
         except TuningError as error:
             wire.send(Refused(error))
             return 1
+        # Ray has put a handler of its own there. A signal that a batch system sends to all of a job
+        # is for the driver to decide on.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         wire.send(connected)
         return _Link(wire, settings, ray).run()
 
