@@ -39,6 +39,8 @@ class Workplace:
         until: On the monotonic clock, when to give up waiting for a free slot.
         notice: Called with what is waited for, in words.
         address: Of a cluster, as `--ray-address` gives it; None: not said.
+        home: The state folder, of which jobs name files; None: they name none.
+        sources: The studies that jobs are of: paths, or pickled ones.
     """
 
     slots: Sequence[Slot]
@@ -49,6 +51,8 @@ class Workplace:
     until: float = math.inf
     notice: Callable[[str], None] | None = None
     address: str | None = None
+    home: Path | None = None
+    sources: Sequence[str | bytes] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -227,6 +227,7 @@ class Opener:
             slots,
             name=self.options.executor,
             address=self.options.ray_address,
+            home=self.home,
             label=search.study.name,
             log_folder=search.files.folder / "logs",
             memory_per_slot=self.options.memory_per_slot,

@@ -103,6 +103,7 @@ class SearchProcesses:
         *,
         name: str = "local",
         address: str | None = None,
+        home: Path | None = None,
         label: str,
         log_folder: Path,
         memory_per_slot: int | None = None,
@@ -116,6 +117,7 @@ class SearchProcesses:
         Args:
             name: Which executor, see `executor_spec`.
             address: Of its cluster, see `Workplace`.
+            home: The state folder.
             label: Who holds the devices, as told to others.
             log_folder: Gets what the workers print.
             memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
@@ -134,6 +136,8 @@ class SearchProcesses:
                 until=stop_request.gives_up_at,
                 notice=notice,
                 address=address,
+                home=home,
+                sources=[self._source],
             )
             with stop_request.may_raise():
                 executor = spec.make(workplace)

@@ -25,11 +25,15 @@ from tuning.errors import MissingError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised
 from tuning.executors.cluster.mailbox import Mailbox
 from tuning.executors.cluster.node_executor import NodeExecutor
+from tuning.executors.cluster.node_files import NodeJobs
+from tuning.executors.cluster.settling import Settling, settle_in
+from tuning.executors.cluster.travel import Changes
 from tuning.executors.cluster.words import (
     Cancel,
     Dropped,
     FromActor,
     Give,
+    Hold,
     Leave,
     Recall,
     Reply,
@@ -59,6 +63,7 @@ class SlotSettings:
         limits: When a worker is replaced.
         preload: What the forkserver of the node imports.
         import_path: Of the driver; what is there on the node too is looked for there last.
+        settling: How a node is made ready for the study.
     """
 
     kind: Literal["cpu", "gpu"]
@@ -67,6 +72,7 @@ class SlotSettings:
     limits: Limits = field(default_factory=Limits)
     preload: tuple[str, ...] = PRELOAD
     import_path: tuple[str, ...] = ()
+    settling: Settling = field(default_factory=Settling)
 
 
 class SlotActor:
@@ -79,7 +85,8 @@ class SlotActor:
     def __init__(self, settings: SlotSettings) -> None:
         self._settings = settings
         self._inbox: Mailbox[ToActor] = Mailbox()
-        self._early: dict[int, bytes] = {}  # messages that came before their turn, by number
+        # Messages that came before their turn, by number, and what Ray has brought along.
+        self._early: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
         self._next = 0
         self._order = threading.Lock()
 
@@ -91,20 +98,22 @@ class SlotActor:
 
     # --- called by the link, in Ray's threads ---
 
-    def say(self, number: int, message: bytes) -> None:
+    def say(self, number: int, message: bytes, *constants: bytes) -> None:
         """Take a pickled `ToActor`.
 
         Args:
             number: From 0, in the order of the link's calls; Ray may bring them in another.
             message: Pickled.
+            constants: Of a `Hold`, what it names.
         """
         with self._order:
-            self._early[number] = message
+            self._early[number] = (message, constants)
             while self._next in self._early:
-                pickled = self._early.pop(self._next)
+                pickled, data = self._early.pop(self._next)
                 self._next += 1
                 # From our own link, over Ray's connection, which asks for a token.
-                self._inbox.put(pickle.loads(pickled))  # noqa: S301
+                word: ToActor = pickle.loads(pickled)  # noqa: S301
+                self._inbox.put(word._replace(data=data) if isinstance(word, Hold) else word)
 
     def poll(self, timeout_s: float) -> bytes:
         """Wait for something to happen; return a pickled list of `FromActor`, maybe empty."""
@@ -164,11 +173,14 @@ class _Serving:
         self._ahead: deque[Give] = deque()
         self._running = ""
         self._executor: NodeExecutor
+        self._jobs: NodeJobs
 
     def run(self, stack: ExitStack, node: str) -> None:
         """Serve until the link is done with it; `stack` ends what is opened here."""
         _look_there_too(self._settings.import_path)
+        code = settle_in(self._settings.settling, node)
         folder = Path(stack.enter_context(scratch_folder("tuning-slot-")))
+        self._jobs = NodeJobs(folder / "jobs", code)
         forkserver = stack.enter_context(ForkServer(self._settings.preload))
         slot = _slot_here(self._settings, node)
         self._executor = stack.enter_context(
@@ -193,11 +205,19 @@ class _Serving:
         for event in events:
             if isinstance(event, Finished | Raised | Died):
                 self._running = ""
+                # Before it: who is told of an end has the files.
+                self._tell_changes(self._jobs.end())
             self._tell(event)
         for job in self._executor.take_back():
             self._running = ""
+            self._jobs.end()  # it has not begun
             self._tell(Dropped(job))
+        self._tell_changes(self._jobs.look())
         self._begin_next()
+
+    def _tell_changes(self, changes: Changes | None) -> None:
+        if changes is not None:
+            self._tell(changes)
 
     def _take_in(self) -> None:
         messages = self._inbox.take()
@@ -220,6 +240,8 @@ class _Serving:
                         self._tell(Dropped(given.job))
                     self._ahead.clear()
                     self._executor.resize([])
+                case Hold(names, data):
+                    self._jobs.hold(names, data)
         self._begin_next()
 
     def _drop(self, job: str) -> bool:
@@ -235,7 +257,7 @@ class _Serving:
         given = self._ahead.popleft()
         job: Job = pickle.loads(given.pickled)  # noqa: S301 - as `say`; its arguments stay pickled
         self._running = given.job
-        self._executor.submit(job)
+        self._executor.submit(self._jobs.begin(job, given.luggage))
 
 
 def _slot_here(settings: SlotSettings, node: str) -> Slot:

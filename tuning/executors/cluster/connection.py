@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from tuning.errors import BusyError, MissingError, StudyError, TuningError, first_line
+from tuning.executors.cluster.runtime import Runtime
 from tuning.executors.cluster.words import Connected
 from tuning.storage.durable import open_file
 from tuning.storage.scratch import scratch_folder
@@ -51,7 +52,12 @@ class Address:
 
 
 def connect(
-    address: Address, stack: ExitStack, *, log: Path, refuse: Callable[[TuningError], None]
+    address: Address,
+    stack: ExitStack,
+    *,
+    log: Path,
+    refuse: Callable[[TuningError], None],
+    runtime: Runtime | None = None,
 ) -> tuple[ModuleType, Connected]:
     """Connect this process to a Ray; `stack` disconnects it, and ends one of our own.
 
@@ -61,6 +67,7 @@ def connect(
         log: Where Ray prints, in this process.
         refuse: Called in a thread where the cluster refuses our token; ends the process. Ray itself
             would go on asking for 20 s, and then say that nothing answers.
+        runtime: Files that nodes need; None: they are this machine.
 
     Returns:
         Ray, and what to tell of the connection.
@@ -76,7 +83,12 @@ def connect(
     os.environ.update(_QUIET)
     # Read when Ray is imported. Who runs a cluster without tokens says so: RAY_AUTH_MODE=disabled.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    options = _own(address, stack) if address.text is None else {"address": address.text}
+    options: dict[str, Any] = {"address": address.text}
+    if address.text is None:
+        options = dict(_own(address, stack))
+    if runtime is not None:
+        folder = Path(stack.enter_context(scratch_folder("tuning-runtime-")))
+        options["runtime_env"] = {"working_dir": str(runtime.write(folder))}
     ray = _imported()
 
     connected = threading.Event()

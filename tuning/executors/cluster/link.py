@@ -24,8 +24,12 @@ from tuning.errors import TuningError, first_line
 from tuning.executors.cluster.actor import SlotActor, SlotSettings
 from tuning.executors.cluster.connection import Address, connect
 from tuning.executors.cluster.mailbox import Mailbox
+from tuning.executors.cluster.runtime import Runtime
 from tuning.executors.cluster.wishes import Demand
 from tuning.executors.cluster.words import (
+    Give,
+    Hold,
+    Keep,
     News,
     Notice,
     Refused,
@@ -61,12 +65,14 @@ class LinkSettings:
         demand: What slots are wanted.
         slot: What each is made with.
         log: Gets what Ray prints.
+        runtime: The files that nodes need; None: they are this machine.
     """
 
     address: Address
     demand: Demand
     slot: SlotSettings
     log: Path
+    runtime: Runtime | None = None
 
 
 @dataclass(kw_only=True)
@@ -79,6 +85,7 @@ class _Actor:
         silent_s: Since its last answer, while this process was not stopped itself.
         is_up: Whether it has ever answered.
         n_said: Messages to it so far.
+        holds: Names of the large things that it has.
     """
 
     handle: Any
@@ -86,6 +93,7 @@ class _Actor:
     silent_s: float = 0.0
     is_up: bool = False
     n_said: int = 0
+    holds: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,13 @@ def main(wire: Wire, settings: LinkSettings) -> int:
 
     with ExitStack() as stack:
         try:
-            ray, connected = connect(settings.address, stack, log=settings.log, refuse=refuse)
+            ray, connected = connect(
+                settings.address,
+                stack,
+                log=settings.log,
+                refuse=refuse,
+                runtime=settings.runtime,
+            )
         except TuningError as error:
             wire.send(Refused(error))
             return 1
@@ -135,6 +149,7 @@ class _Link:
         self._ray = ray
         self._mailbox: Mailbox[_Answered | _Census] = Mailbox()
         self._actors: dict[int, _Actor] = {}
+        self._constants: dict[str, Any] = {}  # references to large things, by name
         self._next = 0
         self._count = settings.demand.count
         self._kind: Literal["cpu", "gpu"] | None = None
@@ -177,6 +192,8 @@ class _Link:
                 actor = self._actors.get(number)
                 if actor is not None:  # else its loss is under way to the driver
                     self._say(actor, inner)
+            case Keep(name, data):
+                self._constants[name] = self._ray.put(data)
             case Want(n_slots):
                 self._count = n_slots
                 self._give_up_surplus()
@@ -185,8 +202,18 @@ class _Link:
                     self._end(number, "it was given up")
 
     def _say(self, actor: _Actor, message: ToActor) -> None:
+        if isinstance(message, Give):
+            new = [name for name in message.luggage.constants if name not in actor.holds]
+            if new:
+                actor.holds.update(new)
+                self._send(actor, Hold(tuple(new)), *(self._constants[name] for name in new))
+        self._send(actor, message)
+
+    def _send(self, actor: _Actor, message: ToActor, *references: Any) -> None:
+        """Send a message; what is referred to Ray brings along, once a node."""
         pickled = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-        actor.handle.say.options(concurrency_group="words").remote(actor.n_said, pickled)
+        say = actor.handle.say.options(concurrency_group="words")
+        say.remote(actor.n_said, pickled, *references)
         actor.n_said += 1
 
     # --- slots come ---

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from tuning.executors.cluster.actor import SlotSettings
 from tuning.executors.cluster.connection import Address
 from tuning.executors.cluster.link import LinkSettings
 from tuning.executors.cluster.ray_executor import RayExecutor
+from tuning.executors.cluster.runtime import Runtime, runtime_of
+from tuning.executors.cluster.settling import RuntimePlan, Settling
+from tuning.executors.cluster.travel import Sender
+from tuning.executors.cluster.versions import versions_here
 from tuning.executors.cluster.wishes import Demand, demand_of
 from tuning.executors.devices.gpus import discover
 from tuning.executors.devices.slots import parse_devices
@@ -22,18 +27,38 @@ def open_ray(workplace: Workplace) -> RayExecutor:
         TuningError: As `RayExecutor`.
     """
     demand = demand_of(workplace.slots)
+    address = address_for(workplace.address, demand)
+    # A Ray of our own is on this machine: everything is at its place.
+    runtime = None
+    if address.text is not None:
+        runtime = runtime_of(workplace.sources, path=import_path())
+        if runtime.notice() and workplace.notice is not None:
+            workplace.notice(runtime.notice())
     settings = LinkSettings(
-        address=address_for(workplace.address, demand),
+        address=address,
         demand=demand,
         slot=SlotSettings(
             kind="cpu",
             label=workplace.label,
             limits=workplace.limits,
             import_path=tuple(import_path()),
+            settling=settling_for(runtime),
         ),
         log=workplace.log_folder / "ray.log",
+        runtime=runtime,
     )
-    return RayExecutor(settings, until=workplace.until, notice=workplace.notice)
+    sender = Sender(
+        workplace.home, workplace.sources, {} if runtime is None else runtime.sources_by_name
+    )
+    return RayExecutor(settings, until=workplace.until, notice=workplace.notice, sender=sender)
+
+
+def settling_for(runtime: Runtime | None) -> Settling:
+    """Return what nodes are told to be made ready; None: they are this machine."""
+    home = str(Path(os.environ.get("TUNING_HOME") or "mlruns").absolute())
+    if runtime is None:
+        return Settling(home=home, folder=os.getcwd())
+    return Settling(plan=RuntimePlan.of(runtime), versions=versions_here(), home=home)
 
 
 def address_for(text: str | None, demand: Demand) -> Address:

@@ -16,6 +16,7 @@ from typing import Self
 from tuning.errors import BusyError, LostError, TuningError
 from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, Started
 from tuning.executors.cluster.link import LinkSettings
+from tuning.executors.cluster.travel import Changes, Parcel, Sender
 from tuning.executors.cluster.wishes import demand_of
 from tuning.executors.cluster.words import (
     Cancel,
@@ -23,6 +24,7 @@ from tuning.executors.cluster.words import (
     Dropped,
     FromActor,
     Give,
+    Keep,
     Leave,
     News,
     Notice,
@@ -52,6 +54,13 @@ _LOOK_S = 0.5  # between looks whether the link lives
 _CLOSE_S = 8.0  # for the link to end all slots; a Ray of our own takes the longest
 
 
+@dataclass(eq=False)
+class _Travelling(QueuedJob):
+    """A job with what it takes along."""
+
+    parcel: Parcel = field(kw_only=True)
+
+
 @dataclass(kw_only=True)
 class _Place:
     """A slot of the cluster and its jobs: the first runs or is about to, a second may wait."""
@@ -59,10 +68,10 @@ class _Place:
     number: int
     slot: Slot
     node: str
-    jobs: deque[QueuedJob] = field(default_factory=deque)
+    jobs: deque[_Travelling] = field(default_factory=deque)
     is_left: bool = False
 
-    def find(self, job: str) -> QueuedJob | None:
+    def find(self, job: str) -> _Travelling | None:
         for queued in self.jobs:
             if queued.job.id == job:
                 return queued
@@ -80,6 +89,7 @@ class RayExecutor:
         settings: Of the link.
         until: On the monotonic clock, when to give up waiting for a first slot.
         notice: Called with what is waited for, and what has come, in words.
+        sender: Packs jobs, and writes their files; None: they name none.
 
     Raises:
         BusyError: No Ray answers, or it gave no slot until then.
@@ -93,13 +103,16 @@ class RayExecutor:
         *,
         until: float,
         notice: Callable[[str], None] | None = None,
+        sender: Sender | None = None,
     ) -> None:
         self._notice = notice or (lambda text: None)
         self._log = settings.log
         self._connected = False
         self._places: dict[int, _Place] = {}
         self._wanted = settings.demand.count
-        self._waiting: deque[QueuedJob] = deque()
+        self._waiting: deque[_Travelling] = deque()
+        self._sender = sender or Sender(None)
+        self._kept: set[str] = set()  # names of large things that the link has
         self._happened: list[Event] = []
         self._error: TuningError | None = None
         self._look_at = 0.0
@@ -132,7 +145,8 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a slot is free."""
-        self._waiting.append(QueuedJob(job.packed()))
+        parcel = self._sender.pack(job)
+        self._waiting.append(_Travelling(parcel.job, parcel=parcel))
         self._feed()
 
     def events(self, timeout_s: float) -> list[Event]:
@@ -275,12 +289,28 @@ class RayExecutor:
             return not at_places
         return not any(job.alone for job in at_places)
 
-    def _give(self, place: _Place, queued: QueuedJob) -> None:
+    def _give(self, place: _Place, queued: _Travelling) -> None:
         queued.started = False
         queued.recalled = False
         place.jobs.append(queued)
         pickled = pickle.dumps(queued.job, protocol=pickle.HIGHEST_PROTOCOL)
-        self._say(place, Give(queued.job.id, pickled))
+        # Read only now: of what waits, only a job a slot is in memory.
+        luggage = self._sender.luggage(queued.parcel)
+        for name in luggage.constants:
+            if name not in self._kept:
+                self._kept.add(name)
+                self._link.wire.post(Keep(name, self._sender.constant(name)))
+        self._say(place, Give(queued.job.id, pickled, luggage))
+
+    def _unpacked(self, ended: Finished | Raised) -> Finished | Raised:
+        """Return the end of a job with the value that it has returned."""
+        if isinstance(ended, Raised):
+            return ended
+        try:
+            return Finished(ended.job, self._sender.value_of(ended.value))
+        except Exception as error:  # its class cannot be imported here
+            reason = f"the result cannot be unpickled: {type(error).__name__}: {error}"
+            return Raised(ended.job, reason, "")
 
     def _say(self, place: _Place, message: ToActor) -> None:
         self._link.wire.post(ToSlot(place.number, message))
@@ -381,9 +411,11 @@ class RayExecutor:
             case Dropped():
                 place.jobs.remove(queued)
                 self._waiting.appendleft(queued)
+            case Changes():
+                self._sender.write(queued.parcel, event)
             case Finished(job, pickled_value):
                 place.jobs.remove(queued)
-                self._happened.append(finished(job, pickled_value))
+                self._happened.append(self._unpacked(finished(job, pickled_value)))
             case Raised() | Died():
                 place.jobs.remove(queued)
                 self._happened.append(event)

@@ -10,6 +10,7 @@ a process of its own, the *link*, has it, and the driver speaks to the link over
     link:   Notice(text)                    for the user
     driver: Want(n_slots)                   so many slots from now on
     driver: Release(number)                 a slot that has been left ends
+    driver: Keep(name, data)                for all slots: what jobs are going to name
 
 A slot is one Ray actor. It runs one job, and has one waiting so that no round trip is lost:
 
@@ -20,6 +21,7 @@ A slot is one Ray actor. It runs one job, and has one waiting so that no round t
     driver: Cancel(job)                     ends it at once, running or waiting
     driver: Leave()                         the slot is given up: what runs stops at its report
     slot:       Started, Reported, Finished, Raised, Died as an `Executor` tells them
+    slot:       Changes(job, …)             files that the job has written, before its end is told
 
 The value of a `Finished` stays pickled until the driver has it.
 """
@@ -30,6 +32,7 @@ from typing import NamedTuple, TypeAlias
 
 from tuning.errors import TuningError
 from tuning.executors.base import Event
+from tuning.executors.cluster.travel import Changes, Luggage
 from tuning.executors.devices.slot import Slot
 from tuning.trial import Answer
 
@@ -37,10 +40,17 @@ from tuning.trial import Answer
 
 
 class Give(NamedTuple):
-    """Driver: run this job when the one before has ended."""
+    """Driver: run this job when the one before has ended.
+
+    Attributes:
+        job: Its id.
+        pickled: The `Job`.
+        luggage: What travels with it.
+    """
 
     job: str
     pickled: bytes
+    luggage: Luggage = Luggage()
 
 
 class Recall(NamedTuple):
@@ -66,7 +76,19 @@ class Leave(NamedTuple):
     """Driver: the slot is given up; what runs stops at its next report, and is moved elsewhere."""
 
 
-ToActor: TypeAlias = Give | Recall | Reply | Cancel | Leave
+class Hold(NamedTuple):
+    """Link: large things that jobs to come name.
+
+    Attributes:
+        names: Of each.
+        data: Put in by the slot: Ray brings them beside the message, once a node.
+    """
+
+    names: tuple[str, ...]
+    data: tuple[bytes, ...] = ()
+
+
+ToActor: TypeAlias = Give | Recall | Reply | Cancel | Leave | Hold
 
 # --- slot to driver ---
 
@@ -103,7 +125,7 @@ class Waits(NamedTuple):
     text: str
 
 
-FromActor: TypeAlias = Event | Serving | Dropped | Unable | Waits
+FromActor: TypeAlias = Event | Changes | Serving | Dropped | Unable | Waits
 
 # --- driver to link ---
 
@@ -127,7 +149,14 @@ class Release(NamedTuple):
     number: int
 
 
-ToLink: TypeAlias = ToSlot | Want | Release
+class Keep(NamedTuple):
+    """Driver: a large thing that never changes, which jobs are going to name."""
+
+    name: str
+    data: bytes
+
+
+ToLink: TypeAlias = ToSlot | Want | Release | Keep
 
 # --- link to driver ---
 
