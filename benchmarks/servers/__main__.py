@@ -29,8 +29,8 @@ from tuning.tracking.store_drivers import with_driver
 from tuning.tracking.writer.note import unwritten
 
 STUDY = Path(__file__).with_name("study.py")
-FIRST_OUTAGE_S = 15.0  # after the searches were started
-BETWEEN_S = 20.0
+FIRST_TRIALS = 5  # of each search have ended when the server is killed first
+BETWEEN_S = 20.0  # from its return to its next end
 LONGEST_DELAY_S = 1.0
 LONGEST_BEHIND_S = 600.0
 
@@ -118,6 +118,10 @@ class Machine:
         """Return how many trials have their result."""
         return sum(1 for _ in self.home.glob("ledger/*/*/trials/*/result.json"))
 
+    def has_begun(self) -> bool:
+        """Whether it trains; or it has ended, and nobody need wait for it."""
+        return self.n_done() >= FIRST_TRIALS or self._process.poll() is not None
+
     def wait(self) -> None:
         """Wait for its end, and until both stores have all of it."""
         exit_code = self._process.wait()
@@ -167,6 +171,27 @@ class Machine:
         )
 
 
+def disturb(
+    name: str, victim: MLflowServer | Postgres, machines: Sequence[Machine], outages: Outages
+) -> None:
+    """Kill a server and begin it again, as often as `outages` says, while trials run."""
+
+    def say(what: str) -> None:
+        n_done = sum(machine.n_done() for machine in machines)
+        print(f"{name}: {outages.victim} {what} after {n_done} trials", flush=True)
+
+    for i in range(outages.times):
+        if i:
+            time.sleep(BETWEEN_S)
+        while not all(machine.has_begun() for machine in machines):
+            time.sleep(0.1)
+        victim.kill()
+        say("killed")
+        time.sleep(outages.seconds)
+        victim.start()
+        say("is back")
+
+
 def run_round(
     folder: Path, name: str, searches: int, trials: int, outages: Outages
 ) -> list[Outcome]:
@@ -183,15 +208,7 @@ def run_round(
         }
         machines = [Machine(folder / name / f"machine{i}", trials, stores) for i in range(searches)]
         victim = server if outages.victim == "mlflow" else postgres
-        for i in range(outages.times):
-            time.sleep(BETWEEN_S if i else FIRST_OUTAGE_S)
-            victim.kill()
-            n_done = sum(machine.n_done() for machine in machines)
-            print(f"{name}: {outages.victim} killed after {n_done} trials", flush=True)
-            time.sleep(outages.seconds)
-            victim.start()
-            n_done = sum(machine.n_done() for machine in machines)
-            print(f"{name}: {outages.victim} is back after {n_done} trials", flush=True)
+        disturb(name, victim, machines, outages)
         # At once: each notes when it ended.
         waiting = [threading.Thread(target=machine.wait) for machine in machines]
         for thread in waiting:

@@ -58,6 +58,14 @@ TESTED: tuple[Tested, ...] = (
         file="tracking/writer/test_writer.py", names=("store_that_is_down", "store_that_hangs"),
     ),
     Tested(
+        rule="F5", what="a server over PostgreSQL killed, stopped, its database killed, for 30 s",
+        file="tracking/servers/test_outages.py", names=("away_for_long",),
+    ),
+    Tested(
+        rule="F6", what="answers lost, 429, 500, 502, 503, hanging; carried out or not",
+        file="tracking/servers/test_outages.py", names=("answers_that_fail",),
+    ),
+    Tested(
         rule="F6", what="40 % of the answers lost or 500, a real server behind them",
         file="tracking/writer/test_faults.py", names=("two_answers_in_five",),
     ),
@@ -197,6 +205,10 @@ TESTED: tuple[Tested, ...] = (
     Tested(
         rule="C11", what="canaries in URLs, variables, arguments; every file is searched",
         file="search/test_canary.py", names=("no_secret",),
+    ),
+    Tested(
+        rule="C11", what="passwords of MLflow's server and of PostgreSQL, which are killed",
+        file="tracking/servers/test_secrets.py",
     ),
     Tested(rule="C11", what="what is masked in texts", file="storage/test_secrets.py"),
     Tested(

@@ -34,7 +34,7 @@ from tuning.tracking.optuna_internals import (
     stored_attributes,
     write_trials,
 )
-from tuning.tracking.servers.tables import open_in_turn
+from tuning.tracking.servers.tables import open_in_turn, require_free
 from tuning.tracking.store_drivers import with_driver
 from tuning.trial import Params, Proposal, Status, TrialResult
 
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 # Of a curve. Optuna stores each on its own, 2 ms of CPU; MLflow has more, `result.json` all.
 _POINTS = 10
 _BATCH = 250  # trials of one transaction
+_IS_MLFLOWS = (
+    "TUNING_STORAGE names a database that MLflow's tables are in; both keep their revision in one "
+    "table `alembic_version`, so give Optuna's storage a database of its own"
+)
 _STATES = {
     Status.COMPLETED: "COMPLETE",
     Status.PRUNED: "PRUNED",
@@ -94,6 +98,7 @@ class OptunaProjection:
     def __init__(self, url: str) -> None:
         from optuna.storages import RDBStorage
 
+        require_free(url, "experiments", _IS_MLFLOWS)
         # Its revision is the last thing that is made.
         self._storage = open_in_turn(url, "alembic_version", lambda: RDBStorage(url))
         self._stored: dict[int, StoredTrial] = {}  # by our number

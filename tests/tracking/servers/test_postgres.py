@@ -10,8 +10,10 @@ import pytest
 
 from tests.tracking.servers.postgres import Postgres
 from tests.tracking.writer import searches
+from tuning.errors import StorageError
 from tuning.tracking.mlflow_store import tracking_uri
-from tuning.tracking.optuna_storage import storage_url
+from tuning.tracking.optuna_storage import OptunaProjection, storage_url
+from tuning.tracking.store_drivers import with_driver
 from tuning.tracking.writer.feed import Feed
 from tuning.tracking.writer.project import Projection
 
@@ -102,6 +104,50 @@ def test_a_server_that_is_down_at_the_beginning_is_told_at_once_and_asked_again(
     assert took_s < 2.0
     assert all("OperationalError" in feed.fault for feed in projection.feeds)
     assert all(feed.pause_s < 1.0 for feed in projection.feeds)
+
+
+def test_a_database_that_is_mlflows_is_no_storage_and_stays_as_it_is(cluster):
+    url = cluster.database("mlflows")
+    cluster.execute("mlflows", "CREATE TABLE experiments AS SELECT 0 AS experiment_id")
+    with pytest.raises(StorageError, match="give Optuna's storage a database of its own"):
+        OptunaProjection(with_driver(url))
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    assert cluster.execute("mlflows", tables) == [("experiments",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["MLflow", "Optuna's storage"])
+def test_tables_of_another_release_are_told_and_written_to_once_they_are_brought_up_to_date(
+    cluster, home, monkeypatch, store
+):
+    name = "old" + store[0].lower()
+    databases(cluster, monkeypatch, name)
+    files = searches.search(home)
+    searches.add_trials(files, range(3))
+    searches.end(files)
+    first = projection_of(files, home)
+    first.drain(60)
+    assert first.report(final=True).warnings == ()
+    database = f"{name}_{'runs' if store == 'MLflow' else 'trials'}"
+    ((revision,),) = cluster.execute(database, "SELECT version_num FROM alembic_version")
+    cluster.execute(database, "UPDATE alembic_version SET version_num = '181f10493468'")
+
+    # In this process MLflow has looked at its tables already, under the URL as it was.
+    monkeypatch.setenv(
+        "MLFLOW_TRACKING_URI", f"{cluster.database(f'{name}_runs')}?connect_timeout=9"
+    )
+    searches.add_trials(files, range(3, 6))
+    projection = projection_of(files, home)
+    projection.drain(4)
+    (warning,) = projection.report(final=True).warnings
+    assert warning.startswith(f"{store}: 6 of 6 trials and the end of the search are not written")
+    assert "upgrade" in warning or "updating" in warning
+
+    # As `mlflow db upgrade` does, where nothing had to be changed.
+    cluster.execute(database, f"UPDATE alembic_version SET version_num = '{revision}'")
+    projection.drain(60)
+    assert projection.report(final=True).warnings == ()
+    assert numbers_in(cluster, name)[store] == list(range(6))
 
 
 @pytest.mark.slow

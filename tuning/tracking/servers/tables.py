@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from tuning.errors import StorageError
 from tuning.storage.sqlite_schema import MIGRATING
 from tuning.tracking.servers.waits import limit_waits
 
@@ -51,6 +52,31 @@ def open_in_turn(url: str, last: str, open_store: Callable[[], _Store]) -> _Stor
             return open_store()
         with _turn(connection), MIGRATING:
             return open_store()
+
+
+def require_free(url: str, foreign: str, words: str) -> None:
+    """Refuse a PostgreSQL database that another library keeps its tables in.
+
+    Both would keep the revision of their tables in `alembic_version`.
+
+    Args:
+        url: Of the database; other places are not looked at.
+        foreign: A table of the other library's, which has rows.
+        words: What is wrong, and what would work.
+
+    Raises:
+        StorageError: With these words.
+    """
+    if not url.startswith("postgresql"):
+        return
+
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    limit_waits()
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        if _has_rows(connection, foreign):
+            raise StorageError(words)
 
 
 def _has_rows(connection: Connection, table: str) -> bool:
