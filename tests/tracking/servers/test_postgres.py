@@ -14,7 +14,9 @@ from tuning.errors import StorageError
 from tuning.tracking.mlflow_store import tracking_uri
 from tuning.tracking.optuna_storage import OptunaProjection, storage_url
 from tuning.tracking.store_drivers import with_driver
+from tuning.tracking.writer import Writer
 from tuning.tracking.writer.feed import Feed
+from tuning.tracking.writer.note import unwritten
 from tuning.tracking.writer.project import Projection
 
 TRIALS = 60
@@ -132,21 +134,18 @@ def test_tables_of_another_release_are_told_and_written_to_once_they_are_brought
     ((revision,),) = cluster.execute(database, "SELECT version_num FROM alembic_version")
     cluster.execute(database, "UPDATE alembic_version SET version_num = '181f10493468'")
 
-    # In this process MLflow has looked at its tables already, under the URL as it was.
-    monkeypatch.setenv(
-        "MLFLOW_TRACKING_URI", f"{cluster.database(f'{name}_runs')}?connect_timeout=9"
-    )
     searches.add_trials(files, range(3, 6))
-    projection = projection_of(files, home)
-    projection.drain(4)
-    (warning,) = projection.report(final=True).warnings
+    with Writer.start(home).begin(files.folder) as writer:
+        (warning,) = writer.finish(5.0)
     assert warning.startswith(f"{store}: 6 of 6 trials and the end of the search are not written")
     assert "upgrade" in warning or "updating" in warning
 
     # As `mlflow db upgrade` does, where nothing had to be changed.
     cluster.execute(database, f"UPDATE alembic_version SET version_num = '{revision}'")
-    projection.drain(60)
-    assert projection.report(final=True).warnings == ()
+    until = time.monotonic() + LONGEST_S
+    while unwritten(home) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert unwritten(home) == []
     assert numbers_in(cluster, name)[store] == list(range(6))
 
 
