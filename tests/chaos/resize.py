@@ -96,7 +96,7 @@ class _Resizing:
         count = 0 if self._chance.random() < _NONE else self._chance.randint(1, DEVICES)
         chosen = sorted(self._chance.sample(range(DEVICES), count))
         devices = ",".join(map(str, chosen)) or "none"
-        if self._chance.random() < _BY_HAND:
+        if self._chance.random() < _BY_HAND and _listens(pid):
             (search / "slots.request").write_text(devices)
             os.kill(pid, signal.SIGUSR1)
         else:
@@ -150,3 +150,13 @@ class _Resizing:
         # A campaign in which no trial ever moved has shown nothing.
         if len(self._life.hits) >= 20 and n_taken_up == 0:
             findings.other.append("no trial was taken up elsewhere")
+
+
+def _listens(pid: int) -> bool:
+    """Whether a process has a handler for SIGUSR1: Python has none while it starts."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught, 16) >> (signal.SIGUSR1 - 1) & 1)

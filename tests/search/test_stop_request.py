@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tuning.search.stop_request import StopRequest
+from tuning.search.stop_request import StopRequest, terminated_is_exit
 
 
 @pytest.fixture
@@ -135,3 +135,10 @@ def test_a_device_is_waited_for_until_the_deadline_or_the_moment():
 def test_sigusr1_asks_for_nothing_but_a_look(stop_request):
     send(signal.SIGUSR1)
     assert (stop_request.n_looks, stop_request.reason) == (1, "")
+
+
+def test_sigusr1_ends_no_command_that_does_not_listen_yet():
+    before = signal.getsignal(signal.SIGUSR1)
+    with terminated_is_exit():
+        send(signal.SIGUSR1)
+    assert signal.getsignal(signal.SIGUSR1) == before

@@ -199,7 +199,8 @@ class StopRequest:
 def terminated_is_exit() -> Iterator[None]:
     """Have SIGTERM and SIGHUP end what is done in this block with exit code 143, its files closed.
 
-    From the first moment of a command on; `StopRequest.handled` takes them over later.
+    From the first moment of a command on; `StopRequest.handled` takes them over later. SIGUSR1,
+    which would end a process that has no handler, does nothing until then.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -210,6 +211,9 @@ def terminated_is_exit() -> Iterator[None]:
     taken = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
     for number in taken:
         signal.signal(number, _exit_terminated)
+    if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+        taken.append(signal.SIGUSR1)
+        signal.signal(signal.SIGUSR1, _do_nothing)
     try:
         yield
     finally:
@@ -219,6 +223,10 @@ def terminated_is_exit() -> Iterator[None]:
 
 def _exit_terminated(*_: object) -> None:
     raise SystemExit(ENDED_BY_SIGNAL["terminated"])
+
+
+def _do_nothing(*_: object) -> None:
+    pass
 
 
 def go_on_after(status: str) -> None:
