@@ -43,6 +43,7 @@ ROOMS = (
     "engines",
     "engines/memory",
     "trials",
+    "trials/verdict",
     "estimators",
     "diagnosis",
     "ledger",

@@ -19,6 +19,8 @@ Params: TypeAlias = Mapping[str, Any]
 """One point: values by the names of their parameters."""
 Metrics: TypeAlias = Mapping[str, float]
 """Figures by name, e.g. `val_rmse`."""
+WARNING = "warning: "
+"""How a notice of a result begins that is for all of the search; the driver says it once."""
 
 
 class Status(enum.StrEnum):

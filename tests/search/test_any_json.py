@@ -25,9 +25,9 @@ from tuning.simulation.recording import load_recording
 from tuning.space.space import Space
 from tuning.storage.durable import read_json
 from tuning.trial import Proposal
-from tuning.trials.decision import threshold_of
 from tuning.trials.earlier_attempts import folds_of_earlier_attempts
 from tuning.trials.saved_model import _scaler_beside
+from tuning.trials.verdict.decision import threshold_of
 
 KINDS = sorted({type(record) for record in RECORDS} | {KnownRecord, BenchRun}, key=str)
 ASKED = Proposal(0, {"x": 7}, 2)

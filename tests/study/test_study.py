@@ -299,6 +299,8 @@ def test_with_gives_a_checked_copy_and_leaves_the_study_as_it_was():
         {"test_size": 0.2},
         {"validation_size": 0.2},
         {"gpus_per_trial": 2},
+        {"gpus_per_trial": 2, "batch_size_is": "per_replica"},
+        {"gpus_per_trial": 2, "batch_size_is": "per_replica", "scale_lr": True},
         {"trainer": "fit"},
     ],
 )
@@ -474,3 +476,32 @@ def test_a_faulty_float_in_the_space_is_told_with_its_study():
         f"study 'housing': space: 'lr': {Float(0.0, 0.1, log=True)}: a log range must start "
         "above 0, got 0.0"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        (
+            {"batch_size_is": "local"},
+            "batch_size_is must be 'global' or 'per_replica', got 'local'",
+        ),
+        (
+            {"gpus_per_trial": 2, "scale_lr": True},
+            "scale_lr goes with batch_size_is='per_replica': a global batch is as large on any "
+            "number of GPUs",
+        ),
+        (
+            {"gpus_per_trial": 3},
+            "batch_size 32 cannot be shared out evenly over 3 GPUs; use multiples of 3, or "
+            "batch_size_is='per_replica'",
+        ),
+        ({"batch_size_is": "per_replica", "scale_lr": 2}, "scale_lr must be True or False, got 2"),
+    ],
+)
+def test_how_a_batch_is_shared_out_is_checked(changes, fault):
+    assert fault in error_of(**changes).faults
+
+
+def test_a_batch_size_for_each_gpu_is_multiplied_by_their_number():
+    study = STUDY.with_(gpus_per_trial=4, batch_size_is="per_replica", batch_size=16)
+    assert study.split_params({}).batch_size == 64

@@ -229,8 +229,8 @@ def test_the_winner_takes_its_preparation_and_its_threshold_along(
 
     from tuning.data.columns import table_scaler
     from tuning.data.dataset import Column
-    from tuning.trials.decision import classes_of, keep_threshold
     from tuning.trials.saved_model import inputs_of, save_for_raw_inputs
+    from tuning.trials.verdict.decision import classes_of, keep_threshold
 
     columns = (Column("size"), Column("kind", ("a", "b")))
     rows = np.array([[1.0, 0.0], [3.0, 1.0], [np.nan, 1.0]])

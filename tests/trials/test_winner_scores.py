@@ -18,8 +18,8 @@ from tuning.reports.verdict import verdict
 from tuning.scoring.imbalance import imbalance_advice
 from tuning.trainer.forward import predict
 from tuning.trials.checkpoint import load_checkpoint
-from tuning.trials.decision import classes_of, keep_threshold, threshold_of
 from tuning.trials.folds import prepare_fit
+from tuning.trials.verdict.decision import classes_of, keep_threshold, threshold_of
 from tuning.trials.winner import evaluate_winner
 from tuning.trials.worker_study import load_worker_study
 

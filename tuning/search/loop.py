@@ -21,7 +21,7 @@ from tuning.search.stop_request import STOP_MESSAGES, StopRequest
 from tuning.search.trial_index import TrialIndex, copy_of
 from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
-from tuning.trial import Answer, EpochReport, Pause, Proposal, Status, TrialResult
+from tuning.trial import WARNING, Answer, EpochReport, Pause, Proposal, Status, TrialResult
 
 MOST_REFUSED = 200
 """Proposals in a row that may break a constraint before anything is trained. They cost a model
@@ -100,6 +100,7 @@ class SearchLoop:
         self._unreported: set[int] = set()  # ended, and the engine knows nothing of their epochs
         self._data_digests = DataDigests(study)
         self._failures_in_a_row = 0
+        self._warned = False
         self._engine_waits = False  # for a result, before it proposes anything
 
     def replay(self) -> None:
@@ -468,6 +469,10 @@ class SearchLoop:
             self._unreported.add(result.number)
         self._untold[result.number] = result
         self._count_failures(result)
+        for notice in result.notices:
+            if notice.startswith(WARNING) and not self._warned:
+                self._progress.notice(notice)
+                self._warned = True
         if result.never_trained and self.trial_index.refused_in_a_row == MOST_REFUSED:
             self._progress.notice(
                 f"{MOST_REFUSED} proposals in a row broke a constraint, the last with: "

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tuning.errors import did_you_mean, received
-from tuning.space.domains import Choice, Float, Int, is_number
+from tuning.space.domains import Choice, Float, Int, is_number, is_whole
 from tuning.study.builder_arguments import (
     CALLBACK_ARGUMENTS,
     FIT_PARAMETERS,
@@ -25,7 +25,7 @@ from tuning.study.builder_arguments import (
     names_taken,
 )
 from tuning.study.engine_spec import engine_specs
-from tuning.study.study_fields import StudyFields
+from tuning.study.study_fields import BATCH_SIZES, StudyFields
 
 _CLASS_WEIGHT = (
     "must be None, 'balanced' or a mapping of classes to numbers of at least 0, or of several "
@@ -236,3 +236,48 @@ def _function_faults(study: StudyFields) -> Iterator[str]:
     unused += [name for name in ("patience", "class_weight") if name in study.space]
     if unused:
         yield f"trainer='function' trains nothing: leave {' and '.join(unused)} out"
+
+
+def replica_faults(study: StudyFields) -> Iterator[str]:
+    """Yield what is wrong with how a step's rows are shared out over the GPUs of a trial."""
+    if study.batch_size_is not in BATCH_SIZES:
+        choices = " or ".join(map(repr, BATCH_SIZES))
+        yield f"batch_size_is must be {choices}, got {study.batch_size_is!r}"
+        return
+    if not isinstance(study.scale_lr, bool):
+        yield f"scale_lr must be True or False, got {study.scale_lr!r}"
+        return
+
+    per_replica = study.batch_size_is == "per_replica"
+    if study.scale_lr and not per_replica:
+        yield (
+            "scale_lr goes with batch_size_is='per_replica': a global batch is as large on any "
+            "number of GPUs"
+        )
+    spec = engine_specs().get(study.engine)
+    packs_calls = spec is not None and spec.trial_function is not None
+    if (per_replica or study.scale_lr) and packs_calls:
+        yield (
+            f"{study.engine} sets the estimator's batch_size itself: batch_size_is and scale_lr "
+            "are for other engines"
+        )
+    if not per_replica and is_whole(study.gpus_per_trial) and study.gpus_per_trial > 1:
+        for size in _batch_sizes(study):
+            if is_whole(size) and size % study.gpus_per_trial:
+                yield (
+                    f"batch_size {size} cannot be shared out evenly over {study.gpus_per_trial} "
+                    f"GPUs; use multiples of {study.gpus_per_trial}, or batch_size_is='per_replica'"
+                )
+                return
+
+
+def _batch_sizes(study: StudyFields) -> Sequence[Any]:
+    """Return the batch sizes that a trial may have; of a range the first few."""
+    domain = study.space.domains.get("batch_size")
+    if domain is None:
+        return [study.fixed.get("batch_size", study.batch_size)]
+    if isinstance(domain, Choice):
+        return domain.values
+    if isinstance(domain, Int):
+        return [domain.low, min(domain.low + domain.step, domain.high)]
+    return []

@@ -40,6 +40,10 @@ class _Fields(Protocol):
     def fixed(self) -> Mapping[str, Any]: ...
     @property
     def callbacks(self) -> Callable[..., Any] | None: ...
+    @property
+    def gpus_per_trial(self) -> int: ...
+    @property
+    def batch_size_is(self) -> str: ...
 
 
 class SplitParams(NamedTuple):
@@ -47,7 +51,8 @@ class SplitParams(NamedTuple):
 
     Attributes:
         builder: The builder's keyword arguments.
-        fit: The settings of the training, `FIT_PARAMETERS`.
+        fit: The settings of the training, `FIT_PARAMETERS`; the batch size is that of a step, over
+            all GPUs of the trial.
         data: The data function's keyword arguments.
         callbacks: Those keyword arguments of the study's `callbacks` that are known before a fit.
     """
@@ -156,6 +161,8 @@ def split_params(study: _Fields, params: Params) -> SplitParams:
             for_builder[name] = value
     searched = {name: params[name] for name in FIT_PARAMETERS if name in params}
     fit = {**settings, "batch_size": values["batch_size"], **searched}
+    if study.batch_size_is == "per_replica":
+        fit["batch_size"] *= study.gpus_per_trial
     return SplitParams(
         builder=revealed(for_builder),
         fit=fit,

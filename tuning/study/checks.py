@@ -22,6 +22,7 @@ from tuning.study.argument_checks import (
     builder_argument_faults,
     data_argument_faults,
     fit_argument_faults,
+    replica_faults,
     whole_number_faults,
 )
 from tuning.study.search_checks import (
@@ -53,7 +54,7 @@ _SECONDS = ("timeout", "trial_timeout", "no_progress_timeout")
 _SHARES = ("test_size", "validation_size")
 _BY_NAME = ("space", "fixed", "intervals", "engine_options")
 _IN_ORDER = ("objectives", "constraints")
-_TEXTS = ("engine", "pruner", "split", "trainer", "winner_by")
+_TEXTS = ("engine", "pruner", "split", "trainer", "winner_by", "batch_size_is")
 _MAY_BE_NONE = ("trials", "patience", "cv", "timeout", "trial_timeout")
 
 
@@ -119,6 +120,7 @@ def study_faults(study: StudyFields) -> Iterator[str]:
         yield from interval_faults(study)
     yield from engine_faults(study)
     yield from _number_faults(study)
+    yield from replica_faults(study)
     if is_known:
         yield from whole_number_faults(study)
         yield from endless_faults(study)

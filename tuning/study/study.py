@@ -111,6 +111,10 @@ class Study(StudyFields):
             what came before). None: by time where the rows have one, else by group, else by class.
         gpus_per_trial: GPUs of one trial; more than one trains under
             `tf.distribute.MirroredStrategy`.
+        batch_size_is: What `batch_size` counts with several GPUs a trial: "global" the rows of a
+            step, shared out over the GPUs; "per_replica" those of each GPU.
+        scale_lr: With "per_replica": multiply the optimizer's learning rate by the number of GPUs
+            (Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1).
         trainer: "auto", "compiled" (whole epochs as one graph call), "fit" (Keras' loop),
             "function" (nothing is trained: the builder returns the objective itself, see
             `tuning.trials.functions`).
@@ -285,6 +289,10 @@ class Study(StudyFields):
             ]
         if self.constraints:
             definition["constraints"] = list(self.constraints)
+        if self.batch_size_is != "global":
+            definition["batch_size_is"] = self.batch_size_is
+        if self.scale_lr:
+            definition["scale_lr"] = True
         return {**definition, **self._fingerprints}
 
     @property

@@ -15,6 +15,7 @@ from tuning.study.builder_arguments import Builder, ClassWeight
 from tuning.study.objective import Objective
 
 PRUNERS = ("none", "median", "asha", "hyperband")
+BATCH_SIZES = ("global", "per_replica")
 TRAINERS = ("auto", "compiled", "fit", "function")
 NO_OBJECTIVE = Objective("", "minimize")
 """Stands in the signature for an objective that `objectives` gives; no study has it."""
@@ -78,6 +79,8 @@ class StudyFields:
     validation_size: float = 0.25
     split: SplitKind | None = None
     gpus_per_trial: int = 1
+    batch_size_is: Literal["global", "per_replica"] = "global"
+    scale_lr: bool = False
     trainer: Literal["auto", "compiled", "fit", "function"] = "auto"
     objectives: Sequence[Objective] = ()
     constraints: Sequence[str] = ()

@@ -20,6 +20,7 @@ from tuning.data.kinds.stream_array import stream_part
 from tuning.errors import StudyError
 from tuning.trainer import keras_internals
 from tuning.trainer.compiled import CompiledSteps, build, forget, repays_xla
+from tuning.trainer.devices import SharedRows, batches_shared_out
 from tuning.trainer.graphs import Tensors
 from tuning.trainer.native_steps import NativeSteps, steps_for
 from tuning.trainer.outputs import by_output
@@ -189,15 +190,22 @@ class Fit:
 
     def _keras_epochs(self, rows: Rows) -> Generator[int, None, None]:
         done: list[int] = []
+        arguments = self._keras_rows(rows)
+
+        def begin(epoch: int, logs: Logs) -> None:
+            if isinstance(arguments["x"], SharedRows):
+                arguments["x"].begin(epoch)
+
         note_epoch = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: done.append(epoch + 1)
+            on_epoch_begin=begin,
+            on_epoch_end=lambda epoch, logs: done.append(epoch + 1),
         )
 
         with randomness_kept():
             # Keras draws the order of the rows from its global state.
             keras.utils.set_random_seed(self.seed)
             history = self.model.fit(
-                **self._keras_rows(rows),
+                **arguments,
                 validation_data=self._keras_validation(self._scored_rows()),
                 epochs=self.epochs_total,
                 initial_epoch=self.initial_epoch,
@@ -240,14 +248,44 @@ class Fit:
         return rows.for_fit()
 
     def _keras_rows(self, rows: Rows) -> dict[str, Any]:
-        """Return the training part as arguments of `model.fit`."""
+        """Return the training part as arguments of `model.fit`; each replica gets as many rows."""
+        n_replicas = self.model.distribute_strategy.num_replicas_in_sync
         if stream_part(rows.X) is not None:
-            return {"x": self._tensors(rows)[0].batches, "shuffle": False}
+            stream = self._tensors(rows)[0].batches
+            if n_replicas > 1:
+                stream = batches_shared_out(stream, n_replicas)
+            return {"x": stream, "shuffle": False}
+
         if holds_windows(rows.X):
             seed = self.seed if self.shuffle else None
-            return {"x": batches(rows.tensors(), self.batch_size, seed), "shuffle": False}
+            windows = batches(rows.tensors(), self.batch_size, seed)
+            if n_replicas > 1:
+                windows = batches_shared_out(windows, n_replicas)
+            return {"x": windows, "shuffle": False}
+        if n_replicas > 1:
+            return {"x": self._shared_rows(rows, n_replicas), "shuffle": False}
         X, y, weight = keras.utils.unpack_x_y_sample_weight(rows.for_fit())
         return {"x": X, "y": y, "sample_weight": weight, "shuffle": self.shuffle}
+
+    def _shared_rows(self, rows: Rows, n_replicas: int) -> SharedRows:
+        shared = SharedRows(
+            rows,
+            self.batch_size,
+            n_replicas,
+            order=lambda epoch: self.order(len(rows), epoch),
+        )
+        if shared.n_left_out:
+            self.notes.append(
+                f"{shared.n_left_out} of {len(rows)} rows left out of each epoch, so that "
+                f"{n_replicas} GPUs get as many"
+            )
+        return shared
+
+    def order(self, n_rows: int, epoch: int) -> Array:
+        """Return the order of the rows in an epoch (from 0), int32 `(rows,)`."""
+        if self.shuffle:
+            return epoch_order(n_rows, self.seed, epoch)
+        return np.arange(n_rows, dtype=np.int32)
 
 
 class _CompiledRun:
@@ -349,10 +387,7 @@ class _CompiledRun:
     def _train(self, epoch: int) -> Logs:
         fit = self._fit
         n_rows = len(fit.rows)
-        if fit.shuffle:
-            order = epoch_order(n_rows, fit.seed, epoch)
-        else:
-            order = np.arange(n_rows, dtype=np.int32)
+        order = fit.order(n_rows, epoch)
         if self.watched.stop_training:  # `fit` looks after each call of its function
             order = order[: fit.batch_size * self._model.steps_per_execution]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuning.builders.own_fit import OwnFit
@@ -22,6 +22,7 @@ from tuning.trials.earlier_attempts import (
 from tuning.trials.folds import FoldFit, prepare_fit, summarise
 from tuning.trials.held_out_score import score_test_part
 from tuning.trials.jobs import TrialJob
+from tuning.trials.replicas import replica_warning
 from tuning.trials.training import Training
 
 
@@ -44,7 +45,9 @@ def train_folds(training: Training) -> TrialResult:
     if job.keep_end:
         for item in trained.fits:
             _keep_end(item, job)
-    return summarise(job.proposal, trained.results, trained.fits)
+    result = summarise(job.proposal, trained.results, trained.fits)
+    warning = replica_warning(training)
+    return replace(result, notices=(*result.notices, warning)) if warning else result
 
 
 def _train_together(training: Training) -> _TrainedFolds:

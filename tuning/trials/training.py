@@ -46,8 +46,17 @@ class Training:
         repeat = fit // self.worker_study.n_folds
         return self.seed if repeat == 0 else derive_seed(self.seed, "repeat", repeat)
 
+    @property
+    def half_batch_size(self) -> int:
+        """Half of its rows a step, as many for each GPU; 0: they cannot be halved."""
+        n_gpus = self.worker_study.study.gpus_per_trial
+        return self.point.batch_size // 2 // n_gpus * n_gpus
+
     def at_batch_size(self, batch_size: int) -> Self:
-        """Return the same training with other batches."""
+        """Return the same training with so many rows a step."""
+        study = self.worker_study.study
+        if study.batch_size_is == "per_replica":
+            batch_size //= study.gpus_per_trial
         proposal = self.job.proposal
         params = {**proposal.params, "batch_size": batch_size}
         return replace(

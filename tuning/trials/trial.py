@@ -116,7 +116,7 @@ def _train_within_memory(train: Train, training: Training) -> TrialResult:
     Later attempts train at half the batch alone.
     """
     job = training.job
-    half = training.point.batch_size // 2
+    half = training.half_batch_size
     halved = job.folder / "halved.json"
     if not _has_run_out_before(halved, job.proposal.digest):
         result = _train_or_classify(train, training)

@@ -16,13 +16,13 @@ from tuning.study.foreign.foreign_builder import trial_of
 from tuning.trainer.forward import predict
 from tuning.trial import Context
 from tuning.trials.checkpoint import load_checkpoint
-from tuning.trials.decision import classes_of as classes_of  # beside `inputs_of`
-from tuning.trials.decision import keep_threshold
 from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_winner
 from tuning.trials.jobs import EvaluationJob
 from tuning.trials.saved_model import inputs_of as inputs_of  # the README names it here
 from tuning.trials.saved_model import save_and_read_back, weights_path
+from tuning.trials.verdict.decision import classes_of as classes_of  # beside `inputs_of`
+from tuning.trials.verdict.decision import keep_threshold
 from tuning.trials.winner_scores import winner_scores
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 

@@ -24,7 +24,7 @@ from tuning.trainer.outputs import as_probabilities
 from tuning.trainer.rows import Rows
 from tuning.trial import Metrics
 from tuning.trials.held_out_score import as_trained, compiled_scores, has_compiled_metrics
-from tuning.trials.margin import Rivals, margin
+from tuning.trials.verdict.margin import Rivals, margin
 from tuning.trials.worker_study import FoldRows, WorkerStudy
 
 

@@ -29,7 +29,7 @@ from tuning.study.objective import others_asked
 from tuning.study.source import load_source
 from tuning.study.study import Study, derive_seed
 from tuning.study.study_data import arguments_text, default_arguments, load_dataset, split_dataset
-from tuning.trainer.devices import strategy_scope
+from tuning.trainer.devices import scale_learning_rate, strategy_scope
 from tuning.trial import Params
 from tuning.trials.jobs import Overrides, Source
 
@@ -92,7 +92,10 @@ class WorkerStudy:
         """Return the model of a point of the space, built, on the devices of one trial."""
         arguments = {**self.builder_arguments, **point.builder}
         with strategy_scope(self.study.gpus_per_trial):
-            return build(self.study.builder, arguments, seed, input_shape=self.parts.input_shape)
+            model = build(self.study.builder, arguments, seed, input_shape=self.parts.input_shape)
+            if self.study.scale_lr:
+                scale_learning_rate(model, self.study.gpus_per_trial)
+        return model
 
     @functools.cached_property
     def _folds(self) -> list[FoldNumbers]:
