@@ -2,11 +2,9 @@ import os
 import subprocess
 import sys
 
-import pynvml
 import pytest
 
 from tuning.errors import MissingError, StudyError
-from tuning.executors.devices.gpus import Device, discover
 from tuning.executors.devices.slots import parse_devices
 
 CORES = sorted(os.sched_getaffinity(0))
@@ -33,7 +31,7 @@ def test_auto_takes_every_gpu_by_uuid(gpus):
         "CUDA_VISIBLE_DEVICES": "GPU-bb",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }
-    assert (slots[1].cores, slots[1].threads) == ((), 0)
+    assert slots[1].stays_taken
 
 
 def test_a_slot_knows_what_it_computes_on(gpus):
@@ -101,47 +99,6 @@ def test_the_refusal_names_the_devices_found(gpus):
         "--devices 0,7: there is no device '7'; GPUs found: 0 (GPU-aa), 1 (GPU-bb), 2 (GPU-cc). "
         "Say auto, cpu, cpu:2, gpu, or GPUs by number or UUID such as 0,1."
     )
-
-
-class FakeNvml:
-    """Stands for the driver's library, which the test machine lacks."""
-
-    def __init__(self, monkeypatch):
-        for name in ("nvmlInit", "nvmlShutdown"):
-            monkeypatch.setattr(pynvml, name, lambda: None)
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 2)
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", lambda handle: f"GPU-{handle}f")
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: "NVIDIA T4")
-        memory = type("Memory", (), {"total": 16 << 30})
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda handle: memory)
-
-
-def test_nvml_tells_uuid_name_and_memory(monkeypatch):
-    FakeNvml(monkeypatch)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert discover() == [
-        Device(0, "GPU-0f", "NVIDIA T4", 16384),
-        Device(1, "GPU-1f", "NVIDIA T4", 16384),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("visible", "left"), [("1", ["GPU-1f"]), ("GPU-0", ["GPU-0f"]), ("", []), ("-1", [])]
-)
-def test_gpus_that_the_batch_system_hides_are_left_alone(monkeypatch, visible, left):
-    FakeNvml(monkeypatch)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [device.uuid for device in discover()] == left
-
-
-def test_a_driver_that_does_not_answer_is_no_silent_fall_back_to_the_cpu(monkeypatch):
-    def fail():
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)
-
-    monkeypatch.setattr(pynvml, "nvmlInit", fail)
-    with pytest.raises(MissingError, match="does not answer"):
-        parse_devices("auto")
 
 
 def test_discovery_imports_no_tensorflow():

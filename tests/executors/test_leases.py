@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tuning.errors import StorageError
-from tuning.executors.devices.leases import Leases, default_folder
+from tuning.executors.devices import leases as module
+from tuning.executors.devices.leases import Leases, default_folder, release
 
 
 def test_a_device_is_leased_once_until_released(leases):
@@ -148,3 +149,135 @@ def test_the_holder_is_a_process_that_lives_and_never_one_that_has_gone(leases, 
         left.kill()
         left.wait()
     assert leases.holder("gpu") == "another search"
+
+
+# --- GPUs: seen by all users of the box ---
+
+
+@pytest.fixture
+def box(monkeypatch, tmp_path):
+    """Leases of a user who has named no folder, on a box of its own."""
+    monkeypatch.delenv("TUNING_LEASES", raising=False)
+    monkeypatch.setattr(module, "GPU_FOLDER", tmp_path / "gpus")
+    monkeypatch.setattr(module, "default_folder", lambda: tmp_path / "user")
+    leases = Leases()
+    yield leases
+    leases.close()
+
+
+def test_gpus_are_leased_where_all_users_see_it_and_cores_by_each_user(box, tmp_path):
+    held = [box.try_acquire("GPU-x"), box.try_acquire("MIG-y"), box.try_acquire("cpu:0")]
+    assert (tmp_path / "gpus").stat().st_mode & 0o7777 == 0o1777
+    files = sorted(path.name for path in (tmp_path / "gpus").iterdir())
+    assert files == ["device-GPU-x", "device-MIG-y"]
+    assert (tmp_path / "gpus" / "device-GPU-x").stat().st_mode & 0o777 == 0o666
+    assert (tmp_path / "user" / "device-cpu%3A0").exists()
+    release(held)
+
+
+def _let_others_pass(folder):
+    """Let other users enter a folder of pytest's, which is below `/tmp`."""
+    while folder.stat().st_mode & 0o1777 != 0o1777 and folder != folder.parent:
+        folder.chmod(folder.stat().st_mode | 0o055)
+        folder = folder.parent
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_two_users_never_have_one_gpu(box, tmp_path):
+    _let_others_pass(tmp_path)
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from tuning.executors.devices import leases as module\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        f"module.GPU_FOLDER = Path({str(tmp_path / 'gpus')!r})\n"
+        f"module.default_folder = lambda: Path({str(tmp_path / 'other' / 'leases')!r})\n"
+        "leases = module.Leases()\n"
+        "assert not leases.fault, leases.fault\n"
+        "for word in sys.stdin:\n"
+        "    lease = leases.try_acquire(word.strip(), 'theirs')\n"
+        "    taken = 'none' if lease is None else 'taken'\n"
+        "    print(taken, leases.holder(word.strip()), flush=True)\n"
+    )
+    (tmp_path / "other").mkdir()
+    os.chown(tmp_path / "other", 65534, 65534)
+    ours = box.try_acquire("GPU-x", "housing")
+    pipe = subprocess.PIPE
+    other = subprocess.Popen([sys.executable, "-uc", code], stdin=pipe, stdout=pipe, text=True)
+
+    def ask(name):
+        other.stdin.write(f"{name}\n")
+        other.stdin.flush()
+        return other.stdout.readline().strip()
+
+    assert ask("GPU-x") == f"none housing of user root (process {os.getpid()})"
+    ours.release()
+    assert ask("GPU-x").startswith("taken")
+    assert box.try_acquire("GPU-x") is None
+    other.communicate()
+    box.try_acquire("GPU-x", "housing").release()  # a file of theirs, and a lock of ours
+
+
+def put_link(path):
+    path.symlink_to(path.parent.parent / "elsewhere")
+
+
+def put_folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize("put", [put_link, put_folder, os.mkfifo])
+def test_what_somebody_has_put_in_a_gpus_place_is_neither_followed_nor_waited_for(
+    box, tmp_path, put
+):
+    put(tmp_path / "gpus" / "device-GPU-x")
+    lease = box.try_acquire("GPU-x")
+    assert lease is not None
+    assert box.try_acquire("GPU-x") is None  # of this user's searches still one has it
+    assert not (tmp_path / "elsewhere").exists()
+    assert box.holder("GPU-x") == "another search"
+    lease.release()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"holder": "a", "pid": "x"}', "x" * 100_000])
+def test_what_a_gpus_file_says_is_for_people_only(box, tmp_path, text):
+    box.try_acquire("GPU-x").release()
+    (tmp_path / "gpus" / "device-GPU-x").write_text(text)
+    assert box.holder("GPU-x") == "another search"
+    box.try_acquire("GPU-x").release()
+
+
+def test_where_there_is_no_folder_for_all_the_users_own_is_taken_with_a_word(monkeypatch, tmp_path):
+    monkeypatch.delenv("TUNING_LEASES", raising=False)
+    monkeypatch.setattr(module, "GPU_FOLDER", tmp_path / "file")
+    monkeypatch.setattr(module, "default_folder", lambda: tmp_path / "user")
+    (tmp_path / "file").write_text("")
+    leases = Leases()
+    assert leases.fault == f"{tmp_path / 'file'} is a link or a file"
+    lease = leases.try_acquire("GPU-x")
+    assert leases.try_acquire("GPU-x") is None
+    lease.release()
+    leases.close()
+
+
+def test_shares_of_a_gpu_are_taken_beside_each_other_but_never_beside_the_whole(leases):
+    first = leases.acquire_all(["GPU-x#0"], "a")
+    second = leases.acquire_all(["GPU-x#1"], "b")
+    assert leases.acquire_all(["GPU-x#1"]) is None
+    assert leases.acquire_all(["GPU-x"]) is None
+    release(first)
+    assert leases.acquire_all(["GPU-x"]) is None
+    release(second)
+    whole = leases.acquire_all(["GPU-x"])
+    assert leases.acquire_all(["GPU-x#0"]) is None
+    assert leases.acquire_all(["GPU-y", "GPU-x#0"]) is None
+    release(leases.acquire_all(["GPU-y"]))  # nothing of it was kept
+    release(whole)
+
+
+def test_who_waits_for_a_whole_gpu_is_seen_by_those_that_share_it(leases):
+    with leases.queue(["GPU-x"]):
+        assert leases.waited_for(["GPU-x#1"])
+        assert not leases.waited_for(["GPU-y#1"])
+    with leases.queue(["GPU-x#1"]):
+        assert leases.waited_for(["GPU-x"])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from tuning.errors import BusyError
 from tuning.executors.devices.leases import Lease, Leases, Ticket, release
+from tuning.executors.devices.occupancy import Occupancy
 from tuning.executors.devices.slot import Slot
 from tuning.executors.local_worker import LocalWorker
 
@@ -46,6 +47,7 @@ class Turns:
         self.wanted = list(wanted)
         self._owns_leases = leases is None
         self._leases = Leases() if leases is None else leases
+        self._occupancy = Occupancy(self._leases)
         self._label = label
         self._begin = begin
         self._ticket: Ticket | None = None  # while there is a job and no slot
@@ -91,6 +93,9 @@ class Turns:
             leases = self._leases.acquire_all(slot.devices, self._label)
             if leases is None:
                 continue
+            if not self._occupancy.is_free(slot):  # asked with the lease: no search comes between
+                release(leases)
+                continue
             try:
                 self._begin(slot, leases)
             except BaseException:
@@ -101,7 +106,11 @@ class Turns:
 
     def _holders(self, names: Sequence[str]) -> str:
         """Say who holds the first of the devices."""
-        holders = [f"{name} is held by {self._leases.holder(name)}" for name in names[:4]]
+        used = self._occupancy.words(names)
+        holders = [
+            f"{name} is {used.get(name) or f'held by {self._leases.holder(name)}'}"
+            for name in names[:4]
+        ]
         return ", ".join(holders)
 
     # --- slots that have one ---

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from tuning.errors import StorageError, TuningError
+from tuning.errors import MissingError, StorageError, TuningError
 from tuning.executors.base import Job
+from tuning.executors.devices.binding import bind_to, gpu_fault
 from tuning.executors.devices.slot import Slot
 from tuning.executors.messages import (
     Begun,
@@ -73,7 +74,8 @@ def main(wire: Wire, slot: Slot, log_path: Path, limits: Limits) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     log = CappedLog(log_path, limits.log_bytes)
     faulthandler.enable()
-    _bind_to(slot)
+    bind_to(slot)
+    fault = gpu_fault(slot)
 
     inbox = _Inbox(wire, log)
     threading.Thread(target=inbox.attend, name="attendant", daemon=True).start()
@@ -85,7 +87,7 @@ def main(wire: Wire, slot: Slot, log_path: Path, limits: Limits) -> int:
         job = inbox.take()
         log.begin(job.id)
         context = WorkerContext(job, slot.name, inbox)
-        ended = _run(job, context, log_path.parent)
+        ended = _run(job, context, log_path.parent, fault)
 
         jobs_done += 1
         rss_mb = psutil.Process().memory_info().rss / 2**20
@@ -197,8 +199,12 @@ def exit_code_of(error: BaseException, folder: Path | None = None) -> int | None
     return StorageError.exit_code if is_full_disk(error, folder) else None
 
 
-def _run(job: Job, context: WorkerContext, folder: Path) -> Returned | Failed:
+def _run(
+    job: Job, context: WorkerContext, folder: Path, device_fault: str = ""
+) -> Returned | Failed:
     try:
+        if device_fault:
+            raise MissingError(device_fault)
         value = job.call(context)
         return Returned(job.id, pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))
     except BaseException as error:  # SystemExit too: it ends the job, not the worker
@@ -211,20 +217,3 @@ def _run(job: Job, context: WorkerContext, folder: Path) -> Returned | Failed:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-
-
-def _bind_to(slot: Slot) -> None:
-    """Bind this process to its slot before TensorFlow touches a device."""
-    os.environ.update(slot.environment)
-    if slot.cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, slot.cores)
-    if not slot.threads:
-        return
-
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ[name] = str(slot.threads)
-    # The forkserver has imported it already, unless a test began it without.
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None:
-        tensorflow.config.threading.set_intra_op_parallelism_threads(slot.threads)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(slot.threads)

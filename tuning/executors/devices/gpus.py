@@ -1,30 +1,21 @@
-"""Which GPUs the box has, as NVIDIA's driver tells."""
+"""Which GPUs this process may use, which of them are free, and who computes on the others."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import ModuleType
+from collections.abc import Collection, Sequence
 
-from tuning.errors import MissingError
+from tuning.executors.devices.device import Device, names, visible, words
+from tuning.executors.devices.nvml import read_devices
+from tuning.executors.devices.people import ancestors, command_of, user_of
 
+__all__ = ["Device", "discover", "listed", "names", "why_not_free", "words"]
 
-@dataclass(frozen=True)
-class Device:
-    """A GPU.
+STAND_IN = "stand-in"
+"""The name of a device that `TUNING_DEVICES` makes up."""
 
-    Attributes:
-        index: Its number on the box, from 0, in PCI order as `nvidia-smi` counts.
-        uuid: What `CUDA_VISIBLE_DEVICES` and the lease are given; unlike the number it never moves.
-        name: For people.
-        memory_mb: In MiB; 0 where unknown.
-    """
-
-    index: int
-    uuid: str
-    name: str = ""
-    memory_mb: int = 0
+# Where a container hides who computes, what is gone of the memory still tells that somebody does.
+_LEAST_FREE = 0.5
 
 
 def discover() -> list[Device]:
@@ -38,56 +29,52 @@ def discover() -> list[Device]:
     """
     stand_ins = os.environ.get("TUNING_DEVICES")
     if stand_ins is not None:
-        return [Device(i, uuid, "stand-in") for i, uuid in enumerate(words(stand_ins))]
+        return [Device(i, uuid, STAND_IN) for i, uuid in enumerate(words(stand_ins))]
 
-    devices = _from_nvml()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return devices
-    return [device for word in words(visible) for device in devices if names(word, device)]
+    devices = read_devices()
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return devices if shown is None else visible(shown, devices)
+
+
+def preferred(devices: Sequence[Device]) -> list[Device]:
+    """Return them in the order of use.
+
+    Those where nobody computes first, the emptiest first (by the GiB: a few MiB tell nothing), then
+    as `nvidia-smi` counts.
+    """
+    return sorted(devices, key=lambda device: (bool(device.pids), -(device.free_mb >> 10)))
 
 
 def listed(gpus: Sequence[Device]) -> str:
     """Say in words which there are."""
-    found = ", ".join(f"{gpu.index} ({gpu.uuid})" for gpu in gpus)
+    found = ", ".join(f"{gpu.number} ({gpu.uuid})" for gpu in gpus)
     return f"GPUs found: {found or 'none'}"
 
 
-def names(word: str, device: Device) -> bool:
-    """Whether a number, or a UUID or the beginning of one as CUDA takes it, means this device."""
-    if word in (str(device.index), device.uuid):
-        return True
-    return word.startswith("GPU-") and device.uuid.startswith(word)
+def foreign(device: Device, ours: Collection[int]) -> list[int]:
+    """Return the processes that compute on a device and belong to no search that has leased it.
+
+    Args:
+        device: As it was just read.
+        ours: The searches that have leased it, each by its driver; what they have started is
+            theirs.
+    """
+    return [pid for pid in device.pids if not ancestors(pid) & set(ours)]
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a comma list."""
-    return [word.strip() for word in text.split(",") if word.strip()]
+def why_not_free(device: Device, ours: Collection[int], *, is_shared: bool = False) -> str:
+    """Return who computes on a device, or that too little memory is left; "" where it is free.
 
-
-def _from_nvml() -> list[Device]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
-        return []  # a box without NVIDIA's driver
-    except pynvml.NVMLError as error:
-        raise MissingError(
-            f"the NVIDIA driver does not answer: {error}. "
-            "Check nvidia-smi, or search on the CPU with --devices cpu."
-        ) from error
-    try:
-        return [_from_handle(pynvml, i) for i in range(pynvml.nvmlDeviceGetCount())]
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _from_handle(pynvml: ModuleType, index: int) -> Device:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    return Device(
-        index=index,
-        uuid=pynvml.nvmlDeviceGetUUID(handle),
-        name=pynvml.nvmlDeviceGetName(handle),
-        memory_mb=pynvml.nvmlDeviceGetMemoryInfo(handle).total >> 20,
-    )
+    Args:
+        device: As it was just read.
+        ours: As for `foreign`.
+        is_shared: Whether others of `ours` may be there already, so that memory tells nothing.
+    """
+    others = foreign(device, ours)
+    if others:
+        users = ", ".join(f"process {pid} ({user_of(pid)}: {command_of(pid)})" for pid in others)
+        return f"used by {users}"
+    is_ours = bool(device.pids) or is_shared
+    if not is_ours and device.free_mb < _LEAST_FREE * device.memory_mb:
+        return f"not free: {device.free_mb} of {device.memory_mb} MiB are left"
+    return ""

@@ -4,6 +4,9 @@ A lease ends when the last process that has its descriptor ends: the driver, and
 it holds a GPU's memory, but not what a worker forks (`server`). No heartbeat, no clock. That is
 why the locks are made here and not by `filelock`, which we use elsewhere: its locks belong to one
 object of one process, and its `release` unlocks for all.
+
+A whole GPU is locked exclusively. A share of one (`GPU-x#1`) locks the GPU together with the other
+shares and its own file exclusively: so a GPU is either somebody's as a whole or shared.
 """
 
 from __future__ import annotations
@@ -24,10 +27,16 @@ from typing import Self
 from urllib.parse import quote
 
 from tuning.errors import StorageError
+from tuning.executors.devices.people import printable, user_of
+from tuning.executors.devices.shared_folder import is_gpu, open_shared, shared_folder
 from tuning.storage.ownership import ownership_fault
 from tuning.storage.processes import process_lives
 
+GPU_FOLDER = Path("/tmp/tuning-gpus")
+"""Where GPUs are leased by all users of a box."""
+
 _TICK_NS = 50_000_000
+_MOST_BYTES = 4096  # read of a note, which another user may have written
 
 
 @dataclass(frozen=True)
@@ -46,18 +55,29 @@ class Lease:
 
 
 class Leases:
-    """The leases of one user on this box, whatever the `TUNING_HOME`.
+    """The leases of one user on this box, whatever the `TUNING_HOME`, and all users' of GPUs.
+
+    GPUs are leased in `GPU_FOLDER`, which all users see; where a folder is named, or that one
+    cannot be used, with the others.
 
     Args:
         folder: Default `TUNING_LEASES`, else `default_folder`.
+
+    Attributes:
+        folder: Where CPU cores are leased, and who waits stands in line.
+        gpu_folder: Where GPUs are.
+        fault: Why other users do not see which GPUs are leased here; "": they do, or a folder was
+            named.
 
     Raises:
         StorageError: The folder belongs to another user, or others may write there.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        chosen = folder or Path(os.environ.get("TUNING_LEASES") or default_folder())
-        self.folder = _own_folder(chosen)
+        named = folder or os.environ.get("TUNING_LEASES")
+        self.folder = _own_folder(Path(named or default_folder()))
+        self.fault = "" if named else shared_folder(GPU_FOLDER)
+        self.gpu_folder = self.folder if named or self.fault else GPU_FOLDER
         # systemd-tmpfiles leaves a folder alone that somebody has locked: tmpfiles.d(5), "Age".
         self._quiet_since = -1  # the folder's time of change when nobody stood in line
         self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -70,21 +90,40 @@ class Leases:
             name: The device, e.g. `cpu:0` or a GPU's UUID.
             holder: Who holds it, for messages to others: e.g. the study's name.
         """
-        fd = _lock(self._path(name))
-        if fd is None:
+        return self._take(name, holder, fcntl.LOCK_EX)
+
+    def _take(self, name: str, holder: str, kind: int) -> Lease | None:
+        """Take a device alone, or with others (`LOCK_SH`)."""
+        fd = self._open(name)
+        if not _has_locked(fd, kind):
             return None
         stored = {"pid": os.getpid(), "holder": holder, "device": name}
         text = json.dumps(stored).encode()
         # Taken for each trial: ext4 writes a file that was cut to nothing to the disk, 1-5 ms.
-        if os.pread(fd, len(text) + 1, 0) != text:
-            os.pwrite(fd, text, 0)
-            os.ftruncate(fd, len(text))
+        if kind == fcntl.LOCK_EX and os.pread(fd, len(text) + 1, 0) != text:
+            with suppress(OSError):  # another user's, made with a mode of its own
+                os.pwrite(fd, text, 0)
+                os.ftruncate(fd, len(text))
         return Lease(name, fd)
+
+    def _open(self, name: str) -> int:
+        if is_gpu(name) and self.gpu_folder != self.folder:
+            # Where somebody has put something else in its place, this user's own leases still hold.
+            with suppress(OSError):
+                return open_shared(self._path(name))
+        return _open(self.folder / f"device-{file_name(name)}")
 
     def acquire_all(self, names: Collection[str], holder: str = "") -> tuple[Lease, ...] | None:
         """Take all of `names`, or none."""
         taken: list[Lease] = []
         for name in names:
+            gpu = whole_of(name)
+            if gpu != name:
+                shared = self._take(gpu, holder, fcntl.LOCK_SH)
+                if shared is None:
+                    release(taken)
+                    return None
+                taken.append(shared)
             lease = self.try_acquire(name, holder)
             if lease is None:
                 release(taken)
@@ -100,21 +139,30 @@ class Leases:
         path = self._path(name)
         holders = _open_in(path)
         try:
-            stored = json.loads(path.read_text())
-            holder = str(stored["holder"] or "another search")
-            pid = int(stored["pid"])
+            holder, pid = _note(path)
         except (OSError, ValueError, KeyError, TypeError):  # it is just being written
             return "another search"
 
+        if path.parent != self.folder and pid not in holders and process_lives(pid):
+            return f"{holder} of user {user_of(pid)} (process {pid})"
         if pid in holders or (not Path("/proc/self/fd").exists() and process_lives(pid)):
             return f"{holder} (process {pid})"
         if holders:
             return f"what {holder} has left behind (process {min(holders)})"
         return "another search"
 
+    def searches_on(self, gpu: str) -> set[int]:
+        """Return the drivers that hold a GPU or shares of it just now, this process among them."""
+        pids = {os.getpid()}
+        path = self._path(gpu)
+        for each in (path, *path.parent.glob(f"{path.name}%23*")):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # it is just being written
+                pids.add(_note(each)[1])
+        return pids
+
     def queue(self, names: Collection[str]) -> Ticket:
         """Stand in line for any of `names`; first come, first served."""
-        return Ticket(self.folder, frozenset(names))
+        return Ticket(self.folder, with_wholes(names))
 
     def waited_for(self, names: Collection[str]) -> bool:
         """Return whether anybody stands in line for one of `names`; asked after each trial.
@@ -125,7 +173,7 @@ class Leases:
         if changed_at == self._quiet_since:
             return False
         if any(self.folder.glob("ticket-*")):
-            return _waited_for(self.folder, names)
+            return _waited_for(self.folder, with_wholes(names))
         # The kernel's clock ticks each 4 ms: what is younger may change unseen.
         if time.time_ns() - changed_at > _TICK_NS:
             self._quiet_since = changed_at
@@ -136,7 +184,8 @@ class Leases:
         os.close(self._guard)
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"device-{file_name(name)}"
+        folder = self.gpu_folder if is_gpu(name) else self.folder
+        return folder / f"device-{file_name(name)}"
 
 
 class Ticket:
@@ -158,7 +207,7 @@ class Ticket:
 
     def ahead(self, names: Collection[str]) -> bool:
         """Return whether somebody who came earlier waits for one of `names`."""
-        return _waited_for(self._folder, names, before=self._number)
+        return _waited_for(self._folder, with_wholes(names), before=self._number)
 
     def leave(self) -> None:
         """Give up the place."""
@@ -176,6 +225,16 @@ class Ticket:
         tb: TracebackType | None,
     ) -> None:
         self.leave()
+
+
+def whole_of(name: str) -> str:
+    """Return the GPU of a share such as `GPU-x#1`; of anything else its own name."""
+    return name if name.startswith("cpu:") else name.partition("#")[0]
+
+
+def with_wholes(names: Iterable[str]) -> frozenset[str]:
+    """Return devices and the GPUs of those that are shares: who waits for one waits for both."""
+    return frozenset(each for name in names for each in (name, whole_of(name)))
 
 
 def release(leases: Iterable[Lease]) -> None:
@@ -263,13 +322,36 @@ def _is_file(path: Path, file: os.stat_result) -> bool:
 
 def _lock(path: Path) -> int | None:
     """Lock a file without waiting; None where another holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    fd = _open(path)
+    return fd if _has_locked(fd, fcntl.LOCK_EX) else None
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
+def _has_locked(fd: int, kind: int) -> bool:
+    """Lock an open file without waiting; close it where another holds it."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        return None
-    return fd
+        return False
+    return True
+
+
+def _note(path: Path) -> tuple[str, int]:
+    """Return who has taken a device and by which process, as its file says.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: It does not say so, or not yet.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        stored = json.loads(os.read(fd, _MOST_BYTES))
+    finally:
+        os.close(fd)
+    return printable(str(stored["holder"] or "another search")), int(stored["pid"])
 
 
 @contextmanager

@@ -15,16 +15,19 @@ class Slot:
     """A place where one trial runs.
 
     Attributes:
-        name: The lease's name: `cpu:<core>`, or the UUID of a GPU (several joined by `+`).
+        name: The lease's name: `cpu:<core>`, the UUID of a GPU (several joined by `+`), or a share
+            of one: `GPU-x#1`.
         environment: Variables set in the worker before TensorFlow touches a device.
         cores: CPU cores the worker is bound to; empty: not bound.
         threads: TensorFlow's intra- and inter-op threads; 0: its own choice.
+        gpu_memory_mb: Most of a GPU's memory for its worker, in MiB; 0: all of it.
     """
 
     name: str
     environment: Mapping[str, str] = field(default_factory=dict)
     cores: tuple[int, ...] = ()
     threads: int = 1
+    gpu_memory_mb: int = 0
 
     @property
     def devices(self) -> list[str]:
@@ -39,4 +42,4 @@ class Slot:
     @property
     def stays_taken(self) -> bool:
         """Whether its worker keeps something of the device between trials: a GPU's memory."""
-        return not self.cores
+        return self.kind == "gpu"

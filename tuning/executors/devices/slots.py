@@ -5,22 +5,31 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tuning.errors import MissingError, StudyError
-from tuning.executors.devices.gpus import Device, discover, listed, names, words
+from tuning.executors.devices.device import Device, names, words
+from tuning.executors.devices.gpus import discover, listed, preferred
 from tuning.executors.devices.slot import Slot
 
+# What CUDA and its libraries take of a GPU for each process, outside what TensorFlow counts: an
+# assumption, from NVIDIA's 300-500 MiB for a context; `make gpu-check` is to measure it.
+_CONTEXT_MB = 600
+_LEAST_MB = 512  # less trains nothing that would want a GPU
 
-def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
+
+def parse_devices(text: str, gpus_per_trial: int = 1, slots_per_gpu: int = 1) -> list[Slot]:
     """Return the slots that `--devices` asks for; a slot's leases are its name, split at `+`.
 
     Args:
         text: `auto` (all GPUs, else one slot for each core), `cpu`, `cpu:2`, `gpu`, or GPUs by
             number or UUID: `0,1`.
         gpus_per_trial: GPUs of one slot; those left over are not used.
+        slots_per_gpu: Slots on each GPU, with a part of its memory each.
 
     Raises:
-        StudyError: `text` means nothing here; names what was found.
+        StudyError: `text` means nothing here, names what was found; or the slots of a GPU would be
+            too small, or are to be shared by trials of several GPUs.
         MissingError: GPUs were asked for and there are too few.
     """
     word = text.strip()
@@ -31,9 +40,12 @@ def parse_devices(text: str, gpus_per_trial: int = 1) -> list[Slot]:
     gpus = discover()
     if word == "auto" and not gpus:
         return _cpu_slots(None)
-    if word not in ("auto", "gpu"):
-        gpus = _chosen(word, gpus)
-    return _gpu_slots(gpus, gpus_per_trial)
+    gpus = preferred(gpus) if word in ("auto", "gpu") else _chosen(word, gpus)
+    if slots_per_gpu == 1:
+        slots = _gpu_slots(gpus, gpus_per_trial)
+    else:
+        slots = _shares(gpus, gpus_per_trial, slots_per_gpu)
+    return _with_cores(slots, gpus)
 
 
 def _cpu_slots(count: int | None) -> list[Slot]:
@@ -77,6 +89,73 @@ def _gpu_slots(gpus: Sequence[Device], per_slot: int) -> list[Slot]:
 def _gpu_slot(uuids: Sequence[str]) -> Slot:
     environment = {"CUDA_VISIBLE_DEVICES": ",".join(uuids), "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     return Slot("+".join(uuids), environment, threads=0)
+
+
+def _shares(gpus: Sequence[Device], per_trial: int, per_gpu: int) -> list[Slot]:
+    """Return `per_gpu` slots for each GPU: first one on each, then the second on each, …"""
+    if per_trial > 1:
+        raise StudyError(
+            f"--slots-per-gpu {per_gpu} is for trials of one GPU, and this study has "
+            f"gpus_per_trial={per_trial}; leave one of the two out"
+        )
+    _gpu_slots(gpus, per_slot=1)  # there has to be one
+
+    slots = []
+    for i in range(per_gpu):
+        for gpu in gpus:
+            limit_mb = _limit_mb(gpu, per_gpu)
+            slot = _gpu_slot([gpu.uuid])
+            # Heeded where NVIDIA's MPS daemon runs, which knows the process' one device as 0.
+            mps = {"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": f"0={limit_mb + _CONTEXT_MB}M"}
+            slots.append(
+                replace(
+                    slot,
+                    name=f"{gpu.uuid}#{i}",
+                    environment={**slot.environment, **(mps if limit_mb else {})},
+                    gpu_memory_mb=limit_mb,
+                )
+            )
+    return slots
+
+
+def _limit_mb(gpu: Device, per_gpu: int) -> int:
+    """Return the memory of a share; 0 where the GPU's is unknown.
+
+    Raises:
+        StudyError: It would be too little.
+    """
+    if not gpu.memory_mb:
+        return 0
+    limit_mb = gpu.memory_mb // per_gpu - _CONTEXT_MB
+    if limit_mb < _LEAST_MB:
+        most = gpu.memory_mb // (_LEAST_MB + _CONTEXT_MB)
+        raise StudyError(
+            f"--slots-per-gpu {per_gpu}: GPU {gpu.number} has {gpu.memory_mb} MiB, and a slot "
+            f"needs {_LEAST_MB} beside the {_CONTEXT_MB} of its CUDA context; "
+            f"at most {most} would work"
+        )
+    return limit_mb
+
+
+def _with_cores(slots: Sequence[Slot], gpus: Sequence[Device]) -> list[Slot]:
+    """Give each GPU slot its part of the box's cores, near its GPU where the driver knows which.
+
+    Where there are more slots than cores, a core has several.
+    """
+    own = _own_cores()
+    near = {gpu.uuid: tuple(sorted(set(gpu.near_cores) & set(own))) or tuple(own) for gpu in gpus}
+    sharing: dict[tuple[int, ...], list[int]] = {}  # cores → places of the slots that share them
+    for place, slot in enumerate(slots):
+        uuid = slot.devices[0].partition("#")[0]
+        sharing.setdefault(near[uuid], []).append(place)
+
+    bound = list(slots)
+    for cores, places in sharing.items():
+        for i, place in enumerate(places):
+            part = cores[i * len(cores) // len(places) : (i + 1) * len(cores) // len(places)]
+            part = part or (cores[i % len(cores)],)
+            bound[place] = replace(slots[place], cores=part, threads=len(part))
+    return bound
 
 
 def _chosen(text: str, gpus: Sequence[Device]) -> list[Device]:
