@@ -8,7 +8,10 @@ import secrets
 import signal
 import tempfile
 
+import psutil
+
 from tuning.executors.forkserver import ForkServer
+from tuning.executors.supervision.parts import WORKER
 
 TOKEN = "RAY_AUTH_TOKEN"
 GPUS = {"TUNING_DEVICES": "GPU-a,GPU-b"}  # of each node that has any
@@ -30,7 +33,7 @@ class RayCluster:
         token: That it wants.
     """
 
-    def __init__(self, cpus=(2, 1, 1)):
+    def __init__(self, cpus=(2, 1, 1), **head):
         self.token = secrets.token_hex(32)
         self._stack = contextlib.ExitStack()
         self._server = self._stack.enter_context(ForkServer(()))
@@ -38,12 +41,12 @@ class RayCluster:
         os.environ.update({"RAY_AUTH_MODE": "token", TOKEN: self.token, **GPUS, **SOON})
         try:
             self._child = self._server.spawn(
-                "tests.executors.ray_cluster:serve", (list(cpus),), name="ray-test"
+                "tests.executors.ray_cluster:serve", (list(cpus), head), name="ray-test"
             )
         finally:
             os.environ.clear()
             os.environ.update(before)
-        self.address = self._child.wire.recv(60.0)
+        self.address = self._child.wire.recv(100.0)
 
     @property
     def pid(self):
@@ -62,6 +65,12 @@ class RayCluster:
         """End a node at once, with all that runs there; 0 is the head."""
         self.ask("kill", number)
 
+    def has_worker(self, number):
+        """Whether a slot of this node has a worker: while trials wait, one that trains."""
+        raylet = psutil.Process(self.ask("raylet", number))
+        names = [process.name() for process in raylet.children(recursive=True)]
+        return WORKER.name in names
+
     def actors(self):
         """Return the states of the actors that are not dead."""
         return self.ask("actors")
@@ -73,7 +82,7 @@ class RayCluster:
         self._stack.close()
 
 
-def serve(wire, cpus):
+def serve(wire, cpus, head):
     """Run in the cluster's process."""
     from ray.cluster_utils import Cluster
 
@@ -86,6 +95,7 @@ def serve(wire, cpus):
             "include_dashboard": False,
             "temp_dir": folder,
             **small,
+            **head,
         },
     )
     nodes = [cluster.head_node, *(cluster.add_node(num_cpus=each, **small) for each in cpus[1:])]
@@ -108,6 +118,8 @@ def serve(wire, cpus):
                             os.kill(each.process.pid, signal.SIGKILL)
             else:
                 cluster.remove_node(node, allow_graceful=False)
+        elif word == "raylet":
+            answer = nodes[rest[0]].all_processes["raylet"][0].process.pid
         elif word == "actors":
             table = cluster.global_state.actor_table(None, None, None)
             answer = [each["State"] for each in table.values() if each["State"] != "DEAD"]

@@ -4,8 +4,8 @@ It is a light process. Its trial runs in a worker that is forked on the node, as
 own: the same code, limits and supervision, and a trial that hangs is killed without losing the
 actor. The link makes an actor of the class.
 
-Three threads: Ray's two, which bring messages and fetch what has happened, and one that serves. The
-executor belongs to the serving thread alone.
+Threads of Ray's bring messages and fetch what has happened; one of its own serves. The executor
+belongs to the serving thread alone.
 """
 
 from __future__ import annotations

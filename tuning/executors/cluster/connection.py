@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tuning.errors import BusyError, MissingError, StudyError, TuningError, first_line
+from tuning.errors import BusyError, MissingError, StudyError, TuningError
 from tuning.executors.cluster.runtime import Runtime
 from tuning.executors.cluster.words import Connected
 from tuning.storage.durable import open_file
@@ -110,8 +110,8 @@ def connect(
         raise StudyError(text, where=where) from error
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         if address.text is None:
-            raise BusyError(f"a Ray of our own did not start: {first_line(error)}") from error
-        raise _nobody_answers(where, first_line(error)) from error
+            raise BusyError(f"a Ray of our own did not start: {_in_short(error)}") from error
+        raise _nobody_answers(where, _in_short(error)) from error
     connected.set()
     stack.callback(ray.shutdown)
     n_nodes = sum(bool(node["Alive"]) for node in ray.nodes())
@@ -174,6 +174,12 @@ def _nobody_answers(where: str, reason: str) -> BusyError:
         f"{where}: no Ray answers there ({reason}). HOST:PORT is for a program that runs on a node "
         "of the cluster; from elsewhere say ray://HOST:10001. Check with: ray status"
     )
+
+
+def _in_short(error: BaseException) -> str:
+    """Return the first and the last line: between them may be a traceback of Ray's server."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " … ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))[:300]
 
 
 def _watch_for_refusal(log: Path, connected: threading.Event, refuse: Callable[[], None]) -> None:

@@ -212,8 +212,7 @@ class _Link:
     def _send(self, actor: _Actor, message: ToActor, *references: Any) -> None:
         """Send a message; what is referred to Ray brings along, once a node."""
         pickled = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-        say = actor.handle.say.options(concurrency_group="words")
-        say.remote(actor.n_said, pickled, *references)
+        actor.handle.say.remote(actor.n_said, pickled, *references)
         actor.n_said += 1
 
     # --- slots come ---
@@ -263,7 +262,8 @@ class _Link:
         maker = self._ray.remote(
             max_restarts=0,
             max_task_retries=0,
-            concurrency_groups={"words": 1, "news": 1},
+            # One waits for news; concurrency groups, Ray's client does not know.
+            max_concurrency=4,
             **resources,
         )(SlotActor)
         actor = _Actor(handle=maker.remote(settings))
@@ -275,8 +275,7 @@ class _Link:
 
     def _poll(self, number: int, actor: _Actor) -> None:
         actor.silent_s = 0.0
-        question = actor.handle.poll.options(concurrency_group="news").remote(_POLL_S)
-        future = question.future()
+        future = actor.handle.poll.remote(_POLL_S).future()
         future.add_done_callback(partial(self._answered, number))
 
     def _answered(self, number: int, future: Any) -> None:
