@@ -12,29 +12,34 @@ from tuning.executors.forkserver import ForkServer
 # A shell has its background jobs ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files of half a minute and more, the longest first: begun late, one would keep a test process
+# Files of ten seconds and more, the longest first: begun late, one would keep a test process
 # when the others rest.
 LONGEST = (
     "trainer/test_train",
     "search/test_run",
-    "trainer/test_elastic",
-    "writer/test_writer",
+    "trainer/test_native_steps",
     "trainer/test_compiled",
-    "trials/test_trial",
-    "studies/test_studies",
-    "estimators/test_wrappers",
-    "engines/test_scikit_fit",
+    "engines/test_catalog",
+    "writer/test_writer",
+    "ended/test_rerun",
     "bench/test_run",
-    "lr_range/test_sweep",
-    "simulation/test_run",
     "executors/test_local",
-    "cli/test_bench",
-    "diagnosis/test_rules",
+    "executors/test_ray",
+    "trials/test_trial",
+    "trials/test_own_fit",
+    "trainer/test_nested",
     "lr_range/test_callback",
-    "bench/test_worker",
+    "trials/test_any_data",
+    "trials/test_winner_scores",
+    "trainer/test_elastic",
+    "trainer/test_streams",
+    "lr_range/test_sweep",
+    "trials/test_kinds",
+    "simulation/test_run",
     "engines/test_remote",
+    "cli/test_sync",
     "data/test_cache",
-    "estimators/test_checks",
+    "trials/test_fit_arguments",
 )
 
 
