@@ -1,6 +1,7 @@
 """What the tests of executors run in workers."""
 
 import ctypes
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -50,6 +51,31 @@ def train_until_stopped(epochs, context):
     """As a trial does: it stops where the driver wants the slot back."""
     if train_slowly(epochs, context)[-1] is Answer.STOP:
         raise Stopped("a trial")
+
+
+def train_on_a_device(folder, epochs, context):
+    """Lock the device, as whoever computes there would; go on where an earlier attempt stopped.
+
+    The job's file has a line for each epoch; `collisions` one for each that was not alone.
+    """
+    device = open(folder / f"device-{context.slot}", "a")  # noqa: SIM115 - until the process ends
+    try:
+        fcntl.flock(device, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        (folder / "collisions").write_text(f"{context.slot} in {os.getpid()}\n")
+    trace = folder / f"epochs-{context._job.id.partition('-')[0]}"
+    with open(trace, "a+") as file:
+        file.seek(0)
+        trained = len(file.readlines())
+        for epoch in range(trained + 1, epochs + 1):
+            time.sleep(0.02)
+            file.write(f"{epoch}\n")
+            file.flush()
+            report = EpochReport(0, epoch, 0.0, {}, 0.0)
+            if context.report(report) is Answer.STOP and epoch < epochs:
+                raise Stopped("a trial")
+    device.close()
+    return epochs
 
 
 def fail(context):

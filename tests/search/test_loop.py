@@ -436,6 +436,13 @@ def test_a_trial_whose_worker_went_with_the_forkserver_is_tried_beside_its_attem
     assert loop.trial_index.results[1].attempt == 5
 
 
+def test_a_trial_whose_slot_is_given_up_goes_on_however_often_and_dies_of_nothing(tmp_path):
+    script = {(1, attempt): "moved" for attempt in range(1, 30)}
+    loop = search(tmp_path, script=script)
+    assert loop.trial_index.results[1].status is Status.COMPLETED
+    assert loop.files.deaths(1) == 0
+
+
 def test_a_trial_that_always_takes_the_forkserver_along_fails_in_the_end(tmp_path):
     script = {(1, attempt): "lost" for attempt in range(1, 20)}
     loop = search(tmp_path, script=script)

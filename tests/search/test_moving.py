@@ -24,7 +24,7 @@ DEVICES = "GPU-a,GPU-b,GPU-c"
 EPOCHS = 15
 TRIALS = 6
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 
 
 @pytest.fixture
@@ -98,7 +98,6 @@ def test_slots_that_come_and_go_and_a_killed_worker_lose_no_epoch(
     assert list(folder.glob("slots.*")) == []
 
 
-@pytest.mark.slow
 def test_numbers_are_those_of_trials_that_never_moved(study, home, forkserver, monkeypatch):
     acting = Acting(
         10,
@@ -130,7 +129,6 @@ class Moment:
         self.has_come = True
 
 
-@pytest.mark.slow
 def test_until_a_moment_trials_stop_at_checkpoints_and_the_same_command_goes_on(
     study, traces, home, forkserver, monkeypatch
 ):
