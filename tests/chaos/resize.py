@@ -23,6 +23,7 @@ from tuning.search.slots.requests import write_request
 DEVICES = 8
 _EPOCHS = 60
 _WRITER_S = 120.0
+_EPOCH_S = 3.0  # longest wait for an epoch: without a slot there is none
 # Of a hundred rounds so many; slots are changed in the others.
 _KILLS = {"worker": 30, "forkserver": 3, "engine": 3, "driver": 1}
 _NONE = 0.06
@@ -52,6 +53,7 @@ class _Resizing:
         self._traces.mkdir(parents=True)
         self._command = Command(folder, plan.words, **plan.environment, TRACES=str(self._traces))
         self._killed: set[int] = set()
+        self._n_ended = 0  # trials, when a part that all depend on was killed last
         self._life = Life()
 
     def run(self, rounds: int, reference: Any) -> Life:
@@ -60,6 +62,7 @@ class _Resizing:
             process = self._command.start()
             while len(self._life.hits) < rounds and process.poll() is None:
                 time.sleep(self._chance.uniform(*self._plan.pause_s))
+                self._wait_for_an_epoch()
                 process = self._round(process)
             self._let_end(process)
             self._check(reference)
@@ -70,6 +73,17 @@ class _Resizing:
             self._life.seconds = time.monotonic() - began
         return self._life
 
+    def _wait_for_an_epoch(self) -> None:
+        """Let somebody train, or slots would change faster than workers begin on a busy box."""
+        until = time.monotonic() + _EPOCH_S
+        before = self._n_bytes_traced()
+        while self._n_bytes_traced() == before and time.monotonic() < until:
+            time.sleep(0.1)
+
+    def _n_bytes_traced(self) -> int:
+        paths = self._command.home.glob("ledger/*/*/trials/*/callbacks-0/epochs")
+        return sum(path.stat().st_size for path in paths)
+
     def _round(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
         """Do one thing; return the process of the command, which may be a new one."""
         search = self._search
@@ -78,6 +92,12 @@ class _Resizing:
         (part,) = self._chance.choices(
             [*_KILLS, "slots"], [*_KILLS.values(), 100 - sum(_KILLS.values())]
         )
+        if part not in ("slots", "worker"):
+            # A part that is killed again before it has done anything is given up, as it should be.
+            n_ended = len(list(search.glob("trials/*/result.json")))
+            if n_ended == self._n_ended:
+                part = "slots"
+            self._n_ended = n_ended
         if part == "slots":
             self._change(search, process.pid)
         elif part == "driver":
