@@ -17,6 +17,7 @@ TOKEN = "RAY_AUTH_TOKEN"
 GPUS = {"TUNING_DEVICES": "GPU-a,GPU-b"}  # of each node that has any
 # Ray gives a head that is gone a minute to come back; a node 30 s.
 SOON = {
+    "RAY_worker_niceness": "0",  # slots are to come while other tests run
     "RAY_gcs_rpc_server_reconnect_timeout_s": "3",
     "RAY_health_check_initial_delay_ms": "500",
     "RAY_health_check_period_ms": "500",

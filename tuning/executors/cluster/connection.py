@@ -34,6 +34,8 @@ _OWN = {
     # Memory is watched by our own guard, which ends the trial that takes the most; Ray would end
     # the slot.
     "RAY_memory_monitor_refresh_ms": "0",
+    # Ray's workers, and ours in them, would give way to everything else on the box (nice 15).
+    "RAY_worker_niceness": "0",
 }
 
 
