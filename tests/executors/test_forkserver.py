@@ -190,11 +190,11 @@ SCRIPT = """
 print("once", flush=True)
 from tuning.executors.base import Finished, Job
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.local import open_local
+from tuning.executors.executor_spec import open_executor
 
 with (
     ForkServer(["tuning.executors.worker"]) as server,
-    open_local("cpu:1", forkserver=server) as executor,
+    open_executor(devices="cpu:1", forkserver=server) as executor,
 ):
     executor.submit(Job("1", "tests.executors.jobs:double", (4,)))
     values = []

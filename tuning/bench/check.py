@@ -9,8 +9,8 @@ from pathlib import Path
 from tuning.bench.plan import BenchPlan, CheckedStudy, CheckRequest
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
+from tuning.executors.executor_spec import open_executor
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.local import open_local
 from tuning.executors.supervision.parts import ENGINE
 from tuning.search.loop import TICK_S
 from tuning.search.lr_bounds import LRBounds, may_ask_again, measure_lr_bounds
@@ -60,8 +60,13 @@ def check_study(
             budget=plan.budget,
             home=home,
         )
-        with open_local(
-            plan.devices, forkserver=forkserver, label="bench", notice=notice
+        with open_executor(
+            plan.executor,
+            plan.devices,
+            forkserver=forkserver,
+            label="bench",
+            notice=notice,
+            sources=[source],
         ) as executor:
             return _answer_of(executor, request)
 
@@ -73,6 +78,7 @@ def check_study(
         study.folder,
         fresh=plan.fresh,
         devices=plan.devices,
+        executor=plan.executor,
         memory_per_slot=plan.memory_per_slot,
         forkserver=forkserver,
         notice=notice,

@@ -9,6 +9,7 @@ from typing import Any
 
 from tuning.bench.budget import DEFAULT_TRIALS, Budget
 from tuning.errors import StudyError, did_you_mean
+from tuning.executors.executor_spec import LOCAL, ExecutorChoice
 from tuning.ledger.begin import search_key
 from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
 from tuning.study.info import StudyInfo
@@ -56,6 +57,7 @@ class BenchPlan:
         seeds: Searches of each engine on each study.
         budget: What each search may use.
         devices: As for `--devices`.
+        executor: Who does the searches.
         fresh: Set earlier searches of this benchmark aside.
         memory_per_slot: Bytes that a search of it may use, engine and trial; None: what there is.
         quota: Most bytes of the state folder; None: what the disk holds.
@@ -67,6 +69,7 @@ class BenchPlan:
     seeds: int
     budget: Budget
     devices: str = "auto"
+    executor: ExecutorChoice = LOCAL
     fresh: bool = False
     memory_per_slot: int | None = None
     quota: int | None = None

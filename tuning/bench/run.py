@@ -16,9 +16,8 @@ from tuning.bench.plan import BenchPlan, CheckedStudy, Search
 from tuning.bench.runs import BenchRun
 from tuning.bench.watch import Watch
 from tuning.errors import ChangedError, StudyError
-from tuning.executors.devices.slots import parse_devices
+from tuning.executors.executor_spec import executor_spec, open_executor
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.local import open_local
 from tuning.executors.worker import Limits
 from tuning.ledger.damage import OnDamage, SetAside
 from tuning.search.stop_request import StopRequest
@@ -71,7 +70,8 @@ def run_bench(
     state = tuning_home(plan.home)
     space = SpaceWatch(state, plan.quota)
     stopping = StopRequest()
-    parse_devices(plan.devices)  # a wrong one is refused before anything costs time
+    # A wrong one is refused before anything costs time.
+    executor_spec(plan.executor.name).parse(plan.devices, 1)
     with ExitStack() as stack, raise_on_full_disk(), stopping.handled():
         space.check()
         watch.notice("starting TensorFlow")
@@ -89,7 +89,8 @@ def run_bench(
         missing = [search for search in searches if search.id not in runs]
         if missing:
             executor = stack.enter_context(
-                open_local(
+                open_executor(
+                    plan.executor,
                     plan.devices,
                     gpus_per_trial=max(study.info.gpus_per_trial for study in studies),
                     forkserver=server,
@@ -97,6 +98,8 @@ def run_bench(
                     limits=Limits(memory_bytes=plan.memory_per_slot),
                     label="bench",
                     notice=watch.notice,
+                    home=state,
+                    sources=plan.sources,
                 )
             )
 

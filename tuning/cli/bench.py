@@ -56,6 +56,8 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
     help="Of each search: epochs=2000, trials=50, or time=10m of training.",
 )
 @options.devices
+@options.executor
+@options.ray_address
 @options.memory_per_slot
 @options.quota
 @click.option(
@@ -70,6 +72,8 @@ def bench(
     seeds: int,
     budget: Budget,
     devices: str,
+    executor: str,
+    ray_address: str | None,
     memory_per_slot: int | None,
     quota: int | None,
     fresh: bool,
@@ -92,14 +96,17 @@ def bench(
     from tuning.bench.plan import DEFAULT_ENGINES, BenchPlan, parse_choices
     from tuning.bench.run import run_bench
     from tuning.bench.watch import Watch
+    from tuning.executors.executor_spec import ExecutorChoice
     from tuning.search.processes import source_of
 
+    options.check_executor(executor, ray_address)
     plan = BenchPlan(
         sources=tuple(source_of(study) for study in studies),
         choices=parse_choices(",".join(DEFAULT_ENGINES) if engines is None else engines),
         seeds=seeds,
         budget=budget,
         devices=devices,
+        executor=ExecutorChoice(executor, ray_address),
         fresh=fresh,
         memory_per_slot=memory_per_slot,
         quota=quota,

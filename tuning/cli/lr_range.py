@@ -55,6 +55,8 @@ class _Files:
     "--steps", type=click.IntRange(20), default=500, show_default=True, help="Steps of a sweep."
 )
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, gpu, or one GPU: 0.")
+@options.executor
+@options.ray_address
 @options.memory_per_slot
 @options.quota
 @options.as_json
@@ -67,6 +69,8 @@ def lr_range(
     lr_max: float,
     steps: int,
     devices: str,
+    executor: str,
+    ray_address: str | None,
     memory_per_slot: int | None,
     quota: int | None,
     as_json: bool,
@@ -81,7 +85,7 @@ def lr_range(
       python -m tuning lr-range housing --seeds 3 --batch-size 32
     """
     from tuning.errors import StudyError
-    from tuning.executors.local import open_local
+    from tuning.executors.executor_spec import ExecutorChoice, open_executor
     from tuning.executors.worker import Limits
     from tuning.lr_range.result import LRRangeJob, rate_faults
     from tuning.search.lr_bounds import run_tests
@@ -89,6 +93,7 @@ def lr_range(
     from tuning.storage.home import tuning_home
     from tuning.storage.space import SpaceWatch
 
+    options.check_executor(executor, ray_address)
     faults = list(rate_faults(lr_min, lr_max))
     if faults:
         raise StudyError(faults, where="lr-range")
@@ -112,8 +117,15 @@ def lr_range(
 
     limits = Limits(memory_bytes=memory_per_slot)
     label = f"lr-range {study}"
-    with open_local(devices, limits=limits, label=label, notice=notice) as executor:
-        (test,) = run_tests(executor, [job], on_tick=space.check)
+    with open_executor(
+        ExecutorChoice(executor, ray_address),
+        devices,
+        limits=limits,
+        label=label,
+        notice=notice,
+        sources=[job.source],
+    ) as opened:
+        (test,) = run_tests(opened, [job], on_tick=space.check)
 
     files = _write_files(test, home / "reports")
     _print(test, files, on_stderr=as_json)

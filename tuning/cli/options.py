@@ -112,3 +112,29 @@ yields = click.option(
     is_flag=True,
     help="Leave a GPU on which somebody else computes, until that has ended.",
 )
+executor = click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    help="Who runs the trials: local, inprocess, ray, or another package's.",
+)
+ray_address = click.option(
+    "--ray-address",
+    metavar="auto|HOST:PORT|ray://HOST:PORT",
+    help="The Ray cluster of --executor ray. [default: RAY_ADDRESS, else a Ray of our own]",
+)
+
+
+def check_executor(name: str, address: str | None) -> None:
+    """Refuse an address of Ray where another executor is asked for.
+
+    Raises:
+        StudyError: It is.
+    """
+    from tuning.errors import StudyError
+
+    if address is not None and name != "ray":
+        raise StudyError(
+            f"--ray-address is for --executor ray, and this is --executor {name}; "
+            "add --executor ray, or leave the address out"
+        )

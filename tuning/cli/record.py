@@ -36,6 +36,8 @@ _PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
     help="The recording's manifest; default: in the folder `recordings` of the state folder.",
 )
 @options.devices
+@options.executor
+@options.ray_address
 @options.memory_per_slot
 @options.quota
 @click.option("--fresh", is_flag=True, help="Set an earlier recording aside and begin anew.")
@@ -51,6 +53,8 @@ def record(
     cv: int | None,
     out: Path | None,
     devices: str,
+    executor: str,
+    ray_address: str | None,
     memory_per_slot: int | None,
     quota: int | None,
     fresh: bool,
@@ -70,10 +74,12 @@ def record(
     """
     from rich.console import Console
 
+    from tuning.executors.executor_spec import ExecutorChoice
     from tuning.reports.progress import choose_progress
     from tuning.simulation.record import RecordOptions, record_study
 
     os.umask(0o077)  # state is this user's alone
+    options.check_executor(executor, ray_address)
     fields = {"epochs": epochs, "cv": cv}
     record_options = RecordOptions(
         points=points,
@@ -81,6 +87,7 @@ def record(
         seeds=seeds,
         out=out,
         devices=devices,
+        executor=ExecutorChoice(executor, ray_address),
         fresh=fresh,
         memory_per_slot=memory_per_slot,
         quota=quota,

@@ -88,17 +88,8 @@ _of_study = options.together(
 )
 _of_run = options.together(
     options.devices,
-    click.option(
-        "--executor",
-        default="local",
-        show_default=True,
-        help="Who runs the trials: local, inprocess, ray, or another package's.",
-    ),
-    click.option(
-        "--ray-address",
-        metavar="auto|HOST:PORT|ray://HOST:PORT",
-        help="The Ray cluster of --executor ray. [default: RAY_ADDRESS, else a Ray of our own]",
-    ),
+    options.executor,
+    options.ray_address,
     click.option(
         "--engine-timeout",
         callback=options.read_seconds,
@@ -224,11 +215,7 @@ def check_run(
 
     # An unknown one is reported before anything starts. TensorFlow's import would wait 50 ms for
     # the table: it is not read for the default.
-    if ray_address is not None and executor != "ray":
-        raise StudyError(
-            f"--ray-address is for --executor ray, and this is --executor {executor}; "
-            "add --executor ray, or leave the address out"
-        )
+    options.check_executor(executor, ray_address)
     if executor != RunOptions.executor:
         from tuning.executors.executor_spec import executor_spec
 

@@ -5,12 +5,15 @@ ours are in `executors.catalog`, and another package adds its own in the same wa
 
     [project.entry-points."tuning.executors"]
     cluster = "package.module:EXECUTORS"
+
+`open_executor` is the door for whoever has no search: range tests, benchmarks, joblib.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,9 +24,11 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.worker import Limits
+from tuning.storage.scratch import scratch_folder
 from tuning.study.plugins import load_rows
 
 GROUP = "tuning.executors"
+_NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +105,75 @@ def executor_spec(name: str) -> ExecutorSpec:
             where="--executor",
         )
     return specs[name]
+
+
+@dataclass(frozen=True)
+class ExecutorChoice:
+    """Which executor a command is to use.
+
+    Attributes:
+        name: As `--executor` takes it.
+        address: Of its cluster, as `--ray-address` gives it; None: not said.
+    """
+
+    name: str = "local"
+    address: str | None = None
+
+
+LOCAL = ExecutorChoice()
+
+
+@contextmanager
+def open_executor(
+    choice: ExecutorChoice = LOCAL,
+    devices: str = "auto",
+    *,
+    gpus_per_trial: int = 1,
+    forkserver: ForkServer | None = None,
+    log_folder: Path | None = None,
+    limits: Limits = _NO_LIMITS,
+    label: str = "",
+    notice: Callable[[str], None] | None = None,
+    home: Path | None = None,
+    sources: Sequence[str | bytes] = (),
+) -> Iterator[Executor]:
+    """Open an executor on the devices named as for `--devices`.
+
+    Everything it needs ends with the block.
+
+    Args:
+        choice: Which.
+        devices: Where its jobs run.
+        gpus_per_trial: GPUs of one slot.
+        forkserver: One that runs already; it is left running.
+        log_folder: Default: a temporary one.
+        limits: When a worker is replaced.
+        label: Who holds the devices, for messages to others.
+        notice: Called with what is waited for, in words.
+        home, sources: As for `Workplace`.
+
+    Raises:
+        StudyError: There is no such executor, or no such device.
+        TuningError: As the executor.
+    """
+    spec = executor_spec(choice.name)
+    slots = spec.parse(devices, gpus_per_trial)
+    with ExitStack() as stack:
+        if forkserver is None:
+            forkserver = stack.enter_context(ForkServer())
+        if log_folder is None:
+            log_folder = Path(stack.enter_context(scratch_folder("tuning-logs-")))
+        workplace = Workplace(
+            slots=slots,
+            forkserver=forkserver,
+            log_folder=log_folder,
+            limits=limits,
+            label=label,
+            notice=notice,
+            address=choice.address,
+            home=home,
+            sources=sources,
+        )
+        executor = spec.make(workplace)
+        stack.callback(executor.close)
+        yield executor

@@ -1,4 +1,4 @@
-"""`LocalExecutor`: one worker process for each leased slot of this box; `open_local` opens one."""
+"""`LocalExecutor`: one worker process for each leased slot of this box."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +18,6 @@ from tuning.executors.base import Died, Event, Finished, Job, Raised, Reported, 
 from tuning.executors.child import Child
 from tuning.executors.devices.leases import Lease, Leases, release
 from tuning.executors.devices.slot import Slot
-from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
@@ -28,7 +26,6 @@ from tuning.executors.supervision.memory_guard import MemoryGuard
 from tuning.executors.supervision.parts import FORKSERVER
 from tuning.executors.turns import Turns
 from tuning.executors.worker import Limits
-from tuning.storage.scratch import scratch_folder
 from tuning.trial import Answer
 
 _LOOK_S = 0.5  # between looks whether forkserver and workers are alive
@@ -458,44 +455,6 @@ class LocalExecutor:
         successor.lost_starts = lost_starts
         successor.turn_used = worker.turn_used
         self._workers[self._workers.index(worker)] = successor
-
-
-@contextmanager
-def open_local(
-    devices: str = "auto",
-    *,
-    gpus_per_trial: int = 1,
-    forkserver: ForkServer | None = None,
-    log_folder: Path | None = None,
-    limits: Limits = _NO_LIMITS,
-    label: str = "",
-    notice: Callable[[str], None] | None = None,
-) -> Iterator[LocalExecutor]:
-    """Open a `LocalExecutor` on the devices named as for `--devices`.
-
-    Everything it needs ends with the block.
-
-    Args:
-        forkserver: One that runs already; it is left running.
-        log_folder: Default: a temporary one.
-        limits: As for `LocalExecutor`.
-        notice: Called once with what is waited for, in words.
-    """
-    slots = parse_devices(devices, gpus_per_trial)
-    with ExitStack() as stack:
-        if forkserver is None:
-            forkserver = stack.enter_context(ForkServer())
-        if log_folder is None:
-            log_folder = Path(stack.enter_context(scratch_folder("tuning-logs-")))
-        executor = LocalExecutor(
-            slots,
-            forkserver=forkserver,
-            log_folder=log_folder,
-            limits=limits,
-            label=label,
-            notice=notice,
-        )
-        yield stack.enter_context(executor)
 
 
 def has_stopped(message: Returned | Failed) -> bool:

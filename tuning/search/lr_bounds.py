@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from tuning.errors import DamagedFileError, TuningError
 from tuning.executors.base import Died, Executor, Finished, Job, Raised
+from tuning.executors.executor_spec import LOCAL, ExecutorChoice, open_executor
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.local import open_local
 from tuning.executors.supervision.parts import QUESTION
 from tuning.executors.worker import Limits
 from tuning.ledger.damage import leave_out
@@ -85,6 +85,7 @@ def measure_lr_bounds(
     fresh: bool = False,
     again: bool = True,
     devices: str = "auto",
+    executor: ExecutorChoice = LOCAL,
     memory_per_slot: int | None = None,
     forkserver: ForkServer | None = None,
     notice: Notice = lambda text: None,
@@ -101,6 +102,7 @@ def measure_lr_bounds(
         again: Measure where what is remembered is of another range; else return none, for `begin`
             to refuse.
         devices: As for `--devices`.
+        executor: On which the tests run.
         memory_per_slot: Bytes that a test may use; None: what there is.
         forkserver: One that runs; it is left running.
         notice: Told in words what is done.
@@ -138,17 +140,19 @@ def measure_lr_bounds(
     notice(f"learning-rate range test of {', '.join(missing)}")
     tests: dict[str, Sequence[LRRange]] = {}
     measured: dict[str, Interval] = {}
-    with open_local(
+    with open_executor(
+        executor,
         devices,
         forkserver=forkserver,
         limits=Limits(memory_bytes=memory_per_slot),
         label=study.name,
         notice=notice,
-    ) as executor:
+        sources=[source],
+    ) as opened:
         for name, rate in missing.items():
             structures = _structures(study.space, name, rate)
             jobs = _jobs(source, overrides, name, rate, structures.values())
-            tests[name] = run_tests(executor, jobs)
+            tests[name] = run_tests(opened, jobs)
             measured[name] = _interval(rate, list(structures), tests[name])
             notice(_in_words(name, rate, tests[name]))
     return LRBounds({**known, **measured}, tests)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuning.executors.devices.slot import Slot
-from tuning.executors.executor_spec import executor_spec
+from tuning.executors.executor_spec import ExecutorChoice, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor
 from tuning.ledger.begin import begin, search_key
@@ -289,6 +289,7 @@ class Opener:
             fresh=self.options.fresh,
             again=self.options.allow_change,
             devices=self.options.devices,
+            executor=ExecutorChoice(self.options.executor, self.options.ray_address),
             memory_per_slot=self.options.memory_per_slot,
             forkserver=forkserver,
             notice=self.progress.notice,

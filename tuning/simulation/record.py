@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tuning.errors import StudyError
 from tuning.executors.base import Executor, Job
-from tuning.executors.devices.slots import parse_devices
+from tuning.executors.executor_spec import LOCAL, ExecutorChoice, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside
@@ -58,6 +58,7 @@ class RecordOptions:
         seeds: Training seeds.
         out: The manifest's path; None: `<home>/recordings/<study>.json`.
         devices, home, fresh, memory_per_slot, quota: As for a run.
+        executor: Who trains.
         variant: Changes of the study's fields.
     """
 
@@ -66,6 +67,7 @@ class RecordOptions:
     seeds: int = 3
     out: Path | None = None
     devices: str = "auto"
+    executor: ExecutorChoice = LOCAL
     home: str | None = None
     fresh: bool = False
     memory_per_slot: int | None = None
@@ -162,7 +164,8 @@ def record_study(
         MissingError, BusyError, StorageError: As in a run.
     """
     source = source_of(study)
-    parse_devices(options.devices)  # a wrong one fails before TensorFlow is started
+    # A wrong one fails before TensorFlow is started.
+    executor_spec(options.executor.name).parse(options.devices, 1)
     stopping = StopRequest()
     # The stack is the outermost: while its processes end, Ctrl-C interrupts as ever.
     with ExitStack() as stack, raise_on_full_disk(), stopping.handled():
@@ -210,6 +213,7 @@ def _prepare(
         folder / "seed-0",
         fresh=options.fresh,
         devices=options.devices,
+        executor=options.executor,
         memory_per_slot=options.memory_per_slot,
         forkserver=processes.forkserver,
         notice=display.notice,
@@ -226,7 +230,10 @@ def _prepare(
         f"{study.epochs} epochs each"
     )
     executor = processes.executor(
-        parse_devices(options.devices, study.gpus_per_trial),
+        executor_spec(options.executor.name).parse(options.devices, study.gpus_per_trial),
+        name=options.executor.name,
+        address=options.executor.address,
+        home=home,
         label=study.name,
         log_folder=folder / "logs",
         memory_per_slot=options.memory_per_slot,
