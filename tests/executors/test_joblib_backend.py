@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 import tuning.executors.joblib_backend as backend
 from tuning.executors.devices.leases import Leases
 from tuning.executors.devices.slots import parse_devices
+from tuning.executors.executor_spec import LOCAL
 from tuning.executors.pool import Pool
 
 
@@ -32,9 +33,9 @@ def leases(tmp_path_factory):
 def pool(forkserver, leases):
     backend.register()
     pool = Pool("cpu:2", forkserver)
-    backend._pools["cpu:2"] = pool
+    backend._pools["cpu:2", LOCAL] = pool
     yield pool
-    del backend._pools["cpu:2"]
+    del backend._pools["cpu:2", LOCAL]
     pool.close()
 
 

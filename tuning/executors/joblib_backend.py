@@ -16,7 +16,7 @@ import io
 import pickle
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
@@ -36,15 +36,18 @@ from tuning.data.dataset import Array
 from tuning.data.packing import pack, unpack
 from tuning.errors import TuningError
 from tuning.executors.base import Died, Job, Raised
-from tuning.executors.devices.slots import parse_devices
+from tuning.executors.executor_spec import LOCAL, ExecutorChoice, executor_spec
 from tuning.executors.pool import Ended, Pool
+from tuning.executors.unchanging import Unchanging
 from tuning.storage.durable import write_bytes
 from tuning.trial import Context
 
 NAME = "tuning"
 _BIG_BYTES = 64 * 1024  # smaller arrays travel in the call
 
-_pools: dict[str, Pool] = {}
+_pools: dict[tuple[str, ExecutorChoice], Pool] = {}
+_UNCOUNTED = ("ray:auto", "ray:cpu", "ray:gpu")
+_MANY = 64
 
 
 def register() -> None:
@@ -76,15 +79,24 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
     Args:
         devices: As for `--devices`: `auto`, `cpu:2`, `gpu`, `0,1`; `parallel_config("tuning",
             devices="cpu:2")`.
+        executor: As for `--executor`: `local`, or `ray` for the slots of a cluster.
+        ray_address: As for `--ray-address`.
         **settings: joblib's own.
     """
 
     supports_retrieve_callback = True
     default_n_jobs = -1
 
-    def __init__(self, devices: str = "auto", **settings: Any) -> None:
+    def __init__(
+        self,
+        devices: str = "auto",
+        executor: str = "local",
+        ray_address: str | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(**settings)
         self._devices = devices
+        self._choice = ExecutorChoice(executor, ray_address)
         self._jobs: dict[str, Future[Any]] = {}
         self._spooled_arrays: dict[int, SpooledArray] = {}  # by id
 
@@ -92,7 +104,11 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         """Return how many tasks run at once: one on each slot for -1 and None."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        slots = len(parse_devices(self._devices))
+        wishes = executor_spec(self._choice.name).parse(self._devices, 1)
+        slots = len(wishes)
+        # A cluster has as many as it has, and more tomorrow; those too many only wait.
+        if any(slot.name in _UNCOUNTED for slot in wishes):
+            slots = _MANY
         if n_jobs is None or n_jobs < 0:
             all_but = 0 if n_jobs is None else -1 - n_jobs  # joblib's: -1 is all, -2 all but one
             # For one task at a time joblib would not ask us but work in this process, without a
@@ -106,17 +122,18 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         self._spooled_arrays.clear()  # arrays may have been changed since the last call
         wanted = self.effective_n_jobs(n_jobs)
         if wanted > 1:
-            _pool(self._devices).start()
+            _pool(self._devices, self._choice).start()
         return wanted
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[Any]:
         """Send one task to the workers; `callback` hears of its end."""
-        pool = _pool(self._devices)
+        pool = _pool(self._devices, self._choice)
         future: Future[Any] = Future()
         future.add_done_callback(callback)
 
-        packed = pack(func, self._naming(pool.spool))
-        job = Job(uuid4().hex, f"{__name__}:work", (packed, str(pool.spool)))
+        arrays: dict[str, Unchanging] = {}
+        packed = pack(func, self._naming(pool.spool, arrays))
+        job = Job(uuid4().hex, f"{__name__}:work", (packed, tuple(arrays.values())))
         self._jobs[job.id] = future
         pool.submit(job, self._settle)
         return future
@@ -128,7 +145,7 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Stop the tasks that are running or waiting."""
         for job in list(self._jobs):
-            _pool(self._devices).cancel(job)
+            _pool(self._devices, self._choice).cancel(job)
 
     def get_nested_backend(self) -> tuple[ParallelBackendBase, None]:
         """Return what joblib uses inside a worker: nothing parallel, the slot's cores are taken."""
@@ -156,11 +173,20 @@ class TuningBackend(ParallelBackendBase):  # type: ignore[misc]
         else:
             future.set_exception(value)
 
-    def _naming(self, spool: Path) -> Callable[[Array], str | None]:
-        """Return what names the arrays that travel as files, and is None for all others."""
+    def _naming(self, spool: Path, arrays: dict[str, Unchanging]) -> Callable[[Array], str | None]:
+        """Return what names the arrays that travel as files, and is None for all others.
+
+        Args:
+            spool: Where these files are.
+            arrays: Gets those that were named.
+        """
 
         def name_of(array: Array) -> str | None:
-            return self._spooled(array, spool) if array.nbytes >= _BIG_BYTES else None
+            if array.nbytes < _BIG_BYTES:
+                return None
+            name = self._spooled(array, spool)
+            arrays[name] = Unchanging(name, spool / f"{name}.npy")
+            return name
 
         return name_of
 
@@ -193,10 +219,11 @@ class TaskEnd(NamedTuple):
     pickled: bytes
 
 
-def work(packed: bytes, spool: str, context: Context) -> TaskEnd:
+def work(packed: bytes, arrays: Sequence[Unchanging], context: Context) -> TaskEnd:
     """Do one task; the function of a task's `Job`."""
+    paths = {each.name: each.path for each in arrays}
     try:
-        task = unpack(packed, lambda name: _array(spool, name))
+        task = unpack(packed, lambda name: _array(paths[name]))
         return TaskEnd(True, cloudpickle.dumps(task()))
     except Exception as error:  # the task's own: it is raised where joblib was called
         trace = "".join(traceback.format_exception(error))
@@ -212,8 +239,8 @@ def work(packed: bytes, spool: str, context: Context) -> TaskEnd:
 
 
 @lru_cache(maxsize=64)
-def _array(spool: str, name: str) -> Array:
-    array: Array = np.load(Path(spool) / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+def _array(path: Path) -> Array:
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
 
 
@@ -223,14 +250,15 @@ def _as_npy(array: Array) -> bytes:
     return file.getvalue()
 
 
-def _pool(devices: str) -> Pool:
+def _pool(devices: str, choice: ExecutorChoice = LOCAL) -> Pool:
     """Return the pool of these devices; the others give their slots back once they are idle."""
-    if devices not in _pools:
+    key = (devices, choice)
+    if key not in _pools:
         if not _pools:
             atexit.register(close_pools)
-        _pools[devices] = Pool(devices)
+        _pools[key] = Pool(devices, executor=choice)
 
-    pool = _pools[devices]
+    pool = _pools[key]
     for other in _pools.values():
         if other is not pool:
             other.rest()

@@ -7,18 +7,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeAlias
 
 from tuning.errors import TuningError
-from tuning.executors.base import Died, Event, Finished, Job, Raised
-from tuning.executors.devices.slots import parse_devices
+from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised
+from tuning.executors.executor_spec import LOCAL, ExecutorChoice, open_executor
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import LocalExecutor
 from tuning.storage.scratch import scratch_folder
 
 Ended: TypeAlias = Finished | Raised | Died
-Request: TypeAlias = Callable[[LocalExecutor], None]
+Request: TypeAlias = Callable[[Executor], None]
 """What another thread asks the pool's thread to do with its executor."""
 
 # Then the slots are given back, at once where somebody waits for one; new workers cost 0.1 s.
@@ -38,10 +39,17 @@ class Pool:
     Args:
         devices: As for `--devices`.
         forkserver: One that runs already; it is left running.
+        executor: Whose slots these are.
     """
 
-    def __init__(self, devices: str, forkserver: ForkServer | None = None) -> None:
+    def __init__(
+        self,
+        devices: str,
+        forkserver: ForkServer | None = None,
+        executor: ExecutorChoice = LOCAL,
+    ) -> None:
         self._devices = devices
+        self._choice = executor
         self._owns_forkserver = forkserver is None
         self._forkserver = forkserver or ForkServer()
         self._folder = scratch_folder("tuning-pool-")
@@ -59,14 +67,15 @@ class Pool:
 
     def start(self) -> None:
         """Begin to import TensorFlow for the workers; returns at once."""
-        self._forkserver.start()
+        if self._choice == LOCAL:  # else it is imported where they are
+            self._forkserver.start()
         if not self._thread.ident:
             self._thread.start()
 
     def submit(self, job: Job, on_end: Callable[[Ended], None]) -> None:
         """Queue a job; `on_end` is called in the pool's thread when it has ended."""
 
-        def start(executor: LocalExecutor) -> None:
+        def start(executor: Executor) -> None:
             if job.id in self._open:
                 executor.submit(job)
 
@@ -80,7 +89,7 @@ class Pool:
     def cancel(self, job: str) -> None:
         """Stop a job; it ends in Died("cancelled")."""
 
-        def stop(executor: LocalExecutor) -> None:
+        def stop(executor: Executor) -> None:
             if job in self._open:
                 executor.cancel(job)
 
@@ -119,18 +128,19 @@ class Pool:
                 self._lose(str(error) if isinstance(error, TuningError) else repr(error))
         self._lose("the pool was closed")
 
-    def _executor(self) -> LocalExecutor:
+    def _executor(self) -> AbstractContextManager[Executor]:
         logs = self.spool / "logs"
         logs.mkdir(exist_ok=True)
-        return LocalExecutor(
-            parse_devices(self._devices),
+        return open_executor(
+            self._choice,
+            self._devices,
             forkserver=self._forkserver,
             log_folder=logs,
             label="joblib",
             notice=lambda text: print(text, file=sys.stderr),
         )
 
-    def _serve(self, executor: LocalExecutor, request: Request) -> None:
+    def _serve(self, executor: Executor, request: Request) -> None:
         """Run jobs until there were none for a while."""
         request(executor)
         idle_since = time.monotonic()
@@ -145,7 +155,8 @@ class Pool:
                 self._settle(executor, executor.events(wait_s))
                 continue
             idle_s = time.monotonic() - idle_since
-            if self._resting or idle_s > IDLE_S or executor.wanted_elsewhere:
+            is_wanted = isinstance(executor, LocalExecutor) and executor.wanted_elsewhere
+            if self._resting or idle_s > IDLE_S or is_wanted:
                 return
 
     def _next_request(self) -> Request | None:
@@ -157,7 +168,7 @@ class Pool:
         except queue.Empty:
             return None
 
-    def _settle(self, executor: LocalExecutor, events: list[Event]) -> None:
+    def _settle(self, executor: Executor, events: list[Event]) -> None:
         for event in events:
             if not isinstance(event, Finished | Raised | Died):
                 continue
@@ -176,5 +187,5 @@ class Pool:
             on_end(Died(job, "cancelled", why))
 
 
-def _nothing(executor: LocalExecutor) -> None:
+def _nothing(executor: Executor) -> None:
     """Wake the thread."""
