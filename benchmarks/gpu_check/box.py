@@ -122,7 +122,7 @@ def said(command: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def said_by(*words: str) -> str | None:
-    """Return what `tuning WORDS` prints; None where it knows no such command.
+    """Return what `tuning WORDS` prints; None where there is no such verb.
 
     Raises:
         TuningError: It failed otherwise.
@@ -130,7 +130,7 @@ def said_by(*words: str) -> str | None:
     try:
         return said([sys.executable, "-m", "tuning", *words], {})
     except TuningError as error:
-        if "No such command" in str(error):
+        if f"no verb '{words[0]}'" in str(error):
             return None
         raise
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.gpu_check import __main__ as command
 from benchmarks.gpu_check import checks
-from benchmarks.gpu_check.box import STUDIES, Box, Search, said
+from benchmarks.gpu_check.box import STUDIES, Box, Search, said, said_by
 from benchmarks.gpu_check.page import page, sentence
 from benchmarks.gpu_check.row import Row, Verdict
 from tuning.errors import TuningError
@@ -16,7 +16,7 @@ from tuning.executors.devices.gpus import Device
 from tuning.study.study import load_study
 
 GPUS = [Device(0, "GPU-a", "A100", 40960), Device(1, "GPU-b", "A100", 40960)]
-GROWS = {"gpus": 1, "taken_mb": 600, "total_mb": 40960, "tensorflow": "2.21.0"}
+GROWS = {"gpus": 1, "taken_mb": 600, "context_mb": 580, "total_mb": 40960, "tensorflow": "2.21.0"}
 XLA = {"by_xla": 1.0, "difference": 1e-6, "ours_ms": 5.0, "fit_ms": 50.0, "notes": ""}
 MIRRORED = {"replicas": 1, "difference": 1e-7, "one_device_ms": 50.0, "mirrored_ms": 60.0}
 SYSTEM = tuple(f"system/gpu_0_{word}" for word in checks.OWN_METRICS)
@@ -190,10 +190,16 @@ def test_what_a_program_complained_of_is_told():
         said(["sh", "-c", "echo no such device >&2; exit 4"], {})
 
 
+def test_a_verb_of_a_later_release_is_told_from_a_failure():
+    assert said_by("no-such-verb") is None
+    with pytest.raises(TuningError, match="ended with exit code 2"):
+        said_by("run", "--no-such-option")
+
+
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("[a-z]*.py")), ids=lambda file: file.stem)
 def test_its_studies_are_right(file):
     study = load_study(str(file))
-    assert len(study.data().X) == 4_000
+    assert len(study.data().X) >= 2_000
 
 
 @pytest.mark.slow

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def squares() -> Dataset:
-    """Return 4,000 images of 32 × 32 × 3 pixels, of noise; a class has its square brighter."""
+    """Return 2,000 images of 32 × 32 × 3 pixels, of noise; a class has its square brighter."""
     random = np.random.default_rng(0)
-    labels = random.integers(0, 4, size=4_000)
-    images = random.normal(size=(4_000, 32, 32, 3)).astype("float32")
+    labels = random.integers(0, 4, size=2_000)
+    images = random.normal(size=(2_000, 32, 32, 3)).astype("float32")
     for image, label in zip(images, labels, strict=True):
         row, column = divmod(int(label), 2)
         image[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] += 0.3
@@ -54,7 +54,7 @@ STUDY = Study(
     space={"n_filters": Int(16, 64), "lr": Float(1e-3, 1e-1, log=True)},
     engine="optuna:random",
     trials=12,
-    epochs=5,
+    epochs=10,
     top_k=1,
     seeds=1,
     seed=1,
