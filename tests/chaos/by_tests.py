@@ -54,6 +54,10 @@ TESTED: tuple[Tested, ...] = (
         file="executors/test_local.py", names=("under_kills_at_random_moments",),
     ),
     Tested(
+        rule="F1", what="eight devices: slots that come and go, kills of workers, executor alone",
+        file="executors/test_resize.py", names=("a_hundred_rounds",), each=100,
+    ),
+    Tested(
         rule="F5", what="MLflow down, or taking connections and answering nothing",
         file="tracking/writer/test_writer.py", names=("store_that_is_down", "store_that_hangs"),
     ),
