@@ -355,6 +355,7 @@ PLANS: dict[str, Plan] = {
         pause_s=(0.2, 1.0),
         trials=200,
         kind="resize",
+        limit_s=900.0,
         environment={"TUNING_DEVICES": ",".join(f"GPU-{number}" for number in range(8))},
     ),
     "fail-result": _failpoint(
