@@ -1,15 +1,19 @@
 """Which files of a project nodes get, and what becomes of a node by them."""
 
+import os
 import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import tuning
+from tuning.errors import MissingError
 from tuning.executors.cluster import runtime
 from tuning.executors.cluster.runtime import runtime_of
-from tuning.executors.cluster.settling import RuntimePlan
+from tuning.executors.cluster.settling import RuntimePlan, Settling, settle_in
 from tuning.executors.cluster.versions import Versions, version_faults, versions_here
 
 
@@ -121,3 +125,31 @@ def test_versions_are_known_without_importing_what_they_are_of():
     code += "assert not {'keras', 'tensorflow', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert versions_here().python.startswith("3.")
+
+
+def test_a_node_without_the_project_works_in_what_has_come(project, tmp_path, monkeypatch):
+    found = runtime_of([str(project / "studies/wine.py")], project=project)
+    plan = RuntimePlan.of(found)
+    node = tmp_path / "node"
+    with zipfile.ZipFile(found.write(tmp_path)) as archive:
+        archive.extractall(node)
+    (project / "studies/deep.py").write_text("X = 2\n")
+
+    monkeypatch.setattr(tuning, "__file__", str(node / "tuning/__init__.py"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TUNING_HOME", "")
+    monkeypatch.delenv("TUNING_HOME")
+    monkeypatch.chdir(tmp_path)
+    code = settle_in(Settling(plan=plan, versions=versions_here(), home="/driver"), "node-1")
+
+    assert Path.cwd() == node / "project"
+    assert code == {"project/studies/wine.py": str(node / "project/studies/wine.py")}
+    assert os.environ["TUNING_HOME"] == str(tmp_path / "cache" / "tuning")
+    assert str(node / "project/studies") in sys.path
+
+
+def test_a_node_of_another_python_is_refused():
+    theirs = Settling(versions=replace(versions_here(), python="2.7"))
+    with pytest.raises(MissingError, match=r"node 10\.0\.0\.7 has Python 3"):
+        settle_in(theirs, "10.0.0.7")
