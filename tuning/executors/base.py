@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
 from tuning.executors.devices.slot import Slot
+from tuning.executors.placement.work import Work
 from tuning.trial import Answer, Context, EpochReport
 
 
@@ -23,6 +24,7 @@ class Job:
         wants_answer: Each epoch report waits for `answer`; else training goes on at once.
         alone: Nothing else of this executor runs beside it.
         timeout_s, no_progress_timeout_s: Limits on the monotonic clock; then TERM, 2 s later KILL.
+        work: What its cost is predicted from; None: nothing is known of it.
         pickled_args: The arguments of a job that travels, see `packed`.
     """
 
@@ -33,6 +35,7 @@ class Job:
     alone: bool = False
     timeout_s: float | None = None
     no_progress_timeout_s: float | None = None
+    work: Work | None = None
     pickled_args: bytes | None = field(default=None, repr=False)
 
     def packed(self) -> Self:

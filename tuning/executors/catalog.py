@@ -17,6 +17,7 @@ def _local(workplace: Workplace) -> Executor:
         label=workplace.label,
         until=workplace.until,
         notice=workplace.notice,
+        placement=workplace.placement,
     )
 
 

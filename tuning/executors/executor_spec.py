@@ -23,6 +23,7 @@ from tuning.executors.base import Executor
 from tuning.executors.devices.slot import Slot
 from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
+from tuning.executors.placement.policy import Placement
 from tuning.executors.worker import Limits
 from tuning.storage.scratch import scratch_folder
 from tuning.study.plugins import load_rows
@@ -46,6 +47,7 @@ class Workplace:
         address: Of a cluster, as `--ray-address` gives it; None: not said.
         home: The state folder, of which jobs name files; None: they name none.
         sources: The studies that jobs are of: paths, or pickled ones.
+        placement: Says which trial goes to which of the slots; None: any.
     """
 
     slots: Sequence[Slot]
@@ -58,6 +60,7 @@ class Workplace:
     address: str | None = None
     home: Path | None = None
     sources: Sequence[str | bytes] = ()
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,8 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
+from tuning.executors.placement.policy import Placement
+from tuning.executors.planned_feed import PlannedFeed
 from tuning.executors.supervision.logs import cap
 from tuning.executors.supervision.memory_guard import MemoryGuard
 from tuning.executors.supervision.parts import FORKSERVER
@@ -53,6 +55,8 @@ class LocalExecutor:
         label: Who holds the devices, for messages to others: the study's name.
         until: On the monotonic clock, when to give up waiting for a free slot.
         notice: Called once with what is waited for, in words.
+        placement: Says which job goes to which slot; None: the first that waits goes to the first
+            that is free.
 
     Raises:
         BusyError: No slot was free until then.
@@ -70,6 +74,7 @@ class LocalExecutor:
         label: str = "",
         until: float = math.inf,
         notice: Callable[[str], None] | None = None,
+        placement: Placement | None = None,
     ) -> None:
         # TensorFlow is imported while a slot is waited for.
         forkserver.start()
@@ -82,6 +87,7 @@ class LocalExecutor:
         self._waiting: deque[QueuedJob] = deque()
         self._leaving: list[Child] = []
         self._happened: list[Event] = []
+        self._planned = None if placement is None else PlannedFeed(placement)
         self._look_at = 0.0
         self._memory = MemoryGuard(limits.memory_bytes, take_turn=self._turns.take_memory_turn)
 
@@ -93,8 +99,9 @@ class LocalExecutor:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """The slots worked on."""
-        return tuple(worker.slot for worker in self._workers if worker.leave_by is None)
+        """The slots worked on, without those that a plan has no use for."""
+        slots = tuple(worker.slot for worker in self._workers if worker.leave_by is None)
+        return slots if self._planned is None else self._planned.placement.used(slots)
 
     @property
     def leaving(self) -> tuple[Slot, ...]:
@@ -135,6 +142,8 @@ class LocalExecutor:
             if self._happened or timeout_s <= 0:
                 happened = self._happened
                 self._happened = []
+                if self._planned is not None:
+                    self._planned.see(happened)
                 return happened
 
     def answer(self, job: str, answer: Answer) -> None:
@@ -175,7 +184,7 @@ class LocalExecutor:
             if worker.slot.name not in names:
                 worker.leave()
         # One that comes back while it is still being given up is taken anew when it is free.
-        held = {slot.name for slot in self.slots}
+        held = {worker.slot.name for worker in self._workers if worker.leave_by is None}
         self._turns.want([slot for slot in slots if slot.name not in held])
 
     def close(self) -> None:
@@ -268,6 +277,9 @@ class LocalExecutor:
         The job ahead saves its worker a round trip. It is not bound to it: where another worker
         idles, it is recalled, comes back as Dropped, and goes to that one.
         """
+        if self._planned is not None:
+            self._planned.feed(self._workers, self._waiting, self._turns)
+            return
         for depth in (0, 1):
             for worker in self._workers:
                 if not self._may_give():
@@ -352,6 +364,8 @@ class LocalExecutor:
     def _look_after_all(self) -> None:
         """End what gives no sign of life, after all that it has said was taken in."""
         self._forkserver.look_after()
+        if self._planned is not None:
+            self._planned.end_late(self._workers)
         for worker in self._workers:
             worker.look_after()
             cap(worker.log, self._limits.log_bytes)

@@ -18,6 +18,7 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.executor_spec import ExecutorChoice, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor
+from tuning.executors.placement.policy import Placement
 from tuning.ledger.begin import begin, search_key
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import changed_libraries, search_header
@@ -29,6 +30,7 @@ from tuning.search.known_trials import KnownTrials, known_trials
 from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
 from tuning.search.options import RunOptions
 from tuning.search.outcome.projections import Projections
+from tuning.search.placed.planning import Planning, placement_of, planned_devices
 from tuning.search.processes import SearchProcesses, study_facts
 from tuning.search.slots.resizer import Resizer
 from tuning.search.slots.yielding import Yielding
@@ -72,6 +74,7 @@ class OpenRun:
         slots: The devices that trials may have.
         processes: Forkserver and engine.
         executor: On these slots.
+        planning: Where its trials run, on a box with cores and GPUs.
         resizer: Has it work on others where that is asked for.
         projections: The stores, behind the writer.
         progress: Told what happens.
@@ -86,6 +89,7 @@ class OpenRun:
     slots: Sequence[Slot]
     processes: SearchProcesses
     executor: LazyExecutor
+    planning: Planning
     resizer: Resizer
     projections: Projections
     progress: Progress
@@ -155,14 +159,22 @@ class Opener:
         projections = Projections(writer, self.progress, lambda: self.stop_request.hurried)
         # Closed in reverse order: also after an error the writer is waited for before it is left.
         self.stack.callback(projections.catch_up)
-        slots = self._slots_of(self.options.devices, search.study)
-        executor = self._executor(processes, search, slots)
+        devices = planned_devices(
+            self.options.devices,
+            search.study,
+            executor=self.options.executor,
+            deterministic=self.options.deterministic,
+        )
+        slots = self._slots_of(devices, search.study)
+        placement = placement_of(slots, search.study, search.files.folder)
+        executor = self._executor(processes, search, slots, placement)
         return OpenRun(
             search=search,
             source=self.source,
             slots=slots,
             processes=processes,
             executor=executor,
+            planning=Planning(placement, search.files.folder, self.progress.notice),
             resizer=self._resizer(executor, search, slots),
             projections=projections,
             progress=self.progress,
@@ -221,7 +233,11 @@ class Opener:
         return self.stack.enter_context(resizer)
 
     def _executor(
-        self, processes: SearchProcesses, search: OpenSearch, slots: Sequence[Slot]
+        self,
+        processes: SearchProcesses,
+        search: OpenSearch,
+        slots: Sequence[Slot],
+        placement: Placement | None,
     ) -> LazyExecutor:
         return processes.executor(
             slots,
@@ -233,6 +249,7 @@ class Opener:
             memory_per_slot=self.options.memory_per_slot,
             notice=self.progress.notice,
             stop_request=self.stop_request,
+            placement=placement,
         )
 
     def _search(self, processes: SearchProcesses, other: SearchFiles | None) -> OpenSearch:

@@ -18,6 +18,7 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.executor_spec import Workplace, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.lazy import LazyExecutor
+from tuning.executors.placement.policy import Placement
 from tuning.executors.supervision.parts import ENGINE
 from tuning.executors.worker import Limits
 from tuning.search.engine_link import EngineLink
@@ -109,6 +110,7 @@ class SearchProcesses:
         memory_per_slot: int | None = None,
         notice: Callable[[str], None],
         stop_request: StopRequest,
+        placement: Placement | None = None,
     ) -> LazyExecutor:
         """Return the executor on `slots`.
 
@@ -123,6 +125,7 @@ class SearchProcesses:
             memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
             notice: Told what is waited for.
             stop_request: A signal while it waits raises, and at its deadline so does the executor.
+            placement: Says which trial goes to which slot; None: any.
         """
         spec = executor_spec(name)
 
@@ -138,6 +141,7 @@ class SearchProcesses:
                 address=address,
                 home=home,
                 sources=[self._source],
+                placement=placement,
             )
             with stop_request.may_raise():
                 executor = spec.make(workplace)

@@ -16,6 +16,7 @@ from tuning.executors.base import Job
 from tuning.executors.cluster.wishes import require_counted
 from tuning.executors.executor_spec import executor_spec
 from tuning.executors.forkserver import ForkServer
+from tuning.executors.placement.work import Work
 from tuning.ledger.catalog import find
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports.progress import Progress, SilentProgress
@@ -197,6 +198,7 @@ class _TrainingRun:
     def _winner(self) -> WinnerRecord | None:
         """Search and choose the winner; None where a signal came before there was one."""
         self._loop.run()
+        self._run.planning.look(at_end=True)
         return self._conclusion.choose_winner(load_libraries=True, exhausted=self._loop.exhausted)
 
     def _job(self, proposal: Proposal, attempt: int) -> Job:
@@ -213,11 +215,25 @@ class _TrainingRun:
             function_of(self._study),
             (job,),
             wants_answer=self._study.pruner != "none",
+            work=self._work(proposal),
             timeout_s=self._study.trial_timeout,
             no_progress_timeout_s=self._study.no_progress_timeout,
         )
 
+    def _work(self, proposal: Proposal) -> Work | None:
+        """Return what its cost is predicted from; None where all slots are of one kind."""
+        if self._run.planning.placement is None:
+            return None
+        trials = self._study.trials
+        return Work(
+            key=str(proposal.number),
+            params=proposal.params,
+            epochs=proposal.epochs,
+            to_come=None if trials is None else max(0, trials - proposal.number - 1),
+        )
+
     def _after_result(self) -> None:
+        self._run.planning.look()
         self._run.projections.notify()
         self._look_at_space()
 

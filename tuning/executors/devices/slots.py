@@ -16,14 +16,16 @@ from tuning.executors.devices.slot import Slot
 # assumption, from NVIDIA's 300-500 MiB for a context; `make gpu-check` is to measure it.
 _CONTEXT_MB = 600
 _LEAST_MB = 512  # less trains nothing that would want a GPU
+_MOST_FEEDING = 2
+"""Cores that feed a GPU beside CPU slots: one that launches, and one that prepares batches."""
 
 
 def parse_devices(text: str, gpus_per_trial: int = 1, slots_per_gpu: int = 1) -> list[Slot]:
     """Return the slots that `--devices` asks for; a slot's leases are its name, split at `+`.
 
     Args:
-        text: `auto` (all GPUs, else one slot for each core), `cpu`, `cpu:2`, `gpu`, or GPUs by
-            number or UUID: `0,1`.
+        text: `auto` (all GPUs, else one slot for each core), `cpu`, `cpu:2`, `gpu`, GPUs by
+            number or UUID: `0,1`, or `both`: all GPUs and all cores.
         gpus_per_trial: GPUs of one slot; those left over are not used.
         slots_per_gpu: Slots on each GPU, with a part of its memory each.
 
@@ -37,6 +39,10 @@ def parse_devices(text: str, gpus_per_trial: int = 1, slots_per_gpu: int = 1) ->
     if cpu is not None:
         return _cpu_slots(int(cpu[1]) if cpu[1] else None)
 
+    if word == "both":
+        gpu_slots = parse_devices("gpu", gpus_per_trial, slots_per_gpu)
+        return beside(gpu_slots, _cpu_slots(None))
+
     gpus = discover()
     if word == "auto" and not gpus:
         return _cpu_slots(None)
@@ -46,6 +52,20 @@ def parse_devices(text: str, gpus_per_trial: int = 1, slots_per_gpu: int = 1) ->
     else:
         slots = _shares(gpus, gpus_per_trial, slots_per_gpu)
     return _with_cores(slots, gpus)
+
+
+def beside(gpus: Sequence[Slot], cores: Sequence[Slot]) -> list[Slot]:
+    """Return GPU slots with few cores each that feed them, and CPU slots on all cores.
+
+    A slot on a core that feeds a GPU is used where no GPU is: who gives out the jobs sees to it.
+    """
+    n_feeding = max(1, min(_MOST_FEEDING, len(cores) // (2 * len(gpus))))
+    own = [core for slot in cores for core in slot.cores]
+    slots = []
+    for place, slot in enumerate(gpus):
+        near = slot.cores or tuple(own[place * n_feeding :] or own)
+        slots.append(replace(slot, cores=near[:n_feeding], threads=n_feeding))
+    return [*slots, *cores]
 
 
 def _cpu_slots(count: int | None) -> list[Slot]:

@@ -1,0 +1,92 @@
+"""`Planning`: which slots a search is given, what its plan says, and the file that keeps it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tuning.executors.devices.gpus import discover
+from tuning.executors.devices.slot import Slot
+from tuning.executors.placement.policy import Placement
+from tuning.ledger.placement import PlanRecord, read_plan
+from tuning.ledger.records import write_record
+from tuning.search.placed.plan import plan_of, table_of, timings_of
+from tuning.study.info import StudyInfo
+
+_WRITE_S = 10.0  # at most so often, once it is decided
+
+
+def planned_devices(
+    devices: str, study: StudyInfo, *, executor: str = "local", deterministic: bool = False
+) -> str:
+    """Return what `--devices` stands for: `auto` on a box with GPUs is both kinds, planned.
+
+    Not where a trial wants several GPUs, and not with `--deterministic`: figures differ a little
+    between the kinds. Stand-ins for GPUs are no GPUs that anything could be timed on.
+    """
+    is_auto = devices.strip() == "auto" and executor == "local"
+    if not is_auto or study.gpus_per_trial > 1 or deterministic:
+        return devices
+    if os.environ.get("TUNING_DEVICES") is not None:
+        return devices
+    # Without a GPU nothing is planned, and nothing is another than it was.
+    return "both" if discover() else devices
+
+
+def placement_of(slots: Sequence[Slot], study: StudyInfo, folder: Path) -> Placement | None:
+    """Return who plans, with what an earlier run has measured; None where nothing is to be planned.
+
+    Args:
+        slots: Of the search.
+        study: What is searched.
+        folder: Of the search.
+    """
+    if len({slot.kind for slot in slots}) < 2:
+        return None
+    plan = read_plan(folder)
+    timings = () if plan is None else timings_of(plan, study.space)
+    return Placement(slots, study.space.domains, timings)
+
+
+class Planning:
+    """Tells the plan once it is decided, and keeps it.
+
+    Args:
+        placement: What plans; None: nothing is planned.
+        folder: Of the search.
+        notice: Told the plan in words.
+    """
+
+    def __init__(
+        self, placement: Placement | None, folder: Path, notice: Callable[[str], None]
+    ) -> None:
+        self.placement = placement
+        self._folder = folder
+        self._notice = notice
+        self._told: PlanRecord | None = None
+        self._write_at = 0.0
+
+    def look(self, *, at_end: bool = False) -> None:
+        """Tell and keep the plan where there is one; called after each trial.
+
+        Args:
+            at_end: Of the search: what is not in the file yet is written now.
+        """
+        placement = self.placement
+        if placement is None or placement.mode == "timing":
+            return
+        now = time.monotonic()
+        is_news = self._told is None or self._told.mode != placement.mode
+        if not is_news and now < self._write_at and not at_end:
+            return
+        plan = plan_of(placement)
+        if self._told is not None and replace(plan, decided_at=0.0) == self._told:
+            return
+        self._write_at = now + _WRITE_S
+        write_record(self._folder / PlanRecord.FILE, plan)
+        if is_news:
+            self._notice("\n".join([plan.words, *table_of(plan)]))
+        self._told = replace(plan, decided_at=0.0)
