@@ -20,12 +20,14 @@ PASSING = {
     "asked_at", "at", "created_at", "started_at", "ended_at",
     "seconds", "training_s", "fit_time", "score_time", "rss_mb",
     "slot", "id", "model", "sha256", "schema", "notes", "notices",
-    "proposal_digest", "digest",
+    "proposal_digest", "digest", "cpu_s", "gpu_s", "samples",
 }  # fmt: skip
 # Of a search's header: what it is a search of.
 OF_THE_HEADER = ("study", "engine", "variant", "definition", "study_hash", "data", "trials")
 # Stamps and paths of files, which are each state folder's own.
 MARKS = ("report.json", "written.json")
+# What was used is kept only of attempts that took a while or were stopped.
+NOT_COMPARED = ("usage.json",)
 LEFT_OUT = ("mlflow.json", "status.json", *MARKS)
 
 
@@ -50,10 +52,16 @@ def contents(file: Path) -> Any:
     return steady(content)
 
 
+def files_of(ledger: Path) -> set[Path]:
+    """Return the files that are compared, by their paths in the ledger."""
+    files = (file.relative_to(ledger) for file in ledger.rglob("*.json"))
+    return {file for file in files if file.name not in NOT_COMPARED}
+
+
 def differences(ledger: Path, other: Path) -> Iterator[str]:
     """Yield a line for each file that only one ledger has, or that differs."""
-    files = {file.relative_to(ledger) for file in ledger.rglob("*.json")}
-    other_files = {file.relative_to(other) for file in other.rglob("*.json")}
+    files = files_of(ledger)
+    other_files = files_of(other)
 
     for file in sorted(files ^ other_files):
         yield f"only in {ledger if file in files else other}: {file}"

@@ -144,3 +144,17 @@ def test_the_spread_is_that_of_the_means_of_repeats_over_folds():
     assert replace(result, folds=tuple(fits[:2])).without_curves().folds == ()
     broken = (*fits[:3], replace(fits[3], value=math.nan))
     assert replace(result, folds=broken).spread is None
+
+
+def test_what_a_trial_used_is_in_its_file_and_no_part_of_what_it_came_to(tmp_path):
+    sample = {"at": 5.0, "process_memory_megabytes": 250.0}
+    result = TrialResult(0, Status.COMPLETED, 1.0, cpu_s=3.5, gpu_s=2.0, samples=(sample,))
+    write_json(tmp_path / "result.json", result.to_json())
+    read = TrialResult.from_json(read_json(tmp_path / "result.json"))
+    assert (read.cpu_s, read.gpu_s, read.samples) == (3.5, 2.0, (sample,))
+    assert read == replace(result, cpu_s=4.0, samples=())
+
+
+def test_a_result_of_which_nothing_was_measured_has_the_fields_it_always_had():
+    stored = TrialResult(0, Status.COMPLETED, 1.0).to_json()
+    assert not {"cpu_s", "gpu_s", "samples"} & stored.keys()

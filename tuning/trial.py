@@ -259,6 +259,10 @@ class TrialResult:
             `Constraint.violation`), above 0 where it is, by its text.
         proposal_digest: `Proposal.digest` of what it is the result of; "": a file of an earlier
             version. Whoever reads the file compares.
+        cpu_s: Processor time of all its attempts, over all cores; 0: not measured.
+        gpu_s: Wall time of all its attempts on their GPUs, times the GPUs leased.
+        samples: What the worker saw of itself and of its own GPUs every few seconds of the attempt
+            that ended it, by the names that MLflow has for them below `system/`, with `at`.
     """
 
     number: int
@@ -287,6 +291,10 @@ class TrialResult:
     violations: Metrics = field(default_factory=dict)
     from_search: str = ""
     proposal_digest: str = field(default="", repr=False, compare=False)
+    # No part of what a trial came to: equal trials use more and less.
+    cpu_s: float = field(default=0.0, compare=False)
+    gpu_s: float = field(default=0.0, compare=False)
+    samples: tuple[Metrics, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def breaks_constraint(self) -> bool:
@@ -342,9 +350,9 @@ class TrialResult:
     def without_curves(self) -> Self:
         """Return the result without what is large; of its folds what `spread` needs is left."""
         if self.spread is None:
-            return replace(self, folds=())
+            return replace(self, folds=(), samples=())
         slim = (replace(fold, curve=(), metrics={}, diagnosis=(), scores={}) for fold in self.folds)
-        return replace(self, folds=tuple(slim))
+        return replace(self, folds=tuple(slim), samples=())
 
     def reports_of(self, metric: str) -> tuple[tuple[int, float], ...]:
         """Return `reported`; of a result that does not say, its whole curve of `metric`."""
@@ -386,7 +394,14 @@ class TrialResult:
             "reported": reported,
             **{name: text for name, text in optional.items() if text},
             **self._of_several(),
+            **self._used(),
         }
+
+    def _used(self) -> JsonObject:
+        """Return what was measured of it; nothing where nothing was."""
+        used: JsonObject = {"cpu_s": self.cpu_s, "gpu_s": self.gpu_s}
+        used["samples"] = [dict(sample) for sample in self.samples]
+        return {name: value for name, value in used.items() if value}
 
     def _of_several(self) -> JsonObject:
         """Return what a study of one objective and without constraints has not."""
@@ -431,6 +446,9 @@ class TrialResult:
             violations=_floats(stored.get("violations", {})),
             from_search=stored.get("from_search", ""),
             proposal_digest=stored.get("proposal_digest", ""),
+            cpu_s=number(stored.get("cpu_s", 0.0)),
+            gpu_s=number(stored.get("gpu_s", 0.0)),
+            samples=tuple(_floats(sample) for sample in stored.get("samples", ())),
         )
 
 

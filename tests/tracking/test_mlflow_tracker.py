@@ -109,6 +109,28 @@ def test_a_trial_is_a_child_with_its_parameters_curve_times_and_tags(store, begu
     }
 
 
+def test_a_trial_shows_what_it_used_and_its_own_devices_as_system_metrics(store, begun):
+    samples = tuple(
+        {
+            "at": 1_000.0 + 5 * i,
+            "process_memory_megabytes": 300.0 + i,
+            "gpu_0_power_usage_watts": 90.0,
+        }
+        for i in range(3)
+    )
+    proposal, result = trial(0, epochs=2)
+    begun.record_trial(proposal, replace(result, cpu_s=12.5, gpu_s=7.0, samples=samples))
+    (run,) = runs(store, begun)
+    assert (run.data.metrics["cpu_s"], run.data.metrics["gpu_s"]) == (12.5, 7.0)
+    history = client(store).get_metric_history(run.info.run_id, "system/process_memory_megabytes")
+    assert [(point.step, point.timestamp, point.value) for point in history] == [
+        (0, 1_000_000, 300.0),
+        (1, 1_005_000, 301.0),
+        (2, 1_010_000, 302.0),
+    ]
+    assert run.data.metrics["system/gpu_0_power_usage_watts"] == 90
+
+
 def test_the_metric_shown_is_that_of_the_weights_kept_not_of_the_last_epoch(store, begun):
     proposal, result = trial(0, epochs=4)
     begun.record_trial(proposal, replace(result, value=0.25, metrics={"val_rmse": 0.25}))

@@ -46,6 +46,8 @@ def comparable(result):
         "notices",
     ):
         del plain[name]
+    for name in ("cpu_s", "gpu_s", "samples"):
+        plain.pop(name, None)
     for fold in plain["folds"]:
         del fold["seconds"]
     return plain

@@ -95,6 +95,18 @@ memory_per_slot = click.option(
     metavar="SIZE",
     help="Most memory of a trial: 4G, 800M; the one that takes more is tried once more, alone.",
 )
+gpu_hours = click.option(
+    "--gpu-hours",
+    type=click.FloatRange(0, min_open=True),
+    metavar="H",
+    help="Begin no trial that cannot end within so many GPU-hours, earlier runs counted.",
+)
+cpu_hours = click.option(
+    "--cpu-hours",
+    type=click.FloatRange(0, min_open=True),
+    metavar="H",
+    help="The same, of processor time.",
+)
 quota = click.option(
     "--quota",
     callback=read_bytes,

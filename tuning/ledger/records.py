@@ -5,7 +5,7 @@ the files of release 0.1, which have no number. Keys are those of release 0.1 wh
 reason to change them.
 
     search.json                 SearchHeader
-    trials/…/died.json          Death
+    trials/…/died.json          Death; usage.json beside it is in `tuning.ledger.usage`
     status.json                 SearchStatus
     intervals.json              LRIntervals, beside a benchmark's searches
 
@@ -285,6 +285,7 @@ class Death:
         slot: Where it ran; "" where that is not known.
         attempt: Which it was, from 1; 0: a file of an earlier version.
         proposal_digest: Of the ask that it was an attempt at; "": not known.
+        seconds: How long it had its slot; 0: not known.
     """
 
     cause: str
@@ -292,10 +293,15 @@ class Death:
     slot: str = ""
     attempt: int = 0
     proposal_digest: str = field(default="", repr=False)
+    seconds: float = 0.0
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
-        optional = {"attempt": self.attempt, "proposal_digest": self.proposal_digest}
+        optional = {
+            "attempt": self.attempt,
+            "proposal_digest": self.proposal_digest,
+            "seconds": self.seconds,
+        }
         return {
             "schema": SCHEMA,
             "cause": self.cause,
@@ -314,6 +320,7 @@ class Death:
             slot=stored.get("slot", ""),
             attempt=stored.get("attempt", 0),
             proposal_digest=stored.get("proposal_digest", ""),
+            seconds=number(stored.get("seconds", 0.0)),
         )
 
 
@@ -322,7 +329,7 @@ class SearchStatus:
     """How the last run of a search ended, or that it runs.
 
     Attributes:
-        status: "running", "completed", "exhausted", "timeout", "until", "interrupted",
+        status: "running", "completed", "exhausted", "timeout", "budget", "until", "interrupted",
             "terminated" or "failed".
         counts: Trials by outcome.
         error: Why it failed, else "".

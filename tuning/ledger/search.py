@@ -37,6 +37,7 @@ from tuning.ledger.records import (
 )
 from tuning.ledger.results import keep_result, read_result
 from tuning.ledger.specs import SPEC_FILE, keep_spec, read_spec
+from tuning.ledger.usage import Usage, used_before
 from tuning.ledger.versions import differences, drop_unfinished, set_winner_aside
 from tuning.ledger.winner import Evaluation, FinalistOutcome, WinnerRecord
 from tuning.schema import WRONG_SHAPE, refuse_damaged
@@ -210,6 +211,10 @@ class SearchFiles:
         Only these count against a trial, not the end of a driver.
         """
         keep_death(self.trial_folder(number), attempt, death)
+
+    def used(self, number: int, attempt: int) -> Usage:
+        """Return what the attempts at a trial have used, up to this one."""
+        return used_before(self.trial_folder(number), attempt + 1)
 
     def deaths(self, number: int, cause: str = "") -> int:
         """How many attempts at a trial took their worker with them.

@@ -35,6 +35,7 @@ class FinalistOutcome:
         started_at, ended_at: Unix seconds, for display only.
         figures: Of several objectives each, and what constraints look at, by name.
         digest: `finalist_digest` of what was trained; "": a file of an earlier version.
+        cpu_s, gpu_s: Of the worker, as in `TrialResult`; 0: not measured.
     """
 
     number: int
@@ -50,11 +51,14 @@ class FinalistOutcome:
     ended_at: float = 0.0
     figures: Metrics = field(default_factory=dict)
     digest: str = field(default="", compare=False)
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
         # Left out where a study has one objective and no constraint.
         figures = {"figures": _plain_metrics(self.figures)} if self.figures else {}
+        used = {"cpu_s": self.cpu_s, "gpu_s": self.gpu_s}
         return {
             "schema": SCHEMA,
             "number": self.number,
@@ -70,6 +74,7 @@ class FinalistOutcome:
             "ended_at": self.ended_at,
             **({"digest": self.digest} if self.digest else {}),
             **figures,
+            **{name: value for name, value in used.items() if value},
         }
 
     @classmethod
@@ -91,6 +96,8 @@ class FinalistOutcome:
             ended_at=stored.get("ended_at", 0.0),
             figures=_scores(stored.get("figures", {})),
             digest=stored.get("digest", ""),
+            cpu_s=stored.get("cpu_s", 0.0),
+            gpu_s=stored.get("gpu_s", 0.0),
         )
 
 

@@ -58,6 +58,12 @@ def head_of_page(header: SearchHeader, trials: Trials) -> str:
     chips = [_chip(count, outcome) for outcome, count in count_trials(trials).items()]
     chips.append(_chip(n_epochs, "epochs"))
     chips.append(_chip(seconds_text(training_s), "in training"))
+    cpu_s = sum(result.cpu_s for _, result in trials)
+    gpu_s = sum(result.gpu_s for _, result in trials)
+    if cpu_s:
+        chips.append(_chip(seconds_text(cpu_s), "of processor time"))
+    if gpu_s:
+        chips.append(_chip(seconds_text(gpu_s), "on GPUs"))
     return (
         f"<h1>{html_text(header.study)} <span>{html_text(header.engine)}</span></h1>"
         f'<p class="soft">search <code>{html_text(header.id)}</code> begun {began}</p>'

@@ -107,6 +107,8 @@ class Summary:
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
         total_s, startup_s, training_s: Wall time of this run, of it until the first trial began,
             and the time trials spent training (summed over slots).
+        cpu_s, gpu_s: What trials and finals have used of processors and GPUs, those of earlier runs
+            included; see `tuning.ledger.usage`.
         tracking_uri, experiment_id, run_id: Where MLflow has it; "" where it has not.
         report, model: Paths; None where there is none.
         warnings: What could not be written to MLflow or Optuna's storage, and what to do.
@@ -135,6 +137,8 @@ class Summary:
     total_s: float = 0.0
     startup_s: float = 0.0
     training_s: float = 0.0
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
     tracking_uri: str = ""
     experiment_id: str = ""
     run_id: str = ""
@@ -203,6 +207,8 @@ class Summary:
             whole["imports"] = self.imports
         if self.pareto:
             whole["pareto"] = self.pareto
+        used = {"cpu": self.cpu_s, "gpu": self.gpu_s}
+        whole["seconds"] |= {name: seconds for name, seconds in used.items() if seconds}
         plain: JsonObject = plain_json(whole)
         return plain
 

@@ -21,6 +21,7 @@ from tuning.reports.texts import (
     params_text,
     score,
     seconds_text,
+    used_text,
     value_text,
     with_spread,
 )
@@ -105,6 +106,10 @@ def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
             yield Text(one_line(summary.prepared), "dim")
     elif not best:
         yield Text("No trial gave a value.", "bold red")
+
+    used = used_text(summary.cpu_s, summary.gpu_s)
+    if used:
+        yield Text(f"Trials and finals used {used}.", "dim")
 
     diagnosis = _diagnosis(summary)
     if diagnosis:

@@ -119,6 +119,16 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.2f} s"
 
 
+def used_text(cpu_s: float, gpu_s: float) -> str:
+    """Write what was used of processors and GPUs; "" where nothing was measured."""
+    used = []
+    if cpu_s:
+        used.append(f"{seconds_text(cpu_s)} of processor time")
+    if gpu_s:
+        used.append(f"{seconds_text(gpu_s)} on GPUs ({gpu_s / 3600:.3g} GPU-hours)")
+    return ", ".join(used)
+
+
 @dataclass
 class FailureGroup:
     """Trials that failed in the same way.

@@ -399,6 +399,8 @@ def _mean_outcome(folds: Sequence[FinalistOutcome]) -> FinalistOutcome:
         value=statistics.fmean(finite) if len(finite) == len(values) else None,
         training_s=sum(fold.training_s for fold in folds),
         seconds=sum(fold.seconds for fold in folds),
+        cpu_s=sum(fold.cpu_s for fold in folds),
+        gpu_s=sum(fold.gpu_s for fold in folds),
         started_at=min(fold.started_at for fold in folds),
         ended_at=max(fold.ended_at for fold in folds),
         figures=_mean_figures([fold.figures for fold in folds]),

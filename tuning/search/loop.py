@@ -61,6 +61,7 @@ class SearchLoop:
             gets a trial as soon as it is free.
         stop_request: Looked at between events.
         known: Returns the result of a proposal that another search has trained; it is not trained.
+        admits: Whether a proposal may begin now; one that may not is held back until it may.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class SearchLoop:
         in_order: int | None = None,
         stop_request: StopRequest | None = None,
         known: Callable[[Proposal], TrialResult | None] = lambda proposal: None,
+        admits: Callable[[Proposal], bool] = lambda proposal: True,
     ) -> None:
         self.study = study
         self.engine = engine
@@ -94,6 +96,8 @@ class SearchLoop:
         self._on_tick = on_tick
         self._in_order = in_order
         self._known = known
+        self._admits = admits
+        self._held: Proposal | None = None  # asked for, and not admitted yet
         self._stop_request = stop_request or StopRequest()
         self._applied_stop = ""  # the reason that the open trials have been told of
         self._untold: dict[int, TrialResult] = {}  # ended, and the engine has not been told
@@ -255,15 +259,22 @@ class SearchLoop:
         if not self._may_ask():
             return False
         number = len(self.trial_index.proposals)
-        proposal = self.engine.ask(number)
+        proposal = self._held or self.engine.ask(number)
         if not isinstance(proposal, Proposal):
             self._pause(proposal)
             return False
 
+        if self._held is None:  # what is told while it is held back has not led to it
+            tells = tuple(self.trial_index.tells)
+            self._held = replace(proposal, tells=tells, study=self.study.pinned)
+            self.trial_index.tells = []
+        if not self._admits(self._held):
+            self._engine_waits = True
+            return False
+
         # Durable before anything is trained: a killed run asks the same again.
-        proposal = replace(proposal, tells=tuple(self.trial_index.tells), study=self.study.pinned)
-        proposal = self.files.write_spec(proposal)
-        self.trial_index.tells = []
+        proposal = self.files.write_spec(self._held)
+        self._held = None
         self.trial_index.take(proposal)
 
         trial = OpenTrial(proposal)
@@ -421,7 +432,12 @@ class SearchLoop:
             self._try_again(trial)
 
         else:
-            death = Death(cause=event.cause, detail=event.detail, slot=trial.slot)
+            death = Death(
+                cause=event.cause,
+                detail=event.detail,
+                slot=trial.slot,
+                seconds=trial.running_s,
+            )
             self.files.write_death(number, trial.attempt, death)
             if self._may_try_again(number, event):
                 self._try_again(trial)
@@ -446,7 +462,8 @@ class SearchLoop:
         self._begin(trial)
 
     def _fail(self, trial: OpenTrial, error: str) -> None:
-        self._end(self.files.write_result(trial.failed(error, self.study.seed)))
+        used = self.files.used(trial.proposal.number, trial.attempt)
+        self._end(self.files.write_result(trial.failed(error, self.study.seed, used)))
 
     def _let_go(self, trial: OpenTrial) -> None:
         """Leave a trial open in the files: the next run begins it again."""

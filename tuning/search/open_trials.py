@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from tuning.ledger.usage import Usage
 from tuning.study.study import derive_seed
 from tuning.trial import EpochReport, Proposal, Status, TrialResult
+
+_NOTHING = Usage()
 
 
 @dataclass(eq=False)
@@ -50,18 +53,23 @@ class OpenTrial:
         self.reported += report.fits
         self.epochs = max(self.epochs, self.reported)
 
+    @property
+    def running_s(self) -> float:
+        """How long the attempt has had its slot; 0 where it has none yet."""
+        return 0.0 if self.began_at is None else time.monotonic() - self.began_at
+
     def rest(self) -> None:
         """Note that the attempt is over."""
-        if self.began_at is not None:
-            self.spent_s += time.monotonic() - self.began_at
+        self.spent_s += self.running_s
         self.began_at = None
 
-    def failed(self, error: str, seed: int) -> TrialResult:
+    def failed(self, error: str, seed: int, usage: Usage = _NOTHING) -> TrialResult:
         """Return the result of a trial whose worker left none, with what it has cost.
 
         Args:
             error: What went wrong, in words.
             seed: Of the study.
+            usage: What all its attempts have used.
         """
         self.rest()
         now = time.time()
@@ -78,4 +86,6 @@ class OpenTrial:
             ended_at=now,
             seconds=self.spent_s,
             training_s=self.spent_s,
+            cpu_s=usage.cpu_s,
+            gpu_s=usage.gpu_s,
         )

@@ -30,6 +30,9 @@ class RunOptions:
         deterministic: Tell results in the order of their numbers; the same devices then give the
             same trials. With a pruner one trial runs at a time.
         memory_per_slot: Bytes that the trial of a slot may use; None: what there is.
+        gpu_hours: Begin no trial that cannot end before the trials of this search, those of earlier
+            runs included, have used so many hours of GPUs; None: no limit. Finals come on top.
+        cpu_hours: The same of processor time.
         quota: Most bytes of the state folder; None: what the disk holds.
         until: The moment at which the run ends, as `Until` takes it: `08:00`; None: none.
         yields: Leave GPUs on which processes run that are no part of this search, until those are
@@ -54,6 +57,8 @@ class RunOptions:
     engine_timeout: float | None = None
     memory_per_slot: int | None = None
     quota: int | None = None
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
     until: str | None = None
     yields: bool = False
     variant: Overrides = field(default_factory=dict)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tuning.errors import StudyError
 from tuning.executors.base import Job
 from tuning.executors.cluster.wishes import require_counted
 from tuning.executors.executor_spec import executor_spec
@@ -21,6 +22,7 @@ from tuning.ledger.catalog import find
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary
+from tuning.search.budget.compute_budget import ComputeBudget, Limits
 from tuning.search.conclusion import Conclusion
 from tuning.search.ended.likely import ENDS, has_likely_ended
 from tuning.search.ended.search import EndedSearch, ended_search
@@ -113,6 +115,32 @@ def _carry_out(run: OpenRun) -> Summary:
     return _TrainingRun(run).carry_out()
 
 
+def _budget_of(run: OpenRun) -> ComputeBudget | None:
+    """Return what keeps account of `--gpu-hours` and `--cpu-hours`; None where neither is given.
+
+    Raises:
+        StudyError: GPU-hours are counted where no trial can use any.
+    """
+    options = run.search.options
+    limits = Limits.of_hours(cpu=options.cpu_hours, gpu=options.gpu_hours)
+    if not limits.named:
+        return None
+    # On a cluster the devices are known when its actors have begun.
+    is_local = options.executor == "local"
+    if limits.gpu_s is not None and is_local and all(slot.kind == "cpu" for slot in run.slots):
+        raise StudyError(
+            f"--gpu-hours {options.gpu_hours:g}: no slot of --devices {options.devices} is a GPU; "
+            "use --cpu-hours, or other devices"
+        )
+    files = run.search.files
+    return ComputeBudget(
+        limits,
+        n_slots=lambda: max(1, len(run.executor.slots)),
+        result_of=files.result,
+        used_before=lambda trial: files.used(trial.proposal.number, trial.attempt - 1),
+    )
+
+
 class _TrainingRun:
     """A run that searches: it asks an engine, trains, and chooses the winner.
 
@@ -127,6 +155,7 @@ class _TrainingRun:
         self._estimate = SpaceEstimate(
             run.space, run.search.files.folder / "trials", run.progress.notice
         )
+        self._budget = _budget_of(run)
         self._loop = SearchLoop(
             self._study,
             run.processes.engine,
@@ -139,8 +168,21 @@ class _TrainingRun:
             in_order=self._in_order,
             stop_request=run.stop_request,
             known=run.search.known.result_of,
+            admits=self._admits,
         )
         self._conclusion = Conclusion(run, self._loop.trial_index)
+        if self._budget is not None:
+            run.stop_request.end_when(self._is_used_up)
+
+    def _admits(self, proposal: Proposal) -> bool:
+        if self._budget is None:
+            return True
+        index = self._loop.trial_index
+        self._budget.see(index.results, index.proposals)
+        return self._budget.admits(proposal, index.proposals, self._loop.open.values())
+
+    def _is_used_up(self) -> bool:
+        return self._budget is not None and self._budget.is_exceeded(self._loop.open.values())
 
     @property
     def _in_order(self) -> int | None:
@@ -199,6 +241,8 @@ class _TrainingRun:
         """Search and choose the winner; None where a signal came before there was one."""
         self._loop.run()
         self._run.planning.look(at_end=True)
+        if self._budget is not None and self._budget.refused:
+            self._run.progress.notice(f"{self._budget.refused}; a larger one goes on from here")
         return self._conclusion.choose_winner(load_libraries=True, exhausted=self._loop.exhausted)
 
     def _job(self, proposal: Proposal, attempt: int) -> Job:

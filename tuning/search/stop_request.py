@@ -73,6 +73,14 @@ class StopRequest:
         self._terminated_at: float | None = None
         self._raises = True
 
+    def end_when(self, enough: Callable[[], bool]) -> None:
+        """Have the run end when a budget that is counted in something else than trials is used up.
+
+        Args:
+            enough: Whether it is; asked often.
+        """
+        self._enough = enough
+
     @property
     def reason(self) -> str:
         """Why no further trial is begun.

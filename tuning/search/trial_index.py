@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Self, TypeAlias, TypeVar
 
 from tuning.ledger.search import SearchFiles
+from tuning.ledger.usage import Usage
 from tuning.scoring.pareto import Scale, front, ranking, scale_of
 from tuning.space.space import Space
 from tuning.study.info import StudyInfo
@@ -35,6 +36,7 @@ class TrialIndex:
         results: By number, from the files.
         best: The completed trial with the best value, the earliest of equals; without its folds.
         training_s: Seconds spent in training, over all trials.
+        usage: What all trials that have ended have used.
         tells: Numbers of the results told since the last ask, in order; the next spec keeps them.
         never_trained: Trials that broke a constraint before they were trained.
         refused_in_a_row: Of these those that ended after the last trial that was trained.
@@ -61,6 +63,7 @@ class TrialIndex:
         self.best: TrialResult | None = None
         self.tells: list[int] = []
         self.training_s = 0.0
+        self.usage = Usage()
 
         self.proposals: Mapping[int, Proposal] = _InFiles(
             self._numbers_asked,
@@ -137,6 +140,7 @@ class TrialIndex:
         number = result.number
         self._ends[number] = 1 + _STATUSES.index(result.status)
         self.training_s += result.training_s
+        self.usage = self.usage.plus(Usage(cpu_s=result.cpu_s, gpu_s=result.gpu_s))
         self.never_trained += result.never_trained
         self.refused_in_a_row = self.refused_in_a_row + 1 if result.never_trained else 0
         if result.status is not Status.COMPLETED or result.value is None:
@@ -263,6 +267,9 @@ def copy_of(result: TrialResult, number: int) -> TrialResult:
         seconds=0.0,
         training_s=0.0,
         attempt=1,
+        cpu_s=0.0,
+        gpu_s=0.0,
+        samples=(),
     )
 
 

@@ -11,6 +11,7 @@ from tuning.bench.statistics.records import AnytimeRun
 from tuning.engines.base import Engine
 from tuning.ledger.records import Death, SearchHeader
 from tuning.ledger.search import SearchFiles
+from tuning.ledger.usage import Usage
 from tuning.search.loop import SearchLoop
 from tuning.simulation.outcomes import Outcomes
 from tuning.simulation.simulator import SimulatedExecutor
@@ -121,6 +122,10 @@ class MemoryFiles(SearchFiles):
     def write_death(self, number: int, attempt: int, death: Death) -> None:
         """Count a lost attempt."""
         self._deaths.setdefault(number, []).append(death.cause)
+
+    def used(self, number: int, attempt: int) -> Usage:
+        """Nothing: no simulated trial uses a device."""
+        return Usage()
 
     def deaths(self, number: int, cause: str = "") -> int:
         """How many attempts were lost."""

@@ -86,12 +86,15 @@ class Progress:
         best: Of the completed trials so far; None before the first.
         counts: Trials by outcome: completed, pruned, failed, infeasible.
         at: When the last of them ended, seconds since the epoch.
+        cpu_s, gpu_s: What these trials have used, as in `TrialResult`.
     """
 
     finished: int
     best: Best | None
     counts: Mapping[str, int]
     at: float
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
 
 
 class TrialSink(Protocol):
@@ -168,11 +171,21 @@ class Ended(Protocol):
     def ended_at(self) -> float:
         """Seconds since the epoch."""
 
+    @property
+    def cpu_s(self) -> float:
+        """Processor time."""
+
+    @property
+    def gpu_s(self) -> float:
+        """Time on GPUs."""
+
 
 def progress_points(search: SearchRecord, results: Sequence[Ended]) -> list[Progress]:
     """Return one point a finished trial, in the order in which they ended."""
     points: list[Progress] = []
     best: Best | None = None
+    cpu_s = 0.0
+    gpu_s = 0.0
     counts = {"completed": 0, "pruned": 0, "failed": 0, "infeasible": 0}
 
     for result in sorted(results, key=lambda r: (r.ended_at, r.number)):
@@ -184,7 +197,18 @@ def progress_points(search: SearchRecord, results: Sequence[Ended]) -> list[Prog
         if value is not None and (best is None or search.better(value, best.value)):
             best = Best(value, result.number)
 
-        points.append(Progress(len(points) + 1, best, dict(counts), result.ended_at))
+        cpu_s += result.cpu_s
+        gpu_s += result.gpu_s
+        points.append(
+            Progress(
+                finished=len(points) + 1,
+                best=best,
+                counts=dict(counts),
+                at=result.ended_at,
+                cpu_s=cpu_s,
+                gpu_s=gpu_s,
+            )
+        )
     return points
 
 

@@ -26,7 +26,13 @@ STATUSES = {
     Status.DIVERGED: "FAILED",
     Status.INFEASIBLE: "FAILED",
 }
-ENDS = {"completed": "FINISHED", "exhausted": "FINISHED", "timeout": "FINISHED", "failed": "FAILED"}
+ENDS = {
+    "completed": "FINISHED",
+    "exhausted": "FINISHED",
+    "timeout": "FINISHED",
+    "budget": "FINISHED",
+    "failed": "FAILED",
+}
 """How a search ended → MLflow's status; whatever else ended it has KILLED it."""
 
 Row: TypeAlias = Mapping[str, float]
@@ -62,7 +68,16 @@ def trial_points(search: SearchRecord, result: TrialResult) -> list[Point]:
         key = name_of(name)
         if math.isfinite(value) and at_last_step.get(key) != value:
             finals.append(Point(key, float(value), last_step, end_ms))
-    return curve + finals
+    return curve + finals + list(_system_points(result))
+
+
+def _system_points(result: TrialResult) -> Iterator[Point]:
+    """Yield what MLflow's page shows as system metrics, below `system/`."""
+    for step, sample in enumerate(result.samples):
+        at_ms = milliseconds(sample.get("at", result.ended_at))
+        for name, value in sample.items():
+            if name != "at" and math.isfinite(value):
+                yield Point(name_of(f"system/{name}"), value, step, at_ms)
 
 
 def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float]:
@@ -74,6 +89,8 @@ def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float
         "rss_mb": result.rss_mb,
     }
 
+    used = {"cpu_s": result.cpu_s, "gpu_s": result.gpu_s}
+    metrics |= {name: value for name, value in used.items() if value}
     if result.folds:
         best_epochs = [fold.best_epoch for fold in result.folds]
         metrics["best_epoch"] = sum(best_epochs) / len(best_epochs)
@@ -143,6 +160,8 @@ def progress_points(search: SearchRecord, points: Sequence[Progress], above: int
             continue
 
         values: dict[str, float] = {**point.counts, "trials": point.finished}
+        used = {"cpu_s": point.cpu_s, "gpu_s": point.gpu_s}
+        values |= {name: seconds for name, seconds in used.items() if seconds}
         if point.best is not None:
             values[f"best_{search.metric}"] = point.best.value
 

@@ -18,6 +18,7 @@ from tuning.trials.folds import FoldFit, prepare_fit
 from tuning.trials.functions import function_finalist
 from tuning.trials.jobs import ALL_ROWS, FinalistJob, Stopped, weights_owner
 from tuning.trials.training import measured
+from tuning.trials.usage.meter import Stopwatch
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
 
@@ -29,6 +30,7 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         Stopped: The driver wants the slot back.
     """
     started_at = time.time()
+    stopwatch = Stopwatch(context.slot)
     loaded = load_worker_study(job.source, job.overrides, job.pinned)
     worker_study = loaded.for_params(job.params, job.data_digest)
     study = worker_study.study
@@ -60,6 +62,7 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         figures = {study.objective.metric: value, **_figures(worker_study, job, seed, results)}
 
     ended_at = time.time()
+    usage = stopwatch.usage
     outcome = FinalistOutcome(
         number=job.number,
         index=job.index,
@@ -74,6 +77,8 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         started_at=started_at,
         ended_at=ended_at,
         figures=figures,
+        cpu_s=usage.cpu_s,
+        gpu_s=usage.gpu_s,
     )
     write_record(job.file, outcome)
     return outcome

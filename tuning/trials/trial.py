@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tuning.errors import MissingError, StorageError, first_line
 from tuning.ledger.results import keep_result, read_result
+from tuning.ledger.usage import used_before
 from tuning.storage.durable import read_json, write_json
 from tuning.storage.full_disk import is_full_disk
 from tuning.storage.secrets import without_secrets
@@ -25,6 +26,7 @@ from tuning.trials.functions import function_trial
 from tuning.trials.jobs import Stopped, TrialJob
 from tuning.trials.train_folds import train_folds
 from tuning.trials.training import Train, Training, within_limits
+from tuning.trials.usage.meter import Meter
 from tuning.trials.worker_study import load_worker_study
 
 
@@ -52,14 +54,17 @@ def carry_out(train: Train, job: TrialJob, context: Context) -> TrialResult:
         return known
 
     started = _Started(at=time.time(), clock=time.perf_counter())
-    reports = _ReportLog(context)
-    training = _prepare(job, reports)
-    if training.worker_study.study.trainer == "function":
-        train = function_trial
+    digest = job.proposal.digest
+    with Meter(job.folder, job.attempt, context.slot, digest=digest) as meter:
+        reports = _ReportLog(context)
+        training = _prepare(job, reports)
+        if training.worker_study.study.trainer == "function":
+            train = function_trial
 
-    with trial_of(training.worker_study.study.builder, job.proposal.number):
-        outcome = _train_within_memory(train, training)
-    result = _complete(outcome, training, reports, started)
+        with trial_of(training.worker_study.study.builder, job.proposal.number):
+            outcome = _train_within_memory(train, training)
+        result = _complete(outcome, training, reports, started)
+        result = _with_usage(result, job, meter)
 
     # In this order: until the result is there, an interruption needs the checkpoints.
     keep_result(job.folder, result, job.proposal.digest)
@@ -225,6 +230,13 @@ def _complete(
         seconds=time.perf_counter() - started.clock,
         rss_mb=psutil.Process().memory_info().rss / 2**20,
     )
+
+
+def _with_usage(result: TrialResult, job: TrialJob, meter: Meter) -> TrialResult:
+    """Add what this attempt and those before it have used."""
+    samples = meter.samples
+    usage = meter.usage.plus(used_before(job.folder, job.attempt))
+    return replace(result, cpu_s=usage.cpu_s, gpu_s=usage.gpu_s, samples=samples)
 
 
 def _remove_checkpoints_of_folds(folder: Path) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import Evaluation, WinnerRecord
 from tuning.reports.summary import Summary, Trials, Winner, pareto_front
 from tuning.reports.verdict import verdict
 from tuning.study.info import StudyInfo
 from tuning.tracking.writer.handle import Report
+
+_NOTHING = Usage()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +24,13 @@ class Seconds:
         total_s: All of it.
         startup_s: Until its first trial began; 0 where none did: nothing has been waited for.
         training_s: All trials' training, those of earlier runs included.
+        used: What trials and finals have used, those of earlier runs included.
     """
 
     total_s: float
     startup_s: float
     training_s: float
+    used: Usage = _NOTHING
 
 
 def summarize(
@@ -66,6 +71,8 @@ def summarize(
         total_s=seconds.total_s,
         startup_s=seconds.startup_s,
         training_s=seconds.training_s,
+        cpu_s=seconds.used.cpu_s,
+        gpu_s=seconds.used.gpu_s,
         report=None if report is None else str(report),
         warnings=tuple(warnings),
     )

@@ -42,6 +42,8 @@ class EndedTrial(NamedTuple):
     status: Status
     value: float | None
     ended_at: float
+    cpu_s: float
+    gpu_s: float
 
 
 class FinalistRank(NamedTuple):
@@ -182,7 +184,13 @@ class LedgerView:
         if len(self._recent) > _MOST_RECENT:
             del self._recent[next(iter(self._recent))]
         self.finished[number] = EndedTrial(
-            number, result.attempt, result.status, result.value, result.ended_at
+            number=number,
+            attempt=result.attempt,
+            status=result.status,
+            value=result.value,
+            ended_at=result.ended_at,
+            cpu_s=result.cpu_s,
+            gpu_s=result.gpu_s,
         )
         self.order.append(number)
 
@@ -382,4 +390,6 @@ def finalist_result(outcome: FinalistOutcome) -> TrialResult:
         slot=outcome.slot,
         started_at=outcome.started_at,
         ended_at=outcome.ended_at,
+        cpu_s=outcome.cpu_s,
+        gpu_s=outcome.gpu_s,
     )

@@ -1,0 +1,1 @@
+"""Budgets that are counted in what trials use."""
