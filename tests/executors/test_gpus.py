@@ -1,5 +1,6 @@
 """Which GPUs there are and who computes on them, as a stand-in for the driver tells."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,14 +9,17 @@ import pynvml
 import pytest
 
 from tests.executors.fake_nvml import FakeNvml
+from tuning.cli.main import main
+from tuning.cli.running.devices import read_rows
 from tuning.errors import MissingError, StudyError
 from tuning.executors.devices import slots as slots_module
 from tuning.executors.devices.device import Device, visible
 from tuning.executors.devices.gpus import discover, preferred, why_not_free
+from tuning.executors.devices.leases import release
 from tuning.executors.devices.nvml import _driver_is_there, read_device
 from tuning.executors.devices.occupancy import Occupancy
 from tuning.executors.devices.people import command_of, printable, user_of
-from tuning.executors.devices.slots import parse_devices
+from tuning.executors.devices.slots import parse_devices, per_gpu
 
 
 @pytest.fixture
@@ -197,6 +201,50 @@ def test_shares_that_would_be_too_small_are_refused_with_how_many_would_work(nvm
     assert len(parse_devices("0", slots_per_gpu=14)) == 14
 
 
+@pytest.mark.parametrize("text", ["gpu/2", "0,1/2", "auto/2"])
+def test_how_many_share_a_gpu_may_be_said_with_the_devices(nvml, text):
+    assert [slot.name for slot in parse_devices(text)][::2] == ["GPU-0f#0", "GPU-0f#1"]
+
+
+@pytest.mark.parametrize("text", ["gpu/0", "gpu/", "gpu/x", "gpu/2/2", "cpu/2", "cpu:2/1", "/2"])
+def test_a_wrong_number_of_shares_is_refused(nvml, text):
+    with pytest.raises(StudyError, match="--devices"):
+        parse_devices(text)
+
+
+def test_two_numbers_of_shares_are_refused():
+    assert per_gpu("0,1", 3) == "0,1/3"
+    assert per_gpu("0/2", None) == "0/2"
+    with pytest.raises(StudyError, match="another option"):
+        per_gpu("0/2", 3)
+
+
 def test_trials_of_several_gpus_do_not_share_them(nvml):
     with pytest.raises(StudyError, match="gpus_per_trial=2"):
         parse_devices("gpu", gpus_per_trial=2, slots_per_gpu=2)
+
+
+# --- `tuning devices` ---
+
+
+def test_the_table_says_who_computes_and_who_has_leased(nvml, leases):
+    nvml.pids[0] = [1]
+    held = leases.acquire_all(["GPU-1f#0"], "housing")
+    first, second, *cores = read_rows(leases)
+    assert (first.number, first.uuid, first.memory_mb) == ("0", "GPU-0f", 16384)
+    assert first.used_by == [f"1 {user_of(1)} {command_of(1)}"]
+    assert first.why_not_free.startswith("used by process 1")
+    assert second.leased_by == [f"housing (process {os.getpid()})"]
+    assert second.why_not_free == "leased"
+    assert {core.why_not_free for core in cores} == {""}
+    release(held)
+    assert read_rows(leases)[1].why_not_free == ""
+
+
+def test_the_verb_prints_a_list_for_programs(nvml, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNING_LEASES", str(tmp_path / "leases"))
+    assert main(["devices", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["number"] for row in rows][:2] == ["0", "1"]
+    assert main(["devices"]) == 0
+    assert "16384 of 16384" in capsys.readouterr().out

@@ -38,6 +38,10 @@ VERBS = {
     "new": ("tuning.cli.new:new", "Write a study file and its tests, which run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine or behind a login."),
     "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),
+    "devices": (
+        "tuning.cli.running.devices:devices",
+        "Show the devices of this machine, who uses them and who has leased them.",
+    ),
     "doctor": (
         "tuning.cli.doctor:doctor",
         "Check Python, libraries, devices and the state folder.",

@@ -20,6 +20,12 @@ _TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?
 devices = click.option(
     "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
 )
+slots_per_gpu = click.option(
+    "--slots-per-gpu",
+    type=click.IntRange(1, 999),
+    metavar="N",
+    help="Trials at once on each GPU, each with a part of its memory. [default: 1]",
+)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
 )

@@ -88,6 +88,7 @@ _of_study = options.together(
 )
 _of_run = options.together(
     options.devices,
+    options.slots_per_gpu,
     options.executor,
     options.ray_address,
     click.option(
@@ -189,6 +190,7 @@ def check_run(
     executor: str,
     engine_timeout: float | None,
     ray_address: str | None = None,
+    slots_per_gpu: int | None = None,
     memory_per_slot: int | None = None,
     quota: int | None = None,
     gpu_hours: float | None = None,
@@ -207,6 +209,7 @@ def check_run(
         settings: Each `NAME=VALUE` of `--set`.
         fresh, allow_change, devices, executor, engine_timeout: As in `RunOptions`.
         ray_address: As in `RunOptions`.
+        slots_per_gpu: Slots on each GPU; None: one, or as `devices` says.
         memory_per_slot, quota, until, yields, deterministic, source: As in `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.
@@ -228,6 +231,10 @@ def check_run(
         from tuning.search.slots.until import Until
 
         Until(until)
+    if slots_per_gpu is not None:
+        from tuning.executors.devices.slots import per_gpu
+
+        devices = per_gpu(devices, slots_per_gpu)
     if fresh and allow_change:
         raise StudyError(
             "--fresh and --allow-change exclude each other: "

@@ -25,18 +25,23 @@ def parse_devices(text: str, gpus_per_trial: int = 1, slots_per_gpu: int = 1) ->
 
     Args:
         text: `auto` (all GPUs, else one slot for each core), `cpu`, `cpu:2`, `gpu`, GPUs by
-            number or UUID: `0,1`, or `both`: all GPUs and all cores.
+            number or UUID: `0,1`, or `both`: all GPUs and all cores; with `/4` at its end four
+            slots on each GPU.
         gpus_per_trial: GPUs of one slot; those left over are not used.
-        slots_per_gpu: Slots on each GPU, with a part of its memory each.
+        slots_per_gpu: Slots on each GPU, with a part of its memory each, where `text` says nothing.
 
     Raises:
         StudyError: `text` means nothing here, names what was found; or the slots of a GPU would be
             too small, or are to be shared by trials of several GPUs.
         MissingError: GPUs were asked for and there are too few.
     """
-    word = text.strip()
+    word, slash, count = text.strip().partition("/")
+    if slash:
+        slots_per_gpu = _count(text, count)
     cpu = re.fullmatch(r"cpu(?::(\d+))?", word)
     if cpu is not None:
+        if slash:
+            raise StudyError(f"--devices {text}: a CPU core is one slot; say {word}")
         return _cpu_slots(int(cpu[1]) if cpu[1] else None)
 
     if word == "both":
@@ -66,6 +71,27 @@ def beside(gpus: Sequence[Slot], cores: Sequence[Slot]) -> list[Slot]:
         near = slot.cores or tuple(own[place * n_feeding :] or own)
         slots.append(replace(slot, cores=near[:n_feeding], threads=n_feeding))
     return [*slots, *cores]
+
+
+def per_gpu(devices: str, slots_per_gpu: int | None) -> str:
+    """Return `--devices` with `--slots-per-gpu` at its end; None: nothing is said.
+
+    Raises:
+        StudyError: Both say how many.
+    """
+    if slots_per_gpu is None:
+        return devices
+    if "/" in devices:
+        raise StudyError(
+            f"--devices {devices} says how many slots a GPU has, so has another option"
+        )
+    return f"{devices}/{slots_per_gpu}"
+
+
+def _count(text: str, count: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,2}", count):
+        raise StudyError(f"--devices {text}: {count!r} is no number of slots; say gpu/4 or 0,1/4")
+    return int(count)
 
 
 def _cpu_slots(count: int | None) -> list[Slot]:
