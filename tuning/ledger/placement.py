@@ -32,6 +32,22 @@ class PlanRow:
     cpu_s: float | None
     gpu_s: float | None
 
+    @property
+    def on_cpu(self) -> str:
+        """An epoch on a core, in words: `0.31 s (4)`, timed four times."""
+        return _timed(self.cpu_s, self.n_cpu)
+
+    @property
+    def on_gpu(self) -> str:
+        """An epoch on a GPU, in words."""
+        return _timed(self.gpu_s, self.n_gpu)
+
+    @property
+    def words(self) -> str:
+        """The row as a line."""
+        structure = self.structure or "all networks"
+        return f"{structure}: an epoch {self.on_cpu} on a core, {self.on_gpu} on a GPU"
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeptTiming:
@@ -105,6 +121,10 @@ class PlanRecord:
 def read_plan(folder: Path) -> PlanRecord | None:
     """Return the plan of a search; None where there is none, or its file is damaged."""
     return read_record(PlanRecord, folder / PlanRecord.FILE)
+
+
+def _timed(seconds: float | None, n: int) -> str:
+    return "not timed" if seconds is None else f"{seconds:.3g} s ({n})"
 
 
 def _objects(stored: Any) -> Sequence[Json]:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from tuning.ledger.placement import PlanRecord
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.winner import Standing, WinnerRecord
 from tuning.reports.axes import describe
@@ -73,6 +74,18 @@ def head_of_page(header: SearchHeader, trials: Trials) -> str:
 
 def _chip(figure: int | str, text: str) -> str:
     return f'<span class="chip"><b>{figure}</b> {text}</span>'
+
+
+def placement_card(plan: PlanRecord | None) -> str:
+    """Return where the trials ran, and the timings that said so; "" where nothing was planned."""
+    if plan is None:
+        return ""
+    heads = [heading("structure"), heading("an epoch on a core"), heading("on a GPU")]
+    rows = [
+        row([cell(each.structure or "all networks"), cell(each.on_cpu), cell(each.on_gpu)])
+        for each in plan.rows
+    ]
+    return card("Where trials ran", table(rows, heads), plan.words)
 
 
 def winner_card(winner: WinnerRecord | None, unit: str, objectives: Sequence[Objective]) -> str:

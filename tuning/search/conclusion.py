@@ -13,11 +13,13 @@ from pathlib import Path
 
 from tuning.engines.remote import EngineLost
 from tuning.errors import SearchFailed, StorageError, TuningError
+from tuning.ledger.placement import read_plan
 from tuning.ledger.records import SearchStatus, counts
 from tuning.ledger.trial_cache import keep_trials
 from tuning.ledger.usage import used_by_finalists
 from tuning.ledger.winner import WinnerRecord
 from tuning.lr_range.plot import cards
+from tuning.reports.cards import placement_card
 from tuning.reports.summary import Summary
 from tuning.search.finals import Finals, kept_winner
 from tuning.search.lr_bounds import kept_tests
@@ -239,7 +241,9 @@ class Conclusion:
 
     def write_report(self, trials: Sequence[Pair], outcome: Outcome) -> Path | None:
         """Write the report of these trials; return its path, None where there is none."""
-        return self.report.write(trials, outcome.winner, cards(kept_tests(self._files.folder)))
+        folder = self._files.folder
+        more = cards(kept_tests(folder)) + placement_card(read_plan(folder))
+        return self.report.write(trials, outcome.winner, more)
 
     def finish(
         self,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from tuning.errors import TrialError
+from tuning.ledger.placement import PlanRecord
 from tuning.ledger.records import SearchHeader
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
@@ -140,6 +141,9 @@ class Tracker(TrialSink, Protocol):
 
     def record_front(self, front: Json) -> None:
         """Show the Pareto front of several objectives, as `pareto.json` has it."""
+
+    def record_plan(self, plan: PlanRecord) -> None:
+        """Show which trials ran on CPU cores and which on GPUs, and why."""
 
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder; one of the same name is replaced."""

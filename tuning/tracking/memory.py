@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tuning.errors import TrialError
+from tuning.ledger.placement import PlanRecord
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.tracking.base import Progress, SearchRecord
@@ -34,7 +35,7 @@ class MemoryTracker:
     """Holds every record once.
 
     Attributes:
-        searches, statuses, winners, fronts: By search id.
+        searches, statuses, winners, fronts, plans: By search id.
         curves: By search id, then finished trials.
         files: Names, by search id.
     """
@@ -47,6 +48,7 @@ class MemoryTracker:
         self.curves: dict[str, dict[int, Progress]] = {}
         self.winners: dict[str, WinnerRecord] = {}
         self.fronts: dict[str, Json] = {}
+        self.plans: dict[str, PlanRecord] = {}
         self.files: dict[str, set[str]] = {}
         self._search = ""
 
@@ -95,6 +97,10 @@ class MemoryTracker:
     def record_front(self, front: Json) -> None:
         """Keep the front."""
         self.fronts[self._search] = front
+
+    def record_plan(self, plan: PlanRecord) -> None:
+        """Keep the plan."""
+        self.plans[self._search] = plan
 
     def keep_files(self, path: Path) -> None:
         """Keep the name of a file, or the names of the files below a folder."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from tuning.ledger.placement import PlanRecord
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.study.info import DatasetFacts
@@ -112,6 +113,17 @@ def front_tags(front: Json) -> dict[str, str]:
             "pareto": ", ".join(words),
             "pareto_knee": front["knee"],
             "pareto_hypervolume": None if share is None else f"{share:.4f}",
+        }
+    )
+
+
+def plan_tags(plan: PlanRecord) -> dict[str, str]:
+    """Return where the trials of a search ran, and the timings that said so."""
+    return _as_tags(
+        {
+            "placement": plan.words,
+            "placement.devices": plan.mode,
+            "placement.timings": "; ".join(row.words for row in plan.rows),
         }
     )
 

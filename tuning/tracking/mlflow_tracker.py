@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuning.errors import TrialError
+from tuning.ledger.placement import PlanRecord
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.study.info import DatasetFacts
@@ -213,6 +214,10 @@ class MlflowTracker:
     def record_front(self, front: Json) -> None:
         """Show on the search's run which trials are on the front, its knee and hypervolume."""
         mlflow_runs.log(self._client, self.run_id, tags=mlflow_tags.front_tags(front))
+
+    def record_plan(self, plan: PlanRecord) -> None:
+        """Show on the search's run where its trials ran, and why."""
+        mlflow_runs.log(self._client, self.run_id, tags=mlflow_tags.plan_tags(plan))
 
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder, as artifacts of the search's run."""

@@ -6,7 +6,6 @@ import math
 import statistics
 import time
 from collections.abc import Iterable
-from typing import Any
 
 from tuning.executors.devices.slot import Kind
 from tuning.executors.placement.model import Timing
@@ -93,16 +92,3 @@ def _rows(placement: Placement) -> tuple[PlanRow, ...]:
 def _median(seconds: Iterable[float]) -> float | None:
     values = list(seconds)
     return statistics.median(values) if values else None
-
-
-def table_of(plan: PlanRecord) -> list[str]:
-    """Return the plan's figures as lines for people."""
-
-    def shown(seconds: Any, n: int) -> str:
-        return "not timed" if seconds is None else f"{seconds:.3g} s ({n})"
-
-    return [
-        f"{row.structure or 'all networks'}: an epoch {shown(row.cpu_s, row.n_cpu)} on a core, "
-        f"{shown(row.gpu_s, row.n_gpu)} on a GPU"
-        for row in plan.rows
-    ]

@@ -13,7 +13,7 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.placement.policy import Placement
 from tuning.ledger.placement import PlanRecord, read_plan
 from tuning.ledger.records import write_record
-from tuning.search.placed.plan import plan_of, table_of, timings_of
+from tuning.search.placed.plan import plan_of, timings_of
 from tuning.study.info import StudyInfo
 
 _WRITE_S = 10.0  # at most so often, once it is decided
@@ -88,5 +88,5 @@ class Planning:
         self._write_at = now + _WRITE_S
         write_record(self._folder / PlanRecord.FILE, plan)
         if is_news:
-            self._notice("\n".join([plan.words, *table_of(plan)]))
+            self._notice("\n".join([plan.words, *(row.words for row in plan.rows)]))
         self._told = replace(plan, decided_at=0.0)

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from tuning.ledger.model_file import changed
+from tuning.ledger.placement import read_plan
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE
 from tuning.schema import WRONG_SHAPE
@@ -291,6 +292,10 @@ class Projection:
             # A damaged one is only not shown; the next run writes it anew.
             with contextlib.suppress(*WRONG_SHAPE):
                 tracker.record_front(front)
+
+        plan = read_plan(files.folder)
+        if plan is not None:
+            tracker.record_plan(plan)
 
         report = self._home / "reports" / f"{files.require_header().id}.html"
         for path in (files.folder / "artifacts", report):
