@@ -8,7 +8,7 @@ import pytest
 from tuning.ledger.winner import Margin
 from tuning.scoring.measure import measure_of
 from tuning.study.objective import BETTER, Objective
-from tuning.trials import margin as margins
+from tuning.trials.verdict import margin as margins
 
 RNG = np.random.default_rng(0)
 
