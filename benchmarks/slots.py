@@ -78,7 +78,7 @@ def study(trials: int, epochs: int) -> Study:
         data=california_housing,
         objective=Minimize("val_rmse"),
         space={"lr": Float(1e-3, 2e-3, log=True)},
-        fixed={"n_hidden": 3, "n_neurons": 150},
+        fixed={"n_hidden": 3, "n_neurons": 300},
         engine="optuna:random",
         trials=trials + WARM_UP,
         epochs=epochs,
@@ -120,7 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     """Measure in turns, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executors", default="local")
-    parser.add_argument("--trials", type=int, default=40, help="beside those of the warm-up")
+    parser.add_argument("--trials", type=int, default=20, help="beside those of the warm-up")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(argv)

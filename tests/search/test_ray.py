@@ -65,19 +65,19 @@ def has_running_trial(home):
     return False
 
 
-def wait_for(condition, seconds, process):
+def wait_for(condition, seconds, process, said=lambda: ""):
     end = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < end, "it did not come"
+        assert process.poll() is None, said()
+        assert time.monotonic() < end, f"it did not come: {said()}"
         time.sleep(0.05)
 
 
-def wait_for_progress(home, process):
+def wait_for_progress(home, process, said):
     """Wait until a trial has ended from now on, and another runs."""
     before = len(results(home))
     # A slot imports TensorFlow: seconds where nothing else runs, a minute where much does.
-    wait_for(lambda: has_running_trial(home) and len(results(home)) > before, 300, process)
+    wait_for(lambda: has_running_trial(home) and len(results(home)) > before, 300, process, said)
 
 
 def check(home, tmp_path, process, text, trials=TRIALS):
@@ -106,17 +106,22 @@ def test_ten_nodes_are_killed_in_mid_trial_and_nothing_is_lost(home, cluster, tm
     output = []
     reader = threading.Thread(target=lambda: output.extend(process.stdout), daemon=True)
     reader.start()
+
+    def said():
+        return "".join(output)
+
     nodes = [1, 2]
     for _ in range(12):  # one or two may hit it between two trials
-        wait_for_progress(home, process)
-        wait_for(lambda: any(map(cluster.has_worker, nodes)), 300, process)
+        wait_for_progress(home, process, said)
+        wait_for(lambda: any(map(cluster.has_worker, nodes)), 300, process, said)
         victim = next(filter(cluster.has_worker, nodes))
         nodes.append(cluster.add(num_cpus=1))
         cluster.kill(victim)
         nodes.remove(victim)
     process.wait(400)
     reader.join(10)
-    check(home, tmp_path, process, "".join(output), trials=120)
+    process.stdout.close()
+    check(home, tmp_path, process, said(), trials=120)
     assert lost_attempts(home) >= 10
     no_slot_is_left(cluster)
 
