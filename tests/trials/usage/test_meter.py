@@ -14,6 +14,10 @@ from tuning.trials.usage import meter as meter_module
 from tuning.trials.usage.meter import MOST_SAMPLES, Meter, _Samples
 
 
+TICK_S = 0.01
+"""The system counts processor time by it, at the beginning and at the end."""
+
+
 def compute(seconds):
     until = time.process_time() + seconds
     while time.process_time() < until:
@@ -26,7 +30,7 @@ def test_a_meter_counts_the_time_of_processor_and_gpus(tmp_path):
         compute(0.05)
         usage = meter.usage
     wall_s = time.perf_counter() - began
-    assert usage.cpu_s >= 0.05
+    assert usage.cpu_s >= 0.05 - 2 * TICK_S
     assert 2 * 0.05 <= usage.gpu_s <= 2 * wall_s
 
 
@@ -43,7 +47,6 @@ def test_a_meter_keeps_what_was_used_while_it_runs(tmp_path):
     with Meter(tmp_path, 2, "cpu:0", digest="abc", interval_s=0.01) as meter:
         until = time.monotonic() + 5
         kept = None
-        # The system counts processor time by hundredths of a second.
         while (kept is None or kept.cpu_s == 0) and time.monotonic() < until:
             compute(0.01)
             kept = read_record(AttemptUsage, path)
