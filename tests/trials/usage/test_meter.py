@@ -13,7 +13,6 @@ from tuning.ledger.usage import AttemptUsage, usage_file
 from tuning.trials.usage import meter as meter_module
 from tuning.trials.usage.meter import MOST_SAMPLES, Meter, _Samples
 
-
 TICK_S = 0.01
 """The system counts processor time by it, at the beginning and at the end."""
 
