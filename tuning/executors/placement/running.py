@@ -74,12 +74,6 @@ class RunningTrial:
         epoch_s = (elapsed - believed.setup_s) / (self.n_reports + 1)
         return Timing(kind=self.slot.kind, params=self.work.params, epoch_s=epoch_s, noise=0.4)
 
-    def tells_enough(self, now: float, believed: Cost) -> bool:
-        """Whether its own course, and not only what is believed, says how long it takes."""
-        if self.n_reports > 1:
-            return True
-        return self.overdue(now, believed) is not None
-
     def left_s(self, now: float, believed: Cost, epochs: float) -> float:
         """Return the seconds it still takes.
 
