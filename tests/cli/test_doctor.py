@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 
@@ -11,6 +12,7 @@ import pytest
 
 from tuning.cli import checks
 from tuning.cli.main import main
+from tuning.executors.devices import leases as module
 
 
 @pytest.fixture
@@ -104,6 +106,57 @@ def test_little_memory_and_little_disk_are_warnings(home, capsys, monkeypatch):
 def test_stand_in_devices_are_listed(home, capsys, monkeypatch):
     monkeypatch.setenv("TUNING_DEVICES", "GPU-a,GPU-b")
     assert checked(capsys)["GPUs"]["found"].startswith("0: stand-in")
+
+
+# --- leases ---
+
+
+@pytest.fixture
+def box(home, tmp_path, monkeypatch):
+    """A box on which nobody has leased anything yet."""
+    monkeypatch.delenv("TUNING_LEASES", raising=False)
+    monkeypatch.setenv("TUNING_DEVICES", "GPU-a,GPU-b")
+    monkeypatch.setattr(module, "GPU_FOLDER", tmp_path / "gpus")
+    monkeypatch.setattr(module, "default_folder", lambda: tmp_path / "user")
+    return tmp_path
+
+
+def test_where_nothing_was_leased_no_folder_is_made(box, capsys):
+    by_name = checked(capsys)
+    assert by_name["devices held"]["found"] == "none"
+    assert by_name["leases"]["state"] == "ok"
+    assert not (box / "gpus").exists()
+    assert not (box / "user").exists()
+
+
+def test_the_line_says_who_holds_which_device_since_when(box, capsys):
+    leases = module.Leases()
+    held = [*leases.acquire_all(["GPU-b"], "housing"), leases.try_acquire("cpu:0", "moons")]
+    found = checked(capsys)["devices held"]["found"]
+    own = os.getpid()
+    time_ = r"since \d\d:\d\d"
+    words = rf"1: housing \(process {own}\) {time_}; cpu:0: moons \(process {own}\) {time_}"
+    assert re.fullmatch(words, found)
+    module.release(held)
+    leases.close()
+
+
+def test_a_folder_that_others_cannot_share_is_a_warning_that_says_how_to_share_it(box, capsys):
+    (box / "gpus").mkdir(mode=0o700)
+    check = checked(capsys)["leases"]
+    assert check["state"] == "warn"
+    assert "is not a folder for all users" in check["found"]
+    assert check["advice"] == f"as root: install -d -m 1777 {box / 'gpus'}"
+    assert (box / "gpus").stat().st_mode & 0o7777 == 0o700
+
+    (box / "gpus").rmdir()
+    (box / "gpus").write_text("")
+    assert checked(capsys)["leases"]["advice"].endswith(f"once {box / 'gpus'} is removed")
+
+
+def test_a_named_folder_is_said_to_be_seen_by_few(box, capsys, monkeypatch):
+    monkeypatch.setenv("TUNING_LEASES", str(box / "own"))
+    assert "by no other user's" in checked(capsys)["leases"]["found"]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pynvml
 import pytest
 
 from tests.executors.fake_nvml import FakeNvml
 from tuning.cli.main import main
-from tuning.cli.running.devices import read_rows
+from tuning.cli.running.devices import held_in_short, read_rows
 from tuning.errors import MissingError, StudyError
 from tuning.executors.devices import slots as slots_module
 from tuning.executors.devices.device import Device, visible
@@ -234,7 +235,11 @@ def test_the_table_says_who_computes_and_who_has_leased(nvml, leases):
     assert (first.number, first.uuid, first.memory_mb) == ("0", "GPU-0f", 16384)
     assert first.used_by == [f"1 {user_of(1)} {command_of(1)}"]
     assert first.why_not_free.startswith("used by process 1")
-    assert second.leased_by == [f"housing (process {os.getpid()})"]
+    (holder,) = second.holders
+    assert (holder.device, holder.study, holder.pid) == ("GPU-1f#0", "housing", os.getpid())
+    assert time.time() - 60 < holder.since <= time.time()
+    assert second.leased_by == [holder.words]
+    assert held_in_short([first, second, *cores]) == f"1: {holder.words}"
     assert second.why_not_free == "leased"
     assert {core.why_not_free for core in cores} == {""}
     release(held)

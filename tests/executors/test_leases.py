@@ -1,4 +1,6 @@
+import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -8,13 +10,16 @@ import pytest
 
 from tuning.errors import StorageError
 from tuning.executors.devices import leases as module
+from tuning.executors.devices.holders import since_text
 from tuning.executors.devices.leases import Leases, default_folder, release
+
+OURS = rf"housing \(process {os.getpid()}\) since \d\d:\d\d"
 
 
 def test_a_device_is_leased_once_until_released(leases):
     lease = leases.try_acquire("cpu:0", "housing")
     assert leases.try_acquire("cpu:0") is None
-    assert leases.holder("cpu:0") == f"housing (process {os.getpid()})"
+    assert re.fullmatch(OURS, leases.holder("cpu:0"))
     lease.release()
     leases.try_acquire("cpu:0").release()
 
@@ -137,7 +142,7 @@ def test_a_folder_that_another_user_put_there_is_refused(tmp_path, monkeypatch, 
 
 def test_the_holder_is_a_process_that_lives_and_never_one_that_has_gone(leases, tmp_path):
     lease = leases.try_acquire("gpu", "housing")
-    assert leases.holder("gpu") == f"housing (process {os.getpid()})"
+    assert re.fullmatch(OURS, leases.holder("gpu"))
     left = subprocess.Popen(["sleep", "60"], pass_fds=[lease.fd])
     try:
         path = leases.folder / "device-gpu"
@@ -149,6 +154,49 @@ def test_the_holder_is_a_process_that_lives_and_never_one_that_has_gone(leases, 
         left.kill()
         left.wait()
     assert leases.holder("gpu") == "another search"
+
+
+def test_a_search_holds_a_device_since_nobody_else_had_it_in_between(leases):
+    leases.try_acquire("cpu:0", "housing").release()
+    first = leases.try_acquire("cpu:0", "housing")
+    (held,) = leases.holders("cpu:0")
+    first.release()
+    again = leases.try_acquire("cpu:0", "housing")
+    assert leases.holders("cpu:0") == [held]
+    again.release()
+
+    other = Leases(leases.folder)
+    other.try_acquire("cpu:0", "moons").release()
+    other.close()
+    later = leases.try_acquire("cpu:0", "housing")
+    assert leases.holders("cpu:0")[0].since > held.since
+    later.release()
+
+
+def test_a_share_is_held_by_its_own_search_or_by_that_of_the_whole_gpu(leases):
+    first = leases.acquire_all(["GPU-x#0"], "housing")
+    second = leases.acquire_all(["GPU-x#1"], "moons")
+    assert [holder.study for holder in leases.holders("GPU-x")] == ["housing", "moons"]
+    assert [holder.study for holder in leases.holders("GPU-x#1")] == ["moons"]
+    assert leases.holders("GPU-x#2") == []
+    release([*first, *second])
+    whole = leases.try_acquire("GPU-x", "iris")
+    assert [holder.study for holder in leases.holders("GPU-x#1")] == ["iris"]
+    whole.release()
+
+
+@pytest.mark.parametrize(
+    ("since", "text"),
+    [
+        (None, ""),
+        (0.0, r" since 19(69|70)-\d\d-\d\d \d\d:\d\d"),
+        (math.nan, ""),
+        (1e300, ""),
+        (-1e300, ""),
+    ],
+)
+def test_what_another_user_has_written_as_time_does_no_harm(since, text):
+    assert re.fullmatch(text, since_text(since))
 
 
 # --- GPUs: seen by all users of the box ---
@@ -210,10 +258,13 @@ def test_two_users_never_have_one_gpu(box, tmp_path):
         other.stdin.flush()
         return other.stdout.readline().strip()
 
-    assert ask("GPU-x") == f"none housing of user root (process {os.getpid()})"
+    ours_seen = rf"none housing of user root \(process {os.getpid()}\) since \d\d:\d\d"
+    assert re.fullmatch(ours_seen, ask("GPU-x"))
     ours.release()
     assert ask("GPU-x").startswith("taken")
     assert box.try_acquire("GPU-x") is None
+    (theirs,) = box.holders("GPU-x")
+    assert (theirs.study, theirs.user, theirs.pid) == ("theirs", "nobody", other.pid)
     other.communicate()
     box.try_acquire("GPU-x", "housing").release()  # a file of theirs, and a lock of ours
 

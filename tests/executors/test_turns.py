@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from tests.executors.contract import TurnsContract, check_turns, job, run, share_one_slot
+from tuning.executors import turns
 from tuning.executors.devices.leases import Leases
 from tuning.executors.devices.slots import parse_devices
 from tuning.executors.forkserver import ForkServer
@@ -87,6 +88,30 @@ def test_an_idle_executor_keeps_no_core_and_its_worker_stays_warm(open_, leases)
         events += executor.events(0.5)
     assert events[-1].value["pid"] == first["pid"]
     assert not any(leases.folder.glob("ticket-*"))
+
+
+def test_who_waits_long_is_told_who_has_the_device(light_forkserver, leases, tmp_path, monkeypatch):
+    monkeypatch.setattr(turns, "_PATIENCE_S", 0.1)
+    notices = []
+    executor = LocalExecutor(
+        parse_devices("cpu:1"),
+        forkserver=light_forkserver,
+        leases=leases,
+        log_folder=tmp_path / "logs",
+        notice=notices.append,
+    )
+    name = executor.slots[0].name
+    executor.events(0.0)  # an idle core is given back
+    held = leases.try_acquire(name, "moons")
+    executor.submit(job("where"))
+    until = time.monotonic() + 10
+    while not notices and time.monotonic() < until:
+        executor.events(0.1)
+    assert notices[0].startswith(f"waiting for a device: {name} is held by moons (process ")
+    executor.events(0.5)
+    assert len(notices) == 1
+    held.release()
+    executor.close()
 
 
 def test_a_gpu_is_kept_while_nobody_waits_and_its_worker_ended_when_somebody_does(open_, leases):

@@ -73,6 +73,7 @@ def examine(deep: bool = False) -> list[Check]:
         *stores(home),
         *faults(home),
         *gpus(),
+        *leases(),
     ]
     if deep:
         checks.append(tensorflow())
@@ -268,6 +269,44 @@ def gpus() -> Iterator[Check]:
         yield Check("GPUs", "warn", summary, advice)
     else:
         yield Check("GPUs", "ok", summary or "none: trials run on CPU")
+
+
+def leases() -> Iterator[Check]:
+    """Who holds which devices, and whether all users of the box see it; makes no folder."""
+    from tuning.executors.devices.leases import GPU_FOLDER, default_folder
+    from tuning.executors.devices.shared_folder import fault_of_shared
+
+    named = os.environ.get("TUNING_LEASES")
+    folder = Path(named or default_folder())
+    try:
+        held = _held() if folder.is_dir() and (named or os.path.lexists(GPU_FOLDER)) else ""
+    except TuningError as error:
+        yield Check("leases", "FAIL", str(error), "a search will refuse it as well")
+        return
+    yield Check("devices held", "ok", held or "none")
+
+    if named:
+        found = f"TUNING_LEASES={named}: seen by searches that name it too, and by no other user's"
+        yield Check("leases", "ok", found)
+        return
+    fault = fault_of_shared(GPU_FOLDER)
+    if not fault:
+        yield Check("leases", "ok", f"GPUs in {GPU_FOLDER}, for all users; cores in {folder}")
+        return
+    advice = f"as root: install -d -m 1777 {GPU_FOLDER}"
+    if os.path.lexists(GPU_FOLDER) and not GPU_FOLDER.is_dir():
+        advice += f", once {GPU_FOLDER} is removed"
+    yield Check("leases", "warn", f"other users do not see which GPUs are leased: {fault}", advice)
+
+
+def _held() -> str:
+    from contextlib import closing
+
+    from tuning.cli.running.devices import held_in_short, read_rows
+    from tuning.executors.devices.leases import Leases
+
+    with closing(Leases()) as found:
+        return held_in_short(read_rows(found))
 
 
 def tensorflow(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> Check:

@@ -19,6 +19,8 @@ from tuning.executors.local_worker import LocalWorker
 
 _POLL_S = 0.05  # while no slot is free
 _GROW_S = 1.0  # between looks for further slots
+_PATIENCE_S = 30.0  # without any slot, until it is said who holds them
+_SILENCE_S = 600.0  # between two such words: searches that take turns wait again and again
 MEMORY_TURN = "memory guard"
 """The lease of who may end a trial for lack of memory."""
 
@@ -52,6 +54,9 @@ class Turns:
         self._begin = begin
         self._ticket: Ticket | None = None  # while there is a job and no slot
         self._grow_at = time.monotonic() + _GROW_S
+        self._notice: Callable[[str], None] | None = None
+        self._awaited: list[str] = []  # the devices that the ticket is for
+        self._tell_at = 0.0
 
     # --- slots that have no worker yet ---
 
@@ -62,6 +67,7 @@ class Turns:
             BusyError: None came free until then, on the monotonic clock.
         """
         names = [name for slot in self.wanted for name in slot.devices]
+        self._notice = notice
         with self._leases.queue(names) as ticket:
             while not self._begin_where(lambda slot: not ticket.ahead(slot.devices)):
                 if time.monotonic() >= until:
@@ -79,6 +85,7 @@ class Turns:
         if self.wanted and time.monotonic() >= self._grow_at:
             self._grow_at = time.monotonic() + (_GROW_S if self._ticket is None else _POLL_S)
             self._begin_where(lambda slot: self._nobody_is_before_us(slot.devices))
+        self._tell_who_holds()
 
     def want(self, slots: Sequence[Slot]) -> None:
         """Have these slots wanted from now on, in place of those that were; look at once."""
@@ -113,6 +120,13 @@ class Turns:
         ]
         return ", ".join(holders)
 
+    def _tell_who_holds(self) -> None:
+        """Say who is waited for where no slot has come for long."""
+        if self._ticket is None or self._notice is None or time.monotonic() < self._tell_at:
+            return
+        self._tell_at = time.monotonic() + _SILENCE_S
+        self._notice(f"waiting for a device: {self._holders(self._awaited)}")
+
     # --- slots that have one ---
 
     def may_use(self, worker: LocalWorker) -> bool:
@@ -142,8 +156,9 @@ class Turns:
         Whoever stands there is given a slot by `may_use` and `grow`, when it is his turn.
         """
         if self._ticket is None:
-            names = [name for slot in [*self.wanted, *slots] for name in slot.devices]
-            self._ticket = self._leases.queue(names)
+            self._awaited = [name for slot in [*self.wanted, *slots] for name in slot.devices]
+            self._ticket = self._leases.queue(self._awaited)
+            self._tell_at = max(self._tell_at, time.monotonic() + _PATIENCE_S)
 
     def leave_line(self) -> None:
         """Give up the place in the line, where there is one."""

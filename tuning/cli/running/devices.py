@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from tuning.executors.devices.gpus import Device
+    from tuning.executors.devices.holders import Holder
     from tuning.executors.devices.leases import Leases
 
 
@@ -26,6 +27,7 @@ class DeviceRow:
         memory_mb, free_mb: In MiB; 0 for a core, or where unknown.
         used_by: Processes that compute on it: who and what, by number.
         leased_by: Searches that have it or shares of it, in words.
+        holders: The same, one a lease.
         why_not_free: What keeps a search from taking it; "": nothing does.
     """
 
@@ -36,13 +38,14 @@ class DeviceRow:
     free_mb: int = 0
     used_by: Sequence[str] = ()
     leased_by: Sequence[str] = ()
+    holders: Sequence[Holder] = ()
     why_not_free: str = ""
 
 
 @click.command("devices")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def devices(as_json: bool) -> None:
-    """Show the devices that searches may use on this machine, and what each is used for.
+    """Show the devices that searches may use on this machine, and who has them since when.
 
     \b
     Example:
@@ -74,7 +77,14 @@ def read_rows(leases: Leases) -> list[DeviceRow]:
     for slot in parse_devices("cpu"):
         holders = leases.holders(slot.name)
         reason = "leased" if holders else ""
-        rows.append(DeviceRow(number=slot.name, leased_by=holders, why_not_free=reason))
+        rows.append(
+            DeviceRow(
+                number=slot.name,
+                leased_by=_words(holders),
+                holders=holders,
+                why_not_free=reason,
+            )
+        )
     return rows
 
 
@@ -92,9 +102,25 @@ def _of_gpu(gpu: Device, leases: Leases) -> DeviceRow:
         memory_mb=gpu.memory_mb,
         free_mb=gpu.free_mb,
         used_by=[f"{pid} {user_of(pid)} {command_of(pid)}" for pid in gpu.pids],
-        leased_by=holders,
+        leased_by=_words(holders),
+        holders=holders,
         why_not_free=reason or ("leased" if holders else ""),
     )
+
+
+def held_in_short(rows: Sequence[DeviceRow]) -> str:
+    """Say in one line which devices are held and by whom; "" where none is."""
+    numbers_by_holder: dict[str, list[str]] = {}
+    for row in rows:
+        for words in dict.fromkeys(row.leased_by):
+            numbers_by_holder.setdefault(words, []).append(row.number)
+    return "; ".join(
+        f"{', '.join(numbers)}: {words}" for words, numbers in numbers_by_holder.items()
+    )
+
+
+def _words(holders: Sequence[Holder]) -> list[str]:
+    return [holder.words for holder in holders]
 
 
 def _print(rows: Sequence[DeviceRow]) -> None:

@@ -24,19 +24,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from tuning.errors import StorageError
-from tuning.executors.devices.people import printable, user_of
+from tuning.executors.devices.holders import Holder, held_names, holder_at, note_in
 from tuning.executors.devices.shared_folder import is_gpu, open_shared, shared_folder
 from tuning.storage.ownership import ownership_fault
-from tuning.storage.processes import process_lives
 
 GPU_FOLDER = Path("/tmp/tuning-gpus")
 """Where GPUs are leased by all users of a box."""
 
 _TICK_NS = 50_000_000
-_MOST_BYTES = 4096  # read of a note, which another user may have written
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,7 @@ class Leases:
         self.folder = _own_folder(Path(named or default_folder()))
         self.fault = "" if named else shared_folder(GPU_FOLDER)
         self.gpu_folder = self.folder if named or self.fault else GPU_FOLDER
+        self._since: dict[str, float] = {}  # by device, when it was first taken
         # systemd-tmpfiles leaves a folder alone that somebody has locked: tmpfiles.d(5), "Age".
         self._quiet_since = -1  # the folder's time of change when nobody stood in line
         self._guard = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -97,14 +96,22 @@ class Leases:
         fd = self._open(name)
         if not _has_locked(fd, kind):
             return None
-        stored = {"pid": os.getpid(), "holder": holder, "device": name}
-        text = json.dumps(stored).encode()
-        # Taken for each trial: ext4 writes a file that was cut to nothing to the disk, 1-5 ms.
-        if kind == fcntl.LOCK_EX and os.pread(fd, len(text) + 1, 0) != text:
+        if kind == fcntl.LOCK_EX:
             with suppress(OSError):  # another user's, made with a mode of its own
-                os.pwrite(fd, text, 0)
-                os.ftruncate(fd, len(text))
+                self._sign(fd, name, holder)
         return Lease(name, fd)
+
+    def _sign(self, fd: int, name: str, holder: str) -> None:
+        """Write who holds a device, and since when, unless it stands there.
+
+        Taken for each trial: ext4 writes a file that was cut to nothing to the disk, 1-5 ms.
+        """
+        text = _note_of(name, holder, self._since.get(name, 0.0))
+        if os.pread(fd, len(text) + 1, 0) != text:  # somebody else has had it in between
+            self._since[name] = time.time()
+            text = _note_of(name, holder, self._since[name])
+            os.pwrite(fd, text, 0)
+            os.ftruncate(fd, len(text))
 
     def _open(self, name: str) -> int:
         if is_gpu(name) and self.gpu_folder != self.folder:
@@ -132,44 +139,34 @@ class Leases:
         return tuple(taken)
 
     def holder(self, name: str) -> str:
-        """Return who holds a device, in words, with a process that lives.
+        """Return who keeps a device from being taken, in words; see `holders`."""
+        holders = self.holders(name)
+        return ", ".join(holder.words for holder in holders) or "another search"
 
-        Looks through the open files of all processes: 10 ms and more, for messages only.
+    def holders(self, name: str) -> list[Holder]:
+        """Return who holds a device or shares of it, one a lease; of a share, or its whole GPU.
+
+        For messages only: 10 ms and more for each that is held.
         """
+        held = held_names(self._path(name), name)
+        gpu = whole_of(name)
+        if not held and gpu != name:
+            # A whole GPU that others share is no hindrance to a further share.
+            held = [each for each in held_names(self._path(gpu), gpu) if each == gpu]
+        return [self._holder(each) for each in held]
+
+    def _holder(self, name: str) -> Holder:
         path = self._path(name)
-        holders = _open_in(path)
-        try:
-            holder, pid = _note(path)
-        except (OSError, ValueError, KeyError, TypeError):  # it is just being written
-            return "another search"
-
-        if path.parent != self.folder and pid not in holders and process_lives(pid):
-            return f"{holder} of user {user_of(pid)} (process {pid})"
-        if pid in holders or (not Path("/proc/self/fd").exists() and process_lives(pid)):
-            return f"{holder} (process {pid})"
-        if holders:
-            return f"what {holder} has left behind (process {min(holders)})"
-        return "another search"
-
-    def holders(self, name: str) -> list[str]:
-        """Return in words who holds a device or shares of it; one a lease.
-
-        Looks without taking anything, but while it looks nobody else can take the device: 10 µs.
-        """
-        path = self._path(name)
-        shares = sorted(path.parent.glob(f"{path.name}%23*"))
-        held = [unquote(each.name.removeprefix("device-")) for each in shares if _is_held(each)]
-        if not held and _is_held(path):
-            held = [name]
-        return [self.holder(each) for each in held]
+        return holder_at(path, name, is_for_all=path.parent != self.folder)
 
     def searches_on(self, gpu: str) -> set[int]:
         """Return the drivers that hold a GPU or shares of it just now, this process among them."""
         pids = {os.getpid()}
         path = self._path(gpu)
         for each in (path, *path.parent.glob(f"{path.name}%23*")):
-            with suppress(OSError, ValueError, KeyError, TypeError):  # it is just being written
-                pids.add(_note(each)[1])
+            note = note_in(each)
+            if note is not None:
+                pids.add(note.pid)
         return pids
 
     def queue(self, names: Collection[str]) -> Ticket:
@@ -309,29 +306,6 @@ def _waits_for(path: Path, names: Collection[str]) -> bool:
         return True
 
 
-def _open_in(path: Path) -> set[int]:
-    """Return the processes that have a file open; of those that we may look into."""
-    try:
-        wanted = path.stat()
-    except OSError:
-        return set()
-
-    holders = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # another user's, or gone
-            descriptors = os.listdir(process / "fd")
-            if any(_is_file(process / "fd" / each, wanted) for each in descriptors):
-                holders.add(int(process.name))
-    return holders
-
-
-def _is_file(path: Path, file: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.stat(), file)
-    except OSError:
-        return False
-
-
 def _lock(path: Path) -> int | None:
     """Lock a file without waiting; None where another holds it."""
     fd = _open(path)
@@ -352,29 +326,9 @@ def _has_locked(fd: int, kind: int) -> bool:
     return True
 
 
-def _is_held(path: Path) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:  # never leased
-        return False
-    if not _has_locked(fd, fcntl.LOCK_EX):
-        return True
-    os.close(fd)
-    return False
-
-
-def _note(path: Path) -> tuple[str, int]:
-    """Return who has taken a device and by which process, as its file says.
-
-    Raises:
-        OSError, ValueError, KeyError, TypeError: It does not say so, or not yet.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        stored = json.loads(os.read(fd, _MOST_BYTES))
-    finally:
-        os.close(fd)
-    return printable(str(stored["holder"] or "another search")), int(stored["pid"])
+def _note_of(name: str, holder: str, since: float) -> bytes:
+    note = {"pid": os.getpid(), "holder": holder, "device": name, "since": round(since, 3)}
+    return json.dumps(note).encode()
 
 
 @contextmanager

@@ -31,12 +31,23 @@ def shared_folder(path: Path) -> str:
         # Not by `mkdir`, from whose mode the umask takes away; one that was killed here is mended.
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
             path.chmod(_STICKY_FOR_ALL)
-            status = path.lstat()
     except OSError as error:
         return f"{path} cannot be made: {error.strerror}"
-    if not stat.S_ISDIR(status.st_mode):
+    return fault_of_shared(path)
+
+
+def fault_of_shared(path: Path) -> str:
+    """Return why a folder cannot be shared by all users, else ""; changes nothing."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        can_be_made = os.access(path.parent, os.W_OK | os.X_OK)
+        return "" if can_be_made else f"{path} cannot be made: {path.parent} is not writable"
+    except OSError as error:
+        return f"{path} cannot be looked at: {error.strerror}"
+    if not stat.S_ISDIR(mode):
         return f"{path} is a link or a file"
-    if status.st_mode & _STICKY_FOR_ALL != _STICKY_FOR_ALL:
+    if mode & _STICKY_FOR_ALL != _STICKY_FOR_ALL:
         return f"{path} is not a folder for all users; its owner should say: chmod 1777 {path}"
     return ""
 
