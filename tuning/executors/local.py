@@ -31,6 +31,7 @@ from tuning.executors.worker import Limits
 from tuning.trial import Answer
 
 _LOOK_S = 0.5  # between looks whether forkserver and workers are alive
+_EARLY_S = 0.1  # so much earlier it looks at the memory where it is awake anyhow
 _FALSE_STARTS = 5  # of a slot in a row
 _NO_LIMITS = Limits()
 
@@ -128,15 +129,12 @@ class LocalExecutor:
     def events(self, timeout_s: float) -> list[Event]:
         """Wait at most `timeout_s` for something to happen; return all that has, in order."""
         until = time.monotonic() + timeout_s
+        self._serve()
         while True:
-            self._turns.grow()
-            self._feed()
-            self._share()
             if self._happened:
                 timeout_s = 0.0
             self._listen(min([timeout_s, *self._next_duties()]))
-            self._feed()
-            self._share()
+            self._serve()
 
             timeout_s = until - time.monotonic()
             if self._happened or timeout_s <= 0:
@@ -145,6 +143,12 @@ class LocalExecutor:
                 if self._planned is not None:
                     self._planned.see(happened)
                 return happened
+
+    def _serve(self) -> None:
+        """Take slots, give jobs to their workers, give back what is not used."""
+        self._turns.grow()
+        self._feed()
+        self._share()
 
     def answer(self, job: str, answer: Answer) -> None:
         """Answer the last report of a job; nothing where it has ended meanwhile."""
@@ -321,14 +325,19 @@ class LocalExecutor:
 
     def _listen(self, timeout_s: float) -> None:
         """Wait for workers and forkserver, take in what they say, see to those that have ended."""
-        self._wait(timeout_s)
+        ready = self._wait(timeout_s)
         self._forkserver.check()
 
         for worker in list(self._workers):
-            worker.child.wire.flush()
+            child = worker.child
+            # A signal that found the child gone has emptied its sentinel.
+            has_news = child.exitcode is not None or child.sentinel in ready
+            if not has_news and child.wire.fileno() not in ready:
+                continue
+            child.wire.flush()
             # Asked before reading: then what it said last is in the wire.
-            ended = worker.child.poll() is not None
-            for message in worker.child.wire.receive():
+            ended = child.poll() is not None
+            for message in child.wire.receive():
                 self._take_in(worker, message)
             if ended:
                 self._replace(worker)
@@ -339,7 +348,7 @@ class LocalExecutor:
         if now >= self._look_at:
             self._look_at = now + _LOOK_S
             self._look_after_all()
-        if now >= self._memory.look_at:
+        if now >= self._memory.look_at - _EARLY_S:
             self._mind_memory()
 
     def _mind_memory(self) -> None:
@@ -370,8 +379,9 @@ class LocalExecutor:
             worker.look_after()
             cap(worker.log, self._limits.log_bytes)
 
-    def _wait(self, timeout_s: float) -> None:
-        self._poller().poll(max(0.0, timeout_s) * 1000)
+    def _wait(self, timeout_s: float) -> set[int]:
+        """Wait for something to be read or written; return the descriptors that are ready."""
+        return {fd for fd, _ in self._poller().poll(max(0.0, timeout_s) * 1000)}
 
     def _poller(self) -> select.poll:
         """Return what is listened to."""

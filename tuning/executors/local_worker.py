@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from tuning.executors.base import Died, Job
+from tuning.executors.base import Cause, Died, Job
 from tuning.executors.child import Child
 from tuning.executors.devices.leases import Lease, file_name, release
 from tuning.executors.devices.slot import Slot
@@ -27,6 +27,10 @@ LEAVE_S = 30.0
 checkpoint.
 """
 
+_LATE_TO_LEAVE = "no epoch ended within {} of the slot being given up"
+_LATE = "stopped after {}, the trial's limit"
+_IDLE = "stopped after {} without a finished epoch"
+
 _HUNG_UP_S = 5.0  # a worker that has closed its wire ends within milliseconds
 
 
@@ -43,7 +47,10 @@ class TimeLimit(NamedTuple):
     """When a job has run out of time, on the monotonic clock, and how it then ends."""
 
     at: float
-    end: Died
+    cause: Cause
+    detail: str
+    """With `{}` for the seconds that were allowed."""
+    seconds: float
 
 
 @dataclass(kw_only=True)
@@ -187,7 +194,8 @@ class LocalWorker:
 
         for limit in self._limits():
             if now >= limit.at:
-                self.end(limit.end, signal.SIGTERM)
+                detail = limit.detail.format(f"{limit.seconds:g} s")
+                self.end(Died(self.jobs[0].job.id, limit.cause, detail), signal.SIGTERM)
                 return
 
     def look_after(self) -> None:
@@ -254,14 +262,11 @@ class LocalWorker:
         job = self.jobs[0].job
         limits = []
         if self.leave_by is not None:
-            detail = f"no epoch ended within {LEAVE_S:g} s of the slot being given up"
-            limits.append(TimeLimit(self.leave_by, Died(job.id, "moved", detail)))
+            limits.append(TimeLimit(self.leave_by, "moved", _LATE_TO_LEAVE, LEAVE_S))
         if job.timeout_s is not None:
-            detail = f"stopped after {job.timeout_s:g} s, the trial's limit"
             at = self.began + job.timeout_s
-            limits.append(TimeLimit(at, Died(job.id, "timeout", detail)))
+            limits.append(TimeLimit(at, "timeout", _LATE, job.timeout_s))
         if job.no_progress_timeout_s is not None and not self.awaiting:
             at = self.progress + job.no_progress_timeout_s
-            detail = f"stopped after {job.no_progress_timeout_s:g} s without a finished epoch"
-            limits.append(TimeLimit(at, Died(job.id, "no_progress", detail)))
+            limits.append(TimeLimit(at, "no_progress", _IDLE, job.no_progress_timeout_s))
         return limits

@@ -99,6 +99,7 @@ class SearchLoop:
         self._admits = admits
         self._held: Proposal | None = None  # asked for, and not admitted yet
         self._stop_request = stop_request or StopRequest()
+        self._tick_at = 0.0  # when `on_tick` is called again, on the monotonic clock
         self._applied_stop = ""  # the reason that the open trials have been told of
         self._untold: dict[int, TrialResult] = {}  # ended, and the engine has not been told
         self._unreported: set[int] = set()  # ended, and the engine knows nothing of their epochs
@@ -221,7 +222,10 @@ class SearchLoop:
                 self._end(result)
 
     def _take_events(self) -> None:
-        self._on_tick()
+        now = time.monotonic()
+        if now >= self._tick_at:
+            self._tick_at = now + TICK_S / 2
+            self._on_tick()
         for event in self.executor.events(TICK_S):
             self._handle(event)
 

@@ -15,16 +15,20 @@ from pathlib import Path
 
 def total_bytes(root: Path = Path("/")) -> int:
     """Return how much memory there is for this process: the box's, or its control group's limit."""
-    limits = [limit for limit, _ in _group_figures(memory_groups(root))]
-    return min([_meminfo(root).get("MemTotal", 1 << 60), *limits])
+    limits = [limit for limit, *_ in _group_figures(memory_groups(root))]
+    return min([_meminfo(root, "MemTotal"), *limits])
 
 
 def available_bytes(root: Path = Path("/"), groups: Collection[Path] | None = None) -> int:
     """Return how much memory may still be taken before the kernel has to end a process."""
     if groups is None:
         groups = memory_groups(root)
-    left = [limit - used for limit, used in _group_figures(groups)]
-    return max(0, min([_meminfo(root).get("MemAvailable", 1 << 60), *left]))
+    available = _meminfo(root, "MemAvailable")
+    for limit, used, group, cache_name in _group_figures(groups):
+        # The caches are asked for only where they matter: the kernel counts them up each time.
+        if limit - used < available:
+            available = min(available, limit - used + _droppable(group, cache_name))
+    return max(0, available)
 
 
 def oom_kills(root: Path = Path("/")) -> int:
@@ -91,12 +95,14 @@ def _children(root: Path) -> dict[int, list[int]]:
     return children
 
 
-def _meminfo(root: Path) -> dict[str, int]:
-    """Return the figures of `/proc/meminfo`, in bytes."""
+def _meminfo(root: Path, name: str) -> int:
+    """Return a figure of `/proc/meminfo`, in bytes; a very large one where there is none."""
     with suppress(OSError):
         text = (root / "proc/meminfo").read_text()
-        return {name: 1024 * int(kb) for name, kb in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
-    return {}
+        found = re.search(rf"^{name}: +(\d+) kB", text, re.MULTILINE)
+        if found is not None:
+            return 1024 * int(found[1])
+    return 1 << 60
 
 
 def memory_groups(root: Path = Path("/")) -> tuple[Path, ...]:
@@ -118,11 +124,8 @@ def memory_groups(root: Path = Path("/")) -> tuple[Path, ...]:
     return ()
 
 
-def _group_figures(groups: Collection[Path]) -> Iterator[tuple[int, int]]:
-    """Yield limit and use of each control group that has a limit, in bytes.
-
-    Files that the kernel can drop at once do not count as used.
-    """
+def _group_figures(groups: Collection[Path]) -> Iterator[tuple[int, int, Path, str]]:
+    """Yield limit and use in bytes, folder, and the name of its caches, of each limited group."""
     for group in groups:
         for limit_name, used_name, cache_name in (
             ("memory.max", "memory.current", "inactive_file"),
@@ -131,7 +134,13 @@ def _group_figures(groups: Collection[Path]) -> Iterator[tuple[int, int]]:
             with suppress(OSError, ValueError):  # no such file, or "max"
                 limit = int((group / limit_name).read_text())
                 used = int((group / used_name).read_text())
-                found = re.search(
-                    rf"^{cache_name} (\d+)", (group / "memory.stat").read_text(), re.MULTILINE
-                )
-                yield limit, used - (int(found[1]) if found else 0)
+                yield limit, used, group, cache_name
+
+
+def _droppable(group: Path, cache_name: str) -> int:
+    """Return how many bytes of files a group counts as used that the kernel can drop at once."""
+    with suppress(OSError):
+        text = (group / "memory.stat").read_text()
+        found = re.search(rf"^{cache_name} (\d+)", text, re.MULTILINE)
+        return int(found[1]) if found else 0
+    return 0
