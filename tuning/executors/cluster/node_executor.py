@@ -79,10 +79,11 @@ class NodeExecutor(LocalExecutor):
         poller.register(self._wakes, select.POLLIN)
         return poller
 
-    def _wait(self, timeout_s: float) -> None:
-        ready = self._poller().poll(max(0.0, timeout_s) * 1000)
-        if any(fd == self._wakes for fd, _ in ready):
+    def _wait(self, timeout_s: float) -> set[int]:
+        ready = super()._wait(timeout_s)
+        if self._wakes in ready:
             self._on_wake()
+        return ready
 
     def _end_of(self, message: Returned | Failed) -> Finished | Raised:
         if isinstance(message, Returned):
