@@ -355,3 +355,8 @@ def grow_slowly(megabytes, context):
 def import_slowly():
     """Take as long as an import does, in a forkserver."""
     time.sleep(0.5)
+
+
+def block_in_c(wire, seconds):
+    """Block as a library does that keeps the GIL: no thread of the process gets to run."""
+    ctypes.PyDLL(None).sleep(seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import secrets
 import signal
@@ -89,15 +88,6 @@ def serve(wire, cpus, head):
     from ray.cluster_utils import Cluster
 
     small = {"object_store_memory": 80 << 20}
-    names = itertools.count()
-
-    def own():
-        """What a node has for itself, as it would on a machine of its own.
-
-        Ray unpacks our archive anew for each node that comes, in the place of the one there.
-        """
-        return {**small, "runtime_env_dir_name": f"runtime-{next(names)}"}
-
     folder = tempfile.mkdtemp(prefix="ray-test-")
     cluster = Cluster(
         initialize_head=True,
@@ -105,11 +95,11 @@ def serve(wire, cpus, head):
             "num_cpus": cpus[0],
             "include_dashboard": False,
             "temp_dir": folder,
-            **own(),
+            **small,
             **head,
         },
     )
-    nodes = [cluster.head_node, *(cluster.add_node(num_cpus=each, **own()) for each in cpus[1:])]
+    nodes = [cluster.head_node, *(cluster.add_node(num_cpus=each, **small) for each in cpus[1:])]
     wire.send(cluster.address)
     while True:
         try:
@@ -118,7 +108,7 @@ def serve(wire, cpus, head):
             break
         answer = None
         if word == "add":
-            nodes.append(cluster.add_node(**own(), **rest[0]))
+            nodes.append(cluster.add_node(**small, **rest[0]))
             answer = len(nodes) - 1
         elif word == "kill":
             node = nodes[rest[0]]

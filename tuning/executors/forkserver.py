@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 
 from tuning.errors import MissingError, TuningError
 from tuning.executors.child import Child
-from tuning.executors.server import END
+from tuning.executors.server import END, FORK
 from tuning.executors.supervision.linux import children_of
 from tuning.executors.supervision.parts import FORKSERVER, WORKER, backoff_s
 from tuning.executors.supervision.silence import Silence
@@ -28,6 +28,7 @@ from tuning.storage.interpreter import PYTHON, import_path
 from tuning.storage.scratch import scratch_folder
 
 PRELOAD = ("tuning.executors.preload:load",)
+CANNOT_IMPORT = "the workers cannot import what trials need: "
 
 
 class ForkServer:
@@ -41,10 +42,12 @@ class ForkServer:
 
     Attributes:
         import_s: Seconds the imports took; None while they run.
+        server_pid: Of the process that has done them; 0 while they run.
     """
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
         self.import_s: float | None = None
+        self.server_pid = 0
         self._preload = tuple(preload)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -99,12 +102,13 @@ class ForkServer:
                 return False
             outcome, _, detail = _read_words(self._control).partition(":")
             if outcome == "ready":
-                self.import_s = float(detail)
+                seconds, _, pid = detail.partition(" ")
+                self.import_s = float(seconds)
+                self.server_pid = int(pid)
                 self._deaths = 0
                 return True
 
-            self._noise.seek(0)
-            noise = self._noise.read().decode(errors="replace")[-4000:]
+            noise = self._noise_of_imports()
             exit_code = self._discard()
             self._deaths += 1
             was_killed = not outcome and exit_code is not None and exit_code < 0
@@ -114,7 +118,7 @@ class ForkServer:
                 return True
 
         if outcome == "failed":
-            raise MissingError(f"the workers cannot import what trials need: {detail}")
+            raise MissingError(f"{CANNOT_IMPORT}{detail}")
         cause = f"the forkserver died while it imported TensorFlow (exit code {exit_code})"
         raise TuningError(f"{cause}. {noise}".strip())
 
@@ -135,10 +139,11 @@ class ForkServer:
         with self._lock:
             self._children = [child for child in self._children if child.sentinel >= 0]
             owed = [child for child in self._children if child.waits_for_server]
-            if self._process is None or not owed:
+            pid = self.pid if owed else 0
+            if pid == 0:
                 self._silence = Silence(FORKSERVER.silence_s)
-            elif self._silence.exceeded(id(owed[0]), self.pid):
-                os.kill(self.pid, signal.SIGKILL)
+            elif self._silence.exceeded(id(owed[0]), pid):
+                os.kill(pid, signal.SIGKILL)
                 self._silence = Silence(FORKSERVER.silence_s)
 
     def spawn(
@@ -204,6 +209,13 @@ class ForkServer:
     ) -> None:
         self.close()
 
+    def _noise_of_imports(self) -> str:
+        """Return the last of what the imports have printed."""
+        if self._process is None:
+            return ""
+        self._noise.seek(0)
+        return self._noise.read().decode(errors="replace")[-4000:]
+
     def _launch(self) -> None:
         """Begin a new interpreter that runs `server.main`; it inherits the three descriptors."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -262,7 +274,7 @@ class ForkServer:
                 if control is None:
                     continue
                 try:
-                    socket.send_fds(control, [b"f"], fds)
+                    socket.send_fds(control, [FORK], fds)
                     return
                 except (BrokenPipeError, ConnectionResetError):
                     self.check(1.0)  # raises where it died of an import

@@ -2,8 +2,9 @@
 
 The driver's side is `forkserver`, and `child` for one child. What passes between them:
 
-    server: "ready:<seconds>\\0" or "failed:<reason>\\0"   once, when the imports are done
+    server: "ready:<seconds> <its pid>\\0" or "failed:<reason>\\0"   once, after the imports
     driver: one byte, with the child's descriptors           a request to fork
+    driver: another byte, with the end of a connection       serve that one as this one
     server: the child's pid, later its exit code             on that child's status pipe
     driver: (target, args, name, sys.path, folder, environment)   on the child's own wire
     child:  a heartbeat each second                          on the same wire
@@ -41,6 +42,8 @@ from tuning.storage.secrets import print_without_secrets
 
 NUMBER = struct.Struct("q")
 END = b"\0"
+FORK = b"f"
+SERVE = b"c"
 # A worker goes first, then what is begun anew; the driver, which nobody begins anew, comes last.
 _WORKER_SCORE = 500
 _SERVER_SCORE = 200
@@ -81,8 +84,7 @@ def main(fds: tuple[int, int, int], driver: int, preload: Sequence[str]) -> None
     os.close(stderr)
     gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
     gc.enable()
-    _say(control, f"ready:{time.monotonic() - started:.3f}")
-    _Server(control, alive_fd).run()
+    _Server(control, alive_fd, f"ready:{time.monotonic() - started:.3f} {os.getpid()}").run()
 
 
 def _preload(name: str) -> None:
@@ -93,10 +95,20 @@ def _preload(name: str) -> None:
 
 
 class _Server:
-    """The loop that forks and reaps."""
+    """The loop that forks and reaps.
 
-    def __init__(self, control: socket.socket, alive_fd: int) -> None:
-        self._control = control
+    Args:
+        control: The driver's connection; all ends with it. With another one that it hands over, as
+            the slots of a node do, only the children end that were asked for over that one.
+        alive_fd: A pipe whose other end only the driver holds.
+        ready: What each connection is told first.
+    """
+
+    def __init__(self, control: socket.socket, alive_fd: int, ready: str) -> None:
+        self._controls = {control.fileno(): control}
+        self._first = control.fileno()
+        self._askers: dict[int, int] = {}  # pid -> the connection over which it was asked for
+        self._ready = ready
         self._alive_fd = alive_fd
         self._children: dict[int, int] = {}  # pid -> write end of its status pipe
         self._groups: dict[int, ControlGroup] = {}  # of the children, by pid
@@ -111,30 +123,36 @@ class _Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         remove_left_groups()
+        _say(self._controls[self._first], self._ready)
 
-        while True:
-            ready, _, _ = select.select([self._control.fileno(), self._wake_r], [], [])
+        while self._first in self._controls:
+            ready, _, _ = select.select([*self._controls, self._wake_r], [], [])
             if self._wake_r in ready:
                 os.read(self._wake_r, 4096)
                 self._reap()
-            if self._control.fileno() in ready:
-                fds = self._next_request()
-                if fds is None:
-                    break
-                self._fork(fds)
+            for control in ready:
+                if control in self._controls:
+                    self._serve(control)
 
-        for pid in self._children:
-            self._kill_all_of(pid)
-
-    def _next_request(self) -> list[int] | None:
-        """Return a request's descriptors, or None where the driver has hung up."""
+    def _serve(self, control: int) -> None:
+        """Do what is asked for over a connection; end its children where it has closed."""
         try:
-            request, fds, _, _ = socket.recv_fds(self._control, 1, 128)
+            request, fds, _, _ = socket.recv_fds(self._controls[control], 1, 128)
         except ConnectionResetError:  # without having read what we said
-            return None
-        return fds if request else None
+            request, fds = b"", []
+        if request == FORK:
+            self._fork(control, fds)
+        elif request == SERVE:
+            other = socket.socket(fileno=fds[0])
+            self._controls[other.fileno()] = other
+            _say(other, self._ready)
+        else:
+            self._controls.pop(control).close()
+            for pid in self._children:
+                if control in (self._askers[pid], self._first):
+                    self._kill_all_of(pid)
 
-    def _fork(self, fds: list[int]) -> None:
+    def _fork(self, control: int, fds: list[int]) -> None:
         wire_fd, status_fd, *leases = fds
         for fd in fds:
             os.set_inheritable(fd, False)
@@ -155,6 +173,7 @@ class _Server:
                     group.enter()  # before anything that it starts
                 self._become_child(server_pid, wire_fd, status_fd, leases)
             self._children[pid] = status_fd
+            self._askers[pid] = control
             if group is not None:
                 self._groups[pid] = group
             _write(status_fd, pid)
@@ -188,7 +207,8 @@ class _Server:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-        own = (self._control.detach(), self._wake_r, self._wake_w, status_fd)
+        controls = [control.detach() for control in self._controls.values()]
+        own = (*controls, self._wake_r, self._wake_w, status_fd)
         for fd in (*own, *self._children.values()):
             os.close(fd)
 
@@ -206,6 +226,7 @@ class _Server:
             status_fd = self._children.pop(pid, None)
             if status_fd is None:  # an orphan that had been a worker's
                 continue
+            del self._askers[pid]
             end_orphans(self._children)  # before the driver hears that the slot is free
             self._remove_group(pid)
             _write(status_fd, os.waitstatus_to_exitcode(status))

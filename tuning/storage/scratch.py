@@ -23,7 +23,7 @@ def scratch_folder(prefix: str) -> TemporaryDirectory[str]:
     Args:
         prefix: Of its name; the folders of dead processes are looked for by it.
     """
-    _sweep(prefix)
+    sweep(prefix)
     # A worker may still write into it while it is removed: that is no error.
     folder = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
 
@@ -35,7 +35,7 @@ def scratch_folder(prefix: str) -> TemporaryDirectory[str]:
     return folder
 
 
-def _sweep(prefix: str) -> None:
+def sweep(prefix: str) -> None:
     """Remove the folders of this prefix that are ours and that no living process holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         try:

@@ -1,8 +1,8 @@
-"""`SlotActor`: what runs on a node for each slot: a Ray actor that holds a `LocalExecutor`.
+"""`SlotServer`: what runs on a node for each slot: in a Ray actor, it holds a `LocalExecutor`.
 
 It is a light process. Its trial runs in a worker that is forked on the node, as on a box of our
 own: the same code, limits and supervision, and a trial that hangs is killed without losing the
-actor. The link makes an actor of the class.
+actor. `boot.SlotActor` is what Ray makes an actor of; the slots of a node share a forkserver.
 
 Threads of Ray's bring messages and fetch what has happened; one of its own serves. The executor
 belongs to the serving thread alone.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from tuning.executors.cluster.mailbox import Mailbox
 from tuning.executors.cluster.node_executor import NodeExecutor
 from tuning.executors.cluster.node_files import NodeJobs
 from tuning.executors.cluster.settling import Settling, settle_in
+from tuning.executors.cluster.shared_forkserver import SharedForkServer
 from tuning.executors.cluster.travel import Changes
 from tuning.executors.cluster.words import (
     Cancel,
@@ -45,7 +45,7 @@ from tuning.executors.cluster.words import (
 from tuning.executors.devices.gpus import discover, names, words
 from tuning.executors.devices.slot import Slot
 from tuning.executors.devices.slots import parse_devices
-from tuning.executors.forkserver import PRELOAD, ForkServer
+from tuning.executors.forkserver import PRELOAD
 from tuning.executors.worker import Limits
 from tuning.storage.scratch import scratch_folder
 
@@ -75,15 +75,17 @@ class SlotSettings:
     settling: Settling = field(default_factory=Settling)
 
 
-class SlotActor:
+class SlotServer:
     """One slot on a node of the cluster.
 
     Args:
         settings: What it is made with.
+        folder: That the slots of this job share on this node.
     """
 
-    def __init__(self, settings: SlotSettings) -> None:
+    def __init__(self, settings: SlotSettings, folder: str) -> None:
         self._settings = settings
+        self._folder = Path(folder)
         self._inbox: Mailbox[ToActor] = Mailbox()
         # Messages that came before their turn, by number, and what Ray has brought along.
         self._early: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
@@ -137,7 +139,7 @@ class SlotActor:
             node = _address_of_node()
             serving = _Serving(self._settings, self._inbox, self._tell, lambda: self._closing)
             with ExitStack() as stack:
-                serving.run(stack, node)
+                serving.run(stack, node, self._folder)
         except TuningError as error:
             on_node = TuningError(f"on the node {node}: {error}")
             on_node.exit_code = error.exit_code
@@ -175,13 +177,18 @@ class _Serving:
         self._executor: NodeExecutor
         self._jobs: NodeJobs
 
-    def run(self, stack: ExitStack, node: str) -> None:
-        """Serve until the link is done with it; `stack` ends what is opened here."""
-        _look_there_too(self._settings.import_path)
+    def run(self, stack: ExitStack, node: str, shared: Path) -> None:
+        """Serve until the link is done with it; `stack` ends what is opened here.
+
+        Args:
+            stack: See above.
+            node: Its address.
+            shared: The folder of this job on this node.
+        """
         code = settle_in(self._settings.settling, node)
         folder = Path(stack.enter_context(scratch_folder("tuning-slot-")))
         self._jobs = NodeJobs(folder / "jobs", code)
-        forkserver = stack.enter_context(ForkServer(self._settings.preload))
+        forkserver = stack.enter_context(SharedForkServer(shared, self._settings.preload))
         slot = _slot_here(self._settings, node)
         self._executor = stack.enter_context(
             NodeExecutor(
@@ -283,8 +290,3 @@ def _address_of_node() -> str:
 
     address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     return address
-
-
-def _look_there_too(folders: Sequence[str]) -> None:
-    """Add folders of the driver that are on this node as well to where modules are found."""
-    sys.path += [each for each in folders if each not in sys.path and os.path.exists(each)]

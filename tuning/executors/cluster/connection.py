@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any
 
 from tuning.errors import BusyError, MissingError, StudyError, TuningError
-from tuning.executors.cluster.runtime import Runtime
 from tuning.executors.cluster.words import Connected
 from tuning.storage.durable import open_file
 from tuning.storage.scratch import scratch_folder
@@ -59,7 +58,6 @@ def connect(
     *,
     log: Path,
     refuse: Callable[[TuningError], None],
-    runtime: Runtime | None = None,
 ) -> tuple[ModuleType, Connected]:
     """Connect this process to a Ray; `stack` disconnects it, and ends one of our own.
 
@@ -69,7 +67,6 @@ def connect(
         log: Where Ray prints, in this process.
         refuse: Called in a thread where the cluster refuses our token; ends the process. Ray itself
             would go on asking for 20 s, and then say that nothing answers.
-        runtime: Files that nodes need; None: they are this machine.
 
     Returns:
         Ray, and what to tell of the connection.
@@ -80,6 +77,7 @@ def connect(
         BusyError: No Ray answers there.
     """
     began = time.monotonic()
+    log = log.absolute()
     where = f"--ray-address {address.text}"
     _require_somebody(address.text, where)
     os.environ.update(_QUIET)
@@ -88,10 +86,8 @@ def connect(
     options: dict[str, Any] = {"address": address.text}
     if address.text is None:
         options = dict(_own(address, stack))
-    if runtime is not None:
-        folder = Path(stack.enter_context(scratch_folder("tuning-runtime-")))
-        options["runtime_env"] = {"working_dir": str(runtime.write(folder))}
     ray = _imported()
+    _go_away(stack)
 
     connected = threading.Event()
     stack.callback(connected.set)
@@ -129,6 +125,14 @@ def _imported() -> ModuleType:
             f"--executor ray needs Ray ({error}): python -m pip install 'tuning[ray]'"
         ) from error
     return ray
+
+
+def _go_away(stack: ExitStack) -> None:
+    """Work in an empty folder: Ray has nodes look for modules in the current one, before others."""
+    for name in ("RAY_AUTH_TOKEN_PATH",):
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.environ[name])
+    os.chdir(stack.enter_context(scratch_folder("tuning-link-")))
 
 
 def _own(address: Address, stack: ExitStack) -> Mapping[str, Any]:

@@ -21,7 +21,8 @@ from types import ModuleType
 from typing import Any, Literal
 
 from tuning.errors import TuningError, first_line
-from tuning.executors.cluster.actor import SlotActor, SlotSettings
+from tuning.executors.cluster import boot
+from tuning.executors.cluster.actor import SlotSettings
 from tuning.executors.cluster.connection import Address, connect
 from tuning.executors.cluster.mailbox import Mailbox
 from tuning.executors.cluster.runtime import Runtime
@@ -128,7 +129,6 @@ def main(wire: Wire, settings: LinkSettings) -> int:
                 stack,
                 log=settings.log,
                 refuse=refuse,
-                runtime=settings.runtime,
             )
         except TuningError as error:
             wire.send(Refused(error))
@@ -150,6 +150,10 @@ class _Link:
         self._mailbox: Mailbox[_Answered | _Census] = Mailbox()
         self._actors: dict[int, _Actor] = {}
         self._constants: dict[str, Any] = {}  # references to large things, by name
+        self._archive: Any = None  # a reference: Ray brings it along, once a node
+        if settings.runtime is not None:
+            self._archive = ray.put(settings.runtime.archive())
+        ray.cloudpickle.register_pickle_by_value(boot)
         self._next = 0
         self._count = settings.demand.count
         self._kind: Literal["cpu", "gpu"] | None = None
@@ -265,8 +269,10 @@ class _Link:
             # One waits for news; concurrency groups, Ray's client does not know.
             max_concurrency=4,
             **resources,
-        )(SlotActor)
-        actor = _Actor(handle=maker.remote(settings))
+        )(boot.SlotActor)
+        pickled = pickle.dumps(settings, protocol=pickle.HIGHEST_PROTOCOL)
+        handle = maker.remote(pickled, self._archive, settings.import_path)
+        actor = _Actor(handle=handle)
         self._actors[self._next] = actor
         self._poll(self._next, actor)
         self._next += 1

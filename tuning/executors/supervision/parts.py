@@ -100,6 +100,13 @@ LINK = Part(
     restarts=0,
     gone="the search ends with exit code 75, as where Ray's head is lost; the same command goes on",
 )
+NODE = Part(
+    name="tuning-node",
+    silence_s=None,
+    answer_s=None,
+    restarts=3,
+    gone="the forkserver of its node ends with it; the next slot there begins another",
+)
 SLOT = Part(
     name="ray::SlotActor",
     silence_s=30.0,
@@ -119,6 +126,7 @@ PARTS = {
     "writer": WRITER,
     "link to Ray": LINK,
     "slot on Ray": SLOT,
+    "node of Ray": NODE,
 }
 
 
