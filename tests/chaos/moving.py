@@ -92,8 +92,8 @@ STUDY = Study(
     epochs=60,
     patience=None,
     batch_size=64,
-    top_k=1,
-    seeds=1,
+    top_k=2,
+    seeds=2,
     seed=3,
     attempts=1000,
 )

@@ -1,4 +1,7 @@
-"""What trials of `moving.py` say: never two on one device, no epoch trained that was kept."""
+"""What trials and finalists of `moving.py` say.
+
+Never are two on one device, and no epoch is trained again that was kept.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class Attempt:
 
 
 def attempts_of(path: Path) -> list[Attempt]:
-    """Return the attempts that a trial's file `epochs` tells of, in their order."""
+    """Return the attempts that such a file `epochs` tells of, in their order."""
     attempts: list[Attempt] = []
     for line in path.read_text().splitlines():
         pid, word = line.split()
@@ -46,18 +49,21 @@ def check_traces(
     if collisions.exists():
         findings.doubled += collisions.read_text().splitlines()
     n_taken_up = 0
-    for path in sorted(folder.glob("trials/*/callbacks-0/epochs")):
+    of_trials = folder.glob("trials/*/callbacks-0/epochs")
+    of_finalists = folder.glob("finalists/*/callbacks-*/epochs")
+    for path in sorted([*of_trials, *of_finalists]):
         attempts = attempts_of(path)
-        n_taken_up += _check_attempts(path.parent.parent.name, attempts, findings, killed)
+        what = str(path.parent.relative_to(folder))
+        n_taken_up += _check_attempts(what, attempts, findings, killed)
         trained = {epoch for attempt in attempts for epoch in attempt.epochs}
         if trained != set(range(1, epochs + 1)):
             missing = sorted(set(range(1, epochs + 1)) - trained)
-            findings.lost.append(f"trial {path.parent.parent.name}: never trained {missing}")
+            findings.lost.append(f"{what}: never trained {missing}")
     return n_taken_up
 
 
 def _check_attempts(
-    trial: str, attempts: list[Attempt], findings: Findings, killed: Collection[int]
+    what: str, attempts: list[Attempt], findings: Findings, killed: Collection[int]
 ) -> int:
     n_taken_up = 0
     kept = 0  # the last epoch that an attempt left a checkpoint of
@@ -70,7 +76,7 @@ def _check_attempts(
             continue
         first = following.epochs[0]
         if first <= kept:
-            findings.lost.append(f"trial {trial}: {kept} epochs were kept, {first} trained again")
+            findings.lost.append(f"{what}: {kept} epochs were kept, {first} trained again")
         elif first > kept + 1 and attempt.pid not in killed:
-            findings.other.append(f"trial {trial}: goes on at {first} after {kept}")
+            findings.other.append(f"{what}: goes on at {first} after {kept}")
     return n_taken_up

@@ -114,6 +114,25 @@ def test_a_job_that_never_reports_is_ended_and_tried_elsewhere(open_, monkeypatc
     assert ends(run(executor, job("where")))["where"].value["slot"] != begun.slot
 
 
+@pytest.mark.parametrize("leaves", ["epoch", "end"])
+def test_a_job_that_is_not_to_leave_soon_keeps_its_slot_for_longer(open_, monkeypatch, leaves):
+    monkeypatch.setattr(local_worker, "LEAVE_S", 0.0)
+    executor = open_("cpu:1")
+    executor.submit(job("train_until_stopped", 25, leaves=leaves))
+    until(executor, Started)
+    executor.resize([])
+    executor.events(0.0)  # beyond LEAVE_S: one that leaves soon would be ended here
+    assert executor.leaving
+    events = until(executor, ENDS)
+    if leaves == "end":
+        assert len(epochs(events)) == 25
+        assert isinstance(events[-1], Finished)
+    else:
+        assert events[-1] == Died("train_until_stopped", "moved", "its slot was given up")
+    executor.events(0.1)
+    assert not executor.leaving
+
+
 def test_a_slot_that_comes_back_while_it_is_given_up_is_taken_again(open_):
     executor = open_("cpu:1")
     slots = executor.slots

@@ -445,3 +445,22 @@ def test_finalist_and_winner_are_told_what_the_data_of_their_trial_were(tmp_path
     files_in(tmp_path).write_result(result)
     finals(tmp_path, executor, record).run(trial_index)
     assert told == ["aa", "aa"]
+
+
+@pytest.mark.parametrize("job", ["final-0-0", "evaluate"])
+def test_what_leaves_its_slot_twice_and_keeps_nothing_stays_the_third_time(tmp_path, job):
+    leaves = []
+
+    def note(started):
+        if started.id == job:
+            leaves.append(started.leaves)
+
+    moved = Died("", "moved", "its slot was given up")
+    executor = ObedientExecutor(script={job: [moved, moved]}, on_start=note)
+    progress = SilentProgress()
+    notices = []
+    progress.notice = notices.append
+    assert finals(tmp_path, executor, progress=progress).run(trial_index_of(5, 3)) is not None
+    assert leaves == ["soon", "soon", "end"]
+    what = job if job != "evaluate" else "the evaluation of the winner"
+    assert [words.startswith(f"{what} has left its slot") for words in notices] == [True, True]

@@ -18,6 +18,7 @@ from tests.search.scripted import (
 )
 from tuning.errors import ChangedError, MissingError, SearchFailed, StorageError, TuningError
 from tuning.executors.base import Raised
+from tuning.reports.progress import SilentProgress
 from tuning.search.open_trials import OpenTrial
 from tuning.search.stop_request import StopRequest
 from tuning.space.domains import Float
@@ -441,6 +442,22 @@ def test_a_trial_whose_slot_is_given_up_goes_on_however_often_and_dies_of_nothin
     loop = search(tmp_path, script=script)
     assert loop.trial_index.results[1].status is Status.COMPLETED
     assert loop.files.deaths(1) == 0
+
+
+def test_a_trial_that_keeps_nothing_where_it_leaves_stays_the_third_time(tmp_path):
+    notices = []
+    progress = SilentProgress()
+    progress.notice = notices.append
+    leaves = {}
+
+    def look(executor):
+        leaves.update({job.id: job.leaves for job in executor._running.values()})
+
+    script = {(1, 1): "moved", (1, 2): "moved"}
+    search(tmp_path, script=script, progress=progress, on_look=look)
+    assert [leaves[job] for job in ("0-1", "1-1", "1-2", "1-3")] == ["soon"] * 3 + ["epoch"]
+    assert len(notices) == 2
+    assert "trial 1 has left its slot and nothing was kept" in notices[1]
 
 
 def test_a_trial_that_always_takes_the_forkserver_along_fails_in_the_end(tmp_path):

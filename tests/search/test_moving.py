@@ -43,17 +43,17 @@ def search_of(home):
 
 
 class Acting(SilentProgress):
-    """Does the next of some things whenever so many epochs have been trained."""
+    """Does the next of some things whenever so many epochs have been trained, once begun."""
 
-    def __init__(self, every, *acts):
+    def __init__(self, every, *acts, begins_after=0):
         self.acts = list(acts)
         self.notices = []
         self._every = every
-        self._n_epochs = 0
+        self._n_epochs = -begins_after
 
     def epoch(self, slot, report):
         self._n_epochs += 1
-        if self._n_epochs % self._every == 0 and self.acts:
+        if self._n_epochs > 0 and self._n_epochs % self._every == 0 and self.acts:
             self.acts.pop(0)()
 
     def notice(self, text):
@@ -113,6 +113,27 @@ def test_numbers_are_those_of_trials_that_never_moved(study, home, forkserver, m
     monkeypatch.setenv("TUNING_HOME", str(elsewhere))
     run_study(study, RunOptions(devices="gpu"), forkserver=forkserver)
     assert values(findings, elsewhere) == moved
+
+
+def test_finalists_go_on_at_their_epoch_too(study, traces, home, forkserver, monkeypatch):
+    acting = Acting(
+        8,
+        lambda: write_request(search_of(home), "0"),
+        lambda: write_request(search_of(home), "1,2"),
+        lambda: write_request(search_of(home), "0,2"),
+        begins_after=TRIALS * EPOCHS,
+    )
+    summary = run_study(study, RunOptions(devices="gpu"), acting, forkserver)
+    assert not acting.acts
+    findings = Findings()
+    folder = search_of(home)
+    assert check_traces(traces, folder, findings, killed=(), epochs=EPOCHS) >= 1
+    assert not findings, findings
+    assert not list(folder.glob("finalists/*/*.kept-*"))
+
+    monkeypatch.setenv("TUNING_HOME", str(home.with_name("undisturbed")))
+    undisturbed = run_study(study, RunOptions(devices="gpu"), forkserver=forkserver)
+    assert summary.winner.values == undisturbed.winner.values
 
 
 def n_epochs_of(trial):

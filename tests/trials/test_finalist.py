@@ -17,7 +17,7 @@ from tuning.trial import Answer
 from tuning.trials.checkpoint import load_checkpoint
 from tuning.trials.finalist import train_finalist
 from tuning.trials.folds import prepare_fit
-from tuning.trials.jobs import FinalistJob, Stopped
+from tuning.trials.jobs import ALL_ROWS, FinalistJob, Stopped
 from tuning.trials.worker_study import load_worker_study
 
 
@@ -76,3 +76,36 @@ def test_a_finalist_that_is_stopped_leaves_no_outcome(tmp_path):
     with pytest.raises(Stopped):
         train_finalist(finalist(tmp_path, study()), ScriptedContext(Answer.STOP))
     assert not (tmp_path / "0.json").exists()
+
+
+@pytest.mark.parametrize("cv", [None, 2])
+def test_a_finalist_that_is_stopped_goes_on_at_its_epoch_to_the_same_weights(tmp_path, cv):
+    defined = study(fixed={"dropout": 0.2}, cv=cv)
+    fold = None if cv is None else ALL_ROWS
+    undisturbed = replace(finalist(tmp_path / "a", defined), fold=fold)
+    outcome = train_finalist(undisturbed, ScriptedContext())
+
+    stopped = replace(finalist(tmp_path / "b", defined), fold=fold)
+    with pytest.raises(Stopped):
+        train_finalist(stopped, ScriptedContext(Answer.STOP, at=1))
+    context = ScriptedContext()
+    again = train_finalist(stopped, context)
+    assert [report.epoch for report in context.reports] == [3, 4]
+    assert (again.value, again.epochs) == (outcome.value, outcome.epochs)
+    theirs, ours = (np.load(tmp_path / name / outcome.weights) for name in ("a", "b"))
+    assert all(np.array_equal(theirs[name], ours[name]) for name in theirs.files)
+    assert sorted(path.name for path in (tmp_path / "b").glob("0.*")) == ["0.json", "0.npz"]
+
+
+def test_what_was_kept_of_another_finalist_is_not_taken_up(tmp_path):
+    first = replace(finalist(tmp_path, study()), digest="a")
+    with pytest.raises(Stopped):
+        train_finalist(first, ScriptedContext(Answer.STOP, at=1))
+    context = ScriptedContext()
+    train_finalist(replace(first, digest="b"), context)
+    assert [report.epoch for report in context.reports] == [1, 2, 3, 4]
+
+
+def test_a_finalist_that_is_stopped_at_its_last_epoch_has_ended(tmp_path):
+    outcome = train_finalist(finalist(tmp_path, study()), ScriptedContext(Answer.STOP, at=3))
+    assert outcome == read_record(FinalistOutcome, tmp_path / "0.json")

@@ -124,6 +124,19 @@ def test_a_trial_that_is_stopped_stays_open(tmp_path):
     assert not (tmp_path / "result.json").exists()
 
 
+@pytest.mark.parametrize("ended_by", ["the last epoch", "early stopping"])
+def test_a_trial_that_ends_with_the_epoch_it_is_stopped_at_has_ended(tmp_path, ended_by):
+    changes = {"epochs": 40, "patience": 2} if ended_by == "early stopping" else {}
+    task = job(tmp_path / "a", study(**changes), params={"lr": 0.3})
+    context = ScriptedContext()
+    undisturbed = run_trial(task, context)
+    assert undisturbed.epochs < 40
+
+    stop = ScriptedContext(Answer.STOP, at=len(context.reports) - 1)
+    result = run_trial(replace(task, folder=tmp_path / "b"), stop)
+    assert comparable(result) == comparable(undisturbed)
+
+
 def test_early_stopping_keeps_the_best_epoch(tmp_path):
     result = run_trial(
         job(tmp_path, study(epochs=40, patience=2), params={"lr": 0.3}), ScriptedContext()
@@ -218,7 +231,7 @@ def test_a_trial_at_half_the_batch_takes_no_fold_of_the_whole_batch_over_nor_beg
 
     batch_sizes = greedy(monkeypatch, limit=8)
     with pytest.raises(Stopped):
-        run_trial(job(tmp_path / "cut", defined, attempt=2), ScriptedContext(Answer.STOP, at=5))
+        run_trial(job(tmp_path / "cut", defined, attempt=2), ScriptedContext(Answer.STOP, at=4))
     result = run_trial(job(tmp_path / "cut", defined, attempt=3), ScriptedContext())
     assert batch_sizes == [16, 8, 8, 8]
     assert comparable(result)["value"] == comparable(whole)["value"]

@@ -12,6 +12,9 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.placement.work import Work
 from tuning.trial import Answer, Context, EpochReport
 
+Leaving: TypeAlias = Literal["soon", "epoch", "end"]
+"""When a job leaves a slot that is given up."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -23,6 +26,8 @@ class Job:
         args: Picklable where the executor has processes; empty while the job travels.
         wants_answer: Each epoch report waits for `answer`; else training goes on at once.
         alone: Nothing else of this executor runs beside it.
+        leaves: A slot that is given up: "soon", at its next report, which is waited for so long;
+            "epoch", at its next report whenever that comes; "end", when it has ended.
         timeout_s, no_progress_timeout_s: Limits on the monotonic clock; then TERM, 2 s later KILL.
         work: What its cost is predicted from; None: nothing is known of it.
         pickled_args: The arguments of a job that travels, see `packed`.
@@ -33,6 +38,7 @@ class Job:
     args: tuple[Any, ...] = ()
     wants_answer: bool = False
     alone: bool = False
+    leaves: Leaving = "soon"
     timeout_s: float | None = None
     no_progress_timeout_s: float | None = None
     work: Work | None = None

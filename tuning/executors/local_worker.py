@@ -70,8 +70,8 @@ class LocalWorker:
         kill_at, began, progress: On the monotonic clock; what `_limits` counts from.
         awaiting: Whether the job waits for our answer, which is no lack of progress.
         silence: Watches its heartbeat.
-        leave_by: When its slot is given up whatever its job does, on the monotonic clock; None: it
-            stays.
+        leave_by: When its slot is given up whatever its job does, unless the job may stay longer,
+            on the monotonic clock; None: it stays.
         hung_up_at: When it closed its wire, on the monotonic clock; None: it has not.
     """
 
@@ -161,8 +161,11 @@ class LocalWorker:
             self.stop_running()
 
     def stop_running(self) -> None:
-        """Have the running job stop at its next report, whether or not it waits for an answer."""
-        if self.running is not None:
+        """Have the running job stop at its next report, whether or not it waits for an answer.
+
+        Not one that leaves at its end.
+        """
+        if self.running is not None and self.running.job.leaves != "end":
             self.answer(Answer.STOP)
 
     def answer(self, answer: Answer) -> None:
@@ -261,7 +264,7 @@ class LocalWorker:
 
         job = self.jobs[0].job
         limits = []
-        if self.leave_by is not None:
+        if self.leave_by is not None and job.leaves == "soon":
             limits.append(TimeLimit(self.leave_by, "moved", _LATE_TO_LEAVE, LEAVE_S))
         if job.timeout_s is not None:
             at = self.began + job.timeout_s

@@ -104,7 +104,9 @@ class Finals:
 
     def tidy(self) -> None:
         """Drop the checkpoints that only an unfinished search needs."""
-        for pattern in ("trials/*/end-*.npz", "trials/*/attempt-*/*.npz"):
+        of_trials = ("trials/*/end-*.npz", "trials/*/attempt-*/*.npz")
+        of_finalists = ("finalists/*/*.kept-*", "finalists/*/*/*.kept-*")
+        for pattern in (*of_trials, *of_finalists):
             for path in self.files.folder.glob(pattern):
                 path.unlink()
 

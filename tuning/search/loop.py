@@ -364,7 +364,7 @@ class SearchLoop:
 
         trial.slot = ""
         trial.attempt, _ = self.files.begin_attempt(number)
-        job = self._make_job(trial.proposal, trial.attempt)
+        job = replace(self._make_job(trial.proposal, trial.attempt), leaves=trial.moves.leaves)
         # Once more, with all the memory there is; also where that is left to a later run.
         alone = trial.attempt > 1 and self.files.deaths(number, "host_oom") > 0
         self.executor.submit(replace(job, alone=True) if alone else job)
@@ -429,6 +429,10 @@ class SearchLoop:
             self._let_go(trial)
 
         elif event.cause == "moved":
+            is_function = self.study.definition.get("trainer") == "function"
+            notice = trial.left_slot(self.files.trial_folder(number), is_function=is_function)
+            if notice:
+                self._progress.notice(notice)
             self._try_again(trial)
 
         elif event.cause == "lost" and trial.n_lost < WORKER.restarts:

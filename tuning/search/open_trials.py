@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tuning.ledger.usage import Usage
+from tuning.search.slots.moves import Moves, kept_of_trial
 from tuning.study.study import derive_seed
 from tuning.trial import EpochReport, Proposal, Status, TrialResult
 
@@ -24,6 +26,7 @@ class OpenTrial:
         reported: Epochs this attempt has reported, those it took over from the one before included.
         epochs: The most that any attempt has reported.
         n_lost: Attempts that ended through no fault of the trial.
+        moves: Attempts that ended because their slot was given up.
         duplicates: Equal proposals that wait for this one's result.
     """
 
@@ -35,6 +38,7 @@ class OpenTrial:
     reported: int = 0
     epochs: int = 0
     n_lost: int = 0
+    moves: Moves = field(default_factory=Moves)
     duplicates: list[Proposal] = field(default_factory=list)
 
     @property
@@ -62,6 +66,17 @@ class OpenTrial:
         """Note that the attempt is over."""
         self.spent_s += self.running_s
         self.began_at = None
+
+    def left_slot(self, folder: Path, *, is_function: bool) -> str:
+        """Note that its slot was given up; return what the user is told of it, or "".
+
+        Args:
+            folder: Of the trial.
+            is_function: As for `Moves.note`.
+        """
+        what = f"trial {self.proposal.number}"
+        kept = kept_of_trial(folder)
+        return self.moves.note(what, kept, reported=self.reported > 0, is_function=is_function)
 
     def failed(self, error: str, seed: int, usage: Usage = _NOTHING) -> TrialResult:
         """Return the result of a trial whose worker left none, with what it has cost.

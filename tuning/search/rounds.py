@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, 
 from tuning.executors.supervision.parts import EVALUATION
 from tuning.reports.progress import Progress
 from tuning.search.loop import TICK_S
+from tuning.search.slots.moves import Moves, kept_of_finalist
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
 from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
@@ -44,6 +46,8 @@ class Round:
     _waiting: set[str] = field(default_factory=set)
     _n_lost: dict[str, int] = field(default_factory=dict)
     _slots: dict[str, str] = field(default_factory=dict)
+    _moves: dict[str, Moves] = field(default_factory=lambda: defaultdict(Moves))
+    _reported: set[str] = field(default_factory=set)  # those of which an epoch has ended
 
     def run(self) -> bool:
         """Run the jobs and return whether all have ended.
@@ -99,6 +103,7 @@ class Round:
                 self.function,
                 (job,),
                 alone=alone,
+                leaves=self._moves[name].leaves,
                 timeout_s=self.study.trial_timeout if trains else EVALUATION.answer_s,
                 no_progress_timeout_s=self.study.no_progress_timeout if trains else None,
             )
@@ -107,6 +112,7 @@ class Round:
     def _handle(self, event: Event) -> None:
         name = event.job
         if isinstance(event, Reported):
+            self._reported.add(name)
             self.progress.epoch(self._slots.get(name, ""), event.report)
         elif isinstance(event, Started):
             self._started(event)
@@ -133,11 +139,24 @@ class Round:
             raise fatal
         self.failed[event.job] = event.error
 
+    def _note_move(self, name: str) -> None:
+        is_finalist = isinstance(self.jobs[name], FinalistJob)
+        notice = self._moves[name].note(
+            name if is_finalist else "the evaluation of the winner",
+            kept_of_finalist(self.jobs[name].file),
+            reported=name in self._reported,
+            is_function=self.study.definition.get("trainer") == "function",
+        )
+        self._reported.discard(name)
+        if notice:
+            self.progress.notice(notice)
+
     def _died(self, event: Died) -> None:
         if event.cause == "cancelled":
             self._waiting.add(event.job)  # not begun, or not any more
             return
         if event.cause == "moved":
+            self._note_move(event.job)
             self._submit(event.job)
             return
 

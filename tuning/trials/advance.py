@@ -64,6 +64,9 @@ def advance(item: FoldFit, reporter: EpochReporter) -> None:
 
     if judge.answer is Answer.CONTINUE:
         item.train()
+    # One that has ended leaves its result, not a checkpoint for the rest.
+    if judge.answer is Answer.STOP and item.has_ended:
+        judge.answer = Answer.CONTINUE
     reporter.check(judge.answer)
 
 

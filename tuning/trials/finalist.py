@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -81,6 +82,9 @@ def train_finalist(job: FinalistJob, context: Context) -> FinalistOutcome:
         gpu_s=usage.gpu_s,
     )
     write_record(job.file, outcome)
+    # In this order: until the outcome is there, an interruption needs them.
+    for path in job.file.parent.glob(f"{job.file.stem}.kept-*"):
+        path.unlink()
     return outcome
 
 
@@ -123,11 +127,21 @@ def _train(
             on_epoch=on_epoch,
             folder=job.file.parent / f"callbacks-{job.file.stem}-{fold}",
         )
+        item.fold = fold
+        kept = _kept_file(job, fold)
+        item.keep_in(kept, alone=True, digest=weights_owner(job.digest, job.index))
+        if kept.exists():
+            item.take_up(kept, "an earlier attempt")
         item.train()
-        if item.judge.answer is Answer.STOP:
+        if item.judge.answer is Answer.STOP and not item.has_ended:
             raise Stopped("a finalist")
         fits.append(item)
     return fits
+
+
+def _kept_file(job: FinalistJob, fold: int) -> Path:
+    """Return where the progress of a fit is kept until the outcome is there."""
+    return job.file.with_name(f"{job.file.stem}.kept-{fold}.npz")
 
 
 def _rows_of(job: FinalistJob, worker_study: WorkerStudy) -> list[FoldRows]:

@@ -15,6 +15,7 @@ from tuning.builders.hypermodel import Chosen, chosen_by
 from tuning.builders.inputs.adapting import adapt_layers
 from tuning.builders.own_fit import OwnFit
 from tuning.diagnosis.diagnose import diagnose, over_folds
+from tuning.errors import first_line
 from tuning.scoring.answer_weights import weighed_by_class
 from tuning.study.builder_arguments import SplitParams
 from tuning.study.objective import others_asked
@@ -113,10 +114,52 @@ class FoldFit:
     last_weights: LastWeights | None = None
     pruned_at: int | None = None
 
+    def keep_in(self, path: Path, *, alone: bool, digest: str) -> None:
+        """Have the progress kept in a file; the arguments are those of `Keeper`.
+
+        To be called last: it keeps what early stopping has made of the epoch. Nothing is kept of a
+        user's own loop, which cannot be told where to go on.
+        """
+        if isinstance(self.fit, OwnFit):
+            return
+        self.keeper = Keeper(path, self.judge, self.stopper, self.fit, alone=alone, digest=digest)
+        self.keeper.callbacks = [each for each in self.callbacks if each is not self.stopper]
+        self.fit.callbacks = [*self.fit.callbacks, self.keeper]
+
+    def take_up(self, checkpoint: Path, source: str) -> None:
+        """Go on from what an earlier attempt has kept; where that cannot be used, say so.
+
+        Args:
+            checkpoint: The file.
+            source: Whose it is, in a word.
+        """
+        if self.keeper is None:
+            return
+        fit = self.fit
+        try:
+            self.keeper.resume(checkpoint, fit.model)
+        except ValueError as error:
+            fit.notes.append(f"the checkpoint of {source} was not used: {first_line(error)}")
+            return
+
+        # Counted from the first attempt's start, XLA pays or does not pay as it did there: the
+        # figures stay the same to the last bit.
+        fit.began_at = fit.initial_epoch
+        fit.initial_epoch = self.keeper.resumed_from
+        fit.notes.append(f"taken up at epoch {self.keeper.resumed_from}")
+        if fit.reason:
+            fit.notes.append("model.fit draws another order of rows after an interruption")
+
     def train(self) -> None:
         """Train to the end, whatever ends it."""
         for _ in self.fit.epochs():
             pass
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no epoch is left: all are trained, or early stopping wants no more."""
+        stopped_early = self.stopper is not None and self.stopper.stopped_epoch > 0
+        return stopped_early or self.last_epoch >= self.fit.epochs_total
 
     def result(self, worker_study: WorkerStudy, seed: int) -> FoldResult:
         """Return what came of it."""

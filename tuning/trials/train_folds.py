@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tuning.builders.own_fit import OwnFit
 from tuning.errors import TrialError, first_line
 from tuning.ledger.digests import stored_digest
 from tuning.trial import Answer, FoldResult, TrialResult
 from tuning.trials.advance import EpochReporter, advance, advance_together
-from tuning.trials.checkpoint import Keeper, LastWeights, kept_at, load_checkpoint, save_checkpoint
+from tuning.trials.checkpoint import LastWeights, kept_at, load_checkpoint, save_checkpoint
 from tuning.trials.earlier_attempts import (
     callbacks_folder,
     checkpoint_path,
@@ -110,20 +109,10 @@ def _prepare_fold(training: Training, fold: int, reporter: EpochReporter) -> Fol
             "none is left"
         )
 
-    if isinstance(item.fit, OwnFit):  # the user's code cannot be told where to go on
-        return item
     path = checkpoint_path(job, fold)
-    item.keeper = Keeper(
-        path,
-        item.judge,
-        item.stopper,
-        item.fit,
-        alone=not job.lockstep,
-        digest=job.proposal.digest,
-    )
-    item.keeper.callbacks = [each for each in item.callbacks if each is not item.stopper]
-    # Last: it keeps what early stopping has made of the epoch.
-    item.fit.callbacks = [*item.fit.callbacks, item.keeper]
+    item.keep_in(path, alone=not job.lockstep, digest=job.proposal.digest)
+    if item.keeper is None:
+        return item
     if job.keep_end and LastWeights.are_averaged(item.fit.model):
         item.last_weights = LastWeights(item.fit)
         item.fit.callbacks = item.last_weights.beside(item.fit.callbacks)
@@ -168,28 +157,11 @@ def _continue_parent(item: FoldFit, job: TrialJob, folder: Path) -> None:
 def _take_up(item: FoldFit, folder: Path) -> None:
     """Go on where an earlier attempt at this trial was interrupted, if it has kept something."""
     checkpoint = newest_checkpoint(folder, item.fold)
-    fit = item.fit
     if checkpoint is None:
         for reason in reasons_not_kept(folder, item.fold):
-            fit.notes.append(f"begun anew after an interruption: {reason}")
+            item.fit.notes.append(f"begun anew after an interruption: {reason}")
         return
-    if item.keeper is None:
-        return
-
-    try:
-        item.keeper.resume(checkpoint, fit.model)
-    except ValueError as error:
-        attempt = checkpoint.parent.name
-        fit.notes.append(f"the checkpoint of {attempt} was not used: {first_line(error)}")
-        return
-
-    # Counted from the first attempt's start, XLA pays or does not pay as it did there: the
-    # figures stay the same to the last bit.
-    fit.began_at = fit.initial_epoch
-    fit.initial_epoch = item.keeper.resumed_from
-    fit.notes.append(f"taken up at epoch {item.keeper.resumed_from}")
-    if fit.reason:
-        fit.notes.append("model.fit draws another order of rows after an interruption")
+    item.take_up(checkpoint, checkpoint.parent.name)
 
 
 def _take_up_together(fits: list[FoldFit], job: TrialJob) -> None:
