@@ -190,7 +190,8 @@ def test_no_core_is_given_twice_while_there_are_enough(nvml, cores, n_slots):
 
 def test_slots_of_a_gpu_share_its_memory(nvml):
     slots = parse_devices("gpu", slots_per_gpu=2)
-    assert [slot.name for slot in slots] == ["GPU-0f#0", "GPU-1f#0", "GPU-0f#1", "GPU-1f#1"]
+    assert [slot.name for slot in slots] == ["GPU-0f#0/2", "GPU-1f#0/2", "GPU-0f#1/2", "GPU-1f#1/2"]
+    assert [slot.devices for slot in slots][::2] == [["GPU-0f#0"], ["GPU-0f#1"]]
     assert {slot.gpu_memory_mb for slot in slots} == {16384 // 2 - 600}
     assert slots[0].environment["CUDA_VISIBLE_DEVICES"] == "GPU-0f"
     assert slots[0].environment["CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"] == "0=8192M"
@@ -204,7 +205,7 @@ def test_shares_that_would_be_too_small_are_refused_with_how_many_would_work(nvm
 
 @pytest.mark.parametrize("text", ["gpu/2", "0,1/2", "auto/2"])
 def test_how_many_share_a_gpu_may_be_said_with_the_devices(nvml, text):
-    assert [slot.name for slot in parse_devices(text)][::2] == ["GPU-0f#0", "GPU-0f#1"]
+    assert [slot.name for slot in parse_devices(text)][::2] == ["GPU-0f#0/2", "GPU-0f#1/2"]
 
 
 @pytest.mark.parametrize("text", ["gpu/0", "gpu/", "gpu/x", "gpu/2/2", "cpu/2", "cpu:2/1", "/2"])

@@ -18,7 +18,7 @@ from tuning.study.objective import Minimize
 from tuning.study.study import Study
 from tuning.trial import Answer
 
-CONTEXT = SimpleNamespace(report=lambda report: Answer.CONTINUE)
+CONTEXT = SimpleNamespace(slot="cpu:0", report=lambda report: Answer.CONTINUE)
 
 
 def plane() -> Dataset:

@@ -80,6 +80,7 @@ def _read(home: Path, names: tuple[str, ...]) -> list[Compared]:
 
 def _compared(files: SearchFiles) -> Compared:
     from tuning.ledger.catalog import finished, name_of
+    from tuning.ledger.usage import of_results, used_by_search
     from tuning.reports.compare import Compared
     from tuning.storage.locks import is_search_locked
 
@@ -94,6 +95,7 @@ def _compared(files: SearchFiles) -> Compared:
         trials=trials,
         winner=files.winner,
         status=status,
+        used=used_by_search(files.folder, of_results(result for _, result in trials)).total,
     )
 
 

@@ -1,4 +1,4 @@
-"""What trials have used: processor time and time on GPUs, of every attempt at them.
+"""What a search has used: processor time and time on GPUs; of its trials every attempt.
 
 A worker keeps the figures of a running attempt in its folder (`attempt-1/usage.json`), so that one
 which is killed has used what it has used. The result of a trial has the sum over its attempts.
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
-from tuning.ledger.digests import stored_digest
-from tuning.ledger.records import Death, read_record, write_record
-from tuning.ledger.winner import FinalistOutcome
+from tuning.ledger.digests import range_tests_digest, stored_digest
+from tuning.ledger.records import Death, SearchHeader, read_record, write_record
+from tuning.ledger.winner import FinalistOutcome, WinnerRecord
 from tuning.schema import SCHEMA, Json, JsonObject, check_schema, number
+from tuning.storage.durable import read_json
 
 _FILE = "usage.json"
 _ATTEMPT = "attempt-"
@@ -26,7 +27,8 @@ class Usage:
 
     Attributes:
         cpu_s: Processor time of the worker and of what it has waited for, over all cores.
-        gpu_s: Wall time on a leased GPU, times the GPUs leased; a MIG instance counts as one.
+        gpu_s: Wall time on a leased GPU, times the GPUs leased: a MIG instance counts as one, one
+            of four slots that share a GPU as a quarter.
     """
 
     cpu_s: float = 0.0
@@ -35,6 +37,14 @@ class Usage:
     def plus(self, other: Usage) -> Usage:
         """Return both together."""
         return Usage(cpu_s=self.cpu_s + other.cpu_s, gpu_s=self.gpu_s + other.gpu_s)
+
+    def to_json(self) -> JsonObject:
+        """Return what `--json` says below `seconds`; nothing of what was not used."""
+        used = {"cpu": self.cpu_s, "gpu": self.gpu_s}
+        return {name: seconds for name, seconds in used.items() if seconds}
+
+
+_NOTHING = Usage()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +88,33 @@ class AttemptUsage:
         )
 
 
-def gpus_of(slot: str) -> int:
-    """Return how many GPUs a slot holds, by its name: 0 for a CPU core, here or on a Ray node."""
-    if slot.startswith(("cpu", "ray:")) or not slot:
-        return 0
-    return len(devices_of(slot))
+def gpus_of(slot: str) -> float:
+    """Return how many GPUs a slot holds, by its name: 0 for a CPU core, here or on a Ray node.
+
+    A slot that is one of several of a GPU, `GPU-x#1/4`, has its share of it.
+    """
+    if _is_cpu(slot):
+        return 0.0
+    return sum(_share_of(name) for name in slot.split("+"))
 
 
 def devices_of(slot: str) -> list[str]:
     """Return the UUIDs of a slot's GPUs, as NVIDIA's driver knows them; none for a CPU core."""
-    if slot.startswith(("cpu", "ray:")) or not slot:
+    if _is_cpu(slot):
         return []
     # Several slots of one GPU are told apart by what follows the mark.
     return [name.partition("#")[0] for name in slot.split("+")]
+
+
+def _is_cpu(slot: str) -> bool:
+    return slot.startswith(("cpu", "ray:")) or not slot
+
+
+def _share_of(name: str) -> float:
+    _, _, share = name.partition("#")
+    _, _, count = share.partition("/")
+    # Earlier versions did not say how many share a GPU.
+    return 1 / int(count) if count.isdecimal() and int(count) else 1.0
 
 
 def keep_usage(folder: Path, usage: AttemptUsage) -> None:
@@ -130,7 +154,7 @@ def _used_by(folder: Path, attempt: int, digest: str) -> Usage:
     kept = read_record(AttemptUsage, folder / _FILE)
     if kept is not None and not _is_of(kept, attempt, digest):
         kept = None
-    usage = Usage() if kept is None else Usage(cpu_s=kept.cpu_s, gpu_s=kept.gpu_s)
+    usage = Usage() if kept is None else _used(kept)
 
     death = read_record(Death, folder / "died.json")
     if death is None or not _is_of(death, attempt, digest):
@@ -159,7 +183,104 @@ def used_by_finalists(folder: Path) -> Usage:
         if not path.parent.with_suffix(".json").exists() or not path.stem.startswith("fold-")
     ]
     outcomes = (read_record(FinalistOutcome, path) for path in paths)
-    return total_of(Usage(cpu_s=each.cpu_s, gpu_s=each.gpu_s) for each in outcomes if each)
+    return of_results(outcome for outcome in outcomes if outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchUsage:
+    """What a search has used, those of its runs before included, by what for.
+
+    Attributes:
+        trials: All that have ended, with their attempts before the last.
+        range_tests: Of learning rates, where bounds come from them.
+        finals: The best trials' parameters on fresh seeds.
+        evaluation: The winner's look at the test part, its file, and the baselines beside it.
+    """
+
+    trials: Usage = _NOTHING
+    range_tests: Usage = _NOTHING
+    finals: Usage = _NOTHING
+    evaluation: Usage = _NOTHING
+
+    @property
+    def total(self) -> Usage:
+        """All of it together."""
+        return total_of([self.trials, self.range_tests, self.finals, self.evaluation])
+
+
+def used_by_search(folder: Path, trials: Usage) -> SearchUsage:
+    """Return what a search has used; whoever shows it asks here.
+
+    Args:
+        folder: Of the search.
+        trials: What those that have ended have used.
+    """
+    header = read_record(SearchHeader, folder / "search.json")
+    return SearchUsage(
+        trials=trials,
+        range_tests=_used_by_range_tests(folder, header),
+        finals=used_by_finalists(folder),
+        evaluation=_used_by_evaluation(folder, header),
+    )
+
+
+def _used_by_evaluation(folder: Path, header: SearchHeader | None) -> Usage:
+    """Return what the evaluations of a search's winners have used; the last has the sum."""
+    winner = read_record(WinnerRecord, folder / "winner.json")
+    if winner is None or (header is not None and winner.search not in ("", header.id)):
+        return Usage()
+    return _used(winner.evaluation)
+
+
+def _used_by_range_tests(folder: Path, header: SearchHeader | None) -> Usage:
+    """Return what the range tests that bound a search's learning rates have used."""
+    total = Usage()
+    for path in sorted((folder / "artifacts").glob("lr_range_*.json")):
+        tests = read_json(path)
+        rate = path.stem.removeprefix("lr_range_")
+        for test in tests if isinstance(tests, list) else ():
+            if isinstance(test, dict) and _is_test_of(test, rate, header):
+                total = total.plus(_used_by_test(test))
+    return total
+
+
+def _is_test_of(test: Json, rate: str, header: SearchHeader | None) -> bool:
+    """Whether a stored range test is one of this search, as far as is known."""
+    digest = test.get("digest")
+    if not digest or header is None:
+        return True
+    return any(
+        digest == range_tests_digest(header.study, definition, rate)
+        for definition in header.versions
+    )
+
+
+def _used_by_test(test: Json) -> Usage:
+    seconds = [test.get(name, 0.0) for name in ("cpu_s", "gpu_s")]
+    if not all(isinstance(each, int | float) for each in seconds):  # damaged
+        return Usage()
+    return Usage(cpu_s=float(seconds[0]), gpu_s=float(seconds[1]))
+
+
+class Measured(Protocol):
+    """What has been used by something: an attempt, a trial, a finalist, an evaluation."""
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time."""
+
+    @property
+    def gpu_s(self) -> float:
+        """Time on GPUs."""
+
+
+def of_results(records: Iterable[Measured]) -> Usage:
+    """Return what trials, or others, have used together."""
+    return total_of(map(_used, records))
+
+
+def _used(record: Measured) -> Usage:
+    return Usage(cpu_s=record.cpu_s, gpu_s=record.gpu_s)
 
 
 def total_of(usages: Iterable[Usage]) -> Usage:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from tuning.schema import SCHEMA, Json, JsonObject, check_schema, number
@@ -197,6 +197,8 @@ class Evaluation:
             back; None where Keras rightly refuses to read it, for it holds code, or cannot.
         file_fault: Why Keras cannot write or read the model's file, and what would help; else "".
         digest: `evaluation_digest` of what was evaluated; "": a file of an earlier version.
+        cpu_s, gpu_s: What it took, as in `TrialResult`, with the evaluations of earlier winners of
+            the search; 0: not measured.
     """
 
     test: Metrics
@@ -213,6 +215,12 @@ class Evaluation:
     reload_error: float | None = None
     file_fault: str = ""
     digest: str = field(default="", repr=False, compare=False)
+    cpu_s: float = field(default=0.0, repr=False, compare=False)
+    gpu_s: float = field(default=0.0, repr=False, compare=False)
+
+    def after(self, earlier: Evaluation) -> Evaluation:
+        """Return this evaluation as one that has used what an earlier one of the search has."""
+        return replace(self, cpu_s=self.cpu_s + earlier.cpu_s, gpu_s=self.gpu_s + earlier.gpu_s)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -233,6 +241,8 @@ class Evaluation:
             further["file_fault"] = self.file_fault
         if self.digest:
             further["digest"] = self.digest
+        if self.cpu_s or self.gpu_s:
+            further["used"] = {"cpu_s": self.cpu_s, "gpu_s": self.gpu_s}
 
         return {
             **further,
@@ -270,6 +280,8 @@ class Evaluation:
             reload_error=_number(stored.get("reload_error")),
             file_fault=stored.get("file_fault", ""),
             digest=stored.get("digest", ""),
+            cpu_s=number(stored.get("used", {}).get("cpu_s", 0.0)),
+            gpu_s=number(stored.get("used", {}).get("gpu_s", 0.0)),
         )
 
 

@@ -17,6 +17,7 @@ from tuning.space.domains import Float
 from tuning.space.positions import structure
 from tuning.study.study import Study
 from tuning.trial import Context, EpochReport, Params
+from tuning.trials.usage.meter import Stopwatch
 from tuning.trials.worker_study import WorkerStudy, load_worker_study
 
 _RATES = ("lr", "learning_rate")
@@ -28,6 +29,7 @@ def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
     Raises:
         StudyError: The study is wrong, or its parameter does not set the optimizer's learning rate.
     """
+    stopwatch = Stopwatch(context.slot)
     worker_study = load_worker_study(job.source, job.overrides)
     point = job.structure
     if point is None:
@@ -39,7 +41,8 @@ def run_lr_range(job: LRRangeJob, context: Context) -> LRRange:
         number=0, epoch=1, value=float(test.losses[-1]), metrics={}, seconds=test.seconds
     )
     context.report(report)
-    return test
+    usage = stopwatch.usage
+    return replace(test, cpu_s=usage.cpu_s, gpu_s=usage.gpu_s)
 
 
 def rate_of(study: Study) -> str:

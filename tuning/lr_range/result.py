@@ -40,6 +40,7 @@ here by bisection instead of by eye.
 # Fields whose type is not JSON's own.
 _CURVES = ("lrs", "losses", "low", "high")
 _MAPPINGS = ("suggestions", "reasons")
+_UNLESS_NOTHING = ("digest", "cpu_s", "gpu_s")
 _TUPLES = ("bounds", "interval", "stable")
 
 
@@ -71,6 +72,7 @@ class LRRange:
         study, label: Whose model was tested, and with which parameters; "" where the caller gave
             the model.
         digest: `range_tests_digest` of the search whose bounds it gave; "": none, or not known.
+        cpu_s, gpu_s: What it used, as in `TrialResult`; 0: not measured.
     """
 
     lrs: Array
@@ -92,6 +94,8 @@ class LRRange:
     study: str = ""
     label: str = ""
     digest: str = ""
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types; suggestions carry their definitions."""
@@ -103,8 +107,9 @@ class LRRange:
         for name in _TUPLES:
             stored[name] = list(stored[name])
 
-        if not self.digest:
-            del stored["digest"]
+        for name in _UNLESS_NOTHING:
+            if not stored[name]:
+                del stored[name]
 
         # For readers of the file; `from_json` leaves them out, since ours may have changed.
         stored["definitions"] = dict(DEFINITIONS)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from tuning.ledger.placement import PlanRecord
 from tuning.ledger.records import SearchHeader
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import Standing, WinnerRecord
 from tuning.reports.axes import describe
 from tuning.reports.importance import LEAST_TRIALS
@@ -50,8 +51,8 @@ _BEST_TRIALS = 5  # whose findings are shown
 _SLICE_WIDTH = 170  # pixels; narrower, a parameter's marks would touch
 
 
-def head_of_page(header: SearchHeader, trials: Trials) -> str:
-    """Return study and engine, when the search began, and how much was trained."""
+def head_of_page(header: SearchHeader, trials: Trials, used: Usage) -> str:
+    """Return study and engine, when the search began, how much was trained and what that used."""
     began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(header.created_at))
     n_epochs = sum(result.epochs for _, result in trials)
     training_s = sum(result.training_s for _, result in trials)
@@ -59,12 +60,10 @@ def head_of_page(header: SearchHeader, trials: Trials) -> str:
     chips = [_chip(count, outcome) for outcome, count in count_trials(trials).items()]
     chips.append(_chip(n_epochs, "epochs"))
     chips.append(_chip(seconds_text(training_s), "in training"))
-    cpu_s = sum(result.cpu_s for _, result in trials)
-    gpu_s = sum(result.gpu_s for _, result in trials)
-    if cpu_s:
-        chips.append(_chip(seconds_text(cpu_s), "of processor time"))
-    if gpu_s:
-        chips.append(_chip(seconds_text(gpu_s), "on GPUs"))
+    if used.cpu_s:
+        chips.append(_chip(seconds_text(used.cpu_s), "of processor time"))
+    if used.gpu_s:
+        chips.append(_chip(seconds_text(used.gpu_s), "on GPUs"))
     return (
         f"<h1>{html_text(header.study)} <span>{html_text(header.engine)}</span></h1>"
         f'<p class="soft">search <code>{html_text(header.id)}</code> begun {began}</p>'

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tuning.ledger.records import Definition, SearchHeader
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports.axes import describe
 from tuning.reports.summary import (
@@ -18,7 +19,7 @@ from tuning.reports.summary import (
     flat,
     plain_json,
 )
-from tuning.reports.texts import one_line, over_seeds, params_text, score, seconds_text
+from tuning.reports.texts import one_line, over_seeds, params_text, score, seconds_text, used_text
 from tuning.schema import JsonObject
 from tuning.space.space import Space
 from tuning.study.objective import Objective
@@ -41,6 +42,7 @@ class Compared:
         trials: Every finished trial, by number.
         winner: `winner.json`; None: none was chosen.
         status: How its last run ended, e.g. `completed`; "" where it has not said.
+        used: What it has used.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Compared:
     trials: Trials
     winner: WinnerRecord | None = None
     status: str = ""
+    used: Usage = field(default_factory=Usage)
 
     @property
     def definition(self) -> Definition:
@@ -116,7 +119,7 @@ class Compared:
             "budget": self.budget,
             "trials": count_trials(self.trials),
             "epochs": self.epochs,
-            "seconds": {"training": self.training_s},
+            "seconds": {"training": self.training_s, **self.used.to_json()},
             "best": best_json(self.best, self.objective),
             "winner": None if self.chosen is None else self.chosen.to_json(),
             "test": self.scores("test"),
@@ -223,6 +226,7 @@ def _facts(search: Compared) -> Iterator[tuple[str, str]]:
     yield "trials", ", ".join(outcomes) or "none"
     yield "epochs trained", f"{search.epochs:,}"
     yield "training", seconds_text(search.training_s)
+    yield "used", used_text(search.used.cpu_s, search.used.gpu_s)
 
     others = search.header.objectives[1:]
     if others:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tuning.errors import StorageError
 from tuning.ledger.records import SearchHeader
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports import cards, plots
 from tuning.reports.importance import LEAST_TRIALS
@@ -20,6 +21,8 @@ from tuning.study.objective import Objective
 
 # No folder and no hidden file; short enough for a file's name with its ending.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+_NOTHING = Usage()
 
 
 def load_libraries(completed: int) -> threading.Thread:
@@ -54,6 +57,7 @@ def write_report(
     space: Space,
     objective: Objective,
     range_tests: str = "",
+    used: Usage = _NOTHING,
 ) -> Path:
     """Write `<folder>/<search id>.html`, in place of the report that is there.
 
@@ -65,6 +69,7 @@ def write_report(
         space: For the types and scales of the parameters.
         objective: What the trials were judged by.
         range_tests: Cards (HTML) of the range tests from which a learning rate has its bounds.
+        used: What the search has used.
 
     Returns:
         The path.
@@ -81,7 +86,7 @@ def write_report(
     figures = plots.draw(trials, space, objective)
     winner_number = None if winner is None else winner.number
     parts = [
-        cards.head_of_page(header, trials),
+        cards.head_of_page(header, trials, used),
         '<div class="grid">',
         cards.winner_card(winner, header.data.unit, header.objectives or (objective,)),
         cards.failures_card(trials),

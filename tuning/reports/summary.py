@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import Margin, Standing
 from tuning.schema import JsonObject
 from tuning.scoring.pareto import front, knee, share_of_box
@@ -107,8 +108,8 @@ class Summary:
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
         total_s, startup_s, training_s: Wall time of this run, of it until the first trial began,
             and the time trials spent training (summed over slots).
-        cpu_s, gpu_s: What trials and finals have used of processors and GPUs, those of earlier runs
-            included; see `tuning.ledger.usage`.
+        cpu_s, gpu_s: What the search has used of processors and GPUs, earlier runs included; see
+            `tuning.ledger.usage.SearchUsage`.
         tracking_uri, experiment_id, run_id: Where MLflow has it; "" where it has not.
         report, model: Paths; None where there is none.
         warnings: What could not be written to MLflow or Optuna's storage, and what to do.
@@ -207,8 +208,7 @@ class Summary:
             whole["imports"] = self.imports
         if self.pareto:
             whole["pareto"] = self.pareto
-        used = {"cpu": self.cpu_s, "gpu": self.gpu_s}
-        whole["seconds"] |= {name: seconds for name, seconds in used.items() if seconds}
+        whole["seconds"] |= Usage(cpu_s=self.cpu_s, gpu_s=self.gpu_s).to_json()
         plain: JsonObject = plain_json(whole)
         return plain
 

@@ -109,7 +109,7 @@ def _parts(console: Console, summary: Summary) -> Iterator[RenderableType]:
 
     used = used_text(summary.cpu_s, summary.gpu_s)
     if used:
-        yield Text(f"Trials and finals used {used}.", "dim")
+        yield Text(f"The search used {used}.", "dim")
 
     diagnosis = _diagnosis(summary)
     if diagnosis:

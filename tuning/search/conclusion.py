@@ -16,7 +16,7 @@ from tuning.errors import SearchFailed, StorageError, TuningError
 from tuning.ledger.placement import read_plan
 from tuning.ledger.records import SearchStatus, counts
 from tuning.ledger.trial_cache import keep_trials
-from tuning.ledger.usage import used_by_finalists
+from tuning.ledger.usage import used_by_search
 from tuning.ledger.winner import WinnerRecord
 from tuning.lr_range.plot import cards
 from tuning.reports.cards import placement_card
@@ -292,5 +292,5 @@ class Conclusion:
             total_s=time.monotonic() - began,
             startup_s=0.0 if first_trial_at is None else first_trial_at - began,
             training_s=self._trial_index.training_s,
-            used=self._trial_index.usage.plus(used_by_finalists(self._files.folder)),
+            used=used_by_search(self._files.folder, self._trial_index.usage).total,
         )

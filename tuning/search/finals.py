@@ -291,6 +291,7 @@ class Finals:
             digest=self._evaluation_digest(best, seed),
         )
 
+        earlier = self.files.winner
         # The model of an earlier winner is about to be replaced: its figures go before it.
         forget(self.files.winner_file)
         forget(self.files.evaluation_file)
@@ -299,6 +300,8 @@ class Finals:
         if not round_.run():
             return None
         evaluation = self._evaluation_of(round_, job.digest)
+        if earlier is not None:
+            evaluation = evaluation.after(earlier.evaluation)
         return self._keep_winner(best, standings, seed, evaluation)
 
     def _evaluation_digest(self, best: Standing, seed: int) -> str:

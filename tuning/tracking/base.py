@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol, Self
 from tuning.errors import TrialError
 from tuning.ledger.placement import PlanRecord
 from tuning.ledger.records import SearchHeader
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.study.info import DatasetFacts
@@ -144,6 +145,13 @@ class Tracker(TrialSink, Protocol):
 
     def record_plan(self, plan: PlanRecord) -> None:
         """Show which trials ran on CPU cores and which on GPUs, and why."""
+
+    def record_used(self, used: Usage, at: float) -> None:
+        """Show what the search has used in all; once more where that has grown.
+
+        Args:
+            at: When it ended, in Unix seconds.
+        """
 
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder; one of the same name is replaced."""

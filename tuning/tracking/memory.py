@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tuning.errors import TrialError
 from tuning.ledger.placement import PlanRecord
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.tracking.base import Progress, SearchRecord
@@ -35,7 +36,7 @@ class MemoryTracker:
     """Holds every record once.
 
     Attributes:
-        searches, statuses, winners, fronts, plans: By search id.
+        searches, statuses, winners, fronts, plans, used: By search id.
         curves: By search id, then finished trials.
         files: Names, by search id.
     """
@@ -49,6 +50,7 @@ class MemoryTracker:
         self.winners: dict[str, WinnerRecord] = {}
         self.fronts: dict[str, Json] = {}
         self.plans: dict[str, PlanRecord] = {}
+        self.used: dict[str, Usage] = {}
         self.files: dict[str, set[str]] = {}
         self._search = ""
 
@@ -101,6 +103,10 @@ class MemoryTracker:
     def record_plan(self, plan: PlanRecord) -> None:
         """Keep the plan."""
         self.plans[self._search] = plan
+
+    def record_used(self, used: Usage, at: float) -> None:
+        """Keep what it has used."""
+        self.used[self._search] = used
 
     def keep_files(self, path: Path) -> None:
         """Keep the name of a file, or the names of the files below a folder."""

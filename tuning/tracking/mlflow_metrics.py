@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.tracking.base import Progress, SearchRecord
@@ -38,7 +39,7 @@ ENDS = {
 Row: TypeAlias = Mapping[str, float]
 FoldTable: TypeAlias = dict[str, list[float | int | None]]
 
-_NOT_FIGURES = ("schema", "params", "number", "seed", "at", "no_better")  # of `winner.json`
+_NOT_FIGURES = ("schema", "params", "number", "seed", "at", "no_better", "used")  # of `winner.json`
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,19 @@ def progress_points(search: SearchRecord, points: Sequence[Progress], above: int
             for name, value in values.items()
         ]
     return metrics
+
+
+def used_points(used: Usage, at: float) -> list[Point]:
+    """Return what a search has used in all, its range tests, finals and evaluation included.
+
+    `cpu_s` and `gpu_s` are those of its trials, one point a trial.
+
+    Args:
+        at: Unix seconds; of several values MLflow shows the latest.
+    """
+    figures = {"total_cpu_s": used.cpu_s, "total_gpu_s": used.gpu_s}
+    at_ms = milliseconds(at)
+    return [Point(name, seconds, 0, at_ms) for name, seconds in figures.items() if seconds]
 
 
 def winner_metrics(winner: WinnerRecord) -> dict[str, float]:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from tuning.errors import TrialError
 from tuning.ledger.placement import PlanRecord
+from tuning.ledger.usage import Usage
 from tuning.ledger.winner import WinnerRecord
 from tuning.schema import Json
 from tuning.study.info import DatasetFacts
@@ -218,6 +219,12 @@ class MlflowTracker:
     def record_plan(self, plan: PlanRecord) -> None:
         """Show on the search's run where its trials ran, and why."""
         mlflow_runs.log(self._client, self.run_id, tags=mlflow_tags.plan_tags(plan))
+
+    def record_used(self, used: Usage, at: float) -> None:
+        """Show on the search's run what all of it has used."""
+        # As for the winner: the time is the search's, so the same number is never stored twice.
+        points = mlflow_metrics.used_points(used, at)
+        mlflow_runs.log(self._client, self.run_id, points)
 
     def keep_files(self, path: Path) -> None:
         """Show a file, or every file of a folder, as artifacts of the search's run."""

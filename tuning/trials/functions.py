@@ -39,6 +39,7 @@ from tuning.trial import (
     TrialResult,
 )
 from tuning.trials.jobs import EvaluationJob, FinalistJob, Stopped, TrialJob, refused
+from tuning.trials.usage.meter import Stopwatch
 
 if TYPE_CHECKING:
     from tuning.trials.training import Training
@@ -274,10 +275,12 @@ def _result(training: Training, status: Status, curve: list[dict[str, float]]) -
 def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> FinalistOutcome:
     """Do what training does for a finalist on a fresh seed; see `train_finalist`."""
     started_at = time.time()
+    stopwatch = Stopwatch(slot)
     with trial_of(study.builder, job.number):
         values = evaluate_all(study, job.params, epoch=job.epochs, seed=seed)
     value = values[study.objective.metric]
     ended_at = time.time()
+    usage = stopwatch.usage
 
     outcome = FinalistOutcome(
         number=job.number,
@@ -291,6 +294,8 @@ def function_finalist(study: Study, job: FinalistJob, seed: int, slot: str) -> F
         started_at=started_at,
         ended_at=ended_at,
         figures=values if study.objectives or study.constraints else {},
+        cpu_s=usage.cpu_s,
+        gpu_s=usage.gpu_s,
     )
     write_record(job.file, outcome)
     return outcome
@@ -304,6 +309,4 @@ def function_winner(study: Study, job: EvaluationJob) -> Evaluation:
     with trial_of(study.builder, job.number):
         values = evaluate_all(study, job.params, epoch=study.epochs, seed=None)
     test = {name.removeprefix("val_"): value for name, value in values.items()}
-    evaluation = Evaluation(test=test, digest=job.digest)
-    write_record(job.file, evaluation)
-    return evaluation
+    return Evaluation(test=test, digest=job.digest)

@@ -21,6 +21,7 @@ from tuning.trials.functions import function_winner
 from tuning.trials.jobs import EvaluationJob
 from tuning.trials.saved_model import inputs_of as inputs_of  # the README names it here
 from tuning.trials.saved_model import save_and_read_back, weights_path
+from tuning.trials.usage.meter import Stopwatch
 from tuning.trials.verdict.decision import classes_of as classes_of  # beside `inputs_of`
 from tuning.trials.verdict.decision import keep_threshold
 from tuning.trials.winner_scores import winner_scores
@@ -41,6 +42,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
         TuningError: The reloaded model predicts something else; or the winner diverged on all rows,
             with `--cv`.
     """
+    stopwatch = Stopwatch(context.slot)
     # The test part is looked at once, also where the run was interrupted after it.
     earlier = read_record(Evaluation, job.file)
     kept = job.saved if job.saved.exists() else weights_path(job.saved)
@@ -51,7 +53,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     worker_study = loaded.for_params(job.params, job.data_digest)
     study = worker_study.study
     if study.trainer == "function":
-        return function_winner(study, job)
+        return _kept(function_winner(study, job), job, stopwatch)
 
     with trial_of(study.builder, job.number):
         item = _trained_winner(worker_study, job, worker_study.final())
@@ -84,6 +86,13 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
         imports=imports_of(own),
         digest=job.digest,
     )
+    return _kept(evaluation, job, stopwatch)
+
+
+def _kept(evaluation: Evaluation, job: EvaluationJob, stopwatch: Stopwatch) -> Evaluation:
+    """Write an evaluation, with what it has used."""
+    usage = stopwatch.usage
+    evaluation = replace(evaluation, cpu_s=usage.cpu_s, gpu_s=usage.gpu_s)
     write_record(job.file, evaluation)
     return evaluation
 

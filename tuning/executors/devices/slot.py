@@ -15,8 +15,8 @@ class Slot:
     """A place where one trial runs.
 
     Attributes:
-        name: The lease's name: `cpu:<core>`, the UUID of a GPU (several joined by `+`), or a share
-            of one: `GPU-x#1`.
+        name: `cpu:<core>`, the UUID of a GPU (several joined by `+`), or the second of four shares
+            of one: `GPU-x#1/4`.
         environment: Variables set in the worker before TensorFlow touches a device.
         cores: CPU cores the worker is bound to; empty: not bound.
         threads: TensorFlow's intra- and inter-op threads; 0: its own choice.
@@ -31,8 +31,8 @@ class Slot:
 
     @property
     def devices(self) -> list[str]:
-        """The devices it is made of, each of which has a lease."""
-        return self.name.split("+")
+        """The devices it is made of, each of which has a lease: that of a share is `GPU-x#1`."""
+        return [_leased(part) for part in self.name.split("+")]
 
     @property
     def kind(self) -> Kind:
@@ -43,3 +43,9 @@ class Slot:
     def stays_taken(self) -> bool:
         """Whether its worker keeps something of the device between trials: a GPU's memory."""
         return self.kind == "gpu"
+
+
+def _leased(part: str) -> str:
+    """Return what is leased of a part of a name: how many shares there are is no part of it."""
+    gpu, mark, share = part.partition("#")
+    return gpu + mark + share.partition("/")[0]

@@ -156,7 +156,7 @@ def _shares(gpus: Sequence[Device], per_trial: int, per_gpu: int) -> list[Slot]:
             slots.append(
                 replace(
                     slot,
-                    name=f"{gpu.uuid}#{i}",
+                    name=f"{gpu.uuid}#{i}/{per_gpu}",
                     environment={**slot.environment, **(mps if limit_mb else {})},
                     gpu_memory_mb=limit_mb,
                 )

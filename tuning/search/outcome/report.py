@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from tuning.ledger.search import PARETO_FILE, SearchFiles
+from tuning.ledger.usage import of_results, used_by_search
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports.html import load_libraries, write_report
 from tuning.reports.summary import Trials, pareto_front
@@ -64,6 +65,7 @@ class SearchReport:
             # Plotly looks for pandas among the loaded modules, and would take half of it.
             self._libraries.join()
 
+        of_trials = of_results(result for _, result in trials)
         report = write_report(
             self._folder,
             header=self._files.require_header(),
@@ -72,6 +74,7 @@ class SearchReport:
             space=self._study.space,
             objective=self._study.objective,
             range_tests=range_tests,
+            used=used_by_search(self._files.folder, of_trials).total,
         )
         # Last: its mark holds the stamps of all files that the report shows.
         remember_report(self._files.folder, report)

@@ -24,7 +24,7 @@ class Seconds:
         total_s: All of it.
         startup_s: Until its first trial began; 0 where none did: nothing has been waited for.
         training_s: All trials' training, those of earlier runs included.
-        used: What trials and finals have used, those of earlier runs included.
+        used: What the search has used, earlier runs included.
     """
 
     total_s: float

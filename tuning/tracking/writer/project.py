@@ -13,6 +13,7 @@ from tuning.ledger.model_file import changed
 from tuning.ledger.placement import read_plan
 from tuning.ledger.records import SearchHeader, SearchStatus
 from tuning.ledger.search import PARETO_FILE
+from tuning.ledger.usage import of_results, used_by_search
 from tuning.schema import WRONG_SHAPE
 from tuning.storage.durable import read_json, write_json
 from tuning.tracking.base import SearchRecord, Tracker, progress_points
@@ -302,9 +303,11 @@ class Projection:
             if path.exists():
                 tracker.keep_files(path)
 
-        ends = [self.view.finished[number].ended_at for number in self.view.order.copy()]
+        ended = [self.view.finished[number] for number in self.view.order.copy()]
         status = files.status or SearchStatus(status="interrupted", at=0.0)
+        ended_at = max([status.at, *(trial.ended_at for trial in ended)]) or time.time()
+        tracker.record_used(used_by_search(files.folder, of_results(ended)).total, ended_at)
         # The driver is gone, so a search that says "running" was killed, some time after it said
         # so: its last trial may be later than its status.
         word = "interrupted" if status.status == "running" else status.status
-        tracker.end(word, max([status.at, *ends]) or time.time())
+        tracker.end(word, ended_at)
