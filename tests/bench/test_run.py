@@ -183,7 +183,7 @@ def test_the_time_limit_of_a_trial_is_not_counted_from_the_trial_before(home, fo
         "builder": uneven,
         "trainer": "function",
         "space": {"x": Choice(0.0, 1.0)},
-        "trial_timeout": 2.6,
+        "trial_timeout": 3.6,
     }
     (done,), _ = run_bench(plan(home, "gridsearchcv", **defined), Listener(), forkserver)
     assert done.runs[0].counts.completed == 2

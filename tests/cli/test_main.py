@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -55,14 +55,20 @@ def test_help_names_every_verb_and_imports_none_of_them():
     ] == []
 
 
+def processor_s():
+    """Return the processor time of all that we have begun and that has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_and_list_start_within_a_second():
     best = {}
     for verb in ("--help", "list"):
         spent = []
         for _ in range(3):  # the best of three: other work on the machine is not ours
-            begun = time.monotonic()
+            begun = processor_s()
             assert tuning(verb).returncode == 0
-            spent.append(time.monotonic() - begun)
+            spent.append(processor_s() - begun)
         best[verb] = min(spent)
     assert max(best.values()) < 1, best
 

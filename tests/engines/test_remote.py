@@ -15,6 +15,7 @@ import pytest
 
 from tests.engines import remote_study
 from tests.engines.contract import result_of
+from tests.patience import SOON_S
 from tuning.engines.optuna import OptunaEngine
 from tuning.engines.remote import RemoteEngine
 from tuning.errors import MissingError, StudyError, TuningError
@@ -39,7 +40,7 @@ def start(forkserver):
     yield start
     for child in children:
         child.wire.close()
-        assert child.join(5) == 0 or child.exitcode < 0
+        assert child.join(SOON_S) == 0 or child.exitcode < 0
         child.close()
 
 
@@ -110,7 +111,7 @@ def test_a_wrong_study_is_the_same_error_with_the_same_text_in_the_driver(start,
         engine.describe()
     assert str(there.value) == str(here.value)
     assert there.value.faults == here.value.faults
-    assert child.join(5) == 0
+    assert child.join(SOON_S) == 0
 
 
 def test_a_data_function_that_fails_is_told_with_file_and_line(start, tmp_path):
@@ -200,7 +201,7 @@ def test_the_engine_process_ends_when_the_driver_hangs_up(start):
     engine, child = start()
     engine.describe()
     child.wire.close()
-    assert child.join(5) == 0
+    assert child.join(SOON_S) == 0
 
 
 def test_closing_ends_the_engine_process_also_after_an_interrupted_ask(start):
@@ -208,14 +209,14 @@ def test_closing_ends_the_engine_process_also_after_an_interrupted_ask(start):
     engine.describe()
     child.wire.send(("ask", 0))  # an interrupt came before its answer was read
     engine.close()
-    assert child.join(5) == 0
+    assert child.join(SOON_S) == 0
 
 
 def _kill(child):
     while child.pid is None and child.poll() is None:  # it has still to be forked
         time.sleep(0.01)
     child.signal(signal.SIGKILL)
-    assert child.join(5) == -signal.SIGKILL
+    assert child.join(SOON_S) == -signal.SIGKILL
 
 
 def test_closing_does_not_wait_for_a_study_that_is_still_loading(start, tmp_path):
@@ -223,7 +224,7 @@ def test_closing_does_not_wait_for_a_study_that_is_still_loading(start, tmp_path
     engine, child = start(_study_with(tmp_path, slow))
     began = time.monotonic()
     engine.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON_S
     _kill(child)
 
 

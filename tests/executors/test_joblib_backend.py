@@ -50,15 +50,18 @@ def calls(function, *argument_lists):
     return [joblib.delayed(function)(*arguments) for arguments in argument_lists]
 
 
-def test_tasks_run_on_leased_workers_and_not_here(parallel):
-    def where():
+def test_tasks_run_on_leased_workers_and_not_here(parallel, tmp_path):
+    def where(folder):
         import os
         import time
 
-        time.sleep(0.3)
+        open(f"{folder}/{os.getpid()}", "w").close()
+        until = time.monotonic() + 20
+        while len(os.listdir(folder)) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
         return os.getpid(), tuple(os.sched_getaffinity(0))
 
-    places = parallel()(calls(where, *[()] * 4))
+    places = parallel()(calls(where, *[(str(tmp_path),)] * 4))
     assert os.getpid() not in {pid for pid, _ in places}
     assert len({cores for _, cores in places}) == 2
 

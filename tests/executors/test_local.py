@@ -21,6 +21,7 @@ from tests.executors.contract import (
     run,
 )
 from tests.executors.jobs import Unloadable
+from tests.patience import SOON_S
 from tuning.errors import BusyError, MissingError, TuningError
 from tuning.executors import local, local_worker
 from tuning.executors.base import Died, Finished, Reported, Started
@@ -59,7 +60,20 @@ def executor(open_):
     return open_()
 
 
-def until(executor, kind, seconds=10.0):
+@pytest.fixture
+def wait(monkeypatch):
+    """Let time pass for what counts a job's limits, and for nothing else: no load makes it late."""
+    passed_s = []
+
+    def monotonic():
+        return time.monotonic() + sum(passed_s)
+
+    monkeypatch.setattr(local_worker, "time", SimpleNamespace(monotonic=monotonic))
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=monotonic))
+    return passed_s.append
+
+
+def until(executor, kind, seconds=SOON_S):
     """Return the events up to the first of a kind."""
     events = []
     end = time.monotonic() + seconds
@@ -98,7 +112,7 @@ def test_a_slot_that_was_given_up_is_another_searchs_at_once(open_):
     executor.resize([])
     until(executor, Died)
     other = open_("cpu:2")
-    assert time.monotonic() - gone_at < 1.0
+    assert time.monotonic() - gone_at < SOON_S
     assert len(other.slots) == 2
 
 
@@ -163,7 +177,7 @@ def test_four_devices_run_four_jobs_at_once_each_with_its_own(open_, monkeypatch
     assert {end.value["visible"] for end in ended.values()} == {"a", "b", "c", "d"}
 
 
-def test_a_killed_worker_is_seen_and_replaced_within_a_second_and_others_go_on(open_):
+def test_a_killed_worker_is_seen_and_replaced_at_once_and_others_go_on(open_):
     executor = open_("cpu:2")
     executor.submit(job("sleep", 60, id="victim"))
     victim = started(until(executor, Started))
@@ -172,11 +186,10 @@ def test_a_killed_worker_is_seen_and_replaced_within_a_second_and_others_go_on(o
     killed_at = time.monotonic()
     os.kill(victim.pid, signal.SIGKILL)
     died = next(event for event in until(executor, Died) if isinstance(event, Died))
-    assert time.monotonic() - killed_at < 1
     assert (died.job, died.cause) == ("victim", "killed")
     assert "out of memory" in died.detail
     events = run(executor, job("where"))
-    assert time.monotonic() - killed_at < 1.5
+    assert time.monotonic() - killed_at < SOON_S  # silent it may be for longer
     ended = ends(events)
     assert ended["where"].value["slot"] == victim.slot
     if "other" not in ended:
@@ -272,7 +285,7 @@ def test_a_job_that_hangs_is_stopped_at_its_limit(executor, name):
     begin = time.monotonic()
     died = run(executor, job(name, 60, timeout_s=0.3))[-1]
     assert (died.cause, died.detail) == ("timeout", "stopped after 0.3 s, the trial's limit")
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < SOON_S
 
 
 def test_a_stopped_worker_is_ended_for_lack_of_progress_and_replaced(executor):
@@ -281,24 +294,11 @@ def test_a_stopped_worker_is_ended_for_lack_of_progress_and_replaced(executor):
     assert run(executor, job("double", 1))[-1].value == 2
 
 
-@pytest.fixture
-def wait(monkeypatch):
-    """Let time pass for what counts a job's limits, and for nothing else: no load makes it late."""
-    passed_s = []
-
-    def monotonic():
-        return time.monotonic() + sum(passed_s)
-
-    monkeypatch.setattr(local_worker, "time", SimpleNamespace(monotonic=monotonic))
-    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=monotonic))
-    return passed_s.append
-
-
 def test_reports_count_as_progress(executor, wait):
     executor.submit(job("train_slowly", 30, no_progress_timeout_s=60.0))
     events = until(executor, Started)
     while not isinstance(events[-1], ENDS):
-        events += until(executor, (Reported, *ENDS), seconds=30.0)
+        events += until(executor, (Reported, *ENDS))
         wait(40.0)
     assert isinstance(events[-1], Finished)
     assert len(epochs(events)) == 30
@@ -358,18 +358,18 @@ def test_a_job_may_ask_for_its_worker_to_be_replaced(open_):
 def test_a_flood_of_output_is_capped(open_, tmp_path):
     executor = open_("cpu:1", limits=Limits(log_bytes=1_000_000))
     run(executor, job("flood", 300))
-    until = time.monotonic() + 10  # a busy disk takes its time to cut hundreds of megabytes
+    until = time.monotonic() + SOON_S  # a busy disk takes its time to cut hundreds of megabytes
     while sum(path.stat().st_size for path in (tmp_path / "logs").iterdir()) > 1_000_000:
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-def test_large_arguments_do_not_block_the_driver_behind_a_stopped_worker(open_):
+def test_large_arguments_do_not_block_the_driver_behind_a_stopped_worker(open_, wait):
     executor = open_("cpu:1")
-    executor.submit(job("stop_itself", timeout_s=2.0))
-    begin = time.monotonic()
-    executor.submit(job("echo_length", b"x" * 30_000_000))
-    assert time.monotonic() - begin < 1.5
+    executor.submit(job("stop_itself", timeout_s=600.0))
+    until(executor, Started)
+    executor.submit(job("echo_length", b"x" * 30_000_000))  # returns, or this test never ends
+    wait(600.0)
     ended = ends([*until(executor, Died), *until(executor, Finished)])
     assert ended["stop_itself"].cause == "timeout"
     assert ended["echo_length"].value == 30_000_000
@@ -399,7 +399,7 @@ def test_close_ends_the_workers_and_frees_the_devices(open_, leases):
     names = [slot.name for slot in executor.slots]
     begin = time.monotonic()
     executor.close()
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < SOON_S  # the job takes a minute
     assert not psutil.pid_exists(worker.pid)
     for name in names:
         leases.try_acquire(name).release()
@@ -411,7 +411,7 @@ def test_a_held_device_is_waited_for_so_long_and_then_refused_with_its_holder(op
     begin = time.monotonic()
     with pytest.raises(BusyError, match=rf"cpu:\d+ is held by housing \(process {os.getpid()}\)"):
         open_("cpu:1", until=begin + patience_s)
-    assert patience_s <= time.monotonic() - begin < patience_s + 2
+    assert patience_s <= time.monotonic() - begin < patience_s + SOON_S
 
 
 def test_a_second_executor_takes_the_free_devices_and_grows_when_others_come_free(open_):
@@ -420,7 +420,7 @@ def test_a_second_executor_takes_the_free_devices_and_grows_when_others_come_fre
     assert len(second.slots) == 1
     assert {slot.name for slot in first.slots}.isdisjoint(slot.name for slot in second.slots)
     first.close()
-    end = time.monotonic() + 3
+    end = time.monotonic() + SOON_S
     while len(second.slots) < 2 and time.monotonic() < end:
         second.events(0.2)
     assert len(second.slots) == 2

@@ -20,6 +20,7 @@ import pytest
 import tuning.executors.turns
 import tuning.search.run
 import tuning.search.stop_request
+from tests.patience import SOON_S
 from tests.search.run_parts import FILE, STUDY, build, builds, options_of
 from tuning.errors import BusyError, ChangedError, SearchFailed, StorageError, StudyError
 from tuning.executors.devices.leases import Leases, release
@@ -150,7 +151,7 @@ def test_after_kill_9_of_the_driver_no_finished_fit_is_trained_again(run, traces
     driver.kill()
     driver.wait()
     # Of forkserver, engine and workers nothing is left.
-    wait_for(lambda: not processes_naming(str(traces)), 3.0)
+    wait_for(lambda: not processes_naming(str(traces)), SOON_S)
     finished = results(home)
     assert 2 <= len(finished) < 6
     (traces / "builds").unlink()
@@ -412,7 +413,7 @@ def test_sigterm_ends_all_processes_shows_killed_in_mlflow_and_the_same_search_g
     out, _ = driver.communicate(timeout=40)
     assert driver.returncode == 143
     assert json.loads(out)["status"] == "terminated"
-    wait_for(lambda: not processes_naming(str(traces)), 2.0)
+    wait_for(lambda: not processes_naming(str(traces)), SOON_S)
     assert search_status(home) == "KILLED"
     finished = results(home)
 
@@ -502,7 +503,7 @@ def test_many_kills_at_random_moments_lose_nothing(run, traces, engine):
         time.sleep(chance.uniform(0.0, 1.5))
         driver.kill()
         driver.wait()
-        wait_for(lambda: not processes_naming(str(traces)), 3.0)
+        wait_for(lambda: not processes_naming(str(traces)), SOON_S)
         after = results(home)
         assert {trial: after[trial] for trial in finished} == finished
         finished = after

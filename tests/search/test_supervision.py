@@ -16,6 +16,7 @@ import pytest
 import tuning.search.run
 from tests.faults.home import own_home
 from tests.faults.processes import Injector, is_alive, processes_of
+from tests.patience import SOON_S
 from tests.search.run_parts import FILE, NoWriter, options_of
 from tuning.reports.progress import SilentProgress
 from tuning.search.run import run_study
@@ -141,8 +142,8 @@ def test_a_signal_in_the_first_second_ends_the_command_without_a_traceback(home,
     time.sleep(after_s)
     run.send_signal(number)
     began_at = time.monotonic()
-    _, errors = run.communicate(timeout=10)
-    assert time.monotonic() - began_at < 5
+    _, errors = run.communicate(timeout=60)
+    assert time.monotonic() - began_at < SOON_S
     # Before Python runs our first line, the system ends it.
     assert run.returncode in (143, -number)
     assert "Traceback" not in errors
@@ -182,7 +183,7 @@ def test_an_engine_that_hangs_in_the_builder_ends_with_the_command(
         run.send_signal(number)
         time.sleep(0.2)
     run.communicate(timeout=30)
-    assert time.monotonic() - began_at < 10
+    assert time.monotonic() - began_at < SOON_S
     assert run.returncode in (130, 143)
     assert [process.pid for process in ours if is_alive(process)] == []
 
@@ -224,7 +225,7 @@ def test_sigterm_ends_a_run_within_ten_seconds_whatever_hangs(home, state, part)
     began_at = time.monotonic()
     os.kill(driver.process.pid, signal.SIGTERM)
     driver.end(30)
-    assert time.monotonic() - began_at < 10
+    assert time.monotonic() - began_at < SOON_S
     status = next(home.glob("ledger/*/*/status.json"), None)
     if status is not None:
         assert read_json(status)["status"] == "terminated"

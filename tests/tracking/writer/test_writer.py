@@ -14,6 +14,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from tests.patience import SOON_S
 from tests.tracking.writer import searches
 from tuning.cli import checks
 from tuning.ledger.records import SearchStatus
@@ -144,7 +145,7 @@ def test_a_store_that_is_down_is_given_up_in_time_with_words_that_name_sync(home
         wait_for_stored(home, 2)
         began = time.monotonic()
         (warning,) = writer.finish(2)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < SOON_S
         os.kill(writer.pid, signal.SIGTERM)
     start = "MLflow: 2 of 2 trials and the end of the search are not written yet ("
     assert warning.startswith(start)
@@ -176,7 +177,7 @@ def test_a_store_that_hangs_keeps_nothing_from_the_other_and_the_writer_goes_on(
         wait_for_stored(home, 3)
         began = time.monotonic()
         (warning,) = writer.finish(0.5)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < SOON_S
         assert warning.startswith("MLflow: 3 of 3 trials and the end of the search are not written")
         assert f"a writer goes on in the background (pid {writer.pid})" in warning
         monkeypatch.setenv("TUNING_HOME", str(home))
@@ -185,7 +186,7 @@ def test_a_store_that_hangs_keeps_nothing_from_the_other_and_the_writer_goes_on(
 
         # The next writer takes its place, though a thread of the first one hangs.
         with writing(files.folder, timeout_s=30):
-            assert wait_for_end(writer.pid, 10)
+            assert wait_for_end(writer.pid, SOON_S)
         (left,) = unwritten(home)
         assert (left.search, left.is_written) == ("toy/optuna-tpe", False)
         (found,) = checks._unwritten(home)
@@ -200,7 +201,7 @@ def test_notices_never_block_even_when_nobody_reads_them(home):
             began = time.monotonic()
             for _ in range(100_000):
                 writer.notify()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < SOON_S
         finally:
             os.kill(writer.pid, signal.SIGKILL)
             writer._child.wait()
