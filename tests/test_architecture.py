@@ -50,6 +50,7 @@ ROOMS = (
     "trials/usage",
     "estimators",
     "diagnosis",
+    "ledger/view",
     "ledger",
     "builders",
     "builders/inputs",

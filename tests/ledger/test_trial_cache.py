@@ -138,10 +138,11 @@ def test_the_cache_of_another_search_is_not_taken(files, tmp_path, read):
 
 def test_under_another_space_nothing_of_it_is_taken(files):
     ended_trials(files, SPACE)
-    kept = trial_cache._load(files.folder)
+    kept = trial_cache.KeptTrials.load(files)
+    stamps = trial_cache.stamps_of(files, 0)
     of_words = Space({**SPACE.domains, "lr": Choice("low", "high")})
-    assert trial_cache._kept_pair(files, 0, kept, SPACE) is not None
-    assert trial_cache._kept_pair(files, 0, kept, of_words) is None
+    assert kept.pair(0, stamps, SPACE.decode) is not None
+    assert kept.pair(0, stamps, of_words.decode) is None
 
 
 def test_a_trial_that_has_not_ended_makes_the_search_one_that_goes_on(files):

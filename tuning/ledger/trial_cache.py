@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from tuning.errors import DamagedFileError, StorageError
 from tuning.ledger.search import SearchFiles
@@ -22,12 +22,49 @@ from tuning.ledger.stamps import Stamp, is_settled, numbered, stamp
 from tuning.schema import WRONG_SHAPE, Json
 from tuning.space.space import Space
 from tuning.storage.durable import open_file, write_bytes
-from tuning.trial import Proposal, TrialResult
+from tuning.trial import Params, Proposal, TrialResult
 
 _NAME = "trials.cache"
 _VERSION = 1
 
 Pair: TypeAlias = tuple[Proposal, TrialResult]
+
+
+@dataclass(frozen=True)
+class KeptTrials:
+    """The trials of the cache.
+
+    Attributes:
+        entries: By number; None where a trial was left out.
+    """
+
+    entries: Sequence[Json | None]
+
+    @classmethod
+    def load(cls, files: SearchFiles) -> Self:
+        """Return what the cache of a search holds; nothing where it is missing or not whole."""
+        return cls(_load(files.folder))
+
+    def pair(
+        self, number: int, stamps: list[Stamp | None], decode: Callable[[Params], Params]
+    ) -> Pair | None:
+        """Return a trial as it is kept; None where it is not, or its files have changed.
+
+        Args:
+            number: The trial.
+            stamps: `stamps_of` it, as its files are now.
+            decode: Gives its parameters, which are as JSON has them, their own types.
+        """
+        entry = self.entries[number] if number < len(self.entries) else None
+        if entry is None or entry["stamps"] != stamps:
+            return None
+        try:
+            stored = entry["proposal"]
+            proposal = Proposal.from_json(stored, decode(stored["params"]))
+            result = TrialResult.from_json(entry["result"])
+        except WRONG_SHAPE:  # another space
+            return None
+        return replace(proposal, digest=entry["digest"]), result
 
 
 def ended_trials(files: SearchFiles, space: Space) -> list[Pair] | None:
@@ -45,11 +82,11 @@ def ended_trials(files: SearchFiles, space: Space) -> list[Pair] | None:
         return None
 
     read_at_ns = time.time_ns()
-    kept = _load(files.folder)
+    kept = KeptTrials.load(files)
     pairs = []
     n_read = 0
     for number in range(len(names)):
-        pair = _kept_pair(files, number, kept, space)
+        pair = kept.pair(number, stamps_of(files, number), space.decode)
         if pair is None:
             pair = _read_pair(files, number, space)
             n_read += 1
@@ -73,7 +110,7 @@ def keep_trials(files: SearchFiles, pairs: Sequence[Pair], read_at_ns: int) -> N
     """
     entries: list[Json | None] = []
     for proposal, result in pairs:
-        stamps = _stamps(files, proposal.number)
+        stamps = stamps_of(files, proposal.number)
         entries.extend([None] * (proposal.number + 1 - len(entries)))
         if is_settled(stamps, read_at_ns):
             entries[proposal.number] = {
@@ -115,22 +152,6 @@ def _load(folder: Path) -> list[Json | None]:
     return entries
 
 
-def _kept_pair(
-    files: SearchFiles, number: int, kept: Sequence[Json | None], space: Space
-) -> Pair | None:
-    """Return a trial as it is kept; None where it is not, or its files have changed."""
-    entry = kept[number] if number < len(kept) else None
-    if entry is None or entry["stamps"] != _stamps(files, number):
-        return None
-    try:
-        stored = entry["proposal"]
-        proposal = Proposal.from_json(stored, space.decode(stored["params"]))
-        result = TrialResult.from_json(entry["result"])
-    except WRONG_SHAPE:  # another space
-        return None
-    return replace(proposal, digest=entry["digest"]), result
-
-
 def _read_pair(files: SearchFiles, number: int, space: Space) -> Pair | None:
     """Return a trial as its files have it; a damaged file is left where it is."""
     quiet = SearchFiles(files.folder)
@@ -144,6 +165,7 @@ def _read_pair(files: SearchFiles, number: int, space: Space) -> Pair | None:
     return None if result is None else (proposal, result.without_curves())
 
 
-def _stamps(files: SearchFiles, number: int) -> list[Stamp | None]:
+def stamps_of(files: SearchFiles, number: int) -> list[Stamp | None]:
+    """Return the stamps of a trial's ask and of its result."""
     folder = str(files.trial_folder(number))
     return [stamp(f"{folder}/spec.json"), stamp(f"{folder}/result.json")]
