@@ -62,6 +62,7 @@ class SearchLoop:
         stop_request: Looked at between events.
         known: Returns the result of a proposal that another search has trained; it is not trained.
         admits: Whether a proposal may begin now; one that may not is held back until it may.
+        ahead: Trials that are asked for beyond those of `StudyInfo.open_per_slot`; none `in_order`.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class SearchLoop:
         stop_request: StopRequest | None = None,
         known: Callable[[Proposal], TrialResult | None] = lambda proposal: None,
         admits: Callable[[Proposal], bool] = lambda proposal: True,
+        ahead: Callable[[], int] = lambda: 0,
     ) -> None:
         self.study = study
         self.engine = engine
@@ -97,6 +99,7 @@ class SearchLoop:
         self._in_order = in_order
         self._known = known
         self._admits = admits
+        self._ahead = ahead
         self._held: Proposal | None = None  # asked for, and not admitted yet
         self._stop_request = stop_request or StopRequest()
         self._tick_at = 0.0  # when `on_tick` is called again, on the monotonic clock
@@ -302,7 +305,8 @@ class SearchLoop:
         # device be needed.
         if busy == 0:
             return True
-        most = self._in_order or self.study.open_per_slot * len(self.executor.slots)
+        per_slot = self.study.open_per_slot
+        most = self._in_order or per_slot * len(self.executor.slots) + self._ahead()
         return busy < most
 
     @property

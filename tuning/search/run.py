@@ -169,6 +169,7 @@ class _TrainingRun:
             stop_request=run.stop_request,
             known=run.search.known.result_of,
             admits=self._admits,
+            ahead=run.planning.ahead,
         )
         self._conclusion = Conclusion(run, self._loop.trial_index)
         if self._budget is not None:

@@ -22,6 +22,9 @@ from tuning.trial import Params
 
 Vector: TypeAlias = NDArray[np.float64]
 
+_SIZE = (0.7, -0.5)
+_BATCH = (-0.5, -0.4)
+"""Powers of a size that an epoch on a core takes, and a GPU's part of that."""
 MOST_PAIRS = 45
 """Products of two sizes that are looked at; of more sizes than ten the first ones."""
 
@@ -32,7 +35,8 @@ class _Feature:
 
     value: Callable[[Params], float]
     spread: float
-    is_size: bool = False
+    slope: float = 0.0
+    ratio_slope: float = 0.0
 
 
 class Features:
@@ -40,7 +44,10 @@ class Features:
 
     Attributes:
         spreads: (n,) standard deviation of each weight beforehand; natural logarithms of seconds.
-        are_sizes: (n,) 1 where a figure is the logarithm of a size, else 0.
+        slopes: (n,) what each weight is believed to be beforehand: an epoch takes longer with each
+            size, and less with rows of a batch.
+        ratio_slopes: (n,) the same of a GPU's part of a core's time: a step on it costs much the
+            same as long as it is launched.
 
     Args:
         domains: Parameters by name, as `Space.domains` has them; may be empty.
@@ -70,7 +77,8 @@ class Features:
             features.append(_Feature(product, 0.15))
         self._features = features
         self.spreads: Vector = np.array([feature.spread for feature in features])
-        self.are_sizes: Vector = np.array([float(feature.is_size) for feature in features])
+        self.slopes: Vector = np.array([feature.slope for feature in features])
+        self.ratio_slopes: Vector = np.array([feature.ratio_slope for feature in features])
 
     def of(self, params: Params) -> Vector:
         """Return the (n,) figures of a point; a parameter that does not exist there counts as 0."""
@@ -96,9 +104,13 @@ def _is_positive(value: Any) -> bool:
 def _features_of(name: str, domain: Any) -> Sequence[_Feature]:
     if _is_size(domain):
         size = _size(name, domain)
-        return [_Feature(size, 0.6, is_size=True), _Feature(_product(size, size), 0.15)]
+        slope, ratio_slope = _BATCH if name == "batch_size" else _SIZE
+        return [
+            _Feature(size, 0.6, slope, ratio_slope),
+            _Feature(_product(size, size), 0.15),
+        ]
     if isinstance(domain, Choice):
-        return [_Feature(_indicator(name, value), 1.0) for value in domain.values]
+        return [_Feature(_indicator(name, value), 2.0) for value in domain.values]
     if isinstance(domain, Float):
         return [_Feature(_rate(name, domain), 0.1)]
     return []

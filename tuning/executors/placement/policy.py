@@ -3,23 +3,26 @@
 The first trials are timed where they run: none is run only to be timed. A free slot is given the
 waiting trial that gains most there. It is left idle where the trial would be done earlier by
 waiting for the other kind, and does not delay the end of the search where it is used. A trial that
-turns out to be the last by far is begun anew on the other kind.
+turns out to be far better off on the other kind is begun anew there.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import numpy as np
+
 from tuning.executors.devices.slot import Kind, Slot
-from tuning.executors.placement.model import CostModel, Costs, Timing
+from tuning.executors.placement.features import Vector
+from tuning.executors.placement.model import KINDS, CostModel, Timing, other_kind
+from tuning.executors.placement.moving import RESTART_S, Situation, job_to_move
+from tuning.executors.placement.outlook import Outlook, Several
 from tuning.executors.placement.running import RunningTrial
-from tuning.executors.placement.split import Load, Pair, Split, best_split
+from tuning.executors.placement.split import Load, Split, best_split
 from tuning.executors.placement.work import Work
 
 Mode: TypeAlias = Literal["timing", "cpu", "gpu", "both"]
@@ -29,15 +32,12 @@ _ENOUGH = 4  # timings of each kind before one of them is given up
 _SURE = 10  # timings of each kind before the plan is made less often
 FIRST_CORES = 4
 """CPU slots that are used before a trial was timed on one, and where it is long, on a GPU."""
+_SURE_SPREAD = 0.5  # of a trial's ratio, up to which it may be the longest of all
 _SHORT_S = 20.0  # a trial that keeps no core from a better one for long
 _TYPICAL = 48  # trials that the split is made for
 _WORTH_BOTH = 0.95  # two kinds have to be done in this part of the time of the better one
 _BAND = 1.25  # trials whose gain is so near the limit may go to either kind
-_HOPE = 1.0  # standard deviations by which a kind may be faster before it is given up
 _CURIOSITY = 0.5  # standard deviations by which what is not known is looked at as good
-_LATE = 1.5  # so many times later than elsewhere, and a trial is begun anew there
-_LAST = 0.9  # of the time to the end of the search
-_RESTART_S = 2.0
 
 
 class Choice(NamedTuple):
@@ -47,30 +47,11 @@ class Choice(NamedTuple):
     job: int
 
 
-@dataclass(frozen=True)
-class _Believed:
-    """What a trial costs on each kind."""
-
-    costs: Costs
-    pair: Pair
-
-    def seconds(self, kind: Kind) -> float:
-        return self.pair.on(kind)
-
-    def hoped(self, kind: Kind) -> Pair:
-        """Return the seconds if one kind is faster than is believed."""
-        factor = math.exp(-_HOPE * self.costs.spread)
-        if kind == "cpu":
-            return Pair(self.pair.cpu * factor, self.pair.gpu)
-        return Pair(self.pair.cpu, self.pair.gpu * factor)
-
-
 class Placement:
     """Decides for one executor; single-threaded, and told of everything that happens to its jobs.
 
     Attributes:
-        model: What trials cost.
-        timings: All that the model has learned from.
+        outlook: What trials take.
 
     Args:
         slots: All of the executor's, of both kinds. A CPU slot whose core feeds a GPU is used where
@@ -88,21 +69,21 @@ class Placement:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.slots = tuple(slots)
-        self.model = CostModel(domains)
-        self.timings: list[Timing] = []
+        self.outlook = Outlook(CostModel(domains))
         self._now = now
         self._feeding = {core for slot in slots if slot.kind == "gpu" for core in slot.cores}
         self._running: dict[str, RunningTrial] = {}
         self._typical: deque[Work] = deque(maxlen=_TYPICAL)
         self._seen: set[str] = set()
         self._avoided: dict[str, Kind] = {}  # by trial: it was too slow there
-        self._believed: dict[str, _Believed] = {}  # by trial; forgotten with each timing
-        self._epochs = [1.0, 1.0]  # trained and allowed, of ended trials
+        self._n_moved: dict[str, int] = {}  # by trial
         self._to_come: int | None = None
         self._mode: Mode = "timing"
+        self._told_mode: Mode = "timing"
         self._gain = 1.0  # from which a trial belongs on a GPU
         self._ends_at = 0.0
         self._waiting: list[Work] = []
+        self._held = 0
         self._used: dict[Kind, list[str]] = {"cpu": [], "gpu": []}
         self._is_planned = False
         self._plan_at = 0.0  # on the clock: not made anew with each timing
@@ -113,10 +94,20 @@ class Placement:
     # --- which slots, which job ---
 
     @property
+    def model(self) -> CostModel:
+        """What epochs cost."""
+        return self.outlook.model
+
+    @property
+    def timings(self) -> Sequence[Timing]:
+        """All that was learned from."""
+        return self.outlook.timings
+
+    @property
     def mode(self) -> Mode:
-        """Which slots are used."""
+        """Which slots are used, but for the last trials."""
         self._plan()
-        return self._mode
+        return self._told_mode
 
     @property
     def gain(self) -> float:
@@ -129,6 +120,14 @@ class Placement:
         names = {name for each in self._used.values() for name in each}
         return tuple(slot for slot in slots if slot.name in names) or tuple(slots)
 
+    @property
+    def ahead(self) -> int:
+        """Trials that wait for a slot of their kind while one of the other kind is idle.
+
+        So many more may be asked for: one of them may be for the idle slot.
+        """
+        return min(self._held, sum(map(len, self._used.values())))
+
     def choose(
         self, idle: Sequence[Slot], busy: Sequence[Slot], waiting: Sequence[Work | None]
     ) -> Choice | None:
@@ -139,6 +138,7 @@ class Placement:
             waiting: The jobs in the order in which they came; None of one that says nothing of
                 itself, which takes the first slot that there is.
         """
+        self._held = 0
         if not waiting or not idle:
             return None
         for work in waiting:
@@ -146,8 +146,11 @@ class Placement:
         self._waiting = [work for work in waiting if work is not None]
         self._plan()
         used = {slot.name for slot in self.used([*busy, *idle])}
+        taken = {kind: _cores_of(busy, kind) for kind in KINDS}
         free = [
-            place for place, slot in enumerate(idle) if slot.name in used and _is_free(slot, busy)
+            place
+            for place, slot in enumerate(idle)
+            if slot.name in used and taken[other_kind(slot.kind)].isdisjoint(slot.cores)
         ]
         if not free:
             return None
@@ -160,52 +163,61 @@ class Placement:
             if job is not None:
                 return Choice(places[0], job)
         # Whatever is believed, something runs.
-        return None if busy else Choice(free[0], 0)
+        if not busy:
+            return Choice(free[0], 0)
+        self._held = len(waiting)
+        return None
 
     def _job_for(self, kind: Kind, waiting: Sequence[Work | None]) -> int | None:
         """Return the place of the job that is best begun on a slot of this kind now.
 
         Jobs that gain equally stay in their order.
         """
-        other: Kind = "gpu" if kind == "cpu" else "cpu"
-        ahead_s = sum(self._left_s(trial) for trial in self._on(other))
-        horizon_s = self._horizon_s()
-        n_timings = self.model.n_timings[kind]
-        is_curious = n_timings < _SURE and len(self._on(kind)) < FIRST_CORES
-        best: tuple[float, int] | None = None
-        for place, work in enumerate(waiting):
-            if work is None or (self._used[other] and self._avoided.get(work.key) == kind):
-                continue
-            believed = self._of(work)
-            there_s = math.inf
-            if self._used[other] and self._avoided.get(work.key) != other:
-                there_s = ahead_s / len(self._used[other]) + believed.seconds(other)
-            belongs = self._belongs(believed)
-            if belongs == other:
-                ahead_s += believed.seconds(other)
+        other = other_kind(kind)
+        n_other = len(self._used[other])
+        places = [
+            place
+            for place, work in enumerate(waiting)
+            if work is not None and not (n_other and self._avoided.get(work.key) == kind)
+        ]
+        works = [work for place in places if (work := waiting[place]) is not None]
+        if not works:
+            return None
+        believed = self.outlook.of_all(works)
+        elsewhere = self._belong(believed, other)
+        there_s = np.full(len(works), np.inf)
+        if n_other:
+            there_s = believed.on(other) + self._ahead_s(believed, elsewhere, other) / n_other
+            shut = [self._avoided.get(work.key) == other for work in works]
+            there_s[shut] = np.inf
 
-            here_s = believed.hoped(kind).on(kind)
-            # Either nobody else is done with it earlier, or it belongs here and delays nothing: a
-            # slot is kept for what gains there.
-            pays = here_s <= there_s or (belongs != other and here_s <= horizon_s) or is_curious
-            rank = round(self._rank(believed, kind), 2), place
-            if pays and (best is None or rank < best):
-                best = rank
-        return None if best is None else best[1]
+        here_s = believed.hoped(kind)
+        # Either nobody else is done with it earlier, or it belongs here and delays nothing: a
+        # slot is kept for what gains there.
+        pays = (here_s <= there_s) | (~elsewhere & (here_s <= self._horizon_s()))
+        if self._is_curious(kind):
+            pays[:] = True
+        if not pays.any():
+            return None
+        log_gains = np.log(believed.gains)
+        ranks = (-log_gains if kind == "gpu" else log_gains) - _CURIOSITY * believed.spreads
+        ranks = np.where(pays, ranks.round(2), np.inf)
+        return places[int(ranks.argmin())]
 
-    def _rank(self, believed: _Believed, kind: Kind) -> float:
-        """Return a figure that is the lower the more a trial gains on a kind, or may gain."""
-        log_gain = math.log(believed.pair.gain)
-        curiosity = _CURIOSITY * believed.costs.spread
-        return (-log_gain if kind == "gpu" else log_gain) - curiosity
+    def _ahead_s(self, believed: Several, elsewhere: Any, other: Kind) -> Any:
+        """Return the seconds of what runs and waits on the other kind before each trial; (n,)."""
+        running_s = sum(self._left_s(trial) for trial in self._on(other))
+        queued_s = np.where(elsewhere, believed.on(other), 0.0)
+        return running_s + np.cumsum(queued_s) - queued_s
 
-    def _belongs(self, believed: _Believed) -> Kind | None:
-        """Return the kind on which a trial gains more than others do; None near the limit."""
-        if believed.pair.gain > self._gain * _BAND:
-            return "gpu"
-        if believed.pair.gain < self._gain / _BAND:
-            return "cpu"
-        return None
+    def _is_curious(self, kind: Kind) -> bool:
+        return self.model.n_timings[kind] < _SURE and len(self._on(kind)) < FIRST_CORES
+
+    def _belong(self, believed: Several, kind: Kind) -> Any:
+        """Return whether trials gain more on a kind than others do, not near the limit; (n,)."""
+        if kind == "gpu":
+            return believed.gains > self._gain * _BAND
+        return believed.gains < self._gain / _BAND
 
     def _horizon_s(self) -> float:
         """Return in how many seconds the search is going to end."""
@@ -235,70 +247,77 @@ class Placement:
         trial = self._running.pop(job, None)
         if trial is None or not seconds:
             return
-        work = trial.work
-        self._epochs[0] += (trial.n_reports or work.epochs) / work.epochs
-        self._epochs[1] += 1
-        believed = self._of(work).costs.on(trial.slot.kind)
+        believed = self.outlook.of(trial.work).costs.on(trial.slot.kind)
+        self.outlook.note_end(trial.work, trial.n_reports)
         self._learn(trial.final_timing(seconds, believed))
 
     def moves(self) -> list[str]:
-        """Return the running job that shall be begun anew on the other kind; each trial once.
+        """Return the running job that shall be begun anew on the other kind.
 
         One at a time: where it goes there is less room for the next one.
         """
         self._suppose()
-        for job, trial in self._running.items():
-            if trial.work.key not in self._avoided and self._is_late(trial):
-                self._avoided[trial.work.key] = trial.slot.kind
-                return [job]
-        return []
+        self._plan()
+        if len(self._running) == 0:
+            return []
+        situation = self._situation()
+        job = job_to_move(situation, self._n_moved)
+        if job is None:
+            return []
+        trial = self._running[job]
+        self._n_moved[trial.work.key] = self._n_moved.get(trial.work.key, 0) + 1
+        if job not in situation.in_the_way:
+            self._avoided[trial.work.key] = trial.slot.kind
+        return [job]
+
+    def _situation(self) -> Situation:
+        waiting = self.outlook.of_all(self._waiting)
+        queued_s: dict[Kind, float] = {}
+        for kind in KINDS:
+            queued_s[kind] = float(waiting.on(kind)[self._belong(waiting, kind)].sum())
+        return Situation(
+            outlook=self.outlook,
+            lefts=[(job, each, self._left_s(each)) for job, each in self._running.items()],
+            n_used={kind: len(self._used[kind]) for kind in KINDS},
+            used=frozenset([*self._used["cpu"], *self._used["gpu"]]),
+            queued_s=queued_s,
+            horizon_s=self._horizon_s(),
+            in_the_way=self._in_the_way(),
+            price=self._gain if self._mode == "both" and 0 < self._gain < math.inf else None,
+        )
+
+    def _in_the_way(self) -> frozenset[str]:
+        """Return the jobs on cores that feed GPUs, where a trial waits for such a GPU."""
+        if not self._used["gpu"] or not self._waiting:
+            return frozenset()
+        waits = self._belong(self.outlook.of_all(self._waiting), "gpu").any()
+        if not waits or len(self._on("gpu")) == len(self._used["gpu"]):
+            return frozenset()
+        return frozenset(job for job, each in self._running.items() if self._feeds(each.slot))
 
     def _suppose(self) -> None:
         """Have the model know of trials whose first epochs take longer than it believes."""
         now = self._now()
-        overdue = [
-            trial.overdue(now, self._of(trial.work).costs.on(trial.slot.kind))
-            for trial in self._running.values()
-        ]
-        supposed = [timing for timing in overdue if timing is not None]
+        supposed = []
+        for trial in self._running.values():
+            if trial.n_reports < 2:
+                kind = trial.slot.kind
+                believed = self.outlook.of(trial.work).costs.on(kind)
+                timing = trial.overdue(now, believed, self.model.longest_setup_s.get(kind))
+                supposed += [timing] if timing else []
         if supposed or self._supposes:
             self._supposes = bool(supposed)
-            self.model.suppose(supposed)
-            self._forget()
-
-    def _is_late(self, trial: RunningTrial) -> bool:
-        """Whether a trial, begun anew on the other kind, would end far earlier than it does."""
-        self._plan()
-        kind = trial.slot.kind
-        other: Kind = "gpu" if kind == "cpu" else "cpu"
-        believed = self._of(trial.work)
-        if not self._used[other] or self.model.n_timings[other] == 0:
-            return False
-        ahead_s = [self._left_s(each) for each in self._on(other)]
-        ahead_s += [self._of(work).seconds(other) for work in self._waiting]
-        n_other = len(self._used[other])
-        wait_s = 0.0 if len(ahead_s) < n_other else sum(ahead_s) / n_other
-        there_s = wait_s + believed.seconds(other) + _RESTART_S
-        left_s = self._left_s(trial)
-        if left_s < _LATE * math.exp(_HOPE * believed.costs.spread) * there_s:
-            return False
-        # While others take as long it delays nobody.
-        is_last = left_s > _LAST * self._horizon_s()
-        return is_last or trial.slot.name not in self._used[kind]
+            self.outlook.suppose(supposed)
+            self._is_planned = False
 
     def _on(self, kind: Kind) -> list[RunningTrial]:
         return [trial for trial in self._running.values() if trial.slot.kind == kind]
 
     def _left_s(self, trial: RunningTrial) -> float:
-        cost = self._of(trial.work).costs.on(trial.slot.kind)
-        return trial.left_s(self._now(), cost, trial.work.epochs * self._share)
+        cost = self.outlook.of(trial.work).costs.on(trial.slot.kind)
+        return trial.left_s(self._now(), cost, trial.work.epochs * self.outlook.share)
 
-    # --- what is believed ---
-
-    @property
-    def _share(self) -> float:
-        """Epochs that trials train, in parts of those that they may."""
-        return self._epochs[0] / self._epochs[1]
+    # --- the plan ---
 
     def _note(self, work: Work | None) -> None:
         if work is None or work.key in self._seen:
@@ -309,26 +328,8 @@ class Placement:
         self._is_planned = False
 
     def _learn(self, timing: Timing) -> None:
-        self.timings.append(timing)
-        self.model.learn(timing)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._believed.clear()
+        self.outlook.learn(timing)
         self._is_planned = False
-
-    def _of(self, work: Work) -> _Believed:
-        if work.key not in self._believed:
-            self._believe([work])
-        return self._believed[work.key]
-
-    def _believe(self, works: Sequence[Work]) -> None:
-        share = self._share
-        costs_of_all = self.model.of([work.params for work in works])
-        for work, costs in zip(works, costs_of_all, strict=True):
-            epochs = work.epochs * share
-            pair = Pair(costs.cpu.seconds(epochs), costs.gpu.seconds(epochs))
-            self._believed[work.key] = _Believed(costs, pair)
 
     def _plan(self) -> None:
         """Choose the slots that are used, and the gain from which a trial belongs on a GPU."""
@@ -336,12 +337,10 @@ class Placement:
         if self._is_planned or now < self._plan_at:
             return
         self._is_planned = True
-        works = [*self._typical, *self._waiting]
-        unknown = [work for work in works if work.key not in self._believed]
-        if unknown:
-            self._believe(unknown)
-
         self._mode, split = self._best_mode()
+        if self._to_come != 0 or self._told_mode == "timing":
+            # The last trials say nothing of the search: what is told stays as it was.
+            self._told_mode = self._mode
         self._gain = split.gain
         self._ends_at = now + split.seconds
         names: dict[Kind, list[str]] = {"cpu": [], "gpu": []}
@@ -359,57 +358,79 @@ class Placement:
         """Whether cores are kept free: trials may be long there, and GPUs have not been timed."""
         if self.model.n_timings["cpu"] == 0:
             return True
-        if self.model.n_timings["gpu"] > 0:
+        if self.model.n_timings["gpu"] > 0 or not self._typical:
             return False
-        seconds = [self._of(work).pair.cpu for work in self._typical]
-        return bool(seconds) and statistics.median(seconds) > _SHORT_S
+        return bool(np.median(self.outlook.of_all(self._typical).cpu_s) > _SHORT_S)
 
     def _best_mode(self) -> tuple[Mode, Split]:
-        typical = [self._of(work) for work in self._typical]
-        waiting = [self._of(work) for work in self._waiting]
-
-        def split(slots: Sequence[Slot], hoped: Kind | None = None) -> Split:
-            def pair(believed: _Believed) -> Pair:
-                return believed.pair if hoped is None else believed.hoped(hoped)
-
-            # Where nobody knows how many are to come, the search is long.
-            to_come = 10 * len(self.slots) if self._to_come is None else self._to_come
-            load = Load(
-                waiting=[pair(each) for each in waiting],
-                typical=[pair(each) for each in typical],
-                to_come=to_come,
-                busy=self._busy_s(slots),
-            )
-            return best_split(load)
-
         gpus = [slot for slot in self.slots if slot.kind == "gpu"]
         cores = [slot for slot in self.slots if slot.kind == "cpu"]
         beside = [slot for slot in cores if not self._feeds(slot)]
-        both = split([*gpus, *beside])
+        left = self._trials_left()
+        both = self._split(left, [*gpus, *beside])
         if min(self.model.n_timings.values()) < _ENOUGH:
             return "timing", both
 
-        if self._to_come == 0 and self._mode != "timing":
-            # The last trials say nothing of the search: its plan stays as it was.
-            used = {"cpu": cores, "gpu": gpus, "both": [*gpus, *beside]}[self._mode]
-            return self._mode, split(used)
-
-        one: dict[Mode, Split] = {"cpu": split(cores), "gpu": split(gpus)}
-        mode: Mode = "cpu" if one["cpu"].seconds < one["gpu"].seconds else "gpu"
-        other: Kind = "gpu" if mode == "cpu" else "cpu"
+        one: dict[Mode, Split] = {"cpu": self._split(left, cores), "gpu": self._split(left, gpus)}
+        mode: Kind = "cpu" if one["cpu"].seconds < one["gpu"].seconds else "gpu"
         # Given up only where it does not pay even if it is faster than is believed.
-        hoped = split([*gpus, *beside], other)
+        hoped = self._split(left, [*gpus, *beside], hoped=other_kind(mode))
         if min(both.seconds, hoped.seconds) < _WORTH_BOTH * one[mode].seconds:
             return "both", both
         return mode, one[mode]
 
-    def _busy_s(self, slots: Sequence[Slot]) -> dict[Kind, list[float]]:
-        """Return by kind the seconds until each of the slots is free."""
-        lefts = {trial.slot.name: self._left_s(trial) for trial in self._running.values()}
-        busy: dict[Kind, list[float]] = {"cpu": [], "gpu": []}
+    def _trials_left(self) -> tuple[Several, Vector]:
+        """Return the trials that run, wait, and are like those to come; and how many of each.
+
+        What runs is taken as what might be begun anew on the other kind.
+        """
+        works = [*self._waiting, *self._typical]
+        # Where nobody knows how many are to come, the search is long.
+        to_come = 10 * len(self.slots) if self._to_come is None else self._to_come
+        counts = np.ones(len(works) + len(self._running))
+        counts[len(self._waiting) : len(works)] = to_come / max(1, len(self._typical))
+        believed = self.outlook.of_all(works)
+        running = self._running_as_left()
+        left = Several(
+            np.concatenate([believed.cpu_s, running.cpu_s]),
+            np.concatenate([believed.gpu_s, running.gpu_s]),
+            np.concatenate([believed.spreads, running.spreads]),
+        )
+        return left, counts
+
+    def _running_as_left(self) -> Several:
+        trials = list(self._running.values())
+        seconds: dict[Kind, Vector] = {}
+        for kind in KINDS:
+            seconds[kind] = np.array(
+                [
+                    self._left_s(each)
+                    if each.slot.kind == kind
+                    else self.outlook.of(each.work).seconds(kind) + RESTART_S
+                    for each in trials
+                ]
+            )
+        spreads = np.zeros(len(trials))
+        return Several(seconds["cpu"] + 1e-3, seconds["gpu"] + 1e-3, spreads)
+
+    def _split(
+        self, left: tuple[Several, Vector], slots: Sequence[Slot], hoped: Kind | None = None
+    ) -> Split:
+        believed, counts = left
+        is_left = counts > 0
+        cpu_s = believed.hoped("cpu") if hoped == "cpu" else believed.cpu_s
+        gpu_s = believed.hoped("gpu") if hoped == "gpu" else believed.gpu_s
+        n_slots: dict[Kind, int] = {"cpu": 0, "gpu": 0}
         for slot in slots:
-            busy[slot.kind].append(lefts.get(slot.name, 0.0))
-        return busy
+            n_slots[slot.kind] += 1
+        load = Load(
+            cpu_s=cpu_s[is_left],
+            gpu_s=gpu_s[is_left],
+            counts=counts[is_left],
+            are_sure=believed.spreads[is_left] < _SURE_SPREAD,
+            n_slots=n_slots,
+        )
+        return best_split(load)
 
     def _is_used(self, slot: Slot) -> bool:
         if slot.kind == "gpu":
@@ -423,7 +444,5 @@ class Placement:
         return slot.kind == "cpu" and not self._feeding.isdisjoint(slot.cores)
 
 
-def _is_free(slot: Slot, busy: Sequence[Slot]) -> bool:
-    """Whether no slot of the other kind is at work on its cores."""
-    others = [each for each in busy if each.kind != slot.kind]
-    return all(set(slot.cores).isdisjoint(each.cores) for each in others)
+def _cores_of(slots: Sequence[Slot], kind: Kind) -> set[int]:
+    return {core for slot in slots if slot.kind == kind for core in slot.cores}

@@ -60,16 +60,24 @@ class RunningTrial:
         epoch_s = (seconds - setup_s) / epochs
         return Timing(kind=self.slot.kind, params=self.work.params, epoch_s=epoch_s, noise=0.5)
 
-    def overdue(self, now: float, believed: Cost) -> Timing | None:
+    def overdue(self, now: float, believed: Cost, longest_setup_s: float | None) -> Timing | None:
         """Return the least that its epochs take where they take longer than was believed.
 
         A trial may be so slow that its first epoch never comes: it is not waited for.
+
+        Args:
+            now: On the clock.
+            believed: Its cost there.
+            longest_setup_s: Of others on this kind of slot; None: there was none.
         """
         elapsed = now - self.began
         if self.n_reports > 1:
             return None
         expected = believed.setup_s + (self.n_reports + 1) * believed.epoch_s
-        if elapsed < _OVERDUE * expected or elapsed < _SETUP_S:
+        patience_s = _SETUP_S
+        if longest_setup_s is not None:
+            patience_s = min(_SETUP_S, 2.0 + _OVERDUE * longest_setup_s)
+        if elapsed < _OVERDUE * expected or elapsed < patience_s:
             return None
         epoch_s = (elapsed - believed.setup_s) / (self.n_reports + 1)
         return Timing(kind=self.slot.kind, params=self.work.params, epoch_s=epoch_s, noise=0.4)

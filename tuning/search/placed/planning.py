@@ -69,6 +69,10 @@ class Planning:
         self._told: PlanRecord | None = None
         self._write_at = 0.0
 
+    def ahead(self) -> int:
+        """Return how many trials more may be asked for: those that wait are for other slots."""
+        return 0 if self.placement is None else self.placement.ahead
+
     def look(self, *, at_end: bool = False) -> None:
         """Tell and keep the plan where there is one; called after each trial.
 
