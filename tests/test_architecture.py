@@ -22,7 +22,7 @@ ROOMS = (
     "cli/new_study",
     "cli/running",
     "cli/state",
-    "cli/ui_login",
+    "cli/ui_page",
     "simulation",
     "bench/report",
     "bench",

@@ -178,18 +178,18 @@ TESTED: tuple[Tested, ...] = (
     ),
     Tested(
         rule="C3", what="who has no password, guesses, comes around the login",
-        file="cli/ui_login/test_login.py",
+        file="cli/ui_page/test_login.py",
     ),
     Tested(
-        rule="C3", what="guesses are slowed down", file="cli/ui_login/test_throttle.py",
+        rule="C3", what="guesses are slowed down", file="cli/ui_page/test_throttle.py",
     ),
     Tested(
         rule="C3", what="pages for others without name, password or TLS",
-        file="cli/ui_login/test_shared_page.py",
+        file="cli/ui_page/test_shared_page.py",
     ),
     Tested(
         rule="C3", what="every route of the real server without a login",
-        file="cli/ui_login/test_server.py",
+        file="cli/ui_page/test_server.py",
     ),
     Tested(rule="C4", what="folders that others own or may change", file="storage/test_home.py"),
     Tested(

@@ -281,7 +281,9 @@ def test_a_range_test_has_no_need_of_what_lies_there(project):
 @pytest.mark.slow
 def test_the_page_of_mlflow_is_shown_whoever_wrote_the_ledger(files, tell, monkeypatch):
     served = []
-    monkeypatch.setattr("tuning.cli.ui_server.serve", lambda *arguments: served.append(arguments))
+    monkeypatch.setattr(
+        "tuning.cli.ui_page.server.serve", lambda *arguments: served.append(arguments)
+    )
     ensure_database(tracking_uri(files))
     make_newer(files, f"{TOY}/*.json")
     before = contents(files)

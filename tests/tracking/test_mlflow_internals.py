@@ -88,3 +88,12 @@ def test_mlflow_answers_the_open_routes_itself():
     source = _source("server_info_api.py")
     for route in mlflow_internals.OPEN_ROUTES:
         assert f'@server_info_router.get("{route}")' in source
+
+
+def test_mlflows_page_keeps_these_choices_in_the_browser():
+    package = Path(importlib.util.find_spec("mlflow").origin).parent
+    folder = package / "server/js/build/static/js"
+    pages = [path.read_text(encoding="utf-8") for path in folder.glob("*.js")]
+    keys = [key.removesuffix("_v1") for key in mlflow_internals.PAGE_CHOICES]
+    for text in [*keys, "MLflowLocalStorage", "ReactComponentState", "expandRows", "workflowType"]:
+        assert any(text in page for page in pages), text

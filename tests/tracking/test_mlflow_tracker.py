@@ -292,6 +292,13 @@ def test_the_view_has_a_column_for_each_objective(tmp_path):
     assert columns[:2] == ["metrics.`val_rmse`", "metrics.`n_parameters`"]
 
 
+@pytest.mark.parametrize(("direction", "ascending"), [("minimize", True), ("maximize", False)])
+def test_the_view_has_the_best_trial_first(tmp_path, direction, ascending):
+    record = SearchRecord.from_header(make_search(tmp_path, "viewed").header)
+    state = json.loads(search_view(replace(record, direction=direction)).value)
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val_rmse`", ascending)
+
+
 @pytest.mark.parametrize(
     ("place", "fault"),
     [

@@ -7,36 +7,21 @@ import os
 import socket
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
 from tuning.cli import options
-from tuning.cli.ui_login.accounts import ADMIN, Accounts, ask_for_password
-from tuning.cli.ui_login.shared_page import Wishes, shared_page
-from tuning.errors import BusyError, MissingError, StorageError, StudyError
+from tuning.cli.ui_page.accounts import ADMIN, Accounts, ask_for_password
+from tuning.cli.ui_page.shared_page import Wishes, shared_page
+from tuning.cli.ui_page.studies import study_pages
+from tuning.errors import BusyError, MissingError, StudyError
 from tuning.reports.texts import call_here
 from tuning.storage.home import tuning_home
+from tuning.tracking.mlflow_internals import WORKFLOW
 
 LOOPBACK = ("127.0.0.1", "localhost")
-# Without the type the page opens on its views of language models.
-_START = "/#/experiments?workflowType=machine_learning"
+_START = f"/#/experiments?{WORKFLOW}"
 _PORTS = 50  # tried from --port upwards
-
-_STUDIES_QUERY = """
-    SELECT experiments.name, experiments.experiment_id
-    FROM experiments JOIN experiment_tags USING (experiment_id)
-    WHERE experiment_tags.key = ? AND experiments.lifecycle_stage = 'active'
-    ORDER BY experiments.name
-"""
-
-
-class Link(NamedTuple):
-    """A study and the path of its page."""
-
-    study: str
-    path: str
-
 
 _PATH = click.Path(path_type=Path)
 
@@ -112,7 +97,7 @@ def _show_here(port: int, home: Path) -> None:
         chosen = listener.getsockname()[1]
         if chosen != port:
             click.echo(f"Port {port} is in use.", err=True)
-        from tuning.cli.ui_server import serve
+        from tuning.cli.ui_page.server import serve
 
         _print_links(uri, f"http://127.0.0.1:{chosen}")
         serve(listener, uri, home)
@@ -126,7 +111,7 @@ def _show_to_others(wishes: Wishes, home: Path) -> None:
     with listen_at(page.host, wishes.port) as listener:
         if page.password is None and not has_admin:
             page = replace(page, password=ask_for_password())
-        from tuning.cli.ui_server import serve_shared
+        from tuning.cli.ui_page.server import serve_shared
 
         _print_links(uri, f"https://{page.authorities[0]}")
         click.echo(f"Log in as '{ADMIN}', who adds users at /signup.")
@@ -135,8 +120,8 @@ def _show_to_others(wishes: Wishes, home: Path) -> None:
 
 def _print_links(uri: str, address: str) -> None:
     click.echo(f"MLflow: {address}{_START}  (Ctrl-C ends it)")
-    for link in links(uri):
-        click.echo(f"  {link.study}: {address}{link.path}")
+    for page in study_pages(uri):
+        click.echo(f"  {page.study}: {address}{page.path}")
 
 
 def store_uri(home: Path) -> str:
@@ -157,35 +142,6 @@ def store_uri(home: Path) -> str:
             f"Nothing to show yet: {path} is not there. Run a search first: {search}"
         )
     return uri
-
-
-def links(uri: str) -> list[Link]:
-    """Return a link for each study; read without MLflow, whose import takes seconds.
-
-    Raises:
-        StorageError: The database is damaged.
-    """
-    import sqlite3
-    from contextlib import closing
-
-    from tuning.tracking.mlflow_store import sqlite_path
-    from tuning.tracking.mlflow_view import VIEW, VIEW_TAG
-
-    path = sqlite_path(uri)
-    if path is None:
-        return []
-    try:
-        with closing(sqlite3.connect(path, timeout=5)) as database:
-            rows = database.execute(_STUDIES_QUERY, (VIEW_TAG,)).fetchall()
-    except sqlite3.DatabaseError as error:
-        raise StorageError(
-            f"{path}: {error}. `tuning sync` puts it aside and writes it anew from the ledger"
-        ) from error
-
-    return [
-        Link(study, f"/#/experiments/{number}/runs?viewStateShareKey={VIEW}")
-        for study, number in rows
-    ]
 
 
 def free_port(port: int) -> socket.socket:

@@ -5,6 +5,7 @@ MLflow drops one.
 
     mlflow.loggedArtifacts           the tag by which the page shows an artifact as a table
     mlflow.sharedViewState.NAME      the tag of a view, see `mlflow_view`
+    mlflow.workflowType and others   what its page keeps in the browser; see `tests/browser`
     the layout of a saved model      see `mlflow_model`
     mlflow.server.fastapi_app        its server as an ASGI application, and the variables it reads
                                      when it is imported
@@ -24,6 +25,18 @@ CHECKED_WITH = "3.17.2"
 LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
 VIEW_STATE = "mlflow.sharedViewState"
 
+PAGE_CHOICES = {
+    "mlflow.workflowType_v1": '"machine_learning"',
+    # Its assistant takes a third of the page, and speaks to a model elsewhere.
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+    "mlflow.settings.telemetry.enabled_v1": "false",
+    "mlflow.telemetry.info.alert.dismissed_v1": "true",
+}
+"""What the page keeps in the browser, by key: training first, no assistant, nothing told."""
+
+WORKFLOW = "workflowType=machine_learning"
+"""In an address. Without it the page opens on its views of language models."""
+
 SHUT_ROUTES = ("/ajax-api/3.0/jobs", "/ajax-api/3.0/mlflow/assistant", "/gateway")
 """Routes that start work on this machine or speak to models elsewhere; runs need none of them."""
 
@@ -33,6 +46,20 @@ OPEN_ROUTES = ("/health", "/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/s
 ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
 ADMIN_NAME = "MLFLOW_AUTH_ADMIN_USERNAME"
 FLASK_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"
+
+
+def table_choices(experiment: str, view: str) -> dict[str, str]:
+    """Return what the page keeps in the browser of an experiment's table.
+
+    Args:
+        experiment: Its id.
+        view: The value of a tag `VIEW_STATE`.
+    """
+    store = "MLflowLocalStorage-1.1"
+    return {
+        f'{store}-ExperimentPage-["{experiment}"]-ReactComponentState': view,
+        f"{store}-ExperimentView-{experiment}-expandRows": "true",
+    }
 
 
 def table_tag(file: str) -> str:

@@ -27,11 +27,26 @@ def search_view(search: SearchRecord) -> ExperimentTag:
     metrics = [search.metric, *search.other_metrics]
     metrics += [f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
     params = [key.removeprefix("space.") for key in search.params if key.startswith("space.")]
-    return view_of(metrics, params, ("engine", "status"))
+    best_first = Order(f"metrics.`{search.metric}`", ascending=search.direction == "minimize")
+    return view_of(metrics, params, ("engine", "status"), order=best_first)
+
+
+class Order(NamedTuple):
+    """How the rows of a view are sorted."""
+
+    key: str
+    ascending: bool
+
+
+LATEST_FIRST = Order("attributes.start_time", ascending=False)
 
 
 def view_of(
-    metrics: Sequence[str], params: Sequence[str], tags: Sequence[str] = ()
+    metrics: Sequence[str],
+    params: Sequence[str],
+    tags: Sequence[str] = (),
+    *,
+    order: Order = LATEST_FIRST,
 ) -> ExperimentTag:
     """Return an experiment's tag that shows these columns.
 
@@ -43,8 +58,8 @@ def view_of(
 
     state = {
         "searchFilter": "",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
+        "orderByKey": order.key,
+        "orderByAsc": order.ascending,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],

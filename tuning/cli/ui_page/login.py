@@ -12,8 +12,8 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tuning.cli.ui_login.asgi import Application, Receive, Scope, Send
-from tuning.cli.ui_login.throttle import Throttle
+from tuning.cli.ui_page.asgi import Application, Receive, Scope, Send
+from tuning.cli.ui_page.throttle import Throttle
 from tuning.tracking.mlflow_internals import OPEN_ROUTES
 
 _PAUSE_S = 0.5  # of each wrong one: as long for a name that nobody has

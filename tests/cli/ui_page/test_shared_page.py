@@ -7,10 +7,10 @@ import socket
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.ui_login.certificates import write_pair
+from tests.cli.ui_page.certificates import write_pair
 from tuning.cli.ui import listen_at, ui
-from tuning.cli.ui_login import shared_page as shared_page_module
-from tuning.cli.ui_login.shared_page import Wishes, shared_page
+from tuning.cli.ui_page import shared_page as shared_page_module
+from tuning.cli.ui_page.shared_page import Wishes, shared_page
 from tuning.errors import BusyError, MissingError, StudyError
 from tuning.tracking.mlflow_internals import ADMIN_PASSWORD
 

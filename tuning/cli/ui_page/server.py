@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuning.cli.ui_login.accounts import Accounts
-from tuning.cli.ui_login.asgi import Application, Message, Receive, Scope, Send
-from tuning.cli.ui_login.shared_page import SharedPage
+from tuning.cli.ui_page.accounts import Accounts
+from tuning.cli.ui_page.asgi import Application, Message, Receive, Scope, Send
+from tuning.cli.ui_page.first_visit import FirstVisit
+from tuning.cli.ui_page.shared_page import SharedPage
+from tuning.cli.ui_page.studies import first_choices
 from tuning.tracking import mlflow_internals
 from tuning.tracking.mlflow_internals import SHUT_ROUTES, server_environment
 from tuning.tracking.mlflow_store import QUIET
@@ -106,7 +108,7 @@ def serve(listener: socket.socket, uri: str, home: Path) -> None:
     hosts = own_hosts(int(listener.getsockname()[1]))
     os.environ.update(environment(uri, home, hosts))  # before MLflow is imported
     os.umask(0o077)  # state is this user's alone
-    _run(listener, lambda: Gate(mlflow_internals.server_application(), hosts))
+    _run(listener, lambda: Gate(_opened_well(mlflow_internals.server_application(), uri), hosts))
 
 
 def serve_shared(
@@ -128,12 +130,17 @@ def serve_shared(
         files = {"ssl_certfile": page.tls.certificate, "ssl_keyfile": page.tls.key}
 
     def application() -> Gate:
-        from tuning.cli.ui_login.start import application_with_login
+        from tuning.cli.ui_page.start import application_with_login
 
-        return Gate(application_with_login(accounts, page.password), page.authorities, "https")
+        guarded = _opened_well(application_with_login(accounts, page.password), uri)
+        return Gate(guarded, page.authorities, "https")
 
     # What a proxy says of its clients is not asked for: it may hand on what they say themselves.
     _run(listener, application, proxy_headers=False, server_header=False, **files)
+
+
+def _opened_well(app: Application, uri: str) -> FirstVisit:
+    return FirstVisit(app, lambda: first_choices(uri))
 
 
 def _run(listener: socket.socket, application: Callable[[], Gate], **settings: Any) -> None:

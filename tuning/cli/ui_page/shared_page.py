@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from tuning.cli.ui_login.accounts import given_password
-from tuning.cli.ui_login.certificate import Certificate, certificate_faults
+from tuning.cli.ui_page.accounts import given_password
+from tuning.cli.ui_page.certificate import Certificate, certificate_faults
 from tuning.errors import MissingError, StudyError
 
 # As browsers send it in `Host`: no user, no path, no pattern.

@@ -6,9 +6,9 @@ import os
 
 import click
 
-from tuning.cli.ui_login.accounts import ADMIN, Accounts
-from tuning.cli.ui_login.login import Login
-from tuning.cli.ui_login.throttle import Throttle
+from tuning.cli.ui_page.accounts import ADMIN, Accounts
+from tuning.cli.ui_page.login import Login
+from tuning.cli.ui_page.throttle import Throttle
 from tuning.tracking.mlflow_internals import (
     ADMIN_PASSWORD,
     FLASK_KEY,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tuning.cli.main import main
-from tuning.cli.ui_login import start
+from tuning.cli.ui_page import start
 
 server = start.login_application
 

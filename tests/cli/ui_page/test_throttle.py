@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuning.cli.ui_login.throttle import Throttle
+from tuning.cli.ui_page.throttle import Throttle
 
 
 class Clock:

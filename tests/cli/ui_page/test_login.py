@@ -7,10 +7,10 @@ import base64
 
 import pytest
 
-from tuning.cli.ui_login import login as login_module
-from tuning.cli.ui_login.login import Login
-from tuning.cli.ui_login.throttle import Throttle
-from tuning.cli.ui_server import Gate
+from tuning.cli.ui_page import login as login_module
+from tuning.cli.ui_page.login import Login
+from tuning.cli.ui_page.server import Gate
+from tuning.cli.ui_page.throttle import Throttle
 
 RIGHT = ("anna", "right horse battery")
 

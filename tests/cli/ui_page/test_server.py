@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.ui_login.certificates import write_pair
+from tests.cli.ui_page.certificates import write_pair
 from tuning.tracking.mlflow_internals import OPEN_ROUTES, SHUT_ROUTES
 from tuning.tracking.mlflow_store import ensure_database
 

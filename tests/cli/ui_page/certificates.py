@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tuning.cli.ui_login.certificate import Certificate
+from tuning.cli.ui_page.certificate import Certificate
 
 
 def write_pair(folder, *names, valid_days=2, passphrase=None):

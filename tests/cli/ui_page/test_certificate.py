@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cli.ui_login.certificates import write_pair
-from tuning.cli.ui_login.certificate import certificate_faults
+from tests.cli.ui_page.certificates import write_pair
+from tuning.cli.ui_page.certificate import certificate_faults
 
 
 def test_a_certificate_with_its_key_and_its_names_is_taken(tmp_path):

@@ -8,8 +8,8 @@ import stat
 import click
 import pytest
 
-from tuning.cli.ui_login import accounts as accounts_module
-from tuning.cli.ui_login.accounts import (
+from tuning.cli.ui_page import accounts as accounts_module
+from tuning.cli.ui_page.accounts import (
     Accounts,
     ask_for_password,
     given_password,
