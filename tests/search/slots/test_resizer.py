@@ -188,7 +188,7 @@ class Others:
         self.now = 100.0
 
     def yielding(self):
-        return Yielding(lambda uuid: self.by_gpu.get(uuid, []), clock=lambda: self.now)
+        return Yielding(lambda: self.by_gpu, clock=lambda: self.now)
 
 
 @pytest.fixture

@@ -1,22 +1,23 @@
-"""Which processes compute on a GPU and are no part of a search: as NVIDIA's driver tells.
+"""Whom a search that yields leaves its GPUs to: processes of others that can be seen to be there.
 
-Only processes that this one can see count. In a container the driver may name those of the box by
-numbers that mean nothing here, and nobody could say whose they are.
+Who computes on a GPU, and who belongs to a search, is told as for leases (`gpus.foreign`). A lease
+is refused for anybody who may be there; a GPU that is ours is left only for somebody who is: in a
+container the driver may name processes of the box by numbers that mean nothing here.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-import psutil
-
+from tuning.errors import MissingError
+from tuning.executors.devices.gpus import foreign
+from tuning.executors.devices.nvml import read_devices
+from tuning.executors.devices.people import command_of, user_of
 from tuning.executors.supervision.parts import WORKER
 
-_MPS = "nvidia-cuda-mps"
-"""NVIDIA's server computes for others, ours among them."""
+_HIDDEN = "?"
 
 
 @dataclass(frozen=True)
@@ -33,47 +34,23 @@ class Foreign:
         return f"process {self.pid} ({self.user}, {self.name})"
 
 
-PidsOn: TypeAlias = Callable[[str], list[int]]
-"""Returns the processes that compute on a GPU, by its UUID."""
+def foreign_processes() -> dict[str, Sequence[Foreign]]:
+    """Return, by GPU, the processes there that are neither below this one nor a search's workers.
 
-
-def foreign_processes(uuid: str, pids_on: PidsOn | None = None) -> list[Foreign]:
-    """Return the processes on a GPU that are neither below this one nor a search's workers.
-
-    Args:
-        uuid: Of a GPU, or of an instance of one.
-        pids_on: Who computes there; None: as the driver tells, whose silence is no process.
+    A driver that is silent tells of nobody.
     """
-    pids = (pids_on or _from_nvml)(uuid)
-    return [found for pid in pids if (found := _foreign(pid)) is not None]
-
-
-def _foreign(pid: int) -> Foreign | None:
     try:
-        process = psutil.Process(pid)
-        name = process.name()
-        # Other searches' workers hold a lease of their own.
-        if name == WORKER.name or name.startswith(_MPS):
-            return None
-        if any(parent.pid == os.getpid() for parent in [process, *process.parents()]):
-            return None
-        return Foreign(pid, process.username(), name)
-    except psutil.Error:  # it has ended, or lives in another container
-        return None
+        devices = read_devices()
+    except MissingError:
+        return {}
+    found: dict[str, Sequence[Foreign]] = {}
+    for device in devices:
+        pids = foreign(device, {os.getpid()})
+        others = [Foreign(pid, user_of(pid), command_of(pid)) for pid in pids]
+        found[device.uuid] = [each for each in others if _is_to_be_left(each)]
+    return found
 
 
-def _from_nvml(uuid: str) -> list[int]:
-    import pynvml
-
-    try:
-        # Counted by NVML: each call begins and ends its own use.
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        return [each.pid for each in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)]
-    except pynvml.NVMLError:
-        return []
-    finally:
-        pynvml.nvmlShutdown()
+def _is_to_be_left(other: Foreign) -> bool:
+    # Other searches' workers hold a lease of their own.
+    return other.user != _HIDDEN and other.name not in (_HIDDEN, WORKER.name)

@@ -7,13 +7,13 @@ measure. CPU cores are shared by the kernel, by the rules of `nice`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tuning.executors.devices.foreign import Foreign, foreign_processes
 from tuning.executors.devices.slot import Slot
 
 LOOK_S = 2.0
-"""Between looks: each asks the driver, some 10 ms."""
+"""Between looks: each asks the driver about all GPUs, some 10 ms."""
 BACK_S = 10.0
 """So long a GPU has to be free before it is taken again: programs come and go in a script."""
 
@@ -26,13 +26,13 @@ class Yielding:
         words: What has changed at the last look.
 
     Args:
-        foreign: Returns who computes on a GPU, by its UUID.
+        foreign: Returns who computes on each GPU, by UUID.
         clock: Seconds.
     """
 
     def __init__(
         self,
-        foreign: Callable[[str], Sequence[Foreign]] = foreign_processes,
+        foreign: Callable[[], Mapping[str, Sequence[Foreign]]] = foreign_processes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.yielded: frozenset[str] = frozenset()
@@ -53,12 +53,12 @@ class Yielding:
             return False
         self._look_at = now + LOOK_S
 
+        gpus = [slot for slot in slots if slot.kind == "gpu"]
+        foreign = self._foreign() if gpus else {}
         words = []
         yielded = set()
-        for slot in slots:
-            if slot.kind != "gpu":
-                continue
-            others = [each for uuid in uuids_of(slot) for each in self._foreign(uuid)]
+        for slot in gpus:
+            others = [each for uuid in uuids_of(slot) for each in foreign.get(uuid, ())]
             if others:
                 self._seen_at[slot.name] = now
             if now - self._seen_at.get(slot.name, -BACK_S) < BACK_S:
