@@ -21,6 +21,7 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local_worker import LocalWorker, QueuedJob
 from tuning.executors.messages import Begun, Dropped, Epoch, Failed, Hello, Returned, ToDriver
+from tuning.executors.placement.in_order import InOrder
 from tuning.executors.placement.policy import Placement
 from tuning.executors.planned_feed import PlannedFeed
 from tuning.executors.supervision.logs import cap
@@ -89,6 +90,9 @@ class LocalExecutor:
         self._leaving: list[Child] = []
         self._happened: list[Event] = []
         self._planned = None if placement is None else PlannedFeed(placement)
+        self._in_order = InOrder(
+            give=LocalWorker.give, recall=LocalWorker.recall, may_use=self._turns.may_use
+        )
         self._look_at = 0.0
         self._memory = MemoryGuard(limits.memory_bytes, take_turn=self._turns.take_memory_turn)
 
@@ -276,45 +280,11 @@ class LocalExecutor:
     # --- jobs: to the workers and back ---
 
     def _feed(self) -> None:
-        """Give waiting jobs to idle workers, then one ahead to each; take some back for idle ones.
-
-        The job ahead saves its worker a round trip. It is not bound to it: where another worker
-        idles, it is recalled, comes back as Dropped, and goes to that one.
-        """
+        """Give waiting jobs to workers: as is planned, else the first to the first that is free."""
         if self._planned is not None:
             self._planned.feed(self._workers, self._waiting, self._turns)
-            return
-        for depth in (0, 1):
-            for worker in self._workers:
-                if not self._may_give():
-                    break
-                is_free = len(worker.jobs) == depth and worker.takes_jobs
-                if is_free and self._turns.may_use(worker):
-                    worker.give(self._waiting.popleft())
-
-        ahead = [(worker, queued) for worker in self._workers for queued in list(worker.jobs)[1:]]
-        if not ahead:
-            return
-        idle = sum(
-            not worker.jobs and worker.takes_jobs and self._turns.may_use(worker)
-            for worker in self._workers
-        )
-        idle -= sum(queued.recalled for _, queued in ahead)
-        for worker, queued in ahead:
-            if idle <= 0:
-                break
-            if not queued.recalled:
-                worker.recall(queued)
-                idle -= 1
-
-    def _may_give(self) -> bool:
-        """Whether the next waiting job may go to a worker: one that runs alone waits for all."""
-        if not self._waiting:
-            return False
-        at_workers = [queued.job for worker in self._workers for queued in worker.jobs]
-        if self._waiting[0].job.alone:
-            return not at_workers
-        return not any(job.alone for job in at_workers)
+        else:
+            self._in_order.feed(self._workers, self._waiting)
 
     def _next_duties(self) -> list[float]:
         """Return in how many seconds something has to be done though nothing is heard."""

@@ -45,6 +45,7 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.local import finished
 from tuning.executors.local_worker import QueuedJob
+from tuning.executors.placement.in_order import InOrder
 from tuning.executors.supervision.logs import last_lines
 from tuning.executors.supervision.parts import LINK
 from tuning.executors.supervision.silence import Silence
@@ -70,6 +71,11 @@ class _Place:
     node: str
     jobs: deque[_Travelling] = field(default_factory=deque)
     is_left: bool = False
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it may be given any: it is not given up."""
+        return not self.is_left
 
     def find(self, job: str) -> _Travelling | None:
         for queued in self.jobs:
@@ -111,6 +117,7 @@ class RayExecutor:
         self._places: dict[int, _Place] = {}
         self._wanted = settings.demand.count
         self._waiting: deque[_Travelling] = deque()
+        self._in_order = InOrder(give=self._give, recall=self._recall)
         self._sender = sender or Sender(None)
         self._kept: set[str] = set()  # names of large things that the link has
         self._happened: list[Event] = []
@@ -261,33 +268,12 @@ class RayExecutor:
     # --- jobs: to the slots and back ---
 
     def _feed(self) -> None:
-        """Give waiting jobs to idle slots, then one ahead to each; take some back for idle ones."""
-        for depth in (0, 1):
-            for place in self._used():
-                if not self._may_give():
-                    break
-                if len(place.jobs) == depth:
-                    self._give(place, self._waiting.popleft())
+        """Give waiting jobs to slots; take some back for idle ones."""
+        self._in_order.feed(self._places.values(), self._waiting)
 
-        ahead = [(place, queued) for place in self._used() for queued in list(place.jobs)[1:]]
-        idle = sum(not place.jobs for place in self._used())
-        idle -= sum(queued.recalled for _, queued in ahead)
-        for place, queued in ahead:
-            if idle <= 0:
-                break
-            if not queued.recalled:
-                queued.recalled = True
-                self._say(place, Recall(queued.job.id))
-                idle -= 1
-
-    def _may_give(self) -> bool:
-        """Whether the next waiting job may go to a slot: one that runs alone waits for all."""
-        if not self._waiting:
-            return False
-        at_places = [queued.job for place in self._places.values() for queued in place.jobs]
-        if self._waiting[0].job.alone:
-            return not at_places
-        return not any(job.alone for job in at_places)
+    def _recall(self, place: _Place, queued: _Travelling) -> None:
+        queued.recalled = True
+        self._say(place, Recall(queued.job.id))
 
     def _give(self, place: _Place, queued: _Travelling) -> None:
         queued.started = False
