@@ -20,7 +20,7 @@ PASSING = {
     "asked_at", "at", "created_at", "started_at", "ended_at",
     "seconds", "training_s", "fit_time", "score_time", "rss_mb",
     "slot", "id", "model", "sha256", "schema", "notes", "notices",
-    "proposal_digest", "digest", "cpu_s", "gpu_s", "samples", "used",
+    "proposal_digest", "digest", "cpu_s", "gpu_s", "gpu_mb", "samples", "used",
 }  # fmt: skip
 # Of a search's header: what it is a search of.
 OF_THE_HEADER = ("study", "engine", "variant", "definition", "study_hash", "data", "trials")

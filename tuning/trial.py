@@ -249,6 +249,7 @@ class TrialResult:
         started_at, ended_at: Seconds since the epoch (Unix), for display only; nothing is decided
             by them.
         rss_mb: Resident memory of the worker at the end, in MiB.
+        gpu_mb: The most that TensorFlow has had of a GPU while it trained, in MiB; 0: not measured.
         batch_size: Rows a step where memory made them fewer than were asked for, else None.
         reported: (epoch, value) of each epoch that a pruner was told, in its order; None: there is
             no pruner.
@@ -284,6 +285,7 @@ class TrialResult:
     started_at: float = 0.0
     ended_at: float = 0.0
     rss_mb: float = 0.0
+    gpu_mb: float = field(default=0.0, compare=False)
     batch_size: int | None = None
     reported: tuple[tuple[int, float], ...] | None = None
     data_digest: str = ""
@@ -399,7 +401,7 @@ class TrialResult:
 
     def _used(self) -> JsonObject:
         """Return what was measured of it; nothing where nothing was."""
-        used: JsonObject = {"cpu_s": self.cpu_s, "gpu_s": self.gpu_s}
+        used: JsonObject = {"cpu_s": self.cpu_s, "gpu_s": self.gpu_s, "gpu_mb": self.gpu_mb}
         used["samples"] = [dict(sample) for sample in self.samples]
         return {name: value for name, value in used.items() if value}
 
@@ -439,6 +441,7 @@ class TrialResult:
             started_at=stored.get("started_at", 0.0),
             ended_at=stored.get("ended_at", 0.0),
             rss_mb=stored.get("rss_mb", 0.0),
+            gpu_mb=number(stored.get("gpu_mb", 0.0)),
             batch_size=stored.get("batch_size"),
             reported=_pairs(stored.get("reported")),
             data_digest=stored.get("data_digest", ""),

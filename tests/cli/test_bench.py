@@ -89,6 +89,9 @@ def _check_mlflow(result):
         (["plain"], "Did you mean 'plane'?"),
         ([], "Missing argument 'STUDY...'"),
         (["plane", "--memory-per-slot", "much"], "'much' is not a size"),
+        (["plane", "--devices", "cpu", "--gpu-hours", "1"], "no slot of --devices cpu is a GPU"),
+        (["plane", "--slots-per-gpu", "auto"], "say how many for `tuning bench`"),
+        (["plane", "--slots-per-gpu", "0"], "0 is not in the range 1<=x<=999"),
     ],
 )
 def test_what_is_wrong_is_told_before_tensorflow_starts(project, capsys, words, message):

@@ -166,7 +166,7 @@ def test_what_others_have_written_does_no_harm_on_a_terminal():
 
 @pytest.fixture
 def cores(monkeypatch):
-    monkeypatch.setattr(slots_module, "_own_cores", lambda: list(range(8)))
+    monkeypatch.setattr(slots_module, "own_cores", lambda: list(range(8)))
 
 
 def test_gpu_slots_have_their_part_of_the_cores_near_their_gpu(nvml, cores):

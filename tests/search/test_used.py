@@ -72,7 +72,8 @@ def test_summary_report_comparison_and_mlflow_say_the_same(run, home, tmp_path, 
         assert shown["of processor time"] == seconds_text(used["cpu"])
         assert shown["on GPUs"] == seconds_text(used["gpu"])
 
-    (folder,) = home.glob("ledger/used/*")
+    (header,) = home.glob("ledger/used/*/search.json")
+    folder = header.parent
     results = [read_json(path) for path in folder.glob("trials/*/result.json")]
     finals = [read_json(path) for path in folder.glob("finalists/*/*.json")]
     tests = read_json(folder / "artifacts" / "lr_range_lr.json")

@@ -61,6 +61,8 @@ class BenchPlan:
         fresh: Set earlier searches of this benchmark aside.
         memory_per_slot: Bytes that a search of it may use, engine and trial; None: what there is.
         quota: Most bytes of the state folder; None: what the disk holds.
+        gpu_hours, cpu_hours: Most that the trials of all searches may use together; None: what they
+            take.
         home: State folder; None: TUNING_HOME or ./mlruns.
     """
 
@@ -73,6 +75,8 @@ class BenchPlan:
     fresh: bool = False
     memory_per_slot: int | None = None
     quota: int | None = None
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
     home: str | None = None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuning.bench.check import Checked, check_study
+from tuning.bench.hours import Hours
 from tuning.bench.open_searches import OpenSearches
 from tuning.bench.plan import BenchPlan, CheckedStudy, Search
 from tuning.bench.runs import BenchRun
@@ -18,8 +19,9 @@ from tuning.bench.watch import Watch
 from tuning.errors import ChangedError, StudyError
 from tuning.executors.executor_spec import executor_spec, open_executor
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.worker import Limits
+from tuning.executors.worker import Limits as WorkerLimits
 from tuning.ledger.damage import OnDamage, SetAside
+from tuning.search.budget.compute_budget import Limits, require_gpus
 from tuning.search.stop_request import StopRequest
 from tuning.storage.durable import raise_on_full_disk
 from tuning.storage.home import tuning_home
@@ -56,8 +58,8 @@ def run_bench(
         forkserver: One that runs, and is left running; None: an own one.
 
     Returns:
-        What came of each study, and how it ended: "completed", "interrupted" or "terminated". The
-        same call goes on.
+        What came of each study, and how it ended: "completed", "interrupted", "terminated" or
+        "budget". The same call goes on.
 
     Raises:
         StudyError: A study is wrong or there twice, or an engine cannot search it.
@@ -67,11 +69,13 @@ def run_bench(
         StorageError: The disk or its quota is full; the same call goes on.
         TuningError: A device, or a worker that is lost again and again.
     """
+    limits = Limits.of_hours(cpu=plan.cpu_hours, gpu=plan.gpu_hours)
+    # A wrong one is refused before anything costs time.
+    slots = executor_spec(plan.executor.name).parse(plan.devices, 1)
+    require_gpus(limits, slots, plan.devices, plan.executor.name)
     state = tuning_home(plan.home)
     space = SpaceWatch(state, plan.quota)
     stopping = StopRequest()
-    # A wrong one is refused before anything costs time.
-    executor_spec(plan.executor.name).parse(plan.devices, 1)
     with ExitStack() as stack, raise_on_full_disk(), stopping.handled():
         space.check()
         watch.notice("starting TensorFlow")
@@ -95,7 +99,7 @@ def run_bench(
                     gpus_per_trial=max(study.info.gpus_per_trial for study in studies),
                     forkserver=server,
                     log_folder=state / "bench" / "logs",
-                    limits=Limits(memory_bytes=plan.memory_per_slot),
+                    limits=WorkerLimits(memory_bytes=plan.memory_per_slot),
                     label="bench",
                     notice=watch.notice,
                     home=state,
@@ -107,6 +111,8 @@ def run_bench(
                 runs[search.id] = run
                 watch.ended(search, run)
 
+            hours = Hours(limits, searches)
+            stopping.end_when(hours.are_used_up)
             open_searches = OpenSearches(
                 executor,
                 plan.budget,
@@ -118,9 +124,18 @@ def run_bench(
             )
             with stopping.flags_only():
                 open_searches.run(missing)
+            if hours.refused:
+                watch.notice(hours.refused)
 
         benched = [_benched(study, runs) for study in studies]
-        return benched, stopping.reason or "completed"
+        return benched, _status(stopping, all(search.id in runs for search in searches))
+
+
+def _status(stopping: StopRequest, is_done: bool) -> str:
+    """Return how a benchmark ended; hours that are used up with its last search end nothing."""
+    if stopping.reason == "budget" and is_done:
+        return "completed"
+    return stopping.reason or "completed"
 
 
 def _checked_studies(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tuning.bench.plan import BenchPlan
     from tuning.bench.run import BenchedStudy
     from tuning.bench.statistics.overview import Statistics
+    from tuning.executors.devices.slots import Auto
 
 
 def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
@@ -56,10 +57,13 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
     help="Of each search: epochs=2000, trials=50, or time=10m of training.",
 )
 @options.devices
+@options.slots_per_gpu
 @options.executor
 @options.ray_address
 @options.memory_per_slot
 @options.quota
+@options.gpu_hours
+@options.cpu_hours
 @click.option(
     "--fresh", is_flag=True, help="Set earlier searches of this benchmark aside and begin anew."
 )
@@ -72,10 +76,13 @@ def bench(
     seeds: int,
     budget: Budget,
     devices: str,
+    slots_per_gpu: int | Auto | None,
     executor: str,
     ray_address: str | None,
     memory_per_slot: int | None,
     quota: int | None,
+    gpu_hours: float | None,
+    cpu_hours: float | None,
     fresh: bool,
     as_json: bool,
     quiet: bool,
@@ -105,17 +112,19 @@ def bench(
         choices=parse_choices(",".join(DEFAULT_ENGINES) if engines is None else engines),
         seeds=seeds,
         budget=budget,
-        devices=devices,
+        devices=options.fixed_devices(devices, slots_per_gpu, "bench"),
         executor=ExecutorChoice(executor, ray_address),
         fresh=fresh,
         memory_per_slot=memory_per_slot,
         quota=quota,
+        gpu_hours=gpu_hours,
+        cpu_hours=cpu_hours,
     )
     os.umask(0o077)  # state is this user's alone
     with Watch(None if quiet else Console(stderr=True)) as watch:
         benched, status = run_bench(plan, watch)
     if status != "completed":
-        return options.STOPPED[status]
+        return options.UNFINISHED[status]
     return _report(benched, plan, as_json=as_json, quiet=quiet)
 
 

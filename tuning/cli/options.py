@@ -5,26 +5,49 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+
+if TYPE_CHECKING:
+    from tuning.executors.devices.slots import Auto
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 STOPPED = {"interrupted": 130, "terminated": 143}
 """How a run was stopped, and the exit code that shells know it by; the same command goes on."""
 
+UNFINISHED = {**STOPPED, "budget": 75}
+"""The same of what is of no use before it is whole: with a larger budget the same command goes on.
+"""
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+class _Shares(click.ParamType[int | str]):
+    """A number of slots on a GPU, or `auto`."""
+
+    name = "N|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        if value == "auto":
+            return "auto"
+        number: int = click.IntRange(1, 999).convert(value, param, ctx)
+        return number
+
 
 devices = click.option(
     "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
 )
 slots_per_gpu = click.option(
     "--slots-per-gpu",
-    type=click.IntRange(1, 999),
-    metavar="N",
-    help="Trials at once on each GPU, each with a part of its memory. [default: 1]",
+    type=_Shares(),
+    metavar="N|auto",
+    help="Trials at once on each GPU, each with a part of its memory; auto: as many as have the "
+    "memory that trials need. [default: 1]",
 )
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
@@ -141,6 +164,24 @@ ray_address = click.option(
     metavar="auto|HOST:PORT|ray://HOST:PORT",
     help="The Ray cluster of --executor ray. [default: RAY_ADDRESS, else a Ray of our own]",
 )
+
+
+def fixed_devices(devices: str, slots_per_gpu: int | Auto | None, verb: str) -> str:
+    """Return `--devices` with `--slots-per-gpu`, for a verb that cannot change it on its way.
+
+    Raises:
+        StudyError: Both say how many, or it is `auto`.
+    """
+    from tuning.errors import StudyError
+    from tuning.executors.devices.slots import AUTO, per_gpu
+
+    devices = per_gpu(devices, slots_per_gpu)
+    if devices.strip().endswith(f"/{AUTO}"):
+        raise StudyError(
+            f"--slots-per-gpu auto is for `tuning run`, whose first trials tell what they need; "
+            f"say how many for `tuning {verb}`, e.g. --slots-per-gpu 2"
+        )
+    return devices
 
 
 def check_executor(name: str, address: str | None) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tuning.cli import options
+
+if TYPE_CHECKING:
+    from tuning.executors.devices.slots import Auto
 
 _PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
 
@@ -36,10 +40,13 @@ _PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
     help="The recording's manifest; default: in the folder `recordings` of the state folder.",
 )
 @options.devices
+@options.slots_per_gpu
 @options.executor
 @options.ray_address
 @options.memory_per_slot
 @options.quota
+@options.gpu_hours
+@options.cpu_hours
 @click.option("--fresh", is_flag=True, help="Set an earlier recording aside and begin anew.")
 @options.as_json
 @options.quiet
@@ -53,10 +60,13 @@ def record(
     cv: int | None,
     out: Path | None,
     devices: str,
+    slots_per_gpu: int | Auto | None,
     executor: str,
     ray_address: str | None,
     memory_per_slot: int | None,
     quota: int | None,
+    gpu_hours: float | None,
+    cpu_hours: float | None,
     fresh: bool,
     as_json: bool,
     quiet: bool,
@@ -86,18 +96,20 @@ def record(
         sobol=sobol,
         seeds=seeds,
         out=out,
-        devices=devices,
+        devices=options.fixed_devices(devices, slots_per_gpu, "record"),
         executor=ExecutorChoice(executor, ray_address),
         fresh=fresh,
         memory_per_slot=memory_per_slot,
         quota=quota,
+        gpu_hours=gpu_hours,
+        cpu_hours=cpu_hours,
         variant={name: value for name, value in fields.items() if value is not None},
     )
     progress = choose_progress(quiet, as_json, Console(stderr=True))
     recorded = record_study(study, record_options, progress)
     if recorded.manifest is None:
         click.echo(f"{recorded.status}; the same command continues", err=True)
-        return options.STOPPED.get(recorded.status, 1)
+        return options.UNFINISHED[recorded.status]
 
     click.echo(str(recorded.manifest), err=as_json)
     if as_json:

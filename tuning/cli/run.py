@@ -18,6 +18,7 @@ from tuning.cli.table_options import SUFFIXES, Words, flags_of, of_table, taken_
 from tuning.errors import StudyError, did_you_mean
 
 if TYPE_CHECKING:
+    from tuning.executors.devices.slots import Auto
     from tuning.executors.forkserver import ForkServer
     from tuning.reports.summary import Summary
     from tuning.search.options import RunOptions
@@ -190,7 +191,7 @@ def check_run(
     executor: str,
     engine_timeout: float | None,
     ray_address: str | None = None,
-    slots_per_gpu: int | None = None,
+    slots_per_gpu: int | Auto | None = None,
     memory_per_slot: int | None = None,
     quota: int | None = None,
     gpu_hours: float | None = None,
@@ -209,7 +210,7 @@ def check_run(
         settings: Each `NAME=VALUE` of `--set`.
         fresh, allow_change, devices, executor, engine_timeout: As in `RunOptions`.
         ray_address: As in `RunOptions`.
-        slots_per_gpu: Slots on each GPU; None: one, or as `devices` says.
+        slots_per_gpu: Slots on each GPU, or `auto`; None: one, or as `devices` says.
         memory_per_slot, quota, until, yields, deterministic, source: As in `RunOptions`.
         fields: Fields of the study that have an option of their own; None: not changed. Those of a
             table are among them.

@@ -149,6 +149,17 @@ def used_before(folder: Path, attempt: int) -> Usage:
     return total
 
 
+def used_so_far(folder: Path) -> Usage:
+    """Return what the attempts at a trial that has not ended have used; its own figures lag 5 s.
+
+    Args:
+        folder: Of the trial.
+    """
+    attempts = [path.name.removeprefix(_ATTEMPT) for path in folder.glob(f"{_ATTEMPT}*")]
+    ranks = [int(rank) for rank in attempts if rank.isdecimal()]
+    return used_before(folder, max(ranks, default=0) + 1)
+
+
 def _used_by(folder: Path, attempt: int, digest: str) -> Usage:
     """Return what one attempt has used; nothing where its files are another attempt's."""
     kept = read_record(AttemptUsage, folder / _FILE)

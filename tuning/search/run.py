@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tuning.errors import StudyError
 from tuning.executors.base import Job
 from tuning.executors.cluster.wishes import require_counted
 from tuning.executors.executor_spec import executor_spec
@@ -22,7 +21,7 @@ from tuning.ledger.catalog import find
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports.progress import Progress, SilentProgress
 from tuning.reports.summary import Summary
-from tuning.search.budget.compute_budget import ComputeBudget, Limits
+from tuning.search.budget.compute_budget import ComputeBudget, Limits, require_gpus
 from tuning.search.conclusion import Conclusion
 from tuning.search.ended.likely import ENDS, has_likely_ended
 from tuning.search.ended.search import EndedSearch, ended_search
@@ -30,6 +29,7 @@ from tuning.search.loop import SearchLoop
 from tuning.search.opening import Opener, OpenRun
 from tuning.search.options import RunOptions
 from tuning.search.processes import source_of
+from tuning.search.slots.sharing import Need, Sharing
 from tuning.search.slots.until import Until
 from tuning.search.stop_request import StopRequest
 from tuning.search.trial_index import TrialIndex
@@ -125,20 +125,8 @@ def _budget_of(run: OpenRun) -> ComputeBudget | None:
     limits = Limits.of_hours(cpu=options.cpu_hours, gpu=options.gpu_hours)
     if not limits.named:
         return None
-    # On a cluster the devices are known when its actors have begun.
-    is_local = options.executor == "local"
-    if limits.gpu_s is not None and is_local and all(slot.kind == "cpu" for slot in run.slots):
-        raise StudyError(
-            f"--gpu-hours {options.gpu_hours:g}: no slot of --devices {options.devices} is a GPU; "
-            "use --cpu-hours, or other devices"
-        )
-    files = run.search.files
-    return ComputeBudget(
-        limits,
-        n_slots=lambda: max(1, len(run.executor.slots)),
-        result_of=files.result,
-        used_before=lambda trial: files.used(trial.proposal.number, trial.attempt - 1),
-    )
+    require_gpus(limits, run.slots, options.devices, options.executor)
+    return ComputeBudget.of(limits, run.search.files, lambda: max(1, len(run.executor.slots)))
 
 
 class _TrainingRun:
@@ -171,7 +159,9 @@ class _TrainingRun:
             admits=self._admits,
             ahead=run.planning.ahead,
         )
-        self._conclusion = Conclusion(run, self._loop.trial_index)
+        index = self._loop.trial_index
+        run.resizer.share_by(Sharing(lambda: Need(index.n_gpu_mb, index.gpu_mb)))
+        self._conclusion = Conclusion(run, index)
         if self._budget is not None:
             run.stop_request.end_when(self._is_used_up)
 

@@ -37,6 +37,8 @@ class TrialIndex:
         best: The completed trial with the best value, the earliest of equals; without its folds.
         training_s: Seconds spent in training, over all trials.
         usage: What all trials that have ended have used.
+        gpu_mb: The most that one of them has needed of a GPU's memory, in MiB; 0: not known.
+        n_gpu_mb: Of how many that is known.
         tells: Numbers of the results told since the last ask, in order; the next spec keeps them.
         never_trained: Trials that broke a constraint before they were trained.
         refused_in_a_row: Of these those that ended after the last trial that was trained.
@@ -64,6 +66,8 @@ class TrialIndex:
         self.tells: list[int] = []
         self.training_s = 0.0
         self.usage = Usage()
+        self.gpu_mb = 0.0
+        self.n_gpu_mb = 0
 
         self.proposals: Mapping[int, Proposal] = _InFiles(
             self._numbers_asked,
@@ -141,6 +145,9 @@ class TrialIndex:
         self._ends[number] = 1 + _STATUSES.index(result.status)
         self.training_s += result.training_s
         self.usage = self.usage.plus(Usage(cpu_s=result.cpu_s, gpu_s=result.gpu_s))
+        if result.gpu_mb:
+            self.gpu_mb = max(self.gpu_mb, result.gpu_mb)
+            self.n_gpu_mb += 1
         self.never_trained += result.never_trained
         self.refused_in_a_row = self.refused_in_a_row + 1 if result.never_trained else 0
         if result.status is not Status.COMPLETED or result.value is None:
@@ -269,6 +276,7 @@ def copy_of(result: TrialResult, number: int) -> TrialResult:
         attempt=1,
         cpu_s=0.0,
         gpu_s=0.0,
+        gpu_mb=0.0,
         samples=(),
     )
 

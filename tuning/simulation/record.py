@@ -20,10 +20,13 @@ from tuning.executors.base import Executor, Job
 from tuning.executors.executor_spec import LOCAL, ExecutorChoice, executor_spec
 from tuning.executors.forkserver import ForkServer
 from tuning.ledger.begin import begin, search_key
+from tuning.ledger.catalog import finished
 from tuning.ledger.damage import SetAside
 from tuning.ledger.header import search_header
 from tuning.ledger.search import SearchFiles
+from tuning.ledger.usage import Usage, of_results, total_of
 from tuning.reports.progress import Progress, SilentProgress
+from tuning.search.budget.compute_budget import ComputeBudget, Limits, require_gpus
 from tuning.search.loop import SearchLoop
 from tuning.search.lr_bounds import Interval, measure_lr_bounds
 from tuning.search.processes import SearchProcesses, source_of
@@ -57,7 +60,8 @@ class RecordOptions:
         sobol: Take a Sobol sample also where the space is a grid.
         seeds: Training seeds.
         out: The manifest's path; None: `<home>/recordings/<study>.json`.
-        devices, home, fresh, memory_per_slot, quota: As for a run.
+        devices, home, fresh, memory_per_slot, quota, gpu_hours, cpu_hours: As for a run; the hours
+            are those of all seeds together.
         executor: Who trains.
         variant: Changes of the study's fields.
     """
@@ -72,6 +76,8 @@ class RecordOptions:
     fresh: bool = False
     memory_per_slot: int | None = None
     quota: int | None = None
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
     variant: Overrides = field(default_factory=dict)
 
 
@@ -81,7 +87,7 @@ class Recorded:
 
     Attributes:
         manifest: Its path; None where it was stopped before the end: the same call goes on.
-        status: "completed", "interrupted" or "terminated".
+        status: "completed", "interrupted", "terminated" or "budget".
     """
 
     manifest: Path | None
@@ -229,8 +235,10 @@ def _prepare(
         f"{study.name}: {design.words}, {options.seeds} seeds of training, "
         f"{study.epochs} epochs each"
     )
+    slots = executor_spec(options.executor.name).parse(options.devices, study.gpus_per_trial)
+    require_gpus(limits_of(options), slots, options.devices, options.executor.name)
     executor = processes.executor(
-        executor_spec(options.executor.name).parse(options.devices, study.gpus_per_trial),
+        slots,
         name=options.executor.name,
         address=options.executor.address,
         home=home,
@@ -348,6 +356,15 @@ class _RecordingRun:
                 no_progress_timeout_s=study.no_progress_timeout,
             )
 
+        account = self._account(files, index)
+
+        def admits(proposal: Proposal) -> bool:
+            if account is None:
+                return True
+            trial_index = loop.trial_index
+            account.see(trial_index.results, trial_index.proposals)
+            return account.admits(proposal, trial_index.proposals, loop.open.values())
+
         loop = SearchLoop(
             study,
             PointsEngine(self.design.points, study.epochs),
@@ -357,7 +374,10 @@ class _RecordingRun:
             progress=self.display,
             on_tick=self.space.check,
             stop_request=self.stopping,
+            admits=admits,
         )
+        if account is not None:
+            self.stopping.end_when(lambda: account.is_exceeded(loop.open.values()))
         loop.replay()
 
         title = f"{study.name} · recording, seed {index}"
@@ -370,7 +390,37 @@ class _RecordingRun:
         )
         with self.stopping.flags_only():
             loop.run()
+        if account is not None and account.refused:
+            self.display.notice(f"{account.refused}; a larger one goes on from here")
         return [(proposal.params, result) for proposal, result in loop.trial_index.trials]
+
+    def _account(self, files: SearchFiles, index: int) -> ComputeBudget | None:
+        """Return what keeps account of the hours of a seed; None where they are not limited."""
+        limits = limits_of(self.options)
+        if not limits.named:
+            return None
+        others = [
+            SearchFiles(self.folder / f"seed-{other}")
+            for other in range(self.options.seeds)
+            if other != index
+        ]
+        return ComputeBudget.of(
+            limits,
+            files,
+            lambda: max(1, len(self.executor.slots)),
+            already=total_of(_used(each) for each in others if each.header is not None),
+        )
+
+
+def limits_of(options: RecordOptions) -> Limits:
+    """Return how much a recording may use."""
+    return Limits.of_hours(cpu=options.cpu_hours, gpu=options.gpu_hours)
+
+
+def _used(files: SearchFiles) -> Usage:
+    """Return what the trials of a seed have used."""
+    _, trials = finished(files)
+    return of_results(result for _, result in trials)
 
 
 def _check(study: StudyInfo) -> None:

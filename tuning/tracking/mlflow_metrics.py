@@ -90,7 +90,7 @@ def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float
         "rss_mb": result.rss_mb,
     }
 
-    used = {"cpu_s": result.cpu_s, "gpu_s": result.gpu_s}
+    used = {"cpu_s": result.cpu_s, "gpu_s": result.gpu_s, "gpu_mb": result.gpu_mb}
     metrics |= {name: value for name, value in used.items() if value}
     if result.folds:
         best_epochs = [fold.best_epoch for fold in result.folds]

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tuning.errors import MissingError, StorageError, first_line
 from tuning.ledger.results import keep_result, read_result
-from tuning.ledger.usage import used_before
+from tuning.ledger.usage import devices_of, used_before
 from tuning.storage.durable import read_json, write_json
 from tuning.storage.full_disk import is_full_disk
 from tuning.storage.secrets import without_secrets
@@ -26,6 +26,7 @@ from tuning.trials.functions import function_trial
 from tuning.trials.jobs import Stopped, TrialJob
 from tuning.trials.train_folds import train_folds
 from tuning.trials.training import Train, Training, within_limits
+from tuning.trials.usage.gpu_memory import take_peak_mb
 from tuning.trials.usage.meter import Meter
 from tuning.trials.worker_study import load_worker_study
 
@@ -236,7 +237,14 @@ def _with_usage(result: TrialResult, job: TrialJob, meter: Meter) -> TrialResult
     """Add what this attempt and those before it have used."""
     samples = meter.samples
     usage = meter.usage.plus(used_before(job.folder, job.attempt))
-    return replace(result, cpu_s=usage.cpu_s, gpu_s=usage.gpu_s, samples=samples)
+    return replace(
+        result,
+        cpu_s=usage.cpu_s,
+        gpu_s=usage.gpu_s,
+        # On a CPU slot TensorFlow would look for devices only to be asked.
+        gpu_mb=take_peak_mb() if devices_of(result.slot) else 0.0,
+        samples=samples,
+    )
 
 
 def _remove_checkpoints_of_folds(folder: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 import types
 
 import pytest
 
 from tuning.trials.usage import gpus
+from tuning.trials.usage.meter import Meter
 
 
 class NVMLError(Exception):
@@ -22,6 +25,7 @@ class FakeDriver(types.ModuleType):
     def __init__(self):
         super().__init__("pynvml")
         self.asked = []
+        self.computing = [(1, 500_000)]
 
     def nvmlInit(self):
         pass
@@ -37,6 +41,12 @@ class FakeDriver(types.ModuleType):
 
     def nvmlDeviceGetMemoryInfo(self, handle):
         return types.SimpleNamespace(used=2_000_000, total=8_000_000)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle):
+        return [types.SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.computing]
+
+    def nvmlDeviceGetMPSComputeRunningProcesses(self, handle):
+        raise NVMLError("not supported")
 
     def nvmlDeviceGetPowerUsage(self, handle):
         return self._of_gpu(handle, 250_500)
@@ -77,6 +87,32 @@ def test_gpu_figures_leave_out_what_an_instance_does_not_tell(driver):
         "gpu_1_memory_usage_megabytes",
         "gpu_1_memory_usage_percentage",
     ]
+
+
+@pytest.mark.parametrize("device", ["GPU-a", "MIG-c"])
+def test_of_a_device_that_trials_share_the_own_part_of_the_memory_is_told(driver, device):
+    driver.computing += [(os.getpid(), 1_500_000), (7, None)]
+    figures = gpus.gpu_figures([device])
+    assert figures["gpu_0_process_memory_megabytes"] == 1.5
+    assert figures["gpu_0_memory_usage_megabytes"] == 2.0
+
+
+@pytest.mark.parametrize("computing", [[], [(1, 500_000)], [(os.getpid(), None)]])
+def test_an_own_part_that_the_driver_does_not_tell_is_left_out(driver, computing):
+    driver.computing = computing
+    assert "gpu_0_process_memory_megabytes" not in gpus.gpu_figures(["GPU-a"])
+
+
+def test_a_meter_on_a_share_looks_at_the_whole_device_by_its_own_name(driver, tmp_path):
+    with Meter(tmp_path, 1, "MIG-c#1/4") as meter:
+        began = time.perf_counter()
+        (sample,) = meter.samples
+        time.sleep(0.2)
+        gpu_s = meter.usage.gpu_s
+        wall_s = time.perf_counter() - began
+    assert sample["gpu_0_memory_usage_megabytes"] == 2.0
+    assert set(driver.asked) == {"MIG-c"}
+    assert 0.05 <= gpu_s < wall_s / 2
 
 
 def test_gpu_figures_of_a_stand_in_are_none(driver):

@@ -6,16 +6,17 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
 from tuning.errors import MissingError, StudyError
 from tuning.executors.devices.device import Device, names, words
 from tuning.executors.devices.gpus import discover, listed, preferred
+from tuning.executors.devices.shares import CONTEXT_MB, LEAST_MB
 from tuning.executors.devices.slot import Slot
 
-# What CUDA and its libraries take of a GPU for each process, outside what TensorFlow counts: an
-# assumption, from NVIDIA's 300-500 MiB for a context; `make gpu-check` is to measure it.
-_CONTEXT_MB = 600
-_LEAST_MB = 512  # less trains nothing that would want a GPU
+Auto: TypeAlias = Literal["auto"]
+AUTO: Auto = "auto"
+"""In place of a number of slots on a GPU: as many as have the memory that trials need."""
 _MOST_FEEDING = 2
 """Cores that feed a GPU beside CPU slots: one that launches, and one that prepares batches."""
 
@@ -26,7 +27,7 @@ def parse_devices(text: str, gpus_per_trial: int = 1, slots_per_gpu: int = 1) ->
     Args:
         text: `auto` (all GPUs, else one slot for each core), `cpu`, `cpu:2`, `gpu`, GPUs by
             number or UUID: `0,1`, or `both`: all GPUs and all cores; with `/4` at its end four
-            slots on each GPU.
+            slots on each GPU, with `/auto` one until it is known what trials need.
         gpus_per_trial: GPUs of one slot; those left over are not used.
         slots_per_gpu: Slots on each GPU, with a part of its memory each, where `text` says nothing.
 
@@ -73,7 +74,7 @@ def beside(gpus: Sequence[Slot], cores: Sequence[Slot]) -> list[Slot]:
     return [*slots, *cores]
 
 
-def per_gpu(devices: str, slots_per_gpu: int | None) -> str:
+def per_gpu(devices: str, slots_per_gpu: int | Auto | None) -> str:
     """Return `--devices` with `--slots-per-gpu` at its end; None: nothing is said.
 
     Raises:
@@ -89,8 +90,12 @@ def per_gpu(devices: str, slots_per_gpu: int | None) -> str:
 
 
 def _count(text: str, count: str) -> int:
+    if count == AUTO:
+        return 1
     if not re.fullmatch("[1-9][0-9]{0,2}", count):
-        raise StudyError(f"--devices {text}: {count!r} is no number of slots; say gpu/4 or 0,1/4")
+        raise StudyError(
+            f"--devices {text}: {count!r} is no number of slots; say gpu/4, 0,1/4 or gpu/auto"
+        )
     return int(count)
 
 
@@ -98,7 +103,7 @@ def _cpu_slots(count: int | None) -> list[Slot]:
     """Return `count` slots of one core each; None: as many as there are cores."""
     if count == 0:
         raise StudyError("--devices cpu:0 leaves no slot; use cpu:1 or more")
-    cores = _own_cores()
+    cores = own_cores()
     if count is None:
         count = len(cores)
 
@@ -111,7 +116,8 @@ def _cpu_slots(count: int | None) -> list[Slot]:
     return slots
 
 
-def _own_cores() -> list[int]:
+def own_cores() -> list[int]:
+    """Return the CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
@@ -152,7 +158,7 @@ def _shares(gpus: Sequence[Device], per_trial: int, per_gpu: int) -> list[Slot]:
             limit_mb = _limit_mb(gpu, per_gpu)
             slot = _gpu_slot([gpu.uuid])
             # Heeded where NVIDIA's MPS daemon runs, which knows the process' one device as 0.
-            mps = {"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": f"0={limit_mb + _CONTEXT_MB}M"}
+            mps = {"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": f"0={limit_mb + CONTEXT_MB}M"}
             slots.append(
                 replace(
                     slot,
@@ -172,12 +178,12 @@ def _limit_mb(gpu: Device, per_gpu: int) -> int:
     """
     if not gpu.memory_mb:
         return 0
-    limit_mb = gpu.memory_mb // per_gpu - _CONTEXT_MB
-    if limit_mb < _LEAST_MB:
-        most = gpu.memory_mb // (_LEAST_MB + _CONTEXT_MB)
+    limit_mb = gpu.memory_mb // per_gpu - CONTEXT_MB
+    if limit_mb < LEAST_MB:
+        most = gpu.memory_mb // (LEAST_MB + CONTEXT_MB)
         raise StudyError(
             f"--slots-per-gpu {per_gpu}: GPU {gpu.number} has {gpu.memory_mb} MiB, and a slot "
-            f"needs {_LEAST_MB} beside the {_CONTEXT_MB} of its CUDA context; "
+            f"needs {LEAST_MB} beside the {CONTEXT_MB} of its CUDA context; "
             f"at most {most} would work"
         )
     return limit_mb
@@ -188,7 +194,7 @@ def _with_cores(slots: Sequence[Slot], gpus: Sequence[Device]) -> list[Slot]:
 
     Where there are more slots than cores, a core has several.
     """
-    own = _own_cores()
+    own = own_cores()
     near = {gpu.uuid: tuple(sorted(set(gpu.near_cores) & set(own))) or tuple(own) for gpu in gpus}
     sharing: dict[tuple[int, ...], list[int]] = {}  # cores → places of the slots that share them
     for place, slot in enumerate(slots):

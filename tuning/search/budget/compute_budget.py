@@ -6,14 +6,18 @@ A trial is admitted where it can end within what is left, as far as those that h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from tuning.errors import StudyError
+from tuning.executors.devices.slot import Slot
+from tuning.ledger.search import SearchFiles
 from tuning.ledger.usage import Usage, gpus_of
 from tuning.reports.texts import seconds_text
 from tuning.trial import Proposal, Status, TrialResult
 
+_NOTHING = Usage()
 _TELLING = (Status.COMPLETED, Status.PRUNED)
 _QUANTILE = 0.75
 """Of what an epoch has taken: three of four trials that are admitted take less."""
@@ -44,6 +48,27 @@ class Limits:
         """Return those that there are, by what they limit."""
         both = {"cpu_s": self.cpu_s, "gpu_s": self.gpu_s}
         return {name: limit for name, limit in both.items() if limit is not None}
+
+
+def require_gpus(limits: Limits, slots: Sequence[Slot], devices: str, executor: str) -> None:
+    """Refuse a budget of GPU-hours where no trial can use any.
+
+    Args:
+        limits: The budget.
+        slots: On which trials run.
+        devices, executor: As the command line names them.
+
+    Raises:
+        StudyError: GPU-hours are limited, and no slot is a GPU.
+    """
+    # On a cluster the devices are known when its actors have begun.
+    if limits.gpu_s is None or executor != "local":
+        return
+    if all(slot.kind == "cpu" for slot in slots):
+        raise StudyError(
+            f"--gpu-hours {limits.gpu_s / 3600:g}: no slot of --devices {devices} is a GPU; "
+            "use --cpu-hours, or other devices"
+        )
 
 
 _WORDS = {"cpu_s": "--cpu-hours", "gpu_s": "--gpu-hours"}
@@ -89,6 +114,7 @@ class ComputeBudget:
         n_slots: Returns how many trials run at once.
         result_of: Reads how a trial ended, by its number.
         used_before: Returns what the attempts at an open trial before the current one have used.
+        already: Used of the same budget by others than these trials.
     """
 
     def __init__(
@@ -98,6 +124,7 @@ class ComputeBudget:
         n_slots: Callable[[], int],
         result_of: Callable[[int], TrialResult | None],
         used_before: Callable[[Running], Usage],
+        already: Usage = _NOTHING,
     ) -> None:
         self.refused = ""
         self._limits = limits.named
@@ -105,10 +132,34 @@ class ComputeBudget:
         self._result_of = result_of
         self._used_before = used_before
 
-        self._spent = dict.fromkeys(self._limits, 0.0)
+        self._spent = {name: getattr(already, name) for name in self._limits}
         self._rates: dict[str, list[float]] = {name: [] for name in self._limits}
         self._seen: set[int] = set()
         self._earlier: dict[str, Usage] = {}  # by job, of the attempts before it
+
+    @classmethod
+    def of(
+        cls,
+        limits: Limits,
+        files: SearchFiles,
+        n_slots: Callable[[], int],
+        already: Usage = _NOTHING,
+    ) -> Self:
+        """Return the account of a search.
+
+        Args:
+            limits: The budget.
+            files: Of the search.
+            n_slots: Returns how many trials run at once.
+            already: As above.
+        """
+        return cls(
+            limits,
+            n_slots=n_slots,
+            result_of=files.result,
+            used_before=lambda trial: files.used(trial.proposal.number, trial.attempt - 1),
+            already=already,
+        )
 
     def see(self, ended: Iterable[int], proposals: Mapping[int, Proposal]) -> None:
         """Take in what the trials that have ended since the last time have used.

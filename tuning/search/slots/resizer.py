@@ -19,6 +19,7 @@ from tuning.search.slots.requests import (
     Requests,
     SlotAnswer,
 )
+from tuning.search.slots.sharing import Sharing, is_auto, with_shares
 from tuning.search.slots.yielding import Yielding
 
 Parse: TypeAlias = Callable[[str], Sequence[Slot]]
@@ -79,6 +80,12 @@ class Resizer:
         self._request: Request | None = None
         self._error = ""
         self._told: SlotAnswer | None = None
+        self._sharing: Sharing | None = None
+        self._shares = 1
+
+    def share_by(self, sharing: Sharing) -> None:
+        """Have trials share GPUs as `sharing` says, where `--devices` leaves that to us."""
+        self._sharing = sharing
 
     def look(self, n_looks: int = 0) -> None:
         """Do what was asked for since the last look; called several times a second.
@@ -92,6 +99,7 @@ class Resizer:
         if request is not None:
             self._take_up(request)
 
+        self._look_at_shares()
         if self._yielding is not None and self._yielding.look(self._wanted):
             self._notice(self._yielding.words)
             self._resize()
@@ -117,7 +125,21 @@ class Resizer:
         self._notice(f"slots from now on: {_names(self._wanted)}")
 
     def _slots_of(self, devices: str) -> Sequence[Slot]:
-        return () if devices == NO_SLOTS else self._parse(devices)
+        if devices == NO_SLOTS:
+            return ()
+        return self._parse(with_shares(devices, self._shares) if is_auto(devices) else devices)
+
+    def _look_at_shares(self) -> None:
+        """Share GPUs among as many trials as have room there, as far as is known by now."""
+        if self._sharing is None or not is_auto(self._devices):
+            return
+        shares = self._sharing.shares(self._wanted)
+        if shares == self._shares:
+            return
+        self._shares = shares
+        self._wanted = list(self._slots_of(self._devices))
+        self._resize()
+        self._notice(f"trials at once on each GPU from now on: {shares} ({self._sharing.words})")
 
     def _resize(self) -> None:
         yielded = () if self._yielding is None else self._yielding.yielded
