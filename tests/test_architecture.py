@@ -40,6 +40,7 @@ ROOMS = (
     "reports",
     "executors/cluster",
     "executors",
+    "executors/sharing",
     "executors/placement",
     "executors/devices",
     "executors/supervision",

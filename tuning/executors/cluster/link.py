@@ -11,17 +11,20 @@ import os
 import pickle
 import select
 import signal
+import socket
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from getpass import getuser
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from tuning.errors import TuningError, first_line
-from tuning.executors.cluster import boot
+from tuning.executors.cluster import boot, kv_internals
 from tuning.executors.cluster.actor import SlotSettings
 from tuning.executors.cluster.connection import Address, connect
 from tuning.executors.cluster.mailbox import Mailbox
@@ -35,12 +38,15 @@ from tuning.executors.cluster.words import (
     Notice,
     Refused,
     Release,
+    Share,
     SlotGone,
     ToActor,
     ToLink,
     ToSlot,
     Want,
 )
+from tuning.executors.sharing.board import Board, Note
+from tuning.executors.sharing.fair_share import FairShare
 from tuning.executors.supervision.logs import CappedLog
 from tuning.executors.supervision.parts import SLOT
 from tuning.executors.wire import Wire
@@ -108,10 +114,11 @@ class _Answered:
 
 @dataclass(frozen=True)
 class _Census:
-    """What the cluster has, and how much of it is free."""
+    """What the cluster has, how much of it is free, and who else is there."""
 
     total: dict[str, float]
     free: dict[str, float]
+    others: list[Note]
 
 
 def main(wire: Wire, settings: LinkSettings) -> int:
@@ -159,6 +166,11 @@ class _Link:
         self._kind: Literal["cpu", "gpu"] | None = None
         if settings.demand.kind != "auto":
             self._kind = settings.demand.kind
+        self._board = Board(kv_internals)
+        self._note: Note | None = None
+        self._fair = FairShare()
+        self._most: int | None = None  # slots, as others want some
+        self._census: _Census | None = None
         self._lost_in_a_row = 0
         self._looked_at = time.monotonic()
         self._without_since: float | None = time.monotonic()
@@ -236,26 +248,51 @@ class _Link:
         if self._kind is None:
             has_gpus = census.total.get("GPU", 0.0) >= per_slot
             self._kind = "gpu" if has_gpus else "cpu"
+        self._census = census
+        self._note = self._own_note()
+        n_free = int(census.free.get(self._kind.upper(), 0.0))
+        room = n_free // per_slot
+        self._share_out(census, n_free)
         if self._count is not None:
             return
 
         pending = [number for number, actor in self._actors.items() if not actor.is_up]
-        if self._kind == "gpu":
-            room = int(census.free.get("GPU", 0.0) / per_slot)
-        else:
-            room = int(census.free.get("CPU", 0.0))
         missing = room - len(pending)
+        if self._most is not None:
+            missing = min(missing, self._most - len(self._actors))
         if not self._actors:
             missing = max(1, missing)
         for _ in range(missing):
             self._ask_for_one(self._kind)
 
         if room == 0:
-            now = time.monotonic()
-            for number in pending:
-                is_old = now - self._actors[number].asked_at > _PATIENCE_S
-                if is_old and len(self._actors) > 1:
-                    self._end(number, "there was no room for it")
+            self._give_up_waiting(pending)
+
+    def _give_up_waiting(self, pending: Sequence[int]) -> None:
+        """End slots that have not come in spite of room: somebody else has it now."""
+        now = time.monotonic()
+        for number in pending:
+            is_old = now - self._actors[number].asked_at > _PATIENCE_S
+            if is_old and len(self._actors) > 1:
+                self._end(number, "there was no room for it")
+
+    def _own_note(self) -> Note:
+        return Note(
+            label=self._settings.slot.label,
+            who=f"{getuser()}@{socket.gethostname()}",
+            kind=self._kind or "cpu",
+            per_slot=self._settings.demand.per_slot,
+            n_up=sum(actor.is_up for actor in self._actors.values()),
+            n_wanted=self._count,
+        )
+
+    def _share_out(self, census: _Census, n_free: int) -> None:
+        """Tell the driver how many slots are ours, where that has changed."""
+        n_total = int(census.total.get((self._kind or "cpu").upper(), 0.0))
+        most = self._fair.most(self._own_note(), census.others, n_total, n_free)
+        if most != self._most:
+            self._most = most
+            self._wire.post(Share(most))
 
     def _ask_for_one(self, kind: Literal["cpu", "gpu"]) -> None:
         per_slot = self._settings.demand.per_slot
@@ -350,7 +387,21 @@ class _Link:
             self._without_since = now
         elif now - self._without_since > _SAID_AT_S:
             self._without_since = now + 600.0  # once is enough for a while
-            self._wire.post(Notice("waiting for Ray to give a slot"))
+            self._wire.post(Notice(self._what_is_waited_for()))
+
+    def _what_is_waited_for(self) -> str:
+        per_slot = self._settings.demand.per_slot
+        if self._census is None or self._kind is None:
+            return "waiting for Ray to give a slot"
+        what = self._kind.upper()
+        total = int(self._census.total.get(what, 0.0))
+        free = int(self._census.free.get(what, 0.0))
+        text = (
+            f"waiting for Ray to give a slot: it takes {per_slot} {what}"
+            f"{'' if per_slot == 1 else 's'}, and of the cluster's {total} {free} are free"
+        )
+        others = "; ".join(note.words() for note in self._census.others if note.n_up)
+        return f"{text}. Others there: {others}" if others else text
 
     def _take_census(self) -> None:
         """Runs in a thread: while the head cannot be reached, Ray's answer is waited for long."""
@@ -358,11 +409,13 @@ class _Link:
             with suppress(Exception):  # it ends this process where it is gone for good
                 total = self._ray.cluster_resources()
                 free = self._ray.available_resources()
-                self._mailbox.put(_Census(total, free))
+                self._mailbox.put(_Census(total, free, self._board.exchange(self._note)))
             time.sleep(_CENSUS_S)
 
     def _close(self) -> None:
         """End all slots, and wait for a moment until their devices are free."""
+        with suppress(Exception):
+            self._board.leave()
         with suppress(Exception):
             refs = [actor.handle.close.remote() for actor in self._actors.values() if actor.is_up]
             if refs:

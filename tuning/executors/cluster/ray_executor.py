@@ -33,6 +33,7 @@ from tuning.executors.cluster.words import (
     Release,
     Reply,
     Serving,
+    Share,
     SlotGone,
     ToActor,
     ToDriver,
@@ -116,6 +117,7 @@ class RayExecutor:
         self._connected = False
         self._places: dict[int, _Place] = {}
         self._wanted = settings.demand.count
+        self._most: int | None = None  # as other searches want slots, too
         self._waiting: deque[_Travelling] = deque()
         self._in_order = InOrder(give=self._give, recall=self._recall)
         self._sender = sender or Sender(None)
@@ -253,11 +255,26 @@ class RayExecutor:
         if self._wanted is None:
             return
         surplus = max(0, len(self._used()) - self._wanted)
-        by_loss = sorted(self._used(), key=lambda place: (bool(place.jobs), -place.number))
-        for place in by_loss[:surplus]:
+        for place in self._by_loss()[:surplus]:
             place.is_left = True
             self._say(place, Leave())
             self._release_empty(place)
+
+    def _retire_surplus(self) -> None:
+        """Give up the slots above our share of the cluster, each when its job has ended."""
+        if self._most is None:
+            return
+        surplus = max(0, len(self._used()) - self._most)
+        for place in self._by_loss()[:surplus]:
+            place.is_left = True
+            for queued in list(place.jobs)[1:]:
+                queued.recalled = True
+                self._say(place, Recall(queued.job.id))
+            self._release_empty(place)
+
+    def _by_loss(self) -> list[_Place]:
+        """Return the slots in use: the idle ones first, then the youngest."""
+        return sorted(self._used(), key=lambda place: (bool(place.jobs), -place.number))
 
     def _release_empty(self, place: _Place) -> None:
         """End a slot that was given up, once it has no job any more."""
@@ -366,6 +383,9 @@ class RayExecutor:
                     self._hear(number, event)
             case SlotGone():
                 self._lose_place(message)
+            case Share(n_slots):
+                self._most = n_slots
+                self._retire_surplus()
             case Notice(text):
                 self._notice(text)
             case Refused(error):
@@ -376,6 +396,7 @@ class RayExecutor:
             case Serving(slot, node, _):
                 self._places[number] = _Place(number=number, slot=slot, node=node)
                 self._leave_surplus()  # it was on its way when fewer were wanted
+                self._retire_surplus()
                 return
             case Unable(error):
                 self._error = error

@@ -7,6 +7,7 @@ a process of its own, the *link*, has it, and the driver speaks to the link over
     link:   News(number, payload)           what a slot tells, a pickled list; first: Serving(…)
     driver: ToSlot(number, message)         passed on to it
     link:   SlotGone(number, …)             whatever was there is lost
+    link:   Share(n_slots)                  others want slots too: use so many at most
     link:   Notice(text)                    for the user
     driver: Want(n_slots)                   so many slots from now on
     driver: Release(number)                 a slot that has been left ends
@@ -196,6 +197,15 @@ class SlotGone(NamedTuple):
     out_of_memory: bool = False
 
 
+class Share(NamedTuple):
+    """Link: use so many slots at most, as other searches want some; None: as many as there are.
+
+    One that is too many goes when its job has ended.
+    """
+
+    n_slots: int | None
+
+
 class Notice(NamedTuple):
     """Link: for the user."""
 
@@ -208,4 +218,4 @@ class Refused(NamedTuple):
     error: TuningError
 
 
-ToDriver: TypeAlias = Connected | News | SlotGone | Notice | Refused
+ToDriver: TypeAlias = Connected | News | SlotGone | Share | Notice | Refused
