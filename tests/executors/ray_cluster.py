@@ -68,9 +68,14 @@ class RayCluster:
 
     def has_worker(self, number):
         """Whether a slot of this node has a worker: while trials wait, one that trains."""
-        raylet = psutil.Process(self.ask("raylet", number))
-        names = [process.name() for process in raylet.children(recursive=True)]
-        return WORKER.name in names
+        raylet = str(self.ask("raylet", number))
+        for process in psutil.Process(self.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has ended
+                # Nobody's child, as its forkserver outlives each slot; that has a slot's variables.
+                of_node = process.environ().get("RAY_RAYLET_PID") == raylet
+                if of_node and process.name() == WORKER.name:
+                    return True
+        return False
 
     def actors(self):
         """Return the states of the actors that are not dead."""

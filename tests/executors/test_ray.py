@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import psutil
@@ -11,11 +12,14 @@ from tests.executors.contract import ExecutorContract, ResizeContract, ends, job
 from tests.executors.ray_cluster import SOON, TOKEN, RayCluster
 from tests.faults.processes import is_alive
 from tuning.errors import BusyError, LostError, StudyError
-from tuning.executors.base import Died, Finished, Started
+from tuning.executors.base import Died, Finished, Job, Started
 from tuning.executors.cluster.actor import SlotSettings
 from tuning.executors.cluster.connection import Address
 from tuning.executors.cluster.link import LinkSettings
+from tuning.executors.cluster.opening import settling_for
 from tuning.executors.cluster.ray_executor import RayExecutor
+from tuning.executors.cluster.runtime import runtime_of
+from tuning.executors.cluster.travel import Sender
 from tuning.executors.cluster.wishes import demand_of, parse_cluster_devices
 from tuning.executors.devices.leases import Leases
 from tuning.executors.supervision.parts import LINK
@@ -72,7 +76,17 @@ def open_(cluster, tmp_path):
         executor.close()
 
 
-def open_executor(cluster, folder, devices="cpu:3", *, notice=None, until=float("inf"), **slot):
+def open_executor(
+    cluster,
+    folder,
+    devices="cpu:3",
+    *,
+    notice=None,
+    until=float("inf"),
+    home=None,
+    runtime=None,
+    **slot,
+):
     settings = {"kind": "cpu", "preload": LIGHT, "import_path": tuple(import_path()), **slot}
     return RayExecutor(
         LinkSettings(
@@ -80,9 +94,11 @@ def open_executor(cluster, folder, devices="cpu:3", *, notice=None, until=float(
             demand=demand_of(parse_cluster_devices(devices)),
             slot=SlotSettings(**settings),
             log=folder / "ray.log",
+            runtime=runtime,
         ),
         notice=notice,
         until=until,
+        sender=Sender(home),
     )
 
 
@@ -276,6 +292,80 @@ def test_nodes_that_come_take_work_and_nodes_that_leave_give_it_back(cluster, sh
     has_slots(executor, 1)
     for number in range(3):
         executor.cancel(f"s{number}")
+
+
+def test_code_comes_to_a_node_that_has_none_of_it(shared, open_, tmp_path):
+    """The module is nowhere on the node's path; it is in the archive alone."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "study.py").write_text("import carried\n")
+    (project / "carried.py").write_text("def answer(context):\n    return __file__\n")
+    runtime = runtime_of([str(project / "study.py")], project=project)
+    executor = open_("cpu:1", runtime=runtime, settling=settling_for(runtime))
+    executor.submit(Job("j", "carried:answer"))
+    file = until(executor, Finished).value
+    assert file.endswith("/code/project/carried.py")
+    assert "/tuning-node-" in file
+
+
+@pytest.mark.slow
+def test_a_node_lost_in_mid_checkpoint_costs_what_came_after_the_last(
+    cluster, shared, open_, tmp_path
+):
+    has_slots(shared, 3)
+    home = tmp_path / "home"
+    executor = open_("auto", home=home)
+    node = cluster.add(num_cpus=1)
+    has_slots(executor, 2)
+    files = {}
+    for name in ("one", "two"):
+        folder = home / name
+        folder.mkdir(parents=True)
+        files[name] = folder / "0.npz"
+        executor.submit(job("count_on", folder, 600.0, id=name))
+    while not all(file.exists() and file.read_bytes()[:8] > bytes(8) for file in files.values()):
+        executor.events(0.2)
+    # Several megabytes, 50 times a second: they are on their way at this moment.
+    cluster.kill(node)
+    died = until(executor, Died)
+    assert died.cause == "lost"
+    (other,) = files.keys() - {died.job}
+    executor.cancel(other)
+
+    data = files[died.job].read_bytes()
+    assert data == data[:8] * 500_000
+    again = job("count_on", home / died.job, 0.1, id="again")
+    first, last = ends(run(executor, again))["again"].value
+    assert first == int.from_bytes(data[:8], "big") < last
+
+
+@pytest.mark.slow
+def test_a_search_that_comes_waits_in_words_and_gets_its_share(cluster, shared, open_):
+    has_slots(shared, 3)
+    node = cluster.add(num_cpus=3)
+    first = open_("auto", label="first")
+    has_slots(first, 4)
+    done = threading.Event()
+    pump = threading.Thread(target=lambda: [first.events(0.2) for _ in iter(done.is_set, True)])
+    pump.start()
+    try:
+        said = []
+        second = open_("auto", label="second", notice=said.append)
+        has_slots(second, 2, seconds=60.0)
+        end = time.monotonic() + 5.0  # nobody takes or gives up more than its part
+        while time.monotonic() < end:
+            second.events(0.2)
+        assert (len(first.slots), len(second.slots)) == (2, 2)
+        (waits,) = [text for text in said if "waiting" in text]
+        assert "it takes 1 CPU, and of the cluster's 7 0 are free" in waits
+        assert "first of" in waits
+        second.close()
+    finally:
+        done.set()
+        pump.join()
+    has_slots(first, 4, seconds=60.0)
+    first.close()
+    cluster.kill(node)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -9,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,11 @@ from tuning.storage.scratch import scratch_folder
 
 _OBJECT_STORE = 100 << 20
 """Bytes; nothing that we send is large enough to be put there."""
-_REFUSAL = b"InvalidAuthToken"
+_REFUSALS = (b"InvalidAuthToken", b"Invalid or missing authentication token")
+"""By which a wrong token is known: of a node's head, of the server for clients outside."""
+_NOT_STARTED = "Starting Ray client server failed"
+"""Said by the head of a cluster where the process that it forks for a client has died of gRPC."""
+_TRIES = 3
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would be told to Ray's makers
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -96,17 +101,15 @@ def connect(
     )
     watch = partial(_watch_for_refusal, log, connected, lambda: refuse(refusal))
     threading.Thread(target=watch, name="refusal", daemon=True).start()
+    _have_clients_errors_printed()
     try:
-        ray.init(
-            log_to_driver=False,
-            configure_logging=False,
-            namespace="tuning",
-            **options,
-        )
+        _init(ray, options)
     except ray.exceptions.AuthenticationError as error:
         text = _about_the_token("the cluster wants a token, and none is there")
         raise StudyError(text, where=where) from error
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
+        if "Version mismatch" in str(error):  # it says which, in several lines
+            raise StudyError(" ".join(str(error).split()), where=where) from error
         if address.text is None:
             raise BusyError(f"a Ray of our own did not start: {_in_short(error)}") from error
         raise _nobody_answers(where, _in_short(error)) from error
@@ -127,11 +130,32 @@ def _imported() -> ModuleType:
     return ray
 
 
+def _init(ray: ModuleType, options: Mapping[str, Any]) -> None:
+    """Connect; again where a cluster's server for clients has not started its part for us."""
+    for n_tries in range(1, _TRIES + 1):
+        try:
+            ray.init(log_to_driver=False, configure_logging=False, namespace="tuning", **options)
+        except (ConnectionError, RuntimeError) as error:
+            if _NOT_STARTED not in str(error) or n_tries == _TRIES:
+                raise
+            with suppress(Exception):  # nothing is connected
+                ray.shutdown()
+        else:
+            return
+
+
+def _have_clients_errors_printed() -> None:
+    """Let Ray's client print why it asks again: it would for minutes, with a wrong token too."""
+    logger = logging.getLogger("ray.util.client.worker")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(logging.StreamHandler())
+
+
 def _go_away(stack: ExitStack) -> None:
     """Work in an empty folder: Ray has nodes look for modules in the current one, before others."""
-    for name in ("RAY_AUTH_TOKEN_PATH",):
-        if os.environ.get(name):
-            os.environ[name] = os.path.abspath(os.environ[name])
+    token = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if token:
+        os.environ["RAY_AUTH_TOKEN_PATH"] = os.path.abspath(token)
     os.chdir(stack.enter_context(scratch_folder("tuning-link-")))
 
 
@@ -194,9 +218,10 @@ def _watch_for_refusal(log: Path, connected: threading.Event, refuse: Callable[[
     while not connected.wait(0.2):
         with open_file(log) as file:
             file.seek(begin)
-            if _REFUSAL in file.read():
-                refuse()
-                return
+            printed = file.read()
+        if any(refusal in printed for refusal in _REFUSALS):
+            refuse()
+            return
 
 
 def _about_the_token(what: str) -> str:
