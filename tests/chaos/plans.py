@@ -224,6 +224,9 @@ PLANS: dict[str, Plan] = {
         faults=(Fault(part="engine"),),
         hits=20,
         pause_s=(0.5, 4.0),
+        # Killed again and again before it has answered once, it is given up. Two trials may end
+        # meanwhile: one that ran, one that was sent ahead.
+        recovers=3,
         trials=120,
     ),
     "writers": Plan(

@@ -53,7 +53,7 @@ class _Resizing:
         self._traces.mkdir(parents=True)
         self._command = Command(folder, plan.words, **plan.environment, TRACES=str(self._traces))
         self._killed: set[int] = set()
-        self._n_ended = 0  # trials, when a part that all depend on was killed last
+        self._progress = (0, 0)  # when a part that all depend on was killed last
         self._life = Life()
 
     def run(self, rounds: int, reference: Any) -> Life:
@@ -94,10 +94,10 @@ class _Resizing:
         )
         if part not in ("slots", "worker"):
             # A part that is killed again before it has done anything is given up, as it should be.
-            n_ended = len(list(search.glob("trials/*/result.json")))
-            if n_ended == self._n_ended:
+            progress = self._progress_of(search)
+            if progress == self._progress:
                 part = "slots"
-            self._n_ended = n_ended
+            self._progress = progress
         if part == "slots":
             self._change(search, process.pid)
         elif part == "driver":
@@ -110,6 +110,17 @@ class _Resizing:
             return process
         self._life.hits.append((time.time(), part))
         return process
+
+    def _progress_of(self, search: Path) -> tuple[int, int]:
+        """Return what only grows where all parts do their work.
+
+        Trials that were asked for: results are written while an engine is still being begun.
+        """
+        n_asked = len(list(search.glob("trials/*/spec.json")))
+        n_ended = 0
+        if n_asked == self._plan.trials:
+            n_ended = len(list(search.glob("trials/*/result.json")))
+        return n_asked, n_ended
 
     def _change(self, search: Path, pid: int) -> None:
         """Have it work on other slots; sometimes by hand and a signal, as a user would."""

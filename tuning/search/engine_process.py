@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from tuning.engines.memory.replay import MOST_STEPS, Step, Told
 from tuning.engines.remote import EngineLost, RemoteEngine
 from tuning.errors import ChangedError, StudyError, TuningError
 from tuning.executors.forkserver import ForkServer
-from tuning.executors.supervision.parts import ENGINE, backoff_s
+from tuning.executors.supervision.parts import ENGINE, FORKSERVER, backoff_s
 from tuning.ledger.search import SearchFiles
 from tuning.search.engine_link import EngineLink
 from tuning.search.replay import ask_again, told
@@ -27,6 +28,40 @@ from tuning.trial import EpochReport, Pause, Proposal, TrialResult
 from tuning.trials.jobs import Overrides, Source
 
 _T = TypeVar("_T")
+
+
+@dataclass
+class _Losses:
+    """How often a process was lost in a row, each by what lets it come to an end.
+
+    Apart, because killed while it loads its study, and with a forkserver, it has shown nothing of
+    what it does with a call.
+
+    Attributes:
+        calls: In a call, or between two; none was answered since.
+        begins: Before it was where the last one had been; none has come so far since.
+        with_server: Because the forkserver ended, the same.
+    """
+
+    calls: int = 0
+    begins: int = 0
+    with_server: int = 0
+
+    @property
+    def in_all(self) -> int:
+        """All that count still."""
+        return self.calls + self.begins + self.with_server
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether another process would most likely end as well."""
+        by_itself = max(self.calls, self.begins)
+        return by_itself > ENGINE.restarts or self.with_server > FORKSERVER.restarts
+
+    def has_begun(self) -> None:
+        """Take note that a process has come to where the last one was."""
+        self.begins = 0
+        self.with_server = 0
 
 
 class SupervisedEngine:
@@ -77,7 +112,7 @@ class SupervisedEngine:
         self._reports: list[EpochReport] = []
         # What the engine itself says it knows but those reports, see `Remembering`; or empty.
         self._memory: dict[str, bytes] = {}
-        self._n_lost = 0  # in a row, without an answer in between
+        self._losses = _Losses()
         self._closed = False
         if info is None:
             self._begin()
@@ -96,12 +131,12 @@ class SupervisedEngine:
         while self._info is None:
             try:
                 self._info = self._remote.describe()
+                self._losses.has_begun()
             except EngineLost as lost:
                 self._raise_where_hopeless(lost)
-                self._count_loss(lost)
+                self._count_loss(lost, in_call=False)
                 self._begin()
         self.notices = self._info.notices
-        self._n_lost = 0
         return self._info
 
     def ask(self, number: int) -> Proposal | Pause:
@@ -216,7 +251,7 @@ class SupervisedEngine:
             except EngineLost as lost:
                 self._begin_anew(lost)
             else:
-                self._n_lost = 0
+                self._losses = _Losses()
                 return answer
 
     def _begin_late(self) -> None:
@@ -236,8 +271,10 @@ class SupervisedEngine:
         Raises:
             TuningError: That fails again and again.
         """
+        in_call = True
         while True:
-            self._count_loss(lost)
+            self._count_loss(lost, in_call=in_call)
+            in_call = False
             began_at = time.monotonic()
             try:
                 self._begin()
@@ -246,11 +283,12 @@ class SupervisedEngine:
             except EngineLost as again:
                 lost = again
                 continue
+            self._losses.has_begun()
             seconds = time.monotonic() - began_at
             self._notice(f"a new engine was told {self._n_asked} trials again in {seconds:.1f} s")
             return
 
-    def _count_loss(self, lost: EngineLost) -> None:
+    def _count_loss(self, lost: EngineLost, *, in_call: bool) -> None:
         """End what is left of a process, and wait a moment before the next.
 
         Raises:
@@ -264,14 +302,19 @@ class SupervisedEngine:
         if self._stop_request.by_signal_soon():
             raise lost
 
-        self._n_lost += 1
-        if self._n_lost > ENGINE.restarts:
+        if self._child.server_gone:
+            self._losses.with_server += 1
+        elif in_call:
+            self._losses.calls += 1
+        else:
+            self._losses.begins += 1
+        if self._losses.are_too_many:
             raise EngineLost(
-                f"the engine was lost {self._n_lost} times in a row, the last time because "
+                f"the engine was lost {self._losses.in_all} times in a row, the last time because "
                 f"{lost}; the results are on disk: the same command goes on from them"
             ) from lost
         self._notice(f"{lost}; a new one is begun")
-        time.sleep(backoff_s(self._n_lost))
+        time.sleep(backoff_s(self._losses.in_all))
 
     def _raise_where_hopeless(self, lost: EngineLost) -> None:
         """Raise where another process would end in the same way, before anything was searched."""
