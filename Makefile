@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 UV ?= uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev
+	--custom-compile-command "make lock" --upgrade pyproject.toml --extra dev --extra docs
 # These reach the commands by the environment alone: put into a recipe's text, a name such as '$$(rm x)' or 'a; rm x' would
 # be run by make or by the shell. `value` is the text as it was given. ARGS are shell words of who calls make, and are meant to be.
 override STUDY := $(value STUDY)
@@ -11,7 +11,7 @@ override PYTHON3 := $(value PYTHON3)
 override LOCK := $(value LOCK)
 override SOAK_MINUTES := $(value SOAK_MINUTES)
 export STUDY CALENDAR PYTHON3 LOCK SOAK_MINUTES
-.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule test chaos soak check perf gpu-check audit lock clean need-STUDY need-CALENDAR
+.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule docs reference notebooks test chaos soak check perf gpu-check audit lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -40,7 +40,17 @@ doctor: .venv/ready ## check Python, libraries, devices and the state folder: ma
 schedule: need-STUDY need-CALENDAR .venv/ready ## run a study at set times: make schedule STUDY=housing CALENDAR="Mon..Fri 22:00" ARGS="-- --timeout 6h"
 	$(PYTHON) -m tuning schedule "$$STUDY" --calendar "$$CALENDAR" $(ARGS)
 
-courses: .venv/ready ## run every study of the courses and write their figures into the README
+docs: .venv/ready ## make the pages of docs/_build/html, the reference anew; a warning is an error: make docs ARGS=-E
+	$(PYTHON) -m scripts.reference
+	$(PYTHON) -m sphinx -q -W --keep-going -b html docs docs/_build/html $(ARGS)
+
+reference: .venv/ready ## write the reference pages of docs/ from the code; ARGS=--check only says which are out of date
+	$(PYTHON) -m scripts.reference $(ARGS)
+
+notebooks: .venv/ready ## execute the notebooks of docs/ and keep what they show, some minutes
+	$(PYTHON) -m scripts.notebooks $(ARGS)
+
+courses: .venv/ready ## run every study of the courses and write their figures into docs/courses.md
 	$(PYTHON) -m benchmarks.courses $(ARGS)
 
 lr-value: .venv/ready ## measure what a range test gains a search: make lr-value ARGS="--per-structure --seeds 5"

@@ -1,4 +1,4 @@
-"""`make courses`: run every study of the courses; put their figures into the README."""
+"""`make courses`: run every study of the courses; put their figures into docs/courses.md."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def put_between(text: str, table: str) -> str | None:
-    """Return a README's text with the table between the two markers, or None where it has none."""
+    """Return a page's text with the table between the two markers, or None where it has none."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -279,17 +279,21 @@ def put_between(text: str, table: str) -> str | None:
 @click.command("courses")
 @click.argument("studies", nargs=-1)
 @click.option(
-    "--readme", type=click.Path(path_type=Path), default=Path("README.md"), show_default=True
+    "--page",
+    type=click.Path(path_type=Path),
+    default=Path("docs/courses.md"),
+    show_default=True,
+    help="The page whose table is written.",
 )
 @click.option(
     "--again", is_flag=True, help="Also run those whose figures an earlier call has left."
 )
-def courses(studies: tuple[str, ...], readme: Path, again: bool) -> int:
-    """Run STUDIES (all of the courses where none is named) and write their figures into the README.
+def courses(studies: tuple[str, ...], page: Path, again: bool) -> int:
+    """Run STUDIES (all of the courses where none is named) and write their figures into a page.
 
     The searches are made afresh in a state folder of their own, `courses` within TUNING_HOME. A
     study that was run there and has not changed since is not run again. What needs the internet and
-    does not get it is skipped, and says so. The README is written only when all of them were asked
+    does not get it is skipped, and says so. The page is written only when all of them were asked
     for.
     """
     unknown = [name for name in studies if name not in COURSES]
@@ -302,13 +306,13 @@ def courses(studies: tuple[str, ...], readme: Path, again: bool) -> int:
     table = markdown(rows)
     click.echo(table)
 
-    if not studies and readme.exists():
-        text = put_between(readme.read_text(encoding="utf-8"), table)
+    if not studies and page.exists():
+        text = put_between(page.read_text(encoding="utf-8"), table)
         if text is None:
             hint = f"put {BEGIN} and {END} into it"
-            click.echo(f"{readme} has no place for the table: {hint}", err=True)
+            click.echo(f"{page} has no place for the table: {hint}", err=True)
         else:
-            readme.write_text(text, encoding="utf-8")
+            page.write_text(text, encoding="utf-8")
     return 1 if any(row.faults for row in rows) else 0
 
 

@@ -18,7 +18,10 @@ from tuning.cli.main import VERBS, app
 from tuning.study.study_fields import StudyFields
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts),
+]
 PLACEHOLDERS = {"KIND": "table"}  # of arguments that take no other word than theirs
 RECIPES = {"tune": "run"}  # what make calls otherwise than the verb
 FIELDS = {field.name for field in fields(StudyFields)}

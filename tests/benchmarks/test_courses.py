@@ -1,4 +1,4 @@
-"""`make courses`: outer folds, the table, its place in the README."""
+"""`make courses`: outer folds, the table, its place in its page."""
 
 from dataclasses import replace
 
@@ -205,7 +205,7 @@ class NoServer:
 
 @pytest.fixture
 def two_studies(monkeypatch, tmp_path):
-    """`make courses` of two studies without searches; what was measured, and a README."""
+    """`make courses` of two studies without searches; what was measured, and a page."""
     done = []
 
     def measured(name, known, home, forkserver):
@@ -216,23 +216,23 @@ def two_studies(monkeypatch, tmp_path):
     monkeypatch.setattr(room, "measured", measured)
     monkeypatch.setattr(room, "ForkServer", NoServer)
     monkeypatch.setattr(room, "COURSES", {name: COURSES[name] for name in ("blobs", "moons")})
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
-    return done, readme
+    page = tmp_path / "courses.md"
+    page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    return done, page
 
 
-def test_the_readme_is_written_by_a_whole_run_alone(two_studies):
-    _, readme = two_studies
-    CliRunner().invoke(courses, ["moons", "--readme", str(readme)])
-    assert "moons" not in readme.read_text(encoding="utf-8")
-    CliRunner().invoke(courses, ["--readme", str(readme)])
-    assert "| `moons` |" in readme.read_text(encoding="utf-8")
+def test_the_page_is_written_by_a_whole_run_alone(two_studies):
+    _, page = two_studies
+    CliRunner().invoke(courses, ["moons", "--page", str(page)])
+    assert "moons" not in page.read_text(encoding="utf-8")
+    CliRunner().invoke(courses, ["--page", str(page)])
+    assert "| `moons` |" in page.read_text(encoding="utf-8")
 
 
 def test_an_interrupted_run_goes_on_with_what_is_missing(two_studies):
-    done, readme = two_studies
+    done, page = two_studies
     CliRunner().invoke(courses, ["moons"])
-    CliRunner().invoke(courses, ["--readme", str(readme)])
+    CliRunner().invoke(courses, ["--page", str(page)])
     assert done == ["moons", "blobs"]
     CliRunner().invoke(courses, ["blobs", "--again"])
     assert done == ["moons", "blobs", "blobs"]

@@ -1,0 +1,51 @@
+"""How Sphinx makes the pages of `docs/`: `make docs` writes them to `docs/_build/html`.
+
+Every page is MyST Markdown, readable where it lies. Nothing is fetched while the pages are made or
+read: no fonts, no scripts, no inventories of other projects.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before TensorFlow is imported, for the docstrings of what is made of it: nothing of its start is
+# a warning about these pages.
+os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0", CUDA_VISIBLE_DEVICES="-1")
+
+import tuning  # noqa: E402
+
+project = "tuning"
+author = "the authors of tuning"
+release = tuning.__version__
+language = "en"
+
+extensions = [
+    "myst_nb",  # MyST Markdown, and the notebooks with the outputs that they were kept with
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+nitpicky = False
+
+# Notebooks are executed by the tests and by `make notebooks`, never by the build.
+nb_execution_mode = "off"
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "deflist"]
+# Blocks that name no language are terminals and trees.
+highlight_language = "none"
+# In snippets `…` stands for what is left out.
+suppress_warnings = ["misc.highlighting_failure"]
+copybutton_prompt_text = "$ "
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_title = f"tuning {release}"
+html_static_path = ["_static"]
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
