@@ -12,7 +12,7 @@ import os
 # a warning about these pages.
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0", CUDA_VISIBLE_DEVICES="-1")
 
-import tuning  # noqa: E402
+import tuning
 
 project = "tuning"
 author = "the authors of tuning"

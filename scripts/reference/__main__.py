@@ -1,4 +1,4 @@
-"""`python -m scripts.reference`: write the reference pages; `--check` says which are out of date."""
+"""`python -m scripts.reference`: write the reference pages; `--check` names what is out of date."""
 
 from __future__ import annotations
 

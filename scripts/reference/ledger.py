@@ -52,6 +52,7 @@ _KEYS = {
     "validation": "`mean`, `std` and `values` of the objective on the fresh seeds.",
     "proposal_digest": "Of the ask that it belongs to.",
     "asked_at": "When it was asked for, Unix seconds, for display only.",
+    "used": "`cpu_s` and `gpu_s` of all evaluations of the search; not there: not measured.",
     "curve": "A mapping of metrics for each epoch.",
 }
 """Keys that are named otherwise than the attribute, or that only files have."""
@@ -116,15 +117,16 @@ def _keys_in(node: ast.AST) -> Iterator[str]:
             elif key is None:  # `**(…)`: its keys are of this mapping
                 yield from _keys_in(value)
         return
-    if isinstance(node, ast.Assign):
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
         yield from _key_of_subscript(node.targets[0])
+        return
     for child in ast.iter_child_nodes(node):
         yield from _keys_in(child)
 
 
-def _key_of_subscript(target: ast.AST) -> Iterator[str]:
+def _key_of_subscript(target: ast.Subscript) -> Iterator[str]:
     """Yield `threshold` of `further["threshold"] = …`."""
-    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+    if isinstance(target.slice, ast.Constant):
         yield str(target.slice.value)
 
 
