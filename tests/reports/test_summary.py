@@ -21,6 +21,18 @@ def test_json_is_exactly_the_contract(summary: Summary):
         "status": "finished",
         "trials": {"completed": 15, "pruned": 1, "failed": 3, "infeasible": 1},
         "best": {"number": 0, "params": dict(best[0].params), "metric": "val_rmse", "value": 0.5},
+        "winner": {
+            "number": 0,
+            "params": dict(best[0].params),
+            "mean": pytest.approx(0.554),
+            "spread": pytest.approx(0.0036056, rel=1e-4),
+            "seeds": [11, 12, 13],
+            "validation": {
+                "mean": pytest.approx(0.554),
+                "std": pytest.approx(0.0036056, rel=1e-4),
+                "values": [0.553, 0.551, 0.558],
+            },
+        },
         "test": {"rmse": 0.5531, "mae": 0.3712, "r2": 0.7712},
         "baseline": {
             "dummy": {"rmse": 1.153, "mae": 0.91, "r2": -0.0003},

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tuning.cli import options
 from tuning.errors import StudyError
 
 
@@ -140,11 +141,21 @@ def _list_space(study: str, *, as_json: bool) -> None:
         print_space(table)
 
 
+def _list_searches(home: Path, *, as_json: bool) -> None:
+    from tuning.cli.searches.listing import print_searches
+    from tuning.ledger.catalog import searches
+
+    home = home.absolute()
+    print_searches(list(searches(home)), home, as_json=as_json)
+
+
 @click.command("list")
+@click.option("--searches", is_flag=True, help="List the searches of the state folder instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 @click.option("--space", "study", metavar="STUDY", help="Print the space of this study instead.")
-def listing(as_json: bool, study: str | None) -> None:
-    """List the studies of this folder.
+@options.home
+def listing(searches: bool, as_json: bool, study: str | None, home: Path) -> None:
+    """List the studies of this folder, or the searches that were run.
 
     With --space the parameters of one: what is searched, when each exists, where a search begins.
     A builder of KerasTuner's or Optuna's is run for that.
@@ -152,8 +163,14 @@ def listing(as_json: bool, study: str | None) -> None:
     \b
     Examples:
       python -m tuning list
+      python -m tuning list --searches
       python -m tuning list --space housing
     """
+    if searches and study is not None:
+        raise StudyError("--searches and --space exclude each other")
+    if searches:
+        _list_searches(home, as_json=as_json)
+        return
     if study is not None:
         _list_space(study, as_json=as_json)
         return

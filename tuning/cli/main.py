@@ -17,6 +17,10 @@ from tuning.storage.secrets import without_secrets
 VERBS = {
     "list": ("tuning.cli.listing:listing", "List the studies of this folder."),
     "run": ("tuning.cli.run:run", "Search one study, or continue its search."),
+    "show": (
+        "tuning.cli.searches.show:show",
+        "Show a search or a trial: its winner, curves, and what to do next.",
+    ),
     "slots": (
         "tuning.cli.running.slots:slots",
         "Show the slots of a running search, or have it work on others.",

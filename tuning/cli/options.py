@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+
+from tuning.cli.common.home import as_json as as_json
+from tuning.cli.common.home import home as home
 
 if TYPE_CHECKING:
     from tuning.executors.devices.slots import Auto
@@ -49,18 +51,7 @@ slots_per_gpu = click.option(
     help="Trials at once on each GPU, each with a part of its memory; auto: as many as have the "
     "memory that trials need. [default: 1]",
 )
-as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
-)
 quiet = click.option("--quiet", is_flag=True, help="Print only errors and the result.")
-home = click.option(
-    "--home",
-    type=click.Path(path_type=Path),
-    envvar="TUNING_HOME",
-    default=Path("mlruns"),
-    show_default=True,
-    help="The state folder.",
-)
 
 
 def together(*options: Decorator) -> Decorator:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
 from tuning.ledger.usage import Usage
-from tuning.ledger.winner import Margin, Standing
+from tuning.ledger.winner import Margin, Standing, WinnerRecord
+from tuning.reports.verdict import verdict
 from tuning.schema import JsonObject
 from tuning.scoring.pareto import front, knee, share_of_box
 from tuning.storage.secrets import without_secrets
@@ -76,11 +77,17 @@ class Winner:
         )
 
     def to_json(self) -> JsonObject:
-        """Return plain JSON types: number, params, seeds, validation (mean, std, values)."""
+        """Return plain JSON types: number, params, mean, spread, seeds, validation.
+
+        `mean` and `spread` are those of the objective over the seeds; `validation` has them again,
+        as it had before they stood here, and the value on each seed.
+        """
         validation = {"mean": self.mean, "std": self.std, "values": list(self.values)}
         return {
             "number": self.number,
             "params": dict(self.params),
+            "mean": self.mean,
+            "spread": self.std,
             "seeds": list(self.seeds),
             "validation": validation,
         }
@@ -184,6 +191,7 @@ class Summary:
             "status": self.status,
             "trials": self.counts,
             "best": best_json(self.best, self.objective),
+            "winner": None if self.winner is None else self.winner.to_json(),
             "test": dict(self.test),
             "baseline": {"dummy": dict(self.dummy), "linear": dict(self.linear)},
             "seconds": {
@@ -211,6 +219,31 @@ class Summary:
         whole["seconds"] |= Usage(cpu_s=self.cpu_s, gpu_s=self.gpu_s).to_json()
         plain: JsonObject = plain_json(whole)
         return plain
+
+
+def with_winner(summary: Summary, record: WinnerRecord, params: Params) -> Summary:
+    """Return a summary with the winner of a search's files and its look at the test set.
+
+    Args:
+        summary: Of the search.
+        record: `winner.json`.
+        params: Of the winner, in their own types.
+    """
+    evaluation = record.evaluation
+    return replace(
+        summary,
+        winner=Winner.of(record.standing, params),
+        test=evaluation.test,
+        not_scored=evaluation.not_scored,
+        dummy=evaluation.baseline.get("dummy", {}),
+        linear=evaluation.baseline.get("linear", {}),
+        margin=evaluation.margin,
+        verdict=verdict(evaluation.no_better),
+        threshold=evaluation.threshold,
+        prepared=evaluation.prepared,
+        imports=evaluation.imports,
+        model=evaluation.model,
+    )
 
 
 def count_trials(trials: Trials) -> dict[str, int]:

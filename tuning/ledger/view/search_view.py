@@ -115,7 +115,14 @@ class SearchView:
         return path if path.is_file() else None
 
     @property
-    def seconds(self) -> float:
+    def report_file(self) -> Path | None:
+        """The search's report; None where there is none."""
+        # <home>/ledger/<study>/<key>
+        path = self.folder.parents[2] / "reports" / f"{self.header.id}.html"
+        return path if path.is_file() else None
+
+    @property
+    def training_s(self) -> float:
         """Seconds of training, over all trials and slots."""
         return sum(result.training_s for _, result in self.ended)
 
@@ -127,6 +134,10 @@ class SearchView:
             if pair[1].status is Status.COMPLETED and pair[1].value is not None
         ]
         return sorted(completed, key=lambda pair: self.objective.key(pair[1].value or 0.0))
+
+    def completed(self) -> list[TrialResult]:
+        """Return the results of the completed trials, by number."""
+        return [result for _, result in self.ended if result.status is Status.COMPLETED]
 
     def trial(self, number: int) -> TrialView:
         """Return one trial with its curves, folds and samples.

@@ -20,10 +20,12 @@ class TrialView:
     Attributes:
         proposal: The ask; a value that the space does not know any more is as JSON has it.
         result: How it ended, without its curves; None: it has not.
+        asked_at: When it was asked for, Unix seconds.
     """
 
     proposal: Proposal
     result: TrialResult | None
+    asked_at: float = 0.0
 
     @property
     def number(self) -> int:
@@ -82,6 +84,8 @@ class TrialReader:
         if trial is None:
             self._read.pop(number, None)
             return None
+        asked, _ = stamps
+        trial = replace(trial, asked_at=0.0 if asked is None else asked[2] / 1e9)
         # Of a trial that runs only its ask is there.
         there = [each for each in stamps if each is not None]
         self._read[number] = _Read(stamps, trial, is_settled(there, read_at_ns))

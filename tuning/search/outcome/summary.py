@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuning.ledger.usage import Usage
-from tuning.ledger.winner import Evaluation, WinnerRecord
-from tuning.reports.summary import Summary, Trials, Winner, pareto_front
-from tuning.reports.verdict import verdict
+from tuning.ledger.winner import WinnerRecord
+from tuning.reports.summary import Summary, Trials, pareto_front, with_winner
 from tuning.study.info import StudyInfo
 from tuning.tracking.writer.handle import Report
 
@@ -78,25 +77,7 @@ def summarize(
     )
     if winner is None:
         return summary
-
-    shown = Winner.of(winner.standing, study.space.decode_known(winner.params))
-    return _with_evaluation(replace(summary, winner=shown), winner.evaluation)
-
-
-def _with_evaluation(summary: Summary, evaluation: Evaluation) -> Summary:
-    return replace(
-        summary,
-        test=evaluation.test,
-        not_scored=evaluation.not_scored,
-        dummy=evaluation.baseline.get("dummy", {}),
-        linear=evaluation.baseline.get("linear", {}),
-        margin=evaluation.margin,
-        verdict=verdict(evaluation.no_better),
-        threshold=evaluation.threshold,
-        prepared=evaluation.prepared,
-        imports=evaluation.imports,
-        model=evaluation.model,
-    )
+    return with_winner(summary, winner, study.space.decode_known(winner.params))
 
 
 def with_place(summary: Summary, written: Report, tracking_uri: str) -> Summary:

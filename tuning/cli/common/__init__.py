@@ -1,0 +1,1 @@
+"""What the verbs of all rooms of the command line share."""
