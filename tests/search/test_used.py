@@ -48,7 +48,7 @@ def in_mlflow(home, summary):
     place = summary["mlflow"]
     client = MlflowClient(place["tracking_uri"])
     metrics = client.get_run(place["run_id"]).data.metrics
-    return {"cpu": metrics["total_cpu_s"], "gpu": metrics["total_gpu_s"]}
+    return {"cpu": metrics["time/total_cpu_s"], "gpu": metrics["time/total_gpu_s"]}
 
 
 @pytest.mark.slow

@@ -14,8 +14,10 @@ from tuning.tracking.mlflow_metrics import trial_points, winner_metrics
 from tuning.tracking.mlflow_tags import (
     dataset_texts,
     progress_tags,
+    search_name,
     search_tags,
     trial_tags,
+    winner_note,
     winner_tags,
 )
 from tuning.trial import Finding
@@ -120,12 +122,43 @@ def test_a_winners_tags_are_its_parameters_and_its_trial():
 
 
 def test_a_winners_metrics_are_its_figures_under_their_path():
-    assert winner_metrics(winner(3)) == {
-        "epochs": 3.0,
-        "validation_mean": 0.5,
-        "validation_std": 0.0,
+    assert winner_metrics(record(), winner(3)) == {
+        "val_rmse": 0.5,
+        "final/epochs": 3.0,
+        "final/validation_mean": 0.5,
+        "final/validation_std": 0.0,
         "test_rmse": 0.5,
     }
+
+
+def test_baselines_have_a_group_of_their_own():
+    won = winner(3)
+    evaluation = replace(won.evaluation, baseline={"linear": {"rmse": 0.7}})
+    metrics = winner_metrics(record(), replace(won, evaluation=evaluation))
+    assert metrics["baseline/linear_rmse"] == 0.7
+
+
+def test_a_search_is_named_by_engine_budget_and_validation():
+    params = {"study.trials": "20", "study.epochs": "100", "study.cv": "5"}
+    name = search_name(replace(record(), params=params))
+    assert name == "optuna:tpe, 20 trials, 100 epochs, cv 5 (00000001)"
+    assert search_name(record()) == "optuna:tpe (00000001)"
+
+
+def test_a_winners_note_has_its_scores_beside_the_baselines():
+    won = winner(3)
+    evaluation = replace(
+        won.evaluation, test={"rmse": 0.5, "r2": 0.8}, baseline={"linear": {"rmse": 0.71234}}
+    )
+    note = winner_note(record(), replace(won, evaluation=evaluation))
+    assert note.splitlines() == [
+        "**Winner: trial 3**, val_rmse **0.5** ± 0 on a fresh seed: `lr=0.1`",
+        "",
+        "| on the test set | rmse | r2 |",
+        "|---|--:|--:|",
+        "| winner | 0.5 | 0.8 |",
+        "| linear | 0.7123 |  |",
+    ]
 
 
 def test_a_source_of_data_is_shown_without_its_password():

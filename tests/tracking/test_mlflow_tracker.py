@@ -16,12 +16,12 @@ import pytest
 from tests.tracking.contract import Seen, TrackerContract, record
 from tests.tracking.writer.searches import search as make_search
 from tests.tracking.writer.searches import spoiled, trial, winner
-from tuning.tracking.base import SearchRecord
+from tuning.tracking.base import Best, Progress, SearchRecord
 from tuning.tracking.mlflow_metrics import POINTS
 from tuning.tracking.mlflow_model import show_model
 from tuning.tracking.mlflow_store import QUIET, ensure_database, experiment_of
 from tuning.tracking.mlflow_tracker import MlflowTracker
-from tuning.tracking.mlflow_view import search_view
+from tuning.tracking.mlflow_view import search_views
 from tuning.trial import Status
 
 
@@ -121,7 +121,7 @@ def test_a_trial_shows_what_it_used_and_its_own_devices_as_system_metrics(store,
     proposal, result = trial(0, epochs=2)
     begun.record_trial(proposal, replace(result, cpu_s=12.5, gpu_s=7.0, samples=samples))
     (run,) = runs(store, begun)
-    assert (run.data.metrics["cpu_s"], run.data.metrics["gpu_s"]) == (12.5, 7.0)
+    assert (run.data.metrics["time/cpu_s"], run.data.metrics["time/gpu_s"]) == (12.5, 7.0)
     history = client(store).get_metric_history(run.info.run_id, "system/process_memory_megabytes")
     assert [(point.step, point.timestamp, point.value) for point in history] == [
         (0, 1_000_000, 300.0),
@@ -287,7 +287,7 @@ def test_the_experiment_has_a_view_with_metrics_and_searched_parameters_as_colum
 
 def test_the_view_has_a_column_for_each_objective(tmp_path):
     record = SearchRecord.from_header(make_search(tmp_path, "viewed").header)
-    tag = search_view(replace(record, other_metrics=("n_parameters",)))
+    tag, _ = search_views(replace(record, other_metrics=("n_parameters",)))
     columns = json.loads(tag.value)["selectedColumns"]
     assert columns[:2] == ["metrics.`val_rmse`", "metrics.`n_parameters`"]
 
@@ -295,8 +295,59 @@ def test_the_view_has_a_column_for_each_objective(tmp_path):
 @pytest.mark.parametrize(("direction", "ascending"), [("minimize", True), ("maximize", False)])
 def test_the_view_has_the_best_trial_first(tmp_path, direction, ascending):
     record = SearchRecord.from_header(make_search(tmp_path, "viewed").header)
-    state = json.loads(search_view(replace(record, direction=direction)).value)
-    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val_rmse`", ascending)
+    for view in search_views(replace(record, direction=direction)):
+        state = json.loads(view.value)
+        assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val_rmse`", ascending)
+
+
+def test_a_second_view_has_the_trials_of_all_engines_alone(store, tmp_path):
+    for number, engine in enumerate(("optuna:tpe", "optuna:random")):
+        tracker = MlflowTracker(*store)
+        files = make_search(tmp_path, "twice", engine)
+        tracker.begin(SearchRecord.from_header(files.header))
+        tracker.record_trial(*trial(number))
+        tracker.record_winner(winner(number), None)
+    tags = client(store).get_experiment(tracker.experiment_id).tags
+    only = json.loads(tags["mlflow.sharedViewState.trials"])["searchFilter"]
+    shown = client(store).search_runs([tracker.experiment_id], only)
+    assert {run.info.run_name for run in shown} == {"trial 0", "trial 1"}
+
+
+def test_a_searchs_run_has_the_winners_parameters_and_its_mean_among_the_trials(store, begun):
+    begun.record_winner(winner(3), None)
+    run = client(store).get_run(begun.run_id)
+    assert run.data.params["lr"] == "0.1"
+    assert run.data.metrics["val_rmse"] == 0.5
+
+
+def test_a_later_winner_takes_the_place_of_the_earlier_ones_parameters(store, begun):
+    first = winner(3)
+    begun.record_winner(first, None)
+    standing = replace(first.standing, params={"lr": 0.2})
+    begun.record_winner(replace(first, standing=standing, at=first.at + 1), None)
+    run = client(store).get_run(begun.run_id)
+    assert run.data.params["lr"] == run.data.tags["winner.lr"] == "0.2"
+
+
+def test_the_note_of_a_search_tells_of_its_trials_and_of_its_winner(store, begun):
+    for finished in (1, 2):
+        begun.record_progress([Progress(finished, Best(0.5, 1), {"completed": finished}, 0.0)])
+        begun.record_winner(winner(3), None)
+    note = client(store).get_run(begun.run_id).data.tags["mlflow.note.content"]
+    assert note.count("2 trials") == note.count("Winner: trial 3") == 1
+    assert "1 trial " not in note
+
+
+def test_what_somebody_wrote_about_an_experiment_stays(store, tmp_path):
+    record = SearchRecord.from_header(make_search(tmp_path, "described").header)
+    tracker = MlflowTracker(*store)
+    tracker.begin(record)
+    note = "mlflow.note.content"
+    first = client(store).get_experiment(tracker.experiment_id).tags[note]
+    assert first.startswith("Study `described`: minimize val_rmse on california housing (20,640")
+    client(store).set_experiment_tag(tracker.experiment_id, note, "mine")
+    MlflowTracker(*store).begin(record)
+    assert client(store).get_experiment(tracker.experiment_id).tags[note] == "mine"
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ def _print_links(uri: str, address: str) -> None:
     click.echo(f"MLflow: {address}{_START}  (Ctrl-C ends it)")
     for page in study_pages(uri):
         click.echo(f"  {page.study}: {address}{page.path}")
+        click.echo(f"    trials of all its engines, best first: {address}{page.trials_path}")
 
 
 def store_uri(home: Path) -> str:

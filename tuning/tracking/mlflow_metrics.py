@@ -85,12 +85,16 @@ def _final_metrics(search: SearchRecord, result: TrialResult) -> dict[str, float
     metrics = {
         **result.metrics,
         "epochs": result.epochs,
-        "seconds": result.seconds,
-        "training_s": result.training_s,
+        "time/seconds": result.seconds,
+        "time/training_s": result.training_s,
         "rss_mb": result.rss_mb,
     }
 
-    used = {"cpu_s": result.cpu_s, "gpu_s": result.gpu_s, "gpu_mb": result.gpu_mb}
+    used = {
+        "time/cpu_s": result.cpu_s,
+        "time/gpu_s": result.gpu_s,
+        "gpu_mb": result.gpu_mb,
+    }
     metrics |= {name: value for name, value in used.items() if value}
     if result.folds:
         best_epochs = [fold.best_epoch for fold in result.folds]
@@ -161,7 +165,7 @@ def progress_points(search: SearchRecord, points: Sequence[Progress], above: int
             continue
 
         values: dict[str, float] = {**point.counts, "trials": point.finished}
-        used = {"cpu_s": point.cpu_s, "gpu_s": point.gpu_s}
+        used = {"time/cpu_s": point.cpu_s, "time/gpu_s": point.gpu_s}
         values |= {name: seconds for name, seconds in used.items() if seconds}
         if point.best is not None:
             values[f"best_{search.metric}"] = point.best.value
@@ -177,24 +181,36 @@ def progress_points(search: SearchRecord, points: Sequence[Progress], above: int
 def used_points(used: Usage, at: float) -> list[Point]:
     """Return what a search has used in all, its range tests, finals and evaluation included.
 
-    `cpu_s` and `gpu_s` are those of its trials, one point a trial.
+    `time/cpu_s` and `time/gpu_s` are those of its trials, one point a trial.
 
     Args:
         at: Unix seconds; of several values MLflow shows the latest.
     """
-    figures = {"total_cpu_s": used.cpu_s, "total_gpu_s": used.gpu_s}
+    figures = {"time/total_cpu_s": used.cpu_s, "time/total_gpu_s": used.gpu_s}
     at_ms = milliseconds(at)
     return [Point(name, seconds, 0, at_ms) for name, seconds in figures.items() if seconds]
 
 
-def winner_metrics(winner: WinnerRecord) -> dict[str, float]:
-    """Return every finite number of `winner.json` under its path.
+def winner_metrics(search: SearchRecord, winner: WinnerRecord) -> dict[str, float]:
+    """Return every finite number of `winner.json` in its group.
 
-    So `test_rmse`, `baseline_linear_rmse`, …
+    So `test_rmse`, `baseline/linear_rmse`, `final/validation_mean`, …, and the objective under its
+    own name: the mean of the fresh seeds, so that the search sorts among trials.
     """
     stored = winner.to_json()
     figures = {name: value for name, value in stored.items() if name not in _NOT_FIGURES}
-    return dict(_numbers(figures))
+    metrics = {_grouped(name): value for name, value in _numbers(figures)}
+    mean = winner.standing.mean
+    if mean is not None and math.isfinite(mean):
+        metrics[name_of(search.metric)] = mean
+    return metrics
+
+
+def _grouped(name: str) -> str:
+    if name.startswith("test_"):
+        return name  # a column beside the trials' own
+    group, _, rest = name.partition("_")
+    return f"baseline/{rest}" if group == "baseline" else f"final/{name}"
 
 
 def _numbers(values: Json, path: str = "") -> Iterator[tuple[str, float]]:

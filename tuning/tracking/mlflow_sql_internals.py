@@ -120,6 +120,16 @@ def write_runs(store: SqlAlchemyStore, runs: Sequence[WholeRun]) -> None:
         _insert(session, models.SqlLatestMetric, _latest_rows(runs))
 
 
+def drop_params(store: SqlAlchemyStore, run_id: str, names: Sequence[str]) -> None:
+    """Remove parameters of a run, so that they can be written anew."""
+    from mlflow.store.tracking.dbmodels import models
+    from sqlalchemy import delete
+
+    table = models.SqlParam
+    with _transaction(store) as session:
+        session.execute(delete(table).where(table.run_uuid == run_id, table.key.in_(names)))
+
+
 def append_points(store: SqlAlchemyStore, run_id: str, points: Sequence[Point]) -> None:
     """Add points to a run's metrics; none of them may be there, and each key's are its latest."""
     from mlflow.store.tracking.dbmodels import models

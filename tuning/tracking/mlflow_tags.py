@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 
 from tuning.ledger.placement import PlanRecord
-from tuning.ledger.winner import WinnerRecord
+from tuning.ledger.winner import Evaluation, WinnerRecord
 from tuning.schema import Json
 from tuning.study.info import DatasetFacts
 from tuning.tracking.base import Progress, SearchRecord
@@ -80,11 +80,61 @@ def search_tags(search: SearchRecord) -> dict[str, str]:
 def progress_tags(search: SearchRecord, now: Progress) -> dict[str, str]:
     """Return the description at the head of a search's page, and its best trial."""
     counts = ", ".join(f"{count} {name}" for name, count in now.counts.items() if count)
-    text = f"**{search.engine}** on study `{search.study}`: {now.finished} trials ({counts})."
+    trials = "1 trial" if now.finished == 1 else f"{now.finished} trials"
+    text = f"**{search.engine}** on study `{search.study}`: {trials} ({counts})."
     if now.best is None:
         return texts({NOTE: text})
     best = f"Best {search.metric}: **{now.best.value:.4g}** (trial {now.best.number})."
     return texts({NOTE: f"{text} {best}", "best_trial": now.best.number})
+
+
+def search_name(search: SearchRecord) -> str:
+    """Return the name of a search's run: engine, budget, validation, and the end of its id."""
+    plan = search.params
+    words = [search.engine]
+    if "study.trials" in plan:
+        words.append(f"{plan['study.trials']} trials")
+    if "study.epochs" in plan:
+        words.append(f"{plan['study.epochs']} epochs")
+    if "study.cv" in plan:
+        words.append(f"cv {plan['study.cv']}")
+    return f"{', '.join(words)} ({search.id.rsplit('-', 1)[-1]})"
+
+
+def experiment_note(search: SearchRecord) -> str:
+    """Return the description of a study's experiment."""
+    text = f"Study `{search.study}`: {search.direction} {search.metric}"
+    data = search.dataset
+    if data is not None and data.name:
+        text += f" on {data.name} ({data.rows:,} rows)"
+    return f"{text}. A run is a search; below it are its trials, and its finalists on fresh seeds."
+
+
+def winner_note(search: SearchRecord, winner: WinnerRecord) -> str:
+    """Return what a search's page says of its winner: scores beside the baselines, parameters."""
+    standing = winner.standing
+    text = f"**Winner: trial {winner.number}**"
+    if standing.mean is not None:
+        n_seeds = len(standing.values)
+        text += f", {search.metric} **{standing.mean:.4g}** ± {standing.std:.2g}"
+        text += f" on {n_seeds} fresh seeds" if n_seeds > 1 else " on a fresh seed"
+    params = ", ".join(f"`{name}={value}`" for name, value in winner.params.items())
+    return f"{text}: {params}\n\n{_score_table(winner.evaluation)}".strip()
+
+
+def _score_table(evaluation: Evaluation) -> str:
+    rows = {"winner": evaluation.test, **evaluation.baseline}
+    metrics = list(evaluation.test)
+    if not metrics:
+        return ""
+    lines = [
+        f"| on the test set | {' | '.join(metrics)} |",
+        f"|---|{'--:|' * len(metrics)}",
+    ]
+    for name, scores in rows.items():
+        cells = [f"{scores[metric]:.4g}" if metric in scores else "" for metric in metrics]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def winner_tags(winner: WinnerRecord) -> dict[str, str]:

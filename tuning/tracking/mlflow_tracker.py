@@ -38,7 +38,7 @@ from tuning.tracking.mlflow_model import show_model
 from tuning.tracking.mlflow_sql_internals import StoredRun, WholeRun
 from tuning.tracking.mlflow_store import experiment_of
 from tuning.tracking.mlflow_text import milliseconds, texts
-from tuning.tracking.mlflow_view import search_view
+from tuning.tracking.mlflow_view import search_views
 from tuning.tracking.servers.artifacts import PROXIED, NeedsServerError, lasting_fault
 from tuning.trial import Proposal, TrialResult
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 _UNFINISHED = "RUNNING"
+_GAP = "\n\n"  # between what a search's note says of its trials and of its winner
 _BATCH = 250  # trials of one transaction
 _REMOTE_BATCH = 16  # trials between two looks at the clock
 _REQUESTS = 4  # at once, to a server
@@ -91,6 +92,7 @@ class MlflowTracker:
         self.experiment_id = ""
         self.run_id = ""
         self.unkept = ""
+        self._note = ""  # at the head of the search's page
         self._uri = uri
         self._home = home
         self._client = mlflow_runs.open_client(uri)
@@ -123,13 +125,15 @@ class MlflowTracker:
         self._artifact_root = self._client.get_experiment(self.experiment_id).artifact_location
         self._look_up_attempts()
         attempt = mlflow_tags.attempt_id(search.id, "search")
-        name = f"{search.engine} {search.id.rsplit('-', 1)[-1]}"
+        name = mlflow_tags.search_name(search)
         self.run_id = self._find_or_create(attempt, name, search.created_at, {})
 
         run = self._client.get_run(self.run_id)
-        self._client.update_run(self.run_id, status="RUNNING")
+        self._note = run.data.tags.get(mlflow_tags.NOTE, "")
+        # Its budget may be another than when it began.
+        self._client.update_run(self.run_id, status="RUNNING", name=name)
         self._log_search(run)
-        self._client.set_experiment_tag(self.experiment_id, *search_view(search))
+        self._describe_experiment()
         history = self._client.get_metric_history(self.run_id, "trials")
         self._last_step = max((int(point.step) for point in history), default=0)
 
@@ -190,6 +194,8 @@ class MlflowTracker:
         if not new:
             return
         tags = mlflow_tags.progress_tags(self._search, points[-1])
+        _, _, of_winner = self._note.partition(_GAP)
+        self._note = tags[mlflow_tags.NOTE] = _joined(tags[mlflow_tags.NOTE], of_winner)
         if self._sql is not None:
             mlflow_sql_internals.append_points(self._sql, self.run_id, new)
             new = []
@@ -201,12 +207,14 @@ class MlflowTracker:
         # The time is the winner's, not this call's: so the same number is never stored twice, and
         # that of a later winner is the one shown.
         at_ms = milliseconds(winner.at)
-        figures = mlflow_metrics.winner_metrics(winner)
+        figures = mlflow_metrics.winner_metrics(self._search, winner)
         points = [Point(name, value, 0, at_ms) for name, value in figures.items()]
-        tags = mlflow_tags.winner_tags(winner)
+        head, _, _ = self._note.partition(_GAP)
+        self._note = _joined(head, mlflow_tags.winner_note(self._search, winner))
+        tags = {**mlflow_tags.winner_tags(winner), **texts({mlflow_tags.NOTE: self._note})}
 
-        self._drop_earlier_winner(tags)
-        mlflow_runs.log(self._client, self.run_id, points, tags=tags)
+        new = self._new_params(texts(winner.params), tags)
+        mlflow_runs.log(self._client, self.run_id, points, new, tags)
         self._keep(partial(self._client.log_dict, self.run_id, winner.to_json(), "winner.json"))
         if model is not None:
             place = (self._client, self.experiment_id, self.run_id)
@@ -397,15 +405,9 @@ class MlflowTracker:
     # --- what belongs to the search's own run ---
 
     def _log_search(self, run: Run) -> None:
-        params = texts(self._search.params)
-        stored = run.data.params
-        new = {name: value for name, value in params.items() if name not in stored}
-        tags = {**mlflow_tags.search_tags(self._search), "status": "running"}
-        for name, value in params.items():
-            # A resumed search may have another budget; MLflow never changes a parameter.
-            if name in stored and stored[name] != value:
-                tags[f"now.{name}"] = value
-
+        # A resumed search may have another budget.
+        new, changed = _apart(texts(self._search.params), run.data.params)
+        tags = {**mlflow_tags.search_tags(self._search), "status": "running", **changed}
         mlflow_runs.log(self._client, self.run_id, params=new, tags=tags)
 
         dataset = self._search.dataset
@@ -444,11 +446,49 @@ class MlflowTracker:
         if self._keep(partial(self._client.log_dict, run_id, _columns(table), "folds.json")):
             self._client.set_tag(run_id, LOGGED_ARTIFACTS, table_tag("folds.json"))
 
-    def _drop_earlier_winner(self, tags: Mapping[str, str]) -> None:
-        """Remove an earlier winner's parameters that this one has not."""
-        for name in self._client.get_run(self.run_id).data.tags:
+    def _describe_experiment(self) -> None:
+        for tag in search_views(self._search):
+            self._client.set_experiment_tag(self.experiment_id, *tag)
+        # What somebody wrote on the page stays.
+        note = mlflow_tags.experiment_note(self._search)
+        if mlflow_tags.NOTE not in self._client.get_experiment(self.experiment_id).tags:
+            self._client.set_experiment_tag(self.experiment_id, mlflow_tags.NOTE, note)
+
+    def _new_params(self, params: Mapping[str, str], tags: dict[str, str]) -> dict[str, str]:
+        """Return a winner's parameters that its search's run has not; remove an earlier winner's.
+
+        Args:
+            params: Of the winner.
+            tags: About to be written; gets the values of parameters that cannot be changed.
+        """
+        stored = self._client.get_run(self.run_id).data
+        new, changed = _apart(params, stored.params)
+        if changed and self._sql is not None:
+            mlflow_sql_internals.drop_params(self._sql, self.run_id, list(params))
+            new, changed = dict(params), {}
+        tags |= changed
+        for name in stored.tags:
             if name.startswith("winner.") and name not in tags:
                 self._client.delete_tag(self.run_id, name)
+        return new
+
+
+def _apart(
+    params: Mapping[str, str], stored: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the parameters that are new, and tags of those that are not what is stored.
+
+    MLflow never changes a parameter.
+    """
+    new = {name: value for name, value in params.items() if name not in stored}
+    changed = {
+        f"now.{name}": value for name, value in params.items() if stored.get(name, value) != value
+    }
+    return new, changed
+
+
+def _joined(of_trials: str, of_winner: str) -> str:
+    return _GAP.join(part for part in (of_trials, of_winner) if part)
 
 
 def _columns(table: FoldTable) -> dict[str, list[object]]:

@@ -12,6 +12,8 @@ from tuning.tracking.mlflow_internals import VIEW_STATE
 VIEW = "tuning"
 """Name of the view; without it MLflow hides all columns of metrics and parameters."""
 VIEW_TAG = f"{VIEW_STATE}.{VIEW}"
+TRIALS_VIEW = "trials"
+"""Name of a second one, of the trials of all engines alone."""
 
 
 class ExperimentTag(NamedTuple):
@@ -21,14 +23,24 @@ class ExperimentTag(NamedTuple):
     value: str
 
 
-def search_view(search: SearchRecord) -> ExperimentTag:
-    """Return the tag of a study's experiment that shows its metrics and parameters."""
+def search_views(search: SearchRecord) -> list[ExperimentTag]:
+    """Return the tags of a study's experiment that show its metrics and parameters, best first."""
     name = search.metric.removeprefix("val_")
     metrics = [search.metric, *search.other_metrics]
-    metrics += [f"best_{search.metric}", f"test_{name}", "epochs", "seconds"]
+    metrics += [f"test_{name}", "epochs", "time/seconds"]
     params = [key.removeprefix("space.") for key in search.params if key.startswith("space.")]
     best_first = Order(f"metrics.`{search.metric}`", ascending=search.direction == "minimize")
-    return view_of(metrics, params, ("engine", "status"), order=best_first)
+    return [
+        view_of(metrics, params, ("engine", "status"), order=best_first),
+        view_of(
+            metrics,
+            params,
+            ("engine", "status", "search"),
+            order=best_first,
+            only="tags.kind = 'trial'",
+            name=TRIALS_VIEW,
+        ),
+    ]
 
 
 class Order(NamedTuple):
@@ -47,6 +59,8 @@ def view_of(
     tags: Sequence[str] = (),
     *,
     order: Order = LATEST_FIRST,
+    only: str = "",
+    name: str = VIEW,
 ) -> ExperimentTag:
     """Return an experiment's tag that shows these columns.
 
@@ -57,7 +71,7 @@ def view_of(
     columns += [f"tags.`{name}`" for name in tags]
 
     state = {
-        "searchFilter": "",
+        "searchFilter": only,
         "orderByKey": order.key,
         "orderByAsc": order.ascending,
         "startTime": "ALL",
@@ -67,4 +81,4 @@ def view_of(
         "selectedColumns": columns,
     }
 
-    return ExperimentTag(VIEW_TAG, json.dumps(state))
+    return ExperimentTag(f"{VIEW_STATE}.{name}", json.dumps(state))

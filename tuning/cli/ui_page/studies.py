@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tuning.errors import StorageError
 from tuning.tracking.mlflow_internals import WORKFLOW, table_choices
 from tuning.tracking.mlflow_store import sqlite_path
-from tuning.tracking.mlflow_view import VIEW, VIEW_TAG
+from tuning.tracking.mlflow_view import TRIALS_VIEW, VIEW, VIEW_TAG
 
 _QUERY = """
     SELECT experiments.name, experiments.experiment_id, experiment_tags.value
@@ -29,7 +29,15 @@ class StudyPage(NamedTuple):
     @property
     def path(self) -> str:
         """Of its table of runs, with the view's columns whatever the browser has kept."""
-        return f"/#/experiments/{self.experiment}/runs?{WORKFLOW}&viewStateShareKey={VIEW}"
+        return self._path(VIEW)
+
+    @property
+    def trials_path(self) -> str:
+        """Of the trials of all its engines."""
+        return self._path(TRIALS_VIEW)
+
+    def _path(self, view: str) -> str:
+        return f"/#/experiments/{self.experiment}/runs?{WORKFLOW}&viewStateShareKey={view}"
 
 
 def study_pages(uri: str) -> list[StudyPage]:
