@@ -5,12 +5,17 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
 
+from tests.patience import SLOW_S, UNHURRIED
 from tests.quick_fit import make_fit_quick
 from tuning.executors.forkserver import ForkServer
 
 # A shell has its background jobs ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=UNHURRIED)
+settings.load_profile("unhurried")
 
 # Files of ten seconds and more, the longest first: begun late, one would keep a test process
 # when the others rest.
@@ -45,7 +50,10 @@ LONGEST = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Sort the files, each in the random order it has been given."""
+    """Sort the files, each in the random order it has been given; give slow tests time."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_S))
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(f"{item.path.parent.name}/{item.path.stem}", len(rank)))
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.patience import UNHURRIED
 from tuning.space.space import Choice, Float, Int, Space
 from tuning.storage.durable import read_json, write_json
 from tuning.trial import Finding, FoldResult, Proposal, Status, TrialResult
@@ -42,7 +43,9 @@ RESULTS = st.builds(
     notices=st.lists(WORDS, max_size=2).map(tuple),
 )
 FILES = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *UNHURRIED],
 )
 
 

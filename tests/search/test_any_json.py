@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.ledger.test_records import RECORDS
+from tests.patience import UNHURRIED
 from tests.search.scripted import RECORD, result_of
 from tests.simulation.recorded import manifest
 from tuning.bench.runs import BenchRun
@@ -118,7 +119,9 @@ def read_everything(folder, content: bytes) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *UNHURRIED],
 )
 @given(content=CONTENTS)
 def test_any_content_is_read_or_refused_in_words(tmp_path, content):
@@ -127,7 +130,9 @@ def test_any_content_is_read_or_refused_in_words(tmp_path, content):
 
 @pytest.mark.slow
 @settings(
-    max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=2000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *UNHURRIED],
 )
 @given(content=CONTENTS)
 def test_no_content_at_all_ends_in_a_traceback(tmp_path, content):
