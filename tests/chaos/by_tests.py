@@ -165,6 +165,30 @@ TESTED: tuple[Tested, ...] = (
     Tested(rule="F11", what="floors and quotas of space", file="storage/test_space.py"),
     Tested(rule="F11", what="a search on a disk that is full", file="search/test_space.py"),
     Tested(
+        rule="F26", what="nodes of a cluster of three killed in mid-trial, ten in one search",
+        file="search/test_ray.py", names=("ten_nodes_are_killed",), each=10,
+    ),
+    Tested(
+        rule="F26", what="the head of a cluster killed: exit 75, and the same command goes on",
+        file="search/test_ray.py", names=("a_lost_head_ends",),
+    ),
+    Tested(
+        rule="F26", what="a slot's process, and a node in mid-checkpoint, killed",
+        file="executors/test_ray.py", names=("a_lost_actor", "a_node_lost_in_mid_checkpoint"),
+    ),
+    Tested(
+        rule="F26", what="late words and files of an attempt whose slot was lost",
+        file="executors/cluster/test_late_words.py",
+    ),
+    Tested(
+        rule="C10", what="clients without the token, with another one, from outside",
+        file="executors/test_ray.py", names=("without_its_token",),
+    ),
+    Tested(
+        rule="C10", what="Ray's client from outside, without the token",
+        file="cli/test_on_ray.py", names=("the_token_is_asked_for_too",),
+    ),
+    Tested(
         rule="F27", what="a trial that floods its log",
         file="executors/test_local.py", names=("flood",),
     ),
@@ -235,6 +259,8 @@ def run_tests(records: Path, rules: Collection[str] = ()) -> bool:
         files = sorted({f"tests/{row.file}" for row in chosen})
         words = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:randomly"]
         words += ["-o", "junit_family=xunit1", f"--junitxml={report}", "--timeout", "900", *files]
+        if all(row.names for row in chosen):  # else there are files of which all is wanted
+            words += ["-k", " or ".join(name for row in chosen for name in row.names)]
         subprocess.run(words, cwd=ROOT, check=False)
         cases = list(_cases(report))
     rows = [_record(row, cases) for row in chosen]

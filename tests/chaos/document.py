@@ -59,9 +59,7 @@ CONTROLS = {
     "C12": "the report escapes all text",
 }
 NOT_BUILT = {
-    "F26": "issue 21, not built",
     "C9": "the queue is not built",
-    "C10": "issue 21, not built",
 }
 _HEAD = ("", "injected", "times", "lost", "doubled", "else wrong", "recovered in s", "command")
 

@@ -349,7 +349,7 @@ PLANS: dict[str, Plan] = {
         environment={"CHAOS_SILENCE_S": "3"},
     ),
     "resize": Plan(
-        rule="F1 F3",
+        rule="F1 F3 F23",
         what="eight devices: slots that come and go, kills of workers, forkserver, engine, driver",
         times=1000,
         words=("run", MOVING, "--devices", "auto", "--json", "--quiet"),

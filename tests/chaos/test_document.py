@@ -33,7 +33,8 @@ def test_every_fault_and_control_has_a_row_also_where_nothing_was_measured():
     text = tables([])
     for rule in (*FAULTS, *CONTROLS):
         assert f"| **{rule}** |" in text
-    assert "| | issue 21, not built | 0 |" in text
+    assert "| | the queue is not built | 0 |" in text
+    assert "| | not measured | 0 |" in text
 
 
 def test_folders_of_a_machine_are_not_told():
