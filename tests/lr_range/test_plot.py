@@ -121,3 +121,12 @@ def test_neither_matplotlib_nor_plotly_is_imported_before_a_picture_is_wanted():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_test_shows_itself_in_a_line_and_as_a_table(lr_test):
+    assert repr(lr_test).startswith("LRRange(search in 0.0001 … 0.5; steepest 0.001, ")
+    page = lr_test._repr_html_()
+    for name in lr_test.suggestions:
+        assert f">{name}<" in page
+    assert "nothing diverged" in page
+    assert "<script>" not in page

@@ -14,6 +14,7 @@ import numpy as np
 
 from tuning.data.dataset import Array
 from tuning.schema import Json, JsonObject
+from tuning.study.display.html import block, facts, table
 from tuning.trial import Params
 from tuning.trials.jobs import Overrides, Source
 
@@ -44,7 +45,7 @@ _UNLESS_NOTHING = ("digest", "cpu_s", "gpu_s")
 _TUPLES = ("bounds", "interval", "stable")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class LRRange:
     """One learning-rate range test.
 
@@ -96,6 +97,26 @@ class LRRange:
     digest: str = ""
     cpu_s: float = 0.0
     gpu_s: float = 0.0
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{name} {rate:.3g}" for name, rate in self.suggestions.items())
+        low, high = self.interval
+        return f"LRRange(search in {low:.3g} … {high:.3g}; {rates})"
+
+    def _repr_html_(self) -> str:
+        low, high = self.interval
+        about = [
+            ("search in", f"{low:.3g} … {high:.3g}"),
+            ("seeds", self.seeds),
+            ("rows a step", self.batch_size),
+        ]
+        lines = [
+            (name, f"{rate:.3g}", self.reasons.get(name) or DEFINITIONS[name])
+            for name, rate in self.suggestions.items()
+        ]
+        rates = table(("suggestion", "rate", "what it is"), lines)
+        title = f"Learning-rate range test {self.label or self.study}".strip()
+        return block(title, facts(about), rates)
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types; suggestions carry their definitions."""

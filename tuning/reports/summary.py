@@ -6,16 +6,22 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from tuning.ledger.usage import Usage
 from tuning.ledger.winner import Margin, Standing, WinnerRecord
 from tuning.reports.verdict import verdict
 from tuning.schema import JsonObject
 from tuning.scoring.pareto import front, knee, share_of_box
+from tuning.space.space import Space
 from tuning.storage.secrets import without_secrets
+from tuning.study.display.html import block, facts, table
+from tuning.study.display.trial_frame import trial_frame
 from tuning.study.objective import Objective
 from tuning.trial import Metrics, Params, Proposal, Status, TrialResult
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Trials: TypeAlias = Sequence[tuple[Proposal, TrialResult]]
 
@@ -93,7 +99,7 @@ class Winner:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Summary:
     """Everything that the end of a run shows.
 
@@ -123,6 +129,7 @@ class Summary:
         again: The command that continues the search; "" where there is nothing to continue.
         objectives: Where there are several.
         pareto: What `--json` says of their front; empty where there is one objective.
+        space: What was searched; None: not known.
     """
 
     study: str
@@ -156,6 +163,7 @@ class Summary:
     again: str = ""
     objectives: tuple[Objective, ...] = ()
     pareto: JsonObject = field(default_factory=dict)
+    space: Space | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # Read back from JSON, NaN and infinities are strings.
@@ -172,6 +180,43 @@ class Summary:
     def best(self) -> tuple[Proposal, TrialResult] | None:
         """The completed trial with the best value; None where no trial was completed."""
         return best_trial(self.trials, self.objective)
+
+    def frame(self) -> DataFrame:
+        """Return the trials as a DataFrame, one a row, indexed by their numbers.
+
+        Its columns are the parameters, the metrics of the weights that were kept, and `status`,
+        `trained_epochs`, `seconds`. A parameter of the name of another column is `params.NAME`.
+        """
+        return trial_frame(self.trials, self.objective.metric)
+
+    def __repr__(self) -> str:
+        counted = ", ".join(f"{n} {outcome}" for outcome, n in self.counts.items() if n)
+        parts = [f"'{self.study}' by {self.engine}: {self.status}", counted or "no trials"]
+        if self.winner is not None:
+            mean = f"{self.objective.metric} {_mean_and_spread(self)}"
+            parts.append(f"winner is trial {self.winner.number} with {mean}")
+        return f"Summary({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        counted = ", ".join(f"{n} {outcome}" for outcome, n in self.counts.items() if n)
+        rows: list[tuple[str, object]] = [("engine", self.engine), ("trials", counted)]
+        metric = self.objective.metric
+        if self.winner is not None:
+            params = ", ".join(f"{name}={value}" for name, value in self.winner.params.items())
+            rows += [
+                ("winner", f"trial {self.winner.number}: {params}"),
+                (f"{metric} over {len(self.winner.seeds)} fresh seeds", _mean_and_spread(self)),
+            ]
+        rows += [("model", self.model), ("report", self.report)]
+        scores = {"winner": self.test, "linear baseline": self.linear, "dummy baseline": self.dummy}
+        names = list(self.test)
+        lines = [
+            (who, *(f"{of[name]:.4g}" if name in of else "–" for name in names))
+            for who, of in scores.items()
+            if of
+        ]
+        parts = [facts(rows), *([table(("on the test set", *names), lines)] if lines else [])]
+        return block(f"{self.study}: {self.status}", *parts, note=self.verdict)
 
     def to_json(self) -> JsonObject:
         """Return what `--json` prints.
@@ -219,6 +264,11 @@ class Summary:
         whole["seconds"] |= Usage(cpu_s=self.cpu_s, gpu_s=self.gpu_s).to_json()
         plain: JsonObject = plain_json(whole)
         return plain
+
+
+def _mean_and_spread(summary: Summary) -> str:
+    winner = summary.winner
+    return "" if winner is None else f"{winner.mean:.4g} ± {winner.std:.2g}"
 
 
 def with_winner(summary: Summary, record: WinnerRecord, params: Params) -> Summary:

@@ -19,7 +19,9 @@ from tuning.executors.forkserver import ForkServer
 from tuning.executors.placement.work import Work
 from tuning.ledger.catalog import find
 from tuning.ledger.winner import WinnerRecord
-from tuning.reports.progress import Progress, SilentProgress
+from tuning.reports.notebook.notebook_progress import default_progress
+from tuning.reports.notebook.plottable_summary import PlottableSummary
+from tuning.reports.progress import Progress
 from tuning.reports.summary import Summary
 from tuning.search.budget.compute_budget import ComputeBudget, Limits, require_gpus
 from tuning.search.conclusion import Conclusion
@@ -48,13 +50,13 @@ def run_study(
     options: RunOptions = RunOptions(),
     progress: Progress | None = None,
     forkserver: ForkServer | None = None,
-) -> Summary:
+) -> PlottableSummary:
     """Search a study with its engine, or go on with its search, and return how it ended.
 
     Args:
         study: A `Study`, the name of one in `studies/`, or the path of a study file.
         options: Devices, budgets, resumption.
-        progress: Told what happens; None: nobody.
+        progress: Told what happens; None: the view in a notebook's cell, elsewhere nobody.
         forkserver: One that runs, and is left running: for several searches from one script, which
             then import TensorFlow once.
 
@@ -84,14 +86,15 @@ def run_study(
             stack=stack,
             source=source,
             options=options,
-            progress=stack.enter_context(progress or SilentProgress()),
+            progress=stack.enter_context(progress or default_progress()),
             forkserver=forkserver,
             start_writer=lambda: Writer.start(home),
             home=home,
             began=began,
             stop_request=stop_request,
         )
-        return _carry_out(opener.open(other, may_have_ended=may_have_ended))
+        summary = _carry_out(opener.open(other, may_have_ended=may_have_ended))
+        return PlottableSummary.of(summary)
 
 
 @contextmanager

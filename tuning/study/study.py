@@ -28,6 +28,8 @@ from tuning.study.builder_arguments import (
 )
 from tuning.study.checks import field_kind_faults, field_name_faults, study_faults
 from tuning.study.discovered_space import DiscoveredSpace
+from tuning.study.display.domain_words import domain_rows
+from tuning.study.display.html import block, facts, table
 from tuning.study.engine_spec import engine_spec
 from tuning.study.fingerprint import fingerprint, metric_fingerprint, plain_repr
 from tuning.study.foreign.foreign_builder import ForeignBuilder, adapted
@@ -50,6 +52,9 @@ _COMPARED_AS_THEY_ARE = (
     "gpus_per_trial",
     "trainer",
 )
+
+_MOST_OF_A_VALUE = 60
+"""Characters of a fixed argument that a notebook shows."""
 
 
 class Study(StudyFields):
@@ -168,6 +173,55 @@ class Study(StudyFields):
             if other.function is not None:
                 fingerprints[f"{other.metric}_function"] = metric_fingerprint(other.function)
         return fingerprints
+
+    def __repr__(self) -> str:
+        return (
+            f"Study('{self.name}': {self._goal}, {self.engine}, "
+            f"{self._budget}, {self._space_words})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("objective", self._goal),
+            ("engine", self.engine if self.pruner == "none" else f"{self.engine}+{self.pruner}"),
+            ("budget", self._budget),
+            ("builder", getattr(self.builder, "__qualname__", repr(self.builder))),
+            ("data", getattr(self.data, "__qualname__", repr(self.data))),
+            (
+                "fixed",
+                ", ".join(f"{name}={_shortened(value)}" for name, value in self.fixed.items()),
+            ),
+            ("seed", self.seed),
+        ]
+        parts = [facts(rows)]
+        if isinstance(self.space, DiscoveredSpace):
+            parts.append(facts([("space", self._space_words)]))
+        else:
+            domains = self.space.domains.items()
+            lines = [row for name, domain in domains for row in domain_rows(name, domain)]
+            parts.append(table(("parameter", "values", "where"), lines))
+        return block(f"Study {self.name}", *parts)
+
+    @property
+    def _goal(self) -> str:
+        every = self.objectives or (self.objective,)
+        goals = [f"{objective.direction} {objective.metric}" for objective in every]
+        return " and ".join([*goals, *self.constraints])
+
+    @property
+    def _budget(self) -> str:
+        trials = (
+            "as many trials as the engine has" if self.trials is None else f"{self.trials} trials"
+        )
+        return f"{trials} of at most {self.epochs} epochs"
+
+    @property
+    def _space_words(self) -> str:
+        # To ask such a space for its length is to run the builder.
+        if isinstance(self.space, DiscoveredSpace):
+            return "what its builder asks for"
+        names = ", ".join(self.space.domains)
+        return f"searching {names}"
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced, checked like any study."""
@@ -300,6 +354,12 @@ class Study(StudyFields):
         """sha256 of `definition()`, 16 hex digits."""
         text = json.dumps(self.definition(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _shortened(value: Any) -> str:
+    """Return a fixed argument in a line: arrays and long texts are cut."""
+    line = " ".join(str(value).split())
+    return line if len(line) <= _MOST_OF_A_VALUE else f"{line[:_MOST_OF_A_VALUE]}…"
 
 
 def _with_adapted_builder(values: dict[str, Any]) -> dict[str, Any]:

@@ -112,3 +112,11 @@ def test_every_fault_of_the_runs_is_told_at_once():
         "'toy' was searched for minimize val_mae and for minimize val_rmse: "
         "these cannot be compared",
     )
+
+
+def test_statistics_show_themselves_in_a_line_and_as_a_table():
+    statistics = analyse(ended([3, 4, 5], "slow") + ended([1, 2, 3], "fast"), **QUICK)
+    assert repr(statistics) == "Statistics(toy: fast first of 2)"
+    page = statistics._repr_html_()
+    assert page.index(">fast<") < page.index(">slow<")
+    assert "fewer than" in page

@@ -30,6 +30,7 @@ from tuning.bench.statistics.ranks import Ranks, rank_studies
 from tuning.bench.statistics.records import AnytimeRun
 from tuning.bench.statistics.significance import Interval
 from tuning.errors import StudyError
+from tuning.study.display.html import block, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,11 @@ class StudyFigures:
     seeds_needed: int
 
 
-@dataclass(frozen=True, kw_only=True)
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Statistics:
     """What the runs say.
 
@@ -117,6 +122,26 @@ class Statistics:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        firsts = ", ".join(
+            f"{study.study}: {study.engines[0].engine} first of {len(study.engines)}"
+            for study in self.studies
+            if study.engines
+        )
+        return f"Statistics({firsts or 'no runs'})"
+
+    def _repr_html_(self) -> str:
+        head = ("engine", "searches", "validation", "test", "mean rank")
+        tables = []
+        for study in self.studies:
+            rows = [
+                (each.engine, each.runs, *map(_figure, (each.validation, each.test, each.rank)))
+                for each in study.engines
+            ]
+            note = f"medians over seeds; fewer than {study.seeds_needed} support no difference"
+            tables.append(block(f"{study.study}: {study.metric}", table(head, rows), note=note))
+        return "".join(tables)
 
 
 def analyse(

@@ -74,6 +74,7 @@ def summarize(
         gpu_s=seconds.used.gpu_s,
         report=None if report is None else str(report),
         warnings=tuple(warnings),
+        space=study.space,
     )
     if winner is None:
         return summary
