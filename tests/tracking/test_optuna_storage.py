@@ -53,6 +53,42 @@ def test_a_trial_is_added_once_whoever_asks(url, tmp_path):
     assert len(stored.intermediate_values) == 3
 
 
+def test_trials_have_the_numbers_of_their_asks_whichever_ends_first(url, tmp_path):
+    header = search(tmp_path).header
+    projection = OptunaProjection(url)
+    projection.begin(header)
+    for number in (2, 0, 1):
+        projection.record_trial(*trial(number))
+    stored = trials(url, header)
+    assert {each.number: each.value for each in stored} == {
+        number: trial(number)[1].value for number in range(3)
+    }
+
+
+def test_numbers_of_an_earlier_release_are_mended(url, tmp_path):
+    header = search(tmp_path).header
+    projection = OptunaProjection(url)
+    projection.begin(header)
+    projection.record_trial(*trial(1))
+    projection.close()
+    with sqlite3.connect(tmp_path / "optuna.db") as database:  # it was the first to end
+        database.execute("UPDATE trials SET number = 0")
+
+    projection = OptunaProjection(url)
+    projection.begin(header)
+    projection.record_trial(*trial(0))
+    assert {each.number for each in trials(url, header)} == {0, 1}
+    assert all(each.number == each.user_attrs["number"] for each in trials(url, header))
+
+
+def test_axes_bear_the_name_of_the_objective(url, tmp_path):
+    import optuna
+
+    header = search(tmp_path).header
+    OptunaProjection(url).begin(header)
+    assert optuna.load_study(study_name=header.id, storage=url).metric_names == ["val_rmse"]
+
+
 @pytest.mark.parametrize(
     ("status", "state"),
     [

@@ -36,9 +36,15 @@ Those of a study are given to `create_trial` by name; this one is kept as earlie
 
 
 class TrialToWrite(NamedTuple):
-    """A finished trial; `replaces` is the id of the stored trial whose place it takes, or None."""
+    """A finished trial, and which one it is.
+
+    Attributes:
+        number: Ours, by the ask; Optuna would number them by insertion.
+        replaces: The id of the stored trial whose place it takes, or None.
+    """
 
     trial: FrozenTrial
+    number: int
     replaces: int | None
 
 
@@ -70,20 +76,32 @@ def stored_attributes(
     return found
 
 
+def renumber(storage: RDBStorage, numbers: Mapping[int, int]) -> None:
+    """Give stored trials these numbers, by trial id; earlier releases had left them to Optuna."""
+    from optuna.storages._rdb import models
+    from sqlalchemy import select
+
+    if not numbers:
+        return
+    table = models.TrialModel
+    with _session(storage) as session:
+        query = select(table).where(table.trial_id.in_(list(numbers)))
+        for row in session.scalars(query):
+            if row.number != numbers[row.trial_id]:
+                row.number = numbers[row.trial_id]
+
+
 def write_trials(storage: RDBStorage, study: Study, trials: Sequence[TrialToWrite]) -> list[int]:
     """Store finished trials in one transaction; return their ids, in the same order.
 
     Raises:
         ValueError: One is no trial that Optuna would take; none is stored.
     """
-    from optuna.storages._rdb import models
     from sqlalchemy import insert
 
-    for trial, _ in trials:
-        trial._validate()
+    for each in trials:
+        each.trial._validate()
     with _session(storage) as session:
-        # Locked as Optuna does, for the numbering of trials.
-        models.StudyModel.find_or_raise_by_id(study._study_id, session, for_update=True)
         ids = _trial_ids(session, study._study_id, trials)
         for model, rows in _rows_of(trials, ids).items():
             if rows:
@@ -96,12 +114,13 @@ def _trial_ids(session: Any, study_id: int, trials: Sequence[TrialToWrite]) -> l
     from optuna.storages._rdb import models
 
     rows: list[Any] = []
-    for trial, replaces in trials:
+    for trial, number, replaces in trials:
         if replaces is None:
-            row = models.TrialModel(study_id=study_id, number=None)
+            row = models.TrialModel(study_id=study_id)
         else:
             row = session.get(models.TrialModel, replaces)
             _empty(session, replaces)
+        row.number = number
         row.state = trial.state
         row.datetime_start = trial.datetime_start
         row.datetime_complete = trial.datetime_complete
@@ -109,12 +128,6 @@ def _trial_ids(session: Any, study_id: int, trials: Sequence[TrialToWrite]) -> l
 
     session.add_all(rows)
     session.flush()
-    new = sorted(row.trial_id for row in rows if row.number is None)
-    if new:
-        first = session.get(models.TrialModel, new[0]).count_past_trials(session)
-        numbers = {trial_id: first + i for i, trial_id in enumerate(new)}
-        for row in rows:
-            row.number = numbers.get(row.trial_id, row.number)
     return [row.trial_id for row in rows]
 
 
@@ -150,8 +163,8 @@ def _rows_of(
     return {
         model: [
             {"trial_id": trial_id, **row}
-            for (trial, _), trial_id in zip(trials, ids, strict=True)
-            for row in rows_of(trial)
+            for each, trial_id in zip(trials, ids, strict=True)
+            for row in rows_of(each.trial)
         ]
         for model, rows_of in parts.items()
     }

@@ -1,8 +1,8 @@
 """The ledger as Optuna's relational storage: its plots and dashboard show every engine's trials.
 
 A projection only: nothing is ever read back from it for a search. One study for each search, named
-by its id; Optuna numbers trials by insertion, ours are in the attribute `number`. Choices are
-stored by their labels.
+by its id; a trial has the number of its ask, whichever ends first. Choices are stored by their
+labels.
 
 SQLite stays in its default journal mode: a kill at any moment leaves the file sound, and no `-wal`
 file has to be kept with it.
@@ -31,6 +31,7 @@ from tuning.tracking.optuna_internals import (
     OPTUNA_SCHEMA,
     TrialToWrite,
     create_tables,
+    renumber,
     stored_attributes,
     write_trials,
 )
@@ -134,6 +135,8 @@ class OptunaProjection:
         for trial_id, values in attributes.items():
             stored = StoredTrial(trial_id, values.get("attempt", 1))
             self._stored[values.get("number", -1)] = stored
+        ours = {each.id: number for number, each in self._stored.items() if number >= 0}
+        renumber(self._storage, ours)
 
     def record_trial(self, proposal: Proposal, result: TrialResult) -> None:
         """Add one finished trial, unless it is there; one transaction.
@@ -149,7 +152,7 @@ class OptunaProjection:
         """Add the finished trials that are not there, in one transaction.
 
         A trial that was trained again, its result being damaged, takes the place of what was
-        stored of it: Optuna's number stays.
+        stored of it.
 
         Returns:
             Why some will never be taken.
@@ -169,7 +172,8 @@ class OptunaProjection:
                 refused.append(refusal)
                 continue
             results.append(result)
-            to_write.append(TrialToWrite(trial, None if stored is None else stored.id))
+            replaces = None if stored is None else stored.id
+            to_write.append(TrialToWrite(trial, result.number, replaces))
 
         if to_write:
             ids = write_trials(self._storage, self._study, to_write)
@@ -192,8 +196,8 @@ class OptunaProjection:
                 study = optuna.create_study(
                     storage=self._storage, study_name=name, directions=directions
                 )
-            if header.objectives and not study.metric_names:
-                study.set_metric_names([objective.metric for objective in header.objectives])
+            if not study.metric_names:  # else plots and dashboard call it "Objective 0"
+                study.set_metric_names([objective.metric for objective in self._objectives])
 
         attributes = {
             "space": space,
