@@ -234,7 +234,7 @@ class _Server:
 
     def _kill_all_of(self, pid: int) -> None:
         """End what a child has started: in its control group, else in its process group."""
-        _kill_group(pid)
+        _kill_child(pid)
         group = self._groups.get(pid)
         if group is not None:
             group.kill()
@@ -291,10 +291,11 @@ def _say(control: socket.socket, words: str) -> None:
         control.sendall(words.encode() + END)
 
 
-def _kill_group(pid: int) -> None:
-    # It may have died before it had a group of its own.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+def _kill_child(pid: int) -> None:
+    # At its very start it has no group of its own yet. Not reaped, it keeps its id.
+    for send in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            send(pid, signal.SIGKILL)
 
 
 def _write(fd: int, number: int) -> None:
