@@ -84,7 +84,7 @@ def test_every_verb_has_help_with_an_example(verb):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["lits"], "no verb 'lits'. Did you mean 'list'?"),
+        (["lits"], "no command 'lits'. Did you mean 'list'?"),
         (["list", "--jsn"], "No such option"),
         (["--quick"], "No such option"),
         (["new"], "Missing argument 'NAME'"),

@@ -247,7 +247,7 @@ def test_a_split_needs_what_it_splits_by(kind):
     ("kind", "groups", "time", "notice"),
     [
         (None, True, False, "split by group"),
-        (None, False, True, "split by time: the test part is the last"),
+        (None, False, True, "split by time: the test set is the last"),
         (None, True, True, "split by time, in whole groups"),
         ("random", True, True, "split='random' does not look at the rows' groups or time"),
         ("group", True, True, "split by group"),

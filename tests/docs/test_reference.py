@@ -100,3 +100,22 @@ def test_the_python_page_has_every_public_name():
 
 def test_a_bar_in_a_cell_is_no_border():
     assert table(("a", "b"), [("x|y", "z")]).splitlines()[-1] == r"| x\|y | z |"
+
+
+def test_every_option_is_explained_by_a_noun_phrase():
+    """`--trials N`: "The number of trials to finish", not "Finish this many"."""
+    context = click.Context(app)
+    otherwise = [
+        (verb, option.opts[0], option.help)
+        for verb in VERBS
+        for option in app.get_command(context, verb).params
+        if isinstance(option, click.Option)
+        and not re.match(r"(The|A|An|No|Another) ", option.help or "")
+    ]
+    assert otherwise == []
+
+
+def test_every_value_of_an_option_is_called_what_it_is():
+    """`--trials N`, not `--trials INTEGER RANGE`; `--engine NAME`, not `--engine TEXT`."""
+    page = command_line()
+    assert re.findall(r"`(--[\w-]+ (?:TEXT|INTEGER|FLOAT)[^`]*)`", page) == []

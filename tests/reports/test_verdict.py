@@ -25,7 +25,7 @@ def test_the_sentence_names_the_rival_and_both_figures():
     assert verdict(None) == ""
     assert verdict(TIE) == (
         "The winner is no better than always predicting 'no': accuracy 0.9900 against 0.9900 "
-        "on the test part, a margin of 0 ± 0."
+        "on the test set, a margin of 0 ± 0."
     )
     linear = replace(TIE, baseline="linear", winner=0.995)
     assert verdict(linear).startswith("The winner is no better than the linear baseline: ")

@@ -39,14 +39,19 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
 @click.option(
     "--engines",
-    help="Separated by commas, with a pruner after +; default: six of the three libraries.",
+    metavar="NAMES",
+    help=(
+        "The engines, separated by commas, each with its pruner after a +. [default: six "
+        "of the three libraries]"
+    ),
 )
 @click.option(
     "--seeds",
     type=click.IntRange(1, 999),
     default=10,
     show_default=True,
-    help="Searches of each engine.",
+    metavar="N",
+    help="The number of searches of each engine.",
 )
 @click.option(
     "--budget",
@@ -54,7 +59,7 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
     show_default=True,
     callback=_budget,
     metavar="KIND=AMOUNT",
-    help="Of each search: epochs=2000, trials=50, or time=10m of training.",
+    help="The budget of each search: epochs=2000, trials=50, or time=10m of training.",
 )
 @options.devices
 @options.slots_per_gpu
@@ -65,7 +70,9 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
 @options.gpu_hours
 @options.cpu_hours
 @click.option(
-    "--fresh", is_flag=True, help="Set earlier searches of this benchmark aside and begin anew."
+    "--fresh",
+    is_flag=True,
+    help="A new beginning; earlier searches of this benchmark are set aside.",
 )
 @options.as_json
 @options.quiet

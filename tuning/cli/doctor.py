@@ -21,10 +21,10 @@ _STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 @click.option(
     "--deep",
     is_flag=True,
-    help="Also start TensorFlow in a process of its own and ask what it sees.",
+    help="A look at what TensorFlow sees, too, in a process of its own.",
 )
-@click.option("--fix", is_flag=True, help="Mend what can be mended of the state folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
+@click.option("--fix", is_flag=True, help="A repair of what can be mended of the state folder.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of lines.")
 def doctor(deep: bool, fix: bool, as_json: bool) -> int:
     """Check Python, libraries, devices and the state folder.
 

@@ -150,9 +150,11 @@ def _list_searches(home: Path, *, as_json: bool) -> None:
 
 
 @click.command("list")
-@click.option("--searches", is_flag=True, help="List the searches of the state folder instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-@click.option("--space", "study", metavar="STUDY", help="Print the space of this study instead.")
+@click.option(
+    "--searches", is_flag=True, help="The searches of the state folder instead of the studies."
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+@click.option("--space", "study", metavar="STUDY", help="The study whose space is printed instead.")
 @options.home
 def listing(searches: bool, as_json: bool, study: str | None, home: Path) -> None:
     """List the studies of this folder, or the searches that were run.

@@ -38,23 +38,50 @@ class _Files:
 @click.command("lr-range")
 @click.argument("study")
 @click.option(
-    "--batch-size", type=click.IntRange(1), help="Rows a step; default: as the study has it."
+    "--batch-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The number of rows a step. [default: the study's]",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Sweeps from fresh weights.",
+    metavar="N",
+    help="The number of sweeps, each from fresh weights.",
 )
 @click.option(
-    "--lr-min", type=float, default=1e-5, show_default=True, help="Where the sweep begins."
+    "--lr-min",
+    type=float,
+    default=1e-5,
+    show_default=True,
+    metavar="RATE",
+    help="The rate at which the sweep begins.",
 )
-@click.option("--lr-max", type=float, default=1.0, show_default=True, help="Where it ends.")
 @click.option(
-    "--steps", type=click.IntRange(20), default=500, show_default=True, help="Steps of a sweep."
+    "--lr-max",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="RATE",
+    help="The rate at which the sweep ends.",
 )
-@click.option("--devices", default="auto", show_default=True, help="auto, cpu, gpu, or one GPU: 0.")
+@click.option(
+    "--steps",
+    type=click.IntRange(20),
+    default=500,
+    show_default=True,
+    metavar="N",
+    help="The number of steps of a sweep.",
+)
+@click.option(
+    "--devices",
+    default="auto",
+    show_default=True,
+    metavar="DEVICES",
+    help="The device to train on: auto, cpu, gpu, or one GPU by number: 0.",
+)
 @options.executor
 @options.ray_address
 @options.memory_per_slot

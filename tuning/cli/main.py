@@ -78,12 +78,12 @@ class Verbs(click.Group):
         """As Click's, with the nearest verb in the message."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             nearest = did_you_mean(args[0], VERBS)
-            ctx.fail(f"no verb '{args[0]}'.{nearest} There are: {', '.join(VERBS)}")
+            ctx.fail(f"no command '{args[0]}'.{nearest} There are: {', '.join(VERBS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from `VERBS`, without importing any."""
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
 
 

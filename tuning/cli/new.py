@@ -118,12 +118,12 @@ def _write(path: Path, source: str) -> None:
     type=click.Choice(list(KINDS)),
     default="table",
     show_default=True,
-    help="What the data are; keras-tuner: a table with a builder of hp.",
+    help="The kind of data; keras-tuner: a table with a builder of hp.",
 )
 @click.option(
     "--task",
     type=click.Choice(list(TASKS)),
-    help="What is predicted.  [default: the kind's usual one, of a table regression]",
+    help="The kind of prediction. [default: the kind's usual one, of a table regression]",
 )
 def new(name: str, kind: str, task: str | None) -> None:
     """Write a study file and its tests, which run as they are.

@@ -42,16 +42,22 @@ class _Shares(click.ParamType[int | str]):
 
 
 devices = click.option(
-    "--devices", default="auto", show_default=True, help="auto, cpu, cpu:2, gpu, or GPUs: 0,1."
+    "--devices",
+    default="auto",
+    show_default=True,
+    metavar="DEVICES",
+    help="The devices to train on: auto, cpu, cpu:2, gpu, or GPUs by number: 0,1.",
 )
 slots_per_gpu = click.option(
     "--slots-per-gpu",
     type=_Shares(),
     metavar="N|auto",
-    help="Trials at once on each GPU, each with a part of its memory; auto: as many as have the "
-    "memory that trials need. [default: 1]",
+    help=(
+        "The number of trials at once on each GPU, each with a part of its memory; auto: "
+        "as many as have the memory that trials need. [default: 1]"
+    ),
 )
-quiet = click.option("--quiet", is_flag=True, help="Print only errors and the result.")
+quiet = click.option("--quiet", is_flag=True, help="No output but errors and the result.")
 
 
 def together(*options: Decorator) -> Decorator:
@@ -113,47 +119,53 @@ memory_per_slot = click.option(
     "--memory-per-slot",
     callback=read_bytes,
     metavar="SIZE",
-    help="Most memory of a trial: 4G, 800M; the one that takes more is tried once more, alone.",
+    help=("The most memory of a trial: 4G, 800M; one that takes more is tried once more, alone."),
 )
 gpu_hours = click.option(
     "--gpu-hours",
     type=click.FloatRange(0, min_open=True),
-    metavar="H",
-    help="Begin no trial that cannot end within so many GPU-hours, earlier runs counted.",
+    metavar="HOURS",
+    help=("The most GPU-hours, earlier runs counted; no trial begins that cannot end within them."),
 )
 cpu_hours = click.option(
     "--cpu-hours",
     type=click.FloatRange(0, min_open=True),
-    metavar="H",
-    help="The same, of processor time.",
+    metavar="HOURS",
+    help="The most hours of processor time, counted alike.",
 )
 quota = click.option(
     "--quota",
     callback=read_bytes,
     metavar="SIZE",
-    help="Stop once the state folder holds more: 20G. What is finished is kept.",
+    help=(
+        "The most that the state folder may hold: 20G; a run that reaches it stops and keeps all."
+    ),
 )
 until = click.option(
     "--until",
     metavar="TIME",
-    help="End then, trials at a checkpoint; the same command goes on: 08:00, 2026-12-02T08:00.",
+    help=("The moment at which the run ends, its trials at a checkpoint: 08:00, 2026-12-02T08:00."),
 )
 yields = click.option(
     "--yield",
     "yields",
     is_flag=True,
-    help="Leave a GPU on which somebody else computes, until that has ended.",
+    help="A search that leaves a GPU while somebody else computes on it.",
 )
 executor = click.option(
     "--executor",
     default="local",
     show_default=True,
-    help="Who runs the trials: local, inprocess, ray, or another package's.",
+    metavar="NAME",
+    help="The executor of the trials: local, inprocess, ray, or another package's.",
 )
 ray_address = click.option(
     "--ray-address",
     metavar="auto|HOST:PORT|ray://HOST:PORT",
-    help="The Ray cluster of --executor ray. [default: RAY_ADDRESS, else a Ray of our own]",
+    help=(
+        "The address of the cluster for --executor ray. [default: RAY_ADDRESS, else a Ray "
+        "of our own]"
+    ),
 )
 
 

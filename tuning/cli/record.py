@@ -22,22 +22,34 @@ _PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
 @click.option(
     "--points",
     type=click.IntRange(1),
-    help="How many; default: the study's grid, or 64 of a Sobol sequence.",
+    metavar="N",
+    help="The number of points. [default: the study's grid, or 64 of a Sobol sequence]",
 )
-@click.option("--sobol", is_flag=True, help="Take a Sobol sample even where the space is a grid.")
+@click.option("--sobol", is_flag=True, help="A Sobol sample, even where the space is a grid.")
 @click.option(
     "--seeds",
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Training seeds of each point.",
+    metavar="N",
+    help="The number of training seeds of each point.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of each training; default: the study's.")
-@click.option("--cv", type=click.IntRange(2), help="Folds of each training.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The epochs of each training. [default: the study's]",
+)
+@click.option(
+    "--cv", type=click.IntRange(2), metavar="N", help="The number of folds of each training."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The recording's manifest; default: in the folder `recordings` of the state folder.",
+    help=(
+        "The path of the recording's manifest. [default: in the folder `recordings` of "
+        "the state folder]"
+    ),
 )
 @options.devices
 @options.slots_per_gpu
@@ -47,7 +59,7 @@ _PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
 @options.quota
 @options.gpu_hours
 @options.cpu_hours
-@click.option("--fresh", is_flag=True, help="Set an earlier recording aside and begin anew.")
+@click.option("--fresh", is_flag=True, help="A new beginning; an earlier recording is set aside.")
 @options.as_json
 @options.quiet
 def record(

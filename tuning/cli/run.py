@@ -53,38 +53,71 @@ _BUDGETS = (
 
 _of_study = options.together(
     click.option(
-        "--engine", help="Who proposes, e.g. optuna:tpe, gridsearchcv, keras-tuner:hyperband."
+        "--engine",
+        metavar="NAME",
+        help=(
+            "The engine, which proposes the trials: optuna:tpe, gridsearchcv, "
+            "keras-tuner:hyperband, …"
+        ),
     ),
     click.option(
-        "--pruner", help="Stop bad trials early: none, median, asha, hyperband (Optuna's engines)."
+        "--pruner",
+        metavar="NAME",
+        help=(
+            "The pruner, which stops bad trials early: none, median, asha, hyperband (with "
+            "Optuna's engines)."
+        ),
     ),
     click.option(
-        "--trials", type=click.IntRange(1), help="Finish this many trials; rungs count, too."
+        "--trials",
+        type=click.IntRange(1),
+        metavar="N",
+        help="The number of trials to finish; rungs count, too.",
     ),
-    click.option("--epochs", type=click.IntRange(1), help="Most epochs of a trial."),
+    click.option(
+        "--epochs", type=click.IntRange(1), metavar="N", help="The most epochs of a trial."
+    ),
     click.option(
         "--timeout",
         callback=options.read_seconds,
         metavar="TIME",
-        help="Begin no trial after this: 90m, 2h, 45s.",
+        help="The time after which no trial is begun: 90m, 2h, 45s.",
     ),
-    click.option("--cv", type=click.IntRange(2), help="Folds of each trial."),
-    click.option("--split", help="How rows are cut: random, stratified, time, group."),
+    click.option(
+        "--cv", type=click.IntRange(2), metavar="N", help="The number of folds of each trial."
+    ),
+    click.option(
+        "--split",
+        metavar="KIND",
+        help=(
+            "The kind of split between training, validation and test set: random, stratified, "
+            "time, group."
+        ),
+    ),
     click.option(
         "--seed",
         type=click.IntRange(0, _SEED_LIMIT),
-        help="Of the study: splits, engine, training.",
+        metavar="N",
+        help="The seed of the study, for splits, engine and training.",
     ),
     click.option(
-        "--top-k", type=click.IntRange(1), help="How many of the best are trained on fresh seeds."
+        "--top-k",
+        type=click.IntRange(1),
+        metavar="N",
+        help="The number of the best trials that are trained again on fresh seeds.",
     ),
-    click.option("--seeds", type=click.IntRange(1), help="Fresh seeds for each of them."),
+    click.option(
+        "--seeds",
+        type=click.IntRange(1),
+        metavar="N",
+        help="The number of fresh seeds for each of them.",
+    ),
     click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Change any other field of the study.",
+        help="A new value for any other field of the study.",
     ),
 )
 _of_run = options.together(
@@ -96,7 +129,10 @@ _of_run = options.together(
         "--engine-timeout",
         callback=options.read_seconds,
         metavar="TIME",
-        help="Longest answer of the engine, the check of the study among them; default: 30m.",
+        help=(
+            "The longest time for an answer of the engine, the check of the study among them. "
+            "[default: 30m]"
+        ),
     ),
     options.memory_per_slot,
     options.quota,
@@ -107,19 +143,26 @@ _of_run = options.together(
     click.option(
         "--deterministic",
         is_flag=True,
-        help="The same devices give the same trials; with a pruner one trial runs at a time.",
+        help="The same trials on the same devices; with a pruner one trial runs at a time.",
     ),
     click.option(
         "--from",
         "source",
         metavar="SEARCH",
-        help="Begin with another search: its best points first, results of equal trials are told.",
+        help=(
+            "Another search to begin with: its best points come first, results of equal "
+            "trials are taken over."
+        ),
     ),
-    click.option("--fresh", is_flag=True, help="Set an earlier search aside and begin anew."),
+    click.option(
+        "--fresh",
+        is_flag=True,
+        help="A new beginning; an earlier search of this name is set aside.",
+    ),
     click.option(
         "--allow-change",
         is_flag=True,
-        help="Continue although the study changed, as a new version.",
+        help="A search that goes on although the study changed, as a new version.",
     ),
     options.as_json,
     options.quiet,

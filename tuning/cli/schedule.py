@@ -14,12 +14,14 @@ import click
     "--calendar",
     required=True,
     metavar="WHEN",
-    help='As systemd writes it: "Mon..Fri 22:00", daily, …',
+    help='The times to run at, as systemd writes them: "Mon..Fri 22:00", daily, …',
 )
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the units go; default: systemd's folder for your own, ~/.config/systemd/user.",
+    help=(
+        "The folder for the units. [default: systemd's folder for your own, ~/.config/systemd/user]"
+    ),
 )
 def schedule(study: str, options: tuple[str, ...], calendar: str, folder: Path | None) -> None:
     """Run a study at set times: a systemd timer and the cron line.

@@ -46,37 +46,49 @@ def _slots(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int,
     "--engines",
     default=_DEFAULT_ENGINES,
     show_default=True,
-    help="Separated by commas, with a pruner after +.",
+    metavar="NAMES",
+    help="The engines, separated by commas, each with its pruner after a +.",
 )
 @click.option(
     "--slots",
     default="1,8,64",
     show_default=True,
     callback=_slots,
-    help="Numbers of slots, separated by commas.",
+    metavar="NUMBERS",
+    help="The numbers of slots to simulate, separated by commas.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches of each."
+    "--seeds",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="The number of searches of each engine on each number of slots.",
 )
 @click.option(
     "--trials",
     type=click.IntRange(1),
-    help="Of each search; default: the study's number, else 20; of a grid all.",
+    metavar="N",
+    help=("The number of trials of each search. [default: the study's, else 20; of a grid all]"),
 )
 @click.option(
     "--crash-rate",
     type=click.FloatRange(0, 1),
     default=0.0,
-    help="Share of the attempts that crash.",
+    metavar="SHARE",
+    help="The share of the attempts that crash.",
 )
 @click.option(
     "--preempt-rate",
     type=click.FloatRange(0),
     default=0.0,
-    help="Preemptions an hour of a busy slot.",
+    metavar="RATE",
+    help="The number of preemptions an hour of a busy slot.",
 )
-@click.option("--exact", is_flag=True, help="Refuse points that were not recorded.")
-@click.option("--engine-time", is_flag=True, help="Count the engine's own time, too.")
+@click.option(
+    "--exact", is_flag=True, help="A simulation that refuses points which were not recorded."
+)
+@click.option("--engine-time", is_flag=True, help="A clock that counts the engine's own time, too.")
 @options.as_json
 @options.quiet
 def simulate(

@@ -26,7 +26,8 @@ _HANDOVER_S = 10.0
     type=float,
     default=600.0,
     show_default=True,
-    help="Seconds after which a search that cannot be written is given up.",
+    metavar="SECONDS",
+    help="The seconds after which a search that cannot be written is given up.",
 )
 def sync(study: str | None, home: Path, timeout_s: float) -> int:
     """Write every trial of the ledger that is missing in MLflow or in Optuna's storage.

@@ -17,47 +17,61 @@ SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".tsv.zip", ".parq
 """Those of `tuning.data.tables.files`, whose import would make every call wait."""
 
 of_table = options.together(
-    click.option("--target", help="Of a table: the column to predict."),
-    click.option("--task", help="Of a table: regression, binary or multiclass."),
-    click.option("--drop", multiple=True, metavar="COLUMN", help="Of a table: leave it out."),
+    click.option("--target", metavar="COLUMN", help="The column of the table to predict."),
+    click.option(
+        "--task", metavar="TASK", help="The task of the table: regression, binary or multiclass."
+    ),
+    click.option(
+        "--drop", multiple=True, metavar="COLUMN", help="A column of the table to leave out."
+    ),
     click.option(
         "--dates",
         "parse_dates",
         multiple=True,
         metavar="COLUMN[=FORMAT]",
-        help="Of a table: it holds dates, e.g. day=%d.%m.%Y.",
+        help=(
+            "A column of dates in the table, and their format where it must be said: day=%d.%m.%Y."
+        ),
     ),
     click.option(
         "--keep-text",
         multiple=True,
         metavar="COLUMN",
-        help="Of a table: its numbers are names, such as zip codes.",
+        help="A column of the table whose numbers are names, such as zip codes.",
     ),
     click.option(
         "--trust",
         multiple=True,
         metavar="COLUMN",
-        help="Of a table: an input, although it tells the target.",
+        help="A column of the table that is an input, although it tells the target.",
     ),
-    click.option("--weight", metavar="COLUMN", help="Of a table: what each row counts."),
+    click.option(
+        "--weight", metavar="COLUMN", help="The column of the table with what each row counts."
+    ),
     click.option(
         "--group",
         "groups",
         metavar="COLUMN",
-        help="Of a table: equal values stay on one side of every split.",
+        help="The column of the table whose equal values stay on one side of every split.",
     ),
-    click.option("--time", metavar="COLUMN", help="Of a table: when each row was."),
+    click.option(
+        "--time", metavar="COLUMN", help="The column of the table with when each row was."
+    ),
     click.option(
         "--na",
         "na_values",
         multiple=True,
-        metavar="TEXT",
-        help="Of a table: it stands for an empty cell, e.g. -999.",
+        metavar="WORD",
+        help="A text that stands for an empty cell of the table, e.g. -999.",
     ),
-    click.option("--decimal", type=click.Choice([".", ","]), help="Of a table: before fractions."),
-    click.option("--thousands", metavar="SIGN", help="Of a table: between thousands."),
-    click.option("--encoding", help="Of a table: e.g. cp1252, utf-16."),
-    click.option("--sep", metavar="SIGN", help="Of a table: between columns."),
+    click.option(
+        "--decimal", type=click.Choice([".", ","]), help="The sign before fractions in the table."
+    ),
+    click.option("--thousands", metavar="SIGN", help="The sign between thousands in the table."),
+    click.option(
+        "--encoding", metavar="NAME", help="The encoding of the table's text: cp1252, utf-16, …"
+    ),
+    click.option("--sep", metavar="SIGN", help="The sign between the columns of the table."),
 )
 
 _NAMES = (

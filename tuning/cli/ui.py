@@ -32,24 +32,36 @@ _PATH = click.Path(path_type=Path)
     type=click.IntRange(1, 65535),
     default=5000,
     show_default=True,
-    help="Where it is in use, the next free one is taken; not for a page with a login.",
+    metavar="PORT",
+    help=(
+        "The port of the page; where it is in use, the next free one (not for a page with a login)."
+    ),
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Another address than this machine's own needs a login, TLS and a name.",
+    metavar="ADDRESS",
+    help=("The address of the page; any but this machine's own needs a login, TLS and a name."),
 )
 @click.option(
-    "--name", "names", multiple=True, help="By which browsers ask for the page; may be repeated."
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which browsers ask for the page; may be repeated.",
 )
-@click.option("--tls-certificate", type=_PATH, help="PEM file, with its chain.")
-@click.option("--tls-key", type=_PATH, help="PEM file of mode 0600.")
-@click.option("--behind-proxy", is_flag=True, help="A proxy in front of this ends TLS.")
+@click.option(
+    "--tls-certificate", type=_PATH, help="The PEM file of the certificate, with its chain."
+)
+@click.option("--tls-key", type=_PATH, help="The PEM file of the certificate's key, of mode 0600.")
+@click.option(
+    "--behind-proxy", is_flag=True, help="A page whose TLS ends at a proxy in front of it."
+)
 @click.option(
     "--password-file",
     type=_PATH,
-    help="Its first line becomes the password of the user 'admin'; mode 0600.",
+    help="A file whose first line becomes the password of the user 'admin'; of mode 0600.",
 )
 @options.home
 def ui(

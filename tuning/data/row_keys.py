@@ -179,7 +179,7 @@ def kind_notices(keys: RowKeys) -> Iterator[str]:
             "earlier one"
         )
     elif keys.kind == "time":
-        yield "split by time: the test part is the last, the validation part the last before it"
+        yield "split by time: the test set is the last, the validation set the last before it"
     elif keys.kind == "group":
         yield "split by group: all rows of a group stand on one side"
         if keys.spans is not None:

@@ -110,7 +110,7 @@ def winner_card(winner: WinnerRecord | None, unit: str, objectives: Sequence[Obj
     choice = "The best mean" if len(objectives) == 1 else "Chosen on the front by the means"
     note = (
         f"{choice} over {len(standing.seeds)} fresh seeds ({seeds}); "
-        "the test part was looked at once."
+        "the test set was looked at once."
     )
     if winner.evaluation.threshold is not None:
         threshold = score(winner.evaluation.threshold)
@@ -147,7 +147,7 @@ def _score_table(winner: WinnerRecord, objectives: Sequence[Objective]) -> str:
         cells = [cell(figure(metric, scores.get(metric)), "n") for metric in metrics]
         return row([cell(label), *cells], kind)
 
-    # Only the objectives, the first columns, are known on the validation part.
+    # Only the objectives, the first columns, are known on the validation set.
     empty = [cell("", "n") for _ in metrics[len(names) :]]
     rows = []
     for standing in (winner.standing, *_other_finalists(winner, objectives)):

@@ -14,7 +14,7 @@ def verdict(no_better: NoBetter | None) -> str:
     return (
         f"The winner is no better than {rival_text(no_better)}: "
         f"{no_better.metric} {score(no_better.winner)} against {score(no_better.theirs)} on the "
-        f"test part, a margin of {score(lead.difference)} ± {spread(lead.standard_error)}."
+        f"test set, a margin of {score(lead.difference)} ± {spread(lead.standard_error)}."
     )
 
 

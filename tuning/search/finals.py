@@ -1,4 +1,4 @@
-"""After the search: the best few on fresh seeds, then the winner once on the test part.
+"""After the search: the best few on fresh seeds, then the winner once on the test set.
 
 Everything that ends is kept in the ledger's files at once, and what is kept is not done again.
 """
@@ -295,7 +295,7 @@ class Finals:
         # The model of an earlier winner is about to be replaced: its figures go before it.
         forget(self.files.winner_file)
         forget(self.files.evaluation_file)
-        self.progress.phase("evaluating the winner on the test part")
+        self.progress.phase("evaluating the winner on the test set")
         round_ = self._round(_EVALUATE, {"evaluate": job})
         if not round_.run():
             return None

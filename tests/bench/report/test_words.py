@@ -76,12 +76,12 @@ def test_what_the_test_part_says_is_told_of_supported_differences():
         [v + 1 for v in EIGHT], "b", tests=(1.0, 2.0)
     )
     assert sentences(analyse(better, resamples=99))[-1].endswith(
-        "Supported. The test part says the same (p = 0.0078)."
+        "Supported. The test set says the same (p = 0.0078)."
     )
     worse = ended(EIGHT, "a", tests=(1.0, 2.0)) + ended(
         [v + 1 for v in EIGHT], "b", tests=(1.0, 0.5)
     )
-    assert "The test part does not confirm it" in sentences(analyse(worse, resamples=99))[-1]
+    assert "The test set does not confirm it" in sentences(analyse(worse, resamples=99))[-1]
 
 
 def test_searches_that_completed_nothing_are_counted():

@@ -247,7 +247,7 @@ def _rules(plan: BenchPlan, statistics: Statistics) -> str:
         "Seconds are those of training and validation, on one slot a search; the engine's own time "
         "is reported apart.",
         "The incumbent is the completed trial with the best validation value so far. Its weights "
-        "were also scored on the test part; no engine saw that score, nothing was chosen by it.",
+        "were also scored on the test set; no engine saw that score, nothing was chosen by it.",
     )
     items = "".join(f"<li>{html_text(rule)}</li>" for rule in (*rules, *method(statistics)))
     return card("How it was counted", f"<ul>{items}</ul>", wide=True)

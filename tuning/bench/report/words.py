@@ -206,8 +206,8 @@ def _on_test(pair: Pair, alpha: float) -> str:
     p = probability(pair.test_p)
     agrees = pair.test_p <= alpha and pair.test_gain is not None and pair.test_gain > 0
     if agrees:
-        return f" The test part says the same (p = {p})."
-    return f" The test part does not confirm it (p = {p})."
+        return f" The test set says the same (p = {p})."
+    return f" The test set does not confirm it (p = {p})."
 
 
 def _wins(pair: Pair) -> str:

@@ -12,8 +12,12 @@ home = click.option(
     envvar="TUNING_HOME",
     default=Path("mlruns"),
     show_default=True,
+    metavar="FOLDER",
     help="The state folder.",
 )
 as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="The result as one JSON object, the last line of stdout.",
 )

@@ -31,7 +31,7 @@ $model_ends
 def load_data(window: int = 12) -> Dataset:
     """Return windows of a series and what comes next; replace the series by your own.
 
-    It is split by time: the last part of the series is the test part.
+    It is split by time: the last part of the series is the test set.
     """
     moments = np.arange(400)
     noise = np.random.default_rng(0).normal(scale=0.1, size=len(moments))

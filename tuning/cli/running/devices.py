@@ -43,7 +43,7 @@ class DeviceRow:
 
 
 @click.command("devices")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
 def devices(as_json: bool) -> None:
     """Show the devices that searches may use on this machine, and who has them since when.
 

@@ -27,9 +27,15 @@ _TICK_S = 0.1
 @click.command("slots")
 @click.argument("study")
 @click.option(
-    "--devices", help="Work on these from now on, as `run` takes them; none: wait without any."
+    "--devices",
+    metavar="DEVICES",
+    help=("The devices to work on from now on, as `run` takes them; none: to wait without any."),
 )
-@click.option("--engine", help="Of which of the study's searches, where several run.")
+@click.option(
+    "--engine",
+    metavar="NAME",
+    help="The engine of the search that is meant, where several of the study run.",
+)
 @click.option(
     "--home",
     type=click.Path(path_type=Path),
@@ -38,7 +44,7 @@ _TICK_S = 0.1
     show_default=True,
     help="The state folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="The answer as one JSON object.")
 def slots(study: str, devices: str | None, engine: str | None, home: Path, as_json: bool) -> None:
     """Show the slots of the search of STUDY that runs, or have it work on others.
 

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 @click.command("show")
 @click.argument("search", required=False)
 @click.argument("trial", type=click.IntRange(0), required=False)
-@click.option("--follow", is_flag=True, help="Show a running search until it ends.")
+@click.option("--follow", is_flag=True, help="A running search, shown until it ends.")
 @click.option(
-    "--best", type=click.IntRange(1), default=10, show_default=True, help="Best trials to list."
+    "--best",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="The number of best trials to list.",
 )
 @home
 @as_json
