@@ -15,7 +15,7 @@ import pytest
 
 import tuning.search.run
 from tuning.cli.main import main
-from tuning.cli.run import parse_settings
+from tuning.cli.run import parse_settings, same_command
 from tuning.errors import BusyError, MissingError, SearchFailed, StorageError, StudyError
 from tuning.reports.summary import Summary
 from tuning.study.objective import Minimize
@@ -215,3 +215,25 @@ def test_from_names_another_search(runs):
     assert options.variant == {}
     assert main(["run", "toy", "--quiet"]) == 0
     assert runs.calls[1][1].source is None
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (["run", "housing", "--fresh"], "python -m tuning run housing"),
+        (
+            ["run", "my study.py", "--set", "patience=5"],
+            "python -m tuning run 'my study.py' --set patience=5",
+        ),
+        (["-c"], ""),
+    ],
+)
+def test_the_same_command_goes_on_and_never_begins_anew(words, again):
+    assert same_command(["/usr/bin/tuning", *words]) == again
+
+
+def test_a_run_that_was_stopped_says_how_it_goes_on(runs, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tuning", "run", "housing", "--trials", "8"])
+    runs.outcome = summary("interrupted")
+    assert main(["run", "housing", "--trials", "8"]) == 130
+    assert "continue python -m tuning run housing --trials 8" in capsys.readouterr().out

@@ -137,6 +137,40 @@ def test_earlier_trials_of_a_resumed_search_are_counted(live):
     assert "0.4000 (trial 1)" in drawn(live)[3]
 
 
+def test_the_finals_have_their_own_bar_and_time(live, clock):
+    live.start("housing", 2)
+    for number in range(2):
+        live.finished(completed(number, seconds=4.0), completed(0))
+    assert "left" not in drawn(live)[3]
+    live.phase("training finalists on fresh seeds")
+    live.finals(0, 9)
+    assert drawn(live)[3].endswith("left unknown")
+    clock.now = 30.0
+    live.finals(3, 9)
+    assert "3 of 9 trainings of finalists done" in drawn(live)[2]
+    assert drawn(live)[3].endswith("left 1:00")
+    assert drawn(live)[1].count("━") == 20
+    assert live._board.bar == (3, 9)
+
+
+def test_a_finalist_that_trains_shortens_the_time_left_with_each_epoch(live, clock):
+    live.start("housing", 1)
+    live.finals(0, 2)
+    live.running("cpu:0", 0, {}, 10)
+    clock.now = 10.0
+    live.epoch("cpu:0", EpochReport(0, 5, 0.5, {}, 10.0))
+    assert drawn(live)[3].endswith("left 0:30")
+
+
+def test_when_the_finals_have_ended_no_time_is_left(live, clock):
+    live.start("housing", 1)
+    live.finals(1, 2)
+    clock.now = 7.0
+    live.finals(2, 2)
+    live.phase("evaluating the winner on the test part")
+    assert drawn(live)[3].endswith("elapsed 0:07")
+
+
 def test_a_finished_trial_frees_its_slot(live):
     live.start("housing", 20)
     live.running("cpu:0", 0, {})
@@ -231,11 +265,29 @@ def test_plain_lines_tell_how_each_trial_ended():
     best = "best 0.5000 (trial 1)"
     assert text_of(console).splitlines() == [
         "housing · optuna:tpe: 20 trials, 1 known from earlier runs",
+        "searching",
         "[red]lr[/red] was cut",
         f"[2/20] trial 1 completed: val_rmse 0.5000, 30 epochs in 4.2 s · {best} · "
         "n_hidden=2 lr=0.0123",
         f"[3/20] trial 2 completed: val_rmse 0.5000, as trial 1 · {best}",
         f"[4/20] trial 3 failed: ValueError: postgresql://***@db, 0 epochs in 1.0 s · {best}",
+    ]
+
+
+def test_in_a_pipe_each_phase_is_told_once_and_each_training_of_a_finalist():
+    console = pipe()
+    with PlainProgress(console) as progress:
+        progress.phase("starting TensorFlow")
+        progress.start("housing", 1)
+        for n_done in (0, 0, 1, 1, 2):
+            progress.phase("training finalists on fresh seeds")
+            progress.finals(n_done, 2)
+    assert text_of(console).splitlines() == [
+        "starting TensorFlow",
+        "housing: 1 trial",
+        "training finalists on fresh seeds",
+        "[finals 1/2]",
+        "[finals 2/2]",
     ]
 
 

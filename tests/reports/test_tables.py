@@ -154,3 +154,23 @@ def test_one_fresh_seed_has_no_spread(summary: Summary):
     winner = replace(summary.winner, seeds=(7,), values=(0.55,))
     lines = [" ".join(line.split()) for line in printed(replace(summary, winner=winner))]
     assert "winner, validation 0.5500" in lines
+
+
+def test_a_search_that_was_stopped_says_how_far_it_is_and_how_it_goes_on(summary: Summary):
+    stopped = replace(
+        summary,
+        status="interrupted",
+        trials=summary.trials[:4],
+        budget=8,
+        search_s=321.0,
+        runs=2,
+        again="python -m tuning run housing",
+    )
+    text = "\n".join(printed(stopped))
+    assert "interrupted after 321 s in 2 runs: 4 of 8 trials, 4 completed" in text
+    assert "continue python -m tuning run housing" in text
+
+
+def test_a_search_that_has_run_once_says_how_long_it_took(summary: Summary):
+    lines = printed(replace(summary, search_s=42.0, runs=1, budget=20))
+    assert "finished after 42 s: 15 completed" in lines[1]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -402,6 +403,8 @@ def _search(plan: RunPlan, forkserver: ForkServer, *, as_json: bool, quiet: bool
         summary = error.summary
         failure = error
 
+    if summary.status in _GOES_ON:
+        summary = replace(summary, again=same_command(sys.argv))
     if quiet:  # else the view has shown them
         for warning in summary.warnings:
             print(warning, file=sys.stderr)
@@ -411,6 +414,22 @@ def _search(plan: RunPlan, forkserver: ForkServer, *, as_json: bool, quiet: bool
         print(failure, file=sys.stderr)
         return failure.exit_code
     return options.STOPPED.get(summary.status, 0)
+
+
+_GOES_ON = (*options.STOPPED, "timeout", "until", "budget")
+"""How a run ends whose search the same command continues."""
+
+
+def same_command(words: Sequence[str]) -> str:
+    """Return the command line as it was typed, but for `--fresh`: that would begin anew.
+
+    Args:
+        words: `sys.argv`; "" is returned where it is not this package's command line.
+    """
+    _, *arguments = words
+    if arguments[:1] != ["run"]:
+        return ""
+    return shlex.join(["python", "-m", "tuning", *(w for w in arguments if w != "--fresh")])
 
 
 def _print(summary: Summary, *, as_json: bool, quiet: bool) -> None:

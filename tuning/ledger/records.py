@@ -334,21 +334,27 @@ class SearchStatus:
         counts: Trials by outcome.
         error: Why it failed, else "".
         at: When this was so, Unix seconds.
+        seconds: Wall time of all runs of the search up to then; 0: not known.
+        runs: How many runs there were, this one included; 0: a file of an earlier version.
     """
 
     status: str
     at: float
     counts: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
+    seconds: float = 0.0
+    runs: int = 0
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
+        optional = {"seconds": self.seconds, "runs": self.runs}
         return {
             "schema": SCHEMA,
             "status": self.status,
             "counts": dict(self.counts),
             "error": self.error,
             "at": self.at,
+            **{name: value for name, value in optional.items() if value},
         }
 
     @classmethod
@@ -361,6 +367,8 @@ class SearchStatus:
             at=number(stored.get("at", 0.0)),
             counts=stored.get("counts", {}),
             error=stored.get("error", ""),
+            seconds=number(stored.get("seconds", 0.0)),
+            runs=stored.get("runs", 0),
         )
 
 

@@ -41,6 +41,33 @@ class _RunningTrial:
     report: EpochReport | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Finals:
+    """How far the trainings of the finalists are.
+
+    Attributes:
+        done: So many have ended.
+        total: So many there are.
+        began: When the first was begun, by the view's clock.
+    """
+
+    done: int
+    total: int
+    began: float
+
+    def eta_s(self, now: float, parts: float) -> float | None:
+        """Return the seconds left; None before anything of them is done.
+
+        Args:
+            now: By the view's clock.
+            parts: What those that run have done, each between 0 and 1, together.
+        """
+        done = min(self.done + parts, self.total)
+        if not done:
+            return None
+        return (now - self.began) / done * (self.total - done)
+
+
 @dataclass
 class _Board:
     """What the view shows; written by the driver's thread, read by Rich's, both under `lock`."""
@@ -52,6 +79,7 @@ class _Board:
     phase: str = ""
     best: TrialResult | None = None
     began: float | None = None  # when the view was first drawn
+    finals: _Finals | None = None  # while the best few are trained on fresh seeds
     counts: Counter[str] = field(default_factory=Counter)
     n_refused: int = 0
     durations: list[float] = field(default_factory=list)
@@ -82,6 +110,8 @@ class _Board:
 
         Work is spread over the slots, and what running trials have done so far counts.
         """
+        if self.finals is not None:
+            return self.finals.eta_s(self.clock(), self._parts_of_running)
         if self.total is None or not self.durations:
             return None
         n_left = self.total - self.counts.total()
@@ -96,20 +126,38 @@ class _Board:
         n_slots = max(1, min(len(self.slots), n_left))
         return max(0.0, n_left * mean_s - done_s) / n_slots
 
+    @property
+    def _parts_of_running(self) -> float:
+        """What the trainings that run have done, each between 0 and 1, together."""
+        parts = 0.0
+        for trial in self.busy:
+            if trial.report is not None and trial.epochs:
+                parts += min(1.0, trial.report.epoch / trial.epochs)
+        return parts
+
+    @property
+    def bar(self) -> tuple[int, int] | None:
+        """How much is done of how much; None where no number says when the search ends."""
+        if self.finals is not None:
+            return self.finals.done, self.finals.total
+        if not self.total:
+            return None
+        return min(self.counts.total(), self.total), self.total
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         # Under the lock only until the lines are made: drawing must not hold up the driver.
         with self.lock:
             lines = [*self._head(), *self._slot_lines()] if self.title else [self._starting()]
-            n_done = self.counts.total()
-            total = self.total
+            bar = self.bar if self.title else None
 
         for index, line in enumerate(lines):
             line.no_wrap = True
             line.overflow = "ellipsis"
             yield line
-            if index == 0 and total:
+            if index == 0 and bar is not None:
+                done, total = bar
                 width = min(options.max_width, 60)
-                yield ProgressBar(total=total, completed=min(n_done, total), width=width)
+                yield ProgressBar(total=total, completed=done, width=width)
                 yield Text("")
 
     def _starting(self) -> Text:
@@ -119,10 +167,16 @@ class _Board:
         phase = f"  {self.phase}" if self.phase else ""
         title = Text.assemble((self.title, "bold"), (phase, "cyan"))
 
-        eta_s = self.eta_s
-        eta = "unknown" if eta_s is None else clock_text(eta_s)
-        times = f"elapsed {clock_text(self.elapsed_s)}  left {eta}"
+        times = f"elapsed {clock_text(self.elapsed_s)}{self._left()}"
         return [title, self._counts_line(), Text.assemble(self._best(), "  ", (times, "dim"))]
+
+    def _left(self) -> str:
+        """Return how long it will take; nothing once nothing is left that has an end in sight."""
+        bar = self.bar
+        if bar is not None and bar[0] >= bar[1]:
+            return ""
+        eta_s = self.eta_s
+        return f"  left {'unknown' if eta_s is None else clock_text(eta_s)}"
 
     def _counts_line(self) -> Text:
         n_done = self.counts.total()
@@ -134,6 +188,8 @@ class _Board:
         ]
         if self.counts["infeasible"]:
             parts.append(f"{self.counts['infeasible']} infeasible")
+        if self.finals is not None:
+            parts.append(f"{self.finals.done} of {self.finals.total} trainings of finalists done")
         if self.n_refused:
             parts.append(f"{self.n_refused} broke a constraint, untrained")
         return Text(" · ".join(parts))
@@ -220,6 +276,16 @@ class LiveProgress:
         """Show it beside the title; before `start` alone, with the seconds that have passed."""
         self._board.phase = one_line(text)
         self._show()
+
+    def finals(self, n_done: int, n_total: int) -> None:
+        """Show them in the bar, and how long the others will take."""
+        board = self._board
+        with board.lock:
+            known = board.finals
+            # The next few are a round of their own.
+            goes_on = known is not None and known.done <= n_done
+            began = known.began if known is not None and goes_on else board.clock()
+            board.finals = _Finals(done=n_done, total=n_total, began=began)
 
     def notice(self, text: str) -> None:
         """Print it above the view."""

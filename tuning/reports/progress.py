@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from rich.console import Console
 
 from tuning.reports.live import LiveProgress
-from tuning.reports.texts import first_line, one_line, params_text, score, seconds_text
+from tuning.reports.texts import count_text, first_line, one_line, params_text, score, seconds_text
 from tuning.trial import EpochReport, Params, Status, TrialResult
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "choose_progress"]
@@ -44,6 +44,9 @@ class Progress(Protocol):
 
     def phase(self, text: str) -> None:
         """Say what the run does as a whole: `searching`, `training finalists 4 of 9`, …"""
+
+    def finals(self, n_done: int, n_total: int) -> None:
+        """So many of the trainings of the finalists have ended; in the end all of them have."""
 
     def notice(self, text: str) -> None:
         """Tell the user something that stays on the screen."""
@@ -90,6 +93,9 @@ class SilentProgress:
     def phase(self, text: str) -> None:
         """Say nothing."""
 
+    def finals(self, n_done: int, n_total: int) -> None:
+        """Say nothing."""
+
     def notice(self, text: str) -> None:
         """Say nothing."""
 
@@ -128,6 +134,8 @@ class PlainProgress(SilentProgress):
         self._metric = "value"
         self._total: int | None = None
         self._done = 0
+        self._phase = ""
+        self._finals_done = 0
         self._params: dict[int, str] = {}
 
     def start(
@@ -144,9 +152,21 @@ class PlainProgress(SilentProgress):
         self._total = total_trials
         self._done = sum(not result.never_trained for result in earlier)
 
-        count = "all" if total_trials is None else str(total_trials)
+        count = "all trials" if total_trials is None else count_text(total_trials, "trial")
         known = f", {len(earlier)} known from earlier runs" if earlier else ""
-        self._print(f"{title}: {count} trials{known}")
+        self._print(f"{title}: {count}{known}")
+
+    def phase(self, text: str) -> None:
+        """Print it where it is another one than before: a start of seconds is no silence."""
+        if text != self._phase:
+            self._phase = text
+            self._print(text)
+
+    def finals(self, n_done: int, n_total: int) -> None:
+        """Print each training that has ended."""
+        if n_done > self._finals_done:
+            self._print(f"[finals {n_done}/{n_total}]")
+        self._finals_done = n_done
 
     def notice(self, text: str) -> None:
         """Print it."""
@@ -177,7 +197,7 @@ class PlainProgress(SilentProgress):
         elif result.from_search:
             cost = f"told by {result.from_search}"
         else:
-            cost = f"{result.epochs} epochs in {seconds_text(result.seconds)}"
+            cost = f"{count_text(result.epochs, 'epoch')} in {seconds_text(result.seconds)}"
 
         if result.status in (Status.COMPLETED, Status.PRUNED):
             return f"{self._metric} {score(result.value)}, {cost}"

@@ -121,6 +121,8 @@ class Summary:
         unit: What one unit of the target is, e.g. `100,000 USD`; "" for classes.
         total_s, startup_s, training_s: Wall time of this run, of it until the first trial began,
             and the time trials spent training (summed over slots).
+        search_s, runs: Wall time of all runs of the search, and how many there were; 0: not known.
+        budget: Trials in all; None: no number was given.
         cpu_s, gpu_s: What the search has used of processors and GPUs, earlier runs included; see
             `tuning.ledger.usage.SearchUsage`.
         tracking_uri, experiment_id, run_id: Where MLflow has it; "" where it has not.
@@ -152,6 +154,9 @@ class Summary:
     total_s: float = 0.0
     startup_s: float = 0.0
     training_s: float = 0.0
+    search_s: float = 0.0
+    runs: int = 0
+    budget: int | None = None
     cpu_s: float = 0.0
     gpu_s: float = 0.0
     tracking_uri: str = ""
@@ -261,6 +266,9 @@ class Summary:
             whole["imports"] = self.imports
         if self.pareto:
             whole["pareto"] = self.pareto
+        # Where there was one run it is `total`.
+        if self.runs > 1 and self.search_s:
+            whole["seconds"]["search"] = self.search_s
         whole["seconds"] |= Usage(cpu_s=self.cpu_s, gpu_s=self.gpu_s).to_json()
         plain: JsonObject = plain_json(whole)
         return plain

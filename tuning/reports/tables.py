@@ -14,6 +14,7 @@ from rich.text import Text
 from tuning.reports.summary import ParetoFront, Summary, Trials, Winner, pareto_front, ranked
 from tuning.reports.texts import (
     call_here,
+    count_text,
     failure_lines,
     figure,
     one_line,
@@ -126,8 +127,25 @@ def _headline(summary: Summary) -> Text:
         if count or outcome == "completed":
             counts.append(f"{count} {outcome}")
     name = one_line(f"{summary.study} · {summary.engine}")
-    ending = f" {one_line(summary.status)} after {seconds_text(summary.total_s)}: "
+    ending = f" {one_line(summary.status)} after {_time(summary)}: {_part_done(summary)}"
     return Text.assemble("\n", (name, "bold"), ending, ", ".join(counts), "\n")
+
+
+def _time(summary: Summary) -> str:
+    """Write how long the search took, over all its runs."""
+    if not summary.search_s:
+        return seconds_text(summary.total_s)
+    text = seconds_text(summary.search_s)
+    return text if summary.runs < 2 else f"{text} in {summary.runs} runs"
+
+
+def _part_done(summary: Summary) -> str:
+    """Write `4 of 8 trials, ` where there are fewer than were asked for; else ""."""
+    # Those never trained have cost nothing, and do not count.
+    done = sum(not result.never_trained for _, result in summary.trials)
+    if summary.budget is None or done >= summary.budget:
+        return ""
+    return f"{done} of {count_text(summary.budget, 'trial')}, "
 
 
 def _section(title: str, lines: Sequence[str]) -> Text:
@@ -171,8 +189,7 @@ def _mean(winner: Winner, objective: Objective) -> str:
 
 def _front_line(front: ParetoFront) -> str:
     """Say what the table holds where there are several objectives."""
-    count = len(front.trials)
-    trials = "1 trial" if count == 1 else f"{count} trials"
+    trials = count_text(len(front.trials), "trial")
     line = f"Pareto front: {trials}, trial {front.knee} is the knee"
     if front.hypervolume is not None:
         line += f", hypervolume {front.hypervolume:.1%}"

@@ -99,6 +99,11 @@ def params_text(params: Params) -> str:
     return " ".join(f"{one_line(name)}={value_text(value)}" for name, value in params.items())
 
 
+def count_text(count: int, unit: str) -> str:
+    """Write `1 trial`, `0 trials`, `1,000 trials`."""
+    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
+
+
 def clock_text(seconds: float) -> str:
     """Write a duration as `0:42`, `12:05` or `3:04:05`."""
     minutes, second = divmod(max(0, int(seconds)), 60)

@@ -24,6 +24,7 @@ from tuning.reports.summary import Summary
 from tuning.search.finals import Finals, kept_winner
 from tuning.search.lr_bounds import kept_tests
 from tuning.search.opening import OpenRun
+from tuning.search.outcome.elapsed import elapsed_before
 from tuning.search.outcome.report import SearchReport
 from tuning.search.outcome.summary import Seconds, summarize, with_place
 from tuning.search.trial_index import Pair, TrialIndex
@@ -63,6 +64,8 @@ class Conclusion:
         self._files = run.search.files
         self._stop_request = run.stop_request
         self._trial_index = trial_index
+        self._before = elapsed_before(run.search.files)
+        self._elapsed = self._before
 
     # While it runs.
 
@@ -106,12 +109,15 @@ class Conclusion:
 
     def write_status(self, status: str, error: str = "") -> None:
         """Keep how the run ends, or that it runs, and have the stores told."""
+        self._elapsed = self._before.and_now(time.monotonic() - self._run.began)
         self._files.write_status(
             SearchStatus(
                 status=status,
                 counts=counts(self._trial_index.statuses),
                 error=error,
                 at=time.time(),
+                seconds=self._elapsed.seconds,
+                runs=self._elapsed.runs,
             )
         )
         self._run.projections.notify()
@@ -292,5 +298,6 @@ class Conclusion:
             total_s=time.monotonic() - began,
             startup_s=0.0 if first_trial_at is None else first_trial_at - began,
             training_s=self._trial_index.training_s,
+            elapsed=self._elapsed,
             used=used_by_search(self._files.folder, self._trial_index.usage).total,
         )

@@ -72,15 +72,15 @@ class Round:
                 for name in sorted(self._waiting & left):
                     self.executor.cancel(name)
             elif self._trains:
-                number = 1 + len(self.jobs) - len(left)
-                self.progress.phase(
-                    f"training finalists on fresh seeds: {number} of {len(self.jobs)}"
-                )
+                self.progress.phase("training finalists on fresh seeds")
+                self.progress.finals(len(self.jobs) - len(left), len(self.jobs))
 
             self.on_tick()
             for event in self.executor.events(TICK_S):
                 if event.job in self.jobs:
                     self._handle(event)
+        if self._trains:
+            self.progress.finals(len(self.jobs), len(self.jobs))
         return True
 
     @property

@@ -17,7 +17,7 @@ from tuning.ledger.search import SearchFiles
 from tuning.ledger.view.search_view import NEVER_SAID
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports.summary import Winner, plain_json
-from tuning.reports.texts import figure, one_line, over_seeds
+from tuning.reports.texts import count_text, figure, one_line, over_seeds
 from tuning.storage.locks import is_search_locked
 from tuning.study.objective import Objective
 
@@ -118,9 +118,9 @@ def when(at: float) -> str:
 
 def trials_text(done: int, budget: int | None) -> str:
     """Write `4 of 8 trials`, `1 trial`."""
-    n_named = done if budget is None else budget
-    unit = "trial" if n_named == 1 else "trials"
-    return f"{done} {unit}" if budget is None or done >= budget else f"{done} of {budget} {unit}"
+    if budget is None or done >= budget:
+        return count_text(done, "trial")
+    return f"{done:,} of {count_text(budget, 'trial')}"
 
 
 def _trials(row: SearchRow) -> str:

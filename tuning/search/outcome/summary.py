@@ -9,10 +9,12 @@ from pathlib import Path
 from tuning.ledger.usage import Usage
 from tuning.ledger.winner import WinnerRecord
 from tuning.reports.summary import Summary, Trials, pareto_front, with_winner
+from tuning.search.outcome.elapsed import Elapsed
 from tuning.study.info import StudyInfo
 from tuning.tracking.writer.handle import Report
 
 _NOTHING = Usage()
+_NOT_KNOWN = Elapsed()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +25,14 @@ class Seconds:
         total_s: All of it.
         startup_s: Until its first trial began; 0 where none did: nothing has been waited for.
         training_s: All trials' training, those of earlier runs included.
+        elapsed: All runs of the search, this one included where it has not only read the files.
         used: What the search has used, earlier runs included.
     """
 
     total_s: float
     startup_s: float
     training_s: float
+    elapsed: Elapsed = _NOT_KNOWN
     used: Usage = _NOTHING
 
 
@@ -70,6 +74,9 @@ def summarize(
         total_s=seconds.total_s,
         startup_s=seconds.startup_s,
         training_s=seconds.training_s,
+        search_s=seconds.elapsed.seconds,
+        runs=seconds.elapsed.runs,
+        budget=study.trials,
         cpu_s=seconds.used.cpu_s,
         gpu_s=seconds.used.gpu_s,
         report=None if report is None else str(report),
