@@ -229,7 +229,9 @@ class _Server:
             del self._askers[pid]
             end_orphans(self._children)  # before the driver hears that the slot is free
             self._remove_group(pid)
-            _write(status_fd, os.waitstatus_to_exitcode(status))
+            # Who ends with the driver has no end of its own to tell; another may still listen.
+            if not wait_fd(self._alive_fd, 0.0):
+                _write(status_fd, os.waitstatus_to_exitcode(status))
             os.close(status_fd)
 
     def _kill_all_of(self, pid: int) -> None:
