@@ -36,11 +36,14 @@ def main() -> None:
     parser.add_argument(
         "--shortest", type=float, default=SHORTEST_S, help="seconds of the shortest search"
     )
+    parser.add_argument(
+        "--again", action="store_true", help="of a second search of each study on its box"
+    )
     parser.add_argument("--processes", type=int, default=1)
     arguments = parser.parse_args()
 
     seeds = range(arguments.first, arguments.first + arguments.boxes)
-    measure = partial(outcome_of, shortest_s=arguments.shortest)
+    measure = partial(outcome_of, shortest_s=arguments.shortest, again=arguments.again)
     outcomes = []
     with ProcessPoolExecutor(arguments.processes) as pool:
         for seed, outcome in zip(seeds, pool.map(measure, seeds), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -110,11 +110,13 @@ class Study:
         domains: Parameters by name.
         trials: In the order in which they are asked for.
         open_per_slot: See `StudyInfo.open_per_slot`.
+        sizes: Rows, epochs, and how many trials.
     """
 
     domains: Mapping[str, Any]
     trials: Sequence[Trial]
     open_per_slot: int
+    sizes: tuple[int, int, int] = (0, 0, 0)
 
 
 def draw_box(rng: np.random.Generator) -> Box:
@@ -153,6 +155,24 @@ def draw_study(rng: np.random.Generator, box: Box) -> Study:
     rows = int(_log_uniform(rng, 1e3, 1e5))
     epochs = int(rng.integers(5, 51))
     n_trials = int(_log_uniform(rng, 40, 400))
+    trials = _draw_trials(rng, box, domains, (rows, epochs, n_trials))
+    return Study(
+        domains=domains,
+        trials=trials,
+        open_per_slot=int(rng.integers(1, 3)),
+        sizes=(rows, epochs, n_trials),
+    )
+
+
+def drawn_again(rng: np.random.Generator, box: Box, study: Study) -> Study:
+    """Return another search of a study: other trials of the same space."""
+    return replace(study, trials=_draw_trials(rng, box, study.domains, study.sizes))
+
+
+def _draw_trials(
+    rng: np.random.Generator, box: Box, domains: Mapping[str, Any], sizes: tuple[int, int, int]
+) -> list[Trial]:
+    rows, epochs, n_trials = sizes
     trials = []
     for number in range(n_trials):
         params = {name: domain.sample(rng) for name, domain in domains.items()}
@@ -164,7 +184,7 @@ def draw_study(rng: np.random.Generator, box: Box) -> Study:
         work = Work(key=str(number), params=params, epochs=epochs, to_come=n_trials - number - 1)
         trained = max(1, round(epochs * rng.uniform(0.4, 1.0)))
         trials.append(Trial(work=work, epochs=trained, costs=costs))  # type: ignore[arg-type]
-    return Study(domains=domains, trials=trials, open_per_slot=int(rng.integers(1, 3)))
+    return trials
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.placement.boxes import Box, Study, draw_box, draw_study
+from benchmarks.placement.boxes import Box, Study, draw_box, draw_study, drawn_again
 from benchmarks.placement.search import PlannedSearch
 from benchmarks.placement.ways import alone_s, split_s
 from tuning.executors.devices.slot import Kind
+from tuning.executors.placement.model import Timing
 from tuning.executors.placement.split import Load, best_split
 
 RIGHT = 1.05
@@ -82,8 +83,14 @@ class Outcome:
         return (self.planned_s + self.planning_s) / self.best_s - 1
 
 
-def outcome_of(seed: int, shortest_s: float = SHORTEST_S) -> Outcome:
-    """Draw a box and a study until a search there is long enough, and run it every way."""
+def outcome_of(seed: int, shortest_s: float = SHORTEST_S, *, again: bool = False) -> Outcome:
+    """Draw a box and a study until a search there is long enough, and run it every way.
+
+    Args:
+        seed: Of the box.
+        shortest_s: Of a search that is long enough, in seconds.
+        again: Look at a second search of the study, which knows what the first has measured.
+    """
     rng = np.random.default_rng(seed)
     while True:
         box = draw_box(rng)
@@ -98,7 +105,16 @@ def outcome_of(seed: int, shortest_s: float = SHORTEST_S) -> Outcome:
         if shortest >= shortest_s:
             break
     tick_s = max(0.5, shortest / 1000)
-    search = PlannedSearch(box, study)
+    timings: Sequence[Timing] = ()
+    if again:
+        first = PlannedSearch(box, study)
+        first.seconds(tick_s)
+        timings = [replace(each, noise=0.3) for each in first.placement.timings[-200:]]
+        study = drawn_again(rng, box, study)
+        cpu_s = alone_s(study, "cpu", box.cores)
+        gpu_s = alone_s(study, "gpu", box.gpus)
+        shared_s = split_s(study, box)
+    search = PlannedSearch(box, study, timings=timings)
     planned_s = search.seconds(tick_s)
     return Outcome(
         cpu_s=cpu_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.placement.boxes import Box, Study, Trial
 from tuning.executors.devices.slot import Kind, Slot
 from tuning.executors.placement.features import Vector
-from tuning.executors.placement.model import Beliefs
+from tuning.executors.placement.model import Beliefs, Timing
 from tuning.executors.placement.policy import Placement
 
 CHECKPOINT_S = 60.0
@@ -73,11 +73,18 @@ class PlannedSearch:
         places: Where each trial has ended, by its key.
     """
 
-    def __init__(self, box: Box, study: Study, *, knows_all: bool = False) -> None:
+    def __init__(
+        self,
+        box: Box,
+        study: Study,
+        *,
+        knows_all: bool = False,
+        timings: Sequence[Timing] = (),
+    ) -> None:
         self._study = study
         self._slots = box.slots
         self._at = 0.0
-        self.placement = Placement(self._slots, study.domains, now=lambda: self._at)
+        self.placement = Placement(self._slots, study.domains, timings, now=lambda: self._at)
         if knows_all:
             self.placement.outlook.model = _KnowsAll(study)  # type: ignore[assignment]
         self.planning_s = 0.0

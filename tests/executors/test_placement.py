@@ -1,5 +1,7 @@
 import math
+import time
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from benchmarks.placement.boxes import Box, Study, Trial
 from benchmarks.placement.outcome import outcome_of
 from benchmarks.placement.search import PlannedSearch
-from tuning.executors.base import Finished, Job, Started
+from tuning.executors.base import Died, Finished, Job, Started
 from tuning.executors.devices.leases import Leases
 from tuning.executors.devices.slot import Slot
 from tuning.executors.devices.slots import parse_devices
@@ -161,6 +163,57 @@ def test_a_trial_that_is_the_last_by_far_is_moved_once():
     assert placement.moves() == []
 
 
+def test_more_trials_are_asked_for_while_one_waits_for_the_other_kind():
+    timed = timings(cpu_s=lambda n: 0.01 * n**2, gpu_s=lambda n: 1.0) * 2
+    placement = Placement((*CORES, GPU), DOMAINS, timed, now=Clock())
+    mixed = [work(i, 100 if i % 2 else 1) for i in range(8)]
+    assert placement.choose([CORES[1]], [GPU], mixed) is not None
+    assert placement.ahead == 0
+    assert placement.choose([CORES[1]], [GPU], [work(1, 100), work(3, 100)]) is None
+    assert placement.ahead == 2
+    # Never more than there are slots in use.
+    waiting = [work(i, 100) for i in range(1, 30, 2)]
+    while placement.choose([CORES[1]], [GPU], waiting) is not None:
+        waiting.pop()
+    assert placement.ahead == min(len(waiting), len(placement.used((*CORES, GPU))))
+
+
+def test_a_gpu_gets_its_core_back_from_a_trial_on_it():
+    clock = Clock()
+    placement = Placement((*CORES, GPU), DOMAINS, crossing(), now=clock)
+    placement.begin("0-1", work(0, 1000), CORES[0])
+    waiting = [work(1, 100), work(2, 1), work(3, 100), work(4, 1)]
+    assert placement.choose([GPU], [CORES[0]], waiting) is None
+    assert placement.moves() == ["0-1"]
+    placement.end("0-1", None)
+    assert placement.choose([GPU], [], waiting) is not None
+
+
+def test_a_trial_is_moved_back_where_that_is_worth_much_more():
+    clock = Clock()
+    timed = timings(cpu_s=lambda n: 20.0, gpu_s=lambda n: 0.1)
+    placement = Placement((CORES[1], GPU), DOMAINS, timed, now=clock)
+    last = work(0, 10, to_come=0)
+    placement.choose([CORES[1], GPU], [], [last])
+    placement.begin("0-1", last, CORES[1])
+    placement.choose([GPU], [CORES[1]], [])
+    assert placement.moves() == ["0-1"]
+    placement.end("0-1", None)
+    placement.begin("0-2", last, GPU)
+    placement.choose([CORES[1]], [GPU], [])
+    # Believed to take a second there: its epochs take ten thousand.
+    placement.report("0-2", 1e4, 1)
+    placement.report("0-2", 2e4, 1)
+    assert placement.moves() == ["0-2"]
+
+
+def test_one_prediction_that_is_uncertain_is_not_the_end_of_the_search():
+    certain = load([10.0] * 4 + [500.0], [1.0] * 4 + [500.0], cpu=4, gpu=1)
+    uncertain = replace(certain, are_sure=np.array([True] * 4 + [False]))
+    assert best_split(certain).seconds == pytest.approx(500.0)
+    assert best_split(uncertain).seconds < 200.0
+
+
 def test_before_anything_is_timed_few_cores_are_asked_for():
     slots = tuple(Slot(f"cpu:{i}", cores=(i,)) for i in range(2, 64))
     placement = Placement((*slots, GPU), DOMAINS, now=Clock())
@@ -256,3 +309,48 @@ def test_an_executor_gives_each_job_the_slot_of_the_plan(light_forkserver, tmp_p
     assert where == {"0": "GPU-a", "1": "cpu:spare"}
     assert not placement._running
     assert math.isfinite(placement.gain)
+
+
+def test_a_trial_is_really_moved_to_the_other_kind(light_forkserver, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNING_DEVICES", "GPU-a")
+    gpu = next(slot for slot in parse_devices("both") if slot.kind == "gpu")
+    slots = (gpu, Slot("cpu:spare", {"CUDA_VISIBLE_DEVICES": "-1"}))
+    placement = Placement(slots, DOMAINS)
+    first, last = work(0, 20, to_come=1), work(1, 10, to_come=0)
+    with LocalExecutor(
+        slots,
+        forkserver=light_forkserver,
+        leases=Leases(tmp_path / "leases"),
+        log_folder=tmp_path,
+        placement=placement,
+    ) as executor:
+        executor.submit(Job("0-1", "tests.executors.jobs:sleep", (0.3,), work=first))
+        executor.submit(Job("1-1", "tests.executors.jobs:sleep", (60.0,), work=last))
+        # An epoch takes 10 ms on the GPU, and 100 s on the core.
+        for epoch in (1, 2):
+            placement.report("0-1", 0.01 * epoch, 1)
+            placement.report("1-1", 100.0 * epoch, 1)
+        events = until(executor, lambda event: isinstance(event, Died))
+        assert (events[-1].job, events[-1].cause) == ("1-1", "lost")
+        assert "too slow on cpu:spare" in events[-1].detail
+
+        executor.submit(Job("1-2", "tests.executors.jobs:sleep", (0.05,), work=last))
+        events += until(executor, is_end)
+    where = {event.job: event.slot for event in events if isinstance(event, Started)}
+    assert where == {"0-1": "GPU-a", "1-1": "cpu:spare", "1-2": "GPU-a"}
+
+
+def is_end(event):
+    return isinstance(event, Finished) and event.job == "1-2"
+
+
+def until(executor, is_awaited):
+    """Return what happens until something is what is awaited."""
+    happened = []
+    give_up_at = time.monotonic() + 60.0
+    while time.monotonic() < give_up_at:
+        for event in executor.events(0.5):
+            happened.append(event)
+            if is_awaited(event):
+                return happened
+    raise AssertionError(f"it has not happened: {happened}")

@@ -356,6 +356,15 @@ def test_a_pruner_hears_a_damaged_trial_after_those_that_were_told_before_it(tmp
     assert engine.calls[2:] == [("tell", 0), ("tell", 1), ("ask", 2)]
 
 
+@pytest.mark.parametrize(("in_order", "most"), [(None, 5), (2, 2)])
+def test_so_many_more_trials_are_open_as_are_asked_for_ahead(tmp_path, in_order, most):
+    executor = ScriptedExecutor(files_in(tmp_path), slots=2)
+    record = replace(RECORD, trials=9)
+    loop = make_loop(ScriptedEngine(), executor, record, ahead=lambda: 3, in_order=in_order)
+    loop.run()
+    assert executor.most_submitted == most
+
+
 def test_a_result_is_never_given_to_other_parameters(tmp_path):
     search(tmp_path, slots=2, record=replace(RECORD, trials=4))
     spec = files_in(tmp_path).trial_folder(3) / "spec.json"

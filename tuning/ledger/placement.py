@@ -79,6 +79,7 @@ class PlanRecord:
         rows: What was measured, by kind of structure.
         timings: The latest ones.
         decided_at: Unix seconds.
+        box: The GPUs and the number of cores that it is of; "" in files of earlier releases.
     """
 
     FILE: ClassVar[str] = "plan.json"
@@ -89,6 +90,7 @@ class PlanRecord:
     rows: tuple[PlanRow, ...] = ()
     timings: tuple[KeptTiming, ...] = ()
     decided_at: float = 0.0
+    box: str = ""
 
     def to_json(self) -> JsonObject:
         """Return plain JSON types."""
@@ -100,6 +102,7 @@ class PlanRecord:
             "rows": [asdict(row) for row in self.rows],
             "timings": [{**asdict(each), "params": dict(each.params)} for each in self.timings],
             "decided_at": self.decided_at,
+            "box": self.box,
         }
 
     @classmethod
@@ -115,6 +118,7 @@ class PlanRecord:
             rows=tuple(PlanRow(**row) for row in _objects(stored["rows"])),
             timings=tuple(KeptTiming(**each) for each in _objects(stored["timings"])),
             decided_at=stored["decided_at"],
+            box=stored.get("box", ""),
         )
 
 

@@ -164,6 +164,7 @@ class Opener:
             search.study,
             executor=self.options.executor,
             deterministic=self.options.deterministic,
+            notice=self.progress.notice,
         )
         slots = self._slots_of(devices, search.study)
         placement = placement_of(slots, search.study, search.files.folder)

@@ -6,14 +6,17 @@ import math
 import statistics
 import time
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
-from tuning.executors.devices.slot import Kind
+from tuning.executors.devices.slot import Kind, Slot
 from tuning.executors.placement.model import Timing
 from tuning.executors.placement.policy import Placement
-from tuning.ledger.placement import KeptTiming, PlanRecord, PlanRow
+from tuning.ledger.placement import KeptTiming, PlanRecord, PlanRow, read_plan
 from tuning.space.space import Space
 
 _MOST_TIMINGS = 200
+_OLD_NOISE = 0.3  # what was measured in another search is so uncertain, in the logarithm
 
 
 def plan_of(placement: Placement) -> PlanRecord:
@@ -28,7 +31,42 @@ def plan_of(placement: Placement) -> PlanRecord:
         rows=_rows(placement),
         timings=tuple(_kept(timing) for timing in placement.timings[-_MOST_TIMINGS:]),
         decided_at=time.time(),
+        box=box_of(placement.slots),
     )
+
+
+def box_of(slots: Iterable[Slot]) -> str:
+    """Return what tells a box from others: its GPUs, and how many cores are used."""
+    gpus: set[str] = set()
+    n_cores = 0
+    for slot in slots:
+        if slot.kind == "cpu":
+            n_cores += 1
+        else:
+            gpus.update(device.partition("#")[0] for device in slot.devices)
+    return f"{','.join(sorted(gpus))}; {n_cores} cores"
+
+
+def timings_of_others(folder: Path, slots: Iterable[Slot], space: Space) -> list[Timing]:
+    """Return what the latest other search of a study has measured on this box.
+
+    Its data or epochs may have been others: what is measured now weighs more.
+
+    Args:
+        folder: Of the search that begins; those of others lie beside it.
+        slots: Of the search that begins.
+        space: Of the study.
+    """
+    box = box_of(slots)
+    plans = [read_plan(path.parent) for path in folder.parent.glob(f"*/{PlanRecord.FILE}")]
+    of_box = [plan for plan in plans if plan is not None and plan.box == box]
+    if not of_box:
+        return []
+    latest = max(of_box, key=lambda plan: plan.decided_at)
+    return [
+        replace(timing, noise=math.hypot(timing.noise, _OLD_NOISE))
+        for timing in timings_of(latest, space)
+    ]
 
 
 def timings_of(plan: PlanRecord, space: Space) -> list[Timing]:

@@ -13,31 +13,49 @@ from tuning.executors.devices.slot import Slot
 from tuning.executors.placement.policy import Placement
 from tuning.ledger.placement import PlanRecord, read_plan
 from tuning.ledger.records import write_record
-from tuning.search.placed.plan import plan_of, timings_of
+from tuning.search.placed.plan import plan_of, timings_of, timings_of_others
 from tuning.study.info import StudyInfo
 
 _WRITE_S = 10.0  # at most so often, once it is decided
 
 
 def planned_devices(
-    devices: str, study: StudyInfo, *, executor: str = "local", deterministic: bool = False
+    devices: str,
+    study: StudyInfo,
+    *,
+    executor: str = "local",
+    deterministic: bool = False,
+    notice: Callable[[str], None] = lambda words: None,
 ) -> str:
     """Return what `--devices` stands for: `auto` on a box with GPUs is both kinds, planned.
 
-    Not where a trial wants several GPUs, and not with `--deterministic`: figures differ a little
-    between the kinds. Stand-ins for GPUs are no GPUs that anything could be timed on.
+    `auto/4` is `both/4`. Not where a trial wants several GPUs, and not with `--deterministic`:
+    figures differ a little between the kinds. Stand-ins for GPUs are no GPUs that anything could be
+    timed on.
+
+    Args:
+        devices, study, executor, deterministic: Of the search.
+        notice: Told which kind is used, and why, where both might have been.
     """
-    is_auto = devices.strip() == "auto" and executor == "local"
-    if not is_auto or study.gpus_per_trial > 1 or deterministic:
-        return devices
-    if os.environ.get("TUNING_DEVICES") is not None:
+    word, slash, shares = devices.strip().partition("/")
+    if word != "auto" or executor != "local" or study.gpus_per_trial > 1:
         return devices
     # Without a GPU nothing is planned, and nothing is another than it was.
-    return "both" if discover() else devices
+    if os.environ.get("TUNING_DEVICES") is not None or not discover():
+        return devices
+    if deterministic:
+        notice(
+            "--deterministic: trials run on GPUs alone, for figures differ a little between GPUs "
+            "and CPU cores; --devices cpu runs them on cores alone"
+        )
+        return devices
+    return f"both{slash}{shares}"
 
 
 def placement_of(slots: Sequence[Slot], study: StudyInfo, folder: Path) -> Placement | None:
-    """Return who plans, with what an earlier run has measured; None where nothing is to be planned.
+    """Return who plans, with what was measured before; None where nothing is to be planned.
+
+    Measured by an earlier run of this search, or else by another search of the study on this box.
 
     Args:
         slots: Of the search.
@@ -47,7 +65,10 @@ def placement_of(slots: Sequence[Slot], study: StudyInfo, folder: Path) -> Place
     if len({slot.kind for slot in slots}) < 2:
         return None
     plan = read_plan(folder)
-    timings = () if plan is None else timings_of(plan, study.space)
+    if plan is None:
+        timings = timings_of_others(folder, slots, study.space)
+    else:
+        timings = timings_of(plan, study.space)
     return Placement(slots, study.space.domains, timings)
 
 
