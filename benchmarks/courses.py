@@ -267,10 +267,10 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def put_between(text: str, table: str) -> str | None:
-    """Return a page's text with the table between the two markers, or None where it has none."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def put_between(text: str, table: str, first: str = BEGIN, last: str = END) -> str | None:
+    """Return a page's text with the table between two markers, or None where it has none."""
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
         return None
     return f"{before}{begin}\n{table}\n{end}{after}"

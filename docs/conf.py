@@ -7,6 +7,10 @@ read: no fonts, no scripts, no inventories of other projects.
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
+
+import plotly
 
 # Before TensorFlow is imported, for the docstrings of what is made of it: nothing of its start is
 # a warning about these pages.
@@ -45,7 +49,19 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"tuning {release}"
-html_static_path = ["_static"]
+# The pictures of the notebooks are drawn by the Plotly that is installed, from this machine.
+html_static_path = [str(Path(plotly.__file__).parent / "package_data" / "plotly.min.js")]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
+
+
+def _load_plotly(app: Any, page: str, template: str, context: Any, tree: Any) -> None:
+    """Have Plotly's script on the pages of notebooks alone: it is 5 MB."""
+    if page.startswith("notebooks/"):
+        app.add_js_file("plotly.min.js", loading_method=None)
+
+
+def setup(app: Any) -> None:
+    """Register what happens to each page."""
+    app.connect("html-page-context", _load_plotly)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.perf.commands import warm_imports
+from benchmarks.perf.commands import ROOT, warm_imports
 from benchmarks.perf.driver import part_e
 from benchmarks.perf.epochs import part_a, part_floor
 from benchmarks.perf.memory import part_rss
+from benchmarks.perf.page import write_page
 from benchmarks.perf.records import Part, Sizes
 from benchmarks.perf.report import machine, show, write
 from benchmarks.perf.searches import part_b, part_c, part_d
@@ -64,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A log has no width; 80 would fold every cell.
         show(Console(width=None if sys.stdout.isatty() else 140), parts)
     console.print(f"written: {out / 'perf.json'} and perf.html", highlight=False)
+    # Some parts, or tiny ones, are no table for readers.
+    is_whole = not options.quick and list(options.parts) == list(PARTS)
+    if is_whole and options.page.exists() and write_page(options.page, parts, about):
+        console.print(f"written: {options.page}", highlight=False)
     return 0
 
 
@@ -82,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", type=Path, help="folder for the files; default: perf in TUNING_HOME"
+    )
+    parser.add_argument(
+        "--page",
+        type=Path,
+        default=ROOT / "docs" / "benchmarks.md",
+        help="page whose table a whole run writes; default: docs/benchmarks.md",
     )
     return parser
 

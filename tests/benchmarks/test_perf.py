@@ -12,6 +12,7 @@ from benchmarks.perf.__main__ import main
 from benchmarks.perf.commands import Trained
 from benchmarks.perf.drive import drive
 from benchmarks.perf.epochs import HAND, OURS, part_a, part_floor
+from benchmarks.perf.page import BEGIN, END, write_page
 from benchmarks.perf.records import Part, Row, Sizes, Verdict
 from benchmarks.perf.report import as_json, write
 from benchmarks.perf.together import core_slots
@@ -134,3 +135,33 @@ def _keras_losses(spec, X, y):
     model.set_weights([weight.numpy() for weight in _weights(spec)])
     fitted = model.fit(X, y, batch_size=spec.batch, epochs=3, shuffle=False, verbose=0)
     return fitted.history["loss"]
+
+
+def test_a_page_gets_the_table_between_its_markers_and_keeps_the_rest(tmp_path):
+    row = Row(
+        name="8→1", unit="epochs/s", raw={"ours": [8.0, 9.0], "fit": [2.0, 3.0]}, against=("fit",)
+    )
+    about = {
+        "cpu": "a processor",
+        "cores": 2,
+        "python": "3.11.7",
+        "libraries": {"keras": "3.15"},
+        "date": "2026-12-01",
+        "commit": "0123456789abcdef",
+    }
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    assert write_page(page, [Part(key="a", title="fit against ours", rows=[row])], about)
+    text = page.read_text(encoding="utf-8")
+    assert "| a | 8→1 | epochs/s | ours 8.5, fit 2.5 | 3.5 × (fit) |" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+
+
+def test_a_page_without_markers_is_left_as_it_is(tmp_path):
+    page = tmp_path / "other.md"
+    page.write_text("a page\n", encoding="utf-8")
+    about = dict.fromkeys(("cpu", "cores", "python", "date", "commit"), "") | {"libraries": {}}
+    assert not write_page(page, [], about)
+    assert page.read_text(encoding="utf-8") == "a page\n"
