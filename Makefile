@@ -11,7 +11,7 @@ override PYTHON3 := $(value PYTHON3)
 override LOCK := $(value LOCK)
 override SOAK_MINUTES := $(value SOAK_MINUTES)
 export STUDY CALENDAR PYTHON3 LOCK SOAK_MINUTES
-.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule docs reference notebooks test chaos soak check perf gpu-check audit lock clean need-STUDY need-CALENDAR
+.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule docs reference notebooks pictures test chaos soak check perf gpu-check audit lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -49,6 +49,9 @@ reference: .venv/ready ## write the reference pages of docs/ from the code; ARGS
 
 notebooks: .venv/ready ## execute the notebooks of docs/ and keep what they show, some minutes
 	$(PYTHON) -m scripts.notebooks $(ARGS)
+
+pictures: .venv/ready ## record a search in a terminal as docs/search.svg
+	$(PYTHON) -m scripts.moving_terminal $(ARGS)
 
 courses: .venv/ready ## run every study of the courses and write their figures into docs/courses.md
 	$(PYTHON) -m benchmarks.courses $(ARGS)
