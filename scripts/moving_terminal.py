@@ -7,6 +7,7 @@ CSS shows in its turn. Who has asked for less motion sees the last moment. Pause
 from __future__ import annotations
 
 import html
+import itertools
 import os
 import pty
 import re
@@ -26,6 +27,8 @@ COLUMNS = 92
 ROWS = 30
 SHORTEST_S = 0.25
 LONGEST_S = 0.7
+WHOLE_S = 18.0  # without the last moment, which stands for LAST_S
+WAIT_S = 2.0  # for what is shown before the first trial
 LAST_S = 6.0
 CELL_W = 8.4
 CELL_H = 18.0
@@ -80,7 +83,7 @@ def record(command: list[str], folder: Path) -> list[Moment]:
     os.close(driver)
     if process.wait() != 0:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return _hurried(moments)
+    return hurried(moments)
 
 
 def _times(driver: int, stream: pyte.ByteStream) -> Iterator[float]:
@@ -109,16 +112,30 @@ def _keep(moments: list[Moment], at: float, lines: tuple[str, ...]) -> None:
         moments.append(Moment(at, lines))
 
 
-def _hurried(moments: list[Moment]) -> list[Moment]:
-    """Return the moments with no pause longer than `LONGEST_S`."""
-    at = 0.0
-    hurried = []
-    before = moments[0].at
-    for moment in moments:
-        at += min(moment.at - before, LONGEST_S)
-        before = moment.at
-        hurried.append(Moment(at, moment.lines))
-    return hurried
+def hurried(moments: list[Moment], whole_s: float = WHOLE_S) -> list[Moment]:
+    """Return the moments without long pauses, and all of them within `whole_s`.
+
+    Of moments that would follow one another faster than an eye reads, the last is kept.
+    """
+    times = [0.0]
+    n_waiting = sum(1 for moment in moments if not _shows_trials(moment))
+    for before, moment in itertools.pairwise(moments):
+        longest_s = LONGEST_S if _shows_trials(moment) else min(LONGEST_S, WAIT_S / n_waiting)
+        times.append(times[-1] + min(moment.at - before.at, longest_s))
+    factor = min(1.0, whole_s / times[-1]) if times[-1] else 1.0
+
+    kept: list[Moment] = []
+    for time_s, moment in zip(times, moments, strict=True):
+        at = factor * time_s
+        if kept and at - kept[-1].at < SHORTEST_S:
+            at = kept.pop().at
+        kept.append(Moment(at, moment.lines))
+    return kept
+
+
+def _shows_trials(moment: Moment) -> bool:
+    """Whether something stands there but the wait for TensorFlow."""
+    return any(" done · " in line or " completed after " in line for line in moment.lines)
 
 
 def _lines(screen: pyte.Screen, folder: Path) -> Iterator[str]:
