@@ -38,8 +38,9 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
 # Blocks that name no language are terminals and trees.
 highlight_language = "none"
-# In snippets `…` stands for what is left out.
-suppress_warnings = ["misc.highlighting_failure"]
+# In snippets `…` stands for what is left out. Of a picture of Plotly's the notebook has its data,
+# for Jupyter, and HTML, which is what a page shows.
+suppress_warnings = ["misc.highlighting_failure", "mystnb.unknown_mime_type"]
 copybutton_prompt_text = "$ "
 
 autodoc_typehints = "signature"
