@@ -58,9 +58,13 @@ html_show_sourcelink = False
 
 
 def _load_plotly(app: Any, page: str, template: str, context: Any, tree: Any) -> None:
-    """Have Plotly's script on the pages of notebooks alone: it is 5 MB."""
+    """Have Plotly's script in the head of the pages of notebooks alone: it is 5 MB.
+
+    The theme's own scripts stand at a page's end, where the pictures have asked for it already.
+    """
     if page.startswith("notebooks/"):
-        app.add_js_file("plotly.min.js", loading_method=None)
+        script = context["pathto"]("_static/plotly.min.js", resource=True)
+        context["metatags"] = context.get("metatags", "") + f'<script src="{script}"></script>'
 
 
 def setup(app: Any) -> None:
