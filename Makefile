@@ -50,8 +50,9 @@ reference: .venv/ready ## write the reference pages of docs/ from the code; ARGS
 notebooks: .venv/ready ## execute the notebooks of docs/ and keep what they show, some minutes
 	$(PYTHON) -m scripts.notebooks $(ARGS)
 
-pictures: .venv/ready ## record a search in a terminal as docs/search.svg
-	$(PYTHON) -m scripts.moving_terminal $(ARGS)
+pictures: .venv/ready ## the pictures of docs/: a search in a terminal, its report, its page in MLflow (needs a chromium)
+	$(PYTHON) -m scripts.moving_terminal
+	$(PYTHON) -m scripts.screenshots $(ARGS)
 
 courses: .venv/ready ## run every study of the courses and write their figures into docs/courses.md
 	$(PYTHON) -m benchmarks.courses $(ARGS)
