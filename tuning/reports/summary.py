@@ -207,7 +207,9 @@ class Summary:
         rows: list[tuple[str, object]] = [("engine", self.engine), ("trials", counted)]
         metric = self.objective.metric
         if self.winner is not None:
-            params = ", ".join(f"{name}={value}" for name, value in self.winner.params.items())
+            params = ", ".join(
+                f"{name}={_short(value)}" for name, value in self.winner.params.items()
+            )
             rows += [
                 ("winner", f"trial {self.winner.number}: {params}"),
                 (f"{metric} over {len(self.winner.seeds)} fresh seeds", _mean_and_spread(self)),
@@ -272,6 +274,10 @@ class Summary:
         whole["seconds"] |= Usage(cpu_s=self.cpu_s, gpu_s=self.gpu_s).to_json()
         plain: JsonObject = plain_json(whole)
         return plain
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _mean_and_spread(summary: Summary) -> str:

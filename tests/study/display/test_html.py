@@ -28,8 +28,9 @@ def test_facts_without_a_value_are_left_out_and_zero_is_one():
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left():
-    page = table(("name", "value"), [("lr", "0.5"), ("x", "-3"), ("y", "–")])
-    assert page.count("text-align:right") == 2
+    rows = [("lr", "0.5"), ("x", -3), ("y", "0.50 ± 0.01"), ("z", "–"), ("n", "1 … 3")]
+    page = table(("name", "value"), rows)
+    assert page.count("text-align:right") == 3
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def facts(rows: Iterable[tuple[str, object]]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table with a head; numbers, and what begins like one, stand to the right."""
+    """Return a table with a head; numbers stand to the right, with their spread or without."""
     heads = "".join(f'<th style="{_CELL}">{text(name)}</th>' for name in head)
     lines = []
     for row in rows:
@@ -47,6 +47,8 @@ def block(title: str, *parts: str, note: str = "") -> str:
 
 
 def _style_of(value: object) -> str:
-    shown = str(value)
-    begins_like_number = shown[:1].isdigit() or (shown[:1] in "+-−" and shown[1:2].isdigit())
-    return _NUMBER if begins_like_number else _CELL
+    try:
+        float(str(value).partition(" ± ")[0])
+    except ValueError:
+        return _CELL
+    return _NUMBER
