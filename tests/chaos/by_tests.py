@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -254,19 +254,27 @@ def run_tests(records: Path, rules: Collection[str] = ()) -> bool:
         rules: Those whose tests are run; none: all.
     """
     chosen = [row for row in TESTED if not rules or set(row.rule.split()) & set(rules)]
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "tests.xml"
-        files = sorted({f"tests/{row.file}" for row in chosen})
-        words = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:randomly"]
-        words += ["-o", "junit_family=xunit1", f"--junitxml={report}", "--timeout", "900", *files]
-        if all(row.names for row in chosen):  # else there are files of which all is wanted
-            words += ["-k", " or ".join(name for row in chosen for name in row.names)]
-        subprocess.run(words, cwd=ROOT, check=False)
-        cases = list(_cases(report))
+    whole = {row.file for row in chosen if not row.names}
+    parts = [row for row in chosen if row.file not in whole]
+    cases = _run(whole) if whole else []
+    if parts:
+        cases += _run({row.file for row in parts}, [name for row in parts for name in row.names])
     rows = [_record(row, cases) for row in chosen]
     for record in rows:
         record.append_to(records)
     return all(record.is_well and record.tests for record in rows)
+
+
+def _run(files: Collection[str], names: Sequence[str] = ()) -> list[Case]:
+    """Run tests, in these files those whose names have one of these parts; none: all."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "tests.xml"
+        words = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:randomly"]
+        words += ["-o", "junit_family=xunit1", f"--junitxml={report}", "--timeout", "900"]
+        words += ["-k", " or ".join(names)] if names else []
+        words += sorted(f"tests/{file}" for file in files)
+        subprocess.run(words, cwd=ROOT, check=False)
+        return list(_cases(report))
 
 
 @dataclass(frozen=True)
