@@ -229,9 +229,11 @@ def test_a_finalist_writes_beside_its_file_what_has_its_name_and_no_more(trip):
     trip.begin(f"{__name__}:look_around", job)
     root = next(trip.jobs._folder.glob("job-*")) / "ledger/housing/tpe/finalists/00007"
     write(root / "0.npz", "weights")
+    write(root / "0.kept-0.npz", "its progress, for the next attempt")
     write(root / f"{CALLBACKS}0-0" / "state")
     trip.end()
     assert (file.parent / "0.npz").exists()
+    assert (file.parent / "0.kept-0.npz").exists()
     assert (file.parent / f"{CALLBACKS}0-0" / "state").exists()
 
     trip.begin(f"{__name__}:look_around", job)
