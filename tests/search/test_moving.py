@@ -136,6 +136,38 @@ def test_finalists_go_on_at_their_epoch_too(study, traces, home, forkserver, mon
     assert summary.winner.values == undisturbed.winner.values
 
 
+FUNCTION = """
+import time
+from tuning import Float, Minimize, Study
+from tuning.trials.functions import no_data
+
+def slow(x: float = 0.0, fidelity: float = 1.0) -> float:
+    time.sleep(0.05)
+    return x * x * fidelity
+
+STUDY = Study(
+    name="moving", builder=slow, data=no_data, objective=Minimize("val_loss"),
+    space={"x": Float(-1.0, 1.0)}, trainer="function", engine="optuna:random", trials=3,
+    epochs=20, patience=None, top_k=1, seeds=1, seed=3,
+)
+"""
+
+
+def test_a_function_ends_though_slots_change_faster_than_it_does(traces, home, forkserver):
+    file = traces.parent / "function.py"
+    file.write_text(FUNCTION)
+    changes = [lambda: write_request(search_of(home), "0")]
+    changes.append(lambda: write_request(search_of(home), "1"))
+    acting = Acting(8, *changes * 100)  # a trial has 20 epochs: it would never end
+    summary = run_study(load_study(str(file)), RunOptions(devices="0"), acting, forkserver)
+    assert summary.counts["completed"] == 3
+    told = [words for words in acting.notices if "has left its slot" in words]
+    assert "of a plain function nothing is kept: it begins anew" in told[0]
+    assert any(words.endswith("stays on the next slot until it has ended") for words in told)
+    # Twice for each trial, a third time none of them has left.
+    assert len(told) <= 2 * 3
+
+
 def n_epochs_of(trial):
     return sum(len(each.epochs) for each in attempts_of(trial / "callbacks-0" / "epochs"))
 

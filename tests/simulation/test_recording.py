@@ -58,6 +58,7 @@ def test_a_table_that_is_not_there_is_told(tmp_path):
         ("points", 7, "there are 6 points, the manifest has 7"),
         ("epochs", 2, "'epoch' is not within 0 … 2"),
         ("parquet", "../made.parquet", "not beside it"),
+        ("parquet", "1" * 400, "its table 1{100} is not beside it"),
         (
             "objective",
             {"metric": "val_auc", "direction": "maximize"},

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -48,7 +49,7 @@ def changed(evaluation: Evaluation, path: Path) -> str:
         evaluation: Of the winner; one of release 0.1 may know no digest, and then nothing differs.
         path: The file.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # `Path.is_file` raises where a name is too long
         return f"{path} is missing"
     if evaluation.sha256 is None:
         return ""

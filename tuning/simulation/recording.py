@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,9 +180,10 @@ def load_recording(path: Path) -> Recording:
     manifest = RecordingManifest.from_json(stored, str(path))
 
     parquet = path.parent / manifest.parquet
-    if parquet.parent != path.parent or not parquet.is_file():
+    # Not `Path.is_file`, which raises where a name is too long.
+    if parquet.parent != path.parent or not os.path.isfile(parquet):
         raise StudyError(
-            f"its table {manifest.parquet} is not beside it; put it back", where=str(path)
+            f"its table {manifest.parquet:.100} is not beside it; put it back", where=str(path)
         )
     if parquet != path.with_suffix(".parquet"):
         raise StudyError(
