@@ -31,7 +31,7 @@ from tuning.executors.turns import Turns
 from tuning.executors.worker import Limits
 from tuning.trial import Answer
 
-_LOOK_S = 0.5  # between looks whether forkserver and workers are alive
+_LOOK_S = 1.0  # between looks whether forkserver and workers are alive
 _EARLY_S = 0.1  # so much earlier it looks at the memory where it is awake anyhow
 _FALSE_STARTS = 5  # of a slot in a row
 _NO_LIMITS = Limits()
@@ -94,6 +94,7 @@ class LocalExecutor:
             give=LocalWorker.give, recall=LocalWorker.recall, may_use=self._turns.may_use
         )
         self._look_at = 0.0
+        self._is_served = False  # nothing was asked for since slots and jobs were looked at
         self._memory = MemoryGuard(limits.memory_bytes, take_turn=self._turns.take_memory_turn)
 
         try:
@@ -128,12 +129,14 @@ class LocalExecutor:
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a slot is free."""
         self._waiting.append(QueuedJob(job.packed()))
+        self._is_served = False
         self._feed()
 
     def events(self, timeout_s: float) -> list[Event]:
         """Wait at most `timeout_s` for something to happen; return all that has, in order."""
         until = time.monotonic() + timeout_s
-        self._serve()
+        if not self._is_served:
+            self._serve()
         while True:
             if self._happened:
                 timeout_s = 0.0
@@ -153,6 +156,7 @@ class LocalExecutor:
         self._turns.grow()
         self._feed()
         self._share()
+        self._is_served = True
 
     def answer(self, job: str, answer: Answer) -> None:
         """Answer the last report of a job; nothing where it has ended meanwhile."""
@@ -165,6 +169,7 @@ class LocalExecutor:
 
         It ends in Died("cancelled").
         """
+        self._is_served = False
         died = Died(job, "cancelled", "cancelled")
         for queued in list(self._waiting):
             if queued.job.id == job:
@@ -187,6 +192,7 @@ class LocalExecutor:
         New ones are taken as they come free. One that goes is given up when its job has ended, has
         stopped at its next report, or after `LEAVE_S`.
         """
+        self._is_served = False
         names = {slot.name for slot in slots}
         for worker in self._workers:
             if worker.slot.name not in names:

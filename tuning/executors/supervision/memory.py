@@ -31,6 +31,16 @@ def available_bytes(root: Path = Path("/"), groups: Collection[Path] | None = No
     return max(0, available)
 
 
+def limiting_groups(root: Path = Path("/")) -> tuple[Path, ...]:
+    """Return our control groups that allow less memory than the box has."""
+    total = _meminfo(root, "MemTotal")
+    return tuple(
+        group
+        for group in memory_groups(root)
+        if any(limit < total for limit, *_ in _group_figures([group]))
+    )
+
+
 def oom_kills(root: Path = Path("/")) -> int:
     """Return how many processes the kernel has ended for lack of memory, as far as we can see.
 

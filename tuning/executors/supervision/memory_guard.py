@@ -17,12 +17,15 @@ from tuning.executors.supervision.memory import (
     available_bytes,
     family_bytes,
     gigabytes,
-    memory_groups,
+    limiting_groups,
     oom_kills,
     total_bytes,
 )
 
 _LOOK_S = 0.5
+_FAR_LOOK_S = 1.0
+"""Between two looks while there is plenty: 5 GB a second then take less than that."""
+_PLENTY = 16 << 30
 _CLOSE_LOOK_S = 0.05
 """Between two looks while memory runs short; 5 GB a second then take 0.25 GB."""
 _MOST_KEPT_FREE = 512 << 20
@@ -87,7 +90,8 @@ class MemoryGuard:
         self._turn: Turn | None = None  # while a worker is being ended
         self._ending = 0
         self._refused_since: float | None = None
-        self._groups = memory_groups(root)
+        # Looked up once: to read all of them takes as long as all else that an epoch costs.
+        self._groups = limiting_groups(root)
         self._kept_free = min(_MOST_KEPT_FREE, total_bytes(root) // 20)
         self._n_kills = oom_kills(root)
 
@@ -99,8 +103,9 @@ class MemoryGuard:
                 the memory.
             freeing: A worker is being ended already: its memory is about to come free.
         """
-        self.look_at = time.monotonic() + _LOOK_S
         free = self._free()
+        is_plenty = free > _PLENTY and self._per_slot is None
+        self.look_at = time.monotonic() + (_FAR_LOOK_S if is_plenty else _LOOK_S)
         if free < 4 * self._kept_free:
             self.look_at = time.monotonic() + _CLOSE_LOOK_S
         is_short = free < self._kept_free
