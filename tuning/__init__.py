@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tuning.storage.secrets import Secret
     from tuning.study.objective import Maximize, Minimize
     from tuning.study.study import Study, load_study
+    from tuning.winners.winner import load_winner
 
 _HOMES = {
     "Choice": "tuning.space.space",
@@ -39,6 +40,7 @@ _HOMES = {
     "Study": "tuning.study.study",
     "Windows": "tuning.data.kinds.windows",
     "load_study": "tuning.study.study",
+    "load_winner": "tuning.winners.winner",
     "lr_range_test": "tuning.lr_range.sweep",
     "run_study": "tuning.search.run",
 }
@@ -60,6 +62,7 @@ __all__ = [
     "Study",
     "Windows",
     "load_study",
+    "load_winner",
     "lr_range_test",
     "run_study",
 ]

@@ -39,7 +39,7 @@ PROMISES = {
     "have a picture": r"",
     "have everything in MLflow again": r"churn/optuna-tpe: 10 trials",
     "have the winner's parameters back": r"\{'n_hidden': \d",
-    "predict with the winner": r"\[\[0\.\d+\]\]",
+    "predict with the winner": r"\[\[0\.\d+ +0\.\d+\]\]",
     "know which engine is best here": r"optuna:random",
     "know good learning rates": r"steepest",
     "know what this machine has, and what is wrong": r"(?i)python",

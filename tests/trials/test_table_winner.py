@@ -21,6 +21,7 @@ from tuning.data.toy import iris_pair
 from tuning.errors import StudyError
 from tuning.trainer.forward import predict
 from tuning.trials.jobs import EvaluationJob
+from tuning.trials.verdict.answers import Output, outputs_of
 from tuning.trials.winner import evaluate_winner, inputs_of
 from tuning.trials.worker_study import load_worker_study
 
@@ -82,6 +83,20 @@ def test_categories_of_another_table_are_found_by_name_and_an_array_is_refused(t
         StudyError, match=r"give a DataFrame: .* categories of gender, class, embarked"
     ):
         inputs_of(saved, worker_study.parts.test.X)
+
+
+def test_what_its_outputs_mean_lies_beside_it(tmp_path):
+    named = partial(titanic_like_of, classes=("drowned", "saved"))
+    worker_study, saved, _ = evaluated(tmp_path, data=named)
+    (output,) = outputs_of(saved)
+    assert output == Output(task="binary", classes=worker_study.parts.classes)
+    assert output.classes == ("drowned", "saved")
+
+
+def titanic_like_of(classes) -> Dataset:
+    frame = titanic_like()
+    named = [classes[int(value)] for value in frame["survived"]]
+    return table_dataset(frame.assign(survived=named), "survived", "binary", name="t")
 
 
 def as_frame(X, figures: TableScaler) -> pd.DataFrame:

@@ -21,6 +21,10 @@ VERBS = {
         "tuning.cli.searches.show:show",
         "Show a search or a trial: its winner, curves, and what to do next.",
     ),
+    "predict": (
+        "tuning.cli.after.predict:predict",
+        "Predict new rows with the winner of a search.",
+    ),
     "slots": (
         "tuning.cli.running.slots:slots",
         "Show the slots of a running search, or have it work on others.",

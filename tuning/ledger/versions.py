@@ -22,6 +22,7 @@ _OF_A_WINNER = (
     "winner.weights.h5",
     "winner.preprocessing.json",
     "winner.inputs.json",
+    "winner.outputs.json",
     "winner.threshold.json",
     "evaluation.json",
 )

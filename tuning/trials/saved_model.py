@@ -140,7 +140,7 @@ def _save(model: keras.Model, path: Path) -> None:
     temporary.replace(path)
 
 
-def inputs_of(path: Path, rows: Any) -> Any:
+def inputs_of(path: Path | str, rows: Any) -> Any:
     """Return rows as the model saved at `path` takes them in `model.predict`.
 
     Args:
@@ -169,6 +169,7 @@ def inputs_of(path: Path, rows: Any) -> Any:
         StudyError: A column or an input is missing, its shape is another one, or an array is given
             where categories would have to be guessed; all faults at once.
     """
+    path = Path(path)
     scaler = _scaler_beside(path)
     if scaler is None:
         return raw_inputs.as_taken(path, rows)

@@ -22,6 +22,7 @@ from tuning.trials.jobs import EvaluationJob
 from tuning.trials.saved_model import inputs_of as inputs_of  # the README names it here
 from tuning.trials.saved_model import save_and_read_back, weights_path
 from tuning.trials.usage.meter import Stopwatch
+from tuning.trials.verdict.answers import keep_outputs
 from tuning.trials.verdict.decision import classes_of as classes_of  # beside `inputs_of`
 from tuning.trials.verdict.decision import keep_threshold
 from tuning.trials.winner_scores import winner_scores
@@ -75,6 +76,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
 
     scored = winner_scores(worker_study, rows, model, X=X, predicted=predicted)
     keep_threshold(job.saved, scored.threshold, worker_study.parts.classes)
+    keep_outputs(job.saved, model, worker_study.parts, predicted)
     evaluation = replace(
         scored,
         model=str(saved.path),

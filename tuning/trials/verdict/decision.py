@@ -28,7 +28,7 @@ def keep_threshold(path: Path, threshold: float | None, classes: tuple[str, ...]
     )
 
 
-def threshold_of(path: Path) -> float | None:
+def threshold_of(path: Path | str) -> float | None:
     """Return the threshold of the model saved at `path`; None where it has none: above 0.5."""
     kept = load_checked(_beside(path), _Kept.of)
     return None if kept is None else kept.threshold
@@ -45,7 +45,7 @@ class _Kept(NamedTuple):
         return cls(number(stored["threshold"]), list(stored.get("classes") or ()))
 
 
-def classes_of(path: Path, probabilities: Any) -> Array:
+def classes_of(path: Path | str, probabilities: Any) -> Array:
     """Return the class of each row, as the winner was scored on the test part.
 
     Args:
@@ -80,5 +80,5 @@ def classes_of(path: Path, probabilities: Any) -> Array:
     return np.asarray(names)[numbers] if len(names) == 2 else numbers
 
 
-def _beside(path: Path) -> Path:
-    return path.with_suffix(".threshold.json")
+def _beside(path: Path | str) -> Path:
+    return Path(path).with_suffix(".threshold.json")

@@ -1,0 +1,1 @@
+"""Verbs that use what a search has found."""
