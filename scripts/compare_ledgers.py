@@ -27,7 +27,8 @@ OF_THE_HEADER = ("study", "engine", "variant", "definition", "study_hash", "data
 # Stamps and paths of files, which are each state folder's own.
 MARKS = ("report.json", "written.json")
 # What was used is kept only of attempts that took a while or were stopped.
-NOT_COMPARED = ("usage.json",)
+# What a winner's outputs mean was not kept by earlier commits.
+NOT_COMPARED = ("usage.json", "winner.outputs.json")
 LEFT_OUT = ("mlflow.json", "status.json", *MARKS)
 
 

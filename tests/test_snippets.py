@@ -109,6 +109,7 @@ def parse(command: str) -> None:
     Raises:
         click.ClickException: No such verb or option, or a value it does not take.
     """
+    command, _, _ = command.partition(" > ")  # where the shell writes it
     words = [PLACEHOLDERS.get(word, word) for word in shlex.split(command)]
     if words[0] == "make":
         words = words_of_make(words[1:])

@@ -40,6 +40,7 @@ PROMISES = {
     "have everything in MLflow again": r"churn/optuna-tpe: 10 trials",
     "have the winner's parameters back": r"\{'n_hidden': \d",
     "predict with the winner": r"\[\[0\.\d+ +0\.\d+\]\]",
+    "hand the winner to a colleague": r"wrote churn_winner/predict\.py",
     "know which engine is best here": r"optuna:random",
     "know good learning rates": r"steepest",
     "know what this machine has, and what is wrong": r"(?i)python",

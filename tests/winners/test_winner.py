@@ -45,12 +45,6 @@ def _sums(units=1, activation=None):
     return keras.Sequential([keras.Input((2,)), dense])
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNING_HOME", str(tmp_path))
-    return tmp_path
-
-
 def test_a_winner_predicts_numbers_and_has_its_parameters(home):
     won(home)
     used = tuning.load_winner("toy")

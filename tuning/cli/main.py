@@ -25,6 +25,10 @@ VERBS = {
         "tuning.cli.after.predict:predict",
         "Predict new rows with the winner of a search.",
     ),
+    "export": (
+        "tuning.cli.after.export:export",
+        "Write a search's winner as a folder that predicts by itself.",
+    ),
     "slots": (
         "tuning.cli.running.slots:slots",
         "Show the slots of a running search, or have it work on others.",
