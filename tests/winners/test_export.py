@@ -30,6 +30,7 @@ def test_the_script_predicts_with_tensorflow_and_numpy_alone(home, tmp_path, cap
     folder = tmp_path / "out"
     assert main(["export", "toy", "--to", str(folder)]) == 0
     assert sorted(file.name for file in folder.iterdir()) == [
+        "MLmodel",
         "README.md",
         "model.keras",
         "predict.py",
@@ -63,3 +64,18 @@ def test_tables_are_prepared_as_the_winner_prepares_them(tmp_path):
 def test_rows_that_lack_a_column_are_refused():
     with pytest.raises(SystemExit, match="lack the columns b"):
         standalone.inputs_of({"a": [1]}, {"columns": None, "inputs": None, "features": ["a", "b"]})
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*type hint")  # MLflow's own, of its own classes
+def test_mlflow_predicts_the_same_from_the_folder(home, tmp_path, monkeypatch):
+    import mlflow
+    import pandas as pd
+
+    won(home)
+    folder = tmp_path / "out"
+    assert main(["export", "toy", "--to", str(folder)]) == 0
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    frame = pd.DataFrame({"b": ROWS[:, 1], "a": ROWS[:, 0]})
+    np.testing.assert_allclose(loaded.predict(frame), [11.0, 33.0])

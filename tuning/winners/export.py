@@ -12,6 +12,15 @@ from tuning.schema import SCHEMA, JsonObject
 from tuning.storage.durable import load_json, write_json
 from tuning.winners.winner import Winner
 
+# Written by hand: MLflow takes seconds to import, and is not needed for six lines.
+_MLMODEL = """\
+flavors:
+  python_function:
+    loader_module: predict
+    code: .
+    data: .
+"""
+
 
 def export_winner(winner: Winner, folder: Path) -> tuple[Path, ...]:
     """Write a winner into a folder, and return the files.
@@ -19,6 +28,7 @@ def export_winner(winner: Winner, folder: Path) -> tuple[Path, ...]:
     model.keras      the model
     schema.json      what it takes and gives: columns, figures of their preparation, classes
     predict.py       reads both; needs TensorFlow and NumPy alone
+    MLmodel          for mlflow.pyfunc.load_model
     README.md        the card
 
     Args:
@@ -42,9 +52,11 @@ def export_winner(winner: Winner, folder: Path) -> tuple[Path, ...]:
     script = folder / "predict.py"
     text = files("tuning.winners").joinpath("standalone.py").read_text(encoding="utf-8")
     script.write_text(text, encoding="utf-8")
+    about = folder / "MLmodel"
+    about.write_text(_MLMODEL, encoding="utf-8")
     card = folder / "README.md"
     card.write_text(winner.card, encoding="utf-8")
-    return (model, folder / "schema.json", script, card)
+    return (model, folder / "schema.json", script, about, card)
 
 
 def _schema(winner: Winner) -> JsonObject:

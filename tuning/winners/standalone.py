@@ -20,22 +20,22 @@ from typing import Any
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
-ABOUT = FOLDER / "schema.json"
 ROWS_AT_ONCE = 1024
 EMPTY = {"", "NA", "NaN", "nan", "None", "null"}
 
 
-def predict(rows: Any, proba: bool = False) -> dict[str, np.ndarray]:
+def predict(rows: Any, proba: bool = False, folder: Path = FOLDER) -> dict[str, np.ndarray]:
     """Return the answers by output name ("" where there is one), or probabilities.
 
     Args:
         rows: The path of a .csv, .npy or .npz file; of a table a dictionary of its columns; else an
             array, or a dictionary of arrays by input name.
         proba: Whether probabilities are wanted.
+        folder: Where model.keras and schema.json lie.
     """
-    about = json.loads(ABOUT.read_text(encoding="utf-8"))
+    about = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
     inputs = inputs_of(read(rows), about)
-    predicted = run(load(about), inputs)
+    predicted = run(load(about, folder), inputs)
     return {
         output["name"]: answer(array, output, about["threshold"], proba)
         for output, array in zip(about["outputs"], predicted, strict=True)
@@ -139,7 +139,7 @@ def several(rows: Any, inputs: list[dict[str, Any]]) -> Any:
     return list(taken.values()) if in_places else taken
 
 
-def load(about: dict[str, Any]) -> Any:
+def load(about: dict[str, Any], folder: Path) -> Any:
     """Return the model, with the classes of its author's own that it is made of."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
@@ -149,7 +149,7 @@ def load(about: dict[str, Any]) -> Any:
         home, names = line.removeprefix("from ").split(" import ")
         module = importlib.import_module(home)
         objects |= {name: getattr(module, name) for name in names.split(", ")}
-    return keras.saving.load_model(FOLDER / "model.keras", compile=False, custom_objects=objects)
+    return keras.saving.load_model(folder / "model.keras", compile=False, custom_objects=objects)
 
 
 def run(model: Any, inputs: Any) -> list[np.ndarray]:
@@ -217,6 +217,26 @@ def above(chances: np.ndarray, threshold: float | None) -> np.ndarray:
 def without_last(array: np.ndarray) -> np.ndarray:
     """Drop a last axis of 1."""
     return array[..., 0] if array.ndim > 1 and array.shape[-1] == 1 else array
+
+
+class ForMlflow:
+    """What `mlflow.pyfunc.load_model` of this folder returns, inside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def predict(self, rows: Any, params: dict[str, Any] | None = None) -> Any:
+        """Return the answers for a DataFrame, an array or a dictionary of arrays."""
+        if hasattr(rows, "columns"):
+            rows = {str(name): rows[name].to_numpy() for name in rows.columns}
+        proba = bool((params or {}).get("proba", False))
+        answers = predict(rows, proba, self.folder)
+        return answers[""] if list(answers) == [""] else answers
+
+
+def _load_pyfunc(folder: str) -> ForMlflow:
+    """Be the loader that the file MLmodel names."""
+    return ForMlflow(Path(folder))
 
 
 def main(arguments: list[str]) -> None:

@@ -24,7 +24,8 @@ def export(search: str, *, folder: Path, home: Path) -> None:
     """Write the winner of SEARCH with a predict.py that needs TensorFlow and NumPy alone.
 
     Beside the model and the script: schema.json, what the model takes and gives; README.md, its
-    card. A SEARCH is named as in `tuning show`.
+    card; MLmodel, so that mlflow.pyfunc.load_model takes the folder. A SEARCH is named as in
+    `tuning show`.
 
     \b
     Example:
