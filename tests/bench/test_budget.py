@@ -7,6 +7,7 @@ import pytest
 from tests.trials.small_study import study
 from tuning.bench.budget import MOST_TRIALS, Budget
 from tuning.engines.scikit_search import candidates_within, rounds
+from tuning.errors import StudyError
 
 EPOCHS = Budget("epochs", 10)
 
@@ -50,3 +51,24 @@ def test_a_trial_of_several_seeds_costs_as_much_as_its_fits():
     halving = study(engine="halvingrandomsearchcv", **{**three, "cv": None})
     once = study(engine="halvingrandomsearchcv", epochs=10)
     assert Budget("epochs", 300).trials_for(halving) == Budget("epochs", 100).trials_for(once)
+
+
+@pytest.mark.parametrize(
+    ("changes", "amount", "least"),
+    [
+        ({"epochs": 30}, 29, 30),
+        ({"epochs": 30, "cv": 3}, 89, 90),
+        ({"epochs": 30, "patience": 4}, 4, 5),
+    ],
+)
+def test_a_budget_that_pays_for_no_trial_is_refused(changes, amount, least):
+    with pytest.raises(
+        StudyError, match=rf"one takes {least} epochs at least; give epochs={least}"
+    ):
+        Budget("epochs", amount).require_a_trial(study(**changes))
+    Budget("epochs", least).require_a_trial(study(**changes))
+
+
+def test_an_engine_that_rations_epochs_may_have_less():
+    Budget("epochs", 10).require_a_trial(study(engine="keras-tuner:hyperband", epochs=30))
+    Budget("time", 0.1).require_a_trial(study(epochs=30))

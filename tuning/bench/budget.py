@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuning.data.folds import n_splits
+from tuning.errors import StudyError
 from tuning.study.engine_spec import engine_spec
 from tuning.study.study import Study
 
@@ -58,6 +59,24 @@ class Budget:
         if self.kind == "epochs" and spec.trials_within is not None:
             return spec.trials_within(self.amount / _fits(study), study.epochs)
         return self.whole_trials(study)
+
+    def require_a_trial(self, study: Study) -> None:
+        """Check that a search can end one trial at least; else it trains for nothing.
+
+        Raises:
+            StudyError: It cannot; says what one trial takes.
+        """
+        if self.kind != "epochs" or engine_spec(study.engine).rations_epochs:
+            return
+        epochs = study.epochs
+        if study.patience is not None:
+            epochs = min(epochs, study.patience + 1)  # it may end no earlier
+        least = epochs * _fits(study)
+        if self.amount < least:
+            raise StudyError(
+                f"--budget {self.text} pays for no trial of '{study.name}' under {study.engine}: "
+                f"one takes {least} epochs at least; give epochs={least} or more"
+            )
 
     def whole_trials(self, study: Study) -> int:
         """Return how many trials of all their epochs a study gets, as far as that can be told.

@@ -11,7 +11,12 @@ from tuning.bench.budget import DEFAULT_TRIALS, Budget
 from tuning.errors import StudyError, did_you_mean
 from tuning.executors.executor_spec import LOCAL, ExecutorChoice
 from tuning.ledger.begin import search_key
-from tuning.study.engine_spec import engine_spec, engine_specs, unknown_engine
+from tuning.study.engine_spec import (
+    engine_spec,
+    engine_specs,
+    require_installed,
+    unknown_engine,
+)
 from tuning.study.info import StudyInfo
 from tuning.study.study import Study, derive_seed
 from tuning.study.study_fields import PRUNERS
@@ -169,6 +174,7 @@ def parse_choices(text: str) -> tuple[EngineChoice, ...]:
     Raises:
         StudyError: All faults at once: unknown engines and pruners, a pruner on another library's
             engine, repetitions.
+        MissingError: An engine needs what is not installed.
     """
     faults: list[str] = []
     choices: list[EngineChoice] = []
@@ -190,6 +196,8 @@ def parse_choices(text: str) -> tuple[EngineChoice, ...]:
         faults.append(f"no engine is named; e.g. --engines {','.join(DEFAULT_ENGINES[:3])}")
     if faults:
         raise StudyError(faults, where="--engines")
+    for choice in choices:
+        require_installed(engine_spec(choice.engine))
     return tuple(choices)
 
 
@@ -212,6 +220,9 @@ def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget)
 
     The seed feeds splits, first points, engine and training, and depends on the index alone: what
     differs between two searches of one index is the engine.
+
+    Raises:
+        StudyError: The budget does not pay for one trial.
     """
     initial: int | Sequence[Mapping[str, Any]] = 0
     if engine_spec(choice.engine).takes_initial:
@@ -226,6 +237,7 @@ def overrides_of(study: Study, choice: EngineChoice, index: int, budget: Budget)
     }
     # An engine that never ends by itself needs a number; the budget's replaces it below.
     under_this_engine = study.with_(**changes, trials=study.trials or DEFAULT_TRIALS)
+    budget.require_a_trial(under_this_engine)
     return {**changes, "trials": budget.trials_for(under_this_engine), "timeout": None}
 
 

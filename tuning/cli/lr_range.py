@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tuning.cli import options
+from tuning.cli.common.early import refuse_function_study
 
 if TYPE_CHECKING:
     from tuning.lr_range.result import LRRange
@@ -125,6 +126,7 @@ def lr_range(
     if faults:
         raise StudyError(faults, where="lr-range")
 
+    refuse_function_study(study, "lr-range")
     os.umask(0o077)  # state is this user's alone
     home = tuning_home()
     space = SpaceWatch(home, quota)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from tuning import __version__
+from tuning.cli.common.home import with_home
 from tuning.errors import StudyError, TuningError, did_you_mean
 from tuning.search.stop_request import terminated_is_exit
 from tuning.storage.secrets import without_secrets
@@ -78,7 +79,7 @@ class Verbs(click.Group):
             return None
         reference, _ = VERBS[cmd_name]
         command: click.Command = pkgutil.resolve_name(reference)
-        return command
+        return with_home(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

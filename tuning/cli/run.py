@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from tuning.cli import options
+from tuning.cli.common.early import refuse_engine
 from tuning.cli.table_options import SUFFIXES, Words, flags_of, of_table, taken_out
 from tuning.errors import StudyError, did_you_mean
 
@@ -291,6 +292,7 @@ def check_run(
         searched = _table_study(study, target, task, table_words)
 
     changes = _changes(fields, settings)
+    refuse_engine(searched if isinstance(searched, str) else None, changes.get("engine"))
     run_options = RunOptions(
         devices=devices,
         executor=executor,

@@ -120,6 +120,7 @@ def simulate(
     from rich.text import Text
 
     from tuning.bench.plan import parse_choices
+    from tuning.executors.supervision.logs import errors_of_libraries_unseen
     from tuning.simulation.report import write_simulation_report
     from tuning.simulation.run import Simulation, open_source, simulate_all
     from tuning.simulation.simulator import Faults
@@ -141,7 +142,8 @@ def simulate(
         engine_time=engine_time,
         home=home,
     )
-    replayed = open_source(study, home, exact=exact)
+    with errors_of_libraries_unseen():  # a study's file and its builder import TensorFlow
+        replayed = open_source(study, home, exact=exact)
     for notice in replayed.notices:
         log.print(Text(notice), soft_wrap=True)
 

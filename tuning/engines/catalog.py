@@ -206,6 +206,7 @@ ENGINES = (
         prunes=True,
         several_objectives=True,
         extra="gp",
+        needs={"torch": "PyTorch"},
         options=options.GP,
     ),
     EngineSpec(

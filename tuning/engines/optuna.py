@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from tuning.errors import MissingError
 from tuning.scoring.stand_ins import StandIns
 from tuning.space.domains import Choice, Domain, Float
 from tuning.space.space import Space
-from tuning.study.engine_spec import require_kinds
+from tuning.study.engine_spec import engine_spec, require_installed, require_kinds
 from tuning.study.study import Study
 from tuning.study.study_fields import PRUNERS
 from tuning.study.unit_cube import engine_seed, initial_points
@@ -250,8 +249,7 @@ def _nsga2(study: Study, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def _gp(study: Study, seed: int) -> optuna.samplers.BaseSampler:
-    if importlib.util.find_spec("torch") is None:
-        raise MissingError("engine 'optuna:gp' needs PyTorch: pip install -e '.[gp]'")
+    require_installed(engine_spec("optuna:gp"))
     return optuna.samplers.GPSampler(
         seed=seed, **{"warn_independent_sampling": False, **study.engine_options}
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,7 @@ class EngineSpec:
         plain_names: Parameters are keyword arguments to it: names of others' builders that are not
             fit for that go by other names there.
         extra: What `pip install tuning[…]` must name for it; "": nothing.
+        needs: What that installs: modules, each with the name that people know it by.
         package: The distribution that the row came from, put in by `engine_specs()`.
     """
 
@@ -82,6 +84,7 @@ class EngineSpec:
     options: Mapping[str, EngineOption] = field(default_factory=dict)
     plain_names: bool = False
     extra: str = ""
+    needs: Mapping[str, str] = field(default_factory=dict)
     package: str = ""
 
     @property
@@ -132,11 +135,38 @@ def engine_spec(name: str) -> EngineSpec:
     return spec
 
 
+def require_installed(spec: EngineSpec) -> None:
+    """Check that what an engine needs is there; nothing is imported.
+
+    Raises:
+        MissingError: Names what is missing, and the command that installs it.
+    """
+    for module, known_as in spec.needs.items():
+        if importlib.util.find_spec(module) is None:
+            raise MissingError(
+                f"engine '{spec.name}' needs {known_as}: pip install -e '.[{spec.extra}]'"
+            )
+
+
 def unknown_engine(name: object) -> str:
     """Return the sentence for a name that no engine has."""
-    names = engine_specs()
-    guess = did_you_mean(str(name), names)
-    return f"engine '{name}' is unknown.{guess} There are: {', '.join(names)}"
+    specs = engine_specs()
+    return f"engine '{name}' is unknown.{_guess(str(name))} There are: {', '.join(specs)}"
+
+
+def _guess(name: str) -> str:
+    """Return the engine that somebody means; of a library's the first, never one that may miss.
+
+    `optuna` is nearest to `optuna:gp` by its letters, the only one that needs an extra.
+    """
+    specs = engine_specs()
+    word = name.lower().replace("_", "-")
+    for known, spec in specs.items():
+        family, _, kind = known.partition(":")
+        if word in (family, family.replace("-", ""), kind) and not spec.extra:
+            return f" Did you mean '{known}'?"
+    plain = [known for known, spec in specs.items() if not spec.extra]
+    return did_you_mean(word, plain) or did_you_mean(word, specs)
 
 
 def require_kinds(family: str, kinds: Iterable[str]) -> None:
