@@ -6,6 +6,7 @@ import click
 import pytest
 
 from tuning.cli import options
+from tuning.cli.main import app
 from tuning.cli.options import n_bytes, seconds
 
 
@@ -32,6 +33,14 @@ def test_options_together_are_listed_in_the_order_they_are_written_in():
         pass
 
     assert [option.name for option in command.params] == ["first", "second"]
+
+
+@pytest.mark.parametrize("verb", ["run", "bench", "record"])
+def test_every_verb_that_runs_trials_says_where_and_within_what(verb):
+    command = app.get_command(click.Context(app), verb)
+    asked = {option.name for option in command.params}
+    assert {"devices", "slots_per_gpu", "executor", "ray_address"} <= asked
+    assert {"memory_per_slot", "quota", "gpu_hours", "cpu_hours"} <= asked
 
 
 @pytest.mark.parametrize(

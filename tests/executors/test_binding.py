@@ -22,7 +22,10 @@ def sees(monkeypatch):
         LogicalDeviceConfiguration=lambda memory_limit: memory_limit,
         set_logical_device_configuration=lambda gpu, parts: limits.append((gpu, parts)),
     )
-    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
+    build = {"is_cuda_build": True}
+    sysconfig = SimpleNamespace(get_build_info=lambda: build)
+    fake = SimpleNamespace(config=config, sysconfig=sysconfig, build=build)
+    monkeypatch.setitem(sys.modules, "tensorflow", fake)
     monkeypatch.delenv("TUNING_DEVICES", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     return devices, limits
@@ -32,6 +35,11 @@ def test_a_gpu_that_tensorflow_does_not_see_is_told_with_its_reason(sees):
     fault = gpu_fault(GPU, ask=lambda: "libcudnn.so.9 is missing")
     assert fault.startswith("TensorFlow sees 0 of the slot GPU-x's GPUs: libcudnn.so.9 is missing")
     assert "--devices cpu" in fault
+
+
+def test_a_build_for_cpus_is_told_without_asking_another_process(sees):
+    sys.modules["tensorflow"].build["is_cuda_build"] = False
+    assert "built for CPUs (tensorflow-cpu)" in gpu_fault(GPU, ask=pytest.fail)
 
 
 def test_nothing_is_asked_where_all_is_well(sees):

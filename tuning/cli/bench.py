@@ -61,14 +61,8 @@ def _budget(ctx: click.Context, option: click.Parameter, text: str) -> Budget:
     metavar="KIND=AMOUNT",
     help="The budget of each search: epochs=2000, trials=50, or time=10m of training.",
 )
-@options.devices
-@options.slots_per_gpu
-@options.executor
-@options.ray_address
-@options.memory_per_slot
-@options.quota
-@options.gpu_hours
-@options.cpu_hours
+@options.places
+@options.limits
 @click.option(
     "--fresh",
     is_flag=True,

@@ -168,6 +168,11 @@ ray_address = click.option(
     ),
 )
 
+places = together(devices, slots_per_gpu, executor, ray_address)
+"""Where trials run; for every verb that runs several."""
+limits = together(memory_per_slot, quota, gpu_hours, cpu_hours)
+"""What they may use."""
+
 
 def fixed_devices(devices: str, slots_per_gpu: int | Auto | None, verb: str) -> str:
     """Return `--devices` with `--slots-per-gpu`, for a verb that cannot change it on its way.

@@ -51,14 +51,8 @@ _PRINTED = ("study", "design", "points", "seeds", "epochs", "rows", "sha256")
         "the state folder]"
     ),
 )
-@options.devices
-@options.slots_per_gpu
-@options.executor
-@options.ray_address
-@options.memory_per_slot
-@options.quota
-@options.gpu_hours
-@options.cpu_hours
+@options.places
+@options.limits
 @click.option("--fresh", is_flag=True, help="A new beginning; an earlier recording is set aside.")
 @options.as_json
 @options.quiet

@@ -123,10 +123,7 @@ _of_study = options.together(
     ),
 )
 _of_run = options.together(
-    options.devices,
-    options.slots_per_gpu,
-    options.executor,
-    options.ray_address,
+    options.places,
     click.option(
         "--engine-timeout",
         callback=options.read_seconds,
@@ -136,10 +133,7 @@ _of_run = options.together(
             "[default: 30m]"
         ),
     ),
-    options.memory_per_slot,
-    options.quota,
-    options.gpu_hours,
-    options.cpu_hours,
+    options.limits,
     options.until,
     options.yields,
     click.option(

@@ -22,6 +22,7 @@ _ASK = (
 _ASK_S = 120.0
 _SAYS_WHY = re.compile(r"cuda|gpu|driver|nvidia|cudnn", re.IGNORECASE)
 _PLACE_IN_CODE = re.compile(r"^.*?\S+\.cc:\d+\]\s*")  # time, level and file of TensorFlow's lines
+_FOR_CPUS = "this TensorFlow is built for CPUs (tensorflow-cpu); install the extra cuda"
 _ADVICE = "Run on the CPU with --devices cpu, or see docs/gpu-box.md"
 
 
@@ -59,7 +60,9 @@ def gpu_fault(slot: Slot, ask: Callable[[], str] | None = None) -> str:
     n_visible = len(tensorflow.config.list_physical_devices("GPU"))
     if n_visible >= n_expected:
         return ""
-    reason = (ask or tensorflow_reason)()
+    # The build needs no process of its own to be asked, which takes minutes on a busy machine.
+    is_cuda = tensorflow.sysconfig.get_build_info().get("is_cuda_build")
+    reason = (ask or tensorflow_reason)() if is_cuda else _FOR_CPUS
     return f"TensorFlow sees {n_visible} of the slot {slot.name}'s GPUs: {reason}. {_ADVICE}"
 
 
@@ -84,7 +87,7 @@ def tensorflow_reason() -> str:
 def reason_in(output: str, errors: str) -> str:
     """Return the reason in what TensorFlow has said, in one line."""
     if "IS_CUDA False" in output:
-        return "this TensorFlow is built for CPUs (tensorflow-cpu); install the extra cuda"
+        return _FOR_CPUS
     said = [_PLACE_IN_CODE.sub("", line) for line in errors.splitlines() if _SAYS_WHY.search(line)]
     unique = list(dict.fromkeys(line.strip().rstrip(".") for line in said))
     # What it says of its plugins comes first, what it says of devices last.
