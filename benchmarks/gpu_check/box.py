@@ -130,7 +130,7 @@ def said_by(*words: str) -> str | None:
     try:
         return said([sys.executable, "-m", "tuning", *words], {})
     except TuningError as error:
-        if f"no verb '{words[0]}'" in str(error):
+        if f"no command '{words[0]}'" in str(error):
             return None
         raise
 

@@ -70,6 +70,9 @@ RECORD = "record plane --points 2 --seeds 1 --devices cpu:1"
 # In one process, on files alone.
 CASES = [
     *(Case("compare toy/optuna-tpe toy/gridsearchcv", f"{TOY}/{name}") for name in SHOWN),
+    *(Case("show toy/optuna-tpe", f"{TOY}/{name}") for name in SHOWN),
+    *(Case("predict toy/optuna-tpe rows.csv", f"{TOY}/{name}") for name in SHOWN),
+    *(Case("export toy/optuna-tpe --to winner", f"{TOY}/{name}") for name in SHOWN),
     Case("simulate made", "recordings/made.json"),
 ]
 # The same, into databases that are made for it.

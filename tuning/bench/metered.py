@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from tuning.bench.meter import Meter
 from tuning.engines.base import Engine
 from tuning.trial import Answer, Context, EpochReport, Pause, Proposal, TrialResult
+from tuning.trials.jobs import Stopped
 
 
 class MeteredContext:
@@ -31,12 +32,18 @@ class MeteredContext:
         self._meter.begin(epochs, seconds)
 
     def report(self, report: EpochReport) -> Answer:
-        """Pass an epoch on; return what shall become of the trial."""
+        """Pass an epoch on; return what shall become of the trial.
+
+        Raises:
+            Stopped: The budget ends before this epoch; the trial has no result, even where this
+                was its last one.
+        """
         assert self._trial is not None  # noqa: S101 - `begin` is called before anything is trained
         if self._driver.report(report) == Answer.STOP:
             self._meter.halted = True
-        is_beyond_the_budget = self._meter.epoch(report.fits)
-        if is_beyond_the_budget or self._meter.halted:
+        if self._meter.epoch(report.fits):
+            raise Stopped(f"trial {report.number}")
+        if self._meter.halted:
             return Answer.STOP
         return self._trial.report(report)
 

@@ -17,7 +17,7 @@ from tuning.schema import SCHEMA, Json, JsonObject
 from tuning.scoring.case import has_a_unit_a_class
 from tuning.storage.checked import load_checked
 from tuning.storage.durable import write_json
-from tuning.trainer.outputs import link_of, linked
+from tuning.trainer.outputs import by_target, link_of, linked
 
 _LINKS = ("", "sigmoid", "softmax")
 
@@ -137,7 +137,7 @@ def keep_outputs(path: Path, model: keras.Model, parts: Parts, predicted: Arrays
     """
     truths = dict(named(parts.test.y))
     outputs = []
-    for name, array in named(predicted):
+    for name, array in named(by_target(predicted, parts.test.y)):
         task = task_of(parts.task, name)
         truth = truths.get(name)
         outputs.append(
