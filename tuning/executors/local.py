@@ -32,7 +32,7 @@ from tuning.executors.worker import Limits
 from tuning.trial import Answer
 
 _LOOK_S = 1.0  # between looks whether forkserver and workers are alive
-_EARLY_S = 0.1  # so much earlier it looks at the memory where it is awake anyhow
+_EARLY_S = 0.2  # so much earlier it looks at workers and memory where it is awake anyhow
 _FALSE_STARTS = 5  # of a slot in a row
 _NO_LIMITS = Limits()
 
@@ -321,7 +321,7 @@ class LocalExecutor:
         now = time.monotonic()
         for worker in self._workers:
             worker.enforce(now)
-        if now >= self._look_at:
+        if now >= self._look_at - _EARLY_S:
             self._look_at = now + _LOOK_S
             self._look_after_all()
         if now >= self._memory.look_at - _EARLY_S:

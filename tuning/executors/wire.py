@@ -40,6 +40,7 @@ class Wire:
         self._out = bytearray()
         self._out_lock = threading.Lock()
         self._peer_gone = False  # nobody reads what is sent
+        self._has_spoken = False  # since the last heartbeat
 
     @classmethod
     def from_fd(cls, fd: int) -> Wire:
@@ -62,17 +63,24 @@ class Wire:
             self._out += _HEAD.pack(len(body)) + body
             self._flush()
 
+    def hold(self, message: Any) -> None:
+        """Keep a message back until the next one, or the next heartbeat, and send it with that."""
+        body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        with self._out_lock:
+            self._out += _HEAD.pack(len(body)) + body
+
     def flush(self) -> None:
         """Send as much as the socket takes now."""
         with self._out_lock:
             self._flush()
 
     def beat(self) -> None:
-        """Say that this process lives; nothing while an earlier word has not left."""
+        """Say that this process lives; what was held back says it too, or what has just left."""
         with self._out_lock:
-            if not self._out:
+            if not self._out and not self._has_spoken:
                 self._out += _BEAT
-                self._flush()
+            self._flush()
+            self._has_spoken = False
 
     def send(self, message: Any) -> None:
         """Send and wait until the socket has taken it all.
@@ -161,6 +169,7 @@ class Wire:
             while self._out:
                 sent = self._socket.send(self._out[:_CHUNK])
                 del self._out[:sent]
+                self._has_spoken = True
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
