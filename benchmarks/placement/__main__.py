@@ -4,7 +4,8 @@ For each box (cores, GPUs, their speeds) and each study (networks, rows, epochs,
 whose slots are planned while it runs is compared with
 
 - the three choices of kinds (cores alone, GPUs alone, both), each made by who knows all seconds:
-  the plan is **right** where it ends at most 5 % after the best of these. Both kinds are shared out
+  the kinds were chosen **right** where theirs is at most 5 % after the best, and the whole plan is
+  **right** where it ends so itself. Both kinds are shared out
   by the same rules, and trials come in the same order, as they do for the plan.
 - the kind alone that is better, which is what `--devices cpu` or `gpu` would have given;
 - the best of some 60 sharings by somebody who sees every trial's seconds beforehand.
@@ -53,6 +54,7 @@ def main() -> None:
     print(table(outcomes))
     figures = {
         "boxes": len(outcomes),
+        "right_kinds": statistics.mean(each.chosen for each in outcomes),
         "right": statistics.mean(each.right for each in outcomes),
         "cost": statistics.mean(each.cost for each in outcomes),
         "computing": statistics.mean(each.planning_s / each.planned_s for each in outcomes),
