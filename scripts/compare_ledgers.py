@@ -27,8 +27,8 @@ OF_THE_HEADER = ("study", "engine", "variant", "definition", "study_hash", "data
 # Stamps and paths of files, which are each state folder's own.
 MARKS = ("report.json", "written.json")
 # What was used is kept only of attempts that took a while or were stopped.
-# What a winner's outputs mean was not kept by earlier commits.
-NOT_COMPARED = ("usage.json", "winner.outputs.json")
+# What a winner's outputs mean, and its example, were not kept by earlier commits.
+NOT_COMPARED = ("usage.json", "winner.outputs.json", "winner.example.json")
 LEFT_OUT = ("mlflow.json", "status.json", *MARKS)
 
 

@@ -18,7 +18,7 @@ from tests.tracking.writer.searches import search as make_search
 from tests.tracking.writer.searches import spoiled, trial, winner
 from tuning.tracking.base import Best, Progress, SearchRecord
 from tuning.tracking.mlflow_metrics import POINTS
-from tuning.tracking.mlflow_model import show_model
+from tuning.tracking.mlflow_model import ModelFacts, show_model
 from tuning.tracking.mlflow_store import QUIET, ensure_database, experiment_of
 from tuning.tracking.mlflow_tracker import MlflowTracker
 from tuning.tracking.mlflow_view import search_views
@@ -412,7 +412,7 @@ def test_a_server_that_knows_no_models_by_themselves_gets_the_winners_file(tmp_p
     with zipfile.ZipFile(model, "w") as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
     server = OldServer()
-    show_model(server, "1", "a", model, {})
+    show_model(server, "1", "a", model, ModelFacts(search="s"))
     assert server.files == (("a", str(model)),)
 
 

@@ -23,6 +23,7 @@ _OF_A_WINNER = (
     "winner.preprocessing.json",
     "winner.inputs.json",
     "winner.outputs.json",
+    "winner.example.json",
     "winner.threshold.json",
     "evaluation.json",
 )

@@ -1,7 +1,8 @@
 """A `.keras` file as an MLflow model, without importing TensorFlow.
 
-`mlflow.keras.load_model` reads it back. What the model takes stands in JSON files beside it, as in
-the search's folder, so that `inputs_of` and `classes_of` know it there too.
+`mlflow.keras.load_model` reads it back; `mlflow.pyfunc.load_model` takes rows as users have them
+and gives answers, as `tuning export` does. What the model takes stands in JSON files beside it, as
+in the search's folder, so that `inputs_of` and `classes_of` know it there too.
 """
 
 from __future__ import annotations
@@ -12,16 +13,65 @@ import platform
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuning.ledger.winner import WinnerRecord
+from tuning.storage.durable import load_json, write_json
+from tuning.tracking.base import SearchRecord
+from tuning.tracking.mlflow_tags import dataset_texts
+from tuning.tracking.mlflow_text import texts
 from tuning.tracking.servers.artifacts import is_unknown_call
+from tuning.winners.export import predict_schema, write_script
+from tuning.winners.signature import signature_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+_METRICS = 800  # in a call, of the 1,000 that MLflow takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What MLflow shows of a winner's model besides its file.
+
+    Attributes:
+        search: Id of the search.
+        features: Names of the data set's columns; empty where they have none.
+        imports: Lines of Python that import the user's own classes.
+        params: What it was trained with, as text.
+        metrics: The winner's figures.
+        at_ms: When it was chosen, in milliseconds since the epoch.
+        data: Name and digest of the data set, as the search's run has them.
+    """
+
+    search: str
+    features: Sequence[str] = ()
+    imports: Sequence[str] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    at_ms: int = 0
+    data: tuple[str | None, str | None] = (None, None)
+
+
+def facts_of(
+    search: SearchRecord, winner: WinnerRecord, figures: Mapping[str, float], at_ms: int
+) -> ModelFacts:
+    """Return what is shown of a winner's model; `figures` are on the search's run at `at_ms`."""
+    dataset = search.dataset
+    shown = {} if dataset is None else dataset_texts(dataset)
+    return ModelFacts(
+        search=search.id,
+        features=() if dataset is None else dataset.features,
+        imports=winner.evaluation.imports,
+        params=texts(winner.params),
+        metrics=figures,
+        at_ms=at_ms,
+        data=(shown.get("name"), shown.get("digest")),
+    )
 
 
 @dataclass(frozen=True)
@@ -32,7 +82,7 @@ class ModelFolder:
     digest: str
 
 
-def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
+def model_folder(model: Path, folder: Path, run_id: str, facts: ModelFacts) -> ModelFolder:
     """Lay out `model` as `mlflow.keras.save_model` does, of MLflow 3.17.
 
     Args:
@@ -41,8 +91,9 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
         folder: Gets MLmodel, requirements.txt, `data/model.keras` and `data/model.….json`; must not
             exist.
         run_id: The run it comes from.
+        facts: Of the winner.
     """
-    from mlflow.models import Model
+    from mlflow.models import Model, ModelSignature
 
     data = folder / "data"
     data.mkdir(parents=True)
@@ -68,26 +119,54 @@ def model_folder(model: Path, folder: Path, run_id: str) -> ModelFolder:
         keras_backend="tensorflow",
         save_exported_model=False,
     )
+    signature = signature_of(model, facts.features)
+    # Of an earlier release's winner it is not known what its outputs mean.
+    answers = signature is not None and _write_script(model, folder, facts)
     about.add_flavor(
         "python_function",
-        loader_module="mlflow.keras",
+        loader_module="predict" if answers else "mlflow.keras",
         data="data",
         python_version=platform.python_version(),
+        **({"code": "code"} if answers else {}),
     )
+    if signature is not None and answers:
+        about.signature = ModelSignature.from_dict(signature.to_mlflow())
+        example = signature.write_example(folder)
+        if example:
+            about.saved_input_example_info = example
     about.model_size_bytes = model.stat().st_size
     about.save(str(folder / "MLmodel"))
     return ModelFolder(folder, sha.hexdigest())
 
 
+def _write_script(model: Path, folder: Path, facts: ModelFacts) -> bool:
+    """Write what answers for rows as users have them; return whether the outputs are known."""
+    outputs = load_json(model.with_suffix(".outputs.json"))
+    if not outputs:
+        return False
+    schema = predict_schema(
+        model,
+        search=facts.search,
+        features=facts.features,
+        outputs=outputs["outputs"],
+        imports=facts.imports,
+    )
+    write_json(folder / "data" / "schema.json", schema)
+    code = folder / "code"
+    code.mkdir()
+    write_script(code)
+    return True
+
+
 def show_model(
-    client: MlflowClient, experiment_id: str, run_id: str, model: Path, params: Mapping[str, str]
+    client: MlflowClient, experiment_id: str, run_id: str, model: Path, facts: ModelFacts
 ) -> None:
     """Show a run's `.keras` file as an MLflow model, unless this very file is shown already.
 
     To a server of MLflow 2, which knows no models by themselves, the file goes as an artifact.
     """
     try:
-        _log_model(client, experiment_id, run_id, model, params)
+        _log_model(client, experiment_id, run_id, model, facts)
     except Exception as error:  # whatever the connection raises
         if not is_unknown_call(error):
             raise
@@ -95,12 +174,12 @@ def show_model(
 
 
 def _log_model(
-    client: MlflowClient, experiment_id: str, run_id: str, model: Path, params: Mapping[str, str]
+    client: MlflowClient, experiment_id: str, run_id: str, model: Path, facts: ModelFacts
 ) -> None:
     from mlflow.entities import LoggedModelOutput
 
     with tempfile.TemporaryDirectory() as temporary:
-        folder = model_folder(model, Path(temporary) / "model", run_id)
+        folder = model_folder(model, Path(temporary) / "model", run_id, facts)
         if _has_model(client, experiment_id, run_id, folder.digest):
             return
 
@@ -109,14 +188,30 @@ def _log_model(
             name="winner",
             source_run_id=run_id,
             tags={"sha256": folder.digest},
-            params=dict(params),
+            params=dict(facts.params),
             model_type="keras",
         )
         client.log_model_artifacts(logged.model_id, str(folder.path))
 
+    _link_metrics(client, run_id, logged.model_id, facts)
     # Only a model that is READY counts, so one that a kill left half sent is sent again.
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+
+
+def _link_metrics(client: MlflowClient, run_id: str, model_id: str, facts: ModelFacts) -> None:
+    """Show the winner's figures at its model, with the data set that they are of."""
+    from mlflow.entities import Metric
+
+    name, digest = facts.data
+    about = {"model_id": model_id, "dataset_name": name, "dataset_digest": digest}
+    metrics = [
+        Metric(key, value, facts.at_ms, 0, run_id=run_id, **about)
+        for key, value in facts.metrics.items()
+    ]
+    # The run has them already, and then keeps them once.
+    for start in range(0, len(metrics), _METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + _METRICS], synchronous=True)
 
 
 def _has_model(client: MlflowClient, experiment_id: str, run_id: str, digest: str) -> bool:

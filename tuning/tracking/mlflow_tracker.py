@@ -34,7 +34,7 @@ from tuning.tracking import mlflow_metrics, mlflow_runs, mlflow_sql_internals, m
 from tuning.tracking.base import Progress, SearchRecord
 from tuning.tracking.mlflow_internals import LOGGED_ARTIFACTS, table_tag
 from tuning.tracking.mlflow_metrics import FoldTable, Point
-from tuning.tracking.mlflow_model import show_model
+from tuning.tracking.mlflow_model import facts_of, show_model
 from tuning.tracking.mlflow_sql_internals import StoredRun, WholeRun
 from tuning.tracking.mlflow_store import experiment_of
 from tuning.tracking.mlflow_text import milliseconds, texts
@@ -218,7 +218,8 @@ class MlflowTracker:
         self._keep(partial(self._client.log_dict, self.run_id, winner.to_json(), "winner.json"))
         if model is not None:
             place = (self._client, self.experiment_id, self.run_id)
-            self._keep(partial(show_model, *place, model, texts(winner.params)))
+            facts = facts_of(self._search, winner, figures, at_ms)
+            self._keep(partial(show_model, *place, model, facts))
 
     def record_front(self, front: Json) -> None:
         """Show on the search's run which trials are on the front, its knee and hypervolume."""

@@ -25,6 +25,7 @@ from tuning.trials.usage.meter import Stopwatch
 from tuning.trials.verdict.answers import keep_outputs
 from tuning.trials.verdict.decision import classes_of as classes_of  # beside `inputs_of`
 from tuning.trials.verdict.decision import keep_threshold
+from tuning.trials.verdict.example import keep_example
 from tuning.trials.winner_scores import winner_scores
 from tuning.trials.worker_study import FoldRows, WorkerStudy, load_worker_study
 
@@ -77,6 +78,7 @@ def evaluate_winner(job: EvaluationJob, context: Context) -> Evaluation:
     scored = winner_scores(worker_study, rows, model, X=X, predicted=predicted)
     keep_threshold(job.saved, scored.threshold, worker_study.parts.classes)
     keep_outputs(job.saved, model, worker_study.parts, predicted)
+    keep_example(job.saved, worker_study.parts, predicted)
     evaluation = replace(
         scored,
         model=str(saved.path),
