@@ -37,6 +37,7 @@ ROOMS = (
     "search/slots",
     "search/placed",
     "tracking/writer",
+    "tracking/registry",
     "tracking",
     "tracking/servers",
     "lr_range",

@@ -41,6 +41,7 @@ PROMISES = {
     "have the winner's parameters back": r"\{'n_hidden': \d",
     "predict with the winner": r"\[\[0\.\d+ +0\.\d+\]\]",
     "hand the winner to a colleague": r"wrote churn_winner/predict\.py",
+    "have the best winner of all searches under one name": r"version 1 of churn\n.*the champion",
     "know which engine is best here": r"optuna:random",
     "know good learning rates": r"steepest",
     "know what this machine has, and what is wrong": r"(?i)python",

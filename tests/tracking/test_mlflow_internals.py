@@ -15,6 +15,12 @@ def test_mlflow_shows_a_tables_tag_under_this_name():
     assert mlflow_tags.MLFLOW_LOGGED_ARTIFACTS == mlflow_internals.LOGGED_ARTIFACTS
 
 
+def test_mlflow_shows_a_models_versions_by_this_tag():
+    from mlflow.utils import mlflow_tags
+
+    assert mlflow_tags.MLFLOW_MODEL_VERSIONS == mlflow_internals.MODEL_VERSIONS
+
+
 def test_mlflows_own_table_tag_looks_like_ours():
     from mlflow.tracking import MlflowClient
 

@@ -24,12 +24,12 @@ from tuning.trials.verdict.answers import Output
 ROWS = np.array([[1.0, 10.0], [3.0, 30.0]])
 
 
-def won(home, *, model=None, study="toy", **facts):
+def won(home, *, model=None, study="toy", engine="optuna:tpe", **facts):
     """A search that has ended with a winner that adds up its two inputs, or with another model."""
     data = DatasetFacts(
         name="sums", **{"features": ("a", "b"), "rows": 9, "input_shape": (2,), **facts}
     )
-    files = search(home, study=study, data=data)
+    files = search(home, study=study, engine=engine, data=data)
     add_trials(files, range(3))
     path = files.folder / "winner.keras"
     save_for_raw_inputs(model or _sums(), Scaler(np.zeros(2), np.ones(2)), path)

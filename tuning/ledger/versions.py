@@ -60,6 +60,11 @@ def differences(old: Json, new: Json) -> list[str]:
     return faults
 
 
+def kind_of_values(definition: Definition) -> Definition:
+    """Return what must be equal of two searches whose values are compared."""
+    return {name: definition.get(name) for name in _INCOMPARABLE}
+
+
 def check_definition(known: SearchHeader, new: Definition, *, allow_change: bool) -> None:
     """Refuse to go on with a search under a definition that it was not begun under.
 

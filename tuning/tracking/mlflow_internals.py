@@ -4,6 +4,7 @@ Checked with MLflow 3.17.2; `tests/tracking/test_mlflow_internals.py` names each
 MLflow drops one.
 
     mlflow.loggedArtifacts           the tag by which the page shows an artifact as a table
+    mlflow.modelVersions             the tag by which a model's page shows its registered versions
     mlflow.sharedViewState.NAME      the tag of a view, see `mlflow_view`
     mlflow.workflowType and others   what its page keeps in the browser; see `tests/browser`
     the layout of a saved model      see `mlflow_model`
@@ -23,6 +24,7 @@ from typing import Any
 
 CHECKED_WITH = "3.17.2"
 LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
+MODEL_VERSIONS = "mlflow.modelVersions"
 VIEW_STATE = "mlflow.sharedViewState"
 
 PAGE_CHOICES = {

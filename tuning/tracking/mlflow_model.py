@@ -29,6 +29,7 @@ from tuning.winners.export import predict_schema, write_script
 from tuning.winners.signature import signature_of
 
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
 _METRICS = 800  # in a call, of the 1,000 that MLflow takes
@@ -98,12 +99,8 @@ def model_folder(model: Path, folder: Path, run_id: str, facts: ModelFacts) -> M
     data = folder / "data"
     data.mkdir(parents=True)
     shutil.copyfile(model, data / "model.keras")
-    sha = hashlib.sha256(model.read_bytes())
     for file in files_beside(model):
-        name = file.name.removeprefix(model.stem)
-        shutil.copyfile(file, data / f"model{name}")
-        # A model that was shown without them is not the same one.
-        sha.update(name.encode() + file.read_bytes())
+        shutil.copyfile(file, data / f"model{file.name.removeprefix(model.stem)}")
     (data / "keras_module.txt").write_text("keras")
 
     keras_version = _keras_version(model)
@@ -122,12 +119,12 @@ def model_folder(model: Path, folder: Path, run_id: str, facts: ModelFacts) -> M
     signature = signature_of(model, facts.features)
     # Of an earlier release's winner it is not known what its outputs mean.
     answers = signature is not None and _write_script(model, folder, facts)
+    of_script = {"loader_module": "predict", "code": "code", "data": "data"}
     about.add_flavor(
         "python_function",
-        loader_module="predict" if answers else "mlflow.keras",
-        data="data",
         python_version=platform.python_version(),
-        **({"code": "code"} if answers else {}),
+        # MLflow's own loader finds the folder `data` by itself.
+        **(of_script if answers else {"loader_module": "mlflow.keras"}),
     )
     if signature is not None and answers:
         about.signature = ModelSignature.from_dict(signature.to_mlflow())
@@ -136,7 +133,16 @@ def model_folder(model: Path, folder: Path, run_id: str, facts: ModelFacts) -> M
             about.saved_input_example_info = example
     about.model_size_bytes = model.stat().st_size
     about.save(str(folder / "MLmodel"))
-    return ModelFolder(folder, sha.hexdigest())
+    return ModelFolder(folder, model_digest(model))
+
+
+def model_digest(model: Path) -> str:
+    """Return the sha256 (hex) of a `.keras` file and of the JSON files that it is read with."""
+    sha = hashlib.sha256(model.read_bytes())
+    for file in files_beside(model):
+        # A model that was shown without them is not the same one.
+        sha.update(file.name.removeprefix(model.stem).encode() + file.read_bytes())
+    return sha.hexdigest()
 
 
 def _write_script(model: Path, folder: Path, facts: ModelFacts) -> bool:
@@ -180,7 +186,7 @@ def _log_model(
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = model_folder(model, Path(temporary) / "model", run_id, facts)
-        if _has_model(client, experiment_id, run_id, folder.digest):
+        if shown_model(client, experiment_id, run_id, folder.digest) is not None:
             return
 
         logged = client.create_logged_model(
@@ -214,11 +220,17 @@ def _link_metrics(client: MlflowClient, run_id: str, model_id: str, facts: Model
         client.log_batch(run_id, metrics=metrics[start : start + _METRICS], synchronous=True)
 
 
-def _has_model(client: MlflowClient, experiment_id: str, run_id: str, digest: str) -> bool:
+def shown_model(
+    client: MlflowClient, experiment_id: str, run_id: str, digest: str
+) -> LoggedModel | None:
+    """Return the whole model of a run that has a digest; None where MLflow has none."""
     models = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-    return any(
-        model.tags.get("sha256") == digest and str(model.status) == "READY" for model in models
+    whole = (
+        model
+        for model in models
+        if model.tags.get("sha256") == digest and str(model.status) == "READY"
     )
+    return next(whole, None)
 
 
 def files_beside(model: Path) -> list[Path]:

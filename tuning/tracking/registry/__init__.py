@@ -1,0 +1,1 @@
+"""MLflow's registry: a study's winners as versions of one model."""
