@@ -73,6 +73,7 @@ CASES = [
     *(Case("show toy/optuna-tpe", f"{TOY}/{name}") for name in SHOWN),
     *(Case("predict toy/optuna-tpe rows.csv", f"{TOY}/{name}") for name in SHOWN),
     *(Case("export toy/optuna-tpe --to winner", f"{TOY}/{name}") for name in SHOWN),
+    *(Case("reproduce toy/optuna-tpe 1", f"{TOY}/{name}") for name in SHOWN),
     *(Case("export toy/optuna-tpe --to registry", f"{TOY}/{name}") for name in SHOWN),
     Case("simulate made", "recordings/made.json"),
 ]

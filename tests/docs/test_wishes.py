@@ -37,6 +37,7 @@ PROMISES = {
     "read the result with a program": r'"winner": \{"number": \d',
     "have the trials as a DataFrame": r"\[10 rows x \d+ columns\]",
     "have a picture": r"",
+    "know whether a trial comes out the same again": r"trial 1 of churn/optuna-tpe: equal",
     "have everything in MLflow again": r"churn/optuna-tpe: 10 trials",
     "have the winner's parameters back": r"\{'n_hidden': \d",
     "predict with the winner": r"\[\[0\.\d+ +0\.\d+\]\]",

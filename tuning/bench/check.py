@@ -13,8 +13,9 @@ from tuning.executors.executor_spec import open_executor
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.supervision.parts import ENGINE
 from tuning.search.loop import TICK_S
-from tuning.search.lr_bounds import LRBounds, may_ask_again, measure_lr_bounds
-from tuning.search.trial_jobs import as_error
+from tuning.search.lr_bounds import LRBounds, measure_lr_bounds
+from tuning.search.questions.answers import may_ask_again
+from tuning.search.questions.errors import as_error
 from tuning.trials.jobs import Overrides, Source
 
 _CHECK = "tuning.bench.worker:check_study"

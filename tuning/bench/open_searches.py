@@ -15,8 +15,8 @@ from tuning.errors import TuningError
 from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, Reported, Started
 from tuning.ledger.search import SearchFiles
 from tuning.search.loop import TICK_S
+from tuning.search.questions.errors import as_error
 from tuning.search.stop_request import StopRequest
-from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
 from tuning.trial import Answer, EpochReport
 

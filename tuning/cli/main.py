@@ -30,6 +30,10 @@ VERBS = {
         "tuning.cli.after.export:export",
         "Write a search's winner as a folder that predicts by itself.",
     ),
+    "reproduce": (
+        "tuning.cli.after.reproduce:reproduce",
+        "Train a trial or a winner again, and compare it with its record.",
+    ),
     "slots": (
         "tuning.cli.running.slots:slots",
         "Show the slots of a running search, or have it work on others.",

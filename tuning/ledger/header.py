@@ -32,7 +32,6 @@ def search_header(study: StudyInfo, variant: Params) -> SearchHeader:
         study: What is searched.
         variant: What the command line changed of it.
     """
-    versions = {name: _version(name) for name in _LIBRARIES}
     return SearchHeader(
         study=study.name,
         engine=study.engine,
@@ -48,8 +47,14 @@ def search_header(study: StudyInfo, variant: Params) -> SearchHeader:
         trials=study.trials,
         study_file=study.study_file,
         git_commit=git_commit(),
-        versions_of={name: installed for name, installed in versions.items() if installed},
+        versions_of=versions_now(),
     )
+
+
+def versions_now() -> dict[str, str]:
+    """Return the libraries that are installed of those that a search depends on."""
+    versions = {name: _version(name) for name in _LIBRARIES}
+    return {name: installed for name, installed in versions.items() if installed}
 
 
 def changed_libraries(known: SearchHeader, now: SearchHeader) -> str:

@@ -16,10 +16,10 @@ from tuning.ledger.search import SearchFiles
 from tuning.reports.progress import Progress
 from tuning.search.data_digests import DataDigests
 from tuning.search.open_trials import OpenTrial
+from tuning.search.questions.errors import as_error
 from tuning.search.replay import ask_again, told
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
 from tuning.search.trial_index import TrialIndex, copy_of
-from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
 from tuning.trial import WARNING, Answer, EpochReport, Pause, Proposal, Status, TrialResult
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tuning.errors import DamagedFileError, TuningError
-from tuning.executors.base import Died, Executor, Finished, Job, Raised
+from tuning.errors import DamagedFileError
+from tuning.executors.base import Executor, Job
 from tuning.executors.executor_spec import LOCAL, ExecutorChoice, open_executor
 from tuning.executors.forkserver import ForkServer
 from tuning.executors.supervision.parts import QUESTION
@@ -25,7 +25,7 @@ from tuning.ledger.records import (
 from tuning.lr_range.plot import write_html, write_png
 from tuning.lr_range.result import LRRange, LRRangeJob, hull
 from tuning.schema import check_schema, check_types, refuse_damaged
-from tuning.search.trial_jobs import as_error
+from tuning.search.questions.answers import answers
 from tuning.space.domains import FromRangeTest
 from tuning.space.positions import Varied, diagonal, one_by_one, rows_of
 from tuning.space.space import Space
@@ -36,7 +36,6 @@ from tuning.trial import Params
 from tuning.trials.jobs import Overrides, Source
 
 _FUNCTION = "tuning.lr_range.jobs:run_lr_range"
-_TICK_S = 0.25
 _TESTS = "lr_range_{}.json"
 _INTERVALS = "intervals.json"
 
@@ -299,53 +298,9 @@ def run_tests(
         TuningError: Whatever a worker raised, with its exit code, or that it died.
     """
     names = [f"lr-range-{job.parameter}-{i}" for i, job in enumerate(jobs)]
-    questions = {
-        name: Job(name, _FUNCTION, (job,), timeout_s=QUESTION.answer_s)
+    questions = [
+        Job(name, _FUNCTION, (job,), timeout_s=QUESTION.answer_s)
         for name, job in zip(names, jobs, strict=True)
-    }
-    for question in questions.values():
-        executor.submit(question)
-
-    tests: dict[str, LRRange] = {}
-    n_lost = dict.fromkeys(names, 0)
-    while len(tests) < len(names):
-        on_tick()
-        for event in _endings(executor):
-            if event.job not in names:
-                continue
-            if isinstance(event, Died) and may_ask_again(event, n_lost):
-                # For lack of memory it is asked once more with nothing beside it.
-                alone = event.cause == "host_oom"
-                executor.submit(replace(questions[event.job], alone=alone))
-            else:
-                tests[event.job] = _test_of(event)
+    ]
+    tests = answers(executor, questions, "the range test", on_tick=on_tick)
     return [tests[name] for name in names]
-
-
-def may_ask_again(event: Died, n_lost: dict[str, int]) -> bool:
-    """Whether a question whose worker was lost is asked once more.
-
-    Args:
-        event: How the worker ended.
-        n_lost: By job, how often that was so before; counted here.
-    """
-    if event.cause in ("timeout", "cancelled"):
-        return False
-    n_lost[event.job] += 1
-    return n_lost[event.job] <= QUESTION.restarts
-
-
-def _endings(executor: Executor) -> Iterator[Finished | Raised | Died]:
-    for event in executor.events(_TICK_S):
-        if isinstance(event, Finished | Raised | Died):
-            yield event
-
-
-def _test_of(event: Finished | Raised | Died) -> LRRange:
-    if isinstance(event, Finished):
-        test: LRRange = event.value
-        return test
-    if isinstance(event, Raised):
-        fault = f"the range test failed: {event.error}\n{event.traceback}".rstrip()
-        raise as_error(event) or TuningError(fault)
-    raise TuningError(f"the range test's worker {event.cause}: {event.detail}")

@@ -11,9 +11,9 @@ from tuning.executors.base import Died, Event, Executor, Finished, Job, Raised, 
 from tuning.executors.supervision.parts import EVALUATION
 from tuning.reports.progress import Progress
 from tuning.search.loop import TICK_S
+from tuning.search.questions.errors import as_error
 from tuning.search.slots.moves import Moves, kept_of_finalist
 from tuning.search.stop_request import STOP_MESSAGES, StopRequest
-from tuning.search.trial_jobs import as_error
 from tuning.study.info import StudyInfo
 from tuning.trials.jobs import EvaluationJob, FinalistJob
 
