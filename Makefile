@@ -11,7 +11,7 @@ override PYTHON3 := $(value PYTHON3)
 override LOCK := $(value LOCK)
 override SOAK_MINUTES := $(value SOAK_MINUTES)
 export STUDY CALENDAR PYTHON3 LOCK SOAK_MINUTES
-.PHONY: help bench tune record simulate courses lr-range lr-value ui doctor schedule docs reference notebooks pictures test chaos soak check perf gpu-check audit lock clean need-STUDY need-CALENDAR
+.PHONY: help bench tune record simulate courses lr-range lr-value ui dashboard doctor schedule docs reference notebooks pictures test chaos soak check perf gpu-check audit lock clean need-STUDY need-CALENDAR
 
 help: ## print this list; every failure ends in make's exit code 2, `python -m tuning` gives the exact one
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -33,6 +33,9 @@ simulate: need-STUDY .venv/ready ## replay engines on a recording: make simulate
 
 ui: .venv/ready ## show every trial in MLflow, on this machine only: make ui ARGS="--port 5001"
 	$(PYTHON) -m tuning ui $(ARGS)
+
+dashboard: .venv/ready ## show every search in Optuna's dashboard (the extra dashboard): make dashboard ARGS="--port 8081"
+	$(PYTHON) -m tuning dashboard $(ARGS)
 
 doctor: .venv/ready ## check Python, libraries, devices and the state folder: make doctor ARGS=--deep
 	$(PYTHON) -m tuning doctor $(ARGS)

@@ -40,6 +40,7 @@ ROOMS = (
     "search/questions",
     "tracking/writer",
     "tracking/registry",
+    "tracking/optuna_dashboard",
     "tracking",
     "tracking/servers",
     "lr_range",

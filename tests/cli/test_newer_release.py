@@ -99,6 +99,7 @@ TELLS = ("doctor",)
 ASKS_A_RUN = ("slots",)
 # They read no file of ours: studies, MLflow's database, nothing.
 READ_NONE = {
+    "dashboard": "dashboard",
     "devices": "devices",
     "list": "list",
     "lr-range": "lr-range plane --seeds 1 --steps 20 --devices cpu",
@@ -218,7 +219,9 @@ def test_doctor_tells_of_it_and_mends_nothing_there(files, tell, words, name):
     assert newer.exists()
 
 
-@pytest.mark.parametrize("verb", [verb for verb in READ_NONE if verb not in ("lr-range", "ui")])
+@pytest.mark.parametrize(
+    "verb", [verb for verb in READ_NONE if verb not in ("dashboard", "lr-range", "ui")]
+)
 def test_verbs_that_read_no_file_of_ours_are_not_kept_from_their_work(
     files, tell, verb, monkeypatch, tmp_path
 ):

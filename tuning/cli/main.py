@@ -54,6 +54,10 @@ VERBS = {
     ),
     "new": ("tuning.cli.new:new", "Write a study file and its tests, which run as they are."),
     "ui": ("tuning.cli.ui:ui", "Show every trial in MLflow, on this machine or behind a login."),
+    "dashboard": (
+        "tuning.cli.dashboard:dashboard",
+        "Show every search in Optuna's dashboard, on this machine only.",
+    ),
     "sync": ("tuning.cli.sync:sync", "Write what is missing in MLflow and in Optuna's storage."),
     "devices": (
         "tuning.cli.running.devices:devices",

@@ -1,0 +1,1 @@
+"""What Optuna's dashboard is shown of the storage."""
