@@ -32,6 +32,7 @@ from tuning.tracking.writer.project import Projection
 from tuning.tracking.writer.written import leave_mark, stamp_of
 
 _POLL_S = 2.0  # the files are read so often without a notice
+_GATHER_S = 0.25  # trials that end within it are read together
 _REPORT_S = 0.2  # between two reports while something is to be written
 _LOG_BYTES = 2**20
 _BACKGROUND_S = 3600.0  # of writing after the driver's end
@@ -151,6 +152,8 @@ def _serve(projection: Projection, descriptor: int) -> float | None:
         for line in lines:
             if line.startswith(b"f "):
                 return float(line[2:])
+        # A look at the files costs as much for one trial as for ten.
+        time.sleep(_GATHER_S)
 
 
 def _log_without_secrets() -> None:

@@ -27,6 +27,7 @@ from tuning.tracking.writer.note import WriterNote
 
 _SHOW_S = 10.0  # between two updates of a search's curve, which cost as much as a trial
 _LOOK_S = 2.0  # the rest of a search, its finalists and curve, is looked at so often
+_GATHER_S = 1.0  # trials that end within it are written together
 _TURN_S = 0.02  # between two looks at what the threads have done
 _READ = 500  # trials that are read before those who write them are woken
 _WAIT_S = 3.0  # for a store that is behind, before more is read for one that has nothing to do
@@ -73,6 +74,7 @@ class Projection:
             Feed(name="Optuna's storage", view=self.view, connect=self._connect_optuna),
         )
         self._ending = False
+        self._hurry = Event()  # nobody gathers any more
         self._read_at = -math.inf
         self._hanging: dict[str, int] = {}  # by store its cursor, when it was waited for in vain
         self._threads: list[Thread] = []
@@ -164,6 +166,7 @@ class Projection:
             NewerFileError: A later release wrote a file of the search.
         """
         until = time.monotonic() + timeout_s
+        self._hurry.set()
         self.start()
         while not self.ended and time.monotonic() < until:
             n_seen = self.poll()
@@ -182,6 +185,7 @@ class Projection:
         """Have the threads end after what they are at; nobody waits for them."""
         for feed in self.feeds:
             feed.stopped = True
+        self._hurry.set()
         self._wake()
 
     def _wake(self) -> None:
@@ -192,6 +196,8 @@ class Projection:
         while not feed.ended and not feed.stopped:
             news.clear()
             feed.step(self._ending)
+            # What a transaction costs, trials that end one after another pay once.
+            self._hurry.wait(_GATHER_S)
             if not feed.ended:
                 news.wait(min(feed.pause_s, _LOOK_S))
 
