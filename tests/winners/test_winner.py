@@ -149,3 +149,15 @@ def test_a_binary_mask_keeps_its_shape():
 def test_logits_that_nobody_declared_are_refused():
     with pytest.raises(StudyError, match="probabilities lie between 0 and 1"):
         Output(task="binary").answers(np.array([[3.0]]))
+
+
+def test_a_winner_shows_itself_in_a_line_and_as_html(home):
+    won(home, classes=("no", "<b>yes</b>"))
+    used = tuning.load_winner("toy")
+    assert repr(used) == "Winner('toy/optuna-tpe': trial 1, val_rmse 0.5)"
+    shown = used._repr_html_()
+    assert "The winner of toy/optuna-tpe: trial 1" in shown
+    assert "lr=0.1" in shown
+    assert "val_rmse over one fresh seed" in shown
+    assert "rmse</th>" in shown
+    assert "no, &lt;b&gt;yes&lt;/b&gt;" in shown

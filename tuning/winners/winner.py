@@ -15,6 +15,7 @@ from tuning.storage.home import tuning_home
 from tuning.trial import Params
 from tuning.winners.card import card_of
 from tuning.winners.objects import objects_of
+from tuning.winners.shown import html_of, line_of
 
 if TYPE_CHECKING:
     from tuning.data.arrays import Array
@@ -24,7 +25,7 @@ Answers: TypeAlias = "Array | dict[str, Array]"
 """One array, or by output name of several outputs."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Winner:
     """The honest winner of a search. TensorFlow starts with the first prediction.
 
@@ -38,8 +39,14 @@ class Winner:
 
     search: str
     path: Path
-    view: SearchView = field(repr=False)
-    custom_objects: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    view: SearchView
+    custom_objects: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return line_of(self.view, self.record)
+
+    def _repr_html_(self) -> str:
+        return html_of(self.view, self.record)
 
     @property
     def params(self) -> Params:
