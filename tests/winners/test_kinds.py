@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -83,8 +84,6 @@ def test_the_signature_names_columns_and_types(searches):
 @pytest.mark.filterwarnings("ignore:.*type hint")  # MLflow's own, of its own classes
 @pytest.mark.parametrize("kind", KINDS)
 def test_mlflow_predicts_its_own_example_by_the_signature(searches, tmp_path, monkeypatch, kind):
-    import sys
-
     import mlflow
 
     home, _ = searches
@@ -101,3 +100,37 @@ def test_mlflow_predicts_its_own_example_by_the_signature(searches, tmp_path, mo
     else:
         assert answers.tolist() == used.tolist()
     assert len(answers) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["numbers", "table", "two"])
+def test_onnx_predicts_what_the_model_predicts(searches, tmp_path, kind):
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    home, _ = searches
+    folder = tmp_path / "out"
+    assert main(["export", kind, "--to", str(folder), "--onnx", "--home", str(home)]) == 0
+    used = tuning.load_winner(kind, home=home)
+    inputs = used.inputs(ROWS[kind])
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    names = [each.name for each in session.get_inputs()]
+    fed = inputs if isinstance(inputs, dict) else {names[0]: inputs}
+    (predicted,) = session.run(None, fed)
+    np.testing.assert_allclose(predicted, used.model(inputs, training=False), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_texts_are_refused_as_onnx(searches, tmp_path, capsys):
+    pytest.importorskip("tf2onnx")
+    words = ["export", "texts", "--to", str(tmp_path / "out"), "--onnx"]
+    assert main([*words, "--home", str(searches[0])]) == 2
+    assert "takes texts, which ONNX does not read" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "model.onnx").exists()
+
+
+def test_without_the_extra_onnx_says_what_to_install(searches, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    words = ["export", "numbers", "--to", str(tmp_path / "out"), "--onnx"]
+    assert main([*words, "--home", str(searches[0])]) == 3
+    assert "pip install tf2onnx onnxruntime" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

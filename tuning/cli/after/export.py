@@ -31,8 +31,13 @@ REGISTRY = "registry"
     is_flag=True,
     help="The alias `champion` of the registry for this winner, whatever the present one scored.",
 )
+@click.option(
+    "--onnx",
+    is_flag=True,
+    help="The model as model.onnx, too; needs the extra `onnx`, and a model that reads no texts.",
+)
 @home
-def export(search: str, *, target: str, force: bool, home: Path) -> None:
+def export(search: str, *, target: str, force: bool, onnx: bool, home: Path) -> None:
     """Write the winner of SEARCH with a predict.py that needs TensorFlow and NumPy alone.
 
     Beside the model and the script: schema.json, what the model takes and gives; README.md, its
@@ -46,24 +51,33 @@ def export(search: str, *, target: str, force: bool, home: Path) -> None:
     \b
     Examples:
       python -m tuning export housing --to housing_winner
+      python -m tuning export housing --to housing_winner --onnx
       python -m tuning export housing --to registry
     """
     from tuning.winners.winner import load_winner
 
     if target != REGISTRY and force:
         raise StudyError(f"--force is of --to registry; --to {target} writes a folder")
+    if target == REGISTRY and onnx:
+        raise StudyError("--onnx writes a file into a folder; --to registry has none")
     winner = load_winner(search, home=home)
     if target == REGISTRY:
         _register(winner, home, force=force)
     else:
-        _write_folder(winner, Path(target))
+        _write_folder(winner, Path(target), onnx=onnx)
 
 
-def _write_folder(winner: Winner, folder: Path) -> None:
+def _write_folder(winner: Winner, folder: Path, *, onnx: bool) -> None:
     from tuning.winners.export import export_winner
+    from tuning.winners.onnx import require_onnx, write_onnx
 
+    if onnx:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        require_onnx()  # before a folder is there that is not whole
     for path in export_winner(winner, folder):
         click.echo(f"wrote {path}")
+    if onnx:
+        click.echo(f"wrote {write_onnx(winner, folder)}")
     click.echo(f"use it: python {folder / 'predict.py'} rows.csv")
 
 
