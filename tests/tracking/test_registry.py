@@ -106,6 +106,8 @@ def test_the_champion_moves_to_a_better_winner_alone(tmp_path, monkeypatch, caps
     assert "version 2 of toy\nit is not the champion: val_rmse 0.495 ± 0.01 does not beat" in said
     assert "0.5 ± 0.01 of version 1 (toy/optuna-tpe) beyond the spread; --force makes" in said
     assert champion() == 1
+    tags = client.get_model_version("toy", "1").tags
+    assert (tags["search"], tags["val_rmse"]) == ("toy/optuna-tpe", "0.5 ± 0.01")
     shown(tmp_path, uri, 0.4, "optuna:qmc")
     assert "version 3 of toy\nit is the champion" in exported("optuna-qmc")
     assert champion() == 3

@@ -77,6 +77,12 @@ class Contender:
             kind=json.loads(json.dumps(kind, default=str)),
         )
 
+    @property
+    def value_text(self) -> str:
+        """The mean, with its spread where that is known."""
+        spread = f" ± {self.std:.3g}" if self.n_seeds > 1 else ""
+        return f"{self.mean:.6g}{spread}"
+
     def to_text(self) -> str:
         """Return it as a tag holds it."""
         return json.dumps(vars(self))
@@ -134,7 +140,12 @@ def register(winner: Winner, uri: str, *, force: bool = False) -> Registered:
             # Not "models:/…": MLflow looks it up in the store that the environment names.
             source=logged.artifact_location,
             run_id=logged.source_run_id,
-            tags={_TAG: contender.to_text(), _MODEL: logged.model_id},
+            tags={
+                "search": contender.search,
+                contender.metric: contender.value_text,
+                _TAG: contender.to_text(),
+                _MODEL: logged.model_id,
+            },
             description=winner.card,
             model_id=logged.model_id,
         )
@@ -184,8 +195,8 @@ def beats(
         return False, (
             f"on one fresh seed no spread is known: {ours}, {called} has {champion.mean:.6g}"
         )
-    ours += f" ± {contender.std:.3g}"
-    theirs = f"{champion.mean:.6g} ± {champion.std:.3g} of {called}"
+    ours = f"{contender.metric} {contender.value_text}"
+    theirs = f"{champion.value_text} of {called}"
     gain = contender.mean - champion.mean
     if contender.direction == "minimize":
         gain = -gain
