@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from tuning.cli.dashboard import guarded, storage_of
+from tests.tracking.writer.searches import end, search, trial
+from tuning.cli.dashboard import _application, guarded, storage_of
 from tuning.cli.main import main
 from tuning.errors import MissingError
+from tuning.tracking.optuna_storage import OptunaProjection
 
 
 def asked(**environ):
@@ -16,7 +20,7 @@ def asked(**environ):
     said = []
     answer = guarded(lambda environ, start: [b"inside"], 8080)
     request = {"HTTP_HOST": "127.0.0.1:8080", "REQUEST_METHOD": "GET", **environ}
-    body = answer(request, lambda status, headers: said.append(status))
+    body = answer(request, lambda status, headers, *fault: said.append(status))
     return said[0] if said else body[0].decode()
 
 
@@ -55,3 +59,28 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, capsys
     ensure_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
     assert main(["dashboard", "--home", str(tmp_path)]) == 3
     assert "pip install optuna-dashboard" in capsys.readouterr().err
+
+
+def test_the_page_has_every_trial_by_number_and_the_metrics_name(tmp_path):
+    pytest.importorskip("optuna_dashboard")
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    files = search(tmp_path, engine="keras-tuner:random")
+    projection = OptunaProjection(storage)
+    projection.begin(files.header)
+    for number in (1, 0):
+        projection.record_trials([trial(number)])
+    end(files)
+    answer = json.loads(page(_application(storage), "/api/studies/1"))
+    assert [each["number"] for each in answer["trials"]] == [0, 1]
+    assert answer["objective_names"] == ["val_rmse"]
+    assert b"<html" in page(_application(storage), "/dashboard").lower()
+
+
+def page(application, path):
+    """Return what the dashboard answers to a browser of this machine."""
+    environ = {"PATH_INFO": path, "HTTP_HOST": "localhost:8080"}
+    setup_testing_defaults(environ)
+    said = []
+    answer = guarded(application, 8080)(environ, lambda status, headers, *fault: said.append(status))
+    assert said == ["200 OK"]
+    return b"".join(answer)
