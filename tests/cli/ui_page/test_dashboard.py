@@ -81,6 +81,10 @@ def page(application, path):
     environ = {"PATH_INFO": path, "HTTP_HOST": "localhost:8080"}
     setup_testing_defaults(environ)
     said = []
-    answer = guarded(application, 8080)(environ, lambda status, headers, *fault: said.append(status))
+
+    def start(status, headers, *fault):
+        said.append(status)
+
+    answer = guarded(application, 8080)(environ, start)
     assert said == ["200 OK"]
     return b"".join(answer)
