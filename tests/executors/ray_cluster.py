@@ -94,6 +94,9 @@ def serve(wire, cpus, head):
 
     small = {"object_store_memory": 80 << 20}
     folder = tempfile.mkdtemp(prefix="ray-test-")
+    # Ray notes the address in a folder that only `ray start` makes, for all of the machine.
+    os.environ["RAY_TMPDIR"] = folder
+    os.mkdir(os.path.join(folder, "ray"))
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
