@@ -113,6 +113,7 @@ def test_the_death_of_an_engine_costs_five_seconds_at_most(name, engine_of, tmp_
     if isinstance(before, Proposal):
         files.write_spec(replace(before, tells=(n_trials - 1,), study=info.pinned))
         n_trials += 1
+    engine._child.poll()  # its number is read with the next look
     os.kill(engine._child.pid, signal.SIGKILL)
     began_at = time.monotonic()
     engine.ask(n_trials)

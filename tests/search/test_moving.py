@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,7 @@ from tuning.study.study import load_study
 DEVICES = "GPU-a,GPU-b,GPU-c"
 EPOCHS = 15
 TRIALS = 6
+MOMENT_S = 0.7
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 
@@ -43,18 +45,25 @@ def search_of(home):
 
 
 class Acting(SilentProgress):
-    """Does the next of some things whenever so many epochs have been trained, once begun."""
+    """Does the next of some things whenever so many epochs have been trained, once begun.
+
+    Epochs are told in groups: an act has a moment before the next one.
+    """
 
     def __init__(self, every, *acts, begins_after=0):
         self.acts = list(acts)
         self.notices = []
         self._every = every
-        self._n_epochs = -begins_after
+        self._n_epochs = -begins_after  # since the last act
+        self._acted_at = 0.0
 
     def epoch(self, slot, report):
         self._n_epochs += 1
-        if self._n_epochs > 0 and self._n_epochs % self._every == 0 and self.acts:
+        is_due = self._n_epochs >= self._every and time.monotonic() > self._acted_at + MOMENT_S
+        if is_due and self.acts:
             self.acts.pop(0)()
+            self._n_epochs = 0
+            self._acted_at = time.monotonic()
 
     def notice(self, text):
         self.notices.append(text)
