@@ -214,12 +214,6 @@ def test_one_prediction_that_is_uncertain_is_not_the_end_of_the_search():
     assert best_split(uncertain).seconds < 200.0
 
 
-def test_before_anything_is_timed_few_cores_are_asked_for():
-    slots = tuple(Slot(f"cpu:{i}", cores=(i,)) for i in range(2, 64))
-    placement = Placement((*slots, GPU), DOMAINS, now=Clock())
-    assert len(placement.used((*slots, GPU))) == 5
-
-
 def box(**speeds):
     standard = {
         "cores": 8,

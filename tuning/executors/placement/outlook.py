@@ -13,7 +13,7 @@ from tuning.executors.placement.features import Vector
 from tuning.executors.placement.model import CostModel, Costs, Timing
 from tuning.executors.placement.work import Work
 
-_HOPE = 1.0  # standard deviations by which a kind may be faster before it is given up
+_HOPE = 1.5  # standard deviations by which a kind may be faster before it is given up
 
 
 class Believed(NamedTuple):

@@ -30,14 +30,10 @@ Mode: TypeAlias = Literal["timing", "cpu", "gpu", "both"]
 
 _ENOUGH = 4  # timings of each kind before one of them is given up
 _SURE = 10  # timings of each kind before the plan is made less often
-FIRST_CORES = 4
-"""CPU slots that are used before a trial was timed on one, and where it is long, on a GPU."""
 _SURE_SPREAD = 0.5  # of a trial's ratio, up to which it may be the longest of all
-_SHORT_S = 20.0  # a trial that keeps no core from a better one for long
 _TYPICAL = 48  # trials that the split is made for
 _WORTH_BOTH = 0.95  # two kinds have to be done in this part of the time of the better one
 _BAND = 1.25  # trials whose gain is so near the limit may go to either kind
-_CURIOSITY = 0.5  # standard deviations by which what is not known is looked at as good
 
 
 class Choice(NamedTuple):
@@ -200,7 +196,7 @@ class Placement:
         if not pays.any():
             return None
         log_gains = np.log(believed.gains)
-        ranks = (-log_gains if kind == "gpu" else log_gains) - _CURIOSITY * believed.spreads
+        ranks = -log_gains if kind == "gpu" else log_gains
         ranks = np.where(pays, ranks.round(2), np.inf)
         return places[int(ranks.argmin())]
 
@@ -211,7 +207,8 @@ class Placement:
         return running_s + np.cumsum(queued_s) - queued_s
 
     def _is_curious(self, kind: Kind) -> bool:
-        return self.model.n_timings[kind] < _SURE and len(self._on(kind)) < FIRST_CORES
+        """Whether a kind is tried though nothing is believed to pay there: it was hardly timed."""
+        return self.model.n_timings[kind] < _ENOUGH and len(self._on(kind)) < _ENOUGH
 
     def _belong(self, believed: Several, kind: Kind) -> Any:
         """Return whether trials gain more on a kind than others do, not near the limit; (n,)."""
@@ -347,20 +344,10 @@ class Placement:
         for slot in self.slots:
             if self._is_used(slot):
                 names[slot.kind].append(slot.name)
-        if self._is_cautious():
-            del names["cpu"][FIRST_CORES:]
         self._used = names
         # Made anew with each timing only while there are few.
         is_early = min(self.model.n_timings.values()) < _SURE
         self._plan_at = now if is_early else now + 0.01 * split.seconds
-
-    def _is_cautious(self) -> bool:
-        """Whether cores are kept free: trials may be long there, and GPUs have not been timed."""
-        if self.model.n_timings["cpu"] == 0:
-            return True
-        if self.model.n_timings["gpu"] > 0 or not self._typical:
-            return False
-        return bool(np.median(self.outlook.of_all(self._typical).cpu_s) > _SHORT_S)
 
     def _best_mode(self) -> tuple[Mode, Split]:
         gpus = [slot for slot in self.slots if slot.kind == "gpu"]
@@ -410,7 +397,7 @@ class Placement:
                     for each in trials
                 ]
             )
-        spreads = np.zeros(len(trials))
+        spreads = np.array([self.outlook.of(each.work).costs.spread for each in trials])
         return Several(seconds["cpu"] + 1e-3, seconds["gpu"] + 1e-3, spreads)
 
     def _split(
